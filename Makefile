@@ -1,0 +1,72 @@
+# One command for each thing. A fresh machine needs Python 3.11+ and make; everything else goes into $(VENV).
+#
+#   make demo    compare all methods on a small real network    make check   format, lint, types, layers
+#   make test    the quick test suite                           make field   the benchmark folder (minutes)
+#   make bench   timings of building and handing over models    make docs    run every snippet of the docs
+#
+# VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+PYTEST_FLAGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
+PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test check field bench docs format clean
+
+help:
+	@sed -n '3,7s/^# *//p' Makefile
+
+# The environment, then torch alone (on Linux the plain wheel brings CUDA libraries, see README.md), then the rest.
+$(VENV)/.torch: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "nnsym needs Python 3.11 or newer; '$(PYTHON)' is `$(PYTHON) --version 2>&1`. Try: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "Could not create $(VENV). On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV) (once; torch is the large part)"
+	@$(PIP) torch
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+	@$(PIP) --editable '.[all]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+demo: $(VENV)/.installed
+	$(BIN)/nnsym demo --output build/demo
+
+test: $(VENV)/.installed-dev
+	$(PYTEST)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+field: $(VENV)/.installed-dev
+	$(PYTEST) -m field -rA
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks
+
+docs: $(VENV)/.installed-dev
+	$(PYTEST) tests/test_docs.py tests/test_lecture.py
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
