@@ -1,0 +1,104 @@
+# ruff: noqa: A004, F401
+"""nnsym: state a property of neural networks once, compile it to every proof technique, trust the verdict.
+
+Names load when they are first used, so that ``import nnsym`` is fast and needs neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nnsym.compare import compare as compare
+    from nnsym.errors import InputError as InputError
+    from nnsym.errors import LanguageError as LanguageError
+    from nnsym.errors import MissingBoundsError as MissingBoundsError
+    from nnsym.errors import NnsymError as NnsymError
+    from nnsym.errors import SolverUnavailableError as SolverUnavailableError
+    from nnsym.errors import UnsupportedError as UnsupportedError
+    from nnsym.export import export as export
+    from nnsym.export import to_pyomo as to_pyomo
+    from nnsym.ir.network import Network as Network
+    from nnsym.lang import props as props
+    from nnsym.lang import zoo as zoo
+    from nnsym.lang.files import load_property as load_property
+    from nnsym.lang.formulas import reduce_all as all
+    from nnsym.lang.formulas import reduce_any as any
+    from nnsym.lang.functions import abs_ as abs
+    from nnsym.lang.functions import argmax as argmax
+    from nnsym.lang.functions import concat as concat
+    from nnsym.lang.functions import max_ as max
+    from nnsym.lang.functions import min_ as min
+    from nnsym.lang.functions import norm as norm
+    from nnsym.lang.functions import relu_ as relu
+    from nnsym.lang.functions import wins as wins
+    from nnsym.lang.property import Property as Property
+    from nnsym.lang.property import forall as forall
+    from nnsym.lang.sets import ball as ball
+    from nnsym.lang.sets import box as box
+    from nnsym.lang.variables import Variable as Variable
+    from nnsym.methods import crown as crown
+    from nnsym.methods import ibp as ibp
+    from nnsym.methods import lp as lp
+    from nnsym.methods import milp as milp
+    from nnsym.methods import smt as smt
+    from nnsym.read.arrays import sequential as sequential
+    from nnsym.read.onnx import load as load
+    from nnsym.read.torch import from_torch as from_torch
+    from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
+    from nnsym.verify import verify as verify
+
+_HOMES = {
+    "nnsym.errors": "InputError LanguageError MissingBoundsError NnsymError SolverUnavailableError UnsupportedError",
+    "nnsym.compare": "compare",
+    "nnsym.export": "export to_pyomo",
+    "nnsym.ir.network": "Network",
+    "nnsym.lang.files": "load_property",
+    "nnsym.lang.formulas": "reduce_all:all reduce_any:any",
+    "nnsym.lang.functions": "abs_:abs argmax concat max_:max min_:min norm relu_:relu wins",
+    "nnsym.lang.property": "Property forall",
+    "nnsym.lang.sets": "ball box",
+    "nnsym.lang.variables": "Variable",
+    "nnsym.methods": "crown ibp lp milp smt",
+    "nnsym.read.arrays": "sequential",
+    "nnsym.read.onnx": "load",
+    "nnsym.read.torch": "from_torch",
+    "nnsym.read.vnnlib": "load_vnnlib",
+    "nnsym.verify": "verify",
+}
+_MODULES = {"props": "nnsym.lang.props", "zoo": "nnsym.lang.zoo"}
+_NAMES = {
+    public or own: (module, own)
+    for module, names in _HOMES.items()
+    for own, _, public in (entry.partition(":") for entry in names.split())
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = importlib.import_module(_MODULES[name])
+    elif name in _NAMES:
+        module, own = _NAMES[name]
+        value = getattr(importlib.import_module(module), own)
+    else:
+        raise AttributeError(f"module 'nnsym' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+class _Package(ModuleType):
+    """``nnsym.verify`` is the function even after something imported the module of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and name in _NAMES):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted((*_NAMES, *_MODULES))

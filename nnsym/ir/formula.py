@@ -1,0 +1,150 @@
+"""Formulas in negation normal form over the rows of a specification and over input boxes.
+
+A query asks whether some input makes its formula true (the formula is the *violation* of the property).
+Leaves are blocks: one :class:`Atoms` may stand for a thousand rows, one :class:`InBox` for a whole image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.node import Input
+
+Array = NDArray[Any]
+T = TypeVar("T")
+
+
+class Formula:
+    """``Atoms``, ``InBox``, ``And`` or ``Or``."""
+
+    __slots__ = ()
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Atoms(Formula):
+    """Rows ``s_i <= 0`` (``s_i < 0`` where ``strict``), all of them or any of them.
+
+    ``soft`` atoms come from the conclusion: the margin form relaxes them to ``s_i <= t``. The others are
+    preconditions and always hold exactly.
+    """
+
+    rows: Array
+    strict: bool
+    soft: bool
+    every: bool = True
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InBox(Formula):
+    """``lower <= x <= upper`` for one input (exact numbers, infinite where open); always hard."""
+
+    input: Input
+    lower: Array
+    upper: Array
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class And(Formula):
+    """All parts; ``And(())`` is true."""
+
+    parts: tuple[Formula, ...]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Or(Formula):
+    """Some part; ``Or(())`` is false."""
+
+    parts: tuple[Formula, ...]
+
+
+TRUE = And(())
+FALSE = Or(())
+
+
+def conjunction(*parts: Formula) -> Formula:
+    """Flat conjunction."""
+    flat: list[Formula] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, And) else (part,))
+    if any(isinstance(p, Or) and not p.parts for p in flat):
+        return FALSE
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def disjunction(*parts: Formula) -> Formula:
+    """Flat disjunction."""
+    flat: list[Formula] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, Or) else (part,))
+    if any(isinstance(p, And) and not p.parts for p in flat):
+        return TRUE
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def reduce_formula(
+    formula: Formula,
+    leaf: Callable[[Atoms | InBox], T],
+    every: Callable[[list[T]], T],
+    some: Callable[[list[T]], T],
+) -> T:
+    """Fold a formula bottom-up, left to right, without recursion (formulas may nest deeply).
+
+    A part that occurs several times is folded once.
+    """
+    done: dict[int, T] = {}
+    stack: list[tuple[Formula, bool]] = [(formula, False)]
+    while stack:
+        node, expanded = stack.pop()
+        if id(node) in done:
+            continue
+        if isinstance(node, (And, Or)):
+            if expanded:
+                parts = [done[id(p)] for p in node.parts]
+                done[id(node)] = every(parts) if isinstance(node, And) else some(parts)
+            else:
+                stack.append((node, True))
+                stack.extend((p, False) for p in reversed(node.parts))
+        elif isinstance(node, (Atoms, InBox)):
+            done[id(node)] = leaf(node)
+        else:
+            raise TypeError(f"{type(node).__name__} is not a formula")
+    return done[id(formula)]
+
+
+def leaves(formula: Formula) -> list[Atoms | InBox]:
+    """All leaves, left to right, each object once."""
+    found: list[Atoms | InBox] = []
+    reduce_formula(formula, found.append, lambda parts: None, lambda parts: None)
+    return found
+
+
+def margin_lower(formula: Formula, atom: Callable[[Atoms | InBox], Array]) -> float:
+    """Value of the margin form: min over disjunctions, max over conjunctions, of ``atom(leaf)`` per row.
+
+    With row values at a point it is the property's margin there; with lower bounds of the rows it is a
+    lower bound of the margin. A hard leaf gives -inf where it (possibly) holds and +inf where it does not.
+    """
+
+    def leaf(node: Atoms | InBox) -> float:
+        values = atom(node)
+        every = not isinstance(node, Atoms) or node.every
+        if not len(values):
+            return -np.inf if every else np.inf
+        return float(values.max() if every else values.min())
+
+    def largest(parts: list[float]) -> float:
+        return max(parts, default=-np.inf)
+
+    def smallest(parts: list[float]) -> float:
+        return min(parts, default=np.inf)
+
+    return reduce_formula(formula, leaf, largest, smallest)

@@ -1,0 +1,361 @@
+"""Linear maps: the coefficients of the IR, kept in the shape the network gave them.
+
+A map ``A : R^n -> R^m`` acts on flat vectors in C order with any number of leading batch axes. Every map
+knows ``apply`` (x -> A x), ``adjoint`` (y -> A^T y), ``matrix`` (CSR) and ``abs`` (|A|). Coefficients are
+float64 and are only ever copied. ``apply`` and ``adjoint`` take float arrays and ``object`` arrays of
+``fractions.Fraction``; on the latter they are exact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.ir.exact import to_fractions
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Array = NDArray[Any]
+
+
+def freeze(values: object, dtype: type = np.float64) -> Array:
+    """A read-only copy of ``values``; NaN and infinities are refused."""
+    array: Array = np.array(values, dtype=dtype, copy=True, order="C")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError("a constant holds NaN or infinity", remedy="Check the weights of the model")
+    array.setflags(write=False)
+    return array
+
+
+def digest(parts: Iterable[object]) -> str:
+    """Content digest of arrays and plain values, independent of names and of the process."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray) and part.dtype != object:
+            hasher.update(f"{part.dtype.str}{part.shape}".encode())
+            hasher.update(np.ascontiguousarray(part).tobytes())
+        else:  # exact numbers: their values, not their addresses
+            hasher.update(repr(part.tolist() if isinstance(part, np.ndarray) else part).encode())
+        hasher.update(b"\0")
+    return hasher.hexdigest()
+
+
+class LinearMap(ABC):
+    """A linear map from ``n_in`` to ``n_out`` flat elements."""
+
+    n_in: int
+    n_out: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+
+    @cached_property
+    @abstractmethod
+    def key(self) -> str:
+        """Content digest: equal keys mean equal maps."""
+
+    @abstractmethod
+    def csr(self) -> tuple[Array, Array, Array]:
+        """``(data, indices, indptr)`` of the map; no duplicate column inside a row."""
+
+    @abstractmethod
+    def abs(self) -> LinearMap:
+        """The map with every coefficient replaced by its absolute value."""
+
+    @cached_property
+    def _csr_array(self) -> csr_array:
+        from scipy.sparse import csr_array
+
+        return csr_array(self.csr(), shape=(self.n_out, self.n_in))
+
+    def matrix(self) -> csr_array:
+        """The map as a SciPy CSR array of shape ``(n_out, n_in)``; do not write to it."""
+        return self._csr_array
+
+    def apply(self, x: Array) -> Array:
+        """``A x`` for ``x`` of shape ``(..., n_in)``; the result has shape ``(..., n_out)``."""
+        if x.dtype == object:
+            return _exact_product(self.csr(), x, self.n_out)
+        flat = x.reshape(-1, self.n_in)
+        return np.asarray((self._csr_array @ flat.T).T).reshape(*x.shape[:-1], self.n_out)
+
+    def adjoint(self, y: Array) -> Array:
+        """``A^T y`` for ``y`` of shape ``(..., n_out)``; the result has shape ``(..., n_in)``."""
+        if y.dtype == object:
+            transposed = self._csr_array.T.tocsr()
+            parts = (transposed.data, transposed.indices, transposed.indptr)
+            return _exact_product(parts, y, self.n_in)
+        flat = y.reshape(-1, self.n_out)
+        return np.asarray((self._csr_array.T @ flat.T).T).reshape(*y.shape[:-1], self.n_in)
+
+    @property
+    def nnz(self) -> int:
+        return len(self.csr()[0])
+
+
+def _exact_product(csr: tuple[Array, Array, Array], x: Array, n_out: int) -> Array:
+    data, indices, indptr = csr
+    weights = to_fractions(data)
+    flat = x.reshape(-1, x.shape[-1])
+    out = np.empty((len(flat), n_out), dtype=object)
+    for row in range(n_out):
+        span = slice(indptr[row], indptr[row + 1])
+        columns, coefficients = indices[span], weights[span]
+        for batch, vector in enumerate(flat):
+            out[batch, row] = sum(coefficients * vector[columns], start=to_fractions(0.0))
+    return out.reshape(*x.shape[:-1], n_out)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Dense(LinearMap):
+    """A full matrix: ``weight`` has shape ``(n_out, n_in)``."""
+
+    weight: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", freeze(self.weight))
+
+    @property
+    def n_out(self) -> int:  # type: ignore[override]
+        return int(self.weight.shape[0])
+
+    @property
+    def n_in(self) -> int:  # type: ignore[override]
+        return int(self.weight.shape[1])
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("dense", self.weight))
+
+    def csr(self) -> tuple[Array, Array, Array]:
+        m, n = self.weight.shape
+        indices = np.tile(np.arange(n, dtype=np.int32), m)
+        return self.weight.ravel(), indices, np.arange(0, m * n + 1, n or 1, dtype=np.int32)[: m + 1]
+
+    def apply(self, x: Array) -> Array:
+        return super().apply(x) if x.dtype == object else x @ self.weight.T
+
+    def adjoint(self, y: Array) -> Array:
+        return super().adjoint(y) if y.dtype == object else y @ self.weight
+
+    def abs(self) -> Dense:
+        return Dense(np.abs(self.weight))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Sparse(LinearMap):
+    """A general sparse matrix in CSR form, without duplicate entries."""
+
+    data: Array
+    indices: Array
+    indptr: Array
+    n_in: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", freeze(self.data))
+        object.__setattr__(self, "indices", freeze(self.indices, np.int32))
+        object.__setattr__(self, "indptr", freeze(self.indptr, np.int32))
+
+    @property
+    def n_out(self) -> int:  # type: ignore[override]
+        return len(self.indptr) - 1
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("sparse", self.data, self.indices, self.indptr, self.n_in))
+
+    def csr(self) -> tuple[Array, Array, Array]:
+        return self.data, self.indices, self.indptr
+
+    def abs(self) -> Sparse:
+        return Sparse(np.abs(self.data), self.indices, self.indptr, self.n_in)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Scale(LinearMap):
+    """A diagonal map: ``(A x)_i = factor_i x_i``."""
+
+    factor: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factor", freeze(self.factor))
+
+    @property
+    def n_in(self) -> int:  # type: ignore[override]
+        return len(self.factor)
+
+    @property
+    def n_out(self) -> int:  # type: ignore[override]
+        return len(self.factor)
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("scale", self.factor))
+
+    def csr(self) -> tuple[Array, Array, Array]:
+        n = len(self.factor)
+        return self.factor, np.arange(n, dtype=np.int32), np.arange(n + 1, dtype=np.int32)
+
+    def apply(self, x: Array) -> Array:
+        return x * (to_fractions(self.factor) if x.dtype == object else self.factor)
+
+    def adjoint(self, y: Array) -> Array:
+        return self.apply(y)
+
+    def abs(self) -> Scale:
+        return Scale(np.abs(self.factor))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Select(LinearMap):
+    """Copies elements: ``(A x)_i = x[index_i]``, or 0 where ``index_i`` is -1.
+
+    Slices, gathers, transposes, concatenations and zero padding are all selections; they never make a
+    column or a row in a program.
+    """
+
+    index: Array
+    n_in: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", freeze(np.ravel(self.index), np.int64))
+        if len(self.index) and (self.index.min() < -1 or self.index.max() >= self.n_in):
+            raise InputError(f"a selection reads outside its {self.n_in} elements")
+
+    @property
+    def n_out(self) -> int:  # type: ignore[override]
+        return len(self.index)
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("select", self.index, self.n_in))
+
+    @property
+    def is_identity(self) -> bool:
+        return self.n_in == self.n_out and bool((self.index == np.arange(self.n_in)).all())
+
+    def csr(self) -> tuple[Array, Array, Array]:
+        kept = self.index >= 0
+        indptr = np.concatenate(([0], np.cumsum(kept))).astype(np.int32)
+        return np.ones(int(kept.sum())), self.index[kept].astype(np.int32), indptr
+
+    def apply(self, x: Array) -> Array:
+        zero = to_fractions(0.0) if x.dtype == object else 0.0
+        return np.where(self.index >= 0, x[..., self.index], zero)
+
+    def abs(self) -> Select:
+        return self
+
+
+def identity(n: int) -> Select:
+    """The identity on ``n`` elements."""
+    return Select(np.arange(n), n)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Conv(LinearMap):
+    """Cross-correlation over any number of spatial axes, as ONNX ``Conv`` defines it (without bias).
+
+    ``weight`` has shape ``(out, in / groups, *kernel)``; ``in_shape`` is ``(in, *spatial)``; ``pads`` is
+    ``(begin..., end...)``. Input and output are flat in C order.
+    """
+
+    weight: Array
+    in_shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    pads: tuple[int, ...]
+    dilations: tuple[int, ...]
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", freeze(self.weight))
+
+    @property
+    def n_in(self) -> int:  # type: ignore[override]
+        return int(np.prod(self.in_shape))
+
+    @cached_property
+    def out_shape(self) -> tuple[int, ...]:
+        rank = len(self.in_shape) - 1
+        reach = [d * (k - 1) + 1 for d, k in zip(self.dilations, self.weight.shape[2:], strict=True)]
+        padded = [self.in_shape[1 + a] + self.pads[a] + self.pads[rank + a] for a in range(rank)]
+        spatial = ((n - r) // s + 1 for n, r, s in zip(padded, reach, self.strides, strict=True))
+        return (self.weight.shape[0], *spatial)
+
+    @property
+    def n_out(self) -> int:  # type: ignore[override]
+        return int(np.prod(self.out_shape))
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("conv", self.weight, self.in_shape, self.strides, self.pads, self.dilations, self.groups))
+
+    @cached_property
+    def _csr(self) -> tuple[Array, Array, Array]:
+        source, inside = window_sources(
+            self.in_shape[1:], self.weight.shape[2:], self.strides, self.pads, self.dilations
+        )
+        outputs, per_group = self.weight.shape[0], self.weight.shape[1]
+        positions, taps = source.shape
+        spatial = int(np.prod(self.in_shape[1:]))
+        first = (np.arange(outputs) // (outputs // self.groups)) * per_group
+        channel = first[:, None] + np.arange(per_group)  # (out, in/groups)
+        indices = channel[:, None, :, None] * spatial + source[None, :, None, :]
+        data = np.broadcast_to(self.weight.reshape(outputs, 1, per_group, taps), indices.shape)
+        kept = np.broadcast_to(inside[None, :, None, :], indices.shape)
+        counts = kept.reshape(outputs * positions, -1).sum(axis=1)
+        indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        return data[kept], indices[kept].astype(np.int32), indptr
+
+    def csr(self) -> tuple[Array, Array, Array]:
+        return self._csr
+
+    def abs(self) -> Conv:
+        return Conv(np.abs(self.weight), self.in_shape, self.strides, self.pads, self.dilations, self.groups)
+
+
+def window_sources(
+    spatial: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    pads: tuple[int, ...],
+    dilations: tuple[int, ...],
+    ceil: bool = False,
+) -> tuple[Array, Array]:
+    """Which flat spatial element each tap of each window reads.
+
+    Returns ``(source, inside)`` of shape ``(positions, taps)``: ``source`` is 0 where ``inside`` is false
+    (padding). Shared by convolution and pooling; ``ceil`` is the pooling attribute ``ceil_mode``.
+    """
+    rank = len(spatial)
+    per_axis: list[Array] = []
+    for a in range(rank):
+        span = spatial[a] + pads[a] + pads[rank + a] - dilations[a] * (kernel[a] - 1) - 1
+        count = (-(-span // strides[a]) if ceil else span // strides[a]) + 1
+        if ceil and (count - 1) * strides[a] >= spatial[a] + pads[a]:
+            count -= 1  # a window must start inside the image or its leading padding
+        starts = np.arange(count) * strides[a] - pads[a]
+        per_axis.append(starts[:, None] + np.arange(kernel[a]) * dilations[a])
+    source: Array = np.zeros((1, 1), dtype=np.int64)
+    inside: Array = np.ones((1, 1), dtype=bool)
+    for a, reads in enumerate(per_axis):
+        valid = (reads >= 0) & (reads < spatial[a])
+        source = source[:, None, :, None] * spatial[a] + np.where(valid, reads, 0)[None, :, None, :]
+        inside = inside[:, None, :, None] & valid[None, :, None, :]
+        shape = (source.shape[0] * source.shape[1], source.shape[2] * source.shape[3])
+        source, inside = source.reshape(shape), inside.reshape(shape)
+    return np.where(inside, source, 0), inside

@@ -1,0 +1,186 @@
+"""A network: a graph with named inputs and outputs, their shapes, and what its numbers are stored in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.ir.evaluate import evaluate
+from nnsym.ir.node import Affine, Input, Node
+from nnsym.ir.walk import flat_pickle, substitute, topological
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """An element block of a graph as a network sees it: a node and the shape it is read in (C order)."""
+
+    node: Node
+    shape: tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """``inputs`` and ``outputs`` by name, in the model's order, and every named tensor between them.
+
+    ``dtype`` is what the model computes in (``float32`` or ``float64``); the IR holds its constants as
+    float64, which is exact. ``model`` is the serialised ONNX model that a counterexample is replayed on,
+    or None for a network built from arrays (replayed in exact rationals).
+    """
+
+    name: str
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    dtype: str = "float64"
+    model: bytes | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        """``<Network digits: x (1, 64) -> y (1, 10), 40 activations, float32>``."""
+        ends = [", ".join(f"{n} {t.shape}" for n, t in side.items()) for side in (self.inputs, self.outputs)]
+        active = sum(node.size for node in self.nodes if not isinstance(node, (Affine, Input)))
+        return f"<Network {self.name}: {ends[0]} -> {ends[1]}, {active} activations, {self.dtype}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        tensors = (*self.inputs.values(), *self.outputs.values(), *self.tensors.values())
+        return flat_pickle(self, (t.node for t in tensors))
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the model file's bytes, or of the graph's content for a network from arrays."""
+        if self.model is not None:
+            return hashlib.sha256(self.model).hexdigest()
+        from nnsym.ir.text import dump
+
+        return hashlib.sha256(dump([t.node for t in self.outputs.values()]).encode()).hexdigest()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes that the outputs depend on, parents first."""
+        return topological(tensor.node for tensor in self.outputs.values())
+
+    def apply(self, arguments: tuple[Node, ...]) -> Application:
+        """The network on the given nodes, one per input, each with that input's number of elements."""
+        if len(arguments) != len(self.inputs):
+            raise InputError(
+                f"{len(arguments)} arguments for {len(self.inputs)} inputs",
+                where=self.name,
+                remedy=f"Pass one argument for each of: {', '.join(self.inputs)}",
+            )
+        replacement: dict[Node, Node] = {}
+        for argument, (name, tensor) in zip(arguments, self.inputs.items(), strict=True):
+            if argument.size != tensor.node.size:
+                raise InputError(
+                    f"input '{name}' has shape {tensor.shape} ({tensor.node.size} elements), "
+                    f"the argument has {argument.size}",
+                    where=self.name,
+                    remedy="Pass the declared shape, or the same number of elements in C order",
+                )
+            replacement[tensor.node] = argument
+        everything = [t.node for t in (*self.outputs.values(), *self.tensors.values())]
+        image = substitute(everything, replacement)
+        return Application(self, arguments, {node: image[node] for node in everything})
+
+    def __call__(self, *arguments: Any) -> Any:
+        """On terms: the symbolic output. On arrays: the outputs computed in float64 (or exactly on Fractions)."""
+        for argument in arguments:
+            if hasattr(type(argument), "apply_network"):
+                return type(argument).apply_network(self, arguments)
+        return self.evaluate(*arguments)
+
+    def tensor(self, name: str) -> Tensor:
+        """A value by the name of its ONNX tensor or node, or by its nnsym name (``relu_2``); lists close names."""
+        from nnsym.ir.names import node_names
+
+        named = {**{n: Tensor(node, (node.size,)) for node, n in node_names(self.nodes).items()}, **self.tensors}
+        if name not in named:
+            import difflib
+
+            close = difflib.get_close_matches(name, named, n=5, cutoff=0.4) or list(named)[:12]
+            raise InputError(f"has no value named '{name}'", where=self.name, remedy=f"Close names: {', '.join(close)}")
+        return named[name]
+
+    def hidden(self, name: str) -> Hidden:
+        """A hidden value by name; call it on the network's arguments: ``f.hidden("relu_2")(x).pre[7]``."""
+        self.tensor(name)
+        return Hidden(self, name)
+
+    def evaluate(self, *arguments: Array) -> Any:
+        """The IR's value: one array per output (a single array if there is one), batch axes in front kept."""
+        point: dict[Node, Array] = {}
+        batch: tuple[int, ...] = ()
+        for argument, tensor in zip(arguments, self.inputs.values(), strict=True):
+            values = np.asarray(argument)
+            values = values if values.dtype == object else values.astype(np.float64)
+            batch = _batch_axes(values.shape, tensor)
+            point[tensor.node] = values.reshape(*batch, tensor.node.size)
+        values_of = evaluate([t.node for t in self.outputs.values()], point)
+        results = [values_of[t.node].reshape(*batch, *t.shape) for t in self.outputs.values()]
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+def _batch_axes(shape: tuple[int, ...], tensor: Tensor) -> tuple[int, ...]:
+    for split in range(len(shape) + 1):
+        if shape[split:] == tensor.shape or (np.prod(shape[split:]) == tensor.node.size and split == 0):
+            return shape[:split]
+    for split in range(len(shape) + 1):
+        if np.prod(shape[split:]) == tensor.node.size:
+            return shape[:split]
+    raise InputError(f"values of shape {shape} do not fit an input of shape {tensor.shape}")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Application:
+    """One use of a network: ``image`` maps every output and named node of the network to its node here."""
+
+    network: Network
+    arguments: tuple[Node, ...]
+    image: Mapping[Node, Node]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return flat_pickle(self, (*self.arguments, *self.image, *self.image.values()))
+
+    def output(self, name: str) -> Node:
+        return self.image[self.network.outputs[name].node]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """A named value inside a network; calling it on terms gives its values in that application."""
+
+    network: Network
+    name: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        for argument in arguments:
+            if hasattr(type(argument), "apply_hidden"):
+                return type(argument).apply_hidden(self, arguments)
+        raise InputError(f"hidden values of '{self.name}' need a term to stand on", where=self.network.name)
+
+    @property
+    def pre(self) -> Any:
+        """Raises: the hidden value belongs to one application, which must be named."""
+        raise InputError(
+            f"'{self.name}' is not bound to an application of the network",
+            where=self.network.name,
+            remedy=f'Say which: {self.network.name}.hidden("{self.name}")(x), or y.hidden("{self.name}") for y = f(x)',
+        )
+
+    post = pre
+
+
+def free_inputs(network: Network) -> tuple[Input, ...]:
+    """The input nodes of the network itself."""
+    return tuple(t.node for t in network.inputs.values() if isinstance(t.node, Input))

@@ -1,0 +1,245 @@
+"""The core calculus: five kinds of node over flat real vectors.
+
+``Input``, ``Affine`` (sum of linear maps of parents plus bias), ``Pointwise`` (one univariate function),
+``Max`` (maximum over groups of elements), ``Product`` (elementwise). Nodes are immutable and interned:
+equal content is the same object, so a network applied twice to one variable is one graph. Names and
+shapes are not identity; they live in :class:`nnsym.ir.network.Network` and in the query.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.ir.linear import LinearMap, Select, digest, freeze, identity
+from nnsym.ir.univariate import Univariate
+
+Array = NDArray[Any]
+
+_interned: weakref.WeakValueDictionary[tuple[object, ...], Node] = weakref.WeakValueDictionary()
+_fresh = itertools.count()
+
+
+class Node:
+    """A vector-valued node. Compare with ``is``; build with the functions of this module."""
+
+    __slots__ = ("__weakref__", "key", "parents", "size")
+
+    def __init__(self, size: int, parents: tuple[Node, ...], key: tuple[object, ...]) -> None:
+        self.size, self.parents, self.key = size, parents, key
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.size}>"
+
+    def with_parents(self, parents: tuple[Node, ...]) -> Node:
+        """The same operation on other parents (of the same sizes)."""
+        raise InputError("an input has no parents")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), *self._content())
+
+    def _content(self) -> tuple[Any, ...]:
+        raise InputError(f"{type(self).__name__} cannot be rebuilt")
+
+
+def _rebuild(kind: type[Node], *content: Any) -> Node:
+    builders: dict[type[Node], Any] = {
+        Input: _input,
+        Affine: lambda maps, parents, bias: affine(tuple(zip(maps, parents, strict=True)), bias),
+        Pointwise: pointwise,
+        Max: maximum,
+        Product: product,
+    }
+    return builders[kind](*content)  # type: ignore[no-any-return]
+
+
+def _intern(node: Node) -> Any:
+    return _interned.setdefault(node.key, node)
+
+
+def is_interned(node: Node) -> bool:
+    """True if the node is the one object of its content, as every node built by this module is."""
+    return _interned.get(node.key) is node
+
+
+@final
+class Input(Node):
+    """A free vector: an input of a network or a variable of a property.
+
+    ``name`` is for people; ``uid`` is the identity. ``integer`` marks elements that take integer values only.
+    """
+
+    __slots__ = ("integer", "name", "uid")
+
+    def __init__(self, name: str, size: int, uid: str, integer: Array) -> None:
+        super().__init__(size, (), ("input", uid, size))
+        self.name, self.uid, self.integer = name, uid, integer
+
+    def _content(self) -> tuple[Any, ...]:
+        return self.name, self.size, self.uid, self.integer
+
+
+@final
+class Affine(Node):
+    """``sum_k maps_k parents_k + bias``; no parent occurs twice."""
+
+    __slots__ = ("bias", "maps")
+
+    def __init__(self, maps: tuple[LinearMap, ...], parents: tuple[Node, ...], bias: Array) -> None:
+        key = ("affine", *(m.key for m in maps), *map(id, parents), digest((bias,)))
+        super().__init__(len(bias), parents, key)
+        self.maps, self.bias = maps, bias
+
+    def with_parents(self, parents: tuple[Node, ...]) -> Node:
+        return affine(tuple(zip(self.maps, parents, strict=True)), self.bias)
+
+    def _content(self) -> tuple[Any, ...]:
+        return self.maps, self.parents, self.bias
+
+
+@final
+class Pointwise(Node):
+    """``fn`` applied to every element of its parent."""
+
+    __slots__ = ("fn",)
+
+    def __init__(self, fn: Univariate, parent: Node) -> None:
+        super().__init__(parent.size, (parent,), ("pointwise", fn.key, id(parent)))
+        self.fn = fn
+
+    def with_parents(self, parents: tuple[Node, ...]) -> Node:
+        return pointwise(self.fn, parents[0])
+
+    def _content(self) -> tuple[Any, ...]:
+        return self.fn, self.parents[0]
+
+
+@final
+class Max(Node):
+    """``out_i = max_k parent[groups_ik]``; ``groups`` has shape ``(n_out, k)``, padded with -1."""
+
+    __slots__ = ("groups",)
+
+    def __init__(self, parent: Node, groups: Array) -> None:
+        super().__init__(len(groups), (parent,), ("max", digest((groups,)), id(parent)))
+        self.groups = groups
+
+    def with_parents(self, parents: tuple[Node, ...]) -> Node:
+        return maximum(parents[0], self.groups)
+
+    def _content(self) -> tuple[Any, ...]:
+        return self.parents[0], self.groups
+
+
+@final
+class Product(Node):
+    """Elementwise product of two parents of one size."""
+
+    __slots__ = ()
+
+    def __init__(self, left: Node, right: Node) -> None:
+        super().__init__(left.size, (left, right), ("product", id(left), id(right)))
+
+    def with_parents(self, parents: tuple[Node, ...]) -> Node:
+        return product(parents[0], parents[1])
+
+    def _content(self) -> tuple[Any, ...]:
+        return self.parents
+
+
+def _input(name: str, size: int, uid: str, integer: Array) -> Input:
+    return _intern(Input(name, size, uid, freeze(integer, np.bool_)))  # type: ignore[no-any-return]
+
+
+def new_input(name: str, size: int, *, integer: object = False) -> Input:
+    """A fresh input, different from every other, whatever its name."""
+    import uuid
+
+    flags = np.broadcast_to(np.asarray(integer, dtype=bool), (size,))
+    return _input(name, size, f"{name}-{next(_fresh)}-{uuid.uuid4().hex}", flags)
+
+
+def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0) -> Node:
+    """``sum_k A_k x_k + bias``, simplified only where that copies coefficients and never rounds.
+
+    An identity of one parent without bias is the parent; a bias moves into a parent whose own bias is zero;
+    selections of selections compose.
+    """
+    size = terms[0][0].n_out if terms else np.asarray(bias).size
+    offset = freeze(np.broadcast_to(np.asarray(bias, dtype=np.float64).ravel(), (size,)))
+    for linear, node in terms:
+        if linear.n_in != node.size or linear.n_out != size:
+            shape = f"({linear.n_out}, {linear.n_in})"
+            raise InputError(f"a map of shape {shape} does not fit {node.size} -> {size} elements")
+    if len({id(node) for _, node in terms}) < len(terms):
+        terms = _merge_repeated(terms)
+    if len(terms) == 1:
+        linear, node = terms[0]
+        if isinstance(linear, Select) and isinstance(node, Affine) and len(node.maps) == 1 and not node.bias.any():
+            inner = node.maps[0]
+            if isinstance(inner, Select):
+                index = np.where(linear.index >= 0, inner.index[linear.index], -1)
+                return affine(((Select(index, inner.n_in), node.parents[0]),), offset)
+        if isinstance(linear, Select) and linear.is_identity:
+            if not offset.any():
+                return node
+            if isinstance(node, Affine) and not node.bias.any():
+                return affine(tuple(zip(node.maps, node.parents, strict=True)), offset)
+    return _intern(Affine(tuple(m for m, _ in terms), tuple(n for _, n in terms), offset))  # type: ignore[no-any-return]
+
+
+def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...]) -> tuple[tuple[LinearMap, Node], ...]:
+    """Give every repeated parent an alias node, so that no coefficients are added up in floats."""
+    seen: dict[int, int] = {}
+    out: list[tuple[LinearMap, Node]] = []
+    for linear, node in terms:
+        count = seen.get(id(node), 0)
+        seen[id(node)] = count + 1
+        if count:
+            node = _intern(Affine((linear,), (node,), freeze(np.zeros(linear.n_out))))
+            linear = identity(linear.n_out)
+        out.append((linear, node))
+    return tuple(out) if len({id(n) for _, n in out}) == len(out) else _merge_repeated(tuple(out))
+
+
+def pointwise(fn: Univariate, parent: Node) -> Node:
+    """``fn(parent)``."""
+    return _intern(Pointwise(fn, parent))  # type: ignore[no-any-return]
+
+
+def maximum(parent: Node, groups: object) -> Node:
+    """Maximum over groups of elements of ``parent``; every group needs a member."""
+    index = freeze(groups, np.int64)
+    if index.ndim != 2 or not index.size or index.max(initial=-1) >= parent.size or (index.max(axis=1) < 0).any():
+        raise InputError("a maximum needs groups of elements of its parent")
+    return _intern(Max(parent, index))  # type: ignore[no-any-return]
+
+
+def product(left: Node, right: Node) -> Node:
+    """Elementwise product."""
+    if left.size != right.size:
+        raise InputError(f"a product of {left.size} and {right.size} elements")
+    return _intern(Product(left, right))  # type: ignore[no-any-return]
+
+
+def constant(values: object) -> Node:
+    """A node without parents that holds fixed values."""
+    return affine((), np.ravel(np.asarray(values, dtype=np.float64)))
+
+
+def concatenate(nodes: tuple[Node, ...]) -> Node:
+    """All elements of the nodes, one after the other."""
+    if len(nodes) == 1:
+        return nodes[0]
+    total, start, terms = sum(n.size for n in nodes), 0, []
+    for node in nodes:
+        index = np.full(total, -1)
+        index[start : start + node.size] = np.arange(node.size)
+        terms.append((Select(index, node.size), node))
+        start += node.size
+    return affine(tuple(terms))

@@ -1,0 +1,148 @@
+"""The exact oracle: the least margin of a small query, by going through its activation patterns in Fractions.
+
+Under one pattern every node is an affine form of the inputs, and the inputs of a pattern are a polytope; the
+margin there is an exact linear program. Nothing here comes from bounds, encodings or solvers: it judges them.
+Strict inequalities are closed: the answer is the infimum, which a strict precondition may keep from being attained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.ir.exact import to_fractions
+from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
+from nnsym.ir.node import Input, Node
+from nnsym.ir.query import Query
+from nnsym.ir.regions import Domain, Region, Vector, count_unstable, regions, solve
+from nnsym.ir.rows import Rows
+
+Array = NDArray[Any]
+
+_ZERO = Fraction(0)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class OracleAnswer:
+    """The least margin, ``inf`` if no input satisfies the precondition, and an input where it is attained.
+
+    ``margin`` is ``-inf`` where the violation has no soft atom and holds somewhere.
+    """
+
+    margin: Fraction | float
+    point: Mapping[Input, Array] | None
+
+
+def minimum_margin(query: Query, *, max_unstable: int = 12) -> OracleAnswer:
+    """``min over the domain of margin(x)``, exactly.
+
+    Raises :class:`UnsupportedError` for smooth activations, products, integer inputs and networks with more
+    than ``max_unstable`` undecided hinges and maxima (by interval arithmetic), and
+    :class:`MissingBoundsError` for an open box.
+    """
+    domain = Domain.of(query)
+    if domain.empty:
+        return OracleAnswer(float("inf"), None)
+    nodes = tuple(node for node in query.nodes if not isinstance(node, Input))
+    unstable = count_unstable(nodes, domain)
+    if unstable > max_unstable:
+        raise UnsupportedError(
+            f"{unstable} undecided neurons are too many for the exact oracle (at most {max_unstable})",
+            where=query.name,
+            remedy="Ask for a smaller network or box, or raise max_unstable",
+        )
+    best: Fraction | float = float("inf")
+    point: Vector | None = None
+    disjuncts = _disjuncts(query.formula)
+    for region in regions(nodes, domain, Region(domain.forms, (), domain.centre)):
+        s = _row_forms(query.rows, region.forms, domain.size)
+        for disjunct in disjuncts:
+            found = _least(disjunct, s, region, domain, best)
+            if found is not None:
+                best, point = found
+    if point is None:
+        return OracleAnswer(best, None)
+    return OracleAnswer(best, domain.split(point))
+
+
+def _row_forms(rows: Rows, forms: Mapping[Node, Array], size: int) -> Array:
+    total = to_fractions(np.zeros((len(rows), size + 1)))
+    total[:, -1] = to_fractions(rows.constant)
+    for node, part in rows.parts.items():
+        for row, column, factor in zip(part.row, part.column, to_fractions(part.coefficient), strict=True):
+            total[row] = total[row] + factor * forms[node][:, column]
+    return np.asarray(total)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Disjunct:
+    """A conjunction of rows and boxes."""
+
+    soft: tuple[int, ...] = ()
+    hard: tuple[int, ...] = ()
+    boxes: tuple[InBox, ...] = ()
+
+    def and_(self, other: _Disjunct) -> _Disjunct:
+        return _Disjunct(self.soft + other.soft, self.hard + other.hard, self.boxes + other.boxes)
+
+
+def _disjuncts(formula: Formula) -> list[_Disjunct]:
+    """The disjunctive normal form."""
+
+    def leaf(node: Atoms | InBox) -> list[_Disjunct]:
+        if isinstance(node, InBox):
+            return [_Disjunct(boxes=(node,))]
+        rows = tuple(int(k) for k in node.rows)
+        groups = [rows] if node.every else [(k,) for k in rows]
+        return [_Disjunct(soft=g) if node.soft else _Disjunct(hard=g) for g in groups]
+
+    def product(parts: list[list[_Disjunct]]) -> list[_Disjunct]:
+        total = [_Disjunct()]
+        for part in parts:
+            total = [a.and_(b) for a in total for b in part]
+        return total
+
+    return reduce_formula(formula, leaf, product, lambda parts: [d for part in parts for d in part])
+
+
+def _least(
+    disjunct: _Disjunct, s: Array, region: Region, domain: Domain, best: Fraction | float
+) -> tuple[Fraction | float, Vector] | None:
+    """The least margin of one disjunct in one region, if it is below ``best``: ``min t, s_i <= t`` for soft ``i``."""
+    lower, upper = list(domain.lower), list(domain.upper)
+    for box in disjunct.boxes:
+        start = domain.starts[box.input]
+        for k in range(box.input.size):
+            if box.lower[k] > lower[start + k]:
+                lower[start + k] = Fraction(box.lower[k])
+            if box.upper[k] < upper[start + k]:
+                upper[start + k] = Fraction(box.upper[k])
+    rows = [*region.rows, *(s[k] for k in disjunct.hard)]
+    if not disjunct.soft:
+        found = solve([_ZERO] * domain.size, rows, lower, upper)
+        return None if found is None else (-float("inf"), found.point)
+    soft = [s[k] for k in disjunct.soft]
+    ranges = [domain.range(row) for row in soft]
+    floor = max(low for low, _ in ranges)
+    if floor >= best:
+        return None
+    one = Fraction(1)
+    rows = [_with_margin(row, _ZERO) for row in rows] + [_with_margin(row, -one) for row in soft]
+    ceiling = max(high for _, high in ranges)
+    found = solve([*([_ZERO] * domain.size), one], rows, (*lower, floor), (*upper, ceiling))
+    if found is None or found.value >= best:
+        return None
+    return found.value, found.point[:-1]
+
+
+def _with_margin(row: Array, factor: Fraction) -> Array:
+    """The form with one more variable, t, in front of the constant."""
+    return np.concatenate((row[:-1], np.array([factor, row[-1]], dtype=object)))

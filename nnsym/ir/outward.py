@@ -1,0 +1,55 @@
+"""Float64 arithmetic rounded to one side, elementwise: what a derived constant of a program is made with.
+
+``sum_up(a, b) >= a + b`` and so on, with equality where the float result is exact. A result that is not
+exact moves by one more float, which covers the half unit by which rounding to nearest may be off.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def sum_up(a: Array | float, b: Array | float) -> Array:
+    """The float sum, or the next float above it where it is not exact (Knuth's TwoSum tells)."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    total = np.asarray(a + b)
+    with np.errstate(invalid="ignore"):
+        head = total - a
+        exact = ((a - (total - head)) + (b - head)) == 0
+    exact |= np.isinf(a) | np.isinf(b)
+    return np.where(exact, total, np.nextafter(total, np.inf))
+
+
+def sum_down(a: Array | float, b: Array | float) -> Array:
+    """The float sum, or the next float below it where it is not exact."""
+    return -sum_up(-np.asarray(a), -np.asarray(b))
+
+
+def product_up(a: Array | float, b: Array | float) -> Array:
+    """The float product, or the next float above it unless a factor is 0, 1 or -1."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    zero = (a == 0) | (b == 0)
+    with np.errstate(invalid="ignore"):  # 0 times an infinite bound is 0 here
+        result = np.where(zero, 0.0, a * b)
+    exact = zero | (np.abs(a) == 1) | (np.abs(b) == 1) | np.isinf(a) | np.isinf(b)
+    return np.where(exact, result, np.nextafter(result, np.inf))
+
+
+def product_down(a: Array | float, b: Array | float) -> Array:
+    """The float product, or the next float below it unless a factor is 0, 1 or -1."""
+    return -product_up(-np.asarray(a), b)
+
+
+def group_sum_up(group: Array, values: Array, start: Array) -> Array:
+    """``start[g]`` plus all values of group g, rounded up at every addition; ``group`` is sorted."""
+    total = start.copy()
+    rank = np.arange(len(group)) - np.searchsorted(group, group, "left")
+    for turn in range(int(rank.max(initial=-1)) + 1):
+        here = rank == turn
+        total[group[here]] = sum_up(total[group[here]], values[here])
+    return total

@@ -1,0 +1,187 @@
+"""A query: is there an input in the box for which the violation formula is true?
+
+This is what a property ``forall x. where => then`` becomes after negation: ``where and not then``. Rows of
+the conclusion are soft; the margin of the property is ``min over x of formula(s)`` with min over
+disjunctions and max over conjunctions (see :func:`nnsym.ir.formula.margin_lower`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.evaluate import evaluate
+from nnsym.ir.exact import round_down, round_up, to_fractions
+from nnsym.ir.formula import Atoms, Formula, InBox, leaves, margin_lower, reduce_formula
+from nnsym.ir.network import Application
+from nnsym.ir.node import Input, Node
+from nnsym.ir.rows import Rows
+from nnsym.ir.walk import flat_pickle, topological
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Box:
+    """``lower <= x <= upper`` elementwise; exact numbers, infinite where open."""
+
+    lower: Array
+    upper: Array
+
+    @cached_property
+    def outer(self) -> tuple[Array, Array]:
+        """The smallest float64 box that contains it."""
+        return round_down(self.lower), round_up(self.upper)
+
+    @cached_property
+    def inner(self) -> tuple[Array, Array]:
+        """The largest float64 box inside it: what a float64 point is clipped to. It may be empty."""
+        return round_up(self.lower), round_down(self.upper)
+
+    def contains(self, x: Array) -> bool:
+        """Exactly: a float64 is above the lower limit iff it is above the next float64 inside."""
+        lower, upper = (self.lower, self.upper) if x.dtype == object else self.inner
+        return bool(((lower <= x) & (x <= upper)).all())
+
+    @property
+    def empty(self) -> bool:
+        return bool((self.lower > self.upper).any())
+
+    def intersect(self, other: Box) -> Box:
+        return Box(_pick(self.lower, other.lower, +1), _pick(self.upper, other.upper, -1))
+
+    def hull(self, other: Box) -> Box:
+        return Box(_pick(self.lower, other.lower, -1), _pick(self.upper, other.upper, +1))
+
+    def whole(self, integer: Array) -> Box:
+        """The box with the elements marked in ``integer`` cut down to the whole numbers inside it."""
+        return Box(_whole(self.lower, integer, math.ceil), _whole(self.upper, integer, math.floor))
+
+
+def _pick(a: Array, b: Array, sign: int) -> Array:
+    """Elementwise larger (sign +1) or smaller (-1) number; mixed float and Fraction arrays are compared exactly."""
+    return np.asarray(np.where((a > b) == (sign > 0), a, b))
+
+
+def _whole(limit: Array, integer: Array, rounding: Callable[[Any], int]) -> Array:
+    cut = limit.copy()
+    for k in np.flatnonzero(integer):
+        if abs(limit[k]) != np.inf:
+            cut[k] = Fraction(rounding(limit[k])) if limit.dtype == object else rounding(limit[k])
+    return cut
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Query:
+    """``rows`` are all linear atoms, stacked; ``formula`` is the violation in negation normal form over them.
+
+    ``boxes`` bounds every input on all of the domain; boxes inside disjunctions are ``InBox`` leaves of the
+    formula. ``applications`` tells replay which nodes are outputs of a real network. ``text`` is the
+    property as its author wrote it. Boxes of integer elements are cut down to whole numbers.
+    """
+
+    name: str
+    boxes: Mapping[Input, Box]
+    rows: Rows
+    formula: Formula
+    applications: tuple[Application, ...] = ()
+    text: str = ""
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(x.integer.any() for x in self.boxes):
+            object.__setattr__(self, "boxes", {x: box.whole(x.integer) for x, box in self.boxes.items()})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return flat_pickle(self, self.nodes)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return tuple(self.boxes)
+
+    @cached_property
+    def spec(self) -> tuple[Node, Array, Array]:
+        """The rows as one affine float64 layer, with the slack of :meth:`Rows.node`."""
+        return self.rows.node()
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node that the rows and the domain depend on, parents first; the spec layer is not among them."""
+        return topological((*self.inputs, *self.rows.parts))
+
+    @property
+    def empty_box(self) -> bool:
+        """True if no input at all satisfies the bounds: the property holds vacuously."""
+        return any(box.empty for box in self.boxes.values())
+
+    @cached_property
+    def strict(self) -> bool:
+        """True if every soft atom of the violation is strict, so that a margin of exactly 0 verifies."""
+        return all(leaf.strict for leaf in leaves(self.formula) if isinstance(leaf, Atoms) and leaf.soft)
+
+    def inside(self, values: Mapping[Node, Array]) -> bool:
+        """True if the inputs lie in the boxes, integer ones at whole numbers; exact for float or Fraction values."""
+        whole = all((values[x][x.integer] % 1 == 0).all() for x in self.boxes)
+        return whole and all(box.contains(values[x]) for x, box in self.boxes.items())
+
+    def move_inside(self, point: Mapping[Input, Array]) -> dict[Input, Array]:
+        """The float64 point (or points, ``(..., n)``) moved into the boxes, integer elements to whole numbers."""
+        moved = {}
+        for x, values in point.items():
+            near = values.astype(np.float64)
+            moved[x] = np.clip(np.where(x.integer, np.round(near), near), *self.boxes[x].inner)
+        return moved
+
+    def violated(self, values: Mapping[Node, Array]) -> bool:
+        """True if the values (Fractions, for an exact answer) lie in the domain and make the formula true."""
+        s = self.rows.value(values)
+
+        def leaf(node: Atoms | InBox) -> bool:
+            if isinstance(node, InBox):
+                return _within(values[node.input], node.lower, node.upper)
+            holds = s[node.rows] < 0 if node.strict else s[node.rows] <= 0
+            return bool(np.all(holds) if node.every else np.any(holds))
+
+        return self.inside(values) and reduce_formula(self.formula, leaf, all, any)
+
+    def margin(self, values: Mapping[Node, Array]) -> float:
+        """The property's margin at a point: +inf outside the precondition, negative where it is violated."""
+        s = self.rows.value(values)
+
+        def atom(node: Atoms | InBox) -> Array:
+            if isinstance(node, InBox):
+                inside = _within(values[node.input], node.lower, node.upper)
+                return np.array([-np.inf if inside else np.inf])
+            chosen = s[node.rows]
+            if node.soft:
+                return chosen.astype(np.float64)
+            holds = chosen < 0 if node.strict else chosen <= 0
+            return np.where(holds, -np.inf, np.inf)
+
+        return margin_lower(self.formula, atom) if self.inside(values) else np.inf
+
+    def values(self, point: Mapping[Input, Array], *, exact: bool = False) -> dict[Node, Array]:
+        """All node values at a point, in float64 or in exact rationals."""
+        given: dict[Node, Array] = {x: to_fractions(v) if exact else v for x, v in point.items()}
+        return evaluate((*self.inputs, *self.rows.parts), given)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over the networks' hashes and the property's exact content; names are not part of it."""
+        from nnsym.ir.text import dump_query
+
+        return hashlib.sha256(dump_query(self).encode()).hexdigest()
+
+
+def _within(x: Array, lower: Array, upper: Array) -> bool:
+    return bool(((lower <= x) & (x <= upper)).all())

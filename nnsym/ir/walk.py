@@ -1,0 +1,87 @@
+"""The only traversals of a graph: iterative, so that a chain of thousands of layers works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nnsym.ir.node import Input, Node
+
+if TYPE_CHECKING:
+    import networkx
+
+T = TypeVar("T")
+
+
+def _parents(node: Node) -> tuple[Node, ...]:
+    return node.parents
+
+
+def topological(roots: Iterable[Node], parents: Callable[[Node], tuple[Node, ...]] = _parents) -> tuple[Node, ...]:
+    """Every node that the roots depend on, parents before children, in a deterministic order.
+
+    ``parents`` may name other dependencies than a node's own parents, to cut a graph short.
+    """
+    order: list[Node] = []
+    done: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(tuple(roots))]
+    while stack:
+        node, expanded = stack.pop()
+        if id(node) in done:
+            continue
+        if expanded:
+            done.add(id(node))
+            order.append(node)
+            continue
+        stack.append((node, True))
+        stack.extend((parent, False) for parent in reversed(parents(node)) if id(parent) not in done)
+    return tuple(order)
+
+
+def fold(roots: Iterable[Node], rule: Callable[[Node, tuple[T, ...]], T]) -> dict[Node, T]:
+    """``rule(node, values of its parents)`` for every node, each once."""
+    values: dict[Node, T] = {}
+    for node in topological(roots):
+        values[node] = rule(node, tuple(values[parent] for parent in node.parents))
+    return values
+
+
+def inputs_of(roots: Iterable[Node]) -> tuple[Input, ...]:
+    """The free inputs that the roots depend on."""
+    return tuple(node for node in topological(roots) if isinstance(node, Input))
+
+
+def substitute(roots: Iterable[Node], replacement: Mapping[Node, Node]) -> dict[Node, Node]:
+    """Every node of the graph with the given nodes replaced; shares all that is untouched."""
+
+    def rule(node: Node, parents: tuple[Node, ...]) -> Node:
+        if node in replacement:
+            return replacement[node]
+        return node if parents == node.parents else node.with_parents(parents)
+
+    return fold(roots, rule)
+
+
+def to_networkx(roots: Iterable[Node]) -> networkx.DiGraph:
+    """The graph as networkx sees it: nodes carry ``kind`` and ``size``, edges run from parent to child."""
+    import networkx
+
+    graph = networkx.DiGraph()
+    for node in topological(roots):
+        graph.add_node(node, kind=type(node).__name__, size=node.size)
+        graph.add_edges_from((parent, node) for parent in node.parents)
+    return graph
+
+
+def flat_pickle(holder: Any, roots: Iterable[Node]) -> tuple[Any, ...]:
+    """``__reduce__`` of a frozen dataclass that holds nodes: the nodes come first, parents before children.
+
+    So no pickle nests deeper than one node, and a chain of thousands of layers travels. Cached properties stay.
+    """
+    values = tuple(getattr(holder, field.name) for field in fields(holder))
+    return _restored, (type(holder), topological(roots), values)
+
+
+def _restored(kind: type[Any], nodes: tuple[Node, ...], values: tuple[Any, ...]) -> Any:
+    return kind(*values)

@@ -1,0 +1,77 @@
+"""Properties from Python files: ``file.py:name``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from nnsym.errors import InputError, NnsymError
+from nnsym.lang.property import Property
+
+
+def load_property(spec: str) -> Property:
+    """The property ``name`` that the file of ``file.py:name`` defines; the file is run as a module.
+
+    The file's folder is on the import path while it runs; data files are found by paths relative to ``__file__``.
+    Raises :class:`InputError` naming the line that failed, or listing the properties the file has.
+    """
+    path, colon, name = spec.rpartition(":")
+    if not colon or not path or path.endswith(("/", "\\")):
+        path, name = spec, ""
+    found = load_properties(path)
+    if not name and len(found) == 1:
+        return next(iter(found.values()))
+    if name not in found:
+        listed = f"It has: {', '.join(found)}" if found else "It has none; bind one by p = nn.forall(...)"
+        reason = f"has no property '{name}'" if name else "name the property to take"
+        raise InputError(reason, where=path, remedy=listed)
+    return found[name]
+
+
+def load_properties(path: str | Path) -> dict[str, Property]:
+    """All properties of a file, by the names of its variables, in the order of the file."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("no such file", where=str(path), remedy="Write file.py:property")
+    module = _run(file)
+    return {name: value for name, value in vars(module).items() if isinstance(value, Property)}
+
+
+def _run(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"nnsym_property_file_{file.stem}", file.resolve())
+    if spec is None or spec.loader is None:
+        raise InputError("not a Python file", where=str(file), remedy="Write file.py:property")
+    module = importlib.util.module_from_spec(spec)
+    with _importable(module, file.resolve().parent):
+        try:
+            spec.loader.exec_module(module)
+        except NnsymError:
+            raise
+        except SyntaxError as error:
+            raise InputError(f"{error.msg}", where=f"{error.filename}:{error.lineno}") from error
+        except (Exception, SystemExit) as error:
+            raise InputError(f"{type(error).__name__}: {error}", where=_line(error, file)) from error
+    return module
+
+
+def _line(error: BaseException, file: Path) -> str:
+    """The last line of the file itself in the traceback."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file.resolve())]
+    return f"{file}:{frames[-1].lineno}: `{frames[-1].line}`" if frames else str(file)
+
+
+@contextmanager
+def _importable(module: ModuleType, folder: Path) -> Iterator[None]:
+    """The module registered, and its folder on the path, while it runs."""
+    sys.modules[module.__name__] = module
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        sys.modules.pop(module.__name__, None)

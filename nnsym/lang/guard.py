@@ -1,0 +1,119 @@
+"""What every part of the language needs: whose line an error belongs to, and which numbers a user meant."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError, LanguageError
+from nnsym.ir.exact import from_numbers, simplify, to_fractions
+
+Array = NDArray[Any]
+
+_LIBRARIES = ("nnsym", "torch", "numpy")
+
+
+def user_line() -> str:
+    """``file.py:12: `the source line``` of the innermost frame outside nnsym, torch and numpy."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _LIBRARIES:
+        frame = frame.f_back
+    name, number = frame.f_code.co_filename, frame.f_lineno
+    source = linecache.getline(name, number, frame.f_globals).strip()
+    place = f"{os.path.basename(name)}:{number}"
+    return f"{place}: `{source}`" if source else place
+
+
+def misread(reason: str, remedy: str = "") -> LanguageError:
+    """The error for an expression that Python or nnsym cannot take, at the user's own line."""
+    return LanguageError(reason, where=user_line(), remedy=remedy)
+
+
+def bad_input(reason: str, remedy: str = "") -> InputError:
+    """The error for a value that does not fit, at the user's own line."""
+    return InputError(reason, where=user_line(), remedy=remedy)
+
+
+def exact(value: object, what: str = "a constant", *, infinite: bool = False) -> Array:
+    """The numbers that ``value`` denotes, without rounding, in its own shape.
+
+    Numbers, Decimals, Fractions, decimal text, nested lists, numpy arrays, torch tensors and anything with
+    ``__array__``. float64 where that is exact, else an object array of Fractions (infinities stay floats).
+    NaN always raises, infinities unless ``infinite``.
+    """
+    try:
+        array = np.asarray(_plain(value))
+        array = _exact_array(array)
+    except LanguageError:
+        raise
+    except (TypeError, ValueError, ArithmeticError):
+        raise misread(f"{_short(value)} is not a number or an array of numbers") from None
+    if array.dtype != object:
+        if np.isnan(array).any():
+            raise bad_input(f"{what} holds NaN")
+        if not infinite and np.isinf(array).any():
+            raise bad_input(f"{what} holds an infinite number", remedy="Leave the bound out instead")
+    elif not infinite and any(isinstance(v, float) for v in array.flat):
+        raise bad_input(f"{what} holds an infinite number", remedy="Leave the bound out instead")
+    return array
+
+
+def _plain(value: object) -> Any:
+    """Torch tensors (recognised by ``detach``) as numpy arrays; the rest as it is."""
+    detach = getattr(value, "detach", None)
+    if detach is None:
+        return value
+    tensor = detach().cpu()
+    return tensor.double().numpy() if tensor.is_floating_point() else tensor.numpy()
+
+
+def _exact_array(array: Array) -> Array:
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
+        return array.astype(np.float64)
+    if array.dtype.kind in "iub":
+        return from_numbers(array)
+    if array.dtype.kind not in "fUO":
+        raise TypeError(array.dtype.name)
+    out = np.empty(array.shape, dtype=object)
+    items = array.ravel()
+    out.ravel()[:] = [_number(_plain(items[i])) for i in range(items.size)]
+    return simplify(out)
+
+
+def _number(value: Any) -> Fraction | float:
+    """One exact number; infinities and NaN as floats."""
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, (str, np.str_)):
+        word = value.strip().lower()
+        return float(word) if word.lstrip("+-") in ("inf", "infinity", "nan") else Fraction(word)
+    if isinstance(value, np.ndarray) and value.size == 1:
+        return _number(value.item())
+    as_float = float(value)
+    if not np.isfinite(as_float):
+        if isinstance(value, int):
+            return Fraction(value)
+        return as_float
+    if isinstance(value, np.longdouble):
+        return Fraction(*value.as_integer_ratio())
+    return Fraction(value.item() if isinstance(value, np.generic) else value)
+
+
+def fractions(array: Array) -> Array:
+    """``array`` as Fractions, its infinities as floats."""
+    if array.dtype != object and np.isfinite(array).all():
+        return np.asarray(to_fractions(array), dtype=object)
+    out = np.empty(array.shape, dtype=object)
+    out.ravel()[:] = [v if isinstance(v, float) and np.isinf(v) else Fraction(v) for v in array.ravel().tolist()]
+    return out
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

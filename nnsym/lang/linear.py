@@ -1,0 +1,117 @@
+"""From exact rows to nodes: where a term meets a network or a nonlinear function, its numbers become float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.exact import nearest
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
+from nnsym.ir.node import Node, affine
+from nnsym.ir.rows import Part, Rows
+
+Array = NDArray[Any]
+
+_BLOCK = 4096  # matrices with more entries become a node instead of being multiplied out
+
+
+def whole_node(rows: Rows) -> Node | None:
+    """The node whose elements the rows are, all of them in order; None if they are anything else."""
+    if len(rows.parts) != 1 or rows.constant.any():
+        return None
+    (node, part), size = next(iter(rows.parts.items())), len(rows)
+    if node.size != size or len(part.row) != size or not _all_ones(part.coefficient):
+        return None
+    every = np.arange(size)
+    return node if (part.row == every).all() and (part.column == every).all() else None
+
+
+def is_float(rows: Rows) -> bool:
+    """True if every number of the rows is a float64, so that making a node of them rounds nothing."""
+    return rows.constant.dtype != object and all(p.coefficient.dtype != object for p in rows.parts.values())
+
+
+def materialise(rows: Rows) -> Node:
+    """The rows as a node. Coefficients that are no float64 are rounded to the nearest, here and only here."""
+    node = whole_node(rows)
+    if node is not None:
+        return node
+    terms = tuple((_linear_map(part, len(rows), parent.size), parent) for parent, part in rows.parts.items())
+    return affine(terms, nearest(rows.constant))
+
+
+def _linear_map(part: Part, n_out: int, n_in: int) -> LinearMap:
+    """The leanest map with these coefficients: a selection, a diagonal, a matrix or a sparse matrix."""
+    data, counts = nearest(part.coefficient), np.bincount(part.row, minlength=n_out)
+    if _all_ones(part.coefficient) and counts.max(initial=0) <= 1:
+        index = np.full(n_out, -1)
+        index[part.row] = part.column
+        return Select(index, n_in)
+    if n_out == n_in == len(part.row) and (part.row == part.column).all():
+        return Scale(data)
+    if len(data) == n_out * n_in:
+        return Dense(data.reshape(n_out, n_in))
+    return Sparse(data, part.column, np.concatenate(([0], np.cumsum(counts))), n_in)
+
+
+def _all_ones(coefficient: Array) -> bool:
+    return bool((coefficient == 1).all())
+
+
+def multiply(weights: Array, rows: Rows) -> Rows:
+    """``weights @ rows`` without rounding; a large matrix stays one dense affine node."""
+    if weights.size > _BLOCK and weights.dtype != object and is_float(rows):
+        return Rows.of(affine(((Dense(weights), materialise(rows)),)))
+    return rows.combine(weights)
+
+
+def unit_bounds(rows: Rows) -> Array:
+    """Which rows are ``c * v + d`` of a single element v, or a constant, and nothing more."""
+    return entries(rows) <= 1
+
+
+def entries(rows: Rows) -> Array:
+    """How many elements each row reads."""
+    counts = np.zeros(len(rows), dtype=np.int64)
+    for part in rows.parts.values():
+        counts += np.bincount(part.row, minlength=len(rows))
+    return counts
+
+
+def is_plain(rows: Rows) -> bool:
+    """True if every row is a single element as it is, or a constant."""
+    if not all(_all_ones(p.coefficient) for p in rows.parts.values()):
+        return False
+    counts = entries(rows)
+    return bool(((counts == 0) | (counts == 1) & (rows.constant == 0)).all())
+
+
+def share_elements(a: Rows, b: Rows) -> bool:
+    """True if some row of ``a`` and the same row of ``b`` read the same element of a node."""
+    for node, mine in a.parts.items():
+        theirs = b.parts.get(node)
+        if theirs is None:
+            continue
+        places = mine.row * node.size + mine.column
+        if np.isin(places, theirs.row * node.size + theirs.column).any():
+            return True
+    return False
+
+
+def difference(left: Rows, right: Rows) -> Rows:
+    """``left - right``; two expressions over the same elements stay two nodes.
+
+    Merging ``x + y`` and ``x - y`` into one row would answer ``x + y >= x - y`` before any method saw it;
+    as written, intervals give two ranges that overlap and linear bounds cancel ``x`` themselves.
+    """
+    if (
+        not is_plain(left)
+        and not is_plain(right)
+        and is_float(left)
+        and is_float(right)
+        and share_elements(left, right)
+    ):
+        left, right = Rows.of(materialise(left)), Rows.of(materialise(right))
+    return left - right

@@ -1,0 +1,214 @@
+"""Formulas inside the language: negation normal form over blocks of rows, elementwise until reduced.
+
+A tree of size n stands for n truth values. ``Each`` holds n rows ``s_i <= 0`` (or ``< 0``); ``And`` and
+``Or`` work elementwise; ``Block`` and ``Inside`` are single truth values. Negation is done at once, so that
+strictness sits on atoms only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.node import Input
+from nnsym.ir.rows import Rows, stack
+
+Array = NDArray[Any]
+T = TypeVar("T")
+
+
+class Tree:
+    """``Each``, ``Block``, ``Inside``, ``Spread``, ``And`` or ``Or``."""
+
+    __slots__ = ()
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Each(Tree):
+    """Element i is true iff row i is ``<= 0`` (``< 0`` if strict); ``label`` and ``index`` name it to people."""
+
+    rows: Rows
+    strict: bool
+    label: str
+    index: Array | None = None
+
+    def name(self, i: int) -> str:
+        return self.label if self.index is None else f"{self.label} at {self.index[i]}"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Block(Tree):
+    """All, or any, of the elements of ``each``."""
+
+    each: Each
+    every: bool
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Inside(Tree):
+    """``lower <= input <= upper``, exact numbers, infinite where open."""
+
+    input: Input
+    lower: Array
+    upper: Array
+    label: str
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Spread(Tree):
+    """One truth value repeated ``size`` times."""
+
+    part: Tree
+    size: int
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class And(Tree):
+    """All parts, elementwise; no parts: true."""
+
+    parts: tuple[Tree, ...]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Or(Tree):
+    """Some part, elementwise; no parts: false."""
+
+    parts: tuple[Tree, ...]
+
+
+TRUE, FALSE = And(()), Or(())
+
+
+def conjunction(parts: Iterable[Tree]) -> Tree:
+    """Flat conjunction."""
+    flat = [q for p in parts for q in (p.parts if isinstance(p, And) else (p,))]
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def disjunction(parts: Iterable[Tree]) -> Tree:
+    """Flat disjunction."""
+    flat = [q for p in parts for q in (p.parts if isinstance(p, Or) else (p,))]
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def fold(tree: Tree, leaf: Callable[[Tree], T], every: Callable[[list[T]], T], some: Callable[[list[T]], T]) -> T:
+    """Bottom-up without recursion; ``leaf`` sees everything that is neither ``And`` nor ``Or``."""
+    done: dict[int, T] = {}
+    stack_: list[tuple[Tree, bool]] = [(tree, False)]
+    while stack_:
+        node, expanded = stack_.pop()
+        if id(node) in done:
+            continue
+        if not isinstance(node, (And, Or)):
+            done[id(node)] = leaf(node)
+        elif expanded:
+            parts = [done[id(p)] for p in node.parts]
+            done[id(node)] = every(parts) if isinstance(node, And) else some(parts)
+        else:
+            stack_.append((node, True))
+            stack_.extend((p, False) for p in node.parts)
+    return done[id(tree)]
+
+
+_STRICT = frozenset("<>")
+
+
+def comparison(over: Rows, symbol: str, label: str) -> Tree:
+    """``left symbol right`` elementwise, where ``over`` is ``left - right``."""
+    index = np.arange(len(over)) if len(over) > 1 else None
+
+    def atom(rows: Rows, strict: bool) -> Tree:
+        return Each(rows, strict, label, index)
+
+    match symbol:
+        case "<=" | "<":
+            return atom(over, symbol in _STRICT)
+        case ">=" | ">":
+            return atom(-over, symbol in _STRICT)
+        case "==":
+            return And((atom(over, False), atom(-over, False)))
+    return Or((atom(over, True), atom(-over, True)))
+
+
+def negate(tree: Tree) -> Tree:
+    """The complement; rows change sign and strictness."""
+
+    def leaf(node: Tree) -> Tree:
+        match node:
+            case Each():
+                return Each(-node.rows, not node.strict, node.label, node.index)
+            case Block():
+                return Block(_each(negate(node.each)), not node.every)
+            case Inside():
+                return Block(_each(negate(box_atoms(node).each)), False)
+            case Spread():
+                return Spread(negate(node.part), node.size)
+        raise TypeError(f"unknown formula {node!r}")
+
+    return fold(tree, leaf, disjunction, conjunction)
+
+
+def _each(tree: Tree) -> Each:
+    assert isinstance(tree, Each)
+    return tree
+
+
+def take(tree: Tree, index: Array) -> Tree:
+    """The truth values ``index``, in that order."""
+
+    def leaf(node: Tree) -> Tree:
+        if isinstance(node, Each):
+            numbers = index if node.index is None and len(node.rows) > 1 else None
+            numbers = node.index[index] if node.index is not None else numbers
+            return Each(node.rows.take(index), node.strict, node.label, numbers)
+        part = node.part if isinstance(node, Spread) else node
+        return part if len(index) == 1 else Spread(part, len(index))
+
+    return fold(tree, leaf, conjunction, disjunction)
+
+
+def every(tree: Tree, size: int) -> Tree:
+    """One truth value: all elements of a tree of the given size."""
+    return _reduced(tree, size, True)
+
+
+def some(tree: Tree, size: int) -> Tree:
+    """One truth value: any element of a tree of the given size."""
+    return _reduced(tree, size, False)
+
+
+def _reduced(tree: Tree, size: int, all_of: bool) -> Tree:
+    join, flat = (conjunction, And) if all_of else (disjunction, Or)
+    if not size:
+        return flat(())
+    match tree:
+        case Each():
+            return Block(tree, all_of)
+        case Spread():
+            return tree.part
+        case And() | Or() if size > 1:
+            if isinstance(tree, flat):
+                return join(_reduced(p, size, all_of) for p in tree.parts)
+            return join(_reduced(take(tree, np.array([i])), 1, all_of) for i in range(size))
+    return tree
+
+
+def box_atoms(box: Inside) -> Block:
+    """The finite bounds of a box as rows: ``lower - x <= 0`` and ``x - upper <= 0``."""
+    x = Rows.of(box.input)
+    low, high = (
+        np.flatnonzero([np.isfinite(float(v)) if isinstance(v, float) else True for v in b.tolist()])
+        for b in (box.lower, box.upper)
+    )
+    rows = stack([Rows.constants(box.lower[low]) - x.take(low), x.take(high) - Rows.constants(box.upper[high])])
+    return Block(Each(rows, False, box.label, np.concatenate((low, high))), True)

@@ -1,0 +1,142 @@
+"""Boxes and balls: leaves that hold arrays, with exact bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.ir.exact import add
+from nnsym.ir.node import Input
+from nnsym.ir.query import Box
+from nnsym.ir.rows import Rows
+from nnsym.lang import logic
+from nnsym.lang.formulas import Formula
+from nnsym.lang.functions import norm
+from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
+from nnsym.lang.linear import difference, is_plain
+from nnsym.lang.terms import Term, as_term
+from nnsym.lang.text import call, number_text
+
+Array = NDArray[Any]
+
+
+def box(x: Term, lower: object, upper: object) -> Formula:
+    """``lower <= x <= upper`` elementwise, exactly as written; scalars broadcast, infinite or None is open.
+
+    Raises :class:`InputError` naming the element where lower > upper or a bound is NaN.
+    """
+    term = _term(x, "nn.box")
+    low, high = _bound(term, lower, "lower", -np.inf), _bound(term, upper, "upper", np.inf)
+    _refuse_empty(term, low, high, "lower", "upper")
+    text = call("box", str(term), *(number_text(b).string for b in (lower, upper)))
+    return Formula(_box_tree(term, low, high, text.string), text, (), term.applications)
+
+
+def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[object, object] | None = None) -> Formula:
+    """All x with ``norm(x - x0, p) <= eps`` and, if given, ``within[0] <= x <= within[1]``; p is inf or 1.
+
+    For p = inf a box with the exact bounds ``x0 - eps`` and ``x0 + eps``; ``eps`` may have one number per element.
+    """
+    term = _term(x, "nn.ball")
+    centre, radius = _bound(term, x0, "centre", None), _bound(term, eps, "eps", None)
+    if (radius < 0).any():
+        raise bad_input("eps is negative")
+    arguments = [str(term), number_text(x0).string, number_text(eps).string]
+    arguments += [] if p == np.inf else [f"p={p}"]
+    limits = Box(np.full(term.size, -np.inf), np.full(term.size, np.inf))
+    if within is not None:
+        limits = Box(_bound(term, within[0], "within", -np.inf), _bound(term, within[1], "within", np.inf))
+        arguments.append(f"within=({number_text(within[0]).string}, {number_text(within[1]).string})")
+    if p not in (1, np.inf):
+        raise UnsupportedError(
+            f"a ball of the norm p = {p} is not a polyhedron",
+            where=user_line(),
+            remedy="Use p=inf or p=1; p=2 needs quadratic rows, which come with a later version",
+        )
+    reach = Box(add(centre, -radius), add(centre, radius))
+    found = reach.intersect(limits)
+    low, high = _tidy(found.lower), _tidy(found.upper)
+    _refuse_empty(term, low, high, "the ball", "'within'")
+    text = call("ball", *arguments)
+    tree = _box_tree(term, low, high, text.string)
+    if p == 1:
+        if len(set(radius.tolist())) != 1:
+            raise bad_input("an L1 ball has one eps")
+        distance = norm(Term(term.rows, (term.size,), term.text, term.applications) - centre, 1)
+        rows = distance.rows - Rows.constants(radius[:1])
+        tree = logic.conjunction((tree, logic.Each(rows, False, text.string)))
+    return Formula(tree, text, (), term.applications)
+
+
+def _term(x: object, what: str) -> Term:
+    if not isinstance(x, Term):
+        raise misread(f"{what} is about {type(x).__name__}, not a term", "The first argument is a variable or term")
+    return as_term(x)
+
+
+def _bound(term: Term, value: object, what: str, default: float | None) -> Array:
+    """The numbers of a bound, one per element of the term, flat."""
+    if value is None and default is not None:
+        return np.full(term.size, default)
+    numbers = exact(value, what, infinite=default is not None)
+    if numbers.ndim and numbers.shape != term.shape and numbers.size == term.size:
+        numbers = numbers.reshape(term.shape)
+    try:
+        return np.broadcast_to(numbers, term.shape).ravel()
+    except ValueError:
+        raise bad_input(f"{what} has shape {numbers.shape}, '{term}' has shape {term.shape}") from None
+
+
+def _tidy(bound: Array) -> Array:
+    """float64 where that is exact, else Fractions throughout."""
+    if bound.dtype != object:
+        return bound
+    from nnsym.ir.exact import simplify
+
+    return simplify(fractions(bound))
+
+
+def _refuse_empty(term: Term, low: Array, high: Array, first: str, second: str) -> None:
+    wrong = np.flatnonzero(low > high)
+    if not len(wrong):
+        return
+    place = tuple(int(i) for i in np.unravel_index(wrong[0], term.shape)) if term.shape else ()
+    element = f"{term}[{', '.join(map(str, place))}]" if place else str(term)
+    raise bad_input(
+        f"{first} and {second} leave nothing for {element}: {_show(low[wrong[0]])} > {_show(high[wrong[0]])}"
+        f"{f' (and {len(wrong) - 1} more)' if len(wrong) > 1 else ''}",
+        "Exchange or correct them",
+    )
+
+
+def _show(value: Any) -> str:
+    return str(float(value))
+
+
+def _box_tree(term: Term, low: Array, high: Array, label: str) -> logic.Tree:
+    """An ``Inside`` leaf for distinct elements of one input, else one row for every finite bound."""
+    if len(term.rows.parts) == 1 and is_plain(term.rows):
+        node, part = next(iter(term.rows.parts.items()))
+        if isinstance(node, Input) and len(part.row) == term.size and len(set(part.column.tolist())) == term.size:
+            lower, upper = _open(node.size, low, -np.inf), _open(node.size, high, np.inf)
+            lower[part.column], upper[part.column] = low, high
+            return logic.Inside(node, lower, upper, label)
+    parts = [_side(term.rows, low, label, below=True), _side(term.rows, high, label, below=False)]
+    return logic.conjunction(p for p in parts if p is not None)
+
+
+def _open(size: int, like: Array, value: float) -> Array:
+    return np.full(size, value, dtype=like.dtype)
+
+
+def _side(rows: Rows, bound: Array, label: str, *, below: bool) -> logic.Tree | None:
+    finite = np.array([not (isinstance(v, float) and np.isinf(v)) for v in bound.tolist()], dtype=bool)
+    if not finite.any():
+        return None
+    index = np.flatnonzero(finite)
+    limit, value = Rows.constants(bound[index]), rows.take(index)
+    over = difference(limit, value) if below else difference(value, limit)
+    return logic.Block(logic.Each(over, False, label, index), True)

@@ -1,0 +1,48 @@
+"""Variables: the unknowns that a property ranges over."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any, final
+
+import numpy as np
+
+from nnsym.ir.node import Input, new_input
+from nnsym.ir.rows import Rows
+from nnsym.lang.guard import bad_input, misread
+from nnsym.lang.terms import Term
+from nnsym.lang.text import Text
+
+
+@final
+class Variable(Term):
+    """A vector of unknowns of the given shape, or number of elements; ``integer`` ones take whole values only.
+
+    ``integer`` may be an array of truth values. ``name`` is what tables, files and counterexamples call it.
+    """
+
+    __slots__ = ("input",)
+
+    def __init__(self, shape: int | tuple[int, ...], name: str = "x", integer: Any = False) -> None:
+        try:
+            axes = (
+                (operator.index(shape),) if not isinstance(shape, (tuple, list)) else tuple(map(operator.index, shape))
+            )
+        except TypeError:
+            raise misread(f"{shape!r} is not a shape", "Pass a number of elements or a tuple of them") from None
+        if any(n < 1 for n in axes):
+            raise bad_input(f"a variable of shape {axes} has no elements")
+        if not isinstance(name, str) or not name.strip():
+            raise misread("a variable needs a name", 'Pass name="x"')
+        try:
+            flags = np.broadcast_to(np.asarray(integer, dtype=bool), axes).ravel()
+        except ValueError:
+            raise misread(f"'integer' of shape {np.shape(integer)} does not fit {axes}") from None
+        self.input: Input = new_input(name, math.prod(axes), integer=flags)
+        super().__init__(Rows.of(self.input), axes, Text(name))
+
+    @property
+    def name(self) -> str:
+        """The variable's name."""
+        return self.input.name

@@ -1,0 +1,136 @@
+"""Activations, clipping, and maxima of several tensors."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.network import Tensor
+from nnsym.ir.node import concatenate, maximum, pointwise
+from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, Univariate, absolute, leaky_relu
+from nnsym.ir.univariate import relu as relu_function
+from nnsym.read.ops.base import Call, Lowering
+from nnsym.read.tensors import Value, expand, flat, scaled, total
+
+Array = NDArray[Any]
+
+_OPEN = float(np.finfo(np.float32).max)  # exporters write "no limit" as the largest float32
+
+
+def _applied(fn: Univariate, x: Tensor) -> Tensor:
+    return Tensor(pointwise(fn, x.node), x.shape)
+
+
+def pointwise_of(fn: Univariate) -> Lowering:
+    """The lowering of an activation without parameters."""
+
+    def lower(call: Call) -> list[Value]:
+        return [_applied(fn, call.tensor(0))]
+
+    return lower
+
+
+relu, absolute_value = pointwise_of(relu_function()), pointwise_of(absolute())
+sigmoid, tanh = pointwise_of(Sigmoid()), pointwise_of(Tanh())
+
+
+def leaky(call: Call) -> list[Value]:
+    """``x`` right of 0, ``alpha x`` left of it."""
+    return [_applied(leaky_relu(call.number("alpha", 0.01)), call.tensor(0))]
+
+
+def prelu(call: Call) -> list[Value]:
+    """Leaky ReLU with one slope per channel or element."""
+    x, slope = call.tensor(0), call.constant(1)
+    left = np.asarray(slope, dtype=np.float64).ravel() if slope.size == 1 else flat(slope, x.shape)
+    return [_applied(Hinge(left, np.ones(1), "prelu"), x)]
+
+
+def above(x: Tensor, low: Array) -> Tensor:
+    """``max(x, low) = low + relu(x - low)``; the numbers of ``low`` are copied."""
+    if not np.asarray(low).any() and np.broadcast_shapes(x.shape, low.shape) == x.shape:
+        return _applied(relu_function(), x)
+    positive = _applied(relu_function(), total((x, low), (1.0, -1.0)))
+    return total((positive, low), (1.0, 1.0))
+
+
+def below(x: Tensor, high: Array) -> Tensor:
+    """``min(x, high) = high - relu(high - x)``."""
+    positive = _applied(relu_function(), total((high, x), (1.0, -1.0)))
+    return total((high, positive), (1.0, -1.0))
+
+
+def clip(call: Call) -> list[Value]:
+    """``min(max(x, low), high) = low + relu(x - low) - relu(x - high)`` for ``low < high``; limits may be open."""
+    x = call.tensor(0)
+    low, high = _limit(call, 1, "min"), _limit(call, 2, "max")
+    if low is not None and high is not None and low >= high:
+        return [np.full(x.shape, high)]
+    if low is None and high is None:
+        return [x]
+    if low is None:
+        assert high is not None
+        return [below(x, np.asarray(high))]
+    clipped = above(x, np.asarray(low))
+    if high is None:
+        return [clipped]
+    excess = _applied(relu_function(), total((x, np.asarray(high)), (1.0, -1.0)))
+    return [total((clipped, excess), (1.0, -1.0))]
+
+
+def _limit(call: Call, position: int, name: str) -> float | None:
+    given = call.optional_constant(position)
+    value = float(given.item()) if given is not None else call.attributes.get(name)
+    if value is None or abs(value) >= _OPEN:
+        if value is not None and (value > 0) == (name == "min"):
+            raise call.refuse(f"the {name} of a Clip is {value}", "Check the model")
+        return None
+    return float(value)
+
+
+def hard_sigmoid(call: Call) -> list[Value]:
+    """``min(max(alpha x + beta, 0), 1)``."""
+    slope, shift = np.asarray(call.number("alpha", 0.2)), np.asarray(call.number("beta", 0.5))
+    z = total((scaled(call.tensor(0), slope), shift), (1.0, 1.0))
+    excess = _applied(relu_function(), total((z, np.ones(())), (1.0, -1.0)))
+    return [total((_applied(relu_function(), z), excess), (1.0, -1.0))]
+
+
+def _split(call: Call) -> tuple[list[Tensor], list[Array]]:
+    values = [v for v in call.inputs if v is not None]
+    constants = [v for v in values if not isinstance(v, Tensor)]
+    return [v for v in values if isinstance(v, Tensor)], constants
+
+
+def _joint(parts: list[Tensor]) -> Tensor:
+    """Elementwise maximum over tensors: ``Max`` over their concatenation."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = np.broadcast_shapes(*(p.shape for p in parts))
+    size = int(np.prod(shape))
+    stacked = concatenate(tuple(expand(p, shape).node for p in parts))
+    return Tensor(maximum(stacked, np.arange(size)[:, None] + size * np.arange(len(parts))), shape)
+
+
+def maximum_of(call: Call) -> list[Value]:
+    """Elementwise maximum of tensors and constants."""
+    symbolic, constants = _split(call)
+    joint = _joint(symbolic)
+    if constants:
+        floor = reduce(np.maximum, constants)
+        joint = joint if (floor == -np.inf).all() else above(joint, floor)
+    return [joint]
+
+
+def minimum_of(call: Call) -> list[Value]:
+    """Elementwise minimum, ``min(a, b) = -max(-a, -b)``."""
+    symbolic, constants = _split(call)
+    minus = np.asarray(-1.0)
+    joint = symbolic[0] if len(symbolic) == 1 else scaled(_joint([scaled(p, minus) for p in symbolic]), minus)
+    if constants:
+        ceiling = reduce(np.minimum, constants)
+        joint = joint if (ceiling == np.inf).all() else below(joint, ceiling)
+    return [joint]

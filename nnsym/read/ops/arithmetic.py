@@ -1,0 +1,127 @@
+"""Sums, differences, products, quotients and reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.ir.network import Tensor
+from nnsym.ir.node import maximum, product
+from nnsym.read.ops.base import Call
+from nnsym.read.tensors import Value, contraction, expand, mapped, numbers, scaled, total
+
+Array = NDArray[Any]
+
+
+def _operands(call: Call) -> tuple[Value, Value]:
+    if "axis" in call.attributes:  # before operator set 7 broadcasting was another one
+        raise call.refuse("broadcasting along a named axis", "Convert the model to operator set 7 or later")
+    return call.value(0), call.value(1)
+
+
+def add(call: Call) -> list[Value]:
+    """``a + b`` with broadcasting; a constant becomes the bias."""
+    return [total(_operands(call), (1.0, 1.0))]
+
+
+def sub(call: Call) -> list[Value]:
+    """``a - b`` with broadcasting."""
+    return [total(_operands(call), (1.0, -1.0))]
+
+
+def sum_of(call: Call) -> list[Value]:
+    """The sum of any number of values, constants added first."""
+    values = [v for v in call.inputs if v is not None]
+    symbolic: list[Value] = [v for v in values if isinstance(v, Tensor)]
+    constants = [np.asarray(v, dtype=np.float64) for v in values if not isinstance(v, Tensor)]
+    if constants:
+        folded = constants[0]
+        for extra in constants[1:]:
+            folded = folded + extra
+        symbolic.append(folded)
+    return [total(symbolic, [1.0] * len(symbolic))]
+
+
+def neg(call: Call) -> list[Value]:
+    """``-x``."""
+    return [scaled(call.tensor(0), np.asarray(-1.0))]
+
+
+def mul(call: Call) -> list[Value]:
+    """``a * b`` with broadcasting: a scaling if one side is constant, else an elementwise product."""
+    a, b = _operands(call)
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        return [Tensor(product(expand(a, shape).node, expand(b, shape).node), shape)]
+    if isinstance(a, Tensor):
+        return [scaled(a, call.constant(1))]
+    return [scaled(call.tensor(1), a)]
+
+
+def div(call: Call) -> list[Value]:
+    """``x / c`` for a constant ``c``: a scaling by ``1 / c``, derived once."""
+    if not isinstance(_operands(call)[0], Tensor):
+        raise call.refuse("division by a tensor that depends on the input", "Only constant divisors are linear")
+    divisor = np.asarray(call.constant(1), dtype=np.float64)
+    if (divisor == 0).any():
+        raise InputError("division by zero", where=call.where, remedy="Check the constants of the model")
+    return [scaled(call.tensor(0), 1.0 / divisor)]
+
+
+def power(call: Call) -> list[Value]:
+    """``x ** n`` for ``n`` 1 or 2; a square is a product."""
+    x = call.tensor(0)
+    exponents = set(np.asarray(call.constant(1)).ravel().tolist())
+    if call.constant(1).size == 1 and exponents == {2}:
+        return [Tensor(product(x.node, x.node), x.shape)]
+    if call.constant(1).size == 1 and exponents == {1}:
+        return [x]
+    raise call.refuse("a power other than a square", "Only exponents 1 and 2 are expressible")
+
+
+def _reduced(call: Call) -> tuple[Array, tuple[int, ...]]:
+    """Element numbers of shape ``(outputs, reduced)`` and the shape of the result."""
+    x = call.tensor(0)
+    given = call.optional_constant(1)
+    rank = len(x.shape)
+    named = call.ints("axes", ()) if given is None else tuple(int(a) for a in given.ravel())
+    if not named and call.integer("noop_with_empty_axes", 0):
+        return numbers(x).reshape(-1, 1), x.shape
+    axes = sorted(a % rank for a in named) if named else list(range(rank))
+    kept = [a for a in range(rank) if a not in axes]
+    count = int(np.prod([x.shape[a] for a in axes]))
+    index = numbers(x).transpose(kept + axes).reshape(-1, count)
+    if call.integer("keepdims", 1):
+        return index, tuple(1 if a in axes else x.shape[a] for a in range(rank))
+    return index, tuple(x.shape[a] for a in kept)
+
+
+def reduce_sum(call: Call) -> list[Value]:
+    """The sum over axes."""
+    x = call.tensor(0)
+    index, shape = _reduced(call)
+    return [mapped(contraction(np.ones(1), index, x.node.size), x, shape)]
+
+
+def reduce_mean(call: Call) -> list[Value]:
+    """The mean over axes; ``1 / n`` is derived once."""
+    x = call.tensor(0)
+    index, shape = _reduced(call)
+    return [mapped(contraction(np.full(1, 1.0 / index.shape[1]), index, x.node.size), x, shape)]
+
+
+def reduce_max(call: Call) -> list[Value]:
+    """The maximum over axes."""
+    index, shape = _reduced(call)
+    return [Tensor(maximum(call.tensor(0).node, index), shape)]
+
+
+def reduce_min(call: Call) -> list[Value]:
+    """The minimum over axes, ``-max(-x)``."""
+    x = call.tensor(0)
+    index, shape = _reduced(call)
+    negative = scaled(x, np.asarray(-1.0))
+    return [scaled(Tensor(maximum(negative.node, index), shape), np.asarray(-1.0))]

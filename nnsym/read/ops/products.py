@@ -1,0 +1,79 @@
+"""Matrix products and batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.linear import Scale
+from nnsym.ir.network import Tensor
+from nnsym.read.ops.base import Call
+from nnsym.read.tensors import Value, contraction, flat, mapped, numbers, rearrange, total
+
+Array = NDArray[Any]
+
+
+def _float(value: Array) -> Array:
+    return np.asarray(value, dtype=np.float64)
+
+
+def _times_constant(call: Call, a: Value, b: Value) -> Tensor:
+    """``a @ b`` as NumPy defines it, where one of the two is constant."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        raise call.refuse("a product of two matrices that both depend on the input", "One factor must be constant")
+    symbolic = a if isinstance(a, Tensor) else b
+    assert isinstance(symbolic, Tensor)  # constants were folded before
+    left = numbers(a) if isinstance(a, Tensor) else _float(a)
+    right = numbers(b) if isinstance(b, Tensor) else _float(b)
+    rows, columns = left.ndim > 1, right.ndim > 1
+    left = left if rows else left[None, :]
+    right = right if columns else right[:, None]
+    if left.shape[-1] != right.shape[-2]:
+        raise ValueError(f"a product of shapes {a.shape} and {b.shape}")
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    shape = (*batch, *(left.shape[-2:-1] if rows else ()), *(right.shape[-1:] if columns else ()))
+    left, right = left[..., :, None, :], right.swapaxes(-1, -2)[..., None, :, :]
+    index, data = (left, right) if isinstance(a, Tensor) else (right, left)
+    return mapped(contraction(data, index, symbolic.node.size), symbolic, shape)
+
+
+def matmul(call: Call) -> list[Value]:
+    """``a @ b`` with one constant factor."""
+    return [_times_constant(call, call.value(0), call.value(1))]
+
+
+def gemm(call: Call) -> list[Value]:
+    """``alpha A' B' + beta C``; ``alpha`` and ``beta`` other than 1 are multiplied in once."""
+    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
+    a = _oriented(call.value(0), call.integer("transA", 0))
+    b = _oriented(call.value(1), call.integer("transB", 0))
+    if alpha != 1:
+        a, b = (a, alpha * _float(b)) if isinstance(a, Tensor) and not isinstance(b, Tensor) else (a, b)
+        a = a if isinstance(a, Tensor) else alpha * _float(a)
+    result = _times_constant(call, a, b)
+    offset = call.optional(2)
+    if offset is None or beta == 0:
+        return [result]
+    if isinstance(offset, Tensor):
+        return [total((result, offset), (1.0, beta))]
+    return [total((result, beta * _float(offset)), (1.0, 1.0))]
+
+
+def _oriented(value: Value, transposed: int) -> Value:
+    if not transposed:
+        return value
+    return rearrange([value], numbers(value).T) if isinstance(value, Tensor) else value.T
+
+
+def batch_normalization(call: Call) -> list[Value]:
+    """``a x + (B - a mean)`` with ``a = scale / sqrt(var + epsilon)`` per channel, both derived once."""
+    x = call.tensor(0)
+    if call.outputs > 1 or call.integer("training_mode", 0) or (call.opset < 7 and not call.integer("is_test", 0)):
+        raise call.refuse("batch normalisation in training mode", "Export the model in evaluation mode")
+    scale, bias, mean, variance = (_float(call.constant(i)) for i in range(1, 5))
+    factor = scale / np.sqrt(variance + call.number("epsilon", 1e-5))
+    channels = (-1, *(1,) * (len(x.shape) - 2))
+    linear = Scale(flat(factor.reshape(channels), x.shape))
+    return [mapped(linear, x, x.shape, flat((bias - factor * mean).reshape(channels), x.shape))]

@@ -1,0 +1,102 @@
+"""ONNX Runtime: what a model computes in its own arithmetic. One thread, CPU, silent.
+
+This is the reference that imports are compared with and that counterexamples are replayed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.ir.network import Network
+
+Array = NDArray[Any]
+
+
+@final
+class Session:
+    """A model ready to run; ``hidden`` names tensors to return besides the outputs. Starts on first use."""
+
+    def __init__(self, model: bytes, hidden: tuple[str, ...] = ()) -> None:
+        self.model, self.hidden = model, hidden
+
+    @cached_property
+    def _native(self) -> tuple[Any, dict[str, str]]:
+        """The runtime's own session, and the tensor behind each name that it returns."""
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        model, tensors = _with_outputs(self.model, self.hidden) if self.hidden else (self.model, {})
+        try:
+            native = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+            raise _failure("cannot load", error) from None
+        return native, {o.name: o.name for o in native.get_outputs()} | tensors
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs and hidden tensors by name; inputs have the model's own shapes and dtype."""
+        native, tensors = self._native
+        computed = [t for t in dict.fromkeys(tensors.values()) if t not in inputs]
+        try:
+            values = dict(zip(computed, native.run(computed, dict(inputs)), strict=True))
+        except Exception as error:
+            raise _failure("cannot run", error) from None
+        return {name: np.asarray(values.get(tensor, inputs.get(tensor))) for name, tensor in tensors.items()}
+
+
+def _failure(what: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return InputError(f"ONNX Runtime {what} the model: {reason}", remedy="Check that the model is valid ONNX")
+
+
+def _with_outputs(model: bytes, hidden: tuple[str, ...]) -> tuple[bytes, dict[str, str]]:
+    """The model with hidden tensors among its outputs; a name may be a tensor's or its node's."""
+    import onnx
+
+    proto = onnx.load_model_from_string(model)
+    if proto.functions:
+        from onnx.inliner import inline_local_functions
+
+        proto = inline_local_functions(proto)
+    present = {v.name for v in (*proto.graph.output, *proto.graph.input)}
+    known = {node.name: node.output[0] for node in proto.graph.node if node.name}
+    known |= {out: out for node in proto.graph.node for out in node.output if out} | {n: n for n in present}
+    for name in hidden:
+        if name not in known:
+            raise InputError(f"the model has no tensor or node '{name}'", remedy="Network.tensors lists the names")
+    wanted = {name: known[name] for name in hidden}
+    proto.graph.output.extend(onnx.ValueInfoProto(name=t) for t in dict.fromkeys(wanted.values()) if t not in present)
+    return bytes(proto.SerializeToString()), wanted
+
+
+@lru_cache(maxsize=8)
+def session(model: bytes, hidden: tuple[str, ...] = ()) -> Session:
+    """The session of a model; the last few are kept."""
+    return Session(model, hidden)
+
+
+def run(network: Network, inputs: Mapping[str, Array], *, hidden: tuple[str, ...] = ()) -> dict[str, Array]:
+    """Every output of the network (and the tensors named in ``hidden``) at one point, by name.
+
+    ``inputs`` gives every input an array with its number of elements, in any shape; it is cast to the model's
+    dtype. Raises :class:`InputError` for a network without a model and where ONNX Runtime refuses it.
+    """
+    if network.model is None:
+        raise InputError("there is no ONNX model to run", where=network.name, remedy="Call network.evaluate")
+    missing = [name for name in network.inputs if name not in inputs]
+    if missing:
+        raise InputError(f"no value for input '{missing[0]}'", where=network.name, remedy="Give one array per input")
+    feeds = {}
+    for name, tensor in network.inputs.items():
+        values = np.asarray(inputs[name], dtype=network.dtype)
+        if values.size != tensor.node.size:
+            raise InputError(f"input '{name}' has shape {tensor.shape}, the value {values.shape}", where=network.name)
+        feeds[name] = np.ascontiguousarray(values.reshape(tensor.shape))
+    return session(network.model, hidden).run(feeds)

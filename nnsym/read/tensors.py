@@ -1,0 +1,116 @@
+"""Arithmetic on shaped element blocks: what the operator lowerings share.
+
+A :class:`~nnsym.ir.network.Tensor` is symbolic, a NumPy array is a constant in the model's own dtype.
+Movement is done on *element numbers*: apply any reshaping to ``numbers(tensor)`` and hand the result to
+:func:`rearrange`. Coefficients are copied, never folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
+from nnsym.ir.network import Tensor
+from nnsym.ir.node import Node, affine, constant
+
+Array = NDArray[Any]
+Value: TypeAlias = Tensor | Array
+
+
+def lift(value: Value) -> Tensor:
+    """A constant as a node without parents; a tensor as it is."""
+    if isinstance(value, Tensor):
+        return value
+    return Tensor(constant(value), value.shape)
+
+
+def flat(value: Array, shape: tuple[int, ...]) -> Array:
+    """A constant broadcast to ``shape``, as flat float64."""
+    return np.broadcast_to(np.asarray(value, dtype=np.float64), shape).ravel()
+
+
+def numbers(tensor: Tensor) -> Array:
+    """The number of every element, in the tensor's shape."""
+    return np.arange(tensor.node.size).reshape(tensor.shape)
+
+
+def weighted(index: Array, factor: Array, n_in: int) -> LinearMap:
+    """``(A x)_i = factor_i x[index_i]``, in the cheapest form."""
+    index, factor = index.ravel(), factor.ravel()
+    if (factor == 1).all():
+        return Select(index, n_in)
+    if len(index) == n_in and (index == np.arange(n_in)).all():
+        return Scale(factor)
+    return Sparse(factor, index, np.arange(len(index) + 1), n_in)
+
+
+def rearrange(parts: Sequence[Value], index: Array) -> Tensor:
+    """Elements of the parts, numbered one part after the other, at the places that ``index`` says."""
+    chosen = index.ravel()
+    bias = np.zeros(len(chosen))
+    terms: list[tuple[LinearMap, Node]] = []
+    start = 0
+    for part in parts:
+        size = part.node.size if isinstance(part, Tensor) else part.size
+        inside = (chosen >= start) & (chosen < start + size)
+        local = np.where(inside, chosen - start, -1)
+        start += size
+        if isinstance(part, Tensor):
+            if inside.any():
+                terms.append((Select(local, size), part.node))
+        elif inside.any():
+            bias[inside] = np.asarray(part, dtype=np.float64).ravel()[local[inside]]
+    return Tensor(affine(tuple(terms), bias), index.shape)
+
+
+def expand(value: Value, shape: tuple[int, ...]) -> Tensor:
+    """A value broadcast to ``shape``."""
+    if not isinstance(value, Tensor):
+        return Tensor(constant(flat(value, shape)), shape)
+    if value.shape == shape:
+        return value
+    return rearrange([value], np.broadcast_to(numbers(value), shape))
+
+
+def total(values: Sequence[Value], signs: Sequence[float]) -> Tensor:
+    """``sum_k sign_k value_k`` with broadcasting; at most one constant, whose numbers are copied."""
+    shape = np.broadcast_shapes(*(v.shape for v in values))
+    size = int(np.prod(shape))
+    bias = np.zeros(size)
+    terms: list[tuple[LinearMap, Node]] = []
+    for value, sign in zip(values, signs, strict=True):
+        if isinstance(value, Tensor):
+            index = np.broadcast_to(numbers(value), shape)
+            terms.append((weighted(index, np.full(size, sign), value.node.size), value.node))
+        else:
+            bias = sign * flat(value, shape)
+    return Tensor(affine(tuple(terms), bias), shape)
+
+
+def scaled(tensor: Tensor, factor: Array) -> Tensor:
+    """``factor * tensor`` with broadcasting."""
+    shape = np.broadcast_shapes(tensor.shape, factor.shape)
+    linear = weighted(np.broadcast_to(numbers(tensor), shape), flat(factor, shape), tensor.node.size)
+    return Tensor(affine(((linear, tensor.node),)), shape)
+
+
+def contraction(data: Array, index: Array, n_in: int) -> LinearMap:
+    """``(A x)_i = sum_k data_ik x[index_ik]`` over the last axis, after broadcasting the two.
+
+    Elements of one row must be distinct. A row that reads everything in order makes a dense map.
+    """
+    data, index = np.broadcast_arrays(data, index)
+    taps = data.shape[-1]
+    if taps == n_in and (index == np.arange(n_in)).all():
+        return Dense(data.reshape(-1, taps))
+    rows = data.size // taps
+    return Sparse(data.reshape(-1), index.reshape(-1), np.arange(rows + 1) * taps, n_in)
+
+
+def mapped(linear: LinearMap, tensor: Tensor, shape: tuple[int, ...], bias: object = 0.0) -> Tensor:
+    """``A x + bias`` read in the given shape."""
+    return Tensor(affine(((linear, tensor.node),), bias), shape)

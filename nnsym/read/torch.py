@@ -1,0 +1,125 @@
+"""PyTorch modules as networks, through ONNX in memory: what is verified is what would be deployed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.network import Network
+from nnsym.read.agree import require_agreement
+from nnsym.read.onnx import load
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[Any]
+
+
+def from_torch(
+    module: torch.nn.Module, input_shape: Sequence[int] | Sequence[Sequence[int]], *, name: str | None = None
+) -> Network:
+    """The function that ``module`` computes in evaluation mode, read through :func:`torch.onnx.export`.
+
+    ``input_shape`` is the shape that ``module`` is called with, batch axis included: ``(1, 784)``, or one shape
+    per argument for several. The module is left as it was, its training flags restored. The network's dtype
+    is that of the module's parameters; its ``model`` is the exported ONNX, on which counterexamples are
+    replayed. Raises :class:`UnsupportedError` for what the exporter or :func:`~nnsym.read.onnx.load` refuses.
+    """
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(
+            f"{type(module).__name__} is not a torch.nn.Module", remedy="Pass a module; read files with nnsym.load"
+        )
+    label = name or type(module).__name__
+    first = next(module.parameters(), None)
+    dtype = torch.float32 if first is None else first.dtype
+    device = "cpu" if first is None else first.device
+    arguments = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in _shapes(input_shape, label))
+    with _evaluating(module), _quiet():
+        model = _export(module, arguments, label)
+    network = load(model, name=label)
+    with _evaluating(module):
+        require_agreement(network, lambda point: _outputs(module, network, point, device), by="torch")
+    return network
+
+
+def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label: str) -> bytes:
+    import torch
+
+    try:
+        with torch.no_grad():
+            module(*arguments)
+    except Exception as error:  # whatever the user's code raises on a wrong shape
+        shapes = ", ".join(str(tuple(a.shape)) for a in arguments)
+        remedy = "Give the shape with its batch axis, as in (1, 784)"
+        raise InputError(f"cannot be called on shape {shapes}: {_line(error)}", where=label, remedy=remedy) from error
+    try:
+        program = torch.onnx.export(module, arguments, dynamo=True, verbose=False)
+    except Exception as error:  # the exporter raises many unrelated classes
+        remedy = "Export it to ONNX yourself and use nnsym.load"
+        raise UnsupportedError(f"torch.onnx.export fails: {_line(error)}", where=label, remedy=remedy) from error
+    if program is None:
+        raise UnsupportedError("torch.onnx.export gives no model", where=label, remedy="Use nnsym.load on a file")
+    return bytes(program.model_proto.SerializeToString())
+
+
+def _outputs(module: torch.nn.Module, network: Network, point: Mapping[str, Array], device: Any) -> dict[str, Array]:
+    """What the module itself gives, under the names of the exported outputs."""
+    import torch
+
+    with torch.no_grad():
+        given = module(*(torch.as_tensor(array).to(device) for array in point.values()))
+    results = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    if len(results) != len(network.outputs) or not all(isinstance(r, torch.Tensor) for r in results):
+        raise UnsupportedError("the outputs are not tensors", where=network.name, remedy="Return a tensor or a tuple")
+    return {name: result.cpu().numpy() for name, result in zip(network.outputs, results, strict=True)}
+
+
+def _shapes(given: Any, where: str) -> list[tuple[int, ...]]:
+    remedy = "Pass a shape such as (1, 784), or one shape per argument"
+    try:
+        several = len(given) > 0 and all(isinstance(part, Sequence) for part in given)
+        shapes = [tuple(int(n) for n in part) for part in (given if several else [given])]
+    except (TypeError, ValueError):
+        raise InputError(f"input_shape {given!r} is not a shape", where=where, remedy=remedy) from None
+    if any(n < 1 for shape in shapes for n in shape):
+        raise InputError(f"input_shape {given!r} has an axis below 1", where=where, remedy=remedy)
+    return shapes
+
+
+def _line(error: Exception) -> str:
+    text = str(error.__cause__ or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+@contextlib.contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode, with the training flag of every submodule restored afterwards."""
+    flags = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in flags:
+            part.training = training
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's prints, warnings and log lines."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,227 @@
+"""From a VNN-LIB property to a query about a network."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import accumulate
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.ir.exact import from_numbers, simplify
+from nnsym.ir.formula import FALSE, Atoms, Formula, InBox, conjunction, disjunction
+from nnsym.ir.network import Network
+from nnsym.ir.node import Input, Node, new_input
+from nnsym.ir.query import Box, Query
+from nnsym.ir.rows import Rows
+from nnsym.ir.text import number
+from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, VnnSpec, comparison_text, condition_text, fold
+
+Array = NDArray[Any]
+Limit = Fraction | float
+Ranges = Mapping[int, tuple[Limit, Limit]]  # by index of an input; what is absent is unbounded
+
+_INFINITY = float("inf")
+_TEXT_INPUTS = 16  # the bounds of larger boxes are counted, not listed, in the query's text
+
+
+def to_query(spec: VnnSpec, network: Network) -> Query:
+    """``spec`` about ``network``: X_i are its inputs' elements one after the other in C order, Y_j its outputs'.
+
+    Comparisons of X alone are preconditions (hard), those with a Y the conclusion (soft). Raises
+    :class:`InputError` where the declared variables are not the network's elements.
+    """
+    inputs = tuple(_fresh(t.node, name) for name, t in network.inputs.items())
+    application = network.apply(inputs)
+    outputs = tuple(application.output(name) for name in network.outputs)
+    for letter, declared, nodes in (("X", spec.inputs, inputs), ("Y", spec.outputs, outputs)):
+        actual = sum(node.size for node in nodes)
+        if declared != actual:
+            has = f"'{network.name}' has {actual} {'inputs' if letter == 'X' else 'outputs'}"
+            raise InputError(
+                f"the property declares {declared} variables {letter}, the network {has}",
+                where=spec.name,
+                remedy="Give the network that this property was written for",
+            )
+    above: Ranges = {v: (low, _INFINITY) for v, low in spec.lower.items()}
+    below: Ranges = {v: (-_INFINITY, high) for v, high in spec.upper.items()}
+    ranges = _intersect(_intersect(above, below), _hull(spec.condition))
+    maker = _Maker(inputs, outputs)
+    formula = maker.formula(spec.condition, ranges)
+    if not any(v < 0 for row in maker.comparisons for v in row.term.coefficients) and formula is not FALSE:
+        raise InputError("no assertion is about an output Y_i", where=spec.name, remedy="Is the file cut off?")
+    return Query(
+        name=spec.name.removesuffix(".gz").removesuffix(".vnnlib"),
+        boxes={x: Box(*arrays) for x, arrays in maker.places.boxes(ranges).items()},
+        rows=maker.rows(),
+        formula=formula,
+        applications=(application,),
+        text=_text(spec),
+        labels=tuple(comparison_text(c) for c in maker.comparisons),
+    )
+
+
+def _fresh(node: Node, name: str) -> Input:
+    if isinstance(node, Input):
+        return new_input(node.name, node.size, integer=node.integer)
+    return new_input(name, node.size)
+
+
+@final
+class _Places:
+    """Where variables live: their node and element."""
+
+    def __init__(self, inputs: tuple[Input, ...], outputs: tuple[Node, ...]) -> None:
+        self.inputs, self.outputs = inputs, outputs
+        self._starts = {nodes: np.array([0, *accumulate(n.size for n in nodes)]) for nodes in (inputs, outputs)}
+
+    def of(self, variable: int) -> tuple[Node, int]:
+        nodes, index = (self.inputs, variable) if variable >= 0 else (self.outputs, ~variable)
+        starts = self._starts[nodes]
+        which = int(np.searchsorted(starts, index, "right")) - 1
+        return nodes[which], index - int(starts[which])
+
+    def boxes(self, ranges: Ranges) -> dict[Input, tuple[Array, Array]]:
+        """Lower and upper bounds of every input, infinite where ``ranges`` says nothing."""
+        starts = self._starts[self.inputs]
+        limits = [np.full(starts[-1], open_end, dtype=object) for open_end in (-_INFINITY, _INFINITY)]
+        for variable, pair in ranges.items():
+            for array, value in zip(limits, pair, strict=True):
+                array[variable] = value
+        pieces = zip(self.inputs, starts, starts[1:], strict=False)
+        return {x: (simplify(limits[0][a:b]), simplify(limits[1][a:b])) for x, a, b in pieces}
+
+
+@final
+class _Maker:
+    """Collects the rows of a query while its formula is built."""
+
+    def __init__(self, inputs: tuple[Input, ...], outputs: tuple[Node, ...]) -> None:
+        self.places = _Places(inputs, outputs)
+        self.comparisons: list[Comparison] = []
+        self._known: dict[object, int] = {}
+
+    def formula(self, condition: Condition, ranges: Ranges) -> Formula:
+        """The condition over the rows; strict bounds at the top that ``ranges`` implies are left out."""
+        parts = list(condition.parts) if isinstance(condition, Junction) and condition.every else [condition]
+        alone = [p for p in parts if isinstance(p, Comparison) and _single(p)]
+        others = [p for p in parts if not (isinstance(p, Comparison) and _single(p))]
+        bounds = [self._atoms([p], True) for p in alone if not _implied(p, ranges)]
+        return self._join(True, [*bounds, *(fold(p, _itself, self._join) for p in others)])
+
+    def _join(self, every: bool, parts: list[Comparison | Formula]) -> Formula:
+        """All or some of the parts; comparisons are gathered into blocks of rows and into boxes."""
+        found: list[Formula] = [p for p in parts if isinstance(p, Formula)]
+        comparisons = [p for p in parts if isinstance(p, Comparison)]
+        single = [c for c in comparisons if _single(c)]
+        found += [self._region(group) for group in ([single] if every else [[c] for c in single])]
+        blocks: dict[tuple[bool, bool], list[Comparison]] = defaultdict(list)
+        for comparison in comparisons:
+            if not _single(comparison):
+                blocks[comparison.strict, _soft(comparison)].append(comparison)
+        found += [self._atoms(block, every) for block in blocks.values()]
+        return (conjunction if every else disjunction)(*found)
+
+    def _region(self, comparisons: list[Comparison]) -> Formula:
+        """Comparisons of single inputs, all of them: a box for each network input, and what is strict as rows."""
+        ranges: Ranges = {}
+        for comparison in comparisons:
+            ranges = _intersect(ranges, _range(comparison))
+        touched = {self.places.of(v)[0] for v in ranges}
+        boxes = [InBox(x, *pair) for x, pair in self.places.boxes(ranges).items() if x in touched]
+        return conjunction(*boxes, *(self._atoms([c], True) for c in comparisons if c.strict))
+
+    def _atoms(self, comparisons: list[Comparison], every: bool) -> Atoms:
+        index = np.array([self._row(c) for c in comparisons], dtype=np.int64)
+        return Atoms(index, strict=comparisons[0].strict, soft=_soft(comparisons[0]), every=every)
+
+    def _row(self, comparison: Comparison) -> int:
+        term = comparison.term
+        key = (frozenset(term.coefficients.items()), term.constant, comparison.strict)
+        if key not in self._known:
+            self._known[key] = len(self.comparisons)
+            self.comparisons.append(comparison)
+        return self._known[key]
+
+    def rows(self) -> Rows:
+        entries: dict[Node, list[tuple[int, int, Fraction]]] = defaultdict(list)
+        for k, comparison in enumerate(self.comparisons):
+            for variable, factor in comparison.term.coefficients.items():
+                node, element = self.places.of(variable)
+                entries[node].append((k, element, factor))
+        blocks = []
+        for node, some in entries.items():
+            place = np.array([(row, column) for row, column, _ in some])
+            factors = from_numbers(np.array([factor for *_, factor in some], dtype=object))
+            blocks.append((node, place[:, 0], place[:, 1], factors))
+        constants = np.array([c.term.constant for c in self.comparisons], dtype=object)
+        return Rows.collect(blocks, from_numbers(constants))
+
+
+def _itself(comparison: Comparison) -> Comparison | Formula:
+    return comparison
+
+
+def _soft(comparison: Comparison) -> bool:
+    return any(v < 0 for v in comparison.term.coefficients)
+
+
+def _single(comparison: Comparison) -> bool:
+    return len(comparison.term.coefficients) == 1 and not _soft(comparison)
+
+
+def _range(comparison: Comparison) -> Ranges:
+    """The half-line of a single input, closed."""
+    ((variable, factor),) = comparison.term.coefficients.items()
+    limit = -comparison.term.constant / factor
+    return {variable: (-_INFINITY, limit) if factor > 0 else (limit, _INFINITY)}
+
+
+def _implied(comparison: Comparison, ranges: Ranges) -> bool:
+    """Whether the top-level bounds alone make a comparison of a single input true."""
+    ((variable, (lower, upper)),) = _range(comparison).items()
+    box = ranges[variable]
+    if not comparison.strict:
+        return True  # it went into the bounds
+    return box[1] < upper if upper < _INFINITY else box[0] > lower
+
+
+def _intersect(a: Ranges, b: Ranges) -> Ranges:
+    both = dict(a)
+    for v, (lower, upper) in b.items():
+        old = both.get(v, (-_INFINITY, _INFINITY))
+        both[v] = max(old[0], lower), min(old[1], upper)
+    return both
+
+
+def _hull(condition: Condition) -> Ranges:
+    """A box that holds every X for which the condition can be true."""
+
+    def join(every: bool, parts: list[Ranges]) -> Ranges:
+        if every:
+            total: Ranges = {}
+            for part in parts:
+                total = _intersect(total, part)
+            return total
+        parts = [p for p in parts if all(lo <= hi for lo, hi in p.values())] or parts[:1]
+        shared = set.intersection(*(set(p) for p in parts)) if parts else set()
+        return {v: (min(p[v][0] for p in parts), max(p[v][1] for p in parts)) for v in sorted(shared)}
+
+    return fold(condition, lambda c: _range(c) if _single(c) else {}, join)
+
+
+def _text(spec: VnnSpec) -> str:
+    bounds = []
+    for v in sorted({*spec.lower, *spec.upper}) if spec.inputs <= _TEXT_INPUTS else ():
+        left = f"{number(spec.lower[v])} <= " if v in spec.lower else ""
+        right = f" <= {number(spec.upper[v])}" if v in spec.upper else ""
+        bounds.append(f"{left}X_{v}{right}")
+    if spec.inputs > _TEXT_INPUTS:
+        bounds.append(f"X in a box of {spec.inputs} elements")
+    condition = spec.condition
+    parts = condition.parts if isinstance(condition, Junction) and condition.every else (condition,)
+    return "\n  ".join(["violated where", *bounds, *map(condition_text, parts)])

