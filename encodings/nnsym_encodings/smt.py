@@ -1,0 +1,88 @@
+"""SMT: facts and two guarded upper bounds per open neuron, in Boolean form, over exact rationals.
+
+For an open ReLU ``y = max(0, h)``, ``l < 0 < u``, with a Boolean p for the active side:
+
+    y >= 0    y >= h    p => y <= h    not p => y <= 0    (u - l) y - u h <= -u l
+
+The first two are facts, so every branch adds a single bound; the last is the triangle row, which is implied
+but decides hard cases, and is left out where l or u is infinite. Bounds of all columns are asserted and stable
+neurons are substituted. Any hinge ``y = max(a h, b h)`` with a < b, and upside down the concave ones:
+
+    y >= a h    y >= b h    p => y <= b h    not p => y <= a h
+
+A maximum chooses: ``y >= x_k``, ``c_k => y <= x_k``, some c_k. A product is a product.
+
+The violation is asked for as it stands, strict atoms strict: unsat proves the property, sat refutes it, in the
+arithmetic of the rationals that the floats denote. Both sides may hold at h = 0: a gap there would be wrong, an
+overlap is not.
+
+Emits: linear rows, Boolean columns, implications, clauses, products. Needs no bounds and is better with them.
+
+Source: the guarded form follows Katz et al., Reluplex, CAV 2017, and Ehlers, ATVA 2017 (the triangle as a lemma).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.encode.rules import OpenHinges, lower_lines, open_groups, open_hinges
+from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
+from nnsym.ir.node import Max, Pointwise, Product
+from nnsym.ir.univariate import Hinge
+from nnsym.program import ClauseBlock, Feature, Kind, ProductBlock, Tag
+from nnsym_encodings.triangle import chord
+
+Array = NDArray[Any]
+
+
+def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
+    """ReLU and its relatives."""
+    ids, o = open_hinges(ctx, node, args[0])
+    p = ctx.columns(node, "phase", o.index, 0.0, 1.0, kind=Kind.BINARY)
+    lower_lines(ctx, node, o)
+    ctx.implies(node, p, 1, [(o.sign, o.y), (-o.b, o.h)], upper=0.0, says="p => y <= b h")
+    ctx.implies(node, p, 0, [(o.sign, o.y), (-o.a, o.h)], upper=0.0, says="not p => y <= a h")
+    bounded = np.isfinite(o.l) & np.isfinite(o.u)
+    chord(ctx, node, OpenHinges(*(getattr(o, f.name)[bounded] for f in fields(o))))
+    return ids
+
+
+def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
+    """Maxima over groups, and so max-pooling."""
+    ids, o = open_groups(ctx, node, args[0])
+    c = ctx.columns(node, "choice", o.place, 0.0, 1.0, kind=Kind.BINARY)
+    ctx.rows(node, [(1.0, o.y), (-1.0, o.x)], lower=0.0, says="y >= x_k")
+    ctx.implies(node, c, 1, [(1.0, o.y), (-1.0, o.x)], upper=0.0, says="c_k => y <= x_k")
+    pointers = np.append(np.unique(o.group, return_index=True)[1], len(c))
+    ctx.builder.clauses(ClauseBlock(c, pointers, Tag.NETWORK, f"{ctx.names[node]}: some member is the largest"))
+    return ids
+
+
+def product(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
+    """Products of two elements; zero where one is constantly zero."""
+    left, right = args
+    lower, upper = ctx.interval(node)
+    ids = np.full(node.size, -1)
+    index = np.flatnonzero((left >= 0) & (right >= 0))
+    ids[index] = ctx.columns(node, "value", index, lower[index], upper[index])
+    ctx.builder.products(ProductBlock(ids[index], left[index], right[index], f"{ctx.names[node]}: y = x v"))
+    return ids
+
+
+SMT = Encoding(
+    name="smt",
+    summary="exact SMT, facts and two guarded bounds per open neuron",
+    source="Katz et al., CAV 2017; Ehlers, ATVA 2017",
+    form=Form.BOOLEAN,
+    emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS, Feature.CLAUSES, Feature.PRODUCTS}),
+    rules=(
+        NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
+        NodeRule(Max, Exactness.EXACT, maximum),
+        NodeRule(Product, Exactness.EXACT, product),
+    ),
+    needs_bounds=False,
+)

@@ -1,0 +1,59 @@
+"""Bounds of every node of a query, with what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.node import Node
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """``lower <= value <= upper`` elementwise, float64, sound in exact arithmetic.
+
+    Arrays have shape ``(size,)``, or ``(batch, size)`` for a batch of domains. ``source`` names the method
+    whose bound was tightest (``ibp``, ``crown``, ``assumed`` ...).
+    """
+
+    lower: Array
+    upper: Array
+    source: str
+
+    def intersect(self, other: Interval) -> Interval:
+        """Both at once; the source is this one's if it is nowhere looser, else both names."""
+        lower, upper = np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper)
+        kept = bool((lower == self.lower).all() and (upper == self.upper).all())
+        return Interval(lower, upper, self.source if kept else other.source)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """An interval for every node of a query, and one for its specification rows."""
+
+    method: str
+    nodes: Mapping[Node, Interval]
+    rows: Interval
+    seconds: float = 0.0
+    device: str = "cpu"
+
+    def __getitem__(self, node: Node) -> Interval:
+        return self.nodes[node]
+
+    def case(self, index: int) -> Bounds:
+        """The bounds of one domain of a batch."""
+
+        def pick(interval: Interval) -> Interval:
+            return Interval(interval.lower[index], interval.upper[index], interval.source)
+
+        return Bounds(
+            self.method, {n: pick(i) for n, i in self.nodes.items()}, pick(self.rows), self.seconds, self.device
+        )

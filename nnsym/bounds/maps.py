@@ -1,0 +1,290 @@
+"""Linear maps on tensors: the torch counterparts of :mod:`nnsym.ir.linear`.
+
+Values have any number of leading batch axes. The coefficients are copied to the device once per engine
+(:class:`Maps`), never globally.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from nnsym.bounds.rounding import on_grid
+from nnsym.errors import UnsupportedError
+from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select
+
+Array = NDArray[Any]
+
+_DENSE = 2**20  # a sparse matrix of at most this many entries is faster as a full one
+
+
+class TorchMap(ABC):
+    """``A : R^n_in -> R^n_out`` on tensors.
+
+    ``terms`` is the largest number of products in one sum of ``apply`` or ``adjoint``. ``copies`` is true if
+    ``apply`` only copies elements, so that it never rounds.
+    """
+
+    n_in: int
+    n_out: int
+    terms: int
+    device: torch.device
+    copies = False
+
+    @abstractmethod
+    def apply(self, x: Tensor) -> Tensor:
+        """``A x`` for ``(..., n_in)``."""
+
+    @abstractmethod
+    def adjoint(self, y: Tensor) -> Tensor:
+        """``A^T y`` for ``(..., n_out)``."""
+
+    @abstractmethod
+    def stretch(self, x: Tensor) -> Tensor:
+        """``|A| x`` for ``(..., n_in)``."""
+
+    def rows(self, index: Tensor) -> Tensor:
+        """Rows ``index`` of the matrix, ``(len(index), n_in)``."""
+        return self.adjoint(functional.one_hot(index, self.n_out).to(torch.float64))
+
+    @cached_property
+    def touched(self) -> Tensor:
+        """1 for every row with a coefficient, else 0: rows of zeros make no error."""
+        ones = torch.ones(self.n_in, dtype=torch.float64, device=self.device)
+        return (self.stretch(ones) > 0).to(torch.float64)
+
+    @cached_property
+    def fine(self) -> bool:
+        """Every coefficient is a multiple of the grid of :func:`nnsym.bounds.rounding.on_grid`."""
+        return self.copies
+
+    def stretch_any(self, x: Tensor) -> Tensor:
+        """``|A| x`` for ``x >= 0`` that may be infinite, with 0 times infinity = 0."""
+        finite = torch.isfinite(x)
+        if bool(finite.all()):
+            return self.stretch(x)
+        total = self.stretch(torch.where(finite, x, 0.0))
+        return torch.where(self.stretch((~finite).to(x.dtype)) > 0, torch.inf, total)
+
+
+@final
+class DenseMap(TorchMap):
+    """A full matrix."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight, self.device = weight, weight.device
+        self.n_out, self.n_in = weight.shape
+        nonzero = weight != 0  # products with 0 are exact
+        self.terms = max((int(nonzero.sum(axis).max()) for axis in (0, 1) if weight.numel()), default=0)
+
+    @cached_property
+    def _abs(self) -> Tensor:
+        return self.weight.abs()
+
+    @cached_property
+    def fine(self) -> bool:
+        return on_grid(self.weight)
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x @ self.weight.T
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return y @ self.weight
+
+    def stretch(self, x: Tensor) -> Tensor:
+        return x @ self._abs.T
+
+    def rows(self, index: Tensor) -> Tensor:
+        return self.weight[index]
+
+
+@final
+class SparseMap(TorchMap):
+    """A sparse matrix, kept with its transpose."""
+
+    def __init__(self, data: Array, indices: Array, indptr: Array, n_in: int, device: str) -> None:
+        self.n_in, self.n_out = n_in, len(indptr) - 1
+        counts = np.diff(indptr)
+        columns = np.bincount(indices, minlength=1)
+        self.terms = int(max(counts.max(initial=0), columns.max(initial=0)))
+        row = np.repeat(np.arange(self.n_out), counts)
+        place = torch.tensor(np.stack((row, indices.astype(np.int64))), device=device)
+        self._place, self._data = place, torch.tensor(data, dtype=torch.float64, device=device)
+        self.device = place.device
+
+    def _matrix(self, data: Tensor) -> Tensor:
+        return torch.sparse_coo_tensor(self._place, data, (self.n_out, self.n_in), check_invariants=False).coalesce()
+
+    @cached_property
+    def _forward(self) -> Tensor:
+        return self._matrix(self._data)
+
+    @cached_property
+    def _abs(self) -> Tensor:
+        return self._matrix(self._data.abs())
+
+    @cached_property
+    def _backward(self) -> Tensor:
+        return self._forward.t().coalesce()
+
+    def apply(self, x: Tensor) -> Tensor:
+        return _sparse(self._forward, x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return _sparse(self._backward, y)
+
+    def stretch(self, x: Tensor) -> Tensor:
+        return _sparse(self._abs, x)
+
+
+def _sparse(matrix: Tensor, x: Tensor) -> Tensor:
+    flat = x.reshape(-1, matrix.shape[1])
+    out: Tensor = torch.sparse.mm(matrix, flat.T)
+    return out.T.reshape(*x.shape[:-1], matrix.shape[0])
+
+
+@final
+class ScaleMap(TorchMap):
+    """A diagonal matrix."""
+
+    terms = 1
+
+    def __init__(self, factor: Tensor) -> None:
+        self.factor, self.device = factor, factor.device
+        self.n_in = self.n_out = len(factor)
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return y * self.factor
+
+    def stretch(self, x: Tensor) -> Tensor:
+        return x * self.factor.abs()
+
+    @cached_property
+    def fine(self) -> bool:
+        return on_grid(self.factor)
+
+
+@final
+class SelectMap(TorchMap):
+    """Copies of elements, 0 where the index is -1."""
+
+    copies = True
+
+    def __init__(self, index: Tensor, n_in: int) -> None:
+        self.n_in, self.n_out, self.device = n_in, len(index), index.device
+        self.kept = torch.nonzero(index >= 0).ravel()
+        self.source = index[self.kept]
+        self.identity = self.n_in == self.n_out and bool((index == torch.arange(n_in, device=index.device)).all())
+        self.terms = int(torch.bincount(self.source, minlength=1).max())
+
+    def apply(self, x: Tensor) -> Tensor:
+        if self.identity:
+            return x
+        if len(self.kept) == self.n_out:
+            return x[..., self.source]
+        out = torch.zeros(*x.shape[:-1], self.n_out, dtype=x.dtype, device=x.device)
+        out[..., self.kept] = x[..., self.source]
+        return out
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        if self.identity:
+            return y
+        out = torch.zeros(*y.shape[:-1], self.n_in, dtype=y.dtype, device=y.device)
+        return out.index_add_(-1, self.source, y[..., self.kept])
+
+    def stretch(self, x: Tensor) -> Tensor:
+        return self.apply(x)
+
+
+@final
+class ConvMap(TorchMap):
+    """Cross-correlation over one, two or three spatial axes; the adjoint is the transposed convolution."""
+
+    def __init__(self, conv: Conv, device: str) -> None:
+        self.n_in, self.n_out, self.groups = conv.n_in, conv.n_out, conv.groups
+        self.weight = torch.tensor(conv.weight, dtype=torch.float64, device=device)
+        self.device = self.weight.device
+        self.in_shape, self.out_shape = conv.in_shape, conv.out_shape
+        self.strides, self.dilations = conv.strides, conv.dilations
+        taps = int(np.prod(conv.weight.shape[2:]))
+        self.terms = taps * max(conv.weight.shape[1], conv.weight.shape[0] // conv.groups)
+        rank = self.rank = len(conv.strides)
+        begin = conv.pads[:rank]
+        reach = [
+            (self.out_shape[1 + a] - 1) * self.strides[a] + self.dilations[a] * (conv.weight.shape[2 + a] - 1) + 1
+            for a in range(rank)
+        ]
+        # torch pads from the last axis backwards; what no window reads is cut off, or padded by zeros on the way back
+        self.pad = [p for a in reversed(range(rank)) for p in (begin[a], reach[a] - begin[a] - self.in_shape[1 + a])]
+        self.unpad = [-p for p in self.pad]
+
+    @cached_property
+    def _abs(self) -> Tensor:
+        return self.weight.abs()
+
+    @cached_property
+    def fine(self) -> bool:
+        return on_grid(self.weight)
+
+    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[self.rank - 1]
+        image = functional.pad(x.reshape(-1, *self.in_shape), self.pad)
+        out = convolve(image, weight, stride=self.strides, dilation=self.dilations, groups=self.groups)
+        return out.reshape(*x.shape[:-1], self.n_out)
+
+    def apply(self, x: Tensor) -> Tensor:
+        return self._convolve(x, self.weight)
+
+    def stretch(self, x: Tensor) -> Tensor:
+        return self._convolve(x, self._abs)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
+        transposed = by_rank[self.rank - 1]
+        image = y.reshape(-1, *self.out_shape)
+        out = transposed(image, self.weight, stride=self.strides, dilation=self.dilations, groups=self.groups)
+        return functional.pad(out, self.unpad).reshape(*y.shape[:-1], self.n_in)
+
+
+@final
+class Maps:
+    """The maps of one engine on one device, converted when first asked for."""
+
+    def __init__(self, device: str) -> None:
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UnsupportedError("torch finds no CUDA device", where=device, remedy="Use device 'cpu'")
+        self.device = device
+        self._known: dict[str, TorchMap] = {}
+
+    def __getitem__(self, linear: LinearMap) -> TorchMap:
+        if linear.key not in self._known:
+            self._known[linear.key] = self._convert(linear)
+        return self._known[linear.key]
+
+    def tensor(self, values: object) -> Tensor:
+        """A float64 copy on the device."""
+        return torch.tensor(values, dtype=torch.float64, device=self.device)
+
+    def _convert(self, linear: LinearMap) -> TorchMap:
+        match linear:
+            case Dense():
+                return DenseMap(self.tensor(linear.weight))
+            case Scale():
+                return ScaleMap(self.tensor(linear.factor))
+            case Select():
+                return SelectMap(torch.tensor(linear.index, device=self.device), linear.n_in)
+            case Conv() if 1 <= len(linear.strides) <= 3:
+                return ConvMap(linear, self.device)
+        if linear.n_in * linear.n_out <= _DENSE:
+            return DenseMap(self.tensor(linear.matrix().toarray()))
+        return SparseMap(*linear.csr(), linear.n_in, self.device)

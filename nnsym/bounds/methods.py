@@ -1,0 +1,101 @@
+"""Bounds by name, and what they say: unstable neurons, widths of layers, the margin of the property."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.base import Bounds
+from nnsym.errors import InputError
+from nnsym.ir.formula import Atoms, InBox, margin_lower
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Max, Node, Pointwise, Product
+from nnsym.ir.query import Query
+from nnsym.ir.univariate import Hinge
+
+Array = NDArray[Any]
+Method = Literal["ibp", "crown"]
+METHODS: tuple[Method, ...] = ("ibp", "crown")
+
+
+def compute(query: Query, method: str, *, boxes: Any = None, device: str = "cpu") -> Bounds:
+    """Bounds of every node and row by ``ibp`` or ``crown`` (which intersects with ``ibp``)."""
+    if method == "ibp":
+        from nnsym.bounds.interval import ibp
+
+        return ibp(query, boxes, device=device)
+    if method == "crown":
+        from nnsym.bounds.linear import crown
+
+        return crown(query, boxes, device=device)
+    raise InputError(f"there is no bound method '{method}'", remedy=f"Use one of: {', '.join(METHODS)}")
+
+
+def unstable(bounds: Bounds, node: Node) -> Array:
+    """Which elements of a node the bounds leave open, ``(size,)`` of bool.
+
+    For an activation of two lines those with ``l < 0 < u`` of its argument; for a maximum the groups that more
+    than one member may win. Smooth functions and products have no cases.
+    """
+    match node:
+        case Pointwise(fn=Hinge() as fn):
+            interval = bounds[node.parents[0]]
+            left, right = fn.slopes(node.size)
+            return np.asarray((interval.lower < 0) & (interval.upper > 0) & (left != right))
+        case Max():
+            interval = bounds[node.parents[0]]
+            real = node.groups >= 0
+            low = np.where(real, interval.lower[..., node.groups], -np.inf)
+            high = np.where(real, interval.upper[..., node.groups], -np.inf)
+            best = low.argmax(axis=-1)[..., None]
+            rivals = high > low.max(axis=-1, keepdims=True)
+            np.put_along_axis(rivals, best, False, axis=-1)
+            return np.asarray(rivals.any(axis=-1))
+    return np.zeros(node.size, dtype=bool)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One activation layer: its name, elements, open elements, and the mean width of its argument's bounds."""
+
+    name: str
+    size: int
+    unstable: int
+    mean_width: float
+
+
+def layers(query: Query, bounds: Bounds) -> tuple[Layer, ...]:
+    """The activation layers of a query in topological order (bounds of a single domain)."""
+    found = []
+    for node, name in node_names(query.nodes).items():
+        if isinstance(node, (Pointwise, Max, Product)):
+            width = np.mean([np.mean(bounds[p].upper - bounds[p].lower) for p in node.parents])
+            open_elements = int(unstable(bounds, node).sum())
+            found.append(Layer(name=name, size=node.size, unstable=open_elements, mean_width=float(width)))
+    return tuple(found)
+
+
+def margin(query: Query, bounds: Bounds) -> float:
+    """A sound lower bound of the property's margin over the boxes that were bounded.
+
+    +inf where the bounds show that no input is left. Hard atoms and boxes count as possible unless refuted.
+    """
+    if any((bounds[node].lower > bounds[node].upper).any() for node in query.nodes):
+        return np.inf
+    rows = bounds.rows.lower
+
+    def atom(leaf: Atoms | InBox) -> Array:
+        if isinstance(leaf, InBox):
+            box = bounds[leaf.input]
+            apart = ((leaf.lower > box.upper) | (leaf.upper < box.lower)).any()
+            return np.array([np.inf if apart else -np.inf])
+        if leaf.soft:
+            return np.asarray(rows[leaf.rows])
+        refuted = rows[leaf.rows] >= 0 if leaf.strict else rows[leaf.rows] > 0
+        return np.where(refuted, np.inf, -np.inf)
+
+    return margin_lower(query.formula, atom)

@@ -1,0 +1,162 @@
+"""Lines that enclose a nonlinear node, valid in exact arithmetic for the given ranges.
+
+Every node ``y`` that is not affine is enclosed by ``lower <= y <= upper`` with
+
+    lower_i = sum_t low_t,i  parent_t[index_t,i] + low_offset_i        (upper likewise),
+
+one :class:`Tap` per operand: a pointwise function has one, a product two, a maximum one per member. Slopes are
+free; the offset is rounded so that the line is valid for the slope as stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nnsym.bounds import smooth
+from nnsym.bounds.interval import Range, filled
+from nnsym.bounds.maps import Maps
+from nnsym.bounds.rounding import TINY, U, gamma
+from nnsym.errors import UnsupportedError
+from nnsym.ir.node import Max, Node, Pointwise, Product
+from nnsym.ir.univariate import Hinge, Sigmoidal
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Tap:
+    """Slopes ``(batch, n)`` on elements ``index`` of ``parent`` (None: element i itself)."""
+
+    parent: Node
+    index: Tensor | None
+    low: Tensor
+    high: Tensor
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Relaxation:
+    """A line below and a line above every element; offsets may be infinite, slopes are not."""
+
+    taps: tuple[Tap, ...]
+    low: Tensor
+    high: Tensor
+
+
+def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Relaxation:
+    """The lines of a node over its parents' ranges; ``out`` is the node's own range."""
+    match node:
+        case Pointwise(fn=Hinge() as fn):
+            return _hinge(node, fn, parents[0], out, maps)
+        case Pointwise(fn=Sigmoidal() as fn):
+            arrays = smooth.lines(fn, parents[0].lower.cpu().numpy(), parents[0].upper.cpu().numpy())
+            low, low_offset, high, high_offset = (maps.tensor(a) for a in arrays)
+            return Relaxation((Tap(node.parents[0], None, low, high),), low_offset, high_offset)
+        case Max():
+            return _maximum(node, parents[0], out, maps)
+        case Product():
+            return _product(node, parents[0], parents[1], out)
+    raise UnsupportedError(f"no linear bounds for {node!r}")
+
+
+def undecided(node: Node, x: Range, maps: Maps) -> Tensor:
+    """Elements of a parent with range ``x`` whose bounds shape the lines of ``node``: bool ``(batch, size)``."""
+    match node:
+        case Pointwise(fn=Hinge() as fn):
+            left, right = (maps.tensor(s) for s in fn.slopes(node.size))
+            return (x.lower < 0) & (x.upper > 0) & (left != right)
+        case Max():
+            groups = torch.tensor(filled(node.groups), device=maps.device)
+            low, high = x.lower[:, groups], x.upper[:, groups]
+            floor = low.amax(-1, keepdim=True)
+            member = high >= floor
+            chosen = member & ((high > floor).sum(-1, keepdim=True) > 1)
+            counts = torch.zeros_like(x.lower).index_add_(1, groups.ravel(), chosen.to(x.lower.dtype).flatten(1))
+            return counts > 0
+    return x.lower < x.upper
+
+
+def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps) -> Relaxation:
+    """ReLU and its kin: the chord on one side, one of the function's own two lines on the other.
+
+    The line through the origin is ``right`` where ``u >= |l|`` and ``left`` otherwise, the choice of least area
+    (Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018).
+    """
+    left, right = (maps.tensor(s) for s in fn.slopes(node.size))
+    lo, hi = x.lower, x.upper
+    bounded = torch.isfinite(lo) & torch.isfinite(hi)
+    lo, hi = torch.where(bounded, lo, -1.0), torch.where(bounded, hi, 1.0)
+    chord = (right * hi - left * lo) / (hi - lo)
+    at_l, at_u = (left - chord) * lo, (right - chord) * hi  # what the stored chord misses at either end
+    slip_l = 8 * U * (left.abs() + chord.abs()) * lo.abs() + TINY
+    slip_u = 8 * U * (right.abs() + chord.abs()) * hi.abs() + TINY
+    above = torch.where(bounded, torch.maximum(at_l + slip_l, at_u + slip_u), out.upper)
+    below = torch.where(bounded, torch.minimum(at_l - slip_l, at_u - slip_u), out.lower)
+    chord = torch.where(bounded, chord, 0.0)
+    through = torch.where(hi >= -lo, right, left)
+    flatter = torch.where(left.abs() <= right.abs(), left, right)
+    through = torch.where(bounded, through, flatter)
+    convex, crossing = left <= right, (x.lower < 0) & (x.upper > 0) & (left != right)
+    own = torch.where(x.lower >= 0, right, left)
+    low = torch.where(crossing, torch.where(convex, through, chord), own)
+    high = torch.where(crossing, torch.where(convex, chord, through), own)
+    return Relaxation(
+        (Tap(node.parents[0], None, low, high),),
+        torch.where(crossing & ~convex, below, 0.0),
+        torch.where(crossing & convex, above, 0.0),
+    )
+
+
+def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
+    """Below: the member with the largest lower bound. Above: for the best threshold ``th`` at the centre,
+
+        y <= th + sum_k max(U_k - th, 0) / (U_k - L_k) (x_k - L_k),   th in {max L} + {U_k > max L},
+
+    which holds because ``max_k x_k <= th + sum_k max(x_k - th, 0)`` and each term is convex in ``x_k``. These
+    rows are the concave envelope over the box (a fractional knapsack's dual).
+    """
+    groups = torch.tensor(filled(node.groups), device=maps.device)
+    real = torch.tensor(node.groups >= 0, device=maps.device)
+    lo = torch.where(real, x.lower[:, groups], -torch.inf)
+    hi = torch.where(real, x.upper[:, groups], -torch.inf)
+    floor, best = lo.max(-1, keepdim=True)
+    first = functional.one_hot(best[..., 0], groups.shape[1]).to(lo.dtype)
+    live = hi > floor
+    bounded = (torch.isfinite(lo) & torch.isfinite(hi) | ~live).all(-1, keepdim=True) & torch.isfinite(floor)
+    decided = (~live | (first > 0)).all(-1, keepdim=True)
+    lo, hi = torch.where(live & bounded, lo, 0.0), torch.where(live & bounded, hi, 0.0)
+    start = torch.where(bounded, floor, 0.0)
+    thresholds = torch.cat((start, torch.where(live & bounded, hi, start)), -1)
+    excess = torch.where(live[..., None, :], (hi[..., None, :] - thresholds[..., None]).clamp(min=0), 0.0)
+    pick = (thresholds + 0.5 * excess.sum(-1)).argmin(-1, keepdim=True)
+    th = thresholds.gather(-1, pick)
+    over = torch.where(live & (hi > th), hi - th, 0.0)
+    w = torch.where(over > 0, over / torch.where(hi > lo, hi - lo, 1.0), 0.0)
+    moved = torch.where(w > 0, hi.abs() + th.abs() + w * (lo.abs() + hi.abs()), 0.0).sum(-1, keepdim=True) + th.abs()
+    offset = th - (w * lo).sum(-1, keepdim=True) + gamma(4 * groups.shape[1] + 16) * moved + TINY
+    offset = torch.where(decided, 0.0, torch.where(bounded, offset, out.upper[..., None]))[..., 0]
+    high = torch.where(decided, first, torch.where(bounded, w, 0.0))
+    taps = tuple(Tap(node.parents[0], groups[:, k], first[..., k], high[..., k]) for k in range(groups.shape[1]))
+    return Relaxation(taps, torch.zeros_like(offset), offset)
+
+
+def _product(node: Product, x: Range, y: Range, out: Range) -> Relaxation:
+    """McCormick: ``l_y x + l_x y - l_x l_y <= x y <= u_y x + l_x y - l_x u_y``; a square gets its tangent below."""
+    left, right = node.parents
+    bounded = torch.isfinite(x.lower) & torch.isfinite(x.upper) & torch.isfinite(y.lower) & torch.isfinite(y.upper)
+    lx, ly, uy = (torch.where(bounded, v, 0.0) for v in (x.lower, y.lower, y.upper))
+    if left is right:
+        lx_low = ly_low = 0.5 * lx + 0.5 * uy
+    else:
+        lx_low, ly_low = lx, ly
+
+    def constant(a: Tensor, b: Tensor, sign: float) -> Tensor:
+        return -a * b + sign * (4 * U * (a * b).abs() + TINY)
+
+    low = torch.where(bounded, constant(lx_low, ly_low, -1.0), out.lower)
+    high = torch.where(bounded, constant(lx, uy, 1.0), out.upper)
+    return Relaxation((Tap(left, None, ly_low, uy), Tap(right, None, lx_low, lx)), low, high)

@@ -1,0 +1,102 @@
+"""From a query to a program: one walk over the graph, with the encoding's rule for every node.
+
+Affine layers, the domain and the specification are the same for every encoding (:mod:`nnsym.encode.affine`,
+:mod:`nnsym.encode.spec`); activations, maxima and products are the encoding's. :func:`complete` goes the
+other way: it turns a run of the network into a value for every column, and :func:`residual` says which
+row such a run violates, so that "infeasible" is never believed of a wrong program.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nnsym.bounds.base import Bounds
+from nnsym.encode.affine import Layer, encode_affine, gather
+from nnsym.encode.point import complete as complete
+from nnsym.encode.point import residual as residual
+from nnsym.encode.spec import encode_inputs, encode_spec
+from nnsym.encoding import Context, Encoding, Exactness, Form
+from nnsym.errors import UnsupportedError
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Affine, Input, Node, Pointwise
+from nnsym.ir.query import Query
+from nnsym.program import Program, ProgramBuilder
+
+Array = NDArray[Any]
+
+
+def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int = 512) -> Program:
+    """The program of a query under an encoding.
+
+    Args:
+        query: the violation of a property.
+        bounds: intervals of every node of ``query.nodes`` and of the rows of its specification.
+        encoding: the rules to use.
+        max_cases: list the disjuncts as separate cases if there are at most this many.
+
+    Raises:
+        UnsupportedError: a node has no rule in this encoding.
+        MissingBoundsError: a bound that the encoding needs is infinite.
+    """
+    names = node_names(query.nodes)
+    ctx = Context(ProgramBuilder(), bounds, names)
+    activated = {node.parents[0] for node in query.nodes if isinstance(node, Pointwise)}
+    ids = encode_inputs(ctx, query, encoding)
+    for node in query.nodes:
+        if isinstance(node, Affine):
+            ids[node] = _affine(ctx, node, ids, "pre" if node in activated else "value")
+        elif not isinstance(node, Input):
+            rule = encoding.rule_for(node)
+            if rule is None or rule.exactness is Exactness.UNSUPPORTED:
+                raise _unsupported(encoding, node, names[node])
+            ids[node] = rule.rule(ctx, node, tuple(ids[parent] for parent in node.parents))
+    goal = encode_spec(ctx, query, encoding, ids, max_cases)
+    exactness = exactness_of(encoding, query)
+    meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
+    decides = _decides(encoding, query)
+    program = ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
+    return program.relax() if encoding.relaxed else program
+
+
+def exactness_of(encoding: Encoding, query: Query) -> Exactness:
+    """Exact if the rules of all nodes of this query are, outer if some rule is, else unsupported."""
+    found = set()
+    for node in query.nodes:
+        if not isinstance(node, (Affine, Input)):
+            rule = encoding.rule_for(node)
+            found.add(Exactness.UNSUPPORTED if rule is None else rule.exactness)
+    for worst in (Exactness.UNSUPPORTED, Exactness.OUTER):
+        if worst in found:
+            return worst
+    return Exactness.OUTER if encoding.relaxed else Exactness.EXACT
+
+
+def _affine(ctx: Context, node: Affine, ids: dict[Node, Array], role: str) -> Array:
+    lower, upper = ctx.interval(node)
+    layer = Layer(ctx.names[node], role, ctx.every(node), lower, upper)
+    parts = ((linear.csr(), ids[parent]) for linear, parent in zip(node.maps, node.parents, strict=True))
+    return encode_affine(ctx.builder, layer, gather(parts, node.size), node.bias)
+
+
+def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:
+    from nnsym.registry import encodings
+
+    known = {e.name: e.rule_for(node) for e in encodings().values()}
+    fitting = [n for n, rule in known.items() if rule is not None and rule.exactness is not Exactness.UNSUPPORTED]
+    return UnsupportedError(
+        f"the encoding '{encoding.name}' has no rule for {type(node).__name__.lower()} '{name.rsplit('_', 1)[0]}'",
+        where=name,
+        remedy=f"Encodings with one: {', '.join(fitting) or 'none'}; bounds (ibp, crown) also handle it",
+    )
+
+
+def _decides(encoding: Encoding, query: Query) -> str:
+    if encoding.form is Form.BOOLEAN:
+        return "unsat: the property holds. sat: the point violates it"
+    when = ">= 0" if query.strict else "> 0"
+    holds = f"the property holds if the minimum is {when} or the program is infeasible"
+    if exactness_of(encoding, query) is Exactness.EXACT:
+        return f"the minimum of t is the property's margin; {holds}, and is violated otherwise"
+    return f"the minimum of t is a lower bound of the property's margin; {holds}; otherwise nothing is decided"

@@ -1,0 +1,215 @@
+"""A run of the network as a point of a program, and the row that a point violates most.
+
+The role of a column says what it stands for, so no encoding has to write this a second time:
+
+    pre, post, value   the node's value (rows of the specification under the name ``spec``)
+    phase              1 where the pre-activation is > 0
+    choice             1 for the first of the kept members that attains the maximum of its group
+    aux of a maximum   the member's value where it is chosen, else 0
+    copy               the column it copies
+    margin             the property's margin there, within the bounds of t
+    guard              1 where every row that it guards holds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.encode.spec import QUERY, SPEC
+from nnsym.ir.exact import to_fractions
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Input, Max, Node
+from nnsym.ir.query import Query
+from nnsym.program import ClauseBlock, ColumnBlock, Program, RowBlock, Tag
+
+Array = NDArray[Any]
+
+#: Rows that every run of the network satisfies, whatever the property says about it.
+NOMINAL = frozenset({Tag.NETWORK, Tag.DOMAIN, Tag.CUT})
+_SLACK = 1e-9  # a row of the property counts as satisfied within this when guards are set
+
+
+def complete(program: Program, query: Query, point: Mapping[Input, Array], *, exact: bool = False) -> Array:
+    """A value for every column from a value for every input; exact rationals throughout with ``exact``.
+
+    The point need not satisfy the property's precondition; then only the rows of the conclusion and of
+    preconditions can be violated by the result.
+    """
+    values = query.values(point, exact=exact)
+    names = {name: node for node, name in node_names(query.nodes).items()}
+    out = to_fractions(np.zeros(program.n_columns)) if exact else np.zeros(program.n_columns)
+    choices: dict[Node, Array] = {}
+    for block in program.blocks:
+        if block.role == "copy":
+            filled = out[block.index]
+        elif block.node == QUERY:
+            filled = _of_query(program, query, values, block)
+        elif block.node == SPEC:
+            filled = query.rows.take(block.index).value(values)
+        else:
+            filled = _of_node(names[block.node], values, block, choices)
+        out[block.start : block.start + len(block.index)] = to_fractions(filled) if exact else filled
+    return _take_guards(program, out)
+
+
+def _of_node(node: Node, values: Mapping[Node, Array], block: ColumnBlock, choices: dict[Node, Array]) -> Array:
+    match block.role:
+        case "phase":
+            return np.asarray(values[node.parents[0]][block.index] > 0, dtype=np.float64)
+        case "choice" if isinstance(node, Max):
+            choices[node] = _first_largest(node, values[node.parents[0]], block.index)
+            return choices[node]
+        case "aux" if isinstance(node, Max):
+            members = values[node.parents[0]][node.groups.ravel()[block.index]]
+            chosen = _first_largest(node, values[node.parents[0]], block.index) != 0
+            return np.where(chosen, members, members - members)
+    return values[node][block.index]
+
+
+def _first_largest(node: Max, parent: Array, index: Array) -> Array:
+    """1 for the first of the listed members ``(group, position)`` of each group that attains the maximum of these."""
+    group, member = index // node.groups.shape[1], parent[node.groups.ravel()[index]]
+    chosen = np.zeros(len(index))
+    for g in np.unique(group):
+        where = np.flatnonzero(group == g)
+        chosen[where[int(np.argmax(member[where]))]] = 1.0
+    return chosen
+
+
+def _of_query(program: Program, query: Query, values: Mapping[Node, Array], block: ColumnBlock) -> Array:
+    if block.role != "margin":
+        return np.ones(len(block.index)) if block.role == "guard" else np.zeros(len(block.index))
+    low, high = program.lower[block.start], program.upper[block.start]
+    return np.array([min(max(exact_margin(query, values), low), high)], dtype=object)
+
+
+def exact_margin(query: Query, values: Mapping[Node, Array]) -> Any:
+    """The margin of the query at node values, in their own arithmetic; +-inf where a precondition decides."""
+    from nnsym.ir.formula import Atoms, InBox, reduce_formula
+
+    s = query.rows.value(values)
+
+    def leaf(node: Atoms | InBox) -> Any:
+        if isinstance(node, InBox):
+            x = values[node.input]
+            return -np.inf if bool(((node.lower <= x) & (x <= node.upper)).all()) else np.inf
+        chosen = s[node.rows].tolist() if node.soft else np.where(s[node.rows] <= 0, -np.inf, np.inf).tolist()
+        return max(chosen, default=-np.inf) if node.every else min(chosen, default=np.inf)
+
+    def largest(parts: list[Any]) -> Any:
+        return max(parts, default=-np.inf)
+
+    def smallest(parts: list[Any]) -> Any:
+        return min(parts, default=np.inf)
+
+    return reduce_formula(query.formula, leaf, largest, smallest)
+
+
+def residual(program: Program, point: Array, tags: frozenset[Tag] = NOMINAL) -> tuple[float, str]:
+    """The largest amount by which a point violates a row with one of the tags or a bound of a column, and where.
+
+    Zero (exactly, for a point of Fractions) with the origin ``""`` if nothing is violated.
+    """
+    worst, origin = 0.0, ""
+    for amount, where in _violations(program, point, tags):
+        if amount > worst:
+            worst, origin = amount, where
+    return worst, origin
+
+
+def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterator[tuple[float, str]]:
+    for block in program.rows:
+        if block.tag in tags:
+            below, above = _excess(block, point)
+            yield _largest(np.maximum(below, above)), block.origin
+    for implication in program.implications:
+        if implication.rows.tag in tags:
+            below, above = _excess(implication.rows, point)
+            binds = point[implication.guard] == implication.value
+            yield _largest(np.maximum(below, above)[binds]), implication.rows.origin
+    for clauses in program.clauses:
+        if clauses.tag in tags:
+            yield float(not _satisfied(clauses, point).all()), clauses.origin
+    if Tag.NETWORK in tags:
+        for products in program.products:
+            yield _largest(np.abs(point[products.out] - point[products.left] * point[products.right])), products.origin
+        lower, upper = (program.lower, program.upper) if program.exact_bounds is None else program.exact_bounds
+        for column in program.blocks:
+            span = slice(column.start, column.start + len(column.index))
+            if len(column.index) and column.node != QUERY:
+                over = np.maximum(_beyond(point[span], upper[span]), _beyond(-point[span], -lower[span]))
+                yield _largest(over), f"bounds of {column.name(int(np.argmax(over)))}"
+
+
+def _largest(amounts: Array) -> float:
+    return float(amounts.max()) if len(amounts) else 0.0
+
+
+def _beyond(values: Array, limit: Array) -> Array:
+    """``max(values - limit, 0)``; 0 where the limit is infinite."""
+    bounded = np.array(limit != np.inf, dtype=bool)
+    over = values - values
+    if values.dtype == object:
+        limit = limit.copy().astype(object)
+        limit[bounded] = to_fractions(limit[bounded])
+    over[bounded] = values[bounded] - limit[bounded]
+    return np.asarray(np.maximum(over, over - over))
+
+
+def _excess(block: RowBlock, point: Array) -> tuple[Array, Array]:
+    """By how much each row falls short of its lower side and exceeds its upper one."""
+    data, lower, upper = block.data, block.lower, block.upper
+    if point.dtype == object:
+        data, lower, upper = block.exact or (to_fractions(data), lower, upper)
+    row = np.repeat(np.arange(len(block)), np.diff(block.indptr))
+    terms = data * point[block.indices]
+    if point.dtype == object:
+        total = to_fractions(np.zeros(len(block)))
+        np.add.at(total, row, terms)
+    else:
+        total = np.bincount(row, weights=terms, minlength=len(block))
+    return _beyond(-total, -lower), _beyond(total, upper)
+
+
+def _satisfied(clauses: ClauseBlock, point: Array) -> Array:
+    literal = point[clauses.indices] != 0
+    if clauses.positive is not None:
+        literal = literal == clauses.positive
+    clause = np.repeat(np.arange(len(clauses.indptr) - 1), np.diff(clauses.indptr))
+    return np.bincount(clause, weights=literal, minlength=len(clauses.indptr) - 1) > 0
+
+
+def _take_guards(program: Program, point: Array) -> Array:
+    """Put down every guard some row of which fails, until nothing changes: the guards left are the taken disjuncts."""
+    is_guard = np.zeros(program.n_columns, dtype=bool)
+    for block in program.blocks:
+        if block.role == "guard":
+            is_guard[block.start : block.start + len(block.index)] = True
+    while is_guard.any():
+        down = np.concatenate([np.zeros(0, int), *_to_put_down(program, point)])
+        down = down[is_guard[down] & np.asarray(point[down] != 0, dtype=bool)]
+        if not len(down):
+            break
+        point[down] = point[down] * 0
+    return point
+
+
+def _to_put_down(program: Program, point: Array) -> Iterator[Array]:
+    """Columns that loosen a violated row when they become smaller."""
+    for block in program.rows:
+        if block.tag not in NOMINAL:
+            below, above = _excess(block, point)
+            row = np.repeat(np.arange(len(block)), np.diff(block.indptr))
+            looser = (above > _SLACK)[row] & (block.data > 0) | (below > _SLACK)[row] & (block.data < 0)
+            yield block.indices[np.asarray(looser, dtype=bool)]
+    for implication in program.implications:
+        below, above = _excess(implication.rows, point)
+        yield implication.guard[np.asarray(np.maximum(below, above) > _SLACK, dtype=bool) & (implication.value == 1)]
+    for clauses in program.clauses:
+        if clauses.positive is not None:
+            clause = np.repeat(np.arange(len(clauses.indptr) - 1), np.diff(clauses.indptr))
+            yield clauses.indices[~_satisfied(clauses, point)[clause] & ~clauses.positive]

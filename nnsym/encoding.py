@@ -1,0 +1,159 @@
+"""Encodings are data plus rules: which blocks they emit, how exact they are, one rule per kind of node.
+
+:func:`encode` walks a query once and lets the encoding's rule make columns and rows for every node; the
+affine layers, the domain and the specification are the same for every encoding and live here. A node's
+value is an array of column ids, one per element; -1 is the constant 0 and stable neurons share columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.base import Bounds
+from nnsym.ir.node import Node
+from nnsym.program import Feature, Kind, ProgramBuilder, RowBlock, RowTerms, Tag, row_block, sum_block
+
+Array = NDArray[Any]
+
+
+class Exactness(Enum):
+    """What an encoding's rule does to the set of values of a node."""
+
+    EXACT = "exact"
+    OUTER = "outer"
+    UNSUPPORTED = "unsupported"
+
+
+class Form(Enum):
+    """How the violation is stated: ``MARGIN`` minimises t with soft rows ``s <= t``; ``BOOLEAN`` asks ``s <= 0``."""
+
+    MARGIN = "margin"
+    BOOLEAN = "boolean"
+
+
+#: A rule gets the node and the column ids of its parents, adds to the context, and returns the node's column ids.
+Rule = Callable[["Context", Any, tuple[Array, ...]], Array]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class NodeRule:
+    """One rule of an encoding: for nodes of ``kind`` whose function (if any) is of type ``fn``."""
+
+    kind: type[Node]
+    exactness: Exactness
+    rule: Rule
+    fn: type | None = None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """``name``, what it emits, and its rules. ``source`` is the paper and equation, ``summary`` one line.
+
+    ``needs_bounds`` is true where rows contain bounds. ``emits`` is checked against a solver's ``accepts``.
+    ``relaxed`` drops the integrality of network columns after encoding.
+    """
+
+    name: str
+    summary: str
+    source: str
+    form: Form
+    emits: frozenset[Feature]
+    rules: tuple[NodeRule, ...]
+    needs_bounds: bool = True
+    relaxed: bool = False
+    provider: str = "nnsym_encodings"
+
+    def rule_for(self, node: Node) -> NodeRule | None:
+        """The rule that applies to a node, or None."""
+        for rule in self.rules:
+            if isinstance(node, rule.kind) and (rule.fn is None or isinstance(getattr(node, "fn", None), rule.fn)):
+                return rule
+        return None
+
+    def relax(self) -> Encoding:
+        """The same rows without the integrality of phases and choices: an outer encoding."""
+        rules = tuple(replace(r, exactness=Exactness.OUTER) for r in self.rules)
+        return replace(self, name=f"{self.name}.relax", relaxed=True, rules=rules)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a rule may use: the bounds, the node's name, and ways to add columns and rows."""
+
+    builder: ProgramBuilder
+    bounds: Bounds
+    names: Mapping[Node, str]
+
+    def every(self, node: Node) -> Array:
+        """The numbers of a node's elements."""
+        return np.arange(node.size)
+
+    def interval(self, node: Node) -> tuple[Array, Array]:
+        """``(l, u)`` of a node, outward rounded; may be infinite where bounds are missing."""
+        interval = self.bounds[node]
+        return interval.lower, interval.upper
+
+    def columns(
+        self, node: Node, role: str, index: Array, lower: Array | float, upper: Array | float, *, kind: Kind = Kind.REAL
+    ) -> Array:
+        """New columns for elements ``index`` of a node; returns their ids."""
+        low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (len(index),)) for v in (lower, upper))
+        return self.builder.columns(self.names[node], role, index, low, high, kind=kind)
+
+    def rows(
+        self,
+        node: Node,
+        terms: RowTerms,
+        *,
+        lower: Array | float = -np.inf,
+        upper: Array | float = np.inf,
+        says: str = "",
+    ) -> None:
+        """Elementwise rows (see :func:`nnsym.program.row_block`); ``says`` is the inequality in words."""
+        if len(terms[0][1]):
+            self.builder.rows(row_block(terms, lower=lower, upper=upper, origin=self._origin(node, says)))
+
+    def sums(
+        self,
+        node: Node,
+        group: Array,
+        terms: RowTerms,
+        *,
+        head: Array | None = None,
+        lower: Array | float = -np.inf,
+        upper: Array | float = np.inf,
+        says: str = "",
+    ) -> None:
+        """One row per number in ``group`` (sorted), the sum of all its terms, plus column ``head[number]``."""
+        if len(group):
+            origin = self._origin(node, says)
+            self.builder.rows(sum_block(group, terms, head=head, lower=lower, upper=upper, origin=origin))
+
+    def _origin(self, node: Node, says: str) -> str:
+        return f"{self.names[node]}: {says}" if says else self.names[node]
+
+    def implies(
+        self,
+        node: Node,
+        guard: Array,
+        value: int,
+        terms: RowTerms,
+        *,
+        lower: Array | float = -np.inf,
+        upper: Array | float = np.inf,
+        says: str = "",
+    ) -> None:
+        """Rows that hold where Boolean column ``guard`` equals ``value``."""
+        from nnsym.program import ImplicationBlock
+
+        block: RowBlock = row_block(terms, lower=lower, upper=upper, tag=Tag.NETWORK, origin=self._origin(node, says))
+        self.builder.implications(ImplicationBlock(guard, np.full(len(guard), value, dtype=np.int8), block))

@@ -1,0 +1,377 @@
+"""A Program: columns and typed blocks of rows, in arrays; what every solver reads and every file is written from.
+
+Columns have bounds, a kind and a symbolic key ``(node name, index, role)``. Blocks are linear rows,
+implications (``bool column = value  =>  row``) and clauses over Boolean columns. Each block carries a tag
+and the text of its origin. float64 numbers are exact unless a block or the columns carry ``exact`` numbers:
+then the float64 ones are rounded outward (the float program contains the exact one) and exact solvers
+read the exact ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, IntEnum
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+RowTerms = Sequence[tuple[Array | float, Array]]  # coefficient (one, or one a row) and column, of each term of a row
+
+
+class Kind(IntEnum):
+    """What values a column takes."""
+
+    REAL = 0
+    INTEGER = 1
+    BINARY = 2
+
+
+class Tag(Enum):
+    """Where a row comes from; decides what an infeasible program means."""
+
+    NETWORK = "network"
+    DOMAIN = "domain"
+    PRECONDITION = "precondition"
+    CONCLUSION = "conclusion"
+    CUT = "cut"
+
+
+class Feature(Enum):
+    """A kind of block; encodings emit them, solvers accept them."""
+
+    ROWS = "linear rows"
+    BINARIES = "binary columns"
+    INTEGERS = "integer columns"
+    IMPLICATIONS = "implications"
+    CLAUSES = "clauses"
+    PRODUCTS = "products"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ColumnBlock:
+    """Columns ``start .. start + len(index)``: elements ``index`` of a node in one role.
+
+    Roles: ``pre`` (pre-activation), ``post`` (value after an activation), ``value`` (any other node),
+    ``phase`` (binary of an activation), ``choice`` (binary of a maximum), ``guard`` (binary of a disjunct),
+    ``margin`` (the objective t), ``copy`` (a second name of the column ``index``), ``aux``.
+    """
+
+    node: str
+    role: str
+    index: Array
+    start: int
+
+    def name(self, position: int) -> str:
+        """``relu_1[17].pre``: the symbolic key of one column of the block."""
+        return f"{self.node}[{self.index[position]}].{self.role}"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class RowBlock:
+    """``lower <= data @ columns <= upper``, CSR over program columns; no column twice in a row.
+
+    ``exact`` holds the same numbers as Fractions where float64 cannot: ``(data, lower, upper)``, of which the
+    float64 ones are an outward rounding over the columns' bounds. ``origin`` says which node and rule.
+    ``strict`` excludes equality; exact solvers keep it, float ones close it.
+    """
+
+    data: Array
+    indices: Array
+    indptr: Array
+    lower: Array
+    upper: Array
+    tag: Tag
+    origin: str
+    exact: tuple[Array, Array, Array] | None = None
+    strict: bool = False
+
+    def __len__(self) -> int:
+        return len(self.lower)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ImplicationBlock:
+    """Row ``k`` of ``rows`` holds whenever column ``guard[k]`` equals ``value[k]`` (0 or 1)."""
+
+    guard: Array
+    value: Array
+    rows: RowBlock
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ClauseBlock:
+    """Each clause: at least one of its literals holds. CSR without data over Boolean columns.
+
+    A literal is its column, or the negation of its column where ``positive`` is false (None: all positive).
+    """
+
+    indices: Array
+    indptr: Array
+    tag: Tag
+    origin: str
+    positive: Array | None = None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ProductBlock:
+    """``out_k = left_k * right_k`` over columns."""
+
+    out: Array
+    left: Array
+    right: Array
+    origin: str
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Minimise ``objective`` (a column, the margin t) or, without one, find a feasible point.
+
+    ``decides`` says in words what the answer means for the property. ``cases`` lists the disjuncts of the
+    violation as assignments of guard columns ``(columns, values)``: fixing one makes its sub-program free
+    of guards; together they cover the program. Empty when there are no guards or too many cases.
+    """
+
+    lower: Array
+    upper: Array
+    kind: Array
+    blocks: tuple[ColumnBlock, ...]
+    rows: tuple[RowBlock, ...]
+    implications: tuple[ImplicationBlock, ...] = ()
+    clauses: tuple[ClauseBlock, ...] = ()
+    products: tuple[ProductBlock, ...] = ()
+    objective: int | None = None
+    exact_bounds: tuple[Array, Array] | None = None
+    cases: tuple[tuple[Array, Array], ...] = ()
+    decides: str = ""
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.lower)
+
+    @cached_property
+    def n_rows(self) -> int:
+        return sum(len(b) for b in self.rows) + sum(len(b.rows) for b in self.implications) + self.n_clauses
+
+    @cached_property
+    def n_clauses(self) -> int:
+        return sum(len(b.indptr) - 1 for b in self.clauses)
+
+    @cached_property
+    def nnz(self) -> int:
+        linear = sum(len(b.data) for b in self.rows) + sum(len(b.rows.data) for b in self.implications)
+        return linear + sum(len(b.indices) for b in self.clauses)
+
+    @cached_property
+    def n_binary(self) -> int:
+        return int((self.kind != Kind.REAL).sum())
+
+    @cached_property
+    def features(self) -> frozenset[Feature]:
+        """The kinds of block that occur; a solver must accept all of them."""
+        found = {Feature.ROWS}
+        if (self.kind == Kind.BINARY).any():
+            found.add(Feature.BINARIES)
+        if (self.kind == Kind.INTEGER).any():
+            found.add(Feature.INTEGERS)
+        if self.implications:
+            found.add(Feature.IMPLICATIONS)
+        if self.clauses:
+            found.add(Feature.CLAUSES)
+        if self.products:
+            found.add(Feature.PRODUCTS)
+        return frozenset(found)
+
+    @cached_property
+    def matrix(self) -> tuple[Array, Array, Array, Array, Array]:
+        """All linear rows as one CSR: ``(data, indices, indptr, lower, upper)``, in the order of the blocks."""
+        if not self.rows:
+            empty = np.zeros(0)
+            return empty, np.zeros(0, np.int32), np.zeros(1, np.int32), empty, empty
+        data = np.concatenate([b.data for b in self.rows])
+        indices = np.concatenate([b.indices for b in self.rows]).astype(np.int32, copy=False)
+        sizes = np.cumsum([0, *(len(b.data) for b in self.rows)])
+        pieces = [b.indptr[:-1] + s for b, s in zip(self.rows, sizes, strict=False)]
+        indptr = np.concatenate([*pieces, sizes[-1:]]).astype(np.int32)
+        lower = np.concatenate([b.lower for b in self.rows])
+        return data, indices, indptr, lower, np.concatenate([b.upper for b in self.rows])
+
+    def column_names(self) -> list[str]:
+        """Symbolic names of all columns, in order."""
+        return [b.name(k) for b in self.blocks for k in range(len(b.index))]
+
+    def with_bounds(self, columns: Array, values: Array) -> Program:
+        """The program with some columns fixed (used to solve one case)."""
+        lower, upper = self.lower.copy(), self.upper.copy()
+        lower[columns] = upper[columns] = values
+        return replace(self, lower=lower, upper=upper, exact_bounds=_fix(self.exact_bounds, columns, values))
+
+    def relax(self, roles: frozenset[str] = frozenset({"phase", "choice"})) -> Program:
+        """Drop the integrality of columns in the given roles (the network's); guards of disjuncts stay binary."""
+        kind = self.kind.copy()
+        for block in self.blocks:
+            if block.role in roles:
+                kind[block.start : block.start + len(block.index)] = Kind.REAL
+        return replace(self, kind=kind)
+
+
+def _fix(exact: tuple[Array, Array] | None, columns: Array, values: Array) -> tuple[Array, Array] | None:
+    if exact is None:
+        return None
+    lower, upper = exact[0].copy(), exact[1].copy()
+    lower[columns] = upper[columns] = values
+    return lower, upper
+
+
+class ProgramBuilder:
+    """Collects columns and blocks; the only way a Program is made."""
+
+    def __init__(self) -> None:
+        self._lower: list[Array] = []
+        self._upper: list[Array] = []
+        self._kind: list[Array] = []
+        self._exact: list[tuple[Array, Array]] = []
+        self._blocks: list[ColumnBlock] = []
+        self._rows: list[RowBlock] = []
+        self._implications: list[ImplicationBlock] = []
+        self._clauses: list[ClauseBlock] = []
+        self._products: list[ProductBlock] = []
+        self.n_columns = 0
+
+    def columns(
+        self,
+        node: str,
+        role: str,
+        index: Array,
+        lower: Array,
+        upper: Array,
+        *,
+        kind: Kind | Array = Kind.REAL,
+        exact: tuple[Array, Array] | None = None,
+    ) -> Array:
+        """Add columns; returns their ids. ``exact`` gives the bounds as exact numbers where float64 cannot."""
+        count = len(index)
+        ids = np.arange(self.n_columns, self.n_columns + count)
+        self._blocks.append(ColumnBlock(node, role, np.asarray(index), self.n_columns))
+        lower, upper = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))
+        self._lower.append(lower)
+        self._upper.append(upper)
+        self._kind.append(np.broadcast_to(np.asarray(kind, dtype=np.int8), (count,)))
+        self._exact.append(exact if exact is not None else (lower, upper))
+        self.n_columns += count
+        return ids
+
+    def bounds(self) -> tuple[Array, Array]:
+        """Bounds of all columns so far."""
+        return np.concatenate(self._lower), np.concatenate(self._upper)
+
+    def rows(self, block: RowBlock) -> None:
+        """Add linear rows."""
+        if len(block):
+            self._rows.append(block)
+
+    def implications(self, block: ImplicationBlock) -> None:
+        """Add guarded rows."""
+        if len(block.guard):
+            self._implications.append(block)
+
+    def clauses(self, block: ClauseBlock) -> None:
+        """Add clauses."""
+        if len(block.indptr) > 1:
+            self._clauses.append(block)
+
+    def products(self, block: ProductBlock) -> None:
+        """Add bilinear equations."""
+        if len(block.out):
+            self._products.append(block)
+
+    def build(
+        self,
+        *,
+        objective: int | None,
+        cases: tuple[tuple[Array, Array], ...] = (),
+        decides: str = "",
+        meta: Mapping[str, str] | None = None,
+    ) -> Program:
+        """The finished program."""
+        join = np.concatenate
+        exact = None
+        if any(lo.dtype == object or hi.dtype == object for lo, hi in self._exact):
+            exact = (
+                join([lo.astype(object) for lo, _ in self._exact]),
+                join([hi.astype(object) for _, hi in self._exact]),
+            )
+        return Program(
+            lower=join(self._lower),
+            upper=join(self._upper),
+            kind=join(self._kind),
+            blocks=tuple(self._blocks),
+            rows=tuple(self._rows),
+            implications=tuple(self._implications),
+            clauses=tuple(self._clauses),
+            products=tuple(self._products),
+            objective=objective,
+            exact_bounds=exact,
+            cases=cases,
+            decides=decides,
+            meta=dict(meta or {}),
+        )
+
+
+def row_block(
+    terms: RowTerms,
+    *,
+    lower: Array | float = -np.inf,
+    upper: Array | float = np.inf,
+    tag: Tag = Tag.NETWORK,
+    origin: str,
+) -> RowBlock:
+    """Elementwise rows: row ``i`` is ``lower_i <= sum_t coefficient_t[i] * column_t[i] <= upper_i``.
+
+    Columns of -1 stand for the constant 0 and are left out, and so are coefficients of 0. The others are
+    copied as they are.
+    """
+    count = len(terms[0][1])
+    data = np.stack([np.broadcast_to(np.asarray(c, dtype=np.float64), (count,)) for c, _ in terms], axis=1)
+    columns = np.stack([np.asarray(ids) for _, ids in terms], axis=1)
+    kept = (columns >= 0) & (data != 0)
+    indptr = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+    low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))
+    return RowBlock(data[kept], columns[kept], indptr, low, high, tag, origin)
+
+
+def sum_block(
+    group: Array,
+    terms: RowTerms,
+    *,
+    head: Array | None = None,
+    lower: Array | float = -np.inf,
+    upper: Array | float = np.inf,
+    tag: Tag = Tag.NETWORK,
+    origin: str,
+) -> RowBlock:
+    """One row per number in ``group`` (sorted): the sum over its entries of all ``coefficient * column``.
+
+    ``head`` maps the number to one more column with coefficient 1. The terms of one row have different columns.
+    """
+    numbers, first = np.unique(group, return_index=True)
+    count = len(numbers)
+    flat = row_block(terms, origin=origin)
+    ends = flat.indptr[np.append(first, len(group))]
+    data, indices = flat.data, flat.indices
+    if head is not None:
+        data = np.insert(data, ends[:-1], np.ones(count))
+        indices = np.insert(indices, ends[:-1], head[numbers])
+        ends = ends + np.arange(count + 1)
+    low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))
+    return RowBlock(data, indices, ends, low, high, tag, origin)

@@ -1,0 +1,1 @@
+"""Writers: any Program as text, and nothing else."""

@@ -1,0 +1,52 @@
+"""The linear rows of a program, for file formats that hold nothing else.
+
+A clause ``p or not q`` becomes ``p - q >= 0`` (``sum of positive - sum of negated >= 1 - number negated``).
+Strict rows are closed: their solutions are a superset, which keeps "no violation found" sound. Implications
+and products have no row form without a bound that this module must not invent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.program import ClauseBlock, Program, RowBlock
+
+Array = NDArray[Any]
+
+
+def linear_blocks(program: Program, suffix: str) -> list[tuple[str, RowBlock]]:
+    """Named blocks of rows ``(name, block)``; the name is ``network_3`` for block 3, as in SMT-LIB files.
+
+    Raises:
+        UnsupportedError: the program holds implications or products, which ``suffix`` files cannot.
+    """
+    for what, blocks in (("implications", program.implications), ("products", program.products)):
+        if blocks:
+            origin = program.implications[0].rows.origin if program.implications else program.products[0].origin
+            raise UnsupportedError(
+                f"a {suffix} file cannot hold {what}",
+                where=origin,
+                remedy="Export to .smt2, or use an encoding of linear rows such as bigm or triangle",
+            )
+    named = [(f"{rows.tag.value}_{k}", rows) for k, rows in enumerate(program.rows)]
+    return named + [(f"{c.tag.value}_or_{k}", clause_rows(c)) for k, c in enumerate(program.clauses)]
+
+
+def clause_rows(block: ClauseBlock) -> RowBlock:
+    """One row per clause over 0-1 columns."""
+    positive = np.ones(len(block.indices), dtype=bool) if block.positive is None else block.positive.astype(bool)
+    clause = np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr))
+    negated = np.bincount(clause[~positive], minlength=len(block.indptr) - 1)
+    data = np.where(positive, 1.0, -1.0)
+    upper = np.full(len(negated), np.inf)
+    return RowBlock(data, block.indices, block.indptr, 1.0 - negated, upper, block.tag, block.origin)
+
+
+def title(block: RowBlock) -> str:
+    """One line that says where the rows of a block come from."""
+    count = len(block)
+    return f"{block.tag.value}: {' '.join(block.origin.split())} ({count} row{'s' if count != 1 else ''})"

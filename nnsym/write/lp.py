@@ -1,0 +1,112 @@
+r"""CPLEX LP: a linear or mixed-integer Program as text that people and all MILP solvers read.
+
+Numbers are the shortest decimals that read back as the same float64. Where readers differ, the file uses
+what all of them read alike (HiGHS, GLPK, CBC, SCIP, Gurobi, CPLEX):
+
+- the section is called ``Binaries``: CBC 2.10 takes ``bin`` for a name, drops the section without a word and
+  solves the LP relaxation;
+- a row with two sides is two rows, because GLPK reads no ``a <= row <= b``;
+- every bound is written, because the default is ``0 <= x``; a fixed binary is a general integer with that bound,
+  because ``Binaries`` resets bounds;
+- lines stay short (CPLEX reads 560 characters), names are letters, digits and underscores.
+
+Source: the LP format of IBM ILOG CPLEX; GLPK Reference Manual, appendix C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isinf
+
+from nnsym.program import Kind, Program, RowBlock
+from nnsym.write.linear import linear_blocks, title
+from nnsym.write.names import identifiers
+
+_PER_LINE = 5  # terms; names have up to 80 characters
+
+
+def to_lp(program: Program, *, header: Sequence[str] = ()) -> str:
+    r"""The program as CPLEX LP text; ``header`` lines become ``\`` comments.
+
+    Rows are called ``network_3_17`` (row 17 of block 3), columns ``relu_1_17_pre``; comments say what the blocks are.
+
+    Raises:
+        UnsupportedError: the program holds implications or products.
+    """
+    blocks = linear_blocks(program, ".lp")
+    names = identifiers(program)
+    lines = [rf"\ {line}" for text in header for line in text.splitlines() or ("",)]
+    lines += _columns(program, names)
+    lines += ["Minimize", f" obj: {_objective(program, names)}", "Subject To"]
+    for name, block in blocks:
+        lines.append(rf"\ {title(block)}")
+        lines += _rows(name, block, names)
+    lines.append("Bounds")
+    lines += _bounds(program, names)
+    lines += _integers(program, names)
+    lines.append("End\n")
+    return "\n".join(lines)
+
+
+def _columns(program: Program, names: list[str]) -> Iterator[str]:
+    """Which column is which, one comment a block."""
+    for block in program.blocks:
+        count = len(block.index)
+        if count:
+            last = f" ... {block.name(count - 1)}" if count > 1 else ""
+            yield rf"\ column {names[block.start]} is {block.name(0)}{last}"
+
+
+def _objective(program: Program, names: list[str]) -> str:
+    if program.objective is not None:
+        return names[program.objective]
+    return f"0 {names[0]}" if names else "0"
+
+
+def _rows(name: str, block: RowBlock, names: list[str]) -> Iterator[str]:
+    terms = [
+        f"- {-c!r} {names[j]}" if c < 0 else f"+ {c!r} {names[j]}"
+        for c, j in zip(block.data.tolist(), block.indices.tolist(), strict=True)
+    ]
+    ends = block.indptr.tolist()
+    sides = zip(ends[:-1], ends[1:], block.lower.tolist(), block.upper.tolist(), strict=True)
+    for k, (start, stop, low, high) in enumerate(sides):
+        body = _wrap(terms[start:stop]) or f"0 {names[0]}"
+        if low == high:
+            yield f" {name}_{k}: {body} = {low!r}"
+            continue
+        two = not isinf(low) and not isinf(high)
+        if not isinf(low):
+            yield f" {name}_{k}{'_low' if two else ''}: {body} >= {low!r}"
+        if not isinf(high):
+            yield f" {name}_{k}{'_up' if two else ''}: {body} <= {high!r}"
+
+
+def _wrap(terms: list[str]) -> str:
+    if len(terms) <= _PER_LINE:
+        return " ".join(terms)
+    return "\n   ".join(" ".join(terms[k : k + _PER_LINE]) for k in range(0, len(terms), _PER_LINE))
+
+
+def _bounds(program: Program, names: list[str]) -> Iterator[str]:
+    for name, low, high, kind in zip(
+        names, program.lower.tolist(), program.upper.tolist(), program.kind.tolist(), strict=True
+    ):
+        if low == high:
+            yield f" {name} = {low!r}"
+        elif kind == Kind.BINARY and low <= 0 and high >= 1:
+            continue
+        elif isinf(low):
+            yield f" {name} free" if isinf(high) else f" -inf <= {name} <= {high!r}"
+        else:
+            yield f" {name} >= {low!r}" if isinf(high) else f" {low!r} <= {name} <= {high!r}"
+
+
+def _integers(program: Program, names: list[str]) -> Iterator[str]:
+    """``Binaries`` for free 0-1 columns, ``Generals`` for the other integers."""
+    binary = (program.kind == Kind.BINARY) & (program.lower <= 0) & (program.upper >= 1)
+    general = (program.kind != Kind.REAL) & ~binary
+    for section, members in (("Binaries", binary), ("Generals", general)):
+        if members.any():
+            yield section
+            yield from (f" {names[j]}" for j in members.nonzero()[0].tolist())
