@@ -1,0 +1,65 @@
+"""What a terminal shows: results on stdout, progress on stderr (only where stderr is a terminal)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from nnsym.compare import Plan
+
+
+def _wide(stderr: bool = False) -> Console:
+    """The terminal's width, or one that no table is cut at where output goes to a file."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=220)
+
+
+def print_out(renderable: Any) -> None:
+    """Print to stdout."""
+    _wide().print(renderable)
+
+
+def styled(lines: list[tuple[str, str]]) -> Group:
+    """Lines with styles."""
+    return Group(*(Text(text, style=style) for text, style in lines))
+
+
+@contextmanager
+def _live() -> Iterator[Progress]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress
+
+
+@contextmanager
+def solve_progress(show: bool, label: str) -> Iterator[Callable[[float, float], None] | None]:
+    """A spinner with the solver's bounds as they improve."""
+    if not show:
+        yield None
+        return
+    with _live() as progress:
+        task = progress.add_task(label)
+
+        def update(lower: float, best: float) -> None:
+            progress.update(task, description=f"{label}  margin in [{lower:.4g}, {best:.4g}]")
+
+        yield update
+
+
+@contextmanager
+def row_progress() -> Iterator[Callable[[int, int, Plan], None]]:
+    """A spinner that says which row of a comparison is running."""
+    with _live() as progress:
+        task = progress.add_task("starting")
+
+        def announce(number: int, total: int, plan: Plan) -> None:
+            progress.update(task, description=f"row {number + 1} of {total}: {plan.label}")
+
+        yield announce

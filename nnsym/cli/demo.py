@@ -1,0 +1,53 @@
+"""``nnsym demo``: a few handwritten digits, every method, exported files, one table each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nnsym.compare import Announce, Comparison, compare
+from nnsym.errors import InputError
+from nnsym.export import export
+from nnsym.methods import Method, crown, ibp, lp, milp, smt
+
+
+def run_demo(output: Path, announce: Announce, show: Callable[[Any], None]) -> int:
+    """Compare all methods on robustness of the shipped digits; returns the exit code.
+
+    Leaves ``compare.json`` (all tables), ``runs.jsonl`` and one exported model of each format in ``output``.
+    """
+    from nnsym.demo import properties
+    from nnsym.solvers.registry import available
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot create the folder: {error.strerror}", where=str(output)) from error
+    record = output / "runs.jsonl"
+    record.unlink(missing_ok=True)
+    methods = _methods(available())
+    tables: list[Comparison] = []
+    for prop in properties():
+        table = compare(prop, methods, timeout=5.0, record=record, announce=announce)
+        show(table)
+        tables.append(table)
+    first = properties()[0]
+    for name, encoding in (("bigm.lp", "bigm"), ("bigm.mps", "bigm"), ("triangle.lp", "triangle"), ("smt.smt2", "smt")):
+        export(first, output / name, encoding=encoding)
+    data = {"comparisons": [table.to_json() for table in tables]}
+    (output / "compare.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    show(f"\n{len(tables)} comparisons and four exported models are in {output}/")
+    return 40 if any(table.disagreement for table in tables) else 0
+
+
+def _methods(lanes: list[str]) -> list[Method]:
+    """Bounds, then every encoding on the lanes at hand that suit it."""
+    chosen: list[Method] = [ibp(), crown()]
+    tolerant = [name for name in ("highs", "gurobi", "glpk", "pyomo:highs") if name in lanes]
+    chosen += [lp("triangle", solver=name, optimise=True) for name in tolerant]
+    chosen += [milp("bigm", solver=name, optimise=True) for name in tolerant]
+    if "z3" in lanes:
+        chosen += [milp("bigm", solver="z3"), smt("smt", solver="z3")]
+    return chosen

@@ -1,0 +1,345 @@
+"""``nnsym``: verify, compare, export, bounds, show, methods, solvers, demo.
+
+Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
+40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from nnsym.errors import NnsymError
+
+EXIT = {"verified": 0, "falsified": 10, "unknown": 30}
+DISAGREE = 40
+
+app = typer.Typer(
+    name="nnsym",
+    help="State a property of neural networks once; compile it to every proof technique; trust the verdict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Targets = Annotated[list[str], typer.Argument(metavar="[NET.onnx] SPEC", help="NET.onnx PROP.vnnlib, or FILE.py:NAME")]
+Timeout = Annotated[float, typer.Option(help="Wall seconds for everything.")]
+Memory = Annotated[float, typer.Option(help="GiB that a solver's process may use.")]
+Seed = Annotated[int, typer.Option(help="Seed of sampling and solvers.")]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of internal errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Options before the command."""
+    del debug  # read by entry(), before anything can fail
+    if version:
+        from nnsym.versions import package_version
+
+        print_line(package_version("nnsym"))
+        raise typer.Exit
+
+
+@app.command()
+def verify(
+    targets: Targets,
+    method: Annotated[Optional[str], typer.Option(help="ibp, crown, or an encoding.")] = None,  # noqa: UP045
+    encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
+    solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
+    bounds: Annotated[str, typer.Option(help="ibp or crown: what feeds the encoding.")] = "crown",
+    timeout: Timeout = 60.0,
+    optimise: Annotated[bool, typer.Option("--optimise", help="Ask for the margin, not only its sign.")] = False,
+    memory: Memory = 8.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Verify a property: verified (0), falsified (10) or unknown (30)."""
+    from nnsym.clock import Clock
+
+    clock = Clock(timeout)  # imports count
+    from nnsym.methods import resolve
+    from nnsym.report.records import result_json
+    from nnsym.report.table import result_lines
+    from nnsym.spec import load_query
+    from nnsym.verify import verify as run
+
+    chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
+    with clock.step("load"):
+        query = load_query(targets)
+    with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
+        result = run(
+            query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
+        )
+    if as_json:
+        print_line(json.dumps(result_json(result)))
+    else:
+        print_styled(result_lines(result))
+    raise typer.Exit(EXIT[result.status.value])
+
+
+@app.command()
+def compare(
+    targets: Targets,
+    methods: Annotated[str, typer.Option(help="Comma-separated methods.")] = "ibp,crown,triangle,bigm,smt",
+    solvers: Annotated[
+        str | None, typer.Option(help="Comma-separated lanes; each encoding's default if left out.")
+    ] = None,
+    bounds: Annotated[str, typer.Option(help="Comma-separated bounds for the encodings.")] = "crown",
+    timeout: Timeout = 60.0,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs per row; seconds are medians.")] = 1,
+    decide: Annotated[bool, typer.Option("--decide", help="Ask for the margin's sign only.")] = False,
+    memory: Memory = 8.0,
+    seed: Seed = 0,
+    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write the table as JSON.")] = None,  # noqa: UP045
+    csv_file: Annotated[Optional[Path], typer.Option("--csv", help="Write the table as CSV.")] = None,  # noqa: UP045
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Write bars as .png or .svg (extra: report).")
+    ] = None,
+    record: Annotated[Path, typer.Option(help="JSON-lines run record that every row is appended to.")] = Path(
+        "nnsym-runs.jsonl"
+    ),
+) -> None:
+    """Judge one property by many methods, one row each."""
+    from nnsym.compare import compare as run
+    from nnsym.export import check_writable
+    from nnsym.report.files import write_csv, write_json
+    from nnsym.spec import load_query
+
+    for path in (json_file, csv_file, plot_file, record):
+        if path is not None:
+            check_writable(path)
+    query = load_query(targets)
+    with row_progress() as announce:
+        table = run(
+            query,
+            split(methods),
+            solvers=split(solvers) if solvers else None,
+            bounds=split(bounds),
+            timeout=timeout,
+            repeat=repeat,
+            decide=decide,
+            memory=gibibytes(memory),
+            seed=seed,
+            record=record,
+            announce=announce,
+        )
+    if json_file is not None:
+        write_json(table, json_file)
+    if csv_file is not None:
+        write_csv(table, csv_file)
+    if plot_file is not None:
+        table.plot(plot_file)
+    print_rich(table)
+    if table.disagreement is not None:
+        for row in table.disagreement:
+            if row.result is not None and row.result.counterexample is not None:
+                from nnsym.report.table import result_lines
+
+                print_styled(result_lines(row.result))
+        raise typer.Exit(DISAGREE)
+
+
+@app.command()
+def export(
+    targets: Targets,
+    output: Annotated[Path, typer.Option("-o", "--output", help="model.lp, model.mps or model.smt2.")],
+    encoding: Annotated[Optional[str], typer.Option(help="bigm for .lp and .mps, smt for .smt2 if left out.")] = None,  # noqa: UP045
+    bounds: Annotated[str, typer.Option(help="ibp or crown.")] = "crown",
+) -> None:
+    """Write the very model that is solved."""
+    from nnsym.export import check_writable
+    from nnsym.export import export as run
+    from nnsym.spec import load_query
+
+    check_writable(output)
+    path = run(load_query(targets), output, encoding=encoding, bounds=bounds)
+    print_line(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+@app.command()
+def bounds(
+    targets: Targets,
+    method: Annotated[str, typer.Option(help="ibp or crown.")] = "crown",
+    device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Widths and unstable neurons per layer, and the specification's bounds."""
+    from nnsym.clock import Clock
+    from nnsym.errors import InputError
+    from nnsym.methods import BOUND_METHODS
+    from nnsym.report.bounds import bounds_json, bounds_table
+    from nnsym.spec import load_query
+
+    if method not in BOUND_METHODS:
+        raise InputError(f"unknown bounds '{method}'", remedy=f"Choose one of: {', '.join(BOUND_METHODS)}")
+    query = load_query(targets)
+    if query.empty_box:
+        raise InputError("the input region is empty: there is nothing to bound", where=query.name)
+    from nnsym.bounds.cases import domain_margin
+    from nnsym.judge import require_bounded
+
+    clock = Clock(float("inf"))
+    with clock.step("bounds"):
+        lower, computed = domain_margin(query, method, device=device)
+    require_bounded(query, lower)
+    if as_json:
+        print_line(json.dumps(bounds_json(query, computed, lower, clock.seconds["bounds"])))
+    else:
+        print_rich(bounds_table(query, computed, lower))
+
+
+@app.command()
+def show(
+    network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
+    output: Annotated[Optional[Path], typer.Argument(metavar="[FILE]", help="Write here, not to stdout.")] = None,  # noqa: UP045
+    svg: Annotated[bool, typer.Option("--svg", help="Draw the graph as SVG.")] = False,
+) -> None:
+    """The network's IR as text, or drawn: nnsym show net.onnx --svg net.svg."""
+    from nnsym.export import check_writable
+    from nnsym.ir.svg import to_svg
+    from nnsym.ir.text import dump_network
+    from nnsym.spec import load_network
+
+    if output is not None:
+        check_writable(output)
+    found = load_network(network)
+    text = to_svg(found) if svg else dump_network(found)
+    if output is None:
+        print_line(text.rstrip())
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+@app.command()
+def methods() -> None:
+    """The methods and encodings that are installed."""
+    from nnsym.registry import encodings
+    from nnsym.report.table import plain_table
+
+    rows = [
+        ["ibp", "bounds", "interval bound propagation", "Gowal et al. 2018"],
+        ["crown", "bounds", "backward linear bounds, intersected with ibp", "Zhang et al. 2018"],
+    ]
+    for name, found in sorted(encodings().items()):
+        exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
+        rows.append([name, exact, found.summary, found.source])
+    print_rich(plain_table(["method", "kind", "what it is", "source"], rows))
+
+
+@app.command()
+def solvers() -> None:
+    """Solver lanes: installed or not, versions, licence limits, how to get the rest."""
+    from nnsym.report.table import plain_table
+    from nnsym.solvers.registry import solver_table
+
+    rows = []
+    for row in solver_table():
+        here = row.availability
+        rows.append([row.name, "yes" if here.available else "no", here.version, here.licence, here.remedy])
+    print_rich(plain_table(["lane", "here", "version", "licence", "how to get it"], rows))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
+) -> None:
+    """Compare every method on a small network that ships with nnsym."""
+    from nnsym.cli.demo import run_demo
+
+    with row_progress() as announce:
+        code = run_demo(output, announce, print_rich)
+    raise typer.Exit(code)
+
+
+def split(text: str) -> list[str]:
+    """Comma-separated names."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def gibibytes(value: float) -> int:
+    """GiB as bytes."""
+    return int(value * 2**30)
+
+
+def print_line(text: str) -> None:
+    """A plain line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def print_rich(renderable: Any) -> None:
+    """A table or text on stdout."""
+    from nnsym.cli.console import print_out
+
+    print_out(renderable)
+
+
+def print_styled(lines: list[tuple[str, str]]) -> None:
+    """Styled lines on stdout."""
+    from nnsym.cli.console import print_out, styled
+
+    print_out(styled(lines))
+
+
+def spinner(show: bool, label: str) -> Any:
+    """A solver's progress on stderr."""
+    from nnsym.cli.console import solve_progress
+
+    return solve_progress(show, label)
+
+
+def row_progress() -> Any:
+    """A comparison's progress on stderr."""
+    from nnsym.cli.console import row_progress as progress
+
+    return progress()
+
+
+def entry() -> None:
+    """One command: errors become one line and an exit code, never a traceback (unless ``--debug``)."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except NnsymError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"nnsym: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("nnsym: interrupted\n")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.stderr.write(f"nnsym: internal error: {type(error).__name__}: {error} (--debug shows the traceback)\n")
+        sys.exit(1)
+
+
+def command() -> None:
+    """The console script: :func:`entry`, then out at once, because unloading torch takes half a second for nothing."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's idle threads must not spin: docs/performance.md
+    code: object = None
+    try:
+        entry()
+    except SystemExit as end:
+        code = end.code
+    atexit._run_exitfuncs()  # workers are stopped
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # the reader may be gone
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,290 @@
+"""``compare``: the same property by many methods, one row each, side by side."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from nnsym.encoding import Encoding
+from nnsym.errors import InputError, NnsymError
+from nnsym.ir.query import Query
+from nnsym.methods import BOUND_METHODS, BoundMethod, Method, ProgramMethod, check_method, is_exact, program, resolve
+from nnsym.result import Result, Verdict
+from nnsym.verify import HasQuery, verify
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Row:
+    """One method on the property. ``error`` says why there is no result; ``seconds`` are medians over repeats."""
+
+    method: str
+    solver: str
+    bounds: str
+    goal: str
+    exact: bool
+    result: Result | None = None
+    error: str = ""
+    seconds: Mapping[str, float] | None = None
+    repeats: int = 0
+
+    @property
+    def margin(self) -> float | None:
+        """Certified lower bound of the margin, None where the row has none."""
+        return None if self.result is None or np.isinf(self.result.lower) else self.result.lower
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Comparison:
+    """All rows; prints as a table in a terminal and in a notebook."""
+
+    name: str
+    text: str
+    rows: tuple[Row, ...]
+    network_hashes: tuple[str, ...]
+    property_hash: str
+    seed: int
+    timeout: float
+
+    @property
+    def best(self) -> float | None:
+        """The largest certified lower bound of the table."""
+        return max((row.margin for row in self.rows if row.margin is not None), default=None)
+
+    @property
+    def disagreement(self) -> tuple[Row, Row] | None:
+        """A row that verified and a row that falsified, if there are both; a bug in one of them."""
+        verified = [r for r in self.rows if r.result and r.result.status is Verdict.VERIFIED]
+        falsified = [r for r in self.rows if r.result and r.result.status is Verdict.FALSIFIED]
+        return (verified[0], falsified[0]) if verified and falsified else None
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat dictionary per row."""
+        from nnsym.report.records import row_record
+
+        return [row_record(row, self.best) for row in self.rows]
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole comparison as plain data."""
+        from nnsym.report.records import comparison_json
+
+        return comparison_json(self)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas DataFrame (extra ``report``)."""
+        from nnsym.report.frame import frame
+
+        return frame(self)
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Bars of certified margin and of seconds per method (extra ``report``)."""
+        from nnsym.report.plot import plot_comparison
+
+        return plot_comparison(self, path)
+
+    def __rich__(self) -> Any:
+        from nnsym.report.table import comparison_table
+
+        return comparison_table(self)
+
+    def __str__(self) -> str:
+        from nnsym.report.table import render
+
+        return render(self)
+
+    def _repr_html_(self) -> str:
+        from nnsym.report.html import comparison_html
+
+        return comparison_html(self)
+
+
+Announce = Callable[[int, int, "Plan"], None]
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """A row before it is run: a method, or the reason why there is none."""
+
+    method: str
+    solver: str
+    bounds: str
+    chosen: Method | None = None
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        return " ".join(filter(None, (self.method, self.solver, self.bounds)))
+
+
+def plan(
+    methods: Sequence[str | Method | Encoding],
+    solvers: Sequence[str] | None,
+    bounds: Sequence[str],
+    *,
+    optimise: bool,
+) -> list[Plan]:
+    """The rows of a comparison: method x solver x bounds, unsupported pairs kept with their reason."""
+    from nnsym.registry import find_encoding
+    from nnsym.solvers.registry import find
+
+    for name in solvers or ():
+        find(name)
+    rows: list[Plan] = []
+    for method in methods:
+        if not isinstance(method, (str, Encoding)):
+            rows.append(_given(resolve(method)))
+        elif isinstance(method, str) and method in BOUND_METHODS:
+            rows.append(Plan(method=method, solver="", bounds=method, chosen=resolve(method)))
+        else:
+            if isinstance(method, str):
+                check_method(method)
+            encoding = find_encoding(method)
+            for solver in solvers or (None,):
+                rows.extend(_pair(encoding, solver, source, optimise) for source in bounds)
+    if not rows:
+        raise InputError("nothing to compare", remedy="Name at least one method, for example ibp,crown,bigm")
+    return rows
+
+
+def _given(method: Method) -> Plan:
+    if isinstance(method, ProgramMethod):
+        return Plan(method=method.encoding.name, solver=method.solver, bounds=method.bounds, chosen=method)
+    return Plan(method=method.name, solver="", bounds=method.bounds, chosen=method)
+
+
+def _pair(encoding: Encoding, solver: str | None, source: str, optimise: bool) -> Plan:
+    from nnsym.encoding import Form
+    from nnsym.solvers.registry import find
+
+    try:
+        can = encoding.form is Form.MARGIN and (solver is None or not find(solver).exact)
+        chosen = program(encoding, solver=solver, bounds=source, optimise=optimise and can)
+    except NnsymError as error:
+        return Plan(method=encoding.name, solver=solver or "", bounds=source, error=str(error))
+    return Plan(method=encoding.name, solver=chosen.solver, bounds=source, chosen=chosen)
+
+
+def compare(
+    prop: HasQuery | Query,
+    methods: Sequence[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm", "smt"),
+    *,
+    solvers: Sequence[str] | None = None,
+    bounds: Sequence[str] | str = ("crown",),
+    timeout: float = 60.0,
+    repeat: int = 1,
+    decide: bool = False,
+    memory: int = 8 * 2**30,
+    seed: int = 0,
+    record: str | Path | None = None,
+    announce: Announce | None = None,
+) -> Comparison:
+    """Run every method on the property and put the results side by side.
+
+    Args:
+        prop: a property or its query.
+        methods: bound methods, encodings or method values; encodings are paired with every solver.
+        solvers: lanes; each encoding's default where none are given. Pairs that do not fit become rows that say why.
+        bounds: bounds that feed the encodings; one row for each.
+        timeout: wall seconds of one run of one row.
+        repeat: runs per row; seconds are the medians.
+        decide: ask margin encodings for the sign only. By default they go on to the margin itself.
+        memory: bytes a solver's process may use.
+        seed: seed of the solvers.
+        record: a JSON-lines file; each row is appended as it finishes.
+        announce: called with (row number, rows, plan) before each row runs.
+    """
+    query = prop if isinstance(prop, Query) else prop.query
+    sources = (bounds,) if isinstance(bounds, str) else tuple(bounds)
+    plans = plan(methods, solvers, sources, optimise=not decide)
+    networks = tuple(dict.fromkeys(a.network.hash for a in query.applications))
+    import nnsym.bounds.linear  # noqa: F401  (loads torch before any row is timed)
+
+    table = Comparison(
+        name=query.name,
+        text=query.text,
+        rows=(),
+        network_hashes=networks,
+        property_hash=query.hash,
+        seed=seed,
+        timeout=timeout,
+    )
+    for number, item in enumerate(plans):
+        if announce is not None:
+            announce(number, len(plans), item)
+        row = _run(query, item, repeat=repeat, timeout=timeout, memory=memory, seed=seed)
+        table = replace(table, rows=(*table.rows, row))
+        if record is not None:
+            append_record(record, table, row)
+    return table
+
+
+def _run(query: Query, item: Plan, *, repeat: int, timeout: float, memory: int, seed: int) -> Row:
+    goal = "optimise" if isinstance(item.chosen, ProgramMethod) and item.chosen.optimise else "decide"
+    row = Row(
+        method=item.method,
+        solver=item.solver,
+        bounds=item.bounds,
+        goal="bounds" if isinstance(item.chosen, BoundMethod) else goal if item.chosen is not None else "",
+        exact=item.chosen is not None and is_exact(item.chosen),
+        error=item.error,
+    )
+    if item.chosen is None:
+        return row
+    results: list[Result] = []
+    try:
+        for turn in range(max(1, repeat)):
+            last = verify(
+                query,
+                item.chosen,
+                timeout=timeout,
+                memory=memory,
+                seed=seed,
+                relaxation=turn == 0,
+                shortcut=False,
+            )
+            results.append(last)
+    except NnsymError as error:
+        return replace(row, error=str(error))
+    kept = results[0]
+    names = dict.fromkeys(name for r in results for name in r.seconds)
+    seconds = {name: statistics.median(r.seconds.get(name, 0.0) for r in results) for name in names}
+    return replace(row, result=kept, seconds=seconds, repeats=len(results), error=_unstable_verdict(results))
+
+
+def _unstable_verdict(results: Iterable[Result]) -> str:
+    said = {r.status.value for r in results}
+    return f"verdicts differ between repeats: {', '.join(sorted(said))}" if len(said) > 1 else ""
+
+
+def append_record(path: str | Path, table: Comparison, row: Row) -> None:
+    """Append one finished row with what is needed to reproduce it."""
+    from nnsym.report.records import row_record
+    from nnsym.versions import versions
+
+    data = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "property": table.name,
+        "property_hash": table.property_hash,
+        "network_hashes": list(table.network_hashes),
+        "seed": table.seed,
+        "timeout": table.timeout,
+        "versions": dict(row.result.versions) if row.result else versions(),
+        **row_record(row, table.best),
+    }
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(data) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot append to the run record: {error.strerror}", where=str(path)) from error

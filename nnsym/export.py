@@ -1,0 +1,129 @@
+"""``export``: the very model that is solved, as a file that anyone can check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nnsym.encoding import Encoding, Form
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.query import Query
+from nnsym.program import Program
+from nnsym.verify import HasQuery
+
+FORMATS = (".lp", ".mps", ".smt2")
+
+
+def build_program(
+    prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: str = "crown", device: str = "cpu"
+) -> tuple[Query, Program, Encoding]:
+    """The program of a property under an encoding."""
+    from nnsym.bounds.cases import domain_margin
+    from nnsym.encode import encode
+    from nnsym.registry import find_encoding
+
+    query = prop if isinstance(prop, Query) else prop.query
+    found = find_encoding(encoding)
+    _, computed = domain_margin(query, bounds, device=device)
+    return query, encode(query, computed, found), found
+
+
+def export(
+    prop: HasQuery | Query,
+    path: str | Path,
+    *,
+    encoding: str | Encoding | None = None,
+    bounds: str = "crown",
+    device: str = "cpu",
+) -> Path:
+    """Write the program of a property; the suffix chooses the format.
+
+    ``.lp`` (CPLEX LP) and ``.mps`` take margin encodings (``bigm``, ``triangle``), ``.smt2`` takes any. The header says
+    what the file is about, and what its optimum or ``sat`` means for the property.
+
+    Raises:
+        UnsupportedError: the format cannot hold what the encoding emits.
+        InputError: unknown suffix, an empty input region, or a path that cannot be written.
+    """
+    target = Path(path)
+    if target.suffix not in FORMATS:
+        raise InputError(
+            f"unknown format '{target.suffix}'", where=str(target), remedy=f"Use one of: {', '.join(FORMATS)}"
+        )
+    check_writable(target)
+    chosen = encoding if encoding is not None else ("smt" if target.suffix == ".smt2" else "bigm")
+    query = prop if isinstance(prop, Query) else prop.query
+    if query.empty_box:
+        raise InputError("the input region is empty: there is nothing to solve", where=query.name)
+    query, program, found = build_program(query, chosen, bounds=bounds, device=device)
+    if found.form is Form.BOOLEAN and target.suffix != ".smt2":
+        raise UnsupportedError(
+            f"encoding '{found.name}' states a Boolean problem that {target.suffix} cannot hold",
+            where=str(target),
+            remedy="Use .smt2, or a margin encoding such as bigm or triangle",
+        )
+    text = program_text(program, target.suffix, header(query, program, found, bounds), strict=query.strict)
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
+    return target
+
+
+def program_text(program: Program, suffix: str, head: tuple[str, ...], *, strict: bool) -> str:
+    """A program in one of :data:`FORMATS`. As SMT-LIB a margin program is asked for a margin that violates."""
+    if suffix == ".lp":
+        from nnsym.write.lp import to_lp
+
+        return to_lp(program, header=head)
+    if suffix == ".mps":
+        from nnsym.write.mps import to_mps
+
+        return to_mps(program, header=head)
+    from nnsym.write.smtlib import to_smtlib
+
+    return to_smtlib(program, header=head, decide_below=None if program.objective is None else 0, strictly=strict)
+
+
+def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> tuple[str, ...]:
+    """What a reader of the file must know."""
+    from nnsym.versions import versions
+
+    used = ", ".join(f"{name} {text}" for name, text in versions().items())
+    networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
+    form = (
+        "minimise t, the margin of the property" if encoding.form is Form.MARGIN else "satisfiability of the violation"
+    )
+    return (
+        f"property  {query.name}",
+        *(f"          {line}" for line in query.text.splitlines()),
+        f"          sha256 {query.hash}",
+        *(f"network   {name}: sha256 {digest}" for name, digest in networks),
+        f"encoding  {encoding.name}: {encoding.summary}",
+        f"source    {encoding.source}",
+        f"bounds    {bounds}",
+        f"objective {form}",
+        f"meaning   {program.decides}",
+        f"written by {used}",
+    )
+
+
+def check_writable(path: Path) -> None:
+    """Raise before long work if a file cannot be written there; nothing is created or changed."""
+    import os
+
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"the folder '{folder}' does not exist", where=str(path), remedy="Create it first")
+    if path.is_dir():
+        raise InputError("this is a folder", where=str(path), remedy="Name a file")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise InputError("cannot write here: permission denied", where=str(path))
+
+
+def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: str = "crown") -> Any:
+    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`)."""
+    from nnsym.solvers.pyomo_model import to_pyomo as convert
+
+    _, program, _ = build_program(prop, encoding, bounds=bounds)
+    return convert(program, columns="all")

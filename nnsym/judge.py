@@ -1,0 +1,311 @@
+"""Judge one property by one method: bounds, program, solver, replay, ruling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.base import Bounds
+from nnsym.clock import Clock
+from nnsym.encoding import Exactness, Form
+from nnsym.errors import MissingBoundsError
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query
+from nnsym.methods import BoundMethod, Method, ProgramMethod, is_exact
+from nnsym.probe import NOISE, least_margin, margins, nominal_violation
+from nnsym.program import Feature, Kind, Program
+from nnsym.replay import Outcome, Replay, replay_once
+from nnsym.replay import replay as run_replay
+from nnsym.result import Result, Sizes, Trust, Verdict
+from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
+from nnsym.verdict import Facts, Ruling, rule, tight
+
+Array = NDArray[Any]
+
+
+#: A solver's point with at most this objective is replayed and polished as a counterexample.
+NEAR_ZERO = 1e-5
+
+
+_SAID = {
+    Outcome.CONFIRMED: "confirmed",
+    Outcome.BOUNDARY: "a violation in real arithmetic, not in the model's floats",
+    Outcome.SPURIOUS: "not a counterexample",
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every method of one run shares.
+
+    ``relaxation`` also solves the program without integrality. ``shortcut`` ends a run whose bounds decide before
+    anything is encoded; a comparison of encodings does without it.
+    """
+
+    memory: int = 8 * 2**30
+    threads: int = 1
+    seed: int = 0
+    relaxation: bool = False
+    shortcut: bool = True
+    device: str = "cpu"
+    progress: Progress | None = None
+
+
+def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Settings) -> Result:
+    """Bounds alone: verified where the lower bound of the margin rules the violation out, else unknown."""
+    bounds, lower = bound(query, method.source, clock, settings)
+    require_bounded(query, lower)
+    facts = Facts(strict=query.strict, exactness=Exactness.OUTER, certified=lower)
+    facts = settle_tight(query, bounds, facts, clock)
+    ruling = rule(facts)
+    if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
+        ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive")
+    return conclude(
+        query, method, ruling, clock, lower=best_lower(facts), bounds=method.source, sizes=_open(query, bounds)
+    )
+
+
+def require_bounded(query: Query, lower: float) -> None:
+    """Bounds say nothing where the region is open: name the input instead of answering ``unknown``."""
+    if lower > -np.inf:
+        return
+    for x, box in query.boxes.items():
+        low, high = box.outer
+        for k in np.flatnonzero(np.isinf(low) | np.isinf(high)):
+            raise MissingBoundsError(
+                f"element {k} has bounds [{low[k]:g}, {high[k]:g}] and the margin depends on it",
+                where=f"input '{x.name}'",
+                remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
+            )
+
+
+def bound(query: Query, source: str, clock: Clock, settings: Settings) -> tuple[Bounds, float]:
+    """Bounds of every node on the domain's hull, and the margin's lower bound over its disjuncts."""
+    from nnsym.bounds.cases import domain_margin
+
+    with clock.step("bounds") as notes:
+        lower, bounds = domain_margin(query, source, device=settings.device)
+        notes.append(f"{source}: margin >= {lower:.6g}")
+    return bounds, lower
+
+
+def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Facts:
+    """Re-evaluate a bound within rounding of the threshold in exact rationals."""
+    from nnsym.bounds.exact import exact_margin
+
+    if facts.certified > 0 or not tight(facts):
+        return facts
+    with clock.step("exact check") as notes:
+        exact = exact_margin(query, bounds)
+        notes.append("too large or not piecewise linear" if exact is None else f"margin >= {float(exact):.6g} exactly")
+    if exact is None:
+        return facts
+    if isinstance(exact, float):  # an infinity: no soft atom is left
+        return replace(facts, certified=max(facts.certified, exact))
+    return replace(facts, exact_bound=exact)
+
+
+def best_lower(facts: Facts) -> float:
+    """The strongest lower bound on the margin among the facts, as a float64 not above it."""
+    exact = -np.inf if facts.exact_bound is None else _below(facts.exact_bound)
+    return max(facts.certified, exact, facts.believed)
+
+
+def _below(value: Any) -> float:
+    from nnsym.ir.exact import round_down
+
+    return float(round_down(np.array([value], dtype=object))[0])
+
+
+def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
+    """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.verdict.rule`'s."""
+    from nnsym.encode import encode
+    from nnsym.solvers.registry import find
+    from nnsym.solvers.split import solve_split, worth_splitting
+
+    bounds, lower = bound(query, method.bounds, clock, settings)
+    early = rule(Facts(strict=query.strict, certified=lower))
+    sizes = _open(query, bounds)
+    if early.verdict is Verdict.VERIFIED and settings.shortcut and not method.optimise:
+        clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
+        return conclude(query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes)
+    with clock.step("encode") as notes:
+        program = encode(query, bounds, method.encoding)
+        sizes = measure(program, sizes.unstable)
+        notes.append(
+            f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
+        )
+    lane = find(method.solver)
+    limits = Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
+    with clock.step("solve") as notes:
+        solve = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
+        answer = solve(program, limits, Goal(decide=not method.optimise), settings.progress)
+        notes.append(
+            f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
+        )
+    facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
+    relaxation = relax_bound(program, method, answer, clock, settings) if settings.relaxation else None
+    return conclude(
+        query,
+        method,
+        rule(facts),
+        clock,
+        lower=best_lower(facts),
+        bounds=method.bounds,
+        sizes=sizes,
+        replayed=replayed,
+        relaxation=relaxation,
+        answer=answer,
+    )
+
+
+def interpret(
+    query: Query,
+    method: ProgramMethod,
+    bounds: Bounds,
+    lower: float,
+    program: Program,
+    answer: Answer,
+    clock: Clock,
+) -> tuple[Facts, Replay | None]:
+    """Turn a solver's answer into facts: probe what rests on its word, replay its point, settle tight bounds."""
+    margin_form = method.encoding.form is Form.MARGIN
+    facts = Facts(
+        strict=query.strict,
+        exactness=Exactness.EXACT if is_exact(method) else Exactness.OUTER,
+        status=answer.status,
+        certified=max(lower, answer.certified) if margin_form else lower,
+        exact_bound=answer.certified_exact if margin_form else None,
+        bound=answer.bound if margin_form else -np.inf,
+        tau=answer.tau,
+        exact_solver=answer.exact,
+        conclusive_empty=answer.conclusive_empty,
+        message=answer.message,
+    )
+    facts = probe(query, program, facts, clock)
+    replayed = None
+    if answer.point is not None:
+        violating = answer.objective < NEAR_ZERO or not margin_form
+        with clock.step("replay") as notes:
+            candidate = candidate_of(query, program, answer)
+            replayed = run_replay(query, candidate) if violating else replay_once(query, candidate)
+            notes.append(f"{_SAID[replayed.outcome] if violating else 'evaluated'}, margin {replayed.margin:.6g}")
+            here = margins(query, {x: v[None] for x, v in candidate.items()})
+        facts = replace(facts, attained=min(facts.attained, float(here[0])))
+        if violating or replayed.outcome is Outcome.CONFIRMED:
+            facts = replace(facts, replay=replayed.outcome)
+    if replayed is None or replayed.outcome is not Outcome.CONFIRMED:
+        facts = settle_tight(query, bounds, facts, clock)
+    return facts, replayed
+
+
+def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:
+    """Look for a run of the network that contradicts what only the solver's word would verify."""
+    if facts.conclusive_empty or rule(replace(facts, nominal=True)).trust is not Trust.SOLVER:
+        return facts
+    with clock.step("probing") as notes:
+        attained = least_margin(query)
+        notes.append(f"least margin {attained:.6g}")
+        if facts.status is not Status.INFEASIBLE:
+            return replace(facts, attained=attained)
+        worst, origin = nominal_violation(query, program)
+        notes.append(f"nominal run violates rows by {worst:.3g} {origin}".rstrip())
+    return replace(facts, attained=attained, nominal=worst <= NOISE and attained == np.inf)
+
+
+def candidate_of(query: Query, program: Program, answer: Answer) -> dict[Input, Array]:
+    """The solver's point as inputs, exact where the solver was."""
+    from nnsym.ir.names import node_names
+
+    names = node_names(query.nodes)
+    values: Array = np.array(answer.exact_point, dtype=object) if answer.exact_point else np.asarray(answer.point)
+    point: dict[Input, Array] = {}
+    for x in query.inputs:
+        block = next(b for b in program.blocks if b.node == names[x])
+        point[x] = values[block.start : block.start + x.size]
+    return point
+
+
+def relax_bound(
+    program: Program, method: ProgramMethod, answer: Answer, clock: Clock, settings: Settings
+) -> float | None:
+    """The optimum of the program without the network's integrality ("root LP"), over the same disjuncts."""
+    from nnsym.solvers.registry import find
+
+    if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
+        return None
+    if not is_exact(method):
+        return answer.objective if answer.status is Status.OPTIMAL else None
+    with clock.step("root LP") as notes:
+        limits = Limits(seconds=max(clock.left, 5.0), memory=settings.memory, threads=settings.threads)
+        root = find(method.solver).solve(program.relax(), limits, Goal(decide=False))
+        notes.append(f"{root.bound:.6g}")
+    return root.objective if root.status is Status.OPTIMAL else None
+
+
+def measure(program: Program, unstable: int) -> Sizes:
+    """Sizes for the table."""
+    return Sizes(
+        columns=program.n_columns,
+        binary=int((program.kind == Kind.BINARY).sum()),
+        rows=program.n_rows,
+        nonzeros=program.nnz,
+        unstable=unstable,
+    )
+
+
+def _open(query: Query, bounds: Bounds) -> Sizes:
+    from nnsym.bounds.methods import layers
+
+    return Sizes(unstable=sum(layer.unstable for layer in layers(query, bounds)))
+
+
+def conclude(
+    query: Query,
+    method: Method,
+    ruling: Ruling,
+    clock: Clock,
+    *,
+    lower: float,
+    bounds: str,
+    sizes: Sizes,
+    replayed: Replay | None = None,
+    relaxation: float | None = None,
+    answer: Answer | None = None,
+) -> Result:
+    """The Result of one judged method."""
+    from nnsym.versions import versions
+
+    upper = np.inf if replayed is None else replayed.margin
+    if ruling.verdict is Verdict.VERIFIED:
+        lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no violation at all: the margin is nowhere negative
+    seconds = dict(clock.seconds)
+    if answer is not None:
+        seconds.update({"solve": answer.seconds.get("solve", seconds.get("solve", 0.0))})
+        seconds["hand-over"] = answer.seconds.get("handover", 0.0)
+    seconds["total"] = clock.elapsed
+    return Result(
+        status=ruling.verdict,
+        reason=ruling.reason,
+        trust=ruling.trust,
+        method=method.name,
+        encoding=method.encoding.name if isinstance(method, ProgramMethod) else "",
+        solver=method.solver if isinstance(method, ProgramMethod) else "",
+        bounds=bounds,
+        goal="optimise" if isinstance(method, ProgramMethod) and method.optimise else "decide",
+        vacuous=ruling.vacuous,
+        lower=min(lower, upper),  # a replayed margin may lie below a real bound by float noise
+        upper=upper,
+        relaxation=relaxation,
+        counterexample=replayed.counterexample if replayed is not None else None,
+        sizes=sizes,
+        seconds=seconds,
+        peak_memory=answer.peak_memory if answer is not None else 0,
+        trail=tuple(clock.trail),
+        versions=versions(method.solver if isinstance(method, ProgramMethod) else None),
+    )

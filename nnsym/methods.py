@@ -1,0 +1,157 @@
+"""Methods are values: how a property is to be judged, before anything is run.
+
+``ibp()`` and ``crown()`` judge by bounds alone; ``lp``, ``milp`` and ``smt`` pair an encoding with a solver
+and the bounds that feed it. ``resolve`` turns the names of the command line into methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from nnsym.encoding import Encoding, Exactness, Form
+from nnsym.errors import InputError
+
+BOUND_METHODS = ("ibp", "crown")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BoundMethod:
+    """Judge by interval (``ibp``) or backward linear bounds (``crown``) of the specification layer."""
+
+    source: str
+
+    @property
+    def name(self) -> str:
+        return self.source
+
+    @property
+    def bounds(self) -> str:
+        return self.source
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProgramMethod:
+    """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
+
+    ``optimise`` asks for the margin itself rather than its sign.
+    """
+
+    encoding: Encoding
+    solver: str
+    bounds: str = "crown"
+    optimise: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.encoding.name}+{self.solver}"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Portfolio:
+    """Sampling, then bounds, then an exact encoding on a solver at hand; stops at the first verdict."""
+
+    bounds: str = "crown"
+
+    @property
+    def name(self) -> str:
+        return "portfolio"
+
+
+Method = BoundMethod | ProgramMethod | Portfolio
+
+
+def ibp() -> BoundMethod:
+    """Interval bound propagation."""
+    return BoundMethod(source="ibp")
+
+
+def crown() -> BoundMethod:
+    """Backward linear bounds (Zhang et al. 2018), intersected with intervals."""
+    return BoundMethod(source="crown")
+
+
+def lp(
+    encoding: str | Encoding = "triangle", *, solver: str = "highs", bounds: str = "crown", optimise: bool = False
+) -> ProgramMethod:
+    """An outer encoding without network binaries, solved as linear programs."""
+    return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
+
+
+def milp(
+    encoding: str | Encoding = "bigm", *, solver: str = "highs", bounds: str = "crown", optimise: bool = False
+) -> ProgramMethod:
+    """An exact mixed-integer encoding."""
+    return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
+
+
+def smt(encoding: str | Encoding = "smt", *, solver: str = "z3", bounds: str = "crown") -> ProgramMethod:
+    """An exact SMT encoding in rational arithmetic."""
+    return program(encoding, solver=solver, bounds=bounds)
+
+
+def program(
+    encoding: str | Encoding, *, solver: str | None = None, bounds: str = "crown", optimise: bool = False
+) -> ProgramMethod:
+    """An encoding by name or as an object, with its default solver where none is given; the pair is checked."""
+    from nnsym.registry import find_encoding
+    from nnsym.solvers.registry import check_fits
+
+    found = find_encoding(encoding)
+    lane = solver or ("z3" if found.form is Form.BOOLEAN else "highs")
+    check_bounds(bounds)
+    check_fits(found, lane)
+    return ProgramMethod(encoding=found, solver=lane, bounds=bounds, optimise=optimise)
+
+
+def check_bounds(name: str) -> None:
+    """Raise for bounds that nobody computes."""
+    if name not in BOUND_METHODS:
+        raise InputError(f"unknown bounds '{name}'", remedy=f"Choose one of: {', '.join(BOUND_METHODS)}")
+
+
+def is_exact(method: Method) -> bool:
+    """True if the method decides every property it supports, given time."""
+    if isinstance(method, ProgramMethod):
+        return all(rule.exactness is not Exactness.OUTER for rule in method.encoding.rules)
+    return isinstance(method, Portfolio)
+
+
+def resolve(
+    method: str | Method | Encoding | None = None,
+    *,
+    encoding: str | Encoding | None = None,
+    solver: str | None = None,
+    bounds: str = "crown",
+    optimise: bool = False,
+) -> Method:
+    """A method from names: ``ibp``, ``crown`` or any encoding, as ``verify`` and the command line take them."""
+    if isinstance(method, (BoundMethod, ProgramMethod, Portfolio)):
+        return method
+    if method is not None and encoding is not None:
+        raise InputError("both a method and an encoding were given", remedy="Give one of them")
+    chosen = method if method is not None else encoding
+    check_bounds(bounds)
+    if chosen is None or chosen == "portfolio":
+        if solver is not None:
+            return program("bigm" if solver != "z3" else "smt", solver=solver, bounds=bounds, optimise=optimise)
+        return Portfolio(bounds=bounds)
+    if isinstance(method, str):
+        check_method(method)
+    if isinstance(chosen, str) and chosen in BOUND_METHODS:
+        if solver is not None:
+            raise InputError(f"'{chosen}' judges by bounds alone and takes no solver", remedy="Drop the solver")
+        return BoundMethod(source=chosen)
+    return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
+
+
+def check_method(name: str) -> None:
+    """Raise for a name that is neither a bound method nor an installed encoding."""
+    from nnsym.registry import encodings
+
+    known = (*BOUND_METHODS, *encodings())
+    if name not in known:
+        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {', '.join(known)}")

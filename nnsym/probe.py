@@ -1,0 +1,64 @@
+"""Probing: runs of the network at a few points of the domain. They refute what a solver says, and prove nothing.
+
+A tolerance solver's "infeasible" or lower bound is its word alone (GLPK 5.0 called a feasible LP of 26 rows infeasible
+whose columns were small). One input that meets the precondition contradicts the first, and one with a smaller margin
+the second; what is contradicted is not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.encode.point import complete, residual
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query
+from nnsym.program import Program, Tag
+
+Array = NDArray[Any]
+
+#: A row counts as satisfied by a float run of the network within this.
+NOISE = 1e-6
+
+
+def nominal_violation(query: Query, program: Program) -> tuple[float, str]:
+    """By how much an encoded run of the network at the domain's centre violates a network or cut row, and which one.
+
+    More than :data:`NOISE` says that the encoding is wrong, and then "infeasible" proves nothing.
+    """
+    point = {x: spread(*query.boxes[x].outer, count=1)[0] for x in query.inputs}
+    return residual(program, complete(program, query, point), tags=frozenset({Tag.NETWORK, Tag.CUT}))
+
+
+def least_margin(query: Query, *, count: int = 32) -> float:
+    """The least margin at the domain's centre, some corners and some random points; +inf where no input counts."""
+    points: dict[Input, Array] = {}
+    for k, x in enumerate(query.inputs):
+        low, high = query.boxes[x].inner
+        points[x] = spread(low, high, count=count, seed=k)
+    return float(margins(query, points).min())
+
+
+def margins(query: Query, points: Mapping[Input, Array]) -> Array:
+    """The margins at points ``(count, n)`` of every input, moved into the box; float64, of the graph as it stands."""
+    inside = query.move_inside(points)
+    values = query.values(inside)
+    needed = {node: values[node] for node in (*query.inputs, *query.rows.parts)}
+    count = len(next(iter(inside.values())))
+    return np.array([query.margin({node: v[k] for node, v in needed.items()}) for k in range(count)])
+
+
+def spread(low: Array, high: Array, *, count: int, seed: int = 0) -> Array:
+    """``(count, n)`` points of a box: its centre, then random points and random corners in turn.
+
+    An infinite side is replaced by 0, or by the other side where that is beyond 0.
+    """
+    rng = np.random.default_rng(seed)
+    low = np.where(np.isfinite(low), low, np.minimum(0.0, high))
+    high = np.where(np.isfinite(high), high, np.maximum(0.0, low))
+    weight = rng.random((count, len(low)))
+    weight[0], weight[2::2] = 0.5, np.round(weight[2::2])
+    return np.asarray(np.clip(low + weight * (high - low), low, high))

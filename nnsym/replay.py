@@ -1,0 +1,289 @@
+"""Replay: a counterexample counts only after the real network was run on it.
+
+A candidate is cast inward into the dtype of the stored model (no element may leave the property's exact
+box by rounding), the network is executed by ONNX Runtime, and the property is decided exactly on the
+numbers that came out. Networks built from arrays have no other semantics than exact arithmetic and are
+replayed in rationals, those with smooth activations in intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.ir.evaluate import apply_node, evaluate
+from nnsym.ir.exact import to_fractions
+from nnsym.ir.formula import Atoms, InBox, reduce_formula
+from nnsym.ir.gradient import active_row, gradient
+from nnsym.ir.network import Application
+from nnsym.ir.node import Affine, Input, Node, Pointwise
+from nnsym.ir.query import Box, Query
+from nnsym.ir.univariate import Sigmoidal
+from nnsym.ir.walk import topological
+from nnsym.result import Counterexample
+
+Array = NDArray[Any]
+Point = Mapping[Input, Array]
+
+
+class Outcome(Enum):
+    """What replay found."""
+
+    CONFIRMED = "confirmed"
+    BOUNDARY = "boundary"  # violated in real arithmetic, not by the stored model's floats
+    SPURIOUS = "spurious"
+
+
+#: Up to this many coefficients a network is evaluated in rationals to tell float noise from a wrong candidate.
+_EXACT_NONZEROS = 50_000
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Replay:
+    """The outcome, the counterexample if confirmed, and the smallest replayed margin (+inf if none ran)."""
+
+    outcome: Outcome
+    counterexample: Counterexample | None = None
+    margin: float = np.inf
+
+
+def replay(query: Query, candidate: Point, *, polish_steps: int = 40) -> Replay:
+    """Try the candidate, then points polished from it, until the real network confirms one."""
+    best, boundary = np.inf, False
+    for point in _attempts(query, candidate, polish_steps):
+        attempt = replay_once(query, point)
+        best = min(best, attempt.margin)
+        if attempt.outcome is Outcome.CONFIRMED:
+            return attempt
+        boundary |= attempt.outcome is Outcome.BOUNDARY
+    return Replay(outcome=Outcome.BOUNDARY if boundary else Outcome.SPURIOUS, margin=best)
+
+
+def _attempts(query: Query, candidate: Point, steps: int) -> Iterator[Point]:
+    yield candidate
+    yield descend(query, query.move_inside(candidate), steps=steps)
+
+
+def replay_once(query: Query, candidate: Point) -> Replay:
+    """Cast inward, execute, decide exactly."""
+    dtype = stored_dtype(query)
+    if dtype == "exact" and any(isinstance(n, Pointwise) and isinstance(n.fn, Sigmoidal) for n in query.nodes):
+        return _enclose(query, candidate)
+    point: dict[Input, Array] = {}
+    for x, values in candidate.items():
+        cast = cast_inward(values, query.boxes[x], dtype, x.integer)
+        if cast is None:
+            return Replay(outcome=Outcome.SPURIOUS)
+        point[x] = cast
+    computed, outputs, executed = execute(query, point)
+    exact = {node: to_fractions(v) for node, v in computed.items()}
+    margin = float(query.margin(exact))
+    if not query.violated(exact):
+        return Replay(outcome=_float_noise(query, candidate), margin=margin)
+    return _confirmed(query, point, outputs, margin, executed)
+
+
+def _enclose(query: Query, candidate: Point) -> Replay:
+    """Replay of a network from arrays whose activations have no rational values: by outward rounded intervals.
+
+    Confirmed if the upper ends of all rows at the point violate the property, so whatever the real values are.
+    """
+    from nnsym.bounds.methods import compute
+
+    point = query.move_inside(candidate)
+    values = query.values(point)
+    upper = compute(query, "ibp", boxes={x: (v, v) for x, v in point.items()}).case(0).rows.upper
+
+    def leaf(node: Atoms | InBox) -> float:
+        if isinstance(node, InBox):
+            return -np.inf if Box(node.lower, node.upper).contains(point[node.input]) else np.inf
+        holds = upper[node.rows] < 0 if node.strict else upper[node.rows] <= 0
+        chosen = np.where(holds, upper[node.rows] if node.soft else -np.inf, np.inf)
+        return float(chosen.max(initial=-np.inf) if node.every else chosen.min(initial=np.inf))
+
+    def largest(parts: list[float]) -> float:
+        return max(parts, default=-np.inf)
+
+    def smallest(parts: list[float]) -> float:
+        return min(parts, default=np.inf)
+
+    margin = reduce_formula(query.formula, leaf, largest, smallest)
+    if not (query.inside(values) and margin <= 0):
+        return Replay(outcome=Outcome.SPURIOUS, margin=float(query.margin(values)))
+    results = evaluate(tuple(n for a in query.applications for n in _results(a)), values)
+    outputs = {
+        _label(query, a, name): results[a.output(name)].reshape(tensor.shape)
+        for a in query.applications
+        for name, tensor in a.network.outputs.items()
+    }
+    return _confirmed(query, point, outputs, margin, "intervals")
+
+
+def _confirmed(query: Query, point: Point, outputs: Mapping[str, Array], margin: float, executed: str) -> Replay:
+    inputs = {x.name: v.reshape(_shape(query, x)) for x, v in point.items()}
+    found = Counterexample(inputs=inputs, outputs=outputs, margin=margin, replayed_by=executed)
+    return Replay(outcome=Outcome.CONFIRMED, counterexample=found, margin=margin)
+
+
+def _float_noise(query: Query, candidate: Point) -> Outcome:
+    """Boundary if the network of real arithmetic is violated at the candidate itself."""
+    work = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
+    try:
+        if work <= _EXACT_NONZEROS:
+            values = query.values({x: to_fractions(v) for x, v in candidate.items()}, exact=True)
+            return Outcome.BOUNDARY if query.violated(values) else Outcome.SPURIOUS
+    except UnsupportedError:  # a smooth activation has no exact value
+        pass
+    values = query.values({x: v.astype(np.float64) for x, v in candidate.items()})
+    return Outcome.BOUNDARY if query.inside(values) and query.margin(values) < 0 else Outcome.SPURIOUS
+
+
+def stored_dtype(query: Query) -> str:
+    """``exact`` if no network is stored as a model, else the narrowest dtype of the stored ones."""
+    stored = {a.network.dtype for a in query.applications if a.network.model is not None}
+    if not stored:
+        return "exact"
+    return "float32" if "float32" in stored else sorted(stored)[0]
+
+
+def cast_inward(values: Array, box: Box, dtype: str, integer: Array) -> Array | None:
+    """The candidate in the model's dtype, moved into the box; None if no number of that dtype lies in it."""
+    if dtype == "exact":
+        exact = to_fractions(values)
+        exact = np.where(integer, np.array([to_fractions(round(v)) for v in exact], dtype=object), exact)
+        low = np.where(exact < box.lower, box.lower, exact)
+        return np.asarray(to_fractions(np.where(low > box.upper, box.upper, low)))
+    kind = np.dtype(dtype)
+    cast = np.where(integer, np.round(values.astype(np.float64)), values.astype(np.float64)).astype(kind)
+    low, high = _inner(box.lower, kind, +1), _inner(box.upper, kind, -1)
+    return None if (low > high).any() else np.clip(cast, low, high)
+
+
+def _inner(limit: Array, kind: np.dtype[Any], sign: int) -> Array:
+    """The number of the dtype nearest to the limit on its inner side (``sign`` +1: not below it)."""
+    with np.errstate(over="ignore"):
+        out = limit.astype(np.float64).astype(kind)
+    exact = out.astype(np.float64) if limit.dtype != object else out.astype(object)
+    if limit.dtype == object:
+        exact = np.array([to_fractions(v) if np.isfinite(v) else v for v in out.astype(np.float64)], dtype=object)
+    outside = exact < limit if sign > 0 else exact > limit
+    return np.where(outside, np.nextafter(out, kind.type(sign * np.inf)), out)
+
+
+def execute(query: Query, point: Point) -> tuple[dict[Node, Array], dict[str, Array], str]:
+    """All node values the property reads, with every stored network run for real.
+
+    Returns ``(values, outputs by name, who executed)``. Nodes that no stored model computes are evaluated
+    from the IR: in rationals if nothing is stored, else on the numbers that the models gave.
+    """
+    computed: dict[Node, Array] = {}
+    outputs: dict[str, Array] = {}
+    executed = "exact"
+    owners = _stored(query)
+    targets = (*query.inputs, *query.rows.parts, *(n for a in query.applications for n in _results(a)))
+
+    def dependencies(node: Node) -> tuple[Node, ...]:
+        return owners[node].arguments if node in owners else node.parents
+
+    for node in topological(targets, dependencies):
+        if isinstance(node, Input):
+            computed[node] = point[node]
+        elif node in owners and node not in computed:
+            executed = "onnxruntime"
+            _run(query, owners[node], computed, outputs)
+        elif node not in computed:
+            args = tuple(computed[p] if owners else to_fractions(computed[p]) for p in node.parents)
+            computed[node] = apply_node(node, args)
+    for application in query.applications:
+        if application.network.model is None:
+            for name, tensor in application.network.outputs.items():
+                outputs[_label(query, application, name)] = computed[application.output(name)].reshape(tensor.shape)
+    return {node: computed[node] for node in (*query.inputs, *query.rows.parts)}, outputs, executed
+
+
+def _stored(query: Query) -> dict[Node, Application]:
+    """Which nodes a stored network computes: its outputs, and the hidden tensors that rows read."""
+    owners: dict[Node, Application] = {}
+    for application in query.applications:
+        if application.network.model is not None:
+            hidden = (application.image[t.node] for t in application.network.tensors.values())
+            owners.update({n: application for n in hidden if n in query.rows.parts and not isinstance(n, Input)})
+            owners.update(dict.fromkeys(_results(application), application))
+    return {node: a for node, a in owners.items() if not isinstance(node, Input)}
+
+
+def _results(application: Application) -> tuple[Node, ...]:
+    return tuple(application.output(name) for name in application.network.outputs)
+
+
+def _run(query: Query, application: Application, computed: dict[Node, Array], outputs: dict[str, Array]) -> None:
+    """Run one stored network on the values of its arguments; read outputs and hidden tensors the rows use."""
+    from nnsym.read.runtime import run
+
+    network = application.network
+    feeds = {
+        name: computed[argument].astype(np.float64).astype(network.dtype).reshape(tensor.shape)
+        for argument, (name, tensor) in zip(application.arguments, network.inputs.items(), strict=True)
+    }
+    wanted = {
+        name: application.image[tensor.node]
+        for name, tensor in network.tensors.items()
+        if application.image[tensor.node] in query.rows.parts and name not in network.outputs
+    }
+    found = run(network, feeds, hidden=tuple(wanted))
+    for name in network.outputs:
+        outputs[_label(query, application, name)] = found[name]
+        computed[application.output(name)] = found[name].reshape(-1)
+    for name, node in wanted.items():
+        computed.setdefault(node, found[name].reshape(-1))
+
+
+def _label(query: Query, application: Application, name: str) -> str:
+    if len(query.applications) == 1:
+        return name
+    return f"{application.network.name}_{query.applications.index(application) + 1}.{name}"
+
+
+def _shape(query: Query, x: Input) -> tuple[int, ...]:
+    for application in query.applications:
+        for argument, tensor in zip(application.arguments, application.network.inputs.values(), strict=True):
+            if argument is x:
+                return tensor.shape
+    return (x.size,)
+
+
+def descend(query: Query, start: Mapping[Input, Array], *, steps: int) -> dict[Input, Array]:
+    """Projected signed-gradient descent on the margin inside the boxes; the best float64 point seen.
+
+    Steps shrink geometrically from a quarter of the box's width; points outside the precondition have margin +inf
+    and are never better.
+    """
+    boxes = {x: query.boxes[x].inner for x in query.inputs}
+    best = {x: np.asarray(v, dtype=np.float64) for x, v in start.items()}
+    values = query.values(best)
+    lowest = query.margin(values)
+    scale = 0.25
+    for _ in range(steps):
+        row = active_row(query, values)
+        if row < 0 or scale < 1e-9:
+            break
+        slope = gradient(query, values, row)
+        trial = {}
+        for x, (low, high) in boxes.items():
+            width = np.where(np.isfinite(high - low), high - low, 1.0)
+            trial[x] = best[x] - scale * width * np.sign(slope[x])
+        trial = query.move_inside(trial)
+        trial_values = query.values(trial)
+        found = query.margin(trial_values)
+        if found < lowest:
+            best, values, lowest = trial, trial_values, found
+        else:
+            scale *= 0.5
+    return best

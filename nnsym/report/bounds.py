@@ -1,0 +1,91 @@
+"""Bounds for people and for programs: one line a layer, and the specification's intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.base import Bounds
+from nnsym.bounds.methods import unstable
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Input, Node, Pointwise
+from nnsym.ir.query import Query
+from nnsym.report.records import number
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerBounds:
+    """Bounds of one layer: an affine node with its activation's open neurons, a maximum, or a product."""
+
+    name: str
+    unstable: int
+    lower: Array
+    upper: Array
+
+    @property
+    def size(self) -> int:
+        return len(self.lower)
+
+    @property
+    def mean_width(self) -> float:
+        return float(np.mean(self.upper - self.lower)) if self.size else 0.0
+
+
+def layer_bounds(query: Query, bounds: Bounds) -> list[LayerBounds]:
+    """Every node but inputs and activations; an activation's unstable neurons are counted where its argument is."""
+    names = node_names(query.nodes)
+    counts: dict[Node, int] = {}
+    for node in query.nodes:
+        argument = node.parents[0] if isinstance(node, Pointwise) else node
+        counts[argument] = counts.get(argument, 0) + int(unstable(bounds, node).sum())
+    return [
+        LayerBounds(name=name, unstable=counts[node], lower=bounds[node].lower, upper=bounds[node].upper)
+        for node, name in names.items()
+        if not isinstance(node, Pointwise) and (not isinstance(node, Input) or counts[node])
+    ]
+
+
+def bounds_json(query: Query, bounds: Bounds, lower: float, seconds: float) -> dict[str, Any]:
+    """Layers (name, size, unstable, mean width), the specification's intervals, and the certified margin."""
+    return {
+        "layers": [
+            {"name": layer.name, "size": layer.size, "unstable": layer.unstable, "mean_width": number(layer.mean_width)}
+            for layer in layer_bounds(query, bounds)
+        ],
+        "spec": {
+            "lower": [number(v) for v in bounds.rows.lower],
+            "upper": [number(v) for v in bounds.rows.upper],
+        },
+        "lower": number(lower),
+        "seconds": seconds,
+    }
+
+
+def bounds_table(query: Query, bounds: Bounds, lower: float) -> Any:
+    """The layers, the intervals of small ones, the specification's rows, and the margin."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    out = Table(header_style="bold", pad_edge=False, box=None)
+    for heading in ("layer", "size", "unstable", "mean width", "intervals"):
+        out.add_column(heading, justify="left" if heading in ("layer", "intervals") else "right")
+    for layer in layer_bounds(query, bounds):
+        cells = (str(layer.size), str(layer.unstable), f"{layer.mean_width:.6g}", _intervals(layer.lower, layer.upper))
+        out.add_row(layer.name, *cells)
+    rows = bounds.rows
+    width = f"{float(np.mean(rows.upper - rows.lower)):.6g}" if len(rows.lower) else ""
+    out.add_row("spec", str(len(rows.lower)), "", width, _intervals(rows.lower, rows.upper))
+    return Group(out, Text(f"margin >= {lower:.6g}  ({bounds.method})"))
+
+
+def _intervals(lower: Array, upper: Array, limit: int = 4) -> str:
+    if len(lower) > limit:
+        return ""
+    return "  ".join(f"[{low:.6g}, {high:.6g}]" for low, high in zip(lower, upper, strict=True))

@@ -1,0 +1,37 @@
+"""Comparisons as files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnsym.errors import InputError
+
+if TYPE_CHECKING:
+    from nnsym.compare import Comparison
+
+
+def write_json(table: Comparison, path: Path) -> None:
+    """The whole comparison as one JSON object."""
+    _write(path, json.dumps(table.to_json(), indent=1) + "\n")
+
+
+def write_csv(table: Comparison, path: Path) -> None:
+    """One line per row."""
+    import io
+
+    records = table.to_records()
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(path)) from error

@@ -1,0 +1,45 @@
+"""Tables for a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from nnsym.report.records import row_record
+from nnsym.report.table import COLUMNS, cells
+
+if TYPE_CHECKING:
+    from nnsym.compare import Comparison
+
+_INK = {
+    "verified": "#1a7f37",
+    "falsified": "#cf222e",
+    "unknown": "#9a6700",
+    "unsupported": "#6e7781",
+    "error": "#8250df",
+}
+
+
+def comparison_html(table: Comparison) -> str:
+    """An HTML table with the reasons of unsupported rows below it."""
+    records = [row_record(row, table.best) for row in table.rows]
+    filled = [cells(record) for record in records]
+    used = [i for i in range(len(COLUMNS)) if any(row[i] for row in filled)]
+    head = "".join(f"<th>{escape(COLUMNS[i][0])}</th>" for i in used)
+    body = []
+    for record, row in zip(records, filled, strict=True):
+        ink = _INK[record["verdict"]]
+        tds = (
+            f'<td style="color:{ink}">{escape(row[i])}</td>'
+            if COLUMNS[i][1] == "verdict"
+            else f"<td>{escape(row[i])}</td>"
+            for i in used
+        )
+        body.append(f"<tr>{''.join(tds)}</tr>")
+    loud = "<div style='color:#cf222e'><b>DISAGREEMENT</b>: exact methods contradict each other</div>"
+    notes = (loud if table.disagreement is not None else "") + "".join(
+        f"<div style='color:#6e7781'>{escape(r['method'])} {escape(r['solver'])}: {escape(r['reason'])}</div>"
+        for r in records
+        if r["verdict"] in ("unsupported", "error")
+    )
+    return f"<b>{escape(table.name)}</b><table><tr>{head}</tr>{''.join(body)}</table>{notes}"

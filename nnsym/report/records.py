@@ -1,0 +1,131 @@
+"""Results as plain data: what ``--json`` prints and what run records hold."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from nnsym.result import Counterexample, Result
+
+if TYPE_CHECKING:
+    from nnsym.compare import Comparison, Row
+
+
+def number(value: float | None) -> float | None:
+    """A finite float, or None (JSON has no infinity)."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def counterexample_json(found: Counterexample) -> dict[str, Any]:
+    """Inputs and outputs with dtype, shape and flat data."""
+
+    def tensors(arrays: Any) -> dict[str, Any]:
+        return {
+            name: {"dtype": _dtype(a), "shape": list(a.shape), "data": [float(v) for v in a.ravel()]}
+            for name, a in arrays.items()
+        }
+
+    return {
+        "inputs": tensors(found.inputs),
+        "outputs": tensors(found.outputs),
+        "margin": number(found.margin),
+        "replayed_by": found.replayed_by,
+    }
+
+
+def _dtype(array: Any) -> str:
+    return "rational" if array.dtype == object else str(array.dtype)
+
+
+def result_json(result: Result) -> dict[str, Any]:
+    """The one object of ``nnsym verify --json``."""
+    found = result.counterexample
+    sizes = result.sizes
+    return {
+        "status": result.status.value,
+        "reason": result.reason,
+        "trust": result.trust.value if result.trust else None,
+        "vacuous": result.vacuous,
+        "lower": number(result.lower),
+        "upper": number(result.upper),
+        "counterexample": counterexample_json(found) if found else None,
+        "method": result.method,
+        "encoding": result.encoding,
+        "solver": result.solver,
+        "bounds": result.bounds,
+        "goal": result.goal,
+        "relaxation": number(result.relaxation),
+        "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
+        "sizes": {
+            "columns": sizes.columns,
+            "binary": sizes.binary,
+            "rows": sizes.rows,
+            "nonzeros": sizes.nonzeros,
+            "unstable": sizes.unstable,
+        },
+        "peak_memory": result.peak_memory,
+        "trail": [{"step": s.name, "seconds": round(s.seconds, 6), "note": s.note} for s in result.trail],
+        "versions": dict(result.versions),
+    }
+
+
+def _gap(best: float, margin: float) -> float:
+    """Distance to the best bound; 0 within the accuracy of float solvers."""
+    gap = best - margin
+    return 0.0 if gap <= 1e-9 * max(1.0, abs(best)) else gap
+
+
+def row_record(row: Row, best: float | None) -> dict[str, Any]:
+    """One flat row of a comparison."""
+    result, seconds = row.result, row.seconds or {}
+    gap = None if best is None or row.margin is None else _gap(best, row.margin)
+    sizes = result.sizes if result else None
+    return {
+        "method": row.method,
+        "solver": row.solver,
+        "bounds": row.bounds,
+        "goal": row.goal,
+        "verdict": result.status.value if result else "unsupported" if not row.repeats else "error",
+        "reason": row.error or (result.reason if result else ""),
+        "trust": result.trust.value if result and result.trust else None,
+        "lower": row.margin,
+        "upper": number(result.upper) if result else None,
+        "root_lp": number(result.relaxation) if result else None,
+        "gap": gap,
+        "continuous": sizes.columns - sizes.binary if sizes else None,
+        "binary": sizes.binary if sizes else None,
+        "rows": sizes.rows if sizes else None,
+        "nonzeros": sizes.nonzeros if sizes else None,
+        "unstable": sizes.unstable if sizes else None,
+        "seconds_bounds": seconds.get("bounds"),
+        "seconds_encode": seconds.get("encode"),
+        "seconds_handover": seconds.get("hand-over"),
+        "seconds_solve": seconds.get("solve"),
+        "seconds_total": seconds.get("total"),
+        "repeats": row.repeats,
+        "peak_memory": result.peak_memory if result else None,
+    }
+
+
+def comparison_json(table: Comparison) -> dict[str, Any]:
+    """A comparison with its counterexamples."""
+    return {
+        "property": table.name,
+        "text": table.text,
+        "property_hash": table.property_hash,
+        "network_hashes": list(table.network_hashes),
+        "seed": table.seed,
+        "timeout": table.timeout,
+        "best": number(table.best),
+        "disagreement": table.disagreement is not None,
+        "rows": [
+            {
+                **row_record(row, table.best),
+                "counterexample": counterexample_json(row.result.counterexample)
+                if row.result and row.result.counterexample
+                else None,
+                "versions": dict(row.result.versions) if row.result else {},
+            }
+            for row in table.rows
+        ],
+    }

@@ -1,0 +1,112 @@
+"""A Program as the arrays that LP and MILP solvers take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.program import Kind, Program
+from nnsym.write.linear import clause_rows
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinearModel:
+    """Minimise ``x[objective]`` over ``row_lower <= A x <= row_upper``, ``lower <= x <= upper``, A in CSR.
+
+    ``integer`` marks integral columns; ``objective`` is -1 where any feasible point will do. ``cases`` lists
+    assignments of guard columns that together cover the model and leave no integral column: then each is an LP.
+    """
+
+    lower: Array
+    upper: Array
+    integer: Array
+    data: Array
+    indices: Array
+    indptr: Array
+    row_lower: Array
+    row_upper: Array
+    objective: int = -1
+    cases: tuple[tuple[Array, Array], ...] = ()
+
+    @staticmethod
+    def of(program: Program) -> LinearModel:
+        """The linear rows of a program, then its clauses as rows; float64, outward of the exact ones."""
+        if program.clauses:
+            rows = (*program.rows, *(clause_rows(block) for block in program.clauses))
+            data, indices, indptr, low, high = replace(program, rows=rows, clauses=()).matrix
+        else:
+            data, indices, indptr, low, high = program.matrix
+        model = LinearModel(
+            lower=program.lower,
+            upper=program.upper,
+            integer=program.kind != Kind.REAL,
+            data=data,
+            indices=indices,
+            indptr=indptr,
+            row_lower=low,
+            row_upper=high,
+            objective=-1 if program.objective is None else program.objective,
+            cases=_linear_cases(program),
+        )
+        return _without_tiny(model)
+
+    @property
+    def cost(self) -> Array:
+        """The objective's coefficients: a unit vector, or zero."""
+        cost = np.zeros(len(self.lower))
+        if self.objective >= 0:
+            cost[self.objective] = 1.0
+        return cost
+
+    def bounds(self, case: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Bounds of the columns with a case's guards fixed."""
+        lower, upper = self.lower.copy(), self.upper.copy()
+        lower[case[0]] = upper[case[0]] = case[1]
+        return lower, upper
+
+
+#: Coefficients below this are dropped by some solvers on their own (HiGHS 1e-9, at best 1e-12; Gurobi 1e-13).
+SMALLEST = 1e-11
+
+
+def _without_tiny(model: LinearModel) -> LinearModel:
+    """Drop zeros and tiny coefficients; a row is widened by all that its tiny terms can be, so no point is lost."""
+    kept = np.abs(model.data) >= SMALLEST
+    if kept.all():
+        return model
+    row = np.repeat(np.arange(len(model.row_lower)), np.diff(model.indptr))
+    tiny = ~kept & (model.data != 0)
+    a, j = model.data[tiny], model.indices[tiny]
+    ends = np.stack([np.nextafter(a * x, s) for x in (model.lower[j], model.upper[j]) for s in (-np.inf, np.inf)])
+    count = len(model.row_lower)
+    least, most = (np.bincount(row[tiny], weights=w, minlength=count) for w in (ends.min(0), ends.max(0)))
+    touched = (least != 0) | (most != 0)
+    with np.errstate(invalid="ignore"):  # an infinite side stays infinite
+        low, high = model.row_lower - (most + np.abs(most) * 1e-9), model.row_upper - (least - np.abs(least) * 1e-9)
+    low = np.where(touched, np.nan_to_num(np.nextafter(low, -np.inf), nan=-np.inf), model.row_lower)
+    high = np.where(touched, np.nan_to_num(np.nextafter(high, np.inf), nan=np.inf), model.row_upper)
+    return replace(
+        model,
+        data=model.data[kept],
+        indices=model.indices[kept],
+        indptr=np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(low)))]).astype(np.int32),
+        row_lower=low,
+        row_upper=high,
+    )
+
+
+def _linear_cases(program: Program) -> tuple[tuple[Array, Array], ...]:
+    """The cases, if without its guards the program is an LP; one case that fixes nothing if it is one already."""
+    integral = np.flatnonzero(program.kind != Kind.REAL)
+    if len(integral) == 0:
+        return ((np.zeros(0, np.int32), np.zeros(0)),)
+    guards = [np.arange(b.start, b.start + len(b.index)) for b in program.blocks if b.role == "guard"]
+    if program.cases and guards and np.isin(integral, np.concatenate(guards)).all():
+        return program.cases
+    return ()

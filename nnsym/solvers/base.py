@@ -1,0 +1,117 @@
+"""What a solver lane promises: which blocks it accepts, and an Answer whose status is never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.program import Feature, Program
+
+Array = NDArray[Any]
+
+
+class Status(Enum):
+    """What a solver established, after its own words were looked up in its whitelist."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"  # a point was found, optimality was not established
+    INFEASIBLE = "infeasible"
+    SAT = "sat"
+    UNSAT = "unsat"
+    TIME_LIMIT = "time limit"
+    MEMORY_LIMIT = "memory limit"
+    TARGET = "target reached"  # stopped early because the answer was decided
+    LICENSE = "licence refused"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """``seconds`` is the wall time of one solve, hand-over included; ``memory`` in bytes; ``threads`` of the solver."""
+
+    seconds: float = 60.0
+    memory: int = 8 * 2**30
+    threads: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """``decide``: stop as soon as the sign of the optimum is known. ``optimise``: go on to the optimum.
+
+    When deciding, a lane may stop once its lower bound exceeds ``above`` or an incumbent is below ``below``.
+    """
+
+    decide: bool = True
+    above: float = 1e-6
+    below: float = -1e-6
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answer:
+    """``bound`` is the solver's own lower bound on the optimum, ``certified`` one that was re-derived outward.
+
+    ``point`` holds column values of the best feasible point (None without one) and ``objective`` its value.
+    ``raw`` is the solver's status word. ``tau`` is the lane's published tolerance on its objective.
+    ``certified_exact`` is that bound in rationals, looked for where ``certified`` is tiny and the program small.
+    ``exact_point`` is ``point`` where the solver's arithmetic is rational; ``exact`` is true there.
+    ``conclusive_empty`` is true where infeasibility is certified. ``seconds`` has ``handover`` and ``solve``;
+    ``peak_memory`` is bytes of the worker.
+    """
+
+    status: Status
+    solver: str
+    raw: str = ""
+    bound: float = -np.inf
+    certified: float = -np.inf
+    certified_exact: Fraction | None = None
+    objective: float = np.inf
+    point: Array | None = None
+    exact_point: tuple[Fraction, ...] | None = None
+    tau: float = 0.0
+    exact: bool = False
+    conclusive_empty: bool = False
+    message: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+    nodes: int = 0
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Availability:
+    """Whether a lane can run here, and if not how to get it."""
+
+    available: bool
+    version: str = ""
+    licence: str = ""
+    remedy: str = ""
+
+
+Progress = Callable[[float, float], None]  # (lower bound, best objective) as they improve
+
+
+class Solver(Protocol):
+    """A lane. ``accepts`` is checked before any work; ``exact`` says whether its arithmetic is rational."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def accepts(self) -> frozenset[Feature]: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    def availability(self) -> Availability:
+        """Looked up without importing native code into this process."""
+
+    def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
+        """Solve in a killable child; never raises for what the solver does, the status says it."""

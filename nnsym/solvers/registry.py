@@ -1,0 +1,112 @@
+"""The lanes by name, what each needs, and which encodings fit which."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol, final
+
+from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
+from nnsym.program import Feature
+from nnsym.solvers.base import Availability, Solver
+
+
+class Emitter(Protocol):
+    """An encoding, as far as fitting it to a lane goes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def emits(self) -> frozenset[Feature]: ...
+
+
+@functools.cache
+def lanes() -> Mapping[str, Solver]:
+    """All lanes by name, installed or not."""
+    from nnsym.solvers.glpk import Glpk
+    from nnsym.solvers.gurobi import LICENCE, Gurobi
+    from nnsym.solvers.highs import Highs
+    from nnsym.solvers.pyomo_lane import PyomoLane
+    from nnsym.solvers.pyomo_stock import Cbc, Scip
+    from nnsym.solvers.z3 import Z3
+
+    every: tuple[Solver, ...] = (
+        Highs(),
+        Gurobi(),
+        Z3(),
+        Glpk(),
+        PyomoLane(solver="highs", distribution="highspy", extra="pip install highspy", licence="MIT"),
+        PyomoLane(solver="gurobi", distribution="gurobipy", extra="pip install 'nnsym[gurobi]'", licence=LICENCE),
+        Cbc(),
+        Scip(),
+    )
+    return MappingProxyType({lane.name: lane for lane in every})
+
+
+def find(name: str) -> Solver:
+    """The lane of a name; InputError with the known ones otherwise."""
+    lane = lanes().get(name)
+    if lane is None:
+        raise InputError(
+            f"unknown solver '{name}'",
+            remedy=f"Known: {', '.join(lanes())}; installed here: {', '.join(available()) or 'none'}",
+        )
+    return lane
+
+
+def available() -> list[str]:
+    """Names of the lanes that can run here."""
+    return [name for name, lane in lanes().items() if lane.availability().available]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SolverRow:
+    """One line of ``nnsym solvers``."""
+
+    name: str
+    availability: Availability
+    accepts: frozenset[Feature]
+    exact: bool
+
+
+def solver_table() -> list[SolverRow]:
+    """What ``nnsym solvers`` shows, without importing any solver."""
+    return [
+        SolverRow(name=lane.name, availability=lane.availability(), accepts=lane.accepts, exact=lane.exact)
+        for lane in lanes().values()
+    ]
+
+
+def fitting(features: frozenset[Feature]) -> list[str]:
+    """Names of the lanes at hand that take these blocks; of all lanes where none is at hand."""
+    known = [name for name, lane in lanes().items() if features <= lane.accepts]
+    return [name for name in known if lanes()[name].availability().available] or known
+
+
+def check_fits(encoding: Emitter, lane: str) -> None:
+    """Find a mismatch before any work.
+
+    Raises:
+        UnsupportedError: the lane does not take what the encoding emits; the lanes that do are named.
+        SolverUnavailableError: the lane is not installed; the message says how to get it.
+    """
+    solver = find(lane)
+    missing = encoding.emits - solver.accepts
+    if missing:
+        what = ", ".join(sorted(feature.value for feature in missing))
+        raise UnsupportedError(
+            f"solver '{lane}' does not take {what}",
+            where=f"encoding '{encoding.name}'",
+            remedy=f"Solvers that fit '{encoding.name}': {', '.join(fitting(encoding.emits)) or 'none'}",
+        )
+    here = solver.availability()
+    if not here.available:
+        raise SolverUnavailableError(
+            "is not installed",
+            where=f"solver '{lane}'",
+            remedy=f"Get it: {here.remedy}. At hand: {', '.join(fitting(encoding.emits))}",
+        )

@@ -1,0 +1,194 @@
+"""The conformance kit for encodings: what every encoding, ours or a third party's, has to pass.
+
+On small random queries over every kind of network that the encoding takes it checks, by exact arithmetic
+where the network is piecewise linear:
+
+- *sound*: a run of the network (``nnsym.encode.complete``) satisfies every row of the program exactly, and
+  those of the property exactly where the property's precondition (Boolean form: its violation) holds;
+- *right*: the optimum is the least margin of the exact oracle (an outer encoding: not above it), and in
+  Boolean form the program is satisfiable where that margin is negative or an attained 0;
+- *tight where fixed*: with all inputs fixed, an exact encoding has the margin at that input as its optimum.
+
+Half of the margins lie within 2^-12 of 0. Use it from a test: ``check_encoding(MY_ENCODING)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.methods import compute
+from nnsym.encode import complete, encode, exactness_of, residual
+from nnsym.encode.point import exact_margin
+from nnsym.encoding import Encoding, Exactness, Form
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Input
+from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.query import Query
+from nnsym.program import Program, Tag
+from nnsym.registry import find_encoding
+from nnsym.solvers.base import Answer, Goal, Limits, Status
+from nnsym.solvers.registry import find
+from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS, random_network, random_query
+
+Array = NDArray[Any]
+Point = Mapping[Input, Array]
+
+_EVERY = frozenset(Tag)
+_TOLERANCE = 1e-6  # of a tolerance solver's optimum
+
+
+class ConformanceError(AssertionError):
+    """An encoding breaks its contract; the message names the query, the row and the numbers."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Conformance:
+    """What was checked."""
+
+    queries: int = 0
+    runs: int = 0
+    solved: int = 0
+
+
+def check_encoding(
+    encoding: str | Encoding,
+    *,
+    kinds: Iterable[str] = (*KINDS, *SMOOTH_KINDS),
+    seeds: Iterable[int] = range(4),
+    bounds: tuple[str, ...] = ("ibp", "crown"),
+    runs: int = 4,
+    solver: str | None = None,
+) -> Conformance:
+    """Check an encoding on random queries.
+
+    Args:
+        encoding: its name or itself.
+        kinds: kinds of network (``nnsym.testing.random_nets``); those it has no rule for are passed over.
+        seeds: one query per kind, seed and method of ``bounds``.
+        bounds: what feeds the encoding.
+        runs: runs of the network per query.
+        solver: the lane; by default ``z3`` for the Boolean form, else ``highs``. ``"none"`` leaves solving out.
+
+    Raises:
+        ConformanceError: a check failed.
+    """
+    chosen = find_encoding(encoding)
+    lane = solver or ("z3" if chosen.form is Form.BOOLEAN else "highs")
+    done = Conformance()
+    for kind in kinds:
+        for seed in seeds:
+            query = _query(kind, seed)
+            if exactness_of(chosen, query) is not Exactness.UNSUPPORTED:
+                for method in bounds:
+                    program = encode(query, compute(query, method), chosen)
+                    done = _check_program(chosen, program, kind, seed, lane, runs, done)
+    if not done.queries:
+        raise ConformanceError(f"encoding '{chosen.name}' takes none of the networks that it was to be checked on")
+    return done
+
+
+@cache
+def _query(kind: str, seed: int) -> Query:
+    return random_query(random_network(kind, seed), seed, tight=kind in KINDS and seed % 2 == 0)
+
+
+@cache
+def _least(kind: str, seed: int) -> Fraction | float:
+    return minimum_margin(_query(kind, seed), max_unstable=24).margin
+
+
+def _check_program(
+    encoding: Encoding, program: Program, kind: str, seed: int, lane: str, runs: int, done: Conformance
+) -> Conformance:
+    query, exact = _query(kind, seed), kind in KINDS
+    points = list(_points(query, runs))
+    for point in points:
+        check_run(program, query, point, exact=exact)
+    done = replace(done, queries=done.queries + 1, runs=done.runs + runs)
+    if lane == "none" or not exact:
+        return done
+    least, where = _least(kind, seed), f"{query.name} on {program.meta['bounds']}"
+    answer = find(lane).solve(program, Limits(seconds=60), Goal(decide=False))
+    outer = exactness_of(encoding, query) is Exactness.OUTER
+    if encoding.form is Form.BOOLEAN:
+        violated = least < 0 or (least == 0 and not query.strict)
+        _compare_truth(answer, violated=violated, outer=outer, where=where)
+        return replace(done, solved=done.solved + 1)
+    _compare_optimum(answer, least, program, outer=outer, where=where)
+    if not outer:
+        fixed = _fix_inputs(program, query, points[-1])
+        margin = exact_margin(query, query.values(points[-1], exact=True))
+        answer = find(lane).solve(fixed, Limits(seconds=60), Goal(decide=False))
+        _compare_optimum(answer, margin, program, outer=False, where=f"{where}, with its input fixed")
+    return replace(done, solved=done.solved + 1 + (not outer))
+
+
+def check_run(program: Program, query: Query, point: Point, *, exact: bool = True) -> None:
+    """A run of the network satisfies the program, without any tolerance where ``exact``."""
+    values = complete(program, query, point, exact=exact)
+    worst, origin = residual(program, values)
+    if worst > (0.0 if exact else 1e-9):
+        raise ConformanceError(f"{query.name}: a run of the network violates a row by {worst:.3g}: {origin}")
+    if not exact:
+        return
+    nodes = query.values(point, exact=True)
+    holds = exact_margin(query, nodes) < np.inf if program.objective is not None else query.violated(nodes)
+    worst, origin = residual(program, values, _EVERY)
+    if (worst == 0) != holds:
+        says = f"violates a row of the property by {worst:.3g}: {origin}" if worst else "satisfies the whole program"
+        expected = "meets" if holds else "does not meet"
+        raise ConformanceError(f"{query.name}: a run that {expected} the property's conditions {says}")
+
+
+def _points(query: Query, count: int) -> Iterable[Point]:
+    """Corners and points of the boxes on a dyadic grid, so that floats are exact."""
+    rng = np.random.default_rng(5)
+    for k in range(count):
+        point = {}
+        for x, box in query.boxes.items():
+            low, high = box.outer
+            weight = rng.integers(0, 2 if k % 2 else 17, size=x.size) / (1 if k % 2 else 16)
+            point[x] = low + weight * (high - low)
+        yield point
+
+
+def _fix_inputs(program: Program, query: Query, point: Point) -> Program:
+    names = node_names(query.nodes)
+    for x, values in point.items():
+        block = next(b for b in program.blocks if b.node == names[x])
+        program = program.with_bounds(np.arange(block.start, block.start + x.size), values)
+    return program
+
+
+def _compare_optimum(answer: Answer, margin: Fraction | float, program: Program, *, outer: bool, where: str) -> None:
+    if answer.status is Status.INFEASIBLE:
+        if margin < np.inf:
+            raise ConformanceError(f"{where}: infeasible, but the margin is {float(margin):.9g}")
+        return
+    if answer.status is not Status.OPTIMAL:
+        raise ConformanceError(f"{where}: {answer.solver} says {answer.status.value} ({answer.message})")
+    if margin == np.inf and not outer:
+        raise ConformanceError(f"{where}: optimum {answer.objective:.9g}, but no input meets the precondition")
+    if margin == -np.inf and program.objective is not None:  # a violation without a conclusion: t is at its floor
+        margin = float(program.lower[program.objective])
+    gap = answer.objective - float(margin)
+    if gap > _TOLERANCE or (not outer and gap < -_TOLERANCE):
+        raise ConformanceError(f"{where}: optimum {answer.objective:.9g}, margin {float(margin):.9g}")
+
+
+def _compare_truth(answer: Answer, *, violated: bool, outer: bool, where: str) -> None:
+    if answer.status not in (Status.SAT, Status.UNSAT):
+        raise ConformanceError(f"{where}: {answer.solver} says {answer.status.value} ({answer.message})")
+    sat = answer.status is Status.SAT
+    if sat != violated and not (outer and sat):
+        raise ConformanceError(
+            f"{where}: {answer.status.value}, but the property is {'violated' if violated else 'true'}"
+        )

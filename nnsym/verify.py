@@ -1,0 +1,190 @@
+"""``verify``: one property, one verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.clock import Clock
+from nnsym.encoding import Encoding, Form
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query
+from nnsym.judge import Settings, conclude, judge_bounds, judge_program
+from nnsym.methods import BoundMethod, Method, Portfolio, ProgramMethod, program, resolve
+from nnsym.replay import Outcome, Replay, descend, replay_once
+from nnsym.result import Result, Sizes, Verdict
+from nnsym.solvers.base import Progress
+from nnsym.verdict import Facts, rule
+
+Array = NDArray[Any]
+
+
+class HasQuery(Protocol):
+    """A property: anything that knows its query."""
+
+    @property
+    def query(self) -> Query: ...
+
+
+def verify(
+    prop: HasQuery | Query,
+    method: str | Method | Encoding | None = None,
+    *,
+    encoding: str | Encoding | None = None,
+    solver: str | None = None,
+    bounds: str = "crown",
+    timeout: float = 60.0,
+    memory: int = 8 * 2**30,
+    optimise: bool = False,
+    relaxation: bool = False,
+    shortcut: bool = True,
+    threads: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> Result:
+    """Verify a property by one method, or by a short portfolio if none is named.
+
+    Args:
+        prop: a property (``nn.forall``, ``nn.load_vnnlib``) or its query.
+        method: ``"ibp"``, ``"crown"``, the name of an encoding, or a method value such as ``nn.milp("bigm")``.
+        encoding: the same, for an encoding.
+        solver: a lane (``nnsym solvers`` lists them); each encoding has a default.
+        bounds: what feeds the encoding, ``"ibp"`` or ``"crown"``.
+        timeout: wall seconds for everything: bounds, encoding, solving, replay.
+        memory: bytes the solver's process may use.
+        optimise: ask for the margin itself instead of its sign.
+        relaxation: also report the bound of the program without integrality.
+        shortcut: stop before encoding where the bounds decide.
+        threads: threads of the solver.
+        seed: seed of sampling and of the solver.
+        device: where bounds are computed.
+        progress: called with (lower bound, best value) as a solver improves them.
+        clock: a budget that has been running already (time spent on loading counts).
+
+    Returns:
+        A :class:`nnsym.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
+
+    Raises:
+        InputError, UnsupportedError, MissingBoundsError, SolverUnavailableError: before or instead of a verdict.
+    """
+    if not timeout > 0:
+        raise InputError(f"a timeout of {timeout} seconds", remedy="Give a positive number of seconds")
+    query = prop if isinstance(prop, Query) else prop.query
+    chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
+    running = clock if clock is not None else Clock(timeout)
+    settings = Settings(
+        memory=memory,
+        threads=threads,
+        seed=seed,
+        relaxation=relaxation,
+        shortcut=shortcut,
+        device=device,
+        progress=progress,
+    )
+    if query.empty_box:
+        ruling = rule(Facts(strict=query.strict, empty=True))
+        return conclude(query, chosen, ruling, running, lower=np.inf, bounds="", sizes=Sizes())
+    match chosen:
+        case BoundMethod():
+            return judge_bounds(query, chosen, running, settings)
+        case ProgramMethod():
+            return _settled(query, judge_program(query, chosen, running, settings), chosen, running, settings)
+        case Portfolio():
+            return _portfolio(query, chosen, running, settings)
+
+
+#: A program with at most this many binaries is worth an exact re-check by SMT when its bound is within rounding.
+_RECHECK_BINARIES = 40
+
+#: Reasons for which it is asked again.
+_RECHECKED = ("within_rounding", "boundary", "spurious", "infeasible_unconfirmed", "solver_refuted")
+
+
+def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
+    """Ask the exact SMT encoding where a tolerance solver's answer lies within rounding, or was refuted."""
+    from nnsym.solvers.registry import find
+
+    if (
+        result.reason not in _RECHECKED
+        or method.encoding.form is Form.BOOLEAN
+        or result.sizes.binary > _RECHECK_BINARIES
+        or clock.left < 0.5
+    ):
+        return result
+    if method.encoding.relaxed or not find("z3").availability().available:
+        return result
+    from nnsym.methods import is_exact
+
+    if not is_exact(method):
+        return result
+    clock.note("exact check", f"{result.reason}: the SMT encoding decides in rational arithmetic")
+    exact = judge_program(
+        query, program("smt", solver="z3", bounds=method.bounds), clock, replace(settings, relaxation=False)
+    )
+    if exact.status is Verdict.UNKNOWN:
+        return replace(result, trail=tuple(clock.trail))
+    return replace(
+        result,
+        status=exact.status,
+        reason=exact.reason + " (exact re-check)",
+        trust=exact.trust,
+        vacuous=exact.vacuous,
+        counterexample=exact.counterexample,
+        upper=min(result.upper, exact.upper),
+        seconds=exact.seconds,
+        trail=tuple(clock.trail),
+    )
+
+
+def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings) -> Result:
+    found = _sample(query, clock, settings.seed)
+    if found is not None and found.outcome is Outcome.CONFIRMED:
+        ruling = rule(Facts(strict=query.strict, replay=found.outcome))
+        return replace(
+            conclude(query, method, ruling, clock, lower=-np.inf, bounds="", sizes=Sizes(), replayed=found),
+            method="portfolio: sampling",
+        )
+    for encoding in ("bigm", "triangle"):  # the LP where a node has no exact rule
+        chosen = program(encoding, solver="highs", bounds=method.bounds)
+        try:
+            result = judge_program(query, chosen, clock, settings)
+        except UnsupportedError as error:
+            clock.note("unsupported", str(error))
+            continue
+        result = _settled(query, result, chosen, clock, settings)
+        decided = method.bounds if result.sizes.columns == 0 else result.method
+        return replace(result, method=f"portfolio: {decided}")
+    return replace(judge_bounds(query, BoundMethod(source=method.bounds), clock, settings), method="portfolio")
+
+
+def _sample(query: Query, clock: Clock, seed: int, *, count: int = 64, starts: int = 4) -> Replay | None:
+    """Random points, the most promising ones descended; the best candidate is replayed."""
+    boxes = {x: query.boxes[x].inner for x in query.inputs}
+    if any(not np.isfinite(limit).all() for box in boxes.values() for limit in box):
+        return None
+    rng = np.random.default_rng(seed)
+    with clock.step("sampling") as notes:
+        points = [query.move_inside(_random_point(rng, boxes, k)) for k in range(count)]
+        margins = [query.margin(query.values(p)) for p in points]
+        best = min(
+            (descend(query, points[k], steps=100) for k in np.argsort(margins)[:starts]),
+            key=lambda p: query.margin(query.values(p)),
+        )
+        margin = query.margin(query.values(best))
+        notes.append(f"smallest margin {margin:.6g} of {count} points")
+        return replay_once(query, best) if margin <= 0 else None
+
+
+def _random_point(rng: np.random.Generator, boxes: dict[Input, tuple[Array, Array]], k: int) -> dict[Input, Array]:
+    """The centre first, then uniform points and corners in turn."""
+    out = {}
+    for x, (low, high) in boxes.items():
+        weight = np.full(x.size, 0.5) if k == 0 else rng.random(x.size)
+        out[x] = np.clip(low + (np.round(weight) if k % 2 and k else weight) * (high - low), low, high)
+    return out

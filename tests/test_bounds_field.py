@@ -1,0 +1,46 @@
+"""Reference numbers on networks of the field (VNN-COMP 2022), from an independent NumPy implementation."""
+
+from pathlib import Path
+
+import pytest
+
+from nnsym.bounds.cases import domain_margin
+from nnsym.bounds.methods import compute, layers, margin
+from nnsym.read.onnx import load
+from nnsym.read.vnnlib import load_vnnlib
+
+pytestmark = pytest.mark.field
+
+
+def mnist(benchmarks: Path, network: str, image: int):
+    folder = benchmarks / "mnist_fc"
+    model = load(folder / "onnx" / f"mnist-net_{network}.onnx.gz")
+    return load_vnnlib(folder / "vnnlib" / f"prop_{image}_0.03.vnnlib.gz", model)
+
+
+@pytest.mark.parametrize(
+    ("network", "image", "method", "unstable", "lower"),
+    [
+        # interval margins take the rows as one more layer, not multiplied into the last one
+        ("256x2", 0, "ibp", [8, 48], -7.8569),
+        ("256x2", 0, "crown", [8, 15], 0.3408),
+        ("256x2", 1, "ibp", [12, 63], -7.5063),
+        ("256x2", 1, "crown", [12, 43], -2.6434),
+        ("256x4", 0, "ibp", [26, 147, 256, 256], -748.688),
+        ("256x4", 0, "crown", [26, 46, 0, 1], 0.9729),
+    ],
+)
+def test_mnist_reference_numbers(benchmarks, network, image, method, unstable, lower):
+    query = mnist(benchmarks, network, image)
+    bounds = compute(query, method)
+    assert [layer.unstable for layer in layers(query, bounds)] == unstable
+    assert margin(query, bounds) == pytest.approx(lower, abs=1e-4, rel=1e-6)
+
+
+def test_convolutions_of_cifar(benchmarks):
+    folder = benchmarks / "oval21"
+    model = load(folder / "onnx" / "cifar_base_kw.onnx.gz")
+    file = next((folder / "vnnlib").glob("*img8194*"))
+    query = load_vnnlib(file, model)
+    plain, linear = (domain_margin(query, method)[0] for method in ("ibp", "crown"))
+    assert plain < linear

@@ -1,0 +1,67 @@
+"""Tensor maps against the exact ones: apply, adjoint, absolute values, rows."""
+
+import numpy as np
+import pytest
+import torch
+
+from nnsym.bounds import maps as maps_module
+from nnsym.bounds.maps import Maps, SparseMap
+from nnsym.ir.linear import Conv, Dense, Scale, Select, Sparse
+
+RNG = np.random.default_rng(1)
+
+
+def conv(weight, shape, strides, pads, dilations, groups=1):
+    return Conv(RNG.normal(size=weight), shape, strides, pads, dilations, groups)
+
+
+MAPS = {
+    "dense": Dense(RNG.normal(size=(3, 5))),
+    "sparse": Sparse(RNG.normal(size=3), np.array([0, 3, 1]), np.array([0, 2, 2, 3]), 4),
+    "scale": Scale(RNG.normal(size=4)),
+    "select": Select(np.array([2, -1, 0, 0]), 3),
+    "identity": Select(np.arange(3), 3),
+    "conv1": conv((2, 3, 3), (3, 9), (2,), (1, 0), (2,)),
+    "conv2": conv((4, 2, 3, 2), (2, 7, 6), (2, 3), (0, 1, 2, 0), (1, 2)),
+    "remainder": conv((2, 1, 2, 2), (1, 6, 5), (3, 2), (0, 0, 0, 0), (1, 1)),
+    "grouped": conv((4, 1, 3, 3), (4, 5, 5), (1, 1), (1, 1, 1, 1), (1, 1), 4),
+    "conv3": conv((2, 1, 2, 2, 2), (1, 3, 4, 3), (1, 2, 1), (0, 1, 0, 1, 0, 0), (1, 1, 1)),
+    "conv4": conv((1, 1, 2, 1, 2, 1), (1, 3, 2, 3, 2), (1, 1, 1, 1), (0,) * 8, (1, 1, 1, 1)),
+}
+
+
+def tensor(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_tensor_map_equals_matrix(name):
+    linear = MAPS[name]
+    matrix = linear.matrix().toarray()
+    kind = Maps("cpu")[linear]
+    x, y = RNG.normal(size=(2, 3, linear.n_in)), RNG.normal(size=(2, 3, linear.n_out))
+    np.testing.assert_allclose(kind.apply(tensor(x)), x @ matrix.T, atol=1e-12)
+    np.testing.assert_allclose(kind.adjoint(tensor(y)), y @ matrix, atol=1e-12)
+    np.testing.assert_allclose(kind.stretch(tensor(x)), x @ np.abs(matrix).T, atol=1e-12)
+    index = np.array([linear.n_out - 1, 0])
+    np.testing.assert_allclose(kind.rows(torch.tensor(index)), matrix[index], atol=1e-12)
+    np.testing.assert_array_equal(kind.touched.numpy() > 0, (matrix != 0).any(axis=1))
+    nonzeros = matrix != 0
+    assert kind.terms >= max(nonzeros.sum(axis=0).max(), nonzeros.sum(axis=1).max())
+
+
+def test_large_sparse_maps_stay_sparse(monkeypatch):
+    monkeypatch.setattr(maps_module, "_DENSE", 0)
+    linear = MAPS["sparse"]
+    kind = Maps("cpu")[linear]
+    assert isinstance(kind, SparseMap)
+    matrix = linear.matrix().toarray()
+    x, y = RNG.normal(size=(2, 5, 4)), RNG.normal(size=(2, 5, 3))
+    np.testing.assert_allclose(kind.apply(tensor(x)), x @ matrix.T, atol=1e-12)
+    np.testing.assert_allclose(kind.adjoint(tensor(y)), y @ matrix, atol=1e-12)
+    np.testing.assert_allclose(kind.stretch(tensor(x)), x @ np.abs(matrix).T, atol=1e-12)
+
+
+def test_zero_times_infinity_is_zero_in_magnitudes():
+    kind = Maps("cpu")[Dense([[0.0, 1.0], [2.0, 0.0]])]
+    np.testing.assert_array_equal(kind.stretch_any(tensor([[np.inf, 1.0]])), [[1.0, np.inf]])

@@ -1,0 +1,99 @@
+"""Lines over hinges, maxima and products are valid as rationals, without any rounding term on top."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnsym.bounds.exact import _shorten
+from nnsym.bounds.interval import Forward, Range
+from nnsym.bounds.maps import Maps
+from nnsym.bounds.relaxations import relax
+from nnsym.ir.evaluate import apply_node
+from nnsym.ir.exact import round_down, round_up, to_fractions
+from nnsym.ir.node import maximum, new_input, pointwise, product
+from nnsym.ir.univariate import Hinge
+
+NUMBER = st.one_of(st.floats(-10, 10), st.floats(-1e-9, 1e-9), st.sampled_from([0.0, 1.0, -1.0, 1e8, 1 / 3]))
+
+
+def boxes(size):
+    pairs = st.lists(st.tuples(NUMBER, NUMBER), min_size=size, max_size=size)
+    return pairs.map(lambda ends: (np.array([min(e) for e in ends]), np.array([max(e) for e in ends])))
+
+
+def lines(node, ranges):
+    maps = Maps("cpu")
+    parents = tuple(Range(torch.tensor(lo[None]), torch.tensor(hi[None])) for lo, hi in ranges)
+    return relax(node, parents, Forward(maps).step(node, parents), maps)
+
+
+def exact_line(relaxation, side, values):
+    """The value of one line at exact values of the parents, element by element."""
+    total = to_fractions(getattr(relaxation, side)[0].numpy())
+    for tap in relaxation.taps:
+        operand = values[tap.parent]
+        operand = operand if tap.index is None else operand[tap.index.numpy()]
+        total = total + to_fractions(getattr(tap, side)[0].numpy()) * operand
+    return total
+
+
+def encloses(node, ranges, points):
+    relaxation = lines(node, ranges)
+    for point in points:
+        values = dict(zip(node.parents, point, strict=True))
+        true = apply_node(node, tuple(values[p] for p in node.parents))
+        assert (exact_line(relaxation, "low", values) <= true).all()
+        assert (exact_line(relaxation, "high", values) >= true).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(box=boxes(4), left=st.lists(NUMBER, min_size=4, max_size=4), right=st.lists(NUMBER, min_size=4, max_size=4))
+def test_hinge_lines(box, left, right):
+    lower, upper = box
+    node = pointwise(Hinge(np.array(left), np.array(right)), new_input("x", 4))
+    knee = np.clip(np.zeros(4), lower, upper)
+    encloses(node, [box], [(to_fractions(v),) for v in (lower, upper, knee)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(box=boxes(4))
+def test_maximum_lines(box):
+    node = maximum(new_input("x", 4), [[0, 1, 2], [3, 1, -1], [2, -1, -1]])
+    corners = itertools.product(*zip(*map(to_fractions, box), strict=True))
+    encloses(node, [box], [(np.array(c, dtype=object),) for c in corners])
+
+
+@settings(max_examples=100, deadline=None)
+@given(x=boxes(1), y=boxes(1))
+def test_product_lines(x, y):
+    ends = itertools.product(*(map(to_fractions, (*x, *y)),) * 2)
+    inside = [(a, b) for a, b in ends if x[0] <= a[0] <= x[1] and y[0] <= b[0] <= y[1]]
+    encloses(product(new_input("x", 1), new_input("y", 1)), [x, y], inside)
+    z = new_input("z", 1)
+    centre = (to_fractions(x[0]) + to_fractions(x[1])) / 2
+    encloses(product(z, z), [x, x], [(v, v) for v in (*map(to_fractions, x), centre)])
+
+
+@pytest.mark.parametrize("node", [maximum(new_input("x", 2), [[0, 1]]), pointwise(Hinge(-1.0, 2.0), new_input("x", 2))])
+def test_open_ranges_keep_finite_slopes(node):
+    for lower, upper in ((-np.inf, 1.0), (-1.0, np.inf), (-np.inf, np.inf)):
+        relaxation = lines(node, [(np.array([lower, -1.0]), np.array([upper, 1.0]))])
+        for tap in relaxation.taps:
+            assert torch.isfinite(tap.low).all()
+            assert torch.isfinite(tap.high).all()
+        assert not torch.isnan(relaxation.low).any()
+        assert not torch.isnan(relaxation.high).any()
+
+
+def test_long_rationals_are_shortened_outward():
+    long = np.array([Fraction(1, 3) ** 300, -(Fraction(2, 3) ** 300), Fraction(1, 3)], dtype=object)
+    down, up = _shorten(long, round_down), _shorten(long, round_up)
+    assert (down <= long).all()
+    assert (up >= long).all()
+    assert (down[:2] < long[:2]).all()
+    assert down[2] == up[2] == Fraction(1, 3)

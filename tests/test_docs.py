@@ -1,0 +1,57 @@
+"""Every Python block of the docs runs, and prints what its comments say.
+
+The blocks of a file share one namespace, in order. After ``print(...)`` a trailing ``# text`` is the expected
+output of that line, each time it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+
+
+def blocks(page: Path) -> list[tuple[int, str]]:
+    text = page.read_text(encoding="utf-8")
+    return [(text.count("\n", 0, found.start(1)), found[1]) for found in BLOCK.finditer(text)]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT)))
+def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "docs"}
+    for start, source in blocks(page):
+        lines = source.splitlines()
+        expected = {
+            k: line.split("  # ", 1)[1] for k, line in enumerate(lines, 1) if re.match(r" *print\(.*  # ", line)
+        }
+        printed: list[tuple[int, str]] = []
+
+        def show(*values: object, _printed: list[tuple[int, str]] = printed, **options: object) -> None:
+            import sys
+
+            text = io.StringIO()
+            with contextlib.redirect_stdout(text):
+                print(*values, **options)
+            _printed.append((sys._getframe(1).f_lineno, text.getvalue().rstrip("\n")))
+
+        namespace["print"] = show
+        exec(compile(source, f"{page.name}, block at line {start}", "exec"), namespace)
+        for line, text in printed:
+            assert text == expected.get(line, text), f"{page.name}:{start + line}"
+        assert set(expected) <= {line for line, _ in printed}
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"

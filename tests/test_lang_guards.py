@@ -1,0 +1,143 @@
+"""Expressions that Python would silently misread: each works or raises at the user's line with the remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import nnsym as nn
+from nnsym.errors import InputError, LanguageError, UnsupportedError
+
+x = nn.Variable(3, name="x")
+z = nn.Variable(1, name="z")
+y = nn.zoo.random_mlp(1, widths=(3, 4, 2))(x)
+
+
+# fmt: off
+PITFALLS: list[tuple[str, Callable[[], Any], str, str]] = [
+    ("chain", lambda: 0 < y[0] < 1, "'random_mlp_1(x)[0] > 0' is neither true", "Split the chain: (0 <"),
+    ("and", lambda: (y[0] < 1) and (y[1] < 1), "neither true nor false", "Use & for and"),
+    ("or", lambda: (y[0] < 1) or (y[1] < 1), "neither true nor false", "| for or"),
+    ("not", lambda: not y[0] < 1, "neither true nor false", "~ for not"),
+    ("max", lambda: max(y[0], y[1]) < 1, "neither true nor false", "nn.max or nn.min"),
+    ("min", lambda: min(y) < 1, "neither true nor false", "nn.max or nn.min"),
+    ("sorted", lambda: sorted(y), "neither true nor false", "nn.max or nn.min"),
+    ("all", lambda: all(y < 1), "neither true nor false", "nn.all or nn.any"),
+    ("any", lambda: any(v < 1 for v in y), "neither true nor false", "nn.all or nn.any"),
+    ("in", lambda: y[0] in [1, 2], "neither true nor false", "nn.any([a == b for b in items])"),
+    ("in term", lambda: 1 in y, "'in' has no meaning", "nn.any([a == b for b in items])"),
+    ("if", lambda: 1 if y[0] > 0 else 2, "neither true nor false", "(condition) >> (conclusion)"),
+    ("term as truth", lambda: bool(y[0]), "neither true nor false", "(condition) >> (conclusion)"),
+    ("precedence", lambda: y[0] < 1 & y[1] < 1, "is a number, not a formula", "bind tighter"),
+    ("chain of formulas", lambda: (y[0] > 0) < 1, "cannot be ordered", "Split the chain"),
+    ("number as formula", lambda: (y[0] < 1) & 1, "int is not a formula", "bind tighter"),
+    ("argmax in", lambda: nn.argmax(y) in (0, 1), "neither true nor false", "nn.any"),
+    ("argmax order", lambda: nn.argmax(y) < 1, "can only be compared by == and !=", "nn.any"),
+    ("argmax index", lambda: [10, 20][nn.argmax(y)], "can only be compared", "nn.any"),
+    ("argmax fraction", lambda: nn.argmax(y) == 0.5, "not a class number", "integer"),
+    ("argmax class", lambda: nn.argmax(y) != 2, "class 2 does not exist among 2 elements", "0 to 1"),
+    ("power", lambda: y ** 2, "powers of terms", "nn.abs"),
+    ("product", lambda: y[0] * y[1], "product of two terms", "Multiply by numbers"),
+    ("quotient", lambda: 1 / y[0], "division by a term", "Multiply both sides"),
+    ("float", lambda: math.sqrt(y[0]), "no value before it is evaluated", "Compare it"),
+    ("numpy array", lambda: np.array([y[0], y[1]]), "is not an array of numbers", "nn.concat"),
+    ("numpy function", lambda: np.sum(y), "numpy's sum does not take terms", "sum, mean"),
+    ("torch function", lambda: torch.max(y), "torch's max does not take terms", "nn.max"),
+    ("index by term", lambda: y[x[0]], "an index must be known", "nn.argmax"),
+    ("shape", lambda: y <= [1, 2, 3], "shapes (2,) and (3,) do not fit", ""),
+    ("range", lambda: y[2], "out of bounds", ""),
+    ("iterate a number", lambda: list(y[0]), "cannot be iterated", ""),
+    ("None", lambda: y[0] == None, "None is not a number", ""),  # noqa: E711
+    ("text", lambda: y[0] <= "high", "'high' is not a number", ""),
+    ("array of comparisons", lambda: nn.forall(x, then=y <= 1), "array of 2 comparisons", "nn.all(...)"),
+    ("term as conclusion", lambda: nn.forall(x, then=y[0]), "Term is not a formula", "Compare terms first"),
+    ("property as truth", lambda: bool(nn.forall(x, then=y[0] <= 1)), "not known to hold", "nn.verify"),
+    ("no conclusion", lambda: nn.forall(x), "needs a conclusion", "then="),
+    ("network as variable", lambda: nn.forall(y, then=y[0] <= 1), "ranges over variables", "nn.Variable"),
+    ("two names", lambda: nn.forall([x, nn.Variable(1)], then=y[0] <= 1), "two variables are called 'x'", "name="),
+    ("free variable", lambda: nn.forall(z, then=y[0] <= 1), "'x', which forall does not range", "nn.forall([x, y]"),
+    ("free in a box", lambda: nn.forall(nn.Variable(1, name="z"), where=nn.box(x, 0, 1), then=True), "about 'x'", ""),
+    ("box of numbers", lambda: nn.box([1, 2], 0, 1), "not a term", ""),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("expression", "reason", "remedy"), [p[1:] for p in PITFALLS], ids=[p[0] for p in PITFALLS])
+def test_pitfall_raises_with_place_and_remedy(expression: Callable[[], Any], reason: str, remedy: str) -> None:
+    with pytest.raises((LanguageError, InputError)) as caught:
+        expression()
+    message = str(caught.value)
+    assert reason in message
+    assert remedy in message
+    assert message.startswith("test_lang_guards.py:")
+    assert f"test_lang_guards.py:{expression.__code__.co_firstlineno}: `" in message
+
+
+# fmt: off
+NUMBERS: list[tuple[str, Callable[[], Any], str]] = [
+    ("NaN", lambda: x[0] <= math.nan, "NaN"),
+    ("infinity", lambda: x[0] <= math.inf, "infinite"),
+    ("zero", lambda: x / [1, 0, 1], "division by zero"),
+    ("empty box", lambda: nn.box(x, [0, 2, 0], 1), "nothing for x[1]: 2.0 > 1.0"),
+    ("NaN box", lambda: nn.box(x, math.nan, 1), "lower holds NaN"),
+    ("box shape", lambda: nn.box(x, [0, 1], 1), "lower has shape (2,), 'x' has shape (3,)"),
+    ("negative eps", lambda: nn.ball(x, 0, -1), "eps is negative"),
+    ("ball outside", lambda: nn.ball(x, [0, 3, 0], 1, within=(0, 1)), "nothing for x[1]: 2.0 > 1.0"),
+    ("no elements", lambda: nn.Variable(0), "no elements"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("expression", "reason"), [n[1:] for n in NUMBERS], ids=[n[0] for n in NUMBERS])
+def test_bad_numbers_raise_with_place(expression: Callable[[], Any], reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        expression()
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith("test_lang_guards.py:")
+
+
+def test_euclidean_norms_are_refused_with_place() -> None:
+    for expression in (lambda: nn.norm(y), lambda: nn.ball(x, 0, 1, p=2)):
+        with pytest.raises(UnsupportedError, match=r"test_lang_guards.py:\d+.*later version"):
+            expression()
+
+
+def test_terms_and_formulas_are_unhashable() -> None:
+    for value in (x, y[0], y[0] <= 1, nn.argmax(y)):
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(value)
+
+
+def test_comparing_by_equality_never_answers_false() -> None:
+    assert isinstance(y[0] != 4, type(y[0] == 4))
+    p = nn.forall(x, then=y[0] != 4)
+    assert len(p.query.rows) == 2
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor, list])
+def test_arrays_stand_on_the_left(make: Any) -> None:
+    a = make([1.0, 2.0, 3.0])
+    point = [1, 2, 4]
+    pairs = [
+        (a + x, [2, 4, 7]), (a - x, [0, 0, -1]), (a * x, [1, 4, 12]), (x - a, [0, 0, 1]), (x / a, [1, 1, 4 / 3]),
+        (x @ a, 17), (a @ x, 17),
+    ] if make is not list else [(a + x, [2, 4, 7]), (a * x, [1, 4, 12])]  # fmt: skip
+    for term, expected in pairs:
+        p = nn.forall(x, then=nn.all(nn.abs(term - np.asarray(expected)) <= 1e-12))
+        assert p(point)
+    for formula, holds in [(a <= x, True), (a >= x, False), (a == x, False), (a < x + 1, True)]:
+        assert nn.forall(x, then=nn.all(formula))(point) is holds
+
+
+def test_builtin_sum_abs_len_and_unpacking_work() -> None:
+    a, b, c = x
+    p = nn.forall(x, then=(sum(x) == a + b + c) & (abs(a) >= 0) & (sum(v for v in x) == x.sum()))
+    assert p([1, -2, 3])
+    assert len(x) == 3
+    with pytest.raises(ValueError, match="unpack"):
+        a, b = x

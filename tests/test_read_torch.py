@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nnsym.errors import InputError
+from nnsym.read.torch import from_torch
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+class Residual(nn.Module):
+    """Convolution, normalisation, pooling, a skip, a view, and a second output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4)
+        self.skip, self.pool = nn.Conv2d(4, 4, 1, bias=False), nn.AvgPool2d(2)
+        self.drop, self.last = nn.Dropout(0.5), nn.Linear(16, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.norm(self.conv(x)))
+        h = self.pool(h + nn.functional.leaky_relu(self.skip(h), 0.1))
+        h = h.view(h.shape[0], -1)
+        return self.last(self.drop(nn.functional.relu6(h))), h.mean(dim=1)
+
+
+def values(network, module, *points):
+    with torch.no_grad():
+        expected = module(*map(torch.from_numpy, points))
+    found = network.evaluate(*points)
+    for a, b in zip(found, expected, strict=True) if isinstance(found, tuple) else [(found, expected)]:
+        np.testing.assert_allclose(a, b.numpy().reshape(a.shape), rtol=1e-4, atol=1e-5)
+
+
+def test_a_residual_network_and_its_training_flags(capfd):
+    torch.manual_seed(0)
+    module = Residual()
+    module.norm.running_mean.normal_()
+    module.norm.running_var.uniform_(0.5, 2)
+    module.skip.eval()
+    network = from_torch(module, (1, 2, 8, 8), name="res")
+    captured = capfd.readouterr()
+    assert not captured.out
+    assert not captured.err
+    assert (module.training, module.conv.training, module.skip.training) == (True, True, False)
+    assert network.name == "res"
+    assert network.model
+    assert network.dtype == "float32"
+    assert [t.shape for t in network.outputs.values()] == [(1, 3), (1,)]
+    module.eval()
+    values(network, module, np.random.default_rng(0).normal(size=(1, 2, 8, 8)).astype(np.float32))
+
+
+def test_float64_and_several_inputs():
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(3, 4, dtype=torch.float64)
+
+        def forward(self, x, z):
+            return torch.tanh(self.a(x)) - torch.abs(z)
+
+    module = Two()
+    network = from_torch(module, [(1, 3), (1, 4)])
+    assert network.name == "Two"
+    assert network.dtype == "float64"
+    random = np.random.default_rng(1)
+    values(network, module, random.normal(size=(1, 3)), random.normal(size=(1, 4)))
+
+
+def test_errors():
+    linear = nn.Sequential(nn.Linear(3, 2))
+    with pytest.raises(InputError, match=r"Sequential: cannot be called on shape \(1, 4\)"):
+        from_torch(linear, (1, 4))
+    with pytest.raises(InputError, match="is not a shape"):
+        from_torch(linear, 3)
+    with pytest.raises(InputError, match="below 1"):
+        from_torch(linear, (0, 3))
+    with pytest.raises(InputError, match="str is not a torch"):
+        from_torch("net.pt", (1, 3))
+    assert linear.training

@@ -1,0 +1,152 @@
+"""Replay: casting inward, running the stored model, and never confirming what does not violate exactly."""
+
+from fractions import Fraction
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from nnsym.ir.formula import Atoms, InBox, conjunction
+from nnsym.ir.gradient import active_row, gradient
+from nnsym.ir.network import Network
+from nnsym.ir.node import Input, new_input
+from nnsym.ir.query import Box, Query
+from nnsym.ir.rows import Rows
+from nnsym.read.arrays import sequential
+from nnsym.read.onnx import load
+from nnsym.replay import Outcome, cast_inward, descend, replay, replay_once
+
+FLOAT32 = np.float32
+
+
+def query_below(network: Network, box: Box, threshold: object, *, strict: bool = False) -> tuple[Query, Input]:
+    """Violation: output 0 <= threshold (or <)."""
+    x = new_input("x", len(box.lower))
+    applied = network.apply((x,))
+    rows = Rows.of(applied.output(next(iter(network.outputs)))).take(np.array([0])) - Rows.constants([threshold])
+    atom = Atoms(np.array([0]), strict=strict, soft=True)
+    return Query("below", {x: box}, rows, atom, (applied,)), x
+
+
+def stored(weight: float, bias: float) -> Network:
+    """y = relu(weight * x + bias) as a float32 ONNX model."""
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "W", "b"], ["h"]), helper.make_node("Relu", ["h"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+        [
+            numpy_helper.from_array(np.array([[weight]], FLOAT32), "W"),
+            numpy_helper.from_array(np.array([bias], FLOAT32), "b"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    return load(model)
+
+
+@given(
+    st.floats(-1e6, 1e6), st.fractions(-1000, 1000, max_denominator=10**6), st.fractions(0, 10, max_denominator=10**6)
+)
+@settings(max_examples=200, deadline=None)
+def test_cast_inward_stays_in_the_exact_box(value: float, lower: Fraction, width: Fraction) -> None:
+    box = Box(np.array([lower], dtype=object), np.array([lower + width], dtype=object))
+    for dtype in ("float32", "float64"):
+        cast = cast_inward(np.array([value]), box, dtype, np.array([False]))
+        if cast is not None:
+            assert cast.dtype == dtype
+            assert lower <= Fraction(float(cast[0])) <= lower + width
+
+
+def test_cast_inward_has_no_answer_where_no_float_fits() -> None:
+    third = Fraction(1, 3)
+    box = Box(np.array([third], dtype=object), np.array([third + Fraction(1, 10**12)], dtype=object))
+    assert cast_inward(np.array([1 / 3]), box, "float32", np.array([False])) is None
+
+
+def test_confirmed_by_onnxruntime_in_float32() -> None:
+    query, x = query_below(stored(1.0, 0.5), Box(np.array([-1.0]), np.array([1.0])), 0.25)
+    found = replay_once(query, {x: np.array([-0.4])})
+    assert found.outcome is Outcome.CONFIRMED
+    assert found.counterexample is not None
+    assert found.counterexample.replayed_by == "onnxruntime"
+    assert found.counterexample.inputs["x"].dtype == FLOAT32
+    assert found.counterexample.inputs["x"].shape == (1, 1)
+    assert found.counterexample.outputs["y"].item() == pytest.approx(0.1, abs=1e-6)
+    assert found.counterexample.margin == found.margin < 0
+
+
+def test_not_confirmed_where_the_property_holds() -> None:
+    query, x = query_below(stored(1.0, 0.5), Box(np.array([0.0]), np.array([1.0])), 0.25)
+    assert replay(query, {x: np.array([0.0])}).outcome is Outcome.SPURIOUS
+
+
+def test_a_candidate_outside_the_box_is_moved_into_it() -> None:
+    query, x = query_below(stored(1.0, 0.5), Box(np.array([-0.2]), np.array([1.0])), 0.25)
+    assert replay(query, {x: np.array([-0.4])}).outcome is Outcome.SPURIOUS
+
+
+def test_boundary_where_only_real_arithmetic_violates() -> None:
+    """Above 2^24 float32 skips odd integers, so sums of the stored model round where real ones do not."""
+    network = stored(float(2**24), 1.0)
+    query, x = query_below(network, Box(np.array([1.0]), np.array([1.0])), float(2**24), strict=False)
+    # Float32: 2^24 + 1 rounds to 2^24, which is <= 2^24; reals give 2^24 + 1 > 2^24.
+    assert replay_once(query, {x: np.array([1.0])}).outcome is Outcome.CONFIRMED
+    above = stored(float(2**24), -1.0)  # reals: 2^24 - 1; float32 the same
+    query, x = query_below(above, Box(np.array([1.0]), np.array([1.0])), float(2**24) - 1.5)
+    assert replay_once(query, {x: np.array([1.0])}).outcome is Outcome.SPURIOUS
+    rounded = stored(float(2**24), 3.0)  # reals: 2^24 + 3; float32 rounds to even: 2^24 + 4
+    query, x = query_below(rounded, Box(np.array([1.0]), np.array([1.0])), float(2**24) + 3)
+    assert replay_once(query, {x: np.array([1.0])}).outcome is Outcome.BOUNDARY
+
+
+def test_networks_from_arrays_are_replayed_exactly() -> None:
+    network = sequential([([[0.1, 0.2]], [0.0])])
+    total = Fraction(0.1) + Fraction(0.2)
+    box = Box(np.zeros(2), np.ones(2))
+    query, x = query_below(network, box, total)
+    at_one = {x: np.ones(2)}
+    found = replay_once(query, at_one)
+    assert found.outcome is Outcome.CONFIRMED
+    assert found.counterexample is not None
+    assert found.counterexample.replayed_by == "exact"
+    assert found.counterexample.margin == 0.0
+    strict, x = query_below(network, Box(np.ones(2), np.ones(2)), total, strict=True)
+    assert replay_once(strict, {x: np.ones(2)}).outcome is Outcome.SPURIOUS
+
+
+def test_polish_finds_a_violation_next_to_a_bad_candidate() -> None:
+    query, x = query_below(stored(1.0, 0.5), Box(np.array([-1.0]), np.array([1.0])), 0.25)
+    assert replay(query, {x: np.array([0.9])}).outcome is Outcome.CONFIRMED
+
+
+def test_descend_respects_hard_leaves() -> None:
+    query, x = query_below(stored(1.0, 0.5), Box(np.array([-1.0]), np.array([1.0])), 0.25)
+    inside = InBox(x, np.array([0.0]), np.array([1.0]))
+    narrowed = Query("hard", query.boxes, query.rows, conjunction(query.formula, inside), query.applications)
+    best = descend(narrowed, {x: np.array([0.9])}, steps=60)
+    assert best[x][0] >= 0.0
+    assert replay(narrowed, {x: np.array([0.9])}).outcome is Outcome.SPURIOUS
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_gradient_is_the_slope_of_the_active_row(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layers = [(rng.normal(size=(5, 3)), rng.normal(size=5)), (rng.normal(size=(2, 5)), rng.normal(size=2))]
+    for activation in ("relu", "leaky_relu", "abs", "tanh", "sigmoid"):
+        network = sequential(layers, activation=activation)
+        query, x = query_below(network, Box(-np.ones(3), np.ones(3)), 0.0)
+        at = rng.uniform(-1, 1, 3)
+        values = query.values({x: at})
+        assert active_row(query, values) == 0
+        slope = gradient(query, values, 0)[x]
+        step = 1e-7
+        for k in range(3):
+            moved = at.copy()
+            moved[k] += step
+            rise = query.rows.value(query.values({x: moved}))[0] - query.rows.value(values)[0]
+            assert rise / step == pytest.approx(slope[k], abs=1e-4, rel=1e-4)

@@ -1,0 +1,156 @@
+"""Workers: what comes back, what is killed, and what is left behind (nothing)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnsym.solvers import memory
+from nnsym.solvers.runner import End, Job, Pool, Worker
+
+MEGABYTE = 2**20
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    made = Pool()
+    yield made
+    made.close()
+
+
+def job(function: str = "run", payload: object = None, **limits: float) -> Job:
+    return Job(module="worker_jobs", function=function, payload=payload, **limits)  # type: ignore[arg-type]
+
+
+def living(pids: list[int]) -> list[int]:
+    """Those that run (a zombie that nobody reaped does not)."""
+    out = []
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        out += [pid] if state != "Z" else []
+    return out
+
+
+def wait_until_gone(pids: list[int]) -> bool:
+    for _ in range(100):
+        if not living(pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_arrays_come_back_and_the_worker_is_reused(pool: Pool) -> None:
+    sent = {"a": np.arange(300_000.0), "b": (np.eye(2), "text", None)}
+    first = pool.run("lane", job(payload=sent))
+    second = pool.run("lane", job(payload=None))
+    other = pool.run("other lane", job(payload=None))
+    assert first.end is End.DONE
+    (back, pid) = first.value
+    assert (back["a"] == sent["a"]).all()
+    assert back["b"][1:] == ("text", None)
+    assert back["a"].flags.writeable
+    assert second.value[1] == pid != other.value[1]
+
+
+def test_start_up_imports_no_heavy_library(pool: Pool) -> None:
+    loaded = set(pool.run("lane", job("modules")).value)
+    assert not loaded & {"torch", "onnx", "onnxruntime", "scipy", "pyomo", "highspy", "z3", "gurobipy", "rich"}
+
+
+def test_timeout_kills_and_keeps_what_was_streamed(pool: Pool) -> None:
+    seen: list[tuple[float, float]] = []
+    start = time.monotonic()
+    out = pool.run("lane", job("stream_then_hang", seconds=0.5), lambda low, high: seen.append((low, high)))
+    assert time.monotonic() - start < 0.5 + 2.0
+    assert out.end is End.TIME
+    assert (out.lower, out.upper, out.point_objective) == (-3.0, 5.0, 5.0)
+    assert out.point is not None
+    assert out.point.tolist() == [1.0, 2.0]
+    assert seen == [(-3.0, 7.0)]
+    assert pool.run("lane", job(payload=1)).value[0] == 1, "the next job gets a new worker"
+
+
+def test_a_killed_worker_takes_its_children_along(pool: Pool) -> None:
+    out = pool.run("lane", job("hang_with_child", seconds=0.7))
+    assert out.end is End.TIME
+    assert out.point is not None
+    assert wait_until_gone([int(out.point[0])])
+
+
+@pytest.mark.parametrize("function", ["eat", "eat_in_child"])
+def test_memory_limit_counts_worker_and_children(pool: Pool, function: str) -> None:
+    size = 40 * MEGABYTE if function == "eat" else 400 * MEGABYTE
+    out = pool.run("lane", job(function, size, seconds=20.0, memory=200 * MEGABYTE))
+    assert out.end is End.MEMORY
+    assert out.peak_memory > 200 * MEGABYTE
+    assert out.seconds < 10
+
+
+def test_peak_memory_is_of_the_job_not_of_the_worker(pool: Pool) -> None:
+    large = pool.run("lane", job("use", 200 * MEGABYTE))
+    small = pool.run("lane", job("use", 8))
+    assert large.peak_memory > 200 * MEGABYTE
+    assert small.peak_memory < large.peak_memory - 100 * MEGABYTE
+
+
+def test_a_crash_is_an_error_with_its_last_words(pool: Pool) -> None:
+    out = pool.run("lane", job("die"))
+    assert out.end is End.FAILED
+    assert "code 3" in out.error
+    assert "the simplex fell over" in out.error
+    raised = pool.run("lane", job("fail"))
+    assert (raised.end, raised.error) == (End.FAILED, "ValueError: no such basis")
+
+
+def test_no_worker_and_no_scratch_folder_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    pool = Pool()
+    pid = pool.run("lane", job()).value[1]
+    assert list(tmp_path.iterdir()), "the worker has a folder of its own"
+    pool.close()
+    assert wait_until_gone([pid])
+    assert not list(tmp_path.iterdir())
+
+
+def test_workers_die_with_a_parent_that_was_killed() -> None:
+    code = """
+import sys
+from nnsym.solvers.runner import Job, Pool
+Pool().run("lane", Job(module="worker_jobs", function="hang_with_child", payload=None),)
+"""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=env)
+    pids: list[int] = []
+    for _ in range(200):
+        workers = memory.children(parent.pid)
+        pids = workers + [c for w in workers for c in memory.children(w)]
+        if len(pids) == 2:
+            break
+        time.sleep(0.05)
+    assert len(pids) == 2, "a worker and its child"
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert wait_until_gone(pids)
+
+
+def test_an_interrupt_kills_the_worker() -> None:
+    worker = Worker()
+
+    def interrupt(lower: float, upper: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.run(job("stream_then_hang", seconds=20.0), interrupt)
+    assert not worker.alive
+    assert wait_until_gone([worker.pid])

@@ -1,0 +1,176 @@
+"""``verify`` and ``compare`` through their public surface: the textbook, the portfolio, tight cases, disagreement."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnsym as nn
+from nnsym.compare import append_record
+from nnsym.encoding import Encoding
+from nnsym.errors import MissingBoundsError, UnsupportedError
+from nnsym.program import ProgramBuilder, RowBlock
+from nnsym.registry import find_encoding
+from nnsym.result import Trust, Verdict
+
+
+def textbook(*, strict: bool) -> nn.Property:
+    """x + y >= x - y on x in [1, 2], y in [0, 1]; the margin 2y is exactly 0 at y = 0."""
+    v = nn.Variable(2, name="v")
+    left, right = v[0] + v[1], v[0] - v[1]
+    return nn.forall(v, where=nn.box(v, [1, 0], [2, 1]), then=left > right if strict else left >= right)
+
+
+@pytest.mark.parametrize("method", ["crown", "triangle", "bigm", "smt"])
+def test_margin_zero_is_verified(method: str) -> None:
+    result = nn.verify(textbook(strict=False), method)
+    assert result.status == "verified"
+    assert result.trust is Trust.EXACT
+    assert result.lower == 0.0
+
+
+def test_intervals_do_not_see_the_correlation() -> None:
+    result = nn.verify(textbook(strict=False), "ibp")
+    assert (result.status, result.lower) == ("unknown", -1.0)
+
+
+@pytest.mark.parametrize("method", ["bigm", "smt", "triangle", None])
+def test_strict_version_is_falsified_at_zero(method: str | None) -> None:
+    result = nn.verify(textbook(strict=True), method)
+    assert result.status is Verdict.FALSIFIED
+    assert result.counterexample is not None
+    assert result.counterexample.inputs["v"][1] == 0
+    assert result.counterexample.margin == 0
+
+
+def zero(threshold: object) -> nn.Property:
+    """relu(x) - relu(-x) - relu(x + 1) + 1 >= threshold on [-1, 1]: it is 0 everywhere, which no relaxation sees."""
+    f = nn.sequential([([[1.0], [-1.0], [1.0]], [0.0, 0.0, 1.0]), ([[1.0, -1.0, -1.0]], [1.0])])
+    x = nn.Variable(1, name="x")
+    return nn.forall(x, where=nn.box(x, -1, 1), then=f(x)[0] >= threshold)
+
+
+@pytest.mark.parametrize("solver", ["highs", "gurobi", "glpk", "pyomo:highs", "z3"])
+def test_a_milp_margin_of_zero_is_settled_exactly(solver: str) -> None:
+    """A tolerance solver cannot tell 0 from 1e-9; the exact re-check can."""
+    result = nn.verify(zero(0), "bigm", solver=solver)
+    assert result.status is Verdict.VERIFIED
+    assert result.trust is Trust.EXACT
+    tiny = Fraction(1, 10**12)
+    assert nn.verify(zero(tiny), "bigm", solver=solver).status is Verdict.FALSIFIED
+    assert nn.verify(zero(-tiny), "bigm", solver=solver).status is Verdict.VERIFIED
+
+
+def test_portfolio_stops_at_the_first_verdict() -> None:
+    assert nn.verify(zero(1)).method == "portfolio: sampling"
+    assert nn.verify(zero(-2)).method == "portfolio: crown"
+    exact = nn.verify(zero(-0.01))
+    assert (exact.status, exact.method) == (Verdict.VERIFIED, "portfolio: bigm+highs")
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_smooth_networks_have_bounds_and_an_lp(activation: str) -> None:
+    f = nn.sequential([([[1.0], [2.0]], [0.0, 0.5]), ([[1.0, -1.0]], [0.0])], activation=activation)
+    x = nn.Variable(1, name="x")
+    p = nn.forall(x, where=nn.box(x, -1, 1), then=f(x)[0] <= 1.5)
+    assert nn.verify(p, "triangle").status is Verdict.VERIFIED
+    assert nn.verify(p).status is Verdict.VERIFIED
+    with pytest.raises(UnsupportedError, match=activation):
+        nn.verify(p, "bigm", optimise=True)
+
+
+def test_open_input_is_named() -> None:
+    x = nn.Variable(2, name="speed")
+    p = nn.forall(x, where=(x[0] >= 0) & (x[0] <= 1), then=x[0] + x[1] >= 0)
+    for method in ("crown", "bigm"):
+        with pytest.raises(MissingBoundsError, match=r"speed.*element 1"):
+            nn.verify(p, method)
+    assert nn.verify(p, "smt").status is Verdict.FALSIFIED
+
+
+@pytest.mark.parametrize("method", ["bigm", "triangle", "smt", "crown"])
+def test_empty_precondition_is_vacuous(method: str) -> None:
+    """The box is not empty, but no point of it satisfies the linear precondition."""
+    f = nn.sequential([([[1.0, 1.0], [1.0, -1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+    x = nn.Variable(2, name="x")
+    p = nn.forall(x, where=nn.box(x, 0, 1) & (x[0] + x[1] >= 3), then=f(x)[0] >= 100)
+    result = nn.verify(p, method)
+    assert result.status is Verdict.VERIFIED
+    if method != "smt":
+        assert result.vacuous
+
+
+@pytest.mark.parametrize("method", ["bigm", "smt"])
+def test_timeout_holds_and_says_so(method: str) -> None:
+    rng = np.random.default_rng(0)
+    widths = [(40, 20), (40, 40), (1, 40)]
+    f = nn.sequential([(rng.normal(size=shape), rng.normal(size=shape[0])) for shape in widths])
+    x = nn.Variable(20, name="x")
+    below = f.evaluate(rng.uniform(-1, 1, (5000, 20))).min() - 20
+    p = nn.forall(x, where=nn.box(x, -1, 1), then=f(x)[0] >= below)
+    begin = time.perf_counter()
+    result = nn.verify(p, method, bounds="ibp", timeout=3)
+    assert time.perf_counter() - begin < 3 + 2
+    assert (result.status, result.reason) == (Verdict.UNKNOWN, "timeout")
+
+
+def flipped(encoding: Encoding) -> Encoding:
+    """The encoding with the sign of every relu row's right-hand side flipped: what a typo would do."""
+    from nnsym.encoding import NodeRule
+
+    def broken(rule: NodeRule) -> NodeRule:
+        def run(ctx: object, node: object, ids: tuple[np.ndarray, ...]) -> np.ndarray:
+            builder: ProgramBuilder = ctx.builder  # type: ignore[attr-defined]
+            before = len(builder._rows)
+            out = rule.rule(ctx, node, ids)  # type: ignore[arg-type]
+            for k in range(before, len(builder._rows)):
+                block: RowBlock = builder._rows[k]
+                builder._rows[k] = replace(block, upper=-block.upper)
+            return out
+
+        return replace(rule, rule=run)
+
+    return replace(encoding, name="flipped", rules=tuple(broken(r) for r in encoding.rules))
+
+
+def test_disagreement_is_loud() -> None:
+    """A wrong encoding next to a right one: the table says so and keeps the witness."""
+    p = zero(0.5)
+    table = nn.compare(p, ["bigm", flipped(find_encoding("bigm"))])
+    wrong = table.rows[1].result
+    assert table.rows[0].result is not None
+    assert table.rows[0].result.status is Verdict.FALSIFIED
+    if wrong is not None and wrong.status is Verdict.VERIFIED:
+        assert table.disagreement is not None
+        assert "DISAGREEMENT" in str(table)
+    else:  # the nominal run contradicts "infeasible"
+        assert wrong is None or wrong.status is Verdict.UNKNOWN
+
+
+def test_disagreement_needs_a_verified_and_a_falsified_row() -> None:
+    table = nn.compare(zero(0.5), ["bigm", "crown"])
+    assert table.disagreement is None
+    rows = (table.rows[0], replace(table.rows[1], result=nn.verify(zero(-2), "crown")))
+    clash = replace(table, rows=rows)
+    assert clash.disagreement == (rows[1], rows[0])
+    assert "DISAGREEMENT" in str(clash)
+    assert "DISAGREEMENT" in clash._repr_html_()
+
+
+def test_compare_shows_the_same_everywhere(tmp_path: Path) -> None:
+    table = nn.compare(zero(-0.25), ["ibp", "crown", "triangle", "bigm", "smt"], solvers=["highs", "z3"])
+    text, html = str(table), table._repr_html_()
+    for word in ("margin", "verified", "unsupported"):
+        assert word in text
+        assert word in html
+    frame = table.to_frame()
+    assert list(frame["method"]) == [row.method for row in table.rows]
+    table.plot(tmp_path / "bars.svg")
+    assert (tmp_path / "bars.svg").stat().st_size > 1000
+    append_record(tmp_path / "runs.jsonl", table, table.rows[0])
+    assert (tmp_path / "runs.jsonl").read_text().count("\n") == 1
