@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, final
@@ -67,6 +67,22 @@ class Box:
         return Box(_whole(self.lower, integer, math.ceil), _whole(self.upper, integer, math.floor))
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """``norm(x - centre, p) <= radius`` for p = 1 or 2, exact numbers; balls of the maximum norm are boxes."""
+
+    centre: Array
+    radius: Fraction
+    p: int
+
+    def contains(self, x: Array) -> bool:
+        """Exactly, in rationals; for p = 2 both sides are squared."""
+        away = to_fractions(x) - to_fractions(self.centre)
+        total = np.abs(away).sum() if self.p == 1 else (away * away).sum()
+        return bool(total <= self.radius**self.p)
+
+
 def _pick(a: Array, b: Array, sign: int) -> Array:
     """Elementwise larger (sign +1) or smaller (-1) number; mixed float and Fraction arrays are compared exactly."""
     return np.asarray(np.where((a > b) == (sign > 0), a, b))
@@ -87,7 +103,8 @@ class Query:
 
     ``boxes`` bounds every input on all of the domain; boxes inside disjunctions are ``InBox`` leaves of the
     formula. ``applications`` tells replay which nodes are outputs of a real network. ``text`` is the
-    property as its author wrote it. Boxes of integer elements are cut down to whole numbers.
+    property as its author wrote it. Boxes of integer elements are cut down to whole numbers. ``balls`` of the norms 1
+    and 2 cut the domain further; every input lies in its box and in all of its balls.
     """
 
     name: str
@@ -97,6 +114,7 @@ class Query:
     applications: tuple[Application, ...] = ()
     text: str = ""
     labels: tuple[str, ...] = ()
+    balls: Mapping[Input, tuple[Ball, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if any(x.integer.any() for x in self.boxes):
@@ -130,9 +148,10 @@ class Query:
         return all(leaf.strict for leaf in leaves(self.formula) if isinstance(leaf, Atoms) and leaf.soft)
 
     def inside(self, values: Mapping[Node, Array]) -> bool:
-        """True if the inputs lie in the boxes, integer ones at whole numbers; exact for float or Fraction values."""
+        """True if the inputs lie in the boxes and balls, integer ones at whole numbers; exact for float or Fraction."""
         whole = all((values[x][x.integer] % 1 == 0).all() for x in self.boxes)
-        return whole and all(box.contains(values[x]) for x, box in self.boxes.items())
+        boxed = all(box.contains(values[x]) for x, box in self.boxes.items())
+        return whole and boxed and all(ball.contains(values[x]) for x, some in self.balls.items() for ball in some)
 
     def move_inside(self, point: Mapping[Input, Array]) -> dict[Input, Array]:
         """The float64 point (or points, ``(..., n)``) moved into the boxes, integer elements to whole numbers."""
