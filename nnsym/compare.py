@@ -15,7 +15,18 @@ import numpy as np
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
-from nnsym.methods import BOUND_METHODS, BoundMethod, Method, ProgramMethod, check_method, is_exact, program, resolve
+from nnsym.methods import (
+    BoundMethod,
+    BoundsChoice,
+    Method,
+    ProgramMethod,
+    check_bounds,
+    check_method,
+    is_bounds,
+    is_exact,
+    program,
+    resolve,
+)
 from nnsym.result import Result, Verdict
 from nnsym.verify import HasQuery, verify
 
@@ -143,10 +154,8 @@ def plan(
         find(name)
     rows: list[Plan] = []
     for method in methods:
-        if not isinstance(method, (str, Encoding)):
+        if is_bounds(method) or not isinstance(method, (str, Encoding)):
             rows.append(_given(resolve(method)))
-        elif isinstance(method, str) and method in BOUND_METHODS:
-            rows.append(Plan(method=method, solver="", bounds=method, chosen=resolve(method)))
         else:
             if isinstance(method, str):
                 check_method(method)
@@ -181,7 +190,7 @@ def compare(
     methods: Sequence[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm", "smt"),
     *,
     solvers: Sequence[str] | None = None,
-    bounds: Sequence[str] | str = ("crown",),
+    bounds: Sequence[BoundsChoice] | BoundsChoice = ("crown",),
     timeout: float = 60.0,
     repeat: int = 1,
     decide: bool = False,
@@ -206,7 +215,8 @@ def compare(
         announce: called with (row number, rows, plan) before each row runs.
     """
     query = prop if isinstance(prop, Query) else prop.query
-    sources = (bounds,) if isinstance(bounds, str) else tuple(bounds)
+    several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
+    sources = tuple(check_bounds(choice) for choice in several)
     plans = plan(methods, solvers, sources, optimise=not decide)
     networks = tuple(dict.fromkeys(a.network.hash for a in query.applications))
     import nnsym.bounds.linear  # noqa: F401  (loads torch before any row is timed)

@@ -8,6 +8,7 @@ from typing import Any
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.query import Query
+from nnsym.methods import BoundsChoice, check_bounds
 from nnsym.program import Program
 from nnsym.verify import HasQuery
 
@@ -15,7 +16,7 @@ FORMATS = (".lp", ".mps", ".smt2")
 
 
 def build_program(
-    prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: str = "crown", device: str = "cpu"
+    prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown", device: str = "cpu"
 ) -> tuple[Query, Program, Encoding]:
     """The program of a property under an encoding."""
     from nnsym.bounds.cases import domain_margin
@@ -24,7 +25,7 @@ def build_program(
 
     query = prop if isinstance(prop, Query) else prop.query
     found = find_encoding(encoding)
-    _, computed = domain_margin(query, bounds, device=device)
+    _, computed = domain_margin(query, check_bounds(bounds), device=device)
     return query, encode(query, computed, found), found
 
 
@@ -33,7 +34,7 @@ def export(
     path: str | Path,
     *,
     encoding: str | Encoding | None = None,
-    bounds: str = "crown",
+    bounds: BoundsChoice = "crown",
     device: str = "cpu",
 ) -> Path:
     """Write the program of a property; the suffix chooses the format.
@@ -62,7 +63,9 @@ def export(
             where=str(target),
             remedy="Use .smt2, or a margin encoding such as bigm or triangle",
         )
-    text = program_text(program, target.suffix, header(query, program, found, bounds), strict=query.strict)
+    text = program_text(
+        program, target.suffix, header(query, program, found, check_bounds(bounds)), strict=query.strict
+    )
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -121,7 +124,7 @@ def check_writable(path: Path) -> None:
         raise InputError("cannot write here: permission denied", where=str(path))
 
 
-def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: str = "crown") -> Any:
+def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:
     """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`)."""
     from nnsym.solvers.pyomo_model import to_pyomo as convert
 

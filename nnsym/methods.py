@@ -9,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from nnsym.bounds.methods import METHODS as BOUND_METHODS
+from nnsym.bounds.methods import find_source
+from nnsym.bounds.sources import Source
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError
-
-BOUND_METHODS = ("ibp", "crown")
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class BoundMethod:
-    """Judge by interval (``ibp``) or backward linear bounds (``crown``) of the specification layer."""
+    """Judge by the bounds of the specification layer from ``source``, a text such as ``crown`` or ``alpha:20``."""
 
     source: str
 
@@ -62,6 +63,7 @@ class Portfolio:
 
 
 Method = BoundMethod | ProgramMethod | Portfolio
+BoundsChoice = str | Source | BoundMethod
 
 
 def ibp() -> BoundMethod:
@@ -75,26 +77,30 @@ def crown() -> BoundMethod:
 
 
 def lp(
-    encoding: str | Encoding = "triangle", *, solver: str = "highs", bounds: str = "crown", optimise: bool = False
+    encoding: str | Encoding = "triangle",
+    *,
+    solver: str = "highs",
+    bounds: BoundsChoice = "crown",
+    optimise: bool = False,
 ) -> ProgramMethod:
     """An outer encoding without network binaries, solved as linear programs."""
     return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
 
 
 def milp(
-    encoding: str | Encoding = "bigm", *, solver: str = "highs", bounds: str = "crown", optimise: bool = False
+    encoding: str | Encoding = "bigm", *, solver: str = "highs", bounds: BoundsChoice = "crown", optimise: bool = False
 ) -> ProgramMethod:
     """An exact mixed-integer encoding."""
     return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
 
 
-def smt(encoding: str | Encoding = "smt", *, solver: str = "z3", bounds: str = "crown") -> ProgramMethod:
+def smt(encoding: str | Encoding = "smt", *, solver: str = "z3", bounds: BoundsChoice = "crown") -> ProgramMethod:
     """An exact SMT encoding in rational arithmetic."""
     return program(encoding, solver=solver, bounds=bounds)
 
 
 def program(
-    encoding: str | Encoding, *, solver: str | None = None, bounds: str = "crown", optimise: bool = False
+    encoding: str | Encoding, *, solver: str | None = None, bounds: BoundsChoice = "crown", optimise: bool = False
 ) -> ProgramMethod:
     """An encoding by name or as an object, with its default solver where none is given; the pair is checked."""
     from nnsym.registry import find_encoding
@@ -102,15 +108,19 @@ def program(
 
     found = find_encoding(encoding)
     lane = solver or ("z3" if found.form is Form.BOOLEAN else "highs")
-    check_bounds(bounds)
+    text = check_bounds(bounds)
     check_fits(found, lane)
-    return ProgramMethod(encoding=found, solver=lane, bounds=bounds, optimise=optimise)
+    return ProgramMethod(encoding=found, solver=lane, bounds=text, optimise=optimise)
 
 
-def check_bounds(name: str) -> None:
-    """Raise for bounds that nobody computes."""
-    if name not in BOUND_METHODS:
-        raise InputError(f"unknown bounds '{name}'", remedy=f"Choose one of: {', '.join(BOUND_METHODS)}")
+def check_bounds(bounds: BoundsChoice) -> str:
+    """The text of a source of bounds; raises for one that nobody computes."""
+    return find_source(bounds.source if isinstance(bounds, BoundMethod) else bounds).text
+
+
+def is_bounds(name: object) -> bool:
+    """True for the text of a source of bounds, whether or not its parameters are well formed."""
+    return isinstance(name, str) and name.partition(":")[0] in BOUND_METHODS
 
 
 def is_exact(method: Method) -> bool:
@@ -125,26 +135,26 @@ def resolve(
     *,
     encoding: str | Encoding | None = None,
     solver: str | None = None,
-    bounds: str = "crown",
+    bounds: BoundsChoice = "crown",
     optimise: bool = False,
 ) -> Method:
-    """A method from names: ``ibp``, ``crown`` or any encoding, as ``verify`` and the command line take them."""
+    """A method from names: a source of bounds or any encoding, as ``verify`` and the command line take them."""
     if isinstance(method, (BoundMethod, ProgramMethod, Portfolio)):
         return method
     if method is not None and encoding is not None:
         raise InputError("both a method and an encoding were given", remedy="Give one of them")
     chosen = method if method is not None else encoding
-    check_bounds(bounds)
+    bounds = check_bounds(bounds)
     if chosen is None or chosen == "portfolio":
         if solver is not None:
             return program("bigm" if solver != "z3" else "smt", solver=solver, bounds=bounds, optimise=optimise)
         return Portfolio(bounds=bounds)
     if isinstance(method, str):
         check_method(method)
-    if isinstance(chosen, str) and chosen in BOUND_METHODS:
+    if isinstance(chosen, str) and is_bounds(chosen):
         if solver is not None:
             raise InputError(f"'{chosen}' judges by bounds alone and takes no solver", remedy="Drop the solver")
-        return BoundMethod(source=chosen)
+        return BoundMethod(source=check_bounds(chosen))
     return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
 
 
@@ -153,5 +163,5 @@ def check_method(name: str) -> None:
     from nnsym.registry import encodings
 
     known = (*BOUND_METHODS, *encodings())
-    if name not in known:
+    if not is_bounds(name) and name not in known:
         raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {', '.join(known)}")

@@ -14,7 +14,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.judge import Settings, conclude, judge_bounds, judge_program
-from nnsym.methods import BoundMethod, Method, Portfolio, ProgramMethod, program, resolve
+from nnsym.methods import BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
 from nnsym.replay import Outcome, Replay, descend, replay_once
 from nnsym.result import Result, Sizes, Verdict
 from nnsym.solvers.base import Progress
@@ -36,7 +36,7 @@ def verify(
     *,
     encoding: str | Encoding | None = None,
     solver: str | None = None,
-    bounds: str = "crown",
+    bounds: BoundsChoice = "crown",
     timeout: float = 60.0,
     memory: int = 8 * 2**30,
     optimise: bool = False,
@@ -52,10 +52,10 @@ def verify(
 
     Args:
         prop: a property (``nn.forall``, ``nn.load_vnnlib``) or its query.
-        method: ``"ibp"``, ``"crown"``, the name of an encoding, or a method value such as ``nn.milp("bigm")``.
+        method: bounds (``"ibp"``, ``"crown"`` ...), an encoding's name, or a method value such as ``nn.milp("bigm")``.
         encoding: the same, for an encoding.
         solver: a lane (``nnsym solvers`` lists them); each encoding has a default.
-        bounds: what feeds the encoding, ``"ibp"`` or ``"crown"``.
+        bounds: what feeds the encoding, a name such as ``"crown"`` (``nnsym methods`` lists them) or a source.
         timeout: wall seconds for everything: bounds, encoding, solving, replay.
         memory: bytes the solver's process may use.
         optimise: ask for the margin itself instead of its sign.

@@ -13,14 +13,14 @@ from nnsym.bounds.exact import exact_margin
 from nnsym.bounds.interval import domain
 from nnsym.bounds.linear import Backward, crown
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.methods import METHODS, compute, layers, margin, unstable
+from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, layers, margin, unstable
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Pointwise, affine, identity, maximum, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import absolute, relu
+from nnsym.ir.univariate import absolute, leaky_relu, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
 
@@ -40,8 +40,8 @@ def relu_net(seed, sizes):
     return query, layers, pre, (centre - radius, centre + radius)
 
 
-def reference(layers, lower, upper):
-    """Dense CROWN in NumPy, by the formulas of the paper: bounds per layer, lower slope by area."""
+def reference(layers, lower, upper, choice="adaptive"):
+    """Dense CROWN in NumPy, by the formulas of the papers: bounds per layer, the lower slope by ``choice``."""
     pos, neg = (lambda a: np.maximum(a, 0)), (lambda a: np.minimum(a, 0))
     found = []
     post = (lower, upper)
@@ -55,7 +55,8 @@ def reference(layers, lower, upper):
                 a, b = found[below]
                 open_ = (a < 0) & (b > 0)
                 slope = np.where(open_, b / np.where(open_, b - a, 1), b > 0)
-                flat = np.where(open_, b >= -a, b > 0)
+                free = {"zero": 0.0, "parallel": slope, "adaptive": b >= -a}[choice]
+                flat = np.where(open_, free, b > 0)
                 constant = constant + neg(coefficients) @ np.where(open_, -slope * a, 0.0)
                 coefficients = pos(coefficients) * flat + neg(coefficients) * slope
                 constant = constant + coefficients @ layers[below][1]
@@ -69,17 +70,27 @@ def reference(layers, lower, upper):
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_equals_a_dense_numpy_implementation(seed):
+@pytest.mark.parametrize(("method", "choice"), [("crown", "adaptive"), ("fastlin", "parallel"), ("crown-zero", "zero")])
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_a_dense_numpy_implementation(seed, method, choice):
     query, net, pre, (lower, upper) = relu_net(seed, [5, 12, 12, 12, 4])
-    bounds = compute(query, "crown")
-    expected = reference(net, lower, upper)
+    bounds = compute(query, method)
+    expected = reference(net, lower, upper, choice)
     assert sum(int(unstable(bounds, n).sum()) for n in query.nodes) >= 4
     for node, (lo, hi) in zip(pre[:-1], expected[:-1], strict=True):
         np.testing.assert_allclose(bounds[node].lower, lo, atol=1e-9)
         np.testing.assert_allclose(bounds[node].upper, hi, atol=1e-9)
     np.testing.assert_allclose(bounds.rows.lower, expected[-1][0], atol=1e-9)
     np.testing.assert_allclose(bounds.rows.upper, expected[-1][1], atol=1e-9)
+
+
+def test_crown_ibp_takes_hidden_bounds_from_intervals():
+    query, *_ = relu_net(2, [5, 12, 12, 12, 4])
+    intervals, mixed = compute(query, "ibp"), compute(query, "crown-ibp")
+    expected = crown(query, intermediate=intervals).rows
+    np.testing.assert_allclose(mixed.rows.lower, expected.lower, rtol=1e-12)
+    assert all((mixed[n].lower == intervals[n].lower).all() for n in query.nodes)
+    assert (mixed.rows.lower > intervals.rows.lower + 1e-6).any()
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -97,11 +108,11 @@ def test_the_exact_pass_equals_it_too(seed):
         assert float(exact) == pytest.approx(expected[row], abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
-@given(kind=st.sampled_from(KINDS), seed=st.integers(0, 10**6))
-def test_never_looser_than_intervals(kind, seed):
+@settings(max_examples=60, deadline=None)
+@given(method=st.sampled_from(METHODS), kind=st.sampled_from(KINDS), seed=st.integers(0, 10**6))
+def test_never_looser_than_intervals(method, kind, seed):
     query = random_query(random_network(kind, seed), seed)
-    plain, linear = (compute(query, method) for method in METHODS)
+    plain, linear = (compute(query, method) for method in ("ibp", method))
     for node in query.nodes:
         assert (linear[node].lower >= plain[node].lower).all()
         assert (linear[node].upper <= plain[node].upper).all()
@@ -241,6 +252,22 @@ def test_bad_boxes_and_methods_are_named():
     query, y = one_relu(-1.0, 1.0, relu())
     with pytest.raises(InputError, match="x: boxes of shapes"):
         compute(query, "ibp", boxes={query.inputs[0]: (np.zeros((2, 3)), np.ones((2, 3)))})
-    with pytest.raises(InputError, match=r"'lp'.*ibp, crown"):
+    with pytest.raises(InputError, match="'lp'"):
         compute(query, "lp")
     assert y.size == 1
+
+
+@pytest.mark.parametrize(("choice", "slope"), [("zero", 0.25), ("parallel", 0.75), ("adaptive", 1.0)])
+def test_slopes_of_a_leaky_hinge(choice, slope):
+    query, y = one_relu(-1.0, 2.0, leaky_relu(0.25))
+    maps = Maps("cpu")
+    engine = Backward(query, domain(query, None, "cpu")[0], maps, fixed={}, lower=choice)
+    engine.run(None)
+    assert engine.relaxed[y].taps[0].low.item() == pytest.approx(slope)
+
+
+def test_sources_by_text():
+    assert all(find_source(name).text == name and find_source(find_source(name)) == SOURCES[name] for name in METHODS)
+    for text, message in (("lp", r"'lp'.*ibp.*crown"), ("crown:3", "'crown' take no parameter")):
+        with pytest.raises(InputError, match=message):
+            find_source(text)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute, margin
+from nnsym.bounds.sources import Source
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query
@@ -52,25 +53,25 @@ def domain_boxes(query: Query, limit: int = 64) -> list[dict[Input, tuple[Array,
     return [{x: box.outer for x, box in case.items()} for case in cases(query, limit)]
 
 
-def domain_bounds(query: Query, method: str, *, limit: int = 64, device: str = "cpu") -> Bounds | None:
+def domain_bounds(query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu") -> Bounds | None:
     """Bounds of all boxes of the domain as one batch; None if no input is left."""
     boxes = domain_boxes(query, limit)
     if not boxes:
         return None
-    batch = {x: tuple(np.stack([box[x][side] for box in boxes]) for side in (0, 1)) for x in query.inputs}
-    return compute(query, method, boxes=batch, device=device)
+    batch = {x: (np.stack([b[x][0] for b in boxes]), np.stack([b[x][1] for b in boxes])) for x in query.inputs}
+    return compute(query, source, boxes=batch, device=device)
 
 
-def domain_margin(query: Query, method: str, *, limit: int = 64, device: str = "cpu") -> tuple[float, Bounds]:
+def domain_margin(query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu") -> tuple[float, Bounds]:
     """A sound lower bound of the margin over the whole domain, and the bounds of its hull.
 
     The hull decides if it can; else each box of the domain is bounded by itself and the worst one counts.
     """
-    hull = compute(query, method, device=device)
+    hull = compute(query, source, device=device)
     lower = margin(query, hull)
     if lower > 0 or len(cases(query, limit)) == 1:
         return lower, hull
-    batch = domain_bounds(query, method, limit=limit, device=device)
+    batch = domain_bounds(query, source, limit=limit, device=device)
     if batch is None:
         return np.inf, hull
     worst = min(margin(query, batch.case(i)) for i in range(len(batch.rows.lower)))

@@ -25,6 +25,7 @@ from nnsym.bounds.interval import FloatBoxes, Forward, Range, domain, finish, wi
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation, relax, undecided
 from nnsym.bounds.rounding import PAD, TINY, contract, gamma, magnitude, middle, product, settle, weigh
+from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.node import Affine, Input, Max, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
@@ -38,26 +39,31 @@ def crown(
     query: Query,
     boxes: FloatBoxes | None = None,
     *,
+    lower: LowerSlope = "adaptive",
+    hidden: bool = True,
     intermediate: Bounds | None = None,
     phases: Mapping[Node, Array] | None = None,
+    name: str = "crown",
     device: str = "cpu",
 ) -> Bounds:
     """Linear bounds of every layer that feeds a nonlinear node and of the rows, intersected with intervals.
 
     Rows of a layer that intervals already decide (stable neurons) get no backward pass. ``boxes`` is as in
-    :func:`nnsym.bounds.interval.ibp`. ``intermediate`` gives sound bounds of the nodes to start from: then only
-    the rows are bounded anew. ``phases`` fixes signs of pre-activations: for a pointwise node an array of -1, 0, +1,
-    ``(size,)`` or ``(batch, size)``; the bounds then hold where those signs do.
+    :func:`nnsym.bounds.interval.ibp`. ``lower`` is the free slope of open hinges, see
+    :func:`nnsym.bounds.relaxations.relax`. Without ``hidden`` only the rows are bounded backwards, on intervals.
+    ``intermediate`` gives sound bounds of the nodes to start from: then too only the rows are bounded anew. ``phases``
+    fixes signs of pre-activations: for a pointwise node an array of -1, 0, +1, ``(size,)`` or ``(batch, size)``; the
+    bounds then hold where those signs do.
     """
     start = time.perf_counter()
     with torch.inference_mode():
         maps = Maps(device)
         ranges, batched = domain(query, boxes, device)
-        engine = Backward(query, ranges, maps, fixed=_fixed(phases, maps))
-        engine.run(intermediate)
+        engine = Backward(query, ranges, maps, fixed=_fixed(phases, maps), lower=lower)
+        engine.run(intermediate, hidden=hidden)
         spec = query.spec[0]
         rows = widen_rows(engine.rows(spec), query, engine.ranges, maps)
-        return finish("crown", query, engine.ranges, rows, engine.sources, batched, start, device)
+        return finish(name, query, engine.ranges, rows, engine.sources, batched, start, device)
 
 
 def _fixed(phases: Mapping[Node, Array] | None, maps: Maps) -> dict[Node, Tensor]:
@@ -68,8 +74,16 @@ def _fixed(phases: Mapping[Node, Array] | None, maps: Maps) -> dict[Node, Tensor
 class Backward:
     """Ranges of the nodes of a query, built in topological order, and backward passes over what is built."""
 
-    def __init__(self, query: Query, inputs: dict[Node, Range], maps: Maps, *, fixed: Mapping[Node, Tensor]) -> None:
-        self.query, self.maps, self.fixed = query, maps, fixed
+    def __init__(
+        self,
+        query: Query,
+        inputs: dict[Node, Range],
+        maps: Maps,
+        *,
+        fixed: Mapping[Node, Tensor],
+        lower: LowerSlope = "adaptive",
+    ) -> None:
+        self.query, self.maps, self.fixed, self.lower = query, maps, fixed, lower
         self.nodes = topological((*query.nodes, query.spec[0]))
         self.forward = Forward(maps)
         # additions that collect a row's constant from all nodes and a node's coefficients from its consumers
@@ -85,15 +99,15 @@ class Backward:
                 for parent in node.parents:
                     self.consumers.setdefault(parent, []).append(node)
 
-    def run(self, intermediate: Bounds | None) -> None:
-        """Bound every node of the query, parents first."""
+    def run(self, intermediate: Bounds | None, *, hidden: bool = True) -> None:
+        """Bound every node of the query, parents first; without ``hidden`` by intervals alone."""
         for node in self.query.nodes:
             if not isinstance(node, Input):
                 self.prepare(node)
             if intermediate is not None and node in intermediate.nodes:
                 self._meet(node, self._given(intermediate, node), intermediate[node].source)
-            elif isinstance(node, Input) or _straight(node):
-                pass  # intervals are exact here
+            elif not hidden or isinstance(node, Input) or _straight(node):
+                pass  # intervals of inputs are exact
             else:
                 self._tighten(node)
             if node in self.fixed:
@@ -106,7 +120,7 @@ class Backward:
         if isinstance(node, Affine):
             self.slips[node] = self.forward.slip(node, parents, self.count)
         else:
-            self.relaxed[node] = relax(node, parents, self.ranges[node], self.maps)
+            self.relaxed[node] = relax(node, parents, self.ranges[node], self.maps, self.lower)
             self.slips[node] = self._charge(node, self.relaxed[node])
 
     def rows(self, spec: Node) -> Range:

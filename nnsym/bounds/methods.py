@@ -1,14 +1,16 @@
-"""Bounds by name, and what they say: unstable neurons, widths of layers, the margin of the property."""
+"""The registry of bounds, and what bounds say: unstable neurons, widths of layers, the margin of the property."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.sources import FloatBoxes, Ibp, Linear, Source
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
@@ -17,21 +19,51 @@ from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 
 Array = NDArray[Any]
-Method = Literal["ibp", "crown"]
-METHODS: tuple[Method, ...] = ("ibp", "crown")
+
+_CROWN = "Zhang et al. 2018"
+
+#: Every source of bounds, by name, the weak ones first. A new source is one entry here.
+SOURCES: Mapping[str, Source] = {
+    source.name: source
+    for source in (
+        Ibp(),
+        Linear(
+            name="crown-zero",
+            summary="backward linear bounds, open neurons bounded below by the flattest line",
+            paper=_CROWN,
+            lower="zero",
+        ),
+        Linear(
+            name="fastlin",
+            summary="backward linear bounds, open neurons between parallel lines",
+            paper="Weng et al. 2018",
+            lower="parallel",
+        ),
+        Linear(
+            name="crown-ibp",
+            summary="backward linear bounds of the rows, hidden neurons by ibp",
+            paper="Zhang et al. 2020",
+            hidden=False,
+        ),
+        Linear(name="crown", summary="backward linear bounds, intersected with ibp", paper=_CROWN),
+    )
+}
+METHODS = tuple(SOURCES)
 
 
-def compute(query: Query, method: str, *, boxes: Any = None, device: str = "cpu") -> Bounds:
-    """Bounds of every node and row by ``ibp`` or ``crown`` (which intersects with ``ibp``)."""
-    if method == "ibp":
-        from nnsym.bounds.interval import ibp
+def find_source(source: str | Source) -> Source:
+    """The source that a text names (``crown``, ``alpha:20``); a source is itself."""
+    if isinstance(source, Source):
+        return source
+    name, colon, parameters = source.partition(":")
+    if name not in SOURCES:
+        raise InputError(f"there are no bounds '{source}'", remedy=f"Choose one of: {', '.join(METHODS)}")
+    return SOURCES[name].parse(parameters) if colon else SOURCES[name]
 
-        return ibp(query, boxes, device=device)
-    if method == "crown":
-        from nnsym.bounds.linear import crown
 
-        return crown(query, boxes, device=device)
-    raise InputError(f"there is no bound method '{method}'", remedy=f"Use one of: {', '.join(METHODS)}")
+def compute(query: Query, source: str | Source, *, boxes: FloatBoxes | None = None, device: str = "cpu") -> Bounds:
+    """Bounds of every node and row by a source or its text; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`."""
+    return find_source(source).compute(query, boxes, device=device)
 
 
 def unstable(bounds: Bounds, node: Node) -> Array:

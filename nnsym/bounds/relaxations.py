@@ -21,6 +21,7 @@ from nnsym.bounds import smooth
 from nnsym.bounds.interval import Range, filled
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.rounding import TINY, U, gamma
+from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Sigmoidal
@@ -39,19 +40,39 @@ class Tap:
 
 @final
 @dataclass(frozen=True, eq=False)
+class Free:
+    """The sides of hinges where any slope in ``[least, most]`` gives a line through the origin, without offset.
+
+    ``below`` marks open convex elements, whose lower slope is free, ``above`` open concave ones.
+    """
+
+    below: Tensor
+    above: Tensor
+    least: Tensor
+    most: Tensor
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Relaxation:
     """A line below and a line above every element; offsets may be infinite, slopes are not."""
 
     taps: tuple[Tap, ...]
     low: Tensor
     high: Tensor
+    free: Free | None = None
 
 
-def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Relaxation:
-    """The lines of a node over its parents' ranges; ``out`` is the node's own range."""
+def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower: LowerSlope = "adaptive") -> Relaxation:
+    """The lines of a node over its parents' ranges; ``out`` is the node's own range.
+
+    ``lower`` is the slope of an open hinge on the side where every slope between those of its two lines is valid (below
+    a convex one): ``zero`` the flattest, ``parallel`` that of the chord (Weng et al., Towards Fast Computation of
+    Certified Robustness for ReLU Networks, 2018), ``adaptive`` that of the line which leaves the smaller area.
+    """
     match node:
         case Pointwise(fn=Hinge() as fn):
-            return _hinge(node, fn, parents[0], out, maps)
+            return _hinge(node, fn, parents[0], out, maps, lower)
         case Pointwise(fn=Sigmoidal() as fn):
             arrays = smooth.lines(fn, parents[0].lower.cpu().numpy(), parents[0].upper.cpu().numpy())
             low, low_offset, high, high_offset = (maps.tensor(a) for a in arrays)
@@ -80,11 +101,11 @@ def undecided(node: Node, x: Range, maps: Maps) -> Tensor:
     return x.lower < x.upper
 
 
-def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps) -> Relaxation:
-    """ReLU and its kin: the chord on one side, one of the function's own two lines on the other.
+def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps, lower: LowerSlope) -> Relaxation:
+    """ReLU and its kin: the chord on one side, a line through the origin on the other.
 
-    The line through the origin is ``right`` where ``u >= |l|`` and ``left`` otherwise, the choice of least area
-    (Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018).
+    The line of least area is ``right`` where ``u >= |l|`` and ``left`` otherwise (Zhang et al., Efficient Neural
+    Network Robustness Certification with General Activation Functions, 2018).
     """
     left, right = (maps.tensor(s) for s in fn.slopes(node.size))
     lo, hi = x.lower, x.upper
@@ -97,9 +118,11 @@ def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps) -> Rela
     above = torch.where(bounded, torch.maximum(at_l + slip_l, at_u + slip_u), out.upper)
     below = torch.where(bounded, torch.minimum(at_l - slip_l, at_u - slip_u), out.lower)
     chord = torch.where(bounded, chord, 0.0)
-    through = torch.where(hi >= -lo, right, left)
-    flatter = torch.where(left.abs() <= right.abs(), left, right)
-    through = torch.where(bounded, through, flatter)
+    least, most = torch.minimum(left, right), torch.maximum(left, right)
+    flattest = torch.zeros_like(left).clamp(least, most)
+    adaptive = torch.where(hi >= -lo, right, left)
+    through = {"zero": flattest, "parallel": chord.clamp(least, most), "adaptive": adaptive}[lower]
+    through = torch.where(bounded, through, flattest)
     convex, crossing = left <= right, (x.lower < 0) & (x.upper > 0) & (left != right)
     own = torch.where(x.lower >= 0, right, left)
     low = torch.where(crossing, torch.where(convex, through, chord), own)
@@ -108,6 +131,7 @@ def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps) -> Rela
         (Tap(node.parents[0], None, low, high),),
         torch.where(crossing & ~convex, below, 0.0),
         torch.where(crossing & convex, above, 0.0),
+        Free(crossing & convex, crossing & ~convex, least, most),
     )
 
 

@@ -58,7 +58,7 @@ def verify(
     method: Annotated[Optional[str], typer.Option(help="ibp, crown, or an encoding.")] = None,  # noqa: UP045
     encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
     solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
-    bounds: Annotated[str, typer.Option(help="ibp or crown: what feeds the encoding.")] = "crown",
+    bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
     timeout: Timeout = 60.0,
     optimise: Annotated[bool, typer.Option("--optimise", help="Ask for the margin, not only its sign.")] = False,
     memory: Memory = 8.0,
@@ -156,7 +156,7 @@ def export(
     targets: Targets,
     output: Annotated[Path, typer.Option("-o", "--output", help="model.lp, model.mps or model.smt2.")],
     encoding: Annotated[Optional[str], typer.Option(help="bigm for .lp and .mps, smt for .smt2 if left out.")] = None,  # noqa: UP045
-    bounds: Annotated[str, typer.Option(help="ibp or crown.")] = "crown",
+    bounds: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
 ) -> None:
     """Write the very model that is solved."""
     from nnsym.export import check_writable
@@ -171,19 +171,18 @@ def export(
 @app.command()
 def bounds(
     targets: Targets,
-    method: Annotated[str, typer.Option(help="ibp or crown.")] = "crown",
+    method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Widths and unstable neurons per layer, and the specification's bounds."""
     from nnsym.clock import Clock
     from nnsym.errors import InputError
-    from nnsym.methods import BOUND_METHODS
+    from nnsym.methods import check_bounds
     from nnsym.report.bounds import bounds_json, bounds_table
     from nnsym.spec import load_query
 
-    if method not in BOUND_METHODS:
-        raise InputError(f"unknown bounds '{method}'", remedy=f"Choose one of: {', '.join(BOUND_METHODS)}")
+    source = check_bounds(method)
     query = load_query(targets)
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
@@ -192,7 +191,7 @@ def bounds(
 
     clock = Clock(float("inf"))
     with clock.step("bounds"):
-        lower, computed = domain_margin(query, method, device=device)
+        lower, computed = domain_margin(query, source, device=device)
     require_bounded(query, lower)
     if as_json:
         print_line(json.dumps(bounds_json(query, computed, lower, clock.seconds["bounds"])))
@@ -225,13 +224,11 @@ def show(
 @app.command()
 def methods() -> None:
     """The methods and encodings that are installed."""
+    from nnsym.bounds.methods import SOURCES
     from nnsym.registry import encodings
     from nnsym.report.table import plain_table
 
-    rows = [
-        ["ibp", "bounds", "interval bound propagation", "Gowal et al. 2018"],
-        ["crown", "bounds", "backward linear bounds, intersected with ibp", "Zhang et al. 2018"],
-    ]
+    rows = [[source.name, "bounds", source.summary, source.paper] for source in SOURCES.values()]
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
         rows.append([name, exact, found.summary, found.source])

@@ -1,0 +1,80 @@
+"""Sources of bounds: frozen values that can be computed, named on a command line and written into a record.
+
+A source's text is its name, with its parameters after colons where it has any (``alpha:20``); the text determines the
+value. :data:`nnsym.bounds.methods.SOURCES` lists them all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+from numpy.typing import NDArray
+
+from nnsym.bounds.base import Bounds
+from nnsym.errors import InputError
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query
+
+FloatBoxes = Mapping[Input, tuple[NDArray[Any], NDArray[Any]]]
+LowerSlope = Literal["zero", "parallel", "adaptive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """One way to bound every node and row of a query.
+
+    ``summary`` and ``paper`` are what ``nnsym methods`` prints.
+    """
+
+    name: str
+    summary: str
+    paper: str
+
+    @property
+    def text(self) -> str:
+        """What names it on a command line; :func:`nnsym.bounds.methods.find_source` is the inverse."""
+        return self.name
+
+    def parse(self, parameters: str) -> Source:
+        """The source with parameters from text, the part after ``name:``."""
+        raise InputError(f"bounds '{self.name}' take no parameter", where=parameters, remedy=f"Write '{self.name}'")
+
+    @abstractmethod
+    def compute(self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+        """The bounds; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Ibp(Source):
+    """Interval bound propagation."""
+
+    name: str = "ibp"
+    summary: str = "interval bound propagation"
+    paper: str = "Gowal et al. 2018"
+
+    def compute(self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+        from nnsym.bounds.interval import ibp
+
+        return ibp(query, boxes, device=device)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Linear(Source):
+    """Backward linear bounds, intersected with intervals.
+
+    ``lower`` is the slope on the free side of an open hinge (:func:`nnsym.bounds.relaxations.relax`); without
+    ``hidden`` only the rows are bounded backwards, on intervals of the nodes.
+    """
+
+    lower: LowerSlope = "adaptive"
+    hidden: bool = True
+
+    def compute(self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+        from nnsym.bounds.linear import crown
+
+        return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, device=device)
