@@ -87,11 +87,12 @@ class Encoding:
 @final
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a rule may use: the bounds, the node's name, and ways to add columns and rows."""
+    """What a rule may use: the bounds, names, column ids of earlier nodes, and ways to add columns and rows."""
 
     builder: ProgramBuilder
     bounds: Bounds
     names: Mapping[Node, str]
+    ids: Mapping[Node, Array]
 
     def every(self, node: Node) -> Array:
         """The numbers of a node's elements."""

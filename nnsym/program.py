@@ -1,7 +1,8 @@
 """A Program: columns and typed blocks of rows, in arrays; what every solver reads and every file is written from.
 
 Columns have bounds, a kind and a symbolic key ``(node name, index, role)``. Blocks are linear rows,
-implications (``bool column = value  =>  row``) and clauses over Boolean columns. Each block carries a tag
+implications (``bool column = value  =>  row``), clauses over Boolean columns, products, functions of two lines and
+sets with one nonzero member. Each block carries a tag
 and the text of its origin. float64 numbers are exact unless a block or the columns carry ``exact`` numbers:
 then the float64 ones are rounded outward (the float program contains the exact one) and exact solvers
 read the exact ones.
@@ -49,6 +50,8 @@ class Feature(Enum):
     IMPLICATIONS = "implications"
     CLAUSES = "clauses"
     PRODUCTS = "products"
+    CASES = "definitions by cases"
+    SOS1 = "special ordered sets"
 
 
 @final
@@ -58,13 +61,15 @@ class ColumnBlock:
 
     Roles: ``pre`` (pre-activation), ``post`` (value after an activation), ``value`` (any other node),
     ``phase`` (binary of an activation), ``choice`` (binary of a maximum), ``guard`` (binary of a disjunct),
-    ``margin`` (the objective t), ``copy`` (a second name of the column ``index``), ``aux``.
+    ``margin`` (the objective t), ``copy`` (a second name of the column ``index``), ``part`` (defined by the equality
+    that it closes, with coefficient -1), ``aux``. A column with ``factors`` is the product of two earlier columns.
     """
 
     node: str
     role: str
     index: Array
     start: int
+    factors: tuple[Array, Array] | None = None
 
     def name(self, position: int) -> str:
         """``relu_1[17].pre``: the symbolic key of one column of the block."""
@@ -131,6 +136,37 @@ class ProductBlock:
     origin: str
 
 
+class CaseForm(Enum):
+    """How SMT-LIB text states ``y = a h where h <= 0, b h where h >= 0``."""
+
+    OR = "(h <= 0 and y = a h) or (h > 0 and y = b h)"
+    ITE = "y = ite(h >= 0, b h, a h)"
+    IMPLIES = "(h >= 0 => y = b h) and (h < 0 => y = a h)"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class CaseBlock:
+    """``out_k = left_k arg_k`` where ``arg_k <= 0`` and ``right_k arg_k`` elsewhere, without Boolean columns."""
+
+    out: Array
+    arg: Array
+    left: Array
+    right: Array
+    form: CaseForm
+    origin: str
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SosBlock:
+    """Of each set at most one column is not zero (SOS1). CSR without data."""
+
+    indices: Array
+    indptr: Array
+    origin: str
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -149,6 +185,8 @@ class Program:
     implications: tuple[ImplicationBlock, ...] = ()
     clauses: tuple[ClauseBlock, ...] = ()
     products: tuple[ProductBlock, ...] = ()
+    functions: tuple[CaseBlock, ...] = ()
+    sets: tuple[SosBlock, ...] = ()
     objective: int | None = None
     exact_bounds: tuple[Array, Array] | None = None
     cases: tuple[tuple[Array, Array], ...] = ()
@@ -161,7 +199,8 @@ class Program:
 
     @cached_property
     def n_rows(self) -> int:
-        return sum(len(b) for b in self.rows) + sum(len(b.rows) for b in self.implications) + self.n_clauses
+        linear = sum(len(b) for b in self.rows) + sum(len(b.rows) for b in self.implications)
+        return linear + self.n_clauses + sum(len(b.out) for b in self.functions)
 
     @cached_property
     def n_clauses(self) -> int:
@@ -190,6 +229,10 @@ class Program:
             found.add(Feature.CLAUSES)
         if self.products:
             found.add(Feature.PRODUCTS)
+        if self.functions:
+            found.add(Feature.CASES)
+        if self.sets:
+            found.add(Feature.SOS1)
         return frozenset(found)
 
     @cached_property
@@ -217,12 +260,16 @@ class Program:
         return replace(self, lower=lower, upper=upper, exact_bounds=_fix(self.exact_bounds, columns, values))
 
     def relax(self, roles: frozenset[str] = frozenset({"phase", "choice"})) -> Program:
-        """Drop the integrality of columns in the given roles (the network's); guards of disjuncts stay binary."""
+        """Drop the integrality of columns in the given roles (the network's); guards of disjuncts stay binary.
+
+        Logic over those columns, sets and definitions by cases go with it: a fractional guard binds nothing.
+        """
         kind = self.kind.copy()
         for block in self.blocks:
             if block.role in roles:
                 kind[block.start : block.start + len(block.index)] = Kind.REAL
-        return replace(self, kind=kind)
+        kept = tuple(b for b in self.implications if (kind[b.guard] != Kind.REAL).all())
+        return replace(self, kind=kind, implications=kept, functions=(), sets=())
 
 
 def _fix(exact: tuple[Array, Array] | None, columns: Array, values: Array) -> tuple[Array, Array] | None:
@@ -246,6 +293,8 @@ class ProgramBuilder:
         self._implications: list[ImplicationBlock] = []
         self._clauses: list[ClauseBlock] = []
         self._products: list[ProductBlock] = []
+        self._functions: list[CaseBlock] = []
+        self._sets: list[SosBlock] = []
         self.n_columns = 0
 
     def columns(
@@ -258,11 +307,12 @@ class ProgramBuilder:
         *,
         kind: Kind | Array = Kind.REAL,
         exact: tuple[Array, Array] | None = None,
+        factors: tuple[Array, Array] | None = None,
     ) -> Array:
         """Add columns; returns their ids. ``exact`` gives the bounds as exact numbers where float64 cannot."""
         count = len(index)
         ids = np.arange(self.n_columns, self.n_columns + count)
-        self._blocks.append(ColumnBlock(node, role, np.asarray(index), self.n_columns))
+        self._blocks.append(ColumnBlock(node, role, np.asarray(index), self.n_columns, factors))
         lower, upper = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))
         self._lower.append(lower)
         self._upper.append(upper)
@@ -295,6 +345,16 @@ class ProgramBuilder:
         if len(block.out):
             self._products.append(block)
 
+    def functions(self, block: CaseBlock) -> None:
+        """Add functions of two lines."""
+        if len(block.out):
+            self._functions.append(block)
+
+    def sets(self, block: SosBlock) -> None:
+        """Add sets with at most one nonzero member."""
+        if len(block.indptr) > 1:
+            self._sets.append(block)
+
     def build(
         self,
         *,
@@ -320,6 +380,8 @@ class ProgramBuilder:
             implications=tuple(self._implications),
             clauses=tuple(self._clauses),
             products=tuple(self._products),
+            functions=tuple(self._functions),
+            sets=tuple(self._sets),
             objective=objective,
             exact_bounds=exact,
             cases=cases,

@@ -1,10 +1,15 @@
-"""The encodings that ship with nnsym, one a file."""
+"""The encodings that ship with nnsym, one idea a file."""
 
+from nnsym_encodings.balas import BALAS
 from nnsym_encodings.bigm import BIGM
+from nnsym_encodings.logical import INDICATOR, SOS1
+from nnsym_encodings.partition import PARTITIONS, partition
 from nnsym_encodings.smt import SMT
+from nnsym_encodings.smt_cases import IMPLIES, ITE, TEXTBOOK
 from nnsym_encodings.triangle import TRIANGLE
 
 #: What ``nnsym`` finds through the entry point ``nnsym.encodings``.
-ENCODINGS = (BIGM, TRIANGLE, SMT)
+ENCODINGS = (BIGM, *PARTITIONS, BALAS, INDICATOR, SOS1, TRIANGLE, SMT, TEXTBOOK, ITE, IMPLIES)
 
-__all__ = ["BIGM", "ENCODINGS", "SMT", "TRIANGLE"]
+__all__ = ["BALAS", "BIGM", "ENCODINGS", "INDICATOR", "ITE", "IMPLIES", "PARTITIONS", "SMT", "SOS1", "TEXTBOOK"]
+__all__ += ["TRIANGLE", "partition"]

@@ -23,13 +23,12 @@ Source: the guarded form follows Katz et al., Reluplex, CAV 2017, and Ehlers, AT
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import OpenHinges, lower_lines, open_groups, open_hinges
+from nnsym.encode.rules import bounded, lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.univariate import Hinge
@@ -46,8 +45,7 @@ def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     lower_lines(ctx, node, o)
     ctx.implies(node, p, 1, [(o.sign, o.y), (-o.b, o.h)], upper=0.0, says="p => y <= b h")
     ctx.implies(node, p, 0, [(o.sign, o.y), (-o.a, o.h)], upper=0.0, says="not p => y <= a h")
-    bounded = np.isfinite(o.l) & np.isfinite(o.u)
-    chord(ctx, node, OpenHinges(*(getattr(o, f.name)[bounded] for f in fields(o))))
+    chord(ctx, node, bounded(o))
     return ids
 
 

@@ -41,9 +41,10 @@ def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int =
         MissingBoundsError: a bound that the encoding needs is infinite.
     """
     names = node_names(query.nodes)
-    ctx = Context(ProgramBuilder(), bounds, names)
+    ids: dict[Node, Array] = {}
+    ctx = Context(ProgramBuilder(), bounds, names, ids)
     activated = {node.parents[0] for node in query.nodes if isinstance(node, Pointwise)}
-    ids = encode_inputs(ctx, query, encoding)
+    ids.update(encode_inputs(ctx, query, encoding))
     for node in query.nodes:
         if isinstance(node, Affine):
             ids[node] = _affine(ctx, node, ids, "pre" if node in activated else "value")

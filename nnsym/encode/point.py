@@ -7,8 +7,11 @@ The role of a column says what it stands for, so no encoding has to write this a
     choice             1 for the first of the kept members that attains the maximum of its group
     aux of a maximum   the member's value where it is chosen, else 0
     copy               the column it copies
+    part               what the equality that it closes gives it
     margin             the property's margin there, within the bounds of t
     guard              1 where every row that it guards holds
+
+A column with factors is their product, whatever its role.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.spec import QUERY, SPEC
+from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Max, Node
 from nnsym.ir.query import Query
-from nnsym.program import ClauseBlock, ColumnBlock, Program, RowBlock, Tag
+from nnsym.program import CaseBlock, ClauseBlock, ColumnBlock, Program, RowBlock, Tag
 
 Array = NDArray[Any]
 
@@ -44,7 +48,13 @@ def complete(program: Program, query: Query, point: Mapping[Input, Array], *, ex
     out = to_fractions(np.zeros(program.n_columns)) if exact else np.zeros(program.n_columns)
     choices: dict[Node, Array] = {}
     for block in program.blocks:
-        if block.role == "copy":
+        if not len(block.index):
+            continue
+        if block.factors is not None:
+            filled = out[block.factors[0]] * out[block.factors[1]]
+        elif block.role == "part":
+            filled = _closing(program, block, out)
+        elif block.role == "copy":
             filled = out[block.index]
         elif block.node == QUERY:
             filled = _of_query(program, query, values, block)
@@ -54,6 +64,15 @@ def complete(program: Program, query: Query, point: Mapping[Input, Array], *, ex
             filled = _of_node(names[block.node], values, block, choices)
         out[block.start : block.start + len(block.index)] = to_fractions(filled) if exact else filled
     return _take_guards(program, out)
+
+
+def _closing(program: Program, block: ColumnBlock, point: Array) -> Array:
+    """The values that make the rows ``A v - part = c`` hold which the columns of a block close, in their order."""
+    for rows in program.rows:
+        if rows.indices[rows.indptr[1:] - 1].tolist() == list(range(block.start, block.start + len(block.index))):
+            below, above = _excess(rows, point)
+            return above - below
+    raise InputError(f"no rows define the columns {block.name(0)}, ...", where=block.node)
 
 
 def _of_node(node: Node, values: Mapping[Node, Array], block: ColumnBlock, choices: dict[Node, Array]) -> Array:
@@ -137,12 +156,23 @@ def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterato
     if Tag.NETWORK in tags:
         for products in program.products:
             yield _largest(np.abs(point[products.out] - point[products.left] * point[products.right])), products.origin
+        for function in program.functions:
+            yield _largest(np.abs(point[function.out] - _two_lines(function, point[function.arg]))), function.origin
+        for sets in program.sets:
+            group = np.repeat(np.arange(len(sets.indptr) - 1), np.diff(sets.indptr))
+            used = np.bincount(group, weights=np.asarray(point[sets.indices] != 0, dtype=float))
+            yield _largest(used - 1.0), sets.origin
         lower, upper = (program.lower, program.upper) if program.exact_bounds is None else program.exact_bounds
         for column in program.blocks:
             span = slice(column.start, column.start + len(column.index))
             if len(column.index) and column.node != QUERY:
                 over = np.maximum(_beyond(point[span], upper[span]), _beyond(-point[span], -lower[span]))
                 yield _largest(over), f"bounds of {column.name(int(np.argmax(over)))}"
+
+
+def _two_lines(block: CaseBlock, h: Array) -> Array:
+    left, right = (to_fractions(s) if h.dtype == object else s for s in (block.left, block.right))
+    return np.where(np.asarray(h > 0, dtype=bool), right * h, left * h)
 
 
 def _largest(amounts: Array) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, final
 
 import numpy as np
@@ -61,6 +61,12 @@ def open_hinges(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHin
     ids[index] = ctx.columns(node, "post", index, low, high)
     sign = np.where(left <= right, 1.0, -1.0)
     return ids, OpenHinges(index, h[index], ids[index], l[index], u[index], sign * left, sign * right, sign)
+
+
+def bounded(open_: OpenHinges) -> OpenHinges:
+    """Those of the open elements whose bounds are finite."""
+    finite = np.isfinite(open_.l) & np.isfinite(open_.u)
+    return OpenHinges(*(getattr(open_, f.name)[finite] for f in fields(open_)))
 
 
 def lower_lines(ctx: Context, node: Node, open_: OpenHinges) -> None:

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.program import Kind, Program
+from nnsym.program import ImplicationBlock, Kind, Program, SosBlock
 from nnsym.write.linear import clause_rows
 
 Array = NDArray[Any]
@@ -21,6 +21,7 @@ class LinearModel:
 
     ``integer`` marks integral columns; ``objective`` is -1 where any feasible point will do. ``cases`` lists
     assignments of guard columns that together cover the model and leave no integral column: then each is an LP.
+    ``implications`` and ``sets`` are there for lanes that take them; no other lane gets a program that has some.
     """
 
     lower: Array
@@ -33,6 +34,8 @@ class LinearModel:
     row_upper: Array
     objective: int = -1
     cases: tuple[tuple[Array, Array], ...] = ()
+    implications: tuple[ImplicationBlock, ...] = ()
+    sets: tuple[SosBlock, ...] = ()
 
     @staticmethod
     def of(program: Program) -> LinearModel:
@@ -53,6 +56,8 @@ class LinearModel:
             row_upper=high,
             objective=-1 if program.objective is None else program.objective,
             cases=_linear_cases(program),
+            implications=program.implications,
+            sets=program.sets,
         )
         return _without_tiny(model)
 
@@ -103,6 +108,8 @@ def _without_tiny(model: LinearModel) -> LinearModel:
 
 def _linear_cases(program: Program) -> tuple[tuple[Array, Array], ...]:
     """The cases, if without its guards the program is an LP; one case that fixes nothing if it is one already."""
+    if program.implications or program.sets:
+        return ()
     integral = np.flatnonzero(program.kind != Kind.REAL)
     if len(integral) == 0:
         return ((np.zeros(0, np.int32), np.zeros(0)),)

@@ -6,6 +6,7 @@ or rows; a full one has no limit), so the refusal is read there and answered as 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -34,7 +35,7 @@ class Gurobi:
     """The lane ``gurobi``."""
 
     name: str = "gurobi"
-    accepts: frozenset[Feature] = LINEAR
+    accepts: frozenset[Feature] = LINEAR | {Feature.IMPLICATIONS, Feature.SOS1}
     exact: bool = False
 
     def availability(self) -> Availability:
@@ -116,6 +117,7 @@ class Loaded:
             self.model.addMConstr(matrix if len(k) == matrix.shape[0] else matrix[k], self.columns, sense, side[k])
             for k, sense, side in zip(places, "><=", sides, strict=True)
         ]
+        _logic(self.model, self.columns, model)
         self.model.update()
 
     def multipliers(self, name: str) -> Array:
@@ -147,6 +149,27 @@ class Loaded:
             except (AttributeError, gurobipy.GurobiError):  # presolve found it; there is no ray
                 ray = None
         return LpEnd(status=status, raw=raw, ray=ray)
+
+
+def _logic(model: Any, columns: Any, source: LinearModel) -> None:
+    """Indicator constraints and SOS1 sets; a row with two finite sides is two indicator constraints."""
+    import gurobipy
+
+    variables = columns.tolist() if source.implications or source.sets else []
+    for block in source.implications:
+        columns[np.unique(block.guard)].setAttr("VType", "B")
+        rows, ends = block.rows, block.rows.indptr.tolist()
+        for k, (start, stop) in enumerate(itertools.pairwise(ends)):
+            members = [variables[j] for j in rows.indices[start:stop].tolist()]
+            row = gurobipy.LinExpr(rows.data[start:stop].tolist(), members)
+            for sense, side in ((">", float(rows.lower[k])), ("<", float(rows.upper[k]))):
+                if np.isfinite(side):
+                    guard = variables[int(block.guard[k])]
+                    model.addGenConstrIndicator(guard, bool(block.value[k]), row, sense, side)
+    for sets in source.sets:
+        for start, stop in itertools.pairwise(sets.indptr.tolist()):
+            members = [variables[j] for j in sets.indices[start:stop].tolist()]
+            model.addSOS(gurobipy.GRB.SOS_TYPE1, members)
 
 
 def _word(status: int) -> str:

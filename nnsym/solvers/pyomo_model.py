@@ -42,7 +42,7 @@ def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
     Raises:
         UnsupportedError: the program has implications or products.
     """
-    missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS}
+    missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS, Feature.CASES, Feature.SOS1}
     if missing:
         what = ", ".join(sorted(f.value for f in missing))
         raise UnsupportedError(f"a Pyomo model of {what} is not available", remedy="Use a linear encoding such as bigm")

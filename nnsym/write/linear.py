@@ -22,14 +22,18 @@ def linear_blocks(program: Program, suffix: str) -> list[tuple[str, RowBlock]]:
     """Named blocks of rows ``(name, block)``; the name is ``network_3`` for block 3, as in SMT-LIB files.
 
     Raises:
-        UnsupportedError: the program holds implications or products, which ``suffix`` files cannot.
+        UnsupportedError: the program holds logic or products, which ``suffix`` files cannot.
     """
-    for what, blocks in (("implications", program.implications), ("products", program.products)):
-        if blocks:
-            origin = program.implications[0].rows.origin if program.implications else program.products[0].origin
+    for what, origins in (
+        ("implications", [b.rows.origin for b in program.implications]),
+        ("products", [b.origin for b in program.products]),
+        ("definitions by cases", [b.origin for b in program.functions]),
+        ("special ordered sets", [b.origin for b in program.sets]),
+    ):
+        if origins:
             raise UnsupportedError(
                 f"a {suffix} file cannot hold {what}",
-                where=origin,
+                where=origins[0],
                 remedy="Export to .smt2, or use an encoding of linear rows such as bigm or triangle",
             )
     named = [(f"{rows.tag.value}_{k}", rows) for k, rows in enumerate(program.rows)]

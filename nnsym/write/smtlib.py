@@ -15,6 +15,7 @@ Source: SMT-LIB standard 2.6, theories Reals and Reals_Ints.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +24,17 @@ from typing import Any, final
 
 from numpy.typing import NDArray
 
-from nnsym.program import ClauseBlock, ImplicationBlock, Kind, ProductBlock, Program, RowBlock
+from nnsym.program import (
+    CaseBlock,
+    CaseForm,
+    ClauseBlock,
+    ImplicationBlock,
+    Kind,
+    ProductBlock,
+    Program,
+    RowBlock,
+    SosBlock,
+)
 from nnsym.write.names import symbols
 
 Number = float | Fraction
@@ -57,6 +68,10 @@ def to_smtlib(
         lines += printer.clauses(f"{clauses.tag.value}.or.{number}", clauses)
     for number, products in enumerate(program.products):
         lines += printer.products(f"network.product.{number}", products)
+    for number, functions in enumerate(program.functions):
+        lines += printer.functions(f"network.function.{number}", functions)
+    for number, sets in enumerate(program.sets):
+        lines += printer.sets(f"network.set.{number}", sets)
     if program.objective is not None:
         lines.append(f"; objective: minimise {printer.term[program.objective]}")
         if decide_below is not None:
@@ -162,6 +177,33 @@ class _Printer:
         triples = zip(block.out.tolist(), block.left.tolist(), block.right.tolist(), strict=True)
         for k, (out, left, right) in enumerate(triples):
             yield self.claim(f"{name}[{k}]", f"(= {self.term[out]} (* {self.term[left]} {self.term[right]}))")
+
+    def functions(self, name: str, block: CaseBlock) -> Iterator[str]:
+        """``out = left arg`` or ``right arg``, in the form that the block asks for."""
+        yield f"; {_line('network', block.origin)}"
+        pairs = zip(block.out.tolist(), block.arg.tolist(), block.left.tolist(), block.right.tolist(), strict=True)
+        for k, (out, arg, left, right) in enumerate(pairs):
+            y, h, low, high = self.term[out], self.term[arg], self.scaled(left, arg), self.scaled(right, arg)
+            match block.form:
+                case CaseForm.OR:
+                    text = f"(or (and (<= {h} 0.0) (= {y} {low})) (and (> {h} 0.0) (= {y} {high})))"
+                case CaseForm.ITE:
+                    text = f"(= {y} (ite (>= {h} 0.0) {high} {low}))"
+                case CaseForm.IMPLIES:
+                    text = f"(and (=> (>= {h} 0.0) (= {y} {high})) (=> (< {h} 0.0) (= {y} {low})))"
+            yield self.claim(f"{name}[{k}]", text)
+
+    def scaled(self, coefficient: Number, column: int) -> str:
+        """``coefficient * column``, where the coefficient may be 0."""
+        return self.product(coefficient, column) if coefficient else "0.0"
+
+    def sets(self, name: str, block: SosBlock) -> Iterator[str]:
+        """Of every two members one is 0."""
+        yield f"; {_line('network', block.origin)}"
+        for k, (start, stop) in enumerate(itertools.pairwise(block.indptr.tolist())):
+            members = [f"(= {self.term[j]} 0.0)" for j in block.indices[start:stop].tolist()]
+            pairs = [f"(or {a} {b})" for a, b in itertools.combinations(members, 2)]
+            yield self.claim(f"{name}[{k}]", _apply("and", pairs, none="true"))
 
     def decide(self, objective: int, below: Number, strictly: bool) -> Iterator[str]:
         """The margin is at most, or less than, ``below``."""

@@ -1,0 +1,64 @@
+"""Balas' extended formulation: the ideal mixed-integer encoding of one neuron over a box, with a copy of every input.
+
+For an open pre-activation ``h = w x + b``, ``L <= x <= U``, split into halves h0 + h1 (:mod:`nnsym_encodings.split`),
+x1 is x on the active side and 0 elsewhere:
+
+    h1 = w x1 + b z      L z <= x1 <= U z      L (1 - z) <= x - x1 <= U (1 - z)
+
+The linear relaxation is the convex hull of ``{(x, y, z)}`` over the box, so for a single neuron every vertex has an
+integral z. It costs a column and four rows for every weight of every open neuron: for tests, small networks, and as the
+far end of the scale that starts at big-M (``bigm``), with ``partition2`` ... in between. Maxima are those of ``bigm``.
+
+Emits: linear rows, binary columns. Needs finite bounds of open pre-activations and of what they are made of.
+
+Source: Balas, Disjunctive programming: properties of the convex hull of feasible points, 1998; for ReLUs Anderson,
+Huchette, Ma, Tjandraatmadja, Vielma, Strong mixed-integer programming formulations for trained neural networks, 2020,
+proposition 2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.encode.rules import require_finite
+from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
+from nnsym.ir.node import Max, Pointwise
+from nnsym.ir.univariate import Hinge
+from nnsym.program import Feature
+from nnsym_encodings.bigm import maximum
+from nnsym_encodings.split import close_active, split_hinges
+
+Array = NDArray[Any]
+
+
+def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
+    """ReLU and its relatives."""
+    ids, s = split_hinges(ctx, node, args[0])
+    row = np.repeat(np.arange(len(s.phase)), s.terms.counts)
+    x, z, lower, upper = s.terms.columns, s.phase[row], s.lower, s.upper
+    require_finite(ctx, node.parents[0], lower, upper, s.open_.index[row])
+    low, high = np.minimum(lower, 0.0), np.maximum(upper, 0.0)
+    index = s.terms.columns
+    x1 = ctx.builder.columns(ctx.names[node], "active_input", index, low, high, factors=(x, z))
+    ctx.rows(node, [(1.0, x1), (-upper, z)], upper=0.0, says="x1 <= U z")
+    ctx.rows(node, [(1.0, x1), (-lower, z)], lower=0.0, says="x1 >= L z")
+    ctx.rows(node, [(1.0, x), (-1.0, x1), (upper, z)], upper=upper, says="x - x1 <= U (1 - z)")
+    ctx.rows(node, [(1.0, x), (-1.0, x1), (lower, z)], lower=lower, says="x - x1 >= L (1 - z)")
+    close_active(ctx, node, s, row, -s.terms.data, x1, says="h1 = w x1 + b z")
+    return ids
+
+
+BALAS = Encoding(
+    name="balas",
+    summary="exact MILP, ideal for each neuron, a copy of every input",
+    source="Balas 1998; Anderson et al. 2020, proposition 2",
+    form=Form.MARGIN,
+    emits=frozenset({Feature.ROWS, Feature.BINARIES}),
+    rules=(
+        NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
+        NodeRule(Max, Exactness.EXACT, maximum),
+    ),
+)
