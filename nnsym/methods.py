@@ -107,10 +107,17 @@ def program(
     from nnsym.solvers.registry import check_fits
 
     found = find_encoding(encoding)
-    lane = solver or ("z3" if found.form is Form.BOOLEAN else "highs")
+    lane = solver or default_solver(found)
     text = check_bounds(bounds)
     check_fits(found, lane)
     return ProgramMethod(encoding=found, solver=lane, bounds=text, optimise=optimise)
+
+
+def default_solver(encoding: Encoding) -> str:
+    """``z3`` for the Boolean form, else the first lane at hand that takes what the encoding emits."""
+    from nnsym.solvers.registry import fitting
+
+    return "z3" if encoding.form is Form.BOOLEAN else next(iter(fitting(encoding.emits)), "highs")
 
 
 def check_bounds(bounds: BoundsChoice) -> str:
@@ -147,7 +154,9 @@ def resolve(
     bounds = check_bounds(bounds)
     if chosen is None or chosen == "portfolio":
         if solver is not None:
-            return program("bigm" if solver != "z3" else "smt", solver=solver, bounds=bounds, optimise=optimise)
+            from nnsym.solvers.registry import find
+
+            return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
         return Portfolio(bounds=bounds)
     if isinstance(method, str):
         check_method(method)

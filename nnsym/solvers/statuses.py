@@ -45,6 +45,13 @@ Z3_REASONS: Mapping[str, Status] = {
     "max. memory exceeded": Status.MEMORY_LIMIT,
 }
 
+#: ``UnknownExplanation`` names of cvc5 that are limits.
+CVC5_REASONS: Mapping[str, Status] = {
+    "TIMEOUT": Status.TIME_LIMIT,
+    "RESOURCEOUT": Status.TIME_LIMIT,
+    "MEMOUT": Status.MEMORY_LIMIT,
+}
+
 #: Status letters in glpsol's solution file for an LP: (primal, dual). ``u`` is undefined (GLPK 5.0, glp_write_sol).
 GLPK_LP: Mapping[str, Status] = {
     "ff": Status.OPTIMAL,

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, final
 
-import numpy as np
-
 from nnsym.program import Feature, Program
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
 from nnsym.solvers.cases import Found
-from nnsym.solvers.lane import answer_of, package, submit, timed
+from nnsym.solvers.lane import package, timed
+from nnsym.solvers.smtlib import TextJob, decide, solve_text
 from nnsym.solvers.statuses import SMTLIB, Z3_REASONS, look_up
 from nnsym.solvers.worker import Report
 from nnsym.write.names import symbols
@@ -25,11 +24,7 @@ from nnsym.write.smtlib import logic, to_smtlib
 @final
 @dataclass(frozen=True, kw_only=True)
 class Z3:
-    """The lane ``z3``. A program in margin form is decided, never optimised: is there a point with t <= 0?
-
-    Where the first point has t = 0 exactly, t < 0 is asked as well: ``unsat`` there shows that the minimum is 0,
-    which is then ``certified_exact``.
-    """
+    """The lane ``z3``."""
 
     name: str = "z3"
     accepts: frozenset[Feature] = frozenset(Feature)
@@ -40,19 +35,10 @@ class Z3:
 
     def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
         """``sat`` with an exact point, ``unsat``, or why not."""
-        job = Z3Job(program=program, seed=limits.seed)
-        return answer_of(self.name, program, submit(self.name, __name__, job, limits, progress), tau=0.0, exact=True)
+        return solve_text(self.name, __name__, TextJob(program=program, seed=limits.seed), limits, progress)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Z3Job:
-    """The program itself: its text is written in the worker."""
-
-    program: Program
-    seed: int
-
-
-def run(job: Z3Job, report: Report) -> Found:
+def run(job: TextJob, report: Report) -> Found:
     """In the worker: write, parse, check, read the model."""
     import z3
 
@@ -63,7 +49,7 @@ def run(job: Z3Job, report: Report) -> Found:
             solver.from_string(to_smtlib(program, decide_below=0.0, named=False))
         solver.set("random_seed", job.seed % 2**31)
         with timed(seconds, "solve"):
-            found = _check(solver, program, report)
+            found = decide(_Session(solver, symbols(program)), program.objective, report)
     except z3.Z3Exception as error:
         if "memory" in str(error):
             raise MemoryError from error
@@ -72,39 +58,29 @@ def run(job: Z3Job, report: Report) -> Found:
     return found
 
 
-def _check(solver: Any, program: Program, report: Report) -> Found:
-    """One query, or two where the margin of the first point is exactly 0."""
-    names = symbols(program)
-    found = _query(solver, names, report)
-    t = program.objective
-    if found.exact_point is None or t is None:
-        return found
-    if found.exact_point[t] == 0:
+@final
+class _Session:
+    """See :class:`nnsym.solvers.smtlib.Session`."""
+
+    def __init__(self, solver: Any, names: list[str]) -> None:
+        self._solver, self._names = solver, names
+
+    def check(self, seconds: float) -> tuple[Status, str]:
+        self._solver.set("timeout", max(1, int(1000 * seconds)))
+        raw = str(self._solver.check())
+        status = look_up(SMTLIB, raw)
+        if status is Status.UNKNOWN:
+            raw = self._solver.reason_unknown()
+            status = look_up(Z3_REASONS, raw)
+        return status, raw
+
+    def point(self) -> tuple[Fraction, ...] | None:
+        return _point(self._solver.model(), self._names)
+
+    def require_negative(self, column: int) -> None:
         from z3 import Real
 
-        solver.add(Real(names[t]) < 0)
-        deeper = _query(solver, names, report)
-        if deeper.status is Status.SAT:
-            found = deeper
-        elif deeper.status is Status.UNSAT:
-            found.certified_exact = Fraction(0)
-    assert found.point is not None
-    found.objective = float(found.point[t])
-    return found
-
-
-def _query(solver: Any, names: list[str], report: Report) -> Found:
-    solver.set("timeout", max(1, int(1000 * report.remaining())))
-    raw = str(solver.check())
-    found = Found(status=look_up(SMTLIB, raw), raw=raw)
-    if found.status is Status.SAT:
-        found.exact_point = _point(solver.model(), names)
-        if found.exact_point is not None:
-            found.point = np.array([_nearest(v) for v in found.exact_point])
-    elif found.status is Status.UNKNOWN:
-        found.raw = solver.reason_unknown()
-        found.status = look_up(Z3_REASONS, found.raw)
-    return found
+        self._solver.add(Real(self._names[column]) < 0)
 
 
 def _point(model: Any, names: list[str]) -> tuple[Fraction, ...] | None:
@@ -126,10 +102,3 @@ def _point(model: Any, names: list[str]) -> tuple[Fraction, ...] | None:
         else:
             return None
     return tuple(point)
-
-
-def _nearest(value: Fraction) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return np.inf if value > 0 else -np.inf

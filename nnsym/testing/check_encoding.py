@@ -31,6 +31,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
+from nnsym.methods import default_solver
 from nnsym.program import Program, Tag
 from nnsym.registry import find_encoding
 from nnsym.solvers.base import Answer, Goal, Limits, Status
@@ -75,13 +76,13 @@ def check_encoding(
         seeds: one query per kind, seed and method of ``bounds``.
         bounds: what feeds the encoding.
         runs: runs of the network per query.
-        solver: the lane; by default ``z3`` for the Boolean form, else ``highs``. ``"none"`` leaves solving out.
+        solver: the lane; by default :func:`nnsym.methods.default_solver`. ``"none"`` leaves solving out.
 
     Raises:
         ConformanceError: a check failed.
     """
     chosen = find_encoding(encoding)
-    lane = solver or ("z3" if chosen.form is Form.BOOLEAN else "highs")
+    lane = solver or default_solver(chosen)
     done = Conformance()
     for kind in kinds:
         for seed in seeds:
