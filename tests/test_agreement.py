@@ -30,8 +30,22 @@ from nnsym.verify import verify
 
 SAMPLE = [(kind, seed) for seed in range(6) for kind in KINDS]
 LANES = ("highs", "gurobi", "glpk")
-#: Lanes that are slow to start or to solve: each case meets one of them.
-TURNS = ("z3", "pyomo:highs", "cbc", "scip", "pyomo:gurobi")
+#: Pairs that are slow to start or to solve, or one of many: each case meets two of them.
+TURNS = (
+    ("bigm", "z3"),
+    ("bigm", "pyomo:highs"),
+    ("bigm", "cbc"),
+    ("bigm", "scip"),
+    ("bigm", "pyomo:gurobi"),
+    ("partition2", "highs"),
+    ("smt", "cvc5"),
+    ("indicator", "gurobi"),
+    ("smt-textbook", "z3"),
+    ("balas", "gurobi"),
+    ("smt-ite", "smtlib:z3"),
+    ("sos1", "gurobi"),
+    ("smt-implies", "cvc5"),
+)
 #: Seeds on which a solver's word was once believed and wrong, or that it could not solve.
 HOSTILE = (220, 322, 398, 466)
 
@@ -70,13 +84,15 @@ def case(kind: str, seed: int) -> Case:
 
 
 def methods(kind: str, seed: int) -> Iterator[Method]:
-    """Bounds alone, the outer encoding, SMT, and big-M on every lane at hand or in turn."""
+    """Bounds alone, the outer encoding, SMT, big-M on the common lanes, and the other pairs at hand in turn."""
     source = "ibp" if seed % 4 == 3 else "crown"
     yield from (ibp(), crown(), program("triangle", bounds=source), program("smt", bounds=source))
-    turn = TURNS[(seed + KINDS.index(kind)) % len(TURNS)]
-    for lane in (*LANES, turn):
+    turn = 2 * (len(KINDS) * seed + KINDS.index(kind))
+    pairs = (*(("bigm", lane) for lane in LANES), *(TURNS[(turn + k) % len(TURNS)] for k in (0, 1)))
+    for encoding, lane in pairs:
         if find(lane).availability().available:
-            yield program("bigm", solver=lane, bounds=source, optimise=lane != "z3" and (seed + len(lane)) % 3 > 0)
+            optimise = not find(lane).exact and (seed + len(lane)) % 3 > 0
+            yield program(encoding, solver=lane, bounds=source, optimise=optimise)
 
 
 def check(found: Case, result: Result) -> None:
