@@ -58,7 +58,7 @@ class Encoding:
     """``name``, what it emits, and its rules. ``source`` is the paper and equation, ``summary`` one line.
 
     ``needs_bounds`` is true where rows contain bounds. ``emits`` is checked against a solver's ``accepts``.
-    ``relaxed`` drops the integrality of network columns after encoding.
+    ``relaxed`` drops the integrality of network columns after encoding, ``bits`` shortens numbers before it.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Encoding:
     rules: tuple[NodeRule, ...]
     needs_bounds: bool = True
     relaxed: bool = False
+    bits: int | None = None
     provider: str = "nnsym_encodings"
 
     def rule_for(self, node: Node) -> NodeRule | None:
@@ -82,6 +83,11 @@ class Encoding:
         """The same rows without the integrality of phases and choices: an outer encoding."""
         rules = tuple(replace(r, exactness=Exactness.OUTER) for r in self.rules)
         return replace(self, name=f"{self.name}.relax", relaxed=True, rules=rules)
+
+    def shorten(self, bits: int) -> Encoding:
+        """The same rules over numbers of about ``bits`` bits, an outer encoding (:mod:`nnsym.encode.shorten`)."""
+        rules = tuple(replace(r, exactness=Exactness.OUTER) for r in self.rules)
+        return replace(self, name=f"{self.name}-short{bits}", bits=bits, rules=rules)
 
 
 @final

@@ -8,6 +8,7 @@ row such a run violates, so that "infeasible" is never believed of a wrong progr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.point import complete as complete
 from nnsym.encode.point import residual as residual
+from nnsym.encode.shorten import short_bounds, short_rows
 from nnsym.encode.spec import encode_inputs, encode_spec
 from nnsym.encoding import Context, Encoding, Exactness, Form
 from nnsym.errors import UnsupportedError
@@ -42,12 +44,14 @@ def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int =
     """
     names = node_names(query.nodes)
     ids: dict[Node, Array] = {}
+    bits = encoding.bits
+    bounds = bounds if bits is None else short_bounds(bounds, bits)
     ctx = Context(ProgramBuilder(), bounds, names, ids)
     activated = {node.parents[0] for node in query.nodes if isinstance(node, Pointwise)}
     ids.update(encode_inputs(ctx, query, encoding))
     for node in query.nodes:
         if isinstance(node, Affine):
-            ids[node] = _affine(ctx, node, ids, "pre" if node in activated else "value")
+            ids[node] = _affine(ctx, node, "pre" if node in activated else "value", bits)
         elif not isinstance(node, Input):
             rule = encoding.rule_for(node)
             if rule is None or rule.exactness is Exactness.UNSUPPORTED:
@@ -71,14 +75,19 @@ def exactness_of(encoding: Encoding, query: Query) -> Exactness:
     for worst in (Exactness.UNSUPPORTED, Exactness.OUTER):
         if worst in found:
             return worst
-    return Exactness.OUTER if encoding.relaxed else Exactness.EXACT
+    return Exactness.OUTER if encoding.relaxed or encoding.bits is not None else Exactness.EXACT
 
 
-def _affine(ctx: Context, node: Affine, ids: dict[Node, Array], role: str) -> Array:
+def _affine(ctx: Context, node: Affine, role: str, bits: int | None) -> Array:
     lower, upper = ctx.interval(node)
     layer = Layer(ctx.names[node], role, ctx.every(node), lower, upper)
-    parts = ((linear.csr(), ids[parent]) for linear, parent in zip(node.maps, node.parents, strict=True))
-    return encode_affine(ctx.builder, layer, gather(parts, node.size), node.bias)
+    parts = ((linear.csr(), ctx.ids[parent]) for linear, parent in zip(node.maps, node.parents, strict=True))
+    terms, bias = gather(parts, node.size), node.bias
+    if bits is not None:
+        low, high = ctx.builder.bounds()
+        terms, bias, slack = short_rows(terms, bias, bits, low[terms.columns], high[terms.columns])
+        layer = replace(layer, slack=slack, origin=f"{layer.name}: |h - A' v - b'| <= e")
+    return encode_affine(ctx.builder, layer, terms, bias)
 
 
 def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:

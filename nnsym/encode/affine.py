@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
+from nnsym.ir.outward import sum_down, sum_up
 from nnsym.program import ProgramBuilder, RowBlock, Tag
 
 Array = NDArray[Any]
@@ -59,7 +60,10 @@ class Terms:
 @final
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Where an affine layer stands in a program: its node's name, role, element numbers, bounds and tag."""
+    """Where an affine layer stands in a program: its node's name, role, element numbers, bounds and tag.
+
+    With ``slack`` an element may be off its affine form by that much, to either side.
+    """
 
     name: str
     role: str
@@ -68,6 +72,7 @@ class Layer:
     upper: Array
     tag: Tag = Tag.NETWORK
     origin: str = ""
+    slack: Array | None = None
 
 
 def gather(parts: Iterable[tuple[tuple[Array, Array, Array], Array]], count: int) -> Terms:
@@ -114,6 +119,8 @@ def encode_affine(builder: ProgramBuilder, layer: Layer, terms: Terms, bias: Arr
     """Add the layer ``A v + bias`` to the program; returns its column ids."""
     terms = _distinct(builder, layer, terms)
     zero, single = bias == 0, terms.counts == 1
+    if layer.slack is not None:
+        zero &= layer.slack == 0
     heads = terms.indptr[:-1][single]
     copies = np.zeros(len(terms), dtype=bool)
     copies[single] = terms.data[heads] == 1
@@ -133,7 +140,9 @@ def _defined(builder: ProgramBuilder, layer: Layer, terms: Terms, bias: Array, f
     origin = layer.origin or f"{layer.name}: h = A v + b"
     if terms.data.dtype != object and bias.dtype != object:
         data, _ = _closed(terms.data, terms.indptr, np.full(len(terms), -1.0))
-        builder.rows(RowBlock(data, indices, indptr, -bias, -bias, layer.tag, origin))
+        slack = np.zeros(len(bias)) if layer.slack is None else layer.slack[fresh]
+        lower, upper = sum_down(-bias, -slack), sum_up(-bias, slack)
+        builder.rows(RowBlock(data, indices, indptr, lower, upper, layer.tag, origin))
         return ids
     exact, _ = _closed(to_fractions(terms.data), terms.indptr, to_fractions(np.full(len(terms), -1.0)))
     rhs = -to_fractions(bias)

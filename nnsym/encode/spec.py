@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.formula import Clause, Flat, cases, flat_formula
+from nnsym.encode.shorten import round_out
 from nnsym.encoding import Context, Encoding, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.exact import round_down, round_up
@@ -60,6 +61,8 @@ def encode_inputs(ctx: Context, query: Query, encoding: Encoding) -> dict[Node, 
                 remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
             )
         exact = (box.lower, box.upper) if object in (box.lower.dtype, box.upper.dtype) else None
+        if encoding.bits is not None:
+            exact, lower, upper = None, round_out(lower, encoding.bits, -1), round_out(upper, encoding.bits, +1)
         kind = np.where(x.integer, Kind.INTEGER, Kind.REAL)
         ids[x] = ctx.builder.columns(ctx.names[x], "value", np.arange(x.size), lower, upper, kind=kind, exact=exact)
     return ids
