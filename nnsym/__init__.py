@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from nnsym.read.onnx import load as load
     from nnsym.read.torch import from_torch as from_torch
     from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
+    from nnsym.report.draw import draw as draw
+    from nnsym.report.draw import draw_reach as draw_reach
     from nnsym.verify import verify as verify
 
 _HOMES = {
@@ -67,6 +69,7 @@ _HOMES = {
     "nnsym.read.onnx": "load",
     "nnsym.read.torch": "from_torch",
     "nnsym.read.vnnlib": "load_vnnlib",
+    "nnsym.report.draw": "draw draw_reach",
     "nnsym.verify": "verify",
 }
 _MODULES = {"props": "nnsym.lang.props", "zoo": "nnsym.lang.zoo"}

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -67,6 +68,7 @@ def check_encoding(
     bounds: tuple[str, ...] = ("ibp", "crown"),
     runs: int = 4,
     solver: str | None = None,
+    picture: str | Path | None = None,
 ) -> Conformance:
     """Check an encoding on random queries.
 
@@ -77,6 +79,7 @@ def check_encoding(
         bounds: what feeds the encoding.
         runs: runs of the network per query.
         solver: the lane; by default :func:`nnsym.methods.default_solver`. ``"none"`` leaves solving out.
+        picture: where to draw what a failed encoding makes of one neuron (.svg or .png), beside the triangle.
 
     Raises:
         ConformanceError: a check failed.
@@ -90,10 +93,24 @@ def check_encoding(
             if exactness_of(chosen, query) is not Exactness.UNSUPPORTED:
                 for method in bounds:
                     program = encode(query, compute(query, method), chosen)
-                    done = _check_program(chosen, program, kind, seed, lane, runs, done)
+                    try:
+                        done = _check_program(chosen, program, kind, seed, lane, runs, done)
+                    except ConformanceError as error:
+                        raise _drawn(error, chosen, kind, picture) from error
     if not done.queries:
         raise ConformanceError(f"encoding '{chosen.name}' takes none of the networks that it was to be checked on")
     return done
+
+
+def _drawn(error: ConformanceError, encoding: Encoding, kind: str, picture: str | Path | None) -> ConformanceError:
+    """The error, and where its picture is."""
+    from nnsym.report.draw import draw
+
+    if picture is None or encoding.form is not Form.MARGIN:
+        return error
+    ops = {"leaky": "leaky_relu", "abs": "abs", "sigmoid": "sigmoid", "tanh": "tanh"}
+    draw([encoding, "triangle"], op=ops.get(kind, "relu"), path=picture)
+    return ConformanceError(f"{error} (drawn in {picture})")
 
 
 @cache

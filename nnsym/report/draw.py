@@ -1,0 +1,203 @@
+"""Pictures: what encodings make of one neuron, and what methods say a network reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.encoding import Encoding
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.formula import TRUE
+from nnsym.ir.linear import Select
+from nnsym.ir.node import Node, affine, new_input, pointwise
+from nnsym.ir.query import Box, Query
+from nnsym.ir.rows import Rows
+from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, leaky_relu, relu
+from nnsym.methods import BoundMethod, Method, Portfolio, ProgramMethod, default_solver, is_exact, resolve
+from nnsym.registry import find_encoding
+from nnsym.report.region import area, directions, polygon, support
+
+if TYPE_CHECKING:
+    from nnsym.ir.network import Network
+
+Array = NDArray[Any]
+
+#: Colours that the colour-blind tell apart (Okabe and Ito 2008).
+_INK = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#999999")
+
+_OPS: dict[str, Callable[[], Univariate]] = {
+    "relu": relu,
+    "leaky_relu": lambda: leaky_relu(0.1),
+    "abs": absolute,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+}
+
+
+def draw(
+    encodings: str | Encoding | Iterable[str | Encoding] = "triangle",
+    *,
+    op: str | Univariate = "relu",
+    l: float = -1.0,  # noqa: E741
+    u: float = 2.0,
+    path: str | Path | None = None,
+) -> Any:
+    """The set of ``(h, y)`` that each encoding's linear relaxation allows for ``y = op(h)``, ``l <= h <= u``.
+
+    Args:
+        encodings: one or several, by name or as objects; of a mixed-integer one integrality is dropped.
+        op: ``relu``, ``leaky_relu``, ``abs``, ``sigmoid``, ``tanh``, or a univariate function.
+        l: lower bound of the pre-activation.
+        u: upper bound of the pre-activation.
+        path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
+
+    Returns:
+        A matplotlib figure. The legend has the area of each region: the smaller, the tighter; a region without a
+        point says that the encoding is wrong.
+    """
+    if not l < u:
+        raise InputError(f"the bounds [{l:g}, {u:g}] leave no interval", remedy="Give l < u")
+    chosen = [find_encoding(e) for e in ([encodings] if isinstance(encodings, (str, Encoding)) else encodings)]
+    fn = op if isinstance(op, Univariate) else _known(op)
+    h = new_input("h", 1)
+    y = pointwise(fn, h)
+    query = Query("neuron", {h: Box(np.array([float(l)]), np.array([float(u)]))}, Rows.of(y), TRUE)
+    graph = np.linspace(l, u, 401)
+    curve = fn.value(graph[:, None])[:, 0]
+    d = np.concatenate((directions(64), _normals(graph, curve)))
+    regions = {e.name: support(query, (h, y), _relaxed(e), d) for e in chosen}
+    window = _window([*zip(graph.tolist(), curve.tolist(), strict=True)], margin=0.35)
+    figure, axes = _canvas()
+    _fill(axes, regions, d, window)
+    axes.plot(graph, curve, color="black", linewidth=2.2, label=f"{fn.name}(h)")
+    axes.set_xticks([l, 0, u] if l < 0 < u else [l, u], [f"l = {l:g}", "0", f"u = {u:g}"] if l < 0 < u else None)
+    axes.set_xlabel("pre-activation h")
+    axes.set_ylabel("y")
+    return _finish(figure, axes, path)
+
+
+def draw_reach(
+    f: Network,
+    domain: tuple[object, object],
+    *,
+    axes: tuple[int, int] = (0, 1),
+    methods: Iterable[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm"),
+    samples: int = 2000,
+    path: str | Path | None = None,
+) -> Any:
+    """What methods say of two outputs of a network together, over a box, in 64 directions.
+
+    Args:
+        f: a network with one input and one output.
+        domain: lower and upper corner of the box, numbers or arrays of the input's shape.
+        axes: which two elements of the output.
+        methods: sources of bounds and encodings; of an exact one the outline is the convex hull of what is reached.
+        samples: random inputs whose outputs are dotted in.
+        path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
+    """
+    if len(f.inputs) != 1 or len(f.outputs) != 1:
+        raise InputError(f"{len(f.inputs)} inputs and {len(f.outputs)} outputs, one of each is drawn", where=f.name)
+    x = new_input("x", next(iter(f.inputs.values())).node.size)
+    y = f.apply((x,)).output(next(iter(f.outputs)))
+    if not all(0 <= k < y.size for k in axes):
+        raise InputError(f"axes {axes} of an output of {y.size} elements", where=f.name)
+    lower, upper = (np.broadcast_to(np.asarray(v, dtype=np.float64).ravel(), (x.size,)) for v in domain)
+    box = Box(lower, upper)
+    if box.empty:
+        raise InputError("the domain is empty: a lower corner lies above the upper one", where=f.name)
+    query = Query(f.name, {x: box}, Rows.of(y), TRUE)
+    d = directions(64)
+    plane = (_element(y, axes[0]), _element(y, axes[1]))
+    chosen = [_optimising(resolve(m)) for m in methods]
+    regions = {m.name: support(query, plane, m, d) for m in chosen}
+    rng = np.random.default_rng(0)
+    weight = rng.random((samples, x.size)) if samples else np.zeros((0, x.size))
+    points = query.values({x: lower + weight * (upper - lower)})[y][:, list(axes)]
+    corners = [p for b in regions.values() for p in polygon(d, b, (-1e9, 1e9, -1e9, 1e9)).tolist()]
+    figure, canvas = _canvas()
+    _fill(canvas, regions, d, _window([*corners, *points.tolist()], margin=0.05))
+    canvas.plot(points[:, 0], points[:, 1], ".", color="black", markersize=1.5, alpha=0.5, label="samples")
+    canvas.set_xlabel(f"output {axes[0]}")
+    canvas.set_ylabel(f"output {axes[1]}")
+    return _finish(figure, canvas, path)
+
+
+def _normals(graph: Array, curve: Array) -> Array:
+    """Both normals of the graph's chord and of its slopes at the ends, the sides that most regions have."""
+    ends = ((0, -1), (0, 1), (-2, -1))
+    rise = np.array([(curve[j] - curve[i]) / (graph[j] - graph[i]) for i, j in ends])
+    normal = np.stack((-rise, np.ones(3)), axis=1) / np.hypot(rise, 1.0)[:, None]
+    return np.concatenate((normal, -normal))
+
+
+def _known(op: str) -> Univariate:
+    if op not in _OPS:
+        raise InputError(f"unknown op '{op}'", remedy=f"Known: {', '.join(_OPS)}, or a univariate function")
+    return _OPS[op]()
+
+
+def _relaxed(encoding: Encoding) -> ProgramMethod:
+    """Its linear relaxation, which needs no more than an LP solver."""
+    return ProgramMethod(encoding=encoding.relax(), solver="highs", bounds="ibp", optimise=True)
+
+
+def _optimising(method: Method) -> BoundMethod | ProgramMethod:
+    match method:
+        case Portfolio():
+            raise UnsupportedError("a portfolio has no region of its own", remedy="Name bounds or an encoding")
+        case ProgramMethod() if is_exact(method) and method.encoding.form.value == "margin":
+            lane = default_solver(method.encoding)
+            return ProgramMethod(encoding=method.encoding, solver=lane, bounds=method.bounds, optimise=True)
+    return method
+
+
+def _element(node: Node, k: int) -> Node:
+    return affine(((Select(np.array([k]), node.size), node),))
+
+
+def _window(points: list[Any], *, margin: float) -> tuple[float, float, float, float]:
+    """The smallest window round the points, and a margin of its size."""
+    (left, bottom), (right, top) = np.min(points, axis=0), np.max(points, axis=0)
+    wide, high = max(right - left, 1e-9) * margin, max(top - bottom, 1e-9) * margin
+    return left - wide, right + wide, bottom - high, top + high
+
+
+def _canvas() -> tuple[Any, Any]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UnsupportedError("matplotlib is not installed", remedy="pip install 'nnsym[report]'") from error
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _fill(axes: Any, regions: dict[str, Array], d: Array, window: tuple[float, float, float, float]) -> None:
+    """The regions, the largest first, so that none hides another."""
+    corners = {name: polygon(d, b, window) for name, b in regions.items()}
+    size = {name: area(some) if len(some) else 0.0 for name, some in corners.items()}
+    ink = {name: _INK[k % len(_INK)] for k, name in enumerate(regions)}
+    for k, name in enumerate(sorted(regions, key=lambda n: -size[n])):
+        width = 1.4 + 1.6 * (len(regions) - 1 - k)  # of equal regions each shows as a band
+        label = f"{name}  (area {size[name]:.3g})" if len(corners[name]) else f"{name}  (no point)"
+        if len(corners[name]):
+            axes.fill(*corners[name].T, facecolor=ink[name], alpha=0.16, edgecolor="none")
+        closed = np.concatenate((corners[name], corners[name][:1]))
+        axes.plot(*closed.T, color=ink[name], linewidth=width, label=label, solid_joinstyle="round")
+
+
+def _finish(figure: Any, axes: Any, path: str | Path | None) -> Any:
+    axes.grid(color="#e5e5e5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    if path is not None:
+        try:
+            figure.savefig(path, dpi=160)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot write the picture: {error}", where=str(path)) from error
+    return figure
