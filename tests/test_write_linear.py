@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,31 @@ from hypothesis import strategies as st
 from readers import READERS
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from nnsym.bounds.methods import compute
+from nnsym.encode import encode
 from nnsym.errors import UnsupportedError
-from nnsym.program import ClauseBlock, ImplicationBlock, Kind, Program, ProgramBuilder, RowBlock, Tag, row_block
+from nnsym.ir.oracle import minimum_margin
+from nnsym.program import (
+    ClauseBlock,
+    ImplicationBlock,
+    Kind,
+    ProductBlock,
+    Program,
+    ProgramBuilder,
+    RowBlock,
+    SosBlock,
+    Tag,
+    row_block,
+)
+from nnsym.registry import find_encoding
+from nnsym.testing.random_nets import random_network, random_query
 from nnsym.write.lp import to_lp
 from nnsym.write.mps import _range, to_mps
 from nnsym.write.names import LONGEST, identifier, identifiers, unique
 
 INF = np.inf
 WRITERS = {".lp": to_lp, ".mps": to_mps}
+ONE_ROW = row_block([(1.0, np.array([1]))], upper=0.0, origin="relu_1: z => y <= 0")
 
 
 def everything(variant: int = 0) -> Program:
@@ -130,13 +148,30 @@ def test_a_range_never_cuts_its_row(low: float, width: float) -> None:
         assert found <= (Fraction(high) - Fraction(low)) * (1 + Fraction(1, 2**51))
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
-def test_implications_are_refused(suffix: str) -> None:
-    program = everything()
-    block = row_block([(1.0, np.array([1]))], upper=0.0, origin="relu_1: z => y <= 0")
-    guarded = replace(program, implications=(ImplicationBlock(np.array([6]), np.array([1]), block),))
-    with pytest.raises(UnsupportedError, match=r"relu_1: z => y <= 0: a \.\w+ file cannot hold implications"):
-        WRITERS[suffix](guarded)
+@pytest.mark.parametrize(
+    ("suffix", "what", "blocks"),
+    [
+        (".mps", "implications", {"implications": (ImplicationBlock(np.array([6]), np.array([1]), ONE_ROW),)}),
+        (".mps", "special ordered sets", {"sets": (SosBlock(np.array([1, 2]), np.array([0, 2]), "relu_1: sets"),)}),
+        *((s, "products", {"products": (ProductBlock(*np.array([[1], [2], [2]]), "relu_1: y"),)}) for s in WRITERS),
+    ],
+)
+def test_blocks_that_a_format_does_not_hold_are_refused(suffix: str, what: str, blocks: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedError, match=rf"relu_1: .*a \{suffix} file cannot hold {what}"):
+        WRITERS[suffix](replace(everything(), **blocks))
+
+
+@pytest.mark.parametrize("encoding", ["indicator", "sos1"])
+def test_a_second_tool_reads_logic_from_lp_files(encoding: str, tmp_path: Path) -> None:
+    gurobipy = pytest.importorskip("gurobipy", reason="Gurobi is not here")
+    query = random_query(random_network("leaky", 5), 5)
+    bounds = compute(query, "crown")
+    path = tmp_path / "logic.lp"
+    path.write_text(to_lp(encode(query, bounds, find_encoding(encoding))))
+    with gurobipy.Env(params={"OutputFlag": 0}) as env, gurobipy.read(str(path), env) as model:
+        model.optimize()
+        assert model.NumSOS + model.NumGenConstrs > 0
+        assert model.ObjVal == pytest.approx(float(minimum_margin(query).margin), abs=1e-6)
 
 
 @given(st.lists(st.text("aB_9e.[]| \\é", max_size=LONGEST + 9), max_size=6))

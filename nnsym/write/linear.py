@@ -13,26 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
-from nnsym.program import ClauseBlock, Program, RowBlock
+from nnsym.program import ClauseBlock, Feature, Program, RowBlock
 
 Array = NDArray[Any]
 
 
-def linear_blocks(program: Program, suffix: str) -> list[tuple[str, RowBlock]]:
+def linear_blocks(
+    program: Program, suffix: str, *, besides: frozenset[Feature] = frozenset()
+) -> list[tuple[str, RowBlock]]:
     """Named blocks of rows ``(name, block)``; the name is ``network_3`` for block 3, as in SMT-LIB files.
+
+    ``besides`` names what else the format holds, which its writer has to write.
 
     Raises:
         UnsupportedError: the program holds logic or products, which ``suffix`` files cannot.
     """
     for what, origins in (
-        ("implications", [b.rows.origin for b in program.implications]),
-        ("products", [b.origin for b in program.products]),
-        ("definitions by cases", [b.origin for b in program.functions]),
-        ("special ordered sets", [b.origin for b in program.sets]),
+        (Feature.IMPLICATIONS, [b.rows.origin for b in program.implications]),
+        (Feature.PRODUCTS, [b.origin for b in program.products]),
+        (Feature.CASES, [b.origin for b in program.functions]),
+        (Feature.SOS1, [b.origin for b in program.sets]),
     ):
-        if origins:
+        if origins and what not in besides:
             raise UnsupportedError(
-                f"a {suffix} file cannot hold {what}",
+                f"a {suffix} file cannot hold {what.value}",
                 where=origins[0],
                 remedy="Export to .smt2, or use an encoding of linear rows such as bigm or triangle",
             )

@@ -10,15 +10,19 @@ what all of them read alike (HiGHS, GLPK, CBC, SCIP, Gurobi, CPLEX):
   because ``Binaries`` resets bounds;
 - lines stay short (CPLEX reads 560 characters), names are letters, digits and underscores.
 
+Indicator constraints (``z = 1 -> row``) and SOS1 sets are written where a program has some; Gurobi, CPLEX and SCIP read
+them, the others refuse the file.
+
 Source: the LP format of IBM ILOG CPLEX; GLPK Reference Manual, appendix C.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from math import isinf
 
-from nnsym.program import Kind, Program, RowBlock
+from nnsym.program import Feature, Kind, Program, RowBlock
 from nnsym.write.linear import linear_blocks, title
 from nnsym.write.names import identifiers
 
@@ -31,9 +35,9 @@ def to_lp(program: Program, *, header: Sequence[str] = ()) -> str:
     Rows are called ``network_3_17`` (row 17 of block 3), columns ``relu_1_17_pre``; comments say what the blocks are.
 
     Raises:
-        UnsupportedError: the program holds implications or products.
+        UnsupportedError: the program holds products or definitions by cases.
     """
-    blocks = linear_blocks(program, ".lp")
+    blocks = linear_blocks(program, ".lp", besides=frozenset({Feature.IMPLICATIONS, Feature.SOS1}))
     names = identifiers(program)
     lines = [rf"\ {line}" for text in header for line in text.splitlines() or ("",)]
     lines += _columns(program, names)
@@ -41,9 +45,16 @@ def to_lp(program: Program, *, header: Sequence[str] = ()) -> str:
     for name, block in blocks:
         lines.append(rf"\ {title(block)}")
         lines += _rows(name, block, names)
+    for number, implication in enumerate(program.implications):
+        rows = implication.rows
+        lines.append(rf"\ {title(rows)}")
+        guards = zip(implication.guard.tolist(), implication.value.tolist(), strict=True)
+        conditions = [f"{names[guard]} = {int(value)} -> " for guard, value in guards]
+        lines += _rows(f"{rows.tag.value}_if_{number}", rows, names, conditions)
     lines.append("Bounds")
     lines += _bounds(program, names)
     lines += _integers(program, names)
+    lines += _sets(program, names)
     lines.append("End\n")
     return "\n".join(lines)
 
@@ -63,7 +74,8 @@ def _objective(program: Program, names: list[str]) -> str:
     return f"0 {names[0]}" if names else "0"
 
 
-def _rows(name: str, block: RowBlock, names: list[str]) -> Iterator[str]:
+def _rows(name: str, block: RowBlock, names: list[str], conditions: Sequence[str] = ()) -> Iterator[str]:
+    """The rows of a block, each behind its condition where there are some."""
     terms = [
         f"- {-c!r} {names[j]}" if c < 0 else f"+ {c!r} {names[j]}"
         for c, j in zip(block.data.tolist(), block.indices.tolist(), strict=True)
@@ -71,7 +83,7 @@ def _rows(name: str, block: RowBlock, names: list[str]) -> Iterator[str]:
     ends = block.indptr.tolist()
     sides = zip(ends[:-1], ends[1:], block.lower.tolist(), block.upper.tolist(), strict=True)
     for k, (start, stop, low, high) in enumerate(sides):
-        body = _wrap(terms[start:stop]) or f"0 {names[0]}"
+        body = (conditions[k] if conditions else "") + (_wrap(terms[start:stop]) or f"0 {names[0]}")
         if low == high:
             yield f" {name}_{k}: {body} = {low!r}"
             continue
@@ -80,6 +92,17 @@ def _rows(name: str, block: RowBlock, names: list[str]) -> Iterator[str]:
             yield f" {name}_{k}{'_low' if two else ''}: {body} >= {low!r}"
         if not isinf(high):
             yield f" {name}_{k}{'_up' if two else ''}: {body} <= {high!r}"
+
+
+def _sets(program: Program, names: list[str]) -> Iterator[str]:
+    """The section of SOS1 sets, members weighted by their place."""
+    if program.sets:
+        yield "SOS"
+    for number, block in enumerate(program.sets):
+        yield rf"\ network: {block.origin}"
+        for k, (start, stop) in enumerate(itertools.pairwise(block.indptr.tolist())):
+            members = [f"{names[j]}:{place}" for place, j in enumerate(block.indices[start:stop].tolist(), start=1)]
+            yield f" network_set_{number}_{k}: S1:: {_wrap(members)}"
 
 
 def _wrap(terms: list[str]) -> str:

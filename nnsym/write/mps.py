@@ -27,7 +27,7 @@ def to_mps(program: Program, *, header: Sequence[str] = ()) -> str:
     Rows are called ``network_3_17`` (row 17 of block 3), columns ``relu_1_17_pre``; comments say what the blocks are.
 
     Raises:
-        UnsupportedError: the program holds implications or products.
+        UnsupportedError: the program holds logic or products.
     """
     blocks = linear_blocks(program, ".mps")
     names = identifiers(program)
