@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [handover] [rooms] [limits] [--rounds 9]``: prints the tables of docs/performance.md.
+"""``python -m tests.benchmarks [handover] [rooms] [limits] [encodings] [--rounds 9]``: the tables of the docs.
 
 OMLT is compared with where it can be imported; it is no dependency.
 """
