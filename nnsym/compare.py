@@ -16,6 +16,7 @@ from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
 from nnsym.methods import (
+    AttackMethod,
     BoundMethod,
     BoundsChoice,
     Method,
@@ -154,7 +155,7 @@ def plan(
         find(name)
     rows: list[Plan] = []
     for method in methods:
-        if is_bounds(method) or not isinstance(method, (str, Encoding)):
+        if method == "attack" or is_bounds(method) or not isinstance(method, (str, Encoding)):
             rows.append(_given(resolve(method)))
         else:
             if isinstance(method, str):
@@ -241,12 +242,11 @@ def compare(
 
 
 def _run(query: Query, item: Plan, *, repeat: int, timeout: float, memory: int, seed: int) -> Row:
-    goal = "optimise" if isinstance(item.chosen, ProgramMethod) and item.chosen.optimise else "decide"
     row = Row(
         method=item.method,
         solver=item.solver,
         bounds=item.bounds,
-        goal="bounds" if isinstance(item.chosen, BoundMethod) else goal if item.chosen is not None else "",
+        goal=_goal(item.chosen),
         exact=item.chosen is not None and is_exact(item.chosen),
         error=item.error,
     )
@@ -271,6 +271,17 @@ def _run(query: Query, item: Plan, *, repeat: int, timeout: float, memory: int, 
     names = dict.fromkeys(name for r in results for name in r.seconds)
     seconds = {name: statistics.median(r.seconds.get(name, 0.0) for r in results) for name in names}
     return replace(row, result=kept, seconds=seconds, repeats=len(results), error=_unstable_verdict(results))
+
+
+def _goal(method: Method | None) -> str:
+    match method:
+        case None:
+            return ""
+        case BoundMethod():
+            return "bounds"
+        case AttackMethod():
+            return "attack"
+    return "optimise" if isinstance(method, ProgramMethod) and method.optimise else "decide"
 
 
 def _unstable_verdict(results: Iterable[Result]) -> str:

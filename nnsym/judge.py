@@ -15,10 +15,10 @@ from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.methods import BoundMethod, Method, ProgramMethod, is_exact
+from nnsym.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
 from nnsym.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.program import Feature, Kind, Program
-from nnsym.replay import Outcome, Replay, replay_once
+from nnsym.replay import Outcome, Replay, confirm, replay_once
 from nnsym.replay import replay as run_replay
 from nnsym.result import Result, Sizes, Trust, Verdict
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
@@ -68,6 +68,39 @@ def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Sett
     return conclude(
         query, method, ruling, clock, lower=best_lower(facts), bounds=method.source, sizes=_open(query, bounds)
     )
+
+
+def judge_attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, *, share: float = 1.0) -> Result:
+    """A counter-search: falsified where a candidate is confirmed by replay, else unknown with an upper bound.
+
+    It takes no more than ``share`` of the time that is left.
+    """
+    replayed = attack(query, method, clock, settings, share * clock.left)
+    ruling = rule(Facts(strict=query.strict, replay=replayed.outcome))
+    if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
+        ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive")
+    return conclude(query, method, ruling, clock, lower=-np.inf, bounds="", sizes=Sizes(), replayed=replayed)
+
+
+#: So many of the best candidates of an attack are replayed.
+_REPLAYED = 5
+
+
+def attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, seconds: float) -> Replay:
+    """Search on the settings' device and replay the best candidates; the margin is the least that was replayed."""
+    from nnsym.bounds.attack import search
+
+    seed = settings.seed if method.seed is None else method.seed
+    with clock.step("attack") as notes:
+        size = {"restarts": method.restarts, "steps": method.steps}
+        found = search(query, **size, seed=seed, seconds=seconds, device=settings.device)
+        least = f"{found.margin[0]:.6g}" if len(found) else "none"
+        notes.append(f"{method.steps} steps from {len(found)} points: least margin {least}")
+    with clock.step("replay") as notes:
+        hopeful = [k for k in range(min(len(found), _REPLAYED)) if found.margin[k] < NEAR_ZERO or k == 0]
+        replayed = confirm(query, (found[k] for k in hopeful if found.margin[k] < np.inf))
+        notes.append(f"{_SAID[replayed.outcome]}, margin {replayed.margin:.6g}")
+    return replayed
 
 
 def require_bounded(query: Query, lower: float) -> None:

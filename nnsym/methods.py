@@ -1,7 +1,7 @@
 """Methods are values: how a property is to be judged, before anything is run.
 
-``ibp()`` and ``crown()`` judge by bounds alone; ``lp``, ``milp`` and ``smt`` pair an encoding with a solver
-and the bounds that feed it. ``resolve`` turns the names of the command line into methods.
+``ibp()`` and ``crown()`` judge by bounds alone, ``attack()`` looks for a counterexample; ``lp``, ``milp`` and ``smt``
+pair an encoding with a solver and the bounds that feed it. ``resolve`` turns names of the command line into methods.
 """
 
 from __future__ import annotations
@@ -33,6 +33,35 @@ class BoundMethod:
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
+class AttackMethod:
+    """Look for a counterexample by sampling and projected gradient descent; falsifies or says nothing.
+
+    ``restarts`` points descend at once for ``steps`` steps (:func:`nnsym.bounds.attack.search`). ``seed`` overrides the
+    seed of the run. Wherever no counterexample is found the least replayed margin is an upper bound of the margin.
+    """
+
+    restarts: int = 100
+    steps: int = 50
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.restarts < 1 or self.steps < 0:
+            raise InputError(
+                f"an attack of {self.restarts} restarts and {self.steps} steps",
+                remedy="Give at least one restart, and no negative number of steps",
+            )
+
+    @property
+    def name(self) -> str:
+        return "attack"
+
+    @property
+    def bounds(self) -> str:
+        return ""
+
+
+@final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ProgramMethod:
     """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
@@ -53,7 +82,7 @@ class ProgramMethod:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Portfolio:
-    """Sampling, then bounds, then an exact encoding on a solver at hand; stops at the first verdict."""
+    """A counter-search, then bounds, then an exact encoding on a solver at hand; stops at the first verdict."""
 
     bounds: str = "crown"
 
@@ -62,7 +91,7 @@ class Portfolio:
         return "portfolio"
 
 
-Method = BoundMethod | ProgramMethod | Portfolio
+Method = BoundMethod | AttackMethod | ProgramMethod | Portfolio
 BoundsChoice = str | Source | BoundMethod
 
 
@@ -74,6 +103,11 @@ def ibp() -> BoundMethod:
 def crown() -> BoundMethod:
     """Backward linear bounds (Zhang et al. 2018), intersected with intervals."""
     return BoundMethod(source="crown")
+
+
+def attack(*, restarts: int = 100, steps: int = 50, seed: int | None = None) -> AttackMethod:
+    """Projected gradient descent on the margin from many points at once; it never verifies."""
+    return AttackMethod(restarts=restarts, steps=steps, seed=seed)
 
 
 def lp(
@@ -146,7 +180,7 @@ def resolve(
     optimise: bool = False,
 ) -> Method:
     """A method from names: a source of bounds or any encoding, as ``verify`` and the command line take them."""
-    if isinstance(method, (BoundMethod, ProgramMethod, Portfolio)):
+    if isinstance(method, (BoundMethod, AttackMethod, ProgramMethod, Portfolio)):
         return method
     if method is not None and encoding is not None:
         raise InputError("both a method and an encoding were given", remedy="Give one of them")
@@ -160,17 +194,19 @@ def resolve(
         return Portfolio(bounds=bounds)
     if isinstance(method, str):
         check_method(method)
-    if isinstance(chosen, str) and is_bounds(chosen):
+    if isinstance(chosen, str) and (chosen == "attack" or is_bounds(chosen)):
         if solver is not None:
-            raise InputError(f"'{chosen}' judges by bounds alone and takes no solver", remedy="Drop the solver")
+            raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
+        if chosen == "attack":
+            return AttackMethod()
         return BoundMethod(source=check_bounds(chosen))
     return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
 
 
 def check_method(name: str) -> None:
-    """Raise for a name that is neither a bound method nor an installed encoding."""
+    """Raise for a name that is neither a source of bounds, nor the attack, nor an installed encoding."""
     from nnsym.registry import encodings
 
-    known = (*BOUND_METHODS, *encodings())
+    known = (*BOUND_METHODS, "attack", *encodings())
     if not is_bounds(name) and name not in known:
         raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {', '.join(known)}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.starts import spread, starts
 from nnsym.encode.point import complete, residual
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -35,11 +36,7 @@ def nominal_violation(query: Query, program: Program) -> tuple[float, str]:
 
 def least_margin(query: Query, *, count: int = 32) -> float:
     """The least margin at the domain's centre, some corners and some random points; +inf where no input counts."""
-    points: dict[Input, Array] = {}
-    for k, x in enumerate(query.inputs):
-        low, high = query.boxes[x].inner
-        points[x] = spread(low, high, count=count, seed=k)
-    return float(margins(query, points).min())
+    return float(margins(query, starts(query, [query.boxes], count=count)).min())
 
 
 def margins(query: Query, points: Mapping[Input, Array]) -> Array:
@@ -49,16 +46,3 @@ def margins(query: Query, points: Mapping[Input, Array]) -> Array:
     needed = {node: values[node] for node in (*query.inputs, *query.rows.parts)}
     count = len(next(iter(inside.values())))
     return np.array([query.margin({node: v[k] for node, v in needed.items()}) for k in range(count)])
-
-
-def spread(low: Array, high: Array, *, count: int, seed: int = 0) -> Array:
-    """``(count, n)`` points of a box: its centre, then random points and random corners in turn.
-
-    An infinite side is replaced by 0, or by the other side where that is beyond 0.
-    """
-    rng = np.random.default_rng(seed)
-    low = np.where(np.isfinite(low), low, np.minimum(0.0, high))
-    high = np.where(np.isfinite(high), high, np.maximum(0.0, low))
-    weight = rng.random((count, len(low)))
-    weight[0], weight[2::2] = 0.5, np.round(weight[2::2])
-    return np.asarray(np.clip(low + weight * (high - low), low, high))

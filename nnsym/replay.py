@@ -8,7 +8,7 @@ replayed in rationals, those with smooth activations in intervals.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, final
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import apply_node, evaluate
-from nnsym.ir.exact import to_fractions
+from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
-from nnsym.ir.gradient import active_row, gradient
 from nnsym.ir.network import Application
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Box, Query
@@ -56,19 +55,26 @@ class Replay:
 
 def replay(query: Query, candidate: Point, *, polish_steps: int = 40) -> Replay:
     """Try the candidate, then points polished from it, until the real network confirms one."""
-    best, boundary = np.inf, False
-    for point in _attempts(query, candidate, polish_steps):
-        attempt = replay_once(query, point)
-        best = min(best, attempt.margin)
-        if attempt.outcome is Outcome.CONFIRMED:
-            return attempt
-        boundary |= attempt.outcome is Outcome.BOUNDARY
-    return Replay(outcome=Outcome.BOUNDARY if boundary else Outcome.SPURIOUS, margin=best)
+    return confirm(query, _attempts(query, candidate, polish_steps))
 
 
 def _attempts(query: Query, candidate: Point, steps: int) -> Iterator[Point]:
+    from nnsym.bounds.attack import descend
+
     yield candidate
-    yield descend(query, query.move_inside(candidate), steps=steps)
+    yield descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=steps)[0]
+
+
+def confirm(query: Query, candidates: Iterable[Point]) -> Replay:
+    """Replay candidates until one is confirmed; else the outcome that says most, with the least replayed margin."""
+    best = Replay(outcome=Outcome.SPURIOUS)
+    for point in candidates:
+        attempt = replay_once(query, point)
+        if attempt.outcome is Outcome.CONFIRMED:
+            return attempt
+        outcome = Outcome.BOUNDARY if Outcome.BOUNDARY in (best.outcome, attempt.outcome) else Outcome.SPURIOUS
+        best = Replay(outcome=outcome, margin=min(best.margin, attempt.margin))
+    return best
 
 
 def replay_once(query: Query, candidate: Point) -> Replay:
@@ -257,33 +263,3 @@ def _shape(query: Query, x: Input) -> tuple[int, ...]:
             if argument is x:
                 return tensor.shape
     return (x.size,)
-
-
-def descend(query: Query, start: Mapping[Input, Array], *, steps: int) -> dict[Input, Array]:
-    """Projected signed-gradient descent on the margin inside the boxes; the best float64 point seen.
-
-    Steps shrink geometrically from a quarter of the box's width; points outside the precondition have margin +inf
-    and are never better.
-    """
-    boxes = {x: query.boxes[x].inner for x in query.inputs}
-    best = {x: np.asarray(v, dtype=np.float64) for x, v in start.items()}
-    values = query.values(best)
-    lowest = query.margin(values)
-    scale = 0.25
-    for _ in range(steps):
-        row = active_row(query, values)
-        if row < 0 or scale < 1e-9:
-            break
-        slope = gradient(query, values, row)
-        trial = {}
-        for x, (low, high) in boxes.items():
-            width = np.where(np.isfinite(high - low), high - low, 1.0)
-            trial[x] = best[x] - scale * width * np.sign(slope[x])
-        trial = query.move_inside(trial)
-        trial_values = query.values(trial)
-        found = query.margin(trial_values)
-        if found < lowest:
-            best, values, lowest = trial, trial_values, found
-        else:
-            scale *= 0.5
-    return best

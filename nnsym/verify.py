@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.judge import Settings, conclude, judge_bounds, judge_program
-from nnsym.methods import BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
-from nnsym.replay import Outcome, Replay, descend, replay_once
+from nnsym.judge import Settings, conclude, judge_attack, judge_bounds, judge_program
+from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
 from nnsym.result import Result, Sizes, Verdict
 from nnsym.solvers.base import Progress
 from nnsym.verdict import Facts, rule
@@ -52,7 +50,8 @@ def verify(
 
     Args:
         prop: a property (``nn.forall``, ``nn.load_vnnlib``) or its query.
-        method: bounds (``"ibp"``, ``"crown"`` ...), an encoding's name, or a method value such as ``nn.milp("bigm")``.
+        method: bounds (``"ibp"``, ``"crown"`` ...), ``"attack"``, the name of an encoding, or a method value such as
+            ``nn.milp("bigm")``.
         encoding: the same, for an encoding.
         solver: a lane (``nnsym solvers`` lists them); each encoding has a default.
         bounds: what feeds the encoding, a name such as ``"crown"`` (``nnsym methods`` lists them) or a source.
@@ -93,6 +92,8 @@ def verify(
     match chosen:
         case BoundMethod():
             return judge_bounds(query, chosen, running, settings)
+        case AttackMethod():
+            return judge_attack(query, chosen, running, settings)
         case ProgramMethod():
             return _settled(query, judge_program(query, chosen, running, settings), chosen, running, settings)
         case Portfolio():
@@ -142,14 +143,14 @@ def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, 
     )
 
 
+#: What is tried before anything is bounded: a fraction of a second on networks of the usual sizes.
+_FIRST = AttackMethod(restarts=16, steps=60)
+
+
 def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings) -> Result:
-    found = _sample(query, clock, settings.seed)
-    if found is not None and found.outcome is Outcome.CONFIRMED:
-        ruling = rule(Facts(strict=query.strict, replay=found.outcome))
-        return replace(
-            conclude(query, method, ruling, clock, lower=-np.inf, bounds="", sizes=Sizes(), replayed=found),
-            method="portfolio: sampling",
-        )
+    first = judge_attack(query, _FIRST, clock, settings, share=0.1)
+    if first.status is Verdict.FALSIFIED:
+        return replace(first, method="portfolio: attack")
     for encoding in ("bigm", "triangle"):  # the LP where a node has no exact rule
         chosen = program(encoding, solver="highs", bounds=method.bounds)
         try:
@@ -161,30 +162,3 @@ def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings
         decided = method.bounds if result.sizes.columns == 0 else result.method
         return replace(result, method=f"portfolio: {decided}")
     return replace(judge_bounds(query, BoundMethod(source=method.bounds), clock, settings), method="portfolio")
-
-
-def _sample(query: Query, clock: Clock, seed: int, *, count: int = 64, starts: int = 4) -> Replay | None:
-    """Random points, the most promising ones descended; the best candidate is replayed."""
-    boxes = {x: query.boxes[x].inner for x in query.inputs}
-    if any(not np.isfinite(limit).all() for box in boxes.values() for limit in box):
-        return None
-    rng = np.random.default_rng(seed)
-    with clock.step("sampling") as notes:
-        points = [query.move_inside(_random_point(rng, boxes, k)) for k in range(count)]
-        margins = [query.margin(query.values(p)) for p in points]
-        best = min(
-            (descend(query, points[k], steps=100) for k in np.argsort(margins)[:starts]),
-            key=lambda p: query.margin(query.values(p)),
-        )
-        margin = query.margin(query.values(best))
-        notes.append(f"smallest margin {margin:.6g} of {count} points")
-        return replay_once(query, best) if margin <= 0 else None
-
-
-def _random_point(rng: np.random.Generator, boxes: dict[Input, tuple[Array, Array]], k: int) -> dict[Input, Array]:
-    """The centre first, then uniform points and corners in turn."""
-    out = {}
-    for x, (low, high) in boxes.items():
-        weight = np.full(x.size, 0.5) if k == 0 else rng.random(x.size)
-        out[x] = np.clip(low + (np.round(weight) if k % 2 and k else weight) * (high - low), low, high)
-    return out

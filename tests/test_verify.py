@@ -67,7 +67,7 @@ def test_a_milp_margin_of_zero_is_settled_exactly(solver: str) -> None:
 
 
 def test_portfolio_stops_at_the_first_verdict() -> None:
-    assert nn.verify(zero(1)).method == "portfolio: sampling"
+    assert nn.verify(zero(1)).method == "portfolio: attack"
     assert nn.verify(zero(-2)).method == "portfolio: crown"
     exact = nn.verify(zero(-0.01))
     assert (exact.status, exact.method) == (Verdict.VERIFIED, "portfolio: bigm+highs")

@@ -55,7 +55,7 @@ def options(
 @app.command()
 def verify(
     targets: Targets,
-    method: Annotated[Optional[str], typer.Option(help="ibp, crown, or an encoding.")] = None,  # noqa: UP045
+    method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, or an encoding.")] = None,  # noqa: UP045
     encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
     solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
     bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
@@ -229,6 +229,7 @@ def methods() -> None:
     from nnsym.report.table import plain_table
 
     rows = [[source.name, "bounds", source.summary, source.paper] for source in SOURCES.values()]
+    rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
         rows.append([name, exact, found.summary, found.source])

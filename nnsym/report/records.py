@@ -100,7 +100,7 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "seconds_bounds": seconds.get("bounds"),
         "seconds_encode": seconds.get("encode"),
         "seconds_handover": seconds.get("hand-over"),
-        "seconds_solve": seconds.get("solve"),
+        "seconds_solve": seconds.get("solve", seconds.get("attack")),
         "seconds_total": seconds.get("total"),
         "repeats": row.repeats,
         "peak_memory": result.peak_memory if result else None,

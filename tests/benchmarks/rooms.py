@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import nnsym as nn
+from nnsym.bounds.attack import search
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode
 from nnsym.export import program_text
@@ -73,6 +74,7 @@ def _bounds(wide: Instance) -> list[BenchSpec]:
         _spec("interval bounds, 784-256x6-10", "bounds", lambda: compute(wide.query, "ibp")),
         _spec("CROWN, 784-256x6-10", "bounds", lambda: compute(wide.query, "crown")),
         _spec("its matrix products alone", "bounds", products(wide)),
+        _spec("attack, 100 restarts of 50 steps, 784-256x6-10", "bounds", lambda: search(wide.query)),
     ]
 
 

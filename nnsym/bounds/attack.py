@@ -1,0 +1,146 @@
+"""A counter-search: points of the domain with a small margin, by sampling and projected gradient descent.
+
+All restarts move at once, one leading axis through the graph. A step goes against the sign of the slope of the row that
+decides the margin (other norms have their own steps), is projected back into the domain, and is kept where it improves;
+elsewhere the restart's step is halved (Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks,
+2018, section 2, with backtracking). Outside the precondition the row that misses it most is descended first. What
+comes out is a list of candidates: a point counts only after replay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.cases import cases
+from nnsym.bounds.starts import project, starts
+from nnsym.bounds.tape import Standing, Tape
+from nnsym.ir.exact import nearest
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query
+
+Array = NDArray[Any]
+Points = Mapping[Input, Array]
+Limits = dict[Input, tuple[Array, ...]]
+
+_FIRST, _LEAST = 0.25, 1e-9  # the first step, and the one at which a restart rests, as shares of the domain's width
+_POOL = 4  # samples for each restart; the search starts from the best of them
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Points ``(count, n)`` of every input with their float64 margins ``(count,)``, the least first."""
+
+    points: Points
+    margin: Array
+
+    def __len__(self) -> int:
+        return len(self.margin)
+
+    def __getitem__(self, k: int) -> dict[Input, Array]:
+        return {x: v[k] for x, v in self.points.items()}
+
+
+def search(
+    query: Query,
+    *,
+    restarts: int = 100,
+    steps: int = 50,
+    seed: int = 0,
+    seconds: float = np.inf,
+    device: str = "cpu",
+) -> Candidates:
+    """Descend from the centre of every case of the domain and from the best of many corners and uniform points.
+
+    ``restarts`` are shared among the boxes of :func:`nnsym.bounds.cases.cases`, one of them for each box at least;
+    past ``seconds`` no further step is made. No candidates where the domain is empty.
+    """
+    end = time.perf_counter() + seconds
+    found = cases(query, limit=max(1, restarts))
+    if not found or query.empty_box:
+        return Candidates({x: np.zeros((0, x.size)) for x in query.inputs}, np.zeros(0))
+    each = -(-restarts // len(found))
+    pool = starts(query, found, count=_POOL * each, seed=seed)
+    limits: Limits = {}
+    for x in query.inputs:
+        sides = zip(*(case[x].inner for case in found), strict=True)
+        limits[x] = tuple(np.repeat(np.stack(side), _POOL * each, axis=0) for side in sides)
+    pool = project(query, pool, limits)
+    tape = Tape(query, device)
+    chosen = _best_of(tape.run(pool)[1], len(found), each)
+    points, limits = _take(pool, chosen), {x: (low[chosen], high[chosen]) for x, (low, high) in limits.items()}
+    return _descend(tape, points, limits, steps=steps, end=end, rng=np.random.default_rng(seed))
+
+
+def descend(query: Query, start: Points, *, steps: int, device: str = "cpu") -> Candidates:
+    """Descend from given points ``(count, n)`` inside the query's own box."""
+    count = len(next(iter(start.values())))
+    limits = {x: tuple(np.repeat(side[None], count, 0) for side in query.boxes[x].inner) for x in query.inputs}
+    points = project(query, start, limits)
+    return _descend(Tape(query, device), points, limits, steps=steps, end=np.inf, rng=np.random.default_rng(0))
+
+
+def _descend(
+    tape: Tape, points: Points, limits: Limits, *, steps: int, end: float, rng: np.random.Generator
+) -> Candidates:
+    query = tape.query
+    values, here = tape.run(points)
+    share = np.full(len(here.margin), _FIRST)
+    for _ in range(steps):
+        if time.perf_counter() > end or not ((share > _LEAST) & (here.row >= 0)).any():
+            break
+        slopes = tape.slopes(values, here.row)
+        moved = {x: points[x] - _step(query, x, points[x], slopes[x], share, limits[x]) for x in query.inputs}
+        for x in query.inputs:  # integers move by chance, as far as the step in the mean
+            moved[x] = np.where(x.integer, np.floor(moved[x] + rng.random(moved[x].shape)), moved[x])
+        moved = project(query, moved, limits)
+        found, there = tape.run(moved)
+        better = there.beats(here)
+        here = there.choose(here, better)
+        points = {x: np.where(better[:, None], moved[x], points[x]) for x in query.inputs}
+        values = tape.choose(found, values, better)
+        share = np.where(better, share, 0.5 * share)
+    score = here.score
+    order = np.argsort(score, kind="stable")
+    return Candidates(_take(points, order), score[order])
+
+
+def _step(query: Query, x: Input, at: Array, slope: Array, share: Array, limits: tuple[Array, ...]) -> Array:
+    """What a point moves by: a share of the box's width against the sign of the slope.
+
+    In a Euclidean ball a share of its diameter along the slope; in one of the norm 1 a part of the way to its best
+    vertex (Frank and Wolfe, An Algorithm for Quadratic Programming, 1956).
+    """
+    low, high = limits
+    if x not in query.balls:
+        width = np.where(np.isfinite(high - low), high - low, 1.0)
+        return np.asarray(share[:, None] * width * np.sign(slope))
+    ball = min(query.balls[x], key=lambda b: b.radius)
+    radius = float(ball.radius)
+    if ball.p == 2:
+        length = np.linalg.norm(slope, axis=1, keepdims=True)
+        return np.asarray(share[:, None] * 2.0 * radius * slope / np.where(length > 0, length, 1.0))
+    best = np.arange(x.size) == np.abs(slope).argmax(axis=1)[:, None]
+    vertex = nearest(ball.centre) - radius * np.sign(slope) * best
+    return np.asarray(share[:, None] / _FIRST * (at - vertex))
+
+
+def _best_of(pool: Standing, boxes: int, each: int) -> Array:
+    """In every box its centre, which comes first, and the best of the other samples, ``each`` in all."""
+    order = np.lexsort((pool.margin, pool.missed))
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    rank = place.reshape((boxes, -1))
+    rank[:, 0] = -1
+    kept = np.argsort(rank, axis=1, kind="stable")[:, :each]
+    return np.asarray((kept + np.arange(boxes)[:, None] * rank.shape[1]).ravel())
+
+
+def _take(points: Points, index: Array) -> dict[Input, Array]:
+    return {x: v[index] for x, v in points.items()}
