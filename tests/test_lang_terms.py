@@ -123,7 +123,7 @@ def test_argmin_is_the_first_index_of_the_smallest(values: list[int]) -> None:
     assert str(nn.argmin(y) == 1) == "argmin(y) == 1"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(st.data())
 def test_two_argmax_over_many_elements_are_those_of_the_pairs(data: st.DataObject) -> None:
     """Running maxima give the truth values and the margins of all pairwise comparisons, ties included."""
@@ -137,6 +137,18 @@ def test_two_argmax_over_many_elements_are_those_of_the_pairs(data: st.DataObjec
     assert same(a, b) == plain(a, b) == (a.index(max(a)) == b.index(max(b)))
     assert same.margin(a, b) == plain.margin(a, b)
     assert nn.forall([y, z], then=nn.argmax(y) != nn.argmax(z))(a, b) != same(a, b)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_margins_of_two_argmax_over_distinct_values(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = rng.permutation(20), rng.permutation(20)
+    b[[a.argmax(), b.argmax()]] = b[[b.argmax(), a.argmax()]] if seed % 2 else b[[a.argmax(), b.argmax()]]
+    y, z = nn.Variable(20, name="y"), nn.Variable(20, name="z")
+    both = [min(v[c] - np.delete(v, c).max() for v in (a, b)) for c in range(20)]
+    p = nn.forall([y, z], then=nn.argmax(y) == nn.argmax(z))
+    assert p(a, b) == (a.argmax() == b.argmax())
+    assert p.margin(a, b) == max(both)
 
 
 def sizes(n: int, encoding: str) -> np.ndarray[Any, Any]:

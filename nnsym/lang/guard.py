@@ -49,6 +49,8 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
     """
     try:
         array = np.asarray(plain(value))
+        if array.dtype.kind == "U" and array.ndim:  # floats beside decimal text stay floats
+            array = np.asarray(value, dtype=object)
         array = _exact_array(array)
     except LanguageError:
         raise

@@ -179,7 +179,7 @@ def _winner_atoms(term: Term, count: int) -> list[list[logic.Tree]]:
     rows, last = term.rows, term.size - 1
     backwards = np.arange(term.size)[::-1]
     over_before = running_maxima(rows).take(np.arange(last)) - rows.take(np.arange(1, last + 1))
-    after = running_maxima(rows.take(backwards)).take(backwards[:-1])
+    after = running_maxima(rows.take(backwards)).take(backwards[1:])
     over_after = after - rows.take(np.arange(last))
     found: list[list[logic.Tree]] = []
     for c in range(count):

@@ -81,12 +81,12 @@ def prefix(operator: str, operand: Text, strength: int) -> Text:
     return Text(f"{operator}{operand.at(strength)}", UNARY, form)
 
 
-def call(name: str, *arguments: str | Text, **keywords: str | Text) -> Text:
+def call(name: str, /, *arguments: str | Text, **keywords: str | Text) -> Text:
     """``name(arguments, keyword=...)``, a function of the language."""
     return applied(Text(name, form=ast.Name(name)), *arguments, **keywords)
 
 
-def applied(function: Text, *arguments: str | Text, **keywords: str | Text) -> Text:
+def applied(function: Text, /, *arguments: str | Text, **keywords: str | Text) -> Text:
     """``function(arguments, keyword=...)``; plain strings among the arguments have no full form."""
     pieces = [_string(a) for a in arguments] + [f"{k}={_string(a)}" for k, a in keywords.items()]
     string = clip(f"{function.string}({', '.join(pieces)})")
@@ -98,7 +98,7 @@ def applied(function: Text, *arguments: str | Text, **keywords: str | Text) -> T
     return Text(string, ATOM, ast.Call(function.form, forms, keyword))
 
 
-def method(operand: Text, name: str, *arguments: str | Text, **keywords: str | Text) -> Text:
+def method(operand: Text, name: str, /, *arguments: str | Text, **keywords: str | Text) -> Text:
     """``operand.name(arguments)``."""
     return applied(attribute(operand, name), *arguments, **keywords)
 
