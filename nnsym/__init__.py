@@ -24,19 +24,24 @@ if TYPE_CHECKING:
     from nnsym.ir.network import Network as Network
     from nnsym.lang import props as props
     from nnsym.lang import zoo as zoo
+    from nnsym.lang.dump import dumps as dumps
     from nnsym.lang.files import load_property as load_property
     from nnsym.lang.formulas import reduce_all as all
     from nnsym.lang.formulas import reduce_any as any
     from nnsym.lang.functions import abs_ as abs
-    from nnsym.lang.functions import argmax as argmax
+    from nnsym.lang.functions import clip as clip
     from nnsym.lang.functions import concat as concat
     from nnsym.lang.functions import max_ as max
     from nnsym.lang.functions import min_ as min
     from nnsym.lang.functions import norm as norm
     from nnsym.lang.functions import relu_ as relu
-    from nnsym.lang.functions import wins as wins
+    from nnsym.lang.parse import parse as parse
     from nnsym.lang.property import Property as Property
     from nnsym.lang.property import forall as forall
+    from nnsym.lang.ranking import argmax as argmax
+    from nnsym.lang.ranking import argmin as argmin
+    from nnsym.lang.ranking import topk as topk
+    from nnsym.lang.ranking import wins as wins
     from nnsym.lang.sets import ball as ball
     from nnsym.lang.sets import box as box
     from nnsym.lang.variables import Variable as Variable
@@ -59,10 +64,13 @@ _HOMES = {
     "nnsym.compare": "compare",
     "nnsym.export": "export to_pyomo",
     "nnsym.ir.network": "Network",
+    "nnsym.lang.dump": "dumps",
     "nnsym.lang.files": "load_property",
     "nnsym.lang.formulas": "reduce_all:all reduce_any:any",
-    "nnsym.lang.functions": "abs_:abs argmax concat max_:max min_:min norm relu_:relu wins",
+    "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu",
+    "nnsym.lang.parse": "parse",
     "nnsym.lang.property": "Property forall",
+    "nnsym.lang.ranking": "argmax argmin topk wins",
     "nnsym.lang.sets": "ball box",
     "nnsym.lang.variables": "Variable",
     "nnsym.methods": "attack crown ibp lp milp smt",

@@ -41,13 +41,45 @@ PITFALLS: list[tuple[str, Callable[[], Any], str, str]] = [
     ("argmax index", lambda: [10, 20][nn.argmax(y)], "can only be compared", "nn.any"),
     ("argmax fraction", lambda: nn.argmax(y) == 0.5, "not a class number", "integer"),
     ("argmax class", lambda: nn.argmax(y) != 2, "class 2 does not exist among 2 elements", "0 to 1"),
-    ("power", lambda: y ** 2, "powers of terms", "nn.abs"),
-    ("product", lambda: y[0] * y[1], "product of two terms", "Multiply by numbers"),
+    ("power", lambda: y ** 0.5, "'random_mlp_1(x)' to the power 0.5 is no polynomial", "whole numbers from 1"),
+    ("exponent", lambda: 2 ** y[0], "a term as exponent", "term ** 2"),
     ("quotient", lambda: 1 / y[0], "division by a term", "Multiply both sides"),
     ("float", lambda: math.sqrt(y[0]), "no value before it is evaluated", "Compare it"),
     ("numpy array", lambda: np.array([y[0], y[1]]), "is not an array of numbers", "nn.concat"),
-    ("numpy function", lambda: np.sum(y), "numpy's sum does not take terms", "sum, mean"),
+    ("numpy sum", lambda: np.sum(y), "numpy's sum does not take terms", "term.sum()"),
+    ("numpy maximum", lambda: np.maximum(y, 0), "numpy's maximum does not take terms", "nn.max(a, b)"),
+    ("numpy ufunc method", lambda: np.add.reduce(y), "numpy's add does not take terms", "nn.max"),
+    ("numpy where", lambda: np.where(y > 0, y, 0), "numpy's where does not take terms", "(condition) >> (conclusion)"),
+    ("numpy clip", lambda: np.clip(y, 0, 1), "numpy's clip does not take terms", "nn.clip(term, lower, upper)"),
+    ("numpy argmax", lambda: np.argmax(y), "numpy's argmax does not take terms", "nn.argmax"),
+    ("numpy norm", lambda: np.linalg.norm(y), "numpy's norm does not take terms", "nn.norm(term, p)"),
+    ("numpy all", lambda: np.all(y > 0), "numpy's all does not take terms and formulas", "nn.all or nn.any"),
+    ("numpy logic", lambda: np.logical_and(y > 0, y < 1), "numpy's logical_and does not take", "nn.all or nn.any"),
+    ("numpy of formulas", lambda: np.array(y > 0), "is not an array of numbers", "nn.max"),
+    ("numpy closeness", lambda: np.allclose(y, 0), "numpy's allclose does not take", "nn.abs(a - b) <= tolerance"),
     ("torch function", lambda: torch.max(y), "torch's max does not take terms", "nn.max"),
+    ("torch relu", lambda: torch.relu(y), "torch's relu does not take terms", "nn.relu"),
+    ("torch where", lambda: torch.where(y > 0, y, 0), "torch's where does not take terms", ">>"),
+    ("set of terms", lambda: {y[0], y[1]}, "is unhashable: == builds a formula", "list"),
+    ("key of a dict", lambda: {y[0] <= 1: "low"}, "is unhashable: == means 'if and only if'", "list"),
+    ("argmax in a set", lambda: {nn.argmax(y)}, "unhashable", "nn.any"),
+    ("find in a list", lambda: [y[0], y[1]].index(y[1]), "neither true nor false", ""),
+    ("while", lambda: [0 for _ in iter(lambda: bool(y[0] > 0), True)], "neither true nor false", ">>"),
+    ("ternary default", lambda: y[0] or 0.0, "neither true nor false", "| for or"),
+    ("not in", lambda: y[0] not in (1, 2), "neither true nor false", "nn.any([a == b for b in items])"),
+    ("not equal then and", lambda: y[0] != 1 and y[1] != 1, "neither true nor false", "& for and"),
+    ("chain of equals", lambda: y[0] == y[1] == 0, "neither true nor false", ""),
+    ("chain of three", lambda: 0 <= x[0] <= x[1] < 1, "neither true nor false", "Split the chain"),
+    ("count formulas", lambda: sum([y[0] > 0, y[1] > 0]) >= 1, "is a formula, not a number", "nn.all and nn.any"),
+    ("formula times", lambda: 2.0 * (y[0] > 0), "is a formula, not a number", "nn.all and nn.any"),
+    ("assignment", lambda: y.__setitem__(0, 1), "cannot be assigned to", "nn.concat"),
+    ("remainder", lambda: x[0] % 2, "whole division and remainders", "integer variable"),
+    ("round", lambda: round(x[0]), "no value before it is evaluated", "Compare it"),
+    ("range of a term", lambda: range(x[0]), "no value before it is evaluated", "Compare it"),
+    ("class in topk", lambda: 0 in nn.topk(y, 1), "is no number", "nn.topk(y, k).has(c)"),
+    ("topk of too many", lambda: nn.topk(y, 3), "nn.topk of 3 among 2 elements", "k is 1 to 2"),
+    ("topk of a fraction", lambda: nn.topk(y, 1.5), "a whole number of elements, not 1.5", ""),
+    ("clip backwards", lambda: nn.clip(y, 1, 0), "lower limit 1 exceeds its upper limit 0", "Exchange"),
     ("index by term", lambda: y[x[0]], "an index must be known", "nn.argmax"),
     ("shape", lambda: y <= [1, 2, 3], "shapes (2,) and (3,) do not fit", ""),
     ("range", lambda: y[2], "out of bounds", ""),
@@ -108,8 +140,8 @@ def test_euclidean_norms_are_refused_with_place() -> None:
 
 
 def test_terms_and_formulas_are_unhashable() -> None:
-    for value in (x, y[0], y[0] <= 1, nn.argmax(y)):
-        with pytest.raises(TypeError, match="unhashable"):
+    for value in (x, y[0], y[0] <= 1, nn.argmax(y), nn.topk(y, 1)):
+        with pytest.raises(TypeError, match=r"unhashable|is no number"):
             hash(value)
 
 
@@ -132,6 +164,24 @@ def test_arrays_stand_on_the_left(make: Any) -> None:
         assert p(point)
     for formula, holds in [(a <= x, True), (a >= x, False), (a == x, False), (a < x + 1, True)]:
         assert nn.forall(x, then=nn.all(formula))(point) is holds
+
+
+def test_numbers_and_truths_of_numpy_stand_on_the_left() -> None:
+    one, true = np.float64(1.0), np.bool_(True)
+    first = true & (one + x[0] >= np.int64(2))
+    p = nn.forall(x, then=nn.all(one <= x) & first & nn.all(np.array([True, True]) | (y < 0)))
+    assert p([1, 2, 3])
+    assert not p([0, 2, 3])
+    assert nn.forall(x, then=(np.array([[1.0, 0, 0]]) @ x == 1).all())([1, 2, 3])
+    assert nn.forall(x, then=np.less_equal(1, x).all())([1, 2, 3])
+    assert nn.forall(x, then=(torch.tensor([True, False]) | (y[:2] == y[:2])).all())([1, 2, 3])
+
+
+def test_what_reads_terms_without_asking_them_works() -> None:
+    assert f"{y[0]:}" == str(y[0]) == "random_mlp_1(x)[0]"
+    assert y[0] is not None
+    (low, high), mask = y, np.array([True, False])
+    assert nn.forall(x, then=nn.all(y[mask] == low) & (high == y[-1]))([1, 2, 3])
 
 
 def test_builtin_sum_abs_len_and_unpacking_work() -> None:

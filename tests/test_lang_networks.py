@@ -40,8 +40,14 @@ def test_two_copies_and_a_composition() -> None:
 
 
 def test_wrong_number_of_elements_names_the_network_and_shape() -> None:
-    with pytest.raises(InputError, match=r"random_mlp_3: input 'x' has shape \(2,\).*the argument has 3"):
-        f(nn.Variable(3))
+    wrong = (
+        r"test_lang_networks.py:\d+: `.*`: input 'x' of 'random_mlp_3' has shape \(2,\) \(float64, 2 elements\), "
+        r"the argument 'z\[0\]' has shape \(3,\)"
+    )
+    with pytest.raises(InputError, match=wrong):
+        f(nn.Variable((2, 3), name="z")[0])
+    with pytest.raises(InputError, match="2 arguments for 1 inputs"):
+        f(nn.Variable(2), nn.Variable(2))
 
 
 def test_constants_and_numbers_as_arguments() -> None:
@@ -49,8 +55,7 @@ def test_constants_and_numbers_as_arguments() -> None:
     x = nn.Variable(1)
     p = nn.forall(x, then=f(nn.concat(x[0], -0.25))[0] <= 0)
     assert p.margin([0.5]) == -f.evaluate(POINT)[0]
-    with pytest.raises(LanguageError, match=r"nn\.concat"):
-        f([x[0], -0.25])
+    assert nn.forall(x, then=f([x[0], -0.25])[0] <= 0).margin([0.5]) == p.margin([0.5])
 
 
 def test_hidden_neurons_before_and_after_the_activation() -> None:
@@ -72,6 +77,18 @@ def test_hidden_neurons_before_and_after_the_activation() -> None:
         _ = f.hidden("affine_1")(x).pre
     with pytest.raises(LanguageError, match="2 network applications"):
         (f(x) + f(z)).hidden("relu_1")
+
+
+def test_phases_are_strict_signs_of_the_argument() -> None:
+    x = nn.Variable(2)
+    pre = f.tensor("affine_1").node.maps[0].weight @ POINT + f.tensor("affine_1").node.bias
+    for k in range(3):
+        for phase in (f.active("relu_1", k)(x), f(x).active("relu_1", k), f.hidden("relu_1")(x).active(k)):
+            assert nn.forall(x, then=phase)(POINT) == (pre[k] > 0)
+    assert nn.forall(x, then=f.active("relu_1")(x).any())(POINT) == (pre > 0).any()
+    assert nn.forall(x, then=f.active("relu_1", [0, 2])(x).all())(POINT) == (pre[[0, 2]] > 0).all()
+    with pytest.raises(InputError, match=r"no value named 'relu_7'"):
+        f.active("relu_7", 0)
 
 
 def test_a_large_matrix_stays_one_dense_node_and_a_small_one_stays_rows() -> None:

@@ -93,10 +93,8 @@ class Network:
 
     def __call__(self, *arguments: Any) -> Any:
         """On terms: the symbolic output. On arrays: the outputs computed in float64 (or exactly on Fractions)."""
-        for argument in arguments:
-            if hasattr(type(argument), "apply_network"):
-                return type(argument).apply_network(self, arguments)
-        return self.evaluate(*arguments)
+        speaker = _symbolic(arguments)
+        return self.evaluate(*arguments) if speaker is None else speaker.apply_network(self, arguments)
 
     def tensor(self, name: str) -> Tensor:
         """A value by the name of its ONNX tensor or node, or by its nnsym name (``relu_2``); lists close names."""
@@ -114,6 +112,11 @@ class Network:
         """A hidden value by name; call it on the network's arguments: ``f.hidden("relu_2")(x).pre[7]``."""
         self.tensor(name)
         return Hidden(self, name)
+
+    def active(self, name: str, index: Any = None) -> Phase:
+        """The phase of hidden activations; call it on the network's arguments: ``f.active("relu_2", 7)(x)``."""
+        self.tensor(name)
+        return Phase(self, name, index)
 
     def evaluate(self, *arguments: Array) -> Any:
         """The IR's value: one array per output (a single array if there is one), batch axes in front kept."""
@@ -164,10 +167,10 @@ class Hidden:
     name: str
 
     def __call__(self, *arguments: Any) -> Any:
-        for argument in arguments:
-            if hasattr(type(argument), "apply_hidden"):
-                return type(argument).apply_hidden(self, arguments)
-        raise InputError(f"hidden values of '{self.name}' need a term to stand on", where=self.network.name)
+        speaker = _symbolic(arguments)
+        if speaker is None:
+            raise InputError(f"hidden values of '{self.name}' need a term to stand on", where=self.network.name)
+        return speaker.apply_hidden(self, arguments)
 
     @property
     def pre(self) -> Any:
@@ -179,6 +182,29 @@ class Hidden:
         )
 
     post = pre
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """That hidden activations (those of ``index``, or all) are in their active phase: on terms, a formula."""
+
+    network: Network
+    name: str
+    index: Any
+
+    def __call__(self, *arguments: Any) -> Any:
+        return Hidden(self.network, self.name)(*arguments).active(self.index)
+
+
+def _symbolic(arguments: Any) -> Any:
+    """The type of the first term among the arguments, lists of terms included; None if all are numbers."""
+    for argument in arguments:
+        if hasattr(type(argument), "apply_network"):
+            return type(argument)
+        if isinstance(argument, (list, tuple)) and (found := _symbolic(argument)) is not None:
+            return found
+    return None
 
 
 def free_inputs(network: Network) -> tuple[Input, ...]:

@@ -69,14 +69,13 @@ class Rows:
         index = np.asarray(index, dtype=np.int64).ravel()
         parts = {}
         for node, part in self.parts.items():
-            starts = np.searchsorted(part.row, np.arange(len(self)), "left")
-            counts = np.searchsorted(part.row, np.arange(len(self)), "right") - starts
-            picked = counts[index]
+            starts = np.searchsorted(part.row, index, "left")
+            picked = np.searchsorted(part.row, index, "right") - starts
             if not picked.sum():
                 continue
             row = np.repeat(np.arange(len(index)), picked)
             entry = np.arange(picked.sum()) - np.repeat(np.cumsum(picked) - picked, picked)
-            entry = entry + np.repeat(starts[index], picked)
+            entry = entry + np.repeat(starts, picked)
             parts[node] = Part(row, part.column[entry], part.coefficient[entry])
         return Rows(parts, self.constant[index])
 
@@ -89,7 +88,8 @@ class Rows:
         return Rows({n: p for n, p in parts.items() if len(p.row)}, multiply(self.constant, factors))
 
     def __neg__(self) -> Rows:
-        return self.scale(-1.0)
+        parts = {node: Part(p.row, p.column, -p.coefficient) for node, p in self.parts.items()}
+        return Rows(parts, -self.constant)
 
     def __add__(self, other: Rows) -> Rows:
         parts: dict[Node, Part] = dict(self.parts)

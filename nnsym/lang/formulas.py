@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from nnsym.ir.network import Application
 from nnsym.ir.rows import Rows
 from nnsym.lang import logic
-from nnsym.lang.guard import misread, user_line
+from nnsym.lang.foreign import Foreign
+from nnsym.lang.guard import misread, plain, user_line
 from nnsym.lang.logic import Tree
-from nnsym.lang.text import AND, ATOM, COMPARE, IMPLIES, OR, UNARY, Text, call, infix
+from nnsym.lang.text import AND, ATOM, COMPARE, IMPLIES, OR, Text, call, infix, item, key_text, leaf, prefix
 
 Array = NDArray[Any]
 
@@ -40,15 +41,13 @@ def no_truth_value(what: str) -> NoReturn:
     raise misread(f"{what} is neither true nor false until it is verified", hint)
 
 
-class Formula:
+class Formula(Foreign):
     """A statement about terms, or an array of them (``shape``); reduce arrays by ``nn.all`` or ``nn.any``.
 
     Built by comparing terms; joined by ``&``, ``|``, ``~``, ``>>`` (implies), ``==`` (if and only if) and ``!=``.
     """
 
     __slots__ = ("applications", "shape", "text", "tree")
-    __array_ufunc__ = None
-    __array_priority__ = 1000.0
 
     def __init__(
         self, tree: Tree, text: Text, shape: tuple[int, ...] = (), applications: tuple[Application, ...] = ()
@@ -82,13 +81,13 @@ class Formula:
         return _join(as_formula(other), self, "|", OR)
 
     def __invert__(self) -> Formula:
-        text = Text(f"~{self.text.at(ATOM)}", UNARY)
-        return Formula(logic.negate(self.tree), text, self.shape, self.applications)
+        return Formula(logic.negate(self.tree), prefix("~", self.text, ATOM), self.shape, self.applications)
 
     def __rshift__(self, other: object) -> Formula:
         right = as_formula(other)
         joined = _join(~self, right, "|", OR)
-        text = Text(f"{self.text.at(ATOM)} >> {right.text.at(ATOM)}", IMPLIES)
+        form = infix(self.text, ">>", right.text, IMPLIES).form
+        text = Text(f"{self.text.at(ATOM)} >> {right.text.at(ATOM)}", IMPLIES, form)
         return Formula(joined.tree, text, joined.shape, joined.applications)
 
     def __rrshift__(self, other: object) -> Formula:
@@ -112,6 +111,29 @@ class Formula:
 
     __le__ = __gt__ = __ge__ = __lt__
 
+    def __hash__(self) -> NoReturn:
+        raise misread(
+            f"the formula '{self.text.string}' is unhashable: == means 'if and only if'",
+            "Keep formulas in a list, or key them by a name",
+        )
+
+    def __add__(self, other: object) -> NoReturn:
+        raise misread(
+            f"'{self.text.string}' is a formula, not a number",
+            "Use nn.all and nn.any over several formulas; to count them, give each case its own formula",
+        )
+
+    __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = __abs__ = __add__
+    __float__ = __int__ = __index__ = __truediv__ = __rtruediv__ = __pow__ = __add__
+
+    def all(self) -> Formula:
+        """``nn.all(formula)``: one statement, that every element holds."""
+        return reduce_all(self)
+
+    def any(self) -> Formula:
+        """``nn.any(formula)``: one statement, that some element holds."""
+        return reduce_any(self)
+
     def __len__(self) -> int:
         if not self.shape:
             raise misread(f"'{self.text.string}' is one formula, it has no length")
@@ -120,7 +142,7 @@ class Formula:
     def __getitem__(self, key: Any) -> Formula:
         index = selection(self.shape, key, self.text)
         tree = logic.take(self.tree, index.ravel())
-        return Formula(tree, Text(f"{self.text.at(ATOM)}[{key_text(key)}]"), index.shape, self.applications)
+        return Formula(tree, item(self.text, key), index.shape, self.applications)
 
     def __iter__(self) -> Iterator[Formula]:
         return (self[i] for i in range(len(self)))
@@ -133,16 +155,16 @@ def as_formula(value: object) -> Formula:
     """A formula, or Python's and numpy's True and False (arrays of them too)."""
     if isinstance(value, Formula):
         return value
-    truth = np.asarray(value) if isinstance(value, (bool, np.bool_, np.ndarray)) else None
+    truth = np.asarray(plain(value)) if hasattr(value, "dtype") or isinstance(value, bool) else None
     if truth is None or truth.dtype != np.bool_:
         raise misread(
             f"{type(value).__name__} is not a formula",
             "Compare terms first; & and | bind tighter than comparisons, so write (a <= b) & (c <= d)",
         )
     if truth.ndim == 0:
-        return Formula(logic.TRUE if truth else logic.FALSE, Text(str(bool(truth))))
+        return Formula(logic.TRUE if truth else logic.FALSE, leaf(str(bool(truth)), bool(truth)))
     rows = Rows.constants(np.where(truth.ravel(), -1.0, 1.0))
-    return Formula(logic.Each(rows, False, "constant"), Text("<array of truth values>"), truth.shape)
+    return Formula(logic.Each(rows, False, "constant"), leaf("<array of truth values>", truth.copy()), truth.shape)
 
 
 def _join(left: Formula, other: object, operator: str, level: int) -> Formula:
@@ -180,16 +202,6 @@ def selection(shape: tuple[int, ...], key: Any, text: Text) -> Array:
         ) from None
 
 
-def key_text(key: Any) -> str:
-    """An index as it is written between brackets."""
-    if isinstance(key, tuple):
-        return ", ".join(key_text(k) for k in key)
-    if isinstance(key, slice):
-        ends = ["" if v is None else str(v) for v in (key.start, key.stop)]
-        return ":".join(ends) + ("" if key.step is None else f":{key.step}")
-    return "..." if key is Ellipsis else str(key) if np.ndim(key) == 0 or np.size(key) <= 8 else "<indices>"
-
-
 def together(*groups: tuple[Application, ...]) -> tuple[Application, ...]:
     """All applications of the groups, equal ones once, in order of first use."""
     found: dict[tuple[int, ...], Application] = {}
@@ -213,7 +225,8 @@ def _reduce(name: str, items: tuple[object, ...]) -> Formula:
     whole = logic.every if name == "all" else logic.some
     join = logic.conjunction if name == "all" else logic.disjunction
     formulas = list(_formulas(items))
-    text = call(name, *(f.text.string for f in formulas[:8]), *(["..."] if len(formulas) > 8 else []))
+    shown = call(name, *(f.text.string for f in formulas[:8]), *(["..."] if len(formulas) > 8 else []))
+    text = Text(shown.string, form=call(name, *(f.text for f in formulas)).form)
     tree = join(whole(f.tree, f.size) for f in formulas)
     return Formula(tree, text, (), together(*(f.applications for f in formulas)))
 
@@ -221,10 +234,10 @@ def _reduce(name: str, items: tuple[object, ...]) -> Formula:
 def _formulas(items: Iterable[object]) -> Iterator[Formula]:
     from nnsym.lang.terms import Term
 
-    for item in items:
-        if isinstance(item, (Formula, bool, np.bool_)) or (isinstance(item, np.ndarray) and item.dtype == np.bool_):
-            yield as_formula(item)
-        elif isinstance(item, Iterable) and not isinstance(item, (str, bytes, dict)) and not isinstance(item, Term):
-            yield from _formulas(item)
+    for element in items:
+        if isinstance(element, (Formula, bool, np.bool_)) or getattr(element, "dtype", None) == np.bool_:
+            yield as_formula(element)
+        elif isinstance(element, Iterable) and not isinstance(element, (str, bytes, dict, Term)):
+            yield from _formulas(element)
         else:
-            yield as_formula(item)
+            yield as_formula(element)

@@ -48,7 +48,9 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
     NaN always raises, infinities unless ``infinite``.
     """
     try:
-        array = np.asarray(_plain(value))
+        array = np.asarray(plain(value))
+        if array.dtype.kind == "U" and array.ndim:  # floats beside decimal text stay floats
+            array = np.asarray(value, dtype=object)
         array = _exact_array(array)
     except LanguageError:
         raise
@@ -64,7 +66,7 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
     return array
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
     """Torch tensors (recognised by ``detach``) as numpy arrays; the rest as it is."""
     detach = getattr(value, "detach", None)
     if detach is None:
@@ -82,7 +84,7 @@ def _exact_array(array: Array) -> Array:
         raise TypeError(array.dtype.name)
     out = np.empty(array.shape, dtype=object)
     items = array.ravel()
-    out.ravel()[:] = [_number(_plain(items[i])) for i in range(items.size)]
+    out.ravel()[:] = [_number(plain(items[i])) for i in range(items.size)]
     return simplify(out)
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Max, Node, Pointwise
 from nnsym.ir.rows import Rows
 from nnsym.ir.walk import substitute
+from nnsym.lang.formulas import Formula
 from nnsym.lang.guard import bad_input, misread
 from nnsym.lang.terms import Term
-from nnsym.lang.text import Text
+from nnsym.lang.text import Text, attribute, method, number_text
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class HiddenTerms:
-    """``post`` is the named value; ``pre`` is what its activation was applied to."""
+    """``post`` is the named value; ``pre`` is what its activation was applied to; ``bound`` reads as both together."""
 
     post: Term
     name: str
+    bound: Text
 
     @property
     def pre(self) -> Term:
@@ -33,18 +35,23 @@ class HiddenTerms:
             )
         parent = node.parents[0]
         shape = self.post.shape if parent.size == node.size else (parent.size,)
-        text = Text(self.post.text.string.removesuffix(".post") + ".pre")
+        text = attribute(self.bound, "pre")._replace(string=self.post.text.string.removesuffix(".post") + ".pre")
         return Term(Rows.of(parent), shape, text, self.post.applications)
+
+    def active(self, index: Any = None) -> Formula:
+        """What the activation gets is > 0, elementwise, or at ``index``: the phase in which a MILP's binary is 1."""
+        values = self.pre
+        return (values if index is None else values[index]) > 0
 
 
 def of_application(
-    application: Application, name: str, applications: tuple[Application, ...], applied: str
+    application: Application, name: str, applications: tuple[Application, ...], applied: str, bound: Text
 ) -> HiddenTerms:
-    """The hidden values ``name`` of an application; ``applied`` is how it reads, ``f(x)``."""
+    """The hidden values ``name`` of an application; ``applied`` is how it reads, ``f(x)``, ``bound`` the full text."""
     tensor = application.network.tensor(name)
     node = application.image.get(tensor.node) or _image(application, tensor.node)
-    text = Text(f'{applied}.hidden("{name}").post')
-    return HiddenTerms(Term(Rows.of(node), tensor.shape, text, applications), name)
+    text = attribute(bound, "post")._replace(string=f'{applied}.hidden("{name}").post')
+    return HiddenTerms(Term(Rows.of(node), tensor.shape, text, applications), name, bound)
 
 
 def _image(application: Application, node: Node) -> Node:
@@ -63,4 +70,5 @@ def of_term(term: Term, name: str) -> HiddenTerms:
         raise misread(f"'{term}' is the output of {count}", f'Say which: f.hidden("{name}")(x)')
     application = candidates[0]
     inputs = ", ".join(a.name if isinstance(a, Input) else "..." for a in application.arguments)
-    return of_application(application, name, term.applications, f"{application.network.name}({inputs})")
+    bound = method(term.text, "hidden", number_text(name, name))
+    return of_application(application, name, term.applications, f"{application.network.name}({inputs})", bound)

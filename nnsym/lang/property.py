@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -18,6 +19,7 @@ from nnsym.lang import logic
 from nnsym.lang.formulas import Formula, as_formula, together
 from nnsym.lang.guard import bad_input, exact, fractions, misread
 from nnsym.lang.lower import domain, violation, without_bounds
+from nnsym.lang.text import call, listed, number_text
 from nnsym.lang.variables import Variable
 
 Array = NDArray[Any]
@@ -33,11 +35,23 @@ class Property:
 
     query: Query
     variables: tuple[Variable, ...]
+    form: ast.expr | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
         """The property's name."""
         return self.query.name
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what the property says: networks, regions, rows and formula, whatever anything is called."""
+        return self.query.hash
+
+    def text(self) -> str:
+        """The full text, which ``nnsym.parse`` reads back; ``str(p)`` is the short one for people."""
+        from nnsym.lang.dump import dumps
+
+        return dumps(self)
 
     def __call__(self, *points: object) -> bool:
         """True if the property holds at the point, in exact rational arithmetic (in float64 with smooth activations).
@@ -82,6 +96,11 @@ class Property:
     def __repr__(self) -> str:
         return f"Property({self.name!r})\n{self.query.text}"
 
+    def _repr_latex_(self) -> str:
+        from nnsym.lang.latex import to_latex
+
+        return f"$\\displaystyle {to_latex(self.form, self.query.text)}$"
+
     def _repr_html_(self) -> str:
         return f"<b>{html.escape(self.name)}</b><pre>{html.escape(self.query.text)}</pre>"
 
@@ -121,7 +140,12 @@ def forall(
         text=_text(quantified, premise, conclusion),
         labels=labels,
     )
-    return Property(query, quantified)
+    return Property(query, quantified, _form(quantified, premise, conclusion, label))
+
+
+def _form(variables: tuple[Variable, ...], where: Formula | None, then: Formula, name: str) -> ast.expr | None:
+    parts = {} if where is None else {"where": where.text}
+    return call("forall", listed(v.text for v in variables), **parts, then=then.text, name=number_text(name, name)).form
 
 
 def _variables(given: object) -> tuple[Variable, ...]:

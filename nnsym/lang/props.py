@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from nnsym.ir.network import Network
-from nnsym.lang.functions import argmax
 from nnsym.lang.guard import bad_input
 from nnsym.lang.property import Property, forall
+from nnsym.lang.ranking import argmax
 from nnsym.lang.sets import ball
 from nnsym.lang.variables import Variable
 

@@ -18,7 +18,7 @@ from nnsym.lang.functions import norm
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
 from nnsym.lang.linear import difference, is_plain
 from nnsym.lang.terms import Term, as_term
-from nnsym.lang.text import call, number_text
+from nnsym.lang.text import Text, call, number_text, pair
 
 Array = NDArray[Any]
 
@@ -31,7 +31,7 @@ def box(x: Term, lower: object, upper: object) -> Formula:
     term = _term(x, "nn.box")
     low, high = _bound(term, lower, "lower", -np.inf), _bound(term, upper, "upper", np.inf)
     _refuse_empty(term, low, high, "lower", "upper")
-    text = call("box", str(term), *(number_text(b).string for b in (lower, upper)))
+    text = call("box", term.text, *(_as_written(b) for b in (lower, upper)))
     return Formula(_box_tree(term, low, high, text.string), text, (), term.applications)
 
 
@@ -44,12 +44,11 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
     centre, radius = _bound(term, x0, "centre", None), _bound(term, eps, "eps", None)
     if (radius < 0).any():
         raise bad_input("eps is negative")
-    arguments = [str(term), number_text(x0).string, number_text(eps).string]
-    arguments += [] if p == np.inf else [f"p={p}"]
+    options = {} if p == np.inf else {"p": _as_written(p)}
     limits = Box(np.full(term.size, -np.inf), np.full(term.size, np.inf))
     if within is not None:
         limits = Box(_bound(term, within[0], "within", -np.inf), _bound(term, within[1], "within", np.inf))
-        arguments.append(f"within=({number_text(within[0]).string}, {number_text(within[1]).string})")
+        options["within"] = pair(_as_written(within[0]), _as_written(within[1]))
     if p not in (1, np.inf):
         raise UnsupportedError(
             f"a ball of the norm p = {p} is not a polyhedron",
@@ -60,7 +59,7 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
     found = reach.intersect(limits)
     low, high = _tidy(found.lower), _tidy(found.upper)
     _refuse_empty(term, low, high, "the ball", "'within'")
-    text = call("ball", *arguments)
+    text = call("ball", term.text, _as_written(x0), _as_written(eps), **options)
     tree = _box_tree(term, low, high, text.string)
     if p == 1:
         if len(set(radius.tolist())) != 1:
@@ -75,6 +74,10 @@ def _term(x: object, what: str) -> Term:
     if not isinstance(x, Term):
         raise misread(f"{what} is about {type(x).__name__}, not a term", "The first argument is a variable or term")
     return as_term(x)
+
+
+def _as_written(value: object) -> Text:
+    return number_text(value, None if value is None else exact(value, infinite=True))
 
 
 def _bound(term: Term, value: object, what: str, default: float | None) -> Array:

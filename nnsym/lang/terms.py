@@ -18,12 +18,27 @@ from numpy.typing import NDArray
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.network import Application, Hidden, Network
 from nnsym.ir.rows import Rows, stack
-from nnsym.lang import logic
-from nnsym.lang.formulas import Formula, broadcast, key_text, selection, together
+from nnsym.lang import logic, products
+from nnsym.lang.formulas import Formula, broadcast, selection, together
 from nnsym.lang.guard import bad_input, exact, misread
 from nnsym.lang.guarded import Guarded
-from nnsym.lang.linear import difference, materialise, multiply
-from nnsym.lang.text import ATOM, COMPARE, PRODUCT, SUM, UNARY, Text, call, infix, number_text
+from nnsym.lang.linear import difference, materialise
+from nnsym.lang.text import (
+    COMPARE,
+    PRODUCT,
+    SUM,
+    UNARY,
+    Text,
+    applied,
+    attribute,
+    infix,
+    item,
+    leaf,
+    listed,
+    method,
+    number_text,
+    prefix,
+)
 
 if TYPE_CHECKING:
     from nnsym.lang.hidden import HiddenTerms
@@ -61,16 +76,17 @@ class Term(Guarded):
     def T(self) -> Term:  # noqa: N802
         """Axes reversed."""
         index = np.arange(self.size).reshape(self.shape).T
-        return self._taken(index, Text(f"{self.text.at(ATOM)}.T"))
+        return self._taken(index, attribute(self.text, "T"))
 
     def reshape(self, *shape: Any) -> Term:
         """The same elements in another shape (C order); one axis may be -1."""
         wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
         try:
-            found = np.empty(self.shape, dtype=bool).reshape(wanted).shape
+            found: tuple[int, ...] = np.empty(self.shape, dtype=bool).reshape(wanted).shape
         except (TypeError, ValueError):
             raise misread(f"'{self}' of shape {self.shape} cannot be reshaped to {tuple(wanted)}") from None
-        return Term(self.rows, found, self.text, self.applications)
+        text = method(self.text, "reshape", *(number_text(n, n) for n in found))
+        return self if found == self.shape else Term(self.rows, found, text, self.applications)
 
     def ravel(self) -> Term:
         """All elements in one axis."""
@@ -91,7 +107,7 @@ class Term(Guarded):
     def __getitem__(self, key: Any) -> Term:
         if isinstance(key, (Term, Formula)):
             raise misread("an index must be known, not a term or formula", "Use nn.max, nn.argmax or nn.any")
-        return self._taken(selection(self.shape, key, self.text), Text(f"{self.text.at(ATOM)}[{key_text(key)}]"))
+        return self._taken(selection(self.shape, key, self.text), item(self.text, key))
 
     def _taken(self, index: Array, text: Text) -> Term:
         return Term(self.rows.take(index), index.shape, text, self.applications)
@@ -118,8 +134,27 @@ class Term(Guarded):
         except (ValueError, TypeError):
             raise misread(f"'{self}' of shape {self.shape} has no axis {axis}") from None
         target = np.arange(math.prod(kept)).reshape(kept)
-        arguments = (self.text.string,) if axis is None else (self.text.string, f"axis={axis}")
-        return np.broadcast_to(target, self.shape).ravel(), shape, call(name, *arguments)
+        keywords = {} if axis is None else {"axis": number_text(str(axis), axis)}
+        return np.broadcast_to(target, self.shape).ravel(), shape, method(self.text, name, **keywords)
+
+    def max(self, axis: int | tuple[int, ...] | None = None) -> Term:
+        """The largest element, or the largest along axes."""
+        return self._extreme("max", axis)
+
+    def min(self, axis: int | tuple[int, ...] | None = None) -> Term:
+        """The smallest element, or the smallest along axes."""
+        return self._extreme("min", axis)
+
+    def abs(self) -> Term:
+        """Absolute values, elementwise."""
+        return abs(self)
+
+    def _extreme(self, name: str, axis: int | tuple[int, ...] | None) -> Term:
+        from nnsym.lang.functions import extreme
+
+        target, shape, text = self._along(axis, name)
+        order = np.argsort(target, kind="stable").reshape(math.prod(shape), -1)
+        return extreme(name, self, order, shape, text)
 
     # -- arithmetic
 
@@ -136,7 +171,7 @@ class Term(Guarded):
         return _linear(other, self, "-", operator.sub)
 
     def __neg__(self) -> Term:
-        return Term(-self.rows, self.shape, Text(f"-{self.text.at(UNARY)}", UNARY), self.applications)
+        return Term(-self.rows, self.shape, prefix("-", self.text, UNARY), self.applications)
 
     def __pos__(self) -> Term:
         return self
@@ -147,12 +182,10 @@ class Term(Guarded):
         return abs_(self)
 
     def __mul__(self, other: object) -> Term:
-        right = as_term(other)
-        return _product(self, right, infix(self.text, "*", right.text, PRODUCT))
+        return products.elementwise(self, as_term(other))
 
     def __rmul__(self, other: object) -> Term:
-        left = as_term(other)
-        return _product(left, self, infix(left.text, "*", self.text, PRODUCT))
+        return products.elementwise(as_term(other), self)
 
     def __truediv__(self, other: object) -> Term:
         right = as_term(other)
@@ -162,15 +195,16 @@ class Term(Guarded):
             raise bad_input("division by zero")
         inverse = np.asarray(1 / to_fractions(right.rows.constant), dtype=object)
         inverted = Term(Rows.constants(inverse), right.shape, right.text)
-        return _product(self, inverted, infix(self.text, "/", right.text, PRODUCT))
+        return products.elementwise(self, inverted, infix(self.text, "/", right.text, PRODUCT))
 
     def __matmul__(self, other: object) -> Term:
-        right = as_term(other)
-        return _matrix_product(self, right, infix(self.text, "@", right.text, PRODUCT))
+        return products.matrix(self, as_term(other))
 
     def __rmatmul__(self, other: object) -> Term:
-        left = as_term(other)
-        return _matrix_product(left, self, infix(left.text, "@", self.text, PRODUCT))
+        return products.matrix(as_term(other), self)
+
+    def __pow__(self, exponent: object) -> Term:
+        return products.power(self, exponent)
 
     # -- comparisons
 
@@ -192,6 +226,8 @@ class Term(Guarded):
     def __ne__(self, other: object) -> Formula:  # type: ignore[override]
         return _compare(self, other, "!=")
 
+    __hash__ = Guarded.__hash__  # a class with its own == has none otherwise
+
     # -- text
 
     def __str__(self) -> str:
@@ -206,18 +242,18 @@ class Term(Guarded):
     def apply_network(network: Network, arguments: tuple[object, ...]) -> Any:
         """``network(*arguments)``: one term per output, in the declared shapes (a single term if there is one)."""
         terms = [as_term(argument) for argument in arguments]
-        application = network.apply(tuple(materialise(t.rows) for t in terms))
+        application = _application(network, terms)
         applications = together(*(t.applications for t in terms), (application,))
-        text = call(network.name, *(t.text.string for t in terms))
+        text = applied(leaf(network.name, network), *(t.text for t in terms))
         many = len(network.outputs) > 1
         results = tuple(
             Term(
                 Rows.of(application.output(name)),
                 tensor.shape,
-                Text(f"{text.string}.{name}") if many else text,
+                item(text, k, f"{text.string}.{name}") if many else text,
                 applications,
             )
-            for name, tensor in network.outputs.items()
+            for k, (name, tensor) in enumerate(network.outputs.items())
         )
         return results if many else results[0]
 
@@ -227,17 +263,22 @@ class Term(Guarded):
         from nnsym.lang.hidden import of_application
 
         terms = [as_term(argument) for argument in arguments]
-        application = hidden.network.apply(tuple(materialise(t.rows) for t in terms))
+        application = _application(hidden.network, terms)
         applications = together(*(t.applications for t in terms), (application,))
-        return of_application(
-            application, hidden.name, applications, call(hidden.network.name, *map(str, terms)).string
-        )
+        network = leaf(hidden.network.name, hidden.network)
+        bound = applied(method(network, "hidden", number_text(hidden.name, hidden.name)), *(t.text for t in terms))
+        shown = applied(network, *(t.text for t in terms)).string
+        return of_application(application, hidden.name, applications, shown, bound)
 
     def hidden(self, name: str) -> HiddenTerms:
         """Hidden values, by name, of the network application whose output this term is."""
         from nnsym.lang.hidden import of_term
 
         return of_term(self, name)
+
+    def active(self, name: str, index: Any = None) -> Formula:
+        """The activations ``index`` of a hidden value of that application are in their active phase (argument > 0)."""
+        return self.hidden(name).active(index)
 
 
 def as_term(value: object) -> Term:
@@ -253,7 +294,7 @@ def as_term(value: object) -> Term:
     ):
         return stacked([as_term(v) for v in value])
     array = exact(value)
-    return Term(Rows.constants(array), array.shape, number_text(value))
+    return Term(Rows.constants(array), array.shape, number_text(value, array))
 
 
 def _holds_term(value: object) -> bool:
@@ -266,8 +307,20 @@ def stacked(terms: list[Term]) -> Term:
     """Terms of one shape along a new first axis."""
     index, shape = broadcast([t.shape for t in terms])
     rows = stack([t.rows if t.shape == shape else t.rows.take(i) for t, i in zip(terms, index, strict=True)])
-    text = Text(f"[{', '.join(str(t) for t in terms[:8])}{', ...' if len(terms) > 8 else ''}]")
+    text = listed(t.text for t in terms)
     return Term(rows, (len(terms), *shape), text, together(*(t.applications for t in terms)))
+
+
+def _application(network: Network, terms: list[Term]) -> Application:
+    """The network on terms; shapes are checked here, where the user's line and the terms' names are known."""
+    for term, (name, tensor) in zip(terms, network.inputs.items(), strict=False):
+        if term.size != tensor.node.size:
+            raise bad_input(
+                f"input '{name}' of '{network.name}' has shape {tensor.shape} ({network.dtype}, {tensor.node.size} "
+                f"elements), the argument '{term}' has shape {term.shape} ({term.size} elements)",
+                "Pass the declared shape, or the same number of elements in C order",
+            )
+    return network.apply(tuple(materialise(t.rows) for t in terms))
 
 
 def aligned(left: Term, right: Term) -> tuple[Rows, Rows, tuple[int, ...]]:
@@ -284,35 +337,6 @@ def _linear(left: object, right: object, symbol: str, combine: Callable[[Rows, R
     first, second, shape = aligned(a, b)
     text = infix(a.text, symbol, b.text, SUM, associative=symbol == "+")
     return Term(combine(first, second), shape, text, together(a.applications, b.applications))
-
-
-def _product(left: Term, right: Term, text: Text) -> Term:
-    first, second, shape = aligned(left, right)
-    if first.parts and second.parts:
-        raise misread(
-            "the product of two terms is not affine", "Multiply by numbers; products of unknowns are not taken yet"
-        )
-    rows = second.scale(first.constant) if second.parts else first.scale(second.constant)
-    return Term(rows, shape, text, together(left.applications, right.applications))
-
-
-def _matrix_product(left: Term, right: Term, text: Text) -> Term:
-    """``left @ right`` for one or two axes each; one side is constant."""
-    if left.rows.parts and right.rows.parts:
-        raise misread("the product of two terms is not affine", "Multiply by matrices of numbers")
-    if not (1 <= left.ndim <= 2 and 1 <= right.ndim <= 2) or left.shape[-1] != right.shape[0]:
-        raise misread(f"shapes {left.shape} and {right.shape} do not fit a matrix product")
-    if left.rows.parts:
-        turned = _matrix_product(right.T, left.T, text).T
-        return Term(turned.rows, turned.shape, text, left.applications)
-    weights = left.rows.constant.reshape(-1, left.shape[-1])
-    columns = np.arange(right.size).reshape(right.shape[0], -1)
-    products = [multiply(weights, right.rows.take(column)) for column in columns.T]
-    shape = (*left.shape[:-1], *right.shape[1:])
-    rows = products[0]
-    if len(products) > 1:
-        rows = stack(products).take(np.arange(len(weights) * len(products)).reshape(len(products), -1).T)
-    return Term(rows, shape, text, right.applications)
 
 
 def _compare(left: Term, other: object, symbol: str) -> Formula:

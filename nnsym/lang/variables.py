@@ -12,7 +12,7 @@ from nnsym.ir.node import Input, new_input
 from nnsym.ir.rows import Rows
 from nnsym.lang.guard import bad_input, misread
 from nnsym.lang.terms import Term
-from nnsym.lang.text import Text
+from nnsym.lang.text import leaf
 
 
 @final
@@ -40,7 +40,7 @@ class Variable(Term):
         except ValueError:
             raise misread(f"'integer' of shape {np.shape(integer)} does not fit {axes}") from None
         self.input: Input = new_input(name, math.prod(axes), integer=flags)
-        super().__init__(Rows.of(self.input), axes, Text(name))
+        super().__init__(Rows.of(self.input), axes, leaf(name, self.input))
 
     @property
     def name(self) -> str:
