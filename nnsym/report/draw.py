@@ -17,7 +17,7 @@ from nnsym.ir.node import Node, affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, leaky_relu, relu
-from nnsym.methods import BoundMethod, Method, Portfolio, ProgramMethod, default_solver, is_exact, resolve
+from nnsym.methods import AttackMethod, BoundMethod, Method, Portfolio, ProgramMethod, default_solver, is_exact, resolve
 from nnsym.registry import find_encoding
 from nnsym.report.region import area, directions, polygon, support
 
@@ -147,8 +147,8 @@ def _relaxed(encoding: Encoding) -> ProgramMethod:
 
 def _optimising(method: Method) -> BoundMethod | ProgramMethod:
     match method:
-        case Portfolio():
-            raise UnsupportedError("a portfolio has no region of its own", remedy="Name bounds or an encoding")
+        case Portfolio() | AttackMethod():
+            raise UnsupportedError(f"'{method.name}' has no region to draw", remedy="Name bounds or an encoding")
         case ProgramMethod() if is_exact(method) and method.encoding.form.value == "margin":
             lane = default_solver(method.encoding)
             return ProgramMethod(encoding=method.encoding, solver=lane, bounds=method.bounds, optimise=True)
