@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.bounds.exact import _shorten
-from nnsym.bounds.interval import Forward, Range
+from nnsym.bounds.inputs import Range
+from nnsym.bounds.interval import Forward
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import relax
 from nnsym.ir.evaluate import apply_node

@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.bounds.interval import domain
+from nnsym.bounds.inputs import domain
 from nnsym.bounds.linear import Backward
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.methods import METHODS, compute, margin
+from nnsym.bounds.rounding import Precision
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, identity
@@ -114,8 +115,7 @@ def stable_violations(count):
 
 def test_the_rounding_terms_are_what_makes_them_sound(monkeypatch):
     assert stable_violations(10) == 0
-    monkeypatch.setattr("nnsym.bounds.interval.gamma", lambda additions: 0.0)
-    monkeypatch.setattr("nnsym.bounds.linear.gamma", lambda additions: 0.0)
+    monkeypatch.setattr(Precision, "gamma", lambda self, additions: 0.0)
     assert stable_violations(10) > 0
 
 
@@ -128,7 +128,7 @@ def test_cancellation_between_layers_is_charged():
         z = affine(((Dense([[c, -a]]), y),))
         query = Query("zero", {x: Box(np.ones(1), np.ones(1))}, Rows.of(z).scale(0.3), Atoms(np.arange(1), False, True))
         maps = Maps("cpu")
-        engine = Backward(query, domain(query, None, "cpu")[0], maps, fixed={})
+        engine = Backward(query, domain(query, None, maps)[0], maps, fixed={})
         engine.run(None)
         engine.prepare(query.spec[0])
         assert engine.backward(query.spec[0], torch.arange(1)).lower.item() <= 0
@@ -188,7 +188,7 @@ def test_unbounded_inputs_give_infinite_bounds_and_no_nan():
 
 
 def test_a_third_is_inside_without_any_rounding_term(monkeypatch):
-    monkeypatch.setattr("nnsym.bounds.interval.gamma", lambda additions: 0.0)
+    monkeypatch.setattr(Precision, "gamma", lambda self, additions: 0.0)
     x = new_input("x", 1)
     for third in (Fraction(1, 3), Fraction(2, 3)):  # one rounds down, the other up
         for row in (Rows.of(x).scale(third), Rows.of(x) - Rows.constants([1 - third])):

@@ -15,7 +15,7 @@ from random_properties import is_violated, nested_query
 
 from nnsym.bounds.attack import search
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.interval import domain
+from nnsym.bounds.inputs import domain
 from nnsym.bounds.linear import Backward, crown
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.methods import compute, margin
@@ -104,7 +104,7 @@ def test_a_bare_method_may_lose_to_a_weaker_one():
     y = pointwise(relu(), x)
     query = query_of(y, {x: [-1.0]}, {x: [2.0]})
     maps = Maps("cpu")
-    line = Backward(query, domain(query, None, "cpu")[0], maps, fixed={})
+    line = Backward(query, domain(query, None, maps)[0], maps, fixed={})
     line.run(None)
     assert float(line.backward(y, torch.arange(1)).lower) == pytest.approx(-1.0)
     intervals, linear = compute(query, "ibp"), compute(query, "crown")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -17,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds import smooth
-from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.base import Bounds
+from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import PAD, TINY, U, gamma, magnitude, middle, on_grid, product, settle
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.bounds.rounding import FLOAT64, middle, on_grid, precision, product, settle
+from nnsym.bounds.sources import Dtype, FloatBoxes
+from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Sigmoidal
@@ -28,56 +29,15 @@ from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
 _FEW = 8  # additions of one interval step beside those of the matrix product
-
-FloatBoxes = Mapping[Input, tuple[Array, Array]]
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Range:
-    """An interval per element on a device: tensors of shape ``(batch, size)``."""
-
-    lower: Tensor
-    upper: Tensor
-
-    def intersect(self, other: Range) -> Range:
-        return Range(torch.maximum(self.lower, other.lower), torch.minimum(self.upper, other.upper))
-
-    @property
-    def magnitude(self) -> Tensor:
-        return magnitude(self.lower, self.upper)
-
-    def interval(self, source: str, batched: bool) -> Interval:
-        """The same as float64 arrays; without the batch axis if the domain was a single one."""
-        lower, upper = self.lower.cpu().numpy(), self.upper.cpu().numpy()
-        return Interval(lower, upper, source) if batched else Interval(lower[0], upper[0], source)
-
-
-def domain(query: Query, boxes: FloatBoxes | None, device: str) -> tuple[dict[Node, Range], bool]:
-    """The input ranges with a batch axis, and whether the caller gave one."""
-    ranges: dict[Node, Range] = {}
-    batched = boxes is not None
-    for x, box in query.boxes.items():
-        lower, upper = box.outer if boxes is None or x not in boxes else boxes[x]
-        pair = [torch.tensor(np.atleast_2d(v), dtype=torch.float64, device=device) for v in (lower, upper)]
-        if pair[0].shape[1] != x.size or pair[0].shape != pair[1].shape:
-            raise InputError(
-                f"boxes of shapes {np.shape(lower)}, {np.shape(upper)} for {x.size} elements",
-                where=x.name,
-                remedy="Give arrays of shape (batch, size)",
-            )
-        ranges[x] = Range(*settle(*pair))
-    count = max((len(r.lower) for r in ranges.values()), default=1)
-    wide = {x: Range(r.lower.expand(count, -1), r.upper.expand(count, -1)) for x, r in ranges.items()}
-    return wide, batched
+_ENTRIES = 2**22  # entries of the rows that are taken out of a map at once
 
 
 @final
 class Forward:
-    """One interval step per node of a graph."""
+    """One interval step per node of a graph; ``balls`` cut the boxes of inputs."""
 
-    def __init__(self, maps: Maps) -> None:
-        self.maps = maps
+    def __init__(self, maps: Maps, balls: Balls | None = None) -> None:
+        self.maps, self.balls = maps, balls or {}
 
     def run(self, nodes: tuple[Node, ...], inputs: Mapping[Node, Range]) -> dict[Node, Range]:
         """The ranges of all nodes, given those of the inputs."""
@@ -95,10 +55,10 @@ class Forward:
             case Pointwise(fn=Hinge()):
                 return self._hinge(node, parents[0])
             case Pointwise(fn=Sigmoidal() as fn):
-                low, high = smooth.span(fn, parents[0].lower.cpu().numpy(), parents[0].upper.cpu().numpy())
-                return Range(self.maps.tensor(low), self.maps.tensor(high))
+                low, high = smooth.span(fn, _array(parents[0].lower), _array(parents[0].upper))
+                return Range(self.maps.outward(low, -torch.inf), self.maps.outward(high, torch.inf))
             case Max():
-                members = torch.tensor(filled(node.groups), device=self.maps.device)
+                members = self.maps.members(node)
                 return Range(*(v[:, members].amax(-1) for v in (parents[0].lower, parents[0].upper)))
             case Product():
                 return _product(parents[0], parents[1], node.parents[0] is node.parents[1])
@@ -110,25 +70,26 @@ class Forward:
         ``count`` is what is added to the lengths of the sums.
         """
         count += 2 * len(node.maps)
-        size = self.maps.tensor(node.bias).abs() * gamma(node.size + count)
+        by = self.maps.precision
+        size = self.maps.bias(node).abs() * by.gamma(node.size + count)
         total = size.expand(len(parents[0].lower) if parents else 1, -1)
         for linear, parent in zip(node.maps, parents, strict=True):
             kind = self.maps[linear]
-            reach = kind.stretch_any(parent.magnitude) + PAD * kind.touched
-            total = total + gamma(kind.terms + count) * reach
+            reach = kind.stretch_any(parent.magnitude) + by.pad * kind.touched
+            total = total + by.gamma(kind.terms + count) * reach
         return total
 
     def _affine(self, node: Affine, parents: tuple[Range, ...]) -> Range:
-        bias = self.maps.tensor(node.bias)
+        bias = self.maps.bias(node)
         if not node.maps:
-            return Range(bias[None], bias[None])
+            return Range(*(self.maps.outward(node.bias, side)[None] for side in (-torch.inf, torch.inf)))
         if all(self.maps[m].copies for m in node.maps) and not node.bias.any() and _disjoint(node):
             pairs = [
                 (self.maps[m].apply(p.lower), self.maps[m].apply(p.upper))
                 for m, p in zip(node.maps, parents, strict=True)
             ]
             return Range(sum(p[0] for p in pairs), sum(p[1] for p in pairs))  # type: ignore[arg-type]
-        exact = self._exact(node, parents, bias)
+        exact = self._exact(node, parents)
         centre, radius = bias[None], torch.zeros_like(bias[None]) if exact else self.slip(node, parents, _FEW)
         for linear, parent in zip(node.maps, parents, strict=True):
             kind = self.maps[linear]
@@ -139,35 +100,54 @@ class Forward:
         low, high = centre - radius, centre + radius
         if not bool(torch.isfinite(radius).all()):
             low, high = self._open(node, parents, low, high)
-        return Range(*settle(low, high))
+        found = Range(*settle(low, high))
+        return found.intersect(self._round(node, parents)) if any(p in self.balls for p in node.parents) else found
 
-    def _exact(self, node: Affine, parents: tuple[Range, ...], bias: Tensor) -> bool:
+    def _exact(self, node: Affine, parents: tuple[Range, ...]) -> bool:
         """True if no operation of this step can round (see :func:`on_grid`)."""
-        if not all(self.maps[m].fine for m in node.maps) or not on_grid(bias):
+        by = self.maps.precision
+        if not all(self.maps[m].fine for m in node.maps) or not on_grid(torch.tensor(node.bias), by):
             return False
-        if not all(on_grid(p.lower) and on_grid(p.upper) for p in parents):
+        if not all(on_grid(p.lower, by) and on_grid(p.upper, by) for p in parents):
             return False
         sizes = [self.maps[m].stretch(p.magnitude) for m, p in zip(node.maps, parents, strict=True)]
-        return bool((torch.stack(sizes).sum(0) + bias.abs() <= 2.0**10).all())
+        return bool((torch.stack(sizes).sum(0) + self.maps.bias(node).abs() <= 2.0 ** by.grid[2]).all())
+
+    def _round(self, node: Affine, parents: tuple[Range, ...]) -> Range:
+        """The range over balls: every row of the maps by itself (:func:`nnsym.bounds.inputs.least`)."""
+        by, count, found = self.maps.precision, 2 * len(node.maps) + _FEW, []
+        pieces = torch.split(torch.arange(node.size, device=self.maps.device), max(1, _ENTRIES // _widest(node)))
+        for index in pieces:
+            bias = self.maps.bias(node)[index]
+            sides = []
+            for sign in (1.0, -1.0):
+                total = sign * bias - by.gamma(count + 1) * bias.abs() - by.tiny
+                for linear, parent, inside in zip(node.maps, node.parents, parents, strict=True):
+                    rows = sign * self.maps[linear].rows(index)[None]
+                    extra = count + (not self.maps[linear].exact)
+                    total = total + least(rows, *spread(inside, extra), self.balls.get(parent, ()), extra)
+                sides.append(total)
+            found.append(torch.stack((sides[0], -sides[1])))
+        return Range(*settle(*torch.cat(found, -1)))
 
     def _open(self, node: Affine, parents: tuple[Range, ...], low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Intervals with unbounded parents: each side by itself, by the signs of the coefficients."""
         lower = upper = node.bias[None]
-        error = gamma(node.size + _FEW) * np.abs(lower)
+        error = FLOAT64.gamma(node.size + _FEW) * np.abs(lower)
         for linear, parent in zip(node.maps, parents, strict=True):
-            lo, hi = parent.lower.cpu().numpy(), parent.upper.cpu().numpy()
+            lo, hi = _array(parent.lower), _array(parent.upper)
             matrix = linear.matrix()
             plus, minus = matrix.maximum(0), matrix.minimum(0)
             lower, upper = lower + _side(plus, lo, minus, hi), upper + _side(plus, hi, minus, lo)
-            size = np.maximum(_finite(np.abs(lo)), _finite(np.abs(hi))) + PAD
-            error = error + gamma(linear.n_in + 2 * len(node.maps) + _FEW) * (abs(matrix) @ size.T).T
+            size = np.maximum(_finite(np.abs(lo)), _finite(np.abs(hi))) + FLOAT64.pad
+            error = error + FLOAT64.gamma(linear.n_in + 2 * len(node.maps) + _FEW) * (abs(matrix) @ size.T).T
         return (
-            torch.maximum(torch.nan_to_num(low, nan=-torch.inf), self.maps.tensor(lower - error)),
-            torch.minimum(torch.nan_to_num(high, nan=torch.inf), self.maps.tensor(upper + error)),
+            torch.maximum(torch.nan_to_num(low, nan=-torch.inf), self.maps.outward(lower - error, -torch.inf)),
+            torch.minimum(torch.nan_to_num(high, nan=torch.inf), self.maps.outward(upper + error, torch.inf)),
         )
 
     def _hinge(self, node: Pointwise, x: Range) -> Range:
-        left, right = (self.maps.tensor(s) for s in node.fn.slopes(node.size))  # type: ignore[attr-defined]
+        left, right = self.maps.slopes(node)
         exact = bool(((left.abs() == 1) | (left == 0)).all() and ((right.abs() == 1) | (right == 0)).all())
         ends = [_times(torch.where(v > 0, right, left), v) for v in (x.lower, x.upper)]
         low, high = torch.minimum(*ends), torch.maximum(*ends)
@@ -180,14 +160,16 @@ def _times(a: Tensor, b: Tensor) -> Tensor:
     """A product in which zero is exact: one that underflows is a small number, which :func:`_widen` covers."""
     out = product(a, b)
     lost = (out == 0) & (a != 0) & (b != 0)
-    return torch.where(lost, torch.copysign(torch.full_like(out, 2.0**-960), torch.sign(a) * torch.sign(b)), out)
+    speck = torch.full_like(out, precision(out).speck)
+    return torch.where(lost, torch.copysign(speck, torch.sign(a) * torch.sign(b)), out)
 
 
 def _widen(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """One rounding of a product, outward; zeros are exact."""
+    """One rounding of a product and one of a factor, outward; zeros are exact."""
+    by = precision(low)
     return (
-        low - torch.where(low == 0, 0.0, 2 * U * low.abs() + TINY),
-        high + torch.where(high == 0, 0.0, 2 * U * high.abs() + TINY),
+        low - torch.where(low == 0, 0.0, 4 * by.u * low.abs() + by.tiny),
+        high + torch.where(high == 0, 0.0, 4 * by.u * high.abs() + by.tiny),
     )
 
 
@@ -222,9 +204,12 @@ def _disjoint(node: Affine) -> bool:
     return bool(np.max(counts, initial=0) <= 1)
 
 
-def filled(groups: Array) -> Array:
-    """Padding of a group repeats one of its members."""
-    return np.where(groups < 0, groups.max(axis=1, keepdims=True), groups)
+def _array(values: Tensor) -> Array:
+    return values.to(torch.float64).cpu().numpy()
+
+
+def _widest(node: Affine) -> int:
+    return max(m.n_in for m in node.maps)
 
 
 def widen_rows(rows: Range, query: Query, ranges: Mapping[Node, Range], maps: Maps) -> Range:
@@ -233,26 +218,27 @@ def widen_rows(rows: Range, query: Query, ranges: Mapping[Node, Range], maps: Ma
     if not slack.any() and not weight.any():
         return rows
     sizes = [ranges[p].magnitude.amax(-1, keepdim=True) for p in spec.parents]
-    most = torch.stack(sizes).amax(0) if sizes else torch.zeros(1, 1, dtype=torch.float64, device=maps.device)
-    extra = (maps.tensor(slack) + product(maps.tensor(weight), most)) * (1 + 8 * U)
+    most = torch.stack(sizes).amax(0) if sizes else maps.tensor([[0.0]])
+    own, relative = maps.outward(slack, torch.inf), maps.outward(weight, torch.inf)
+    extra = (own + product(relative, most)) * (1 + 8 * maps.precision.u)
     return Range(*settle(*_widen(rows.lower - extra, rows.upper + extra)))
 
 
-def ibp(query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+def ibp(query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
     """Bounds of every node and row by intervals.
 
     ``boxes`` gives each input a batch of float boxes, arrays ``(batch, size)``; all results then have that batch
     axis. Without it the query's own boxes are used, rounded outward.
     """
     start = time.perf_counter()
-    with torch.inference_mode():
-        maps = Maps(device)
-        inputs, batched = domain(query, boxes, device)
+    with torch.no_grad():
+        maps = Maps(device, dtype)
+        inputs, batched = domain(query, boxes, maps)
         spec = query.spec[0]
         nodes = topological((*query.nodes, spec))
-        ranges = Forward(maps).run(nodes, inputs)
+        ranges = Forward(maps, device_balls(query, maps)).run(nodes, inputs)
         rows = widen_rows(ranges[spec], query, ranges, maps)
-        return finish("ibp", query, ranges, rows, dict.fromkeys(query.nodes, "ibp"), batched, start, device)
+        return finish("ibp", query, ranges, rows, dict.fromkeys(query.nodes, "ibp"), batched, start, maps.device)
 
 
 def finish(

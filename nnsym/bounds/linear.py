@@ -18,21 +18,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.interval import FloatBoxes, Forward, Range, domain, finish, widen_rows
+from nnsym.bounds.descent import Dual, Seed, State, descend
+from nnsym.bounds.inputs import Range, device_balls, domain
+from nnsym.bounds.interval import Forward, finish, widen_rows
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation, relax, undecided
-from nnsym.bounds.rounding import PAD, TINY, contract, gamma, magnitude, middle, product, settle, weigh
-from nnsym.bounds.sources import LowerSlope
+from nnsym.bounds.rounding import magnitude, product, settle
+from nnsym.bounds.sources import Dtype, FloatBoxes, LowerSlope
 from nnsym.ir.node import Affine, Input, Max, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
 
-_ELEMENTS = 2**25  # coefficients of one chunk of rows: about a quarter of a gigabyte
+MEMORY = 2**28  # bytes of the coefficients of one chunk of rows, unless the caller says otherwise
 
 
 def crown(
@@ -45,6 +46,9 @@ def crown(
     phases: Mapping[Node, Array] | None = None,
     name: str = "crown",
     device: str = "cpu",
+    dtype: Dtype = "float64",
+    memory: int = MEMORY,
+    maps: Maps | None = None,
 ) -> Bounds:
     """Linear bounds of every layer that feeds a nonlinear node and of the rows, intersected with intervals.
 
@@ -53,20 +57,21 @@ def crown(
     :func:`nnsym.bounds.relaxations.relax`. Without ``hidden`` only the rows are bounded backwards, on intervals.
     ``intermediate`` gives sound bounds of the nodes to start from: then too only the rows are bounded anew. ``phases``
     fixes signs of pre-activations: for a pointwise node an array of -1, 0, +1, ``(size,)`` or ``(batch, size)``; the
-    bounds then hold where those signs do.
+    bounds then hold where those signs do. ``memory`` is about the bytes that one chunk of rows may take. ``maps`` are
+    those of an earlier call on the same networks, so that no weight is copied again; they then say device and dtype.
     """
     start = time.perf_counter()
-    with torch.inference_mode():
-        maps = Maps(device)
-        ranges, batched = domain(query, boxes, device)
-        engine = Backward(query, ranges, maps, fixed=_fixed(phases, maps), lower=lower)
+    with torch.no_grad():
+        maps = maps if maps is not None else Maps(device, dtype)
+        ranges, batched = domain(query, boxes, maps)
+        engine = Backward(query, ranges, maps, fixed=fixed(phases, maps), lower=lower, memory=memory)
         engine.run(intermediate, hidden=hidden)
-        spec = query.spec[0]
-        rows = widen_rows(engine.rows(spec), query, engine.ranges, maps)
-        return finish(name, query, engine.ranges, rows, engine.sources, batched, start, device)
+        rows = widen_rows(engine.rows(query.spec[0]), query, engine.ranges, maps)
+        return finish(name, query, engine.ranges, rows, engine.sources, batched, start, maps.device)
 
 
-def _fixed(phases: Mapping[Node, Array] | None, maps: Maps) -> dict[Node, Tensor]:
+def fixed(phases: Mapping[Node, Array] | None, maps: Maps) -> dict[Node, Tensor]:
+    """The signs of pre-activations on a device, by the node that is the argument."""
     return {n.parents[0]: maps.tensor(np.atleast_2d(v)) for n, v in (phases or {}).items()}
 
 
@@ -82,17 +87,18 @@ class Backward:
         *,
         fixed: Mapping[Node, Tensor],
         lower: LowerSlope = "adaptive",
+        memory: int = MEMORY,
     ) -> None:
-        self.query, self.maps, self.fixed, self.lower = query, maps, fixed, lower
+        self.query, self.maps, self.fixed, self.lower, self.memory = query, maps, fixed, lower, memory
         self.nodes = topological((*query.nodes, query.spec[0]))
-        self.forward = Forward(maps)
+        balls = device_balls(query, maps)
+        self.forward = Forward(maps, balls)
         # additions that collect a row's constant from all nodes and a node's coefficients from its consumers
-        self.count = 2 * len(self.nodes) + max(_consumers(self.nodes).values(), default=0) + 8
+        count = 2 * len(self.nodes) + max(_consumers(self.nodes).values(), default=0) + 8
         self.plain = self.forward.run(self.nodes, inputs)
-        self.ranges = dict(inputs)
+        self.state = State(maps, balls, count, dict(inputs))
+        self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
         self.sources = dict.fromkeys(self.nodes, "ibp")
-        self.slips: dict[Node, Tensor] = {}
-        self.relaxed: dict[Node, Relaxation] = {}
         self.consumers: dict[Node, list[Node]] = {}  # the nonlinear ones
         for node in self.nodes:
             if not isinstance(node, Affine):
@@ -107,7 +113,7 @@ class Backward:
             if intermediate is not None and node in intermediate.nodes:
                 self._meet(node, self._given(intermediate, node), intermediate[node].source)
             elif not hidden or isinstance(node, Input) or _straight(node):
-                pass  # intervals of inputs are exact
+                pass  # the forward step is as good
             else:
                 self._tighten(node)
             if node in self.fixed:
@@ -118,10 +124,10 @@ class Backward:
         parents = tuple(self.ranges[p] for p in node.parents)
         self.ranges[node] = self.forward.step(node, parents).intersect(self.plain[node])
         if isinstance(node, Affine):
-            self.slips[node] = self.forward.slip(node, parents, self.count)
+            self.state.add(node, None, self.forward.slip(node, parents, self.state.count))
         else:
-            self.relaxed[node] = relax(node, parents, self.ranges[node], self.maps, self.lower)
-            self.slips[node] = self._charge(node, self.relaxed[node])
+            lines = relax(node, parents, self.ranges[node], self.maps, self.lower)
+            self.state.add(node, lines, self._charge(node, lines))
 
     def rows(self, spec: Node) -> Range:
         """The range of the specification layer, by intervals and backwards."""
@@ -130,7 +136,9 @@ class Backward:
         return self.ranges[spec].intersect(self.backward(spec, every))
 
     def _given(self, bounds: Bounds, node: Node) -> Range:
-        return Range(*(self.maps.tensor(np.atleast_2d(v)) for v in (bounds[node].lower, bounds[node].upper)))
+        given = bounds[node]
+        sides = ((given.lower, -torch.inf), (given.upper, torch.inf))
+        return Range(*(self.maps.outward(np.atleast_2d(values), side) for values, side in sides))
 
     def _meet(self, node: Node, found: Range, source: str) -> None:
         old = self.ranges[node]
@@ -165,91 +173,42 @@ class Backward:
 
     def _charge(self, node: Node, relaxation: Relaxation) -> Tensor:
         """The rounding of one substitution per unit of coefficient, as :meth:`Forward.slip` for affine nodes."""
+        by, count, free = self.maps.precision, self.state.count, relaxation.free
         total = torch.zeros_like(relaxation.low)
         for tap in relaxation.taps:
             size = self.ranges[tap.parent].magnitude
             size = size if tap.index is None else size[:, tap.index]
             slope = torch.maximum(tap.low.abs(), tap.high.abs())
-            total = total + gamma(self.count) * (product(slope, size) + PAD * (slope > 0))
+            if free is not None:  # any slope between those of the two lines may be chosen
+                steepest = magnitude(free.least, free.most)
+                slope = torch.where(free.below | free.above, torch.maximum(slope, steepest), slope)
+            total = total + by.gamma(count) * (product(slope, size) + by.pad * (slope > 0))
         offset = magnitude(relaxation.low, relaxation.high)
-        return total + gamma(node.size + self.count) * torch.where(torch.isfinite(offset), offset, 0.0)
+        return total + by.gamma(node.size + count) * torch.where(torch.isfinite(offset), offset, 0.0)
 
-    def backward(self, node: Node, index: Tensor) -> Range:
-        """Bare linear bounds of elements ``index`` of a node, not intersected with intervals."""
+    def backward(self, node: Node, index: Tensor, dual: Dual | None = None) -> Range:
+        """Bare linear bounds of elements ``index`` of a node, not intersected with intervals.
+
+        The rows of ``dual`` are the elements, then their negatives.
+        """
+        signs = torch.ones(2 * len(index), dtype=self.maps.dtype, device=self.maps.device)
+        signs[len(index) :] = -1.0
+        lower = self.least(node, index.repeat(2), signs, dual)
+        return Range(*settle(lower[:, : len(index)], -lower[:, len(index) :]))
+
+    def least(self, node: Node, index: Tensor, sign: Tensor, dual: Dual | None = None) -> Tensor:
+        """Lower bounds of ``sign`` times the elements ``index`` of a node, ``(batch, rows)``."""
+        parts = []
+        for piece in self.pieces(len(index)):
+            seed = Seed.of(self.state, node, index[piece], sign[piece])
+            parts.append(descend(self.state, seed, dual.rows(piece) if dual is not None else Dual()))
+        return torch.cat(parts, 1)
+
+    def pieces(self, rows: int) -> tuple[Tensor, ...]:
+        """Row numbers in chunks that keep to the memory limit."""
         batch = max((len(r.lower) for r in self.ranges.values()), default=1)
-        largest = max(n.size for n in self.nodes)
-        chunk = max(1, _ELEMENTS // (2 * batch * largest))
-        order = topological((node,))[::-1]
-        parts = [self._descend(node, piece, order) for piece in torch.split(index, chunk)]
-        lower = torch.cat([p[:, : p.shape[1] // 2] for p in parts], 1)
-        upper = torch.cat([-p[:, p.shape[1] // 2 :] for p in parts], 1)
-        return Range(*settle(lower, upper))
-
-    def _descend(self, start: Node, index: Tensor, order: tuple[Node, ...]) -> Tensor:
-        """Lower bounds of the elements and of their negatives, ``(batch, 2 len(index))``."""
-        coefficients = self._seed(start, index)
-        constant = error = torch.zeros(1, 2 * len(index), dtype=torch.float64, device=self.maps.device)
-        if isinstance(start, Affine):
-            constant = _signed(self.maps.tensor(start.bias)[index])[None]
-            error = self.slips[start][:, index].repeat(1, 2)
-            order = order[1:]
-        for node in order:
-            c = coefficients.pop(node, None)
-            if c is None:
-                continue
-            if isinstance(node, Input):
-                centre, radius = middle(self.ranges[node].lower, self.ranges[node].upper)
-                constant = constant + contract(c, centre) - weigh(c, radius)
-                error = error + gamma(node.size + self.count) * weigh(c, self.ranges[node].magnitude)
-                continue
-            error = error + weigh(c, self.slips[node])
-            if isinstance(node, Affine):
-                constant = constant + contract(c, self.maps.tensor(node.bias))
-                for linear, parent in zip(node.maps, node.parents, strict=True):
-                    _add(coefficients, parent, self.maps[linear].adjoint(c))
-            else:
-                constant = constant + self._substitute(c, self.relaxed[node], coefficients)
-        return constant - error - TINY
-
-    def _seed(self, start: Node, index: Tensor) -> dict[Node, Tensor]:
-        """Coefficients of ``+-`` the elements: over the parents of an affine node, else over the node itself."""
-        if isinstance(start, Affine):
-            rows = {p: self.maps[m].rows(index) for m, p in zip(start.maps, start.parents, strict=True)}
-        else:
-            rows = {start: functional.one_hot(index, start.size).to(torch.float64)}
-        return {p: _signed(r)[None] for p, r in rows.items()}
-
-    def _substitute(self, c: Tensor, lines: Relaxation, coefficients: dict[Node, Tensor]) -> Tensor:
-        """Replace a nonlinear node by its lines; returns what the offsets add."""
-        positive = c > 0
-        for tap in lines.taps:
-            term = c * torch.where(positive, tap.low[:, None], tap.high[:, None])
-            if tap.index is not None:
-                size = self.ranges[tap.parent].lower.shape[1]
-                spread = torch.zeros(*term.shape[:-1], size, dtype=term.dtype, device=term.device)
-                term = spread.index_add_(-1, tap.index, term)
-            _add(coefficients, tap.parent, term)
-        constant = torch.zeros(1, 1, dtype=c.dtype, device=c.device)
-        if bool(lines.low.any()):
-            constant = constant + _offset(c.clamp(min=0), lines.low)
-        return constant + _offset(c.clamp(max=0), lines.high) if bool(lines.high.any()) else constant
-
-
-def _signed(rows: Tensor) -> Tensor:
-    return torch.cat((rows, -rows))
-
-
-def _add(coefficients: dict[Node, Tensor], node: Node, term: Tensor) -> None:
-    coefficients[node] = coefficients[node] + term if node in coefficients else term
-
-
-def _offset(c: Tensor, offset: Tensor) -> Tensor:
-    """``c offset``, where an infinite offset (of the bad sign for its side) makes the bound -infinite."""
-    finite = torch.isfinite(offset)
-    if bool(finite.all()):
-        return contract(c, offset)
-    total = contract(c, torch.where(finite, offset, 0.0))
-    return torch.where(contract(c.abs(), (~finite).to(c.dtype)) > 0, -torch.inf, total)
+        largest = max(n.size for n in self.nodes) * self.maps.dtype.itemsize
+        return torch.split(torch.arange(rows, device=self.maps.device), max(1, self.memory // (batch * largest)))
 
 
 def _straight(node: Node) -> bool:

@@ -7,6 +7,7 @@ Values have any number of leading batch axes. The coefficients are copied to the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, final
 
@@ -16,26 +17,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nnsym.bounds.rounding import on_grid
-from nnsym.errors import UnsupportedError
+from nnsym.bounds.rounding import FLOAT32, FLOAT64, on_grid, precision, rounded
+from nnsym.bounds.sources import Dtype
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select
+from nnsym.ir.node import Affine, Max, Pointwise
+from nnsym.ir.univariate import Hinge
 
 Array = NDArray[Any]
 
+_FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
 _DENSE = 2**20  # a sparse matrix of at most this many entries is faster as a full one
 
 
 class TorchMap(ABC):
     """``A : R^n_in -> R^n_out`` on tensors.
 
-    ``terms`` is the largest number of products in one sum of ``apply`` or ``adjoint``. ``copies`` is true if
-    ``apply`` only copies elements, so that it never rounds.
+    ``terms`` is the largest number of products in one sum of ``apply`` or ``adjoint``, and one more where the
+    coefficients themselves had to be rounded, so that they are not ``exact``. ``copies`` is true if ``apply`` only
+    copies elements, so that it never rounds.
     """
 
     n_in: int
     n_out: int
     terms: int
     device: torch.device
+    dtype: torch.dtype
+    exact = True
     copies = False
 
     @abstractmethod
@@ -52,18 +60,25 @@ class TorchMap(ABC):
 
     def rows(self, index: Tensor) -> Tensor:
         """Rows ``index`` of the matrix, ``(len(index), n_in)``."""
-        return self.adjoint(functional.one_hot(index, self.n_out).to(torch.float64))
+        return self.adjoint(functional.one_hot(index, self.n_out).to(self.dtype))
 
     @cached_property
     def touched(self) -> Tensor:
         """1 for every row with a coefficient, else 0: rows of zeros make no error."""
-        ones = torch.ones(self.n_in, dtype=torch.float64, device=self.device)
-        return (self.stretch(ones) > 0).to(torch.float64)
+        ones = torch.ones(self.n_in, dtype=self.dtype, device=self.device)
+        return (self.stretch(ones) > 0).to(self.dtype)
 
     @cached_property
     def fine(self) -> bool:
         """Every coefficient is a multiple of the grid of :func:`nnsym.bounds.rounding.on_grid`."""
         return self.copies
+
+    def _hold(self, coefficients: Tensor, exact: bool) -> None:
+        """What coefficients say about the map: where they are, and whether they were rounded."""
+        self.device, self.dtype, self.exact = coefficients.device, coefficients.dtype, exact
+
+    def _fine(self, coefficients: Tensor) -> bool:
+        return self.exact and on_grid(coefficients, precision(coefficients))
 
     def stretch_any(self, x: Tensor) -> Tensor:
         """``|A| x`` for ``x >= 0`` that may be infinite, with 0 times infinity = 0."""
@@ -78,11 +93,13 @@ class TorchMap(ABC):
 class DenseMap(TorchMap):
     """A full matrix."""
 
-    def __init__(self, weight: Tensor) -> None:
-        self.weight, self.device = weight, weight.device
+    def __init__(self, weight: Tensor, exact: bool) -> None:
+        self._hold(weight, exact)
+        self.weight = weight
         self.n_out, self.n_in = weight.shape
         nonzero = weight != 0  # products with 0 are exact
-        self.terms = max((int(nonzero.sum(axis).max()) for axis in (0, 1) if weight.numel()), default=0)
+        most = max((int(nonzero.sum(axis).max()) for axis in (0, 1) if weight.numel()), default=0)
+        self.terms = most + (not exact)
 
     @cached_property
     def _abs(self) -> Tensor:
@@ -90,7 +107,7 @@ class DenseMap(TorchMap):
 
     @cached_property
     def fine(self) -> bool:
-        return on_grid(self.weight)
+        return self._fine(self.weight)
 
     def apply(self, x: Tensor) -> Tensor:
         return x @ self.weight.T
@@ -109,15 +126,15 @@ class DenseMap(TorchMap):
 class SparseMap(TorchMap):
     """A sparse matrix, kept with its transpose."""
 
-    def __init__(self, data: Array, indices: Array, indptr: Array, n_in: int, device: str) -> None:
+    def __init__(self, data: Tensor, indices: Array, indptr: Array, n_in: int, exact: bool) -> None:
+        self._hold(data, exact)
         self.n_in, self.n_out = n_in, len(indptr) - 1
         counts = np.diff(indptr)
         columns = np.bincount(indices, minlength=1)
-        self.terms = int(max(counts.max(initial=0), columns.max(initial=0)))
+        self.terms = int(max(counts.max(initial=0), columns.max(initial=0))) + (not exact)
         row = np.repeat(np.arange(self.n_out), counts)
-        place = torch.tensor(np.stack((row, indices.astype(np.int64))), device=device)
-        self._place, self._data = place, torch.tensor(data, dtype=torch.float64, device=device)
-        self.device = place.device
+        self._place = torch.tensor(np.stack((row, indices.astype(np.int64))), device=data.device)
+        self._data = data
 
     def _matrix(self, data: Tensor) -> Tensor:
         return torch.sparse_coo_tensor(self._place, data, (self.n_out, self.n_in), check_invariants=False).coalesce()
@@ -154,10 +171,9 @@ def _sparse(matrix: Tensor, x: Tensor) -> Tensor:
 class ScaleMap(TorchMap):
     """A diagonal matrix."""
 
-    terms = 1
-
-    def __init__(self, factor: Tensor) -> None:
-        self.factor, self.device = factor, factor.device
+    def __init__(self, factor: Tensor, exact: bool) -> None:
+        self._hold(factor, exact)
+        self.factor, self.terms = factor, 1 + (not exact)
         self.n_in = self.n_out = len(factor)
 
     def apply(self, x: Tensor) -> Tensor:
@@ -171,7 +187,7 @@ class ScaleMap(TorchMap):
 
     @cached_property
     def fine(self) -> bool:
-        return on_grid(self.factor)
+        return self._fine(self.factor)
 
 
 @final
@@ -180,8 +196,8 @@ class SelectMap(TorchMap):
 
     copies = True
 
-    def __init__(self, index: Tensor, n_in: int) -> None:
-        self.n_in, self.n_out, self.device = n_in, len(index), index.device
+    def __init__(self, index: Tensor, n_in: int, dtype: torch.dtype) -> None:
+        self.n_in, self.n_out, self.device, self.dtype = n_in, len(index), index.device, dtype
         self.kept = torch.nonzero(index >= 0).ravel()
         self.source = index[self.kept]
         self.identity = self.n_in == self.n_out and bool((index == torch.arange(n_in, device=index.device)).all())
@@ -210,14 +226,13 @@ class SelectMap(TorchMap):
 class ConvMap(TorchMap):
     """Cross-correlation over one, two or three spatial axes; the adjoint is the transposed convolution."""
 
-    def __init__(self, conv: Conv, device: str) -> None:
-        self.n_in, self.n_out, self.groups = conv.n_in, conv.n_out, conv.groups
-        self.weight = torch.tensor(conv.weight, dtype=torch.float64, device=device)
-        self.device = self.weight.device
+    def __init__(self, conv: Conv, weight: Tensor, exact: bool) -> None:
+        self._hold(weight, exact)
+        self.n_in, self.n_out, self.groups, self.weight = conv.n_in, conv.n_out, conv.groups, weight
         self.in_shape, self.out_shape = conv.in_shape, conv.out_shape
         self.strides, self.dilations = conv.strides, conv.dilations
         taps = int(np.prod(conv.weight.shape[2:]))
-        self.terms = taps * max(conv.weight.shape[1], conv.weight.shape[0] // conv.groups)
+        self.terms = taps * max(conv.weight.shape[1], conv.weight.shape[0] // conv.groups) + (not exact)
         rank = self.rank = len(conv.strides)
         begin = conv.pads[:rank]
         reach = [
@@ -234,7 +249,7 @@ class ConvMap(TorchMap):
 
     @cached_property
     def fine(self) -> bool:
-        return on_grid(self.weight)
+        return self._fine(self.weight)
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[self.rank - 1]
@@ -258,33 +273,75 @@ class ConvMap(TorchMap):
 
 @final
 class Maps:
-    """The maps of one engine on one device, converted when first asked for."""
+    """The maps and constants of one engine on one device in one format, converted when first asked for.
 
-    def __init__(self, device: str) -> None:
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UnsupportedError("torch finds no CUDA device", where=device, remedy="Use device 'cpu'")
-        self.device = device
-        self._known: dict[str, TorchMap] = {}
+    ``device`` is a name of torch's, or ``auto`` for CUDA where there is any; ``dtype`` is float64 or float32.
+    """
+
+    def __init__(self, device: str = "cpu", dtype: Dtype = "float64") -> None:
+        found = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = found if device == "auto" else device
+        if self.device.startswith("cuda") and found == "cpu":
+            raise UnsupportedError("torch finds no CUDA device", where=device, remedy="Use device 'cpu' or 'auto'")
+        if dtype not in _FORMATS:
+            raise InputError(f"bounds cannot be computed in '{dtype}'", remedy="Use float64 or float32")
+        self.precision = _FORMATS[dtype]
+        self.dtype = self.precision.dtype
+        self._known: dict[object, Any] = {}
 
     def __getitem__(self, linear: LinearMap) -> TorchMap:
-        if linear.key not in self._known:
-            self._known[linear.key] = self._convert(linear)
-        return self._known[linear.key]
+        found: TorchMap = self._once(linear.key, lambda: self._convert(linear))
+        return found
 
     def tensor(self, values: object) -> Tensor:
-        """A float64 copy on the device."""
-        return torch.tensor(values, dtype=torch.float64, device=self.device)
+        """A copy on the device, rounded to nearest where the format is shorter than float64."""
+        return torch.tensor(values, dtype=self.dtype, device=self.device)
+
+    def outward(self, values: object, direction: float) -> Tensor:
+        """A copy on the device, rounded towards an infinity where the format is shorter than float64."""
+        exact = torch.tensor(values, dtype=torch.float64, device=self.device)
+        return exact if self.precision is FLOAT64 else rounded(exact, self.dtype, direction)
+
+    def bias(self, node: Affine) -> Tensor:
+        """The constant of an affine node, rounded to nearest."""
+        found: Tensor = self._once(("bias", node), lambda: self.tensor(node.bias))
+        return found
+
+    def slopes(self, node: Pointwise) -> tuple[Tensor, Tensor]:
+        """The slopes of a hinge left and right of 0, rounded to nearest."""
+        assert isinstance(node.fn, Hinge)
+        both = node.fn.slopes(node.size)
+        found: tuple[Tensor, Tensor] = self._once(("hinge", node), lambda: tuple(map(self.tensor, both)))
+        return found
+
+    def members(self, node: Max) -> Tensor:
+        """The groups of a maximum; padding repeats a member of the group."""
+        filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+        found: Tensor = self._once(("max", node), lambda: torch.tensor(filled, device=self.device))
+        return found
+
+    def _once(self, key: object, make: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
+    def _take(self, coefficients: Array) -> tuple[Tensor, bool]:
+        """A copy, and whether the format holds the numbers exactly."""
+        copy = self.tensor(coefficients)
+        return copy, self.precision is FLOAT64 or bool((copy.cpu().numpy() == coefficients).all())
 
     def _convert(self, linear: LinearMap) -> TorchMap:
         match linear:
             case Dense():
-                return DenseMap(self.tensor(linear.weight))
+                return DenseMap(*self._take(linear.weight))
             case Scale():
-                return ScaleMap(self.tensor(linear.factor))
+                return ScaleMap(*self._take(linear.factor))
             case Select():
-                return SelectMap(torch.tensor(linear.index, device=self.device), linear.n_in)
+                return SelectMap(torch.tensor(linear.index, device=self.device), linear.n_in, self.dtype)
             case Conv() if 1 <= len(linear.strides) <= 3:
-                return ConvMap(linear, self.device)
+                return ConvMap(linear, *self._take(linear.weight))
         if linear.n_in * linear.n_out <= _DENSE:
-            return DenseMap(self.tensor(linear.matrix().toarray()))
-        return SparseMap(*linear.csr(), linear.n_in, self.device)
+            return DenseMap(*self._take(linear.matrix().toarray()))
+        data, indices, indptr = linear.csr()
+        copy, exact = self._take(data)
+        return SparseMap(copy, indices, indptr, linear.n_in, exact)

@@ -11,20 +11,24 @@ free; the offset is rounded so that the line is valid for the slope as stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from nnsym.bounds import smooth
-from nnsym.bounds.interval import Range, filled
+from nnsym.bounds.inputs import Range
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import TINY, U, gamma
+from nnsym.bounds.rounding import FLOAT64, TINY, U, precision
 from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Sigmoidal
+
+Array = NDArray[Any]
 
 
 @final
@@ -74,9 +78,7 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
         case Pointwise(fn=Hinge() as fn):
             return _hinge(node, fn, parents[0], out, maps, lower)
         case Pointwise(fn=Sigmoidal() as fn):
-            arrays = smooth.lines(fn, parents[0].lower.cpu().numpy(), parents[0].upper.cpu().numpy())
-            low, low_offset, high, high_offset = (maps.tensor(a) for a in arrays)
-            return Relaxation((Tap(node.parents[0], None, low, high),), low_offset, high_offset)
+            return _smooth(node, fn, parents[0], maps)
         case Max():
             return _maximum(node, parents[0], out, maps)
         case Product():
@@ -87,11 +89,11 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
 def undecided(node: Node, x: Range, maps: Maps) -> Tensor:
     """Elements of a parent with range ``x`` whose bounds shape the lines of ``node``: bool ``(batch, size)``."""
     match node:
-        case Pointwise(fn=Hinge() as fn):
-            left, right = (maps.tensor(s) for s in fn.slopes(node.size))
+        case Pointwise(fn=Hinge()):
+            left, right = maps.slopes(node)
             return (x.lower < 0) & (x.upper > 0) & (left != right)
         case Max():
-            groups = torch.tensor(filled(node.groups), device=maps.device)
+            groups = maps.members(node)
             low, high = x.lower[:, groups], x.upper[:, groups]
             floor = low.amax(-1, keepdim=True)
             member = high >= floor
@@ -107,14 +109,15 @@ def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps, lower: 
     The line of least area is ``right`` where ``u >= |l|`` and ``left`` otherwise (Zhang et al., Efficient Neural
     Network Robustness Certification with General Activation Functions, 2018).
     """
-    left, right = (maps.tensor(s) for s in fn.slopes(node.size))
+    left, right = maps.slopes(node)
+    by = maps.precision
     lo, hi = x.lower, x.upper
     bounded = torch.isfinite(lo) & torch.isfinite(hi)
     lo, hi = torch.where(bounded, lo, -1.0), torch.where(bounded, hi, 1.0)
     chord = (right * hi - left * lo) / (hi - lo)
     at_l, at_u = (left - chord) * lo, (right - chord) * hi  # what the stored chord misses at either end
-    slip_l = 8 * U * (left.abs() + chord.abs()) * lo.abs() + TINY
-    slip_u = 8 * U * (right.abs() + chord.abs()) * hi.abs() + TINY
+    slip_l = 8 * by.u * (left.abs() + chord.abs()) * lo.abs() + by.tiny
+    slip_u = 8 * by.u * (right.abs() + chord.abs()) * hi.abs() + by.tiny
     above = torch.where(bounded, torch.maximum(at_l + slip_l, at_u + slip_u), out.upper)
     below = torch.where(bounded, torch.minimum(at_l - slip_l, at_u - slip_u), out.lower)
     chord = torch.where(bounded, chord, 0.0)
@@ -135,6 +138,26 @@ def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps, lower: 
     )
 
 
+def _smooth(node: Pointwise, fn: Sigmoidal, x: Range, maps: Maps) -> Relaxation:
+    """Lines made in float64; where a shorter format moves a slope, the offset pays for it at the wider end."""
+    lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
+    low, low_offset, high, high_offset = smooth.lines(fn, lo, hi)
+    slopes = [maps.tensor(low), maps.tensor(high)]
+    if maps.precision is not FLOAT64:
+        reach = np.maximum(np.abs(lo), np.abs(hi))
+        low_moved, high_moved = (_moved(s, a) for s, a in zip(slopes, (low, high), strict=True))
+        paid = [np.where(moved > 0, moved, 1.0) * np.where(moved > 0, reach, 0.0) for moved in (low_moved, high_moved)]
+        low_offset = low_offset - (paid[0] + 4 * U * np.abs(low_offset) + TINY)
+        high_offset = high_offset + (paid[1] + 4 * U * np.abs(high_offset) + TINY)
+    offsets = (maps.outward(low_offset, -torch.inf), maps.outward(high_offset, torch.inf))
+    return Relaxation((Tap(node.parents[0], None, *slopes),), *offsets)
+
+
+def _moved(stored: Tensor, slope: Array) -> Array:
+    """By how much rounding moved a slope, from above."""
+    return np.asarray(np.abs(stored.to(torch.float64).cpu().numpy() - slope) * (1 + 8 * U))
+
+
 def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
     """Below: the member with the largest lower bound. Above: for the best threshold ``th`` at the centre,
 
@@ -143,7 +166,7 @@ def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
     which holds because ``max_k x_k <= th + sum_k max(x_k - th, 0)`` and each term is convex in ``x_k``. These
     rows are the concave envelope over the box (a fractional knapsack's dual).
     """
-    groups = torch.tensor(filled(node.groups), device=maps.device)
+    by, groups = maps.precision, maps.members(node)
     real = torch.tensor(node.groups >= 0, device=maps.device)
     lo = torch.where(real, x.lower[:, groups], -torch.inf)
     hi = torch.where(real, x.upper[:, groups], -torch.inf)
@@ -161,7 +184,7 @@ def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
     over = torch.where(live & (hi > th), hi - th, 0.0)
     w = torch.where(over > 0, over / torch.where(hi > lo, hi - lo, 1.0), 0.0)
     moved = torch.where(w > 0, hi.abs() + th.abs() + w * (lo.abs() + hi.abs()), 0.0).sum(-1, keepdim=True) + th.abs()
-    offset = th - (w * lo).sum(-1, keepdim=True) + gamma(4 * groups.shape[1] + 16) * moved + TINY
+    offset = th - (w * lo).sum(-1, keepdim=True) + by.gamma(4 * groups.shape[1] + 16) * moved + by.tiny
     offset = torch.where(decided, 0.0, torch.where(bounded, offset, out.upper[..., None]))[..., 0]
     high = torch.where(decided, first, torch.where(bounded, w, 0.0))
     taps = tuple(Tap(node.parents[0], groups[:, k], first[..., k], high[..., k]) for k in range(groups.shape[1]))
@@ -171,6 +194,7 @@ def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
 def _product(node: Product, x: Range, y: Range, out: Range) -> Relaxation:
     """McCormick: ``l_y x + l_x y - l_x l_y <= x y <= u_y x + l_x y - l_x u_y``; a square gets its tangent below."""
     left, right = node.parents
+    by = precision(x.lower)
     bounded = torch.isfinite(x.lower) & torch.isfinite(x.upper) & torch.isfinite(y.lower) & torch.isfinite(y.upper)
     lx, ly, uy = (torch.where(bounded, v, 0.0) for v in (x.lower, y.lower, y.upper))
     if left is right:
@@ -179,7 +203,7 @@ def _product(node: Product, x: Range, y: Range, out: Range) -> Relaxation:
         lx_low, ly_low = lx, ly
 
     def constant(a: Tensor, b: Tensor, sign: float) -> Tensor:
-        return -a * b + sign * (4 * U * (a * b).abs() + TINY)
+        return -a * b + sign * (4 * by.u * (a * b).abs() + by.tiny)
 
     low = torch.where(bounded, constant(lx_low, ly_low, -1.0), out.lower)
     high = torch.where(bounded, constant(lx, uy, 1.0), out.upper)

@@ -1,49 +1,89 @@
-"""What float64 arithmetic may have moved, bounded before it happens (docs/numerics.md, "Bounds").
+"""What float arithmetic may have moved, bounded before it happens (docs/numerics.md, "Bounds").
 
 A sum of ``k`` products, added in any order, with or without fused operations, differs from the exact one by at
-most ``gamma_k sum |a_i||x_i|``, ``gamma_k = k u / (1 - k u)``, ``u = 2^-53`` (Higham, Accuracy and Stability of
-Numerical Algorithms, 2nd ed., section 3.1), apart from underflow. Values beyond ``HUGE`` count as unbounded, so
-that underflow is covered by an absolute ``TINY`` whatever the hardware does with subnormal numbers.
+most ``gamma_k sum |a_i||x_i|``, ``gamma_k = k u / (1 - k u)`` (Higham, Accuracy and Stability of Numerical Algorithms,
+2nd ed., section 3.1), apart from underflow. Values beyond ``huge`` count as unbounded, so that underflow is covered by
+an absolute ``tiny`` whatever the hardware does with subnormal numbers.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from typing import final
+
 import torch
 from torch import Tensor
 
-U = 2.0**-53
-HUGE = 2.0**100
-PAD = 2.0**-700  # added to magnitudes, so that a relative error of them covers underflow in what they bound
-TINY = 2.0**-800
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """A float format: its unit roundoff ``u`` and the limits that keep underflow apart from everything else.
 
-def gamma(additions: int) -> float:
-    """Twice ``additions * U``: at least gamma_k, and enough to evaluate the error term itself in floats."""
-    return 2.0 * additions * U
-
-
-def on_grid(values: Tensor) -> bool:
-    """All values are multiples of 2^-20 of at most 2^11.
-
-    Sums of products of such numbers are exact in any order while the magnitudes add up to at most 2^10: all terms
-    are multiples of 2^-41 (a centre is one of 2^-21) and fit in 53 bits. So hand-made examples bring no rounding.
+    ``pad`` is added to magnitudes, so that a relative error of them covers underflow in what they bound. ``speck``
+    stands for a product that underflowed. ``grid`` = (f, w, s) says that sums of products of multiples of ``2^-f`` of
+    at most ``2^w`` are exact while the magnitudes add up to at most ``2^s``.
     """
-    scaled = values * 2.0**20
-    return bool(((scaled == scaled.round()) & (values.abs() <= 2.0**11)).all())
+
+    dtype: torch.dtype
+    u: float
+    huge: float
+    pad: float
+    tiny: float
+    speck: float
+    grid: tuple[int, int, int]
+
+    def gamma(self, additions: int) -> float:
+        """Twice ``additions * u``: at least gamma_k, and enough to evaluate the error term itself in floats."""
+        return 2.0 * additions * self.u if additions * self.u <= 0.125 else math.inf
+
+
+FLOAT64 = Precision(
+    dtype=torch.float64,
+    u=2.0**-53,
+    huge=2.0**100,
+    pad=2.0**-700,
+    tiny=2.0**-800,
+    speck=2.0**-960,
+    grid=(20, 11, 10),
+)
+FLOAT32 = Precision(
+    dtype=torch.float32, u=2.0**-24, huge=2.0**40, pad=2.0**-60, tiny=2.0**-44, speck=2.0**-100, grid=(8, 8, 7)
+)
+_PRECISIONS = {p.dtype: p for p in (FLOAT64, FLOAT32)}
+U, TINY = FLOAT64.u, FLOAT64.tiny
+
+
+def precision(values: Tensor) -> Precision:
+    """The precision that a tensor is kept in."""
+    return _PRECISIONS[values.dtype]
+
+
+def on_grid(values: Tensor, by: Precision) -> bool:
+    """All values are multiples of ``2^-f`` of at most ``2^w`` (:class:`Precision`).
+
+    In float64 f = 20: products are multiples of 2^-41 (a centre is one of 2^-21), sums of at most 2^10 fit in 53 bits,
+    in any order. So hand-made examples bring no rounding.
+    """
+    fraction, whole, _ = by.grid
+    scaled = values * 2.0**fraction
+    return bool(((scaled == scaled.round()) & (values.abs() <= 2.0**whole)).all())
 
 
 def settle(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """Make NaN and magnitudes beyond ``HUGE`` unbounded; both only widen the interval."""
-    lower = torch.nan_to_num(lower, nan=-torch.inf, posinf=HUGE, neginf=-torch.inf).clamp(max=HUGE)
-    upper = torch.nan_to_num(upper, nan=torch.inf, posinf=torch.inf, neginf=-HUGE).clamp(min=-HUGE)
-    return torch.where(lower < -HUGE, -torch.inf, lower), torch.where(upper > HUGE, torch.inf, upper)
+    """Make NaN and magnitudes beyond ``huge`` unbounded; both only widen the interval."""
+    huge = precision(lower).huge
+    lower = torch.nan_to_num(lower, nan=-torch.inf, posinf=huge, neginf=-torch.inf).clamp(max=huge)
+    upper = torch.nan_to_num(upper, nan=torch.inf, posinf=torch.inf, neginf=-huge).clamp(min=-huge)
+    return torch.where(lower < -huge, -torch.inf, lower), torch.where(upper > huge, torch.inf, upper)
 
 
 def middle(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     """Centre and radius (rounded up) of an interval; 0 and +inf where it is unbounded."""
     centre = 0.5 * lower + 0.5 * upper
-    radius = torch.maximum(upper - centre, centre - lower) * (1.0 + 4.0 * U)
-    bounded = torch.isfinite(lower) & torch.isfinite(upper)
+    radius = torch.maximum(upper - centre, centre - lower) * (1.0 + 4.0 * precision(lower).u)
+    bounded = torch.isfinite(radius)
     return torch.where(bounded, centre, 0.0), torch.where(bounded, radius, torch.inf)
 
 
@@ -75,3 +115,26 @@ def contract(coefficients: Tensor, values: Tensor) -> Tensor:
     if values.dim() == 1:
         return coefficients @ values
     return torch.matmul(coefficients, values.unsqueeze(-1)).squeeze(-1)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Amounts:
+    """Nonnegative amounts ``(batch, n)`` that coefficients weigh, and whether all are finite."""
+
+    values: Tensor
+    finite: bool
+
+    @staticmethod
+    def of(values: Tensor) -> Amounts:
+        return Amounts(values, bool(torch.isfinite(values).all()))
+
+    def weighed(self, c: Tensor) -> Tensor:
+        return contract(c.abs(), self.values) if self.finite else weigh(c, self.values)
+
+
+def rounded(values: Tensor, dtype: torch.dtype, direction: float) -> Tensor:
+    """float64 values in another format, rounded towards ``direction`` (an infinity)."""
+    near = values.to(dtype)
+    wrong = near.to(torch.float64) > values if direction < 0 else near.to(torch.float64) < values
+    return torch.where(wrong, torch.nextafter(near, torch.full_like(near, direction)), near)

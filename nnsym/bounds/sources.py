@@ -19,6 +19,7 @@ from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 
 FloatBoxes = Mapping[Input, tuple[NDArray[Any], NDArray[Any]]]
+Dtype = Literal["float64", "float32"]
 LowerSlope = Literal["zero", "parallel", "adaptive"]
 
 
@@ -43,7 +44,9 @@ class Source(ABC):
         raise InputError(f"bounds '{self.name}' take no parameter", where=parameters, remedy=f"Write '{self.name}'")
 
     @abstractmethod
-    def compute(self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
         """The bounds; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`."""
 
 
@@ -56,10 +59,12 @@ class Ibp(Source):
     summary: str = "interval bound propagation"
     paper: str = "Gowal et al. 2018"
 
-    def compute(self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
         from nnsym.bounds.interval import ibp
 
-        return ibp(query, boxes, device=device)
+        return ibp(query, boxes, device=device, dtype=dtype)
 
 
 @final
@@ -74,7 +79,9 @@ class Linear(Source):
     lower: LowerSlope = "adaptive"
     hidden: bool = True
 
-    def compute(self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
         from nnsym.bounds.linear import crown
 
-        return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, device=device)
+        return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, device=device, dtype=dtype)
