@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from nnsym.lang.sets import ball as ball
     from nnsym.lang.sets import box as box
     from nnsym.lang.variables import Variable as Variable
+    from nnsym.methods import alpha as alpha
     from nnsym.methods import attack as attack
     from nnsym.methods import crown as crown
     from nnsym.methods import ibp as ibp
@@ -73,7 +74,7 @@ _HOMES = {
     "nnsym.lang.ranking": "argmax argmin topk wins",
     "nnsym.lang.sets": "ball box",
     "nnsym.lang.variables": "Variable",
-    "nnsym.methods": "attack crown ibp lp milp smt",
+    "nnsym.methods": "alpha attack crown ibp lp milp smt",
     "nnsym.read.arrays": "sequential",
     "nnsym.read.onnx": "load",
     "nnsym.read.torch": "from_torch",

@@ -11,7 +11,7 @@ from typing import final
 
 from nnsym.bounds.methods import METHODS as BOUND_METHODS
 from nnsym.bounds.methods import find_source
-from nnsym.bounds.sources import Source
+from nnsym.bounds.sources import Alpha, Source
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError
 
@@ -108,6 +108,11 @@ def crown() -> BoundMethod:
 def attack(*, restarts: int = 100, steps: int = 50, seed: int | None = None) -> AttackMethod:
     """Projected gradient descent on the margin from many points at once; it never verifies."""
     return AttackMethod(restarts=restarts, steps=steps, seed=seed)
+
+
+def alpha(iterations: int = 20, *, hidden: bool = True, shared: bool = False) -> BoundMethod:
+    """Backward linear bounds with optimised slopes (:class:`nnsym.bounds.sources.Alpha`)."""
+    return BoundMethod(source=Alpha(iterations, hidden=hidden, shared=shared).text)
 
 
 def lp(

@@ -201,7 +201,7 @@ def test_a_batch_is_its_members(kind, seed, method):
 def test_chunks_of_rows_change_nothing():
     query, *_ = relu_net(3, [5, 12, 12, 12, 4])
     whole = compute(query, "crown")
-    np.testing.assert_allclose(crown(query, memory=1).rows.lower, whole.rows.lower, atol=1e-12)
+    np.testing.assert_allclose(crown(query, maps=Maps(memory=1)).rows.lower, whole.rows.lower, atol=1e-12)
 
 
 def test_phases_and_given_bounds_tighten():

@@ -13,6 +13,7 @@ from nnsym.bounds.inputs import domain
 from nnsym.bounds.linear import Backward
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.methods import METHODS, compute, margin
+from nnsym.bounds.optimise import preconditions
 from nnsym.bounds.rounding import Precision
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
@@ -50,10 +51,11 @@ def points(query, rng, count=4):
 
 
 def violations(query, bounds, rng):
-    """How many node elements or rows have an exact value outside their bounds."""
+    """How many node elements or rows have an exact value outside their bounds; rows only where preconditions hold."""
     values = query.values(points(query, rng), exact=True)
     rows = query.rows.value(values)
-    found = int((rows < bounds.rows.lower).sum() + (rows > bounds.rows.upper).sum())
+    met = (rows[:, preconditions(query)] <= 0).all(axis=1)
+    found = int((rows[met] < bounds.rows.lower).sum() + (rows[met] > bounds.rows.upper).sum())
     for node in query.nodes:
         found += int((values[node] < bounds[node].lower).sum() + (values[node] > bounds[node].upper).sum())
     return found

@@ -217,11 +217,16 @@ def widen_rows(rows: Range, query: Query, ranges: Mapping[Node, Range], maps: Ma
     spec, slack, weight = query.spec
     if not slack.any() and not weight.any():
         return rows
+    extra = row_slack(spec, slack, weight, ranges, maps)
+    return Range(*settle(*_widen(rows.lower - extra, rows.upper + extra)))
+
+
+def row_slack(spec: Node, slack: Array, weight: Array, ranges: Mapping[Node, Range], maps: Maps) -> Tensor:
+    """``slack + weight max |v|`` over the parents of a layer of rows, ``(batch, rows)``, rounded up."""
     sizes = [ranges[p].magnitude.amax(-1, keepdim=True) for p in spec.parents]
     most = torch.stack(sizes).amax(0) if sizes else maps.tensor([[0.0]])
     own, relative = maps.outward(slack, torch.inf), maps.outward(weight, torch.inf)
-    extra = (own + product(relative, most)) * (1 + 8 * maps.precision.u)
-    return Range(*settle(*_widen(rows.lower - extra, rows.upper + extra)))
+    return (own + product(relative, most)) * (1 + 8 * maps.precision.u)
 
 
 def ibp(query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:

@@ -11,7 +11,7 @@ rounding may have moved to ``error`` at once, against the known magnitude of the
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -22,18 +22,17 @@ from torch import Tensor
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.descent import Dual, Seed, State, descend
 from nnsym.bounds.inputs import Range, device_balls, domain
-from nnsym.bounds.interval import Forward, finish, widen_rows
+from nnsym.bounds.interval import Forward, finish, row_slack, widen_rows
 from nnsym.bounds.maps import Maps
+from nnsym.bounds.optimise import Ascent, preconditions
 from nnsym.bounds.relaxations import Relaxation, relax, undecided
 from nnsym.bounds.rounding import magnitude, product, settle
-from nnsym.bounds.sources import Dtype, FloatBoxes, LowerSlope
+from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.ir.node import Affine, Input, Max, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
-
-MEMORY = 2**28  # bytes of the coefficients of one chunk of rows, unless the caller says otherwise
 
 
 def crown(
@@ -44,10 +43,8 @@ def crown(
     hidden: bool = True,
     intermediate: Bounds | None = None,
     phases: Mapping[Node, Array] | None = None,
+    ascent: Ascent | None = None,
     name: str = "crown",
-    device: str = "cpu",
-    dtype: Dtype = "float64",
-    memory: int = MEMORY,
     maps: Maps | None = None,
 ) -> Bounds:
     """Linear bounds of every layer that feeds a nonlinear node and of the rows, intersected with intervals.
@@ -57,14 +54,15 @@ def crown(
     :func:`nnsym.bounds.relaxations.relax`. Without ``hidden`` only the rows are bounded backwards, on intervals.
     ``intermediate`` gives sound bounds of the nodes to start from: then too only the rows are bounded anew. ``phases``
     fixes signs of pre-activations: for a pointwise node an array of -1, 0, +1, ``(size,)`` or ``(batch, size)``; the
-    bounds then hold where those signs do. ``memory`` is about the bytes that one chunk of rows may take. ``maps`` are
-    those of an earlier call on the same networks, so that no weight is copied again; they then say device and dtype.
+    bounds then hold where those signs do. ``ascent`` optimises what a pass may choose
+    (:mod:`nnsym.bounds.optimise`). ``maps`` say device, format and memory limit; given again on the same networks, no
+    weight is copied twice.
     """
     start = time.perf_counter()
     with torch.no_grad():
-        maps = maps if maps is not None else Maps(device, dtype)
+        maps = maps if maps is not None else Maps()
         ranges, batched = domain(query, boxes, maps)
-        engine = Backward(query, ranges, maps, fixed=fixed(phases, maps), lower=lower, memory=memory)
+        engine = Backward(query, ranges, maps, fixed=fixed(phases, maps), lower=lower, ascent=ascent)
         engine.run(intermediate, hidden=hidden)
         rows = widen_rows(engine.rows(query.spec[0]), query, engine.ranges, maps)
         return finish(name, query, engine.ranges, rows, engine.sources, batched, start, maps.device)
@@ -87,9 +85,9 @@ class Backward:
         *,
         fixed: Mapping[Node, Tensor],
         lower: LowerSlope = "adaptive",
-        memory: int = MEMORY,
+        ascent: Ascent | None = None,
     ) -> None:
-        self.query, self.maps, self.fixed, self.lower, self.memory = query, maps, fixed, lower, memory
+        self.query, self.maps, self.fixed, self.lower, self.ascent = query, maps, fixed, lower, ascent
         self.nodes = topological((*query.nodes, query.spec[0]))
         balls = device_balls(query, maps)
         self.forward = Forward(maps, balls)
@@ -98,6 +96,7 @@ class Backward:
         self.plain = self.forward.run(self.nodes, inputs)
         self.state = State(maps, balls, count, dict(inputs))
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
+        self.cuts: Node | None = None
         self.sources = dict.fromkeys(self.nodes, "ibp")
         self.consumers: dict[Node, list[Node]] = {}  # the nonlinear ones
         for node in self.nodes:
@@ -133,7 +132,13 @@ class Backward:
         """The range of the specification layer, by intervals and backwards."""
         self.prepare(spec)
         every = torch.arange(spec.size, device=self.maps.device)
-        return self.ranges[spec].intersect(self.backward(spec, every))
+        self._meet(spec, self.backward(spec, every), "crown")
+        if self.ascent is not None:
+            self._add_cuts()
+            wanted = torch.ones_like(self.ranges[spec].lower, dtype=torch.bool)
+            lower = self.ascent.least(self, spec, every, self._signs(spec.size)[: spec.size], wanted)
+            self._meet(spec, Range(*settle(lower, torch.full_like(lower, torch.inf))), "alpha")
+        return self.ranges[spec]
 
     def _given(self, bounds: Bounds, node: Node) -> Range:
         given = bounds[node]
@@ -147,22 +152,39 @@ class Backward:
             self.sources[node] = source
 
     def _tighten(self, node: Node) -> None:
-        """A backward pass for the elements whose range is still open to some nonlinear consumer."""
-        needed = None
-        for consumer in self.consumers.get(node, []):
-            found = undecided(consumer, self.ranges[node], self.maps)
-            needed = found if needed is None else needed | found
-        if needed is None:
+        """A backward pass for the elements whose range is open to some nonlinear consumer, then an optimised one."""
+        if node not in self.consumers:
             return
+        self._spread(node, lambda index, wanted: self.backward(node, index), "crown")
+        if self.ascent is not None and self.ascent.hidden:
+            self._spread(node, lambda index, wanted: self._climb(node, index, wanted), "alpha")
+
+    def _open(self, node: Node) -> Tensor:
+        found = [undecided(consumer, self.ranges[node], self.maps) for consumer in self.consumers[node]]
+        return torch.stack(found).any(0)
+
+    def _spread(self, node: Node, bound: Callable[[Tensor, Tensor], Range], source: str) -> None:
+        """Bound the open elements of a node; a batch gives each domain what it would get alone."""
+        needed = self._open(node)
         index = torch.nonzero(needed.any(0)).ravel()
-        if len(index):
-            found_range = self.backward(node, index)
-            old = self.ranges[node]
-            low, high = torch.full_like(old.lower, -torch.inf), torch.full_like(old.upper, torch.inf)
-            chosen = needed[:, index]  # a batch gives each domain what it would get alone
-            low[:, index] = torch.where(chosen, found_range.lower, -torch.inf)
-            high[:, index] = torch.where(chosen, found_range.upper, torch.inf)
-            self._meet(node, Range(low, high), "crown")
+        if not len(index):
+            return
+        old, chosen = self.ranges[node], needed[:, index]
+        found = bound(index, chosen)
+        low, high = torch.full_like(old.lower, -torch.inf), torch.full_like(old.upper, torch.inf)
+        low[:, index] = torch.where(chosen, found.lower, -torch.inf)
+        high[:, index] = torch.where(chosen, found.upper, torch.inf)
+        self._meet(node, Range(low, high), source)
+
+    def _climb(self, node: Node, index: Tensor, wanted: Tensor) -> Range:
+        assert self.ascent is not None
+        lower = self.ascent.least(self, node, index.repeat(2), self._signs(len(index)), wanted.repeat(1, 2))
+        return Range(*settle(lower[:, : len(index)], -lower[:, len(index) :]))
+
+    def _signs(self, count: int) -> Tensor:
+        signs = torch.ones(2 * count, dtype=self.maps.dtype, device=self.maps.device)
+        signs[count:] = -1.0
+        return signs
 
     def _fix(self, node: Node) -> None:
         sign, old = self.fixed[node], self.ranges[node]
@@ -191,9 +213,7 @@ class Backward:
 
         The rows of ``dual`` are the elements, then their negatives.
         """
-        signs = torch.ones(2 * len(index), dtype=self.maps.dtype, device=self.maps.device)
-        signs[len(index) :] = -1.0
-        lower = self.least(node, index.repeat(2), signs, dual)
+        lower = self.least(node, index.repeat(2), self._signs(len(index)), dual)
         return Range(*settle(lower[:, : len(index)], -lower[:, len(index) :]))
 
     def least(self, node: Node, index: Tensor, sign: Tensor, dual: Dual | None = None) -> Tensor:
@@ -204,11 +224,34 @@ class Backward:
             parts.append(descend(self.state, seed, dual.rows(piece) if dual is not None else Dual()))
         return torch.cat(parts, 1)
 
-    def pieces(self, rows: int) -> tuple[Tensor, ...]:
-        """Row numbers in chunks that keep to the memory limit."""
+    def pieces(self, rows: int, copies: int = 1) -> tuple[Tensor, ...]:
+        """Row numbers in chunks whose coefficients, ``copies`` of them, keep to the memory limit."""
         batch = max((len(r.lower) for r in self.ranges.values()), default=1)
-        largest = max(n.size for n in self.nodes) * self.maps.dtype.itemsize
-        return torch.split(torch.arange(rows, device=self.maps.device), max(1, self.memory // (batch * largest)))
+        each = batch * copies * max(n.size for n in self.nodes) * self.maps.dtype.itemsize
+        return torch.split(torch.arange(rows, device=self.maps.device), max(1, self.maps.memory // each))
+
+    def constraints(self, node: Node) -> dict[Node, Tensor]:
+        """Nodes and signs ``(1 or batch, size)``: sign times element is at most 0 on the domain; sign 0 says nothing.
+
+        Those that a pass from ``node`` may use: fixed phases of what it depends on, and for the rows the preconditions.
+        """
+        below = self.state.order(node)[1:]
+        found = {z: -sign for z, sign in self.fixed.items() if z in below}
+        if self.cuts is not None and node is self.query.spec[0]:
+            found[self.cuts] = self.ranges[self.cuts].lower.new_ones(1, self.cuts.size)
+        return found
+
+    def _add_cuts(self) -> None:
+        """The linear preconditions as a node; what rounding its numbers may have moved is charged like any error."""
+        held = preconditions(self.query)
+        if not len(held):
+            return
+        self.cuts, slack, weight = self.query.rows.take(held).node()
+        assert isinstance(self.cuts, Affine)
+        parents = tuple(self.ranges[p] for p in self.cuts.parents)
+        self.ranges[self.cuts] = self.forward.step(self.cuts, parents)
+        moved = row_slack(self.cuts, slack, weight, self.ranges, self.maps)
+        self.state.add(self.cuts, None, self.forward.slip(self.cuts, parents, self.state.count) + moved)
 
 
 def _straight(node: Node) -> bool:

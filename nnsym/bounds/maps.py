@@ -275,10 +275,12 @@ class ConvMap(TorchMap):
 class Maps:
     """The maps and constants of one engine on one device in one format, converted when first asked for.
 
-    ``device`` is a name of torch's, or ``auto`` for CUDA where there is any; ``dtype`` is float64 or float32.
+    ``device`` is a name of torch's, or ``auto`` for CUDA where there is any; ``dtype`` is float64 or float32. An engine
+    works in chunks whose coefficients take about ``memory`` bytes.
     """
 
-    def __init__(self, device: str = "cpu", dtype: Dtype = "float64") -> None:
+    def __init__(self, device: str = "cpu", dtype: Dtype = "float64", *, memory: int = 2**28) -> None:
+        self.memory = memory
         found = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = found if device == "auto" else device
         if self.device.startswith("cuda") and found == "cpu":

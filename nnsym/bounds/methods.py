@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.sources import Dtype, FloatBoxes, Ibp, Linear, Source
+from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, Ibp, Linear, Source
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
@@ -46,6 +46,7 @@ SOURCES: Mapping[str, Source] = {
             hidden=False,
         ),
         Linear(name="crown", summary="backward linear bounds, intersected with ibp", paper=_CROWN),
+        Alpha(),
     )
 }
 METHODS = tuple(SOURCES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
 from numpy.typing import NDArray
@@ -83,5 +83,52 @@ class Linear(Source):
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
         from nnsym.bounds.linear import crown
+        from nnsym.bounds.maps import Maps
 
-        return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, device=device, dtype=dtype)
+        maps = Maps(device, dtype)
+        return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, maps=maps)
+
+
+@final
+@dataclass(frozen=True)
+class Alpha(Source):
+    """Backward linear bounds whose free slopes are optimised for ``iterations`` steps (:mod:`nnsym.bounds.optimise`).
+
+    Without ``hidden`` only those of the rows are; ``shared`` slopes are one per neuron for all rows of a layer. Text:
+    ``alpha``, ``alpha:50``, ``alpha:50:rows``, ``alpha:50:shared``, ``alpha:50:rows:shared``.
+    """
+
+    iterations: int = 20
+    hidden: bool = field(default=True, kw_only=True)
+    shared: bool = field(default=False, kw_only=True)
+    name: str = field(default="alpha", kw_only=True)
+    summary: str = field(default="backward linear bounds with optimised slopes", kw_only=True)
+    paper: str = field(default="Xu et al. 2021, Wang et al. 2021", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise InputError(f"{self.iterations} iterations", where=self.name, remedy="Give a positive number")
+
+    @property
+    def text(self) -> str:
+        flags = [word for word, said in (("rows", not self.hidden), ("shared", self.shared)) if said]
+        return self.name if self == Alpha() else ":".join((self.name, str(self.iterations), *flags))
+
+    def parse(self, parameters: str) -> Source:
+        number, *flags = parameters.split(":")
+        if not number.isdecimal() or not set(flags) <= {"rows", "shared"}:
+            raise InputError(
+                f"'{parameters}' are no parameters of '{self.name}'",
+                remedy="Write alpha, alpha:50 or alpha:50:rows:shared",
+            )
+        return Alpha(int(number), hidden="rows" not in flags, shared="shared" in flags)
+
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
+        from nnsym.bounds.linear import crown
+        from nnsym.bounds.maps import Maps
+        from nnsym.bounds.optimise import Ascent
+
+        ascent = Ascent(iterations=self.iterations, hidden=self.hidden, shared=self.shared)
+        return crown(query, boxes, ascent=ascent, name=self.name, maps=Maps(device, dtype))
