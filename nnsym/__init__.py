@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nnsym.errors import NnsymError as NnsymError
     from nnsym.errors import SolverUnavailableError as SolverUnavailableError
     from nnsym.errors import UnsupportedError as UnsupportedError
+    from nnsym.explain import explain as explain
     from nnsym.export import export as export
     from nnsym.export import to_pyomo as to_pyomo
     from nnsym.ir.network import Network as Network
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "nnsym.errors": "InputError LanguageError MissingBoundsError NnsymError SolverUnavailableError UnsupportedError",
     "nnsym.compare": "compare",
+    "nnsym.explain": "explain",
     "nnsym.export": "export to_pyomo",
     "nnsym.ir.network": "Network",
     "nnsym.lang.dump": "dumps",

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, bounds, show, methods, solvers, demo.
+"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -166,6 +166,20 @@ def export(
     check_writable(output)
     path = run(load_query(targets), output, encoding=encoding, bounds=bounds)
     print_line(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+@app.command()
+def explain(
+    targets: Targets,
+    neuron: Annotated[str, typer.Option(help="relu_2[7], max_1[0], spec[3] ...")],
+    encoding: Annotated[str, typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = "bigm",
+    bounds: Annotated[str, typer.Option(help="What feeds the encoding.")] = "crown",
+) -> None:
+    """One neuron's columns and rows in the program, with its numbers and where each row comes from."""
+    from nnsym.explain import explain as run
+    from nnsym.spec import load_query
+
+    print_rich(run(load_query(targets), encoding, neuron=neuron, bounds=bounds))
 
 
 @app.command()
