@@ -1,4 +1,4 @@
-"""Explanations are the program: each row shown is one of its rows, none is missing, runs of the network satisfy them."""
+"""Explanations are the program: each row shown is one of its rows, none is missing, runs satisfy them."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_stable_neurons_say_what_they_share() -> None:
 
 
 def test_rows_of_the_specification_show_their_guards_and_the_clause() -> None:
-    q = nn.forall(x, where=nn.box(x, -1, 1) & (y[1] <= 100), then=(x[0] + x[1] <= 1) & (x[2] <= "0.3"), name="two")
+    q = nn.forall(x, where=nn.box(x, -1, 1) & (y[1] <= 100), then=(x[0] + x[1] <= 1) & (x[2] <= 0.25), name="two")
     found = nn.explain(q, "bigm", neuron="spec[2]", bounds="ibp")
     assert dict(found.facts)["atom"] == "x[0] + x[1] <= 1"
     assert [line.text for line in found.rows] == [
