@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nnsym.lang.functions import norm as norm
     from nnsym.lang.functions import relu_ as relu
     from nnsym.lang.parse import parse as parse
+    from nnsym.lang.prop import prop as prop
     from nnsym.lang.property import Property as Property
     from nnsym.lang.property import forall as forall
     from nnsym.lang.ranking import argmax as argmax
@@ -71,6 +72,7 @@ _HOMES = {
     "nnsym.lang.formulas": "reduce_all:all reduce_any:any",
     "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu",
     "nnsym.lang.parse": "parse",
+    "nnsym.lang.prop": "prop",
     "nnsym.lang.property": "Property forall",
     "nnsym.lang.ranking": "argmax argmin topk wins",
     "nnsym.lang.sets": "ball box",
