@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nnsym.errors import NnsymError as NnsymError
     from nnsym.errors import SolverUnavailableError as SolverUnavailableError
     from nnsym.errors import UnsupportedError as UnsupportedError
+    from nnsym.explain import explain as explain
     from nnsym.export import export as export
     from nnsym.export import to_pyomo as to_pyomo
     from nnsym.ir.network import Network as Network
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from nnsym.lang.functions import norm as norm
     from nnsym.lang.functions import relu_ as relu
     from nnsym.lang.parse import parse as parse
+    from nnsym.lang.prop import prop as prop
     from nnsym.lang.property import Property as Property
     from nnsym.lang.property import forall as forall
     from nnsym.lang.ranking import argmax as argmax
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "nnsym.errors": "InputError LanguageError MissingBoundsError NnsymError SolverUnavailableError UnsupportedError",
     "nnsym.compare": "compare",
+    "nnsym.explain": "explain",
     "nnsym.export": "export to_pyomo",
     "nnsym.ir.network": "Network",
     "nnsym.lang.dump": "dumps",
@@ -70,6 +73,7 @@ _HOMES = {
     "nnsym.lang.formulas": "reduce_all:all reduce_any:any",
     "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu",
     "nnsym.lang.parse": "parse",
+    "nnsym.lang.prop": "prop",
     "nnsym.lang.property": "Property forall",
     "nnsym.lang.ranking": "argmax argmin topk wins",
     "nnsym.lang.sets": "ball box",

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, bounds, show, methods, solvers, demo.
+"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -32,6 +32,10 @@ app = typer.Typer(
 )
 
 Targets = Annotated[list[str], typer.Argument(metavar="[NET.onnx] SPEC", help="NET.onnx PROP.vnnlib, or FILE.py:NAME")]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the property FILE.py:NAME; repeatable."),
+]
 Timeout = Annotated[float, typer.Option(help="Wall seconds for everything.")]
 Memory = Annotated[float, typer.Option(help="GiB that a solver's process may use.")]
 Seed = Annotated[int, typer.Option(help="Seed of sampling and solvers.")]
@@ -55,6 +59,7 @@ def options(
 @app.command()
 def verify(
     targets: Targets,
+    sets: Sets = None,
     method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, or an encoding.")] = None,  # noqa: UP045
     encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
     solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
@@ -77,7 +82,7 @@ def verify(
 
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     with clock.step("load"):
-        query = load_query(targets)
+        query = load_query(targets, sets or ())
     with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
         result = run(
             query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
@@ -92,6 +97,7 @@ def verify(
 @app.command()
 def compare(
     targets: Targets,
+    sets: Sets = None,
     methods: Annotated[str, typer.Option(help="Comma-separated methods.")] = "ibp,crown,triangle,bigm,smt",
     solvers: Annotated[
         str | None, typer.Option(help="Comma-separated lanes; each encoding's default if left out.")
@@ -120,7 +126,7 @@ def compare(
     for path in (json_file, csv_file, plot_file, record):
         if path is not None:
             check_writable(path)
-    query = load_query(targets)
+    query = load_query(targets, sets or ())
     with row_progress() as announce:
         table = run(
             query,
@@ -155,6 +161,7 @@ def compare(
 def export(
     targets: Targets,
     output: Annotated[Path, typer.Option("-o", "--output", help="model.lp, model.mps or model.smt2.")],
+    sets: Sets = None,
     encoding: Annotated[Optional[str], typer.Option(help="bigm for .lp and .mps, smt for .smt2 if left out.")] = None,  # noqa: UP045
     bounds: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
 ) -> None:
@@ -164,13 +171,29 @@ def export(
     from nnsym.spec import load_query
 
     check_writable(output)
-    path = run(load_query(targets), output, encoding=encoding, bounds=bounds)
+    path = run(load_query(targets, sets or ()), output, encoding=encoding, bounds=bounds)
     print_line(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+@app.command()
+def explain(
+    targets: Targets,
+    neuron: Annotated[str, typer.Option(help="relu_2[7], max_1[0], spec[3] ...")],
+    sets: Sets = None,
+    encoding: Annotated[str, typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = "bigm",
+    bounds: Annotated[str, typer.Option(help="What feeds the encoding.")] = "crown",
+) -> None:
+    """One neuron's columns and rows in the program, with its numbers and where each row comes from."""
+    from nnsym.explain import explain as run
+    from nnsym.spec import load_query
+
+    print_rich(run(load_query(targets, sets or ()), encoding, neuron=neuron, bounds=bounds))
 
 
 @app.command()
 def bounds(
     targets: Targets,
+    sets: Sets = None,
     method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
     as_json: Json = False,
@@ -183,7 +206,7 @@ def bounds(
     from nnsym.spec import load_query
 
     source = check_bounds(method)
-    query = load_query(targets)
+    query = load_query(targets, sets or ())
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     from nnsym.bounds.cases import domain_margin

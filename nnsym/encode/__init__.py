@@ -8,8 +8,9 @@ row such a run violates, so that "infeasible" is never believed of a wrong progr
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 from numpy.typing import NDArray
 
@@ -29,8 +30,26 @@ from nnsym.program import Program, ProgramBuilder
 Array = NDArray[Any]
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A program, the bounds its rules saw, and which columns hold what: ``ids`` the elements of every node, ``rows``
+    those of the specification; -1 stands for the constant 0, and for rows that bounds dropped.
+    """
+
+    program: Program
+    bounds: Bounds
+    ids: Mapping[Node, Array]
+    rows: Array
+
+
 def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int = 512) -> Program:
-    """The program of a query under an encoding.
+    """The program of a query under an encoding; see :func:`encode_columns`."""
+    return encode_columns(query, bounds, encoding, max_cases=max_cases).program
+
+
+def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int = 512) -> Encoded:
+    """The program of a query under an encoding, and the columns of every node.
 
     Args:
         query: the violation of a property.
@@ -62,7 +81,7 @@ def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int =
     meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
     decides = _decides(encoding, query)
     program = ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
-    return program.relax() if encoding.relaxed else program
+    return Encoded(program.relax() if encoding.relaxed else program, bounds, ids, goal.rows)
 
 
 def exactness_of(encoding: Encoding, query: Query) -> Exactness:

@@ -40,9 +40,10 @@ SPEC, QUERY = "spec", "query"
 @final
 @dataclass(frozen=True, eq=False)
 class Stated:
-    """What the specification adds to a program besides rows."""
+    """What the specification adds to a program besides rows; ``rows`` are the columns of its rows (-1: dropped)."""
 
     objective: int | None
+    rows: Array
     cases: tuple[tuple[Array, Array], ...]
     meta: Mapping[str, str]
 
@@ -90,7 +91,7 @@ def encode_spec(ctx: Context, query: Query, encoding: Encoding, ids: Mapping[Nod
         writer.boolean()
     paths = sorted(cases(flat, max_cases), key=lambda path: _case_lower(flat, path, lower))
     meta = {"rows dropped by bounds": str(flat.pruned), "guards": str(flat.n_guards)}
-    return Stated(objective, tuple((guards, path) for path in paths), meta)
+    return Stated(objective, s, tuple((guards, path) for path in paths), meta)
 
 
 def _case_lower(flat: Flat, path: Array, lower: Array) -> float:

@@ -88,13 +88,14 @@ def number(value: float | Fraction) -> str:
     return ("-" if exact < 0 else "") + whole + ("." + decimals if places else "")
 
 
-def linear_text(terms: Iterable[tuple[str, Fraction]], constant: Fraction) -> str:
+def linear_text(terms: Iterable[tuple[str, Fraction | float]], constant: Fraction | float) -> str:
     """``2 a - b + 0.5``; the empty sum is ``0``."""
     pieces = []
     for name, factor in terms:
-        pieces.append((factor < 0, name if abs(factor) == 1 else f"{number(abs(factor))} {name}"))
+        size = -factor if factor < 0 else factor
+        pieces.append((factor < 0, name if size == 1 else f"{number(size)} {name}"))
     if constant or not pieces:
-        pieces.append((constant < 0, number(abs(constant))))
+        pieces.append((constant < 0, number(-constant if constant < 0 else constant)))
     text = " ".join(f"{'-' if negative else '+'} {piece}" for negative, piece in pieces)
     return text[2:] if text.startswith("+ ") else "-" + text[2:]
 

@@ -5,44 +5,55 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from nnsym.errors import InputError, NnsymError
+from nnsym.lang.prop import PropertyFunction
 from nnsym.lang.property import Property
 
 
-def load_property(spec: str) -> Property:
+def load_property(spec: str, settings: Mapping[str, str] | None = None) -> Property:
     """The property ``name`` that the file of ``file.py:name`` defines; the file is run as a module.
 
-    The file's folder is on the import path while it runs; data files are found by paths relative to ``__file__``.
-    Raises :class:`InputError` naming the line that failed, or listing the properties the file has.
+    ``settings`` are values of the parameters of a property function (``@nn.prop``), as text; see
+    :meth:`nnsym.lang.prop.PropertyFunction.with_text`. The file's folder is on the import path while it runs; data
+    files are found by paths relative to ``__file__``. Raises :class:`InputError` naming the line that failed, or
+    listing the properties the file has.
     """
     path, colon, name = spec.rpartition(":")
     if not colon or not path or path.endswith(("/", "\\")):
         path, name = spec, ""
-    found = load_properties(path)
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("no such file", where=path, remedy="Write file.py:property")
+    with _running(file) as module:
+        chosen = _chosen(module, path, name)
+        if isinstance(chosen, PropertyFunction):
+            return chosen.with_text(settings or {})
+    if settings:
+        reason = f"'{name or chosen.name}' has no parameters, so {', '.join(settings)} cannot be set"
+        raise InputError(reason, where=path, remedy="Decorate a function by @nn.prop that returns the property")
+    return chosen
+
+
+def _chosen(module: ModuleType, path: str, name: str) -> Property | PropertyFunction:
+    found = {k: v for k, v in vars(module).items() if isinstance(v, (Property, PropertyFunction))}
     if not name and len(found) == 1:
         return next(iter(found.values()))
     if name not in found:
-        listed = f"It has: {', '.join(found)}" if found else "It has none; bind one by p = nn.forall(...)"
+        shown = [f"{k}({', '.join(v.parameters)})" if isinstance(v, PropertyFunction) else k for k, v in found.items()]
+        listed = f"It has: {', '.join(shown)}" if found else "It has none; bind one by p = nn.forall(...)"
         reason = f"has no property '{name}'" if name else "name the property to take"
         raise InputError(reason, where=path, remedy=listed)
     return found[name]
 
 
-def load_properties(path: str | Path) -> dict[str, Property]:
-    """All properties of a file, by the names of its variables, in the order of the file."""
-    file = Path(path)
-    if not file.is_file():
-        raise InputError("no such file", where=str(path), remedy="Write file.py:property")
-    module = _run(file)
-    return {name: value for name, value in vars(module).items() if isinstance(value, Property)}
-
-
-def _run(file: Path) -> ModuleType:
+@contextmanager
+def _running(file: Path) -> Iterator[ModuleType]:
+    """The file's module, run; whatever fails in it, or in the body of the block, is its own line's error."""
     spec = importlib.util.spec_from_file_location(f"nnsym_property_file_{file.stem}", file.resolve())
     if spec is None or spec.loader is None:
         raise InputError("not a Python file", where=str(file), remedy="Write file.py:property")
@@ -50,13 +61,13 @@ def _run(file: Path) -> ModuleType:
     with _importable(module, file.resolve().parent):
         try:
             spec.loader.exec_module(module)
+            yield module
         except NnsymError:
             raise
         except SyntaxError as error:
             raise InputError(f"{error.msg}", where=f"{error.filename}:{error.lineno}") from error
         except (Exception, SystemExit) as error:
             raise InputError(f"{type(error).__name__}: {error}", where=_line(error, file)) from error
-    return module
 
 
 def _line(error: BaseException, file: Path) -> str:

@@ -1,0 +1,81 @@
+"""A neuron's explanation as text, as a terminal's tables and as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from nnsym.ir.text import number
+from nnsym.program import Kind
+
+if TYPE_CHECKING:
+    from nnsym.explain import ExplainedColumn, Explanation
+    from nnsym.write.notation import Line
+
+_SETS = {Kind.REAL: "", Kind.INTEGER: "integer ", Kind.BINARY: "binary "}
+
+
+def _sections(found: Explanation) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Headings and their lines, the same for every output."""
+    query = "; ".join(line.strip() for line in found.query.text.splitlines())
+    about = [("property", f"{found.query.name}: {query}" if query else found.query.name)]
+    about += [("encoding", f"{found.encoding.name}: {found.encoding.summary}"), ("source", found.encoding.source)]
+    used: list[tuple[str, ...]] = [(w, f"{n} row{'s' if n > 1 else ''}") for w, n in found.used_by]
+    return [
+        (found.neuron, [*about, *found.facts]),
+        ("columns", [_column(column) for column in found.columns]),
+        ("rows", [_line(line) for line in found.rows] or [("none: it needs no rows of its own",)]),
+        ("defined by", [_line(line) for line in found.definitions]),
+        ("read by", used),
+    ]
+
+
+def _column(column: ExplainedColumn) -> tuple[str, ...]:
+    low, high = number(column.lower), number(column.upper)
+    return column.letter, column.name, f"{_SETS[column.kind]}[{low}, {high}]"
+
+
+def _line(line: Line) -> tuple[str, ...]:
+    return line.name, line.text, line.origin
+
+
+def explanation_text(found: Explanation) -> str:
+    """Plain text, aligned."""
+    out: list[str] = []
+    for heading, rows in _sections(found):
+        if not rows:
+            continue
+        widths = [max(len(row[k]) for row in rows if k < len(row)) for k in range(max(map(len, rows)))]
+        out += [heading] if not out else ["", heading]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+            out.append(f"  {'  '.join(cells)}".rstrip())
+    return "\n".join(out)
+
+
+def explanation_rich(found: Explanation) -> Any:
+    """One table a section."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[Any] = []
+    for heading, rows in _sections(found):
+        if not rows:
+            continue
+        table = Table.grid(padding=(0, 2))
+        for row in rows:
+            styles = ("cyan", "", "dim")
+            table.add_row(*(Text(cell, style=style) for cell, style in zip(row, styles, strict=False)))
+        parts += [Text(heading, style="bold"), table]
+    return Group(*parts)
+
+
+def explanation_html(found: Explanation) -> str:
+    """One HTML table a section."""
+    out = []
+    for heading, rows in _sections(found):
+        if rows:
+            cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+            out.append(f"<b>{escape(heading)}</b><table>{cells}</table>")
+    return "".join(out)
