@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nnsym.lang.functions import relu_ as relu
     from nnsym.lang.parse import parse as parse
     from nnsym.lang.property import Property as Property
+    from nnsym.lang.property import exists as exists
     from nnsym.lang.property import forall as forall
     from nnsym.lang.ranking import argmax as argmax
     from nnsym.lang.ranking import argmin as argmin
@@ -45,12 +46,17 @@ if TYPE_CHECKING:
     from nnsym.lang.sets import ball as ball
     from nnsym.lang.sets import box as box
     from nnsym.lang.variables import Variable as Variable
+    from nnsym.lang.variables import one_hot as one_hot
     from nnsym.methods import attack as attack
     from nnsym.methods import crown as crown
     from nnsym.methods import ibp as ibp
     from nnsym.methods import lp as lp
     from nnsym.methods import milp as milp
     from nnsym.methods import smt as smt
+    from nnsym.optimise import maximize as maximize
+    from nnsym.optimise import minimize as minimize
+    from nnsym.reach import margin_table as margin_table
+    from nnsym.reach import reach as reach
     from nnsym.read.arrays import sequential as sequential
     from nnsym.read.onnx import load as load
     from nnsym.read.torch import from_torch as from_torch
@@ -69,15 +75,17 @@ _HOMES = {
     "nnsym.lang.formulas": "reduce_all:all reduce_any:any",
     "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu",
     "nnsym.lang.parse": "parse",
-    "nnsym.lang.property": "Property forall",
+    "nnsym.lang.property": "Property exists forall",
     "nnsym.lang.ranking": "argmax argmin topk wins",
     "nnsym.lang.sets": "ball box",
-    "nnsym.lang.variables": "Variable",
+    "nnsym.lang.variables": "Variable one_hot",
     "nnsym.methods": "attack crown ibp lp milp smt",
+    "nnsym.optimise": "maximize minimize",
     "nnsym.read.arrays": "sequential",
     "nnsym.read.onnx": "load",
     "nnsym.read.torch": "from_torch",
     "nnsym.read.vnnlib": "load_vnnlib",
+    "nnsym.reach": "margin_table reach",
     "nnsym.report.draw": "draw draw_reach",
     "nnsym.verify": "verify",
 }

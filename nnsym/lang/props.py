@@ -28,11 +28,16 @@ def robust(
     ``x0`` has the network's declared input shape, or as many elements. ``within`` cuts the ball to valid inputs, such
     as (0, 1) for images.
     """
+    x = variable_of(f, "robust")
+    return forall(x, where=ball(x, x0, eps, p=p, within=within), then=argmax(f(x)) == label, name=name)
+
+
+def variable_of(f: Network, what: str, name: str = "x") -> Variable:
+    """A variable of the network's input shape; raises unless the network has one input and one output."""
     if len(f.inputs) != 1 or len(f.outputs) != 1:
         raise bad_input(
-            f"'{f.name}' has {len(f.inputs)} inputs and {len(f.outputs)} outputs; robust takes one of each",
+            f"'{f.name}' has {len(f.inputs)} inputs and {len(f.outputs)} outputs; {what} takes one of each",
             "Write the property with nn.forall",
         )
     declared = next(iter(f.inputs.values())).shape
-    x = Variable(declared if declared else 1, name="x")
-    return forall(x, where=ball(x, x0, eps, p=p, within=within), then=argmax(f(x)) == label, name=name)
+    return Variable(declared if declared else 1, name=name)
