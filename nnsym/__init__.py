@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from nnsym.methods import smt as smt
     from nnsym.optimise import maximize as maximize
     from nnsym.optimise import minimize as minimize
+    from nnsym.radius import largest as largest
+    from nnsym.radius import lipschitz as lipschitz
+    from nnsym.radius import radius as radius
+    from nnsym.radius import smallest as smallest
     from nnsym.reach import margin_table as margin_table
     from nnsym.reach import reach as reach
     from nnsym.read.arrays import sequential as sequential
@@ -85,6 +89,7 @@ _HOMES = {
     "nnsym.read.onnx": "load",
     "nnsym.read.torch": "from_torch",
     "nnsym.read.vnnlib": "load_vnnlib",
+    "nnsym.radius": "largest lipschitz radius smallest",
     "nnsym.reach": "margin_table reach",
     "nnsym.report.draw": "draw draw_reach",
     "nnsym.verify": "verify",

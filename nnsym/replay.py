@@ -95,6 +95,12 @@ def attained(query: Query, candidate: Point) -> Witness | None:
     return run.witness if run is not None and run.witness.margin < np.inf else None
 
 
+def found_at(query: Query, candidate: Point) -> Witness | None:
+    """The run at a candidate, moved into the box, if the query's formula is true there."""
+    run = _run_at(query, candidate)
+    return run.witness if run is not None and run.found else None
+
+
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Run:
