@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nnsym.lang.parse import parse as parse
     from nnsym.lang.prop import prop as prop
     from nnsym.lang.property import Property as Property
+    from nnsym.lang.property import exists as exists
     from nnsym.lang.property import forall as forall
     from nnsym.lang.ranking import argmax as argmax
     from nnsym.lang.ranking import argmin as argmin
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from nnsym.lang.sets import ball as ball
     from nnsym.lang.sets import box as box
     from nnsym.lang.variables import Variable as Variable
+    from nnsym.lang.variables import one_hot as one_hot
     from nnsym.methods import alpha as alpha
     from nnsym.methods import attack as attack
     from nnsym.methods import crown as crown
@@ -54,6 +56,14 @@ if TYPE_CHECKING:
     from nnsym.methods import lp as lp
     from nnsym.methods import milp as milp
     from nnsym.methods import smt as smt
+    from nnsym.optimise import maximize as maximize
+    from nnsym.optimise import minimize as minimize
+    from nnsym.radius import largest as largest
+    from nnsym.radius import lipschitz as lipschitz
+    from nnsym.radius import radius as radius
+    from nnsym.radius import smallest as smallest
+    from nnsym.reach import margin_table as margin_table
+    from nnsym.reach import reach as reach
     from nnsym.read.arrays import sequential as sequential
     from nnsym.read.onnx import load as load
     from nnsym.read.torch import from_torch as from_torch
@@ -74,15 +84,18 @@ _HOMES = {
     "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu",
     "nnsym.lang.parse": "parse",
     "nnsym.lang.prop": "prop",
-    "nnsym.lang.property": "Property forall",
+    "nnsym.lang.property": "Property exists forall",
     "nnsym.lang.ranking": "argmax argmin topk wins",
     "nnsym.lang.sets": "ball box",
-    "nnsym.lang.variables": "Variable",
+    "nnsym.lang.variables": "Variable one_hot",
     "nnsym.methods": "alpha attack crown ibp lp milp smt",
+    "nnsym.optimise": "maximize minimize",
     "nnsym.read.arrays": "sequential",
     "nnsym.read.onnx": "load",
     "nnsym.read.torch": "from_torch",
     "nnsym.read.vnnlib": "load_vnnlib",
+    "nnsym.radius": "largest lipschitz radius smallest",
+    "nnsym.reach": "margin_table reach",
     "nnsym.report.draw": "draw draw_reach",
     "nnsym.verify": "verify",
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.methods import (
     AttackMethod,
     BoundMethod,
@@ -52,8 +52,11 @@ class Row:
 
     @property
     def margin(self) -> float | None:
-        """Certified lower bound of the margin, None where the row has none."""
-        return None if self.result is None or np.isinf(self.result.lower) else self.result.lower
+        """The certified bound of the margin, the lower one (of ``exists`` the upper one); None where there is none."""
+        if self.result is None:
+            return None
+        bound = self.result.upper if self.result.reading is Reading.EXISTS else self.result.lower
+        return None if np.isinf(bound) else bound
 
 
 @final
@@ -68,11 +71,13 @@ class Comparison:
     property_hash: str
     seed: int
     timeout: float
+    reading: Reading = Reading.FORALL
 
     @property
     def best(self) -> float | None:
-        """The largest certified lower bound of the table."""
-        return max((row.margin for row in self.rows if row.margin is not None), default=None)
+        """The strongest certified bound of the table."""
+        pick = min if self.reading is Reading.EXISTS else max
+        return pick((row.margin for row in self.rows if row.margin is not None), default=None)
 
     @property
     def disagreement(self) -> tuple[Row, Row] | None:
@@ -230,6 +235,7 @@ def compare(
         property_hash=query.hash,
         seed=seed,
         timeout=timeout,
+        reading=query.reading,
     )
     for number, item in enumerate(plans):
         if announce is not None:

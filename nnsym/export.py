@@ -7,12 +7,19 @@ from typing import Any
 
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.methods import BoundsChoice, check_bounds
 from nnsym.program import Program
 from nnsym.verify import HasQuery
 
 FORMATS = (".lp", ".mps", ".smt2")
+
+#: By reading: what a point of the program is, and what t is.
+_GOALS = {
+    Reading.FORALL: ("the violation", "the margin of the property"),
+    Reading.EXISTS: ("the condition and the conclusion", "minus the margin of the property"),
+    Reading.MINIMUM: ("the condition with a term of at most 0", "the term"),
+}
 
 
 def build_program(
@@ -94,9 +101,8 @@ def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> t
 
     used = ", ".join(f"{name} {text}" for name, text in versions().items())
     networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
-    form = (
-        "minimise t, the margin of the property" if encoding.form is Form.MARGIN else "satisfiability of the violation"
-    )
+    goal, least = _GOALS[query.reading]
+    form = f"minimise t, {least}" if encoding.form is Form.MARGIN else f"satisfiability of {goal}"
     return (
         f"property  {query.name}",
         *(f"          {line}" for line in query.text.splitlines()),

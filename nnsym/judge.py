@@ -14,7 +14,7 @@ from nnsym.clock import Clock
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.node import Input
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
 from nnsym.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.program import Feature, Kind, Program
@@ -22,7 +22,7 @@ from nnsym.replay import Outcome, Replay, confirm, replay_once
 from nnsym.replay import replay as run_replay
 from nnsym.result import Result, Sizes, Trust, Verdict
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
-from nnsym.verdict import Facts, Ruling, rule, tight
+from nnsym.verdict import Facts, Ruling, facts_about, rule, tight
 
 Array = NDArray[Any]
 
@@ -60,7 +60,7 @@ def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Sett
     """Bounds alone: verified where the lower bound of the margin rules the violation out, else unknown."""
     bounds, lower = bound(query, method.source, clock, settings)
     require_bounded(query, lower)
-    facts = Facts(strict=query.strict, exactness=Exactness.OUTER, certified=lower)
+    facts = replace(facts_about(query), certified=lower)
     facts = settle_tight(query, bounds, facts, clock)
     ruling = rule(facts)
     if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
@@ -76,7 +76,7 @@ def judge_attack(query: Query, method: AttackMethod, clock: Clock, settings: Set
     It takes no more than ``share`` of the time that is left.
     """
     replayed = attack(query, method, clock, settings, share * clock.left)
-    ruling = rule(Facts(strict=query.strict, replay=replayed.outcome))
+    ruling = rule(replace(facts_about(query), replay=replayed.outcome))
     if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
         ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive")
     return conclude(query, method, ruling, clock, lower=-np.inf, bounds="", sizes=Sizes(), replayed=replayed)
@@ -157,30 +157,14 @@ def _below(value: Any) -> float:
 
 def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
     """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.verdict.rule`'s."""
-    from nnsym.encode import encode
-    from nnsym.solvers.registry import find
-    from nnsym.solvers.split import solve_split, worth_splitting
-
     bounds, lower = bound(query, method.bounds, clock, settings)
-    early = rule(Facts(strict=query.strict, certified=lower))
+    early = rule(replace(facts_about(query), certified=lower))
     sizes = _open(query, bounds)
-    if early.verdict is Verdict.VERIFIED and settings.shortcut and not method.optimise:
+    if early.excluded and settings.shortcut and not method.optimise:
         clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
         return conclude(query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes)
-    with clock.step("encode") as notes:
-        program = encode(query, bounds, method.encoding)
-        sizes = measure(program, sizes.unstable)
-        notes.append(
-            f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
-        )
-    lane = find(method.solver)
-    limits = Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
-    with clock.step("solve") as notes:
-        solve = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
-        answer = solve(program, limits, Goal(decide=not method.optimise), settings.progress)
-        notes.append(
-            f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
-        )
+    program, answer = solve(query, method, bounds, clock, settings)
+    sizes = measure(program, sizes.unstable)
     facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
     relaxation = relax_bound(program, method, answer, clock, settings) if settings.relaxation else None
     return conclude(
@@ -197,6 +181,47 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
     )
 
 
+def solve(
+    query: Query, method: ProgramMethod, bounds: Bounds, clock: Clock, settings: Settings
+) -> tuple[Program, Answer]:
+    """Encode on the bounds and hand the program to the method's lane."""
+    from nnsym.encode import encode
+    from nnsym.solvers.registry import find
+    from nnsym.solvers.split import solve_split, worth_splitting
+
+    with clock.step("encode") as notes:
+        program = encode(query, bounds, method.encoding)
+        notes.append(
+            f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
+        )
+    lane = find(method.solver)
+    limits = Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
+    with clock.step("solve") as notes:
+        run = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
+        answer = run(program, limits, Goal(decide=not method.optimise), settings.progress)
+        notes.append(
+            f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
+        )
+    return program, answer
+
+
+def facts_of(query: Query, method: ProgramMethod, lower: float, answer: Answer) -> Facts:
+    """What a solver's answer says, before anything of it is checked."""
+    margin_form = method.encoding.form is Form.MARGIN
+    return replace(
+        facts_about(query),
+        exactness=Exactness.EXACT if is_exact(method) else Exactness.OUTER,
+        status=answer.status,
+        certified=max(lower, answer.certified) if margin_form else lower,
+        exact_bound=answer.certified_exact if margin_form else None,
+        bound=answer.bound if margin_form else -np.inf,
+        tau=answer.tau,
+        exact_solver=answer.exact,
+        conclusive_empty=answer.conclusive_empty,
+        message=answer.message,
+    )
+
+
 def interpret(
     query: Query,
     method: ProgramMethod,
@@ -208,19 +233,9 @@ def interpret(
 ) -> tuple[Facts, Replay | None]:
     """Turn a solver's answer into facts: probe what rests on its word, replay its point, settle tight bounds."""
     margin_form = method.encoding.form is Form.MARGIN
-    facts = Facts(
-        strict=query.strict,
-        exactness=Exactness.EXACT if is_exact(method) else Exactness.OUTER,
-        status=answer.status,
-        certified=max(lower, answer.certified) if margin_form else lower,
-        exact_bound=answer.certified_exact if margin_form else None,
-        bound=answer.bound if margin_form else -np.inf,
-        tau=answer.tau,
-        exact_solver=answer.exact,
-        conclusive_empty=answer.conclusive_empty,
-        message=answer.message,
-    )
-    facts = probe(query, program, facts, clock)
+    facts = facts_of(query, method, lower, answer)
+    if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
+        facts = probe(query, program, facts, clock)
     replayed = None
     if answer.point is not None:
         violating = answer.objective < NEAR_ZERO or not margin_form
@@ -238,9 +253,7 @@ def interpret(
 
 
 def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:
-    """Look for a run of the network that contradicts what only the solver's word would verify."""
-    if facts.conclusive_empty or rule(replace(facts, nominal=True)).trust is not Trust.SOLVER:
-        return facts
+    """Look for a run of the network that contradicts what rests on the solver's word alone."""
     with clock.step("probing") as notes:
         attained = least_margin(query)
         notes.append(f"least margin {attained:.6g}")
@@ -315,8 +328,14 @@ def conclude(
     from nnsym.versions import versions
 
     upper = np.inf if replayed is None else replayed.margin
-    if ruling.verdict is Verdict.VERIFIED:
-        lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no violation at all: the margin is nowhere negative
+    if ruling.excluded:
+        lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative
+    lower = min(lower, upper)  # a replayed margin may lie below a real bound by float noise
+    exists = query.reading is Reading.EXISTS
+    found = replayed.counterexample if replayed is not None else None
+    if exists:
+        lower, upper = 0.0 - upper, 0.0 - lower  # never -0.0
+        found = None if found is None else replace(found, margin=0.0 - found.margin)
     seconds = dict(clock.seconds)
     if answer is not None:
         seconds.update({"solve": answer.seconds.get("solve", seconds.get("solve", 0.0))})
@@ -332,10 +351,13 @@ def conclude(
         bounds=bounds,
         goal="optimise" if isinstance(method, ProgramMethod) and method.optimise else "decide",
         vacuous=ruling.vacuous,
-        lower=min(lower, upper),  # a replayed margin may lie below a real bound by float noise
+        reading=query.reading,
+        slack=float(query.slack),
+        lower=lower,
         upper=upper,
         relaxation=relaxation,
-        counterexample=replayed.counterexample if replayed is not None else None,
+        counterexample=None if exists else found,
+        witness=found if exists else None,
         sizes=sizes,
         seconds=seconds,
         peak_memory=answer.peak_memory if answer is not None else 0,

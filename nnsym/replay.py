@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import apply_node, evaluate
 from nnsym.ir.exact import nearest, to_fractions
-from nnsym.ir.formula import Atoms, InBox, reduce_formula
+from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
 from nnsym.ir.network import Application
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.univariate import Sigmoidal
 from nnsym.ir.walk import topological
-from nnsym.result import Counterexample
+from nnsym.result import Witness
 
 Array = NDArray[Any]
 Point = Mapping[Input, Array]
@@ -49,7 +49,7 @@ class Replay:
     """The outcome, the counterexample if confirmed, and the smallest replayed margin (+inf if none ran)."""
 
     outcome: Outcome
-    counterexample: Counterexample | None = None
+    counterexample: Witness | None = None
     margin: float = np.inf
 
 
@@ -79,6 +79,38 @@ def confirm(query: Query, candidates: Iterable[Point]) -> Replay:
 
 def replay_once(query: Query, candidate: Point) -> Replay:
     """Cast inward, execute, decide exactly."""
+    run = _run_at(query, candidate)
+    if run is None:
+        return Replay(outcome=Outcome.SPURIOUS)
+    if run.found:
+        return Replay(outcome=Outcome.CONFIRMED, counterexample=run.witness, margin=run.witness.margin)
+    smooth = run.witness.replayed_by == "intervals"
+    outcome = Outcome.SPURIOUS if smooth else _float_noise(query, candidate)
+    return Replay(outcome=outcome, margin=run.witness.margin)
+
+
+def attained(query: Query, candidate: Point) -> Witness | None:
+    """The run of the real network at a candidate, with its margin rounded up; None where the precondition fails."""
+    run = _run_at(query, candidate)
+    return run.witness if run is not None and run.witness.margin < np.inf else None
+
+
+def found_at(query: Query, candidate: Point) -> Witness | None:
+    """The run at a candidate, moved into the box, if the query's formula is true there."""
+    run = _run_at(query, candidate)
+    return run.witness if run is not None and run.found else None
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Run:
+    """What was executed, and whether the query's formula is true there."""
+
+    witness: Witness
+    found: bool
+
+
+def _run_at(query: Query, candidate: Point) -> _Run | None:
     dtype = stored_dtype(query)
     if dtype == "exact" and any(isinstance(n, Pointwise) and isinstance(n.fn, Sigmoidal) for n in query.nodes):
         return _enclose(query, candidate)
@@ -86,20 +118,18 @@ def replay_once(query: Query, candidate: Point) -> Replay:
     for x, values in candidate.items():
         cast = cast_inward(values, query.boxes[x], dtype, x.integer)
         if cast is None:
-            return Replay(outcome=Outcome.SPURIOUS)
+            return None
         point[x] = cast
     computed, outputs, executed = execute(query, point)
     exact = {node: to_fractions(v) for node, v in computed.items()}
-    margin = float(query.margin(exact))
-    if not query.violated(exact):
-        return Replay(outcome=_float_noise(query, candidate), margin=margin)
-    return _confirmed(query, point, outputs, margin, executed)
+    witness = _witness(query, point, outputs, query.margin(exact, up=True), executed)
+    return _Run(witness=witness, found=query.violated(exact))
 
 
-def _enclose(query: Query, candidate: Point) -> Replay:
+def _enclose(query: Query, candidate: Point) -> _Run:
     """Replay of a network from arrays whose activations have no rational values: by outward rounded intervals.
 
-    Confirmed if the upper ends of all rows at the point violate the property, so whatever the real values are.
+    The formula is true if the upper ends of all rows at the point make it so, hence whatever the real values are.
     """
     from nnsym.bounds.methods import compute
 
@@ -107,35 +137,34 @@ def _enclose(query: Query, candidate: Point) -> Replay:
     values = query.values(point)
     upper = compute(query, "ibp", boxes={x: (v, v) for x, v in point.items()}).case(0).rows.upper
 
-    def leaf(node: Atoms | InBox) -> float:
+    def holds(node: Atoms | InBox) -> Array:
         if isinstance(node, InBox):
-            return -np.inf if Box(node.lower, node.upper).contains(point[node.input]) else np.inf
-        holds = upper[node.rows] < 0 if node.strict else upper[node.rows] <= 0
-        chosen = np.where(holds, upper[node.rows] if node.soft else -np.inf, np.inf)
-        return float(chosen.max(initial=-np.inf) if node.every else chosen.min(initial=np.inf))
+            return np.array([Box(node.lower, node.upper).contains(point[node.input])])
+        return np.asarray(upper[node.rows] < 0 if node.strict else upper[node.rows] <= 0)
 
-    def largest(parts: list[float]) -> float:
-        return max(parts, default=-np.inf)
+    def atom(node: Atoms | InBox) -> Array:
+        if isinstance(node, Atoms) and node.soft:
+            return np.asarray(upper[node.rows])
+        return np.where(holds(node), -np.inf, np.inf)
 
-    def smallest(parts: list[float]) -> float:
-        return min(parts, default=np.inf)
+    def true(node: Atoms | InBox) -> bool:
+        return bool(holds(node).any() if isinstance(node, Atoms) and not node.every else holds(node).all())
 
-    margin = reduce_formula(query.formula, leaf, largest, smallest)
-    if not (query.inside(values) and margin <= 0):
-        return Replay(outcome=Outcome.SPURIOUS, margin=float(query.margin(values)))
+    inside = query.inside(values)
+    margin = margin_lower(query.formula, atom) if inside else np.inf
     results = evaluate(tuple(n for a in query.applications for n in _results(a)), values)
     outputs = {
         _label(query, a, name): results[a.output(name)].reshape(tensor.shape)
         for a in query.applications
         for name, tensor in a.network.outputs.items()
     }
-    return _confirmed(query, point, outputs, margin, "intervals")
+    found = inside and reduce_formula(query.formula, true, all, any)
+    return _Run(witness=_witness(query, point, outputs, margin, "intervals"), found=found)
 
 
-def _confirmed(query: Query, point: Point, outputs: Mapping[str, Array], margin: float, executed: str) -> Replay:
+def _witness(query: Query, point: Point, outputs: Mapping[str, Array], margin: float, executed: str) -> Witness:
     inputs = {x.name: v.reshape(_shape(query, x)) for x, v in point.items()}
-    found = Counterexample(inputs=inputs, outputs=outputs, margin=margin, replayed_by=executed)
-    return Replay(outcome=Outcome.CONFIRMED, counterexample=found, margin=margin)
+    return Witness(inputs=inputs, outputs=outputs, margin=margin, replayed_by=executed)
 
 
 def _float_noise(query: Query, candidate: Point) -> Outcome:

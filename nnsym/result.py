@@ -10,6 +10,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.query import Reading
+
 Array = NDArray[Any]
 
 
@@ -32,17 +34,21 @@ class Trust(StrEnum):
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Counterexample:
-    """Inputs by name in the model's dtype and shape, the outputs there, and the margin (negative or zero).
+class Witness:
+    """A point at which the network was run: inputs by name in the model's dtype and shape, and the outputs there.
 
-    ``replayed_by`` names what executed the network: ``onnxruntime``, ``torch``, ``exact`` or
-    ``intervals`` (smooth activations; the margin is an upper bound of the real one there).
+    A counterexample has a margin of at most 0, the witness of ``exists`` one of at least 0; where a term was minimised
+    or maximised, ``margin`` is its value. ``replayed_by`` names what executed the network: ``onnxruntime``, ``torch``,
+    ``exact`` or ``intervals`` (smooth activations; the margin is the weaker end of its interval there).
     """
 
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
     margin: float
     replayed_by: str
+
+
+Counterexample = Witness  # of a violation
 
 
 @final
@@ -72,9 +78,11 @@ class Sizes:
 class Result:
     """``status`` with its ``reason`` and ``trust``; ``lower <= margin <= upper`` over the precondition.
 
-    ``lower`` is certified to the level of ``trust``; ``upper`` is the margin at a point that was evaluated.
-    ``vacuous`` is true where no input satisfies the precondition. ``relaxation`` is the bound of the program without
-    integrality ("root LP"), where it was asked for.
+    For ``forall`` the margin is the least one, ``lower`` is certified to the level of ``trust`` and ``upper`` is the
+    margin at a point that was evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one,
+    ``upper`` is certified, ``lower`` was evaluated, and a ``witness`` verifies. ``vacuous`` is true where no input
+    satisfies the precondition. ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the
+    program without integrality ("root LP"), where it was asked for.
     """
 
     status: Verdict
@@ -85,11 +93,14 @@ class Result:
     solver: str = ""
     bounds: str = ""
     goal: str = "decide"
+    reading: Reading = Reading.FORALL
+    slack: float = 0.0
     vacuous: bool = False
     lower: float = -np.inf
     upper: float = np.inf
     relaxation: float | None = None
-    counterexample: Counterexample | None = None
+    counterexample: Witness | None = None
+    witness: Witness | None = None
     sizes: Sizes = field(default_factory=Sizes)
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_memory: int = 0
@@ -101,4 +112,5 @@ class Result:
         vacuous = " (vacuous)" if self.vacuous else ""
         trust = f", trust {self.trust.value}" if self.trust else ""
         margin = f"margin in [{self.lower:.6g}, {self.upper:.6g}]"
-        return f"<{self.status.value}{vacuous}: {self.reason}{trust}; {margin}; {self.method}>"
+        slack = f"; slack {self.slack:g}" if self.slack else ""
+        return f"<{self.status.value}{vacuous}: {self.reason}{trust}; {margin}{slack}; {self.method}>"

@@ -1,18 +1,21 @@
-"""The one place that speaks the verdict: a pure function of what was established.
+"""The one place that speaks the verdict: a pure function of what was established about the search of a query.
 
-Every rule below names the fact it rests on; whatever no rule covers is ``unknown``. A margin of exactly 0
-verifies only where every soft atom of the violation is strict (``strict``), e.g. for ``y0 >= y1``.
+Every rule below names the fact it rests on; whatever no rule covers is ``unknown``. A search that finds a point
+falsifies ``forall`` and verifies ``exists``; where every point is ruled out it is the other way round.
+A bound of exactly 0 rules out only where every soft atom is strict (``strict``), e.g. for ``forall ... y0 >= y1``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import final
 
 import numpy as np
 
 from nnsym.encoding import Exactness
+from nnsym.ir.exact import round_down
+from nnsym.ir.query import Query, Reading
 from nnsym.replay import Outcome
 from nnsym.result import Trust, Verdict
 from nnsym.solvers.base import Status
@@ -27,7 +30,7 @@ BOUNDED = (Status.OPTIMAL, Status.FEASIBLE, Status.TARGET, Status.TIME_LIMIT, St
 @final
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a run established about the minimum margin of a property.
+    """What a run established about the least margin of a query.
 
     ``certified`` is a lower bound re-derived outward in floats, ``exact_bound`` one in rationals, ``bound`` the
     solver's own. ``attained`` is the least margin at the points that were evaluated, the solver's own and probes.
@@ -36,6 +39,8 @@ class Facts:
     """
 
     strict: bool
+    reading: Reading = Reading.FORALL
+    slack: Fraction = Fraction(0)
     exactness: Exactness = Exactness.OUTER
     status: Status = Status.UNKNOWN
     certified: float = -np.inf
@@ -66,15 +71,35 @@ class Facts:
         return self.bound if self.status in BOUNDED and self.bound < np.inf else -np.inf
 
 
+def facts_about(query: Query) -> Facts:
+    """What is known of a query before anything was run."""
+    return Facts(strict=query.strict, reading=query.reading, slack=query.slack)
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class Ruling:
-    """Verdict, reason and trust."""
+    """Verdict, reason and trust. ``excluded`` is true where the search was shown to have no point."""
 
     verdict: Verdict
     reason: str
     trust: Trust | None = None
     vacuous: bool = False
+    excluded: bool = False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """A lower bound of the least margin, what it rests on, and the solver's tolerance that it already allows for.
+
+    ``empty`` is true where no input satisfies the precondition: the bound is +inf.
+    """
+
+    bound: float = -np.inf
+    trust: Trust | None = None
+    tau: float = 0.0
+    empty: bool = False
 
 
 _GAVE_UP = {
@@ -88,39 +113,65 @@ _GAVE_UP = {
 
 def rule(facts: Facts) -> Ruling:
     """The verdict that the facts support, and no more."""
+    exists = facts.reading is Reading.EXISTS
+    found, excluded = (Verdict.VERIFIED, Verdict.FALSIFIED) if exists else (Verdict.FALSIFIED, Verdict.VERIFIED)
     if facts.replay is Outcome.CONFIRMED:
-        return Ruling(verdict=Verdict.FALSIFIED, reason="counterexample replayed", trust=Trust.EXACT)
-    verified = _verified(facts)
-    if verified is not None:
-        trust = Trust.ASSUMED if facts.assumed else verified.trust
-        return Ruling(verdict=verified.verdict, reason=verified.reason, trust=trust, vacuous=verified.vacuous)
-    return Ruling(verdict=Verdict.UNKNOWN, reason=_why_not(facts))
+        reason = f"{'witness' if exists else 'counterexample'} replayed"
+        return Ruling(verdict=found, reason=reason + _relaxed(facts), trust=Trust.EXACT)
+    known = _excluded(facts)
+    if known is None:
+        return Ruling(verdict=Verdict.UNKNOWN, reason=_why_not(facts))
+    reason, trust, vacuous = known
+    if facts.assumed:
+        trust = Trust.ASSUMED
+    return Ruling(verdict=excluded, reason=reason + _relaxed(facts), trust=trust, vacuous=vacuous, excluded=True)
 
 
-def _verified(facts: Facts) -> Ruling | None:
-    def yes(reason: str, trust: Trust, *, vacuous: bool = False) -> Ruling:
-        return Ruling(verdict=Verdict.VERIFIED, reason=reason, trust=trust, vacuous=vacuous)
+def _relaxed(facts: Facts) -> str:
+    return f"; the conclusion is relaxed by a slack of {float(facts.slack):g}" if facts.slack else ""
 
+
+def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
+    """Why no point is left, what that rests on, and whether the precondition alone leaves none."""
+    exists = facts.reading is Reading.EXISTS
+    side, what = ("upper", "witness") if exists else ("lower", "violation")
     if facts.empty:
-        return yes("the precondition is empty: no input satisfies it", Trust.EXACT, vacuous=True)
+        return "the precondition is empty: no input satisfies it", Trust.EXACT, True
     if facts.status is Status.UNSAT and facts.exact_solver:
-        return yes("no counterexample exists (unsat)", Trust.EXACT)
+        return f"no {'witness' if exists else 'counterexample'} exists (unsat)", Trust.EXACT, False
     if facts.exact_bound is not None and positive(facts.exact_bound, strict=facts.strict):
-        return yes("the margin's lower bound in exact rationals rules a violation out", Trust.EXACT)
+        return f"the margin's {side} bound in exact rationals rules a {what} out", Trust.EXACT, False
     if facts.certified == np.inf:
-        return yes("the precondition is empty: its bounds refute it", Trust.CERTIFIED, vacuous=True)
+        return "the precondition is empty: its bounds refute it", Trust.CERTIFIED, True
     if positive(facts.certified, strict=facts.strict):
-        return yes("the margin's certified lower bound rules a violation out", Trust.CERTIFIED)
+        return f"the margin's certified {side} bound rules a {what} out", Trust.CERTIFIED, False
     if facts.status is Status.INFEASIBLE and (facts.nominal or facts.conclusive_empty):
         trust = Trust.CERTIFIED if facts.conclusive_empty else Trust.SOLVER
-        return yes("the precondition is empty: the program is infeasible", trust, vacuous=True)
+        return "the precondition is empty: the program is infeasible", trust, True
     if facts.believed > facts.tau:
-        return yes("the solver's lower bound on the margin exceeds its tolerance", Trust.SOLVER)
+        return f"the solver's {side} bound on the margin exceeds its tolerance", Trust.SOLVER, False
     return None
 
 
+def floor(facts: Facts) -> Floor:
+    """The strongest lower bound of the least margin that the facts support, wherever its sign."""
+    known = _excluded(facts)
+    if known is not None and known[2]:
+        return Floor(bound=np.inf, trust=Trust.ASSUMED if facts.assumed else known[1], empty=True)
+    exact = -np.inf if facts.exact_bound is None else float(round_down(np.array([facts.exact_bound], dtype=object))[0])
+    sides = [
+        Floor(bound=exact, trust=Trust.EXACT),
+        Floor(bound=facts.certified, trust=Trust.CERTIFIED),
+        Floor(bound=float(np.nextafter(facts.believed - facts.tau, -np.inf)), trust=Trust.SOLVER, tau=facts.tau),
+    ]
+    best = max(sides, key=lambda side: side.bound)
+    if best.bound == -np.inf:
+        return Floor()
+    return replace(best, trust=Trust.ASSUMED) if facts.assumed else best
+
+
 def positive(bound: float | Fraction, *, strict: bool) -> bool:
-    """True if a lower bound of the margin rules the violation out."""
+    """True if a lower bound of the least margin leaves the search no point."""
     return bound > 0 or (strict and bound == 0)
 
 

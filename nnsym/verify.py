@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.judge import Settings, conclude, judge_attack, judge_bounds, judge_program
 from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
 from nnsym.result import Result, Sizes, Verdict
 from nnsym.solvers.base import Progress
-from nnsym.verdict import Facts, rule
+from nnsym.verdict import facts_about, rule
 
 Array = NDArray[Any]
 
@@ -40,6 +40,7 @@ def verify(
     optimise: bool = False,
     relaxation: bool = False,
     shortcut: bool = True,
+    slack: object = 0,
     threads: int = 1,
     seed: int = 0,
     device: str = "cpu",
@@ -49,7 +50,7 @@ def verify(
     """Verify a property by one method, or by a short portfolio if none is named.
 
     Args:
-        prop: a property (``nn.forall``, ``nn.load_vnnlib``) or its query.
+        prop: a property (``nn.forall``, ``nn.exists``, ``nn.load_vnnlib``) or its query.
         method: bounds (``"ibp"``, ``"crown"`` ...), ``"attack"``, the name of an encoding, or a method value such as
             ``nn.milp("bigm")``.
         encoding: the same, for an encoding.
@@ -60,6 +61,7 @@ def verify(
         optimise: ask for the margin itself instead of its sign.
         relaxation: also report the bound of the program without integrality.
         shortcut: stop before encoding where the bounds decide.
+        slack: judge the property with every comparison of its conclusion relaxed by this; the result says so.
         threads: threads of the solver.
         seed: seed of sampling and of the solver.
         device: where bounds are computed.
@@ -75,6 +77,11 @@ def verify(
     if not timeout > 0:
         raise InputError(f"a timeout of {timeout} seconds", remedy="Give a positive number of seconds")
     query = prop if isinstance(prop, Query) else prop.query
+    if query.reading is Reading.MINIMUM:
+        raise InputError(
+            "a term to minimise is neither true nor false", where=query.name, remedy="Use nn.minimize, or state a bound"
+        )
+    query = query.relaxed(slack) if slack else query
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     running = clock if clock is not None else Clock(timeout)
     settings = Settings(
@@ -87,7 +94,7 @@ def verify(
         progress=progress,
     )
     if query.empty_box:
-        ruling = rule(Facts(strict=query.strict, empty=True))
+        ruling = rule(replace(facts_about(query), empty=True))
         return conclude(query, chosen, ruling, running, lower=np.inf, bounds="", sizes=Sizes())
     match chosen:
         case BoundMethod():
@@ -130,6 +137,9 @@ def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, 
     )
     if exact.status is Verdict.UNKNOWN:
         return replace(result, trail=tuple(clock.trail))
+    lower, upper = max(result.lower, exact.lower), min(result.upper, exact.upper)
+    if lower > upper:  # a solver's bound, off by its tolerance
+        lower, upper = exact.lower, exact.upper
     return replace(
         result,
         status=exact.status,
@@ -137,19 +147,21 @@ def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, 
         trust=exact.trust,
         vacuous=exact.vacuous,
         counterexample=exact.counterexample,
-        upper=min(result.upper, exact.upper),
+        witness=exact.witness,
+        lower=lower,
+        upper=upper,
         seconds=exact.seconds,
         trail=tuple(clock.trail),
     )
 
 
 #: What is tried before anything is bounded: a fraction of a second on networks of the usual sizes.
-_FIRST = AttackMethod(restarts=16, steps=60)
+FIRST = AttackMethod(restarts=16, steps=60)
 
 
 def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings) -> Result:
-    first = judge_attack(query, _FIRST, clock, settings, share=0.1)
-    if first.status is Verdict.FALSIFIED:
+    first = judge_attack(query, FIRST, clock, settings, share=0.1)
+    if first.status is not Verdict.UNKNOWN:
         return replace(first, method="portfolio: attack")
     for encoding in ("bigm", "triangle"):  # the LP where a node has no exact rule
         chosen = program(encoding, solver="highs", bounds=method.bounds)

@@ -53,7 +53,7 @@ BIAS = np.zeros(2)
         (Max(X, np.array([[-1, -1]])), "empty group"),
         (Product(X, new_input("z", 3)), "different sizes"),
         (Pointwise(relu(), X), "not the interned"),
-        (Input("w", 2, "u", np.zeros(3, dtype=bool)), "integer flags"),
+        (Input("w", 2, "u", np.zeros(3, dtype=bool), np.full(2, -1)), "integer flags"),
     ],
 )
 def test_broken_nodes_are_named(node: Node, problem: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +14,9 @@ from test_lang_semantics import NET, formula_nn, formulas
 
 import nnsym as nn
 from nnsym.errors import InputError, LanguageError, NnsymError, UnsupportedError
+from nnsym.lang.formulas import Formula
 from nnsym.lang.property import Property
+from nnsym.lang.text import Text
 
 f = nn.zoo.random_mlp(1, widths=(3, 4, 2))
 g = nn.zoo.random_mlp(2, widths=(2, 3, 2))
@@ -170,7 +173,19 @@ def test_a_property_without_a_syntax_tree_says_so() -> None:
     x = nn.Variable(2)
     p = nn.forall(x, then=x[0] <= 1)
     with pytest.raises(UnsupportedError, match="no text form"):
-        nn.dumps(Property(p.query, p.variables))
+        nn.dumps(replace(p, then=Formula(p.then.tree, Text("x[0] <= 1"))))
+
+
+def test_quantifiers_choices_and_slack_parse_back() -> None:
+    x, s = nn.Variable(3), nn.one_hot((2, 3))
+    p = nn.exists([x, s], where=nn.box(x, 0, 1) & (s[0, 1] == 1), then=nn.all(f(x)[0] >= x - s[1]), name="some")
+    q = round_trip(p, f)
+    assert q.variables[1].input.groups()[1].tolist() == [3, 4, 5]
+    round_trip(p.relaxed(Fraction(1, 3)), f)
+    assert p.relaxed(Fraction(1, 3)).hash != p.hash
+    assert str(p).startswith("exists x[3], s[2, 3] one-hot\n")
+    assert r"\exists x" in p._repr_latex_()
+    assert r"\wedge" in p._repr_latex_()
 
 
 def test_what_the_language_refuses_is_refused_at_the_line_of_the_text() -> None:

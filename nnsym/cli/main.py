@@ -150,7 +150,7 @@ def compare(
     print_rich(table)
     if table.disagreement is not None:
         for row in table.disagreement:
-            if row.result is not None and row.result.counterexample is not None:
+            if row.result is not None and (row.result.counterexample or row.result.witness):
                 from nnsym.report.table import result_lines
 
                 print_styled(result_lines(row.result))

@@ -24,7 +24,7 @@ from nnsym.encoding import Context, Encoding, Exactness, Form
 from nnsym.errors import UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.program import Program, ProgramBuilder
 
 Array = NDArray[Any]
@@ -122,10 +122,25 @@ def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:
 
 
 def _decides(encoding: Encoding, query: Query) -> str:
+    """What the answer means for the property, in words."""
     if encoding.form is Form.BOOLEAN:
-        return "unsat: the property holds. sat: the point violates it"
+        return _BOOLEAN[query.reading]
     when = ">= 0" if query.strict else "> 0"
-    holds = f"the property holds if the minimum is {when} or the program is infeasible"
-    if exactness_of(encoding, query) is Exactness.EXACT:
-        return f"the minimum of t is the property's margin; {holds}, and is violated otherwise"
-    return f"the minimum of t is a lower bound of the property's margin; {holds}; otherwise nothing is decided"
+    exact = exactness_of(encoding, query) is Exactness.EXACT
+    t = "the minimum of t is" if exact else "the minimum of t is a lower bound of"
+    rest = ", and {} otherwise" if exact else "; otherwise nothing is decided"
+    match query.reading:
+        case Reading.FORALL:
+            margin, end = "the property's margin", rest.format("is violated")
+            return f"{t} {margin}; the property holds if the minimum is {when} or the program is infeasible{end}"
+        case Reading.EXISTS:
+            margin, end = "minus the property's margin", rest.format("holds")
+            return f"{t} {margin}; the property is false if the minimum is {when} or the program is infeasible{end}"
+    return f"{t} the minimum of the term; the program is infeasible if no input satisfies the condition"
+
+
+_BOOLEAN = {
+    Reading.FORALL: "unsat: the property holds. sat: the point violates it",
+    Reading.EXISTS: "sat: the property holds and the point is its witness. unsat: it is false",
+    Reading.MINIMUM: "sat: the term is at most 0 at the point. unsat: it is positive everywhere",
+}

@@ -64,7 +64,8 @@ def encode_inputs(ctx: Context, query: Query, encoding: Encoding) -> dict[Node, 
         exact = (box.lower, box.upper) if object in (box.lower.dtype, box.upper.dtype) else None
         if encoding.bits is not None:
             exact, lower, upper = None, round_out(lower, encoding.bits, -1), round_out(upper, encoding.bits, +1)
-        kind = np.where(x.integer, Kind.INTEGER, Kind.REAL)
+        whole = np.where((lower >= 0) & (upper <= 1), Kind.BINARY, Kind.INTEGER)  # {0, 1} is a Bool in SMT-LIB
+        kind = np.where(x.integer, whole, Kind.REAL)
         ids[x] = ctx.builder.columns(ctx.names[x], "value", np.arange(x.size), lower, upper, kind=kind, exact=exact)
     return ids
 

@@ -60,6 +60,8 @@ def _problems(node: Node) -> Iterable[str]:
         case Input():
             if node.integer.shape != (node.size,):
                 yield f"has integer flags of shape {node.integer.shape} for {node.size} elements"
+            if node.choice.shape != (node.size,):
+                yield f"has one-hot groups of shape {node.choice.shape} for {node.size} elements"
         case Affine():
             yield from _affine_problems(node)
         case Pointwise():

@@ -72,16 +72,30 @@ class Input(Node):
     """A free vector: an input of a network or a variable of a property.
 
     ``name`` is for people; ``uid`` is the identity. ``integer`` marks elements that take integer values only.
+    ``choice`` numbers the one-hot groups: of the elements with one number exactly one is 1 and the others are 0;
+    -1 stands for elements of no group. The marks tell what to propose; that a group sums to 1 is a row of the query.
     """
 
-    __slots__ = ("integer", "name", "uid")
+    __slots__ = ("choice", "integer", "name", "uid")
 
-    def __init__(self, name: str, size: int, uid: str, integer: Array) -> None:
+    def __init__(self, name: str, size: int, uid: str, integer: Array, choice: Array) -> None:
         super().__init__(size, (), ("input", uid, size))
-        self.name, self.uid, self.integer = name, uid, integer
+        self.name, self.uid, self.integer, self.choice = name, uid, integer, choice
 
     def _content(self) -> tuple[Any, ...]:
-        return self.name, self.size, self.uid, self.integer
+        return self.name, self.size, self.uid, self.integer, self.choice
+
+    def groups(self) -> list[Array]:
+        """The elements of every one-hot group."""
+        return [np.flatnonzero(self.choice == k) for k in range(int(self.choice.max(initial=-1)) + 1)]
+
+    def chosen(self, values: Array) -> Array:
+        """Values ``(..., size)`` with the largest element of every one-hot group at 1 and its others at 0."""
+        for group in self.groups():
+            inside = values[..., group]
+            values = values.copy()
+            values[..., group] = np.arange(len(group)) == inside.argmax(axis=-1)[..., None]
+        return values
 
 
 @final
@@ -152,16 +166,17 @@ class Product(Node):
         return self.parents
 
 
-def _input(name: str, size: int, uid: str, integer: Array) -> Input:
-    return _intern(Input(name, size, uid, freeze(integer, np.bool_)))  # type: ignore[no-any-return]
+def _input(name: str, size: int, uid: str, integer: Array, choice: Array) -> Input:
+    return _intern(Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64)))  # type: ignore[no-any-return]
 
 
-def new_input(name: str, size: int, *, integer: object = False) -> Input:
-    """A fresh input, different from every other, whatever its name."""
+def new_input(name: str, size: int, *, integer: object = False, choice: object = -1) -> Input:
+    """A fresh input, different from every other, whatever its name; elements of one-hot groups are integers too."""
     import uuid
 
-    flags = np.broadcast_to(np.asarray(integer, dtype=bool), (size,))
-    return _input(name, size, f"{name}-{next(_fresh)}-{uuid.uuid4().hex}", flags)
+    groups = np.broadcast_to(np.asarray(choice, dtype=np.int64), (size,))
+    flags = np.broadcast_to(np.asarray(integer, dtype=bool), (size,)) | (groups >= 0)
+    return _input(name, size, f"{name}-{next(_fresh)}-{uuid.uuid4().hex}", flags, groups)
 
 
 def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0) -> Node:

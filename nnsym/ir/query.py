@@ -1,8 +1,10 @@
-"""A query: is there an input in the box for which the violation formula is true?
+"""A query: is there an input in the box for which the formula is true?
 
 This is what a property ``forall x. where => then`` becomes after negation: ``where and not then``. Rows of
 the conclusion are soft; the margin of the property is ``min over x of formula(s)`` with min over
-disjunctions and max over conjunctions (see :func:`nnsym.ir.formula.margin_lower`).
+disjunctions and max over conjunctions (see :func:`nnsym.ir.formula.margin_lower`). ``exists x. where and then`` is the
+same search without the negation, and ``minimise term where ...`` has the term as its one soft row: the
+:class:`Reading` says what the answer of the search means.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, final
@@ -18,12 +21,23 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.errors import InputError
 from nnsym.ir.evaluate import evaluate
-from nnsym.ir.exact import round_down, round_up, to_fractions
-from nnsym.ir.formula import Atoms, Formula, InBox, leaves, margin_lower, reduce_formula
+from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
+from nnsym.ir.formula import (
+    And,
+    Atoms,
+    Formula,
+    InBox,
+    conjunction,
+    disjunction,
+    leaves,
+    margin_lower,
+    reduce_formula,
+)
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Node
-from nnsym.ir.rows import Rows
+from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import flat_pickle, topological
 
 Array = NDArray[Any]
@@ -96,6 +110,14 @@ def _whole(limit: Array, integer: Array, rounding: Callable[[Any], int]) -> Arra
     return cut
 
 
+class Reading(StrEnum):
+    """What it means that the search finds a point."""
+
+    FORALL = "forall"  # the point violates the property
+    EXISTS = "exists"  # the point is the witness that the property asks for
+    MINIMUM = "minimum"  # the point's margin is a value of the term
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Query:
@@ -104,7 +126,8 @@ class Query:
     ``boxes`` bounds every input on all of the domain; boxes inside disjunctions are ``InBox`` leaves of the
     formula. ``applications`` tells replay which nodes are outputs of a real network. ``text`` is the
     property as its author wrote it. Boxes of integer elements are cut down to whole numbers. ``balls`` of the norms 1
-    and 2 cut the domain further; every input lies in its box and in all of its balls.
+    and 2 cut the domain further; every input lies in its box and in all of its balls. ``slack`` is what the
+    conclusion's comparisons were relaxed by.
     """
 
     name: str
@@ -115,6 +138,8 @@ class Query:
     text: str = ""
     labels: tuple[str, ...] = ()
     balls: Mapping[Input, tuple[Ball, ...]] = field(default_factory=dict)
+    reading: Reading = Reading.FORALL
+    slack: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
         if any(x.integer.any() for x in self.boxes):
@@ -157,9 +182,55 @@ class Query:
         """The float64 point (or points, ``(..., n)``) moved into the boxes, integer elements to whole numbers."""
         moved = {}
         for x, values in point.items():
-            near = values.astype(np.float64)
+            near = x.chosen(values.astype(np.float64))
             moved[x] = np.clip(np.where(x.integer, np.round(near), near), *self.boxes[x].inner)
         return moved
+
+    def shifted(self, amount: Fraction) -> Query:
+        """The query whose soft rows are ``s + amount``; preconditions that read the same rows keep theirs."""
+        count = len(self.rows)
+        rows = stack([self.rows, self.rows + Rows.constants(np.full(count, amount, dtype=object))])
+
+        def leaf(node: Atoms | InBox) -> Formula:
+            return replace(node, rows=node.rows + count) if isinstance(node, Atoms) and node.soft else node
+
+        return self._with(rows, (*self.labels, *self.labels), leaf)
+
+    def relaxed(self, slack: Any) -> Query:
+        """The query of the property whose conclusion's comparisons may each be missed by ``slack``, which is exact.
+
+        Raises :class:`InputError` unless ``slack`` is a number and not negative.
+        """
+        from nnsym.ir.text import number
+
+        try:
+            amount = Fraction(slack)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"a slack of {slack!r} is not a finite number") from None
+        if amount < 0:
+            raise InputError(f"a slack of {slack} is negative", remedy="A slack relaxes; state a stronger conclusion")
+        moved = self.shifted(-amount if self.reading is Reading.EXISTS else amount)
+        return replace(moved, slack=self.slack + amount, text=f"{self.text}\n  slack {number(amount)}")
+
+    def precondition(self) -> Query:
+        """Is there an input that satisfies the precondition? The conclusion is left out."""
+
+        def leaf(node: Atoms | InBox) -> Formula:
+            return And(()) if isinstance(node, Atoms) and node.soft else node
+
+        return replace(self._with(self.rows, self.labels, leaf), reading=Reading.EXISTS, slack=Fraction(0))
+
+    def _with(self, rows: Rows, labels: tuple[str, ...], leaf: Callable[[Atoms | InBox], Formula]) -> Query:
+        """Other leaves, over those of the rows that they use."""
+        formula = reduce_formula(self.formula, leaf, lambda p: conjunction(*p), lambda p: disjunction(*p))
+        used = [node.rows for node in leaves(formula) if isinstance(node, Atoms)]
+        kept = np.unique(np.concatenate([np.zeros(0, np.int64), *used]))
+
+        def moved(node: Atoms | InBox) -> Formula:
+            return replace(node, rows=np.searchsorted(kept, node.rows)) if isinstance(node, Atoms) else node
+
+        formula = reduce_formula(formula, moved, lambda p: conjunction(*p), lambda p: disjunction(*p))
+        return replace(self, rows=rows.take(kept), formula=formula, labels=labels and tuple(labels[i] for i in kept))
 
     def violated(self, values: Mapping[Node, Array]) -> bool:
         """True if the values (Fractions, for an exact answer) lie in the domain and make the formula true."""
@@ -173,8 +244,8 @@ class Query:
 
         return self.inside(values) and reduce_formula(self.formula, leaf, all, any)
 
-    def margin(self, values: Mapping[Node, Array]) -> float:
-        """The property's margin at a point: +inf outside the precondition, negative where it is violated."""
+    def margin(self, values: Mapping[Node, Array], *, up: bool = False) -> float:
+        """The margin at a point, to nearest or rounded ``up``: negative if violated, +inf off the precondition."""
         s = self.rows.value(values)
 
         def atom(node: Atoms | InBox) -> Array:
@@ -183,7 +254,7 @@ class Query:
                 return np.array([-np.inf if inside else np.inf])
             chosen = s[node.rows]
             if node.soft:
-                return chosen.astype(np.float64)
+                return round_up(chosen) if up else nearest(chosen)
             holds = chosen < 0 if node.strict else chosen <= 0
             return np.where(holds, -np.inf, np.inf)
 

@@ -19,7 +19,7 @@ from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select, digest
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
@@ -67,7 +67,8 @@ def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: 
     for node, box in query.boxes.items():
         lines.append(f"{_array(box.lower, width)} <= {names[node]} <= {_array(box.upper, width)}")
     lines += _rows(query.rows, names, width)
-    return "\n".join([*lines, f"exists {_formula(query.formula, names, width)}", ""])
+    head = {Reading.FORALL: "exists", Reading.EXISTS: "witness", Reading.MINIMUM: "minimum"}[query.reading]
+    return "\n".join([*lines, f"{head} {_formula(query.formula, names, width)}", ""])
 
 
 def number(value: float | Fraction) -> str:
@@ -118,7 +119,8 @@ def _line(node: Node, names: Mapping[Node, str], width: int) -> str:
 def _operation(node: Node, names: Mapping[Node, str], width: int) -> str:
     match node:
         case Input():
-            return "input" + (f" integer {_array(node.integer.astype(float), width)}" if node.integer.any() else "")
+            integer = f" integer {_array(node.integer.astype(float), width)}" if node.integer.any() else ""
+            return f"input{integer}" + (f" one-hot {_array(node.choice, width)}" if node.groups() else "")
         case Affine():
             terms = [_term(m, names[p], width) for m, p in zip(node.maps, node.parents, strict=True)]
             if node.bias.any() or not terms:

@@ -157,6 +157,8 @@ def _number(value: float | Fraction) -> ast.expr:
 
 def _declaration(variable: Variable) -> str:
     integer = variable.input.integer
+    if variable.input.groups():
+        return f"variable({variable.name!r}, {variable.shape}, one_hot=True)"
     marks = "" if not integer.any() else ", integer=True" if integer.all() else f", integer={integer.tolist()}"
     return f"variable({variable.name!r}, {variable.shape}{marks})"
 

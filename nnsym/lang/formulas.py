@@ -155,6 +155,11 @@ def as_formula(value: object) -> Formula:
     """A formula, or Python's and numpy's True and False (arrays of them too)."""
     if isinstance(value, Formula):
         return value
+    if hasattr(value, "reading"):
+        raise misread(
+            f"'{str(value).split('[', 1)[0]}' is a property, not a formula",
+            "Nest a quantifier as then=... of another one; verify several properties one by one",
+        )
     truth = np.asarray(plain(value)) if hasattr(value, "dtype") or isinstance(value, bool) else None
     if truth is None or truth.dtype != np.bool_:
         raise misread(

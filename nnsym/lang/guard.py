@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import linecache
 import os
 import sys
 from fractions import Fraction
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -21,13 +24,42 @@ _LIBRARIES = ("nnsym", "torch", "numpy")
 
 def user_line() -> str:
     """``file.py:12: `the source line``` of the innermost frame outside nnsym, torch and numpy."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _LIBRARIES:
-        frame = frame.f_back
+    frame = _user_frame()
     name, number = frame.f_code.co_filename, frame.f_lineno
     source = linecache.getline(name, number, frame.f_globals).strip()
     place = f"{os.path.basename(name)}:{number}"
     return f"{place}: `{source}`" if source else place
+
+
+def _user_frame() -> FrameType:
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _LIBRARIES:
+        frame = frame.f_back
+    return frame
+
+
+def written_inside(*names: str) -> bool:
+    """True if the user's call stands, in the source, inside another call of one of the names.
+
+    True as well where the source is not at hand (typed at a prompt, made by ``exec``).
+    """
+    frame = _user_frame()
+    lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
+    place = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), (None,) * 4)
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return True
+    if not lines or None in place:
+        return True
+    first, last, start, end = place
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    around = [c for c in calls if (c.lineno, c.col_offset) < (first, start) and _end(c) >= (last, end)]
+    return any(getattr(c.func, "attr", getattr(c.func, "id", "")) in names for c in around)
+
+
+def _end(node: ast.Call) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
 
 
 def misread(reason: str, remedy: str = "") -> LanguageError:

@@ -130,8 +130,8 @@ def _call(node: ast.Call, depth: int) -> tuple[str, int]:
         return _at(arguments[k], strength, depth)
 
     match name:
-        case "forall":
-            return _forall(arguments[0], options, depth), 0
+        case "forall" | "exists":
+            return _quantified(name, arguments[0], options, depth), 0
         case "abs":
             return rf"\left|{part(0)}\right|", _ATOM
         case "norm":
@@ -166,8 +166,10 @@ def _range(variable: ast.expr, depth: int) -> str:
     return rf"{name} \in {numbers}^{{{variable.value.size}}}"
 
 
-def _forall(variables: ast.expr, options: dict[str | None, ast.expr], depth: int) -> str:
+def _quantified(word: str, variables: ast.expr, options: dict[str | None, ast.expr], depth: int) -> str:
+    """``forall x: where => then``, ``exists x: where and then``."""
     names = ", ".join(_range(v, depth) for v in getattr(variables, "elts", [variables]))
-    head = rf"\forall {names}:\quad "
-    then = _at(options["then"], 1, depth)
-    return f"{head}{_at(options['where'], 1, depth)} \\;\\Rightarrow\\; {then}" if "where" in options else head + then
+    head = rf"\{word} {names}:\quad "
+    joint, strength = (r"\Rightarrow", 1) if word == "forall" else (r"\wedge", 2)
+    then = _at(options["then"], strength, depth)
+    return f"{head}{_at(options['where'], strength, depth)} \\;{joint}\\; {then}" if "where" in options else head + then

@@ -120,6 +120,11 @@ def fold(tree: Tree, leaf: Callable[[Tree], T], every: Callable[[list[T]], T], s
     return done[id(tree)]
 
 
+def leafwise(tree: Tree, change: Callable[[Tree], Tree]) -> Tree:
+    """The tree with every leaf changed; every leaf keeps its size."""
+    return fold(tree, change, conjunction, disjunction)
+
+
 _STRICT = frozenset("<>")
 
 

@@ -1,9 +1,11 @@
-"""From a statement ``where >> then`` to a query: boxes first, then rows, then the violation formula."""
+"""From a statement about ``where`` and a goal to a query: boxes first, then rows, then the formula that is searched."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -163,12 +165,30 @@ class _Builder:
         return rows, moved, tuple(self.names[i] for i in first)
 
 
-def violation(where: Tree, then: Tree) -> tuple[Rows, ir.Formula, tuple[str, ...]]:
-    """``where & ~then`` as (rows, formula over them, a name for each row); the conclusion's atoms are soft."""
+def search(where: Tree, goal: Tree) -> tuple[Rows, ir.Formula, tuple[str, ...]]:
+    """``where & goal`` as (rows, formula over them, a name for each row); the goal's atoms are soft."""
     builder = _Builder()
-    hard = builder.translate(where, soft=False)
-    soft = builder.translate(logic.negate(then), soft=True)
+    hard = builder.translate(logic.leafwise(where, _whole), soft=False)
+    soft = builder.translate(goal, soft=True)
     return builder.finish(ir.conjunction(hard, soft))
+
+
+def _whole(leaf: Tree) -> Tree:
+    """``a x < b`` over integers as ``a x <= ceil(b) - 1``, which methods that close strict rows keep exactly.
+
+    Only where all coefficients of all rows are integers, and all their elements.
+    """
+    each = leaf.each if isinstance(leaf, Block) else leaf
+    if not isinstance(each, Each) or not each.strict or not each.rows.parts:
+        return leaf
+    for node, part in each.rows.parts.items():
+        if not isinstance(node, Input) or not node.integer[part.column].all():
+            return leaf
+        if any(c.denominator != 1 for c in to_fractions(part.coefficient)):
+            return leaf
+    constant = np.array([Fraction(math.floor(c) + 1) for c in to_fractions(each.rows.constant)], dtype=object)
+    tight = Each(Rows(each.rows.parts, simplify(constant)), False, each.label, each.index)
+    return Block(tight, leaf.every) if isinstance(leaf, Block) else tight
 
 
 def _distinct(rows: Rows) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ from nnsym.ir.network import Hidden, Network
 from nnsym.lang import formulas, functions, ranking, sets
 from nnsym.lang.formulas import Formula
 from nnsym.lang.hidden import HiddenTerms
-from nnsym.lang.property import Property, forall
+from nnsym.lang.property import Property, exists, forall
 from nnsym.lang.ranking import Argmax, TopK
 from nnsym.lang.terms import Term
 from nnsym.lang.variables import Variable
@@ -34,6 +34,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "box": sets.box,
     "clip": functions.clip,
     "concat": functions.concat,
+    "exists": exists,
     "forall": forall,
     "max": functions.max_,
     "min": functions.min_,
@@ -48,6 +49,7 @@ _METHODS: dict[type, frozenset[str]] = {
     TopK: frozenset({"has", "sum"}),
     Network: frozenset({"hidden", "active"}),
     HiddenTerms: frozenset({"active"}),
+    Property: frozenset({"relaxed"}),
 }
 _ATTRIBUTES: dict[type, frozenset[str]] = {
     Term: frozenset({"T"}),
@@ -220,5 +222,5 @@ class _RefusedError(InputError):
     """An error that has its place in the text already."""
 
 
-def _variable(name: str, shape: tuple[int, ...], integer: Any = False) -> Variable:
-    return Variable(shape, name=name, integer=integer)
+def _variable(name: str, shape: tuple[int, ...], integer: Any = False, one_hot: bool = False) -> Variable:
+    return Variable(shape, name=name, integer=integer, one_hot=one_hot)

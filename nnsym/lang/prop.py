@@ -48,8 +48,7 @@ class PropertyFunction:
             raise misread(
                 f"'{self.name}' returned {type(found).__name__}, not a property", "End with return nn.forall(...)"
             )
-        named_so = found.name != "property"
-        return found if named_so else replace(found, query=replace(found.query, name=self.name))
+        return found if found.name != "property" else replace(found, name=self.name)
 
     def with_text(self, settings: Mapping[str, str]) -> Property:
         """The property with parameters from text, each read as its default's type (a command line's ``--set``).

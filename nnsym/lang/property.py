@@ -1,25 +1,26 @@
-"""Properties: ``forall x: where => then``, executable at a point and a query for every method."""
+"""Properties: ``forall x: where => then`` and ``exists x: where & then``; executable, and queries for every method."""
 
 from __future__ import annotations
 
 import ast
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import UnsupportedError
+from nnsym.errors import LanguageError, UnsupportedError
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Query
-from nnsym.ir.walk import inputs_of
-from nnsym.lang import logic
-from nnsym.lang.formulas import Formula, as_formula, together
-from nnsym.lang.guard import bad_input, exact, fractions, misread
-from nnsym.lang.lower import domain, violation, without_bounds
-from nnsym.lang.text import call, listed, number_text
+from nnsym.ir.query import Query, Reading
+from nnsym.ir.text import number
+from nnsym.lang.formulas import Formula
+from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line, written_inside
+from nnsym.lang.statement import as_statement, mentioned, searched
+from nnsym.lang.text import call, listed, method, number_text
 from nnsym.lang.variables import Variable
 
 Array = NDArray[Any]
@@ -28,19 +29,68 @@ Array = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False)
 class Property:
-    """A statement about all values of its variables; ``query`` is its negation, which methods search.
+    """A statement about all values of its variables, or about some; ``query`` is what methods search.
 
-    Calling it on one array per variable says whether it holds there; :meth:`margin` says by how much.
+    For ``forall`` that is a violation, for ``exists`` a witness. Calling it on one array per variable says whether it
+    holds there; :meth:`margin` says by how much. ``line`` is where it was written.
     """
 
-    query: Query
+    reading: Reading
     variables: tuple[Variable, ...]
-    form: ast.expr | None = field(default=None, repr=False)
+    where: Formula | None
+    then: Formula
+    name: str
+    line: str
+    slack: Fraction = Fraction(0)
+
+    @cached_property
+    def query(self) -> Query:
+        """What methods search.
+
+        Raises :class:`LanguageError` where the formula is about a variable that it does not range over, as it may be
+        inside another quantifier.
+        """
+        if self.free:
+            names = ", ".join(sorted({f"'{x.name}'" for x in self.free}))
+            word = self.reading.value
+            raise LanguageError(
+                f"the formula is about {names}, which {word} does not range over",
+                where=self.line,
+                remedy=f"Add it to the variables: nn.{word}([x, y], ...), apply the network to a variable, or write an "
+                "inner quantifier inside the call of the outer one",
+            )
+        inputs = tuple(v.input for v in self.variables)
+        goal = ~self.then if self.reading is Reading.FORALL else self.then
+        plain = replace(self, slack=Fraction(0)).short
+        query = searched(self.reading, inputs, self.where, goal, name=self.name, text=plain)
+        return query.relaxed(self.slack) if self.slack else query
 
     @property
-    def name(self) -> str:
-        """The property's name."""
-        return self.query.name
+    def free(self) -> tuple[Input, ...]:
+        """The variables that the formula is about and that it does not range over."""
+        bound = {v.input for v in self.variables}
+        return tuple(x for x in mentioned(self.where, self.then) if x not in bound)
+
+    @property
+    def short(self) -> str:
+        """The property as it was written, for people: long parts are cut short."""
+        ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in self.variables)
+        where = [] if self.where is None else [f"  where {self.where}"]
+        slack = [f"  slack {number(self.slack)}"] if self.slack else []
+        return "\n".join([f"{self.reading.value} {ranges}", *where, f"  then  {self.then}", *slack])
+
+    @cached_property
+    def form(self) -> ast.expr | None:
+        """The syntax tree of the full text; None where a part has none."""
+        parts = {} if self.where is None else {"where": self.where.text}
+        whole = call(
+            self.reading.value,
+            listed(v.text for v in self.variables),
+            **parts,
+            then=self.then.text,
+            name=number_text(self.name, self.name),
+        )
+        return method(whole, "relaxed", number_text(number(self.slack), self.slack)).form if self.slack else whole.form
 
     @property
     def hash(self) -> str:
@@ -56,16 +106,21 @@ class Property:
     def __call__(self, *points: object) -> bool:
         """True if the property holds at the point, in exact rational arithmetic (in float64 with smooth activations).
 
-        True where the precondition does not hold.
+        Outside the precondition, ``forall`` holds and ``exists`` does not.
         """
-        return not self.query.violated(self._values(points))
+        return self.query.violated(self._values(points)) == (self.reading is Reading.EXISTS)
 
     def margin(self, *points: object) -> float:
-        """By how much it holds there: +inf outside the precondition, negative where violated.
+        """By how much it holds there: negative where it does not; +inf (``exists``: -inf) outside the precondition.
 
         Over the conclusion's comparisons ``a >= b`` it is ``a - b``: min over "and", max over "or".
         """
-        return self.query.margin(self._values(points))
+        least = self.query.margin(self._values(points))
+        return 0.0 - least if self.reading is Reading.EXISTS else least
+
+    def relaxed(self, slack: object) -> Property:
+        """The property whose conclusion's comparisons may be missed by ``slack``: ``a >= b`` is ``a >= b - slack``."""
+        return replace(self, slack=self.query.relaxed(slack).slack)
 
     def _values(self, points: tuple[object, ...]) -> dict[Node, Array]:
         if len(points) != len(self.variables):
@@ -91,18 +146,18 @@ class Property:
         raise misread(f"the property '{self.name}' is not known to hold", "Use nn.verify(p), or p(x0) at a point")
 
     def __str__(self) -> str:
-        return self.query.text
+        return self.short
 
     def __repr__(self) -> str:
-        return f"Property({self.name!r})\n{self.query.text}"
+        return f"Property({self.name!r})\n{self.short}"
 
     def _repr_latex_(self) -> str:
         from nnsym.lang.latex import to_latex
 
-        return f"$\\displaystyle {to_latex(self.form, self.query.text)}$"
+        return f"$\\displaystyle {to_latex(self.form, self.short)}$"
 
     def _repr_html_(self) -> str:
-        return f"<b>{html.escape(self.name)}</b><pre>{html.escape(self.query.text)}</pre>"
+        return f"<b>{html.escape(self.name)}</b><pre>{html.escape(self.short)}</pre>"
 
 
 def forall(
@@ -115,95 +170,91 @@ def forall(
     """For all values of the variables: if ``where`` holds, ``then`` holds.
 
     ``where`` and ``then`` are formulas, or iterables of formulas that all hold. Bounds of single input elements in
-    ``where`` (boxes, or plain comparisons) become the input region. Raises :class:`LanguageError` for a variable
-    that is used but not quantified.
+    ``where`` (boxes, or plain comparisons) become the input region. ``then`` may be another ``forall``: the two become
+    one over all their variables. Raises :class:`LanguageError` for quantifiers that alternate, and for a variable that
+    is used but not quantified, unless the call is written inside that of another quantifier.
     """
-    quantified = _variables(variables)
+    return _quantify(Reading.FORALL, variables, where, then, name)
+
+
+def exists(
+    variables: Variable | Iterable[Variable],
+    *,
+    where: object = None,
+    then: object = None,
+    name: str | None = None,
+) -> Property:
+    """For some values of the variables, ``where`` and ``then`` both hold.
+
+    Verified by a witness that was replayed (``Result.witness``), falsified where no values do; a ``where`` that holds
+    nowhere falsifies it. The margin is the largest over ``where``. ``then`` may be another ``exists``; for a finite set
+    write ``nn.all`` or ``nn.any`` over its elements: ``nn.exists(d, where=..., then=nn.all(g(x + d) for x in data))``.
+    """
+    return _quantify(Reading.EXISTS, variables, where, then, name)
+
+
+def _quantify(reading: Reading, variables: object, where: object, then: object, name: str | None) -> Property:
     if then is None:
-        raise misread("forall needs a conclusion", "Pass then=...")
+        raise misread(f"{reading.value} needs a conclusion", "Pass then=...")
     label = "property" if name is None else name
     if not isinstance(label, str) or not label:
         raise misread("the name of a property is text")
-    premise = None if where is None else _statement(where, "where")
-    conclusion = _statement(then, "then")
-    premise_tree = logic.TRUE if premise is None else premise.tree
-    inputs = tuple(v.input for v in quantified)
-    rows, formula, labels = violation(without_bounds(premise_tree), conclusion.tree)
-    boxes = domain(premise_tree, inputs)
-    _refuse_free(rows.parts, premise_tree, conclusion.tree, inputs)
-    query = Query(
-        name=label,
-        boxes=boxes,
-        rows=rows,
-        formula=formula,
-        applications=together(() if premise is None else premise.applications, conclusion.applications),
-        text=_text(quantified, premise, conclusion),
-        labels=labels,
-    )
-    return Property(query, quantified, _form(quantified, premise, conclusion, label))
+    ranged, premise, conclusion = _merged(reading, _variables(variables, reading.value), where, then)
+    found = Property(reading, ranged, premise, conclusion, label, user_line())
+    if not (found.free and written_inside("forall", "exists")):
+        _ = found.query  # what is wrong with it is said here
+    return found
 
 
-def _form(variables: tuple[Variable, ...], where: Formula | None, then: Formula, name: str) -> ast.expr | None:
-    parts = {} if where is None else {"where": where.text}
-    return call("forall", listed(v.text for v in variables), **parts, then=then.text, name=number_text(name, name)).form
+def _merged(
+    reading: Reading, own: tuple[Variable, ...], where: object, then: object
+) -> tuple[tuple[Variable, ...], Formula | None, Formula]:
+    """Inner quantifiers moved outward: ``Qx. Qy.`` is ``Q[x, y].``, and a premise ``exists y`` of ``forall x`` too."""
+    parts: list[Formula] = []
+    ranged = own
+    if isinstance(where, Property):
+        parts, ranged = [_join(where)], _together(reading, Reading.EXISTS, own, where)
+    elif where is not None:
+        parts = [as_statement(where, "where")]
+    if not isinstance(then, Property):
+        return ranged, parts[0] if parts else None, as_statement(then, "then")
+    inner = {v.input for v in then.variables}
+    if any(x in inner for x in mentioned(*parts)):
+        raise misread(
+            f"'where' is about a variable that the inner {then.reading.value} ranges over",
+            "Use another variable there, or state the condition in the inner 'where'",
+        )
+    ranged = _together(reading, reading, ranged, then)
+    parts += [] if then.where is None else [then.where]
+    premise = parts[0] & parts[1] if len(parts) == 2 else parts[0] if parts else None
+    return ranged, premise, then.then
 
 
-def _variables(given: object) -> tuple[Variable, ...]:
+def _join(inner: Property) -> Formula:
+    return inner.then if inner.where is None else inner.where & inner.then
+
+
+def _together(outer: Reading, wanted: Reading, own: tuple[Variable, ...], inner: Property) -> tuple[Variable, ...]:
+    """The variables of both quantifiers, if the inner one reads as ``wanted``."""
+    names = ", ".join(v.name for v in inner.variables)
+    if inner.reading is not wanted:
+        premise = " as its premise" if wanted is not outer else ""
+        raise misread(
+            f"the quantifiers alternate: '{outer.value} {', '.join(v.name for v in own)}' has "
+            f"'{inner.reading.value} {names}' inside{premise}, so that every value of the one needs an answer of its "
+            "own by the other, and a method searches for one point",
+            f"Let '{names}' range over a finite set (nn.all or nn.any over its elements), or give it as a function of "
+            "the other variables (a term or a network)",
+        )
+    return _variables((*own, *inner.variables), outer.value)
+
+
+def _variables(given: object, word: str) -> tuple[Variable, ...]:
     found = (given,) if isinstance(given, Variable) else tuple(given) if isinstance(given, (list, tuple)) else ()
     if not found or not all(isinstance(v, Variable) for v in found):
-        raise misread("forall ranges over variables", "Pass nn.Variable(...) or a list of them as the first argument")
+        raise misread(f"{word} ranges over variables", "Pass nn.Variable(...) or a list of them as the first argument")
     names = [v.name for v in found]
     for name in names:
         if names.count(name) > 1:
             raise misread(f"two variables are called '{name}'", "Give each its own name=")
     return found
-
-
-def _statement(given: object, role: str) -> Formula:
-    from nnsym.lang.formulas import reduce_all
-
-    if isinstance(given, (list, tuple)):
-        return reduce_all(*given)
-    formula = as_formula(given)
-    if formula.size != 1:
-        raise misread(
-            f"'{role}' is an array of {formula.size} comparisons, not one statement",
-            "Reduce it with nn.all(...) or nn.any(...)",
-        )
-    return formula
-
-
-def _refuse_free(parts: Iterable[Node], premise: logic.Tree, conclusion: logic.Tree, bound: tuple[Input, ...]) -> None:
-    boxed = [leaf.input for tree in (premise, conclusion) for leaf in _boxes(tree)]
-    premise_rows = [node for leaf in _row_leaves(premise) for node in leaf.rows.parts]
-    free = [x for x in inputs_of((*parts, *premise_rows, *boxed)) if x not in bound]
-    if free:
-        names = ", ".join(sorted({f"'{x.name}'" for x in free}))
-        raise misread(
-            f"the formula is about {names}, which forall does not range over",
-            "Add it to the variables: nn.forall([x, y], ...), or apply the network to a variable",
-        )
-
-
-def _boxes(tree: logic.Tree) -> list[logic.Inside]:
-    return [leaf for leaf in _leaves(tree) if isinstance(leaf, logic.Inside)]
-
-
-def _row_leaves(tree: logic.Tree) -> list[logic.Each]:
-    blocks = [leaf.each if isinstance(leaf, logic.Block) else leaf for leaf in _leaves(tree)]
-    return [leaf for leaf in blocks if isinstance(leaf, logic.Each)]
-
-
-def _leaves(tree: logic.Tree) -> list[logic.Tree]:
-    found: list[logic.Tree] = []
-    logic.fold(tree, found.append, lambda parts: None, lambda parts: None)
-    return found
-
-
-def _text(variables: tuple[Variable, ...], where: Formula | None, then: Formula) -> str:
-    ranges = ", ".join(f"{v.name}{list(v.shape)}" for v in variables)
-    lines = [f"forall {ranges}"]
-    if where is not None:
-        lines.append(f"  where {where}")
-    lines.append(f"  then  {then}")
-    return "\n".join(lines)

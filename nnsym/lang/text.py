@@ -67,7 +67,8 @@ def leaf(string: str, value: Any, level: int = ATOM) -> Text:
 
 def infix(left: Text, operator: str, right: Text, level: int, *, associative: bool = False) -> Text:
     """``left operator right``."""
-    string = clip(f"{left.at(level)} {operator} {right.at(level if associative else level + 1)}")
+    first = left.at(level + 1 if level == COMPARE else level)  # a comparison of a comparison needs its brackets
+    string = clip(f"{first} {operator} {right.at(level if associative else level + 1)}")
     if left.form is None or right.form is None:
         return Text(string, level)
     if operator in _COMPARE:

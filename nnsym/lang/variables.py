@@ -19,12 +19,15 @@ from nnsym.lang.text import leaf
 class Variable(Term):
     """A vector of unknowns of the given shape, or number of elements; ``integer`` ones take whole values only.
 
-    ``integer`` may be an array of truth values. ``name`` is what tables, files and counterexamples call it.
+    ``integer`` may be an array of truth values. With ``one_hot`` every line along the last axis is a choice: one
+    element is 1, the others are 0. ``name`` is what tables, files and counterexamples call it.
     """
 
     __slots__ = ("input",)
 
-    def __init__(self, shape: int | tuple[int, ...], name: str = "x", integer: Any = False) -> None:
+    def __init__(
+        self, shape: int | tuple[int, ...], name: str = "x", integer: Any = False, *, one_hot: bool = False
+    ) -> None:
         try:
             axes = (
                 (operator.index(shape),) if not isinstance(shape, (tuple, list)) else tuple(map(operator.index, shape))
@@ -39,10 +42,18 @@ class Variable(Term):
             flags = np.broadcast_to(np.asarray(integer, dtype=bool), axes).ravel()
         except ValueError:
             raise misread(f"'integer' of shape {np.shape(integer)} does not fit {axes}") from None
-        self.input: Input = new_input(name, math.prod(axes), integer=flags)
+        if one_hot and not axes:
+            raise misread("a one-hot variable needs an axis", "Pass the number of choices as its shape")
+        choice = np.arange(math.prod(axes)) // axes[-1] if one_hot else -1
+        self.input: Input = new_input(name, math.prod(axes), integer=flags, choice=choice)
         super().__init__(Rows.of(self.input), axes, leaf(name, self.input))
 
     @property
     def name(self) -> str:
         """The variable's name."""
         return self.input.name
+
+
+def one_hot(choices: int | tuple[int, ...], name: str = "s") -> Variable:
+    """A categorical variable: one of its elements is 1 and the others are 0; for a shape, along the last axis."""
+    return Variable(choices, name, one_hot=True)

@@ -67,7 +67,7 @@ def to_query(spec: VnnSpec, network: Network) -> Query:
 
 def _fresh(node: Node, name: str) -> Input:
     if isinstance(node, Input):
-        return new_input(node.name, node.size, integer=node.integer)
+        return new_input(node.name, node.size, integer=node.integer, choice=node.choice)
     return new_input(name, node.size)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nnsym.result import Counterexample, Result
+from nnsym.ir.query import Reading
+from nnsym.result import Result, Witness
 
 if TYPE_CHECKING:
     from nnsym.compare import Comparison, Row
+    from nnsym.optimum import Optimum
 
 
 def number(value: float | None) -> float | None:
@@ -16,8 +19,10 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def counterexample_json(found: Counterexample) -> dict[str, Any]:
+def witness_json(found: Witness | None) -> dict[str, Any] | None:
     """Inputs and outputs with dtype, shape and flat data."""
+    if found is None:
+        return None
 
     def tensors(arrays: Any) -> dict[str, Any]:
         return {
@@ -39,31 +44,53 @@ def _dtype(array: Any) -> str:
 
 def result_json(result: Result) -> dict[str, Any]:
     """The one object of ``nnsym verify --json``."""
-    found = result.counterexample
-    sizes = result.sizes
     return {
         "status": result.status.value,
         "reason": result.reason,
         "trust": result.trust.value if result.trust else None,
+        "reading": result.reading.value,
         "vacuous": result.vacuous,
+        "slack": result.slack,
         "lower": number(result.lower),
         "upper": number(result.upper),
-        "counterexample": counterexample_json(found) if found else None,
+        "counterexample": witness_json(result.counterexample),
+        "witness": witness_json(result.witness),
         "method": result.method,
         "encoding": result.encoding,
         "solver": result.solver,
         "bounds": result.bounds,
         "goal": result.goal,
         "relaxation": number(result.relaxation),
-        "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
-        "sizes": {
-            "columns": sizes.columns,
-            "binary": sizes.binary,
-            "rows": sizes.rows,
-            "nonzeros": sizes.nonzeros,
-            "unstable": sizes.unstable,
-        },
         "peak_memory": result.peak_memory,
+        **_effort(result),
+    }
+
+
+def optimum_json(found: Optimum) -> dict[str, Any]:
+    """An optimum as plain data."""
+    return {
+        "goal": found.goal,
+        "lower": number(found.lower),
+        "upper": number(found.upper),
+        "trust": {
+            "lower": found.lower_trust.value if found.lower_trust else None,
+            "upper": found.upper_trust.value if found.upper_trust else None,
+        },
+        "tau": found.tau,
+        "empty": found.empty,
+        "point": witness_json(found.point),
+        "method": found.method,
+        "encoding": found.encoding,
+        "solver": found.solver,
+        "bounds": found.bounds,
+        **_effort(found),
+    }
+
+
+def _effort(result: Result | Optimum) -> dict[str, Any]:
+    return {
+        "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
+        "sizes": asdict(result.sizes),
         "trail": [{"step": s.name, "seconds": round(s.seconds, 6), "note": s.note} for s in result.trail],
         "versions": dict(result.versions),
     }
@@ -71,7 +98,7 @@ def result_json(result: Result) -> dict[str, Any]:
 
 def _gap(best: float, margin: float) -> float:
     """Distance to the best bound; 0 within the accuracy of float solvers."""
-    gap = best - margin
+    gap = abs(best - margin)
     return 0.0 if gap <= 1e-9 * max(1.0, abs(best)) else gap
 
 
@@ -79,6 +106,7 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
     """One flat row of a comparison."""
     result, seconds = row.result, row.seconds or {}
     gap = None if best is None or row.margin is None else _gap(best, row.margin)
+    exists = result is not None and result.reading is Reading.EXISTS
     sizes = result.sizes if result else None
     return {
         "method": row.method,
@@ -88,8 +116,9 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "verdict": result.status.value if result else "unsupported" if not row.repeats else "error",
         "reason": row.error or (result.reason if result else ""),
         "trust": result.trust.value if result and result.trust else None,
-        "lower": row.margin,
+        "lower": number(result.lower) if exists and result else row.margin,
         "upper": number(result.upper) if result else None,
+        "slack": result.slack or None if result else None,
         "root_lp": number(result.relaxation) if result else None,
         "gap": gap,
         "continuous": sizes.columns - sizes.binary if sizes else None,
@@ -121,9 +150,8 @@ def comparison_json(table: Comparison) -> dict[str, Any]:
         "rows": [
             {
                 **row_record(row, table.best),
-                "counterexample": counterexample_json(row.result.counterexample)
-                if row.result and row.result.counterexample
-                else None,
+                "counterexample": witness_json(row.result.counterexample) if row.result else None,
+                "witness": witness_json(row.result.witness) if row.result else None,
                 "versions": dict(row.result.versions) if row.result else {},
             }
             for row in table.rows

@@ -22,6 +22,7 @@ COLUMNS = (
     ("trust", "trust", "{}"),
     ("margin ≥", "lower", "{:.5g}"),
     ("margin ≤", "upper", "{:.5g}"),
+    ("slack", "slack", "{:g}"),
     ("root LP", "root_lp", "{:.5g}"),
     ("gap", "gap", "{:.3g}"),
     ("real", "continuous", "{}"),
@@ -92,10 +93,13 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     lines.append((f"  method   {result.method}" + (f" on {result.bounds} bounds" if result.bounds else ""), ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]", ""))
-    if result.counterexample is not None:
-        found = result.counterexample
-        lines.append((f"  witness  margin {found.margin:.6g}, replayed by {found.replayed_by}", ""))
-        lines.extend((f"    {name} = {_show(a)}", "") for name, a in (*found.inputs.items(), *found.outputs.items()))
+    if result.slack:
+        lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))
+    for word, found in (("counterexample", result.counterexample), ("witness", result.witness)):
+        if found is not None:
+            lines.append((f"  {word}: margin {found.margin:.6g}, replayed by {found.replayed_by}", ""))
+            both = (*found.inputs.items(), *found.outputs.items())
+            lines.extend((f"    {name} = {_show(a)}", "") for name, a in both)
     lines.extend((f"  {s.name:<13} {s.seconds:8.3f} s  {s.note}", "dim") for s in result.trail)
     return lines
 
