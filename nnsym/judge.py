@@ -120,9 +120,11 @@ def require_bounded(query: Query, lower: float) -> None:
 def bound(query: Query, source: str, clock: Clock, settings: Settings) -> tuple[Bounds, float]:
     """Bounds of every node on the domain's hull, and the margin's lower bound over its disjuncts."""
     from nnsym.bounds.cases import domain_margin
+    from nnsym.relaxation.sources import find_source
 
     with clock.step("bounds") as notes:
-        lower, bounds = domain_margin(query, source, device=settings.device)
+        within = find_source(source).within(clock.left)
+        lower, bounds = domain_margin(query, within, device=settings.device)
         notes.append(f"{source}: margin >= {lower:.6g}")
     return bounds, lower
 
@@ -157,7 +159,7 @@ def _below(value: Any) -> float:
 
 def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
     """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.verdict.rule`'s."""
-    from nnsym.encode import encode
+    from nnsym.relaxation.build import build
     from nnsym.solvers.registry import find
     from nnsym.solvers.split import solve_split, worth_splitting
 
@@ -167,17 +169,19 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
     if early.verdict is Verdict.VERIFIED and settings.shortcut and not method.optimise:
         clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
         return conclude(query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes)
+    goal = Goal(decide=not method.optimise)
     with clock.step("encode") as notes:
-        program = encode(query, bounds, method.encoding)
+        program = build(query, bounds, method.encoding, limits=_limits(clock, settings), goal=goal)
         sizes = measure(program, sizes.unstable)
         notes.append(
             f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
         )
+        notes.extend(f"cuts: {said}" for said in (program.meta.get("cuts"),) if said)
     lane = find(method.solver)
-    limits = Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
+    limits = _limits(clock, settings)
     with clock.step("solve") as notes:
         solve = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
-        answer = solve(program, limits, Goal(decide=not method.optimise), settings.progress)
+        answer = solve(program, limits, goal, settings.progress)
         notes.append(
             f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
         )
@@ -195,6 +199,10 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
         relaxation=relaxation,
         answer=answer,
     )
+
+
+def _limits(clock: Clock, settings: Settings) -> Limits:
+    return Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
 
 
 def interpret(
