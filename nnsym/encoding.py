@@ -7,17 +7,22 @@ value is an array of column ids, one per element; -1 is the constant 0 and stabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.program import Feature, Kind, ProgramBuilder, RowBlock, RowTerms, Tag, row_block, sum_block
+
+if TYPE_CHECKING:
+    from nnsym.separation.scene import Scene
 
 Array = NDArray[Any]
 
@@ -52,13 +57,65 @@ class NodeRule:
     fn: type | None = None
 
 
+#: Gets a point of a program's relaxation; returns rows that hold for every run of the network and not at the point.
+Separator = Callable[[Array], Iterable[RowBlock]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut(ABC):
+    """A family of valid inequalities, too many to be listed: made where a point of the relaxation violates them.
+
+    ``encoding + cut`` is an encoding. ``summary`` and ``source`` are as an encoding's. ``needs_phases`` is true where
+    rows speak of the binaries of big-M. Its class must be importable: separation runs in a worker process.
+    """
+
+    name: str
+    summary: str
+    source: str
+    needs_phases: bool = False
+
+    @property
+    def text(self) -> str:
+        """What names it in ``triangle+tj+krelu3``, with its parameters after a colon where it has any."""
+        return self.name
+
+    def parse(self, parameters: str) -> Cut:
+        """The family with parameters from text, the part after ``name:``."""
+        raise InputError(f"the cut '{self.name}' takes no parameter", where=parameters, remedy=f"Write '{self.name}'")
+
+    @abstractmethod
+    def separator(self, scene: Scene) -> Separator:
+        """What finds violated rows of this family in one program. Rows carry :attr:`nnsym.program.Tag.CUT`."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """How long cuts are added: family by family, each on top of those before it.
+
+    A round solves the relaxation and adds the rows that its optimum violates by more than ``violation`` (relative to
+    the row's norm). A family ends after ``most`` rounds, when it finds nothing, or when ``tail`` rounds together
+    gained less than ``gain`` (absolute; relative for optima beyond 1). Rows that were slack in ``patience`` rounds in
+    a row are dropped. A mixed-integer program with fewer than ``least_binaries`` binaries is left as it is: it is
+    solved sooner.
+    """
+
+    most: int = 15
+    tail: int = 3
+    gain: float = 1e-3
+    patience: int = 2
+    violation: float = 1e-6
+    least_binaries: int = 30
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Encoding:
     """``name``, what it emits, and its rules. ``source`` is the paper and equation, ``summary`` one line.
 
     ``needs_bounds`` is true where rows contain bounds. ``emits`` is checked against a solver's ``accepts``.
-    ``relaxed`` drops the integrality of network columns after encoding, ``bits`` shortens numbers before it.
+    ``relaxed`` drops the integrality of network columns after encoding, ``bits`` shortens numbers before it. ``cuts``
+    are separated from the relaxation, in order, under the limits of ``rounds``.
     """
 
     name: str
@@ -71,6 +128,27 @@ class Encoding:
     relaxed: bool = False
     bits: int | None = None
     provider: str = "nnsym_encodings"
+    cuts: tuple[Cut, ...] = ()
+    rounds: Rounds = Rounds()
+
+    def __add__(self, cut: Cut) -> Encoding:
+        """The encoding with one more family of cuts: ``triangle + tj + krelu(3)``.
+
+        Raises:
+            UnsupportedError: a Boolean form has no relaxation to cut, or the family needs binaries that are not there.
+        """
+        if not isinstance(cut, Cut):
+            return NotImplemented
+        if self.form is Form.BOOLEAN or (cut.needs_phases and Feature.BINARIES not in self.emits):
+            what = "a margin to bound" if self.form is Form.BOOLEAN else "binary phases"
+            raise UnsupportedError(
+                f"the cuts '{cut.text}' need {what}, which it has not",
+                where=f"encoding '{self.name}'",
+                remedy=f"Write {'bigm' if cut.needs_phases else 'triangle'}+{cut.text}",
+            )
+        return replace(
+            self, name=f"{self.name}+{cut.text}", cuts=(*self.cuts, cut), source=f"{self.source}; {cut.source}"
+        )
 
     def rule_for(self, node: Node) -> NodeRule | None:
         """The rule that applies to a node, or None."""

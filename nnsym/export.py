@@ -25,15 +25,16 @@ _GOALS = {
 def build_program(
     prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown", device: str = "cpu"
 ) -> tuple[Query, Program, Encoding]:
-    """The program of a property under an encoding."""
+    """The program of a property under an encoding, cuts included."""
     from nnsym.bounds.cases import domain_margin
-    from nnsym.encode import encode
     from nnsym.registry import find_encoding
+    from nnsym.relaxation.build import build
+    from nnsym.relaxation.sources import find_source
 
     query = prop if isinstance(prop, Query) else prop.query
     found = find_encoding(encoding)
-    _, computed = domain_margin(query, check_bounds(bounds), device=device)
-    return query, encode(query, computed, found), found
+    _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=device)
+    return query, build(query, computed, found), found
 
 
 def export(

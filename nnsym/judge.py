@@ -120,9 +120,11 @@ def require_bounded(query: Query, lower: float) -> None:
 def bound(query: Query, source: str, clock: Clock, settings: Settings) -> tuple[Bounds, float]:
     """Bounds of every node on the domain's hull, and the margin's lower bound over its disjuncts."""
     from nnsym.bounds.cases import domain_margin
+    from nnsym.relaxation.sources import find_source
 
     with clock.step("bounds") as notes:
-        lower, bounds = domain_margin(query, source, device=settings.device)
+        within = find_source(source).within(clock.left)
+        lower, bounds = domain_margin(query, within, device=settings.device)
         notes.append(f"{source}: margin >= {lower:.6g}")
     return bounds, lower
 
@@ -185,20 +187,21 @@ def solve(
     query: Query, method: ProgramMethod, bounds: Bounds, clock: Clock, settings: Settings
 ) -> tuple[Program, Answer]:
     """Encode on the bounds and hand the program to the method's lane."""
-    from nnsym.encode import encode
+    from nnsym.relaxation.build import build
     from nnsym.solvers.registry import find
     from nnsym.solvers.split import solve_split, worth_splitting
 
+    goal = Goal(decide=not method.optimise)
     with clock.step("encode") as notes:
-        program = encode(query, bounds, method.encoding)
+        program = build(query, bounds, method.encoding, limits=_limits(clock, settings), goal=goal)
         notes.append(
             f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
         )
+        notes.extend(f"cuts: {said}" for said in (program.meta.get("cuts"),) if said)
     lane = find(method.solver)
-    limits = Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
     with clock.step("solve") as notes:
         run = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
-        answer = run(program, limits, Goal(decide=not method.optimise), settings.progress)
+        answer = run(program, _limits(clock, settings), goal, settings.progress)
         notes.append(
             f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
         )
@@ -220,6 +223,10 @@ def facts_of(query: Query, method: ProgramMethod, lower: float, answer: Answer) 
         conclusive_empty=answer.conclusive_empty,
         message=answer.message,
     )
+
+
+def _limits(clock: Clock, settings: Settings) -> Limits:
+    return Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
 
 
 def interpret(

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from nnsym.bounds.methods import METHODS as BOUND_METHODS
-from nnsym.bounds.methods import find_source
 from nnsym.bounds.sources import Alpha, Source
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError
+from nnsym.relaxation.sources import SOURCES, find_source
 
 
 @final
@@ -166,7 +165,7 @@ def check_bounds(bounds: BoundsChoice) -> str:
 
 def is_bounds(name: object) -> bool:
     """True for the text of a source of bounds, whether or not its parameters are well formed."""
-    return isinstance(name, str) and name.partition(":")[0] in BOUND_METHODS
+    return isinstance(name, str) and name.partition(":")[0] in SOURCES
 
 
 def is_exact(method: Method) -> bool:
@@ -209,9 +208,12 @@ def resolve(
 
 
 def check_method(name: str) -> None:
-    """Raise for a name that is neither a source of bounds, nor the attack, nor an installed encoding."""
-    from nnsym.registry import encodings
+    """Raise for a name that is neither a source of bounds, nor the attack, nor an installed encoding (with cuts)."""
+    from nnsym.registry import encodings, find_encoding
 
-    known = (*BOUND_METHODS, "attack", *encodings())
-    if not is_bounds(name) and name not in known:
+    known = (*SOURCES, "attack", *encodings())
+    if is_bounds(name) or name == "attack":
+        return
+    if name.partition("+")[0] not in known:
         raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {', '.join(known)}")
+    find_encoding(name)

@@ -10,7 +10,7 @@ read the exact ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from functools import cached_property
@@ -234,6 +234,10 @@ class Program:
         if self.sets:
             found.add(Feature.SOS1)
         return frozenset(found)
+
+    def with_rows(self, rows: Iterable[RowBlock]) -> Program:
+        """The program with further rows at its end."""
+        return replace(self, rows=(*self.rows, *rows))
 
     @cached_property
     def matrix(self) -> tuple[Array, Array, Array, Array, Array]:

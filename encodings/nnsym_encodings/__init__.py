@@ -2,15 +2,20 @@
 
 from nnsym_encodings.balas import BALAS
 from nnsym_encodings.bigm import BIGM
+from nnsym_encodings.krelu import krelu
 from nnsym_encodings.logical import INDICATOR, SOS1
 from nnsym_encodings.partition import PARTITIONS, partition
 from nnsym_encodings.smt import SMT
 from nnsym_encodings.smt_cases import IMPLIES, ITE, TEXTBOOK
 from nnsym_encodings.smt_short import SMT_SHORT
+from nnsym_encodings.tjandraatmadja import TJANDRAATMADJA
 from nnsym_encodings.triangle import TRIANGLE
 
 #: What ``nnsym`` finds through the entry point ``nnsym.encodings``.
 ENCODINGS = (BIGM, *PARTITIONS, BALAS, INDICATOR, SOS1, TRIANGLE, SMT, SMT_SHORT, TEXTBOOK, ITE, IMPLIES)
 
+#: Families of cuts, found the same way.
+CUTS = (TJANDRAATMADJA, krelu(2), krelu(3))
+
 __all__ = ["BALAS", "BIGM", "ENCODINGS", "INDICATOR", "ITE", "IMPLIES", "PARTITIONS", "SMT", "SOS1", "TEXTBOOK"]
-__all__ += ["SMT_SHORT", "TRIANGLE", "partition"]
+__all__ += ["CUTS", "SMT_SHORT", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]

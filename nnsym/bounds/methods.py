@@ -52,14 +52,14 @@ SOURCES: Mapping[str, Source] = {
 METHODS = tuple(SOURCES)
 
 
-def find_source(source: str | Source) -> Source:
-    """The source that a text names (``crown``, ``alpha:20``); a source is itself."""
+def find_source(source: str | Source, known: Mapping[str, Source] = SOURCES) -> Source:
+    """The source that a text names (``crown``, ``alpha:20``), among the known ones; a source is itself."""
     if isinstance(source, Source):
         return source
     name, colon, parameters = source.partition(":")
-    if name not in SOURCES:
-        raise InputError(f"there are no bounds '{source}'", remedy=f"Choose one of: {', '.join(METHODS)}")
-    return SOURCES[name].parse(parameters) if colon else SOURCES[name]
+    if name not in known:
+        raise InputError(f"there are no bounds '{source}'", remedy=f"Choose one of: {', '.join(known)}")
+    return known[name].parse(parameters) if colon else known[name]
 
 
 def compute(

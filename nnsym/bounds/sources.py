@@ -43,6 +43,10 @@ class Source(ABC):
         """The source with parameters from text, the part after ``name:``."""
         raise InputError(f"bounds '{self.name}' take no parameter", where=parameters, remedy=f"Write '{self.name}'")
 
+    def within(self, seconds: float) -> Source:
+        """The source held to a wall time; one that needs no limit is itself."""
+        return self
+
     @abstractmethod
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"

@@ -211,10 +211,11 @@ def bounds(
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     from nnsym.bounds.cases import domain_margin
     from nnsym.judge import require_bounded
+    from nnsym.relaxation.sources import find_source
 
     clock = Clock(float("inf"))
     with clock.step("bounds"):
-        lower, computed = domain_margin(query, source, device=device)
+        lower, computed = domain_margin(query, find_source(source), device=device)
     require_bounded(query, lower)
     if as_json:
         print_line(json.dumps(bounds_json(query, computed, lower, clock.seconds["bounds"])))
@@ -246,9 +247,9 @@ def show(
 
 @app.command()
 def methods() -> None:
-    """The methods and encodings that are installed."""
-    from nnsym.bounds.methods import SOURCES
-    from nnsym.registry import encodings
+    """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
+    from nnsym.registry import cuts, encodings
+    from nnsym.relaxation.sources import SOURCES
     from nnsym.report.table import plain_table
 
     rows = [[source.name, "bounds", source.summary, source.paper] for source in SOURCES.values()]
@@ -256,6 +257,7 @@ def methods() -> None:
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
         rows.append([name, exact, found.summary, found.source])
+    rows += [[f"+{name}", "cuts", cut.summary, cut.source] for name, cut in cuts().items()]
     print_rich(plain_table(["method", "kind", "what it is", "source"], rows))
 
 

@@ -59,7 +59,7 @@ class LinearModel:
             implications=program.implications,
             sets=program.sets,
         )
-        return _without_tiny(model)
+        return without_tiny(model)
 
     @property
     def cost(self) -> Array:
@@ -80,7 +80,7 @@ class LinearModel:
 SMALLEST = 1e-11
 
 
-def _without_tiny(model: LinearModel) -> LinearModel:
+def without_tiny(model: LinearModel) -> LinearModel:
     """Drop zeros and tiny coefficients; a row is widened by all that its tiny terms can be, so no point is lost."""
     kept = np.abs(model.data) >= SMALLEST
     if kept.all():

@@ -47,9 +47,9 @@ def run(job: LinearJob, report: Report, seconds: dict[str, float] | None = None)
     seconds = {} if seconds is None else seconds
     with timed(seconds, "handover"):
         highs = load(job.model, as_lp=bool(job.model.cases))
-    _options(highs, threads=job.threads, seed=job.seed)
+    set_options(highs, threads=job.threads, seed=job.seed)
     with timed(seconds, "solve"):
-        engine = _Engine(highs, len(job.model.lower))
+        engine = Engine(highs, len(job.model.lower))
         found = solve_cases(job.model, engine, job.goal, report) if job.model.cases else _milp(highs, job, report)
     found.seconds, found.version = seconds, highspy.Highs().version()
     return found
@@ -59,7 +59,7 @@ def minimise(model: LinearModel, cost: Array, seconds: float, threads: int) -> F
     """Minimise any cost over the arrays, in this process, to a zero gap; for Pyomo's users."""
     highs = load(model)
     highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
-    _options(highs, threads=threads, seed=0)
+    set_options(highs, threads=threads, seed=0)
     highs.setOptionValue("time_limit", seconds)
     highs.run()
     return _read(highs, mip=bool(model.integer.any()))
@@ -83,7 +83,8 @@ def load(model: LinearModel, *, as_lp: bool = False) -> Any:
     return highs
 
 
-def _options(highs: Any, *, threads: int, seed: int) -> None:
+def set_options(highs: Any, *, threads: int, seed: int) -> None:
+    """Threads, seed, no gaps, tolerances of 1e-9."""
     highs.resetGlobalScheduler(True)  # a warm worker may have run with another number of threads
     values = {
         "threads": threads,
@@ -99,7 +100,7 @@ def _options(highs: Any, *, threads: int, seed: int) -> None:
         highs.setOptionValue(name, value)
 
 
-class _Engine:
+class Engine:
     """LPs over one loaded model, each starting from the last basis."""
 
     def __init__(self, highs: Any, count: int) -> None:

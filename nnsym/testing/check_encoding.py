@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
-from nnsym.encode import complete, encode, exactness_of, residual
+from nnsym.encode import complete, exactness_of, residual
 from nnsym.encode.point import exact_margin
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.ir.names import node_names
@@ -35,6 +35,7 @@ from nnsym.ir.query import Query
 from nnsym.methods import default_solver
 from nnsym.program import Program, Tag
 from nnsym.registry import find_encoding
+from nnsym.relaxation.build import build
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS, random_network, random_query
@@ -92,7 +93,7 @@ def check_encoding(
             query = _query(kind, seed)
             if exactness_of(chosen, query) is not Exactness.UNSUPPORTED:
                 for method in bounds:
-                    program = encode(query, compute(query, method), chosen)
+                    program = build(query, compute(query, method), chosen)
                     try:
                         done = _check_program(chosen, program, kind, seed, lane, runs, done)
                     except ConformanceError as error:

@@ -1,0 +1,1 @@
+"""What linear relaxations are solved for, many of them in one worker job: cut rounds, and bounds of linear forms."""

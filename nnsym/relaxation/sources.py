@@ -1,0 +1,74 @@
+"""The registry of bounds, with those that take a solver: :data:`nnsym.bounds.methods.SOURCES` and ``lp``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from nnsym.bounds import methods
+from nnsym.bounds.base import Bounds
+from nnsym.bounds.sources import Dtype, FloatBoxes, Source
+from nnsym.encoding import Exactness
+from nnsym.errors import InputError
+from nnsym.ir.query import Box, Query
+from nnsym.registry import find_encoding
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Lp(Source):
+    """Bounds of every layer by LPs over an outer encoding of the layers before it (:mod:`nnsym.relaxation.tighten`).
+
+    ``lp`` takes the triangle, ``lp:triangle+krelu2`` separates cuts while it bounds. ``seconds`` limits one domain.
+    """
+
+    name: str = "lp"
+    summary: str = "two LPs per open neuron over the layers before it, on crown"
+    paper: str = "Salman et al. 2019, LP-ALL"
+    encoding: str = "triangle"
+    seconds: float = np.inf
+
+    @property
+    def text(self) -> str:
+        return self.name if self.encoding == "triangle" else f"{self.name}:{self.encoding}"
+
+    def parse(self, parameters: str) -> Lp:
+        if any(rule.exactness is Exactness.EXACT for rule in find_encoding(parameters).rules):
+            raise InputError(
+                f"'{parameters}' is no linear relaxation",
+                where=f"bounds 'lp:{parameters}'",
+                remedy="Write lp, or lp:triangle with cuts, such as lp:triangle+krelu2",
+            )
+        return replace(self, encoding=parameters)
+
+    def within(self, seconds: float) -> Lp:
+        return replace(self, seconds=min(self.seconds, seconds))
+
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
+        from nnsym.relaxation.tighten import stacked, tighten
+
+        encoding = find_encoding(self.encoding)
+        if boxes is None:
+            return tighten(query, encoding, seconds=self.seconds, device=device, dtype=dtype)
+        wide = {x: tuple(np.atleast_2d(side) for side in sides) for x, sides in boxes.items()}
+        count = max(len(sides[0]) for sides in wide.values())
+        cases = []
+        for k in range(count):
+            here = {x: Box(*(side[min(k, len(side) - 1)] for side in sides)) for x, sides in wide.items()}
+            one = replace(query, boxes={**query.boxes, **here})
+            cases.append(tighten(one, encoding, seconds=self.seconds / count, device=device, dtype=dtype))
+        return stacked(cases)
+
+
+#: Every source of bounds by name, the weak ones first.
+SOURCES: Mapping[str, Source] = {**methods.SOURCES, "lp": Lp()}
+
+
+def find_source(source: str | Source) -> Source:
+    """The source that a text names (``crown``, ``alpha:20``, ``lp:triangle+krelu2``); a source is itself."""
+    return methods.find_source(source, SOURCES)

@@ -1,0 +1,115 @@
+"""What cuts close of the gap between the triangle and the exact margin, on mnist_fc 256x2 with eps 0.03.
+
+For each image the hardest class: the other class with the least exact margin. Bounds are LP-tightened, octahedra are
+from LPs. A gap counts as closed by ``(bound - triangle) / (exact - triangle)``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nnsym.bounds.base import Bounds
+from nnsym.bounds.methods import layers
+from nnsym.encoding import Encoding
+from nnsym.ir.formula import Atoms
+from nnsym.ir.query import Query
+from nnsym.read.onnx import load
+from nnsym.read.vnnlib import load_vnnlib
+from nnsym.registry import find_encoding
+from nnsym.relaxation.build import build
+from nnsym.relaxation.sources import find_source
+from nnsym.solvers.base import Goal, Limits
+from nnsym.solvers.registry import find
+from tests.benchmarks.measure import table
+
+FAMILIES = ("tj", "krelu2", "krelu2+krelu3", "krelu2+krelu3+tj")
+_GOAL = Goal(decide=False)
+
+
+class Bound(NamedTuple):
+    """A certified bound, the seconds of making the program, and of solving it."""
+
+    value: float
+    build: float
+    solve: float
+
+
+def folder() -> Path:
+    """Where mnist_fc lies: ``NNSYM_BENCHMARKS``, else ``../shared/benchmarks``."""
+    default = Path(__file__).resolve().parents[2].parent / "shared" / "benchmarks"
+    return Path(os.environ.get("NNSYM_BENCHMARKS", default)) / "mnist_fc"
+
+
+def images(numbers: tuple[int, ...] = (0, 1, 2, 3, 4), eps: str = "0.03") -> Iterator[tuple[str, Query]]:
+    """The properties of the images, each about all other classes."""
+    network = load(folder() / "onnx" / "mnist-net_256x2.onnx.gz")
+    for number in numbers:
+        name = f"prop_{number}_{eps}"
+        yield name, load_vnnlib(folder() / "vnnlib" / f"{name}.vnnlib.gz", network)
+
+
+def one_class(query: Query, row: int) -> Query:
+    """The property about one other class."""
+    strict = query.strict
+    atom = Atoms(np.zeros(1, int), strict=strict, soft=True)
+    return replace(query, rows=query.rows.take(np.array([row])), formula=atom, labels=())
+
+
+def bound(query: Query, bounds: Bounds, encoding: Encoding, seconds: float = 300.0) -> Bound:
+    """The least margin under an encoding, certified (a MILP: the solver's own bound)."""
+    start = time.perf_counter()
+    program = build(query, bounds, encoding, limits=Limits(seconds=seconds), goal=_GOAL)
+    ready = time.perf_counter()
+    answer = find("highs").solve(program, Limits(seconds=seconds), _GOAL)
+    value = answer.bound if program.n_binary else answer.certified
+    return Bound(value, ready - start, time.perf_counter() - ready)
+
+
+def hardest(query: Query, bounds: Bounds) -> tuple[int, float]:
+    """The row with the least exact margin, and that margin."""
+    triangle, bigm = find_encoding("triangle"), find_encoding("bigm")
+    outer = [bound(one_class(query, row), _of_row(bounds, row), triangle).value for row in range(len(query.rows))]
+    best, least = 0, np.inf
+    for row in np.argsort(outer):
+        if outer[row] >= least:
+            break
+        exact = bound(one_class(query, int(row)), _of_row(bounds, int(row)), bigm).value
+        if exact < least:
+            best, least = int(row), exact
+    return best, least
+
+
+def report(rounds: int = 1) -> str:
+    """The table of this file; ``rounds`` is not used, bounds do not vary."""
+    del rounds
+    head = ("property", "open", "LP bounds s", "triangle", *(f"+{name}" for name in FAMILIES), "exact")
+    return table("what cuts close of the gap", head, (_row(name, query) for name, query in images()))
+
+
+def _row(name: str, query: Query) -> tuple[str, ...]:
+    start = time.perf_counter()
+    bounds = find_source("lp").compute(query)
+    spent = time.perf_counter() - start
+    row, exact = hardest(query, bounds)
+    one = one_class(query, row)
+    bounds = _of_row(bounds, row)
+    base = bound(one, bounds, find_encoding("triangle")).value
+    cells = [f"{base:.3f}"]
+    for family in FAMILIES:
+        found = bound(one, bounds, find_encoding(f"triangle+{family}"))
+        share = (found.value - base) / (exact - base)
+        cells.append(f"{found.value:.3f} {share:.1%} {found.build:.1f}+{found.solve:.1f} s")
+    unstable = "+".join(str(layer.unstable) for layer in layers(query, bounds))
+    return (name, unstable, f"{spent:.1f}", *cells, f"{exact:.3f}")
+
+
+def _of_row(bounds: Bounds, row: int) -> Bounds:
+    rows = bounds.rows
+    return replace(bounds, rows=replace(rows, lower=rows.lower[[row]], upper=rows.upper[[row]]))
