@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nnsym.ir.network import Network as Network
     from nnsym.lang import props as props
     from nnsym.lang import zoo as zoo
+    from nnsym.lang.assume import assume as assume
     from nnsym.lang.dump import dumps as dumps
     from nnsym.lang.files import load_property as load_property
     from nnsym.lang.formulas import reduce_all as all
@@ -79,6 +80,7 @@ _HOMES = {
     "nnsym.export": "export to_pyomo",
     "nnsym.ir.network": "Network",
     "nnsym.lang.dump": "dumps",
+    "nnsym.lang.assume": "assume",
     "nnsym.lang.files": "load_property",
     "nnsym.lang.formulas": "reduce_all:all reduce_any:any",
     "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu",

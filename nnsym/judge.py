@@ -13,6 +13,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.clock import Clock
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
+from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
 from nnsym.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
@@ -126,6 +127,9 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings) -> tuple[
         within = find_source(source).within(clock.left)
         lower, bounds = domain_margin(query, within, device=settings.device)
         notes.append(f"{source}: margin >= {lower:.6g}")
+        if query.assumed:
+            names = node_names(query.nodes)
+            notes.append(f"ASSUMED, not proved: bounds of {', '.join(names[node] for node in query.assumed)}")
     return bounds, lower
 
 
@@ -273,8 +277,6 @@ def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:
 
 def candidate_of(query: Query, program: Program, answer: Answer) -> dict[Input, Array]:
     """The solver's point as inputs, exact where the solver was."""
-    from nnsym.ir.names import node_names
-
     names = node_names(query.nodes)
     values: Array = np.array(answer.exact_point, dtype=object) if answer.exact_point else np.asarray(answer.point)
     point: dict[Input, Array] = {}

@@ -73,7 +73,7 @@ class Facts:
 
 def facts_about(query: Query) -> Facts:
     """What is known of a query before anything was run."""
-    return Facts(strict=query.strict, reading=query.reading, slack=query.slack)
+    return Facts(strict=query.strict, reading=query.reading, slack=query.slack, assumed=bool(query.assumed))
 
 
 @final

@@ -73,9 +73,15 @@ def compute(
     """Bounds of every node and row by a source or its text; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`.
 
     ``device`` is a name of torch's or ``auto``; float32 (``dtype``) is faster on a GPU, as sound, and looser: it
-    charges 2^29 times as much for rounding.
+    charges 2^29 times as much for rounding. Intervals that the query assumes are met with what was computed; they are
+    named ``assumed`` where they are tighter.
     """
-    return find_source(source).compute(query, boxes, device=device, dtype=dtype)
+    found = find_source(source).compute(query, boxes, device=device, dtype=dtype)
+    if not query.assumed:
+        return found
+    from nnsym.bounds.assumed import meet
+
+    return meet(query, found, boxes, device=device)
 
 
 def unstable(bounds: Bounds, node: Node) -> Array:

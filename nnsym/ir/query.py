@@ -127,7 +127,8 @@ class Query:
     formula. ``applications`` tells replay which nodes are outputs of a real network. ``text`` is the
     property as its author wrote it. Boxes of integer elements are cut down to whole numbers. ``balls`` of the norms 1
     and 2 cut the domain further; every input lies in its box and in all of its balls. ``slack`` is what the
-    conclusion's comparisons were relaxed by.
+    conclusion's comparisons were relaxed by. ``assumed`` are intervals of nodes that somebody asserted; what is
+    proved with them rests on that word.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Query:
     balls: Mapping[Input, tuple[Ball, ...]] = field(default_factory=dict)
     reading: Reading = Reading.FORALL
     slack: Fraction = Fraction(0)
+    assumed: Mapping[Node, Box] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if any(x.integer.any() for x in self.boxes):

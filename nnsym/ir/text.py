@@ -66,6 +66,8 @@ def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: 
         lines.append(f"{', '.join(names[n] for n in results)} = network {application.network.hash}({arguments})")
     for node, box in query.boxes.items():
         lines.append(f"{_array(box.lower, width)} <= {names[node]} <= {_array(box.upper, width)}")
+    for known, box in query.assumed.items():
+        lines.append(f"assumed {_array(box.lower, width)} <= {names[known]} <= {_array(box.upper, width)}")
     lines += _rows(query.rows, names, width)
     head = {Reading.FORALL: "exists", Reading.EXISTS: "witness", Reading.MINIMUM: "minimum"}[query.reading]
     return "\n".join([*lines, f"{head} {_formula(query.formula, names, width)}", ""])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import html
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, final
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import LanguageError, UnsupportedError
+from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Query, Reading
+from nnsym.ir.query import Box, Query, Reading
 from nnsym.ir.text import number
 from nnsym.lang.formulas import Formula
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line, written_inside
@@ -32,7 +33,8 @@ class Property:
     """A statement about all values of its variables, or about some; ``query`` is what methods search.
 
     For ``forall`` that is a violation, for ``exists`` a witness. Calling it on one array per variable says whether it
-    holds there; :meth:`margin` says by how much. ``line`` is where it was written.
+    holds there; :meth:`margin` says by how much. ``line`` is where it was written. ``assumed`` are bounds of nodes on
+    somebody's word (:func:`nnsym.assume`).
     """
 
     reading: Reading
@@ -42,6 +44,7 @@ class Property:
     name: str
     line: str
     slack: Fraction = Fraction(0)
+    assumed: Mapping[Node, Box] = field(default_factory=dict)
 
     @cached_property
     def query(self) -> Query:
@@ -61,9 +64,10 @@ class Property:
             )
         inputs = tuple(v.input for v in self.variables)
         goal = ~self.then if self.reading is Reading.FORALL else self.then
-        plain = replace(self, slack=Fraction(0)).short
+        plain = replace(self, slack=Fraction(0), assumed={}).short
         query = searched(self.reading, inputs, self.where, goal, name=self.name, text=plain)
-        return query.relaxed(self.slack) if self.slack else query
+        query = query.relaxed(self.slack) if self.slack else query
+        return replace(query, assumed=self.assumed) if self.assumed else query
 
     @property
     def free(self) -> tuple[Input, ...]:
@@ -77,11 +81,15 @@ class Property:
         ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in self.variables)
         where = [] if self.where is None else [f"  where {self.where}"]
         slack = [f"  slack {number(self.slack)}"] if self.slack else []
-        return "\n".join([f"{self.reading.value} {ranges}", *where, f"  then  {self.then}", *slack])
+        names = node_names(self.query.nodes) if self.assumed else {}
+        assumed = [f"  assuming bounds of {names[node]}" for node in self.assumed]
+        return "\n".join([f"{self.reading.value} {ranges}", *where, f"  then  {self.then}", *slack, *assumed])
 
     @cached_property
     def form(self) -> ast.expr | None:
-        """The syntax tree of the full text; None where a part has none."""
+        """The syntax tree of the full text; None where a part has none, as assumed bounds."""
+        if self.assumed:
+            return None
         parts = {} if self.where is None else {"where": self.where.text}
         whole = call(
             self.reading.value,

@@ -87,6 +87,8 @@ def comparison_table(table: Comparison) -> Any:
 def result_lines(result: Result) -> list[tuple[str, str]]:
     """What ``nnsym verify`` prints: (text, style) lines."""
     head = result.status.value.upper() + (" (VACUOUS: no input satisfies the precondition)" if result.vacuous else "")
+    if result.trust is not None and result.trust.value == "assumed":
+        head += " (ASSUMED: it rests on bounds that the user asserted)"
     lines = [(head, f"bold {COLOURS[result.status.value]}"), (f"  reason   {result.reason}", "")]
     if result.trust:
         lines.append((f"  trust    {result.trust.value}", ""))
