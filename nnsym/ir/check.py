@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.difference import Difference, alike
 from nnsym.ir.formula import Atoms, Formula, InBox, leaves
 from nnsym.ir.linear import Dense, LinearMap
 from nnsym.ir.names import node_names
@@ -78,6 +79,9 @@ def _problems(node: Node) -> Iterable[str]:
         case Product():
             if {parent.size for parent in node.parents} != {node.size}:
                 yield "multiplies vectors of different sizes"
+        case Difference():
+            if not alike(node.left, node.right) or node.gap.size != node.left.parents[0].size:
+                yield "subtracts two different operations"
         case _:
             yield f"is of unknown kind {type(node).__name__}"
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.difference import Difference
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.walk import fold
@@ -55,6 +56,8 @@ def apply_node(node: Node, args: tuple[Array, ...]) -> Array:
             return np.asarray(args[0][..., filled].max(axis=-1))
         case Product():
             return np.asarray(args[0] * args[1])
+        case Difference():
+            return np.asarray(args[0] - args[1])
         case Input():
             raise InputError("the input has no value", where=node.name)
     raise InputError(f"unknown node {node!r}")

@@ -58,7 +58,8 @@ def _rebuild(kind: type[Node], *content: Any) -> Node:
     return builders[kind](*content)  # type: ignore[no-any-return]
 
 
-def _intern(node: Node) -> Any:
+def intern(node: Node) -> Any:
+    """The one object of a node's content: what every function that makes a node ends with."""
     return _interned.setdefault(node.key, node)
 
 
@@ -167,7 +168,7 @@ class Product(Node):
 
 
 def _input(name: str, size: int, uid: str, integer: Array, choice: Array) -> Input:
-    return _intern(Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64)))  # type: ignore[no-any-return]
+    return intern(Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64)))  # type: ignore[no-any-return]
 
 
 def new_input(name: str, size: int, *, integer: object = False, choice: object = -1) -> Input:
@@ -205,7 +206,7 @@ def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0) -> Nod
                 return node
             if isinstance(node, Affine) and not node.bias.any():
                 return affine(tuple(zip(node.maps, node.parents, strict=True)), offset)
-    return _intern(Affine(tuple(m for m, _ in terms), tuple(n for _, n in terms), offset))  # type: ignore[no-any-return]
+    return intern(Affine(tuple(m for m, _ in terms), tuple(n for _, n in terms), offset))  # type: ignore[no-any-return]
 
 
 def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...]) -> tuple[tuple[LinearMap, Node], ...]:
@@ -216,7 +217,7 @@ def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...]) -> tuple[tuple[Li
         count = seen.get(id(node), 0)
         seen[id(node)] = count + 1
         if count:
-            node = _intern(Affine((linear,), (node,), freeze(np.zeros(linear.n_out))))
+            node = intern(Affine((linear,), (node,), freeze(np.zeros(linear.n_out))))
             linear = identity(linear.n_out)
         out.append((linear, node))
     return tuple(out) if len({id(n) for _, n in out}) == len(out) else _merge_repeated(tuple(out))
@@ -224,7 +225,7 @@ def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...]) -> tuple[tuple[Li
 
 def pointwise(fn: Univariate, parent: Node) -> Node:
     """``fn(parent)``."""
-    return _intern(Pointwise(fn, parent))  # type: ignore[no-any-return]
+    return intern(Pointwise(fn, parent))  # type: ignore[no-any-return]
 
 
 def maximum(parent: Node, groups: object) -> Node:
@@ -232,14 +233,14 @@ def maximum(parent: Node, groups: object) -> Node:
     index = freeze(groups, np.int64)
     if index.ndim != 2 or not index.size or index.max(initial=-1) >= parent.size or (index.max(axis=1) < 0).any():
         raise InputError("a maximum needs groups of elements of its parent")
-    return _intern(Max(parent, index))  # type: ignore[no-any-return]
+    return intern(Max(parent, index))  # type: ignore[no-any-return]
 
 
 def product(left: Node, right: Node) -> Node:
     """Elementwise product."""
     if left.size != right.size:
         raise InputError(f"a product of {left.size} and {right.size} elements")
-    return _intern(Product(left, right))  # type: ignore[no-any-return]
+    return intern(Product(left, right))  # type: ignore[no-any-return]
 
 
 def constant(values: object) -> Node:

@@ -67,7 +67,11 @@ class Property:
         plain = replace(self, slack=Fraction(0), assumed={}).short
         query = searched(self.reading, inputs, self.where, goal, name=self.name, text=plain)
         query = query.relaxed(self.slack) if self.slack else query
-        return replace(query, assumed=self.assumed) if self.assumed else query
+        if not self.assumed:
+            return query
+        names = node_names(query.nodes)
+        lines = (f"  assuming bounds of {names[node]}" for node in self.assumed)
+        return replace(query, assumed=self.assumed, text="\n".join([query.text, *lines]))
 
     @property
     def free(self) -> tuple[Input, ...]:
@@ -78,12 +82,12 @@ class Property:
     @property
     def short(self) -> str:
         """The property as it was written, for people: long parts are cut short."""
+        if self.assumed:
+            return self.query.text
         ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in self.variables)
         where = [] if self.where is None else [f"  where {self.where}"]
         slack = [f"  slack {number(self.slack)}"] if self.slack else []
-        names = node_names(self.query.nodes) if self.assumed else {}
-        assumed = [f"  assuming bounds of {names[node]}" for node in self.assumed]
-        return "\n".join([f"{self.reading.value} {ranges}", *where, f"  then  {self.then}", *slack, *assumed])
+        return "\n".join([f"{self.reading.value} {ranges}", *where, f"  then  {self.then}", *slack])
 
     @cached_property
     def form(self) -> ast.expr | None:
