@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,25 +10,33 @@ from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
 
+_NETWORKS = "--network NAME=FILE.onnx for each network that the file declares"
 
-def load_query(targets: list[str], settings: Sequence[str] = ()) -> Query:
-    """The query that one or two command-line words name; ``settings`` are ``NAME=VALUE`` for its parameters."""
+
+def load_query(targets: Sequence[str], settings: Sequence[str] = (), networks: Sequence[str] = ()) -> Query:
+    """The query that one or two command-line words name.
+
+    ``settings`` are words ``NAME=VALUE`` for its parameters, ``networks`` words ``NAME=FILE.onnx``.
+    """
     values = _settings(settings)
+    if values and targets and ".vnnlib" in Path(targets[-1]).name:
+        raise InputError("--set is for properties in Python files", where=targets[-1], remedy="Use FILE.py:NAME")
     if len(targets) == 2:
-        from nnsym.read.onnx import load
-        from nnsym.read.vnnlib import load_vnnlib
-
         network, spec = targets
-        if values:
-            raise InputError("--set is for properties in Python files", where=spec, remedy="Use FILE.py:NAME")
         if ".py" in Path(spec).name:
             raise InputError("a Python property names its own networks", where=spec, remedy="Leave the network out")
-        _exists(spec)
-        return load_vnnlib(spec, load(network))
+        if network.startswith("["):
+            return _load(spec, _listed(network) | _named(networks))
+        return _load(spec, _named(networks), network)
     if len(targets) == 1:
         name = targets[0]
         if ".vnnlib" in Path(name).name:
-            raise InputError("a .vnnlib file needs its network", where=name, remedy=f"Use: NET.onnx {name}")
+            if not networks:
+                remedy = f"Use: NET.onnx {name}, or {_NETWORKS}"
+                raise InputError("a .vnnlib file needs its network", where=name, remedy=remedy)
+            return _load(name, _named(networks))
+        if networks:
+            raise InputError("a Python property names its own networks", where=name, remedy="Leave --network out")
         if ".py" in name:
             from nnsym.lang.files import load_property
 
@@ -58,6 +67,30 @@ def load_network(path: str) -> Network:
     return load(path)
 
 
-def _exists(path: str) -> None:
-    if not Path(path).is_file():
-        raise InputError("no such file", where=path, remedy="Check the path")
+def _load(spec: str, networks: dict[str, str], network: str | None = None) -> Query:
+    from nnsym.read.vnnlib import load_vnnlib
+
+    if not Path(spec).is_file():
+        raise InputError("no such file", where=spec, remedy="Check the path")
+    return load_vnnlib(spec, network, networks=dict(networks))
+
+
+def _named(words: Sequence[str]) -> dict[str, str]:
+    """``NAME=FILE`` words as a dictionary."""
+    found = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not (name and equals and path):
+            raise InputError("expected NAME=FILE.onnx", where=f"--network {word}", remedy=f"Use {_NETWORKS}")
+        found[name] = path
+    return found
+
+
+def _listed(text: str) -> dict[str, str]:
+    """``[('f', 'a.onnx'), ('g', 'b.onnx')]``, as lists of instances have it."""
+    try:
+        pairs = ast.literal_eval(text)
+        return {str(name): str(path) for name, path in pairs}
+    except (ValueError, SyntaxError, TypeError):
+        remedy = f"Write [('f', 'f.onnx'), ('g', 'g.onnx')], or use {_NETWORKS}"
+        raise InputError("not a list of networks", where=text, remedy=remedy) from None

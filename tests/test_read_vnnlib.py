@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
 from nnsym.ir.check import check_query
 from nnsym.ir.formula import And, Atoms, InBox, Or, leaves
 from nnsym.ir.linear import Dense
@@ -327,11 +327,6 @@ def test_property_of_another_network() -> None:
         to_query(spec, linear_network(2, 5))
     with pytest.raises(InputError, match="2 variables X, the network 'net' has 3 inputs"):
         to_query(spec, linear_network(3, 2))
-
-
-def test_version_2_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match=r"line 2: is VNN-LIB 2\.0"):
-        parse("; two\n(vnnlib-version <2.0>)\n(declare-network f)")
 
 
 def test_deep_nesting_does_not_recurse() -> None:

@@ -36,6 +36,12 @@ Sets = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the property FILE.py:NAME; repeatable."),
 ]
+Networks = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--network", metavar="NAME=FILE.onnx", help="The model of a network that a VNN-LIB 2.0 file declares."
+    ),
+]
 Timeout = Annotated[float, typer.Option(help="Wall seconds for everything.")]
 Memory = Annotated[float, typer.Option(help="GiB that a solver's process may use.")]
 Seed = Annotated[int, typer.Option(help="Seed of sampling and solvers.")]
@@ -69,6 +75,7 @@ def verify(
     memory: Memory = 8.0,
     seed: Seed = 0,
     as_json: Json = False,
+    network: Networks = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.clock import Clock
@@ -82,7 +89,7 @@ def verify(
 
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     with clock.step("load"):
-        query = load_query(targets, sets or ())
+        query = load_query(targets, sets or (), network or ())
     with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
         result = run(
             query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
@@ -116,6 +123,7 @@ def compare(
     record: Annotated[Path, typer.Option(help="JSON-lines run record that every row is appended to.")] = Path(
         "nnsym-runs.jsonl"
     ),
+    network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
     from nnsym.compare import compare as run
@@ -126,7 +134,7 @@ def compare(
     for path in (json_file, csv_file, plot_file, record):
         if path is not None:
             check_writable(path)
-    query = load_query(targets, sets or ())
+    query = load_query(targets, sets or (), network or ())
     with row_progress() as announce:
         table = run(
             query,
@@ -164,6 +172,7 @@ def export(
     sets: Sets = None,
     encoding: Annotated[Optional[str], typer.Option(help="bigm for .lp and .mps, smt for .smt2 if left out.")] = None,  # noqa: UP045
     bounds: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
+    network: Networks = None,
 ) -> None:
     """Write the very model that is solved."""
     from nnsym.export import check_writable
@@ -171,7 +180,7 @@ def export(
     from nnsym.spec import load_query
 
     check_writable(output)
-    path = run(load_query(targets, sets or ()), output, encoding=encoding, bounds=bounds)
+    path = run(load_query(targets, sets or (), network or ()), output, encoding=encoding, bounds=bounds)
     print_line(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -197,6 +206,7 @@ def bounds(
     method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
     device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
     as_json: Json = False,
+    network: Networks = None,
 ) -> None:
     """Widths and unstable neurons per layer, and the specification's bounds."""
     from nnsym.clock import Clock
@@ -206,7 +216,7 @@ def bounds(
     from nnsym.spec import load_query
 
     source = check_bounds(method)
-    query = load_query(targets, sets or ())
+    query = load_query(targets, sets or (), network or ())
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     from nnsym.bounds.cases import domain_margin

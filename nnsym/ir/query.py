@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.declaration import Declaration
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import (
@@ -128,7 +129,8 @@ class Query:
     property as its author wrote it. Boxes of integer elements are cut down to whole numbers. ``balls`` of the norms 1
     and 2 cut the domain further; every input lies in its box and in all of its balls. ``slack`` is what the
     conclusion's comparisons were relaxed by. ``assumed`` are intervals of nodes that somebody asserted; what is
-    proved with them rests on that word.
+    proved with them rests on that word. ``declared`` are the variables of the file that the query was read from, in
+    its order; a witness speaks of them.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Query:
     reading: Reading = Reading.FORALL
     slack: Fraction = Fraction(0)
     assumed: Mapping[Node, Box] = field(default_factory=dict)
+    declared: tuple[Declaration, ...] = ()
 
     def __post_init__(self) -> None:
         if any(x.integer.any() for x in self.boxes):

@@ -1,12 +1,14 @@
-"""VNN-LIB 1.0: declarations ``X_i``, ``Y_j`` and assertions whose conjunction is the violation of a property.
+"""VNN-LIB files of either version; the parser of 1.0: variables ``X_i``, ``Y_j`` and assertions about them.
 
-``declare-const``, ``assert``, nested ``and or not =>``, ``<= >= < > =`` and linear terms with ``+ - *``.
-Numbers are the decimals of the text, exactly. See https://www.vnnlib.org (version 1.0).
+The conjunction of the assertions is the violation of a property. 1.0 has ``declare-const``, ``assert``, nested
+``and or not =>``, ``<= >= < > =`` and linear terms with ``+ - *``; 2.0 is read by :mod:`nnsym.read.vnnlib2`.
+Numbers are the decimals of the text, exactly. See https://www.vnnlib.org.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -21,24 +23,50 @@ if TYPE_CHECKING:
     from nnsym.ir.network import Network
     from nnsym.ir.query import Query
 
+_VERSION = re.compile(r"\s*\(\s*vnnlib-version\s*<\s*(\d+)\.(\d+)\s*>")
+_COMMENTS = re.compile(r"\A(?:\s*;[^\n]*\n)+")
 _NUMBER = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?")
 _VARIABLE = re.compile(r"([XY])_(0|[1-9]\d*)")
 _COMPARISONS = ("<=", ">=", "<", ">", "=")
 _IGNORED = ("set-logic", "set-info", "set-option", "check-sat", "exit")
 
 
-def load_vnnlib(source: str | Path | bytes, network: Network | None) -> Query:
-    """The query of a ``.vnnlib`` or ``.vnnlib.gz`` file (or of its bytes) about a network.
+def load_vnnlib(
+    source: str | Path | bytes,
+    network: Network | str | Path | None = None,
+    *,
+    networks: Mapping[str, Network | str | Path] | None = None,
+) -> Query:
+    """The query of a ``.vnnlib`` or ``.vnnlib.gz`` file (or of its bytes), version 1.0 or 2.0, about its networks.
 
-    Raises :class:`InputError` with file, line and token for anything that cannot be read or does not fit
-    the network. An empty input region is no error.
+    ``network``, loaded or a path, is the only one of the file; ``networks`` gives one for each name that a 2.0 file
+    declares. The version is what the file's header says. Raises :class:`InputError` with file, line and token for
+    anything that cannot be read or does not fit the networks. An empty input region is no error.
     """
+    text, name = _read(source)
+    given = dict(networks or {})
+    version = _VERSION.match(_COMMENTS.sub("", text))
+    if version is not None:
+        if version[1] != "2":
+            line = text.count("\n", 0, text.index("vnnlib-version")) + 1
+            raise UnsupportedError(
+                f"is VNN-LIB {version[1]}.{version[2]}", where=f"{name}, line {line}", remedy="Read are 1.0 and 2.0"
+            )
+        from nnsym.read.vnnlib2_query import read_query
+
+        return read_query(text, name, network, given)
     from nnsym.read.vnnlib_query import to_query
 
-    text, name = _read(source)
     spec = parse(text, name=name)
+    if network is None and len(given) == 1:
+        (network,) = given.values()
     if network is None:
-        raise InputError("a VNN-LIB 1.0 property does not name its network", where=name, remedy="Give the network too")
+        remedy = "Give the network too" if not given else "Give one network"
+        raise InputError("a VNN-LIB 1.0 property does not name its network", where=name, remedy=remedy)
+    if isinstance(network, (str, Path)):
+        from nnsym.read.onnx import load
+
+        network = load(network)
     return to_query(spec, network)
 
 
@@ -50,7 +78,7 @@ def _read(source: str | Path | bytes) -> tuple[str, str]:
     try:
         return data.decode("utf-8"), name
     except UnicodeDecodeError:
-        raise InputError("is not text", where=name, remedy="Give a VNN-LIB 1.0 file") from None
+        raise InputError("is not text", where=name, remedy="Give a VNN-LIB file") from None
 
 
 def parse(text: str, *, name: str = "VNN-LIB text") -> VnnSpec:
@@ -81,11 +109,9 @@ class _Parser:
                 position = self._declaration(position)
             elif command in _IGNORED:
                 position = self._skip(position)
-            elif command in ("vnnlib-version", "declare-network"):
-                raise UnsupportedError(
-                    "is VNN-LIB 2.0", where=f"{self.tokens.file}, line {self.tokens.line(position)}",
-                    remedy="Give the property in VNN-LIB 1.0 (variables X_i and Y_j)",
-                )  # fmt: skip
+            elif command == "declare-network":
+                remedy = "Put (vnnlib-version <2.0>) at the head of the file"
+                raise self.tokens.error(position + 1, "this is VNN-LIB 2.0 without its header", remedy)
             else:
                 raise self.tokens.error(position + 1, "unknown command", "Known: declare-const, assert")
         return self._finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from itertools import accumulate
 from typing import Any, final
@@ -12,14 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.declaration import Declaration
 from nnsym.ir.exact import from_numbers, simplify
 from nnsym.ir.formula import FALSE, Atoms, Formula, InBox, conjunction, disjunction
-from nnsym.ir.network import Network
+from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Input, Node, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.text import number
-from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, VnnSpec, comparison_text, condition_text, fold
+from nnsym.read.vnnlib_tree import (
+    Comparison,
+    Condition,
+    Junction,
+    VnnSpec,
+    comparison_text,
+    condition_text,
+    flat_name,
+    fold,
+)
 
 Array = NDArray[Any]
 Limit = Fraction | float
@@ -47,21 +57,35 @@ def to_query(spec: VnnSpec, network: Network) -> Query:
                 where=spec.name,
                 remedy="Give the network that this property was written for",
             )
+    query = build_query(spec, Places(inputs, outputs), (application,))
+    if not any(node in query.rows.parts for node in outputs) and query.formula is not FALSE:
+        raise InputError("no assertion is about an output Y_i", where=spec.name, remedy="Is the file cut off?")
+    return query
+
+
+def build_query(
+    spec: VnnSpec,
+    places: Places,
+    applications: tuple[Application, ...],
+    *,
+    name: Callable[[int], str] = flat_name,
+    declared: tuple[Declaration, ...] = (),
+) -> Query:
+    """The query of a parsed file whose variables live at ``places``; ``name`` is what people call a variable."""
     above: Ranges = {v: (low, _INFINITY) for v, low in spec.lower.items()}
     below: Ranges = {v: (-_INFINITY, high) for v, high in spec.upper.items()}
     ranges = _intersect(_intersect(above, below), _hull(spec.condition))
-    maker = _Maker(inputs, outputs)
+    maker = _Maker(places)
     formula = maker.formula(spec.condition, ranges)
-    if not any(v < 0 for row in maker.comparisons for v in row.term.coefficients) and formula is not FALSE:
-        raise InputError("no assertion is about an output Y_i", where=spec.name, remedy="Is the file cut off?")
     return Query(
         name=spec.name.removesuffix(".gz").removesuffix(".vnnlib"),
-        boxes={x: Box(*arrays) for x, arrays in maker.places.boxes(ranges).items()},
+        boxes={x: Box(*arrays) for x, arrays in places.boxes(ranges).items()},
         rows=maker.rows(),
         formula=formula,
-        applications=(application,),
-        text=_text(spec),
-        labels=tuple(comparison_text(c) for c in maker.comparisons),
+        applications=applications,
+        text=_text(spec, name),
+        labels=tuple(comparison_text(c, name) for c in maker.comparisons),
+        declared=declared,
     )
 
 
@@ -72,18 +96,35 @@ def _fresh(node: Node, name: str) -> Input:
 
 
 @final
-class _Places:
-    """Where variables live: their node and element."""
+class Places:
+    """Where variables live: their node and element.
 
-    def __init__(self, inputs: tuple[Input, ...], outputs: tuple[Node, ...]) -> None:
+    Variables from 0 on are elements of ``inputs``, ``~0`` and so on elements of ``outputs``; ``products`` are negative
+    ones beyond those, with their own places, and ``hard`` those among them that read inputs alone.
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[Input, ...],
+        outputs: tuple[Node, ...],
+        products: Mapping[int, tuple[Node, int]] | None = None,
+        hard: Collection[int] = (),
+    ) -> None:
         self.inputs, self.outputs = inputs, outputs
+        self.products, self.hard = products or {}, hard
         self._starts = {nodes: np.array([0, *accumulate(n.size for n in nodes)]) for nodes in (inputs, outputs)}
 
     def of(self, variable: int) -> tuple[Node, int]:
+        if variable in self.products:
+            return self.products[variable]
         nodes, index = (self.inputs, variable) if variable >= 0 else (self.outputs, ~variable)
         starts = self._starts[nodes]
         which = int(np.searchsorted(starts, index, "right")) - 1
         return nodes[which], index - int(starts[which])
+
+    def soft(self, comparison: Comparison) -> bool:
+        """True if it reads something that a network computes."""
+        return any(v < 0 and v not in self.hard for v in comparison.term.coefficients)
 
     def boxes(self, ranges: Ranges) -> dict[Input, tuple[Array, Array]]:
         """Lower and upper bounds of every input, infinite where ``ranges`` says nothing."""
@@ -100,8 +141,8 @@ class _Places:
 class _Maker:
     """Collects the rows of a query while its formula is built."""
 
-    def __init__(self, inputs: tuple[Input, ...], outputs: tuple[Node, ...]) -> None:
-        self.places = _Places(inputs, outputs)
+    def __init__(self, places: Places) -> None:
+        self.places = places
         self.comparisons: list[Comparison] = []
         self._known: dict[object, int] = {}
 
@@ -122,7 +163,7 @@ class _Maker:
         blocks: dict[tuple[bool, bool], list[Comparison]] = defaultdict(list)
         for comparison in comparisons:
             if not _single(comparison):
-                blocks[comparison.strict, _soft(comparison)].append(comparison)
+                blocks[comparison.strict, self.places.soft(comparison)].append(comparison)
         found += [self._atoms(block, every) for block in blocks.values()]
         return (conjunction if every else disjunction)(*found)
 
@@ -137,7 +178,7 @@ class _Maker:
 
     def _atoms(self, comparisons: list[Comparison], every: bool) -> Atoms:
         index = np.array([self._row(c) for c in comparisons], dtype=np.int64)
-        return Atoms(index, strict=comparisons[0].strict, soft=_soft(comparisons[0]), every=every)
+        return Atoms(index, strict=comparisons[0].strict, soft=self.places.soft(comparisons[0]), every=every)
 
     def _row(self, comparison: Comparison) -> int:
         term = comparison.term
@@ -166,12 +207,8 @@ def _itself(comparison: Comparison) -> Comparison | Formula:
     return comparison
 
 
-def _soft(comparison: Comparison) -> bool:
-    return any(v < 0 for v in comparison.term.coefficients)
-
-
 def _single(comparison: Comparison) -> bool:
-    return len(comparison.term.coefficients) == 1 and not _soft(comparison)
+    return len(comparison.term.coefficients) == 1 and next(iter(comparison.term.coefficients)) >= 0
 
 
 def _range(comparison: Comparison) -> Ranges:
@@ -193,9 +230,16 @@ def _implied(comparison: Comparison, ranges: Ranges) -> bool:
 def _intersect(a: Ranges, b: Ranges) -> Ranges:
     both = dict(a)
     for v, (lower, upper) in b.items():
-        old = both.get(v, (-_INFINITY, _INFINITY))
-        both[v] = max(old[0], lower), min(old[1], upper)
+        old = both.get(v)
+        both[v] = (lower, upper) if old is None else (_tighter(max, old[0], lower), _tighter(min, old[1], upper))
     return both
+
+
+def _tighter(choose: Callable[[Limit, Limit], Limit], a: Limit, b: Limit) -> Limit:
+    """The larger or the smaller limit; open ends, which are most, without comparing rationals."""
+    if isinstance(a, float):
+        return b
+    return a if isinstance(b, float) else choose(a, b)
 
 
 def _hull(condition: Condition) -> Ranges:
@@ -214,14 +258,14 @@ def _hull(condition: Condition) -> Ranges:
     return fold(condition, lambda c: _range(c) if _single(c) else {}, join)
 
 
-def _text(spec: VnnSpec) -> str:
+def _text(spec: VnnSpec, name: Callable[[int], str]) -> str:
     bounds = []
     for v in sorted({*spec.lower, *spec.upper}) if spec.inputs <= _TEXT_INPUTS else ():
         left = f"{number(spec.lower[v])} <= " if v in spec.lower else ""
         right = f" <= {number(spec.upper[v])}" if v in spec.upper else ""
-        bounds.append(f"{left}X_{v}{right}")
+        bounds.append(f"{left}{name(v)}{right}")
     if spec.inputs > _TEXT_INPUTS:
-        bounds.append(f"X in a box of {spec.inputs} elements")
+        bounds.append(f"the inputs lie in a box of {spec.inputs} elements")
     condition = spec.condition
     parts = condition.parts if isinstance(condition, Junction) and condition.every else (condition,)
-    return "\n  ".join(["violated where", *bounds, *map(condition_text, parts)])
+    return "\n  ".join(["violated where", *bounds, *(condition_text(p, name) for p in parts)])

@@ -1,4 +1,4 @@
-"""What a VNN-LIB 1.0 file says: linear comparisons of variables, joined by *and* and *or*."""
+"""What a VNN-LIB file says: linear comparisons of variables, joined by *and* and *or*."""
 
 from __future__ import annotations
 
@@ -106,22 +106,30 @@ def fold(condition: Condition, leaf: Callable[[Comparison], T], join: Callable[[
     return done[id(condition)]
 
 
-def condition_text(condition: Condition) -> str:
+def flat_name(variable: int) -> str:
+    """``X_3`` or ``Y_0``: the names of VNN-LIB 1.0."""
+    return f"X_{variable}" if variable >= 0 else f"Y_{~variable}"
+
+
+def condition_text(condition: Condition, name: Callable[[int], str] = flat_name) -> str:
     """``Y_0 <= Y_1 and (Y_2 > 3 or X_0 <= 0.5)``."""
+
+    def leaf(comparison: Comparison) -> str:
+        return comparison_text(comparison, name)
 
     def join(every: bool, parts: list[str]) -> str:
         return f"({(' and ' if every else ' or ').join(parts)})" if parts else str(every).lower()
 
-    text = fold(condition, comparison_text, join)
+    text = fold(condition, leaf, join)
     return text[1:-1] if text.startswith("(") else text
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: Comparison, name: Callable[[int], str] = flat_name) -> str:
     """``Y_0 <= Y_1 + 0.5``: positive terms on the left, or on the right if there is nothing else."""
     term, equal = comparison.term, "" if comparison.strict else "="
-    named = [(f"X_{v}" if v >= 0 else f"Y_{~v}", c) for v, c in term.coefficients.items()]
-    plus = [(name, c) for name, c in named if c > 0]
-    minus = [(name, -c) for name, c in named if c < 0]
+    named = [(name(v), c) for v, c in term.coefficients.items()]
+    plus = [(text, c) for text, c in named if c > 0]
+    minus = [(text, -c) for text, c in named if c < 0]
     zero = Fraction(0)
     if not plus:
         return f"{linear_text(minus, zero)} >{equal} {linear_text([], term.constant)}"

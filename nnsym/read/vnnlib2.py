@@ -1,0 +1,287 @@
+"""VNN-LIB 2.0: the typed tree of the ``vnnlib`` package as comparisons over numbered variables.
+
+Each element of each declared tensor is a variable; monomials of higher degree (``*`` of variables) are variables of
+their own. Inputs that a top-level ``(== a[i] b[j])`` ties together are one variable. Numbers are the decimals of the
+text, exactly. See https://www.vnnlib.org (version 2.0).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import reduce
+from math import prod
+from typing import Any, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, Term, junction
+
+Array = NDArray[Any]
+T = TypeVar("T")
+
+_SYNTAX = re.compile(r"syntax error at line (\d+), column (\d+)(?:: '(.*)')?", re.DOTALL)
+_REMEDIES = {
+    "real": "Write the element type in lower case: real, float32",
+    "exponent": "Numbers have no exponent: write 0.001, not 1e-3",
+    "point": "Numbers beside real variables need a decimal point: write 1.0",
+    "words": "Known: and or <= < >= > == != + - *; push 'not' and '=>' inward",
+}
+
+
+def parse_file(text: str, where: str) -> Any:
+    """The package's tree of a file; raises :class:`InputError` with line, token and remedy."""
+    try:
+        import vnnlib
+    except ImportError:
+        raise UnsupportedError(
+            "VNN-LIB 2.0 is read by the package 'vnnlib', which is not installed",
+            where=where,
+            remedy="Install it: pip install 'nnsym[vnnlib]'",
+        ) from None
+    try:
+        return vnnlib.parse_query_string(text)
+    except vnnlib.VNNLibException as error:
+        raise _located(str(error), text, where) from None
+
+
+def _located(message: str, text: str, where: str) -> InputError:
+    """The package's complaint as one line: file, line, token, reason and what to do."""
+    found = _SYNTAX.search(message)
+    if found is not None:
+        line = int(found[1])
+        content = text.splitlines()[line - 1] if line <= text.count("\n") + 1 else ""
+        token = f" at '{found[3]}'" if found[3] else " at the end of the file"
+        remedy = "Is the file cut off?" if not found[3] else ""
+        if re.search(r"\d[eE][-+]?\d", content):
+            remedy = _REMEDIES["exponent"]
+        elif re.search(r"\((?:not|=>|=|ite|let|min|max|abs)\s", content):
+            remedy = _REMEDIES["words"]
+        return InputError(f"cannot be read{token}", where=f"{where}, line {line}", remedy=remedy)
+    try:
+        problem = json.loads(message)["errors"][0]
+    except (ValueError, LookupError, TypeError):
+        return InputError(f"cannot be read: {message.splitlines()[0]}", where=where)
+    remedy = str(problem.get("hint", ""))
+    if "Unknown" in remedy:
+        remedy = _REMEDIES["real"]
+    elif "IntConstant" in remedy:
+        remedy = _REMEDIES["point"]
+    reason = f"{problem['message']} at '{problem['offendingSymbol']}'"
+    return InputError(reason, where=f"{where}, line {problem['line']}", remedy=remedy)
+
+
+@final
+@dataclass(eq=False)
+class Variables:
+    """Numbers of variables: inputs count up from 0, hidden and output elements are ``~0``, ``~1`` and so on.
+
+    ``first`` maps a declared name to the number of its first element, ``tied`` the elements of all declared inputs to
+    their numbers. ``monomials`` are the products met so far, each a tuple of sorted variables; monomial ``k`` is the
+    variable ``~(others + k)``.
+    """
+
+    first: dict[str, int]
+    shapes: dict[str, tuple[int, ...]]
+    others: int
+    tied: Array
+    monomials: list[tuple[int, ...]] = field(default_factory=list)
+    known: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    @staticmethod
+    def of(networks: Sequence[Any]) -> Variables:
+        """The variables of the declared networks, in the file's order."""
+        first: dict[str, int] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        counts = [0, 0]
+        for network in networks:
+            for kind, tensors in enumerate((network.inputs, (*network.hidden, *network.outputs))):
+                for tensor in tensors:
+                    first[tensor.name] = counts[kind] if kind == 0 else ~counts[kind]
+                    shapes[tensor.name] = tuple(tensor.shape)
+                    counts[kind] += prod(tensor.shape)
+        return Variables(first, shapes, counts[1], np.arange(counts[0]))
+
+    def place(self, leaf: Any) -> int:
+        """The number of the element that a leaf of the tree names."""
+        offset = 0
+        for index, size in zip(leaf.indices, self.shapes[leaf.name], strict=True):
+            offset = offset * size + index
+        first = self.first[leaf.name]
+        return int(self.tied[first + offset]) if first >= 0 else first - offset
+
+    def tie(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Make the inputs of each pair one variable, the one declared first."""
+        parent = list(range(len(self.tied)))
+
+        def root(v: int) -> int:
+            while parent[v] != v:
+                parent[v] = v = parent[parent[v]]
+            return v
+
+        for a, b in pairs:
+            low, high = sorted((root(a), root(b)))
+            parent[high] = low
+        roots = np.array([root(v) for v in parent], dtype=np.int64)
+        self.tied = np.unique(roots, return_inverse=True)[1]
+
+    @property
+    def free(self) -> Array:
+        """For each element of the declared inputs: is it the first that has its number?"""
+        first = np.zeros(len(self.tied), dtype=bool)
+        first[np.unique(self.tied, return_index=True)[1]] = True
+        return first
+
+    def monomial(self, factors: tuple[int, ...]) -> int:
+        """The variable of a product; the product of all but its last factor comes before it."""
+        if len(factors) == 1:
+            return factors[0]
+        if factors not in self.known:
+            self.monomial(factors[:-1])
+            self.known[factors] = ~(self.others + len(self.monomials))
+            self.monomials.append(factors)
+        return self.known[factors]
+
+    def factors(self, variable: int) -> tuple[int, ...]:
+        """The variables that a monomial multiplies."""
+        k = ~variable - self.others
+        return self.monomials[k] if k >= 0 else (variable,)
+
+    def times(self, a: Term, b: Term) -> Term:
+        """The product of two polynomials."""
+        total = a.times(b.constant).plus(b.times(a.constant)).plus(Term({}, -a.constant * b.constant))
+        for (v, c), (w, d) in ((p, q) for p in a.coefficients.items() for q in b.coefficients.items()):
+            variable = self.monomial(tuple(sorted((*self.factors(v), *self.factors(w)))))
+            total = total.plus(Term({variable: c * d}, Fraction(0)))
+        return total
+
+
+def read_assertions(tree: Any, variables: Variables) -> tuple[dict[int, Fraction], dict[int, Fraction], Condition]:
+    """``(lower, upper, condition)``: bounds of single inputs that stand alone, and everything else."""
+    from vnnlib import Equal, GreaterEqual, LessEqual, Literal, Var
+
+    top = list(_top_level(tree))
+    ties = [a for a in top if type(a) is Equal and all(_is_input(side) for side in (a.lhs, a.rhs))]
+    if ties:
+        variables.tie([(variables.place(a.lhs), variables.place(a.rhs)) for a in ties])
+    reader = _Reader(variables)
+    asserted: list[Condition] = []
+    for part in top:
+        kind = type(part)
+        if kind is LessEqual or kind is GreaterEqual:  # the bulk of every file, without the general machinery
+            left, right = part.lhs, part.rhs
+            if type(left) is Var and isinstance(right, Literal) and (v := variables.place(left)) >= 0:
+                reader.tighten(v, reader.number(right.lexeme), upper=kind is LessEqual)
+                continue
+        condition = reader.condition(part)
+        for one in condition.parts if isinstance(condition, Junction) and condition.every else (condition,):
+            reader.conjoin(one, asserted)
+    return reader.lower, reader.upper, junction(True, asserted)
+
+
+def _top_level(tree: Any) -> Iterator[Any]:
+    """What the assertions and the conjunctions right under them say, in order."""
+    from vnnlib import And
+
+    stack = [a.expr for a in reversed(tree.assertions)]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, And):
+            stack.extend(reversed(part.args))
+        else:
+            yield part
+
+
+def _is_input(leaf: Any) -> bool:
+    from vnnlib import SymbolKind, Var
+
+    return isinstance(leaf, Var) and leaf.kind == SymbolKind.Input
+
+
+class _Reader:
+    """Turns parts of the tree into conditions; bounds of single inputs are gathered on the side."""
+
+    def __init__(self, variables: Variables) -> None:
+        self.variables = variables
+        self.numbers: dict[str, Fraction] = {}
+        self.lower: dict[int, Fraction] = {}
+        self.upper: dict[int, Fraction] = {}
+
+    def number(self, lexeme: str) -> Fraction:
+        """The exact value of a decimal; bounds repeat often, so each text is converted once."""
+        if lexeme not in self.numbers:
+            self.numbers[lexeme] = Fraction(lexeme)
+        return self.numbers[lexeme]
+
+    def tighten(self, variable: int, value: Fraction, *, upper: bool) -> None:
+        limits = self.upper if upper else self.lower
+        known = limits.get(variable)
+        if known is None or (value < known if upper else value > known):
+            limits[variable] = value
+
+    def conjoin(self, part: Condition, asserted: list[Condition]) -> None:
+        if isinstance(part, Comparison) and len(part.term.coefficients) == 1:
+            ((variable, factor),) = part.term.coefficients.items()
+            if variable >= 0:
+                self.tighten(variable, -part.term.constant / factor, upper=factor > 0)
+                if not part.strict:
+                    return
+        asserted.append(part)
+
+    def condition(self, root: Any) -> Condition:
+        from vnnlib import And, Comparison
+
+        def rule(node: Any, parts: list[Condition]) -> Condition:
+            if isinstance(node, Comparison):
+                return self.comparison(type(node).__name__, self.term(node.lhs).plus(self.term(node.rhs), -1))
+            return junction(isinstance(node, And), parts)
+
+        return _bottom_up(root, lambda node: () if isinstance(node, Comparison) else node.args, rule)
+
+    def comparison(self, kind: str, difference: Term) -> Condition:
+        """``difference (kind) 0``; what has no variables left is true or false."""
+        below = Comparison(difference, kind in ("LessThan", "NotEqual"))
+        above = Comparison(difference.times(Fraction(-1)), kind in ("GreaterThan", "NotEqual"))
+        if kind in ("LessThan", "LessEqual"):
+            return junction(True, [below])
+        if kind in ("GreaterThan", "GreaterEqual"):
+            return junction(True, [above])
+        return junction(kind == "Equal", [below, above])
+
+    def term(self, root: Any) -> Term:
+        from vnnlib import Literal, Minus, Multiply, Negate, Var
+
+        def rule(node: Any, parts: list[Term]) -> Term:
+            if isinstance(node, Var):
+                return Term({self.variables.place(node): Fraction(1)}, Fraction(0))
+            if isinstance(node, Literal):
+                return Term({}, self.number(node.lexeme))
+            if isinstance(node, Negate):
+                return parts[0].times(Fraction(-1))
+            if isinstance(node, Multiply):
+                return reduce(self.variables.times, parts)
+            sign = -1 if isinstance(node, Minus) else 1
+            return reduce(lambda total, other: total.plus(other, sign), parts)
+
+        return _bottom_up(root, lambda node: node.children(), rule)
+
+
+def _bottom_up(root: Any, children: Callable[[Any], Sequence[Any]], rule: Callable[[Any, list[T]], T]) -> T:
+    """``rule(node, values of its children)``, left to right, without recursion."""
+    values: list[T] = []
+    stack: list[tuple[Any, int]] = [(root, -1)]
+    while stack:
+        node, count = stack.pop()
+        if count < 0:
+            below = children(node)
+            stack.append((node, len(below)))
+            stack.extend((child, -1) for child in reversed(below))
+        else:
+            start = len(values) - count
+            values[start:] = [rule(node, values[start:])]
+    return values[0]

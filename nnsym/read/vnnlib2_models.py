@@ -1,0 +1,123 @@
+"""The models of the networks that a VNN-LIB 2.0 file declares: which is which, and whether they fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from nnsym.errors import InputError
+from nnsym.ir.network import Network, Tensor
+
+Source: TypeAlias = "Network | str | Path"
+
+_TYPES = {"Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
+
+
+def bind(
+    declared: Sequence[Any], where: str, network: Source | None, given: Mapping[str, Source]
+) -> dict[str, Network]:
+    """A network for every declared name; ``equal-to`` stands for the network it names."""
+    from nnsym.read.onnx import load
+
+    names = [d.name for d in declared]
+    own = [d.name for d in declared if not d.equal_to]
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise InputError(f"declares no network '{unknown[0]}'", where=where, remedy=f"Declared: {', '.join(names)}")
+    sources = dict(given)
+    if network is not None and len(own) == 1:
+        sources.setdefault(own[0], network)
+    bound: dict[str, Network] = {}
+    for d in declared:
+        if d.name not in sources and not d.equal_to:
+            remedy = f'networks={{"{d.name}": ...}} in Python, --network {d.name}=FILE.onnx on the command line'
+            raise InputError(f"no model is given for the network '{d.name}'", where=where, remedy=f"Give it: {remedy}")
+        source = sources.get(d.name)
+        found = source if isinstance(source, Network) or source is None else load(source, name=d.name)
+        if d.equal_to:
+            if found is not None and found.hash != bound[d.equal_to].hash:
+                raise InputError(
+                    f"'{d.name}' is declared equal to '{d.equal_to}', the models given for them differ",
+                    where=where,
+                    remedy=f"Give no model for '{d.name}', or the same file",
+                )
+            found = bound[d.equal_to]
+        assert found is not None
+        bound[d.name] = found
+    return bound
+
+
+def check(declared: Sequence[Any], bound: Mapping[str, Network], text: str, where: str) -> None:
+    """Raise :class:`InputError` where a declaration does not fit its model in number, type or shape."""
+    kinds = set()
+    for d in declared:
+        for tensor, name, here in _pairs(d, bound[d.name], text, where):
+            place = _line(text, tensor.name, where)
+            _check(tensor, name, here, bound[d.name], place)
+            kinds.add(element_type(tensor) == "real")
+            if len(kinds) > 1:
+                raise InputError(
+                    "some variables are real, others have an element type of ONNX",
+                    where=place,
+                    remedy="Declare all of them real, or none",
+                )
+
+
+def _pairs(declared: Any, network: Network, text: str, where: str) -> Iterator[tuple[Any, str, Tensor]]:
+    """Every declared tensor with the model's tensor that it stands for."""
+    for word, tensors, model in (
+        ("input", declared.inputs, network.inputs),
+        ("output", declared.outputs, network.outputs),
+    ):
+        if len(tensors) != len(model):
+            raise InputError(
+                f"'{declared.name}' declares {len(tensors)} {word}s, the model '{network.name}' has {len(model)}: "
+                f"{', '.join(model)}",
+                where=_line(text, declared.name, where),
+                remedy="Declare every input and output, in the model's order",
+            )
+        yield from ((tensor, name, here) for tensor, (name, here) in zip(tensors, model.items(), strict=True))
+    for tensor in declared.hidden:
+        try:
+            yield tensor, tensor.onnx_name.strip('"'), hidden(network, tensor)
+        except InputError as error:
+            reason = f"the model '{network.name}' {error.reason}"
+            raise InputError(reason, where=_line(text, tensor.name, where), remedy=error.remedy) from None
+
+
+def element_type(tensor: Any) -> str:
+    """``real``, ``float32`` ..., or ``unknown``."""
+    name = str(tensor.dtype.name)
+    return _TYPES.get(name, name.lower())
+
+
+def hidden(network: Network, tensor: Any) -> Tensor:
+    """The model's tensor that a ``declare-hidden`` names."""
+    return network.tensor(tensor.onnx_name.strip('"'))
+
+
+def _check(declared: Any, name: str, tensor: Tensor, network: Network, where: str) -> None:
+    kind = element_type(declared)
+    if kind == "unknown":
+        raise InputError(f"'{declared.name}' has an unknown element type", where=where, remedy="Write real or float32")
+    if kind not in ("real", network.dtype):
+        raise InputError(
+            f"'{declared.name}' is declared {kind}, '{name}' of the model '{network.name}' is {network.dtype}",
+            where=where,
+            remedy=f"Declare it {network.dtype}, or real",
+        )
+    if tuple(declared.shape) != tensor.shape:
+        raise InputError(
+            f"'{declared.name}' is declared with shape {list(declared.shape)}, '{name}' of the model "
+            f"'{network.name}' has shape {list(tensor.shape)}",
+            where=where,
+            remedy="Give the network that this property was written for",
+        )
+
+
+def _line(text: str, name: str, where: str) -> str:
+    """The line that declares a name."""
+    found = re.search(rf"declare-(?:network|input|hidden|output)\s+{re.escape(name)}(?![\w-])", text)
+    return f"{where}, line {text.count(chr(10), 0, found.start()) + 1}" if found else where
