@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
     from nnsym.report.draw import draw as draw
     from nnsym.report.draw import draw_reach as draw_reach
+    from nnsym.vacuity import vacuous as vacuous
     from nnsym.verify import verify as verify
 
 _HOMES = {
@@ -99,6 +100,7 @@ _HOMES = {
     "nnsym.radius": "largest lipschitz radius smallest",
     "nnsym.reach": "margin_table reach",
     "nnsym.report.draw": "draw draw_reach",
+    "nnsym.vacuity": "vacuous",
     "nnsym.verify": "verify",
 }
 _MODULES = {"props": "nnsym.lang.props", "zoo": "nnsym.lang.zoo"}

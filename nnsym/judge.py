@@ -34,8 +34,8 @@ NEAR_ZERO = 1e-5
 
 _SAID = {
     Outcome.CONFIRMED: "confirmed",
-    Outcome.BOUNDARY: "a violation in real arithmetic, not in the model's floats",
-    Outcome.SPURIOUS: "not a counterexample",
+    Outcome.BOUNDARY: "a point in real arithmetic, not in the model's floats",
+    Outcome.SPURIOUS: "not confirmed",
 }
 
 
@@ -345,6 +345,7 @@ def conclude(
     if exists:
         lower, upper = 0.0 - upper, 0.0 - lower  # never -0.0
         found = None if found is None else replace(found, margin=0.0 - found.margin)
+        relaxation = None if relaxation is None else 0.0 - relaxation
     seconds = dict(clock.seconds)
     if answer is not None:
         seconds.update({"solve": answer.seconds.get("solve", seconds.get("solve", 0.0))})

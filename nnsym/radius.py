@@ -185,7 +185,7 @@ class _Bracket:
     """``good`` is verified (or the end where that is hoped for), ``bad`` falsified by ``witness`` (or the other end).
 
     ``doubt`` is the range of numbers, from the good to the bad side, where the method said ``unknown``. ``fresh`` is
-    true while nothing was asked next to the counterexample.
+    true while nothing was asked since the counterexample was found.
     """
 
     good: float
@@ -237,10 +237,9 @@ def _search(
     clock = Clock(options.pop("timeout", 60.0))
     results: list[tuple[float, Result]] = []
     bracket = _Bracket(good=good, bad=bad)
-    for end in (bad, good):
-        bracket = _asked(family, end, method, bracket, results, clock, options)
-        if bracket.good == bracket.bad:
-            break
+    bracket = _asked(family, good, method, bracket, results, clock, options)
+    if bracket.held:
+        bracket = _asked(family, bad, method, bracket, results, clock, options)
     while bracket.good != bracket.bad and clock.left > 0 and (at := bracket.next(precision)) is not None:
         bracket = _asked(family, at, method, bracket, results, clock, options)
     beyond = np.inf if goal == "largest" else -np.inf

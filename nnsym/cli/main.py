@@ -72,6 +72,10 @@ def verify(
     bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
     timeout: Timeout = 60.0,
     optimise: Annotated[bool, typer.Option("--optimise", help="Ask for the margin, not only its sign.")] = False,
+    slack: Annotated[
+        str, typer.Option(help="Relax every comparison of the conclusion by this much; it is said.")
+    ] = "0",
+    vacuity: Annotated[bool, typer.Option("--vacuity", help="Also ask if any input meets the precondition.")] = False,
     memory: Memory = 8.0,
     seed: Seed = 0,
     as_json: Json = False,
@@ -85,19 +89,25 @@ def verify(
     from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
     from nnsym.spec import load_query
+    from nnsym.vacuity import vacuous
     from nnsym.verify import verify as run
 
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     with clock.step("load"):
         query = load_query(targets, sets or (), network or ())
+        query = query if slack == "0" else query.relaxed(slack)
     with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
         result = run(
             query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
         )
+    checked = vacuous(query, timeout=timeout, memory=gibibytes(memory), seed=seed) if vacuity else None
     if as_json:
-        print_line(json.dumps(result_json(result)))
+        print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
     else:
-        print_styled(result_lines(result))
+        said = (
+            [(f"  vacuity  {repr(checked)[1:-1]}", "bold" if checked.warnings else "")] if checked is not None else []
+        )
+        print_styled(result_lines(result) + said)
     raise typer.Exit(EXIT[result.status.value])
 
 

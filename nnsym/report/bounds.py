@@ -12,7 +12,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import unstable
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Pointwise
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.report.records import number
 
 Array = NDArray[Any]
@@ -52,7 +52,12 @@ def layer_bounds(query: Query, bounds: Bounds) -> list[LayerBounds]:
 
 
 def bounds_json(query: Query, bounds: Bounds, lower: float, seconds: float) -> dict[str, Any]:
-    """Layers (name, size, unstable, mean width), the specification's intervals, and the certified margin."""
+    """Layers (name, size, unstable, mean width), the specification's intervals, and the certified margin.
+
+    ``lower`` is the certified side; of ``exists`` that is ``upper``.
+    """
+    exists = query.reading is Reading.EXISTS
+    certified = {"upper": number(0.0 - lower)} if exists else {"lower": number(lower)}
     return {
         "layers": [
             {"name": layer.name, "size": layer.size, "unstable": layer.unstable, "mean_width": number(layer.mean_width)}
@@ -62,7 +67,7 @@ def bounds_json(query: Query, bounds: Bounds, lower: float, seconds: float) -> d
             "lower": [number(v) for v in bounds.rows.lower],
             "upper": [number(v) for v in bounds.rows.upper],
         },
-        "lower": number(lower),
+        **certified,
         "seconds": seconds,
     }
 
@@ -82,7 +87,9 @@ def bounds_table(query: Query, bounds: Bounds, lower: float) -> Any:
     rows = bounds.rows
     width = f"{float(np.mean(rows.upper - rows.lower)):.6g}" if len(rows.lower) else ""
     out.add_row("spec", str(len(rows.lower)), "", width, _intervals(rows.lower, rows.upper))
-    return Group(out, Text(f"margin >= {lower:.6g}  ({bounds.method})"))
+    exists = query.reading is Reading.EXISTS
+    said = f"margin <= {0.0 - lower:.6g}" if exists else f"margin >= {lower:.6g}"
+    return Group(out, Text(f"{said}  ({bounds.method})"))
 
 
 def _intervals(lower: Array, upper: Array, limit: int = 4) -> str:
