@@ -157,7 +157,8 @@ def test_fairness_with_a_category_is_what_all_pairs_of_categories_say(seed: int,
         for name in "st":
             assert sorted(found[name]) == [0, 0, 1]
         assert (found["s"] != found["t"]).any()
-        assert np.abs(found["u"] - found["v"]).max() <= 0.25
+        apart = result.counterexample.inputs["u"] - result.counterexample.inputs["v"]  # rationals
+        assert np.abs(apart).max() <= Fraction(1, 4)
         decisions = [g.evaluate(np.concatenate((found[a], found[b])))[0] > 0 for a, b in (("u", "s"), ("v", "t"))]
         assert decisions[0] != decisions[1]
     text = nn.export(p, tmp_path / "fair.smt2").read_text()
@@ -177,7 +178,7 @@ def test_one_hot_variables_are_choices() -> None:
     weights = np.array([[3.0, 1.0, 2.0], [0.5, -1.0, 4.0]])
     for method in ("bigm", "smt", None):
         best = nn.maximize((weights * s).sum(), method)
-        assert best.upper == pytest.approx(7, abs=2e-6)
+        assert best.upper == pytest.approx(7, abs=1e-5)
         assert best.lower == 7
         assert best.point is not None
         assert best.point.inputs["s"].tolist() == [1, 0, 0, 0, 0, 1]

@@ -72,9 +72,7 @@ def verify(
     bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
     timeout: Timeout = 60.0,
     optimise: Annotated[bool, typer.Option("--optimise", help="Ask for the margin, not only its sign.")] = False,
-    slack: Annotated[
-        str, typer.Option(help="Relax every comparison of the conclusion by this much; it is said.")
-    ] = "0",
+    slack: Annotated[str, typer.Option(help="Relax the conclusion's comparisons by this; the result says so.")] = "0",
     vacuity: Annotated[bool, typer.Option("--vacuity", help="Also ask if any input meets the precondition.")] = False,
     memory: Memory = 8.0,
     seed: Seed = 0,
@@ -104,10 +102,9 @@ def verify(
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
     else:
-        said = (
-            [(f"  vacuity  {repr(checked)[1:-1]}", "bold" if checked.warnings else "")] if checked is not None else []
-        )
-        print_styled(result_lines(result) + said)
+        print_styled(result_lines(result))
+        if checked is not None:
+            print_styled([(f"  vacuity  {repr(checked)[1:-1]}", "bold" if checked.warnings else "")])
     raise typer.Exit(EXIT[result.status.value])
 
 

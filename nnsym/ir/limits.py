@@ -1,7 +1,7 @@
 """What preconditions say about single inputs, by going backwards from the rows that always hold.
 
-A row ``c v + d <= 0`` bounds ``v``; a bounded maximum bounds its members, a bounded ``|v|`` bounds v on both sides, and of
-a bounded sum of terms that are never negative every term is bounded: ``max_j |x_j| <= r``, ``sum_j |x_j| <= r``.
+A row ``c v + d <= 0`` bounds ``v``; a bounded maximum bounds its members, a bounded ``|v|`` bounds v on both sides, and
+of a bounded sum of terms that are never negative every term is bounded: ``max_j |x_j| <= r``, ``sum_j |x_j| <= r``.
 """
 
 from __future__ import annotations

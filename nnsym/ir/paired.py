@@ -6,8 +6,8 @@ over them:
 
     c a_i - c b_i  =  c (a - b)_i              c a_i - e b_i  =  e (a - b)_i + (c - e) a_i,   0 < e < c.
 
-Every node has the value that it had, exactly; only difference of inputs become inputs of their own, with a box that holds
-what the domain and the preconditions say of them (``x_j = x'_j``, ``|x_j - x'_j| <= d``).
+Every node has the value that it had, exactly; only differences of inputs become inputs of their own, with a box that
+holds what the domain and the preconditions say of them (``x_j = x'_j``, ``|x_j - x'_j| <= d``).
 """
 
 from __future__ import annotations

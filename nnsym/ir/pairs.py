@@ -1,6 +1,6 @@
 """Difference nodes of pairs of nodes: two copies of one network, or two networks of one shape, walked in lock-step.
 
-For a pair ``(a, b)`` the *gap* is a node equal to ``a - b`` in exact arithmetic, made of the gaps of what both depend on:
+For a pair ``(a, b)`` the *gap* is a node equal to ``a - b`` in exact arithmetic, made of the gaps of their parents:
 
     a = sum_k A_k p_k + c,  b = sum_k B_k q_k + d       a - b = sum_k A_k (p_k - q_k) + (A_k - B_k) q_k + (c - d)
     a = phi(p),  b = phi(q)                             a Difference node over p - q
