@@ -61,7 +61,7 @@ class Paired:
 def pair(query: Query) -> Paired | None:
     """The query over differences; None if it compares no two nodes of one operation."""
     gaps = Gaps()
-    found = {node: _over_gaps(node, gaps) for node in query.nodes if isinstance(node, Affine)}
+    found: dict[Node, Node] = {n: _over_gaps(n, gaps) for n in query.nodes if isinstance(n, Affine)}
     replaced = {node: new for node, new in found.items() if new is not node}
     rows = query.rows
     for left, right in combinations(query.rows.parts, 2):

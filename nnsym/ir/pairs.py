@@ -143,6 +143,7 @@ def map_difference(left: LinearMap, right: LinearMap) -> tuple[LinearMap, ...] |
     """
     if left.key == right.key:
         return ()
+    parts: list[LinearMap]
     match left, right:
         case Dense(), Dense():
             parts = [Dense(values) for values in _parts(left.weight, right.weight) or ()]

@@ -69,8 +69,8 @@ class Property:
         query = query.relaxed(self.slack) if self.slack else query
         if not self.assumed:
             return query
-        names = node_names(query.nodes)
-        lines = (f"  assuming bounds of {names[node]}" for node in self.assumed)
+        called = node_names(query.nodes)
+        lines = (f"  assuming bounds of {called[node]}" for node in self.assumed)
         return replace(query, assumed=self.assumed, text="\n".join([query.text, *lines]))
 
     @property
