@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
@@ -272,6 +273,33 @@ class ConvMap(TorchMap):
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Slopes of a hinge left and right of 0, rounded to nearest; ``exact`` if a product with them never rounds.
+
+    ``flattest`` is the slope nearest to 0 between ``least`` and ``most``; ``bent`` says where the two lines differ.
+    """
+
+    left: Tensor
+    right: Tensor
+    exact: bool
+    relu: bool
+    least: Tensor
+    most: Tensor
+    flattest: Tensor
+    convex: Tensor
+    bent: Tensor
+
+    @staticmethod
+    def of(left: Tensor, right: Tensor) -> Slopes:
+        exact = all(bool(((s.abs() == 1) | (s == 0)).all()) for s in (left, right))
+        relu = exact and bool((left == 0).all() and (right == 1).all())
+        least, most = torch.minimum(left, right), torch.maximum(left, right)
+        flattest = torch.zeros_like(left).clamp(least, most)
+        return Slopes(left, right, exact, relu, least, most, flattest, left <= right, left != right)
+
+
+@final
 class Maps:
     """The maps and constants of one engine on one device in one format, converted when first asked for.
 
@@ -309,11 +337,11 @@ class Maps:
         found: Tensor = self._once(("bias", node), lambda: self.tensor(node.bias))
         return found
 
-    def slopes(self, node: Pointwise) -> tuple[Tensor, Tensor]:
-        """The slopes of a hinge left and right of 0, rounded to nearest."""
+    def slopes(self, node: Pointwise) -> Slopes:
+        """The slopes of a hinge left and right of 0."""
         assert isinstance(node.fn, Hinge)
-        both = node.fn.slopes(node.size)
-        found: tuple[Tensor, Tensor] = self._once(("hinge", node), lambda: tuple(map(self.tensor, both)))
+        left, right = node.fn.slopes(node.size)
+        found: Slopes = self._once(("hinge", node), lambda: Slopes.of(self.tensor(left), self.tensor(right)))
         return found
 
     def members(self, node: Max) -> Tensor:
