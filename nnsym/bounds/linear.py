@@ -34,6 +34,8 @@ from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
 
+_CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
+
 
 def crown(
     query: Query,
@@ -229,8 +231,11 @@ class Backward:
     def pieces(self, rows: int, copies: int = 1) -> tuple[Tensor, ...]:
         """Row numbers in chunks whose coefficients, ``copies`` of them, keep to the memory limit."""
         batch = max((len(r.lower) for r in self.ranges.values()), default=1)
-        each = batch * copies * max(n.size for n in self.nodes) * self.maps.dtype.itemsize
-        return torch.split(torch.arange(rows, device=self.maps.device), max(1, self.maps.memory // each))
+        each = batch * max(n.size for n in self.nodes) * self.maps.dtype.itemsize
+        chunk = self.maps.memory // (each * copies)
+        if self.maps.device == "cpu":
+            chunk = min(chunk, _CACHE * copies // each)
+        return torch.split(torch.arange(rows, device=self.maps.device), max(1, chunk))
 
     def constraints(self, node: Node) -> dict[Node, Tensor]:
         """Nodes and signs ``(1 or batch, size)``: sign times element is at most 0 on the domain; sign 0 says nothing.
