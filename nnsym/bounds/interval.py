@@ -20,7 +20,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.rounding import FLOAT64, magnitude, middle, on_grid, precision, product, settle
-from nnsym.bounds.sources import Dtype, FloatBoxes
+from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
@@ -243,15 +243,15 @@ def row_slack(spec: Node, slack: Array, weight: Array, ranges: Mapping[Node, Ran
     return (own + product(relative, most)) * (1 + 8 * maps.precision.u)
 
 
-def ibp(query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
+def ibp(query: Query, boxes: FloatBoxes | None = None, *, maps: Maps | None = None) -> Bounds:
     """Bounds of every node and row by intervals.
 
     ``boxes`` gives each input a batch of float boxes, arrays ``(batch, size)``; all results then have that batch
-    axis. Without it the query's own boxes are used, rounded outward.
+    axis. Without it the query's own boxes are used, rounded outward. ``maps`` say device and format.
     """
     start = time.perf_counter()
     with torch.no_grad():
-        maps = Maps(device, dtype)
+        maps = maps if maps is not None else Maps()
         inputs, batched = domain(query, boxes, maps)
         spec = query.spec[0]
         nodes = topological((*query.nodes, spec))
