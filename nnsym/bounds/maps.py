@@ -243,6 +243,17 @@ class ConvMap(TorchMap):
         # torch pads from the last axis backwards; what no window reads is cut off, or padded by zeros on the way back
         self.pad = [p for a in reversed(range(rank)) for p in (begin[a], reach[a] - begin[a] - self.in_shape[1 + a])]
         self.unpad = [-p for p in self.pad]
+        self._conv = conv
+
+    @cached_property
+    def _windows(self) -> tuple[Tensor, Tensor]:
+        """Which elements each output reads, and with which coefficients; short windows repeat an element with 0."""
+        data, indices, indptr = self._conv.csr()
+        place = indptr[:-1, None] + np.arange(np.diff(indptr).max(initial=0))
+        real = place < indptr[1:, None]
+        place = np.where(real, place, 0)
+        coefficients = torch.tensor(np.where(real, data[place], 0.0), dtype=self.dtype, device=self.device)
+        return torch.tensor(indices[place].astype(np.int64), device=self.device), coefficients
 
     @cached_property
     def _abs(self) -> Tensor:
@@ -263,6 +274,11 @@ class ConvMap(TorchMap):
 
     def stretch(self, x: Tensor) -> Tensor:
         return self._convolve(x, self._abs)
+
+    def rows(self, index: Tensor) -> Tensor:
+        source, coefficients = self._windows
+        out = torch.zeros(len(index), self.n_in, dtype=self.dtype, device=self.device)
+        return out.scatter_add_(1, source[index], coefficients[index])
 
     def adjoint(self, y: Tensor) -> Tensor:
         by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
