@@ -235,7 +235,7 @@ class ConvMap(TorchMap):
         taps = int(np.prod(conv.weight.shape[2:]))
         self.terms = taps * max(conv.weight.shape[1], conv.weight.shape[0] // conv.groups) + (not exact)
         rank = self.rank = len(conv.strides)
-        begin = conv.pads[:rank]
+        begin = self.begin = conv.pads[:rank]
         reach = [
             (self.out_shape[1 + a] - 1) * self.strides[a] + self.dilations[a] * (conv.weight.shape[2 + a] - 1) + 1
             for a in range(rank)
@@ -272,6 +272,14 @@ class ConvMap(TorchMap):
     def apply(self, x: Tensor) -> Tensor:
         return self._convolve(x, self.weight)
 
+    def transposed(self, image: Tensor) -> Tensor:
+        """The transposed convolution of an image of any size, without cutting off what was padding."""
+        by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
+        out: Tensor = by_rank[self.rank - 1](
+            image, self.weight, stride=self.strides, dilation=self.dilations, groups=self.groups
+        )
+        return out
+
     def stretch(self, x: Tensor) -> Tensor:
         return self._convolve(x, self._abs)
 
@@ -281,10 +289,7 @@ class ConvMap(TorchMap):
         return out.scatter_add_(1, source[index], coefficients[index])
 
     def adjoint(self, y: Tensor) -> Tensor:
-        by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
-        transposed = by_rank[self.rank - 1]
-        image = y.reshape(-1, *self.out_shape)
-        out = transposed(image, self.weight, stride=self.strides, dilation=self.dilations, groups=self.groups)
+        out = self.transposed(y.reshape(-1, *self.out_shape))
         return functional.pad(out, self.unpad).reshape(*y.shape[:-1], self.n_in)
 
 
@@ -307,8 +312,7 @@ class Slopes:
     bent: Tensor
 
     @staticmethod
-    def of(left: Tensor, right: Tensor) -> Slopes:
-        exact = all(bool(((s.abs() == 1) | (s == 0)).all()) for s in (left, right))
+    def of(left: Tensor, right: Tensor, exact: bool) -> Slopes:
         relu = exact and bool((left == 0).all() and (right == 1).all())
         least, most = torch.minimum(left, right), torch.maximum(left, right)
         flattest = torch.zeros_like(left).clamp(least, most)
@@ -356,8 +360,14 @@ class Maps:
     def slopes(self, node: Pointwise) -> Slopes:
         """The slopes of a hinge left and right of 0."""
         assert isinstance(node.fn, Hinge)
-        left, right = node.fn.slopes(node.size)
-        found: Slopes = self._once(("hinge", node), lambda: Slopes.of(self.tensor(left), self.tensor(right)))
+        fn = node.fn
+
+        def make() -> Slopes:
+            exact = bool(np.isin(fn.left, (-1, 0, 1)).all() and np.isin(fn.right, (-1, 0, 1)).all())
+            left, right = map(self.tensor, fn.slopes(node.size))
+            return Slopes.of(left, right, exact)
+
+        found: Slopes = self._once(("hinge", node), make)
         return found
 
     def members(self, node: Max) -> Tensor:

@@ -113,9 +113,11 @@ def weigh(coefficients: Tensor, amounts: Tensor) -> Tensor:
 
 
 def contract(coefficients: Tensor, values: Tensor) -> Tensor:
-    """``sum_i c_i v_i``: ``(b, rows, n)`` with ``(B, n)`` or ``(n,)`` to ``(B or b, rows)``."""
+    """``sum_i c_i v_i``: ``(b, rows, n)`` with ``(B, n)``, ``(n,)`` or ``(B, rows, n)`` to ``(B or b, rows)``."""
     if values.dim() == 1:
         return coefficients @ values
+    if values.dim() == 3:  # every row has values of its own
+        return (coefficients * values).sum(-1)
     return torch.matmul(coefficients, values.unsqueeze(-1)).squeeze(-1)
 
 

@@ -12,9 +12,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from nnsym.bounds.sources import Dtype
 
 from nnsym.errors import NnsymError
 
@@ -172,7 +175,8 @@ def export(
 def bounds(
     targets: Targets,
     method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
-    device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, auto ...")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float64, or float32: faster on a GPU, as sound, looser.")] = "float64",
     as_json: Json = False,
 ) -> None:
     """Widths and unstable neurons per layer, and the specification's bounds."""
@@ -191,7 +195,7 @@ def bounds(
 
     clock = Clock(float("inf"))
     with clock.step("bounds"):
-        lower, computed = domain_margin(query, source, device=device)
+        lower, computed = domain_margin(query, source, device=device, dtype=cast("Dtype", dtype))
     require_bounded(query, lower)
     if as_json:
         print_line(json.dumps(bounds_json(query, computed, lower, clock.seconds["bounds"])))
