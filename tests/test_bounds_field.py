@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nnsym.bounds.cases import domain_margin
@@ -37,6 +38,38 @@ def test_mnist_reference_numbers(benchmarks, network, image, method, unstable, l
     assert margin(query, bounds) == pytest.approx(lower, abs=1e-4, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("network", "image", "least"), [("256x2", 0, 0.6693), ("256x2", 1, -1.6961), ("256x4", 0, 0.9729)]
+)
+def test_optimised_slopes_reach_the_reference(benchmarks, network, image, least):
+    query = mnist(benchmarks, network, image)
+    bounds = compute(query, "alpha")
+    assert margin(query, bounds) >= least
+    assert margin(query, bounds) > margin(query, compute(query, "crown")) + 1e-3
+
+
+@pytest.mark.parametrize("image", [0, 1])
+def test_float32_is_a_little_looser(benchmarks, image):
+    query = mnist(benchmarks, "256x2", image)
+    long, short = (margin(query, compute(query, "crown", dtype=dtype)) for dtype in ("float64", "float32"))
+    assert long - 0.05 < short < long
+
+
+def test_a_batch_of_acas_is_its_members(benchmarks):
+    folder = benchmarks / "acasxu"
+    query = load_vnnlib(
+        folder / "vnnlib" / "prop_3.vnnlib.gz", load(folder / "onnx" / "ACASXU_run2a_1_1_batch_2000.onnx.gz")
+    )
+    (x,) = query.inputs
+    low, high = query.boxes[x].outer
+    width = 0.1 * (high - low)
+    start = low + np.random.default_rng(0).random((64, x.size)) * (high - low - width)
+    batch = compute(query, "crown", boxes={x: (start, start + width)})
+    for k in range(0, 64, 16):
+        alone = compute(query, "crown", boxes={x: (start[k : k + 1], start[k : k + 1] + width)})
+        np.testing.assert_allclose(batch.case(k).rows.lower, alone.case(0).rows.lower, rtol=1e-9, atol=1e-9)
+
+
 def test_convolutions_of_cifar(benchmarks):
     folder = benchmarks / "oval21"
     model = load(folder / "onnx" / "cifar_base_kw.onnx.gz")
@@ -44,3 +77,5 @@ def test_convolutions_of_cifar(benchmarks):
     query = load_vnnlib(file, model)
     plain, linear = (domain_margin(query, method)[0] for method in ("ibp", "crown"))
     assert plain < linear
+    assert linear == pytest.approx(-0.3010, abs=1e-4)
+    assert compute(query, "alpha:5:rows").rows.lower.min() > linear

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute, margin
-from nnsym.bounds.sources import Source
+from nnsym.bounds.sources import Dtype, Source
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query
@@ -53,25 +53,29 @@ def domain_boxes(query: Query, limit: int = 64) -> list[dict[Input, tuple[Array,
     return [{x: box.outer for x, box in case.items()} for case in cases(query, limit)]
 
 
-def domain_bounds(query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu") -> Bounds | None:
+def domain_bounds(
+    query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu", dtype: Dtype = "float64"
+) -> Bounds | None:
     """Bounds of all boxes of the domain as one batch; None if no input is left."""
     boxes = domain_boxes(query, limit)
     if not boxes:
         return None
     batch = {x: (np.stack([b[x][0] for b in boxes]), np.stack([b[x][1] for b in boxes])) for x in query.inputs}
-    return compute(query, source, boxes=batch, device=device)
+    return compute(query, source, boxes=batch, device=device, dtype=dtype)
 
 
-def domain_margin(query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu") -> tuple[float, Bounds]:
+def domain_margin(
+    query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu", dtype: Dtype = "float64"
+) -> tuple[float, Bounds]:
     """A sound lower bound of the margin over the whole domain, and the bounds of its hull.
 
     The hull decides if it can; else each box of the domain is bounded by itself and the worst one counts.
     """
-    hull = compute(query, source, device=device)
+    hull = compute(query, source, device=device, dtype=dtype)
     lower = margin(query, hull)
     if lower > 0 or len(cases(query, limit)) == 1:
         return lower, hull
-    batch = domain_bounds(query, source, limit=limit, device=device)
+    batch = domain_bounds(query, source, limit=limit, device=device, dtype=dtype)
     if batch is None:
         return np.inf, hull
     worst = min(margin(query, batch.case(i)) for i in range(len(batch.rows.lower)))

@@ -19,14 +19,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnsym.bounds.inputs import Balls, Range, least, spread
-from nnsym.bounds.maps import DenseMap, Maps
+from nnsym.bounds.maps import ConvMap, DenseMap, Maps
 from nnsym.bounds.relaxations import Relaxation
 from nnsym.bounds.rounding import Amounts, contract, weigh
-from nnsym.ir.node import Affine, Input, Node
+from nnsym.bounds.windows import Windows
+from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.walk import topological
 
 T = TypeVar("T")
-Support = Tensor | None  # element numbers, or all of them
+Support = Tensor | Windows | None  # element numbers, the same for all rows or a block for each, or all elements
 _SPARSE = 0.9  # a support of more elements than this part of a node is not worth a gather
 
 
@@ -108,7 +109,7 @@ class State:
         """Centre of an input's box, and its radius with the rounding charge of a sum over it."""
         return self._once(("box", node), None, lambda: spread(self.ranges[node], self.count))
 
-    def part(self, linear: DenseMap, rows: Support, columns: Support) -> Tensor:
+    def part(self, linear: DenseMap, rows: Tensor | None, columns: Tensor | None) -> Tensor:
         """Some rows and columns of a dense matrix."""
 
         def make() -> Tensor:
@@ -122,18 +123,15 @@ class State:
 
         def make() -> Tensor | None:
             bias = self.maps.bias(node)
-            bias = bias if support is None else bias[support]
-            return bias if bool(bias.any()) else None
+            return pick(bias[None], support) if bool(bias.any()) else None
 
         return self._once(("bias", node, id(support)), support, make)
 
     def slip(self, node: Node, support: Support) -> Amounts:
         """The rounding charges of a node on a support."""
         slip = self.slips[node]
-        if support is None:
-            return slip
         cut = ("slip", node, id(support))
-        return self._once(cut, support, lambda: Amounts(slip.values[:, support], slip.finite))
+        return self._once(cut, support, lambda: Amounts(pick(slip.values, support), slip.finite))
 
     def lines(self, node: Node, support: Support) -> Lines:
         """The lines of a node on a support."""
@@ -141,28 +139,40 @@ class State:
         return self._once(cut, support, lambda: _cut(self.relaxed[node], self.free.get(node), support))
 
     def _once(self, key: object, alive: object, make: Callable[[], T]) -> T:
-        """``make()``, kept under a key; ``alive`` are the objects whose identity the key names."""
+        """``make()``, kept under a key; ``alive`` are the objects whose identity the key names.
+
+        What belongs to the windows of one pass is not kept.
+        """
+        if isinstance(alive, Windows):
+            return make()
         if key not in self._kept:
             self._kept[key] = (make(), alive)
         return cast(T, self._kept[key][0])
 
 
-def _cut(relaxation: Relaxation, free: Support, support: Support) -> Lines:
-    def cut(values: Tensor) -> Tensor:
-        return values if support is None else values[:, support]
+def pick(values: Tensor, support: Support) -> Tensor:
+    """Values ``(batch, n)`` on a support: ``(batch, k)``, or ``(batch, rows, k)`` for windows."""
+    if isinstance(support, Windows):
+        return values[:, support.places[0]]
+    return values if support is None else values[:, support]
 
+
+def _cut(relaxation: Relaxation, free: Tensor | None, support: Support) -> Lines:
     def offset(values: Tensor) -> Tensor | None:
-        return cut(values) if bool(values.any()) else None
+        return pick(values, support) if bool(values.any()) else None
+
+    def slope(values: Tensor) -> Tensor:
+        return pick(values, support) if isinstance(support, Windows) else pick(values, support)[:, None]
 
     every = torch.arange(relaxation.low.shape[1], device=relaxation.low.device)
-    inside = every if support is None else support
+    inside = support if isinstance(support, Tensor) else every
     position = torch.full_like(every, -1).index_copy(0, inside, every[: len(inside)])
     place = position[every[:0] if free is None else free]
     sides, there = relaxation.free, place >= 0
     elements = inside[place[there]]
     return Lines(
-        low=tuple(cut(t.low)[:, None] for t in relaxation.taps),
-        high=tuple(cut(t.high)[:, None] for t in relaxation.taps),
+        low=tuple(slope(t.low) for t in relaxation.taps),
+        high=tuple(slope(t.high) for t in relaxation.taps),
         low_offset=offset(relaxation.low),
         high_offset=offset(relaxation.high),
         place=place[there],
@@ -189,6 +199,12 @@ class Seed:
         if not isinstance(start, Affine):
             rows = sign[:, None] * functional.one_hot(index, start.size).to(zero.dtype)
             return Seed(start, {start: (None, rows[None])}, zero, zero)
+        constant, error = (sign * state.maps.bias(start)[index])[None], state.slips[start].values[:, index]
+        only = state.maps[start.maps[0]] if len(start.maps) == 1 else None
+        if isinstance(only, ConvMap) and only.groups == 1:
+            windows, rows = Windows.of(only, index)
+            if windows.small:
+                return Seed(start, {start.parents[0]: (windows, sign[None, :, None] * rows)}, constant, error)
         found: dict[Node, tuple[Support, Tensor]] = {}
         for linear, parent in zip(start.maps, start.parents, strict=True):
             support = state.supports.get(parent)
@@ -196,8 +212,7 @@ class Seed:
             rows = sign[:, None] * (rows if support is None else rows[:, support])
             old = found.get(parent)
             found[parent] = (support, rows[None] if old is None else old[1] + rows[None])
-        constant = sign * state.maps.bias(start)[index]
-        return Seed(start, found, constant[None], state.slips[start].values[:, index])
+        return Seed(start, found, constant, error)
 
 
 def descend(state: State, seed: Seed, dual: Dual, *, charge: bool = True) -> Tensor:
@@ -241,10 +256,13 @@ class _Pass:
         support, c = self.coefficients.pop(node, (None, None))
         if c is None:
             return
+        balls = self.state.balls.get(node, ())
+        if isinstance(support, Windows) and (balls or not self._local(node)):
+            support, c = None, _full(node, support, c)
         if isinstance(node, Input):
             centre, amount = self.state.box(node)
-            balls, c = self.state.balls.get(node, ()), _full(node, support, c)
-            self.constant = self.constant + least(c, centre, amount, balls, self.state.count)
+            amount = amount if support is None else Amounts(pick(amount.values, support), amount.finite)
+            self.constant = self.constant + least(c, pick(centre, support), amount, balls, self.state.count)
             return
         if self.charge:
             self.error = self.error + self.state.slip(node, support).weighed(c)
@@ -253,13 +271,24 @@ class _Pass:
         else:
             self._nonlinear(node, support, c)
 
+    def _local(self, node: Node) -> bool:
+        """True if windows over a node can be taken further as windows."""
+        if isinstance(node, Affine):
+            kind = self.state.maps[node.maps[0]] if len(node.maps) == 1 else None
+            return isinstance(kind, ConvMap) and kind.groups == 1
+        return isinstance(node, Input) or (isinstance(node, Pointwise) and node not in self.dual.slopes)
+
     def _affine(self, node: Affine, support: Support, c: Tensor) -> None:
         bias = self.state.bias(node, support)
         if bias is not None:
             self.constant = self.constant + contract(c, bias)
         for linear, parent in zip(node.maps, node.parents, strict=True):
             kind, target = self.state.maps[linear], self.state.supports.get(parent)
-            if isinstance(kind, DenseMap):
+            if isinstance(support, Windows) and isinstance(kind, ConvMap):
+                below, term = support.adjoint(kind, c)
+                self.add(parent, *((below, term) if below.small else (None, below.spread(term))))
+                continue
+            if isinstance(kind, DenseMap) and not isinstance(support, Windows):
                 term = c @ self.state.part(kind, support, target)
             else:
                 term = kind.adjoint(_full(node, support, c))
@@ -293,6 +322,8 @@ def _steer(term: Tensor, c: Tensor, lines: Lines, slopes: Tensor) -> Tensor:
 def _full(node: Node, support: Support, values: Tensor) -> Tensor:
     if support is None:
         return values
+    if isinstance(support, Windows):
+        return support.spread(values)
     out = torch.zeros(*values.shape[:-1], node.size, dtype=values.dtype, device=values.device)
     return out.index_copy(-1, support, values)
 

@@ -19,8 +19,8 @@ from nnsym.bounds import smooth
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import FLOAT64, middle, on_grid, precision, product, settle
-from nnsym.bounds.sources import Dtype, FloatBoxes
+from nnsym.bounds.rounding import FLOAT64, magnitude, middle, on_grid, precision, product, settle
+from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
@@ -34,10 +34,15 @@ _ENTRIES = 2**22  # entries of the rows that are taken out of a map at once
 
 @final
 class Forward:
-    """One interval step per node of a graph; ``balls`` cut the boxes of inputs."""
+    """One interval step per node of a graph; ``balls`` cut the boxes of inputs.
 
-    def __init__(self, maps: Maps, balls: Balls | None = None) -> None:
-        self.maps, self.balls = maps, balls or {}
+    ``slips`` bounds, for every affine node that was stepped over, any rounding error in ``A x + b``, or in
+    ``w (A x + b)`` per unit of ``|w|``. ``count`` is what is added to the lengths of the sums.
+    """
+
+    def __init__(self, maps: Maps, balls: Balls | None = None, *, count: int = _FEW) -> None:
+        self.maps, self.balls, self.count = maps, balls or {}, count
+        self.slips: dict[Node, Tensor] = {}
 
     def run(self, nodes: tuple[Node, ...], inputs: Mapping[Node, Range]) -> dict[Node, Range]:
         """The ranges of all nodes, given those of the inputs."""
@@ -64,39 +69,32 @@ class Forward:
                 return _product(parents[0], parents[1], node.parents[0] is node.parents[1])
         raise UnsupportedError(f"no bounds for {node!r}")
 
-    def slip(self, node: Affine, parents: tuple[Range, ...], count: int) -> Tensor:
-        """A bound of every rounding error in ``A x + b``, or in ``w (A x + b)`` per unit of ``|w|``.
-
-        ``count`` is what is added to the lengths of the sums.
-        """
-        count += 2 * len(node.maps)
-        by = self.maps.precision
-        size = self.maps.bias(node).abs() * by.gamma(node.size + count)
-        total = size.expand(len(parents[0].lower) if parents else 1, -1)
-        for linear, parent in zip(node.maps, parents, strict=True):
-            kind = self.maps[linear]
-            reach = kind.stretch_any(parent.magnitude) + by.pad * kind.touched
-            total = total + by.gamma(kind.terms + count) * reach
-        return total
-
     def _affine(self, node: Affine, parents: tuple[Range, ...]) -> Range:
         bias = self.maps.bias(node)
         if not node.maps:
+            self.slips[node] = bias.abs()[None] * self.maps.precision.gamma(node.size + self.count)
             return Range(*(self.maps.outward(node.bias, side)[None] for side in (-torch.inf, torch.inf)))
         if all(self.maps[m].copies for m in node.maps) and not node.bias.any() and _disjoint(node):
             pairs = [
                 (self.maps[m].apply(p.lower), self.maps[m].apply(p.upper))
                 for m, p in zip(node.maps, parents, strict=True)
             ]
-            return Range(sum(p[0] for p in pairs), sum(p[1] for p in pairs))  # type: ignore[arg-type]
-        exact = self._exact(node, parents)
-        centre, radius = bias[None], torch.zeros_like(bias[None]) if exact else self.slip(node, parents, _FEW)
+            low, high = torch.stack([p[0] for p in pairs]).sum(0), torch.stack([p[1] for p in pairs]).sum(0)
+            by, size = self.maps.precision, magnitude(low, high)
+            shared = max(self.maps[m].terms for m in node.maps) + 2 * len(node.maps) + self.count
+            self.slips[node] = by.gamma(shared) * (size + by.pad * sum(self.maps[m].touched for m in node.maps))
+            return Range(low, high)
+        exact, by, count = self._exact(node, parents), self.maps.precision, self.count + 2 * len(node.maps)
+        centre, radius = bias[None], torch.zeros_like(bias[None])
+        slip = bias.abs()[None] * by.gamma(node.size + count)
         for linear, parent in zip(node.maps, parents, strict=True):
             kind = self.maps[linear]
             c, r = middle(parent.lower, parent.upper)
             r = 0.5 * (parent.upper - parent.lower) if exact else r
-            centre = centre + kind.apply(c)
-            radius = radius + kind.stretch_any(r)
+            reach = kind.stretch_any(torch.cat((r, parent.magnitude)))
+            centre, radius = centre + kind.apply(c), radius + reach[: len(r)]
+            slip = slip + by.gamma(kind.terms + count) * (reach[len(r) :] + by.pad * kind.touched)
+        self.slips[node], radius = slip, radius if exact else radius + slip
         low, high = centre - radius, centre + radius
         if not bool(torch.isfinite(radius).all()):
             low, high = self._open(node, parents, low, high)
@@ -115,7 +113,7 @@ class Forward:
 
     def _round(self, node: Affine, parents: tuple[Range, ...]) -> Range:
         """The range over balls: every row of the maps by itself (:func:`nnsym.bounds.inputs.least`)."""
-        by, count, found = self.maps.precision, 2 * len(node.maps) + _FEW, []
+        by, count, found = self.maps.precision, 2 * len(node.maps) + self.count, []
         pieces = torch.split(torch.arange(node.size, device=self.maps.device), max(1, _ENTRIES // _widest(node)))
         for index in pieces:
             bias = self.maps.bias(node)[index]
@@ -133,27 +131,28 @@ class Forward:
     def _open(self, node: Affine, parents: tuple[Range, ...], low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Intervals with unbounded parents: each side by itself, by the signs of the coefficients."""
         lower = upper = node.bias[None]
-        error = FLOAT64.gamma(node.size + _FEW) * np.abs(lower)
+        error = FLOAT64.gamma(node.size + self.count) * np.abs(lower)
         for linear, parent in zip(node.maps, parents, strict=True):
             lo, hi = _array(parent.lower), _array(parent.upper)
             matrix = linear.matrix()
             plus, minus = matrix.maximum(0), matrix.minimum(0)
             lower, upper = lower + _side(plus, lo, minus, hi), upper + _side(plus, hi, minus, lo)
             size = np.maximum(_finite(np.abs(lo)), _finite(np.abs(hi))) + FLOAT64.pad
-            error = error + FLOAT64.gamma(linear.n_in + 2 * len(node.maps) + _FEW) * (abs(matrix) @ size.T).T
+            error = error + FLOAT64.gamma(linear.n_in + 2 * len(node.maps) + self.count) * (abs(matrix) @ size.T).T
         return (
             torch.maximum(torch.nan_to_num(low, nan=-torch.inf), self.maps.outward(lower - error, -torch.inf)),
             torch.minimum(torch.nan_to_num(high, nan=torch.inf), self.maps.outward(upper + error, torch.inf)),
         )
 
     def _hinge(self, node: Pointwise, x: Range) -> Range:
-        left, right = self.maps.slopes(node)
-        exact = bool(((left.abs() == 1) | (left == 0)).all() and ((right.abs() == 1) | (right == 0)).all())
-        ends = [_times(torch.where(v > 0, right, left), v) for v in (x.lower, x.upper)]
+        slopes = self.maps.slopes(node)
+        if slopes.relu:
+            return Range(x.lower.clamp(min=0), x.upper.clamp(min=0))
+        ends = [_times(torch.where(v > 0, slopes.right, slopes.left), v) for v in (x.lower, x.upper)]
         low, high = torch.minimum(*ends), torch.maximum(*ends)
         crossing = (x.lower <= 0) & (x.upper >= 0)
         low, high = torch.where(crossing, low.clamp(max=0), low), torch.where(crossing, high.clamp(min=0), high)
-        return Range(low, high) if exact else Range(*settle(*_widen(low, high)))
+        return Range(low, high) if slopes.exact else Range(*settle(*_widen(low, high)))
 
 
 def _times(a: Tensor, b: Tensor) -> Tensor:
@@ -198,6 +197,21 @@ def _product(x: Range, y: Range, square: bool) -> Range:
     return Range(*settle(low, high))
 
 
+def additions(nodes: tuple[Node, ...]) -> int:
+    """Additions of a graph that are not inside a product with a matrix.
+
+    They collect a row's constant from all nodes, and the coefficients of a node from its consumers: one term from each,
+    or one per group of a maximum that the element is in.
+    """
+    found: dict[Node, int] = {}
+    for node in nodes:
+        shared = int(np.bincount(node.groups[node.groups >= 0]).max()) if isinstance(node, Max) else 0
+        terms = shared + node.groups.shape[1] if isinstance(node, Max) else 1
+        for parent in node.parents:
+            found[parent] = found.get(parent, 0) + terms
+    return 2 * len(nodes) + max(found.values(), default=0) + 8
+
+
 def _disjoint(node: Affine) -> bool:
     """Every element is a copy of one element at most."""
     counts = sum((m.index >= 0).astype(np.int64) for m in node.maps)  # type: ignore[attr-defined]
@@ -229,19 +243,19 @@ def row_slack(spec: Node, slack: Array, weight: Array, ranges: Mapping[Node, Ran
     return (own + product(relative, most)) * (1 + 8 * maps.precision.u)
 
 
-def ibp(query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
+def ibp(query: Query, boxes: FloatBoxes | None = None, *, maps: Maps | None = None) -> Bounds:
     """Bounds of every node and row by intervals.
 
     ``boxes`` gives each input a batch of float boxes, arrays ``(batch, size)``; all results then have that batch
-    axis. Without it the query's own boxes are used, rounded outward.
+    axis. Without it the query's own boxes are used, rounded outward. ``maps`` say device and format.
     """
     start = time.perf_counter()
     with torch.no_grad():
-        maps = Maps(device, dtype)
+        maps = maps if maps is not None else Maps()
         inputs, batched = domain(query, boxes, maps)
         spec = query.spec[0]
         nodes = topological((*query.nodes, spec))
-        ranges = Forward(maps, device_balls(query, maps)).run(nodes, inputs)
+        ranges = Forward(maps, device_balls(query, maps), count=additions(nodes)).run(nodes, inputs)
         rows = widen_rows(ranges[spec], query, ranges, maps)
         return finish("ibp", query, ranges, rows, dict.fromkeys(query.nodes, "ibp"), batched, start, maps.device)
 

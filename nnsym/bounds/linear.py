@@ -22,17 +22,19 @@ from torch import Tensor
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.descent import Dual, Seed, State, descend
 from nnsym.bounds.inputs import Range, device_balls, domain
-from nnsym.bounds.interval import Forward, finish, row_slack, widen_rows
+from nnsym.bounds.interval import Forward, additions, finish, row_slack, widen_rows
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.optimise import Ascent, preconditions
 from nnsym.bounds.relaxations import Relaxation, relax, undecided
 from nnsym.bounds.rounding import magnitude, product, settle
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
-from nnsym.ir.node import Affine, Input, Max, Node
+from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
+
+_CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
 
 
 def crown(
@@ -90,9 +92,8 @@ class Backward:
         self.query, self.maps, self.fixed, self.lower, self.ascent = query, maps, fixed, lower, ascent
         self.nodes = topological((*query.nodes, query.spec[0]))
         balls = device_balls(query, maps)
-        self.forward = Forward(maps, balls)
-        # additions that collect a row's constant from all nodes and a node's coefficients from its consumers
-        count = 2 * len(self.nodes) + max(_consumers(self.nodes).values(), default=0) + 8
+        count = additions(self.nodes)
+        self.forward = Forward(maps, balls, count=count)
         self.plain = self.forward.run(self.nodes, inputs)
         self.state = State(maps, balls, count, dict(inputs))
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
@@ -121,9 +122,12 @@ class Backward:
     def prepare(self, node: Node) -> None:
         """Range, lines and rounding charges of a node whose parents are final."""
         parents = tuple(self.ranges[p] for p in node.parents)
-        self.ranges[node] = self.forward.step(node, parents).intersect(self.plain[node])
+        if all(self.ranges[p] is self.plain[p] for p in node.parents):
+            self.ranges[node] = self.plain[node]
+        else:
+            self.ranges[node] = self.forward.step(node, parents).intersect(self.plain[node])
         if isinstance(node, Affine):
-            self.state.add(node, None, self.forward.slip(node, parents, self.state.count))
+            self.state.add(node, None, self.forward.slips[node])
         else:
             lines = relax(node, parents, self.ranges[node], self.maps, self.lower)
             self.state.add(node, lines, self._charge(node, lines))
@@ -227,8 +231,11 @@ class Backward:
     def pieces(self, rows: int, copies: int = 1) -> tuple[Tensor, ...]:
         """Row numbers in chunks whose coefficients, ``copies`` of them, keep to the memory limit."""
         batch = max((len(r.lower) for r in self.ranges.values()), default=1)
-        each = batch * copies * max(n.size for n in self.nodes) * self.maps.dtype.itemsize
-        return torch.split(torch.arange(rows, device=self.maps.device), max(1, self.maps.memory // each))
+        each = batch * max(n.size for n in self.nodes) * self.maps.dtype.itemsize
+        chunk = self.maps.memory // (each * copies)
+        if self.maps.device == "cpu":
+            chunk = min(chunk, _CACHE * copies // each)
+        return torch.split(torch.arange(rows, device=self.maps.device), max(1, chunk))
 
     def constraints(self, node: Node) -> dict[Node, Tensor]:
         """Nodes and signs ``(1 or batch, size)``: sign times element is at most 0 on the domain; sign 0 says nothing.
@@ -251,20 +258,9 @@ class Backward:
         parents = tuple(self.ranges[p] for p in self.cuts.parents)
         self.ranges[self.cuts] = self.forward.step(self.cuts, parents)
         moved = row_slack(self.cuts, slack, weight, self.ranges, self.maps)
-        self.state.add(self.cuts, None, self.forward.slip(self.cuts, parents, self.state.count) + moved)
+        self.state.add(self.cuts, None, self.forward.slips[self.cuts] + moved)
 
 
 def _straight(node: Node) -> bool:
     """One affine map of inputs: intervals are already exact."""
     return isinstance(node, Affine) and all(isinstance(p, Input) for p in node.parents)
-
-
-def _consumers(nodes: tuple[Node, ...]) -> dict[Node, int]:
-    """How many terms meet in the coefficients of each node: one per consumer, or per group of a maximum."""
-    found: dict[Node, int] = {}
-    for node in nodes:
-        shared = int(np.bincount(node.groups[node.groups >= 0]).max()) if isinstance(node, Max) else 0
-        terms = shared + node.groups.shape[1] if isinstance(node, Max) else 1
-        for parent in node.parents:
-            found[parent] = found.get(parent, 0) + terms
-    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
@@ -234,7 +235,7 @@ class ConvMap(TorchMap):
         taps = int(np.prod(conv.weight.shape[2:]))
         self.terms = taps * max(conv.weight.shape[1], conv.weight.shape[0] // conv.groups) + (not exact)
         rank = self.rank = len(conv.strides)
-        begin = conv.pads[:rank]
+        begin = self.begin = conv.pads[:rank]
         reach = [
             (self.out_shape[1 + a] - 1) * self.strides[a] + self.dilations[a] * (conv.weight.shape[2 + a] - 1) + 1
             for a in range(rank)
@@ -242,6 +243,17 @@ class ConvMap(TorchMap):
         # torch pads from the last axis backwards; what no window reads is cut off, or padded by zeros on the way back
         self.pad = [p for a in reversed(range(rank)) for p in (begin[a], reach[a] - begin[a] - self.in_shape[1 + a])]
         self.unpad = [-p for p in self.pad]
+        self._conv = conv
+
+    @cached_property
+    def _windows(self) -> tuple[Tensor, Tensor]:
+        """Which elements each output reads, and with which coefficients; short windows repeat an element with 0."""
+        data, indices, indptr = self._conv.csr()
+        place = indptr[:-1, None] + np.arange(np.diff(indptr).max(initial=0))
+        real = place < indptr[1:, None]
+        place = np.where(real, place, 0)
+        coefficients = torch.tensor(np.where(real, data[place], 0.0), dtype=self.dtype, device=self.device)
+        return torch.tensor(indices[place].astype(np.int64), device=self.device), coefficients
 
     @cached_property
     def _abs(self) -> Tensor:
@@ -260,15 +272,51 @@ class ConvMap(TorchMap):
     def apply(self, x: Tensor) -> Tensor:
         return self._convolve(x, self.weight)
 
+    def transposed(self, image: Tensor) -> Tensor:
+        """The transposed convolution of an image of any size, without cutting off what was padding."""
+        by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
+        out: Tensor = by_rank[self.rank - 1](
+            image, self.weight, stride=self.strides, dilation=self.dilations, groups=self.groups
+        )
+        return out
+
     def stretch(self, x: Tensor) -> Tensor:
         return self._convolve(x, self._abs)
 
+    def rows(self, index: Tensor) -> Tensor:
+        source, coefficients = self._windows
+        out = torch.zeros(len(index), self.n_in, dtype=self.dtype, device=self.device)
+        return out.scatter_add_(1, source[index], coefficients[index])
+
     def adjoint(self, y: Tensor) -> Tensor:
-        by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
-        transposed = by_rank[self.rank - 1]
-        image = y.reshape(-1, *self.out_shape)
-        out = transposed(image, self.weight, stride=self.strides, dilation=self.dilations, groups=self.groups)
+        out = self.transposed(y.reshape(-1, *self.out_shape))
         return functional.pad(out, self.unpad).reshape(*y.shape[:-1], self.n_in)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Slopes of a hinge left and right of 0, rounded to nearest; ``exact`` if a product with them never rounds.
+
+    ``flattest`` is the slope nearest to 0 between ``least`` and ``most``; ``bent`` says where the two lines differ.
+    """
+
+    left: Tensor
+    right: Tensor
+    exact: bool
+    relu: bool
+    least: Tensor
+    most: Tensor
+    flattest: Tensor
+    convex: Tensor
+    bent: Tensor
+
+    @staticmethod
+    def of(left: Tensor, right: Tensor, exact: bool) -> Slopes:
+        relu = exact and bool((left == 0).all() and (right == 1).all())
+        least, most = torch.minimum(left, right), torch.maximum(left, right)
+        flattest = torch.zeros_like(left).clamp(least, most)
+        return Slopes(left, right, exact, relu, least, most, flattest, left <= right, left != right)
 
 
 @final
@@ -309,11 +357,17 @@ class Maps:
         found: Tensor = self._once(("bias", node), lambda: self.tensor(node.bias))
         return found
 
-    def slopes(self, node: Pointwise) -> tuple[Tensor, Tensor]:
-        """The slopes of a hinge left and right of 0, rounded to nearest."""
+    def slopes(self, node: Pointwise) -> Slopes:
+        """The slopes of a hinge left and right of 0."""
         assert isinstance(node.fn, Hinge)
-        both = node.fn.slopes(node.size)
-        found: tuple[Tensor, Tensor] = self._once(("hinge", node), lambda: tuple(map(self.tensor, both)))
+        fn = node.fn
+
+        def make() -> Slopes:
+            exact = bool(np.isin(fn.left, (-1, 0, 1)).all() and np.isin(fn.right, (-1, 0, 1)).all())
+            left, right = map(self.tensor, fn.slopes(node.size))
+            return Slopes.of(left, right, exact)
+
+        found: Slopes = self._once(("hinge", node), make)
         return found
 
     def members(self, node: Max) -> Tensor:

@@ -75,8 +75,8 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
     Certified Robustness for ReLU Networks, 2018), ``adaptive`` that of the line which leaves the smaller area.
     """
     match node:
-        case Pointwise(fn=Hinge() as fn):
-            return _hinge(node, fn, parents[0], out, maps, lower)
+        case Pointwise(fn=Hinge()):
+            return _hinge(node, parents[0], out, maps, lower)
         case Pointwise(fn=Sigmoidal() as fn):
             return _smooth(node, fn, parents[0], maps)
         case Max():
@@ -90,8 +90,7 @@ def undecided(node: Node, x: Range, maps: Maps) -> Tensor:
     """Elements of a parent with range ``x`` whose bounds shape the lines of ``node``: bool ``(batch, size)``."""
     match node:
         case Pointwise(fn=Hinge()):
-            left, right = maps.slopes(node)
-            return (x.lower < 0) & (x.upper > 0) & (left != right)
+            return (x.lower < 0) & (x.upper > 0) & maps.slopes(node).bent
         case Max():
             groups = maps.members(node)
             low, high = x.lower[:, groups], x.upper[:, groups]
@@ -103,38 +102,40 @@ def undecided(node: Node, x: Range, maps: Maps) -> Tensor:
     return x.lower < x.upper
 
 
-def _hinge(node: Pointwise, fn: Hinge, x: Range, out: Range, maps: Maps, lower: LowerSlope) -> Relaxation:
+def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope) -> Relaxation:
     """ReLU and its kin: the chord on one side, a line through the origin on the other.
 
     The line of least area is ``right`` where ``u >= |l|`` and ``left`` otherwise (Zhang et al., Efficient Neural
     Network Robustness Certification with General Activation Functions, 2018).
     """
-    left, right = maps.slopes(node)
-    by = maps.precision
+    by, slopes = maps.precision, maps.slopes(node)
+    left, right, convex = slopes.left, slopes.right, slopes.convex
     lo, hi = x.lower, x.upper
-    bounded = torch.isfinite(lo) & torch.isfinite(hi)
-    lo, hi = torch.where(bounded, lo, -1.0), torch.where(bounded, hi, 1.0)
+    bounded = torch.isfinite(hi - lo)
+    everywhere = bool(bounded.all())
+    if not everywhere:
+        lo, hi = torch.where(bounded, lo, -1.0), torch.where(bounded, hi, 1.0)
     chord = (right * hi - left * lo) / (hi - lo)
-    at_l, at_u = (left - chord) * lo, (right - chord) * hi  # what the stored chord misses at either end
-    slip_l = 8 * by.u * (left.abs() + chord.abs()) * lo.abs() + by.tiny
-    slip_u = 8 * by.u * (right.abs() + chord.abs()) * hi.abs() + by.tiny
-    above = torch.where(bounded, torch.maximum(at_l + slip_l, at_u + slip_u), out.upper)
-    below = torch.where(bounded, torch.minimum(at_l - slip_l, at_u - slip_u), out.lower)
-    chord = torch.where(bounded, chord, 0.0)
-    least, most = torch.minimum(left, right), torch.maximum(left, right)
-    flattest = torch.zeros_like(left).clamp(least, most)
-    adaptive = torch.where(hi >= -lo, right, left)
-    through = {"zero": flattest, "parallel": chord.clamp(least, most), "adaptive": adaptive}[lower]
-    through = torch.where(bounded, through, flattest)
-    convex, crossing = left <= right, (x.lower < 0) & (x.upper > 0) & (left != right)
+    steep = chord.abs()  # below: what the stored chord misses at either end
+    at_l, slip_l = (left - chord) * lo, 8 * by.u * (left.abs() + steep) * lo.abs() + by.tiny
+    at_u, slip_u = (right - chord) * hi, 8 * by.u * (right.abs() + steep) * hi.abs() + by.tiny
+    above, below = torch.maximum(at_l + slip_l, at_u + slip_u), torch.minimum(at_l - slip_l, at_u - slip_u)
+    through = slopes.flattest
+    if lower != "zero":
+        through = chord.clamp(slopes.least, slopes.most) if lower == "parallel" else torch.where(hi >= -lo, right, left)
+    if not everywhere:
+        above, below = torch.where(bounded, above, out.upper), torch.where(bounded, below, out.lower)
+        chord, through = torch.where(bounded, chord, 0.0), torch.where(bounded, through, slopes.flattest)
+    crossing = (x.lower < 0) & (x.upper > 0) & slopes.bent
+    over, under = crossing & convex, crossing & ~convex  # the chord is above, or below
     own = torch.where(x.lower >= 0, right, left)
     low = torch.where(crossing, torch.where(convex, through, chord), own)
     high = torch.where(crossing, torch.where(convex, chord, through), own)
     return Relaxation(
         (Tap(node.parents[0], None, low, high),),
-        torch.where(crossing & ~convex, below, 0.0),
-        torch.where(crossing & convex, above, 0.0),
-        Free(crossing & convex, crossing & ~convex, least, most),
+        torch.where(under, below, 0.0),
+        torch.where(over, above, 0.0),
+        Free(over, under, slopes.least, slopes.most),
     )
 
 

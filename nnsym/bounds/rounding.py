@@ -74,6 +74,8 @@ def on_grid(values: Tensor, by: Precision) -> bool:
 def settle(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     """Make NaN and magnitudes beyond ``huge`` unbounded; both only widen the interval."""
     huge = precision(lower).huge
+    if bool((torch.maximum(lower.abs(), upper.abs()) <= huge).all()):  # no NaN either
+        return lower, upper
     lower = torch.nan_to_num(lower, nan=-torch.inf, posinf=huge, neginf=-torch.inf).clamp(max=huge)
     upper = torch.nan_to_num(upper, nan=torch.inf, posinf=torch.inf, neginf=-huge).clamp(min=-huge)
     return torch.where(lower < -huge, -torch.inf, lower), torch.where(upper > huge, torch.inf, upper)
@@ -111,9 +113,11 @@ def weigh(coefficients: Tensor, amounts: Tensor) -> Tensor:
 
 
 def contract(coefficients: Tensor, values: Tensor) -> Tensor:
-    """``sum_i c_i v_i``: ``(b, rows, n)`` with ``(B, n)`` or ``(n,)`` to ``(B or b, rows)``."""
+    """``sum_i c_i v_i``: ``(b, rows, n)`` with ``(B, n)``, ``(n,)`` or ``(B, rows, n)`` to ``(B or b, rows)``."""
     if values.dim() == 1:
         return coefficients @ values
+    if values.dim() == 3:  # every row has values of its own
+        return (coefficients * values).sum(-1)
     return torch.matmul(coefficients, values.unsqueeze(-1)).squeeze(-1)
 
 

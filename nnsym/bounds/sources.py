@@ -67,8 +67,9 @@ class Ibp(Source):
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
         from nnsym.bounds.interval import ibp
+        from nnsym.bounds.maps import Maps
 
-        return ibp(query, boxes, device=device, dtype=dtype)
+        return ibp(query, boxes, maps=Maps(device, dtype))
 
 
 @final

@@ -12,9 +12,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from nnsym.bounds.sources import Dtype
 
 from nnsym.errors import NnsymError
 
@@ -211,7 +214,8 @@ def bounds(
     targets: Targets,
     sets: Sets = None,
     method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
-    device: Annotated[str, typer.Option(help="cpu, cuda ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, auto ...")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float64, or float32: faster on a GPU, as sound, looser.")] = "float64",
     as_json: Json = False,
     network: Networks = None,
 ) -> None:
@@ -232,7 +236,7 @@ def bounds(
 
     clock = Clock(float("inf"))
     with clock.step("bounds"):
-        lower, computed = domain_margin(query, find_source(source), device=device)
+        lower, computed = domain_margin(query, find_source(source), device=device, dtype=cast("Dtype", dtype))
     require_bounded(query, lower)
     if as_json:
         print_line(json.dumps(bounds_json(query, computed, lower, clock.seconds["bounds"])))
