@@ -1,5 +1,6 @@
 """The encodings that ship with nnsym, one idea a file."""
 
+from nnsym_encodings.anderson import ANDERSON
 from nnsym_encodings.balas import BALAS
 from nnsym_encodings.bigm import BIGM
 from nnsym_encodings.krelu import krelu
@@ -15,7 +16,7 @@ from nnsym_encodings.triangle import TRIANGLE
 ENCODINGS = (BIGM, *PARTITIONS, BALAS, INDICATOR, SOS1, TRIANGLE, SMT, SMT_SHORT, TEXTBOOK, ITE, IMPLIES)
 
 #: Families of cuts, found the same way.
-CUTS = (TJANDRAATMADJA, krelu(2), krelu(3))
+CUTS = (TJANDRAATMADJA, krelu(2), krelu(3), ANDERSON)
 
 __all__ = ["BALAS", "BIGM", "ENCODINGS", "INDICATOR", "ITE", "IMPLIES", "PARTITIONS", "SMT", "SOS1", "TEXTBOOK"]
-__all__ += ["CUTS", "SMT_SHORT", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]
+__all__ += ["ANDERSON", "CUTS", "SMT_SHORT", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]
