@@ -63,7 +63,7 @@ def test_one_neuron_over_a_box_is_ideal():
     rng = np.random.default_rng(1)
     fractional = 0
     for _ in range(6):
-        scene, lower, upper = random_scene(rng, m=1)
+        scene, lower, _ = random_scene(rng, m=1)
         if not scene.layers:
             continue
         for _ in range(15):

@@ -4,6 +4,7 @@ from nnsym_encodings.anderson import ANDERSON
 from nnsym_encodings.balas import BALAS
 from nnsym_encodings.bigm import BIGM
 from nnsym_encodings.krelu import krelu
+from nnsym_encodings.lines import LINES
 from nnsym_encodings.logical import INDICATOR, SOS1
 from nnsym_encodings.partition import PARTITIONS, partition
 from nnsym_encodings.smt import SMT
@@ -13,10 +14,10 @@ from nnsym_encodings.tjandraatmadja import TJANDRAATMADJA
 from nnsym_encodings.triangle import TRIANGLE
 
 #: What ``nnsym`` finds through the entry point ``nnsym.encodings``.
-ENCODINGS = (BIGM, *PARTITIONS, BALAS, INDICATOR, SOS1, TRIANGLE, SMT, SMT_SHORT, TEXTBOOK, ITE, IMPLIES)
+ENCODINGS = (BIGM, *PARTITIONS, BALAS, INDICATOR, SOS1, TRIANGLE, *LINES, SMT, SMT_SHORT, TEXTBOOK, ITE, IMPLIES)
 
 #: Families of cuts, found the same way.
 CUTS = (TJANDRAATMADJA, krelu(2), krelu(3), ANDERSON)
 
 __all__ = ["BALAS", "BIGM", "ENCODINGS", "INDICATOR", "ITE", "IMPLIES", "PARTITIONS", "SMT", "SOS1", "TEXTBOOK"]
-__all__ += ["ANDERSON", "CUTS", "SMT_SHORT", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]
+__all__ += ["ANDERSON", "CUTS", "LINES", "SMT_SHORT", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]
