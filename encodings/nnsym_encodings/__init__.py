@@ -10,6 +10,7 @@ from nnsym_encodings.partition import PARTITIONS, partition
 from nnsym_encodings.smt import SMT
 from nnsym_encodings.smt_cases import IMPLIES, ITE, TEXTBOOK
 from nnsym_encodings.smt_short import SMT_SHORT
+from nnsym_encodings.tangents import TANGENTS
 from nnsym_encodings.tjandraatmadja import TJANDRAATMADJA
 from nnsym_encodings.triangle import TRIANGLE
 
@@ -17,7 +18,7 @@ from nnsym_encodings.triangle import TRIANGLE
 ENCODINGS = (BIGM, *PARTITIONS, BALAS, INDICATOR, SOS1, TRIANGLE, *LINES, SMT, SMT_SHORT, TEXTBOOK, ITE, IMPLIES)
 
 #: Families of cuts, found the same way.
-CUTS = (TJANDRAATMADJA, krelu(2), krelu(3), ANDERSON)
+CUTS = (TJANDRAATMADJA, krelu(2), krelu(3), ANDERSON, TANGENTS)
 
 __all__ = ["BALAS", "BIGM", "ENCODINGS", "INDICATOR", "ITE", "IMPLIES", "PARTITIONS", "SMT", "SOS1", "TEXTBOOK"]
-__all__ += ["ANDERSON", "CUTS", "LINES", "SMT_SHORT", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]
+__all__ += ["ANDERSON", "CUTS", "LINES", "SMT_SHORT", "TANGENTS", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]
