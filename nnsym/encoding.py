@@ -139,7 +139,8 @@ class Encoding:
         """
         if not isinstance(cut, Cut):
             return NotImplemented
-        if self.form is Form.BOOLEAN or (cut.needs_phases and Feature.BINARIES not in self.emits):
+        relaxed = all(rule.exactness is Exactness.OUTER for rule in self.rules)
+        if self.form is Form.BOOLEAN or (cut.needs_phases and relaxed):
             what = "a margin to bound" if self.form is Form.BOOLEAN else "binary phases"
             raise UnsupportedError(
                 f"the cuts '{cut.text}' need {what}, which it has not",

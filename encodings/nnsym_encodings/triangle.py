@@ -8,7 +8,8 @@ Any hinge ``y = max(a h, b h)`` with a < b, and upside down the concave ones:
 
     y >= a h    y >= b h    (u - l) y - (b u - a l) h <= (b - a) u (-l)
 
-A sigmoid or tanh lies between two lines over [l, u], a tangent or chord each (``nnsym.bounds.smooth``).
+A sigmoid or tanh lies between two lines over [l, u], a tangent or chord each (``nnsym.bounds.smooth``); its hull has
+a curved side and takes the cuts ``tangents``.
 A maximum of members ``l_k <= x_k <= u_k`` has as hull over independent members ``y >= x_k`` and, for every
 threshold th in ``{max_j l_j} + {u_k : u_k > max_j l_j}`` (the largest of them is a bound of y):
 

@@ -35,12 +35,17 @@ def span(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
     return low - _error(fn, low), high + _error(fn, high)
 
 
-def lines(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array, Array, Array]:
-    """``(slope, offset)`` of a line below and of a line above ``fn`` on ``[lower, upper]``."""
+def lines(fn: Sigmoidal, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+    """``(slope, offset)`` of a line below and of a line above ``fn`` on ``[lower, upper]``.
+
+    With ``at`` the tightest ones there: the tangent at that point, or the chord's part of the hull where it lies before
+    the tangent point.
+    """
     bounded = np.isfinite(lower) & np.isfinite(upper)
     lo, hi = np.where(bounded, lower, 0.0), np.where(bounded, upper, 0.0)
-    high_slope, high_offset = _above(fn, fn.value, fn.derivative, lo, hi)
-    low_slope, mirrored = _above(fn, lambda z: -fn.value(-z), lambda z: fn.derivative(-z), -hi, -lo)
+    high_slope, high_offset = _above(fn, fn.value, fn.derivative, lo, hi, at)
+    turned = None if at is None else -at
+    low_slope, mirrored = _above(fn, lambda z: -fn.value(-z), lambda z: fn.derivative(-z), -hi, -lo, turned)
     low, high = span(fn, lower, upper)
     return (
         np.where(bounded, low_slope, 0.0),
@@ -54,16 +59,20 @@ def _error(fn: Sigmoidal, value: Array) -> Array:
     return 2 * (fn.ulps + 2) * U * np.abs(value) + TINY
 
 
-def _above(fn: Sigmoidal, value: Function, slope_at: Function, lo: Array, hi: Array) -> tuple[Array, Array]:
+def _above(
+    fn: Sigmoidal, value: Function, slope_at: Function, lo: Array, hi: Array, at: Array | None
+) -> tuple[Array, Array]:
     """Slope and offset of a line above a convex-then-concave function."""
     f_l, f_u = value(lo), value(hi)
     with np.errstate(invalid="ignore", divide="ignore"):
         chord = np.where(hi > lo, (f_u - f_l) / (hi - lo), 0.0)
     touch = _tangent_point(value, slope_at, lo, hi, f_l)
-    d = np.where(lo >= 0, 0.5 * lo + 0.5 * hi, np.clip(touch, np.maximum(lo, 0), np.maximum(hi, 0)))
+    wanted = 0.5 * lo + 0.5 * hi if at is None else at
+    least = touch if at is None else np.maximum(touch, at)
+    d = np.where(lo >= 0, wanted, np.clip(least, np.maximum(lo, 0), np.maximum(hi, 0)))
     d = np.clip(d, np.maximum(lo, 0), np.maximum(hi, np.maximum(lo, 0)))
     tangent = slope_at(d)
-    use_chord = (hi <= 0) | (lo < 0) & (d >= hi)
+    use_chord = (hi <= 0) | (lo < 0) & (touch >= hi)
     a = np.where(use_chord, chord, tangent)
     return a, _offset(fn, value, slope_at, lo, hi, a, d)
 

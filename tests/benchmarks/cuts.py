@@ -17,7 +17,7 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import layers
-from nnsym.encoding import Encoding
+from nnsym.encoding import Encoding, Rounds
 from nnsym.ir.formula import Atoms
 from nnsym.ir.query import Query
 from nnsym.read.onnx import load
@@ -30,6 +30,8 @@ from nnsym.solvers.registry import find
 from tests.benchmarks.measure import table
 
 FAMILIES = ("tj", "krelu2", "krelu2+krelu3", "krelu2+krelu3+tj")
+MIXED = ("bigm", "bigm+anderson", "bigm+krelu2", "bigm+anderson+krelu2")
+SOURCES = ("crown", "lp", "lp:triangle+krelu2")
 _GOAL = Goal(decide=False)
 
 
@@ -87,27 +89,59 @@ def hardest(query: Query, bounds: Bounds) -> tuple[int, float]:
 
 
 def report(rounds: int = 1) -> str:
-    """The table of this file; ``rounds`` is not used, bounds do not vary."""
+    """The tables of this file; ``rounds`` is not used, bounds do not vary."""
     del rounds
-    head = ("property", "open", "LP bounds s", "triangle", *(f"+{name}" for name in FAMILIES), "exact")
-    return table("what cuts close of the gap", head, (_row(name, query) for name, query in images()))
+    found = [(name, *_ready(query)) for name, query in images()]
+    gaps = table("what cuts close of the gap", ("property", "open", "triangle", *FAMILIES, "exact"), map(_gaps, found))
+    nodes = table("big-M with cuts: nodes, seconds", ("property", "binaries", *MIXED), map(_nodes, found))
+    feeds = table("the triangle on other bounds", ("property", *SOURCES), map(_feeds, found))
+    return "\n".join((gaps, nodes, feeds))
 
 
-def _row(name: str, query: Query) -> tuple[str, ...]:
-    start = time.perf_counter()
+Found = tuple[str, Query, Bounds, float]
+
+
+def _ready(query: Query) -> tuple[Query, Bounds, float]:
+    """The property about the hardest class, LP bounds, and the exact margin."""
     bounds = find_source("lp").compute(query)
-    spent = time.perf_counter() - start
     row, exact = hardest(query, bounds)
-    one = one_class(query, row)
-    bounds = _of_row(bounds, row)
-    base = bound(one, bounds, find_encoding("triangle")).value
+    return one_class(query, row), _of_row(bounds, row), exact
+
+
+def _gaps(found: Found) -> tuple[str, ...]:
+    name, query, bounds, exact = found
+    base = bound(query, bounds, find_encoding("triangle")).value
     cells = [f"{base:.3f}"]
     for family in FAMILIES:
-        found = bound(one, bounds, find_encoding(f"triangle+{family}"))
-        share = (found.value - base) / (exact - base)
-        cells.append(f"{found.value:.3f} {share:.1%} {found.build:.1f}+{found.solve:.1f} s")
+        this = bound(query, bounds, find_encoding(f"triangle+{family}"))
+        share = (this.value - base) / (exact - base)
+        cells.append(f"{this.value:.3f} {share:.1%} {this.build:.1f} s")
     unstable = "+".join(str(layer.unstable) for layer in layers(query, bounds))
-    return (name, unstable, f"{spent:.1f}", *cells, f"{exact:.3f}")
+    return (name, unstable, *cells, f"{exact:.3f}")
+
+
+def _nodes(found: Found) -> tuple[str, ...]:
+    name, query, bounds, _ = found
+    cells = []
+    for mixed in MIXED:
+        encoding = replace(find_encoding(mixed), rounds=Rounds(least_binaries=0))
+        program = build(query, bounds, encoding, limits=Limits(seconds=60), goal=_GOAL)
+        start = time.perf_counter()
+        answer = find("highs").solve(program, Limits(seconds=120), _GOAL)
+        cells.append(f"{answer.nodes} nodes {time.perf_counter() - start:.1f} s")
+    return (name, str(sum(layer.unstable for layer in layers(query, bounds))), *cells)
+
+
+def _feeds(found: Found) -> tuple[str, ...]:
+    name, query, _, _ = found
+    cells = []
+    for text in SOURCES:
+        start = time.perf_counter()
+        bounds = find_source(text).compute(query)
+        spent = time.perf_counter() - start
+        unstable = "+".join(str(layer.unstable) for layer in layers(query, bounds))
+        cells.append(f"{bound(query, bounds, find_encoding('triangle')).value:.3f} {unstable} open, {spent:.1f} s")
+    return (name, *cells)
 
 
 def _of_row(bounds: Bounds, row: int) -> Bounds:
