@@ -66,6 +66,8 @@ def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: 
         lines.append(f"{', '.join(names[n] for n in results)} = network {application.network.hash}({arguments})")
     for node, box in query.boxes.items():
         lines.append(f"{_array(box.lower, width)} <= {names[node]} <= {_array(box.upper, width)}")
+    for node, balls in query.balls.items():
+        lines += [f"|{names[node]} - {_array(b.centre, width)}|_{b.p} <= {number(b.radius)}" for b in balls]
     lines += _rows(query.rows, names, width)
     return "\n".join([*lines, f"exists {_formula(query.formula, names, width)}", ""])
 

@@ -18,7 +18,7 @@ from nnsym.ir.walk import inputs_of
 from nnsym.lang import logic
 from nnsym.lang.formulas import Formula, as_formula, together
 from nnsym.lang.guard import bad_input, exact, fractions, misread
-from nnsym.lang.lower import domain, violation, without_bounds
+from nnsym.lang.lower import balls, domain, violation, without_bounds
 from nnsym.lang.text import call, listed, number_text
 from nnsym.lang.variables import Variable
 
@@ -139,6 +139,7 @@ def forall(
         applications=together(() if premise is None else premise.applications, conclusion.applications),
         text=_text(quantified, premise, conclusion),
         labels=labels,
+        balls=balls(premise_tree),
     )
     return Property(query, quantified, _form(quantified, premise, conclusion, label))
 
@@ -185,8 +186,8 @@ def _refuse_free(parts: Iterable[Node], premise: logic.Tree, conclusion: logic.T
         )
 
 
-def _boxes(tree: logic.Tree) -> list[logic.Inside]:
-    return [leaf for leaf in _leaves(tree) if isinstance(leaf, logic.Inside)]
+def _boxes(tree: logic.Tree) -> list[logic.Inside | logic.InBall]:
+    return [leaf for leaf in _leaves(tree) if isinstance(leaf, (logic.Inside, logic.InBall))]
 
 
 def _row_leaves(tree: logic.Tree) -> list[logic.Each]:
