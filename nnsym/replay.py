@@ -22,7 +22,7 @@ from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
 from nnsym.ir.network import Application
 from nnsym.ir.node import Affine, Input, Node, Pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Ball, Box, Query, pull_inside
 from nnsym.ir.univariate import Sigmoidal
 from nnsym.ir.walk import topological
 from nnsym.result import Witness
@@ -116,7 +116,7 @@ def _run_at(query: Query, candidate: Point) -> _Run | None:
         return _enclose(query, candidate)
     point: dict[Input, Array] = {}
     for x, values in candidate.items():
-        cast = cast_inward(values, query.boxes[x], dtype, x.integer)
+        cast = cast_inward(values, query.boxes[x], dtype, x.integer, query.balls.get(x, ()))
         if cast is None:
             return None
         point[x] = cast
@@ -188,8 +188,25 @@ def stored_dtype(query: Query) -> str:
     return "float32" if "float32" in stored else sorted(stored)[0]
 
 
-def cast_inward(values: Array, box: Box, dtype: str, integer: Array) -> Array | None:
-    """The candidate in the model's dtype, moved into the box; None if no number of that dtype lies in it."""
+#: Shares of a ball's radius, larger than what rounding in float64, in float32 and in half precision moves a point by.
+_SHARES = tuple(1.0 - 2.0**-k for k in (40, 22, 20, 17, 9))
+
+
+def cast_inward(values: Array, box: Box, dtype: str, integer: Array, balls: tuple[Ball, ...] = ()) -> Array | None:
+    """The candidate in the model's dtype, moved into the box and the balls, exactly; None if that is not found.
+
+    In balls it goes by the least share of their radii that rounding to the dtype does not undo.
+    """
+    cast = _into_box(values, box, dtype, integer)
+    for share in _SHARES:
+        if cast is None or all(ball.contains(cast) for ball in balls):
+            return cast
+        near = pull_inside(nearest(values), box.inner, balls, integer, share)
+        cast = _into_box(near, box, dtype, integer)
+    return None
+
+
+def _into_box(values: Array, box: Box, dtype: str, integer: Array) -> Array | None:
     if dtype == "exact":
         exact = to_fractions(values)
         exact = np.where(integer, np.array([to_fractions(round(v)) for v in exact], dtype=object), exact)

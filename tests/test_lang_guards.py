@@ -133,10 +133,12 @@ def test_bad_numbers_raise_with_place(expression: Callable[[], Any], reason: str
     assert str(caught.value).startswith("test_lang_guards.py:")
 
 
-def test_euclidean_norms_are_refused_with_place() -> None:
-    for expression in (lambda: nn.norm(y), lambda: nn.ball(x, 0, 1, p=2)):
-        with pytest.raises(UnsupportedError, match=r"test_lang_guards.py:\d+.*later version"):
+def test_euclidean_norms_stand_in_comparisons_only() -> None:
+    for expression in (lambda: nn.norm(y) + 1, lambda: nn.max([nn.norm(y), 2]), lambda: 2 * nn.norm(y) <= 1):
+        with pytest.raises(UnsupportedError, match=r"test_lang_guards.py:\d+.*square root.*Compare it by itself"):
             expression()
+    with pytest.raises(UnsupportedError, match=r"test_lang_guards.py:\d+.*p=1, p=2 and p=inf"):
+        nn.ball(x, 0, 1, p=3)
 
 
 def test_terms_and_formulas_are_unhashable() -> None:

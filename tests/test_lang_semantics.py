@@ -43,7 +43,8 @@ def formulas(depth: int) -> st.SearchStrategy[Any]:
         st.tuples(st.sampled_from(["argmax", "loses", "wins"]), st.integers(0, 2)),
         st.tuples(st.just("box"), anything, st.integers(0, 6)),
         st.tuples(st.sampled_from(["all", "any"]), st.sampled_from(["<=", "<", "==", "!="]), anything),
-        st.tuples(st.just("ball"), numbers, st.sampled_from([1, np.inf])),
+        st.tuples(st.just("ball"), numbers, st.sampled_from([1, 2, np.inf])),
+        st.tuples(st.just("norm"), st.sampled_from(list(COMPARE)), numbers),
     )
     if depth == 0:
         return leaf
@@ -120,6 +121,8 @@ def formula_nn(f: Any, x: Any, y: Any) -> Any:
             return nn.box(x, [lower, -np.inf, lower], lower + Fraction(width, 4))
         case ("ball", eps, p):
             return nn.ball(x, [0, "0.25", Fraction(1, 2)], abs(eps), p=p)
+        case ("norm", op, c):
+            return COMPARE[op](nn.norm(x - y, 2), c)
         case ("all", op, c):
             return nn.all(COMPARE[op](y, c))
         case ("any", op, c):
@@ -166,7 +169,13 @@ def formula_plain(f: Any, x: list[Fraction], y: list[Fraction]) -> tuple[bool, A
         case ("ball", eps, p):
             d = [abs(v - c) for v, c in zip(x, [Fraction(0), Fraction(1, 4), Fraction(1, 2)], strict=True)]
             sides = conj([atom("<=", v, abs(eps)) for v in d])
-            return sides if p == np.inf else conj([sides, atom("<=", sum(d), abs(eps))])
+            return sides if p == np.inf else atom("<=", sum(v**p for v in d), abs(eps) ** p)
+        case ("norm", op, c):
+            squares = sum((a - b) ** 2 for a, b in zip(x, y, strict=True))
+            if c >= 0:
+                return atom(op, squares, c * c)
+            holds = op in (">=", ">", "!=")  # a length is larger than every negative number
+            return holds, np.inf if holds else -np.inf
         case ("all", op, c):
             return conj([atom(op, v, c) for v in y])
         case ("any", op, c):

@@ -61,7 +61,7 @@ class Tangents(Cut):
                     excess = sign * (point[y] - slope * value - offset)
                     bad = np.flatnonzero(excess > scene.tolerance * np.hypot(1.0, slope))
                     if len(bad):
-                        terms = [(sign, y[bad]), (-sign * slope[bad], h[bad])]
+                        terms: list[tuple[Array | float, Array]] = [(sign, y[bad]), (-sign * slope[bad], h[bad])]
                         side = "below its tangent" if sign > 0 else "above its tangent"
                         origin = f"{names[node]}: y {side}"
                         yield row_block(terms, upper=sign * offset[bad], tag=Tag.CUT, origin=origin)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.evaluate import evaluate
-from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
+from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import (
     And,
     Atoms,
@@ -96,6 +96,51 @@ class Ball:
         away = to_fractions(x) - to_fractions(self.centre)
         total = np.abs(away).sum() if self.p == 1 else (away * away).sum()
         return bool(total <= self.radius**self.p)
+
+    @property
+    def box(self) -> Box:
+        """The smallest box that contains it, exactly."""
+        radius = np.full(len(self.centre), self.radius, dtype=object)
+        return Box(add(self.centre, -radius), add(self.centre, radius))
+
+    def pull(self, points: Array, share: Array | float = 1.0) -> Array:
+        """The points ``(..., n)`` of the ball, its radius multiplied by ``share``, that are nearest to given ones.
+
+        For p = 1 by a threshold on the sorted magnitudes (Duchi et al., Efficient Projections onto the l1-Ball for
+        Learning in High Dimensions, 2008, figure 1).
+        """
+        centre, radius = nearest(self.centre), float(self.radius) * share
+        away = points - centre
+        if self.p == 2:
+            length = np.linalg.norm(away, axis=-1, keepdims=True)
+            return np.where(length > radius, centre + away * (radius / np.maximum(length, 2.0**-1000)), points)
+        size = np.abs(away)
+        ordered = -np.sort(-size, axis=-1)
+        excess = (np.cumsum(ordered, axis=-1) - radius) / np.arange(1, size.shape[-1] + 1)
+        last = (ordered > excess).sum(axis=-1, keepdims=True) - 1
+        cut = np.maximum(np.take_along_axis(excess, np.maximum(last, 0), axis=-1), 0.0)
+        outside = size.sum(axis=-1, keepdims=True) > radius
+        return np.where(outside, centre + np.sign(away) * np.maximum(size - cut, 0.0), points)
+
+
+#: The share of a ball's radius that a float64 point is pulled to, so that rounding leaves it inside.
+INSIDE = 1.0 - 2.0**-40
+_ROUNDS = 8  # alternations between a box and the balls that cut it
+
+
+def pull_inside(points: Array, box: tuple[Array, ...], balls: tuple[Ball, ...], integer: Array, share: float) -> Array:
+    """Points ``(..., n)`` moved by alternating projections into the balls, radii times ``share``, and a float64 box.
+
+    Whole numbers stay whole: rounded towards the centre, a point does not leave a ball.
+    """
+    near = np.clip(points, *box)
+    for _ in range(_ROUNDS if balls else 0):
+        for ball in balls:
+            near = ball.pull(near, share)
+            towards = np.where(near > nearest(ball.centre), np.floor(near), np.ceil(near))
+            near = np.where(integer, towards, near)
+        near = np.clip(near, *box)
+    return near
 
 
 def _pick(a: Array, b: Array, sign: int) -> Array:
@@ -184,11 +229,12 @@ class Query:
         return whole and boxed and all(ball.contains(values[x]) for x, some in self.balls.items() for ball in some)
 
     def move_inside(self, point: Mapping[Input, Array]) -> dict[Input, Array]:
-        """The float64 point (or points, ``(..., n)``) moved into the boxes, integer elements to whole numbers."""
+        """The float64 point (or points, ``(..., n)``) moved into boxes and balls, integer elements to whole numbers."""
         moved = {}
         for x, values in point.items():
             near = x.chosen(values.astype(np.float64))
-            moved[x] = np.clip(np.where(x.integer, np.round(near), near), *self.boxes[x].inner)
+            near = np.where(x.integer, np.round(near), near)
+            moved[x] = pull_inside(near, self.boxes[x].inner, self.balls.get(x, ()), x.integer, INSIDE)
         return moved
 
     def shifted(self, amount: Fraction) -> Query:

@@ -68,6 +68,8 @@ def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: 
         lines.append(f"{_array(box.lower, width)} <= {names[node]} <= {_array(box.upper, width)}")
     for known, box in query.assumed.items():
         lines.append(f"assumed {_array(box.lower, width)} <= {names[known]} <= {_array(box.upper, width)}")
+    for node, balls in query.balls.items():
+        lines += [f"|{names[node]} - {_array(b.centre, width)}|_{b.p} <= {number(b.radius)}" for b in balls]
     lines += _rows(query.rows, names, width)
     head = {Reading.FORALL: "exists", Reading.EXISTS: "witness", Reading.MINIMUM: "minimum"}[query.reading]
     return "\n".join([*lines, f"{head} {_formula(query.formula, names, width)}", ""])

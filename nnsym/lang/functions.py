@@ -92,19 +92,19 @@ def extreme(name: str, term: Term, groups: Array, shape: tuple[int, ...], text: 
 
 
 def norm(term: object, p: object = 2) -> Term:
-    """``p = 1``: the sum of absolute values; ``p = inf``: the largest one; over all elements."""
+    """``p = 1``: the sum of absolute values; ``p = inf``: the largest one; over all elements.
+
+    The Euclidean norm, ``p = 2``, may be compared with numbers, affine terms and other Euclidean norms, by squares.
+    """
     taken = as_term(term)
     text = call("norm", taken.text, number_text(p, exact(p, infinite=True)))
-    if p == 1:
-        result = abs_(taken).sum()
-    elif p == np.inf:
-        result = max_(abs_(taken))
-    else:
-        raise UnsupportedError(
-            f"the norm p = {p} is not piecewise linear",
-            where=user_line(),
-            remedy="Use p=1 or p=inf; p=2 needs quadratic rows, which come with a later version",
-        )
+    if p == 2:
+        from nnsym.lang.norms import Euclidean
+
+        return Euclidean(taken, text)
+    if p not in (1, np.inf):
+        raise UnsupportedError(f"the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
+    result = abs_(taken).sum() if p == 1 else max_(abs_(taken))
     return Term(result.rows, (), text, taken.applications)
 
 

@@ -1,7 +1,7 @@
 """Formulas inside the language: negation normal form over blocks of rows, elementwise until reduced.
 
 A tree of size n stands for n truth values. ``Each`` holds n rows ``s_i <= 0`` (or ``< 0``); ``And`` and
-``Or`` work elementwise; ``Block`` and ``Inside`` are single truth values. Negation is done at once, so that
+``Or`` work elementwise; ``Block``, ``Inside`` and ``InBall`` are single truth values. Negation is done at once, so that
 strictness sits on atoms only.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.node import Input
+from nnsym.ir.query import Ball
 from nnsym.ir.rows import Rows, stack
 
 Array = NDArray[Any]
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class Tree:
-    """``Each``, ``Block``, ``Inside``, ``Spread``, ``And`` or ``Or``."""
+    """``Each``, ``Block``, ``Inside``, ``InBall``, ``Spread``, ``And`` or ``Or``."""
 
     __slots__ = ()
 
@@ -59,6 +60,16 @@ class Inside(Tree):
     lower: Array
     upper: Array
     label: str
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InBall(Tree):
+    """The input lies in the ball; ``each`` says so as one row, for places where a ball is no part of the domain."""
+
+    input: Input
+    ball: Ball
+    each: Each
 
 
 @final
@@ -156,6 +167,8 @@ def negate(tree: Tree) -> Tree:
                 return Block(_each(negate(node.each)), not node.every)
             case Inside():
                 return Block(_each(negate(box_atoms(node).each)), False)
+            case InBall():
+                return negate(node.each)
             case Spread():
                 return Spread(negate(node.part), node.size)
         raise TypeError(f"unknown formula {node!r}")

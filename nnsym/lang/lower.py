@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from nnsym.ir import formula as ir
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.node import Input
-from nnsym.ir.query import Box
+from nnsym.ir.query import Ball, Box
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang import logic
 from nnsym.lang.guard import fractions
 from nnsym.lang.linear import entries
-from nnsym.lang.logic import Block, Each, Inside, Tree
+from nnsym.lang.logic import Block, Each, InBall, Inside, Tree
 
 Array = NDArray[Any]
 Boxes = dict[Input, Box]
@@ -32,6 +32,19 @@ def domain(where: Tree, inputs: Iterable[Input]) -> Boxes:
     """
     found = logic.fold(where, _leaf_boxes, _intersection, _hull)
     return {x: _tidy(found[x]) if x in found else _everything(x) for x in inputs}
+
+
+def balls(where: Tree) -> dict[Input, tuple[Ball, ...]]:
+    """The balls in which every input lies that satisfies ``where``: those at its top level."""
+    found: dict[Input, tuple[Ball, ...]] = {}
+    for part in _conjuncts(where):
+        if isinstance(part, InBall):
+            found[part.input] = (*found.get(part.input, ()), part.ball)
+    return found
+
+
+def _conjuncts(where: Tree) -> tuple[Tree, ...]:
+    return where.parts if isinstance(where, logic.And) else (where,)
 
 
 def _everything(x: Input) -> Box:
@@ -47,6 +60,8 @@ def _leaf_boxes(leaf: Tree) -> Boxes:
     match leaf:
         case Inside():
             return {leaf.input: Box(leaf.lower, leaf.upper)}
+        case InBall():
+            return {leaf.input: leaf.ball.box}
         case Each() if len(leaf.rows) == 1:
             return _row_boxes(leaf.rows, np.arange(1))
         case Block(each=each, every=True):
@@ -94,14 +109,13 @@ def _hull(parts: list[Boxes]) -> Boxes:
 
 
 def without_bounds(where: Tree) -> Tree:
-    """``where`` without what :func:`domain` holds exactly: top-level boxes and non-strict bounds of one input."""
-    parts = where.parts if isinstance(where, logic.And) else (where,)
-    return logic.conjunction(kept for part in parts if (kept := _rest(part)) is not None)
+    """``where`` without what :func:`domain` and :func:`balls` hold exactly: top-level boxes, balls, closed bounds."""
+    return logic.conjunction(kept for part in _conjuncts(where) if (kept := _rest(part)) is not None)
 
 
 def _rest(part: Tree) -> Tree | None:
     match part:
-        case Inside():
+        case Inside() | InBall():
             return None
         case Each():
             each = part
@@ -141,6 +155,9 @@ class _Builder:
                     return ir.InBox(node.input, node.lower, node.upper)
                 case Inside():
                     return leaf(logic.box_atoms(node))
+                case InBall():
+                    box, row = node.ball.box, self.atoms(node.each, every=True, soft=soft)
+                    return row if soft else ir.conjunction(ir.InBox(node.input, box.lower, box.upper), row)
             raise TypeError(f"unknown formula {node!r}")
 
         return logic.fold(tree, leaf, lambda parts: ir.conjunction(*parts), lambda parts: ir.disjunction(*parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from nnsym.ir.query import Box
 from nnsym.ir.rows import Rows
 from nnsym.lang import logic
 from nnsym.lang.formulas import Formula
-from nnsym.lang.functions import norm
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
 from nnsym.lang.linear import difference, is_plain
+from nnsym.lang.norms import ball_tree
 from nnsym.lang.terms import Term, as_term
 from nnsym.lang.text import Text, call, number_text, pair
 
@@ -36,9 +37,11 @@ def box(x: Term, lower: object, upper: object) -> Formula:
 
 
 def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[object, object] | None = None) -> Formula:
-    """All x with ``norm(x - x0, p) <= eps`` and, if given, ``within[0] <= x <= within[1]``; p is inf or 1.
+    """All x with ``norm(x - x0, p) <= eps`` and, if given, ``within[0] <= x <= within[1]``; p is inf, 2 or 1.
 
-    For p = inf a box with the exact bounds ``x0 - eps`` and ``x0 + eps``; ``eps`` may have one number per element.
+    For p = inf a box with the exact bounds ``x0 - eps`` and ``x0 + eps``; ``eps`` may have one number per element. For
+    p = 1 and 2, about all of one variable at the top level of ``where``, an exact ball of the input region; elsewhere a
+    row over absolute values (p = 1) or squares (p = 2).
     """
     term = _term(x, "nn.ball")
     centre, radius = _bound(term, x0, "centre", None), _bound(term, eps, "eps", None)
@@ -49,24 +52,21 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
     if within is not None:
         limits = Box(_bound(term, within[0], "within", -np.inf), _bound(term, within[1], "within", np.inf))
         options["within"] = pair(_as_written(within[0]), _as_written(within[1]))
-    if p not in (1, np.inf):
-        raise UnsupportedError(
-            f"a ball of the norm p = {p} is not a polyhedron",
-            where=user_line(),
-            remedy="Use p=inf or p=1; p=2 needs quadratic rows, which come with a later version",
-        )
+    if p not in (1, 2, np.inf):
+        raise UnsupportedError(f"a ball of the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
     reach = Box(add(centre, -radius), add(centre, radius))
     found = reach.intersect(limits)
     low, high = _tidy(found.lower), _tidy(found.upper)
     _refuse_empty(term, low, high, "the ball", "'within'")
     text = call("ball", term.text, _as_written(x0), _as_written(eps), **options)
-    tree = _box_tree(term, low, high, text.string)
-    if p == 1:
-        if len(set(radius.tolist())) != 1:
-            raise bad_input("an L1 ball has one eps")
-        distance = norm(Term(term.rows, (term.size,), term.text, term.applications) - centre, 1)
-        rows = distance.rows - Rows.constants(radius[:1])
-        tree = logic.conjunction((tree, logic.Each(rows, False, text.string)))
+    if p == np.inf:
+        return Formula(_box_tree(term, low, high, text.string), text, (), term.applications)
+    if len(set(radius.tolist())) != 1:
+        raise bad_input(f"a ball of the norm p = {p} has one eps")
+    ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), Fraction(radius.tolist()[0]), int(p), text.string)
+    if isinstance(ball_, logic.InBall):  # which brings its own box
+        low, high = limits.lower, limits.upper
+    tree = logic.conjunction((_box_tree(term, _tidy(low), _tidy(high), text.string), ball_))
     return Formula(tree, text, (), term.applications)
 
 
@@ -123,6 +123,8 @@ def _box_tree(term: Term, low: Array, high: Array, label: str) -> logic.Tree:
     """An ``Inside`` leaf for distinct elements of one input, else one row for every finite bound."""
     if len(term.rows.parts) == 1 and is_plain(term.rows):
         node, part = next(iter(term.rows.parts.items()))
+        if not (_finite(low).any() or _finite(high).any()):
+            return logic.TRUE
         if isinstance(node, Input) and len(part.row) == term.size and len(set(part.column.tolist())) == term.size:
             lower, upper = _open(node.size, low, -np.inf), _open(node.size, high, np.inf)
             lower[part.column], upper[part.column] = low, high
@@ -136,10 +138,14 @@ def _open(size: int, like: Array, value: float) -> Array:
 
 
 def _side(rows: Rows, bound: Array, label: str, *, below: bool) -> logic.Tree | None:
-    finite = np.array([not (isinstance(v, float) and np.isinf(v)) for v in bound.tolist()], dtype=bool)
+    finite = _finite(bound)
     if not finite.any():
         return None
     index = np.flatnonzero(finite)
     limit, value = Rows.constants(bound[index]), rows.take(index)
     over = difference(limit, value) if below else difference(value, limit)
     return logic.Block(logic.Each(over, False, label, index), True)
+
+
+def _finite(bound: Array) -> Array:
+    return np.array([not (isinstance(v, float) and np.isinf(v)) for v in bound.tolist()], dtype=bool)

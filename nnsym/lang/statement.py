@@ -15,7 +15,7 @@ from nnsym.ir.walk import inputs_of
 from nnsym.lang import logic
 from nnsym.lang.formulas import Formula, as_formula, reduce_all, together
 from nnsym.lang.guard import misread
-from nnsym.lang.lower import domain, search, without_bounds
+from nnsym.lang.lower import balls, domain, search, without_bounds
 
 Array = NDArray[Any]
 
@@ -54,6 +54,7 @@ def searched(
         text=text,
         labels=labels,
         reading=reading,
+        balls=balls(premise),
     )
 
 
@@ -80,7 +81,7 @@ def _nodes(tree: logic.Tree) -> Iterable[Node]:
 
     def leaf(node: logic.Tree) -> None:
         match node:
-            case logic.Inside():
+            case logic.Inside() | logic.InBall():
                 found.append(node.input)
             case logic.Block(each=each) | (logic.Each() as each):
                 found.extend(each.rows.parts)
