@@ -97,9 +97,8 @@ def test_networks_over_balls_in_exact_rationals(kind, seed, p, method, dtype):
         for node in query.nodes:
             assert (values[node] >= bounds[node].lower).all()
             assert (values[node] <= bounds[node].upper).all()
-    plain = compute(query, method)
-    if dtype == "float64" and method != "alpha":
-        assert margin(cut, bounds) >= margin(query, plain) - 1e-9
+    if dtype == "float64" and method == "ibp":  # slopes that are chosen by intervals may be worse for tighter ones
+        assert margin(cut, bounds) >= margin(query, compute(query, method)) - 1e-9
 
 
 def test_a_ball_decides_what_its_box_does_not():
