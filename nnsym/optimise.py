@@ -7,6 +7,7 @@ always the term's value at a point where the network was run.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, final
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir.exact import nearest
+from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.judge import Settings, bound, candidate_of, facts_of, judge_program, measure, probe, require_bounded, solve
@@ -35,6 +36,9 @@ Array = NDArray[Any]
 
 #: So many of the best candidates of a counter-search are run.
 _RUN = 3
+
+#: How far a point that misses the condition is moved towards one that does not, in turn.
+_TOWARDS = tuple(Fraction(1, 2**k) for k in (40, 34, 28, 22, 16))
 
 
 def minimize(
@@ -213,17 +217,19 @@ def _by_method(
 
     if method.encoding.form is Form.BOOLEAN or find(method.solver).exact:
         return _bisect(query, method, found, clock, settings, precision)
-    return found.better(_by_program(query, replace(method, optimise=True), clock, settings))
+    return found.better(_by_program(query, replace(method, optimise=True), found.point, clock, settings))
 
 
-def _by_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> _Found:
+def _by_program(
+    query: Query, method: ProgramMethod, anchor: Witness | None, clock: Clock, settings: Settings
+) -> _Found:
     """One program in margin form: its dual bound, and the network run at its point."""
     bounds, lower = bound(query, method.bounds, clock, settings)
     built, answer = solve(query, method, bounds, clock, settings)
     point = None
     if answer.point is not None:
         with clock.step("replay") as notes:
-            point = _run(query, candidate_of(query, built, answer))
+            point = _run(query, candidate_of(query, built, answer), anchor)
             notes.append("the condition fails there" if point is None else f"value {point.margin:.9g}")
     facts = facts_of(query, method, lower, answer)
     if facts.status is Status.INFEASIBLE or floor(facts).trust is Trust.SOLVER:
@@ -233,13 +239,22 @@ def _by_program(query: Query, method: ProgramMethod, clock: Clock, settings: Set
     return _Found(floor=floor(facts), point=point, sizes=measure(built, 0))
 
 
-def _run(query: Query, candidate: dict[Input, Array]) -> Witness | None:
-    """The better run of a candidate and of the point that descent reaches from it."""
+def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None) -> Witness | None:
+    """The best run of a candidate, of points just beside it, and of where descent leads from it.
+
+    A solver's point may miss a row of the condition by its tolerance; the points beside it lie towards ``anchor``,
+    which satisfies the condition.
+    """
     from nnsym.bounds.attack import descend
 
     near = descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=40)[0]
-    runs = [run for run in (attained(query, candidate), attained(query, near)) if run is not None]
-    return min(runs, key=lambda run: run.margin, default=None)
+    runs = [attained(query, candidate), attained(query, near)]
+    if runs[0] is None and anchor is not None:
+        aim = {x: to_fractions(anchor.inputs[x.name].ravel()) for x in query.inputs}
+        start = {x: to_fractions(v) for x, v in candidate.items()}
+        beside = ({x: v + share * (aim[x] - v) for x, v in start.items()} for share in _TOWARDS)
+        runs.append(next(filter(None, (attained(query, point) for point in beside)), None))
+    return min((run for run in runs if run is not None), key=lambda run: run.margin, default=None)
 
 
 def _bisect(
@@ -268,7 +283,7 @@ def _bisect(
             found = found.better(_Found(floor=Floor(bound=threshold, trust=result.trust), sizes=result.sizes))
             continue
         inputs = {x: result.counterexample.inputs[x.name].ravel() for x in query.inputs}
-        point = _run(query, inputs)
+        point = _run(query, inputs, found.point)
         hopeful, step = not hopeful, step * 2
         found = found.better(_Found(point=point, sizes=result.sizes))
     return found
@@ -281,4 +296,4 @@ def _feasible(query: Query, method: ProgramMethod, clock: Clock, settings: Setti
         return _Found(floor=Floor(bound=np.inf, trust=result.trust, empty=True))
     if result.witness is None:
         return _Found()
-    return _Found(point=_run(query, {x: result.witness.inputs[x.name].ravel() for x in query.inputs}))
+    return _Found(point=_run(query, {x: result.witness.inputs[x.name].ravel() for x in query.inputs}, None))

@@ -51,6 +51,16 @@ def test_every_interval_holds_the_exact_minimum(seed: int, data: st.DataObject) 
     holds(optimum, minimum_margin(optimum.query, max_unstable=20).margin, method)
 
 
+def test_an_optimum_on_a_plane_that_floats_miss_is_attained() -> None:
+    """The minimum lies on ``2 x0 + x1 <= 1/3``; the solver's point is beyond it by its tolerance."""
+    x = nn.Variable(2)
+    where = nn.box(x, -1, 1) & (2 * x[0] + x[1] <= Fraction(1, 3))
+    found = nn.maximize(nn.relu(x[0]) + x[1] / 3 + x[0], "bigm", where=where)
+    exact = -minimum_margin(found.query).margin
+    assert found.lower <= exact <= found.upper
+    assert found.gap <= 3e-6
+
+
 def test_a_maximum_is_the_mirrored_minimum() -> None:
     x = nn.Variable(2)
     f = nn.zoo.random_mlp(3, widths=(2, 8, 8, 3))

@@ -11,7 +11,6 @@ from nnsym.result import Result, Witness
 
 if TYPE_CHECKING:
     from nnsym.compare import Comparison, Row
-    from nnsym.optimum import Optimum
 
 
 def number(value: float | None) -> float | None:
@@ -62,33 +61,6 @@ def result_json(result: Result) -> dict[str, Any]:
         "goal": result.goal,
         "relaxation": number(result.relaxation),
         "peak_memory": result.peak_memory,
-        **_effort(result),
-    }
-
-
-def optimum_json(found: Optimum) -> dict[str, Any]:
-    """An optimum as plain data."""
-    return {
-        "goal": found.goal,
-        "lower": number(found.lower),
-        "upper": number(found.upper),
-        "trust": {
-            "lower": found.lower_trust.value if found.lower_trust else None,
-            "upper": found.upper_trust.value if found.upper_trust else None,
-        },
-        "tau": found.tau,
-        "empty": found.empty,
-        "point": witness_json(found.point),
-        "method": found.method,
-        "encoding": found.encoding,
-        "solver": found.solver,
-        "bounds": found.bounds,
-        **_effort(found),
-    }
-
-
-def _effort(result: Result | Optimum) -> dict[str, Any]:
-    return {
         "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
         "sizes": asdict(result.sizes),
         "trail": [{"step": s.name, "seconds": round(s.seconds, 6), "note": s.note} for s in result.trail],
