@@ -244,12 +244,13 @@ def execute(query: Query, point: Point) -> tuple[dict[Node, Array], dict[str, Ar
     def dependencies(node: Node) -> tuple[Node, ...]:
         return owners[node].arguments if node in owners else node.parents
 
-    for node in topological(targets, dependencies):
+    order = topological(targets, dependencies)
+    for node in order:
         if isinstance(node, Input):
             computed[node] = point[node]
         elif node in owners and node not in computed:
             executed = "onnxruntime"
-            _run(query, owners[node], computed, outputs)
+            _run(query, owners[node], frozenset(order), computed, outputs)
         elif node not in computed:
             args = tuple(computed[p] if owners else to_fractions(computed[p]) for p in node.parents)
             computed[node] = apply_node(node, args)
@@ -261,12 +262,13 @@ def execute(query: Query, point: Point) -> tuple[dict[Node, Array], dict[str, Ar
 
 
 def _stored(query: Query) -> dict[Node, Application]:
-    """Which nodes a stored network computes: its outputs, and the hidden tensors that rows read."""
+    """Which nodes a stored network computes: its outputs and named tensors, but nothing that its arguments rest on."""
     owners: dict[Node, Application] = {}
     for application in query.applications:
         if application.network.model is not None:
+            before = set(topological(application.arguments))
             hidden = (application.image[t.node] for t in application.network.tensors.values())
-            owners.update({n: application for n in hidden if n in query.rows.parts and not isinstance(n, Input)})
+            owners.update({node: application for node in hidden if node not in before})
             owners.update(dict.fromkeys(_results(application), application))
     return {node: a for node, a in owners.items() if not isinstance(node, Input)}
 
@@ -275,8 +277,14 @@ def _results(application: Application) -> tuple[Node, ...]:
     return tuple(application.output(name) for name in application.network.outputs)
 
 
-def _run(query: Query, application: Application, computed: dict[Node, Array], outputs: dict[str, Array]) -> None:
-    """Run one stored network on the values of its arguments; read outputs and hidden tensors the rows use."""
+def _run(
+    query: Query,
+    application: Application,
+    read: frozenset[Node],
+    computed: dict[Node, Array],
+    outputs: dict[str, Array],
+) -> None:
+    """Run one stored network on the values of its arguments; take its outputs and the hidden tensors that are read."""
     from nnsym.read.runtime import run
 
     network = application.network
@@ -284,11 +292,8 @@ def _run(query: Query, application: Application, computed: dict[Node, Array], ou
         name: computed[argument].astype(np.float64).astype(network.dtype).reshape(tensor.shape)
         for argument, (name, tensor) in zip(application.arguments, network.inputs.items(), strict=True)
     }
-    wanted = {
-        name: application.image[tensor.node]
-        for name, tensor in network.tensors.items()
-        if application.image[tensor.node] in query.rows.parts and name not in network.outputs
-    }
+    images = ((name, application.image[tensor.node]) for name, tensor in network.tensors.items())
+    wanted = {n: node for n, node in images if node in read and node not in computed and n not in network.outputs}
     found = run(network, feeds, hidden=tuple(wanted))
     for name in network.outputs:
         outputs[_label(query, application, name)] = found[name]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import linecache
 import re
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             _printed.append((sys._getframe(1).f_lineno, text.getvalue().rstrip("\n")))
 
         namespace["print"] = show
-        exec(compile(source, f"{page.name}, block at line {start}", "exec"), namespace)
+        name = f"{page.name}, block at line {start}"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)  # as notebooks do
+        exec(compile(source, name, "exec"), namespace)
         for line, text in printed:
             assert text == expected.get(line, text), f"{page.name}:{start + line}"
         assert set(expected) <= {line for line, _ in printed}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,3 +195,14 @@ def test_builtin_sum_abs_len_and_unpacking_work() -> None:
     assert len(x) == 3
     with pytest.raises(ValueError, match="unpack"):
         a, b = x
+
+
+def test_the_page_of_the_language_has_every_remedy() -> None:
+    """docs/language.md names what each guard says, but for numbers that depend on the example."""
+    page = (Path(__file__).parents[1] / "docs" / "language.md").read_text(encoding="utf-8").replace("\\|", "|")
+    for name, expression, _, _ in PITFALLS:
+        with pytest.raises((LanguageError, InputError)) as caught:
+            expression()
+        error = caught.value
+        said = error.remedy or error.reason.partition(". ")[2]
+        assert re.sub(r"\d+ to \d+$", "", said) in page, name
