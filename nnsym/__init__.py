@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nnsym.explain import explain as explain
     from nnsym.export import export as export
     from nnsym.export import to_pyomo as to_pyomo
+    from nnsym.export import to_vnnlib as to_vnnlib
     from nnsym.ir.network import Network as Network
     from nnsym.lang import props as props
     from nnsym.lang import zoo as zoo
@@ -78,7 +79,7 @@ _HOMES = {
     "nnsym.errors": "InputError LanguageError MissingBoundsError NnsymError SolverUnavailableError UnsupportedError",
     "nnsym.compare": "compare",
     "nnsym.explain": "explain",
-    "nnsym.export": "export to_pyomo",
+    "nnsym.export": "export to_pyomo to_vnnlib",
     "nnsym.ir.network": "Network",
     "nnsym.lang.dump": "dumps",
     "nnsym.lang.assume": "assume",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
@@ -12,7 +12,10 @@ from nnsym.methods import BoundsChoice, check_bounds
 from nnsym.program import Program
 from nnsym.verify import HasQuery
 
-FORMATS = (".lp", ".mps", ".smt2")
+if TYPE_CHECKING:
+    from nnsym.write.vnnlib import VnnlibFile
+
+FORMATS = (".lp", ".mps", ".smt2", ".vnnlib")
 
 #: By reading: what a point of the program is, and what t is.
 _GOALS = {
@@ -44,11 +47,13 @@ def export(
     encoding: str | Encoding | None = None,
     bounds: BoundsChoice = "crown",
     device: str = "cpu",
+    version: str = "2.0",
 ) -> Path:
     """Write the program of a property; the suffix chooses the format.
 
     ``.lp`` (CPLEX LP) and ``.mps`` take margin encodings (``bigm``, ``triangle``), ``.smt2`` takes any. The header says
-    what the file is about, and what its optimum or ``sat`` means for the property.
+    what the file is about, and what its optimum or ``sat`` means for the property. ``.vnnlib`` states the property's
+    violation itself, in ``version`` 2.0 or 1.0; it needs no encoding (:func:`to_vnnlib` also says what was lost).
 
     Raises:
         UnsupportedError: the format cannot hold what the encoding emits.
@@ -60,6 +65,8 @@ def export(
             f"unknown format '{target.suffix}'", where=str(target), remedy=f"Use one of: {', '.join(FORMATS)}"
         )
     check_writable(target)
+    if target.suffix == ".vnnlib":
+        return _write(target, to_vnnlib(prop, version=version).text)
     chosen = encoding if encoding is not None else ("smt" if target.suffix == ".smt2" else "bigm")
     query = prop if isinstance(prop, Query) else prop.query
     if query.empty_box:
@@ -74,11 +81,41 @@ def export(
     text = program_text(
         program, target.suffix, header(query, program, found, check_bounds(bounds)), strict=query.strict
     )
+    return _write(target, text)
+
+
+def _write(target: Path, text: str) -> Path:
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
     return target
+
+
+def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
+    """The violation of a property as a VNN-LIB file: its text, its logic, and what the format could not say.
+
+    ``sat`` means that the property is violated (for ``exists``: that it holds). Whatever is lost makes the file
+    satisfied by more points, so that ``unsat`` carries over. Raises :class:`UnsupportedError` for what cannot be said.
+    """
+    from nnsym.versions import package_version
+    from nnsym.write.vnnlib import to_vnnlib as write
+
+    query = prop if isinstance(prop, Query) else prop.query
+    if query.reading is Reading.MINIMUM:
+        remedy = "State a bound as a property, or export to .lp or .mps"
+        raise UnsupportedError("VNN-LIB has no objectives", where=query.name, remedy=remedy)
+    networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
+    goal = _GOALS[query.reading][0]
+    head = (
+        f"property  {query.name}",
+        *(f"          {line}" for line in query.text.splitlines()),
+        f"          sha256 {query.hash}",
+        *(f"network   {name}: sha256 {digest}" for name, digest in networks),
+        f"meaning   sat: {goal} has a solution",
+        f"written by nnsym {package_version('nnsym')}",
+    )
+    return write(query, version=version, header=head)
 
 
 def program_text(program: Program, suffix: str, head: tuple[str, ...], *, strict: bool) -> str:

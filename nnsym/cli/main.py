@@ -178,19 +178,23 @@ def compare(
 @app.command()
 def export(
     targets: Targets,
-    output: Annotated[Path, typer.Option("-o", "--output", help="model.lp, model.mps or model.smt2.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="model.lp, .mps, .smt2 or .vnnlib.")],
     sets: Sets = None,
     encoding: Annotated[Optional[str], typer.Option(help="bigm for .lp and .mps, smt for .smt2 if left out.")] = None,  # noqa: UP045
     bounds: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
     network: Networks = None,
+    version: Annotated[str, typer.Option("--vnnlib-version", help="2.0 or 1.0, for .vnnlib.")] = "2.0",
 ) -> None:
-    """Write the very model that is solved."""
-    from nnsym.export import check_writable
+    """Write the very model that is solved, or the property as VNN-LIB."""
+    from nnsym.export import check_writable, to_vnnlib
     from nnsym.export import export as run
     from nnsym.spec import load_query
 
     check_writable(output)
-    path = run(load_query(targets, sets or (), network or ()), output, encoding=encoding, bounds=bounds)
+    query = load_query(targets, sets or (), network or ())
+    path = run(query, output, encoding=encoding, bounds=bounds, version=version)
+    for loss in to_vnnlib(query, version=version).losses if output.suffix == ".vnnlib" else ():
+        print_line(f"loss: {loss}")
     print_line(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
 
