@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
     from nnsym.report.draw import draw as draw
     from nnsym.report.draw import draw_reach as draw_reach
+    from nnsym.report.property_bounds import bounds as bounds
     from nnsym.vacuity import vacuous as vacuous
     from nnsym.verify import verify as verify
 
@@ -104,7 +105,7 @@ _HOMES = {
     "nnsym.vacuity": "vacuous",
     "nnsym.verify": "verify",
 }
-_MODULES = {"props": "nnsym.lang.props", "zoo": "nnsym.lang.zoo"}
+_MODULES = {"bounds": "nnsym.bounds", "props": "nnsym.lang.props", "zoo": "nnsym.lang.zoo"}
 _NAMES = {
     public or own: (module, own)
     for module, names in _HOMES.items()
@@ -124,10 +125,19 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+class _Callable(ModuleType):
+    """``nnsym.bounds`` is a package, whose modules people import, and a function, which people call."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return importlib.import_module("nnsym.report.property_bounds").bounds(*args, **options)
+
+
 class _Package(ModuleType):
     """``nnsym.verify`` is the function even after something imported the module of that name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "bounds" and isinstance(value, ModuleType):
+            value.__class__ = _Callable
         if not (isinstance(value, ModuleType) and name in _NAMES):
             super().__setattr__(name, value)
 

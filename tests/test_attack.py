@@ -80,7 +80,7 @@ def test_never_below_the_oracle_and_replay_agrees(kind: str, seed: int, tight: b
     assert (np.diff(found.margin[np.isfinite(found.margin)]) >= 0).all()
     for k in range(min(3, len(found))):
         exact = query.margin(query.values({x: to_fractions(v) for x, v in found[k].items()}, exact=True))
-        assert exact >= least
+        assert exact >= float(least)
         if np.isfinite(found.margin[k]):
             assert exact == np.inf or exact == pytest.approx(found.margin[k], abs=1e-9)  # strict rows at 0 apart
     result = nn.verify(query, nn.attack(restarts=12, steps=30))

@@ -37,13 +37,17 @@ class Interval:
 @final
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """An interval for every node of a query, and one for its specification rows."""
+    """An interval for every node of a query, and one for its specification rows.
+
+    ``trace`` is the margin's lower bound after each step of an optimisation of the rows, the start first.
+    """
 
     method: str
     nodes: Mapping[Node, Interval]
     rows: Interval
     seconds: float = 0.0
     device: str = "cpu"
+    trace: tuple[float, ...] = ()
 
     def __getitem__(self, node: Node) -> Interval:
         return self.nodes[node]

@@ -232,6 +232,22 @@ def descend(state: State, seed: Seed, dual: Dual, *, charge: bool = True) -> Ten
     return run.constant - run.error - state.maps.precision.tiny if charge else run.constant
 
 
+def forms(state: State, seed: Seed) -> tuple[dict[Node, Tensor], Tensor]:
+    """The rows of a seed as affine functions of the inputs that stay below them, ``sum_x C_x x + constant``.
+
+    Coefficients ``(1 or batch, rows, n)`` of every input that matters; all rounding is paid by the constant.
+    """
+    run = _Pass(state, Dual(), charge=True)
+    run.constant, run.error = seed.constant, seed.error
+    for node, (support, values) in seed.coefficients.items():
+        run.add(node, support, values)
+    for node in state.order(seed.start):
+        if not isinstance(node, Input):
+            run.visit(node)
+    left = {node: _full(node, support, values) for node, (support, values) in run.coefficients.items()}
+    return left, run.constant - run.error - state.maps.precision.tiny
+
+
 @final
 class _Pass:
     """The claim of a pass that is under way."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -24,7 +25,7 @@ from nnsym.bounds.descent import Dual, Seed, State, descend
 from nnsym.bounds.inputs import Range, device_balls, domain
 from nnsym.bounds.interval import Forward, additions, finish, row_slack, widen_rows
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.optimise import Ascent, preconditions
+from nnsym.bounds.optimise import Ascent, preconditions, trace
 from nnsym.bounds.relaxations import Relaxation, relax, undecided
 from nnsym.bounds.rounding import magnitude, product, settle
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
@@ -67,7 +68,8 @@ def crown(
         engine = Backward(query, ranges, maps, fixed=fixed(phases, maps), lower=lower, ascent=ascent)
         engine.run(intermediate, hidden=hidden)
         rows = widen_rows(engine.rows(query.spec[0]), query, engine.ranges, maps)
-        return finish(name, query, engine.ranges, rows, engine.sources, batched, start, maps.device)
+        found = finish(name, query, engine.ranges, rows, engine.sources, batched, start, maps.device)
+        return replace(found, trace=trace(query, engine.climbed)) if engine.climbed else found
 
 
 def fixed(phases: Mapping[Node, Array] | None, maps: Maps) -> dict[Node, Tensor]:
@@ -98,6 +100,7 @@ class Backward:
         self.state = State(maps, balls, count, dict(inputs))
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
         self.cuts: Node | None = None
+        self.climbed: list[Tensor] = []  # the rows' bounds after each step of an ascent
         self.sources = dict.fromkeys(self.nodes, "ibp")
         self.consumers: dict[Node, list[Node]] = {}  # the nonlinear ones
         for node in self.nodes:

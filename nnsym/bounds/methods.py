@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, Ibp, Linear, Source
+from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Source, Zonotope
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
@@ -27,6 +27,15 @@ SOURCES: Mapping[str, Source] = {
     source.name: source
     for source in (
         Ibp(),
+        Linear(
+            name="ibp-merged",
+            summary="ibp with the last affine layer merged into the rows",
+            paper="Gowal et al. 2018",
+            lower="interval",
+            hidden=False,
+        ),
+        ForwardLinear(),
+        Zonotope(),
         Linear(
             name="crown-zero",
             summary="backward linear bounds, open neurons bounded below by the flattest line",

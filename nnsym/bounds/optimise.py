@@ -66,6 +66,7 @@ class Ascent:
         if not variables:
             return Dual()
         best = torch.full_like(seed.constant, -torch.inf)
+        steps = []
         kept = [v.value for v in variables]
         for step in range(self.iterations + 1):
             last = step == self.iterations
@@ -78,9 +79,12 @@ class Ascent:
             bound = bound.detach()
             better = bound > best
             best = torch.where(better, bound, best)
+            steps.append(best)
             kept = [torch.where(better[..., None], v.value, k) for v, k in zip(variables, kept, strict=True)]
             for variable, gradient in zip(variables, gradients, strict=False):
                 variable.move(gradient, step)
+        if node is engine.query.spec[0]:
+            engine.climbed.append(torch.stack(steps))
         return _dual(variables, kept)
 
 
@@ -144,6 +148,16 @@ def _dual(variables: list[_Variable], values: list[Tensor]) -> Dual:
         {v.node: value for v, value in pairs if v.sign is None},
         {v.node: v.sign * value for v, value in pairs if v.sign is not None},
     )
+
+
+def trace(query: Query, climbed: list[Tensor]) -> tuple[float, ...]:
+    """The margin after each step, from the best bounds of the rows so far, ``(steps, 1, rows)`` in pieces.
+
+    Empty for a batch of domains, and where there was nothing to choose. Rounding is not charged on the way.
+    """
+    if not climbed or climbed[0].shape[1] != 1:
+        return ()
+    return tuple(_margins(query, torch.cat(climbed, 2)[:, 0])[:, 0].tolist())
 
 
 def _margins(query: Query, rows: Tensor) -> Tensor:

@@ -73,7 +73,10 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
     ``lower`` is the slope of an open hinge on the side where every slope between those of its two lines is valid (below
     a convex one): ``zero`` the flattest, ``parallel`` that of the chord (Weng et al., Towards Fast Computation of
     Certified Robustness for ReLU Networks, 2018), ``adaptive`` that of the line which leaves the smaller area.
+    ``interval`` keeps the node's range alone, whatever it is.
     """
+    if lower == "interval":
+        return Relaxation((), out.lower, out.upper)
     match node:
         case Pointwise(fn=Hinge()):
             return _hinge(node, parents[0], out, maps, lower)

@@ -55,6 +55,24 @@ def lines(fn: Sigmoidal, lower: Array, upper: Array, at: Array | None = None) ->
     )
 
 
+def band(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+    """``(slope, low, high)`` with ``slope x + low <= fn(x) <= slope x + high`` on ``[lower, upper]``.
+
+    The derivative is smallest at an end of the interval. A slope that is not above it leaves ``fn(x) - slope x``
+    increasing, so that the ends give the offsets (Singh et al., Fast and Effective Robustness Certification, 2018,
+    theorem 3.2).
+    """
+    bounded = np.isfinite(lower) & np.isfinite(upper)
+    lo, hi = np.where(bounded, lower, 0.0), np.where(bounded, upper, 0.0)
+    least = np.minimum(fn.derivative(lo), fn.derivative(hi))
+    slope = np.maximum(least - _error(fn, least), 0.0)
+    f_l, f_u = fn.value(lo), fn.value(hi)
+    at_l = f_l - slope * lo - _error(fn, f_l) - 8 * U * (np.abs(f_l) + np.abs(slope * lo))
+    at_u = f_u - slope * hi + _error(fn, f_u) + 8 * U * (np.abs(f_u) + np.abs(slope * hi))
+    low, high = span(fn, lower, upper)
+    return np.where(bounded, slope, 0.0), np.where(bounded, at_l, low), np.where(bounded, at_u, high)
+
+
 def _error(fn: Sigmoidal, value: Array) -> Array:
     return 2 * (fn.ulps + 2) * U * np.abs(value) + TINY
 

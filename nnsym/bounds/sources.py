@@ -20,7 +20,7 @@ from nnsym.ir.query import Query
 
 FloatBoxes = Mapping[Input, tuple[NDArray[Any], NDArray[Any]]]
 Dtype = Literal["float64", "float32"]
-LowerSlope = Literal["zero", "parallel", "adaptive"]
+LowerSlope = Literal["zero", "parallel", "adaptive", "interval"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,3 +137,37 @@ class Alpha(Source):
 
         ascent = Ascent(iterations=self.iterations, hidden=self.hidden, shared=self.shared)
         return crown(query, boxes, ascent=ascent, name=self.name, maps=Maps(device, dtype))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Zonotope(Source):
+    """Affine functions of shared noise, carried forward and intersected with intervals."""
+
+    name: str = "zonotope"
+    summary: str = "zonotopes (DeepZ), intersected with ibp"
+    paper: str = "Singh et al. 2018"
+
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
+        from nnsym.bounds.zonotope import zonotope
+
+        return zonotope(query, boxes, device=device, dtype=dtype)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ForwardLinear(Source):
+    """Two affine functions of the inputs around every node, carried forward and intersected with intervals."""
+
+    name: str = "forward"
+    summary: str = "forward linear bounds (symbolic intervals), intersected with ibp"
+    paper: str = "Wang et al. 2018"
+
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
+        from nnsym.bounds.forward import forward_linear
+
+        return forward_linear(query, boxes, device=device, dtype=dtype)

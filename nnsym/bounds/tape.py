@@ -144,38 +144,34 @@ class Tape:
     def _step(self, node: Node, args: tuple[Tensor, ...], count: int) -> Tensor:
         match node:
             case Affine():
-                total = self.maps.tensor(node.bias).expand(count, -1)
+                total = self.maps.bias(node).expand(count, -1)
                 for linear, value in zip(node.maps, args, strict=True):
                     total = total + self.maps[linear].apply(value)
                 return total
-            case Pointwise(fn=Hinge() as fn):
-                left, right = (self.maps.tensor(s) for s in fn.slopes(node.size))
+            case Pointwise(fn=Hinge()):
+                left, right = self.maps.slopes(node)
                 return args[0] * torch.where(args[0] > 0, right, left)
             case Pointwise():
                 return self.maps.tensor(node.fn.value(args[0].cpu().numpy()))
             case Max():
-                return self._members(node, args[0]).amax(-1)
+                return args[0][:, self.maps.members(node)].amax(-1)
             case Product():
                 return args[0] * args[1]
         raise UnsupportedError(f"no values of {node!r}")
-
-    def _members(self, node: Max, x: Tensor) -> Tensor:
-        groups = torch.tensor(node.groups, device=x.device)
-        return torch.where(groups >= 0, x[:, groups], -torch.inf)
 
     def _pull_back(self, node: Node, values: Mapping[Node, Tensor], above: Tensor) -> tuple[Tensor, ...]:
         match node:
             case Affine():
                 return tuple(self.maps[linear].adjoint(above) for linear in node.maps)
-            case Pointwise(fn=Hinge() as fn):
-                left, right = (self.maps.tensor(s) for s in fn.slopes(node.size))
+            case Pointwise(fn=Hinge()):
+                left, right = self.maps.slopes(node)
                 return (above * torch.where(values[node.parents[0]] > 0, right, left),)
             case Pointwise(fn=Sigmoidal() as fn):
                 return (above * self.maps.tensor(fn.derivative(values[node.parents[0]].cpu().numpy())),)
             case Max():
                 x = values[node.parents[0]]
-                groups = torch.tensor(node.groups, device=x.device)
-                winner = groups.expand(len(x), -1, -1).gather(-1, self._members(node, x).argmax(-1, keepdim=True))
+                members = self.maps.members(node)
+                winner = members.expand(len(x), -1, -1).gather(-1, x[:, members].argmax(-1, keepdim=True))
                 return (torch.zeros_like(x).scatter_add_(1, winner[..., 0], above),)
             case Product():
                 left_node, right_node = node.parents

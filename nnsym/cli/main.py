@@ -12,12 +12,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional, cast
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 if TYPE_CHECKING:
-    from nnsym.bounds.sources import Dtype
+    pass
 
 from nnsym.errors import NnsymError
 
@@ -217,35 +217,21 @@ def explain(
 def bounds(
     targets: Targets,
     sets: Sets = None,
-    method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ...: nnsym methods lists them.")] = "crown",
+    method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ..., or several with commas.")] = "crown",
     device: Annotated[str, typer.Option(help="cpu, cuda, auto ...")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float64, or float32: faster on a GPU, as sound, looser.")] = "float64",
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Draw widths and open neurons as .png or .svg (extra: report).")
+    ] = None,
     as_json: Json = False,
     network: Networks = None,
 ) -> None:
     """Widths and unstable neurons per layer, and the specification's bounds."""
-    from nnsym.clock import Clock
-    from nnsym.errors import InputError
-    from nnsym.methods import check_bounds
-    from nnsym.report.bounds import bounds_json, bounds_table
+    from nnsym.cli.bounds import run_bounds
     from nnsym.spec import load_query
 
-    source = check_bounds(method)
     query = load_query(targets, sets or (), network or ())
-    if query.empty_box:
-        raise InputError("the input region is empty: there is nothing to bound", where=query.name)
-    from nnsym.bounds.cases import domain_margin
-    from nnsym.judge import require_bounded
-    from nnsym.relaxation.sources import find_source
-
-    clock = Clock(float("inf"))
-    with clock.step("bounds"):
-        lower, computed = domain_margin(query, find_source(source), device=device, dtype=cast("Dtype", dtype))
-    require_bounded(query, lower)
-    if as_json:
-        print_line(json.dumps(bounds_json(query, computed, lower, clock.seconds["bounds"])))
-    else:
-        print_rich(bounds_table(query, computed, lower))
+    run_bounds(query, split(method), device, dtype, plot_file, as_json, print_rich, print_line)
 
 
 @app.command()

@@ -1,0 +1,80 @@
+"""Bounds as pictures: widths and open neurons per layer, methods side by side, and an optimisation's way up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnsym.errors import InputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from nnsym.report.property_bounds import PropertyBounds
+
+#: Told apart without colour vision (Okabe and Ito, Color Universal Design, 2008).
+_INKS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#666666")
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UnsupportedError("matplotlib is not installed", remedy="pip install 'nnsym[report]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None) -> Any:
+    """Two panels of bars per layer, one bar a method: the mean width (logarithmic), and how many neurons stay open.
+
+    The specification's rows are the last group of the left panel; the right one shows layers with open neurons only.
+    """
+    layers = [*(layer.name for layer in shown[0].layers), "spec"]
+    opened = [k for k in range(len(layers) - 1) if any(one.layers[k].unstable for one in shown)]
+    figure = _figure(3.5 + 1.0 * len(layers) + 0.2 * (len(layers) + len(opened)) * len(shown), 3.8)
+    left, right = figure.subplots(1, 2, width_ratios=(len(layers), max(2, len(opened))))
+    thick = 0.8 / len(shown)
+    for k, one in enumerate(shown):
+        look = {"width": thick, "color": _INKS[k % len(_INKS)], "edgecolor": "white", "linewidth": 0.5}
+        shift, spec = (k - (len(shown) - 1) / 2) * thick, one.found.rows
+        widths = [*(layer.mean_width for layer in one.layers), float(np.mean(spec.upper - spec.lower))]
+        left.bar(np.arange(len(layers)) + shift, widths, label=f"{one.source}: margin ≥ {one.lower:.3g}", **look)
+        bars = right.bar(np.arange(len(opened)) + shift, [one.layers[i].unstable for i in opened], **look)
+        right.bar_label(bars, fontsize=7, padding=1)
+    left.set_yscale("log")
+    left.set_title("mean width of the bounds", fontsize=10)
+    left.set_xticks(range(len(layers)), layers)
+    right.set_title("open neurons" if opened else "no neuron is open", fontsize=10)
+    right.set_xticks(range(len(opened)), [f"{layers[i]}\nof {shown[0].layers[i].size}" for i in opened])
+    for axes in (left, right):
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", linewidth=0.4, alpha=0.6)
+        axes.set_axisbelow(True)
+    figure.suptitle(shown[0].query.name or "bounds")
+    figure.legend(loc="outside lower center", ncols=min(3, len(shown)), fontsize=8, frameon=False)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def plot_trace(one: PropertyBounds, path: str | Path | None = None) -> Any:
+    """The margin's lower bound against the steps of the optimisation, with 0 where it starts to verify."""
+    if not one.trace:
+        raise InputError(f"'{one.source}' optimises nothing that can be drawn", remedy="Use bounds such as alpha:50")
+    figure = _figure(5, 3.2)
+    axes = figure.subplots()
+    axes.plot(range(len(one.trace)), one.trace, marker=".", color=_INKS[0])
+    low, high = min(one.trace), max(one.trace)
+    if abs(high) <= 2 * (high - low):  # near enough not to flatten the curve
+        axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlabel("steps")
+    axes.set_ylabel("lower bound of the margin")
+    axes.set_title(f"{one.query.name}: {one.source}", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(linewidth=0.4, alpha=0.6)
+    if path is not None:
+        figure.savefig(path)
+    return figure

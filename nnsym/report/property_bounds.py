@@ -1,0 +1,123 @@
+"""``bounds``: what a method says of every layer of a property, as an object to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.sources import Dtype
+from nnsym.errors import InputError
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Node
+from nnsym.ir.query import Query
+from nnsym.methods import BoundsChoice, check_bounds
+from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
+from nnsym.report.table import render
+from nnsym.verify import HasQuery
+
+if TYPE_CHECKING:
+    from nnsym.bounds.forms import LinearBounds
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class PropertyBounds:
+    """Bounds of every node of a property; prints as a table of its layers, in a terminal and in a notebook.
+
+    ``lower`` is the certified margin over the whole domain. ``found[name]`` is the interval of a node, by its name in
+    the table or as a node; ``spec`` are the rows of the property.
+    """
+
+    query: Query
+    source: str
+    found: Bounds
+    lower: float
+
+    @property
+    def layers(self) -> tuple[LayerBounds, ...]:
+        """One entry for each affine layer, maximum and product: size, open neurons, intervals, mean width."""
+        return tuple(layer_bounds(self.query, self.found))
+
+    @property
+    def trace(self) -> tuple[float, ...]:
+        """The margin's lower bound after each step of an optimisation; empty for a method that does not optimise."""
+        return self.found.trace
+
+    def __getitem__(self, key: str | Node) -> Interval:
+        node, _ = self._node(key)
+        return self.found.rows if node is self.query.spec[0] else self.found[node]
+
+    def linear(self, key: str | Node) -> LinearBounds:
+        """``L, b_L, U, b_U`` with ``L x + b_L <= v <= U x + b_U``: a node between affine functions of the inputs.
+
+        Backward linear bounds (CROWN's lines) over these bounds of the nodes, valid in exact arithmetic.
+        """
+        from nnsym.bounds.forms import linear_bounds
+
+        return linear_bounds(self.query, self.found, *self._node(key))
+
+    def plot(self, path: str | Path | None = None, *others: PropertyBounds) -> Any:
+        """Mean widths and open neurons per layer, beside other bounds of the same property (extra ``report``)."""
+        from nnsym.report.plot_bounds import plot_bounds
+
+        return plot_bounds((self, *others), path)
+
+    def plot_trace(self, path: str | Path | None = None) -> Any:
+        """The bound against the steps of the optimisation (extra ``report``)."""
+        from nnsym.report.plot_bounds import plot_trace
+
+        return plot_trace(self, path)
+
+    def _node(self, key: str | Node) -> tuple[Node, str]:
+        names = {**node_names(self.query.nodes), self.query.spec[0]: "spec"}
+        for node, name in names.items():
+            if key is node or key == name:
+                return node, name
+        raise InputError(f"the property has no node '{key}'", remedy=f"Its nodes: {', '.join(names.values())}")
+
+    def __rich__(self) -> Any:
+        return bounds_table(self.query, self.found, self.lower)
+
+    def __repr__(self) -> str:
+        return render(self).rstrip()
+
+    def _repr_html_(self) -> str:
+        spec = self.found.rows
+        rows = [(x.name, str(x.size), str(x.unstable), f"{x.mean_width:.6g}") for x in self.layers]
+        width = f"{(spec.upper - spec.lower).mean():.6g}" if len(spec.lower) else ""
+        rows.append(("spec", str(len(spec.lower)), "", width))
+        head = "".join(f"<th>{name}</th>" for name in ("layer", "size", "unstable", "mean width"))
+        body = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row) + "</tr>" for row in rows)
+        note = f"margin &ge; {self.lower:.6g} ({escape(self.source)})"
+        return f"<b>{escape(self.query.name)}</b><table><tr>{head}</tr>{body}</table>{note}"
+
+
+def bounds(
+    prop: HasQuery | Query, *, method: BoundsChoice = "crown", device: str = "cpu", dtype: Dtype = "float64"
+) -> PropertyBounds:
+    """Bounds of every layer and of the specification by one method.
+
+    Args:
+        prop: a property or its query.
+        method: ``"ibp"``, ``"zonotope"``, ``"crown"``, ``"alpha:20"`` ... (``nnsym methods`` lists them), or a source.
+        device: where to compute: ``cpu``, ``cuda``, ``auto``.
+        dtype: ``float64``, or ``float32``: faster on a GPU, as sound, looser.
+
+    Raises:
+        InputError: an empty input region, or bounds that nobody computes.
+        MissingBoundsError: the margin depends on an input without bounds.
+    """
+    from nnsym.bounds.cases import domain_margin
+    from nnsym.judge import require_bounded
+    from nnsym.relaxation.sources import find_source
+
+    query = prop if isinstance(prop, Query) else prop.query
+    if query.empty_box:
+        raise InputError("the input region is empty: there is nothing to bound", where=query.name)
+    text = check_bounds(method)
+    lower, found = domain_margin(query, find_source(text), device=device, dtype=dtype)
+    require_bounded(query, lower)
+    return PropertyBounds(query=query, source=text, found=found, lower=lower)
