@@ -149,8 +149,8 @@ class Tape:
                     total = total + self.maps[linear].apply(value)
                 return total
             case Pointwise(fn=Hinge()):
-                left, right = self.maps.slopes(node)
-                return args[0] * torch.where(args[0] > 0, right, left)
+                slopes = self.maps.slopes(node)
+                return args[0] * torch.where(args[0] > 0, slopes.right, slopes.left)
             case Pointwise():
                 return self.maps.tensor(node.fn.value(args[0].cpu().numpy()))
             case Max():
@@ -164,8 +164,8 @@ class Tape:
             case Affine():
                 return tuple(self.maps[linear].adjoint(above) for linear in node.maps)
             case Pointwise(fn=Hinge()):
-                left, right = self.maps.slopes(node)
-                return (above * torch.where(values[node.parents[0]] > 0, right, left),)
+                slopes = self.maps.slopes(node)
+                return (above * torch.where(values[node.parents[0]] > 0, slopes.right, slopes.left),)
             case Pointwise(fn=Sigmoidal() as fn):
                 return (above * self.maps.tensor(fn.derivative(values[node.parents[0]].cpu().numpy())),)
             case Max():
