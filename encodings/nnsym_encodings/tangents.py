@@ -31,7 +31,7 @@ from nnsym.encoding import Cut, Separator
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Pointwise
 from nnsym.ir.univariate import Sigmoidal
-from nnsym.program import RowBlock, Tag, row_block
+from nnsym.program import RowBlock, RowTerms, Tag, row_block
 from nnsym.separation.scene import Scene
 
 Array = NDArray[Any]
@@ -61,7 +61,7 @@ class Tangents(Cut):
                     excess = sign * (point[y] - slope * value - offset)
                     bad = np.flatnonzero(excess > scene.tolerance * np.hypot(1.0, slope))
                     if len(bad):
-                        terms: list[tuple[Array | float, Array]] = [(sign, y[bad]), (-sign * slope[bad], h[bad])]
+                        terms: RowTerms = [(sign, y[bad]), (-sign * slope[bad], h[bad])]
                         side = "below its tangent" if sign > 0 else "above its tangent"
                         origin = f"{names[node]}: y {side}"
                         yield row_block(terms, upper=sign * offset[bad], tag=Tag.CUT, origin=origin)
