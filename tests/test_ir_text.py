@@ -57,7 +57,7 @@ def test_graph_text() -> None:
 
 def test_query_text() -> None:
     text = dump_query(query_of(small(), constant=Fraction(1, 3), upper=Fraction(1, 10), strict=True))
-    assert "[-1, 0] <= %0 <= [0.1, 1]" in text
+    assert "[-1, 0] <= %0 <= [1/10, 1]" in text
     assert "s[0] = -%5[0] + 1/3" in text
     assert text.endswith("exists all soft s[0] < 0\n")
 

@@ -49,6 +49,7 @@ def statements() -> list[Property]:
         nn.Variable(2, name="my z"),
         nn.Variable(2, name="k", integer=[True, False]),
     )
+    s = nn.one_hot(3, name="s")
     y, v = f(x[0]), g(z)
     two = nn.Network("two", g.inputs, {"a": g.outputs["y"], "b": g.tensors["relu_1"]})
     many = [nn.norm(x[i] - 1, p) <= "0.1" for i in range(2) for p in (1, np.inf)]
@@ -63,11 +64,13 @@ def statements() -> list[Property]:
         nn.forall(
             x, then=nn.all(np.array([True, False]) | (y <= np.float32(0.1))) & ~(nn.min(y, 3)[1] == nn.abs(y)[0])
         ),
+        nn.forall(z, where=nn.ball(z, [0, "0.1"], "1/3", p=2, within=(0, 1)), then=nn.norm(z - 1, 2) <= 2),
+        nn.exists([z, s], where=s[0] == 1, then=nn.norm(g(z), 2) > 3).relaxed("0.01"),
         nn.forall(z, then=[True, nn.relu(g(g(z))) @ g(z) <= 1e300, nn.max([z[0], 3]) <= [[1.5]][0]]),
     ]
 
 
-@pytest.mark.parametrize("k", range(9))
+@pytest.mark.parametrize("k", range(11))
 def test_every_form_of_the_language_parses_back(k: int) -> None:
     round_trip(statements()[k], f, g, nn.Network("two", g.inputs, {"a": g.outputs["y"], "b": g.tensors["relu_1"]}))
 
@@ -110,6 +113,8 @@ def test_hashes_tell_contents_apart_and_not_names() -> None:
     assert phi("x", 0.5) == phi("z", Fraction(1, 2)) == phi("z", "0.5")
     assert len({phi("x", v) for v in (0.1, "0.1", "1/10", 0.5, np.float32(0.1))}) == 4
     x = nn.Variable(2)
+    regions = [nn.box(x, 0, 0.1), nn.box(x, 0, "0.1"), nn.ball(x, 0.1, 1, p=2), nn.ball(x, "0.1", 1, p=2)]
+    assert len({nn.forall(x, where=region, then=x[0] <= 1).hash for region in regions}) == 4
     assert nn.forall(x, then=x[0] < 1).hash != nn.forall(x, then=x[0] <= 1).hash
 
 
@@ -193,11 +198,11 @@ def test_what_the_language_refuses_is_refused_at_the_line_of_the_text() -> None:
         nn.parse("x = variable('x', (2,))\nforall(\n[x],\nthen=x <= 1,\n)")
 
 
-@pytest.mark.parametrize("k", range(9))
+@pytest.mark.parametrize("k", range(11))
 def test_latex_is_well_formed(k: int) -> None:
     mathtext = pytest.importorskip("matplotlib.mathtext")
     latex = statements()[k]._repr_latex_()
-    assert latex.startswith("$\\displaystyle \\forall ")
+    assert latex.startswith("$\\displaystyle ")
     mathtext.MathTextParser("path").parse(latex.replace("\\displaystyle", ""))
 
 

@@ -1,7 +1,8 @@
 """The text form of graphs and queries: one line a node, for people, for tests and for content hashes.
 
 Nodes are numbered in topological order, constants of up to eight numbers are written out, larger ones are
-given by a content digest. Names are not content: without ``names`` the text is the same in every process.
+given by a content digest. In arrays a decimal is the float64 that it denotes, 1/10 is the rational. Names are not
+content: without ``names`` the text is the same in every process.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ def _array(values: Array, width: int) -> str:
 def _nested(values: object) -> str:
     if isinstance(values, list):
         return f"[{', '.join(_nested(v) for v in values)}]"
-    return number(values) if isinstance(values, (float, Fraction)) else str(values)
+    return number(values) if isinstance(values, float) else str(values)  # 0.1 is the float, 1/10 the rational
 
 
 def _rows(rows: Rows, names: Mapping[Node, str], width: int) -> list[str]:
