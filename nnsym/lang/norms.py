@@ -114,7 +114,7 @@ def _against(over: Rows, symbol: str, sign: Callable[[str], logic.Tree], label: 
     """``norm symbol s`` where ``over`` is the difference of the squares and ``sign(c)`` is ``s c 0``."""
     match symbol:
         case "<=" | "<":
-            return logic.conjunction((sign(">=" if symbol == "<=" else ">"), logic.comparison(over, symbol, label)))
+            return logic.conjunction((sign(">="), logic.comparison(over, symbol, label)))
         case ">=" | ">":
             return logic.disjunction((sign("<"), logic.comparison(over, symbol, label)))
         case "==":
