@@ -19,6 +19,7 @@ from nnsym.bounds.inputs import domain
 from nnsym.bounds.linear import Backward, crown
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.methods import compute, margin
+from nnsym.bounds.optimise import Ascent
 from nnsym.encode import encode
 from nnsym.encoding import Encoding
 from nnsym.ir.node import new_input, pointwise
@@ -85,6 +86,23 @@ def test_every_method_is_at_least_as_strong_as_those_before_it(kind, seed, neste
         assert relaxed == pytest.approx(outer, abs=1e-7, rel=1e-7)
     assert below(least, least_margin(query), 1e-9)
     assert below(least, search(query, restarts=8, steps=20).margin.min(initial=np.inf), 1e-9)
+
+
+@settings(max_examples=8, deadline=None)
+@given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**16), nested=st.booleans())
+def test_backward_methods_lie_between_intervals_and_the_triangle_on_the_same_bounds(kind, seed, nested):
+    query = draw(kind, seed, nested=nested, tight=False)
+    for source in ("ibp", "zonotope"):
+        bounds = compute(query, source)
+        plain = replace(bounds, rows=compute(query, "ibp").rows)
+        outer, _ = optimum(query, plain, TRIANGLE)
+        for lower in ("interval", "zero", "parallel", "adaptive"):
+            found = crown(query, intermediate=bounds, lower=lower)
+            assert margin(query, plain) <= margin(query, found)
+            assert below(margin(query, found), outer)
+        climbed = crown(query, intermediate=bounds, ascent=Ascent(iterations=4))
+        assert margin(query, climbed) >= margin(query, crown(query, intermediate=bounds))
+        assert below(margin(query, climbed), outer)
 
 
 @settings(max_examples=6, deadline=None)
