@@ -118,13 +118,20 @@ def require_bounded(query: Query, lower: float) -> None:
             )
 
 
-def bound(query: Query, source: str, clock: Clock, settings: Settings) -> tuple[Bounds, float]:
-    """Bounds of every node on the domain's hull, and the margin's lower bound over its disjuncts."""
+#: The part of the time left that bounds may take where a program is to be solved after them.
+BOUNDS_SHARE = 0.5
+
+
+def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share: float = 1.0) -> tuple[Bounds, float]:
+    """Bounds of every node on the domain's hull, and the margin's lower bound over its disjuncts.
+
+    ``share`` is the part of the time left that they may take.
+    """
     from nnsym.bounds.cases import domain_margin
     from nnsym.relaxation.sources import find_source
 
     with clock.step("bounds") as notes:
-        within = find_source(source).within(clock.left)
+        within = find_source(source).within(share * clock.left)
         lower, bounds = domain_margin(query, within, device=settings.device)
         notes.append(f"{source}: margin >= {lower:.6g}")
         if query.assumed:
@@ -163,7 +170,7 @@ def _below(value: Any) -> float:
 
 def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
     """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.verdict.rule`'s."""
-    bounds, lower = bound(query, method.bounds, clock, settings)
+    bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
     early = rule(replace(facts_about(query), certified=lower))
     sizes = _open(query, bounds)
     if early.excluded and settings.shortcut and not method.optimise:

@@ -21,7 +21,18 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.judge import Settings, bound, candidate_of, facts_of, judge_program, measure, probe, require_bounded, solve
+from nnsym.judge import (
+    BOUNDS_SHARE,
+    Settings,
+    bound,
+    candidate_of,
+    facts_of,
+    judge_program,
+    measure,
+    probe,
+    require_bounded,
+    solve,
+)
 from nnsym.lang.objective import objective
 from nnsym.lang.terms import as_term
 from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
@@ -224,7 +235,7 @@ def _by_program(
     query: Query, method: ProgramMethod, anchor: Witness | None, clock: Clock, settings: Settings
 ) -> _Found:
     """One program in margin form: its dual bound, and the network run at its point."""
-    bounds, lower = bound(query, method.bounds, clock, settings)
+    bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
     built, answer = solve(query, method, bounds, clock, settings)
     point = None
     if answer.point is not None:

@@ -10,6 +10,7 @@ from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.registry import find_cut
 from nnsym.separation.box import box_neurons
 from nnsym.testing.check_encoding import check_encoding
+from nnsym_encodings import tjandraatmadja
 from nnsym_encodings.tjandraatmadja import most_violated
 
 TJ = find_cut("tj")
@@ -75,6 +76,27 @@ def test_every_row_holds_at_every_corner_in_rationals(fn):
             for block in blocks:
                 assert max(excess(block, point)) <= 0
         found += sum(map(len, blocks))
+    assert found > 20
+
+
+def test_wrong_coefficients_cost_strength_and_never_truth(monkeypatch):
+    """The right-hand side is made for the coefficients: whatever they are, it holds, and a corner attains it."""
+    rng = np.random.default_rng(3)
+    monkeypatch.setattr(
+        tjandraatmadja, "most_violated", lambda some, x: most_violated(some, x) + rng.normal(size=some.W.shape)
+    )
+    found = 0
+    for _ in range(20):
+        weight, bias, lower, upper = random_layer(rng)
+        scene = layer_scene(weight, bias, lower, upper)
+        high = columns_at(scene, (lower + upper) / 2).astype(float)
+        for layer in scene.layers:
+            high[layer.hinges.y] += 50.0
+        for block in TJ.separator(scene)(high):
+            worst = np.max([excess(block, columns_at(scene, x)) for x in corners(lower, upper)], axis=0)
+            assert (worst <= 0).all()
+            assert (worst > -1e-12).all()
+            found += len(block)
     assert found > 20
 
 

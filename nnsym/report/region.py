@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
-from nnsym.encode import encode
 from nnsym.encoding import Form
 from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import Atoms
@@ -23,6 +22,8 @@ from nnsym.ir.node import Node, affine
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.methods import BoundMethod, ProgramMethod
+from nnsym.relaxation.build import build
+from nnsym.relaxation.sources import find_source
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 
@@ -45,7 +46,7 @@ def support(query: Query, plane: tuple[Node, Node], method: BoundMethod | Progra
     maps = ((Dense(d[:, :1]), u), (Dense(d[:, 1:]), v)) if u is not v else ((Dense(d.sum(1, keepdims=True)), u),)
     every = Rows.of(affine(maps))
     asked = replace(query, rows=every, formula=Atoms(np.arange(len(d)), strict=False, soft=True))
-    bounds = compute(asked, method.bounds)
+    bounds = compute(asked, find_source(method.bounds))
     if isinstance(method, BoundMethod):
         return bounds.rows.lower
     if method.encoding.form is not Form.MARGIN:
@@ -57,7 +58,8 @@ def support(query: Query, plane: tuple[Node, Node], method: BoundMethod | Progra
     lane, least = find(method.solver), np.full(len(d), -np.inf)
     for k in range(len(d)):
         one = replace(asked, rows=every.take(np.array([k])), formula=Atoms(np.arange(1), strict=False, soft=True))
-        program = encode(one, compute(one, method.bounds), method.encoding)
+        row = replace(bounds.rows, lower=bounds.rows.lower[[k]], upper=bounds.rows.upper[[k]])
+        program = build(one, replace(bounds, rows=row), method.encoding)
         answer = lane.solve(program, Limits(seconds=60), Goal(decide=False))
         if answer.status is Status.INFEASIBLE:
             return np.full(len(d), np.inf)

@@ -108,8 +108,8 @@ def box_neurons(scene: Scene) -> Iterator[BoxNeurons]:
     """The open hinges with a definition over bounded columns, in blocks of limited size."""
     for layer in scene.layers:
         known = np.flatnonzero(scene.definitions[layer.hinges.h] >= 0)
-        widest = max((len(scene.weights(layer.hinges.h[known])[0]) if len(known) else 1), 1)
-        for some in np.array_split(known, max(1, len(known) * widest // _ENTRIES)):
+        entries = len(known) * len(scene.feeders(layer.hinges.h[known]))
+        for some in np.array_split(known, 1 + entries // _ENTRIES):
             if not len(some):
                 continue
             x, W, b = scene.weights(layer.hinges.h[some])

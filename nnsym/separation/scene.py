@@ -91,6 +91,13 @@ class Scene:
         found[indices[last[closed]]] = filled[closed]
         return found
 
+    def feeders(self, h: Array) -> Array:
+        """The columns that define the columns ``h``, in increasing order."""
+        _, indices, indptr, _, _ = self.program.matrix
+        rows = self.definitions[h]
+        spans = zip(indptr[rows], indptr[rows + 1] - 1, strict=True)
+        return np.unique(np.concatenate([np.zeros(0, int), *(indices[a:b] for a, b in spans)]))
+
     def weights(self, h: Array) -> tuple[Array, Array, Array]:
         """``(columns, W, b)`` with ``h = W x + b`` over program columns ``x``, for columns that have a definition.
 
@@ -98,9 +105,9 @@ class Scene:
         """
         data, indices, indptr, lower, _ = self.program.matrix
         rows = self.definitions[h]
-        spans = [slice(indptr[r], indptr[r + 1] - 1) for r in rows]
-        columns = np.unique(np.concatenate([np.zeros(0, int), *(indices[s] for s in spans)]))
+        columns = self.feeders(h)
         weights = np.zeros((len(h), len(columns)))
-        for k, span in enumerate(spans):
+        for k, row in enumerate(rows):
+            span = slice(indptr[row], indptr[row + 1] - 1)
             weights[k, np.searchsorted(columns, indices[span])] = data[span]
         return columns, weights, -lower[rows]
