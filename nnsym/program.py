@@ -219,8 +219,8 @@ class Program:
     @cached_property
     def n_rows(self) -> int:
         linear = sum(len(b) for b in self.rows) + sum(len(b.rows) for b in self.implications)
-        nonlinear = len(self.quadratics) + sum(len(b.out) for b in (*self.products, *self.functions))
-        return linear + self.n_clauses + nonlinear
+        defined = sum(len(b.out) for b in self.products) + sum(len(b.out) for b in self.functions)
+        return linear + self.n_clauses + defined + len(self.quadratics)
 
     @cached_property
     def n_clauses(self) -> int:

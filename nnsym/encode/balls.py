@@ -65,7 +65,7 @@ def offsets(ball: Ball, x: Array) -> Array:
 
 def tangents(u: Array, squares: Array, at: Array, name: str) -> RowBlock:
     """``s - 2 a u >= -a^2``, one row for every pair of columns; exact but for the right-hand side, rounded down."""
-    terms = [(1.0, squares), (-2.0 * at, u)]
+    terms: list[tuple[Array | float, Array]] = [(1.0, squares), (-2.0 * at, u)]
     return row_block(terms, lower=product_down(-at, at), tag=Tag.DOMAIN, origin=f"{name}: tangent s >= 2 a u - a^2")
 
 
