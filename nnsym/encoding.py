@@ -49,12 +49,16 @@ Rule = Callable[["Context", Any, tuple[Array, ...]], Array]
 @final
 @dataclass(frozen=True, eq=False)
 class NodeRule:
-    """One rule of an encoding: for nodes of ``kind`` whose function (if any) is of type ``fn``."""
+    """One rule of an encoding: for nodes of ``kind`` whose function (if any) is of type ``fn``.
+
+    ``emits`` is what it emits besides the encoding's own, needed only by queries that have such a node.
+    """
 
     kind: type[Node]
     exactness: Exactness
     rule: Rule
     fn: type | None = None
+    emits: frozenset[Feature] = frozenset()
 
 
 #: Gets a point of a program's relaxation; returns rows that hold for every run of the network and not at the point.

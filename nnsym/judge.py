@@ -170,6 +170,9 @@ def _below(value: Any) -> float:
 
 def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
     """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.verdict.rule`'s."""
+    from nnsym.solvers.registry import check_query
+
+    check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
     early = rule(replace(facts_about(query), certified=lower))
     sizes = _open(query, bounds)
@@ -199,6 +202,7 @@ def solve(
 ) -> tuple[Program, Answer]:
     """Encode on the bounds and hand the program to the method's lane."""
     from nnsym.relaxation.build import build
+    from nnsym.solvers.outer import taking
     from nnsym.solvers.registry import find
     from nnsym.solvers.split import solve_split, worth_splitting
 
@@ -209,7 +213,7 @@ def solve(
             f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
         )
         notes.extend(f"cuts: {said}" for said in (program.meta.get("cuts"),) if said)
-    lane = find(method.solver)
+    lane = taking(find(method.solver), program.features)
     with clock.step("solve") as notes:
         run = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
         answer = run(program, _limits(clock, settings), goal, settings.progress)
@@ -221,10 +225,12 @@ def solve(
 
 def facts_of(query: Query, method: ProgramMethod, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
+    from nnsym.solvers.outer import GAP
+
     margin_form = method.encoding.form is Form.MARGIN
     return replace(
         facts_about(query),
-        exactness=Exactness.EXACT if is_exact(method) else Exactness.OUTER,
+        exactness=Exactness.EXACT if is_exact(method) and answer.outside <= GAP else Exactness.OUTER,
         status=answer.status,
         certified=max(lower, answer.certified) if margin_form else lower,
         exact_bound=answer.certified_exact if margin_form else None,
@@ -297,6 +303,7 @@ def relax_bound(
     program: Program, method: ProgramMethod, answer: Answer, clock: Clock, settings: Settings
 ) -> float | None:
     """The optimum of the program without the network's integrality ("root LP"), over the same disjuncts."""
+    from nnsym.solvers.outer import taking
     from nnsym.solvers.registry import find
 
     if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
@@ -305,7 +312,7 @@ def relax_bound(
         return answer.objective if answer.status is Status.OPTIMAL else None
     with clock.step("root LP") as notes:
         limits = Limits(seconds=max(clock.left, 5.0), memory=settings.memory, threads=settings.threads)
-        root = find(method.solver).solve(program.relax(), limits, Goal(decide=False))
+        root = taking(find(method.solver), program.features).solve(program.relax(), limits, Goal(decide=False))
         notes.append(f"{root.bound:.6g}")
     return root.objective if root.status is Status.OPTIMAL else None
 

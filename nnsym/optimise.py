@@ -235,6 +235,9 @@ def _by_program(
     query: Query, method: ProgramMethod, anchor: Witness | None, clock: Clock, settings: Settings
 ) -> _Found:
     """One program in margin form: its dual bound, and the network run at its point."""
+    from nnsym.solvers.registry import check_query
+
+    check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
     built, answer = solve(query, method, bounds, clock, settings)
     point = None

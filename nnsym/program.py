@@ -1,8 +1,8 @@
 """A Program: columns and typed blocks of rows, in arrays; what every solver reads and every file is written from.
 
 Columns have bounds, a kind and a symbolic key ``(node name, index, role)``. Blocks are linear rows,
-implications (``bool column = value  =>  row``), clauses over Boolean columns, products, functions of two lines and
-sets with one nonzero member. Each block carries a tag
+implications (``bool column = value  =>  row``), clauses over Boolean columns, products, unit balls, functions of two
+lines and sets with one nonzero member. Each block carries a tag
 and the text of its origin. float64 numbers are exact unless a block or the columns carry ``exact`` numbers:
 then the float64 ones are rounded outward (the float program contains the exact one) and exact solvers
 read the exact ones.
@@ -42,7 +42,7 @@ class Tag(Enum):
 
 
 class Feature(Enum):
-    """A kind of block; encodings emit them, solvers accept them."""
+    """A kind of block, or of problem; encodings emit them, solvers accept them."""
 
     ROWS = "linear rows"
     BINARIES = "binary columns"
@@ -50,8 +50,10 @@ class Feature(Enum):
     IMPLICATIONS = "implications"
     CLAUSES = "clauses"
     PRODUCTS = "products"
+    QUADRATIC = "quadratic rows"
     CASES = "definitions by cases"
     SOS1 = "special ordered sets"
+    TRUTH = "Boolean problems without a margin"
 
 
 @final
@@ -62,7 +64,8 @@ class ColumnBlock:
     Roles: ``pre`` (pre-activation), ``post`` (value after an activation), ``value`` (any other node),
     ``phase`` (binary of an activation), ``choice`` (binary of a maximum), ``guard`` (binary of a disjunct),
     ``margin`` (the objective t), ``copy`` (a second name of the column ``index``), ``part`` (defined by the equality
-    that it closes, with coefficient -1), ``aux``. A column with ``factors`` is the product of two earlier columns.
+    that it closes, with coefficient -1), ``aux``; of a ball ``offset`` (``u = (x - c) / r``), ``size`` (``|u|``) and
+    ``square`` (``u^2``). A column with ``factors`` is the product of two earlier columns.
     """
 
     node: str
@@ -136,6 +139,21 @@ class ProductBlock:
     origin: str
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class QuadraticBlock:
+    """One convex quadratic row: the squares of the columns sum up to at most 1.
+
+    ``squares`` are columns not above the squares of ``columns`` under the program's linear rows, which relax this row;
+    None where there are no such rows.
+    """
+
+    columns: Array
+    squares: Array | None
+    tag: Tag
+    origin: str
+
+
 class CaseForm(Enum):
     """How SMT-LIB text states ``y = a h where h <= 0, b h where h >= 0``."""
 
@@ -185,6 +203,7 @@ class Program:
     implications: tuple[ImplicationBlock, ...] = ()
     clauses: tuple[ClauseBlock, ...] = ()
     products: tuple[ProductBlock, ...] = ()
+    quadratics: tuple[QuadraticBlock, ...] = ()
     functions: tuple[CaseBlock, ...] = ()
     sets: tuple[SosBlock, ...] = ()
     objective: int | None = None
@@ -200,7 +219,8 @@ class Program:
     @cached_property
     def n_rows(self) -> int:
         linear = sum(len(b) for b in self.rows) + sum(len(b.rows) for b in self.implications)
-        return linear + self.n_clauses + sum(len(b.out) for b in self.functions)
+        defined = sum(len(b.out) for b in self.products) + sum(len(b.out) for b in self.functions)
+        return linear + self.n_clauses + defined + len(self.quadratics)
 
     @cached_property
     def n_clauses(self) -> int:
@@ -229,6 +249,8 @@ class Program:
             found.add(Feature.CLAUSES)
         if self.products:
             found.add(Feature.PRODUCTS)
+        if self.quadratics:
+            found.add(Feature.QUADRATIC)
         if self.functions:
             found.add(Feature.CASES)
         if self.sets:
@@ -297,6 +319,7 @@ class ProgramBuilder:
         self._implications: list[ImplicationBlock] = []
         self._clauses: list[ClauseBlock] = []
         self._products: list[ProductBlock] = []
+        self._quadratics: list[QuadraticBlock] = []
         self._functions: list[CaseBlock] = []
         self._sets: list[SosBlock] = []
         self.n_columns = 0
@@ -349,6 +372,10 @@ class ProgramBuilder:
         if len(block.out):
             self._products.append(block)
 
+    def quadratics(self, block: QuadraticBlock) -> None:
+        """Add a unit ball."""
+        self._quadratics.append(block)
+
     def functions(self, block: CaseBlock) -> None:
         """Add functions of two lines."""
         if len(block.out):
@@ -384,6 +411,7 @@ class ProgramBuilder:
             implications=tuple(self._implications),
             clauses=tuple(self._clauses),
             products=tuple(self._products),
+            quadratics=tuple(self._quadratics),
             functions=tuple(self._functions),
             sets=tuple(self._sets),
             objective=objective,

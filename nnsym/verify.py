@@ -10,10 +10,20 @@ from numpy.typing import NDArray
 
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge import Settings, conclude, judge_attack, judge_bounds, judge_program
-from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
+from nnsym.methods import (
+    AttackMethod,
+    BoundMethod,
+    BoundsChoice,
+    Method,
+    Portfolio,
+    ProgramMethod,
+    is_exact,
+    program,
+    resolve,
+)
 from nnsym.result import Result, Sizes, Verdict
 from nnsym.solvers.base import Progress
 from nnsym.verdict import facts_about, rule
@@ -127,8 +137,6 @@ def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, 
         return result
     if method.encoding.relaxed or not find("z3").availability().available:
         return result
-    from nnsym.methods import is_exact
-
     if not is_exact(method):
         return result
     clock.note("exact check", f"{result.reason}: the SMT encoding decides in rational arithmetic")
@@ -159,18 +167,27 @@ def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, 
 FIRST = AttackMethod(restarts=16, steps=60)
 
 
+#: What decides the rest. Where a node has no exact rule, or products no lane at hand, the LP comes before rationals.
+_SECOND = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
+
+
 def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings) -> Result:
     first = judge_attack(query, FIRST, clock, settings, share=0.1)
     if first.status is not Verdict.UNKNOWN:
         return replace(first, method="portfolio: attack")
-    for encoding in ("bigm", "triangle"):  # the LP where a node has no exact rule
-        chosen = program(encoding, solver="highs", bounds=method.bounds)
+    best: Result | None = None
+    for encoding, solver in _SECOND:
         try:
+            chosen = program(encoding, solver=solver, bounds=method.bounds)
             result = judge_program(query, chosen, clock, settings)
-        except UnsupportedError as error:
+        except (UnsupportedError, SolverUnavailableError) as error:
             clock.note("unsupported", str(error))
             continue
         result = _settled(query, result, chosen, clock, settings)
         decided = method.bounds if result.sizes.columns == 0 else result.method
-        return replace(result, method=f"portfolio: {decided}")
+        best = replace(result, method=f"portfolio: {decided}")
+        if is_exact(chosen) or result.status is not Verdict.UNKNOWN:
+            return best
+    if best is not None:
+        return best
     return replace(judge_bounds(query, BoundMethod(source=method.bounds), clock, settings), method="portfolio")

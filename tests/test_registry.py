@@ -8,7 +8,7 @@ import pytest
 
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import InputError
-from nnsym.ir.node import Max, Pointwise, new_input, pointwise
+from nnsym.ir.node import Max, Pointwise, Product, new_input, pointwise
 from nnsym.ir.univariate import Sigmoid, relu
 from nnsym.registry import collect, encodings, find_encoding
 from nnsym_encodings import ENCODINGS
@@ -43,7 +43,7 @@ def test_rules_are_found_by_node_and_function_and_relaxing_makes_them_outer():
     assert bigm.rule_for(pointwise(Sigmoid(), x)) is None
     assert triangle.rule_for(pointwise(Sigmoid(), x)).kind is Pointwise
     assert {r.exactness for r in bigm.relax().rules} == {Exactness.OUTER}
-    assert {r.kind for r in bigm.rules} == {Pointwise, Max}
+    assert {r.kind for r in bigm.rules} == {Pointwise, Max, Product}
 
 
 def test_finding_encodings_loads_no_heavy_library():

@@ -19,10 +19,11 @@ from nnsym.encode import encode
 from nnsym.errors import UnsupportedError
 from nnsym.ir.oracle import minimum_margin
 from nnsym.program import (
+    CaseBlock,
+    CaseForm,
     ClauseBlock,
     ImplicationBlock,
     Kind,
-    ProductBlock,
     Program,
     ProgramBuilder,
     RowBlock,
@@ -38,6 +39,7 @@ from nnsym.write.names import LONGEST, identifier, identifiers, unique
 
 INF = np.inf
 WRITERS = {".lp": to_lp, ".mps": to_mps}
+CASE = CaseBlock(*(np.array([k]) for k in (1, 2, 0, 1)), CaseForm.ITE, "relu_1: y")
 ONE_ROW = row_block([(1.0, np.array([1]))], upper=0.0, origin="relu_1: z => y <= 0")
 
 
@@ -153,7 +155,7 @@ def test_a_range_never_cuts_its_row(low: float, width: float) -> None:
     [
         (".mps", "implications", {"implications": (ImplicationBlock(np.array([6]), np.array([1]), ONE_ROW),)}),
         (".mps", "special ordered sets", {"sets": (SosBlock(np.array([1, 2]), np.array([0, 2]), "relu_1: sets"),)}),
-        *((s, "products", {"products": (ProductBlock(*np.array([[1], [2], [2]]), "relu_1: y"),)}) for s in WRITERS),
+        *((s, "definitions by cases", {"functions": (CASE,)}) for s in WRITERS),
     ],
 )
 def test_blocks_that_a_format_does_not_hold_are_refused(suffix: str, what: str, blocks: dict[str, Any]) -> None:

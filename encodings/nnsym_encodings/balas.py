@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import require_finite
+from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge
@@ -60,5 +60,6 @@ BALAS = Encoding(
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Max, Exactness.EXACT, maximum),
+        BILINEAR,
     ),
 )

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import lower_lines, open_groups, open_hinges, require_finite
+from nnsym.encode.rules import BILINEAR, lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_up
@@ -76,5 +76,6 @@ BIGM = Encoding(
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Max, Exactness.EXACT, maximum),
+        BILINEAR,
     ),
 )

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import bounded, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge
@@ -68,6 +68,7 @@ INDICATOR = Encoding(
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, guarded_hinge, Hinge),
         NodeRule(Max, Exactness.EXACT, maximum),
+        BILINEAR,
     ),
     needs_bounds=False,
 )
@@ -81,6 +82,7 @@ SOS1 = Encoding(
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, sos_hinge, Hinge),
         NodeRule(Max, Exactness.EXACT, maximum),
+        BILINEAR,
     ),
     needs_bounds=False,
 )

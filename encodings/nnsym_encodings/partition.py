@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.affine import Layer, Terms, encode_affine
-from nnsym.encode.rules import require_finite
+from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise
@@ -108,6 +108,7 @@ def partition(count: int) -> Encoding:
         rules=(
             NodeRule(Pointwise, Exactness.EXACT, hinge(count), Hinge),
             NodeRule(Max, Exactness.EXACT, maximum),
+            BILINEAR,
         ),
     )
 

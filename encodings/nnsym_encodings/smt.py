@@ -16,7 +16,8 @@ The violation is asked for as it stands, strict atoms strict: unsat proves the p
 arithmetic of the rationals that the floats denote. Both sides may hold at h = 0: a gap there would be wrong, an
 overlap is not.
 
-Emits: linear rows, Boolean columns, implications, clauses, products. Needs no bounds and is better with them.
+Emits: linear rows, Boolean columns, implications, clauses; bilinear rows for products. Needs no bounds and is better
+with them.
 
 Source: the guarded form follows Katz et al., Reluplex, CAV 2017, and Ehlers, ATVA 2017 (the triangle as a lemma).
 """
@@ -28,11 +29,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import bounded, lower_lines, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, bounded, lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
-from nnsym.ir.node import Max, Pointwise, Product
+from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge
-from nnsym.program import ClauseBlock, Feature, Kind, ProductBlock, Tag
+from nnsym.program import ClauseBlock, Feature, Kind, Tag
 from nnsym_encodings.triangle import chord
 
 Array = NDArray[Any]
@@ -60,27 +61,16 @@ def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
     return ids
 
 
-def product(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
-    """Products of two elements; zero where one is constantly zero."""
-    left, right = args
-    lower, upper = ctx.interval(node)
-    ids = np.full(node.size, -1)
-    index = np.flatnonzero((left >= 0) & (right >= 0))
-    ids[index] = ctx.columns(node, "value", index, lower[index], upper[index])
-    ctx.builder.products(ProductBlock(ids[index], left[index], right[index], f"{ctx.names[node]}: y = x v"))
-    return ids
-
-
 SMT = Encoding(
     name="smt",
     summary="exact SMT, facts and two guarded bounds per open neuron",
     source="Katz et al., CAV 2017; Ehlers, ATVA 2017",
     form=Form.BOOLEAN,
-    emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS, Feature.CLAUSES, Feature.PRODUCTS}),
+    emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS, Feature.CLAUSES, Feature.TRUTH}),
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Max, Exactness.EXACT, maximum),
-        NodeRule(Product, Exactness.EXACT, product),
+        BILINEAR,
     ),
     needs_bounds=False,
 )

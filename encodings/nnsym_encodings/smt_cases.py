@@ -23,12 +23,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import open_hinges
+from nnsym.encode.rules import BILINEAR, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
-from nnsym.ir.node import Max, Pointwise, Product
+from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge
 from nnsym.program import CaseBlock, CaseForm, Feature
-from nnsym_encodings.smt import maximum, product
+from nnsym_encodings.smt import maximum
 
 Array = NDArray[Any]
 
@@ -59,14 +59,14 @@ def _encoding(name: str, form: CaseForm) -> Encoding:
                 Feature.BINARIES,
                 Feature.IMPLICATIONS,
                 Feature.CLAUSES,
-                Feature.PRODUCTS,
                 Feature.CASES,
+                Feature.TRUTH,
             }
         ),
         rules=(
             NodeRule(Pointwise, Exactness.EXACT, hinge(form), Hinge),
             NodeRule(Max, Exactness.EXACT, maximum),
-            NodeRule(Product, Exactness.EXACT, product),
+            BILINEAR,
         ),
         needs_bounds=False,
     )

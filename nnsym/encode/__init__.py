@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.encode.affine import Layer, encode_affine, gather
+from nnsym.encode.balls import encode_balls
 from nnsym.encode.point import complete as complete
 from nnsym.encode.point import residual as residual
 from nnsym.encode.shorten import short_bounds, short_rows
@@ -68,6 +69,7 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
     ctx = Context(ProgramBuilder(), bounds, names, ids)
     activated = {node.parents[0] for node in query.nodes if isinstance(node, Pointwise)}
     ids.update(encode_inputs(ctx, query, encoding))
+    encode_balls(ctx, query, encoding.form, ids)
     for node in query.nodes:
         if isinstance(node, Affine):
             ids[node] = _affine(ctx, node, "pre" if node in activated else "value", bits)

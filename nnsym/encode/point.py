@@ -8,6 +8,7 @@ The role of a column says what it stands for, so no encoding has to write this a
     aux of a maximum   the member's value where it is chosen, else 0
     copy               the column it copies
     part               what the equality that it closes gives it
+    offset             of a ball: ``u = (x - c) / r``; ``size`` is |u| and ``square`` is u^2
     margin             the property's margin there, within the bounds of t
     guard              1 where every row that it guards holds
 
@@ -22,12 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.balls import named_balls, offsets
 from nnsym.encode.spec import QUERY, SPEC
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Max, Node
-from nnsym.ir.query import Query
+from nnsym.ir.query import Ball, Query
 from nnsym.program import CaseBlock, ClauseBlock, ColumnBlock, Program, RowBlock, Tag
 
 Array = NDArray[Any]
@@ -44,7 +46,9 @@ def complete(program: Program, query: Query, point: Mapping[Input, Array], *, ex
     preconditions can be violated by the result.
     """
     values = query.values(point, exact=exact)
-    names = {name: node for node, name in node_names(query.nodes).items()}
+    labels = node_names(query.nodes)
+    names = {name: node for node, name in labels.items()}
+    balls = {name: (x, ball) for name, x, ball in named_balls(query, labels)}
     out = to_fractions(np.zeros(program.n_columns)) if exact else np.zeros(program.n_columns)
     choices: dict[Node, Array] = {}
     for block in program.blocks:
@@ -56,6 +60,9 @@ def complete(program: Program, query: Query, point: Mapping[Input, Array], *, ex
             filled = _closing(program, block, out)
         elif block.role == "copy":
             filled = out[block.index]
+        elif block.node in balls:
+            x, ball = balls[block.node]
+            filled = _of_ball(ball, values[x], block)
         elif block.node == QUERY:
             filled = _of_query(program, query, values, block)
         elif block.node == SPEC:
@@ -87,6 +94,11 @@ def _of_node(node: Node, values: Mapping[Node, Array], block: ColumnBlock, choic
             chosen = _first_largest(node, values[node.parents[0]], block.index) != 0
             return np.where(chosen, members, members - members)
     return values[node][block.index]
+
+
+def _of_ball(ball: Ball, x: Array, block: ColumnBlock) -> Array:
+    u = offsets(ball, x)[block.index]
+    return np.abs(u) if block.role == "size" else u * u if block.role == "square" else u
 
 
 def _first_largest(node: Max, parent: Array, index: Array) -> Array:
@@ -153,6 +165,9 @@ def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterato
     for clauses in program.clauses:
         if clauses.tag in tags:
             yield float(not _satisfied(clauses, point).all()), clauses.origin
+    for ball in program.quadratics:
+        if ball.tag in tags:
+            yield max(float((point[ball.columns] ** 2).sum() - 1), 0.0), ball.origin
     if Tag.NETWORK in tags:
         for products in program.products:
             yield _largest(np.abs(point[products.out] - point[products.left] * point[products.right])), products.origin

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.encoding import Context
+from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.errors import MissingBoundsError
-from nnsym.ir.node import Max, Node, Pointwise
+from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge
+from nnsym.program import Feature, ProductBlock
 
 Array = NDArray[Any]
 
@@ -139,6 +140,21 @@ def open_groups(ctx: Context, node: Max, x: Array) -> tuple[Array, OpenGroups]:
     chosen = members[group, position]
     place = group * node.groups.shape[1] + position
     return ids, OpenGroups(group, place, x[chosen], ids[group], l[chosen], u[chosen])
+
+
+def product(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
+    """Products of two elements as bilinear equations; zero where one is constantly zero."""
+    left, right = args
+    lower, upper = ctx.interval(node)
+    ids = np.full(node.size, -1)
+    index = np.flatnonzero((left >= 0) & (right >= 0))
+    ids[index] = ctx.columns(node, "value", index, lower[index], upper[index])
+    ctx.builder.products(ProductBlock(ids[index], left[index], right[index], f"{ctx.names[node]}: y = x v"))
+    return ids
+
+
+#: Products as they are: exact, and for solvers that take bilinear rows.
+BILINEAR = NodeRule(Product, Exactness.EXACT, product, emits=frozenset({Feature.PRODUCTS}))
 
 
 def require_finite(ctx: Context, node: Node, lower: Array, upper: Array, index: Array) -> None:

@@ -102,6 +102,7 @@ def before(program: Program, end: int, wanted: Array) -> LinearModel:
         implications=(),
         clauses=(),
         products=(),
+        quadratics=(),
         functions=(),
         sets=(),
         objective=None,

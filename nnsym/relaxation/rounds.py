@@ -62,7 +62,7 @@ class Cuts:
 
 def run(job: CutJob, report: Report) -> Cuts:
     """In the worker: cut the disjunct with the smallest optimum, then the next, as long as it could be the least."""
-    program = job.program.relax()
+    program = replace(job.program.relax(), quadratics=())
     model = LinearModel.of(program)
     lp = WarmLp(without_idle(model, np.array([model.objective])), threads=job.threads, seed=job.seed)
     scene = Scene(

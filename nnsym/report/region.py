@@ -22,9 +22,11 @@ from nnsym.ir.node import Node, affine
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.methods import BoundMethod, ProgramMethod
+from nnsym.program import Feature
 from nnsym.relaxation.build import build
 from nnsym.relaxation.sources import find_source
 from nnsym.solvers.base import Goal, Limits, Status
+from nnsym.solvers.outer import taking
 from nnsym.solvers.registry import find
 
 Array = NDArray[Any]
@@ -55,7 +57,7 @@ def support(query: Query, plane: tuple[Node, Node], method: BoundMethod | Progra
             where=f"encoding '{method.encoding.name}'",
             remedy="Draw a linear encoding, such as triangle or bigm",
         )
-    lane, least = find(method.solver), np.full(len(d), -np.inf)
+    lane, least = taking(find(method.solver), frozenset({Feature.QUADRATIC})), np.full(len(d), -np.inf)
     for k in range(len(d)):
         one = replace(asked, rows=every.take(np.array([k])), formula=Atoms(np.arange(1), strict=False, soft=True))
         row = replace(bounds.rows, lower=bounds.rows.lower[[k]], upper=bounds.rows.upper[[k]])

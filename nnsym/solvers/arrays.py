@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.program import ImplicationBlock, Kind, Program, SosBlock
+from nnsym.program import ImplicationBlock, Kind, ProductBlock, Program, QuadraticBlock, SosBlock
 from nnsym.write.linear import clause_rows
 
 Array = NDArray[Any]
@@ -21,7 +21,8 @@ class LinearModel:
 
     ``integer`` marks integral columns; ``objective`` is -1 where any feasible point will do. ``cases`` lists
     assignments of guard columns that together cover the model and leave no integral column: then each is an LP.
-    ``implications`` and ``sets`` are there for lanes that take them; no other lane gets a program that has some.
+    ``implications``, ``sets``, ``products`` and ``quadratics`` are there for lanes that take them; no other lane gets a
+    program that has some.
     """
 
     lower: Array
@@ -36,6 +37,8 @@ class LinearModel:
     cases: tuple[tuple[Array, Array], ...] = ()
     implications: tuple[ImplicationBlock, ...] = ()
     sets: tuple[SosBlock, ...] = ()
+    products: tuple[ProductBlock, ...] = ()
+    quadratics: tuple[QuadraticBlock, ...] = ()
 
     @staticmethod
     def of(program: Program) -> LinearModel:
@@ -58,6 +61,8 @@ class LinearModel:
             cases=_linear_cases(program),
             implications=program.implications,
             sets=program.sets,
+            products=program.products,
+            quadratics=program.quadratics,
         )
         return without_tiny(model)
 
@@ -108,7 +113,7 @@ def without_tiny(model: LinearModel) -> LinearModel:
 
 def _linear_cases(program: Program) -> tuple[tuple[Array, Array], ...]:
     """The cases, if without its guards the program is an LP; one case that fixes nothing if it is one already."""
-    if program.implications or program.sets:
+    if program.implications or program.sets or program.products or program.quadratics:
         return ()
     integral = np.flatnonzero(program.kind != Kind.REAL)
     if len(integral) == 0:

@@ -62,6 +62,7 @@ class Answer:
     ``raw`` is the solver's status word. ``tau`` is the lane's published tolerance on its objective.
     ``certified_exact`` is that bound in rationals, looked for where ``certified`` is tiny and the program small.
     ``exact_point`` is ``point`` where the solver's arithmetic is rational; ``exact`` is true there.
+    ``outside`` is by how much the point misses a quadratic row, where the lane approximated it from outside.
     ``conclusive_empty`` is true where infeasibility is certified. ``seconds`` has ``handover`` and ``solve``;
     ``peak_memory`` is bytes of the worker.
     """
@@ -77,6 +78,7 @@ class Answer:
     exact_point: tuple[Fraction, ...] | None = None
     tau: float = 0.0
     exact: bool = False
+    outside: float = 0.0
     conclusive_empty: bool = False
     message: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)

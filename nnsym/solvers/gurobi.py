@@ -35,7 +35,7 @@ class Gurobi:
     """The lane ``gurobi``."""
 
     name: str = "gurobi"
-    accepts: frozenset[Feature] = LINEAR | {Feature.IMPLICATIONS, Feature.SOS1}
+    accepts: frozenset[Feature] = LINEAR | {Feature.IMPLICATIONS, Feature.SOS1, Feature.PRODUCTS, Feature.QUADRATIC}
     exact: bool = False
 
     def availability(self) -> Availability:
@@ -102,7 +102,7 @@ class Loaded:
         import gurobipy
         import scipy.sparse as sp
 
-        self._source = model
+        self._source, self.bilinear = model, bool(model.products)
         count = len(model.lower)
         matrix = sp.csr_matrix((model.data, model.indices, model.indptr), shape=(len(model.row_lower), count))
         equal = model.row_lower == model.row_upper
@@ -118,6 +118,7 @@ class Loaded:
             for k, sense, side in zip(places, "><=", sides, strict=True)
         ]
         _logic(self.model, self.columns, model)
+        _polynomials(self.model, self.columns, model)
         self.model.update()
 
     def multipliers(self, name: str) -> Array:
@@ -172,6 +173,17 @@ def _logic(model: Any, columns: Any, source: LinearModel) -> None:
             model.addSOS(gurobipy.GRB.SOS_TYPE1, members)
 
 
+def _polynomials(model: Any, columns: Any, source: LinearModel) -> None:
+    """Unit balls as convex quadratic rows; products as bilinear equations, which Gurobi branches on."""
+    import scipy.sparse as sp
+
+    for ball in source.quadratics:
+        inside = columns[ball.columns]
+        model.addMQConstr(sp.identity(len(ball.columns), format="csr"), None, "<", 1.0, inside, inside)
+    for block in source.products:
+        model.addConstr(columns[block.out] == columns[block.left] * columns[block.right])
+
+
 def _word(status: int) -> str:
     from gurobipy import GRB
 
@@ -187,6 +199,7 @@ def _options(model: Any, *, threads: int, seed: int) -> None:
         "FeasibilityTol": 1e-9,
         "OptimalityTol": 1e-9,
         "IntFeasTol": 1e-9,
+        "BarQCPConvTol": 1e-9,
         "DualReductions": 0,  # so that "infeasible or unbounded" is told apart
     }
     for name, value in values.items():
@@ -228,7 +241,7 @@ def _read(loaded: Loaded) -> Found:
         found.point, found.objective = np.array(loaded.columns.X), float(model.ObjVal)
     if found.status is Status.INFEASIBLE:
         found.bound = np.inf
-    elif model.IsMIP:
+    elif model.IsMIP or loaded.bilinear:
         found.bound, found.nodes = float(model.ObjBound), int(model.NodeCount)
     elif found.status is Status.OPTIMAL:
         found.bound = found.objective

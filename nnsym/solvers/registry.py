@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, final
 
+from nnsym.encode.needs import needs
+from nnsym.encoding import Encoding
 from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
+from nnsym.ir.query import Query
 from nnsym.program import Feature
 from nnsym.solvers.base import Availability, Solver
+from nnsym.solvers.outer import taking
 
 
 class Emitter(Protocol):
@@ -87,8 +91,26 @@ def solver_table() -> list[SolverRow]:
 
 def fitting(features: frozenset[Feature]) -> list[str]:
     """Names of the lanes at hand that take these blocks; of all lanes where none is at hand."""
-    known = [name for name, lane in lanes().items() if features <= lane.accepts]
+    known = [name for name, lane in lanes().items() if features <= taking(lane, features).accepts]
     return [name for name in known if lanes()[name].availability().available] or known
+
+
+def check_query(query: Query, encoding: Encoding, lane: str) -> None:
+    """Find out before any work whether a lane takes what this query needs (:func:`nnsym.encode.needs.needs`).
+
+    Raises:
+        UnsupportedError: it does not; the message names the place and the lanes that fit.
+    """
+    needed, solver = needs(query, encoding), taking(find(lane), frozenset({Feature.QUADRATIC}))
+    for feature, where in needed.items():
+        if feature not in solver.accepts:
+            fits = fitting(encoding.emits | needed.keys())
+            raise UnsupportedError(
+                f"solver '{lane}' does not take {feature.value}",
+                where=where,
+                remedy=f"Solvers that fit '{encoding.name}' here: {', '.join(fits) or 'none'}; "
+                "the encoding 'triangle' and bounds (crown) relax products for every solver",
+            )
 
 
 def check_fits(encoding: Emitter, lane: str) -> None:

@@ -84,7 +84,11 @@ class _Session:
 
 
 def _point(model: Any, names: list[str]) -> tuple[Fraction, ...] | None:
-    """The columns' values; a column that the model leaves open takes 0. None if one is not rational."""
+    """The columns' values; a column that the model leaves open takes 0. None if one is no number.
+
+    An algebraic number, which nonlinear programs have, becomes a rational within 1e-30 of it. Such a point is near a
+    model and may be none: good enough for a candidate, which is moved into the domain and replayed exactly.
+    """
     import z3
 
     values = {d.name(): model[d] for d in model.decls()}
@@ -97,6 +101,9 @@ def _point(model: Any, names: list[str]) -> tuple[Fraction, ...] | None:
             point.append(Fraction(1))
         elif z3.is_rational_value(value):
             point.append(Fraction(value.numerator_as_long(), value.denominator_as_long()))
+        elif z3.is_algebraic_value(value):
+            near = value.approx(30)
+            point.append(Fraction(near.numerator_as_long(), near.denominator_as_long()))
         elif z3.is_int_value(value):
             point.append(Fraction(value.as_long()))
         else:

@@ -31,6 +31,7 @@ def linear_blocks(
     for what, origins in (
         (Feature.IMPLICATIONS, [b.rows.origin for b in program.implications]),
         (Feature.PRODUCTS, [b.origin for b in program.products]),
+        (Feature.QUADRATIC, [b.origin for b in program.quadratics]),
         (Feature.CASES, [b.origin for b in program.functions]),
         (Feature.SOS1, [b.origin for b in program.sets]),
     ):

@@ -10,8 +10,8 @@ what all of them read alike (HiGHS, GLPK, CBC, SCIP, Gurobi, CPLEX):
   because ``Binaries`` resets bounds;
 - lines stay short (CPLEX reads 560 characters), names are letters, digits and underscores.
 
-Indicator constraints (``z = 1 -> row``) and SOS1 sets are written where a program has some; Gurobi, CPLEX and SCIP read
-them, the others refuse the file.
+Indicator constraints (``z = 1 -> row``), SOS1 sets and quadratic rows (``[ u ^ 2 + v ^ 2 ] <= 1``) are written where a
+program has some; Gurobi, CPLEX and SCIP read them, the others refuse the file.
 
 Source: the LP format of IBM ILOG CPLEX; GLPK Reference Manual, appendix C.
 """
@@ -25,7 +25,9 @@ from math import isinf
 from nnsym.program import Feature, Kind, Program, RowBlock
 from nnsym.write.linear import linear_blocks, title
 from nnsym.write.names import identifiers
+from nnsym.write.quadratic import Entries, quadratic_rows
 
+_BESIDES = frozenset({Feature.IMPLICATIONS, Feature.SOS1, Feature.PRODUCTS, Feature.QUADRATIC})
 _PER_LINE = 5  # terms; names have up to 80 characters
 
 
@@ -35,9 +37,9 @@ def to_lp(program: Program, *, header: Sequence[str] = ()) -> str:
     Rows are called ``network_3_17`` (row 17 of block 3), columns ``relu_1_17_pre``; comments say what the blocks are.
 
     Raises:
-        UnsupportedError: the program holds products or definitions by cases.
+        UnsupportedError: the program holds definitions by cases.
     """
-    blocks = linear_blocks(program, ".lp", besides=frozenset({Feature.IMPLICATIONS, Feature.SOS1}))
+    blocks = linear_blocks(program, ".lp", besides=_BESIDES)
     names = identifiers(program)
     lines = [rf"\ {line}" for text in header for line in text.splitlines() or ("",)]
     lines += _columns(program, names)
@@ -51,6 +53,9 @@ def to_lp(program: Program, *, header: Sequence[str] = ()) -> str:
         guards = zip(implication.guard.tolist(), implication.value.tolist(), strict=True)
         conditions = [f"{names[guard]} = {int(value)} -> " for guard, value in guards]
         lines += _rows(f"{rows.tag.value}_if_{number}", rows, names, conditions)
+    for quadratic in quadratic_rows(program):
+        lines.append(rf"\ {title(quadratic.linear)}")
+        lines += _rows(quadratic.name, quadratic.linear, names, after=[_squares(e, names) for e in quadratic.entries])
     lines.append("Bounds")
     lines += _bounds(program, names)
     lines += _integers(program, names)
@@ -74,8 +79,10 @@ def _objective(program: Program, names: list[str]) -> str:
     return f"0 {names[0]}" if names else "0"
 
 
-def _rows(name: str, block: RowBlock, names: list[str], conditions: Sequence[str] = ()) -> Iterator[str]:
-    """The rows of a block, each behind its condition where there are some."""
+def _rows(
+    name: str, block: RowBlock, names: list[str], conditions: Sequence[str] = (), after: Sequence[str] = ()
+) -> Iterator[str]:
+    """The rows of a block, each behind its condition and before its quadratic part where there are some."""
     terms = [
         f"- {-c!r} {names[j]}" if c < 0 else f"+ {c!r} {names[j]}"
         for c, j in zip(block.data.tolist(), block.indices.tolist(), strict=True)
@@ -83,7 +90,8 @@ def _rows(name: str, block: RowBlock, names: list[str], conditions: Sequence[str
     ends = block.indptr.tolist()
     sides = zip(ends[:-1], ends[1:], block.lower.tolist(), block.upper.tolist(), strict=True)
     for k, (start, stop, low, high) in enumerate(sides):
-        body = (conditions[k] if conditions else "") + (_wrap(terms[start:stop]) or f"0 {names[0]}")
+        linear = _wrap(terms[start:stop]) or ("" if after else f"0 {names[0]}")
+        body = " ".join(filter(None, ("".join(conditions[k : k + 1]) + linear, *after[k : k + 1])))
         if low == high:
             yield f" {name}_{k}: {body} = {low!r}"
             continue
@@ -92,6 +100,15 @@ def _rows(name: str, block: RowBlock, names: list[str], conditions: Sequence[str
             yield f" {name}_{k}{'_low' if two else ''}: {body} >= {low!r}"
         if not isinf(high):
             yield f" {name}_{k}{'_up' if two else ''}: {body} <= {high!r}"
+
+
+def _squares(entries: Entries, names: list[str]) -> str:
+    """``+ [ + u ^ 2 - x * v ]``."""
+    terms = []
+    for c, i, j in entries:
+        size = "" if abs(c) == 1 else f"{abs(c)!r} "
+        terms.append(f"{'-' if c < 0 else '+'} {size}{names[i]}{' ^ 2' if i == j else f' * {names[j]}'}")
+    return f"+ [ {_wrap(terms)} ]"
 
 
 def _sets(program: Program, names: list[str]) -> Iterator[str]:

@@ -5,6 +5,8 @@ a range; the range is rounded up where ``lower + range`` would fall short of the
 written (the default is ``0 <= x``), integers stand between ``INTORG`` and ``INTEND`` markers. ``FREE`` after the
 name keeps CBC from taking short lines for fixed columns.
 
+Quadratic rows are ``QCMATRIX`` sections, symmetric, which Gurobi, CPLEX and SCIP read; the others refuse the file.
+
 Source: the MPS format as in the GLPK Reference Manual, appendix B.
 """
 
@@ -16,9 +18,10 @@ from math import inf, isinf, nextafter
 
 import numpy as np
 
-from nnsym.program import Kind, Program, RowBlock
+from nnsym.program import Feature, Kind, Program, RowBlock
 from nnsym.write.linear import linear_blocks, title
 from nnsym.write.names import identifiers
+from nnsym.write.quadratic import QuadraticRows, quadratic_rows
 
 
 def to_mps(program: Program, *, header: Sequence[str] = ()) -> str:
@@ -27,9 +30,11 @@ def to_mps(program: Program, *, header: Sequence[str] = ()) -> str:
     Rows are called ``network_3_17`` (row 17 of block 3), columns ``relu_1_17_pre``; comments say what the blocks are.
 
     Raises:
-        UnsupportedError: the program holds logic or products.
+        UnsupportedError: the program holds logic.
     """
-    blocks = linear_blocks(program, ".mps")
+    quadratic = quadratic_rows(program)
+    blocks = linear_blocks(program, ".mps", besides=frozenset({Feature.PRODUCTS, Feature.QUADRATIC}))
+    blocks += [(q.name, q.linear) for q in quadratic]
     names = identifiers(program)
     rows = [f"{name}_{k}" for name, block in blocks for k in range(len(block))]
     sides = _sides(blocks)
@@ -47,8 +52,22 @@ def to_mps(program: Program, *, header: Sequence[str] = ()) -> str:
     ranges = [(row, _range(*side)) for row, side in zip(rows, sides, strict=True) if -inf < side[0] < side[1] < inf]
     if ranges:
         lines += ["RANGES", *(f" RNG {row} {width!r}" for row, width in ranges)]
-    lines += ["BOUNDS", *_bounds(program, names), "ENDATA\n"]
+    lines += ["BOUNDS", *_bounds(program, names)]
+    lines += (line for q in quadratic for line in _matrices(q, names))
+    lines.append("ENDATA\n")
     return "\n".join(lines)
+
+
+def _matrices(rows: QuadraticRows, names: list[str]) -> Iterator[str]:
+    """One section for every row: the matrix Q of ``x Q x``, with both of two mixed entries."""
+    for k, entries in enumerate(rows.entries):
+        yield f"QCMATRIX {rows.name}_{k}"
+        for c, i, j in entries:
+            if i == j:
+                yield f" {names[i]} {names[j]} {c!r}"
+            else:
+                yield f" {names[i]} {names[j]} {c / 2!r}"
+                yield f" {names[j]} {names[i]} {c / 2!r}"
 
 
 def _sides(blocks: list[tuple[str, RowBlock]]) -> list[tuple[float, float]]:

@@ -32,6 +32,7 @@ from nnsym.program import (
     Kind,
     ProductBlock,
     Program,
+    QuadraticBlock,
     RowBlock,
     SosBlock,
 )
@@ -68,6 +69,8 @@ def to_smtlib(
         lines += printer.clauses(f"{clauses.tag.value}.or.{number}", clauses)
     for number, products in enumerate(program.products):
         lines += printer.products(f"network.product.{number}", products)
+    for number, quadratic in enumerate(program.quadratics):
+        lines += printer.quadratic(f"{quadratic.tag.value}.ball.{number}", quadratic)
     for number, functions in enumerate(program.functions):
         lines += printer.functions(f"network.function.{number}", functions)
     for number, sets in enumerate(program.sets):
@@ -81,9 +84,10 @@ def to_smtlib(
 
 
 def logic(program: Program) -> str:
-    """The smallest standard logic: QF_LRA, QF_LIRA with integer columns, QF_NRA or QF_NIRA with products."""
+    """The smallest standard logic: QF_LRA, QF_LIRA with integer columns, QF_NRA or QF_NIRA with polynomials."""
     integers = bool((program.kind == Kind.INTEGER).any())
-    return f"QF_{'N' if program.products else 'L'}{'I' if integers else ''}RA"
+    nonlinear = bool(program.products or program.quadratics)
+    return f"QF_{'N' if nonlinear else 'L'}{'I' if integers else ''}RA"
 
 
 class _Numerals(dict[Number, str]):
@@ -177,6 +181,12 @@ class _Printer:
         triples = zip(block.out.tolist(), block.left.tolist(), block.right.tolist(), strict=True)
         for k, (out, left, right) in enumerate(triples):
             yield self.claim(f"{name}[{k}]", f"(= {self.term[out]} (* {self.term[left]} {self.term[right]}))")
+
+    def quadratic(self, name: str, block: QuadraticBlock) -> Iterator[str]:
+        """The sum of the squares is at most 1."""
+        yield f"; {_line(block.tag.value, block.origin)}"
+        terms = [f"(* {self.term[j]} {self.term[j]})" for j in block.columns.tolist()]
+        yield self.claim(name, f"(<= {_apply('+', terms, none='0.0')} 1.0)")
 
     def functions(self, name: str, block: CaseBlock) -> Iterator[str]:
         """``out = left arg`` or ``right arg``, in the form that the block asks for."""

@@ -1,0 +1,142 @@
+"""Unit balls for lanes of linear rows: tangents to the squares, added in rounds until the point lies in the ball.
+
+A program in margin form has squares ``s`` of every offset u of a ball, ``sum s <= 1`` and a few tangents
+``s >= 2 a u - a^2`` (:mod:`nnsym.encode.balls`). Without its quadratic rows it is an outer approximation, so that every
+bound of it is a bound of the program. A round solves it and adds the tangents at ``a = u / |u|`` for the point found;
+together they say ``a u <= 1``, which the point violates and every point of the ball satisfies. The relaxation of a
+mixed-integer program has its rounds first, which cost little.
+
+Source: outer approximation, Duran and Grossmann, An outer-approximation algorithm for a class of mixed-integer
+nonlinear programs, Mathematical Programming 36 (1986).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.encode.balls import tangents
+from nnsym.program import Feature, Program, QuadraticBlock, RowBlock
+from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Solver, Status
+
+Array = NDArray[Any]
+
+#: A point whose squares sum up to at most this much more than 1 counts as inside: the radius is off by half of it.
+GAP = 1e-8
+#: Rounds of one program.
+MOST_ROUNDS = 60
+_SEEN = 1e-10  # a tangent that cuts less than this from the point is none
+
+_ON = (Status.OPTIMAL, Status.FEASIBLE, Status.TARGET)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    """A lane that takes no quadratic rows, as one that does."""
+
+    lane: Solver
+
+    @property
+    def name(self) -> str:
+        return self.lane.name
+
+    @property
+    def exact(self) -> bool:
+        return self.lane.exact
+
+    @property
+    def accepts(self) -> frozenset[Feature]:
+        return self.lane.accepts | {Feature.QUADRATIC}
+
+    def availability(self) -> Availability:
+        return self.lane.availability()
+
+    def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
+        """As the lane; the answer's point may lie outside a ball by the gap that its message states."""
+        if not program.quadratics:
+            return self.lane.solve(program, limits, goal, progress)
+        rounds = _Rounds(self.lane, program.quadratics, limits, time.monotonic() + limits.seconds)
+        linear = replace(program, quadratics=())
+        relaxed = linear.relax()
+        if (relaxed.kind != linear.kind).any():
+            linear = rounds.refine(linear, relaxed, Goal(decide=False), None)
+        rounds.refine(linear, linear, goal, None if progress is None else lambda lower, _: progress(lower, np.inf))
+        return rounds.answer()
+
+
+def taking(lane: Solver, features: frozenset[Feature]) -> Solver:
+    """The lane, or its outer approximation where the features hold quadratic rows that it does not take."""
+    return Outer(lane=lane) if Feature.QUADRATIC in features - lane.accepts else lane
+
+
+class _Rounds:
+    """The rounds of one program: the bounds of all count, the last one's point."""
+
+    def __init__(self, lane: Solver, balls: tuple[QuadraticBlock, ...], limits: Limits, deadline: float) -> None:
+        self._lane, self._balls, self._limits, self._deadline = lane, balls, limits, deadline
+        self._answers: list[Answer] = []
+        self._tangents = 0
+
+    def refine(self, program: Program, solved: Program, goal: Goal, progress: Progress | None) -> Program:
+        """Solve ``solved`` until its point lies in the balls or the goal is met; ``program`` with the tangents."""
+        for _ in range(MOST_ROUNDS):
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                break
+            answer = self._lane.solve(solved, replace(self._limits, seconds=left), goal, progress)
+            self._answers.append(answer)
+            decided = goal.decide and max(answer.bound, answer.certified) > max(goal.above, answer.tau)
+            if answer.point is None or answer.status not in _ON or decided:
+                break
+            cuts = self._cuts(answer.point)
+            if not cuts:
+                break
+            program, solved = (replace(p, rows=(*p.rows, *cuts)) for p in (program, solved))
+        return program
+
+    def _cuts(self, point: Array) -> list[RowBlock]:
+        """Tangents that cut the point off; none where it lies in every ball."""
+        cuts: list[RowBlock] = []
+        for ball in self._balls:
+            assert ball.squares is not None  # margin programs have them, and float lanes get no others
+            u, s = point[ball.columns], point[ball.squares]
+            length = float(np.linalg.norm(u))
+            if length**2 <= 1.0 + GAP:
+                continue
+            at = u / length
+            cut = np.flatnonzero(2 * at * u - at * at - s > _SEEN)
+            if len(cut):
+                self._tangents += len(cut)
+                cuts.append(tangents(ball.columns[cut], ball.squares[cut], at[cut], ball.origin.partition(":")[0]))
+        return cuts
+
+    def answer(self) -> Answer:
+        """The last answer with the best bounds of all, which are bounds of the program each."""
+        if not self._answers:
+            return Answer(status=Status.TIME_LIMIT, solver=self._lane.name)
+        last = self._answers[-1]
+        exact = [a.certified_exact for a in self._answers if a.certified_exact is not None]
+        squares = [float((last.point[b.columns] ** 2).sum()) for b in self._balls] if last.point is not None else [1.0]
+        outside = max(squares) - 1.0
+        told = f"{len(self._answers)} rounds, {self._tangents} tangents, squares up to 1 {outside:+.1e}"
+        return replace(
+            last,
+            bound=max(a.bound for a in self._answers),
+            certified=max(a.certified for a in self._answers),
+            certified_exact=max(exact, default=None),
+            outside=outside,
+            message="; ".join(filter(None, (last.message, told))),
+            seconds=_total([a.seconds for a in self._answers]),
+            peak_memory=max(a.peak_memory for a in self._answers),
+            nodes=sum(a.nodes for a in self._answers),
+        )
+
+
+def _total(seconds: list[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(s.get(name, 0.0) for s in seconds) for name in dict.fromkeys(n for s in seconds for n in s)}
