@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from nnsym.report.property_bounds import bounds as bounds
     from nnsym.vacuity import vacuous as vacuous
     from nnsym.verify import verify as verify
+    from nnsym.witness import write_witness as write_witness
 
 _HOMES = {
     "nnsym.errors": "InputError LanguageError MissingBoundsError NnsymError SolverUnavailableError UnsupportedError",
@@ -104,6 +105,7 @@ _HOMES = {
     "nnsym.report.draw": "draw draw_reach",
     "nnsym.vacuity": "vacuous",
     "nnsym.verify": "verify",
+    "nnsym.witness": "write_witness",
 }
 _MODULES = {"bounds": "nnsym.bounds", "props": "nnsym.lang.props", "zoo": "nnsym.lang.zoo"}
 _NAMES = {

@@ -21,7 +21,7 @@ from nnsym.ir.evaluate import apply_node, evaluate
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
 from nnsym.ir.network import Application
-from nnsym.ir.node import Affine, Input, Node, Pointwise
+from nnsym.ir.node import Affine, Input, Node, Pointwise, Product
 from nnsym.ir.query import Ball, Box, Query, pull_inside
 from nnsym.ir.univariate import Sigmoidal
 from nnsym.ir.walk import topological
@@ -252,13 +252,18 @@ def execute(query: Query, point: Point) -> tuple[dict[Node, Array], dict[str, Ar
             executed = "onnxruntime"
             _run(query, owners[node], frozenset(order), computed, outputs)
         elif node not in computed:
-            args = tuple(computed[p] if owners else to_fractions(computed[p]) for p in node.parents)
-            computed[node] = apply_node(node, args)
+            computed[node] = apply_node(node, _operands(node, tuple(computed[p] for p in node.parents), bool(owners)))
     for application in query.applications:
         if application.network.model is None:
             for name, tensor in application.network.outputs.items():
                 outputs[_label(query, application, name)] = computed[application.output(name)].reshape(tensor.shape)
     return {node: computed[node] for node in (*query.inputs, *query.rows.parts)}, outputs, executed
+
+
+def _operands(node: Node, values: tuple[Array, ...], stored: bool) -> tuple[Array, ...]:
+    """The values a node is computed from: exact, or what stored models gave; products of those stay exact."""
+    exact = not stored or isinstance(node, Product) or any(v.dtype == object for v in values)
+    return tuple(map(to_fractions, values)) if exact else values
 
 
 def _stored(query: Query) -> dict[Node, Application]:

@@ -81,11 +81,13 @@ def verify(
     seed: Seed = 0,
     as_json: Json = False,
     network: Networks = None,
+    witness: Annotated[Optional[Path], typer.Option(help="Write the answer in the competition's format.")] = None,  # noqa: UP045
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.clock import Clock
 
     clock = Clock(timeout)  # imports count
+    from nnsym.export import check_writable
     from nnsym.methods import resolve
     from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
@@ -93,6 +95,8 @@ def verify(
     from nnsym.vacuity import vacuous
     from nnsym.verify import verify as run
 
+    if witness is not None:
+        check_writable(witness)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     with clock.step("load"):
         query = load_query(targets, sets or (), network or ())
@@ -102,6 +106,10 @@ def verify(
             query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
         )
     checked = vacuous(query, timeout=timeout, memory=gibibytes(memory), seed=seed) if vacuity else None
+    if witness is not None:
+        from nnsym.witness import write_witness
+
+        write_witness(query, result, witness)
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
     else:

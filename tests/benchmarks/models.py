@@ -72,3 +72,12 @@ def vnnlib_text(lower: Array, upper: Array, outputs: int) -> str:
     for k, (low, high) in enumerate(zip(lower.tolist(), upper.tolist(), strict=True)):
         lines += [f"(assert (<= X_{k} {high!r}))", f"(assert (>= X_{k} {low!r}))"]
     return "\n".join((*lines, "(assert (<= Y_0 Y_1))", ""))
+
+
+def vnnlib2_text(lower: Array, upper: Array, outputs: int) -> str:
+    """Such a property in VNN-LIB 2.0, about a network from arrays."""
+    lines = ["(vnnlib-version <2.0>)", f"(declare-network f (declare-input x real [{len(lower)}])"]
+    lines.append(f"  (declare-output y real [{outputs}]))")
+    for k, (low, high) in enumerate(zip(lower.tolist(), upper.tolist(), strict=True)):
+        lines += [f"(assert (<= x[{k}] {high:.12f}))", f"(assert (>= x[{k}] {low:.12f}))"]
+    return "\n".join((*lines, "(assert (<= y[0] y[1]))", ""))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import vnnlib
 
 import nnsym as nn
 from nnsym.bounds.attack import search
@@ -23,7 +24,7 @@ from nnsym.registry import find_encoding
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
 from tests.benchmarks.measure import BenchSpec, Phase, Timing, measure, ms, table
-from tests.benchmarks.models import Instance, onnx_model, random_instance, vnnlib_text
+from tests.benchmarks.models import Instance, onnx_model, random_instance, vnnlib2_text, vnnlib_text
 
 
 def report(rounds: int = 9) -> str:
@@ -60,10 +61,13 @@ def _read(image: Instance, folder: Path) -> list[BenchSpec]:
     text, network = vnnlib_text(image.lower, image.upper, 10), folder / "mnist.onnx"
     four = random_instance((784, 256, 256, 256, 256, 10))
     network.write_bytes(onnx_model(four.layers).SerializeToString())
-    onto = nn.sequential(image.layers)
+    onto, large = nn.sequential(image.layers), np.arange(20_000) / 20_000
+    text2, onto2 = vnnlib2_text(large, large + 1 / 8, 2), nn.sequential([(np.ones((2, 20_000)), None)])
     return [
         _spec("VNN-LIB, 3072 inputs: parse", "read", lambda: parse(text)),
         _spec("VNN-LIB, 3072 inputs: to a query", "read", lambda: nn.load_vnnlib(text.encode(), onto)),
+        _spec("VNN-LIB 2.0, 20,000 inputs: the package's parser", "read", lambda: vnnlib.parse_query_string(text2)),
+        _spec("VNN-LIB 2.0, 20,000 inputs: to a query", "read", lambda: nn.load_vnnlib(text2.encode(), onto2)),
         _spec("ONNX, 784-256x4-10: load", "read", lambda: nn.load(network, check=False)),
         _spec("ONNX, 784-256x4-10: load and compare with ONNX Runtime", "read", lambda: nn.load(network)),
     ]
