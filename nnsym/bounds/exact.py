@@ -185,9 +185,9 @@ class _Exact:
             return
         one, two, gap = ((self.lower[p], self.upper[p]) for p in node.parents[2:])
         lines = exact_gaps.band(exact_gaps.slope_range(node, one, two), gap)
-        middles = [(low + high) / 2 for low, high in (one, two, gap)]
         self.lines[node] = lines
-        self.apart[node] = exact_gaps.apart(lines, self.lines[node.left], self.lines[node.right], *middles)
+        left, right = ((self.lower[side], self.upper[side]) for side in (node.left, node.right))
+        self.apart[node] = exact_gaps.apart(lines, left, right, gap)
 
     def _interval(self, node: Node, bounds: Bounds) -> None:
         """Exact interval arithmetic, intersected with the given bounds."""

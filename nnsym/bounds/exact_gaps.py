@@ -59,8 +59,10 @@ def band(slopes: Range, gap: Range) -> Lines:
     return out[0], out[1], out[2], out[3]
 
 
-def apart(near: Lines, one: Lines, two: Lines, a: Array, b: Array, gap: Array) -> Range:
-    """Where ``left - right`` as it stands is the better bound below, and above, at points a, b and their gap."""
-    below = (one[0] * a + one[2]) - (two[1] * b + two[3]) > near[0] * gap + near[2]
-    above = (one[1] * a + one[3]) - (two[0] * b + two[2]) < near[1] * gap + near[3]
+def apart(near: Lines, left: Range, right: Range, gap: Range) -> Range:
+    """Where ``left - right`` as it stands is clearly the better bound below, and above."""
+    low = np.minimum(*(near[0] * end for end in gap)) + near[2]
+    high = np.maximum(*(near[1] * end for end in gap)) + near[3]
+    much = ((left[1] - left[0]) + (right[1] - right[0])) / 8
+    below, above = (left[0] - right[1]) - low > much, high - (left[1] - right[0]) > much
     return np.asarray(below, dtype=bool), np.asarray(above, dtype=bool)

@@ -6,6 +6,10 @@ a and b. With ``d = a - b`` in [l, u] and s in [k, K] the difference lies betwee
     l >= 0:      k d <= phi(a) - phi(b) <= K d             u <= 0:   K d <= phi(a) - phi(b) <= k d
     l < 0 < u:   the chords of min(k d, K d) and of max(k d, K d) over [l, u].
 
+and for any slope s, here that of the chord of phi over one argument's range,
+
+    phi(a) - phi(b) <= s (a - b) + max_a (phi(a) - s a) - min_b (phi(b) - s b),     and a and b swapped below.
+
 For a ReLU k = 0 and K = 1, and k = K where both neurons are stable in one phase (intervals of differences: Paulsen,
 Wang, Wang, ReluDiff, ICSE 2020; linear bounds of them: Paulsen, Wang, Wang, Wang, NeuroDiff, ASE 2020). Of maxima over
 equal groups ``min_k d_k <= max_k a_k - max_k b_k <= max_k d_k``; only members that can win on the left count above, and
@@ -23,7 +27,7 @@ from torch import Tensor
 
 from nnsym.bounds.inputs import Range
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import U, precision
+from nnsym.bounds.rounding import U, middle, precision
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Pointwise
@@ -94,3 +98,46 @@ def _chord(left: Tensor, right: Tensor, gap: Range, sign: float) -> tuple[Tensor
     offset = torch.where(bounded, torch.maximum(at_l, at_u), torch.inf)
     own = torch.where(gap.lower >= 0, right, left)
     return torch.where(crossing, chord, own), sign * torch.where(crossing, offset, 0.0)
+
+
+def parallel(node: Difference, a: Range, b: Range, maps: Maps) -> Band:
+    """For a hinge: parallels to the chord of one side, with what both sides miss of them as offsets."""
+    high, above = _parallel(node, a, b, maps)
+    low, below = _parallel(node, b, a, maps)  # phi(b) - phi(a) <= low (b - a) + below
+    return Band(low, -below, high, above)
+
+
+def _parallel(node: Difference, x: Range, y: Range, maps: Maps) -> tuple[Tensor, Tensor]:
+    """``s`` and ``o`` with ``phi(x) - phi(y) <= s (x - y) + o``, s the slope of the chord of phi over x."""
+    assert isinstance(node.left, Pointwise)
+    own, by = maps.slopes(node.left), maps.precision
+    crossing = (x.lower < 0) & (x.upper > 0) & torch.isfinite(x.lower) & torch.isfinite(x.upper)
+    l, u = torch.where(crossing, x.lower, -1.0), torch.where(crossing, x.upper, 1.0)  # noqa: E741
+    stable = torch.where(x.lower >= 0, own.right, own.left)
+    slope = torch.where(crossing, (own.right * u - own.left * l) / (u - l), stable)
+
+    def most(z: Range, sign: float) -> Tensor:
+        """The largest ``sign (phi(z) - s z)`` over a range: at its ends, or at 0."""
+        found = torch.where((z.lower <= 0) & (z.upper >= 0), 0.0, -torch.inf).to(slope.dtype)
+        for end in (z.lower, z.upper):
+            phi = torch.where(end > 0, own.right, own.left)
+            slip = 8 * by.u * (phi.abs() + slope.abs()) * end.abs() + by.tiny
+            value = sign * (phi - slope) * end + slip
+            found = torch.maximum(found, torch.nan_to_num(value, nan=torch.inf, posinf=torch.inf))
+        return found
+
+    one, two = most(x, 1.0), most(y, -1.0)
+    return slope, one + two + 2 * by.u * (one.abs() + two.abs()) + by.tiny
+
+
+def better(one: Band, two: Band, gap: Range) -> Band:
+    """Of two bands the line with the smaller area on each side: the better one at the middle of the gap."""
+    centre = middle(gap.lower, gap.upper)[0]
+    below = two.low * centre + two.low_offset > one.low * centre + one.low_offset
+    above = two.high * centre + two.high_offset < one.high * centre + one.high_offset
+    return Band(
+        torch.where(below, two.low, one.low),
+        torch.where(below, two.low_offset, one.low_offset),
+        torch.where(above, two.high, one.high),
+        torch.where(above, two.high_offset, one.high_offset),
+    )

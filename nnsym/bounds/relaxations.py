@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnsym.bounds import smooth
-from nnsym.bounds.gaps import band, live, slope_range
+from nnsym.bounds.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.inputs import Range
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import FLOAT64, TINY, U, middle, precision
+from nnsym.bounds.rounding import FLOAT64, TINY, U, precision, product
 from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
@@ -89,7 +89,7 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
         case Product():
             return _product(node, parents[0], parents[1], out)
         case Difference():
-            return _difference(node, parents, maps, lower)
+            return _difference(node, parents, maps)
     raise UnsupportedError(f"no linear bounds for {node!r}")
 
 
@@ -222,17 +222,17 @@ def _product(node: Product, x: Range, y: Range, out: Range) -> Relaxation:
     return Relaxation((Tap(left, None, ly_low, uy), Tap(right, None, lx_low, lx)), low, high)
 
 
-def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps, lower: LowerSlope) -> Relaxation:
-    """Between lines over the gap, or ``left - right`` as it stands, whichever is tighter at the middle of the ranges.
+def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Relaxation:
+    """Between lines over the gap, or ``left - right`` as it stands where its range is clearly smaller.
 
-    Far arguments in stable phases are better apart, near ones are better by their gap.
+    Far arguments in different phases are better apart, near ones are better by their gap.
     """
     left, right, a, b, gap = parents
     near = _near(node, a, b, gap, maps)
-    sides = relax(node.left, (a,), left, maps, lower), relax(node.right, (b,), right, maps, lower)
-    (one_low, one_high), (two_low, two_high) = _middles(sides[0], a), _middles(sides[1], b)
-    near_low, near_high = _middles(near, gap)
-    apart_low, apart_high = one_low - two_high > near_low, one_high - two_low < near_high
+    near_low, near_high = _ends(near, gap)
+    much = 0.125 * ((left.upper - left.lower) + (right.upper - right.lower))
+    apart_low = (left.lower - right.upper) - near_low > much
+    apart_high = near_high - (left.upper - right.lower) > much
     ones = torch.ones_like(left.lower)
     low, high = torch.where(apart_low, ones, 0.0), torch.where(apart_high, ones, 0.0)
     kept = (
@@ -250,6 +250,8 @@ def _near(node: Difference, a: Range, b: Range, gap: Range, maps: Maps) -> Relax
     """The lines over the gap (:mod:`nnsym.bounds.gaps`)."""
     if isinstance(node.left, Pointwise):
         lines = band(*slope_range(node, a, b, maps), gap)
+        if isinstance(node.left.fn, Hinge):
+            lines = better(lines, parallel(node, a, b, maps), gap)
         return Relaxation((Tap(node.gap, None, lines.low, lines.high),), lines.low_offset, lines.high_offset)
     groups = maps.members(node.left)
     apart = maximum(node.gap, node.left.groups)
@@ -272,11 +274,11 @@ def _only(alive: Tensor) -> Tensor:
     return torch.where(alive.sum(-1) == 1, alive.to(torch.int8).argmax(-1), -1)
 
 
-def _middles(lines: Relaxation, x: Range) -> tuple[Tensor, Tensor]:
-    """The values of lines over one parent at the middle of its range."""
+def _ends(lines: Relaxation, x: Range) -> tuple[Tensor, Tensor]:
+    """The least value of the lower line and the largest of the upper one, over the range of their one parent."""
     low, high = lines.low, lines.high
-    centre = middle(x.lower, x.upper)[0]
     for tap in lines.taps:
-        at = centre if tap.index is None else centre[:, tap.index]
-        low, high = low + tap.low * at, high + tap.high * at
+        lower, upper = (side if tap.index is None else side[:, tap.index] for side in (x.lower, x.upper))
+        low = low + torch.minimum(product(tap.low, lower), product(tap.low, upper))
+        high = high + torch.maximum(product(tap.high, lower), product(tap.high, upper))
     return low, high
