@@ -133,7 +133,8 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share:
     with clock.step("bounds") as notes:
         within = find_source(source).within(share * clock.left)
         lower, bounds = domain_margin(query, within, device=settings.device)
-        notes.append(f"{source}: margin >= {lower:.6g}")
+        together = ", over differences" if bounds.differences else ""
+        notes.append(f"{source}{together}: margin >= {lower:.6g}")
         if query.assumed:
             names = node_names(query.nodes)
             notes.append(f"ASSUMED, not proved: bounds of {', '.join(names[node] for node in query.assumed)}")

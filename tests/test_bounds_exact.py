@@ -7,10 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import nnsym as nn
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.exact import _Exact, exact_margin
 from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.errors import UnsupportedError
+from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, Or, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise, product
@@ -130,3 +132,49 @@ def test_what_has_no_exact_margin():
         assert exact_margin(query, compute(query, "ibp")) is None
     query, _ = textbook()
     assert exact_margin(query, compute(query, "ibp"), max_nonzeros=3) is None
+
+
+def _twice(network, strength):
+    """``f(x) <= f(z) + strength`` for x <= z that differ in one element, as rows of a query."""
+    x, z = (new_input(n, 2) for n in "xz")
+    y = [network.apply((v,)).output(next(iter(network.outputs))) for v in (x, z)]
+    box = Box(-np.ones(2), np.ones(2))
+    apart = Rows.of(x) - Rows.of(z)
+    hard = stack((apart, -apart.take(np.array([1]))))  # x_0 <= z_0, x_1 == z_1
+    soft = (Rows.of(y[1]) - Rows.of(y[0])).take(np.array([0])) + Rows.constants([strength])
+    formula = conjunction(Atoms(np.array([1, 2, 3]), False, soft=False), Atoms(np.array([0]), True, True))
+    return Query("twice", {x: box, z: box}, stack((soft, hard)), formula)
+
+
+def _rising(seed):
+    """A random network with no negative weight."""
+    rng = np.random.default_rng(seed)
+    layers = [(np.abs(rng.normal(size=(m, n))), rng.normal(size=m)) for n, m in ((2, 4), (4, 3), (3, 1))]
+    return nn.sequential(layers, activation="relu")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_margin_of_a_monotone_network_is_exactly_zero(seed):
+    query = _twice(_rising(seed), 0.0)
+    for source in ("ibp", "crown"):
+        bounds = compute(query, source)
+        assert -1e-9 < margin(query, bounds) < 0
+        assert exact_margin(query, bounds) == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(kind=st.sampled_from(KINDS), seed=st.integers(0, 10**6))
+def test_exact_margins_over_differences_are_below_all_values(kind, seed):
+    network = random_network(kind, seed, outputs=1)
+    if next(iter(network.inputs.values())).node.size != 2:
+        return
+    query = _twice(network, 1.0)
+    bounds = compute(query, "ibp")
+    exact = exact_margin(query, bounds)
+    assert margin(query, bounds) <= exact
+    rng = np.random.default_rng(seed)
+    x, z = query.inputs
+    for _ in range(20):
+        low = rng.choice([-64, 64, *range(-64, 65)], 2) / 64
+        high = np.array([rng.integers(int(64 * low[0]), 65) / 64, low[1]])
+        assert query.margin(query.values({x: to_fractions(low), z: to_fractions(high)}, exact=True)) >= exact

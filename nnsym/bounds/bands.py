@@ -14,11 +14,13 @@ import torch
 from torch.nn import functional
 
 from nnsym.bounds import smooth
+from nnsym.bounds.gaps import slope_range
 from nnsym.bounds.inputs import Range
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation, Tap, relax
-from nnsym.bounds.rounding import middle
+from nnsym.bounds.rounding import magnitude, middle, product
 from nnsym.errors import UnsupportedError
+from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Sigmoidal
 
@@ -45,6 +47,8 @@ def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Rela
             return _maximum(node, parents[0], maps)
         case Product():
             return _product(node, parents[0], parents[1], out, maps)
+        case Difference():
+            return _difference(node, parents, maps)
     raise UnsupportedError(f"no band for {node!r}")
 
 
@@ -77,3 +81,24 @@ def _product(node: Product, x: Range, y: Range, out: Range, maps: Maps) -> Relax
     low = torch.where(bounded, least - cx * cy - slack, out.lower)
     high = torch.where(bounded, both - cx * cy + slack, out.upper)
     return Relaxation((Tap(node.parents[0], None, cy, cy), Tap(node.parents[1], None, cx, cx)), low, high)
+
+
+def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Relaxation:
+    """``left - right`` as it stands, or ``m gap + [-h, h]`` with ``h = (K - k) / 2 max |gap|`` where that is lower.
+
+    m is the middle of the slopes k and K of :func:`nnsym.bounds.gaps.slope_range`.
+    """
+    left, right, a, b, gap = parents
+    by, ones = maps.precision, torch.ones_like(left.lower)
+    if isinstance(node.left, Max):
+        apart = (Tap(node.left, None, ones, ones), Tap(node.right, None, -ones, -ones))
+        return Relaxation(apart, torch.zeros_like(ones), torch.zeros_like(ones))
+    least, most = slope_range(node, a, b, maps)
+    slope = (0.5 * least + 0.5 * most).expand_as(ones)
+    half = product(torch.maximum(most - slope, slope - least), magnitude(gap.lower, gap.upper)) * (1.0 + 8 * by.u)
+    half = torch.where(half > 0, half + by.tiny, 0.0)
+    one, two = band(node.left, (a,), left, maps), band(node.right, (b,), right, maps)
+    near = 2 * half <= (one.high - one.low) + (two.high - two.low)
+    slope, half, far = torch.where(near, slope, 0.0), torch.where(near, half, 0.0), torch.where(near, 0.0, ones)
+    taps = (Tap(node.gap, None, slope, slope), Tap(node.left, None, far, far), Tap(node.right, None, -far, -far))
+    return Relaxation(taps, -half, half)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -40,6 +40,7 @@ class Bounds:
     """An interval for every node of a query, and one for its specification rows.
 
     ``trace`` is the margin's lower bound after each step of an optimisation of the rows, the start first.
+    ``differences`` bound ``a - b`` for pairs of nodes ``(a, b)`` of two runs that the query compares.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Bounds:
     seconds: float = 0.0
     device: str = "cpu"
     trace: tuple[float, ...] = ()
+    differences: Mapping[tuple[Node, Node], Interval] = field(default_factory=dict)
 
     def __getitem__(self, node: Node) -> Interval:
         return self.nodes[node]
@@ -59,5 +61,10 @@ class Bounds:
             return Interval(interval.lower[index], interval.upper[index], interval.source)
 
         return Bounds(
-            self.method, {n: pick(i) for n, i in self.nodes.items()}, pick(self.rows), self.seconds, self.device
+            self.method,
+            {n: pick(i) for n, i in self.nodes.items()},
+            pick(self.rows),
+            self.seconds,
+            self.device,
+            differences={pair: pick(i) for pair, i in self.differences.items()},
         )

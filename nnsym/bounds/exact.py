@@ -8,17 +8,21 @@ bound is exactly 0 is stable here. Long numbers are rounded outward where that k
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds import exact_gaps
 from nnsym.bounds.base import Bounds
+from nnsym.ir.difference import Difference
 from nnsym.ir.exact import round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.linear import Conv, LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
+from nnsym.ir.paired import pair
 from nnsym.ir.query import Box, Query
 from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
@@ -29,7 +33,6 @@ Coefficients = dict[Node, Array]
 _ZERO: Any = Fraction(0)
 _WORK = 300_000  # products of Fractions in the passes over hidden layers: a few seconds
 _LONG = 192  # bits of a denominator from which a bound of a hidden neuron is rounded outward
-_SHORT = 24  # bits of a denominator up to which the slope of a chord is kept exact
 
 
 def exact_margin(
@@ -39,9 +42,23 @@ def exact_margin(
 
     ``bounds`` are sound float bounds over that box. The result is a Fraction, or an infinity where the formula has
     no soft atom left to decide it; None if the network is smooth, bilinear, unbounded or has more than
-    ``max_nonzeros`` coefficients.
+    ``max_nonzeros`` coefficients. Where the query compares two runs, their differences are tried too.
     """
     boxes = {**query.boxes, **(box or {})}
+    margin = _margin(query, bounds, boxes, max_nonzeros)
+    paired = pair(query) if margin is not None and margin < 0 else None
+    if paired is None or margin is None:
+        return margin
+    known = {gap: bounds.differences[key] for key, gap in paired.gaps.items() if key in bounds.differences}
+    moved = {paired.nodes[node]: interval for node, interval in bounds.nodes.items()}
+    rows = paired.query.rows.take(np.arange(len(query.rows)))
+    gaps = paired.boxes({x: b.outer for x, b in boxes.items()})
+    boxes = {x: boxes[x] if x in boxes else Box(*gaps[x]) for x in paired.query.boxes}
+    over = _margin(replace(paired.query, rows=rows), replace(bounds, nodes={**moved, **known}), boxes, max_nonzeros)
+    return margin if over is None else max(margin, over)
+
+
+def _margin(query: Query, bounds: Bounds, boxes: Mapping[Input, Box], max_nonzeros: int) -> Fraction | float | None:
     if any(b.empty for b in boxes.values()):
         return np.inf
     if not _fits(query, boxes, max_nonzeros):
@@ -65,7 +82,7 @@ def exact_margin(
 
 def _fits(query: Query, boxes: Mapping[Input, Box], most: int) -> bool:
     known = all(
-        isinstance(n, (Input, Affine, Max)) or (isinstance(n, Pointwise) and isinstance(n.fn, Hinge))
+        isinstance(n, (Input, Affine, Max, Difference)) or (isinstance(n, Pointwise) and isinstance(n.fn, Hinge))
         for n in query.nodes
     )
     bounded = all(np.isfinite(side.astype(float)).all() for b in boxes.values() for side in (b.lower, b.upper))
@@ -91,6 +108,7 @@ class _Exact:
         self.lower: dict[Node, Array] = {}
         self.upper: dict[Node, Array] = {}
         self.lines: dict[Node, tuple[Array, Array, Array, Array]] = {}
+        self.apart: dict[Node, tuple[Array, Array]] = {}
         self.budget = _WORK // max(1, _size(query))  # rows that may still be bounded anew
         for node in query.nodes:
             if isinstance(node, Input):
@@ -101,6 +119,8 @@ class _Exact:
                 self._tighten(node)
             if isinstance(node, Pointwise):
                 self.lines[node] = self._hinge(node)
+            if isinstance(node, Difference):
+                self._near(node)
 
     def seed(self) -> tuple[Coefficients, Array]:
         """The query's rows."""
@@ -141,7 +161,33 @@ class _Exact:
                 _add(coefficients, node.parents[0], c * np.where(positive, low, high))
             elif isinstance(node, Max):
                 constant = constant + self._maximum(node, c, coefficients)
+            elif isinstance(node, Difference):
+                constant = constant + self._difference(node, c, coefficients)
         return constant
+
+    def _difference(self, node: Difference, c: Array, coefficients: Coefficients) -> Array:
+        """By the lines over the gap, or ``left - right`` as it stands."""
+        low, high, low_offset, high_offset = self.lines[node]
+        positive = np.asarray(c > 0, dtype=bool)
+        far = np.where(np.where(positive, *self.apart[node]), c, _ZERO)
+        near = c - far
+        _add(coefficients, node.left, far)
+        _add(coefficients, node.right, -far)
+        if isinstance(node.left, Pointwise):  # of maxima only the values themselves are used
+            _add(coefficients, node.gap, near * np.where(positive, low, high))
+        return _total(near, np.where(positive, low_offset, high_offset))
+
+    def _near(self, node: Difference) -> None:
+        """The lines over the gap, and where they are used."""
+        every = np.ones(node.size, dtype=bool)
+        if isinstance(node.left, Max):
+            self.lines[node], self.apart[node] = (_zeros((node.size,)),) * 4, (every, every)
+            return
+        one, two, gap = ((self.lower[p], self.upper[p]) for p in node.parents[2:])
+        lines = exact_gaps.band(exact_gaps.slope_range(node, one, two), gap)
+        self.lines[node] = lines
+        left, right = ((self.lower[side], self.upper[side]) for side in (node.left, node.right))
+        self.apart[node] = exact_gaps.apart(lines, left, right, gap)
 
     def _interval(self, node: Node, bounds: Bounds) -> None:
         """Exact interval arithmetic, intersected with the given bounds."""
@@ -160,8 +206,16 @@ class _Exact:
         elif isinstance(node, Max):
             groups = _members(node)
             low, high = (side[node.parents[0]][groups].max(axis=1) for side in (self.lower, self.upper))
+        elif isinstance(node, Difference):
+            low, high = (self.lower[node.left] - self.upper[node.right], self.upper[node.left] - self.lower[node.right])
+            if isinstance(node.left, Pointwise):
+                one, two, gap = ((self.lower[p], self.upper[p]) for p in node.parents[2:])
+                least, most = exact_gaps.reach(exact_gaps.slope_range(node, one, two), gap)
+                low, high = np.maximum(low, least), np.minimum(high, most)
         self._meet(node, np.arange(node.size), low, high)
-        given = bounds[node]
+        given = bounds.nodes.get(node)
+        if given is None:
+            return
         index = np.flatnonzero(np.isfinite(given.lower) & np.isfinite(given.upper))
         self._meet(node, index, to_fractions(given.lower[index]), to_fractions(given.upper[index]))
 
@@ -197,7 +251,7 @@ class _Exact:
             if a >= 0 or b <= 0 or left[i] == right[i]:
                 lines[:2, i] = right[i] if a >= 0 else left[i]
                 continue
-            chord = _slope((right[i] * b - left[i] * a) / (b - a))
+            chord = exact_gaps.short_slope((right[i] * b - left[i] * a) / (b - a))
             gaps = ((left[i] - chord) * a, (right[i] - chord) * b)
             through = right[i] if b >= -a else left[i]
             convex = left[i] < right[i]
@@ -222,10 +276,6 @@ class _Exact:
 
 def _members(node: Max) -> Array:
     return np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
-
-
-def _slope(value: Fraction) -> Fraction:
-    return value if value.denominator.bit_length() <= _SHORT else Fraction(float(value))
 
 
 def _shorten(values: Array, rounding: Any) -> Array:

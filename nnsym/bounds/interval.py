@@ -17,11 +17,13 @@ from torch import Tensor
 
 from nnsym.bounds import smooth
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.gaps import extremes, slope_range
 from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.rounding import FLOAT64, magnitude, middle, on_grid, precision, product, settle
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
+from nnsym.ir.difference import Difference
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Sigmoidal
@@ -67,6 +69,8 @@ class Forward:
                 return Range(*(v[:, members].amax(-1) for v in (parents[0].lower, parents[0].upper)))
             case Product():
                 return _product(parents[0], parents[1], node.parents[0] is node.parents[1])
+            case Difference():
+                return self._difference(node, parents)
         raise UnsupportedError(f"no bounds for {node!r}")
 
     def _affine(self, node: Affine, parents: tuple[Range, ...]) -> Range:
@@ -154,6 +158,25 @@ class Forward:
         low, high = torch.where(crossing, low.clamp(max=0), low), torch.where(crossing, high.clamp(min=0), high)
         return Range(low, high) if slopes.exact else Range(*settle(*_widen(low, high)))
 
+    def _difference(self, node: Difference, parents: tuple[Range, ...]) -> Range:
+        """The two values apart, and the band around the gap (:mod:`nnsym.bounds.gaps`)."""
+        left, right, a, b, gap = parents
+        plain = Range(*settle(*_widen(_minus(left.lower, right.upper), _minus(left.upper, right.lower))))
+        if isinstance(node.left, Max):
+            return plain.intersect(Range(*extremes(node.left, a, b, gap, self.maps)))
+        slopes = slope_range(node, a, b, self.maps)
+        corners = torch.stack([_times(s, d) for s in slopes for d in (gap.lower, gap.upper)])
+        low, high = corners.amin(0), corners.amax(0)
+        whole = all(bool(((s.abs() == 1) | (s == 0)).all()) for s in slopes)
+        return plain.intersect(Range(*settle(*((low, high) if whole else _widen(low, high)))))
+
+
+def _minus(a: Tensor, b: Tensor) -> Tensor:
+    """A difference that is zero for equal numbers only, so that :func:`_widen` may take zero for exact."""
+    out = a - b
+    speck = torch.where(a > b, precision(out).speck, -precision(out).speck)
+    return torch.where((out == 0) & (a != b), speck.to(out.dtype), out)
+
 
 def _times(a: Tensor, b: Tensor) -> Tensor:
     """A product in which zero is exact: one that underflows is a small number, which :func:`_widen` covers."""
@@ -205,8 +228,9 @@ def additions(nodes: tuple[Node, ...]) -> int:
     """
     found: dict[Node, int] = {}
     for node in nodes:
-        shared = int(np.bincount(node.groups[node.groups >= 0]).max()) if isinstance(node, Max) else 0
-        terms = shared + node.groups.shape[1] if isinstance(node, Max) else 1
+        kind = node.left if isinstance(node, Difference) else node
+        shared = int(np.bincount(kind.groups[kind.groups >= 0]).max()) if isinstance(kind, Max) else 0
+        terms = shared + kind.groups.shape[1] if isinstance(kind, Max) else 1
         for parent in node.parents:
             found[parent] = found.get(parent, 0) + terms
     return 2 * len(nodes) + max(found.values(), default=0) + 8

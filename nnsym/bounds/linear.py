@@ -167,7 +167,7 @@ class Backward:
             self._spread(node, lambda index, wanted: self._climb(node, index, wanted), "alpha")
 
     def _open(self, node: Node) -> Tensor:
-        found = [undecided(consumer, self.ranges[node], self.maps) for consumer in self.consumers[node]]
+        found = [undecided(consumer, node, self.ranges[node], self.maps) for consumer in self.consumers[node]]
         return torch.stack(found).any(0)
 
     def _spread(self, node: Node, bound: Callable[[Tensor, Tensor], Range], source: str) -> None:

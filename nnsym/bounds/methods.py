@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.differential import both
 from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Source, Zonotope
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
@@ -82,10 +83,11 @@ def compute(
     """Bounds of every node and row by a source or its text; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`.
 
     ``device`` is a name of torch's or ``auto``; float32 (``dtype``) is faster on a GPU, as sound, and looser: it
-    charges 2^29 times as much for rounding. Intervals that the query assumes are met with what was computed; they are
+    charges 2^29 times as much for rounding. Two runs that a query compares are bounded together
+    (:mod:`nnsym.bounds.differential`). Intervals that the query assumes are met with what was computed; they are
     named ``assumed`` where they are tighter.
     """
-    found = find_source(source).compute(query, boxes, device=device, dtype=dtype)
+    found = both(query, find_source(source), boxes, device=device, dtype=dtype)
     if not query.assumed:
         return found
     from nnsym.bounds.assumed import meet

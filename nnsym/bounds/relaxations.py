@@ -20,12 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnsym.bounds import smooth
+from nnsym.bounds.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.inputs import Range
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import FLOAT64, TINY, U, precision
+from nnsym.bounds.rounding import FLOAT64, TINY, U, precision, product
 from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
-from nnsym.ir.node import Max, Node, Pointwise, Product
+from nnsym.ir.difference import Difference
+from nnsym.ir.node import Max, Node, Pointwise, Product, maximum
 from nnsym.ir.univariate import Hinge, Sigmoidal
 
 Array = NDArray[Any]
@@ -86,12 +88,18 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
             return _maximum(node, parents[0], out, maps)
         case Product():
             return _product(node, parents[0], parents[1], out)
+        case Difference():
+            return _difference(node, parents, maps)
     raise UnsupportedError(f"no linear bounds for {node!r}")
 
 
-def undecided(node: Node, x: Range, maps: Maps) -> Tensor:
+def undecided(node: Node, parent: Node, x: Range, maps: Maps) -> Tensor:
     """Elements of a parent with range ``x`` whose bounds shape the lines of ``node``: bool ``(batch, size)``."""
     match node:
+        case Difference() if parent is not node.gap:
+            return torch.zeros_like(x.lower, dtype=torch.bool)
+        case Difference() if isinstance(node.left, Pointwise):
+            return (x.lower < 0) & (x.upper > 0)
         case Pointwise(fn=Hinge()):
             return (x.lower < 0) & (x.upper > 0) & maps.slopes(node).bent
         case Max():
@@ -212,3 +220,65 @@ def _product(node: Product, x: Range, y: Range, out: Range) -> Relaxation:
     low = torch.where(bounded, constant(lx_low, ly_low, -1.0), out.lower)
     high = torch.where(bounded, constant(lx, uy, 1.0), out.upper)
     return Relaxation((Tap(left, None, ly_low, uy), Tap(right, None, lx_low, lx)), low, high)
+
+
+def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Relaxation:
+    """Between lines over the gap, or ``left - right`` as it stands where its range is clearly smaller.
+
+    Far arguments in different phases are better apart, near ones are better by their gap.
+    """
+    left, right, a, b, gap = parents
+    near = _near(node, a, b, gap, maps)
+    near_low, near_high = _ends(near, gap)
+    much = 0.125 * ((left.upper - left.lower) + (right.upper - right.lower))
+    apart_low = (left.lower - right.upper) - near_low > much
+    apart_high = near_high - (left.upper - right.lower) > much
+    ones = torch.ones_like(left.lower)
+    low, high = torch.where(apart_low, ones, 0.0), torch.where(apart_high, ones, 0.0)
+    kept = (
+        Tap(t.parent, t.index, torch.where(apart_low, 0.0, t.low), torch.where(apart_high, 0.0, t.high))
+        for t in near.taps
+    )
+    return Relaxation(
+        (*kept, Tap(node.left, None, low, high), Tap(node.right, None, -low, -high)),
+        torch.where(apart_low, 0.0, near.low),
+        torch.where(apart_high, 0.0, near.high),
+    )
+
+
+def _near(node: Difference, a: Range, b: Range, gap: Range, maps: Maps) -> Relaxation:
+    """The lines over the gap (:mod:`nnsym.bounds.gaps`)."""
+    if isinstance(node.left, Pointwise):
+        lines = band(*slope_range(node, a, b, maps), gap)
+        if isinstance(node.left.fn, Hinge):
+            lines = better(lines, parallel(node, a, b, maps), gap)
+        return Relaxation((Tap(node.gap, None, lines.low, lines.high),), lines.low_offset, lines.high_offset)
+    groups = maps.members(node.left)
+    apart = maximum(node.gap, node.left.groups)
+    assert isinstance(apart, Max)
+    unbounded = torch.full_like(gap.lower[:, groups[:, 0]], torch.inf)
+    above = _maximum(apart, gap, Range(-unbounded, unbounded), maps)
+    below = _maximum(apart, Range(-gap.upper, -gap.lower), Range(-unbounded, unbounded), maps)
+    winner, loser = (_only(live(node.left, x, maps)) for x in (a, b))
+    taps = []
+    for k, (up, down) in enumerate(zip(above.taps, below.taps, strict=True)):
+        high = torch.where(winner >= 0, (winner == k).to(up.high.dtype), up.high)
+        low = torch.where(loser >= 0, (loser == k).to(up.high.dtype), down.high)
+        taps.append(Tap(node.gap, groups[:, k], low, high))
+    low_offset, high_offset = torch.where(loser >= 0, 0.0, -below.high), torch.where(winner >= 0, 0.0, above.high)
+    return Relaxation(tuple(taps), low_offset, high_offset)
+
+
+def _only(alive: Tensor) -> Tensor:
+    """The position of the one member of each group that can be the largest, -1 where several can."""
+    return torch.where(alive.sum(-1) == 1, alive.to(torch.int8).argmax(-1), -1)
+
+
+def _ends(lines: Relaxation, x: Range) -> tuple[Tensor, Tensor]:
+    """The least value of the lower line and the largest of the upper one, over the range of their one parent."""
+    low, high = lines.low, lines.high
+    for tap in lines.taps:
+        lower, upper = (side if tap.index is None else side[:, tap.index] for side in (x.lower, x.upper))
+        low = low + torch.minimum(product(tap.low, lower), product(tap.low, upper))
+        high = high + torch.maximum(product(tap.high, lower), product(tap.high, upper))
+    return low, high

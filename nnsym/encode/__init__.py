@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.base import Bounds
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.balls import encode_balls
+from nnsym.encode.differences import encode_differences
 from nnsym.encode.point import complete as complete
 from nnsym.encode.point import residual as residual
 from nnsym.encode.shorten import short_bounds, short_rows
@@ -78,6 +79,8 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
             if rule is None or rule.exactness is Exactness.UNSUPPORTED:
                 raise _unsupported(encoding, node, names[node])
             ids[node] = rule.rule(ctx, node, tuple(ids[parent] for parent in node.parents))
+    if bits is None:
+        encode_differences(ctx, query)
     goal = encode_spec(ctx, query, encoding, ids, max_cases)
     exactness = exactness_of(encoding, query)
     meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}

@@ -83,7 +83,7 @@ def _arguments(node: Node, element: int, sign: int, limit: Fraction) -> Iterable
             if left < 0:
                 yield node.parents[0], element, -1, limit / -left
         case Affine() if not any(isinstance(m, Conv) for m in node.maps):
-            terms: list[tuple[Node, int, Fraction]] = []
+            terms: list[_Term] = []
             for linear, parent in zip(node.maps, node.parents, strict=True):
                 data, indices, indptr = linear.csr()
                 span = slice(indptr[element], indptr[element + 1])

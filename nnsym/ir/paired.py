@@ -74,7 +74,7 @@ def pair(query: Query) -> Paired | None:
     rows = stack((rows, *(Rows.of(moved[gap]) for gap in roots)))
     inputs = gaps.inputs()
     boxes = {gap: Box(*_apart(*(query.boxes[x].outer for x in pair))) for gap, pair in inputs.items()}
-    paired = replace(query, rows=rows, boxes={**query.boxes, **boxes}, labels=())
+    paired = replace(query, rows=rows, boxes={**query.boxes, **boxes}, labels=(), assumed={})
     limits = {gap: Box(*sides).intersect(boxes[gap]) for gap, sides in input_limits(paired, inputs).items()}
     return Paired(
         query=replace(paired, boxes={**paired.boxes, **limits}),

@@ -7,9 +7,9 @@ For a pair ``(a, b)`` the *gap* is a node equal to ``a - b`` in exact arithmetic
     two inputs                                          a new input, whose box holds what is known of their difference
     anything else                                       the affine node a - b
 
-The first line is equation (3) of Paulsen et al., ReluDiff (ICSE 2020), with the coefficients of related networks: no
-float can hold every ``A_k - B_k``, but the rounded difference and its rounding error together do (Knuth's TwoSum), so
-both are coefficients of the node, and nothing is folded. Of equal maps nothing is left of ``A_k - B_k``.
+The first line is that of Paulsen, Wang, Wang (ReluDiff, ICSE 2020), with the coefficients of related networks: no float
+can hold every ``A_k - B_k``, but the rounded difference and its rounding error together do (Knuth's TwoSum), so both
+are coefficients of the node, and nothing is folded. Of equal maps nothing is left of ``A_k - B_k``.
 """
 
 from __future__ import annotations

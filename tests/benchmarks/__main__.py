@@ -1,4 +1,6 @@
-"""``python -m tests.benchmarks [handover] [rooms] [limits] [encodings] [--rounds 9]``: the tables of the docs.
+"""The tables of the docs: ``python -m tests.benchmarks [PART ...] [--rounds 9]``.
+
+Parts: handover, rooms, limits, encodings, relational.
 
 OMLT is compared with where it can be imported; it is no dependency.
 """
