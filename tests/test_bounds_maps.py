@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from nnsym.bounds import maps as maps_module
-from nnsym.bounds.maps import Maps, SparseMap
+from nnsym.bounds.maps import Maps
+from nnsym.bounds.torch_maps import SparseMap
 from nnsym.ir.linear import Conv, Dense, Scale, Select, Sparse
 
 RNG = np.random.default_rng(1)

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nnsym.bounds.convolution import ConvMap
 from nnsym.bounds.inputs import Balls, Range, least, spread
-from nnsym.bounds.maps import ConvMap, DenseMap, Maps
+from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation
 from nnsym.bounds.rounding import Amounts, contract, weigh
+from nnsym.bounds.torch_maps import DenseMap
 from nnsym.bounds.windows import Windows
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.walk import topological

@@ -14,7 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nnsym.bounds.maps import ConvMap
+from nnsym.bounds.convolution import ConvMap
 
 _SMALL = 0.5  # windows of more than this part of the image are not worth their gathers
 
