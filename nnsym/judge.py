@@ -224,8 +224,9 @@ def solve(
     return program, answer
 
 
-def facts_of(query: Query, method: ProgramMethod, lower: float, answer: Answer) -> Facts:
+def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
+    from nnsym.solvers.lane import resolved
     from nnsym.solvers.outer import GAP
 
     margin_form = method.encoding.form is Form.MARGIN
@@ -238,6 +239,7 @@ def facts_of(query: Query, method: ProgramMethod, lower: float, answer: Answer) 
         bound=answer.bound if margin_form else -np.inf,
         tau=answer.tau,
         exact_solver=answer.exact,
+        resolved=answer.exact or resolved(program),
         conclusive_empty=answer.conclusive_empty,
         message=answer.message,
     )
@@ -258,7 +260,7 @@ def interpret(
 ) -> tuple[Facts, Replay | None]:
     """Turn a solver's answer into facts: probe what rests on its word, replay its point, settle tight bounds."""
     margin_form = method.encoding.form is Form.MARGIN
-    facts = facts_of(query, method, lower, answer)
+    facts = facts_of(query, method, program, lower, answer)
     if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
         facts = probe(query, program, facts, clock)
     replayed = None

@@ -245,7 +245,7 @@ def _by_program(
         with clock.step("replay") as notes:
             point = _run(query, candidate_of(query, built, answer), anchor)
             notes.append("the condition fails there" if point is None else f"value {point.margin:.9g}")
-    facts = facts_of(query, method, lower, answer)
+    facts = facts_of(query, method, built, lower, answer)
     if facts.status is Status.INFEASIBLE or floor(facts).trust is Trust.SOLVER:
         facts = probe(query, built, facts, clock)
     if point is not None:

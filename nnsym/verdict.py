@@ -35,7 +35,9 @@ class Facts:
     ``certified`` is a lower bound re-derived outward in floats, ``exact_bound`` one in rationals, ``bound`` the
     solver's own. ``attained`` is the least margin at the points that were evaluated, the solver's own and probes.
     ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
-    precondition. ``empty`` is true where the domain was found empty before any solver ran.
+    precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
+    rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
+    ran.
     """
 
     strict: bool
@@ -49,6 +51,7 @@ class Facts:
     attained: float = np.inf
     tau: float = 0.0
     exact_solver: bool = False
+    resolved: bool = True
     conclusive_empty: bool = False
     nominal: bool = False
     empty: bool = False
@@ -68,7 +71,7 @@ class Facts:
 
     @property
     def _bound(self) -> float:
-        return self.bound if self.status in BOUNDED and self.bound < np.inf else -np.inf
+        return self.bound if self.status in BOUNDED and self.bound < np.inf and self.resolved else -np.inf
 
 
 def facts_about(query: Query) -> Facts:
@@ -145,7 +148,7 @@ def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
         return "the precondition is empty: its bounds refute it", Trust.CERTIFIED, True
     if positive(facts.certified, strict=facts.strict):
         return f"the margin's certified {side} bound rules a {what} out", Trust.CERTIFIED, False
-    if facts.status is Status.INFEASIBLE and (facts.nominal or facts.conclusive_empty):
+    if facts.status is Status.INFEASIBLE and ((facts.nominal and facts.resolved) or facts.conclusive_empty):
         trust = Trust.CERTIFIED if facts.conclusive_empty else Trust.SOLVER
         return "the precondition is empty: the program is infeasible", trust, True
     if facts.believed > facts.tau:
@@ -184,6 +187,8 @@ def tight(facts: Facts) -> bool:
 def _why_not(facts: Facts) -> str:
     if facts.status is Status.INFEASIBLE:
         return "infeasible_unconfirmed"
+    if not facts.resolved and facts.replay is None and facts.bound > facts.tau:
+        return "beyond_float"
     if facts.replay is Outcome.BOUNDARY:
         return "boundary"
     if facts.refuted:

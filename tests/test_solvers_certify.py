@@ -16,6 +16,7 @@ from nnsym.program import Kind, Program, ProgramBuilder, RowBlock, Tag, row_bloc
 from nnsym.solvers.arrays import SMALLEST, LinearModel
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.certify import certify_exact, lower_bound, proves_empty
+from nnsym.solvers.lane import resolved
 from nnsym.solvers.registry import find
 
 DECIMALS = st.integers(-300, 300).map(lambda v: v / 100)  # 0.1, 0.7: not dyadic, sums round
@@ -162,3 +163,12 @@ def test_guards_alone_are_cases_and_phases_are_not() -> None:
     program = b.build(objective=None, cases=((g, np.array([1.0, 0.0])), (g, np.array([0.0, 1.0]))))
     assert LinearModel.of(program).cases == ()
     assert LinearModel.of(program.relax()).cases == program.cases
+
+
+@pytest.mark.parametrize(("largest", "told"), [(9e6, True), (1e7, False), (np.inf, True)])
+def test_rows_are_resolved_as_long_as_a_last_place_is_within_the_tolerance(largest: float, told: bool) -> None:
+    """Infinite columns say nothing of the size of a term; their bounds are no bounds anyway."""
+    b = ProgramBuilder()
+    x = b.columns("x", "value", np.arange(2), [-largest / 2, 0.0], [1.0, 1.0])
+    b.rows(row_block([(2.0, x[:1]), (-1.0, x[1:])], upper=0.0, origin="2 x_0 <= x_1"))
+    assert resolved(b.build(objective=None)) is told

@@ -57,6 +57,9 @@ def test_supported(facts: Facts, verdict: Verdict, trust: Trust) -> None:
         (Facts(strict=True, status=Status.UNKNOWN, bound=5.0), "solver_unknown"),
         (Facts(strict=True, status=Status.ERROR, bound=5.0), "solver_error"),
         (Facts(strict=True, status=Status.LICENSE, bound=5.0), "licence"),
+        # Where float64 cannot resolve the rows, nothing that a float solver says counts.
+        (Facts(strict=True, status=Status.OPTIMAL, bound=5.0, resolved=False), "beyond_float"),
+        (Facts(strict=True, status=Status.INFEASIBLE, nominal=True, resolved=False), "infeasible_unconfirmed"),
         # An infinite solver bound is no bound.
         (Facts(strict=True, status=Status.OPTIMAL, bound=INF), "inconclusive"),
         (Facts(strict=True, status=Status.OPTIMAL, bound=INF, attained=1.0), "inconclusive"),
