@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.builder import ProgramBuilder, RowTerms, row_block, sum_block
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
-from nnsym.program import Feature, Kind, ProgramBuilder, RowBlock, RowTerms, Tag, row_block, sum_block
+from nnsym.program import Feature, Kind, RowBlock, Tag
 
 if TYPE_CHECKING:
     from nnsym.separation.scene import Scene
@@ -208,7 +209,7 @@ class Context:
         upper: Array | float = np.inf,
         says: str = "",
     ) -> None:
-        """Elementwise rows (see :func:`nnsym.program.row_block`); ``says`` is the inequality in words."""
+        """Elementwise rows (see :func:`nnsym.builder.row_block`); ``says`` is the inequality in words."""
         if len(terms[0][1]):
             self.builder.rows(row_block(terms, lower=lower, upper=upper, origin=self._origin(node, says)))
 

@@ -100,7 +100,7 @@ class Wrong(Cut):
     source: str = "nobody"
 
     def separator(self, scene):
-        from nnsym.program import row_block
+        from nnsym.builder import row_block
 
         def separate(point):
             for layer in scene.layers:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.bounds.methods import compute
+from nnsym.builder import ProgramBuilder
 from nnsym.encode import complete, encode, residual
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.ir.exact import to_fractions
@@ -16,7 +17,6 @@ from nnsym.ir.node import affine, concatenate, constant, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
-from nnsym.program import ProgramBuilder
 from nnsym.registry import find_encoding
 
 

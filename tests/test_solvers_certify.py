@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnsym.builder import ProgramBuilder, row_block
 from nnsym.ir.exact import to_fractions
-from nnsym.program import Kind, Program, ProgramBuilder, RowBlock, Tag, row_block
+from nnsym.program import Kind, Program, RowBlock, Tag
 from nnsym.solvers.arrays import SMALLEST, LinearModel
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.certify import certify_exact, lower_bound, proves_empty

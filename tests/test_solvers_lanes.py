@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_solvers_runner import living, wait_until_gone
 
+from nnsym.builder import ProgramBuilder
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.program import Feature, Kind, Program, ProgramBuilder, RowBlock, Tag
+from nnsym.program import Feature, Kind, Program, RowBlock, Tag
 from nnsym.solvers import memory
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.glpk import GlpkJob

@@ -11,8 +11,9 @@ import pytest
 
 pyo = pytest.importorskip("pyomo.environ")
 
+from nnsym.builder import ProgramBuilder, row_block  # noqa: E402
 from nnsym.errors import UnsupportedError  # noqa: E402
-from nnsym.program import Kind, Program, ProgramBuilder, row_block  # noqa: E402
+from nnsym.program import Kind, Program  # noqa: E402
 from nnsym.solvers.pyomo_model import to_pyomo  # noqa: E402
 from nnsym.solvers.pyomo_solvers import compile_model  # noqa: E402
 from nnsym.testing.check_solver import problems  # noqa: E402

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.builder import ProgramBuilder
 from nnsym.compare import append_record
 from nnsym.encoding import Encoding
 from nnsym.errors import MissingBoundsError, UnsupportedError
-from nnsym.program import ProgramBuilder, RowBlock
+from nnsym.program import RowBlock
 from nnsym.registry import find_encoding
 from nnsym.result import Trust, Verdict
 

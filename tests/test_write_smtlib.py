@@ -14,17 +14,8 @@ from hypothesis import strategies as st
 from readers import z3_minimum
 from test_write_linear import everything, optimum
 
-from nnsym.program import (
-    ClauseBlock,
-    ImplicationBlock,
-    Kind,
-    ProductBlock,
-    Program,
-    ProgramBuilder,
-    RowBlock,
-    Tag,
-    row_block,
-)
+from nnsym.builder import ProgramBuilder, row_block
+from nnsym.program import ClauseBlock, ImplicationBlock, Kind, ProductBlock, Program, RowBlock, Tag
 from nnsym.write.names import symbols
 from nnsym.write.smtlib import _Numerals, logic, to_smtlib
 

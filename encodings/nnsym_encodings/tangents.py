@@ -27,11 +27,12 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.builder import RowTerms, row_block
 from nnsym.encoding import Cut, Separator
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Pointwise
 from nnsym.ir.univariate import Sigmoidal
-from nnsym.program import RowBlock, RowTerms, Tag, row_block
+from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import Scene
 
 Array = NDArray[Any]

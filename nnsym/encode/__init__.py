@@ -15,6 +15,7 @@ from typing import Any, final
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.builder import ProgramBuilder
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.balls import encode_balls
 from nnsym.encode.differences import encode_differences
@@ -27,7 +28,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
-from nnsym.program import Program, ProgramBuilder
+from nnsym.program import Program
 
 Array = NDArray[Any]
 

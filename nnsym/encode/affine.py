@@ -20,9 +20,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.builder import ProgramBuilder
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
 from nnsym.ir.outward import sum_down, sum_up
-from nnsym.program import ProgramBuilder, RowBlock, Tag
+from nnsym.program import RowBlock, Tag
 
 Array = NDArray[Any]
 

@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encoding import Context, Form
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.node import Input, Node
 from nnsym.ir.outward import product_down
 from nnsym.ir.query import Ball, Query
-from nnsym.program import ProgramBuilder, QuadraticBlock, RowBlock, Tag, row_block
+from nnsym.program import QuadraticBlock, RowBlock, Tag
 
 Array = NDArray[Any]
 

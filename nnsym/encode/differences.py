@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.builder import RowTerms, row_block
 from nnsym.encoding import Context
 from nnsym.ir.difference import alike
 from nnsym.ir.formula import Atoms, leaves
@@ -25,7 +26,7 @@ from nnsym.ir.node import Affine, Node, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
-from nnsym.program import RowTerms, Tag, row_block
+from nnsym.program import Tag
 
 Array = NDArray[Any]
 Pair = tuple[Node, Node]

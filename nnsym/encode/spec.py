@@ -19,6 +19,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.formula import Clause, Flat, cases, flat_formula
 from nnsym.encode.shorten import round_out
@@ -29,7 +30,7 @@ from nnsym.ir.formula import InBox
 from nnsym.ir.node import Node
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.ir.query import Query
-from nnsym.program import ClauseBlock, ImplicationBlock, Kind, ProgramBuilder, RowBlock, Tag, row_block
+from nnsym.program import ClauseBlock, ImplicationBlock, Kind, RowBlock, Tag
 
 Array = NDArray[Any]
 

@@ -16,16 +16,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.program import (
-    ClauseBlock,
-    ImplicationBlock,
-    Kind,
-    Program,
-    ProgramBuilder,
-    RowBlock,
-    Tag,
-    row_block,
-)
+from nnsym.builder import ProgramBuilder, row_block
+from nnsym.program import ClauseBlock, ImplicationBlock, Kind, Program, RowBlock, Tag
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Goal, Limits, Solver, Status
 
