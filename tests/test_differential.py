@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nnsym as nn
 from nnsym.bounds.differential import DIFFERENTIAL
 from nnsym.bounds.methods import compute, find_source
 from nnsym.bounds.optimise import preconditions
@@ -325,3 +326,17 @@ def test_the_loser_side_is_the_other_run():
     bounds = compute(Query("max", boxes, rows, Atoms(np.array([0]), True, True)), "ibp").rows
     assert bounds.lower[0] <= -1.0  # at z1 = 3, which only wins on the right: the gap of member 0 alone is at least 1
     assert bounds.upper[0] >= -0.5
+
+
+@pytest.mark.parametrize("encoding", ["bigm", "smt"])
+@pytest.mark.parametrize("bounds", ["crown", "alpha"])
+def test_counterexamples_satisfy_the_equalities_that_the_bounds_used(encoding, bounds):
+    """The bounds of ``x_0 - z_0`` are [0, 0] because of the precondition, which the program must not lose for that."""
+    f = nn.sequential([([[1.0, -1.0]], [0.0]), ([[1.0]], [0.0])])
+    x, z = nn.Variable(2, name="x"), nn.Variable(2, name="z")
+    region = nn.box(x, 0, 1) & nn.box(z, 0, 1)
+    p = nn.forall([x, z], where=region & (x[0] == z[0]), then=f(x)[0] <= f(z)[0], name="wrong")
+    result = nn.verify(p, encoding, bounds=bounds)
+    assert result.status.value == "falsified"
+    found = result.counterexample.inputs
+    assert found["x"][0] == found["z"][0]

@@ -113,3 +113,12 @@ def test_too_many_cases_are_not_listed():
     flat = flat_formula(formula, -np.ones(3), np.ones(3), {}, Form.MARGIN)
     assert len(cases(flat, 3**6)) == 3**6
     assert cases(flat, 3**6 - 1) == []
+
+
+def test_a_precondition_is_never_dropped_by_bounds_that_may_rest_on_it():
+    low, high = np.full(3, -1.0), np.array([0.0, 0.0, 1.0])
+    premise, other, goal = (Atoms(np.array([k]), False, soft) for k, soft in ((0, False), (1, False), (2, True)))
+    for form in Form:
+        flat = flat_formula(And((premise, Or((other, goal)), goal)), low, high, {}, form)
+        assert 0 in flat.rows.tolist()  # row 0 holds by its bounds, which may say so because of row 0
+        assert 1 not in flat.rows.tolist()  # this one only matters where the formula chooses it

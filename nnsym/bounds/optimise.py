@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.descent import Dual, Seed, descend
-from nnsym.ir.formula import Atoms, InBox, reduce_formula
+from nnsym.ir.formula import Atoms, InBox, always, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 
@@ -184,17 +184,5 @@ def preconditions(query: Query) -> np.ndarray:
     for node, part in query.rows.parts.items():
         if not isinstance(node, Input):
             linear[part.row] = False
-
-    def leaf(node: Atoms | InBox) -> frozenset[int]:
-        if isinstance(node, InBox) or node.soft or not (node.every or len(node.rows) == 1):
-            return frozenset()
-        return frozenset(node.rows.tolist())
-
-    def every(parts: list[frozenset[int]]) -> frozenset[int]:
-        return frozenset().union(*parts)
-
-    def some(parts: list[frozenset[int]]) -> frozenset[int]:
-        return parts[0].intersection(*parts[1:]) if parts else frozenset()
-
-    held = reduce_formula(query.formula, leaf, every, some)
-    return np.array(sorted(k for k in held if linear[k]), dtype=np.int64)
+    held = always(query.formula)
+    return held[linear[held]]

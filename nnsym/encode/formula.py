@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encoding import Form
-from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, reduce_formula
+from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, always, reduce_formula
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
 
@@ -77,7 +77,11 @@ def flat_formula(formula: Formula, lower: Array, upper: Array, boxes: Mapping[In
 
 
 def simplify(formula: Formula, lower: Array, upper: Array, boxes: Mapping[Input, Box], form: Form) -> Valued:
-    """The formula without the parts that bounds decide, and the interval of its margin form."""
+    """The formula without the parts that bounds decide, and the interval of its margin form.
+
+    Preconditions that always hold stay whatever the bounds say: bounds may have used them.
+    """
+    premises = always(formula)
 
     def leaf(node: Atoms | InBox) -> Valued:
         if isinstance(node, InBox):
@@ -85,6 +89,8 @@ def simplify(formula: Formula, lower: Array, upper: Array, boxes: Mapping[Input,
         low, high = lower[node.rows], upper[node.rows]
         if form is Form.BOOLEAN or not node.soft:
             low, high = _truth(low, high, node.strict and form is Form.BOOLEAN)
+        if not node.soft:
+            high = np.where(np.isin(node.rows, premises), np.inf, high)
         kept = _needed(low, high, node.every)
         small = Atoms(node.rows[kept], node.strict, node.soft, node.every)
         return (small, *_span(low, high, node.every))

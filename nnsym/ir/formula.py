@@ -127,6 +127,24 @@ def leaves(formula: Formula) -> list[Atoms | InBox]:
     return found
 
 
+def always(formula: Formula) -> Array:
+    """The numbers, sorted, of the rows of hard atoms that hold wherever the formula does."""
+
+    def leaf(node: Atoms | InBox) -> frozenset[int]:
+        if isinstance(node, InBox) or node.soft or not (node.every or len(node.rows) == 1):
+            return frozenset()
+        return frozenset(node.rows.tolist())
+
+    def every(parts: list[frozenset[int]]) -> frozenset[int]:
+        return frozenset().union(*parts)
+
+    def some(parts: list[frozenset[int]]) -> frozenset[int]:
+        return parts[0].intersection(*parts[1:]) if parts else frozenset()
+
+    held = reduce_formula(formula, leaf, every, some)
+    return np.array(sorted(held), dtype=np.int64)
+
+
 def margin_lower(formula: Formula, atom: Callable[[Atoms | InBox], Array]) -> float:
     """Value of the margin form: min over disjunctions, max over conjunctions, of ``atom(leaf)`` per row.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.exact import round_up, to_fractions
-from nnsym.ir.formula import And, Atoms
+from nnsym.ir.formula import always
 from nnsym.ir.linear import Conv
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.query import Query
@@ -45,11 +45,7 @@ def input_limits(query: Query, inputs: Collection[Input]) -> dict[Input, tuple[A
 
 def _held(query: Query) -> Iterable[tuple[list[_Term], Fraction]]:
     """The rows ``sum of terms <= limit`` that hold wherever the formula does."""
-    parts = query.formula.parts if isinstance(query.formula, And) else (query.formula,)
-    hard = [p.rows for p in parts if isinstance(p, Atoms) and not p.soft and (p.every or len(p.rows) == 1)]
-    if not hard:
-        return
-    rows = query.rows.take(np.unique(np.concatenate(hard)))
+    rows = query.rows.take(always(query.formula))
     terms: list[list[_Term]] = [[] for _ in range(len(rows))]
     for node, part in rows.parts.items():
         for row, column, c in zip(part.row, part.column, to_fractions(part.coefficient), strict=True):
