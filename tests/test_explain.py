@@ -147,7 +147,8 @@ def test_stable_neurons_say_what_they_share() -> None:
 
 
 def test_rows_of_the_specification_show_their_guards_and_the_clause() -> None:
-    q = nn.forall(x, where=nn.box(x, -1, 1) & (y[1] <= 100), then=(x[0] + x[1] <= 1) & (x[2] <= 0.25), name="two")
+    goal = (x[0] + x[1] <= 1) & (x[2] <= 0.25) & (y[1] <= 100)
+    q = nn.forall(x, where=nn.box(x, -1, 1), then=goal, name="two")
     found = nn.explain(q, "bigm", neuron="spec[2]", bounds="ibp")
     assert dict(found.facts)["atom"] == "x[0] + x[1] <= 1"
     assert [line.text for line in found.rows] == [

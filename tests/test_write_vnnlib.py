@@ -22,7 +22,7 @@ from nnsym.testing.random_nets import KINDS, random_network, random_query
 from nnsym.write.vnnlib import VnnlibFile
 from nnsym.write.vnnlib_declare import element_name, layout
 from tests.random_properties import nested_query
-from tests.test_read_vnnlib2 import point_of
+from tests.test_read_vnnlib2 import element, point_of
 from tests.vnnlib2_files import File, files
 
 Point = dict[Any, Any]
@@ -64,7 +64,13 @@ def violated(query: Query, back: Query, at: Point) -> tuple[bool, bool]:
     tensors = layout(query).tensors
     values = evaluate([t.node for t in tensors], {x: to_fractions(v) for x, v in at.items()})
     named = {element_name(t, k): v for t in tensors for k, v in enumerate(values[t.node])}
-    return mine, back.violated(back.values(point_of(back, named), exact=True))
+    point = point_of(back, named)
+    inputs = [d for d in back.declared if d.kind == "input"]
+    kept = evaluate([d.node for d in inputs], point)
+    reached = all(  # inputs that the file ties together are one input of the query that is read back
+        kept[d.node][k] == named[element(d.name, index)] for d in inputs for k, index in enumerate(np.ndindex(d.shape))
+    )
+    return mine, reached and back.violated(back.values(point, exact=True))
 
 
 def same(query: Query, *, version: str = "2.0", seed: int = 0, count: int = 24) -> tuple[VnnlibFile, int]:
