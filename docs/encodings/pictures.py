@@ -17,3 +17,10 @@ nn.draw_reach(
     samples=300,
     path=HERE / "reach.svg",
 )
+nn.draw_reach(  # the two neurons of the page on the convex barrier
+    nn.sequential([([[1, 1], [1, -1]], [0, 0]), ([[1, 0], [0, 1]], [0, 0])]),
+    (-1, 1),
+    methods=("triangle", "triangle+krelu2", "bigm"),
+    samples=300,
+    path=HERE / "barrier.svg",
+)
