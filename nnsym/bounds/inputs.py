@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nnsym.bounds.base import Interval
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import Amounts, contract, magnitude, middle, precision, settle
+from nnsym.bounds.rounding import FLOAT64, Amounts, contract, magnitude, middle, precision, rounded, settle
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import InputError
 from nnsym.ir.exact import nearest, round_up, to_fractions
@@ -66,6 +66,14 @@ class DeviceBall:
         away = round_up(np.abs(to_fractions(ball.centre) - stored))
         radius = round_up(np.array([ball.radius], dtype=object))
         return DeviceBall(centre, maps.outward(away, torch.inf), maps.outward(radius, torch.inf), ball.p)
+
+    def seen(self, origin: Tensor, maps: Maps) -> DeviceBall:
+        """The ball of ``x - origin`` for ``origin`` of shape ``(1 or batch, n)``, in the format of ``maps``."""
+        centre = self.centre - origin
+        away = self.away + 2 * maps.precision.u * centre.abs()
+        narrow = maps.precision is not FLOAT64
+        away, radius = (rounded(v, maps.dtype, torch.inf) if narrow else v for v in (away, self.radius))
+        return DeviceBall(centre.to(maps.dtype), away, radius, self.p)
 
     def least(self, c: Tensor, count: int) -> Tensor:
         """A lower bound of ``c x`` over the ball, as :func:`least`."""

@@ -20,7 +20,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.gaps import extremes, slope_range
 from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.rounding import FLOAT64, magnitude, middle, on_grid, precision, product, settle
+from nnsym.bounds.rounding import FLOAT64, middle, on_grid, precision, product, settle
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
@@ -38,13 +38,11 @@ _ENTRIES = 2**22  # entries of the rows that are taken out of a map at once
 class Forward:
     """One interval step per node of a graph; ``balls`` cut the boxes of inputs.
 
-    ``slips`` bounds, for every affine node that was stepped over, any rounding error in ``A x + b``, or in
-    ``w (A x + b)`` per unit of ``|w|``. ``count`` is what is added to the lengths of the sums.
+    ``count`` is what is added to the lengths of the sums.
     """
 
     def __init__(self, maps: Maps, balls: Balls | None = None, *, count: int = _FEW) -> None:
         self.maps, self.balls, self.count = maps, balls or {}, count
-        self.slips: dict[Node, Tensor] = {}
 
     def run(self, nodes: tuple[Node, ...], inputs: Mapping[Node, Range]) -> dict[Node, Range]:
         """The ranges of all nodes, given those of the inputs."""
@@ -76,18 +74,13 @@ class Forward:
     def _affine(self, node: Affine, parents: tuple[Range, ...]) -> Range:
         bias = self.maps.bias(node)
         if not node.maps:
-            self.slips[node] = bias.abs()[None] * self.maps.precision.gamma(node.size + self.count)
             return Range(*(self.maps.outward(node.bias, side)[None] for side in (-torch.inf, torch.inf)))
         if all(self.maps[m].copies for m in node.maps) and not node.bias.any() and _disjoint(node):
             pairs = [
                 (self.maps[m].apply(p.lower), self.maps[m].apply(p.upper))
                 for m, p in zip(node.maps, parents, strict=True)
             ]
-            low, high = torch.stack([p[0] for p in pairs]).sum(0), torch.stack([p[1] for p in pairs]).sum(0)
-            by, size = self.maps.precision, magnitude(low, high)
-            shared = max(self.maps[m].terms for m in node.maps) + 2 * len(node.maps) + self.count
-            self.slips[node] = by.gamma(shared) * (size + by.pad * sum(self.maps[m].touched for m in node.maps))
-            return Range(low, high)
+            return Range(torch.stack([p[0] for p in pairs]).sum(0), torch.stack([p[1] for p in pairs]).sum(0))
         exact, by, count = self._exact(node, parents), self.maps.precision, self.count + 2 * len(node.maps)
         centre, radius = bias[None], torch.zeros_like(bias[None])
         slip = bias.abs()[None] * by.gamma(node.size + count)
@@ -98,7 +91,7 @@ class Forward:
             reach = kind.stretch_any(torch.cat((r, parent.magnitude)))
             centre, radius = centre + kind.apply(c), radius + reach[: len(r)]
             slip = slip + by.gamma(kind.terms + count) * (reach[len(r) :] + by.pad * kind.touched)
-        self.slips[node], radius = slip, radius if exact else radius + slip
+        radius = radius if exact else radius + slip
         low, high = centre - radius, centre + radius
         if not bool(torch.isfinite(radius).all()):
             low, high = self._open(node, parents, low, high)
@@ -226,6 +219,11 @@ def additions(nodes: tuple[Node, ...]) -> int:
     They collect a row's constant from all nodes, and the coefficients of a node from its consumers: one term from each,
     or one per group of a maximum that the element is in.
     """
+    return 2 * len(nodes) + meetings(nodes) + _FEW
+
+
+def meetings(nodes: tuple[Node, ...]) -> int:
+    """Additions that the coefficient of one element may go through, with one for a multiplier."""
     found: dict[Node, int] = {}
     for node in nodes:
         kind = node.left if isinstance(node, Difference) else node
@@ -233,7 +231,7 @@ def additions(nodes: tuple[Node, ...]) -> int:
         terms = shared + kind.groups.shape[1] if isinstance(kind, Max) else 1
         for parent in node.parents:
             found[parent] = found.get(parent, 0) + terms
-    return 2 * len(nodes) + max(found.values(), default=0) + 8
+    return max(found.values(), default=0) + 1
 
 
 def _disjoint(node: Affine) -> bool:

@@ -1,11 +1,13 @@
 """CROWN: linear bounds by substitution from a layer back to the inputs, for every layer that needs them.
 
 A row ``w`` over a node is bounded below by walking the graph backwards with the coefficients of the claim
-``w v >= sum_n C_n v_n + constant - error``: an affine node is substituted exactly, a nonlinear one by its lower
-line where ``C`` is positive and its upper line where it is negative (Zhang et al., Efficient Neural Network
-Robustness Certification with General Activation Functions, 2018, theorem 3.2; on general graphs Xu et al.,
-Automatic Perturbation Analysis, 2020). The upper bound is the lower bound of ``-w``. Each step charges what
-rounding may have moved to ``error`` at once, against the known magnitude of the node it moved (docs/numerics.md).
+``w v >= w c + sum_n C_n (v_n - c_n) + constant - error`` with centres c (:mod:`nnsym.bounds.state`): an affine node
+is substituted exactly, a nonlinear one by its lower line where ``C`` is positive and its upper line where it is
+negative (Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018,
+theorem 3.2; on general graphs Xu et al., Automatic Perturbation Analysis, 2020). The upper bound is the lower bound of
+``-w``. Each step charges what rounding may have moved to ``error`` at once, against how far the node may be from its
+centre (docs/numerics.md).
+Ranges, lines and centres are float64; only the rows are in the format of the maps.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -21,14 +24,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.descent import Dual, Seed, State, descend
+from nnsym.bounds.descent import Dual, Seed, descend
 from nnsym.bounds.inputs import Range, device_balls, domain
-from nnsym.bounds.interval import Forward, additions, finish, row_slack, widen_rows
+from nnsym.bounds.interval import Forward, additions, finish, meetings, row_slack, widen_rows
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.optimise import Ascent, preconditions, trace
-from nnsym.bounds.relaxations import Relaxation, relax, undecided
-from nnsym.bounds.rounding import magnitude, product, settle
+from nnsym.bounds.relaxations import relax, undecided
+from nnsym.bounds.rounding import FLOAT64, settle
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
+from nnsym.bounds.state import State
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
@@ -36,6 +40,7 @@ from nnsym.ir.walk import topological
 Array = NDArray[Any]
 
 _CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
+_SHORT = 2**20  # bytes of float64 coefficients up to which a pass costs its steps, not its numbers
 
 
 def crown(
@@ -64,10 +69,10 @@ def crown(
     start = time.perf_counter()
     with torch.no_grad():
         maps = maps if maps is not None else Maps()
-        ranges, batched = domain(query, boxes, maps)
-        engine = Backward(query, ranges, maps, fixed=fixed(phases, maps), lower=lower, ascent=ascent)
+        ranges, batched = domain(query, boxes, maps.wide)
+        engine = Backward(query, ranges, maps, fixed=fixed(phases, maps.wide), lower=lower, ascent=ascent)
         engine.run(intermediate, hidden=hidden)
-        rows = widen_rows(engine.rows(query.spec[0]), query, engine.ranges, maps)
+        rows = widen_rows(engine.rows(query.spec[0]), query, engine.ranges, maps.wide)
         found = finish(name, query, engine.ranges, rows, engine.sources, batched, start, maps.device)
         return replace(found, trace=trace(query, engine.climbed)) if engine.climbed else found
 
@@ -93,12 +98,15 @@ class Backward:
     ) -> None:
         self.query, self.maps, self.fixed, self.lower, self.ascent = query, maps, fixed, lower, ascent
         self.nodes = topological((*query.nodes, query.spec[0]))
-        balls = device_balls(query, maps)
-        count = additions(self.nodes)
-        self.forward = Forward(maps, balls, count=count)
+        balls, added = device_balls(query, maps.wide), additions(self.nodes)
+        self.forward = Forward(maps.wide, balls, count=added)
         self.plain = self.forward.run(self.nodes, inputs)
-        self.state = State(maps, balls, count, dict(inputs))
+        # constants of float32 rows are added up in float64, which the spare of their own charges covers
+        self.state = State(maps, balls, added if maps.wide is maps else meetings(self.nodes), dict(inputs))
+        self.precise = self.state if maps.wide is maps else replace(self.state, maps=maps.wide, count=added)
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
+        for node in inputs:
+            self.state.add_input(node)
         self.cuts: Node | None = None
         self.climbed: list[Tensor] = []  # the rows' bounds after each step of an ascent
         self.sources = dict.fromkeys(self.nodes, "ibp")
@@ -130,10 +138,9 @@ class Backward:
         else:
             self.ranges[node] = self.forward.step(node, parents).intersect(self.plain[node])
         if isinstance(node, Affine):
-            self.state.add(node, None, self.forward.slips[node])
+            self.state.add_affine(node)
         else:
-            lines = relax(node, parents, self.ranges[node], self.maps, self.lower)
-            self.state.add(node, lines, self._charge(node, lines))
+            self.state.add_lines(node, relax(node, parents, self.ranges[node], self.maps.wide, self.lower))
 
     def rows(self, spec: Node) -> Range:
         """The range of the specification layer, by intervals and backwards."""
@@ -144,13 +151,17 @@ class Backward:
             self._add_cuts()
             wanted = torch.ones_like(self.ranges[spec].lower, dtype=torch.bool)
             lower = self.ascent.least(self, spec, every, self._signs(spec.size)[: spec.size], wanted)
-            self._meet(spec, Range(*settle(lower, torch.full_like(lower, torch.inf))), "alpha")
+            self._meet(spec, self._settled(lower, torch.full_like(lower, torch.inf)), "alpha")
         return self.ranges[spec]
 
     def _given(self, bounds: Bounds, node: Node) -> Range:
         given = bounds[node]
         sides = ((given.lower, -torch.inf), (given.upper, torch.inf))
-        return Range(*(self.maps.outward(np.atleast_2d(values), side) for values, side in sides))
+        return Range(*(self.maps.wide.outward(np.atleast_2d(values), side) for values, side in sides))
+
+    def _settled(self, lower: Tensor, upper: Tensor) -> Range:
+        """What a pass found, without NaN or what its format cannot vouch for."""
+        return Range(*settle(lower, upper, self.maps.precision))
 
     def _meet(self, node: Node, found: Range, source: str) -> None:
         old = self.ranges[node]
@@ -167,7 +178,7 @@ class Backward:
             self._spread(node, lambda index, wanted: self._climb(node, index, wanted), "alpha")
 
     def _open(self, node: Node) -> Tensor:
-        found = [undecided(consumer, node, self.ranges[node], self.maps) for consumer in self.consumers[node]]
+        found = [undecided(consumer, node, self.ranges[node], self.maps.wide) for consumer in self.consumers[node]]
         return torch.stack(found).any(0)
 
     def _spread(self, node: Node, bound: Callable[[Tensor, Tensor], Range], source: str) -> None:
@@ -186,7 +197,7 @@ class Backward:
     def _climb(self, node: Node, index: Tensor, wanted: Tensor) -> Range:
         assert self.ascent is not None
         lower = self.ascent.least(self, node, index.repeat(2), self._signs(len(index)), wanted.repeat(1, 2))
-        return Range(*settle(lower[:, : len(index)], -lower[:, len(index) :]))
+        return self._settled(lower[:, : len(index)], -lower[:, len(index) :])
 
     def _signs(self, count: int) -> Tensor:
         signs = torch.ones(2 * count, dtype=self.maps.dtype, device=self.maps.device)
@@ -200,41 +211,34 @@ class Backward:
         self.ranges[node] = Range(low, torch.where(sign < 0, torch.minimum(old.upper, zero), old.upper))
         self.sources[node] = "phase"
 
-    def _charge(self, node: Node, relaxation: Relaxation) -> Tensor:
-        """The rounding of one substitution per unit of coefficient, as :meth:`Forward.slip` for affine nodes."""
-        by, count, free = self.maps.precision, self.state.count, relaxation.free
-        total = torch.zeros_like(relaxation.low)
-        for tap in relaxation.taps:
-            size = self.ranges[tap.parent].magnitude
-            size = size if tap.index is None else size[:, tap.index]
-            slope = torch.maximum(tap.low.abs(), tap.high.abs())
-            if free is not None:  # any slope between those of the two lines may be chosen
-                steepest = magnitude(free.least, free.most)
-                slope = torch.where(free.below | free.above, torch.maximum(slope, steepest), slope)
-            total = total + by.gamma(count) * (product(slope, size) + by.pad * (slope > 0))
-        offset = magnitude(relaxation.low, relaxation.high)
-        return total + by.gamma(node.size + count) * torch.where(torch.isfinite(offset), offset, 0.0)
-
     def backward(self, node: Node, index: Tensor, dual: Dual | None = None) -> Range:
         """Bare linear bounds of elements ``index`` of a node, not intersected with intervals.
 
         The rows of ``dual`` are the elements, then their negatives.
         """
         lower = self.least(node, index.repeat(2), self._signs(len(index)), dual)
-        return Range(*settle(lower[:, : len(index)], -lower[:, len(index) :]))
+        return self._settled(lower[:, : len(index)], -lower[:, len(index) :])
 
     def least(self, node: Node, index: Tensor, sign: Tensor, dual: Dual | None = None) -> Tensor:
         """Lower bounds of ``sign`` times the elements ``index`` of a node, ``(batch, rows)``."""
-        parts = []
+        parts, state = [], self.state_for(len(index))
         for piece in self.pieces(len(index)):
-            seed = Seed.of(self.state, node, index[piece], sign[piece])
-            parts.append(descend(self.state, seed, dual.rows(piece) if dual is not None else Dual()))
+            seed = Seed.of(state, node, index[piece], sign[piece])
+            parts.append(descend(state, seed, dual.rows(piece, state.maps.dtype) if dual is not None else Dual()))
         return torch.cat(parts, 1)
+
+    def state_for(self, rows: int) -> State:
+        """In which format ``rows`` are bounded: in float64 where they are so few that float32 would gain nothing."""
+        return self.precise if rows * self._widest * FLOAT64.dtype.itemsize <= _SHORT else self.state
+
+    @cached_property
+    def _widest(self) -> int:
+        """The most coefficients that a row can have, over all domains of a batch."""
+        return max((len(self.ranges[x].lower) for x in self.query.inputs), default=1) * max(n.size for n in self.nodes)
 
     def pieces(self, rows: int, copies: int = 1) -> tuple[Tensor, ...]:
         """Row numbers in chunks whose coefficients, ``copies`` of them, keep to the memory limit."""
-        batch = max((len(r.lower) for r in self.ranges.values()), default=1)
-        each = batch * max(n.size for n in self.nodes) * self.maps.dtype.itemsize
+        each = self._widest * self.maps.dtype.itemsize
         chunk = self.maps.memory // (each * copies)
         if self.maps.device == "cpu":
             chunk = min(chunk, _CACHE * copies // each)
@@ -260,8 +264,7 @@ class Backward:
         assert isinstance(self.cuts, Affine)
         parents = tuple(self.ranges[p] for p in self.cuts.parents)
         self.ranges[self.cuts] = self.forward.step(self.cuts, parents)
-        moved = row_slack(self.cuts, slack, weight, self.ranges, self.maps)
-        self.state.add(self.cuts, None, self.forward.slips[self.cuts] + moved)
+        self.state.add_affine(self.cuts, row_slack(self.cuts, slack, weight, self.ranges, self.maps.wide))
 
 
 def _straight(node: Node) -> bool:

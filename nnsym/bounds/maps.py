@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -72,6 +73,11 @@ class Maps:
         self.dtype = self.precision.dtype
         self._known: dict[object, Any] = {}
 
+    @cached_property
+    def wide(self) -> Maps:
+        """The same in float64, for what is computed once per node where rows are in a shorter format."""
+        return self if self.precision is FLOAT64 else Maps(self.device, memory=self.memory)
+
     def __getitem__(self, linear: LinearMap) -> TorchMap:
         found: TorchMap = self._once(linear.key, lambda: self._convert(linear))
         return found
@@ -84,6 +90,12 @@ class Maps:
         """A copy on the device, rounded towards an infinity where the format is shorter than float64."""
         exact = torch.tensor(values, dtype=torch.float64, device=self.device)
         return exact if self.precision is FLOAT64 else rounded(exact, self.dtype, direction)
+
+    def between(self, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
+        """The ends of float64 intervals in this format, rounded inward."""
+        if self.precision is FLOAT64:
+            return least, most
+        return rounded(least, self.dtype, torch.inf), rounded(most, self.dtype, -torch.inf)
 
     def bias(self, node: Affine) -> Tensor:
         """The constant of an affine node, rounded to nearest."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.descent import Dual, Seed, descend
+from nnsym.bounds.state import State
 from nnsym.ir.formula import Atoms, InBox, always, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
@@ -53,26 +54,27 @@ class Ascent:
 
         ``wanted`` says which rows a domain of the batch is after: the others have no say in shared slopes.
         """
-        found = []
+        found, state = [], engine.state_for(len(index))
         for piece in engine.pieces(len(index), _COPIES * max(1, len(engine.state.relaxed))):
-            seed = Seed.of(engine.state, node, index[piece], sign[piece])
-            dual = self._climb(engine, node, index[piece], seed, wanted[:, piece])
-            found.append(descend(engine.state, seed, dual))
+            seed = Seed.of(state, node, index[piece], sign[piece])
+            dual = self._climb(engine, state, index[piece], seed, wanted[:, piece])
+            found.append(descend(state, seed, dual))
         return torch.cat(found, 1)
 
-    def _climb(self, engine: Backward, node: Node, index: Tensor, seed: Seed, wanted: Tensor) -> Dual:
+    def _climb(self, engine: Backward, state: State, index: Tensor, seed: Seed, wanted: Tensor) -> Dual:
         """The best choices met on the way, for each row."""
-        variables = _variables(engine, node, index, shared=self.shared)
+        node = seed.start
+        variables = _variables(engine, state, node, index, shared=self.shared)
         if not variables:
             return Dual()
-        best = torch.full_like(seed.constant, -torch.inf)
+        best = torch.full_like(seed.centre, -torch.inf)
         steps = []
         kept = [v.value for v in variables]
         for step in range(self.iterations + 1):
             last = step == self.iterations
             with torch.enable_grad():
                 values = [v.value.detach().requires_grad_(not last) for v in variables]
-                bound = descend(engine.state, seed, _dual(variables, values), charge=False)
+                bound = descend(state, seed, _dual(variables, values), charge=False)
                 whole = self.shared and node is engine.query.spec[0]
                 goal = _margins(engine.query, bound) if whole else torch.where(wanted, bound, 0.0)
                 gradients = () if last else torch.autograd.grad(goal.sum(), values)
@@ -107,9 +109,9 @@ class _Variable:
         self.value = moved.clamp(self.least, self.most)
 
 
-def _variables(engine: Backward, node: Node, index: Tensor, *, shared: bool) -> list[_Variable]:
+def _variables(engine: Backward, state: State, node: Node, index: Tensor, *, shared: bool) -> list[_Variable]:
     """Everything a pass from ``node`` may choose."""
-    state, found = engine.state, []
+    found = []
     rows = 1 if shared else len(index)
     for below in state.order(node):
         free = state.free.get(below) if below is not node else None
@@ -118,27 +120,24 @@ def _variables(engine: Backward, node: Node, index: Tensor, *, shared: bool) -> 
         lines = state.relaxed[below]
         sides, tap = lines.free, lines.taps[0]
         assert sides is not None
-        start = torch.where(sides.above, tap.high, tap.low)[:, free]
-        start = start.clamp(sides.least[free], sides.most[free])
+        least, most = state.maps.between(sides.least[free], sides.most[free])
+        start = torch.where(sides.above, tap.high, tap.low)[:, free].to(least.dtype).clamp(least, most)
         value = start[:, None].expand(-1, rows, -1).contiguous()
-        width = sides.most[free] - sides.least[free]
-        found.append(_Variable(below, value, sides.least[free], sides.most[free], _RATE * width))
+        found.append(_Variable(below, value, least, most, _RATE * (most - least)))
     for constraint, sign in engine.constraints(node).items():
-        found.append(_multiplier(engine, node, index, constraint, sign, shared=shared))
+        found.append(_multiplier(state, node, index, constraint, sign, shared=shared))
     return found
 
 
-def _multiplier(
-    engine: Backward, node: Node, index: Tensor, constraint: Node, sign: Tensor, *, shared: bool
-) -> _Variable:
+def _multiplier(state: State, node: Node, index: Tensor, constraint: Node, sign: Tensor, *, shared: bool) -> _Variable:
     """Multipliers of the elements of a node whose product with ``sign`` is never positive; 0 where it may be."""
-    own, other = engine.ranges[node], engine.ranges[constraint]
+    own, other = state.ranges[node], state.ranges[constraint]
     width = (own.upper - own.lower)[:, index, None]
     width = width.amax(1, keepdim=True) if shared else width
     rate = _PRICE * width / (other.upper - other.lower)[:, None].clamp(min=1e-30)
-    rate = torch.nan_to_num(rate, nan=0.0, posinf=0.0) * (sign != 0)[:, None]
+    rate = (torch.nan_to_num(rate, nan=0.0, posinf=0.0) * (sign != 0)[:, None]).to(state.maps.dtype)
     variable = _Variable(constraint, torch.zeros_like(rate), torch.zeros_like(rate[:1, :1, :1]), None, rate)
-    variable.sign = sign[:, None]
+    variable.sign = sign[:, None].to(state.maps.dtype)
     return variable
 
 

@@ -35,8 +35,15 @@ class Precision:
     grid: tuple[int, int, int]
 
     def gamma(self, additions: int) -> float:
-        """Twice ``additions * u``: at least gamma_k, and enough to evaluate the error term itself in floats."""
-        return 2.0 * additions * self.u if additions * self.u <= 0.125 else math.inf
+        """At least gamma_k for k ``additions``, with enough to spare to evaluate the error term itself in floats.
+
+        That is ``k u (1 + 2^-5)`` where k u is at most 2^-8 (a second error of that size is well below 2^-5), and
+        ``2 k u`` up to 1/8.
+        """
+        size = additions * self.u
+        if size <= 2.0**-8:
+            return size * (1.0 + 2.0**-5)
+        return 2.0 * size if size <= 0.125 else math.inf
 
 
 FLOAT64 = Precision(
@@ -71,9 +78,12 @@ def on_grid(values: Tensor, by: Precision) -> bool:
     return bool(((scaled == scaled.round()) & (values.abs() <= 2.0**whole)).all())
 
 
-def settle(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """Make NaN and magnitudes beyond ``huge`` unbounded; both only widen the interval."""
-    huge = precision(lower).huge
+def settle(lower: Tensor, upper: Tensor, by: Precision | None = None) -> tuple[Tensor, Tensor]:
+    """Make NaN and magnitudes beyond ``huge`` unbounded; both only widen the interval.
+
+    ``by`` is the precision that the numbers were computed in, where they are kept in a wider one.
+    """
+    huge = (by or precision(lower)).huge
     if bool((torch.maximum(lower.abs(), upper.abs()) <= huge).all()):  # no NaN either
         return lower, upper
     lower = torch.nan_to_num(lower, nan=-torch.inf, posinf=huge, neginf=-torch.inf).clamp(max=huge)
@@ -100,16 +110,21 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def weigh(coefficients: Tensor, amounts: Tensor) -> Tensor:
-    """``sum_i |c_i| a_i`` over the last axis for amounts >= 0, with 0 times infinity = 0.
+    """``sum_i |c_i| a_i`` over the last axis for amounts >= 0, rounded up, with 0 times infinity = 0.
 
     ``coefficients`` is ``(b, rows, n)``, ``amounts`` ``(B, n)`` with b in {1, B}; the result ``(B, rows)``.
     """
     size = coefficients.abs()
     finite = torch.isfinite(amounts)
     if bool(finite.all()):
-        return contract(size, amounts)
-    total = contract(size, torch.where(finite, amounts, 0.0))
+        return contract(size, amounts) * _up(size)
+    total = contract(size, torch.where(finite, amounts, 0.0)) * _up(size)
     return torch.where(contract(size, (~finite).to(size.dtype)) > 0, torch.inf, total)
+
+
+def _up(terms: Tensor) -> float:
+    """What a sum over the last axis of terms >= 0, computed in any order, may have lost, as a factor."""
+    return 1.0 + 2.0 * (terms.shape[-1] + 2) * precision(terms).u
 
 
 def contract(coefficients: Tensor, values: Tensor) -> Tensor:
@@ -134,7 +149,18 @@ class Amounts:
         return Amounts(values, bool(torch.isfinite(values).all()))
 
     def weighed(self, c: Tensor) -> Tensor:
-        return contract(c.abs(), self.values) if self.finite else weigh(c, self.values)
+        """``sum_i |c_i| a_i``, rounded up."""
+        if not self.finite:
+            return weigh(c, self.values)
+        size = c.abs()
+        return contract(size, self.values) * _up(size)
+
+    def summed(self, c: Tensor) -> Tensor:
+        """The same, but for two roundings, whatever the number of terms: float32 terms are added up in float64."""
+        if c.dtype is torch.float64 or not self.finite:
+            return self.weighed(c)
+        values = self.values if self.values.dim() == 3 else self.values[:, None]
+        return (c.abs() * values).sum(-1, dtype=torch.float64) * (1.0 + 4.0 * precision(c).u)
 
 
 def rounded(values: Tensor, dtype: torch.dtype, direction: float) -> Tensor:

@@ -20,14 +20,15 @@ Array = NDArray[Any]
 class TorchMap(ABC):
     """``A : R^n_in -> R^n_out`` on tensors.
 
-    ``terms`` is the largest number of products in one sum of ``apply`` or ``adjoint``, and one more where the
-    coefficients themselves had to be rounded, so that they are not ``exact``. ``copies`` is true if ``apply`` only
-    copies elements, so that it never rounds.
+    ``terms`` is the largest number of products in one sum of ``apply``, ``back`` in one of ``adjoint``, and one more
+    where the coefficients themselves had to be rounded, so that they are not ``exact``. ``copies`` is true if ``apply``
+    only copies elements, so that it never rounds.
     """
 
     n_in: int
     n_out: int
     terms: int
+    back: int
     device: torch.device
     dtype: torch.dtype
     exact = True
@@ -85,8 +86,9 @@ class DenseMap(TorchMap):
         self.weight = weight
         self.n_out, self.n_in = weight.shape
         nonzero = weight != 0  # products with 0 are exact
-        most = max((int(nonzero.sum(axis).max()) for axis in (0, 1) if weight.numel()), default=0)
-        self.terms = most + (not exact)
+        self.terms, self.back = (
+            (int(nonzero.sum(axis).max()) if weight.numel() else 0) + (not exact) for axis in (1, 0)
+        )
 
     @cached_property
     def _abs(self) -> Tensor:
@@ -118,7 +120,7 @@ class SparseMap(TorchMap):
         self.n_in, self.n_out = n_in, len(indptr) - 1
         counts = np.diff(indptr)
         columns = np.bincount(indices, minlength=1)
-        self.terms = int(max(counts.max(initial=0), columns.max(initial=0))) + (not exact)
+        self.terms, self.back = (int(most.max(initial=0)) + (not exact) for most in (counts, columns))
         row = np.repeat(np.arange(self.n_out), counts)
         self._place = torch.tensor(np.stack((row, indices.astype(np.int64))), device=data.device)
         self._data = data
@@ -160,7 +162,8 @@ class ScaleMap(TorchMap):
 
     def __init__(self, factor: Tensor, exact: bool) -> None:
         self._hold(factor, exact)
-        self.factor, self.terms = factor, 1 + (not exact)
+        self.factor = factor
+        self.terms = self.back = 1 + (not exact)
         self.n_in = self.n_out = len(factor)
 
     def apply(self, x: Tensor) -> Tensor:
@@ -188,7 +191,7 @@ class SelectMap(TorchMap):
         self.kept = torch.nonzero(index >= 0).ravel()
         self.source = index[self.kept]
         self.identity = self.n_in == self.n_out and bool((index == torch.arange(n_in, device=index.device)).all())
-        self.terms = int(torch.bincount(self.source, minlength=1).max())
+        self.terms, self.back = 1, int(torch.bincount(self.source, minlength=1).max())
 
     def apply(self, x: Tensor) -> Tensor:
         if self.identity:
