@@ -152,7 +152,7 @@ def test_merging_the_last_layer_is_interval_arithmetic_on_the_product(seed: int)
     np.testing.assert_allclose(bounds.rows.upper, expected[1], atol=1e-9)
     assert (bounds.rows.lower > plain.rows.lower + 1e-3).all()
     for node in query.nodes:
-        np.testing.assert_array_equal(bounds[node].lower, plain[node].lower)
+        np.testing.assert_allclose(bounds[node].lower, plain[node].lower, rtol=1e-12, atol=1e-12)
 
 
 @settings(max_examples=15, deadline=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from math import gcd, prod
 from typing import final
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnsym.bounds.torch_maps import TorchMap
+from nnsym.bounds.torch_maps import TorchMap, kept
 from nnsym.ir.linear import Conv
 
 _WINDOWS = 2**20  # bytes of windows that are summed up at a time
@@ -41,7 +40,7 @@ class ConvMap(TorchMap):
         self.unpad = [-p for p in self.pad]
         self._conv = conv
 
-    @cached_property
+    @kept
     def _windows(self) -> tuple[Tensor, Tensor]:
         """Which elements each output reads, and with which coefficients; short windows repeat an element with 0."""
         data, indices, indptr = self._conv.csr()
@@ -51,11 +50,11 @@ class ConvMap(TorchMap):
         coefficients = torch.tensor(np.where(real, data[place], 0.0), dtype=self.dtype, device=self.device)
         return torch.tensor(indices[place].astype(np.int64), device=self.device), coefficients
 
-    @cached_property
+    @kept
     def _abs(self) -> Tensor:
         return self.weight.abs()
 
-    @cached_property
+    @kept
     def fine(self) -> bool:
         return self._fine(self.weight)
 
@@ -96,7 +95,7 @@ class ConvMap(TorchMap):
             out[start : start + step] = functional.fold(windows, size, kernel, self.dilations, cut, self.strides)
         return out
 
-    @cached_property
+    @kept
     def _flat(self) -> Tensor:
         """The weights as a matrix ``(in_channels taps, out_channels)``."""
         return self.weight.flatten(1).T.contiguous()

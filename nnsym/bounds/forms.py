@@ -69,7 +69,7 @@ class LinearBounds:
 
 def linear_bounds(query: Query, bounds: Bounds, node: Node, name: str) -> LinearBounds:
     """The functions around a node of the query or its specification layer, by CROWN on the given bounds of nodes."""
-    with torch.no_grad():
+    with torch.inference_mode():
         maps = Maps()
         engine = Backward(query, domain(query, None, maps)[0], maps, fixed={})
         engine.run(bounds)

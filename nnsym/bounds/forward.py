@@ -39,7 +39,7 @@ def forward_linear(
 ) -> Bounds:
     """Linear functions of the inputs around every node and row, intersected with intervals; ``boxes`` as in ibp."""
     start = time.perf_counter()
-    with torch.no_grad():
+    with torch.inference_mode():
         maps = Maps(device, dtype)
         inputs, batched = domain(query, boxes, maps)
         spec = query.spec[0]

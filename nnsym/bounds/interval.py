@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -32,6 +33,25 @@ from nnsym.ir.walk import topological
 Array = NDArray[Any]
 _FEW = 8  # additions of one interval step beside those of the matrix product
 _ENTRIES = 2**22  # entries of the rows that are taken out of a map at once
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A vector ``c`` and amounts ``far >= 0`` of a parent, to be sent through an affine node beside its interval."""
+
+    centre: Tensor
+    far: Tensor
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Image:
+    """What an affine node makes of probes: ``sum A c + b``, ``sum |A||c| + |b|``, and ``|A| far`` of every map."""
+
+    centre: Tensor
+    size: Tensor
+    far: tuple[Tensor, ...]
 
 
 @final
@@ -71,32 +91,57 @@ class Forward:
                 return self._difference(node, parents)
         raise UnsupportedError(f"no bounds for {node!r}")
 
+    def affine(self, node: Affine, parents: tuple[Range, ...], probes: tuple[Probe, ...]) -> tuple[Range, Image]:
+        """The step of an affine node, and the image of one probe per parent; every weight is read once for both."""
+        if not node.maps or self._copies(node):
+            kinds = [self.maps[m] for m in node.maps]
+            points = [kind.apply(p.centre) for kind, p in zip(kinds, probes, strict=True)]
+            sizes = [kind.stretch(p.centre.abs()) for kind, p in zip(kinds, probes, strict=True)]
+            far = tuple(kind.stretch_any(p.far) for kind, p in zip(kinds, probes, strict=True))
+            bias = self.maps.bias(node)[None]
+            return self._affine(node, parents), Image(sum(points, bias), sum(sizes, bias.abs()), far)
+        return self._mapped(node, parents, probes)
+
+    def _copies(self, node: Affine) -> bool:
+        return all(self.maps[m].copies for m in node.maps) and not node.bias.any() and _disjoint(node)
+
     def _affine(self, node: Affine, parents: tuple[Range, ...]) -> Range:
-        bias = self.maps.bias(node)
         if not node.maps:
             return Range(*(self.maps.outward(node.bias, side)[None] for side in (-torch.inf, torch.inf)))
-        if all(self.maps[m].copies for m in node.maps) and not node.bias.any() and _disjoint(node):
+        if self._copies(node):
             pairs = [
                 (self.maps[m].apply(p.lower), self.maps[m].apply(p.upper))
                 for m, p in zip(node.maps, parents, strict=True)
             ]
             return Range(torch.stack([p[0] for p in pairs]).sum(0), torch.stack([p[1] for p in pairs]).sum(0))
+        return self._mapped(node, parents, ())[0]
+
+    def _mapped(self, node: Affine, parents: tuple[Range, ...], probes: tuple[Probe, ...]) -> tuple[Range, Image]:
         exact, by, count = self._exact(node, parents), self.maps.precision, self.count + 2 * len(node.maps)
-        centre, radius = bias[None], torch.zeros_like(bias[None])
-        slip = bias.abs()[None] * by.gamma(node.size + count)
-        for linear, parent in zip(node.maps, parents, strict=True):
+        bias = self.maps.bias(node)[None]
+        centre, radius, slip = bias, torch.zeros_like(bias), bias.abs() * by.gamma(node.size + count)
+        image, size, far = bias, bias.abs(), []
+        for k, (linear, parent) in enumerate(zip(node.maps, parents, strict=True)):
             kind = self.maps[linear]
             c, r = middle(parent.lower, parent.upper)
-            r = 0.5 * (parent.upper - parent.lower) if exact else r
-            reach = kind.stretch_any(torch.cat((r, parent.magnitude)))
-            centre, radius = centre + kind.apply(c), radius + reach[: len(r)]
-            slip = slip + by.gamma(kind.terms + count) * (reach[len(r) :] + by.pad * kind.touched)
+            points, amounts = [c], [0.5 * (parent.upper - parent.lower) if exact else r, parent.magnitude]
+            if probes:
+                points, amounts = [*points, probes[k].centre], [*amounts, probes[k].far, probes[k].centre.abs()]
+            mapped, reach = kind.apply(torch.cat(points)), kind.stretch_any(torch.cat(amounts))
+            centre, radius = centre + mapped[: len(c)], radius + reach[: len(r)]
+            slip = slip + by.gamma(kind.terms + count) * (reach[len(r) : 2 * len(r)] + by.pad * kind.touched)
+            if probes:
+                end = len(reach) - len(probes[k].centre)
+                image, size = image + mapped[len(c) :], size + reach[end:]
+                far.append(reach[2 * len(r) : end])
         radius = radius if exact else radius + slip
         low, high = centre - radius, centre + radius
         if not bool(torch.isfinite(radius).all()):
             low, high = self._open(node, parents, low, high)
         found = Range(*settle(low, high))
-        return found.intersect(self._round(node, parents)) if any(p in self.balls for p in node.parents) else found
+        if any(p in self.balls for p in node.parents):
+            found = found.intersect(self._round(node, parents))
+        return found, Image(image, size, tuple(far))
 
     def _exact(self, node: Affine, parents: tuple[Range, ...]) -> bool:
         """True if no operation of this step can round (see :func:`on_grid`)."""
@@ -272,7 +317,7 @@ def ibp(query: Query, boxes: FloatBoxes | None = None, *, maps: Maps | None = No
     axis. Without it the query's own boxes are used, rounded outward. ``maps`` say device and format.
     """
     start = time.perf_counter()
-    with torch.no_grad():
+    with torch.inference_mode():
         maps = maps if maps is not None else Maps()
         inputs, batched = domain(query, boxes, maps)
         spec = query.spec[0]

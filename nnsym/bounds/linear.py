@@ -67,7 +67,7 @@ def crown(
     weight is copied twice.
     """
     start = time.perf_counter()
-    with torch.no_grad():
+    with torch.inference_mode() if ascent is None else torch.no_grad():
         maps = maps if maps is not None else Maps()
         ranges, batched = domain(query, boxes, maps.wide)
         engine = Backward(query, ranges, maps, fixed=fixed(phases, maps.wide), lower=lower, ascent=ascent)
@@ -100,7 +100,9 @@ class Backward:
         self.nodes = topological((*query.nodes, query.spec[0]))
         balls, added = device_balls(query, maps.wide), additions(self.nodes)
         self.forward = Forward(maps.wide, balls, count=added)
-        self.plain = self.forward.run(self.nodes, inputs)
+        # examples made by hand keep the intervals that one finds by hand
+        fine = all(maps.wide[m].fine for n in self.nodes if isinstance(n, Affine) for m in n.maps)
+        self.plain = self.forward.run(self.nodes, inputs) if fine else {}
         # constants of float32 rows are added up in float64, which the spare of their own charges covers
         self.state = State(maps, balls, added if maps.wide is maps else meetings(self.nodes), dict(inputs))
         self.precise = self.state if maps.wide is maps else replace(self.state, maps=maps.wide, count=added)
@@ -133,14 +135,20 @@ class Backward:
     def prepare(self, node: Node) -> None:
         """Range, lines and rounding charges of a node whose parents are final."""
         parents = tuple(self.ranges[p] for p in node.parents)
-        if all(self.ranges[p] is self.plain[p] for p in node.parents):
-            self.ranges[node] = self.plain[node]
-        else:
-            self.ranges[node] = self.forward.step(node, parents).intersect(self.plain[node])
         if isinstance(node, Affine):
-            self.state.add_affine(node)
-        else:
-            self.state.add_lines(node, relax(node, parents, self.ranges[node], self.maps.wide, self.lower))
+            self._prepare_affine(node, parents)
+            return
+        self._keep(node, self.forward.step(node, parents))
+        self.state.add_lines(node, relax(node, parents, self.ranges[node], self.maps.wide, self.lower))
+
+    def _prepare_affine(self, node: Affine, parents: tuple[Range, ...], moved: Tensor | None = None) -> None:
+        found, image = self.forward.affine(node, parents, self.state.probes(node))
+        self._keep(node, found)
+        self.state.add_affine(node, image, moved)
+
+    def _keep(self, node: Node, found: Range) -> None:
+        """The interval of a node, by its parents' final ranges, and by their own intervals where those are exact."""
+        self.ranges[node] = found.intersect(self.plain[node]) if node in self.plain else found
 
     def rows(self, spec: Node) -> Range:
         """The range of the specification layer, by intervals and backwards."""
@@ -263,8 +271,8 @@ class Backward:
         self.cuts, slack, weight = self.query.rows.take(held).node()
         assert isinstance(self.cuts, Affine)
         parents = tuple(self.ranges[p] for p in self.cuts.parents)
-        self.ranges[self.cuts] = self.forward.step(self.cuts, parents)
-        self.state.add_affine(self.cuts, row_slack(self.cuts, slack, weight, self.ranges, self.maps.wide))
+        moved = row_slack(self.cuts, slack, weight, self.ranges, self.maps.wide)
+        self._prepare_affine(self.cuts, parents, moved)
 
 
 def _straight(node: Node) -> bool:

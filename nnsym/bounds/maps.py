@@ -123,7 +123,8 @@ class Maps:
 
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
         if key not in self._known:
-            self._known[key] = make()
+            with torch.inference_mode(False):  # gradients may pass through
+                self._known[key] = make()
         return self._known[key]
 
     def _take(self, coefficients: Array) -> tuple[Tensor, bool]:

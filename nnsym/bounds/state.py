@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.inputs import Balls, DeviceBall, Range
+from nnsym.bounds.interval import Image, Probe
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation
 from nnsym.bounds.rounding import FLOAT64, Amounts, magnitude, middle, product, rounded
@@ -104,21 +105,23 @@ class State:
         centre, _ = middle(self.ranges[node].lower, self.ranges[node].upper)
         self.known[node] = Known(centre, (), torch.zeros_like(centre))
 
-    def add_affine(self, node: Affine, moved: Tensor | None = None) -> None:
-        """An affine node whose parents are known; ``moved`` is what else its values may be off."""
-        maps, bias = self.maps.wide, self.maps.wide.bias(node)[None]
-        centre, size, charges, terms = bias, bias.abs(), [], len(node.maps) + 2
-        for linear, parent in zip(node.maps, node.parents, strict=True):
-            kind, middle_, far = maps[linear], self.known[parent].centre, self.radius(parent)
-            reach = kind.stretch_any(torch.cat((far, middle_.abs())))
-            centre, size = centre + kind.apply(middle_), size + reach[len(far) :]
-            amount = reach[: len(far)] + self.maps.precision.pad * kind.touched
+    def probes(self, node: Affine) -> tuple[Probe, ...]:
+        """Centres of the parents of an affine node, and how far these may be from them."""
+        return tuple(Probe(self.known[p].centre, self.radius(p)) for p in node.parents)
+
+    def add_affine(self, node: Affine, image: Image, moved: Tensor | None = None) -> None:
+        """An affine node, given the image of its :meth:`probes`; ``moved`` is what else its values may be off."""
+        wide, charges, most = self.maps.wide, [], 0
+        for linear, far in zip(node.maps, image.far, strict=True):
+            kind = wide[linear]
+            amount = far + self.maps.precision.pad * kind.touched
             charges.append(Charge(amount, kind.back + (not self.maps[linear].exact)))
-            terms = max(terms, kind.terms + len(node.maps) + 2)
-        drift = FLOAT64.gamma(terms) * size + FLOAT64.tiny * (size > 0)
-        centre, lost = _near(centre)
-        drift = torch.where(lost, 2 * size, drift) + (0.0 if moved is None else moved)
-        self.known[node] = Known(centre, tuple(charges), drift)
+            most = max(most, kind.terms)
+        drift = FLOAT64.gamma(most + len(node.maps) + 2) * image.size + FLOAT64.tiny * (image.size > 0)
+        centre, lost = _near(image.centre)
+        if lost is not None:
+            drift = torch.where(lost, 2 * image.size, drift)
+        self.known[node] = Known(centre, tuple(charges), drift if moved is None else drift + moved)
 
     def add_lines(self, node: Node, lines: Relaxation) -> None:
         """A nonlinear node whose parents are known."""
@@ -138,10 +141,12 @@ class State:
             below, above = below + tap.low * centre, above + tap.high * centre
             size = size + 2 * steep * centre.abs()
         centre, lost = _near(below)
-        high = torch.where(lost, torch.inf, above - centre)
-        low = torch.where(lost | ~torch.isfinite(lines.low), -torch.inf, 0.0)
+        high, low = above - centre, torch.where(torch.isfinite(lines.low), 0.0, -torch.inf)
+        drift = FLOAT64.gamma(len(lines.taps) + 4) * size
+        if lost is not None:
+            high, low = torch.where(lost, torch.inf, high), torch.where(lost, -torch.inf, low)
+            drift = torch.where(lost, 0.0, drift)
         offset = torch.where(torch.isfinite(high), high.abs(), 0.0)
-        drift = torch.where(lost, 0.0, FLOAT64.gamma(len(lines.taps) + 4) * size)
         charges = (Charge(amount, 2), Charge(offset, node.size))  # a product with a rounded slope
         self.known[node] = Known(centre, charges, drift, low, high, most if lines.free is not None else None)
         self._place(node, lines)
@@ -292,7 +297,9 @@ def _elements(support: Support, node: Node) -> int:
     return len(support) if isinstance(support, Tensor) else int(support.places[0].shape[1])
 
 
-def _near(centre: Tensor) -> tuple[Tensor, Tensor]:
-    """A centre that any format can hold, 0 where it could not, and where that is."""
-    lost = ~(centre.abs() <= 2.0**100)
-    return torch.where(lost, 0.0, centre), lost
+def _near(centre: Tensor) -> tuple[Tensor, Tensor | None]:
+    """A centre that any format can hold, 0 where it could not, and where that is, if anywhere."""
+    fine = centre.abs() <= 2.0**100
+    if bool(fine.all()):
+        return centre, None
+    return torch.where(fine, centre, 0.0), ~fine

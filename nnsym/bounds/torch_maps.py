@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 import torch
@@ -15,6 +16,13 @@ from torch.nn import functional
 from nnsym.bounds.rounding import on_grid, precision
 
 Array = NDArray[Any]
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def kept(make: Callable[[S], T]) -> cached_property[T]:
+    """A cached property whose tensors gradients may pass through, whatever the mode in which it is first asked for."""
+    return cached_property(torch.inference_mode(False)(make))
 
 
 class TorchMap(ABC):
@@ -50,13 +58,13 @@ class TorchMap(ABC):
         """Rows ``index`` of the matrix, ``(len(index), n_in)``."""
         return self.adjoint(functional.one_hot(index, self.n_out).to(self.dtype))
 
-    @cached_property
+    @kept
     def touched(self) -> Tensor:
         """1 for every row with a coefficient, else 0: rows of zeros make no error."""
         ones = torch.ones(self.n_in, dtype=self.dtype, device=self.device)
         return (self.stretch(ones) > 0).to(self.dtype)
 
-    @cached_property
+    @kept
     def fine(self) -> bool:
         """Every coefficient is a multiple of the grid of :func:`nnsym.bounds.rounding.on_grid`."""
         return self.copies
@@ -90,11 +98,11 @@ class DenseMap(TorchMap):
             (int(nonzero.sum(axis).max()) if weight.numel() else 0) + (not exact) for axis in (1, 0)
         )
 
-    @cached_property
+    @kept
     def _abs(self) -> Tensor:
         return self.weight.abs()
 
-    @cached_property
+    @kept
     def fine(self) -> bool:
         return self._fine(self.weight)
 
@@ -128,15 +136,15 @@ class SparseMap(TorchMap):
     def _matrix(self, data: Tensor) -> Tensor:
         return torch.sparse_coo_tensor(self._place, data, (self.n_out, self.n_in), check_invariants=False).coalesce()
 
-    @cached_property
+    @kept
     def _forward(self) -> Tensor:
         return self._matrix(self._data)
 
-    @cached_property
+    @kept
     def _abs(self) -> Tensor:
         return self._matrix(self._data.abs())
 
-    @cached_property
+    @kept
     def _backward(self) -> Tensor:
         return self._forward.t().coalesce()
 
@@ -175,7 +183,7 @@ class ScaleMap(TorchMap):
     def stretch(self, x: Tensor) -> Tensor:
         return x * self.factor.abs()
 
-    @cached_property
+    @kept
     def fine(self) -> bool:
         return self._fine(self.factor)
 

@@ -34,7 +34,7 @@ _FEW = 8  # operations on an element beside its sum
 def zonotope(query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
     """Zonotopes of every node and of the rows, intersected with intervals; ``boxes`` as in interval.ibp."""
     start = time.perf_counter()
-    with torch.no_grad():
+    with torch.inference_mode():
         maps = Maps(device, dtype)
         inputs, batched = domain(query, boxes, maps)
         spec = query.spec[0]
