@@ -40,7 +40,7 @@ from nnsym.ir.walk import topological
 Array = NDArray[Any]
 
 _CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
-_SHORT = 2**20  # bytes of float64 coefficients up to which a pass costs its steps, not its numbers
+_SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs little more than in float32
 
 
 def crown(

@@ -287,14 +287,14 @@ class State:
 def pick(values: Tensor, support: Support) -> Tensor:
     """Values ``(batch, n)`` on a support: ``(batch, k)``, or ``(batch, rows, k)`` for windows."""
     if isinstance(support, Windows):
-        return values[:, support.places[0]]
+        return support.pick(values)
     return values if support is None else values[:, support]
 
 
 def _elements(support: Support, node: Node) -> int:
     if support is None:
         return node.size
-    return len(support) if isinstance(support, Tensor) else int(support.places[0].shape[1])
+    return len(support) if isinstance(support, Tensor) else support.elements
 
 
 def _near(centre: Tensor) -> tuple[Tensor, Tensor | None]:
