@@ -24,6 +24,7 @@ MAPS = {
     "identity": Select(np.arange(3), 3),
     "conv1": conv((2, 3, 3), (3, 9), (2,), (1, 0), (2,)),
     "conv2": conv((4, 2, 3, 2), (2, 7, 6), (2, 3), (0, 1, 2, 0), (1, 2)),
+    "even": conv((4, 3, 4, 3), (3, 8, 9), (2, 1), (1, 1, 1, 1), (1, 1)),
     "remainder": conv((2, 1, 2, 2), (1, 6, 5), (3, 2), (0, 0, 0, 0), (1, 1)),
     "grouped": conv((4, 1, 3, 3), (4, 5, 5), (1, 1), (1, 1, 1, 1), (1, 1), 4),
     "conv3": conv((2, 1, 2, 2, 2), (1, 3, 4, 3), (1, 2, 1), (0, 1, 0, 1, 0, 0), (1, 1, 1)),
@@ -50,6 +51,12 @@ def test_tensor_map_equals_matrix(name):
     nonzeros = matrix != 0
     assert kind.terms >= nonzeros.sum(axis=1).max()
     assert kind.back >= nonzeros.sum(axis=0).max()
+
+
+def test_gradients_pass_through_a_transposed_convolution():
+    kind = Maps("cpu")[MAPS["even"]]
+    y = tensor(RNG.normal(size=(3, kind.n_out))).requires_grad_()
+    assert torch.autograd.gradcheck(kind.adjoint, (y,))
 
 
 def test_large_sparse_maps_stay_sparse(monkeypatch):

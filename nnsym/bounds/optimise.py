@@ -7,8 +7,9 @@ and of multipliers ``beta >= 0`` of fixed phases and ``lambda >= 0`` of linear p
     row(x)  >=  row(x) - sum_j beta_j s_j z_j(x) + sum_k lambda_k g_k(x)      where s_j z_j >= 0 and g_k <= 0 hold.
 
 Every choice is sound, so the ascent itself runs without rounding charges, and the best choice found for each row is
-evaluated once more with all of them. Layers are optimised parents first, each row for itself: tighter bounds of a layer
-never loosen what is optimal above it, so no gradient has to pass from one layer's bounds to another's.
+evaluated once more with all of them, in float64 whatever the format of the ascent. Layers are optimised parents first,
+each row for itself: tighter bounds of a layer never loosen what is optimal above it, so no gradient has to pass from
+one layer's bounds to another's.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Ascent:
         for piece in engine.pieces(len(index), _COPIES * max(1, len(engine.state.relaxed))):
             seed = Seed.of(state, node, index[piece], sign[piece])
             dual = self._climb(engine, state, index[piece], seed, wanted[:, piece])
-            found.append(descend(state, seed, dual))
+            final = seed if state is engine.precise else Seed.of(engine.precise, node, index[piece], sign[piece])
+            every = torch.arange(len(piece), device=piece.device)
+            found.append(descend(engine.precise, final, dual.rows(every, engine.precise.maps.dtype)))
         return torch.cat(found, 1)
 
     def _climb(self, engine: Backward, state: State, index: Tensor, seed: Seed, wanted: Tensor) -> Dual:
