@@ -30,7 +30,7 @@ from nnsym.ir.query import Query
 if TYPE_CHECKING:
     from nnsym.bounds.linear import Backward
 
-_RATE = 0.5  # first step of a slope, of the distance between the slopes of its two lines
+_RATE = 0.45  # first step of a slope, of the distance between the slopes of its two lines
 _PRICE = 0.05  # first step of a multiplier, of what would move the row by its own width
 _DECAY = 0.98
 _STILL = 1e-12  # gradients of this size are noise and move nothing
