@@ -111,14 +111,14 @@ def test_the_exact_pass_equals_it_too(seed):
 @settings(max_examples=60, deadline=None)
 @given(method=st.sampled_from(METHODS), kind=st.sampled_from(KINDS), seed=st.integers(0, 10**6))
 def test_never_looser_than_intervals(method, kind, seed):
+    """Up to the last digits: intervals over tighter parents are computed anew."""
     query = random_query(random_network(kind, seed), seed)
     plain, linear = (compute(query, method) for method in ("ibp", method))
-    for node in query.nodes:
-        assert (linear[node].lower >= plain[node].lower).all()
-        assert (linear[node].upper <= plain[node].upper).all()
-    assert (linear.rows.lower >= plain.rows.lower).all()
-    assert (linear.rows.upper <= plain.rows.upper).all()
-    assert margin(query, linear) >= margin(query, plain)
+    pairs = [(linear.rows, plain.rows), *((linear[node], plain[node]) for node in query.nodes)]
+    for found, known in pairs:
+        assert (found.lower >= known.lower - 1e-12 * (1 + np.abs(known.lower))).all()
+        assert (found.upper <= known.upper + 1e-12 * (1 + np.abs(known.upper))).all()
+    assert margin(query, linear) >= margin(query, plain) - 1e-12 * (1 + abs(margin(query, plain)))
 
 
 def one_relu(lower, upper, fn):
