@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnsym import demo
 from nnsym.compare import compare
-from nnsym.lang.functions import argmax
+from nnsym.lang.ranking import argmax
 from nnsym.lang.property import Property, forall
 from nnsym.lang.sets import ball
 from nnsym.lang.variables import Variable

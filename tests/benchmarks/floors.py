@@ -73,8 +73,13 @@ def line(slope: Callable[[Array, Array], Array]) -> Neurons:
 
 
 def indicator(lists: Lists, h: Array, y: Array, l: Array, u: Array) -> None:  # noqa: E741
+    guarded(lists, h, y)
+    chord(lists, h, y, l, u)
+
+
+def guarded(lists: Lists, h: Array, y: Array, *_: Array) -> None:
     z, one = phase(lists, len(y)), np.ones((len(y), 1))
-    triangle(lists, h, y, l, u)
+    lists.row((1.0, y), (-1.0, h), lower=0.0)
     lists.implications.append((z, 0, one, y[:, None]))
     lists.implications.append((z, 1, np.hstack((one, -one)), np.stack((y, h), 1)))
 
@@ -154,8 +159,8 @@ FLOORS: Mapping[str, Layer] = MappingProxyType(
         "balas": balas,
         "indicator": single(indicator),
         "sos1": single(sos1),
-        "smt": single(indicator),
-        "smt-short12": single(indicator),
+        "smt": single(guarded),
+        "smt-short12": single(guarded),
         "smt-textbook": single(cases(CaseForm.OR)),
         "smt-ite": single(cases(CaseForm.ITE)),
         "smt-implies": single(cases(CaseForm.IMPLIES)),
