@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterable
 from fractions import Fraction
@@ -117,6 +118,11 @@ def test_a_floor_writes_floats_exactly(values: list[float]) -> None:
         for value, text in zip(values, spell(np.array(values)), strict=True):
             over, *under = map(Fraction, re.findall(r"[0-9.]+", text))
             assert (-1 if "-" in text else 1) * over / (under or [1])[0] == Fraction(value)
+
+
+@pytest.mark.parametrize("part", ["handover", "rooms", "limits", "encodings", "cuts", "relational", "growth", "peer"])
+def test_every_part_can_be_asked_for(part: str) -> None:
+    assert callable(importlib.import_module(f"tests.benchmarks.{part}").report)
 
 
 def test_the_files_of_the_benchmarks_state_the_same_property() -> None:

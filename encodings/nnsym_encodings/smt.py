@@ -6,7 +6,8 @@ For an open ReLU ``y = max(0, h)``, ``l < 0 < u``, with a Boolean p for the acti
 
 The first two are facts, so every branch adds a single bound. Bounds of all columns are asserted and stable neurons are
 substituted. The triangle's upper row is implied, and left out: the long numbers that it is made of cost exact
-arithmetic far more than it cuts off (docs/encodings/smt.md). Any hinge ``y = max(a h, b h)`` with a < b, and upside down the concave ones:
+arithmetic far more than it cuts off (docs/encodings/smt.md). Any hinge ``y = max(a h, b h)`` with a < b, and upside
+down the concave ones:
 
     y >= a h    y >= b h    p => y <= b h    not p => y <= a h
 
