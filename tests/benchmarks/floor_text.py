@@ -26,7 +26,7 @@ def numerals(values: Array) -> list[str]:
     mantissa, exponent = np.frexp(np.where(np.isfinite(values), values, 0.0))
     over = (np.abs(mantissa) * 2.0**53).astype(np.int64)
     last = np.maximum(over & -over, 1)  # the last bit that is set
-    power = exponent - 53 + np.log2(last).astype(np.int64)
+    power = exponent - 54 + np.frexp(last.astype(float))[1]
     texts = {p: f" {2**-p}.0)" for p in np.unique(power).tolist() if p < 0}
     found = []
     for n, p, negative in zip((over // last).tolist(), power.tolist(), (values < 0).tolist(), strict=True):
