@@ -160,7 +160,7 @@ def row_block(
     """
     count = len(terms[0][1])
     data = np.stack([np.broadcast_to(np.asarray(c, dtype=np.float64), (count,)) for c, _ in terms], axis=1)
-    columns = np.stack([np.asarray(ids) for _, ids in terms], axis=1)
+    columns = np.stack([np.asarray(ids) for _, ids in terms], axis=1, dtype=np.int32, casting="same_kind")
     kept = (columns >= 0) & (data != 0)
     indptr = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
     low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))

@@ -267,7 +267,7 @@ class Program:
             empty = np.zeros(0)
             return empty, np.zeros(0, np.int32), np.zeros(1, np.int32), empty, empty
         data = np.concatenate([b.data for b in self.rows])
-        indices = np.concatenate([b.indices for b in self.rows]).astype(np.int32, copy=False)
+        indices = np.concatenate([b.indices for b in self.rows], dtype=np.int32, casting="same_kind")
         sizes = np.cumsum([0, *(len(b.data) for b in self.rows)])
         pieces = [b.indptr[:-1] + s for b, s in zip(self.rows, sizes, strict=False)]
         indptr = np.concatenate([*pieces, sizes[-1:]]).astype(np.int32)

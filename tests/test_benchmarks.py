@@ -2,42 +2,127 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 import pytest
+import z3
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nnsym.encode import encode
+from nnsym.encoding import Form
+from nnsym.program import Feature
 from nnsym.read.onnx import load as load_network
 from nnsym.read.vnnlib import load_vnnlib
-from nnsym.registry import find_encoding
+from nnsym.registry import encodings, find_encoding
+from tests.benchmarks import gallery
+from tests.benchmarks.floor_text import numerals, repeated
+from tests.benchmarks.floors import FLOORS
 from tests.benchmarks.handover import ARRAYS, FLOOR, PYOMO, in_worker, routes
 from tests.benchmarks.measure import BenchSpec, measure, table
-from tests.benchmarks.models import onnx_model, random_instance, vnnlib_text
+from tests.benchmarks.models import Instance, instance_of, onnx_model, random_instance, vnnlib_text
 
 SMALL = (6, 8, 8, 3)
+HERE = {encoding.name: encoding for encoding in gallery.at_hand()}
+TEXTS = [name for name, encoding in HERE.items() if encoding.form is Form.BOOLEAN]
+LOGICAL = [name for name, encoding in HERE.items() if name not in TEXTS and Feature.IMPLICATIONS in encoding.emits]
+LINEAR = [name for name in HERE if name not in {*TEXTS, *LOGICAL}]
 
 
-def optimum(highs: object) -> tuple[int, float]:
-    """Rows and optimum of what a route has loaded."""
-    highs.setOptionValue("output_flag", False)  # type: ignore[attr-defined]
-    highs.run()  # type: ignore[attr-defined]
-    return highs.getNumRow(), highs.getInfo().objective_function_value  # type: ignore[attr-defined]
+def handed_over(specs: Iterable[BenchSpec]) -> dict[str, Any]:
+    """What every route ends with."""
+    found = {}
+    for spec in specs:
+        value = None
+        for step in spec.steps.values():
+            value = step(value)
+        found[spec.route] = value
+    return found
+
+
+def least(highs: Any, *, relaxed: bool = False) -> float:
+    """The optimum of what a route has loaded."""
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("solve_relaxation", relaxed)
+    highs.run()
+    return float(highs.getInfo().objective_function_value)
+
+
+def with_margin(instance: Instance, added: float) -> Instance:
+    """The same network with its first output raised."""
+    *hidden, (weight, bias) = instance.layers
+    raised = bias + added * np.eye(1, len(bias))[0]
+    return instance_of((*hidden, (weight, raised)), instance.lower, instance.upper)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_all_routes_hand_over_the_same_model(seed: int) -> None:
     instance = random_instance(SMALL, radius=0.3, seed=seed)
-    found = {}
-    for spec in routes(instance):
-        value = None
-        for step in spec.steps.values():
-            value = step(value)
-        found[spec.route] = optimum(value)
-    rows, least = found[FLOOR]
+    found = handed_over(routes(instance))
     program = encode(instance.query, instance.bounds, find_encoding("bigm"))
     assert program.n_binary >= 4
-    assert rows == program.n_rows - 1  # the floor writes t = y_0 - y_1 in one row, a program s = y_0 - y_1 and s <= t
-    for route, (_, value) in found.items():
-        assert value == pytest.approx(least, abs=1e-6), route
+    # the floor writes t = y_0 - y_1 in one row, a program s = y_0 - y_1 and s <= t
+    assert found[FLOOR].getNumRow() == program.n_rows - 1
+    for route, highs in found.items():
+        assert least(highs) == pytest.approx(least(found[FLOOR]), abs=1e-6), route
+
+
+def test_every_encoding_has_a_floor() -> None:
+    assert set(FLOORS) == set(encodings())
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_a_floor_in_highs_has_the_relaxation_and_the_optimum_of_its_encoding(name: str) -> None:
+    encoding = find_encoding(name)
+    for seed in (0, 1):
+        instance = random_instance(SMALL, radius=0.3, seed=seed)
+        found = handed_over(gallery.routes(instance, encoding, gallery.door(encoding)))
+        assert set(found) == {gallery.FLOOR, gallery.LANE, gallery.PYOMO}
+        for relaxed in (True, False):
+            optima = [least(highs, relaxed=relaxed) for highs in found.values()]
+            assert optima == pytest.approx([optima[0]] * 3, abs=1e-6), (seed, relaxed)
+
+
+@pytest.mark.parametrize("name", LOGICAL)
+def test_a_floor_in_gurobi_has_the_optimum_of_its_encoding(name: str) -> None:
+    encoding = find_encoding(name)
+    for seed in (0, 1):
+        instance = random_instance(SMALL, radius=0.3, seed=seed)
+        exact = least(handed_over(routes(instance))[FLOOR])
+        for model in handed_over(gallery.routes(instance, encoding, gallery.door(encoding))).values():
+            model.optimize()
+            assert model.ObjVal == pytest.approx(exact, abs=1e-6)
+            assert model.NumGenConstrs if name == "indicator" else model.NumSOS
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_floor_in_text_is_satisfiable_where_its_encoding_is(name: str) -> None:
+    encoding, instance = find_encoding(name), random_instance((4, 5, 5, 2), radius=0.3)
+    margin = least(handed_over(routes(instance))[FLOOR])
+    for above, expected in ((-1e-3, "sat"), (0.5 if encoding.bits else 1e-3, "unsat")):
+        shifted = with_margin(instance, above - margin)
+        for text in handed_over(gallery.routes(shifted, encoding, gallery.door(encoding))).values():
+            solver = z3.SolverFor("QF_LRA")
+            solver.from_string(text)
+            assert str(solver.check()) == expected
+
+
+@given(st.lists(st.floats(-1e30, 1e30), max_size=9))
+def test_a_floor_writes_floats_exactly(values: list[float]) -> None:
+    for spell in (numerals, repeated):
+        for value, text in zip(values, spell(np.array(values)), strict=True):
+            over, *under = map(Fraction, re.findall(r"[0-9.]+", text))
+            assert (-1 if "-" in text else 1) * over / (under or [1])[0] == Fraction(value)
+
+
+@pytest.mark.parametrize("part", ["handover", "rooms", "limits", "encodings", "cuts", "relational", "growth", "peer"])
+def test_every_part_can_be_asked_for(part: str) -> None:
+    assert callable(importlib.import_module(f"tests.benchmarks.{part}").report)
 
 
 def test_the_files_of_the_benchmarks_state_the_same_property() -> None:

@@ -29,6 +29,7 @@ from nnsym.testing.check_encoding import check_encoding
 from nnsym.testing.random_nets import KINDS
 from nnsym.testing.strategies import queries
 from nnsym_encodings import partition
+from nnsym_encodings.partition import _by_weight
 
 FAST = tuple(k for k in KINDS if k != "conv")
 SPLIT = ("balas", "partition2", "partition3", "partition4")
@@ -153,8 +154,34 @@ def test_runs_are_cut_by_weight_and_bounded_outward():
     assert [rows.data[s:e].tolist() for s, e in ((0, 4), (4, 7))] == [[-0.7, -0.2, 0.1, -1.0], [0.3, 0.9, -1.0]]
     for k, group in enumerate(((-0.7, -0.2, 0.1), (0.3, 0.9))):
         reach = sum(abs(Fraction(w)) for w in group)
-        assert 0 <= Fraction(program.upper[block.start + k]) - reach <= Fraction(1, 2**50)
-        assert 0 <= -Fraction(program.lower[block.start + k]) - reach <= Fraction(1, 2**50)
+        assert 0 <= Fraction(program.upper[block.start + k]) - reach <= Fraction(1, 2**48)
+        assert 0 <= -Fraction(program.lower[block.start + k]) - reach <= Fraction(1, 2**48)
+
+
+@given(st.lists(st.lists(st.integers(-2, 2), min_size=20, max_size=20), min_size=1, max_size=3), st.booleans())
+def test_equal_weights_are_cut_in_the_order_of_their_inputs(weights, ragged):
+    data, counts = np.array(weights, float).ravel(), np.full(len(weights), 20)
+    if ragged:
+        data, counts = data[1:], counts - np.eye(1, len(weights), dtype=int)[0]
+    row = np.repeat(np.arange(len(counts)), counts)
+    assert _by_weight(data, row, counts).tolist() == sorted(range(len(data)), key=lambda k: (row[k], data[k], k))
+    distinct = data + np.arange(len(data)) / 64
+    assert _by_weight(distinct, row, counts).tolist() == np.lexsort((distinct, row)).tolist()
+
+
+def test_rows_that_bounds_say_already_are_left_out():
+    x = new_input("x", 2)
+    y = pointwise(relu(), affine(((Dense(np.array([[1.0, 1.0]])), x),), np.array([-1.0])))
+    rows, box = Rows.of(y), Box(np.array([0.0, -1.0]), np.array([2.0, 2.0]))
+    query = Query("one", {x: box}, rows, Atoms(np.array([0]), strict=False, soft=True))
+    program = encode(query, compute(query, "ibp"), find_encoding("balas"))
+    counts = {b.origin.split(": ")[1]: len(b) for b in program.rows if "x1" in b.origin}
+    assert counts == {
+        "x1 <= U z": 2,
+        "x1 >= L z": 1,
+        **{f"x - x1 {s} (1 - z)": 2 for s in ("<= U", ">= L")},
+        "h1 = w x1 + b z": 1,
+    }
 
 
 def test_the_gallery_is_listed():

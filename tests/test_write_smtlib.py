@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import z3
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from readers import z3_minimum
 from test_write_linear import everything, optimum
@@ -58,6 +58,14 @@ def test_a_numeral_is_the_rational_that_the_float_denotes(value: float) -> None:
     size = Fraction(int(found[2]), int(found[3])) if found[2] else Fraction(int(found[4]))
     assert (-size if found[1] else size) == Fraction(value)
     assert text.count("(") == text.count(")")
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53).map(float)))
+@example([0.0, -0.0, 1.0, 5e-324, -1.5, 2.0**1023, 1e23, 0.1])
+def test_the_numerals_of_an_array_are_those_of_its_numbers(values: list[float]) -> None:
+    numeral = _Numerals()
+    for array in (np.array(values), np.array([Fraction(v) / 3 for v in values], dtype=object)):
+        assert numeral.of(array) == [numeral[v] for v in array.tolist()]
 
 
 def test_no_rounding_of_a_tenth() -> None:

@@ -29,7 +29,7 @@ from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Feature
 from nnsym_encodings.bigm import maximum
-from nnsym_encodings.split import close_active, split_hinges
+from nnsym_encodings.split import active_copies, close_active, split_hinges
 
 Array = NDArray[Any]
 
@@ -40,13 +40,8 @@ def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     row = np.repeat(np.arange(len(s.phase)), s.terms.counts)
     x, z, lower, upper = s.terms.columns, s.phase[row], s.lower, s.upper
     require_finite(ctx, node.parents[0], lower, upper, s.open_.index[row])
-    low, high = np.minimum(lower, 0.0), np.maximum(upper, 0.0)
-    index = s.terms.columns
-    x1 = ctx.builder.columns(ctx.names[node], "active_input", index, low, high, factors=(x, z))
-    ctx.rows(node, [(1.0, x1), (-upper, z)], upper=0.0, says="x1 <= U z")
-    ctx.rows(node, [(1.0, x1), (-lower, z)], lower=0.0, says="x1 >= L z")
-    ctx.rows(node, [(1.0, x), (-1.0, x1), (upper, z)], upper=upper, says="x - x1 <= U (1 - z)")
-    ctx.rows(node, [(1.0, x), (-1.0, x1), (lower, z)], lower=lower, says="x - x1 >= L (1 - z)")
+    block = (ctx.names[node], "active_input", x)
+    x1 = active_copies(ctx, node, block, x, z, lower, upper, letters=("x", "x1", "L", "U"))
     close_active(ctx, node, s, row, -s.terms.data, x1, says="h1 = w x1 + b z")
     return ids
 

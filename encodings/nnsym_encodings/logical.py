@@ -27,10 +27,17 @@ from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Feature, Kind, SosBlock
-from nnsym_encodings.smt import hinge as guarded_hinge
+from nnsym_encodings.smt import guarded
 from nnsym_encodings.triangle import chord
 
 Array = NDArray[Any]
+
+
+def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
+    """The guarded form of ``smt``, and the triangle's row."""
+    ids, o = guarded(ctx, node, args[0])
+    chord(ctx, node, bounded(o))
+    return ids
 
 
 def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
@@ -66,7 +73,7 @@ INDICATOR = Encoding(
     form=Form.MARGIN,
     emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS}),
     rules=(
-        NodeRule(Pointwise, Exactness.EXACT, guarded_hinge, Hinge),
+        NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
     ),

@@ -28,11 +28,11 @@ from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise
-from nnsym.ir.outward import group_sum_up, product_down, product_up
+from nnsym.ir.outward import group_dot_up
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Feature
 from nnsym_encodings.bigm import maximum
-from nnsym_encodings.split import Split, close_active, split_hinges
+from nnsym_encodings.split import Split, active_copies, close_active, split_hinges
 
 Array = NDArray[Any]
 
@@ -50,24 +50,31 @@ class Runs:
 
 def runs(split: Split, count: int) -> Runs:
     """Cut the terms of every open pre-activation into ``count`` runs of equal length, in order of weight."""
-    counts = split.terms.counts
+    terms, counts = split.terms, split.terms.counts
     row = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((split.terms.data, row))
-    data, columns = split.terms.data[order], split.terms.columns[order]
-    rank = np.arange(len(row)) - split.terms.indptr[row]
-    run = row * count + rank * count // np.maximum(counts[row], 1)
-    owner, place, sizes = np.unique(run, return_inverse=True, return_counts=True)
-    low, high = split.lower[order], split.upper[order]
-    most = np.maximum(product_up(data, low), product_up(data, high))
-    least = np.minimum(product_down(data, low), product_down(data, high))
-    start = np.zeros(len(owner))
-    pointers = np.concatenate(([0], np.cumsum(sizes)))
+    order = _by_weight(terms.data, row, counts)
+    data, low, high = terms.data[order], split.lower[order], split.upper[order]
+    rank = np.arange(len(row)) - terms.indptr[row]
+    run = row * count + rank * count // counts[row]
+    first = np.flatnonzero(np.diff(run, prepend=-1))
+    rising = data > 0
     return Runs(
-        owner // count,
-        Terms(data, columns, pointers, split.terms.distinct),
-        -group_sum_up(place, -least, start),
-        group_sum_up(place, most, start),
+        row[first],
+        Terms(data, terms.columns[order], np.append(first, len(run)).astype(np.int32), terms.distinct),
+        -group_dot_up(first, -data, np.where(rising, low, high)),
+        group_dot_up(first, data, np.where(rising, high, low)),
     )
+
+
+def _by_weight(data: Array, row: Array, counts: Array) -> Array:
+    """The order of the terms by row, then weight, then input; rows of one length take the fast way."""
+    if len(data) and (counts == counts[0]).all():
+        rows = data.reshape(len(counts), -1)
+        order = np.argsort(rows, axis=1)
+        ranked = np.take_along_axis(rows, order, axis=1)
+        if not (ranked[:, 1:] == ranked[:, :-1]).any():  # which of two equal weights is first differs by machine
+            return np.ravel(order + counts[0] * np.arange(len(counts))[:, None])
+    return np.lexsort((data, row))
 
 
 def hinge(count: int) -> Rule:
@@ -82,13 +89,8 @@ def hinge(count: int) -> Rule:
             f"{ctx.names[node]}.run", "part", number, r.lower, r.upper, origin=f"{ctx.names[node]}: t = sum w x"
         )
         t, z = encode_affine(ctx.builder, layer, r.terms, np.zeros(len(number))), s.phase[r.owner]
-        a, c = r.lower, r.upper
-        low, high = np.minimum(a, 0.0), np.maximum(c, 0.0)
-        active = ctx.builder.columns(layer.name, "active", number, low, high, factors=(t, z))
-        ctx.rows(node, [(1.0, active), (-c, z)], upper=0.0, says="s <= c z")
-        ctx.rows(node, [(1.0, active), (-a, z)], lower=0.0, says="s >= a z")
-        ctx.rows(node, [(1.0, t), (-1.0, active), (c, z)], upper=c, says="t - s <= c (1 - z)")
-        ctx.rows(node, [(1.0, t), (-1.0, active), (a, z)], lower=a, says="t - s >= a (1 - z)")
+        block = (layer.name, "active", number)
+        active = active_copies(ctx, node, block, t, z, r.lower, r.upper, letters=("t", "s", "a", "c"))
         close_active(ctx, node, s, r.owner, np.full(len(number), -1.0), active, says="h1 = sum s + b z")
         return ids
 

@@ -2,11 +2,12 @@
 
 For an open ReLU ``y = max(0, h)``, ``l < 0 < u``, with a Boolean p for the active side:
 
-    y >= 0    y >= h    p => y <= h    not p => y <= 0    (u - l) y - u h <= -u l
+    y >= 0    y >= h    p => y <= h    not p => y <= 0
 
-The first two are facts, so every branch adds a single bound; the last is the triangle row, which is implied
-but decides hard cases, and is left out where l or u is infinite. Bounds of all columns are asserted and stable
-neurons are substituted. Any hinge ``y = max(a h, b h)`` with a < b, and upside down the concave ones:
+The first two are facts, so every branch adds a single bound. Bounds of all columns are asserted and stable neurons are
+substituted. The triangle's upper row is implied, and left out: the long numbers that it is made of cost exact
+arithmetic far more than it cuts off (docs/encodings/smt.md). Any hinge ``y = max(a h, b h)`` with a < b, and upside
+down the concave ones:
 
     y >= a h    y >= b h    p => y <= b h    not p => y <= a h
 
@@ -19,7 +20,7 @@ overlap is not.
 Emits: linear rows, Boolean columns, implications, clauses; bilinear rows for products. Needs no bounds and is better
 with them.
 
-Source: the guarded form follows Katz et al., Reluplex, CAV 2017, and Ehlers, ATVA 2017 (the triangle as a lemma).
+Source: the guarded form follows Katz et al., Reluplex, CAV 2017.
 """
 
 from __future__ import annotations
@@ -29,25 +30,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import BILINEAR, bounded, lower_lines, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, OpenHinges, lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge
 from nnsym.program import ClauseBlock, Feature, Kind, Tag
-from nnsym_encodings.triangle import chord
 
 Array = NDArray[Any]
 
 
 def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     """ReLU and its relatives."""
-    ids, o = open_hinges(ctx, node, args[0])
+    return guarded(ctx, node, args[0])[0]
+
+
+def guarded(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHinges]:
+    """Column ids of the whole node, and its open elements with the rows above."""
+    ids, o = open_hinges(ctx, node, h)
     p = ctx.columns(node, "phase", o.index, 0.0, 1.0, kind=Kind.BINARY)
     lower_lines(ctx, node, o)
     ctx.implies(node, p, 1, [(o.sign, o.y), (-o.b, o.h)], upper=0.0, says="p => y <= b h")
     ctx.implies(node, p, 0, [(o.sign, o.y), (-o.a, o.h)], upper=0.0, says="not p => y <= a h")
-    chord(ctx, node, bounded(o))
-    return ids
+    return ids, o
 
 
 def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
@@ -64,7 +68,7 @@ def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
 SMT = Encoding(
     name="smt",
     summary="exact SMT, facts and two guarded bounds per open neuron",
-    source="Katz et al., CAV 2017; Ehlers, ATVA 2017",
+    source="Katz et al., CAV 2017",
     form=Form.BOOLEAN,
     emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS, Feature.CLAUSES, Feature.TRUTH}),
     rules=(

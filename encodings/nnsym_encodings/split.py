@@ -72,6 +72,36 @@ def _made_of(ctx: Context, node: Pointwise, o: OpenHinges) -> tuple[Terms, Array
     return gather(maps, parent.size).take(o.index), parent.bias[o.index]
 
 
+def active_copies(
+    ctx: Context,
+    node: Pointwise,
+    block: tuple[str, str, Array],
+    whole: Array,
+    phase: Array,
+    lower: Array,
+    upper: Array,
+    *,
+    letters: tuple[str, str, str, str],
+) -> Array:
+    """Columns that are ``whole`` on the active side and 0 elsewhere, where ``lower <= whole <= upper``:
+
+        L z <= x1 <= U z      L (1 - z) <= x - x1 <= U (1 - z)
+
+    without what the columns' own bounds say already. ``block`` is their name, role and index; ``letters`` are what
+    the origins of rows call x, x1, L and U.
+    """
+    x, x1, l, u = letters  # noqa: E741
+    low, high = np.minimum(lower, 0.0), np.maximum(upper, 0.0)
+    copy = ctx.builder.columns(*block, low, high, factors=(whole, phase))
+    some = np.flatnonzero(upper != 0)
+    ctx.rows(node, [(1.0, copy[some]), (-upper[some], phase[some])], upper=0.0, says=f"{x1} <= {u} z")
+    some = np.flatnonzero(lower != 0)
+    ctx.rows(node, [(1.0, copy[some]), (-lower[some], phase[some])], lower=0.0, says=f"{x1} >= {l} z")
+    ctx.rows(node, [(1.0, whole), (-1.0, copy), (upper, phase)], upper=upper, says=f"{x} - {x1} <= {u} (1 - z)")
+    ctx.rows(node, [(1.0, whole), (-1.0, copy), (lower, phase)], lower=lower, says=f"{x} - {x1} >= {l} (1 - z)")
+    return copy
+
+
 def close_active(
     ctx: Context, node: Pointwise, split: Split, row: Array, coefficients: Array, columns: Array, *, says: str
 ) -> None:

@@ -53,18 +53,35 @@ def gamma(count: int) -> float:
 def dot_up(a: Array, b: Array) -> Array:
     """A float64 not below ``sum_i a_i b_i`` over the last axis: the float sum plus ``gamma_n sum_i |a_i b_i|``."""
     product = a * b
-    count = product.shape[-1]
-    error = gamma(count) * np.abs(product).sum(axis=-1) + np.where(
-        np.any((a != 0) & (b != 0), axis=-1), 2.0**-1000, 0.0
-    )
-    return np.asarray(np.nextafter(product.sum(axis=-1) + error, np.inf))
+    some = np.any((a != 0) & (b != 0), axis=-1)
+    return _raised(product.sum(axis=-1), np.abs(product).sum(axis=-1), product.shape[-1], some)
+
+
+def group_dot_up(first: Array, a: Array, b: Array) -> Array:
+    """The same over runs of entries, none empty: the g-th from ``first[g]`` to the next."""
+    if not len(first):
+        return np.zeros(0)
+    product = a * b
+    longest = int(np.diff(first, append=len(a)).max())
+    total, size = np.add.reduceat(product, first), np.add.reduceat(np.abs(product), first)
+    return _raised(total, size, longest, np.logical_or.reduceat((a != 0) & (b != 0), first))
+
+
+def _raised(total: Array, size: Array, count: int, some: Array) -> Array:
+    """A float sum of ``count`` products, raised by what rounding and underflow may cost where some are not 0."""
+    return np.where(some, np.nextafter(total + gamma(count) * size + 2.0**-1000, np.inf), 0.0)
 
 
 def group_sum_up(group: Array, values: Array, start: Array) -> Array:
     """``start[g]`` plus all values of group g, rounded up at every addition; ``group`` is sorted."""
+    sizes = np.bincount(group, minlength=len(start))
+    left = sizes
+    while left.max(initial=0) > 1:  # neighbours first: half as many are left
+        rank = np.arange(len(values)) - np.repeat(np.cumsum(left) - left, left)
+        second = np.flatnonzero(rank & 1)
+        paired = values.copy()
+        paired[second - 1] = sum_up(values[second - 1], values[second])
+        values, left = paired[(rank & 1) == 0], (left + 1) // 2
     total = start.copy()
-    rank = np.arange(len(group)) - np.searchsorted(group, group, "left")
-    for turn in range(int(rank.max(initial=-1)) + 1):
-        here = rank == turn
-        total[group[here]] = sum_up(total[group[here]], values[here])
+    total[sizes > 0] = sum_up(total[sizes > 0], values)
     return total

@@ -22,6 +22,7 @@ from fractions import Fraction
 from math import isinf
 from typing import Any, final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.program import (
@@ -98,6 +99,26 @@ class _Numerals(dict[Number, str]):
         size = f"{abs(over)}.0" if under == 1 else f"(/ {abs(over)}.0 {under}.0)"
         text = self[value] = size if over >= 0 else f"(- {size})"
         return text
+
+    def of(self, values: Array) -> list[str]:
+        """The texts of many numbers; of floats each distinct one is made once, from its binary digits."""
+        if values.dtype == object:
+            return [self[value] for value in values.tolist()]
+        found, place = np.unique(values, return_inverse=True)
+        texts = list(_binary_texts(found))
+        return [texts[k] for k in place.tolist()]
+
+
+def _binary_texts(values: Array) -> Iterator[str]:
+    """``n / 2^p`` in lowest terms: the 53 digits of the mantissa without zeros at their end."""
+    mantissa, exponent = np.frexp(values)
+    digits = (np.abs(mantissa) * 2.0**53).astype(np.int64)
+    last = np.where(digits == 0, 2**53, digits & -digits)
+    power = exponent - 54 + np.frexp(last.astype(np.float64))[1]
+    under = {p: f" {2**-p}.0)" for p in np.unique(power).tolist() if p < 0}
+    for n, p, negative in zip((digits // last).tolist(), power.tolist(), (values < 0).tolist(), strict=True):
+        size = f"(/ {n}.0{under[p]}" if p < 0 else f"{n << p}.0"
+        yield f"(- {size})" if negative else size
 
 
 @final
@@ -205,7 +226,7 @@ class _Printer:
 
     def scaled(self, coefficient: Number, column: int) -> str:
         """``coefficient * column``, where the coefficient may be 0."""
-        return self.product(coefficient, column) if coefficient else "0.0"
+        return self.product(coefficient, self.numeral[coefficient], column) if coefficient else "0.0"
 
     def sets(self, name: str, block: SosBlock) -> Iterator[str]:
         """Of every two members one is 0."""
@@ -222,23 +243,22 @@ class _Printer:
 
     def linear(self, block: RowBlock) -> Iterator[str]:
         """The rows of a block as formulas, with exact numbers where the block has them."""
-        exact = (block.data, block.lower, block.upper)
-        data, lower, upper = (values.tolist() for values in block.exact or exact)
-        product = self.product
-        products = [product(c, j) for c, j in zip(data, block.indices.tolist(), strict=True)]
+        data, lower, upper = block.exact or (block.data, block.lower, block.upper)
+        texts = zip(data.tolist(), self.numeral.of(data), block.indices.tolist(), strict=True)
+        products = [self.term[j] if c == 1 else self.product(c, text, j) for c, text, j in texts]
         ends = block.indptr.tolist()
-        for start, stop, low, high in zip(ends[:-1], ends[1:], lower, upper, strict=True):
+        for start, stop, low, high in zip(ends[:-1], ends[1:], lower.tolist(), upper.tolist(), strict=True):
             yield self.compare(_apply("+", products[start:stop], none="0.0"), low, high, strict=block.strict)
 
-    def product(self, coefficient: Number, column: int) -> str:
-        """``coefficient * column``."""
+    def product(self, coefficient: Number, text: str, column: int) -> str:
+        """``coefficient * column``; ``text`` is the coefficient's."""
         if coefficient == 1:
             return self.term[column]
         if self.binary[column]:
-            return f"(ite {self.symbol[column]} {self.numeral[coefficient]} 0.0)"
+            return f"(ite {self.symbol[column]} {text} 0.0)"
         if coefficient == -1:
             return f"(- {self.term[column]})"
-        return f"(* {self.numeral[coefficient]} {self.term[column]})"
+        return f"(* {text} {self.term[column]})"
 
     def compare(self, term: str, low: Number, high: Number, *, strict: bool) -> str:
         """``low <= term <= high`` (``<`` where strict) without the infinite sides."""

@@ -1,8 +1,8 @@
-"""From weights and ready bounds to a model inside HiGHS: the floor, the lanes, and OMLT where it is installed.
+"""From weights and ready bounds to a model inside a solver: the floor, the lanes, and OMLT where it is installed.
 
 CPU time of one process and one thread. "build" makes the in-memory model (nnsym: the Program), "hand-over" ends
 where the solver would start. The second table takes the hand-over inside the worker process that a lane really uses,
-from what came through its pipe.
+from what came through its pipe. Both are of big-M; :mod:`tests.benchmarks.gallery` has the table of every encoding.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
 from nnsym.solvers.runner import End, Job, Worker
 from nnsym.solvers.worker import Report
-from tests.benchmarks.floor import floor_arrays, floor_load
+from tests.benchmarks import gallery
+from tests.benchmarks.floor import floor_arrays, floor_highs
+from tests.benchmarks.floors import FLOORS
 from tests.benchmarks.measure import BenchSpec, Timing, measure, ms, table
 from tests.benchmarks.models import Instance, random_instance
 
@@ -36,7 +38,9 @@ def routes(instance: Instance) -> Iterator[BenchSpec]:
     from nnsym.solvers.pyomo_solvers import compile_model
 
     query, bounds, bigm = instance.query, instance.bounds, find_encoding("bigm")
-    yield BenchSpec(route=FLOOR, steps={"build": lambda _: floor_arrays(instance), "hand-over": floor_load})
+    yield BenchSpec(
+        route=FLOOR, steps={"build": lambda _: floor_arrays(instance, FLOORS["bigm"]), "hand-over": floor_highs}
+    )
     yield BenchSpec(
         route=ARRAYS,
         steps={"build": lambda _: encode(query, bounds, bigm), "hand-over": lambda p: load(LinearModel.of(p))},
@@ -99,9 +103,9 @@ def appsi(model: Any) -> Any:
 def floor_job(instance: Instance, _: Report) -> tuple[float, float, float]:
     """In a worker: CPU seconds when it starts, of the floor's hand-over, and when it ends."""
     start = time.process_time()
-    arrays = floor_arrays(instance)
+    arrays = floor_arrays(instance, FLOORS["bigm"])
     built = time.process_time()
-    floor_load(arrays)
+    floor_highs(arrays)
     end = time.process_time()
     return start, end - built, end
 
@@ -165,11 +169,12 @@ def report(rounds: int = 9) -> str:
     program = encode(instance.query, instance.bounds, find_encoding("bigm"))
     timings = measure(list(routes(instance)), rounds)
     size = f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
-    return "\n".join((f"big-M of 784-256x6-10: {size}", "", _one_process(timings), _worker(timings, instance, rounds)))
+    tables = (_one_process(timings), _worker(timings, instance, rounds), gallery.report(rounds))
+    return "\n".join((f"big-M of 784-256x6-10: {size}", "", *tables))
 
 
 def _one_process(timings: Sequence[Timing]) -> str:
-    floor = timings[0].total
+    floor = timings[0]
     by_route = {t.route: t for t in timings}
     slow = by_route[OMLT].total if OMLT in by_route else math.nan
     rows = (
@@ -177,7 +182,7 @@ def _one_process(timings: Sequence[Timing]) -> str:
             t.route,
             *(ms(t.median(phase)) for phase in ("build", "hand-over")),
             ms(t.total),
-            f"{t.total / floor:.2f}",
+            f"{t.over(floor):.2f}",
             f"{slow / t.total:.0f}",
         )
         for t in timings

@@ -39,7 +39,16 @@ class Timing:
     @property
     def total(self) -> float:
         """The median over the rounds of the whole route."""
-        return median(map(sum, zip(*self.seconds.values(), strict=True)))
+        return median(self.rounds)
+
+    @property
+    def rounds(self) -> list[float]:
+        """The whole route, round by round."""
+        return list(map(sum, zip(*self.seconds.values(), strict=True)))
+
+    def over(self, other: Timing) -> float:
+        """How many times as long as another route: the median of the ratios of each round."""
+        return median(a / b for a, b in zip(self.rounds, other.rounds, strict=True))
 
 
 def measure(specs: Sequence[BenchSpec], rounds: int) -> list[Timing]:

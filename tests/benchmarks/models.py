@@ -44,8 +44,12 @@ def random_instance(shape: tuple[int, ...] = WIDE, *, radius: float = 0.03, seed
     """He-initialised weights, the box of ``radius`` around 1/2, interval bounds."""
     rng = np.random.default_rng(seed)
     layers = tuple((rng.normal(size=(m, n)) * np.sqrt(2 / n), rng.normal(size=m) / 10) for n, m in pairwise(shape))
-    lower, upper = np.full(shape[0], 0.5 - radius), np.full(shape[0], 0.5 + radius)
-    x = nn.Variable(shape[0], name="x")
+    return instance_of(layers, np.full(shape[0], 0.5 - radius), np.full(shape[0], 0.5 + radius))
+
+
+def instance_of(layers: tuple[tuple[Array, Array], ...], lower: Array, upper: Array) -> Instance:
+    """The property about a network over a box, with interval bounds."""
+    x = nn.Variable(len(lower), name="x")
     y = nn.sequential(layers, activation="relu")(x)
     prop = nn.forall(x, where=nn.box(x, lower, upper), then=y[0] > y[1], name="first_above_second")
     bounds = compute(prop.query, "ibp")
