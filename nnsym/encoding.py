@@ -132,7 +132,6 @@ class Encoding:
     needs_bounds: bool = True
     relaxed: bool = False
     bits: int | None = None
-    provider: str = "nnsym_encodings"
     cuts: tuple[Cut, ...] = ()
     rounds: Rounds = Rounds()
 
