@@ -18,6 +18,7 @@ from neurons import query_of
 from scenes import columns_at, corners, envelope, excess, layer_scene
 from scipy.optimize import linprog
 from test_cuts_anderson import vertex, whole, with_phases
+from test_cuts_krelu import exact_vertices, lifted
 
 from nnsym import demo
 from nnsym.bounds.base import Interval
@@ -30,9 +31,14 @@ from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Sigmoidal, absolute, leaky_relu, relu
 from nnsym.program import Program, RowBlock, Tag
+from nnsym.read.onnx import load
+from nnsym.read.vnnlib import load_vnnlib
 from nnsym.registry import find_cut, find_encoding
 from nnsym.relaxation.build import build
+from nnsym.separation import hull
+from nnsym.separation.octahedra import octahedra
 from nnsym_encodings import CUTS, ENCODINGS, partition
+from nnsym_encodings.krelu import group_rows
 
 GALLERY = tuple(e.name for e in ENCODINGS)
 FAMILIES = tuple(c.name for c in CUTS if c.name != "tangents")
@@ -130,15 +136,28 @@ def test_lines_of_a_smooth_function_hold_in_rationals(lower, width, name):
 @pytest.mark.parametrize("name", [*GALLERY, "triangle+tj+krelu2+krelu3", "bigm+anderson+krelu2"])
 def test_runs_of_a_real_network_satisfy_every_row(name):
     """Digits of 64 pixels, a box of radius 4/64: corners and points of it, a few of them in rationals."""
-    query = demo.properties()[2].query
+    runs_satisfy(demo.properties()[2].query, name, count=300, bounds="ibp")
+
+
+@pytest.mark.field
+@pytest.mark.parametrize("name", ["triangle+tj+krelu2+krelu3", "bigm+anderson+krelu2", "balas", "partition3", "sos1"])
+def test_runs_of_mnist_fc_satisfy_every_row(name, benchmarks):
+    """VNN-COMP's mnist_fc 256x2, its first property of radius 0.03, linear bounds: 300 corners and points."""
+    folder = benchmarks / "mnist_fc"
+    query = load_vnnlib(folder / "vnnlib" / "prop_0_0.03.vnnlib.gz", load(folder / "onnx" / "mnist-net_256x2.onnx.gz"))
+    runs_satisfy(query, name, count=300, bounds="crown")
+
+
+def runs_satisfy(query: Query, name: str, *, count: int, bounds: str) -> None:
+    """Runs at corners and inside of the input's box satisfy every row, the first two in rationals."""
     (x,) = query.inputs
-    low, high = query.boxes[x].outer
+    low, high = query.boxes[x].inner
     encoding = replace(find_encoding(name), rounds=Rounds(least_binaries=0))
-    program, rng = build(query, compute(query, "ibp"), encoding), np.random.default_rng(0)
+    program, rng = build(query, compute(query, bounds), encoding), np.random.default_rng(0)
     assert ("+" in name) == any(block.tag is Tag.CUT for block in program.rows)
-    for k in range(300 if "+" in name else 40):
+    for k in range(count):
         share = rng.integers(0, 2, x.size) if k % 2 else rng.random(x.size)
-        point, exact = {x: low + share * (high - low)}, k < 2
+        point, exact = {x: np.clip(low + share * (high - low), low, high)}, k < 2
         assert residual(program, complete(program, query, point, exact=exact), RUNS)[0] <= (0 if exact else 1e-9)
 
 
@@ -164,6 +183,27 @@ def cost_of(scene, rng):
         if block.node in ("spec", "query"):
             cost[block.start : block.start + len(block.index)] = 0.0
     return cost
+
+
+def test_rows_of_a_triple_are_the_facets_of_its_hull():
+    """As the exact library finds them, apart from those of fewer than two neurons."""
+    pytest.importorskip("ppl")
+    weight = np.array([[1.0, -0.5, 0.25], [0.5, 1.0, -0.75], [-0.25, 0.5, 1.0]])
+    scene = layer_scene(weight, np.array([0.1, -0.2, 0.05]), -np.ones(3), np.ones(3))
+    (layer,), group = scene.layers, np.arange(3)
+    (c,) = octahedra(scene, layer, group[None], "lp").c
+    ours = unit(group_rows(layer, group, c).coefficients)
+    points = np.array([lifted(layer, group, v) for v in exact_vertices(c, 3)], dtype=float)
+    theirs = unit(hull.exact_facets(points))
+    several = ((theirs[:, :3] != 0) | (theirs[:, 3:] != 0)).sum(axis=1) >= 2
+    lifts = several & (theirs[:, 3:] != 0).any(axis=1)
+    assert len(ours) == lifts.sum() > 50
+    for direction in ours:
+        assert np.abs(theirs[lifts] - direction).max(axis=1).min() < 1e-5  # it rounds points to multiples of 2^-20
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.abs(rows).max(axis=1, keepdims=True)
 
 
 def test_the_maximum_of_big_m_is_sharp():
