@@ -45,98 +45,11 @@ FAMILIES = tuple(c.name for c in CUTS if c.name != "tangents")
 HINGES = [relu(), leaky_relu(0.1), absolute(), leaky_relu(3.3), Hinge(np.array([0.7]), np.array([-0.3]), "roof")]
 RUNS = frozenset({Tag.NETWORK, Tag.DOMAIN, Tag.CUT})
 
-NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 0.5, -0.25, 0.1, -0.7, 1 / 3, 1e-8, -3e6])
-WIDTHS = st.sampled_from([0.0, 1e-9, 0.25, 1 / 3, 1.0, 2.0])
-
-
-@st.composite
-def layers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Hinge]:
-    """``fn(W x + b)`` over a box: weights of 0, equal neurons, inputs that are one number, l or u at 0, any scale."""
-    n, m = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    weight = np.array(draw(st.lists(NUMBERS, min_size=n * m, max_size=n * m))).reshape(m, n)
-    if m > 1 and draw(st.booleans()):
-        weight[1] = weight[0]
-    lower = np.array(draw(st.lists(NUMBERS, min_size=n, max_size=n)))
-    upper = lower + np.array(draw(st.lists(WIDTHS, min_size=n, max_size=n)))
-    low = np.minimum(weight * lower, weight * upper).sum(axis=1)
-    high = np.maximum(weight * lower, weight * upper).sum(axis=1)
-    share = np.array(draw(st.lists(st.sampled_from([0.0, 0.5, 0.9, 1.0]), min_size=m, max_size=m)))
-    return weight, -(low + share * (high - low)), lower, upper, draw(st.sampled_from(HINGES))
-
-
-def query_about(layer: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Hinge]) -> Query:
-    weight, bias, lower, upper, fn = layer
-    x = new_input("x", len(lower))
-    return query_of(pointwise(fn, affine(((Dense(weight), x),), bias)), {x: lower}, {x: upper})
-
-
-def points_of(lower: np.ndarray, upper: np.ndarray) -> Iterator[np.ndarray]:
-    """Every corner of a box, and points inside that no float has."""
-    low, high = to_fractions(lower), to_fractions(upper)
-    yield from corners(low, high)
-    for share in to_fractions([1 / 3, 0.5, 0.7]):
-        yield low + share * (high - low)
-
-
-@settings(max_examples=15, deadline=None)
-@given(layers())
-def test_every_row_of_every_encoding_holds_at_every_corner_in_rationals(layer):
-    query = query_about(layer)
-    (x,), bounds = query.inputs, compute(query, "ibp")
-    points = list(points_of(*layer[2:4]))
-    for encoding in (*ENCODINGS, partition(1), partition(5)):
-        program = encode(query, bounds, encoding)
-        for point in points:
-            assert residual(program, complete(program, query, {x: point}, exact=True)) == (0, ""), encoding.name
-
-
-@settings(max_examples=80, deadline=None)
-@given(layers(), st.sampled_from(FAMILIES), st.integers(0, 99))
-def test_every_row_of_every_family_holds_at_every_corner_in_rationals(layer, name, seed):
-    weight, bias, lower, upper, fn = layer
-    family, rng = find_cut(name), np.random.default_rng(seed)
-    scene = layer_scene(weight, bias, lower, upper, "bigm" if family.needs_phases else "triangle", fn)
-    separate, blocks = family.separator(scene), list[RowBlock]()
-    for _ in range(2):
-        point = columns_at(scene, lower + rng.random(len(lower)) * (upper - lower)).astype(float)
-        for some in scene.layers:
-            point[some.hinges.y] += some.hinges.sign * (some.hinges.u - some.hinges.l)
-        blocks += separate(with_phases(scene, point, 0.4) if family.needs_phases else point)
-    for x in points_of(lower, upper):
-        point = columns_at(scene, x)
-        for block in blocks:
-            assert max(excess(block, with_phases(scene, point) if family.needs_phases else point)) <= 0
-
-
-class Softsign(Sigmoidal):
-    """x / (1 + |x|): smooth, and rational at rationals."""
-
-    name, key = "softsign", "softsign"
-
-    def value(self, x):
-        return x / (1 + np.abs(x))
-
-    def derivative(self, x):
-        return (1 + np.abs(x)) ** -2.0
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.floats(-8, 4), st.sampled_from([0.0, 1e-9, 0.5, 3.0, 10.0]), st.sampled_from(["triangle", "line-adaptive"]))
-def test_lines_of_a_smooth_function_hold_in_rationals(lower, width, name):
-    x = new_input("x", 1)
-    query = query_of(pointwise(Softsign(), x), {x: [lower]}, {x: [lower + width]})
-    encoding = replace(find_encoding(f"{name}+tangents"), rounds=Rounds(gain=0.0, most=5))
-    program = build(query, compute(query, "ibp"), encoding)
-    for share in to_fractions(np.linspace(0, 1, 9)):
-        point = to_fractions([lower]) + share * to_fractions([width])
-        if point[0] <= lower + width:
-            assert residual(program, complete(program, query, {x: point}, exact=True)) == (0, "")
-
 
 @pytest.mark.parametrize("name", [*GALLERY, "triangle+tj+krelu2+krelu3", "bigm+anderson+krelu2"])
 def test_runs_of_a_real_network_satisfy_every_row(name):
     """Digits of 64 pixels, a box of radius 4/64: corners and points of it, a few of them in rationals."""
-    runs_satisfy(demo.properties()[2].query, name, count=300, bounds="ibp")
+    runs_satisfy(demo.properties()[2].query, name, count=300 if "+" in name else 60, bounds="ibp")
 
 
 @pytest.mark.field
@@ -312,3 +225,91 @@ def flipped(block: RowBlock) -> Iterator[RowBlock]:
         limit = getattr(block, side)
         for k in np.flatnonzero(np.isfinite(limit) & (limit != 0) & (block.lower != block.upper)):
             yield replace(block, **{side: np.where(np.arange(len(limit)) == k, -limit, limit)})
+
+
+NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 0.5, -0.25, 0.1, -0.7, 1 / 3, 1e-8, -3e6])
+WIDTHS = st.sampled_from([0.0, 1e-9, 0.25, 1 / 3, 1.0, 2.0])
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Hinge]:
+    """``fn(W x + b)`` over a box: weights of 0, equal neurons, inputs that are one number, l or u at 0, any scale."""
+    n, m = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    weight = np.array(draw(st.lists(NUMBERS, min_size=n * m, max_size=n * m))).reshape(m, n)
+    if m > 1 and draw(st.booleans()):
+        weight[1] = weight[0]
+    lower = np.array(draw(st.lists(NUMBERS, min_size=n, max_size=n)))
+    upper = lower + np.array(draw(st.lists(WIDTHS, min_size=n, max_size=n)))
+    low = np.minimum(weight * lower, weight * upper).sum(axis=1)
+    high = np.maximum(weight * lower, weight * upper).sum(axis=1)
+    share = np.array(draw(st.lists(st.sampled_from([0.0, 0.5, 0.9, 1.0]), min_size=m, max_size=m)))
+    return weight, -(low + share * (high - low)), lower, upper, draw(st.sampled_from(HINGES))
+
+
+def query_about(layer: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Hinge]) -> Query:
+    weight, bias, lower, upper, fn = layer
+    x = new_input("x", len(lower))
+    return query_of(pointwise(fn, affine(((Dense(weight), x),), bias)), {x: lower}, {x: upper})
+
+
+def points_of(lower: np.ndarray, upper: np.ndarray) -> Iterator[np.ndarray]:
+    """Every corner of a box, and points inside that no float has."""
+    low, high = to_fractions(lower), to_fractions(upper)
+    yield from corners(low, high)
+    for share in to_fractions([1 / 3, 0.5, 0.7]):
+        yield low + share * (high - low)
+
+
+@settings(max_examples=15, deadline=None)
+@given(layers())
+def test_every_row_of_every_encoding_holds_at_every_corner_in_rationals(layer):
+    query = query_about(layer)
+    (x,), bounds = query.inputs, compute(query, "ibp")
+    points = list(points_of(*layer[2:4]))
+    for encoding in (*ENCODINGS, partition(1), partition(5)):
+        program = encode(query, bounds, encoding)
+        for point in points:
+            assert residual(program, complete(program, query, {x: point}, exact=True)) == (0, ""), encoding.name
+
+
+@settings(max_examples=80, deadline=None)
+@given(layers(), st.sampled_from(FAMILIES), st.integers(0, 99))
+def test_every_row_of_every_family_holds_at_every_corner_in_rationals(layer, name, seed):
+    weight, bias, lower, upper, fn = layer
+    family, rng = find_cut(name), np.random.default_rng(seed)
+    scene = layer_scene(weight, bias, lower, upper, "bigm" if family.needs_phases else "triangle", fn)
+    separate, blocks = family.separator(scene), list[RowBlock]()
+    for _ in range(2):
+        point = columns_at(scene, lower + rng.random(len(lower)) * (upper - lower)).astype(float)
+        for some in scene.layers:
+            point[some.hinges.y] += some.hinges.sign * (some.hinges.u - some.hinges.l)
+        blocks += separate(with_phases(scene, point, 0.4) if family.needs_phases else point)
+    for x in points_of(lower, upper):
+        point = columns_at(scene, x)
+        for block in blocks:
+            assert max(excess(block, with_phases(scene, point) if family.needs_phases else point)) <= 0
+
+
+class Softsign(Sigmoidal):
+    """x / (1 + |x|): smooth, and rational at rationals."""
+
+    name, key = "softsign", "softsign"
+
+    def value(self, x):
+        return x / (1 + np.abs(x))
+
+    def derivative(self, x):
+        return (1 + np.abs(x)) ** -2.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(-8, 4), st.sampled_from([0.0, 1e-9, 0.5, 3.0, 10.0]), st.sampled_from(["triangle", "line-adaptive"]))
+def test_lines_of_a_smooth_function_hold_in_rationals(lower, width, name):
+    x = new_input("x", 1)
+    query = query_of(pointwise(Softsign(), x), {x: [lower]}, {x: [lower + width]})
+    encoding = replace(find_encoding(f"{name}+tangents"), rounds=Rounds(gain=0.0, most=5))
+    program = build(query, compute(query, "ibp"), encoding)
+    for share in to_fractions(np.linspace(0, 1, 9)):
+        point = to_fractions([lower]) + share * to_fractions([width])
+        if point[0] <= lower + width:
+            assert residual(program, complete(program, query, {x: point}, exact=True)) == (0, "")
