@@ -25,6 +25,7 @@ from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
 from nnsym.encoding import Rounds
+from nnsym.errors import MissingBoundsError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise
@@ -96,6 +97,29 @@ def cost_of(scene, rng):
         if block.node in ("spec", "query"):
             cost[block.start : block.start + len(block.index)] = 0.0
     return cost
+
+
+@pytest.mark.parametrize("name", ["balas", "partition2"])
+@pytest.mark.parametrize(("lower", "upper"), [(-np.inf, 1.0), (-1.0, np.inf)])
+def test_no_bound_of_what_a_neuron_is_made_of_is_invented(name, lower, upper):
+    x = new_input("x", 2)
+    v = affine(((Dense(np.array([[1.0, 2.0], [2.0, 1.0]])), x),), np.ones(2))
+    h = affine(((Dense(np.ones((1, 2))), v),))
+    query = query_of(pointwise(relu(), h), {x: [-1.0, -1.0]}, {x: [1.0, 1.0]})
+    known = {v: Interval(np.array([-1.0, lower]), np.array([1.0, upper]), ""), h: Interval(-np.ones(1), np.ones(1), "")}
+    bounds = compute(query, "ibp")
+    with pytest.raises(MissingBoundsError, match=r"affine_2: element 0 has bounds .*inf"):
+        encode(query, replace(bounds, nodes={**bounds.nodes, **known}), find_encoding(name))
+
+
+@pytest.mark.parametrize(("name", "role"), [("balas", "active_input"), ("partition2", "active")])
+def test_a_copy_is_bounded_by_what_it_copies_and_0(name, role):
+    weight = np.array([[1.0, 1.0]])
+    scene = layer_scene(weight, np.array([-1.0]), np.array([0.25, -0.75]), np.array([1.5, 0.5]), encoding=name)
+    (block,) = (b for b in scene.program.blocks if b.role == role and not (name == "partition2" and b.node == "relu_1"))
+    span = slice(block.start, block.start + 2)
+    assert scene.program.lower[span].tolist() == [0.0, -0.75]
+    assert scene.program.upper[span].tolist() == [1.5, 0.5]
 
 
 def test_rows_of_a_triple_are_the_facets_of_its_hull():
