@@ -71,7 +71,8 @@ class Cut(ABC):
     """A family of valid inequalities, too many to be listed: made where a point of the relaxation violates them.
 
     ``encoding + cut`` is an encoding. ``summary`` and ``source`` are as an encoding's. ``needs_phases`` is true where
-    rows speak of the binaries of big-M. Its class must be importable: separation runs in a worker process.
+    rows speak of the binaries of big-M. It is sent to a worker process, where separation runs: by name if its class can
+    be imported, by value if not (a notebook's), so it holds no open files or locks.
     """
 
     name: str
@@ -132,7 +133,6 @@ class Encoding:
     needs_bounds: bool = True
     relaxed: bool = False
     bits: int | None = None
-    provider: str = "nnsym_encodings"
     cuts: tuple[Cut, ...] = ()
     rounds: Rounds = Rounds()
 

@@ -209,11 +209,11 @@ def resolve(
 
 def check_method(name: str) -> None:
     """Raise for a name that is neither a source of bounds, nor the attack, nor an installed encoding (with cuts)."""
-    from nnsym.registry import encodings, find_encoding
+    from nnsym.registry import encoding_providers, encodings, find_encoding, listed
 
-    known = (*SOURCES, "attack", *encodings())
     if is_bounds(name) or name == "attack":
         return
-    if name.partition("+")[0] not in known:
-        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {', '.join(known)}")
+    if name.partition("+")[0] not in encodings():
+        known = listed((*SOURCES, "attack", *encodings()), encoding_providers())
+        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
     find_encoding(name)

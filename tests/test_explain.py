@@ -174,7 +174,6 @@ BOX = Encoding(
     form=Form.MARGIN,
     emits=frozenset({Feature.ROWS, Feature.BINARIES}),
     rules=tuple(NodeRule(kind, Exactness.OUTER, interval) for kind in (Pointwise, Max, Product)),
-    provider="tests",
 )
 
 

@@ -97,4 +97,28 @@ def test_a_flipped_sign_is_caught_and_drawn(tmp_path: Path):
     picture = tmp_path / "wrong.svg"
     with pytest.raises(ConformanceError, match=r"violates a row by .*drawn in .*wrong\.svg"):
         check_encoding(wrong, kinds=("dense",), seeds=range(3), bounds=("ibp",), picture=picture)
-    assert picture.exists()
+    assert "wrong cuts off (" in picture.read_text()
+
+
+def test_a_cross_marks_the_point_farthest_outside_and_nothing_is_marked_of_a_right_encoding(tmp_path: Path):
+    right = find_encoding("triangle")
+
+    def low(ctx, node, args):
+        """y <= 1/2, and the triangle."""
+        ids = right.rules[0].rule(ctx, node, args)
+        ctx.rows(node, [(1.0, ids)], upper=0.5, says="y <= 1/2")
+        return ids
+
+    wrong = replace(right, rules=(replace(right.rules[0], rule=low),))  # of the same name: both are drawn
+    texts = [t.get_text() for t in nn.draw([wrong, "triangle"], l=-1, u=2).legends[0].get_texts()]
+    assert texts[0] == "triangle  (area 1)"
+    assert texts[1].startswith("triangle  (area 0.")
+    assert texts[2:] == ["relu(h)", "triangle cuts off (2, 2)"]
+    assert not any("cuts off" in t.get_text() for t in nn.draw(["bigm", "triangle"]).legends[0].get_texts())
+
+
+def test_methods_of_one_name_are_drawn_apart():
+    f = nn.zoo.random_mlp(1, widths=(2, 4, 2))
+    methods = [nn.lp("triangle", bounds=b) for b in ("ibp", "crown")]
+    figure = nn.draw_reach(f, (-1, 1), methods=methods, samples=10)
+    assert set(areas(figure)) == {"triangle+highs on ibp", "triangle+highs on crown"}

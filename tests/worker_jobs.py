@@ -58,3 +58,8 @@ def die(payload: Any, report: Any) -> None:
 
 def fail(payload: Any, report: Any) -> None:
     raise ValueError("no such basis")
+
+
+def use_cut(cut: Any, report: Any) -> tuple[str, Any]:
+    """Back what a family of cuts says when it is used here."""
+    return cut.name, cut.separator(None)(None)

@@ -267,7 +267,7 @@ def show(
 @app.command()
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
-    from nnsym.registry import cuts, encodings
+    from nnsym.registry import cuts, encoding_providers, encodings
     from nnsym.relaxation.sources import SOURCES
     from nnsym.report.table import plain_table
 
@@ -277,6 +277,7 @@ def methods() -> None:
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
         rows.append([name, exact, found.summary, found.source])
     rows += [[f"+{name}", "cuts", cut.summary, cut.source] for name, cut in cuts().items()]
+    rows += [[p.name, "left out", p.error, ""] for p in encoding_providers() if p.error]
     print_rich(plain_table(["method", "kind", "what it is", "source"], rows))
 
 
@@ -284,12 +285,13 @@ def methods() -> None:
 def solvers() -> None:
     """Solver lanes: installed or not, versions, licence limits, how to get the rest."""
     from nnsym.report.table import plain_table
-    from nnsym.solvers.registry import solver_table
+    from nnsym.solvers.registry import solver_providers, solver_table
 
     rows = []
     for row in solver_table():
         here = row.availability
         rows.append([row.name, "yes" if here.available else "no", here.version, here.licence, here.remedy])
+    rows += [[p.name, "left out", "", "", p.error] for p in solver_providers() if p.error]
     print_rich(plain_table(["lane", "here", "version", "licence", "how to get it"], rows))
 
 

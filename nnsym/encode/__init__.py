@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
@@ -19,16 +20,17 @@ from nnsym.builder import ProgramBuilder
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.balls import encode_balls
 from nnsym.encode.differences import encode_differences
+from nnsym.encode.needs import needs
 from nnsym.encode.point import complete as complete
 from nnsym.encode.point import residual as residual
 from nnsym.encode.shorten import short_bounds, short_rows
 from nnsym.encode.spec import encode_inputs, encode_spec
 from nnsym.encoding import Context, Encoding, Exactness, Form
-from nnsym.errors import UnsupportedError
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
-from nnsym.program import Program
+from nnsym.program import Feature, Program
 
 Array = NDArray[Any]
 
@@ -79,7 +81,8 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
             rule = encoding.rule_for(node)
             if rule is None or rule.exactness is Exactness.UNSUPPORTED:
                 raise _unsupported(encoding, node, names[node])
-            ids[node] = rule.rule(ctx, node, tuple(ids[parent] for parent in node.parents))
+            made = rule.rule(ctx, node, tuple(ids[parent] for parent in node.parents))
+            ids[node] = _checked(made, encoding, node, names[node])
     if bits is None:
         encode_differences(ctx, query)
     goal = encode_spec(ctx, query, encoding, ids, max_cases)
@@ -87,6 +90,7 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
     meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
     decides = _decides(encoding, query)
     program = ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
+    _check_declared(program, encoding, query)
     return Encoded(program.relax() if encoding.relaxed else program, bounds, ids, goal.rows)
 
 
@@ -113,6 +117,35 @@ def _affine(ctx: Context, node: Affine, role: str, bits: int | None) -> Array:
         terms, bias, slack = short_rows(terms, bias, bits, low[terms.columns], high[terms.columns])
         layer = replace(layer, slack=slack, origin=f"{layer.name}: |h - A' v - b'| <= e")
     return encode_affine(ctx.builder, layer, terms, bias)
+
+
+def _checked(made: object, encoding: Encoding, node: Node, name: str) -> Array:
+    """What a rule returned, if these are column ids of the node's elements."""
+    found = np.asarray(made)
+    if found.shape != (node.size,) or found.dtype.kind != "i":
+        is_ = type(made).__name__ if found.dtype == object else f"{found.dtype} of shape {found.shape}"
+        raise InputError(
+            f"the rule of the encoding '{encoding.name}' returned {is_}, expected {node.size} column ids",
+            where=name,
+            remedy="Return what ctx.columns returns, an id per element; -1 is the constant 0",
+        )
+    return found
+
+
+#: What every lane takes, and properties need as well.
+_COMMON = frozenset({Feature.ROWS, Feature.BINARIES, Feature.CLAUSES})
+
+
+def _check_declared(program: Program, encoding: Encoding, query: Query) -> None:
+    """An encoding's ``emits`` is what solvers are chosen by, so nothing else may be in its programs."""
+    undeclared = program.features - encoding.emits - needs(query, encoding).keys() - _COMMON
+    if undeclared:
+        what = ", ".join(sorted(feature.value for feature in undeclared))
+        raise InputError(
+            f"its rules emit {what}, which it does not declare",
+            where=f"encoding '{encoding.name}'",
+            remedy="Name every kind of block in emits=, of the encoding or of the rule",
+        )
 
 
 def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:

@@ -152,6 +152,18 @@ def residual(program: Program, point: Array, tags: frozenset[Tag] = NOMINAL) -> 
     return worst, origin
 
 
+def worst_row(program: Program, point: Array, tags: frozenset[Tag] = NOMINAL) -> Array:
+    """The columns of the linear row with one of the tags that a point violates most; empty if it violates none."""
+    worst, columns = 0.0, np.zeros(0, int)
+    for block in program.rows:
+        if block.tag in tags and len(block):
+            amount = np.maximum(*_excess(block, point))
+            row = int(np.argmax(amount))
+            if amount[row] > worst:
+                worst, columns = float(amount[row]), block.indices[block.indptr[row] : block.indptr[row + 1]]
+    return columns
+
+
 def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterator[tuple[float, str]]:
     for block in program.rows:
         if block.tag in tags:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+#: Labels, and limits ``b_k`` of ``d_k . p >= b_k`` (:func:`nnsym.report.region.support`).
+Regions = list[tuple[str, Array]]
+
 #: Colours that the colour-blind tell apart (Okabe and Ito 2008).
 _INK = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#999999")
 
@@ -56,12 +59,13 @@ def draw(
         path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
 
     Returns:
-        A matplotlib figure. The legend has the area of each region: the smaller, the tighter; a region without a
-        point says that the encoding is wrong.
+        A matplotlib figure. The legend has the area of each region: the smaller, the tighter. An encoding whose region
+        does not contain the graph is wrong, and a cross marks the point of the graph that is farthest outside.
     """
     if not l < u:
         raise InputError(f"the bounds [{l:g}, {u:g}] leave no interval", remedy="Give l < u")
-    chosen = [find_encoding(e) for e in ([encodings] if isinstance(encodings, (str, Encoding)) else encodings)]
+    several = encodings if isinstance(encodings, Iterable) and not isinstance(encodings, str) else (encodings,)
+    chosen = [find_encoding(e) for e in several]
     fn = op if isinstance(op, Univariate) else _known(op)
     h = new_input("h", 1)
     y = pointwise(fn, h)
@@ -69,12 +73,14 @@ def draw(
     graph = np.linspace(l, u, 401)
     curve = fn.value(graph[:, None])[:, 0]
     d = np.concatenate((directions(64), _normals(graph, curve)))
-    regions = {e.name: support(query, (h, y), _relaxed(e), d) for e in chosen}
+    regions = [(e.name, support(query, (h, y), _relaxed(e), d)) for e in chosen]
     window = _window([*zip(graph.tolist(), curve.tolist(), strict=True)], margin=0.35)
     figure, axes = _canvas()
     _fill(axes, regions, d, window)
     axes.plot(graph, curve, color="black", linewidth=2.2, label=f"{fn.name}(h)")
-    axes.set_xticks([l, 0, u] if l < 0 < u else [l, u], [f"l = {l:g}", "0", f"u = {u:g}"] if l < 0 < u else None)
+    _mark_cut_off(axes, regions, d, np.stack((graph, curve), axis=1))
+    ticks = {l: f"l = {l:.3g}", u: f"u = {u:.3g}"} | ({0: "0"} if 0.1 < l / (l - u) < 0.9 else {})
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set_xlabel("pre-activation h")
     axes.set_ylabel("y")
     return _finish(figure, axes, path)
@@ -113,11 +119,11 @@ def draw_reach(
     d = directions(64)
     plane = (_element(y, axes[0]), _element(y, axes[1]))
     chosen = [_optimising(resolve(m)) for m in methods]
-    regions = {m.name: support(query, plane, m, d) for m in chosen}
+    regions = list(zip(_labels(chosen), (support(query, plane, m, d) for m in chosen), strict=True))
     rng = np.random.default_rng(0)
     weight = rng.random((samples, x.size)) if samples else np.zeros((0, x.size))
     points = query.values({x: lower + weight * (upper - lower)})[y][:, list(axes)]
-    corners = [p for b in regions.values() for p in polygon(d, b, (-1e9, 1e9, -1e9, 1e9)).tolist()]
+    corners = [p for _, b in regions for p in polygon(d, b, (-1e9, 1e9, -1e9, 1e9)).tolist()]
     figure, canvas = _canvas()
     _fill(canvas, regions, d, _window([*corners, *points.tolist()], margin=0.05))
     canvas.plot(points[:, 0], points[:, 1], ".", color="black", markersize=1.5, alpha=0.5, label="samples")
@@ -175,18 +181,43 @@ def _canvas() -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-def _fill(axes: Any, regions: dict[str, Array], d: Array, window: tuple[float, float, float, float]) -> None:
+def _labels(methods: list[BoundMethod | ProgramMethod]) -> list[str]:
+    """The names of methods, with their bounds where several methods share one."""
+    names = [m.name for m in methods]
+    return [f"{m.name} on {m.bounds}" if names.count(m.name) > 1 else m.name for m in methods]
+
+
+def _fill(axes: Any, regions: Regions, d: Array, window: tuple[float, float, float, float]) -> None:
     """The regions, the largest first, so that none hides another."""
-    corners = {name: polygon(d, b, window) for name, b in regions.items()}
-    size = {name: area(some) if len(some) else 0.0 for name, some in corners.items()}
-    ink = {name: _INK[k % len(_INK)] for k, name in enumerate(regions)}
-    for k, name in enumerate(sorted(regions, key=lambda n: -size[n])):
-        width = 1.4 + 1.6 * (len(regions) - 1 - k)  # of equal regions each shows as a band
-        label = f"{name}  (area {size[name]:.3g})" if len(corners[name]) else f"{name}  (no point)"
-        if len(corners[name]):
-            axes.fill(*corners[name].T, facecolor=ink[name], alpha=0.16, edgecolor="none")
-        closed = np.concatenate((corners[name], corners[name][:1]))
-        axes.plot(*closed.T, color=ink[name], linewidth=width, label=label, solid_joinstyle="round")
+    corners = [polygon(d, b, window) for _, b in regions]
+    size = [area(some) if len(some) else 0.0 for some in corners]
+    for rank, k in enumerate(sorted(range(len(regions)), key=lambda k: -size[k])):
+        width = 1.4 + 1.6 * (len(regions) - 1 - rank)  # of equal regions each shows as a band
+        label = f"{regions[k][0]}  (area {size[k]:.3g})" if len(corners[k]) else f"{regions[k][0]}  (no point)"
+        if len(corners[k]):
+            axes.fill(*corners[k].T, facecolor=_ink(k), alpha=0.16, edgecolor="none")
+        closed = np.concatenate((corners[k], corners[k][:1]))
+        axes.plot(*closed.T, color=_ink(k), linewidth=width, label=label, solid_joinstyle="round")
+
+
+def _mark_cut_off(axes: Any, regions: Regions, d: Array, points: Array) -> None:
+    """A cross at the point that is farthest outside of each region that does not contain all of them."""
+    scale = np.abs(points).max()
+    for k, (name, limit) in enumerate(regions):
+        outside = (limit - points @ d.T).max(axis=1)
+        worst = int(np.argmax(outside))
+        if _SEEN * scale < outside[worst] < np.inf:
+            x, y = points[worst] + 0.0  # no -0
+            look = {"color": _ink(k), "markeredgecolor": "black", "markersize": 11, "linestyle": "none"}
+            axes.plot(x, y, marker="X", zorder=5, label=f"{name} cuts off ({x:.3g}, {y:.3g})", **look)
+
+
+#: Outside by less than this part of the picture's numbers is a solver's tolerance.
+_SEEN = 1e-6
+
+
+def _ink(k: int) -> str:
+    return _INK[k % len(_INK)]
 
 
 def _finish(figure: Any, axes: Any, path: str | Path | None) -> Any:

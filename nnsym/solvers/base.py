@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,7 @@ class Availability:
 Progress = Callable[[float, float], None]  # (lower bound, best objective) as they improve
 
 
+@runtime_checkable
 class Solver(Protocol):
     """A lane. ``accepts`` is checked before any work; ``exact`` says whether its arithmetic is rational."""
 

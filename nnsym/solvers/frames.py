@@ -2,6 +2,7 @@
 
 A frame is ``total length | number of chunks | length of each chunk | chunks``, all lengths big-endian 64 bit. The first
 chunk is a pickle (protocol 5), the others are the buffers of its arrays, so that no array is copied into a pickle.
+Classes and functions go by name where the other process can import them, by value where they live in a notebook.
 """
 
 from __future__ import annotations
@@ -14,17 +15,40 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from nnsym.errors import UnsupportedError
+
 _LENGTH = struct.Struct(">Q")
 
 
 def encode(message: object) -> list[memoryview]:
     """The frame of a message, as pieces to write one after the other."""
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+    head, buffers = _pickled(message)
     chunks = [memoryview(head), *(b.raw() for b in buffers)]
     table = b"".join([_LENGTH.pack(len(chunks)), *(_LENGTH.pack(c.nbytes) for c in chunks)])
     total = len(table) + sum(c.nbytes for c in chunks)
     return [memoryview(_LENGTH.pack(total) + table), *chunks]
+
+
+def _pickled(message: object) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """A pickle and its buffers. The name ``__main__`` means another module there, so what has it goes by value."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        head = pickle.dumps(message, protocol=5, buffer_callback=buffers.append)
+        if b"__main__" not in head:
+            return head, buffers
+    except _UNPICKLED:
+        pass  # a class or function that has no name to be imported by
+    import cloudpickle
+
+    buffers.clear()
+    try:
+        return cloudpickle.dumps(message, protocol=5, buffer_callback=buffers.append), buffers
+    except _UNPICKLED as error:
+        remedy = "Keep open files, locks and generators out of encodings, cuts and activations"
+        raise UnsupportedError(f"cannot be sent to a worker process: {error}", where="job", remedy=remedy) from error
+
+
+_UNPICKLED = (pickle.PicklingError, AttributeError, TypeError)
 
 
 def decode(body: bytearray) -> Any:
@@ -62,10 +86,10 @@ def send_until(fd: int, message: object, deadline: float) -> bool:
     return True
 
 
-def receive(fd: int) -> Any:
-    """Read a message, blocking; EOFError when the other side is gone."""
+def receive(fd: int) -> bytearray:
+    """Read the body of a frame, blocking; EOFError when the other side is gone."""
     (total,) = _LENGTH.unpack(_exactly(fd, 8))
-    return decode(_exactly(fd, total))
+    return _exactly(fd, total)
 
 
 def _exactly(fd: int, count: int) -> bytearray:

@@ -1,11 +1,14 @@
-"""The lanes by name, what each needs, and which encodings fit which."""
+"""The lanes by name, what each needs, and which encodings fit which.
+
+Besides our own there are those of the entry points ``nnsym.solvers``, which name a module with ``SOLVERS``, a tuple of
+:class:`nnsym.solvers.base.Solver`.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol, final
 
 from nnsym.encode.needs import needs
@@ -13,6 +16,7 @@ from nnsym.encoding import Encoding
 from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query
 from nnsym.program import Feature
+from nnsym.registry import Provider, collect, listed, providers
 from nnsym.solvers.base import Availability, Solver
 from nnsym.solvers.outer import taking
 
@@ -27,9 +31,26 @@ class Emitter(Protocol):
     def emits(self) -> frozenset[Feature]: ...
 
 
+GROUP = "nnsym.solvers"
+
+
+@functools.cache
+def solver_providers() -> tuple[Provider, ...]:
+    """Who offers further lanes; those that cannot be used have an ``error``."""
+    return providers(GROUP, {"SOLVERS": Solver})
+
+
 @functools.cache
 def lanes() -> Mapping[str, Solver]:
-    """All lanes by name, installed or not."""
+    """All lanes by name, installed or not, our own first.
+
+    Raises:
+        InputError: two providers offer the same name.
+    """
+    return collect({"nnsym.solvers": _own()} | {p.name: p.items["SOLVERS"] for p in solver_providers()}, what="solver")
+
+
+def _own() -> tuple[Solver, ...]:
     from nnsym.solvers.cvc5 import Cvc5
     from nnsym.solvers.glpk import Glpk
     from nnsym.solvers.gurobi import LICENCE, Gurobi
@@ -38,7 +59,7 @@ def lanes() -> Mapping[str, Solver]:
     from nnsym.solvers.pyomo_stock import Cbc, Scip
     from nnsym.solvers.z3 import Z3
 
-    every: tuple[Solver, ...] = (
+    return (
         Highs(),
         Gurobi(),
         Z3(),
@@ -49,20 +70,23 @@ def lanes() -> Mapping[str, Solver]:
         Cbc(),
         Scip(),
     )
-    return MappingProxyType({lane.name: lane for lane in every})
 
 
 def find(name: str) -> Solver:
     """The lane of a name, or of ``smtlib:COMMAND``; InputError with the known ones otherwise."""
     from nnsym.solvers.command import PREFIX, Command
 
+    if not isinstance(name, str):
+        raise InputError(f"a solver is given by name, not as a {type(name).__name__}", remedy=_known())
     lane = Command(command=name.removeprefix(PREFIX)) if name.startswith(PREFIX) else lanes().get(name)
     if lane is None:
-        raise InputError(
-            f"unknown solver '{name}'",
-            remedy=f"Known: {', '.join(lanes())}, {PREFIX}COMMAND; installed here: {', '.join(available()) or 'none'}",
-        )
+        raise InputError(f"unknown solver '{name}'", remedy=_known())
     return lane
+
+
+def _known() -> str:
+    here = ", ".join(available()) or "none"
+    return f"Known: {listed((*lanes(), 'smtlib:COMMAND'), solver_providers())}; installed here: {here}"
 
 
 def available() -> list[str]:

@@ -22,15 +22,16 @@ from nnsym.solvers import frames, memory
 
 @final
 class Report:
-    """What a running job may tell its parent, and how much time it has left."""
+    """What a running job may tell its parent, and how much time it has left until its ``deadline``."""
 
-    def __init__(self, fd: int, deadline: float) -> None:
-        self._fd, self._deadline, self._last = fd, deadline, 0.0
+    def __init__(self, fd: int) -> None:
+        self._fd, self._last = fd, 0.0
+        self.deadline = time.monotonic()
         self._lock = threading.Lock()  # a lane may report from a thread that follows a log
 
     def remaining(self) -> float:
         """Seconds until the time limit; at least a millisecond, so that a solver accepts it."""
-        return max(self._deadline - time.monotonic(), 1e-3)
+        return max(self.deadline - time.monotonic(), 1e-3)
 
     def bounds(self, lower: float, upper: float) -> None:
         """A lower bound on the optimum and the best objective so far; thinned to ten a second."""
@@ -58,20 +59,25 @@ def _requests(fd: int, jobs: queue.SimpleQueue[Any]) -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _run(job: tuple[str, str, Any, float, int], fd: int) -> None:
-    module, function, payload, seconds, limit = job
-    report = Report(fd, time.monotonic() + seconds)
+def _run(request: bytearray, fd: int) -> None:
+    report = Report(fd)
     memory.reset_peak()
-    memory.limit_address_space(limit)
     try:
-        value = getattr(importlib.import_module(module), function)(payload, report)
-        message: tuple[Any, ...] = ("done", value, memory.peak())
+        message: tuple[Any, ...] = ("done", _value(request, report), memory.peak())
     except MemoryError:
         message = ("memory", "out of memory", memory.peak())
     except Exception as error:
         traceback.print_exc()
         message = ("failed", f"{type(error).__name__}: {error}", memory.peak())
     report.send(message)
+
+
+def _value(request: bytearray, report: Report) -> Any:
+    """What the job's function returns. A request that cannot be decoded fails like any other job."""
+    module, function, payload, seconds, limit = frames.decode(request)
+    report.deadline = time.monotonic() + seconds
+    memory.limit_address_space(limit)
+    return getattr(importlib.import_module(module), function)(payload, report)
 
 
 def main(read_fd: int, write_fd: int) -> None:
