@@ -161,7 +161,7 @@ def _intersection(c: Array, k: int, on_planes: Array) -> Array:
         found = np.asarray(HalfspaceIntersection(np.column_stack((a, -c)), middle).intersections)
     except QhullError:
         return np.zeros((0, k))
-    return found[np.isfinite(found).all(axis=1)]
+    return np.asarray(found[np.isfinite(found).all(axis=1)])
 
 
 def _distinct(points: Array, c: Array) -> Array:
