@@ -8,9 +8,9 @@ but for k = 4 it has some 600 vertices in eight dimensions and more facets than 
 them: with the lifted vertices v_t and their mean g, ``max a (p - g)`` subject to ``a (v_t - g) <= 1`` exceeds 1 where
 p is outside K, and its best a is a facet (``nnsym.separation.gauge``).
 
-Adaptive: every round looks at the ``neurons`` with the largest gap ``y - f(h)`` of a layer at the point and at
-``groups`` groups of k of them, those with the largest sum of gaps; a group without a gap has nothing to cut. Octahedra
-and vertices of a group are kept for later rounds.
+Adaptive: every round looks at the ``neurons`` of a layer with the largest gap ``y - f(h)`` at the point, and takes
+``groups`` groups of k of them, no two of which share a pair, those with the largest sum of gaps first. A group without
+a gap has nothing to cut. Octahedra and vertices of a group are kept for later rounds.
 
 Numbers: the LP decides a direction only. For the stored coefficients p, q of a row ``p h + q y <= rhs`` the right-hand
 side is the largest of weak dual bounds over the parts of P in all orthants, rounded up (``nnsym.separation.orthants``,
@@ -26,7 +26,7 @@ disjunctive programming (Balas, Ceria, Cornuejols, Math. Program. 58, 1993) in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, final
@@ -61,8 +61,8 @@ class SeparatedKRelu(Cut):
     source: str = "Singh et al., NeurIPS 2019, section 3"
     k: int
     octahedra: Provider = "lp"
-    neurons: int = 12
-    groups: int = 60
+    neurons: int = 30
+    groups: int = 30
     most: int = 2000
 
     @property
@@ -87,34 +87,42 @@ class SeparatedKRelu(Cut):
 
 @final
 class Known:
-    """The groups of a layer that were looked at so far, with the parts of their octahedra (None: a box)."""
+    """The groups of a layer that were looked at so far, with the parts of their octahedra.
+
+    None where there is nothing to cut, ever: a box, or an octahedron that no vertices were found of.
+    """
 
     def __init__(self, family: SeparatedKRelu, scene: Scene, layer: Layer, least: float) -> None:
         self._family, self._scene, self._layer, self._least = family, scene, layer, least
         self._parts: dict[tuple[int, ...], Parts | None] = {}
 
     def rows(self, point: Array) -> Pool:
-        """One row of every group that is worth looking at and that the point is outside of."""
-        chosen = self._chosen(point)
+        """A row of every group that is worth looking at and that the point is outside of."""
+        useful = (group for group in self._by_gap(point) if self._parts.get(group, True) is not None)
+        chosen = apart(useful, self._family.groups)
         self._meet([group for group in chosen if group not in self._parts])
         pools = [Pool.empty(self._layer, self._family.k)]
-        for group in chosen:
-            parts = self._parts.get(group)
+        for members in chosen:
+            parts = self._parts.get(members)
             if parts is not None and self._scene.remaining() > 0.1:
-                pools.append(group_row(Group(self._layer, np.array(group)), parts, point, self._scene.tolerance))
+                pools.append(group_row(Group(self._layer, np.array(members)), parts, point, self._scene.tolerance))
         return Pool.joined(pools)
 
-    def _chosen(self, point: Array) -> list[tuple[int, ...]]:
+    def _by_gap(self, point: Array) -> Iterator[tuple[int, ...]]:
+        """Groups of neurons of different h with a gap among them, the largest sum of gaps first."""
         o, family = self._layer.hinges, self._family
         h, y = point[o.h], point[o.y]
-        gap = o.sign * y - np.maximum(o.a * h, o.b * h)
-        first = np.argsort(-gap, kind="stable")[: family.neurons]
-        some = np.array(list(combinations(np.sort(first).tolist(), family.k)), dtype=int).reshape(-1, family.k)
-        total = np.maximum(gap, 0.0)[some].sum(axis=1)
-        order = np.argsort(-total, kind="stable")[: family.groups]
-        return [tuple(group) for group in some[order[total[order] > self._scene.tolerance]].tolist()]
+        gap = np.maximum(o.sign * y - np.maximum(o.a * h, o.b * h), 0.0)
+        largest = np.argsort(-gap, kind="stable")
+        _, first = np.unique(o.h[largest], return_index=True)
+        members = np.sort(largest[np.sort(first)[: family.neurons]])
+        some = np.array(list(combinations(members.tolist(), family.k)), dtype=int).reshape(-1, family.k)
+        total = gap[some].sum(axis=1)
+        order = np.argsort(-total, kind="stable")
+        yield from map(tuple, some[order[total[order] > self._scene.tolerance]].tolist())
 
     def _meet(self, groups: list[tuple[int, ...]]) -> None:
+        """Make the parts of new groups, as many as there is time for."""
         for start in range(0, min(len(groups), self._family.most - len(self._parts)), _BATCH):
             if self._scene.remaining() < self._least:
                 break
@@ -122,14 +130,27 @@ class Known:
             self._parts |= dict.fromkeys(some)
             found = octahedra(self._scene, self._layer, np.array(some), self._family.octahedra)
             for group, c in zip(found.groups.tolist(), found.c, strict=True):
-                self._parts[tuple(group)] = Parts.of(c, self._family.k)
+                parts = Parts.of(c, self._family.k)
+                self._parts[tuple(group)] = parts if len(parts.points) else None
+
+
+def apart(groups: Iterable[tuple[int, ...]], most: int) -> list[tuple[int, ...]]:
+    """The first ``most`` of the groups, in order, that share no pair with one before."""
+    found: list[tuple[int, ...]] = []
+    used: set[tuple[int, int]] = set()
+    for group in groups:
+        pairs = set(combinations(group, 2))
+        if not pairs & used:
+            used |= pairs
+            found.append(group)
+            if len(found) == most:
+                break
+    return found
 
 
 def group_row(group: Group, parts: Parts, point: Array, tolerance: float) -> Pool:
     """The facet of K that a point of the program is beyond, if it is; the right-hand side holds in exact arithmetic."""
     k = len(group.members)
-    if not len(parts.points):
-        return Pool.empty(group.layer, k)
     size, columns = group.size, group.columns
     direction, gauge = separate(group.lift(parts.points) / size, point[columns] / size)
     if gauge <= 1 + tolerance or not direction[k:].any():
