@@ -192,10 +192,14 @@ def test_where_qhull_finds_nothing_there_are_no_cuts():
 
 
 def test_an_octahedron_without_points_leaves_the_box():
-    c = np.abs(signs(4)).sum(axis=1)
+    """The box [-1, 2]^4, of which the farther end counts; what w may be off by is charged on it too."""
+    c = np.where(signs(4) > 0, 2.0, np.abs(signs(4))).sum(axis=1)
     nothing = Parts(c, np.zeros((0, 4)), np.zeros((16, 0), dtype=bool), np.zeros(16, dtype=bool))
     w = np.tile([1.0, -2.0, 0.0, 4.0], (16, 1))
-    assert nothing.most(w, np.zeros((16, 4))) == pytest.approx(7.0)
+    assert nothing.most(w, np.zeros((16, 4))) == pytest.approx(14.0)
+    assert nothing.most(w, np.full((16, 4), 0.5)) == pytest.approx(18.0)
+    mirrored = replace(nothing, c=c[::-1].copy())  # signs come in the order of their opposites, too
+    assert mirrored.most(w, np.zeros((16, 4))) == pytest.approx(14.0)
 
 
 def test_groups_share_no_pair_and_come_in_order():
@@ -219,6 +223,19 @@ def test_neurons_with_the_largest_gaps_are_looked_at():
     (block,) = replace(krelu(4), neurons=4).separator(scene)(point)
     assert set(block.indices.tolist()) <= {*o.h[[1, 3, 4, 6]].tolist(), *o.y[[1, 3, 4, 6]].tolist()}
     assert "facet of 4 neurons" in block.origin
+
+
+def test_without_time_or_groups_to_try_there_are_no_cuts():
+    rng = np.random.default_rng(5)
+    scene = layer_scene(rng.normal(size=(8, 5)), np.zeros(8), -np.ones(5), np.ones(5))
+    high = columns_at(scene, np.zeros(5)).astype(float)
+    high[scene.layers[0].hinges.y] = 0.6 * scene.layers[0].hinges.u
+    (block,) = replace(krelu(4), most=1).separator(scene)(high)
+    assert len(block) == 1
+    assert list(replace(krelu(4), most=0).separator(scene)(high)) == []
+    clock = iter([10.0])  # what is left: ten seconds when the family starts, a little ever after
+    late = replace(scene, remaining=lambda: next(clock, 0.2))
+    assert list(krelu(4).separator(late)(high)) == []
 
 
 def query_of(kind, seed, width=6):

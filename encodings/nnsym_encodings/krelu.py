@@ -102,7 +102,7 @@ def krelu(k: int, *, octahedra: Provider = "lp", most: int = 2000, block: int = 
     if k not in (2, 3, 4):
         raise InputError(f"groups of {k} neurons", where="krelu", remedy="Use 2, 3 or 4")
     if k == 4:
-        return SeparatedKRelu(name="krelu4", k=4, octahedra=octahedra, most=most)
+        return SeparatedKRelu(octahedra=octahedra, most=most)
     what = "all pairs" if k == 2 else f"groups of {k}"
     return KRelu(
         name=f"krelu{k}",

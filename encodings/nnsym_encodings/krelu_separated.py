@@ -57,9 +57,10 @@ _BATCH = 10
 class SeparatedKRelu(Cut):
     """The family; see the module. ``octahedra`` says where the c_a come from; ``most`` groups of a layer are tried."""
 
+    name: str = "krelu4"
     summary: str = "groups of 4 neurons over octahedra, each facet by an LP over vertices, largest gaps first"
     source: str = "Singh et al., NeurIPS 2019, section 3"
-    k: int
+    k: int = 4
     octahedra: Provider = "lp"
     neurons: int = 30
     groups: int = 30
@@ -123,7 +124,8 @@ class Known:
 
     def _meet(self, groups: list[tuple[int, ...]]) -> None:
         """Make the parts of new groups, as many as there is time for."""
-        for start in range(0, min(len(groups), self._family.most - len(self._parts)), _BATCH):
+        groups = groups[: max(0, self._family.most - len(self._parts))]
+        for start in range(0, len(groups), _BATCH):
             if self._scene.remaining() < self._least:
                 break
             some = groups[start : start + _BATCH]
