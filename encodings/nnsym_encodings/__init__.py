@@ -18,7 +18,7 @@ from nnsym_encodings.triangle import TRIANGLE
 ENCODINGS = (BIGM, *PARTITIONS, BALAS, INDICATOR, SOS1, TRIANGLE, *LINES, SMT, SMT_SHORT, TEXTBOOK, ITE, IMPLIES)
 
 #: Families of cuts, found the same way.
-CUTS = (TJANDRAATMADJA, krelu(2), krelu(3), ANDERSON, TANGENTS)
+CUTS = (TJANDRAATMADJA, krelu(2), krelu(3), krelu(4), ANDERSON, TANGENTS)
 
 __all__ = ["BALAS", "BIGM", "ENCODINGS", "INDICATOR", "ITE", "IMPLIES", "PARTITIONS", "SMT", "SOS1", "TEXTBOOK"]
 __all__ += ["ANDERSON", "CUTS", "LINES", "SMT_SHORT", "TANGENTS", "TJANDRAATMADJA", "TRIANGLE", "krelu", "partition"]

@@ -37,10 +37,12 @@ from numpy.typing import NDArray
 from nnsym.encoding import Cut, Separator
 from nnsym.errors import InputError
 from nnsym.ir.outward import gamma
-from nnsym.program import RowBlock, Tag
+from nnsym.program import RowBlock
+from nnsym.separation.groups import Group, Pool
 from nnsym.separation.hull import facets
-from nnsym.separation.octahedra import Provider, octahedra, vertices
+from nnsym.separation.octahedra import Provider, octahedra, provider, vertices
 from nnsym.separation.scene import Layer, Scene
+from nnsym_encodings.krelu_separated import SeparatedKRelu
 
 Array = NDArray[Any]
 
@@ -63,9 +65,7 @@ class KRelu(Cut):
         return self.name if self.octahedra == "lp" else f"{self.name}:{self.octahedra}"
 
     def parse(self, parameters: str) -> KRelu:
-        if parameters not in ("lp", "crown"):
-            raise InputError(f"'{parameters}' is no source of octahedra", where=self.name, remedy="Write lp or crown")
-        return replace(self, octahedra="crown" if parameters == "crown" else "lp")
+        return replace(self, octahedra=provider(parameters, where=self.name))
 
     def separator(self, scene: Scene) -> Separator:
         pools = [pool for layer in scene.layers if len((pool := self._pool(scene, layer)).rhs)]
@@ -93,10 +93,16 @@ class KRelu(Cut):
         return Pool.joined(pools)
 
 
-def krelu(k: int, *, octahedra: Provider = "lp", most: int = 2000, block: int = 20) -> KRelu:
-    """Cuts over groups of ``k`` neurons, 2 or 3; ``octahedra`` by ``"lp"`` (strong) or ``"crown"`` (cheap)."""
-    if k not in (2, 3):
-        raise InputError(f"groups of {k} neurons", where="krelu", remedy="Use 2 or 3")
+def krelu(k: int, *, octahedra: Provider = "lp", most: int = 2000, block: int = 20) -> KRelu | SeparatedKRelu:
+    """Cuts over groups of ``k`` neurons, 2, 3 or 4; ``octahedra`` by ``"lp"`` (strong) or ``"crown"`` (cheap).
+
+    At most ``most`` groups of a layer are tried; triples lie in blocks of ``block`` neurons. Groups of 4 have no hulls:
+    their cuts are separated one by one (:mod:`nnsym_encodings.krelu_separated`).
+    """
+    if k not in (2, 3, 4):
+        raise InputError(f"groups of {k} neurons", where="krelu", remedy="Use 2, 3 or 4")
+    if k == 4:
+        return SeparatedKRelu(octahedra=octahedra, most=most)
     what = "all pairs" if k == 2 else f"groups of {k}"
     return KRelu(
         name=f"krelu{k}",
@@ -128,57 +134,19 @@ def _cover(count: int, k: int, block: int, most: int) -> Array:
     return np.array(found[:most], dtype=int).reshape(-1, k)
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Rows ``p h + q y <= rhs`` of many groups of a layer: columns and coefficients of shape ``(rows, 2 k)``."""
-
-    layer: Layer
-    columns: Array
-    coefficients: Array
-    rhs: Array
-
-    @staticmethod
-    def empty(layer: Layer, k: int) -> Pool:
-        return Pool(layer, np.zeros((0, 2 * k), int), np.zeros((0, 2 * k)), np.zeros(0))
-
-    @staticmethod
-    def joined(pools: list[Pool]) -> Pool:
-        """All rows in one pool."""
-        parts = [np.concatenate([getattr(p, name) for p in pools]) for name in ("columns", "coefficients", "rhs")]
-        return Pool(pools[0].layer, *parts)
-
-    def violated(self, point: Array, tolerance: float) -> RowBlock:
-        """The rows that a point violates."""
-        norm = np.sqrt((self.coefficients**2).sum(axis=1))
-        bad = (self.coefficients * point[self.columns]).sum(axis=1) - self.rhs > tolerance * norm
-        data, columns = self.coefficients[bad], self.columns[bad]
-        kept = data != 0
-        pointers = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
-        origin = f"{self.layer.name}: facet of {self.columns.shape[1] // 2} neurons over an octahedron"
-        lower = np.full(int(bad.sum()), -np.inf)
-        return RowBlock(data[kept], columns[kept], pointers, lower, self.rhs[bad], Tag.CUT, origin)
-
-
-def group_rows(layer: Layer, group: Array, c: Array) -> Pool:
+def group_rows(layer: Layer, members: Array, c: Array) -> Pool:
     """The facets of K that speak of several neurons, with right-hand sides that hold in exact arithmetic."""
-    o, k = layer.hinges, len(group)
-    left, right = (o.sign * o.a)[group], (o.sign * o.b)[group]
+    group, k = Group(layer, members), len(members)
     h, delta = vertices(c, k)
     if not len(h):
         return Pool.empty(layer, k)
-    y = np.where(h > 0, right, left) * h
-    scale = np.maximum(-o.l, o.u)[group]
-    steep = np.maximum(np.abs(left), np.abs(right))
-    size = np.concatenate((scale, scale * steep))
-    lifted = np.concatenate((h, y), axis=1)
+    lifted, size = group.lift(h), group.size
     directions = facets(lifted / size)
     parts = directions[:, :k], directions[:, k:]
     several = ((parts[0] != 0) | (parts[1] != 0)).sum(axis=1) > 1
     rows = directions[several & (parts[1] != 0).any(axis=1)] / size
     value = rows @ lifted.T
-    moved = delta * (np.abs(rows) @ np.concatenate((np.ones(k), steep)))
+    moved = delta * (np.abs(rows) @ np.concatenate((np.ones(k), group.steep)))
     rounding = gamma(4 * k) * (np.abs(rows) @ np.abs(lifted).max(axis=0))
     rhs = np.nextafter(value.max(axis=1, initial=-np.inf) + (moved + rounding) * (1 + 1e-9), np.inf)
-    columns = np.broadcast_to(np.concatenate((o.h[group], o.y[group])), rows.shape)
-    return Pool(layer, columns, rows, rhs)
+    return Pool(layer, np.broadcast_to(group.columns, rows.shape), rows, rhs)

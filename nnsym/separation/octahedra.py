@@ -19,6 +19,7 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.errors import InputError
 from nnsym.ir.linear import Sparse
 from nnsym.ir.node import affine
 from nnsym.ir.outward import gamma, sum_up
@@ -56,6 +57,14 @@ class Octahedra:
     def take(self, some: Array) -> Octahedra:
         """The groups ``some``."""
         return Octahedra(self.groups[some], self.c[some])
+
+
+def provider(text: str, *, where: str) -> Provider:
+    """The source of octahedra that a text names."""
+    match text:
+        case "lp" | "crown":
+            return text
+    raise InputError(f"'{text}' is no source of octahedra", where=where, remedy="Write lp or crown")
 
 
 def octahedra(scene: Scene, layer: Layer, groups: Array, provider: Provider) -> Octahedra:

@@ -30,6 +30,7 @@ from nnsym.solvers.registry import find
 from tests.benchmarks.measure import table
 
 FAMILIES = ("tj", "krelu2", "krelu2+krelu3", "krelu2+krelu3+tj")
+FOURS = ("krelu2+krelu3", "krelu4:crown", "krelu4", "krelu2+krelu3+krelu4")
 MIXED = ("bigm", "bigm+anderson", "bigm+krelu2", "bigm+anderson+krelu2")
 SOURCES = ("crown", "lp", "lp:triangle+krelu2")
 _GOAL = Goal(decide=False)
@@ -92,10 +93,19 @@ def report(rounds: int = 1) -> str:
     """The tables of this file; ``rounds`` is not used, bounds do not vary."""
     del rounds
     found = [(name, *_ready(query)) for name, query in images()]
-    gaps = table("what cuts close of the gap", ("property", "open", "triangle", *FAMILIES, "exact"), map(_gaps, found))
+    gaps = table(
+        "what cuts close of the gap",
+        ("property", "open", "triangle", *FAMILIES, "exact"),
+        (_gaps(one, FAMILIES) for one in found),
+    )
+    fours = table(
+        "groups of four, on images with a negative margin",
+        ("property", "open", "triangle", *FOURS, "exact"),
+        (_gaps(one, FOURS) for one in found if one[3] < 0),
+    )
     nodes = table("big-M with cuts: nodes, seconds", ("property", "binaries", *MIXED), map(_nodes, found))
     feeds = table("the triangle on other bounds", ("property", *SOURCES), map(_feeds, found))
-    return "\n".join((gaps, nodes, feeds))
+    return "\n".join((gaps, fours, nodes, feeds))
 
 
 Found = tuple[str, Query, Bounds, float]
@@ -108,11 +118,11 @@ def _ready(query: Query) -> tuple[Query, Bounds, float]:
     return one_class(query, row), _of_row(bounds, row), exact
 
 
-def _gaps(found: Found) -> tuple[str, ...]:
+def _gaps(found: Found, families: tuple[str, ...]) -> tuple[str, ...]:
     name, query, bounds, exact = found
     base = bound(query, bounds, find_encoding("triangle")).value
     cells = [f"{base:.3f}"]
-    for family in FAMILIES:
+    for family in families:
         this = bound(query, bounds, find_encoding(f"triangle+{family}"))
         share = (this.value - base) / (exact - base)
         cells.append(f"{this.value:.3f} {share:.1%} {this.build:.1f} s")
