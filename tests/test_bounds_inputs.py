@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,16 @@ def test_smooth_functions_in_float32(fn):
 def test_too_long_a_sum_in_float32_has_no_bound():
     assert FLOAT32.gamma(2**21) < np.inf
     assert FLOAT32.gamma(2**22) == np.inf
+
+
+def test_products_of_fewer_bits_are_refused():
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with pytest.raises(UnsupportedError, match="highest"):
+            Maps(dtype="float32")
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_devices_and_formats_by_name():

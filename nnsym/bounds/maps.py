@@ -69,6 +69,12 @@ class Maps:
             raise UnsupportedError("torch finds no CUDA device", where=device, remedy="Use device 'cpu' or 'auto'")
         if dtype not in _FORMATS:
             raise InputError(f"bounds cannot be computed in '{dtype}'", remedy="Use float64 or float32")
+        if dtype == "float32" and torch.get_float32_matmul_precision() != "highest":
+            raise UnsupportedError(
+                "torch may round factors of float32 products to fewer bits",
+                where="float32",
+                remedy="Call torch.set_float32_matmul_precision('highest') before, or use float64",
+            )
         self.precision = _FORMATS[dtype]
         self.dtype = self.precision.dtype
         self._known: dict[object, Any] = {}

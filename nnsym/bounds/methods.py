@@ -82,8 +82,8 @@ def compute(
 ) -> Bounds:
     """Bounds of every node and row by a source or its text; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`.
 
-    ``device`` is a name of torch's or ``auto``; float32 (``dtype``) is faster on a GPU, as sound, and looser: it
-    charges 2^29 times as much for rounding. Two runs that a query compares are bounded together
+    ``device`` is a name of torch's or ``auto``; float32 (``dtype``) is faster on large networks and GPUs, as sound, and
+    a little looser. Two runs that a query compares are bounded together
     (:mod:`nnsym.bounds.differential`). Intervals that the query assumes are met with what was computed; they are
     named ``assumed`` where they are tighter.
     """

@@ -124,7 +124,8 @@ def weigh(coefficients: Tensor, amounts: Tensor) -> Tensor:
 
 def _up(terms: Tensor) -> float:
     """What a sum over the last axis of terms >= 0, computed in any order, may have lost, as a factor."""
-    return 1.0 + 2.0 * (terms.shape[-1] + 2) * precision(terms).u
+    size = (terms.shape[-1] + 2) * precision(terms).u
+    return 1.0 + 2.0 * size if size <= 0.125 else math.inf
 
 
 def contract(coefficients: Tensor, values: Tensor) -> Tensor:

@@ -209,11 +209,11 @@ class State:
         )
 
     def copied(self, node: Affine, index: Tensor) -> Tensor:
-        """The price of rows of the maps, taken as they stand, and of the centre."""
+        """The price of rows of the maps, taken as they stand and added to what else meets in a parent, and of the centre."""
         known, by = self.known[node], self.maps.precision
         total = known.drift[:, index] + FLOAT64.gamma(8) * known.centre[:, index].abs()
         for linear, part in zip(node.maps, known.charges, strict=True):
-            terms = len(node.maps) - 1 + (not self.maps[linear].exact)
+            terms = len(node.maps) - 1 + (not self.maps[linear].exact) + self.count
             total = total + by.gamma(terms) * part.amount[:, index]
         return total
 
