@@ -209,7 +209,7 @@ class State:
         )
 
     def copied(self, node: Affine, index: Tensor) -> Tensor:
-        """The price of rows of the maps, taken as they stand and added to what else meets in a parent, and of the centre."""
+        """The price of rows of the maps, as they stand and added to what else meets in a parent, and of the centre."""
         known, by = self.known[node], self.maps.precision
         total = known.drift[:, index] + FLOAT64.gamma(8) * known.centre[:, index].abs()
         for linear, part in zip(node.maps, known.charges, strict=True):
