@@ -94,6 +94,16 @@ def test_maxima_hold_over_degenerate_octahedra(numbers, row):
     assert best is None or right_hand_side(group, parts, row) >= best
 
 
+def test_what_a_rounded_slope_may_hide_is_charged():
+    """p + 3 * 0.1 is 0 in floats and -3e-17 exactly, on the side where that makes the row positive."""
+    roof = Hinge(np.array([0.1]), np.array([0.1 - 2.0**-40]), "roof")
+    scene = layer_scene(np.eye(2), np.zeros(2), -np.ones(2), np.ones(2), fn=roof)
+    group, c, row = Group(scene.layers[0], np.arange(2)), np.abs(signs(2)).sum(axis=1), np.array([-3 * 0.1, 0, 3, 0])
+    best = greatest_of_row(group, row, c)
+    assert 0 < best < 1e-16
+    assert best <= Fraction(right_hand_side(group, Parts.of(c, 2), row)) < 1e-13
+
+
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**16), flat=st.sampled_from(["no", "equal rows", "a zero side", "two inputs"]))
 def test_rows_of_four_neurons_hold_at_exact_maxima(seed, flat):
