@@ -79,15 +79,15 @@ def runs_satisfy(query: Query, name: str, *, count: int, bounds: str) -> None:
 def test_with_a_copy_of_every_input_one_neuron_is_ideal(name):
     """Vertices of the relaxation have whole phases, whatever the objective; those of big-M have not."""
     rng, fractional = np.random.default_rng(3), 0
-    for _ in range(10):
+    for _ in range(20):
         weight, lower = rng.normal(size=(1, 4)), rng.normal(size=4)
         upper = lower + 0.1 + rng.random(4)
         bias = -weight @ (lower + rng.random(4) * (upper - lower))
         ideal, plain = (layer_scene(weight, bias, lower, upper, encoding=e) for e in (name, "bigm"))
-        for _ in range(20):
+        fractional += whole(plain, vertex(plain, cost_of(plain, rng), [])) > 1e-6
+        for _ in range(10):
             assert whole(ideal, vertex(ideal, cost_of(ideal, rng), [])) < 1e-7
-            fractional += whole(plain, vertex(plain, cost_of(plain, rng), [])) > 1e-6
-    assert fractional > 20
+    assert fractional > 1
 
 
 def cost_of(scene, rng):
@@ -97,6 +97,15 @@ def cost_of(scene, rng):
         if block.node in ("spec", "query"):
             cost[block.start : block.start + len(block.index)] = 0.0
     return cost
+
+
+@pytest.mark.parametrize("name", ["indicator", "sos1", "smt", "smt-textbook", "smt-ite", "smt-implies"])
+def test_what_has_no_number_from_bounds_needs_none(name):
+    x = new_input("x", 1)
+    query = query_of(pointwise(relu(), x), {x: [-np.inf]}, {x: [np.inf]})
+    program = encode(query, compute(query, "ibp"), find_encoding(name))
+    for at in (-1e9, -0.5, 0.0, 3.0):
+        assert residual(program, complete(program, query, {x: np.array([at])})) == (0, "")
 
 
 @pytest.mark.parametrize("name", ["balas", "partition2"])
@@ -284,7 +293,7 @@ def points_of(lower: np.ndarray, upper: np.ndarray) -> Iterator[np.ndarray]:
         yield low + share * (high - low)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(layers())
 def test_every_row_of_every_encoding_holds_at_every_corner_in_rationals(layer):
     query = query_about(layer)
