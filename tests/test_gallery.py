@@ -127,8 +127,10 @@ def test_a_copy_is_bounded_by_what_it_copies_and_0(name, role):
     scene = layer_scene(weight, np.array([-1.0]), np.array([0.25, -0.75]), np.array([1.5, 0.5]), encoding=name)
     (block,) = (b for b in scene.program.blocks if b.role == role and not (name == "partition2" and b.node == "relu_1"))
     span = slice(block.start, block.start + 2)
-    assert scene.program.lower[span].tolist() == [0.0, -0.75]
-    assert scene.program.upper[span].tolist() == [1.5, 0.5]
+    assert scene.program.lower[span] == pytest.approx([0.0, -0.75], abs=1e-12)
+    assert scene.program.upper[span] == pytest.approx([1.5, 0.5], abs=1e-12)
+    assert (scene.program.lower[span] <= [0.0, -0.75]).all()
+    assert (scene.program.upper[span] >= [1.5, 0.5]).all()
 
 
 def test_rows_of_a_triple_are_the_facets_of_its_hull():
