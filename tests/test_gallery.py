@@ -110,12 +110,15 @@ def test_what_has_no_number_from_bounds_needs_none(name):
 
 @pytest.mark.parametrize("name", ["balas", "partition2"])
 @pytest.mark.parametrize(("lower", "upper"), [(-np.inf, 1.0), (-1.0, np.inf)])
-def test_no_bound_of_what_a_neuron_is_made_of_is_invented(name, lower, upper):
+@pytest.mark.parametrize("where", ["affine_1", "affine_2"])
+def test_no_bound_of_a_neuron_or_of_what_it_is_made_of_is_invented(name, lower, upper, where):
     x = new_input("x", 2)
     v = affine(((Dense(np.array([[1.0, 2.0], [2.0, 1.0]])), x),), np.ones(2))
     h = affine(((Dense(np.ones((1, 2))), v),))
     query = query_of(pointwise(relu(), h), {x: [-1.0, -1.0]}, {x: [1.0, 1.0]})
-    known = {v: Interval(np.array([-1.0, lower]), np.array([1.0, upper]), ""), h: Interval(-np.ones(1), np.ones(1), "")}
+    known = {v: Interval(-np.ones(2), np.ones(2), ""), h: Interval(-np.ones(1), np.ones(1), "")}
+    node = v if where == "affine_1" else h
+    known[node] = Interval(np.full(node.size, lower), np.full(node.size, upper), "")
     bounds = compute(query, "ibp")
     with pytest.raises(MissingBoundsError, match=r"affine_2: element 0 has bounds .*inf"):
         encode(query, replace(bounds, nodes={**bounds.nodes, **known}), find_encoding(name))
