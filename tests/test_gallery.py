@@ -79,15 +79,15 @@ def runs_satisfy(query: Query, name: str, *, count: int, bounds: str) -> None:
 def test_with_a_copy_of_every_input_one_neuron_is_ideal(name):
     """Vertices of the relaxation have whole phases, whatever the objective; those of big-M have not."""
     rng, fractional = np.random.default_rng(3), 0
-    for _ in range(10):
+    for _ in range(20):
         weight, lower = rng.normal(size=(1, 4)), rng.normal(size=4)
         upper = lower + 0.1 + rng.random(4)
         bias = -weight @ (lower + rng.random(4) * (upper - lower))
         ideal, plain = (layer_scene(weight, bias, lower, upper, encoding=e) for e in (name, "bigm"))
-        for _ in range(20):
+        fractional += whole(plain, vertex(plain, cost_of(plain, rng), [])) > 1e-6
+        for _ in range(10):
             assert whole(ideal, vertex(ideal, cost_of(ideal, rng), [])) < 1e-7
-            fractional += whole(plain, vertex(plain, cost_of(plain, rng), [])) > 1e-6
-    assert fractional > 20
+    assert fractional > 1
 
 
 def cost_of(scene, rng):
@@ -99,14 +99,26 @@ def cost_of(scene, rng):
     return cost
 
 
+@pytest.mark.parametrize("name", ["indicator", "sos1", "smt", "smt-textbook", "smt-ite", "smt-implies"])
+def test_what_has_no_number_from_bounds_needs_none(name):
+    x = new_input("x", 1)
+    query = query_of(pointwise(relu(), x), {x: [-np.inf]}, {x: [np.inf]})
+    program = encode(query, compute(query, "ibp"), find_encoding(name))
+    for at in (-1e9, -0.5, 0.0, 3.0):
+        assert residual(program, complete(program, query, {x: np.array([at])})) == (0, "")
+
+
 @pytest.mark.parametrize("name", ["balas", "partition2"])
 @pytest.mark.parametrize(("lower", "upper"), [(-np.inf, 1.0), (-1.0, np.inf)])
-def test_no_bound_of_what_a_neuron_is_made_of_is_invented(name, lower, upper):
+@pytest.mark.parametrize("where", ["affine_1", "affine_2"])
+def test_no_bound_of_a_neuron_or_of_what_it_is_made_of_is_invented(name, lower, upper, where):
     x = new_input("x", 2)
     v = affine(((Dense(np.array([[1.0, 2.0], [2.0, 1.0]])), x),), np.ones(2))
     h = affine(((Dense(np.ones((1, 2))), v),))
     query = query_of(pointwise(relu(), h), {x: [-1.0, -1.0]}, {x: [1.0, 1.0]})
-    known = {v: Interval(np.array([-1.0, lower]), np.array([1.0, upper]), ""), h: Interval(-np.ones(1), np.ones(1), "")}
+    known = {v: Interval(-np.ones(2), np.ones(2), ""), h: Interval(-np.ones(1), np.ones(1), "")}
+    node = v if where == "affine_1" else h
+    known[node] = Interval(np.full(node.size, lower), np.full(node.size, upper), "")
     bounds = compute(query, "ibp")
     with pytest.raises(MissingBoundsError, match=r"affine_2: element 0 has bounds .*inf"):
         encode(query, replace(bounds, nodes={**bounds.nodes, **known}), find_encoding(name))
@@ -118,8 +130,10 @@ def test_a_copy_is_bounded_by_what_it_copies_and_0(name, role):
     scene = layer_scene(weight, np.array([-1.0]), np.array([0.25, -0.75]), np.array([1.5, 0.5]), encoding=name)
     (block,) = (b for b in scene.program.blocks if b.role == role and not (name == "partition2" and b.node == "relu_1"))
     span = slice(block.start, block.start + 2)
-    assert scene.program.lower[span].tolist() == [0.0, -0.75]
-    assert scene.program.upper[span].tolist() == [1.5, 0.5]
+    assert scene.program.lower[span] == pytest.approx([0.0, -0.75], abs=1e-12)
+    assert scene.program.upper[span] == pytest.approx([1.5, 0.5], abs=1e-12)
+    assert (scene.program.lower[span] <= [0.0, -0.75]).all()
+    assert (scene.program.upper[span] >= [1.5, 0.5]).all()
 
 
 def test_rows_of_a_triple_are_the_facets_of_its_hull():
@@ -284,7 +298,7 @@ def points_of(lower: np.ndarray, upper: np.ndarray) -> Iterator[np.ndarray]:
         yield low + share * (high - low)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(layers())
 def test_every_row_of_every_encoding_holds_at_every_corner_in_rationals(layer):
     query = query_about(layer)
