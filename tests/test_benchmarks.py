@@ -122,7 +122,9 @@ def test_a_floor_writes_floats_exactly(values: list[float]) -> None:
             assert (-1 if "-" in text else 1) * over / (under or [1])[0] == Fraction(value)
 
 
-@pytest.mark.parametrize("part", ["handover", "rooms", "limits", "encodings", "cuts", "relational", "growth", "peer"])
+@pytest.mark.parametrize(
+    "part", ["handover", "rooms", "limits", "encodings", "cuts", "relational", "growth", "batch", "peer"]
+)
 def test_every_part_can_be_asked_for(part: str) -> None:
     assert callable(importlib.import_module(f"tests.benchmarks.{part}").report)
 

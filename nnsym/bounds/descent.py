@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnsym.bounds.convolution import ConvMap
-from nnsym.bounds.rounding import FLOAT64, contract, weigh
+from nnsym.bounds.rounding import FLOAT64, Amounts, contract, weigh
 from nnsym.bounds.state import State, Support
 from nnsym.bounds.torch_maps import DenseMap
 from nnsym.bounds.windows import Windows
@@ -225,10 +225,10 @@ def _full(node: Node, support: Support, values: Tensor) -> Tensor:
     return out.index_copy(-1, support, values)
 
 
-def _offset(c: Tensor, offset: Tensor) -> Tensor:
+def _offset(c: Tensor, offset: Amounts) -> Tensor:
     """``c offset``, where an infinite offset (of the bad sign for its side) makes the bound -infinite."""
-    finite = torch.isfinite(offset)
-    if bool(finite.all()):
-        return contract(c, offset)
-    total = contract(c, torch.where(finite, offset, 0.0))
+    if offset.finite:
+        return contract(c, offset.values)
+    finite = torch.isfinite(offset.values)
+    total = contract(c, torch.where(finite, offset.values, 0.0))
     return torch.where(contract(c.abs(), (~finite).to(c.dtype)) > 0, -torch.inf, total)

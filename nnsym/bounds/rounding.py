@@ -140,7 +140,7 @@ def contract(coefficients: Tensor, values: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True, eq=False)
 class Amounts:
-    """Nonnegative amounts ``(batch, n)`` that coefficients weigh, and whether all are finite."""
+    """Amounts ``(batch, n)`` that coefficients weigh, and whether all are finite."""
 
     values: Tensor
     finite: bool
@@ -150,7 +150,7 @@ class Amounts:
         return Amounts(values, bool(torch.isfinite(values).all()))
 
     def weighed(self, c: Tensor) -> Tensor:
-        """``sum_i |c_i| a_i``, rounded up."""
+        """``sum_i |c_i| a_i`` for amounts >= 0, rounded up."""
         if not self.finite:
             return weigh(c, self.values)
         size = c.abs()

@@ -47,8 +47,8 @@ class Lines:
 
     low: tuple[Tensor, ...]
     high: tuple[Tensor, ...]
-    low_offset: Tensor | None
-    high_offset: Tensor | None
+    low_offset: Amounts | None
+    high_offset: Amounts | None
     place: Tensor
     kept: Tensor
     below: Tensor
@@ -211,11 +211,15 @@ class State:
     def copied(self, node: Affine, index: Tensor) -> Tensor:
         """The price of rows of the maps, as they stand and added to what else meets in a parent, and of the centre."""
         known, by = self.known[node], self.maps.precision
-        total = known.drift[:, index] + FLOAT64.gamma(8) * known.centre[:, index].abs()
-        for linear, part in zip(node.maps, known.charges, strict=True):
-            terms = len(node.maps) - 1 + (not self.maps[linear].exact) + self.count
-            total = total + by.gamma(terms) * part.amount[:, index]
-        return total
+
+        def make() -> Tensor:
+            total = known.drift + FLOAT64.gamma(8) * known.centre.abs()
+            for linear, part in zip(node.maps, known.charges, strict=True):
+                terms = len(node.maps) - 1 + (not self.maps[linear].exact) + self.count
+                total = total + by.gamma(terms) * part.amount
+            return total
+
+        return self.once(("copied", node), None, make)[:, index]
 
     def held(self, node: Node) -> tuple[Tensor, Tensor]:
         """Centres of a node for a sum over it, and its price per unit of coefficient."""
@@ -241,12 +245,12 @@ class State:
     def _cut(self, node: Node, support: Support) -> Lines:
         relaxation, known, free = self.relaxed[node], self.known[node], self.free.get(node)
 
-        def offset(values: Tensor | None, direction: float) -> Tensor | None:
+        def offset(values: Tensor | None, direction: float) -> Amounts | None:
             if values is None or not bool(values.any()):
                 return None
             values = pick(values, support)
             narrow = self.maps.precision is not FLOAT64
-            return rounded(values, self.maps.dtype, direction) if narrow else values
+            return Amounts.of(rounded(values, self.maps.dtype, direction) if narrow else values)
 
         def slope(values: Tensor) -> Tensor:
             values = pick(values, support).to(self.maps.dtype)

@@ -6,7 +6,6 @@ from LPs. A gap counts as closed by ``(bound - triangle) / (exact - triangle)``.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +26,7 @@ from nnsym.relaxation.build import build
 from nnsym.relaxation.sources import find_source
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find
-from tests.benchmarks.measure import table
+from tests.benchmarks.measure import benchmark_folder, table
 
 FAMILIES = ("tj", "krelu2", "krelu2+krelu3", "krelu2+krelu3+tj")
 FOURS = ("krelu2+krelu3", "krelu4:crown", "krelu4", "krelu2+krelu3+krelu4")
@@ -45,9 +44,8 @@ class Bound(NamedTuple):
 
 
 def folder() -> Path:
-    """Where mnist_fc lies: ``NNSYM_BENCHMARKS``, else ``../shared/benchmarks``."""
-    default = Path(__file__).resolve().parents[2].parent / "shared" / "benchmarks"
-    return Path(os.environ.get("NNSYM_BENCHMARKS", default)) / "mnist_fc"
+    """Where mnist_fc lies."""
+    return benchmark_folder() / "mnist_fc"
 
 
 def images(numbers: tuple[int, ...] = (0, 1, 2, 3, 4), eps: str = "0.03") -> Iterator[tuple[str, Query]]:

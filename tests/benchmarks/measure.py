@@ -6,13 +6,21 @@ All routes run once in every round, one after the other, so that a machine that 
 from __future__ import annotations
 
 import gc
+import os
 import resource
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal, final
 
 Phase = Literal["build", "hand-over", "export", "read", "bounds", "start"]
+
+
+def benchmark_folder() -> Path:
+    """Where the field's benchmarks lie: ``NNSYM_BENCHMARKS``, else ``../shared/benchmarks``."""
+    default = Path(__file__).resolve().parents[2].parent / "shared" / "benchmarks"
+    return Path(os.environ.get("NNSYM_BENCHMARKS", default))
 
 
 @final

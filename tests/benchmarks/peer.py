@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import importlib
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from nnsym.ir.node import Affine
 from nnsym.ir.query import Query
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
-from tests.benchmarks.measure import cpu, ms, table
+from tests.benchmarks.measure import benchmark_folder, cpu, ms, table
 
 Run = Callable[[], float]
 HEAD = (
@@ -44,8 +43,7 @@ HEAD = (
 
 def report(rounds: int = 9) -> str:
     """A table for CROWN and one for 20 steps of optimised slopes."""
-    default = Path(__file__).resolve().parents[2].parent / "shared" / "benchmarks"
-    folder = Path(os.environ.get("NNSYM_BENCHMARKS", default))
+    folder = benchmark_folder()
     try:
         warnings.simplefilter("ignore")
         peer = importlib.import_module("auto_LiRPA")

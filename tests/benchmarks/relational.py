@@ -7,11 +7,9 @@ Networks and boxes are those of the field (``NNSYM_BENCHMARKS``, else ``../share
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ from nnsym.read.vnnlib import load_vnnlib
 from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find
-from tests.benchmarks.measure import table
+from tests.benchmarks.measure import benchmark_folder, table
 
 Array = NDArray[Any]
 APART = 2.0**-10
@@ -149,7 +147,7 @@ def _single(query: Query) -> list[Query]:
 
 
 def _queries() -> list[tuple[str, Query, int]]:
-    folder = Path(os.environ.get("NNSYM_BENCHMARKS", Path(__file__).parents[3] / "shared" / "benchmarks"))
+    folder = benchmark_folder()
     found = []
     for name, net, spec in (
         ("mnist_fc 256x2, image 0, eps 0.03", "mnist_fc/onnx/mnist-net_256x2", "mnist_fc/vnnlib/prop_0_0.03"),
