@@ -16,7 +16,7 @@ from nnsym.ir.linear import Select
 from nnsym.ir.node import Node, affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, leaky_relu, relu
+from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
 from nnsym.methods import AttackMethod, BoundMethod, Method, Portfolio, ProgramMethod, default_solver, is_exact, resolve
 from nnsym.registry import find_encoding
 from nnsym.report.region import area, directions, polygon, support
@@ -32,10 +32,13 @@ Regions = list[tuple[str, Array]]
 #: Colours that the colour-blind tell apart (Okabe and Ito 2008).
 _INK = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#999999")
 
-_OPS: dict[str, Callable[[], Univariate]] = {
+#: Functions that can be drawn, by name.
+OPS: dict[str, Callable[[], Univariate]] = {
     "relu": relu,
     "leaky_relu": lambda: leaky_relu(0.1),
     "abs": absolute,
+    "clip": lambda: clip(0.0, 1.0),
+    "sign": sign,
     "sigmoid": Sigmoid,
     "tanh": Tanh,
 }
@@ -53,7 +56,8 @@ def draw(
 
     Args:
         encodings: one or several, by name or as objects; of a mixed-integer one integrality is dropped.
-        op: ``relu``, ``leaky_relu``, ``abs``, ``sigmoid``, ``tanh``, or a univariate function.
+        op: ``relu``, ``leaky_relu``, ``abs``, ``clip`` (to [0, 1]), ``sign``, ``sigmoid``, ``tanh``, or a univariate
+            function.
         l: lower bound of the pre-activation.
         u: upper bound of the pre-activation.
         path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
@@ -141,9 +145,9 @@ def _normals(graph: Array, curve: Array) -> Array:
 
 
 def _known(op: str) -> Univariate:
-    if op not in _OPS:
-        raise InputError(f"unknown op '{op}'", remedy=f"Known: {', '.join(_OPS)}, or a univariate function")
-    return _OPS[op]()
+    if op not in OPS:
+        raise InputError(f"unknown op '{op}'", remedy=f"Known: {', '.join(OPS)}, or a univariate function")
+    return OPS[op]()
 
 
 def _relaxed(encoding: Encoding) -> ProgramMethod:

@@ -51,6 +51,7 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Clip": activations.clip,
     "HardSigmoid": activations.hard_sigmoid,
     "Abs": activations.absolute_value,
+    "Sign": activations.sign,
     "Sigmoid": activations.sigmoid,
     "Tanh": activations.tanh,
     "Max": activations.maximum_of,
