@@ -24,6 +24,8 @@ from nnsym.ir.univariate import Piecewise
 
 Array = NDArray[Any]
 
+_STEEPEST = 2.0**30  # beyond it a solver in floats can do nothing with a row
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -164,8 +166,8 @@ class Edge:
 def lower_edges(x: Array, y: Array) -> Iterator[Edge]:
     """The lower hull of points ``(..., n, k)`` by increasing x, left to right; points with y = inf are none.
 
-    Any slope gives a row: the offset is made for it, the least of ``y - slope x`` rounded down. Fractions that would
-    grow long are shortened.
+    Any slope gives a row: the offset is made for it, the least of ``y - slope x`` rounded down. So fractions that would
+    grow long are shortened, and an edge as steep as a jump over next to nothing is flat instead.
     """
     k = x.shape[-1]
     real = np.asarray(y != np.inf, dtype=bool)
@@ -175,12 +177,14 @@ def lower_edges(x: Array, y: Array) -> Iterator[Edge]:
         at_x, at_y = (np.take_along_axis(v, here[..., None], -1) for v in (x, y))
         ahead = real & np.asarray(x > at_x, dtype=bool)
         run = np.where(ahead, x - at_x, 1 + 0 * x)
-        slopes = np.where(ahead, (y - at_y) / run, np.inf)
+        with np.errstate(over="ignore"):
+            slopes = np.where(ahead, (y - at_y) / run, np.inf)
         best = slopes.min(axis=-1, keepdims=True)
         there = ahead.any(axis=-1)
         reached = k - 1 - np.asarray(slopes == best, dtype=bool)[..., ::-1].argmax(axis=-1)
         after = np.where(there, reached, here)
-        slope = np.where(there, best[..., 0], 0 * x[..., 0])
+        usable = there & np.asarray(abs(best[..., 0]) <= _STEEPEST, dtype=bool)
+        slope = np.where(usable, best[..., 0], 0 * x[..., 0])
         if slope.dtype == object:
             slope = np.array([short_slope(s) for s in slope.flat], dtype=object).reshape(slope.shape)
         offset = np.where(real, _minus(y, slope[..., None], x), np.inf).min(axis=-1)

@@ -14,9 +14,10 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Node, affine, new_input, pointwise
+from nnsym.ir.pieces import lower_edges, profile
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
+from nnsym.ir.univariate import Piecewise, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
 from nnsym.methods import AttackMethod, BoundMethod, Method, Portfolio, ProgramMethod, default_solver, is_exact, resolve
 from nnsym.registry import find_encoding
 from nnsym.report.region import area, directions, polygon, support
@@ -76,7 +77,7 @@ def draw(
     query = Query("neuron", {h: Box(np.array([float(l)]), np.array([float(u)]))}, Rows.of(y), TRUE)
     graph = np.linspace(l, u, 401)
     curve = fn.value(graph[:, None])[:, 0]
-    d = np.concatenate((directions(64), _normals(graph, curve)))
+    d = np.concatenate((directions(64), _normals(fn, graph, curve)))
     regions = [(e.name, support(query, (h, y), _relaxed(e), d)) for e in chosen]
     window = _window([*zip(graph.tolist(), curve.tolist(), strict=True)], margin=0.35)
     figure, axes = _canvas()
@@ -136,11 +137,16 @@ def draw_reach(
     return _finish(figure, canvas, path)
 
 
-def _normals(graph: Array, curve: Array) -> Array:
-    """Both normals of the graph's chord and of its slopes at the ends, the sides that most regions have."""
+def _normals(fn: Univariate, graph: Array, curve: Array) -> Array:
+    """Both normals of the graph's chord, its slopes at the ends and its hull's edges: the sides that regions have."""
     ends = ((0, -1), (0, 1), (-2, -1))
-    rise = np.array([(curve[j] - curve[i]) / (graph[j] - graph[i]) for i, j in ends])
-    normal = np.stack((-rise, np.ones(3)), axis=1) / np.hypot(rise, 1.0)[:, None]
+    slopes = [(curve[j] - curve[i]) / (graph[j] - graph[i]) for i, j in ends]
+    if isinstance(fn, Piecewise):
+        points = profile(fn, graph[:1], graph[-1:])
+        for sign_, y in ((1.0, points.low), (-1.0, -points.high)):
+            slopes += [sign_ * edge.slope[0] for edge in lower_edges(points.x, y) if edge.there[0]]
+    rise = np.array(slopes)
+    normal = np.stack((-rise, np.ones(len(rise))), axis=1) / np.hypot(rise, 1.0)[:, None]
     return np.concatenate((normal, -normal))
 
 
