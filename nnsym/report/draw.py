@@ -14,7 +14,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Node, affine, new_input, pointwise
-from nnsym.ir.pieces import lower_edges, profile
+from nnsym.ir.pieces import cells, lower_edges, profile
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
@@ -82,7 +82,9 @@ def draw(
     window = _window([*zip(graph.tolist(), curve.tolist(), strict=True)], margin=0.35)
     figure, axes = _canvas()
     _fill(axes, regions, d, window)
-    axes.plot(graph, curve, color="black", linewidth=2.2, label=f"{fn.name}(h)")
+    for k, stroke in enumerate(_strokes(fn, graph, curve)):
+        marker = "o" if len(stroke) == 1 else None
+        axes.plot(*stroke.T, color="black", linewidth=2.2, marker=marker, label=None if k else f"{fn.name}(h)")
     _mark_cut_off(axes, regions, d, np.stack((graph, curve), axis=1))
     ticks = {l: f"l = {l:.3g}", u: f"u = {u:.3g}"} | ({0: "0"} if 0.1 < l / (l - u) < 0.9 else {})
     axes.set_xticks(list(ticks), list(ticks.values()))
@@ -135,6 +137,16 @@ def draw_reach(
     canvas.set_xlabel(f"output {axes[0]}")
     canvas.set_ylabel(f"output {axes[1]}")
     return _finish(figure, canvas, path)
+
+
+def _strokes(fn: Univariate, graph: Array, curve: Array) -> list[Array]:
+    """The graph as lines of points ``(h, y)``: one, or those of a function that jumps, and its points apart."""
+    if not (isinstance(fn, Piecewise) and fn.jumps):
+        return [np.stack((graph, curve), axis=1)]
+    c = cells(fn, graph[:1], graph[-1:])
+    left = np.flatnonzero(c.alive[0])
+    ends = [np.unique([c.low[0, k], c.high[0, k]]) for k in left]
+    return [np.stack((h, c.slope[0, k] * h + c.offset[0, k]), axis=1) for k, h in zip(left, ends, strict=True)]
 
 
 def _normals(fn: Univariate, graph: Array, curve: Array) -> Array:

@@ -1,6 +1,10 @@
 """The tables of the docs: ``python -m tests.benchmarks [PART ...] [--rounds 9]``.
 
+<<<<<<< HEAD
 Parts: handover, rooms, limits, encodings, cuts, relational, growth, peer.
+=======
+Parts: handover, rooms, limits, encodings, relational, pieces.
+>>>>>>> cba7050 (Pieces: a page with pictures, closure and jumps in numerics, benchmark beside chains of hinges)
 
 OMLT is compared with where it can be imported; it is no dependency.
 """
