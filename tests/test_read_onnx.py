@@ -49,6 +49,8 @@ SINGLE = {
     "clip attribute": single("Clip", (2, 3), opset=6, min=0.0),
     "clip inputs": single("Clip", (2, 3), np.float32(0), np.float32(6)),
     "clip to a third": single("Clip", (2, 3), np.float32(-1 / 3), np.float32(1 / 3)),
+    "thresholded": single("ThresholdedRelu", (2, 3), alpha=0.3),
+    "thresholded default": single("ThresholdedRelu", (2, 3)),
     "sign": single("Sign", (2, 3)),
     "clip low": single("Clip", (2, 3), np.float32(-0.3)),
     "clip high": single("Clip", (2, 3), None, np.float32(0.3)),

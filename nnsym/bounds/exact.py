@@ -23,6 +23,7 @@ from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.linear import Conv, LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.paired import pair
+from nnsym.ir.pieces import cells
 from nnsym.ir.query import Box, Query
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
@@ -231,10 +232,18 @@ class _Exact:
         self.upper[node][index] = np.minimum(self.upper[node][index], high)
 
     def _tighten(self, node: Affine) -> None:
-        """A backward pass for the elements of both signs, those nearest to one sign first, as far as affordable."""
+        """A backward pass for the elements of both signs, those nearest to one sign first, as far as affordable.
+
+        After these come elements that are beyond one line of a piecewise-linear function.
+        """
         low, high = self.lower[node], self.upper[node]
-        index = np.flatnonzero((low < 0) & (high > 0))
-        near = np.argsort([float(min(-low[i], high[i])) for i in index], kind="stable")
+        crossing = np.asarray((low < 0) & (high > 0), dtype=bool)
+        wanted = crossing.copy()
+        for consumer in self.query.nodes:
+            if isinstance(consumer, Pointwise) and consumer.parents[0] is node and isinstance(consumer.fn, Piecewise):
+                wanted |= cells(consumer.fn, low, high).count > 1
+        index = np.flatnonzero(wanted)
+        near = np.argsort([float(min(-low[i], high[i])) if crossing[i] else np.inf for i in index], kind="stable")
         index = np.sort(index[near[: self.budget // 2]])
         if not len(index):
             return

@@ -50,6 +50,7 @@ LOWERINGS: Mapping[str, Lowering] = {
     "PRelu": activations.prelu,
     "Clip": activations.clip,
     "HardSigmoid": activations.hard_sigmoid,
+    "ThresholdedRelu": activations.thresholded,
     "Abs": activations.absolute_value,
     "Sign": activations.sign,
     "Sigmoid": activations.sigmoid,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import concatenate, maximum, pointwise
-from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, Univariate, absolute, leaky_relu
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate, absolute, leaky_relu
 from nnsym.ir.univariate import clip as clip_function
 from nnsym.ir.univariate import relu as relu_function
 from nnsym.ir.univariate import sign as sign_function
@@ -95,6 +95,13 @@ def hard_sigmoid(call: Call) -> list[Value]:
     slope, shift = np.asarray(call.number("alpha", 0.2)), np.asarray(call.number("beta", 0.5))
     z = total((scaled(call.tensor(0), slope), shift), (1.0, 1.0))
     return [_applied(clip_function(0.0, 1.0), z)]
+
+
+def thresholded(call: Call) -> list[Value]:
+    """``x`` where ``x > alpha``, else 0."""
+    at, zero = np.array([call.number("alpha", 1.0)]), np.zeros(1)
+    fn = Piecewise(at, np.array([0.0, 1.0]), np.zeros(2), zero, "thresholded_relu")
+    return [_applied(fn, call.tensor(0))]
 
 
 def _split(call: Call) -> tuple[list[Tensor], list[Array]]:
