@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from neurons import grid, program_of
 
+from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode, exactness_of, residual
 from nnsym.encoding import Encoding, Exactness
@@ -112,6 +113,18 @@ def test_size_in_big_m(fn, low, high, binaries, columns):
     program = program_of(lambda x: pointwise(fn, x), [low], [high], "bigm")
     assert program.n_binary == binaries
     assert sum(len(b.index) for b in program.blocks if b.role == "post") == columns
+
+
+@pytest.mark.parametrize("name", ["bigm", "triangle", "balas", "smt"])
+def test_flat_lines_are_bounds_of_the_column_whatever_is_known_of_the_node(name):
+    x = new_input("x", 1)
+    y = pointwise(clip(0.0, 1.0), x)
+    query = Query("loose", {x: Box(-np.ones(1), 2 * np.ones(1))}, Rows.of(y), Atoms(np.arange(1), False, True))
+    bounds = compute(query, "ibp")
+    loose = replace(bounds, nodes={**bounds.nodes, y: Interval(np.full(1, -9.0), np.full(1, 9.0), "assumed")})
+    program = encode(query, loose, find_encoding(name))
+    (column,) = (b.start for b in program.blocks if b.role == "post" and len(b.index))
+    assert (program.lower[column], program.upper[column]) == (0.0, 1.0)
 
 
 def test_a_clip_costs_no_more_than_what_it_replaces():
