@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nnsym.lang.functions import min_ as min
     from nnsym.lang.functions import norm as norm
     from nnsym.lang.functions import relu_ as relu
+    from nnsym.lang.functions import sign as sign
     from nnsym.lang.parse import parse as parse
     from nnsym.lang.prop import prop as prop
     from nnsym.lang.property import Property as Property
@@ -87,7 +88,7 @@ _HOMES = {
     "nnsym.lang.assume": "assume",
     "nnsym.lang.files": "load_property",
     "nnsym.lang.formulas": "reduce_all:all reduce_any:any",
-    "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu",
+    "nnsym.lang.functions": "abs_:abs clip concat max_:max min_:min norm relu_:relu sign",
     "nnsym.lang.parse": "parse",
     "nnsym.lang.prop": "prop",
     "nnsym.lang.property": "Property exists forall",

@@ -100,7 +100,7 @@ class ProgramBuilder:
         self._quadratics.append(block)
 
     def functions(self, block: CaseBlock) -> None:
-        """Add functions of two lines."""
+        """Add functions by cases."""
         if len(block.out):
             self._functions.append(block)
 

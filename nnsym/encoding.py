@@ -241,10 +241,12 @@ class Context:
         *,
         lower: Array | float = -np.inf,
         upper: Array | float = np.inf,
+        strict: bool = False,
         says: str = "",
     ) -> None:
-        """Rows that hold where Boolean column ``guard`` equals ``value``."""
+        """Rows that hold where Boolean column ``guard`` equals ``value``; ``strict`` excludes equality."""
         from nnsym.program import ImplicationBlock
 
         block: RowBlock = row_block(terms, lower=lower, upper=upper, tag=Tag.NETWORK, origin=self._origin(node, says))
+        block = replace(block, strict=strict)
         self.builder.implications(ImplicationBlock(guard, np.full(len(guard), value, dtype=np.int8), block))

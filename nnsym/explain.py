@@ -22,9 +22,10 @@ from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.pieces import Cells, cells
 from nnsym.ir.query import Query
-from nnsym.ir.text import number
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.text import linear_text, number
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.methods import BoundsChoice
 from nnsym.program import Kind, Tag
 from nnsym.verify import HasQuery
@@ -197,11 +198,11 @@ class _Neuron:
         return [block for block in self.encoded.program.blocks if block.node == node]
 
     def _own(self) -> list[int]:
-        """The columns whose key is this element; those of a maximum are numbered by the place in the group."""
+        """The columns whose key is this element; those of members and cells are numbered by their place."""
         own = []
-        width = self.node.groups.shape[1] if isinstance(self.node, Max) else 1
+        width, numbered = _places(self.node)
         for block in self._blocks(self.name):
-            paired = isinstance(self.node, Max) and block.role in ("choice", "aux")
+            paired = block.role in numbered
             element = block.index // width if paired else block.index
             if block.role in _KEYED:
                 for k in np.flatnonzero(element == self.index).tolist():
@@ -284,9 +285,30 @@ class _Neuron:
 
     def _phase(self, node: Pointwise) -> str:
         interval = self.encoded.bounds[node.parents[0]]
+        if isinstance(node.fn, Piecewise):
+            some = np.array([self.index])
+            found = cells(node.fn.take(some), interval.lower[some], interval.upper[some])
+            left = [_cell(found, int(c)) for c in np.flatnonzero(found.alive[0])]
+            return f"stable: {left[0]}" if len(left) == 1 else f"open: {'; '.join(left)}"
         if interval.lower[self.index] >= 0:
             return "stable, active: l >= 0"
         return "stable, inactive: u <= 0" if interval.upper[self.index] <= 0 else "open: l < 0 < u"
+
+
+def _places(node: Node | None) -> tuple[int, tuple[str, ...]]:
+    """How many places an element has in the numbers of its columns, and the roles that are numbered so."""
+    if isinstance(node, Max):
+        return node.groups.shape[1], ("choice", "aux")
+    if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
+        return 2 * node.fn.breaks.shape[1] + 1, ("phase", "choice", "aux")
+    return 1, ()
+
+
+def _cell(found: Cells, c: int) -> str:
+    """``y = h where -1 <= h <= 1``."""
+    low, high = (number(float(side[0, c])) for side in (found.low, found.high))
+    line = linear_text([("h", float(found.slope[0, c]))] if found.slope[0, c] else [], float(found.offset[0, c]))
+    return f"y = {line} where {low} <= h <= {high}"
 
 
 def _formula(node: Node, index: int) -> str:
@@ -295,6 +317,11 @@ def _formula(node: Node, index: int) -> str:
             left, right = (number(float(side[index])) for side in fn.slopes(node.size))
             known = {("0", "1"): "y = max(0, h)", ("-1", "1"): "y = |h|"}
             return known.get((left, right), f"y = {left} h where h <= 0, {right} h where h >= 0")
+        case Pointwise(fn=Piecewise() as fn):
+            slopes, offsets, breaks = (part[index % len(part)].tolist() for part in (fn.slopes, fn.offsets, fn.breaks))
+            lines = [linear_text([("h", a)] if a else [], b) for a, b in zip(slopes, offsets, strict=True)]
+            later = [f"{line} from {number(t)}" for line, t in zip(lines[1:], breaks, strict=True)]
+            return f"y = {node.fn.name}(h) = {', '.join([lines[0], *later])}"
         case Pointwise():
             return f"y = {node.fn.name}(h)"
         case Max():

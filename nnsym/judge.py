@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.clock import Clock
+from nnsym.encode import closes
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.names import node_names
@@ -241,6 +242,7 @@ def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float
         exact_solver=answer.exact,
         resolved=answer.exact or resolved(program),
         conclusive_empty=answer.conclusive_empty,
+        closed=closes(method.encoding, query),
         message=answer.message,
     )
 

@@ -1,8 +1,8 @@
 """A Program: columns and typed blocks of rows, in arrays; what every solver reads and every file is written from.
 
 Columns have bounds, a kind and a symbolic key ``(node name, index, role)``. Blocks are linear rows,
-implications (``bool column = value  =>  row``), clauses over Boolean columns, products, unit balls, functions of two
-lines and sets with one nonzero member. Each block carries a tag
+implications (``bool column = value  =>  row``), clauses over Boolean columns, products, unit balls, functions by
+cases and sets with one nonzero member. Each block carries a tag
 and the text of its origin. float64 numbers are exact unless a block or the columns carry ``exact`` numbers:
 then the float64 ones are rounded outward (the float program contains the exact one) and exact solvers
 read the exact ones.
@@ -61,7 +61,8 @@ class ColumnBlock:
     """Columns ``start .. start + len(index)``: elements ``index`` of a node in one role.
 
     Roles: ``pre`` (pre-activation), ``post`` (value after an activation), ``value`` (any other node),
-    ``phase`` (binary of an activation), ``choice`` (binary of a maximum), ``guard`` (binary of a disjunct),
+    ``phase`` (binary of an activation), ``choice`` (binary of a maximum, or of a cell of a piecewise-linear function),
+    ``guard`` (binary of a disjunct),
     ``margin`` (the objective t), ``copy`` (a second name of the column ``index``), ``part`` (defined by the equality
     that it closes, with coefficient -1), ``aux``; of a ball ``offset`` (``u = (x - c) / r``), ``size`` (``|u|``) and
     ``square`` (``u^2``). A column with ``factors`` is the product of two earlier columns.
@@ -154,7 +155,7 @@ class QuadraticBlock:
 
 
 class CaseForm(Enum):
-    """How SMT-LIB text states ``y = a h where h <= 0, b h where h >= 0``."""
+    """How SMT-LIB text states a definition by cases, for two lines that meet in the origin."""
 
     OR = "(h <= 0 and y = a h) or (h > 0 and y = b h)"
     ITE = "y = ite(h >= 0, b h, a h)"
@@ -164,12 +165,17 @@ class CaseForm(Enum):
 @final
 @dataclass(frozen=True, eq=False)
 class CaseBlock:
-    """``out_k = left_k arg_k`` where ``arg_k <= 0`` and ``right_k arg_k`` elsewhere, without Boolean columns."""
+    """``out = slopes_c arg + offsets_c`` in case c, without Boolean columns; tables ``(cases, n)``.
+
+    Case c + 1 begins where ``arg >= starts_c``, or ``arg > starts_c`` where ``strict_c``; both ``(cases - 1, n)``.
+    """
 
     out: Array
     arg: Array
-    left: Array
-    right: Array
+    slopes: Array
+    offsets: Array
+    starts: Array
+    strict: Array
     form: CaseForm
     origin: str
 

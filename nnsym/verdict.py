@@ -37,7 +37,8 @@ class Facts:
     ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
     precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
-    ran.
+    ran. ``closed`` is true where the program took both limits at a jump for values: a point of it need not be one of
+    the query.
     """
 
     strict: bool
@@ -55,6 +56,7 @@ class Facts:
     conclusive_empty: bool = False
     nominal: bool = False
     empty: bool = False
+    closed: bool = False
     assumed: bool = False
     replay: Outcome | None = None
     message: str = ""
@@ -200,5 +202,5 @@ def _why_not(facts: Facts) -> str:
     if facts.exactness is Exactness.OUTER:
         return "inconclusive"
     if facts.replay is Outcome.SPURIOUS:
-        return "spurious"
+        return "jump" if facts.closed else "spurious"
     return "inconclusive"

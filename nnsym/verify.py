@@ -121,7 +121,15 @@ def verify(
 _RECHECK_BINARIES = 40
 
 #: Reasons for which it is asked again.
-_RECHECKED = ("within_rounding", "boundary", "spurious", "infeasible_unconfirmed", "solver_refuted", "beyond_float")
+_RECHECKED = (
+    "within_rounding",
+    "boundary",
+    "spurious",
+    "jump",
+    "infeasible_unconfirmed",
+    "solver_refuted",
+    "beyond_float",
+)
 
 
 def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:

@@ -123,7 +123,7 @@ def test_a_floor_writes_floats_exactly(values: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["handover", "rooms", "limits", "encodings", "cuts", "relational", "growth", "batch", "peer"]
+    "part", ["handover", "rooms", "limits", "encodings", "cuts", "pieces", "relational", "growth", "batch", "peer"]
 )
 def test_every_part_can_be_asked_for(part: str) -> None:
     assert callable(importlib.import_module(f"tests.benchmarks.{part}").report)

@@ -60,6 +60,7 @@ PITFALLS: list[tuple[str, Callable[[], Any], str, str]] = [
     ("numpy of formulas", lambda: np.array(y > 0), "is not an array of numbers", "nn.max"),
     ("numpy closeness", lambda: np.allclose(y, 0), "numpy's allclose does not take", "nn.abs(a - b) <= tolerance"),
     ("torch function", lambda: torch.max(y), "torch's max does not take terms", "nn.max"),
+    ("numpy sign", lambda: np.sign(y), "numpy's sign does not take terms", "nn.sign"),
     ("torch relu", lambda: torch.relu(y), "torch's relu does not take terms", "nn.relu"),
     ("torch where", lambda: torch.where(y > 0, y, 0), "torch's where does not take terms", ">>"),
     ("set of terms", lambda: {y[0], y[1]}, "is unhashable: == builds a formula", "list"),

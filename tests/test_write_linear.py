@@ -28,7 +28,8 @@ from nnsym.write.names import LONGEST, identifier, identifiers, unique
 
 INF = np.inf
 WRITERS = {".lp": to_lp, ".mps": to_mps}
-CASE = CaseBlock(*(np.array([k]) for k in (1, 2, 0, 1)), CaseForm.ITE, "relu_1: y")
+LINES = (np.array([[0.0], [1.0]]), np.zeros((2, 1)), np.zeros((1, 1)), np.zeros((1, 1), dtype=bool))
+CASE = CaseBlock(np.array([1]), np.array([2]), *LINES, CaseForm.ITE, "relu_1: y")
 ONE_ROW = row_block([(1.0, np.array([1]))], upper=0.0, origin="relu_1: z => y <= 0")
 
 

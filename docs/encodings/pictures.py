@@ -10,6 +10,8 @@ nn.draw("triangle", op="relu", l=-1, u=2, path=HERE / "triangle-relu.svg")
 nn.draw("triangle", op="abs", l=-1, u=1.5, path=HERE / "triangle-abs.svg")
 nn.draw("triangle", op="sigmoid", l=-3, u=2, path=HERE / "triangle-sigmoid.svg")
 nn.draw(["line-zero", "line-parallel", "line-adaptive"], op="relu", l=-1, u=2, path=HERE / "lines-relu.svg")
+nn.draw("triangle", op="clip", l=-1, u=2, path=HERE / "pieces-clip.svg")
+nn.draw("triangle", op="sign", l=-1, u=2, path=HERE / "pieces-sign.svg")
 nn.draw_reach(
     nn.zoo.random_mlp(1, widths=(2, 6, 6, 2)),
     (-1, 1),

@@ -9,11 +9,19 @@ The linear relaxation is the convex hull of ``{(x, y, z)}`` over the box, so for
 integral z. It costs a column and four rows for every weight of every open neuron: for tests, small networks, and as the
 far end of the scale that starts at big-M (``bigm``), with ``partition2`` ... in between. Maxima are those of ``bigm``.
 
+A piecewise-linear function (clip, sign) with cells ``y = a_c h + b_c`` on ``[p_c, q_c]`` has a copy of h for each:
+
+    h = sum_c h_c    y = sum_c (a_c h_c + b_c w_c)    p_c w_c <= h_c <= q_c w_c    sum_c w_c = 1
+
+This is ideal for ``{(h, y)}``, and there is no coefficient that had to be computed. At a jump the cells are closed.
+
 Emits: linear rows, binary columns. Needs finite bounds of open pre-activations and of what they are made of.
 
 Source: Balas, Disjunctive programming: properties of the convex hull of feasible points, 1998; for ReLUs Anderson,
 Huchette, Ma, Tjandraatmadja, Vielma, Strong mixed-integer programming formulations for trained neural networks, 2020,
-proposition 2.
+proposition 2; for pieces Croxton, Gendron, Magnanti, A comparison of mixed-integer programming models for nonconvex
+piecewise linear cost minimization problems, 2003 (multiple choice), with jumps Vielma, Ahmed, Nemhauser, Mixed-integer
+models for nonseparable piecewise-linear optimization, 2010.
 """
 
 from __future__ import annotations
@@ -23,10 +31,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.pieces import choose, open_pieces
 from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature
 from nnsym_encodings.bigm import maximum
 from nnsym_encodings.split import active_copies, close_active, split_hinges
@@ -46,6 +55,24 @@ def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     return ids
 
 
+def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
+    """Clip, sign and their relatives."""
+    ids, open_ = open_pieces(ctx, node, args[0])
+    for o in open_:
+        require_finite(ctx, node.parents[0], o.l, o.u, o.index)
+        w, name = choose(ctx, node, o), ctx.names[node]
+        low, high = np.minimum(o.low, 0.0), np.maximum(o.high, 0.0)
+        each = zip(o.place, low, high, w, strict=True)
+        part = [ctx.builder.columns(name, "aux", k, p, q, factors=(o.h, column)) for k, p, q, column in each]
+        for p, q, x, column in zip(o.low, o.high, part, w, strict=True):
+            ctx.rows(node, [(1.0, x), (-p, column)], lower=0.0, says="h_c >= p_c w_c")
+            ctx.rows(node, [(1.0, x), (-q, column)], upper=0.0, says="h_c <= q_c w_c")
+        ctx.rows(node, [(1.0, o.h), *((-1.0, x) for x in part)], lower=0.0, upper=0.0, says="h = sum h_c")
+        made = [*zip(-o.slope, part, strict=True), *zip(-o.offset, w, strict=True)]
+        ctx.rows(node, [(1.0, o.y), *made], lower=0.0, upper=0.0, says="y = sum a_c h_c + b_c w_c")
+    return ids
+
+
 BALAS = Encoding(
     name="balas",
     summary="exact MILP, ideal for each neuron, a copy of every input",
@@ -54,6 +81,7 @@ BALAS = Encoding(
     emits=frozenset({Feature.ROWS, Feature.BINARIES}),
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
+        NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
     ),

@@ -9,6 +9,9 @@ There is no coefficient made of bounds, so nothing grows with loose bounds and n
 integrality tolerance; the price is a relaxation that is weak until the solver finds its own bounds. Maxima use z,
 one per member, in the same way (``sos1`` too). The triangle's row is added where bounds are finite.
 
+Other piecewise-linear functions have the cells of ``smt``, with a binary for each where more than two are left; at a
+jump a solver in floats closes them.
+
 Emits: linear rows, binary columns, implications; special ordered sets. Needs no bounds.
 
 Source: Bonami, Lodi, Tramontani, Wiese, On mathematical programming with indicator constraints, 2015; Beale and
@@ -22,12 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.pieces import hull
 from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature, Kind, SosBlock
-from nnsym_encodings.smt import guarded
+from nnsym_encodings.smt import guarded, guarded_pieces
 from nnsym_encodings.triangle import chord
 
 Array = NDArray[Any]
@@ -37,6 +41,14 @@ def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     """The guarded form of ``smt``, and the triangle's row."""
     ids, o = guarded(ctx, node, args[0])
     chord(ctx, node, bounded(o))
+    return ids
+
+
+def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
+    """The guarded form of ``smt``, and the rows of the hull."""
+    ids, open_ = guarded_pieces(ctx, node, args[0])
+    for o in open_:
+        hull(ctx, node, o.bounded)
     return ids
 
 
@@ -74,6 +86,7 @@ INDICATOR = Encoding(
     emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS}),
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
+        NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
     ),
@@ -88,6 +101,7 @@ SOS1 = Encoding(
     emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS, Feature.SOS1}),
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, sos_hinge, Hinge),
+        NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
     ),

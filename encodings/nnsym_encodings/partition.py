@@ -7,7 +7,8 @@ elsewhere. With the halves h0 + h1 of h (:mod:`nnsym_encodings.split`):
     h1 = sum_n s_n + b z      a_n z <= s_n <= c_n z      a_n (1 - z) <= t_n - s_n <= c_n (1 - z)
 
 With one run per term this is Balas' formulation, with a single run (on interval bounds) it is big-M; the relaxation
-gets tighter as N grows, at the price of N columns and 4 N rows per open neuron. Maxima are those of ``bigm``.
+gets tighter as N grows, at the price of N columns and 4 N rows per open neuron. Maxima and
+other piecewise-linear functions are those of ``bigm``.
 
 Emits: linear rows, binary columns. Needs finite bounds of open pre-activations and of what they are made of.
 
@@ -29,9 +30,9 @@ from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import group_dot_up
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature
-from nnsym_encodings.bigm import maximum
+from nnsym_encodings.bigm import maximum, pieces
 from nnsym_encodings.split import Split, active_copies, close_active, split_hinges
 
 Array = NDArray[Any]
@@ -109,6 +110,7 @@ def partition(count: int) -> Encoding:
         emits=frozenset({Feature.ROWS, Feature.BINARIES}),
         rules=(
             NodeRule(Pointwise, Exactness.EXACT, hinge(count), Hinge),
+            NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
             NodeRule(Max, Exactness.EXACT, maximum),
             BILINEAR,
         ),

@@ -11,6 +11,13 @@ down the concave ones:
 
     y >= a h    y >= b h    p => y <= b h    not p => y <= a h
 
+Of a piecewise-linear function (clip, sign) some cell c holds:
+
+    c => y = a_c h + b_c    c => p_c <= h <= q_c
+
+strictly where the function jumps away from the end of a line, so that sign is 0 at 0 and nothing else. Where two cells
+are left one Boolean says which.
+
 A maximum chooses: ``y >= x_k``, ``c_k => y <= x_k``, some c_k. A product is a product.
 
 The violation is asked for as it stands, strict atoms strict: unsat proves the property, sat refutes it, in the
@@ -30,10 +37,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
 from nnsym.encode.rules import BILINEAR, OpenHinges, lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import ClauseBlock, Feature, Kind, Tag
 
 Array = NDArray[Any]
@@ -52,6 +60,37 @@ def guarded(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHinges]
     ctx.implies(node, p, 1, [(o.sign, o.y), (-o.b, o.h)], upper=0.0, says="p => y <= b h")
     ctx.implies(node, p, 0, [(o.sign, o.y), (-o.a, o.h)], upper=0.0, says="not p => y <= a h")
     return ids, o
+
+
+def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
+    """Clip, sign and their relatives."""
+    return guarded_pieces(ctx, node, args[0])[0]
+
+
+def guarded_pieces(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, list[OpenPieces]]:
+    """Column ids of the whole node, and its open elements with the rows above."""
+    ids, open_ = open_pieces(ctx, node, h)
+    for o in open_:
+        if len(o.place) == 2:
+            (p,) = phases(ctx, node, o)
+            guards = [(p, 0), (p, 1)]
+        else:
+            guards = [(w, 1) for w in choose(ctx, node, o)]
+        for c, (guard, value) in enumerate(guards):
+            line = [(1.0, o.y), (-o.slope[c], o.h)]
+            ctx.implies(node, guard, value, line, lower=o.offset[c], upper=o.offset[c], says="cell => y = a h + b")
+            _within(ctx, node, o, c, guard, value)
+    return ids, open_
+
+
+def _within(ctx: Context, node: Pointwise, o: OpenPieces, c: int, guard: Array, value: int) -> None:
+    """The ends of a cell that are breakpoints; an end that is l or u is a bound of h already."""
+    sides = ((o.low[c], o.l, o.open_low[c], 1.0), (o.high[c], o.u, o.open_high[c], -1.0))
+    for end, limit, open_, sign in sides:
+        for strict in (False, True):
+            k = np.flatnonzero((open_ == strict) & ((end != limit) | open_))
+            says = "cell => h inside"
+            ctx.implies(node, guard[k], value, [(sign, o.h[k])], lower=sign * end[k], strict=strict, says=says)
 
 
 def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
@@ -73,6 +112,7 @@ SMT = Encoding(
     emits=frozenset({Feature.ROWS, Feature.BINARIES, Feature.IMPLICATIONS, Feature.CLAUSES, Feature.TRUTH}),
     rules=(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
+        NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
     ),

@@ -8,6 +8,11 @@ Any hinge ``y = max(a h, b h)`` with a < b, and upside down the concave ones:
 
     y >= a h    y >= b h    (u - l) y - (b u - a l) h <= (b - a) u (-l)
 
+Any other piecewise-linear function (clip, sign) has as hull the edges through the ends of its lines over [l, u], at a
+jump through both limits and the value; on either side there is at most one edge more than breakpoints inside:
+
+    y >= (f(q) - f(p)) / (q - p) (h - p) + f(p)  for neighbours p < q of the lower hull, and above likewise
+
 A sigmoid or tanh lies between two lines over [l, u], a tangent or chord each (``nnsym.bounds.smooth``); its hull has
 a curved side and takes the cuts ``tangents``.
 A maximum of members ``l_k <= x_k <= u_k`` has as hull over independent members ``y >= x_k`` and, for every
@@ -38,11 +43,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.pieces import hull, open_pieces
 from nnsym.encode.rules import OpenGroups, OpenHinges, lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.outward import group_sum_up, product_down, product_up, sum_down, sum_up
-from nnsym.ir.univariate import Hinge, Sigmoidal
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
 from nnsym.program import Feature
 
 Array = NDArray[Any]
@@ -65,6 +71,15 @@ def chord(ctx: Context, node: Node, o: OpenHinges) -> None:
     at_u = product_up(o.u, sum_up(product_up(width, o.b), -slope))
     top = np.maximum(np.maximum(at_l, at_u), 0.0)  # 0: the corner h = y = 0
     ctx.rows(node, [(o.sign * width, o.y), (-slope, o.h)], upper=top, says="(u-l) y - (b u - a l) h <= (b-a) u (-l)")
+
+
+def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
+    """Clip, sign and their relatives."""
+    ids, open_ = open_pieces(ctx, node, args[0])
+    for o in open_:
+        require_finite(ctx, node.parents[0], o.l, o.u, o.index)
+        hull(ctx, node, o)
+    return ids
 
 
 def smooth(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
@@ -162,6 +177,7 @@ TRIANGLE = Encoding(
     emits=frozenset({Feature.ROWS, Feature.BINARIES}),
     rules=(
         NodeRule(Pointwise, Exactness.OUTER, hinge, Hinge),
+        NodeRule(Pointwise, Exactness.OUTER, pieces, Piecewise),
         NodeRule(Pointwise, Exactness.OUTER, smooth, Sigmoidal),
         NodeRule(Max, Exactness.OUTER, maximum),
         NodeRule(Product, Exactness.OUTER, product),

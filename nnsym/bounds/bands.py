@@ -10,10 +10,11 @@ for the slopes as stored.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.nn import functional
 
-from nnsym.bounds import smooth
+from nnsym.bounds import pieces, smooth
 from nnsym.bounds.gaps import slope_range
 from nnsym.bounds.inputs import Range
 from nnsym.bounds.maps import Maps
@@ -22,7 +23,7 @@ from nnsym.bounds.rounding import magnitude, middle, product
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Node, Pointwise, Product
-from nnsym.ir.univariate import Hinge, Sigmoidal
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
 
 
 def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Relaxation:
@@ -43,6 +44,8 @@ def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Rela
                 low, high = smooth.span(fn, lo, hi)
             tap = Tap(node.parents[0], None, stored, stored)
             return Relaxation((tap,), maps.outward(low, -torch.inf), maps.outward(high, torch.inf))
+        case Pointwise(fn=Piecewise() as fn):
+            return _pieces(node, fn, parents[0], maps)
         case Max():
             return _maximum(node, parents[0], maps)
         case Product():
@@ -50,6 +53,20 @@ def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Rela
         case Difference():
             return _difference(node, parents, maps)
     raise UnsupportedError(f"no band for {node!r}")
+
+
+def _pieces(node: Pointwise, fn: Piecewise, x: Range, maps: Maps) -> Relaxation:
+    """Made in float64; a slope that a shorter format moves has its offsets made for the one it stores."""
+    lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
+    slope, low, high = pieces.band(fn, lo, hi)
+    stored = maps.tensor(slope)
+    if maps.dtype is not torch.float64:
+        kept = stored.to(torch.float64).cpu().numpy() == slope
+        stored = torch.where(torch.tensor(kept, device=maps.device), stored, 0.0)
+        least, most = pieces.span(fn, lo, hi)
+        low, high = np.where(kept, low, least), np.where(kept, high, most)
+    tap = Tap(node.parents[0], None, stored, stored)
+    return Relaxation((tap,), maps.outward(low, -torch.inf), maps.outward(high, torch.inf))
 
 
 def _maximum(node: Max, x: Range, maps: Maps) -> Relaxation:

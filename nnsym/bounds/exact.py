@@ -1,7 +1,7 @@
 """CROWN in rational arithmetic: decides the cases that lie within rounding of the threshold.
 
 The same pass as :mod:`nnsym.bounds.linear` on arrays of Fractions, with the exact numbers of the boxes and rows,
-for networks of affine maps, hinges and maxima. Every layer is bounded anew, so that a neuron whose lower
+for networks of affine maps, hinges, pieces and maxima. Every layer is bounded anew, so that a neuron whose lower
 bound is exactly 0 is stable here. Long numbers are rounded outward where that keeps the result a lower bound.
 """
 
@@ -15,16 +15,17 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds import exact_gaps
+from nnsym.bounds import exact_gaps, pieces
 from nnsym.bounds.base import Bounds
 from nnsym.ir.difference import Difference
-from nnsym.ir.exact import round_down, round_up, to_fractions
+from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.linear import Conv, LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.paired import pair
+from nnsym.ir.pieces import cells
 from nnsym.ir.query import Box, Query
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
@@ -82,7 +83,8 @@ def _margin(query: Query, bounds: Bounds, boxes: Mapping[Input, Box], max_nonzer
 
 def _fits(query: Query, boxes: Mapping[Input, Box], most: int) -> bool:
     known = all(
-        isinstance(n, (Input, Affine, Max, Difference)) or (isinstance(n, Pointwise) and isinstance(n.fn, Hinge))
+        isinstance(n, (Input, Affine, Max, Difference))
+        or (isinstance(n, Pointwise) and isinstance(n.fn, (Hinge, Piecewise)))
         for n in query.nodes
     )
     bounded = all(np.isfinite(side.astype(float)).all() for b in boxes.values() for side in (b.lower, b.upper))
@@ -118,7 +120,7 @@ class _Exact:
             if isinstance(node, Affine) and not all(isinstance(p, Input) for p in node.parents):
                 self._tighten(node)
             if isinstance(node, Pointwise):
-                self.lines[node] = self._hinge(node)
+                self.lines[node] = self._hinge(node) if isinstance(node.fn, Hinge) else self._pieces(node)
             if isinstance(node, Difference):
                 self._near(node)
 
@@ -197,6 +199,8 @@ class _Exact:
                 centre = linear.apply((self.lower[parent] + self.upper[parent]) / 2)
                 radius = linear.abs().apply((self.upper[parent] - self.lower[parent]) / 2)
                 low, high = low + centre - radius, high + centre + radius
+        elif isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
+            low, high = pieces.span(node.fn, self.lower[node.parents[0]], self.upper[node.parents[0]])
         elif isinstance(node, Pointwise):
             a, b = self.lower[node.parents[0]], self.upper[node.parents[0]]
             ends = node.fn.value(a), node.fn.value(b)
@@ -228,10 +232,18 @@ class _Exact:
         self.upper[node][index] = np.minimum(self.upper[node][index], high)
 
     def _tighten(self, node: Affine) -> None:
-        """A backward pass for the elements of both signs, those nearest to one sign first, as far as affordable."""
+        """A backward pass for the elements of both signs, those nearest to one sign first, as far as affordable.
+
+        After these come elements that are beyond one line of a piecewise-linear function.
+        """
         low, high = self.lower[node], self.upper[node]
-        index = np.flatnonzero((low < 0) & (high > 0))
-        near = np.argsort([float(min(-low[i], high[i])) for i in index], kind="stable")
+        crossing = np.asarray((low < 0) & (high > 0), dtype=bool)
+        wanted = crossing.copy()
+        for consumer in self.query.nodes:
+            if isinstance(consumer, Pointwise) and consumer.parents[0] is node and isinstance(consumer.fn, Piecewise):
+                wanted |= cells(consumer.fn, low, high).count > 1
+        index = np.flatnonzero(wanted)
+        near = np.argsort([float(min(-low[i], high[i])) if crossing[i] else np.inf for i in index], kind="stable")
         index = np.sort(index[near[: self.budget // 2]])
         if not len(index):
             return
@@ -251,12 +263,18 @@ class _Exact:
             if a >= 0 or b <= 0 or left[i] == right[i]:
                 lines[:2, i] = right[i] if a >= 0 else left[i]
                 continue
-            chord = exact_gaps.short_slope((right[i] * b - left[i] * a) / (b - a))
+            chord = short_slope((right[i] * b - left[i] * a) / (b - a))
             gaps = ((left[i] - chord) * a, (right[i] - chord) * b)
             through = right[i] if b >= -a else left[i]
             convex = left[i] < right[i]
             lines[:, i] = (through, chord, _ZERO, max(gaps)) if convex else (chord, through, min(gaps), _ZERO)
         return lines[0], lines[1], lines[2], lines[3]
+
+    def _pieces(self, node: Pointwise) -> tuple[Array, Array, Array, Array]:
+        """Edges of the hull."""
+        assert isinstance(node.fn, Piecewise)
+        low, below, high, above = pieces.lines(node.fn, self.lower[node.parents[0]], self.upper[node.parents[0]])
+        return low, high, below, above
 
     def _maximum(self, node: Max, c: Array, coefficients: Coefficients) -> Array:
         """Below: the member of largest lower bound. Above: that member if no other can win, else the upper bound."""

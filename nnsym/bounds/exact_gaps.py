@@ -1,4 +1,4 @@
-"""The lines of :mod:`nnsym.bounds.gaps` in rational arithmetic, for hinges."""
+"""The lines of :mod:`nnsym.bounds.gaps` in rational arithmetic, for hinges and pieces."""
 
 from __future__ import annotations
 
@@ -9,25 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.difference import Difference
-from nnsym.ir.exact import to_fractions
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.exact import short_slope, to_fractions
+from nnsym.ir.pieces import steepness
+from nnsym.ir.univariate import Hinge, Piecewise
 
 Array = NDArray[Any]
 Range = tuple[Array, Array]
 Lines = tuple[Array, Array, Array, Array]  # slopes below and above, offsets below and above
 
 _ZERO = Fraction(0)
-_SHORT = 24  # bits of a denominator up to which the slope of a chord is kept exact
-
-
-def short_slope(value: Fraction) -> Fraction:
-    """A slope near the given one that keeps numbers short; the offset of its line has to pay for it."""
-    return value if value.denominator.bit_length() <= _SHORT else Fraction(float(value))
 
 
 def slope_range(node: Difference, a: Range, b: Range) -> Range:
     """The least and the largest slope between arguments in two ranges."""
     fn = node.left.fn  # type: ignore[union-attr]
+    if isinstance(fn, Piecewise):
+        return steepness(fn, np.minimum(a[0], b[0]), np.maximum(a[1], b[1]))
     assert isinstance(fn, Hinge)
     left, right = (to_fractions(s) for s in fn.slopes(node.size))
     rising = np.asarray((a[0] >= 0) & (b[0] >= 0), dtype=bool)

@@ -31,7 +31,8 @@ from nnsym.bounds.rounding import U, middle, precision
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Pointwise
-from nnsym.ir.univariate import Hinge, Sigmoidal
+from nnsym.ir.pieces import steepness
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
 
 
 def slope_range(node: Difference, a: Range, b: Range, maps: Maps) -> tuple[Tensor, Tensor]:
@@ -51,6 +52,11 @@ def slope_range(node: Difference, a: Range, b: Range, maps: Maps) -> tuple[Tenso
             slip = 2 * (fn.ulps + 2) * U
             below, above = fn.derivative(far) * (1 - slip), fn.derivative(near) * (1 + slip)
             return maps.outward(below, -torch.inf), maps.outward(above, torch.inf)
+        case Pointwise(fn=Piecewise() as fn):
+            low = torch.minimum(a.lower, b.lower).to(torch.float64).cpu().numpy()
+            high = torch.maximum(a.upper, b.upper).to(torch.float64).cpu().numpy()
+            least, most = steepness(fn, low, high)
+            return maps.outward(least, -torch.inf), maps.outward(most, torch.inf)
     raise UnsupportedError(f"no slopes of {node.left!r}")
 
 

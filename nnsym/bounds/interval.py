@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnsym.bounds import smooth
+from nnsym.bounds import pieces, smooth
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.gaps import extremes, slope_range
 from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
@@ -27,7 +27,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge, Sigmoidal
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
@@ -81,6 +81,9 @@ class Forward:
                 return self._hinge(node, parents[0])
             case Pointwise(fn=Sigmoidal() as fn):
                 low, high = smooth.span(fn, _array(parents[0].lower), _array(parents[0].upper))
+                return Range(self.maps.outward(low, -torch.inf), self.maps.outward(high, torch.inf))
+            case Pointwise(fn=Piecewise() as fn):
+                low, high = pieces.span(fn, _array(parents[0].lower), _array(parents[0].upper))
                 return Range(self.maps.outward(low, -torch.inf), self.maps.outward(high, torch.inf))
             case Max():
                 members = self.maps.members(node)

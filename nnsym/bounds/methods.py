@@ -16,8 +16,9 @@ from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Max, Node, Pointwise, Product
+from nnsym.ir.pieces import cells
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 
 Array = NDArray[Any]
 
@@ -98,14 +99,18 @@ def compute(
 def unstable(bounds: Bounds, node: Node) -> Array:
     """Which elements of a node the bounds leave open, ``(size,)`` of bool.
 
-    For an activation of two lines those with ``l < 0 < u`` of its argument; for a maximum the groups that more
-    than one member may win. Smooth functions and products have no cases.
+    For an activation of two lines those with ``l < 0 < u`` of its argument, for one of several those with more than one
+    cell (:mod:`nnsym.ir.pieces`); for a maximum the groups that more than one member may win. Smooth functions and
+    products have no cases.
     """
     match node:
         case Pointwise(fn=Hinge() as fn):
             interval = bounds[node.parents[0]]
             left, right = fn.slopes(node.size)
             return np.asarray((interval.lower < 0) & (interval.upper > 0) & (left != right))
+        case Pointwise(fn=Piecewise() as fn):
+            interval = bounds[node.parents[0]]
+            return cells(fn, interval.lower, interval.upper).count > 1
         case Max():
             interval = bounds[node.parents[0]]
             real = node.groups >= 0

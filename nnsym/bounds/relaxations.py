@@ -10,7 +10,9 @@ free; the offset is rounded so that the line is valid for the slope as stored.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nnsym.bounds import smooth
+from nnsym.bounds import pieces, smooth
 from nnsym.bounds.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.inputs import Range
 from nnsym.bounds.maps import Maps
@@ -28,9 +30,11 @@ from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Node, Pointwise, Product, maximum
-from nnsym.ir.univariate import Hinge, Sigmoidal
+from nnsym.ir.pieces import cells
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
 
 Array = NDArray[Any]
+Made = tuple[Array, Array, Array, Array]  # slope and offset below, slope and offset above
 
 
 @final
@@ -83,7 +87,9 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
         case Pointwise(fn=Hinge()):
             return _hinge(node, parents[0], out, maps, lower)
         case Pointwise(fn=Sigmoidal() as fn):
-            return _smooth(node, fn, parents[0], maps)
+            return _made(node, partial(smooth.lines, fn), parents[0], maps)
+        case Pointwise(fn=Piecewise() as fn):
+            return _made(node, partial(pieces.lines, fn), parents[0], maps)
         case Max():
             return _maximum(node, parents[0], out, maps)
         case Product():
@@ -102,6 +108,9 @@ def undecided(node: Node, parent: Node, x: Range, maps: Maps) -> Tensor:
             return (x.lower < 0) & (x.upper > 0)
         case Pointwise(fn=Hinge()):
             return (x.lower < 0) & (x.upper > 0) & maps.slopes(node).bent
+        case Pointwise(fn=Piecewise() as fn):
+            lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
+            return torch.tensor(cells(fn, lo, hi).count > 1, device=maps.device)
         case Max():
             groups = maps.members(node)
             low, high = x.lower[:, groups], x.upper[:, groups]
@@ -150,10 +159,10 @@ def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope)
     )
 
 
-def _smooth(node: Pointwise, fn: Sigmoidal, x: Range, maps: Maps) -> Relaxation:
+def _made(node: Pointwise, lines: Callable[[Array, Array], Made], x: Range, maps: Maps) -> Relaxation:
     """Lines made in float64; where a shorter format moves a slope, the offset pays for it at the wider end."""
     lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
-    low, low_offset, high, high_offset = smooth.lines(fn, lo, hi)
+    low, low_offset, high, high_offset = lines(lo, hi)
     slopes = [maps.tensor(low), maps.tensor(high)]
     if maps.precision is not FLOAT64:
         reach = np.maximum(np.abs(lo), np.abs(hi))

@@ -30,6 +30,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.univariate import Piecewise
 from nnsym.program import Feature, Program
 
 Array = NDArray[Any]
@@ -94,8 +95,11 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
     return Encoded(program.relax() if encoding.relaxed else program, bounds, ids, goal.rows)
 
 
-def exactness_of(encoding: Encoding, query: Query) -> Exactness:
-    """Exact if the rules of all nodes of this query are, outer if some rule is, else unsupported."""
+def exactness_of(encoding: Encoding, query: Query, *, closed: bool = False) -> Exactness:
+    """Exact if the rules of all nodes of this query are, outer if some rule is or jumps are closed, else unsupported.
+
+    ``closed`` asks about the query whose jumps are closed.
+    """
     found = set()
     for node in query.nodes:
         if not isinstance(node, (Affine, Input)):
@@ -104,7 +108,15 @@ def exactness_of(encoding: Encoding, query: Query) -> Exactness:
     for worst in (Exactness.UNSUPPORTED, Exactness.OUTER):
         if worst in found:
             return worst
-    return Exactness.OUTER if encoding.relaxed or encoding.bits is not None else Exactness.EXACT
+    loose = encoding.relaxed or encoding.bits is not None or (not closed and closes(encoding, query))
+    return Exactness.OUTER if loose else Exactness.EXACT
+
+
+def closes(encoding: Encoding, query: Query) -> bool:
+    """True if the query jumps and the encoding, in margin form, takes both limits there for values."""
+    functions = (node.fn for node in query.nodes if isinstance(node, Pointwise))
+    jumps = any(isinstance(fn, Piecewise) and fn.jumps for fn in functions)
+    return encoding.form is Form.MARGIN and jumps
 
 
 def _affine(ctx: Context, node: Affine, role: str, bits: int | None) -> Array:

@@ -3,8 +3,9 @@
 The role of a column says what it stands for, so no encoding has to write this a second time:
 
     pre, post, value   the node's value (rows of the specification under the name ``spec``)
-    phase              1 where the pre-activation is > 0
-    choice             1 for the first of the kept members that attains the maximum of its group
+    phase              1 where the pre-activation is > 0; of a piecewise-linear function in a cell and beyond it
+    choice             1 for the first of the kept members that attains the maximum of its group; of a
+                       piecewise-linear function for the cell that the argument is in
     aux of a maximum   the member's value where it is chosen, else 0
     copy               the column it copies
     part               what the equality that it closes gives it
@@ -24,12 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.balls import named_balls, offsets
+from nnsym.encode.pieces import begun_cells, chosen_cells
 from nnsym.encode.spec import QUERY, SPEC
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
-from nnsym.ir.node import Input, Max, Node
+from nnsym.ir.node import Input, Max, Node, Pointwise
 from nnsym.ir.query import Ball, Query
+from nnsym.ir.univariate import Piecewise
 from nnsym.program import CaseBlock, ClauseBlock, ColumnBlock, Program, RowBlock, Tag
 
 Array = NDArray[Any]
@@ -84,11 +87,15 @@ def _closing(program: Program, block: ColumnBlock, point: Array) -> Array:
 
 def _of_node(node: Node, values: Mapping[Node, Array], block: ColumnBlock, choices: dict[Node, Array]) -> Array:
     match block.role:
+        case "phase" if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
+            return begun_cells(node.fn, values[node.parents[0]], block.index).astype(np.float64)
         case "phase":
             return np.asarray(values[node.parents[0]][block.index] > 0, dtype=np.float64)
         case "choice" if isinstance(node, Max):
             choices[node] = _first_largest(node, values[node.parents[0]], block.index)
             return choices[node]
+        case "choice" if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
+            return chosen_cells(node.fn, values[node.parents[0]], block.index)
         case "aux" if isinstance(node, Max):
             members = values[node.parents[0]][node.groups.ravel()[block.index]]
             chosen = _first_largest(node, values[node.parents[0]], block.index) != 0
@@ -184,7 +191,7 @@ def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterato
         for products in program.products:
             yield _largest(np.abs(point[products.out] - point[products.left] * point[products.right])), products.origin
         for function in program.functions:
-            yield _largest(np.abs(point[function.out] - _two_lines(function, point[function.arg]))), function.origin
+            yield _largest(np.abs(point[function.out] - _by_cases(function, point[function.arg]))), function.origin
         for sets in program.sets:
             group = np.repeat(np.arange(len(sets.indptr) - 1), np.diff(sets.indptr))
             used = np.bincount(group, weights=np.asarray(point[sets.indices] != 0, dtype=float))
@@ -197,9 +204,13 @@ def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterato
                 yield _largest(over), f"bounds of {column.name(int(np.argmax(over)))}"
 
 
-def _two_lines(block: CaseBlock, h: Array) -> Array:
-    left, right = (to_fractions(s) if h.dtype == object else s for s in (block.left, block.right))
-    return np.where(np.asarray(h > 0, dtype=bool), right * h, left * h)
+def _by_cases(block: CaseBlock, h: Array) -> Array:
+    parts = (block.slopes, block.offsets, block.starts)
+    slopes, offsets, starts = map(to_fractions, parts) if h.dtype == object else parts
+    begun = np.where(block.strict, h > starts, h >= starts).astype(bool)
+    case = begun.sum(axis=0)[None]
+    slope, offset = (np.take_along_axis(table, case, axis=0)[0] for table in (slopes, offsets))
+    return np.asarray(slope * h + offset)
 
 
 def _largest(amounts: Array) -> float:

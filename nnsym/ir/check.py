@@ -20,7 +20,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product, is_interned
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
@@ -70,6 +70,8 @@ def _problems(node: Node) -> Iterable[str]:
                 yield f"has {node.size} elements, its parent {node.parents[0].size}"
             if isinstance(node.fn, Hinge) and not {len(node.fn.left), len(node.fn.right)} <= {1, node.size}:
                 yield f"has slopes for {len(node.fn.left)} and {len(node.fn.right)} of {node.size} elements"
+            if isinstance(node.fn, Piecewise) and len(node.fn.breaks) not in (1, node.size):
+                yield f"has breakpoints for {len(node.fn.breaks)} of {node.size} elements"
         case Max():
             groups = node.groups
             if groups.shape[0] != node.size or groups.min() < -1 or groups.max() >= node.parents[0].size:

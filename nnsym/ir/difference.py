@@ -11,6 +11,7 @@ from typing import Any, final
 
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Node, Pointwise, intern
+from nnsym.ir.univariate import Piecewise
 
 
 @final
@@ -47,9 +48,13 @@ class Difference(Node):
 
 
 def alike(left: Node, right: Node) -> bool:
-    """True if both apply the same nonlinear operation, so that their difference is a :class:`Difference`."""
+    """True if both apply the same continuous nonlinear operation, so that their difference is a :class:`Difference`.
+
+    A jump leaves nothing to be said of a difference by the gap of the arguments.
+    """
     if isinstance(left, Pointwise) and isinstance(right, Pointwise):
-        return left.size == right.size and left.fn.key == right.fn.key
+        jumps = isinstance(left.fn, Piecewise) and left.fn.jumps
+        return left.size == right.size and left.fn.key == right.fn.key and not jumps
     if isinstance(left, Max) and isinstance(right, Max):
         same = left.groups.shape == right.groups.shape and bool((left.groups == right.groups).all())
         return same and left.parents[0].size == right.parents[0].size

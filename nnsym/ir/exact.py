@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 _SPLIT = 134217729.0  # 2^27 + 1, Dekker's splitting constant for 53 bits
+_SHORT = 24  # bits of a denominator up to which the slope of a line is kept exact
 _SAFE = 2.0**500  # beyond these magnitudes the splitting could overflow or underflow
 
 
@@ -31,6 +32,11 @@ def to_fractions(values: object) -> Any:
     out = np.empty(array.shape, dtype=object)
     out.ravel()[:] = [Fraction(v) for v in array.ravel().tolist()]
     return out
+
+
+def short_slope(value: Fraction) -> Fraction:
+    """A slope near the given one that keeps numbers short; the offset of its line has to pay for it."""
+    return value if value.denominator.bit_length() <= _SHORT else Fraction(float(value))
 
 
 def from_numbers(values: object) -> Array:

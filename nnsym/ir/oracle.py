@@ -20,7 +20,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
-from nnsym.ir.regions import Domain, Region, Vector, count_unstable, regions, solve
+from nnsym.ir.regions import Domain, Region, Side, Vector, constant_form, count_unstable, regions, solve, with_variable
 from nnsym.ir.rows import Rows
 
 Array = NDArray[Any]
@@ -40,11 +40,11 @@ class OracleAnswer:
     point: Mapping[Input, Array] | None
 
 
-def minimum_margin(query: Query, *, max_unstable: int = 12) -> OracleAnswer:
-    """``min over the domain of margin(x)``, exactly.
+def minimum_margin(query: Query, *, max_unstable: int = 12, closed: bool = False) -> OracleAnswer:
+    """``min over the domain of margin(x)``, exactly; ``closed`` takes both limits at a jump for values.
 
     Raises :class:`UnsupportedError` for smooth activations, products, integer inputs and networks with more
-    than ``max_unstable`` undecided hinges and maxima (by interval arithmetic), and
+    than ``max_unstable`` undecided neurons and maxima (by interval arithmetic), and
     :class:`MissingBoundsError` for an open box.
     """
     domain = Domain.of(query)
@@ -61,7 +61,7 @@ def minimum_margin(query: Query, *, max_unstable: int = 12) -> OracleAnswer:
     best: Fraction | float = float("inf")
     point: Vector | None = None
     disjuncts = _disjuncts(query.formula)
-    for region in regions(nodes, domain, Region(domain.forms, (), domain.centre)):
+    for region in regions(nodes, domain, Region(domain.forms, (), domain.centre), closed=closed):
         s = _row_forms(query.rows, region.forms, domain.size)
         for disjunct in disjuncts:
             found = _least(disjunct, s, region, domain, best)
@@ -113,10 +113,22 @@ def _disjuncts(formula: Formula) -> list[_Disjunct]:
     return reduce_formula(formula, leaf, product, lambda parts: [d for part in parts for d in part])
 
 
+def _conditions(disjunct: _Disjunct, s: Array, domain: Domain) -> list[Array]:
+    """The hard rows and boxes of a disjunct as affine forms that are at most 0."""
+    rows = [s[k] for k in disjunct.hard]
+    for box in disjunct.boxes:
+        one = constant_form(domain.size + 1)
+        for k, x in enumerate(domain.forms[box.input].T):
+            rows += [x - Fraction(box.upper[k]) * one, Fraction(box.lower[k]) * one - x]
+    return rows
+
+
 def _least(
     disjunct: _Disjunct, s: Array, region: Region, domain: Domain, best: Fraction | float
 ) -> tuple[Fraction | float, Vector] | None:
     """The least margin of one disjunct in one region, if it is below ``best``: ``min t, s_i <= t`` for soft ``i``."""
+    if region.strict and region.meet([Side(row) for row in _conditions(disjunct, s, domain)], domain) is None:
+        return None  # the conditions touch the region where it is open
     lower, upper = list(domain.lower), list(domain.upper)
     for box in disjunct.boxes:
         start = domain.starts[box.input]
@@ -135,14 +147,9 @@ def _least(
     if floor >= best:
         return None
     one = Fraction(1)
-    rows = [_with_margin(row, _ZERO) for row in rows] + [_with_margin(row, -one) for row in soft]
+    rows = [with_variable(row, _ZERO) for row in rows] + [with_variable(row, -one) for row in soft]
     ceiling = max(high for _, high in ranges)
     found = solve([*([_ZERO] * domain.size), one], rows, (*lower, floor), (*upper, ceiling))
     if found is None or found.value >= best:
         return None
     return found.value, found.point[:-1]
-
-
-def _with_margin(row: Array, factor: Fraction) -> Array:
-    """The form with one more variable, t, in front of the constant."""
-    return np.concatenate((row[:-1], np.array([factor, row[-1]], dtype=object)))

@@ -22,7 +22,7 @@ from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
@@ -142,6 +142,9 @@ def _operation(node: Node, names: Mapping[Node, str], width: int) -> str:
 
 def _function(node: Pointwise, width: int) -> str:
     fn = node.fn
+    if isinstance(fn, Piecewise):
+        parts = (fn.breaks, fn.slopes, fn.offsets, fn.at)
+        return f"piecewise[{' '.join(_array(part, width) for part in parts)}]"
     if not isinstance(fn, Hinge):
         return fn.key
     slopes = (fn.left.tolist(), fn.right.tolist())

@@ -1,8 +1,9 @@
 """Univariate functions: everything an activation has to say about itself.
 
-A :class:`Hinge` is two lines that meet in the origin and covers ReLU, leaky ReLU, PReLU and abs; every
-exact encoding works on it. Smooth functions give value and derivative; encodings and bounds relax them by
-lines. A new activation is one object of either kind.
+A :class:`Hinge` is two lines that meet in the origin and covers ReLU, leaky ReLU, PReLU and abs; a :class:`Piecewise`
+has any number of lines between breakpoints and covers clip and sign; every exact encoding works on both. Smooth
+functions give value and derivative; encodings and bounds relax them by lines. A new activation is one object of one of
+these kinds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import UnsupportedError
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import digest, freeze
 
@@ -96,6 +97,96 @@ def leaky_relu(slope: object) -> Hinge:
 def absolute() -> Hinge:
     """|x|."""
     return Hinge(-np.ones(1), np.ones(1), "abs")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Piecewise(Univariate):
+    """``f(x) = slopes_i x + offsets_i`` between the breakpoints i and i + 1, ``at_j`` at breakpoint ``breaks_j``.
+
+    With m breakpoints ``breaks`` and ``at`` have shape ``(m,)``, ``slopes`` and ``offsets`` ``(m + 1,)``, or all four a
+    leading axis of one row per element. The function is that of the rationals which the float64 numbers denote. Where
+    the two lines do not meet in ``at_j``, exactly, there is a jump; methods that know closed sets only take both limits
+    for values there (docs/numerics.md, "Jumps").
+    """
+
+    breaks: Array
+    slopes: Array
+    offsets: Array
+    at: Array
+    name: str = "piecewise"
+
+    def __post_init__(self) -> None:
+        for field in ("breaks", "slopes", "offsets", "at"):
+            object.__setattr__(self, field, freeze(np.atleast_2d(getattr(self, field))))
+        (rows, m), shapes = self.breaks.shape, (self.slopes.shape, self.offsets.shape, self.at.shape)
+        if m < 1 or shapes != ((rows, m + 1), (rows, m + 1), (rows, m)):
+            raise InputError(f"{m} breakpoints of {rows} elements with lines and values of shapes {shapes}")
+        if (np.diff(self.breaks) <= 0).any():
+            raise InputError("the breakpoints do not increase", where=self.name, remedy="Sort them, each once")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Piecewise, (self.breaks, self.slopes, self.offsets, self.at, self.name)
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("piecewise", self.breaks, self.slopes, self.offsets, self.at))
+
+    def value(self, x: Array) -> Array:
+        parts = (self.breaks, self.slopes, self.offsets, self.at)
+        breaks, slopes, offsets, at = map(to_fractions, parts) if x.dtype == object else parts
+        out = slopes[:, 0] * x + offsets[:, 0]
+        for j in range(breaks.shape[1]):
+            t, line = breaks[:, j], slopes[:, j + 1] * x + offsets[:, j + 1]
+            out = np.where(np.asarray(x > t, dtype=bool), line, np.where(np.asarray(x == t, dtype=bool), at[:, j], out))
+        return out
+
+    def derivative(self, x: Array) -> Array:
+        """The slope of the line at ``x``, of the left one at a breakpoint."""
+        out = np.broadcast_to(self.slopes[:, 0], x.shape)
+        for j in range(self.breaks.shape[1]):
+            out = np.where(x > self.breaks[:, j], self.slopes[:, j + 1], out)
+        return out
+
+    @cached_property
+    def apart(self) -> tuple[Array, Array]:
+        """Where the line left of a breakpoint, and the one right of it, does not end in the value there."""
+        breaks, slopes, offsets, at = map(to_fractions, (self.breaks, self.slopes, self.offsets, self.at))
+        left = slopes[:, :-1] * breaks + offsets[:, :-1] != at
+        return np.asarray(left, dtype=bool), np.asarray(slopes[:, 1:] * breaks + offsets[:, 1:] != at, dtype=bool)
+
+    @cached_property
+    def jumps(self) -> bool:
+        """True if the function is not continuous."""
+        return bool(self.apart[0].any() or self.apart[1].any())
+
+    def take(self, index: Array) -> Piecewise:
+        if len(self.breaks) == 1:
+            return self
+        return Piecewise(self.breaks[index], self.slopes[index], self.offsets[index], self.at[index], self.name)
+
+
+def clip(low: object, high: object, name: str = "clip") -> Piecewise:
+    """``min(max(x, low), high)`` for numbers ``low < high``, or one pair per element."""
+    lower, upper = np.broadcast_arrays(np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64))
+    ends, zero = np.stack((lower, upper), axis=-1), np.zeros_like(lower)
+    lines = np.stack((zero, zero + 1, zero), axis=-1), np.stack((lower, zero, upper), axis=-1)
+    return Piecewise(ends, *lines, ends, name)
+
+
+def relu6() -> Piecewise:
+    """min(max(x, 0), 6)."""
+    return clip(0.0, 6.0, "relu6")
+
+
+def hard_tanh() -> Piecewise:
+    """min(max(x, -1), 1)."""
+    return clip(-1.0, 1.0, "hard_tanh")
+
+
+def sign() -> Piecewise:
+    """-1 left of 0, 0 at 0, 1 right of it."""
+    return Piecewise(np.zeros(1), np.zeros(2), np.array([-1.0, 1.0]), np.zeros(1), "sign")
 
 
 class Sigmoidal(Univariate):

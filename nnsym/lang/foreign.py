@@ -19,6 +19,7 @@ _REMEDIES = {
     "Use nn.abs": "abs absolute fabs",
     "Use nn.clip(term, lower, upper)": "clip clamp",
     "Use nn.relu": "relu relu_",
+    "Use nn.sign": "sign sgn",
     "Use nn.norm(term, p)": "norm vector_norm",
     "Use nn.argmax or nn.argmin": "argmax argmin",
     "Use nn.topk": "topk sort argsort partition",
@@ -28,7 +29,7 @@ _REMEDIES = {
     "Use a @ b": "dot inner vdot einsum tensordot linear",
     "Use term ** 2": "square power float_power pow",
     "Use nn.all or nn.any": "all any logical_and logical_or logical_not alltrue sometrue",
-    "Use (condition) >> (conclusion), or nn.max, nn.min, nn.abs": "where select sign heaviside",
+    "Use (condition) >> (conclusion), or nn.max, nn.min, nn.abs": "where select heaviside",
     "Use nn.abs(a - b) <= tolerance": "isclose allclose array_equal array_equiv",
 }
 _REMEDY = {name: remedy for remedy, names in _REMEDIES.items() for name in names.split()}

@@ -1,4 +1,4 @@
-"""Functions of terms: max, min, abs, relu, clip, norms, concatenation."""
+"""Functions of terms: max, min, abs, relu, sign, clip, norms, concatenation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.exact import nearest
 from nnsym.ir.node import maximum, pointwise
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import Univariate, absolute, relu
+from nnsym.ir.univariate import clip as clip_function
+from nnsym.ir.univariate import sign as sign_function
 from nnsym.lang.formulas import broadcast, together
 from nnsym.lang.guard import bad_input, exact, misread, user_line
 from nnsym.lang.linear import materialise
@@ -31,29 +34,51 @@ def relu_(term: object) -> Term:
     return _pointwise(relu(), "relu", term)
 
 
+def sign(term: object) -> Term:
+    """-1 where the term is negative, 0 where it is 0, 1 where it is positive, elementwise."""
+    return _pointwise(sign_function(), "sign", term)
+
+
 def _pointwise(fn: Univariate, name: str, argument: object) -> Term:
     term = as_term(argument)
-    node = pointwise(fn, materialise(term.rows))
-    return Term(Rows.of(node), term.shape, call(name, term.text), term.applications)
+    return _applied(fn, term, call(name, term.text))
+
+
+def _applied(fn: Univariate, term: Term, text: Text) -> Term:
+    return Term(Rows.of(pointwise(fn, materialise(term.rows))), term.shape, text, term.applications)
 
 
 def clip(term: object, lower: object = None, upper: object = None) -> Term:
-    """``min(max(term, lower), upper)`` elementwise, as two ReLUs; a limit of None is left out.
+    """``min(max(term, lower), upper)`` elementwise; a limit of None is left out.
 
-    The limits are numbers, arrays or terms, and broadcast. Raises :class:`InputError` where a constant lower limit
-    exceeds a constant upper one.
+    The limits are numbers, arrays or terms, and broadcast. Between constants ``lower < upper`` this is one function,
+    else two ReLUs. Raises :class:`InputError` where a constant lower limit exceeds a constant upper one.
     """
     taken = as_term(term)
     limits = [None if v is None else as_term(v) for v in (lower, upper)]
     low, high = limits
+    shown = [number_text(None) if v is None else v.text for v in limits]
+    text = call("clip", taken.text, *shown)
     if low is not None and high is not None and not (low.rows.parts or high.rows.parts):
         first, second, _ = aligned(low, high)
         if (first.constant > second.constant).any():
             raise bad_input(f"clip's lower limit {low} exceeds its upper limit {high}", "Exchange them")
+        term, least, most = _together(taken, low, high)
+        if len(least) and (least < most).all():
+            return _applied(clip_function(least, most), term, text)
     result = taken if low is None else low + relu_(taken - low)
     result = result if high is None else high - relu_(high - result)
-    shown = [number_text(None) if v is None else v.text for v in limits]
-    return Term(result.rows, result.shape, call("clip", taken.text, *shown), result.applications)
+    return Term(result.rows, result.shape, text, result.applications)
+
+
+def _together(term: Term, low: Term, high: Term) -> tuple[Term, Array, Array]:
+    """The term and the limits in their common shape; limits that all elements share stay one number."""
+    index, shape = broadcast([t.shape for t in (term, low, high)])
+    rows, least, most = (t.rows.take(i) for t, i in zip((term, low, high), index, strict=True))
+    ends = np.stack((nearest(least.constant), nearest(most.constant)))
+    if (ends == ends[:, :1]).all():
+        ends = ends[:, :1]
+    return Term(rows, shape, term.text, term.applications), ends[0], ends[1]
 
 
 def max_(*arguments: object) -> Term:

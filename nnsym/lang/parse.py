@@ -40,6 +40,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": functions.min_,
     "norm": functions.norm,
     "relu": functions.relu_,
+    "sign": functions.sign,
     "topk": ranking.topk,
     "wins": ranking.wins,
 }

@@ -19,7 +19,8 @@ from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.univariate import Hinge, Sigmoidal, Univariate
+from nnsym.ir.pieces import profile, steepness
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal, Univariate
 from nnsym.ir.walk import fold
 
 Array = NDArray[Any]
@@ -97,8 +98,8 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
             case Affine():
                 return value, _affine_error(node, args, unit, floor)
             case Pointwise():
-                own = np.abs(value) if isinstance(node.fn, Hinge) else _SMOOTH
-                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own
+                own = _SMOOTH if isinstance(node.fn, Sigmoidal) else np.abs(value)
+                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + _jump(node.fn, *args[0])
             case Max():
                 filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
                 return value, args[0][1][..., filled].max(axis=-1)
@@ -118,9 +119,19 @@ def _steepest(fn: Univariate, x: Array, error: Array) -> Array:
         case Hinge():
             left, right = np.abs(fn.left), np.abs(fn.right)
             return np.where(x > reach, right, np.where(x < -reach, left, np.maximum(left, right)))
+        case Piecewise():
+            return np.maximum(*(np.abs(side) for side in steepness(fn, x - reach, x + reach)))
         case Sigmoidal():
             return fn.derivative(np.maximum(np.abs(x) - reach, 0.0))
     return np.ones_like(x)
+
+
+def _jump(fn: Univariate, x: Array, error: Array) -> Array:
+    """How far the function may jump within the error of ``x``."""
+    if not isinstance(fn, Piecewise) or not fn.jumps:
+        return np.zeros_like(x)
+    low, high = profile(fn, x - _SAFETY * error, x + _SAFETY * error).span
+    return np.asarray(high - low)
 
 
 def _affine_error(node: Affine, args: tuple[tuple[Array, Array], ...], unit: float, floor: float) -> Array:

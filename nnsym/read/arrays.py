@@ -13,13 +13,13 @@ from nnsym.ir.exact import from_numbers
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, affine, new_input, pointwise
-from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, leaky_relu, relu
+from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, hard_tanh, leaky_relu, relu, relu6, sign
 
 Array = NDArray[Any]
 
 
 def _activations() -> dict[str, Univariate]:
-    known = (relu(), leaky_relu(0.01), absolute(), Sigmoid(), Tanh())
+    known = (relu(), leaky_relu(0.01), absolute(), relu6(), hard_tanh(), sign(), Sigmoid(), Tanh())
     return {fn.name: fn for fn in known}
 
 
@@ -30,8 +30,9 @@ def sequential(
 
     ``W`` has shape (outputs, inputs), ``b`` has shape (outputs,) or is None for zeros; nested lists of numbers
     are taken. ``activation`` stands between layers, not after the last: ``relu``, ``leaky_relu`` (slope 0.01),
-    ``abs``, ``sigmoid``, ``tanh`` or a :class:`~nnsym.ir.univariate.Univariate`. The input is named ``x``, the
-    output ``y``; ``affine_i`` and ``act_i`` name the values in between. Raises :class:`InputError` naming the layer.
+    ``abs``, ``relu6``, ``hard_tanh``, ``sign``, ``sigmoid``, ``tanh`` or a :class:`~nnsym.ir.univariate.Univariate`.
+    The input is named ``x``, the output ``y``; ``affine_i`` and ``act_i`` name the values in between. Raises
+    :class:`InputError` naming the layer.
     """
     fn = _function(activation)
     pairs = list(layers)

@@ -29,7 +29,7 @@ from nnsym.ir.formula import Atoms
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.relaxation.forms import Forms
 from nnsym.separation.scene import Scene
 from nnsym.solvers.base import Limits
@@ -83,7 +83,7 @@ def _open(query: Query, node: Node, bounds: Bounds) -> Array:
         if node not in consumer.parents or isinstance(consumer, Affine):
             continue
         match consumer:
-            case Pointwise(fn=Hinge()):
+            case Pointwise(fn=Hinge() | Piecewise()):
                 wanted |= unstable(bounds, consumer)
             case Max():
                 members = consumer.groups[unstable(bounds, consumer)]

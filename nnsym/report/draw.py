@@ -14,9 +14,10 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Node, affine, new_input, pointwise
+from nnsym.ir.pieces import cells, lower_edges, profile
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, leaky_relu, relu
+from nnsym.ir.univariate import Piecewise, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
 from nnsym.methods import AttackMethod, BoundMethod, Method, Portfolio, ProgramMethod, default_solver, is_exact, resolve
 from nnsym.registry import find_encoding
 from nnsym.report.region import area, directions, polygon, support
@@ -32,10 +33,13 @@ Regions = list[tuple[str, Array]]
 #: Colours that the colour-blind tell apart (Okabe and Ito 2008).
 _INK = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#999999")
 
-_OPS: dict[str, Callable[[], Univariate]] = {
+#: Functions that can be drawn, by name.
+OPS: dict[str, Callable[[], Univariate]] = {
     "relu": relu,
     "leaky_relu": lambda: leaky_relu(0.1),
     "abs": absolute,
+    "clip": lambda: clip(0.0, 1.0),
+    "sign": sign,
     "sigmoid": Sigmoid,
     "tanh": Tanh,
 }
@@ -53,7 +57,8 @@ def draw(
 
     Args:
         encodings: one or several, by name or as objects; of a mixed-integer one integrality is dropped.
-        op: ``relu``, ``leaky_relu``, ``abs``, ``sigmoid``, ``tanh``, or a univariate function.
+        op: ``relu``, ``leaky_relu``, ``abs``, ``clip`` (to [0, 1]), ``sign``, ``sigmoid``, ``tanh``, or a univariate
+            function.
         l: lower bound of the pre-activation.
         u: upper bound of the pre-activation.
         path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
@@ -72,12 +77,14 @@ def draw(
     query = Query("neuron", {h: Box(np.array([float(l)]), np.array([float(u)]))}, Rows.of(y), TRUE)
     graph = np.linspace(l, u, 401)
     curve = fn.value(graph[:, None])[:, 0]
-    d = np.concatenate((directions(64), _normals(graph, curve)))
+    d = np.concatenate((directions(64), _normals(fn, graph, curve)))
     regions = [(e.name, support(query, (h, y), _relaxed(e), d)) for e in chosen]
     window = _window([*zip(graph.tolist(), curve.tolist(), strict=True)], margin=0.35)
     figure, axes = _canvas()
     _fill(axes, regions, d, window)
-    axes.plot(graph, curve, color="black", linewidth=2.2, label=f"{fn.name}(h)")
+    for k, stroke in enumerate(_strokes(fn, graph, curve)):
+        marker = "o" if len(stroke) == 1 else None
+        axes.plot(*stroke.T, color="black", linewidth=2.2, marker=marker, label=None if k else f"{fn.name}(h)")
     _mark_cut_off(axes, regions, d, np.stack((graph, curve), axis=1))
     ticks = {l: f"l = {l:.3g}", u: f"u = {u:.3g}"} | ({0: "0"} if 0.1 < l / (l - u) < 0.9 else {})
     axes.set_xticks(list(ticks), list(ticks.values()))
@@ -132,18 +139,33 @@ def draw_reach(
     return _finish(figure, canvas, path)
 
 
-def _normals(graph: Array, curve: Array) -> Array:
-    """Both normals of the graph's chord and of its slopes at the ends, the sides that most regions have."""
+def _strokes(fn: Univariate, graph: Array, curve: Array) -> list[Array]:
+    """The graph as lines of points ``(h, y)``: one, or those of a function that jumps, and its points apart."""
+    if not (isinstance(fn, Piecewise) and fn.jumps):
+        return [np.stack((graph, curve), axis=1)]
+    c = cells(fn, graph[:1], graph[-1:])
+    left = np.flatnonzero(c.alive[0])
+    ends = [np.unique([c.low[0, k], c.high[0, k]]) for k in left]
+    return [np.stack((h, c.slope[0, k] * h + c.offset[0, k]), axis=1) for k, h in zip(left, ends, strict=True)]
+
+
+def _normals(fn: Univariate, graph: Array, curve: Array) -> Array:
+    """Both normals of the graph's chord, its slopes at the ends and its hull's edges: the sides that regions have."""
     ends = ((0, -1), (0, 1), (-2, -1))
-    rise = np.array([(curve[j] - curve[i]) / (graph[j] - graph[i]) for i, j in ends])
-    normal = np.stack((-rise, np.ones(3)), axis=1) / np.hypot(rise, 1.0)[:, None]
+    slopes = [(curve[j] - curve[i]) / (graph[j] - graph[i]) for i, j in ends]
+    if isinstance(fn, Piecewise):
+        points = profile(fn, graph[:1], graph[-1:])
+        for sign_, y in ((1.0, points.low), (-1.0, -points.high)):
+            slopes += [sign_ * edge.slope[0] for edge in lower_edges(points.x, y) if edge.there[0]]
+    rise = np.array(slopes)
+    normal = np.stack((-rise, np.ones(len(rise))), axis=1) / np.hypot(rise, 1.0)[:, None]
     return np.concatenate((normal, -normal))
 
 
 def _known(op: str) -> Univariate:
-    if op not in _OPS:
-        raise InputError(f"unknown op '{op}'", remedy=f"Known: {', '.join(_OPS)}, or a univariate function")
-    return _OPS[op]()
+    if op not in OPS:
+        raise InputError(f"unknown op '{op}'", remedy=f"Known: {', '.join(OPS)}, or a univariate function")
+    return OPS[op]()
 
 
 def _relaxed(encoding: Encoding) -> ProgramMethod:

@@ -22,19 +22,21 @@ from nnsym.ir.node import Input, Node, affine, concatenate, maximum, new_input, 
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
-from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, Univariate, absolute, leaky_relu, relu
+from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
 
 Array = NDArray[Any]
 Random = np.random.Generator
 
 #: Kinds whose networks are piecewise linear; the exact oracle knows their margins.
 KINDS = ("dense", "leaky", "abs", "residual", "conv", "maxpool")
+#: Kinds with more lines than two: ``clip``, and ``sign``, which jumps, on its first layer. The oracle knows them too.
+PIECE_KINDS = ("clip", "sign")
 #: Kinds with smooth activations.
 SMOOTH_KINDS = ("sigmoid", "tanh")
 
 
 def random_network(kind: str, seed: int, *, inputs: int = 2, width: int = 4, outputs: int = 3) -> Network:
-    """A network of one of :data:`KINDS` or :data:`SMOOTH_KINDS` with two hidden layers of about ``width`` neurons.
+    """A network of :data:`KINDS`, :data:`PIECE_KINDS` or :data:`SMOOTH_KINDS`, two layers of about ``width`` neurons.
 
     Images of ``conv`` have shape (1, 2, 3) whatever ``inputs`` says.
     """
@@ -47,10 +49,15 @@ def random_network(kind: str, seed: int, *, inputs: int = 2, width: int = 4, out
         "maxpool": _maxpool,
         "sigmoid": lambda rng, x, n: _chain(rng, x, n, Sigmoid()),
         "tanh": lambda rng, x, n: _chain(rng, x, n, Tanh()),
+        "clip": lambda rng, x, n: _chain(rng, x, n, clip(-rng.integers(0, 9, n) / 8, rng.integers(1, 13, n) / 8)),
+        "sign": lambda rng, x, n: pointwise(relu(), _dense(rng, pointwise(sign(), _dense(rng, x, n)), n)),
     }
     if kind not in builders:
         raise InputError(f"'{kind}' is no kind of random network", remedy=f"Known: {', '.join(builders)}")
-    rng = np.random.default_rng([seed, sorted(builders).index(kind)])
+    number = (*sorted({*KINDS, *SMOOTH_KINDS}), *PIECE_KINDS).index(
+        kind
+    )  # a new kind leaves the others' networks alone
+    rng = np.random.default_rng([seed, number])
     shape = (1, 2, 3) if kind == "conv" else (inputs,)
     x = new_input("x", int(np.prod(shape)))
     y = _dense(rng, builders[kind](rng, x, width), outputs)

@@ -64,7 +64,7 @@ def lines(program: Program, columns: Array, called: Name, *, longest: int = 8) -
             yield Line(_name(Tag.NETWORK, "product.", n, k), text, products.origin, Tag.NETWORK, used, products, k)
     for n, cases in enumerate(program.functions):
         for k, used in _tuples((cases.out, cases.arg), columns):
-            text = _by_cases(called(used[0]), called(used[1]), cases.left[k], cases.right[k])
+            text = _by_cases(called(used[0]), called(used[1]), cases, k)
             yield Line(_name(Tag.NETWORK, "function.", n, k), text, cases.origin, Tag.NETWORK, used, cases, k)
     for n, sets in enumerate(program.sets):
         for k, used in _rows(sets.indptr, sets.indices, columns):
@@ -123,6 +123,10 @@ def _literal(column: int, value: int | bool, called: Name) -> str:
     return called(int(column)) if value else f"not {called(int(column))}"
 
 
-def _by_cases(y: str, h: str, left: Any, right: Any) -> str:
-    low, high = (linear_text([(h, float(c))] if c else [], 0.0) for c in (left, right))
-    return f"{y} = {low} where {h} <= 0, {high} where {h} >= 0"
+def _by_cases(y: str, h: str, block: CaseBlock, k: int) -> str:
+    lines = zip(block.slopes[:, k].tolist(), block.offsets[:, k].tolist(), strict=True)
+    first, *others = [linear_text([(h, a)] if a else [], b) for a, b in lines]
+    edges = zip(block.starts[:, k].tolist(), block.strict[:, k].tolist(), strict=True)
+    begun = [f"{h} {'>' if open_ else '>='} {number(start)}" for start, open_ in edges]
+    later = [f"{line} where {test}" for line, test in zip(others, begun, strict=True)]
+    return f"{y} = {first}, {', '.join(later)}"

@@ -210,23 +210,35 @@ class _Printer:
         yield self.claim(name, f"(<= {_apply('+', terms, none='0.0')} 1.0)")
 
     def functions(self, name: str, block: CaseBlock) -> Iterator[str]:
-        """``out = left arg`` or ``right arg``, in the form that the block asks for."""
+        """``out = slope arg + offset`` by cases, in the form that the block asks for."""
         yield f"; {_line('network', block.origin)}"
-        pairs = zip(block.out.tolist(), block.arg.tolist(), block.left.tolist(), block.right.tolist(), strict=True)
-        for k, (out, arg, left, right) in enumerate(pairs):
-            y, h, low, high = self.term[out], self.term[arg], self.scaled(left, arg), self.scaled(right, arg)
-            match block.form:
-                case CaseForm.OR:
-                    text = f"(or (and (<= {h} 0.0) (= {y} {low})) (and (> {h} 0.0) (= {y} {high})))"
-                case CaseForm.ITE:
-                    text = f"(= {y} (ite (>= {h} 0.0) {high} {low}))"
-                case CaseForm.IMPLIES:
-                    text = f"(and (=> (>= {h} 0.0) (= {y} {high})) (=> (< {h} 0.0) (= {y} {low})))"
+        tables = (block.slopes, block.offsets, block.starts, block.strict)
+        parts = zip(block.out.tolist(), block.arg.tolist(), *(table.T.tolist() for table in tables), strict=True)
+        for k, (out, arg, slopes, offsets, starts, strict) in enumerate(parts):
+            y, h = self.term[out], self.term[arg]
+            lines = [self.line(a, arg, b) for a, b in zip(slopes, offsets, strict=True)]
+            edges = [(self.numeral[start], open_) for start, open_ in zip(starts, strict, strict=True)]
+            begun = [f"({'>' if open_ else '>='} {h} {start})" for start, open_ in edges]
+            ended = [f"({'<=' if open_ else '<'} {h} {start})" for start, open_ in edges]
+            if block.form is CaseForm.ITE:
+                text = lines[0]
+                for test, line in zip(begun, lines[1:], strict=True):
+                    text = f"(ite {test} {line} {text})"
+                yield self.claim(f"{name}[{k}]", f"(= {y} {text})")
+                continue
+            inside = zip([[], *([t] for t in begun)], [*([t] for t in ended), []], lines, strict=True)
+            cases = [([*start, *stop], f"(= {y} {line})") for start, stop, line in inside]
+            if block.form is CaseForm.OR:
+                text = _apply("or", [f"(and {' '.join((*tests, says))})" for tests, says in cases], none="false")
+            else:
+                pairs = [f"(=> {_apply('and', tests, none='true')} {says})" for tests, says in reversed(cases)]
+                text = _apply("and", pairs, none="true")
             yield self.claim(f"{name}[{k}]", text)
 
-    def scaled(self, coefficient: Number, column: int) -> str:
-        """``coefficient * column``, where the coefficient may be 0."""
-        return self.product(coefficient, self.numeral[coefficient], column) if coefficient else "0.0"
+    def line(self, slope: Number, column: int, offset: Number) -> str:
+        """``slope * column + offset``, where either may be 0."""
+        terms = [self.product(slope, self.numeral[slope], column)] if slope else []
+        return _apply("+", [*terms, self.numeral[offset]] if offset else terms, none="0.0")
 
     def sets(self, name: str, block: SosBlock) -> Iterator[str]:
         """Of every two members one is 0."""

@@ -17,7 +17,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, Piecewise
 
 Array = NDArray[Any]
 Key: TypeAlias = tuple[int, int]
@@ -101,10 +101,21 @@ class Expander:
                 z = self.element(node.parents[0], k)
                 left, right = (Fraction(side[k]) for side in fn.slopes(node.size))
                 return self._kink(left <= right, [scaled(z, left), scaled(z, right)])
+            case Pointwise(fn=Piecewise() as fn) if not fn.jumps:
+                return self._pieces(fn.take(np.array([k])), self.element(node.parents[0], k))
         raise UnsupportedError(
             f"VNN-LIB has no '{node.fn.name if isinstance(node, Pointwise) else type(node).__name__}' in a property",
             remedy="Make it part of the network, or export to .smt2",
         )
+
+    def _pieces(self, fn: Piecewise, z: Polynomial) -> Polynomial:
+        """The first line and ``(s_i+1 - s_i) max(0, z - t_i)`` for every breakpoint of a continuous function."""
+        breaks, slopes, offsets = (to_fractions(part[0]) for part in (fn.breaks, fn.slopes, fn.offsets))
+        total = plus(scaled(z, slopes[0]), constant(offsets[0]), Fraction(1))
+        for t, turn in zip(breaks, np.diff(slopes), strict=True):
+            kink = self._kink(True, [constant(Fraction(0)), plus(z, constant(-t), Fraction(1))])
+            total = plus(total, kink, turn) if turn else total
+        return total
 
     def _affine(self, node: Affine, k: int) -> Polynomial:
         total = constant(Fraction(node.bias[k]))

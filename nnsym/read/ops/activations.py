@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import concatenate, maximum, pointwise
-from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, Univariate, absolute, leaky_relu
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate, absolute, leaky_relu
+from nnsym.ir.univariate import clip as clip_function
 from nnsym.ir.univariate import relu as relu_function
+from nnsym.ir.univariate import sign as sign_function
 from nnsym.read.ops.base import Call, Lowering
 from nnsym.read.tensors import Value, expand, flat, scaled, total
 
@@ -34,6 +36,7 @@ def pointwise_of(fn: Univariate) -> Lowering:
 
 
 relu, absolute_value = pointwise_of(relu_function()), pointwise_of(absolute())
+sign = pointwise_of(sign_function())
 sigmoid, tanh = pointwise_of(Sigmoid()), pointwise_of(Tanh())
 
 
@@ -64,7 +67,7 @@ def below(x: Tensor, high: Array) -> Tensor:
 
 
 def clip(call: Call) -> list[Value]:
-    """``min(max(x, low), high) = low + relu(x - low) - relu(x - high)`` for ``low < high``; limits may be open."""
+    """``min(max(x, low), high)``; limits may be open."""
     x = call.tensor(0)
     low, high = _limit(call, 1, "min"), _limit(call, 2, "max")
     if low is not None and high is not None and low >= high:
@@ -74,11 +77,7 @@ def clip(call: Call) -> list[Value]:
     if low is None:
         assert high is not None
         return [below(x, np.asarray(high))]
-    clipped = above(x, np.asarray(low))
-    if high is None:
-        return [clipped]
-    excess = _applied(relu_function(), total((x, np.asarray(high)), (1.0, -1.0)))
-    return [total((clipped, excess), (1.0, -1.0))]
+    return [above(x, np.asarray(low)) if high is None else _applied(clip_function(low, high), x)]
 
 
 def _limit(call: Call, position: int, name: str) -> float | None:
@@ -92,11 +91,17 @@ def _limit(call: Call, position: int, name: str) -> float | None:
 
 
 def hard_sigmoid(call: Call) -> list[Value]:
-    """``min(max(alpha x + beta, 0), 1)``."""
+    """``min(max(alpha x + beta, 0), 1)``: a clip of the affine form, whose kinks need not be floats."""
     slope, shift = np.asarray(call.number("alpha", 0.2)), np.asarray(call.number("beta", 0.5))
     z = total((scaled(call.tensor(0), slope), shift), (1.0, 1.0))
-    excess = _applied(relu_function(), total((z, np.ones(())), (1.0, -1.0)))
-    return [total((_applied(relu_function(), z), excess), (1.0, -1.0))]
+    return [_applied(clip_function(0.0, 1.0), z)]
+
+
+def thresholded(call: Call) -> list[Value]:
+    """``x`` where ``x > alpha``, else 0."""
+    at, zero = np.array([call.number("alpha", 1.0)]), np.zeros(1)
+    fn = Piecewise(at, np.array([0.0, 1.0]), np.zeros(2), zero, "thresholded_relu")
+    return [_applied(fn, call.tensor(0))]
 
 
 def _split(call: Call) -> tuple[list[Tensor], list[Array]]:
