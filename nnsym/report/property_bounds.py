@@ -104,7 +104,7 @@ def bounds(
         prop: a property or its query.
         method: ``"ibp"``, ``"zonotope"``, ``"crown"``, ``"alpha:20"`` ... (``nnsym methods`` lists them), or a source.
         device: where to compute: ``cpu``, ``cuda``, ``auto``.
-        dtype: ``float64``, or ``float32``: faster on a GPU, as sound, looser.
+        dtype: ``float64``, or ``float32``: faster on large networks and GPUs, as sound, a little looser.
 
     Raises:
         InputError: an empty input region, or bounds that nobody computes.
