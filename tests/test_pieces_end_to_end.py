@@ -158,6 +158,26 @@ def test_sign_at_and_next_to_zero(low, high, limit, holds):
         assert said != "unknown" or method in ("crown", "triangle"), method
 
 
+@pytest.mark.parametrize("method", ["smt", "smt-textbook", "smt-ite", "smt-implies"])
+def test_the_limit_at_an_end_of_the_domain_is_no_value(method):
+    """Over [0, 1] the line y = 1 begins at l itself, and is open there."""
+    x = nn.Variable(1, name="x")
+    p = nn.forall(x, where=nn.box(x, 0, 1), then=(nn.sign(x)[0] <= 0) | (x[0] > 0), name="end")
+    assert nn.verify(p, method).status.value == "verified"
+
+
+def test_a_sign_of_rounding_noise_does_not_refuse_a_model():
+    """(x + 10000) - 10000 - x is 0, and noise in float32, whose sign is anything."""
+    big = np.float32(10000)
+    nodes = [
+        node("Add", ["x", "big"], ["a"]),
+        node("Sub", ["a", "big"], ["b"]),
+        node("Sub", ["b", "x"], ["h"]),
+        node("Sign", ["h"], ["y"]),
+    ]
+    assert "sign" in functions(load(model(nodes, {"x": (1, 4)}, ["y"], {"big": big})))
+
+
 def test_terms_are_numpys_functions():
     rng = np.random.default_rng(0)
     x = nn.Variable((2, 3), name="x")
