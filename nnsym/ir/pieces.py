@@ -24,6 +24,7 @@ from nnsym.ir.univariate import Piecewise
 
 Array = NDArray[Any]
 
+_LARGEST = float(np.finfo(np.float64).max)
 _STEEPEST = 2.0**30  # beyond it a solver in floats can do nothing with a row
 
 
@@ -178,7 +179,7 @@ def lower_edges(x: Array, y: Array) -> Iterator[Edge]:
         ahead = real & np.asarray(x > at_x, dtype=bool)
         run = np.where(ahead, x - at_x, 1 + 0 * x)
         with np.errstate(over="ignore"):
-            slopes = np.where(ahead, (y - at_y) / run, np.inf)
+            slopes = np.where(ahead, np.minimum((y - at_y) / run, _LARGEST), np.inf)
         best = slopes.min(axis=-1, keepdims=True)
         there = ahead.any(axis=-1)
         reached = k - 1 - np.asarray(slopes == best, dtype=bool)[..., ::-1].argmax(axis=-1)
