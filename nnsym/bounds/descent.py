@@ -188,9 +188,9 @@ class _Pass:
 
     def _nonlinear(self, node: Node, support: Support, c: Tensor) -> None:
         lines, slopes = self.state.lines(node, support), self.dual.slopes.get(node)
-        positive = c > 0
+        below, above = c.clamp(min=0), c.clamp(max=0)  # one of the two is 0, so their products add up exactly
         for tap, low, high in zip(self.state.relaxed[node].taps, lines.low, lines.high, strict=True):
-            term = c * torch.where(positive, low, high)
+            term = torch.addcmul(below * low, above, high)
             if slopes is not None:
                 term = self._steer(node, support, c, term, slopes)
             if tap.index is not None:
@@ -198,9 +198,9 @@ class _Pass:
                 term = spread_out.index_add_(-1, tap.index, term)
             self.add(tap.parent, support if tap.index is None else None, term)
         if lines.low_offset is not None:
-            self.constant = self.constant + _offset(c.clamp(min=0), lines.low_offset)
+            self.constant = self.constant + _offset(below, lines.low_offset)
         if lines.high_offset is not None:
-            self.constant = self.constant + _offset(c.clamp(max=0), lines.high_offset)
+            self.constant = self.constant + _offset(above, lines.high_offset)
 
     def _steer(self, node: Node, support: Support, c: Tensor, term: Tensor, slopes: Tensor) -> Tensor:
         """Put the chosen slopes in place of the stored ones, on the free side of each element.
