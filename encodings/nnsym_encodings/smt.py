@@ -5,8 +5,12 @@ For an open ReLU ``y = max(0, h)``, ``l < 0 < u``, with a Boolean p for the acti
     y >= 0    y >= h    p => y <= h    not p => y <= 0
 
 The first two are facts, so every branch adds a single bound. Bounds of all columns are asserted and stable neurons are
-substituted. The triangle's upper row is implied, and left out: the long numbers that it is made of cost exact
-arithmetic far more than it cuts off (docs/encodings/smt.md). Any hinge ``y = max(a h, b h)`` with a < b, and upside
+substituted. A line near the triangle's upper one is a lemma,
+
+    y <= s h + t    s near u / (u - l), t >= max(-s l, (1 - s) u)
+
+with s and t of four bits: it is implied and spares branches, and the long numbers of the chord itself would cost exact
+arithmetic far more than that (docs/encodings/smt.md). Any hinge ``y = max(a h, b h)`` with a < b, and upside
 down the concave ones:
 
     y >= a h    y >= b h    p => y <= b h    not p => y <= a h
@@ -32,24 +36,46 @@ Source: the guarded form follows Katz et al., Reluplex, CAV 2017.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, OpenHinges, lower_lines, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, OpenHinges, bounded, lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
+from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import ClauseBlock, Feature, Kind, Tag
 
 Array = NDArray[Any]
 
+_BITS = 4  # of the numbers of a lemma
+
 
 def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     """ReLU and its relatives."""
-    return guarded(ctx, node, args[0])[0]
+    ids, o = guarded(ctx, node, args[0])
+    short_chord(ctx, node, bounded(o))
+    return ids
+
+
+def short_chord(ctx: Context, node: Pointwise, o: OpenHinges) -> None:
+    """The lemma: any slope would do, because the right-hand side is made for it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = _short((o.b * o.u - o.a * o.l) / (o.u - o.l), np.round)
+        at_l, at_u = product_up(o.l, sum_down(o.a, -slope)), product_up(o.u, sum_up(o.b, -slope))
+        top = _short(np.maximum(np.maximum(at_l, at_u), 0.0), np.ceil)  # 0: the corner h = y = 0
+    k = np.flatnonzero(np.isfinite(slope) & np.isfinite(top))
+    ctx.rows(node, [(o.sign[k], o.y[k]), (-slope[k], o.h[k])], upper=top[k], says="y <= s h + t, near the chord")
+
+
+def _short(values: Array, towards: Callable[[Array], Array]) -> Array:
+    """Floats of at most ``_BITS`` bits."""
+    grid = 2.0 ** (np.frexp(values)[1] - _BITS)
+    return np.asarray(towards(values / grid) * grid)
 
 
 def guarded(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHinges]:
