@@ -84,6 +84,16 @@ def guarded(lists: Lists, h: Array, y: Array, *_: Array) -> None:
     lists.implications.append((z, 1, np.hstack((one, -one)), np.stack((y, h), 1)))
 
 
+def smt(lists: Lists, h: Array, y: Array, l: Array, u: Array) -> None:  # noqa: E741
+    guarded(lists, h, y)
+    slope = u / (u - l)
+    grid = 2.0 ** (np.frexp(slope)[1] - 4)
+    slope = np.round(slope / grid) * grid
+    top = np.maximum(-slope * l, (1 - slope) * u)
+    grid = 2.0 ** (np.frexp(top)[1] - 4)
+    lists.row((1.0, y), (-slope, h), upper=np.ceil(top / grid) * grid)
+
+
 def sos1(lists: Lists, h: Array, y: Array, l: Array, u: Array) -> None:  # noqa: E741
     q = lists.column(np.zeros(len(y)), np.full(len(y), np.inf))
     lists.row((1.0, y), (-1.0, h), (-1.0, q), lower=0.0, upper=0.0)
@@ -159,8 +169,8 @@ FLOORS: Mapping[str, Layer] = MappingProxyType(
         "balas": balas,
         "indicator": single(indicator),
         "sos1": single(sos1),
-        "smt": single(guarded),
-        "smt-short12": single(guarded),
+        "smt": single(smt),
+        "smt-short12": single(smt),
         "smt-textbook": single(cases(CaseForm.OR)),
         "smt-ite": single(cases(CaseForm.ITE)),
         "smt-implies": single(cases(CaseForm.IMPLIES)),
