@@ -1,8 +1,9 @@
-"""4,096 random sub-boxes of the first ACAS Xu network: as one batch, and one by one."""
+"""4,096 random sub-boxes of the first ACAS Xu network: as one batch, and one by one, with weights at hand or not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from nnsym.bounds.interval import ibp
 from nnsym.bounds.linear import crown
 from nnsym.bounds.maps import Maps
+from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import Dtype
 from nnsym.ir.query import Query
 from nnsym.read.onnx import load
@@ -18,7 +20,7 @@ from nnsym.read.vnnlib import load_vnnlib
 from tests.benchmarks.measure import benchmark_folder, cpu, table
 
 BOXES, ALONE = 4096, 256
-HEAD = ("bounds", "format", "batch s", "one by one s", "factor", "largest difference")
+HEAD = ("bounds", "format", "batch s", "one by one s", "weights kept s", "factor", "factor", "largest difference")
 
 
 def report(rounds: int = 9) -> str:
@@ -42,18 +44,23 @@ def report(rounds: int = 9) -> str:
 
 
 def _row(query: Query, ends: tuple[np.ndarray, np.ndarray], name: str, dtype: Dtype, rounds: int) -> tuple[str, ...]:
-    (x,), maps = query.inputs, Maps(dtype=dtype)
+    (x,), kept = query.inputs, Maps(dtype=dtype)
 
-    def run(part: slice) -> np.ndarray:
+    def run(part: slice, maps: Maps | None = kept) -> np.ndarray:
         boxes = {x: (ends[0][part], ends[1][part])}
+        if maps is None:
+            return compute(query, name, boxes=boxes, dtype=dtype).rows.lower
         bounds = ibp(query, boxes, maps=maps) if name == "ibp" else crown(query, boxes, maps=maps)
         return bounds.rows.lower
 
-    whole, singles = run(slice(None)), [run(slice(k, k + 1)) for k in range(ALONE)]
-    apart = float(np.abs(np.concatenate(singles) - whole[:ALONE]).max())
-    together = _median(lambda: run(slice(None)), rounds)
-    alone = _median(lambda: [run(slice(k, k + 1)) for k in range(ALONE)], max(1, rounds // 3)) * BOXES / ALONE
-    return name, dtype, f"{together:.3f}", f"{alone:.1f}", f"{alone / together:.0f}", f"{apart:.1g}"
+    def singles(maps: Maps | None) -> list[np.ndarray]:
+        return [run(slice(k, k + 1), maps) for k in range(ALONE)]
+
+    apart = float(np.abs(np.concatenate(singles(kept)) - run(slice(None))[:ALONE]).max())
+    together = _median(lambda: run(slice(None), None), rounds)
+    alone = [_median(partial(singles, maps), max(1, rounds // 3)) * BOXES / ALONE for maps in (None, kept)]
+    factors = (f"{seconds / together:.0f}" for seconds in alone)
+    return name, dtype, f"{together:.3f}", *(f"{seconds:.1f}" for seconds in alone), *factors, f"{apart:.1g}"
 
 
 def _median(run: Callable[[], object], rounds: int) -> float:
