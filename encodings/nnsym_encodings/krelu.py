@@ -103,10 +103,10 @@ def krelu(k: int, *, octahedra: Provider = "lp", most: int = 2000, block: int = 
         raise InputError(f"groups of {k} neurons", where="krelu", remedy="Use 2, 3 or 4")
     if k == 4:
         return SeparatedKRelu(octahedra=octahedra, most=most)
-    what = "all pairs" if k == 2 else f"groups of {k}"
+    what = "all pairs of neurons" if k == 2 else f"groups of {k} neurons"
     return KRelu(
         name=f"krelu{k}",
-        summary=f"the hull of {what} of neurons over octahedra",
+        summary=f"the hull of {what} over octahedra",
         source="Singh et al., NeurIPS 2019, section 3",
         k=k,
         octahedra=octahedra,
