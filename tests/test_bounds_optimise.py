@@ -88,6 +88,16 @@ def test_any_slopes_are_sound(dtype, fn, seed):
     assert (rows <= to_fractions(found.upper[0].double().numpy())).all()
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_lines_closer_than_a_format_can_tell_apart(dtype, monkeypatch):
+    """Between slopes of 0.1 and 0.1 + 1e-10 there is no float32: the nearest ones are wrong by 0.006 at -1e6."""
+    monkeypatch.setattr(linear, "_SHORT", 0)
+    x = new_input("x", 1)
+    y = pointwise(Hinge(np.array([0.1]), np.array([0.1 + 1e-10])), x)
+    query = Query("close", {x: Box(np.array([-1e6]), np.array([1e6]))}, Rows.of(y), Atoms(np.array([0]), True, True))
+    assert compute(query, Alpha(3), dtype=dtype).rows.lower[0] <= -1e6 * Fraction(0.1)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_slopes_per_row_equal_a_dense_numpy_implementation(seed):
     query, pre, post = chain(seed, sizes=(3, 8, 8, 3))

@@ -48,6 +48,16 @@ class Dual:
 
         return Dual({n: some(v) for n, v in self.slopes.items()}, {n: some(v) for n, v in self.multipliers.items()})
 
+    def admitted(self, state: State) -> Dual:
+        """Slopes within the limits of their lines, whatever format they were found in."""
+
+        def within(node: Node, slopes: Tensor) -> Tensor:
+            sides, free = state.relaxed[node].free, state.free[node]
+            assert sides is not None
+            return slopes.clamp(sides.least[free], sides.most[free])
+
+        return Dual({n: within(n, v) for n, v in self.slopes.items()}, self.multipliers)
+
 
 @final
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,8 @@ class Ascent:
             dual = self._climb(engine, state, index[piece], seed, wanted[:, piece])
             final = seed if state is engine.precise else Seed.of(engine.precise, node, index[piece], sign[piece])
             every = torch.arange(len(piece), device=piece.device)
-            found.append(descend(engine.precise, final, dual.rows(every, engine.precise.maps.dtype)))
+            choices = dual.rows(every, engine.precise.maps.dtype).admitted(engine.precise)
+            found.append(descend(engine.precise, final, choices))
         return torch.cat(found, 1)
 
     def _climb(self, engine: Backward, state: State, index: Tensor, seed: Seed, wanted: Tensor) -> Dual:
