@@ -42,6 +42,11 @@ def row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges) -> A
 
     ``ranges`` hold for both runs: they were computed with errors whose boxes contain 0.
     """
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite slopes, at a jump: NaN counts as infinite
+        return _row_errors(query, errors, ranges)
+
+
+def _row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges) -> Array | None:
     rows = len(query.rows)
     if rows * max((n.size for n in query.nodes), default=0) > _ENTRIES:
         return None
@@ -64,9 +69,8 @@ def row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges) -> A
         r = r + 2.0**-50 * np.abs(c)  # the additions that made c
         if isinstance(node, Input):
             if node in errors:
-                with np.errstate(invalid="ignore"):
-                    weight = UP * (np.abs(c) + r)
-                    total = total + UP * np.where(weight > 0, weight * errors[node], 0.0).sum(axis=1)
+                weight = np.nan_to_num(UP * (np.abs(c) + r), nan=np.inf)
+                total = total + UP * np.where(weight > 0, weight * errors[node], 0.0).sum(axis=1)
             continue
         for parent, low, high in _back(node, c, r, ranges):
             send(parent, (low + high) / 2, UP * np.maximum(high - (low + high) / 2, (low + high) / 2 - low))
@@ -96,7 +100,7 @@ def _adjoint(linear: LinearMap, c: Array, r: Array) -> tuple[Array, Array]:
 def _times(c: Array, r: Array, low: Array, high: Array) -> tuple[Array, Array]:
     """The interval ``(c -+ r) [low, high]``; 0 times an infinity is 0 only where the coefficient is exactly 0."""
     ends = (c - UP * r, c + UP * r)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # NaN, which stands for an infinity, stays NaN
         corners = np.stack([np.where((a == 0) | (s == 0), 0.0, a * s) for a in ends for s in (low, high)])
     least, most = corners.min(axis=0), corners.max(axis=0)
     return least - 2.0**-52 * np.abs(least), most + 2.0**-52 * np.abs(most)

@@ -97,27 +97,29 @@ def _mixed(query: Query, x: Input, values: Array, gap: Array, dtype: str) -> Arr
     return exact if all(ball.contains(exact) for ball in query.balls.get(x, ())) else None
 
 
-#: So many ways of rounding a candidate are looked at.
-_ROUNDINGS = 32
+#: So many points beside a candidate are looked at, up to ``2^-8`` of a value away, down to a float32's last place.
+_BESIDE, _NEAR, _FAR = 64, 24, 8
 
 
 def beside(query: Query, candidate: Point) -> Iterator[Point]:
-    """Of the candidate's elements rounded up or down at random, the way whose margin in float64 is least."""
-    kind = np.dtype(stored_dtype(query.runs or query))
+    """Of random points just beside a candidate the one whose margin in float64 is least.
+
+    A solver's point often lies on the edge of the region, where rounding to the models' dtype leads out of it.
+    """
     rng = np.random.default_rng(0)
+    scale = 2.0 ** -rng.integers(_FAR, _NEAR, (_BESIDE, 1)).astype(np.float64)
     points: dict[Input, Array] = {}
     for x, values in candidate.items():
-        near = nearest(values).astype(kind)
-        steps = rng.integers(-1, 2, (_ROUNDINGS, x.size)) * ~x.integer
-        points[x] = np.where(steps < 0, np.nextafter(near, kind.type(-np.inf)), near)
-        points[x] = np.where(steps > 0, np.nextafter(near, kind.type(np.inf)), points[x]).astype(np.float64)
+        near = nearest(values)
+        steps = rng.integers(-1, 2, (_BESIDE, x.size)) * ~x.integer
+        points[x] = near + steps * scale * np.maximum(np.abs(near), scale)
     inside = query.move_inside(points)
     with np.errstate(over="ignore", invalid="ignore"):
         values_of = query.values(inside)
     read = (*query.inputs, *query.rows.parts)
-    margins = [query.margin({node: values_of[node][k] for node in read}) for k in range(_ROUNDINGS)]
+    margins = [query.margin({node: values_of[node][k] for node in read}) for k in range(_BESIDE)]
     best = int(np.nanargmin([*margins, np.inf]))
-    if best < _ROUNDINGS and margins[best] < np.inf:
+    if best < _BESIDE and margins[best] < np.inf:
         yield {x: v[best] for x, v in inside.items()}
 
 
