@@ -37,8 +37,8 @@ class Facts:
     ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
     precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
-    ran. ``deployed`` is true where the query speaks of float runs, ``replay`` of what was found at points. ``closed`` is true where the program took both limits at a jump for values: a point of it need not be one of
-    the query.
+    ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
+    is true where the program took both limits at a jump for values: a point of it need not be one of the query.
     """
 
     strict: bool

@@ -172,7 +172,7 @@ def test_a_comparison_of_both_kinds_has_no_disagreement() -> None:
 
 
 def test_an_order_of_summation_that_violates_is_found() -> None:
-    """2^30 x + 1 - 2^30 x is 1 in reals, and 0 or 1 in float32: whichever the engine at hand takes, some order fails."""
+    """2^30 x + 1 - 2^30 x is 1 in reals, in float32 0 or 1: whichever the engine at hand takes, some order fails."""
     big = 2.0**30
     f = dense([([[1.0], [0.0], [1.0]], [0.0, 1.0, 0.0]), ([[big, 1.0, -big]], [0.0])])
     x = nn.Variable((1, 1), name="x")

@@ -1,1 +1,1 @@
-"""What a stored network computes in its own dtype, enclosed: from query to query, and how far that is from the reals."""
+"""What stored networks compute in their own dtype, enclosed: from query to query, and how far it is from the reals."""

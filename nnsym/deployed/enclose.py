@@ -209,4 +209,3 @@ class _Encloser:
 def _flat(values: Any) -> Array:
     """A tensor ``(1, n)`` as an array ``(n,)``."""
     return np.asarray(values[0].cpu().numpy())
-

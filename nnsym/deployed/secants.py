@@ -132,12 +132,15 @@ def _members(node: Max, c: Array, r: Array, low: Array, high: Array) -> tuple[Ar
     alive = real & (high[node.groups] >= best)
     alone = alive & (alive.sum(axis=1, keepdims=True) == 1)
     least, most = np.zeros((len(c), len(low))), np.zeros((len(c), len(low)))
+    lower, upper = c - UP * r, c + UP * r
     for k in range(node.groups.shape[1]):
-        lower, upper = c - UP * r, c + UP * r
-        lower = np.where(alone[:, k], lower, np.where(alive[:, k], np.minimum(lower, 0.0), 0.0))
-        upper = np.where(alone[:, k], upper, np.where(alive[:, k], np.maximum(upper, 0.0), 0.0))
-        np.add.at(least, (slice(None), np.where(real[:, k], node.groups[:, k], 0)), np.where(real[:, k], lower, 0.0))
-        np.add.at(most, (slice(None), np.where(real[:, k], node.groups[:, k], 0)), np.where(real[:, k], upper, 0.0))
+        (groups,) = np.nonzero(alive[:, k])
+        member = node.groups[groups, k]
+        one = alone[groups, k]
+        low_k = np.where(one, lower[:, groups], np.minimum(lower[:, groups], 0.0))
+        high_k = np.where(one, upper[:, groups], np.maximum(upper[:, groups], 0.0))
+        np.add.at(least.T, member, low_k.T)
+        np.add.at(most.T, member, high_k.T)
     return least - 2.0**-50 * np.abs(least), most + 2.0**-50 * np.abs(most)
 
 

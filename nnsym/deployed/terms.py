@@ -116,7 +116,7 @@ def terms(linear: LinearMap) -> Array:
         return (linear.index >= 0).astype(np.float64)
     if isinstance(linear, Conv):
         return np.full(linear.n_out, float(linear.weight[0].size))
-    return np.diff(linear.csr()[2]).astype(np.float64)
+    return np.asarray(np.diff(linear.csr()[2]), dtype=np.float64)
 
 
 def stretch(linear: LinearMap, size: Array, maps: Maps) -> Array:

@@ -80,7 +80,7 @@ _RANK = {Outcome.SPURIOUS: 0, Outcome.BOUNDARY: 1, Outcome.CONFIRMED: 2}
 
 def _stronger(first: Replay, second: Replay) -> Replay:
     """The outcome that says more, a witness on which the models agree before one where they do not."""
-    better = second if (_RANK[second.outcome], not _alone(second)) > (_RANK[first.outcome], not _alone(first)) else first
+    better = max(first, second, key=lambda r: (_RANK[r.outcome], not _alone(r)))  # the first of equals
     return Replay(
         outcome=better.outcome,
         counterexample=better.counterexample,
@@ -119,7 +119,7 @@ def _real_at(query: Query, place: Place) -> Replay:
 
 
 def _deployed_once(query: Query, candidate: Point) -> Replay:
-    """Float runs of the stored models at the numbers of their dtype that are nearest, in several orders of summation."""
+    """Float runs of the stored models at the nearest numbers of their dtype, in several orders of summation."""
     own = {x: candidate[x] for x in query.inputs}
     best = Replay(outcome=Outcome.SPURIOUS)
     for place in places(query, own):

@@ -187,4 +187,3 @@ def stored_nodes(query: Query) -> dict[Node, Application]:
             owners.update({node: application for node in hidden if node not in before})
             owners.update(dict.fromkeys(results_of(application), application))
     return {node: a for node, a in owners.items() if not isinstance(node, Input)}
-

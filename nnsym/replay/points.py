@@ -1,4 +1,4 @@
-"""From a candidate to points of the domain: numbers of the stored models' dtype where there are any, else exact ones."""
+"""From a candidate to points of the domain: numbers of the models' dtype where there are any, else exact ones."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ _EXACT_FIRST, _EXACT_AT_ALL = 200_000, 50_000_000
 class RealRun:
     """``found``: the query's formula is true there for sure. ``margin`` is not below the true one.
 
-    ``values`` are the networks' outputs, Fractions or rounded to float64; ``by`` says what decided, ``exact`` or ``intervals``.
+    ``values`` are the networks' outputs, Fractions or rounded to float64; ``by`` says what decided, ``exact`` or
+    ``intervals``.
     ``undecided`` is true where intervals straddle a threshold and nothing finer could be had.
     """
 
@@ -56,9 +57,9 @@ def run_real(query: Query, point: Point) -> RealRun:
 
 
 def _in_rationals(query: Query, point: Point) -> RealRun:
-    exact = {x: to_fractions(v) for x, v in point.items()}
+    exact: dict[Node, Array] = {x: to_fractions(v) for x, v in point.items()}
     roots = tuple(dict.fromkeys((*query.rows.parts, *results(query))))
-    values = {node: v.fractions() for node, v in evaluate_scaled(roots, exact).items() if node in roots}
+    values = {node: v.fractions() for node, v in evaluate_scaled(roots, point).items() if node in roots}
     values.update(exact)
     read = {node: values[node] for node in (*query.inputs, *query.rows.parts)}
     return RealRun(
@@ -95,7 +96,7 @@ def _in_intervals(query: Query, point: Point) -> RealRun:
 
     inside = query.inside({x: to_fractions(v) for x, v in point.items()})
     found = inside and truth(rows.upper)
-    nearby = {x: nearest(to_fractions(v)) for x, v in point.items()}
+    nearby: dict[Node, Array] = {x: nearest(to_fractions(v)) for x, v in point.items()}
     values = evaluate(results(query), nearby) if results(query) else {}
     return RealRun(
         found=found,
@@ -109,4 +110,3 @@ def _in_intervals(query: Query, point: Point) -> RealRun:
 def _within(values: Array, box: InBox) -> Array:
     exact = to_fractions(values)
     return np.array([bool(((box.lower <= exact) & (exact <= box.upper)).all())])
-

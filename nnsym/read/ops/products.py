@@ -68,7 +68,7 @@ def _oriented(value: Value, transposed: int) -> Value:
 
 
 def batch_normalization(call: Call) -> list[Value]:
-    """``a (x - mean) + B`` with ``a = scale / sqrt(var + epsilon)`` per channel, derived once; the others are copied."""
+    """``a (x - mean) + B``; ``a = scale / sqrt(var + epsilon)`` per channel is derived once, the others are copied."""
     x = call.tensor(0)
     if call.outputs > 1 or call.integer("training_mode", 0) or (call.opset < 7 and not call.integer("is_test", 0)):
         raise call.refuse("batch normalisation in training mode", "Export the model in evaluation mode")
