@@ -81,11 +81,12 @@ def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Sett
 
 
 def _error(query: Query, ruling: Ruling, bounds: Bounds, clock: Clock) -> FloatError | None:
-    """How far float runs can be from what was just proved of the real function."""
-    if not ruling.excluded or ruling.vacuous or query.runs is not None or not is_stored(query) or clock.left <= 0:
+    """How far float runs can be from the real function where something was proved of either."""
+    real = query if query.runs is None else query.runs
+    if not ruling.excluded or ruling.vacuous or not is_stored(real) or clock.left <= 0:
         return None
     with clock.step("float error") as notes:
-        found = float_error(query, bounds)
+        found = float_error(real, bounds if real is query else None)
         notes.append("not known" if found is None else f"rows move by at most {max(found.soft, found.hard):.3g}")
     return found
 

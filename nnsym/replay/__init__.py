@@ -95,6 +95,10 @@ def _alone(found: Replay) -> bool:
     return witness is not None and witness.engine not in (Agreement.AGREES, Agreement.NONE)
 
 
+#: A margin that rounding a point to the models' dtype does not make up for.
+_HOPELESS = 1e-2
+
+
 def replay_once(query: Query, candidate: Point) -> Replay:
     """The points at a candidate, until one is confirmed."""
     if query.runs is not None:
@@ -102,7 +106,7 @@ def replay_once(query: Query, candidate: Point) -> Replay:
     best = Replay(outcome=Outcome.SPURIOUS)
     for place in places(query, candidate):
         best = _stronger(best, _real_at(query, place))
-        if best.outcome is Outcome.CONFIRMED:
+        if best.outcome is Outcome.CONFIRMED or _HOPELESS < best.margin < np.inf:
             return best
     return best
 
