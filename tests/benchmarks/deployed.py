@@ -1,7 +1,7 @@
 """Of the verified rows of the field, how many also hold of every float run: ``python -m tests.benchmarks deployed``.
 
 Every instance is judged by the portfolio for the real function; one that is verified but whose margin does not cover
-the certified error is asked again with ``semantics="deployed"``. ``--rounds`` is the timeout of one question in seconds.
+the certified error is asked again with ``semantics="deployed"``. ``--rounds`` is the timeout of a question in seconds.
 """
 
 from __future__ import annotations
