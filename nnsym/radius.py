@@ -24,7 +24,7 @@ from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.lang.props import robust
 from nnsym.replay import found_at
-from nnsym.result import Result, Verdict, Witness
+from nnsym.result import NoTruthValue, Result, Verdict, Witness
 from nnsym.verify import verify
 
 Array = NDArray[Any]
@@ -35,13 +35,15 @@ _HALVINGS = 30
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Threshold:
+class Threshold(NoTruthValue):
     """Where the family changes: the largest (``goal``) or smallest number with a property that holds.
 
     ``certified`` is the hardest number at which it was verified, ``falsified`` the easiest one at which ``witness`` is
     a replayed counterexample; infinite where there is none. The threshold lies between them if the family is monotone.
     ``results`` lists what was asked, in order.
     """
+
+    spoken = ("the bracket of a threshold", "Ask for its certified or falsified end, or compare them with a number")
 
     goal: str
     certified: float

@@ -17,15 +17,17 @@ from nnsym.lang.ranking import wins
 from nnsym.lang.sets import ball
 from nnsym.optimise import maximize, minimize
 from nnsym.optimum import Optimum
-from nnsym.result import Trust
+from nnsym.result import NoTruthValue, Trust
 
 Array = NDArray[Any]
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reach:
+class Reach(NoTruthValue):
     """The range of every term. ``lower`` and ``upper`` are proved: no value of the domain lies outside of them."""
+
+    spoken = ("a table of ranges", "Ask for its lower and upper arrays")
 
     terms: tuple[str, ...]
     minima: tuple[Optimum, ...]
@@ -75,8 +77,10 @@ class Reach:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MarginTable:
+class MarginTable(NoTruthValue):
     """The least margin ``f_label - f_j`` to every other class j: all positive, and no input changes the class."""
+
+    spoken = ("a table of margins", "Ask for table.worst.lower > 0")
 
     label: int
     targets: tuple[int, ...]

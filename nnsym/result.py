@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, ClassVar, NoReturn, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.errors import LanguageError
 from nnsym.ir.query import Reading
 
 Array = NDArray[Any]
@@ -30,6 +31,19 @@ class Trust(StrEnum):
     CERTIFIED = "certified"  # a float bound re-derived with outward rounding
     SOLVER = "solver"  # a MILP solver's own dual bound, beyond its published tolerance
     ASSUMED = "assumed"  # rests on bounds that the user asserted
+
+
+class NoTruthValue:
+    """Base of answers that ``if``, ``and`` and ``not`` would silently take for true: their truth value is refused."""
+
+    __slots__ = ()
+
+    #: What the answer is, and what to ask instead.
+    spoken: ClassVar[tuple[str, str]] = ("an answer", "Ask for one of its fields")
+
+    def __bool__(self) -> NoReturn:
+        what, instead = self.spoken
+        raise LanguageError(f"{what} is neither true nor false", remedy=instead)
 
 
 @final
@@ -75,15 +89,20 @@ class Sizes:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Result:
+class Result(NoTruthValue):
     """``status`` with its ``reason`` and ``trust``; ``lower <= margin <= upper`` over the precondition.
 
     For ``forall`` the margin is the least one, ``lower`` is certified to the level of ``trust`` and ``upper`` is the
     margin at a point that was evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one,
     ``upper`` is certified, ``lower`` was evaluated, and a ``witness`` verifies. ``vacuous`` is true where no input
     satisfies the precondition. ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the
-    program without integrality ("root LP"), where it was asked for.
+    program without integrality ("root LP"), where it was asked for. A result has no truth value.
     """
+
+    spoken = (
+        "the result of a verification (verified, falsified or unknown)",
+        'Write: nn.verify(p).status == "verified"',
+    )
 
     status: Verdict
     reason: str

@@ -98,5 +98,5 @@ def run(network: Network, inputs: Mapping[str, Array], *, hidden: tuple[str, ...
         values = np.asarray(inputs[name], dtype=network.dtype)
         if values.size != tensor.node.size:
             raise InputError(f"input '{name}' has shape {tensor.shape}, the value {values.shape}", where=network.name)
-        feeds[name] = np.ascontiguousarray(values.reshape(tensor.shape))
+        feeds[name] = np.array(values.reshape(tensor.shape), order="C")  # ascontiguousarray makes () a vector
     return session(network.model, hidden).run(feeds)

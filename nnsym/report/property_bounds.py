@@ -16,6 +16,7 @@ from nnsym.ir.query import Query
 from nnsym.methods import BoundsChoice, check_bounds
 from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
 from nnsym.report.table import render
+from nnsym.result import NoTruthValue
 from nnsym.verify import HasQuery
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class PropertyBounds:
+class PropertyBounds(NoTruthValue):
     """Bounds of every node of a property; prints as a table of its layers, in a terminal and in a notebook.
 
     ``lower`` is the certified margin over the whole domain. ``found[name]`` is the interval of a node, by its name in
     the table or as a node; ``spec`` are the rows of the property.
     """
+
+    spoken = ("a table of bounds", "Ask for its lower, the certified margin")
 
     query: Query
     source: str
