@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from nnsym import options
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
@@ -228,6 +229,8 @@ def compare(
         announce: called with (row number, rows, plan) before each row runs.
     """
     query = prop if isinstance(prop, Query) else prop.query
+    timeout, repeat = options.seconds(timeout), options.repeats(repeat)
+    memory, seed = options.count_of_bytes(memory), options.seed(seed)
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
     sources = tuple(check_bounds(choice) for choice in several)
     plans = plan(methods, solvers, sources, optimise=not decide)

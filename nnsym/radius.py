@@ -23,6 +23,7 @@ from nnsym.ir.query import Reading
 from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.lang.props import robust
+from nnsym.options import seconds
 from nnsym.replay import found_at
 from nnsym.result import NoTruthValue, Result, Verdict, Witness
 from nnsym.verify import verify
@@ -236,7 +237,7 @@ def _search(
 ) -> Threshold:
     if not (np.isfinite([good, bad]).all() and good != bad and (good < bad) is (goal == "largest") and precision > 0):
         raise InputError("the search needs finite numbers low < high, and a positive precision")
-    clock = Clock(options.pop("timeout", 60.0))
+    clock = Clock(seconds(options.pop("timeout", 60.0)))
     results: list[tuple[float, Result]] = []
     bracket = _Bracket(good=good, bad=bad)
     bracket = _asked(family, good, method, bracket, results, clock, options)

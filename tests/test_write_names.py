@@ -22,8 +22,8 @@ from tests.stored import stored_mlp
 _NASTY = (
     *("x", "inflow", "Influent", "infinity", "INF", "nano", "NaN", "nan_1", "e", "e1", "E5", "1x", "1e5", "free", "st"),
     *("s.t.", "end", "bounds", "Binary", "binaries", "general", "obj", "sos1", "subject to", "max", "RHS", "MARKER"),
-    *("flow\nm3/h", "a\rb", "a\tb", "a\0b", "\x1b[31m", "a\u2028b", "a\x85b", "\ud800", "|", "\\", "\\ end", "; x", "* y"),
-    *('"', "'", "a|b\\c", "$x", ">= 3", "x:", "[b]x[/b]", "x[0]", "流量", "ß", "x" * 300, "a_0_value", "v_inf", "-", "."),
+    *("flow\nm3/h", "a\rb", "a\tb", "a\0b", "\x1b[31m", "a\u2028b", "a\x85b", "\ud800", "|", "\\", "\\ end"),
+    *("; x", "* y", '"', "'", "a|b\\c", "$x", ">= 3", "x:", "[b]x[/b]", "x[0]", "流量", "ß", "x" * 300, "v_inf", "."),
 )
 names = st.one_of(st.sampled_from(_NASTY), st.text(min_size=1, max_size=12)).filter(lambda s: bool(s.strip()))
 

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from nnsym import options
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
@@ -121,6 +122,9 @@ def bounds(
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     text = check_bounds(method)
+    options.device(device)
+    if dtype not in ("float64", "float32"):
+        raise InputError(f"dtype is {dtype!r}", remedy="Give float64 or float32")
     lower, found = domain_margin(query, find_source(text), device=device, dtype=dtype)
     require_bounded(query, lower)
     return PropertyBounds(query=query, source=text, found=found, lower=lower)

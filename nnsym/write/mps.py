@@ -109,7 +109,9 @@ def _columns(program: Program, blocks: list[tuple[str, RowBlock]], names: list[s
             yield f" MARKER 'MARKER' 'INT{'ORG' if integer else 'END'}'"
             inside = integer
         if j in first:
-            yield from comments("*", [one_line(f"column {name} is {first[j].name(0)}, and so on for {len(first[j].index)}")])
+            yield from comments(
+                "*", [one_line(f"column {name} is {first[j].name(0)}, and so on for {len(first[j].index)}")]
+            )
         cost = j == program.objective
         if cost or start[j] == start[j + 1]:  # an unused column is declared by an entry of the objective
             yield f" {name} obj {1.0 if cost else 0.0}"

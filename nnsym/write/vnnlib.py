@@ -21,10 +21,10 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves, reduce_formula
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
+from nnsym.write.names import comments
 from nnsym.write.vnnlib_declare import Layout, element_name, layout
 from nnsym.write.vnnlib_formula import Atom, Condition, Group, compare, group
 from nnsym.write.vnnlib_logic import logic
-from nnsym.write.names import comments
 from nnsym.write.vnnlib_terms import Expander, Key, Polynomial, constant, decimal, finite_scale, plus, times
 
 Array = NDArray[Any]
