@@ -81,7 +81,8 @@ def test_smt_files_are_read_back(folder: Path, one: str, two: str) -> None:
 @example(one="flow\nm3/h", two="flow m3/h")
 @example(one="real", two="float32")
 def test_vnnlib_files_are_read_back(folder: Path, one: str, two: str) -> None:
-    f = stored_mlp([([[1.0, 2.0], [1.0, 0.0]], [0, 0]), ([[1.0, 1.0]], [0])], two)
+    g = stored_mlp([([[1.0, 2.0], [1.0, 0.0]], [0, 0]), ([[1.0, 1.0]], [0])], "f")
+    f = nn.Network(two, g.inputs, g.outputs, g.tensors, g.dtype, g.model)
     (folder / "f.onnx").write_bytes(f.model or b"")
     x = nn.Variable((1, 2), name=one)
     for version in ("1.0", "2.0"):
