@@ -101,10 +101,10 @@ def clip(call: Call) -> list[Value]:
         return [np.full(x.shape, high, dtype=call.dtype)]
     if low is None and high is None:
         return [x]
-    if low is None:
-        assert high is not None
-        return [below(x, np.asarray(high))]
-    return [above(x, np.asarray(low)) if high is None else _applied(clip_function(low, high), x)]
+    if low is not None and high is not None and max(-low, high) <= _FAR:
+        return [_applied(clip_function(low, high), x)]
+    x = x if low is None else above(x, np.asarray(low))
+    return [x if high is None else below(x, np.asarray(high))]
 
 
 def _limit(call: Call, position: int, name: str) -> float | None:
