@@ -136,7 +136,7 @@ def _powers(constants: Array, beside: Array) -> Array:
     size = size[np.isfinite(size) & (size > 0)]
     typical = np.log10(np.median(size)) if len(size) else 0.0
     found = np.unique(np.round(np.log10(np.abs(constants[constants != 0])) - typical))
-    return found[np.isfinite(found)]
+    return np.asarray(found[np.isfinite(found)])
 
 
 def _compare(where: str, shape: tuple[int, ...], values: Array, actual: Array, tolerance: Array, by: str) -> None:

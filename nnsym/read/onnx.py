@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input
+from nnsym.read.grammar import Rules
 from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.fold import fold, stored
 from nnsym.read.order import node_label, sorted_nodes
-from nnsym.read.sizes import LARGEST_CONSTANT, require_size
+from nnsym.read.sizes import LARGEST_CONSTANT, LARGEST_TOGETHER, require_size
 from nnsym.read.sources import read_model
 from nnsym.read.tensors import Value, lift
 
@@ -93,6 +94,7 @@ class _Reader:
     def __init__(self, model: ModelProto, where: str) -> None:
         self.graph, self.where = model.graph, where
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+        self.rules = Rules(model)
         self.initializers = {t.name: t for t in self.graph.initializer}
         self.values: dict[str, Value] = {}
         self.dtype = "float32"
@@ -166,9 +168,9 @@ class _Reader:
         elif value.node not in self.made:
             self.made.add(value.node)
             self.elements += require_size(value.shape)
-            if self.elements > LARGEST_CONSTANT:
+            if self.elements > LARGEST_TOGETHER:
                 raise InputError(
-                    f"all tensors up to here have {self.elements} elements, and {LARGEST_CONSTANT} are read at most",
+                    f"all tensors up to here have {self.elements} elements, and {LARGEST_TOGETHER} are read at most",
                     remedy="Export the model smaller",
                 )
 
@@ -188,6 +190,7 @@ class _Reader:
 
     def _results(self, call: Call, node: Any) -> Sequence[Value]:
         if "." not in call.op and not any(isinstance(v, Tensor) for v in call.inputs):
+            self.rules.require(node)
             return fold(call)
         lowering = LOWERINGS.get(call.op)
         if lowering is None:
@@ -196,6 +199,7 @@ class _Reader:
                 where=call.where,
                 remedy=_REMEDIES.get(call.op, "") or f"Supported: {', '.join(sorted(LOWERINGS))}",
             )
+        self.rules.require(node)
         for name, value in zip(node.input, call.inputs, strict=True):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 self._require_finite(name, value, call.op)

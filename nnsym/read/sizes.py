@@ -13,9 +13,11 @@ from nnsym.errors import InputError
 
 Array = NDArray[Any]
 
-#: Elements of a tensor that depends on the input, and coefficients of the map that computes it.
-LARGEST = 2**25
-#: Numbers of a constant.
+#: Elements of a tensor that depends on the input (VGG-16 on 224 x 224 pixels has 3.2 million in one).
+LARGEST = 2**23
+#: Elements of all such tensors together.
+LARGEST_TOGETHER = 2**27
+#: Numbers of a constant, and coefficients of a matrix.
 LARGEST_CONSTANT = 2**28
 
 
@@ -54,8 +56,8 @@ def require_result(op: str, arguments: tuple[Array | None, ...], attributes: Map
         return
     try:
         grown = tuple(shape(arguments, attributes))
-    except (TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError):
-        return  # arguments that do not fit are refused by the operator itself, before it makes anything
+    except (TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError, KeyError, OverflowError):
+        raise InputError("its inputs do not fit the operator", remedy="Check their types and shapes") from None
     require_size(grown, largest=largest)
 
 
@@ -71,14 +73,14 @@ def _expanded(given: tuple[Any, ...], _: Mapping[str, Any]) -> Iterable[int]:
 
 
 def _tiled(given: tuple[Any, ...], _: Mapping[str, Any]) -> Iterable[int]:
-    return [n * abs(r) for n, r in zip(given[0].shape, _ints(given[1]), strict=True)]
+    return [given[0].size, *(abs(r) for r in _ints(given[1]))]
 
 
 def _padded(given: tuple[Any, ...], attributes: Mapping[str, Any]) -> Iterable[int]:
     pads = _ints(given[1] if len(given) > 1 and given[1] is not None else attributes["pads"])
     if len(given) > 3 and given[3] is not None:
-        return [given[0].size, 1 + sum(abs(p) for p in pads)]
-    rank = len(given[0].shape)
+        return [given[0].size, *(1 + abs(p) for p in pads)]
+    rank = given[0].ndim
     return [n + abs(pads[a]) + abs(pads[a + rank]) for a, n in enumerate(given[0].shape)]
 
 
@@ -88,15 +90,16 @@ def _ranged(given: tuple[Any, ...], _: Mapping[str, Any]) -> Iterable[int]:
 
 
 def _resized(given: tuple[Any, ...], attributes: Mapping[str, Any]) -> Iterable[int]:
-    shape, rest = given[0].shape, [v for v in given[1:] if v is not None and v.size]
-    factors = rest[-1] if rest else attributes["scales"]
-    if np.asarray(factors).dtype.kind in "iu":
+    rest = [v for v in given[1:] if v is not None and v.size]
+    factors = np.asarray(rest[-1] if rest else attributes["scales"])
+    if factors.dtype.kind in "iu":
         return [max(1, v) for v in _ints(factors)]
-    return [max(1, math.ceil(n * abs(float(s)))) for n, s in zip(shape, np.ravel(factors), strict=True)]
+    return [given[0].size, *(math.ceil(max(1.0, abs(float(s)))) for s in factors.ravel())]
 
 
 def _multiplied(given: tuple[Any, ...], _: Mapping[str, Any]) -> Iterable[int]:
-    return [given[0].size // max(given[0].shape[-1], 1), given[1].size // max(given[1].shape[-2:][0], 1)]
+    shared = max(given[0].shape[-1], 1)
+    return [given[0].size // shared, max(given[1].size // shared, 1)]
 
 
 def _together(given: tuple[Any, ...], _: Mapping[str, Any]) -> Iterable[int]:
