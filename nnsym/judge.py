@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym import options
 from nnsym.bounds.base import Bounds
 from nnsym.clock import Clock
 from nnsym.deployed.statement import FloatError, float_error, is_stored
@@ -57,6 +58,12 @@ class Settings:
     shortcut: bool = True
     device: str = "cpu"
     progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        options.count_of_bytes(self.memory)
+        options.threads(self.threads)
+        options.seed(self.seed)
+        options.device(self.device)
 
 
 def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Settings) -> Result:

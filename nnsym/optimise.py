@@ -15,9 +15,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym import options
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -91,8 +92,7 @@ def minimize(
         MissingBoundsError: the method needs bounds of an input that ``where`` leaves open.
         InputError, UnsupportedError, SolverUnavailableError: as for ``verify``.
     """
-    if not (timeout > 0 and precision > 0):
-        raise InputError("timeout and precision are positive numbers")
+    timeout, precision = options.seconds(timeout), options.precision(precision)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=True)
     settings = Settings(memory=memory, threads=threads, seed=seed, device=device, progress=progress)
     running = clock if clock is not None else Clock(timeout)

@@ -9,12 +9,12 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.query import Query
-from nnsym.result import Sizes, Step, Trust, Witness
+from nnsym.result import NoTruthValue, Sizes, Step, Trust, Witness
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Optimum:
+class Optimum(NoTruthValue):
     """``lower <= optimum <= upper`` of a term over its domain; ``goal`` is ``minimum`` or ``maximum``.
 
     One side is proved (``lower`` of a minimum), the other is the term's value at ``point``, where the network was run;
@@ -23,6 +23,8 @@ class Optimum:
     side rests on one. ``empty`` is true where no input satisfies the condition: then both sides are +inf (-inf for a
     maximum). ``query`` is what was searched: it can be exported.
     """
+
+    spoken = ("the interval of an optimum", "Ask for its lower or upper, or compare them with a number")
 
     goal: str
     query: Query

@@ -23,8 +23,9 @@ from nnsym.ir.query import Reading
 from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.lang.props import robust
+from nnsym.options import seconds
 from nnsym.replay import found_at
-from nnsym.result import Result, Verdict, Witness
+from nnsym.result import NoTruthValue, Result, Verdict, Witness
 from nnsym.verify import verify
 
 Array = NDArray[Any]
@@ -35,13 +36,15 @@ _HALVINGS = 30
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Threshold:
+class Threshold(NoTruthValue):
     """Where the family changes: the largest (``goal``) or smallest number with a property that holds.
 
     ``certified`` is the hardest number at which it was verified, ``falsified`` the easiest one at which ``witness`` is
     a replayed counterexample; infinite where there is none. The threshold lies between them if the family is monotone.
     ``results`` lists what was asked, in order.
     """
+
+    spoken = ("the bracket of a threshold", "Ask for its certified or falsified end, or compare them with a number")
 
     goal: str
     certified: float
@@ -234,7 +237,7 @@ def _search(
 ) -> Threshold:
     if not (np.isfinite([good, bad]).all() and good != bad and (good < bad) is (goal == "largest") and precision > 0):
         raise InputError("the search needs finite numbers low < high, and a positive precision")
-    clock = Clock(options.pop("timeout", 60.0))
+    clock = Clock(seconds(options.pop("timeout", 60.0)))
     results: list[tuple[float, Result]] = []
     bracket = _Bracket(good=good, bad=bad)
     bracket = _asked(family, good, method, bracket, results, clock, options)

@@ -17,15 +17,18 @@ from nnsym.lang.ranking import wins
 from nnsym.lang.sets import ball
 from nnsym.optimise import maximize, minimize
 from nnsym.optimum import Optimum
-from nnsym.result import Trust
+from nnsym.options import seconds
+from nnsym.result import NoTruthValue, Trust
 
 Array = NDArray[Any]
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reach:
+class Reach(NoTruthValue):
     """The range of every term. ``lower`` and ``upper`` are proved: no value of the domain lies outside of them."""
+
+    spoken = ("a table of ranges", "Ask for its lower and upper arrays")
 
     terms: tuple[str, ...]
     minima: tuple[Optimum, ...]
@@ -75,8 +78,10 @@ class Reach:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MarginTable:
+class MarginTable(NoTruthValue):
     """The least margin ``f_label - f_j`` to every other class j: all positive, and no input changes the class."""
+
+    spoken = ("a table of margins", "Ask for table.worst.lower > 0")
 
     label: int
     targets: tuple[int, ...]
@@ -119,7 +124,7 @@ def reach(terms: object, method: Any = None, *, where: object = None, timeout: f
     The method and the options are those of :func:`nnsym.optimise.minimize`; ``timeout`` is for all elements together.
     """
     some = elements(terms)
-    run = _budget(timeout, 2 * len(some))
+    run = _budget(seconds(timeout), 2 * len(some))
     minima = tuple(run(minimize, term, method, where=where, **options) for term in some)
     maxima = tuple(run(maximize, term, method, where=where, **options) for term in some)
     return Reach(terms=tuple(str(t) for t in some), minima=minima, maxima=maxima)
@@ -147,7 +152,7 @@ def margin_table(
     wins(y, label)  # raises for a class that does not exist
     where = ball(x, x0, eps, p=p, within=within)
     targets = tuple(j for j in range(y.size) if j != label)
-    run = _budget(timeout, len(targets))
+    run = _budget(seconds(timeout), len(targets))
     margins = tuple(run(minimize, y[label] - y[j], method, where=where, **options) for j in targets)
     return MarginTable(label=label, targets=targets, margins=margins)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, ClassVar, NoReturn, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.errors import LanguageError
 from nnsym.ir.query import Reading
 
 Array = NDArray[Any]
@@ -54,6 +55,19 @@ class Agreement(StrEnum):
     DIFFERS = "differs"
     NOT_RUN = "not run"  # some number of the point is none of the models' dtype
     NONE = "none"  # nothing is stored: networks from arrays are exact
+
+
+class NoTruthValue:
+    """Base of answers that ``if``, ``and`` and ``not`` would silently take for true: their truth value is refused."""
+
+    __slots__ = ()
+
+    #: What the answer is, and what to ask instead.
+    spoken: ClassVar[tuple[str, str]] = ("an answer", "Ask for one of its fields")
+
+    def __bool__(self) -> NoReturn:
+        what, instead = self.spoken
+        raise LanguageError(f"{what} is neither true nor false", remedy=instead)
 
 
 @final
@@ -103,7 +117,7 @@ class Sizes:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Result:
+class Result(NoTruthValue):
     """``status`` with its ``reason`` and ``trust``; ``lower <= margin <= upper`` over the precondition.
 
     For ``forall`` the margin is the least one, ``lower`` is certified to the level of ``trust`` and ``upper`` is the
@@ -112,9 +126,14 @@ class Result:
     satisfies the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
     known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
     any row of the property can then be from its real value, on the whole domain; None where it was not needed.
-    ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the
-    program without integrality ("root LP"), where it was asked for.
+    ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
+    ("root LP"), where it was asked for. A result has no truth value.
     """
+
+    spoken = (
+        "the result of a verification (verified, falsified or unknown)",
+        'Write: nn.verify(p).status == "verified"',
+    )
 
     status: Verdict
     reason: str

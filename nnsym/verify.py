@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym import options
 from nnsym.clock import Clock
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding, Form
@@ -88,8 +89,7 @@ def verify(
     Raises:
         InputError, UnsupportedError, MissingBoundsError, SolverUnavailableError: before or instead of a verdict.
     """
-    if not timeout > 0:
-        raise InputError(f"a timeout of {timeout} seconds", remedy="Give a positive number of seconds")
+    timeout = options.seconds(timeout)
     query = prop if isinstance(prop, Query) else prop.query
     if query.reading is Reading.MINIMUM:
         raise InputError(

@@ -168,7 +168,7 @@ def test_a_comparison_of_both_kinds_has_no_disagreement() -> None:
     for semantics in ("real", "deployed"):
         table = nn.compare(p, ["ibp", "crown", "attack", "triangle", "bigm", "smt"], semantics=semantics, timeout=20)
         assert table.disagreement is None
-        assert {r.result.semantics.value for r in table.rows if r.result} == {semantics}
+        assert {r.result.semantics.value for r in table.rows if r.result is not None} == {semantics}
 
 
 def test_an_order_of_summation_that_violates_is_found() -> None:

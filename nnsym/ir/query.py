@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -42,6 +43,8 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import flat_pickle, topological
 
 Array = NDArray[Any]
+
+_LONGEST_EXPONENT = 400  # of a slack written as text; float64 ends at 308
 
 
 @final
@@ -257,12 +260,7 @@ class Query:
         """
         from nnsym.ir.text import number
 
-        try:
-            amount = Fraction(slack)
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"a slack of {slack!r} is not a finite number") from None
-        if amount < 0:
-            raise InputError(f"a slack of {slack} is negative", remedy="A slack relaxes; state a stronger conclusion")
+        amount = _slack(slack)
         moved = self.shifted(-amount if self.reading is Reading.EXISTS else amount)
         return replace(moved, slack=self.slack + amount, text=f"{self.text}\n  slack {number(amount)}")
 
@@ -327,6 +325,27 @@ class Query:
         from nnsym.ir.text import dump_query
 
         return hashlib.sha256(dump_query(self).encode()).hexdigest()
+
+
+def _slack(given: Any) -> Fraction:
+    """The exact amount; a text's exponent is looked at first, because ``1e999999999`` has a billion digits."""
+    exponent = re.search(r"[eE]([+-]?\d{1,12})", given) if isinstance(given, str) else None
+    try:
+        if isinstance(given, str) and not given.isascii():
+            raise ValueError  # digits of other scripts
+        if exponent is not None and abs(int(exponent[1])) > _LONGEST_EXPONENT:
+            raise OverflowError
+        amount = Fraction(given)
+        if abs(amount) > Fraction(np.finfo(np.float64).max):
+            raise OverflowError
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        shown = str(given) if isinstance(given, (str, float)) else type(given).__name__
+        raise InputError(
+            f"slack is {shown[:60]}, which is not a finite float64", remedy="Give a number from 0 to 1e308, as in 1e-4"
+        ) from None
+    if amount < 0:
+        raise InputError(f"slack {given} is negative", remedy="A slack relaxes; state a stronger conclusion")
+    return amount
 
 
 def _within(x: Array, lower: Array, upper: Array) -> bool:

@@ -61,7 +61,8 @@ def comparison_table(table: Comparison) -> Any:
     records = [row_record(row, table.best) for row in table.rows]
     filled = [cells(record) for record in records]
     used = [i for i in range(len(COLUMNS)) if any(row[i] for row in filled)]
-    out = Table(title=table.name or None, title_justify="left", header_style="bold", pad_edge=False, box=None)
+    title = Text(table.name, style="table.title") if table.name else None  # a string would be read as markup
+    out = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=None)
     for i in used:
         textual = COLUMNS[i][1] in ("method", "solver", "bounds", "verdict", "trust", "goal")
         out.add_column(COLUMNS[i][0], justify="left" if textual else "right", no_wrap=True)
@@ -135,17 +136,18 @@ def render(renderable: Any, width: int = 200) -> str:
     from rich.console import Console
 
     buffer = io.StringIO()
-    Console(file=buffer, width=width, color_system=None).print(renderable)
+    Console(file=buffer, width=width, color_system=None, markup=False, emoji=False).print(renderable)
     return buffer.getvalue()
 
 
 def plain_table(headings: list[str], rows: list[list[str]]) -> Table:
     """A small table without decoration."""
     from rich.table import Table
+    from rich.text import Text
 
     out = Table(header_style="bold", pad_edge=False, box=None)
     for heading in headings:
         out.add_column(heading)
     for row in rows:
-        out.add_row(*row)
+        out.add_row(*map(Text, row))
     return out
