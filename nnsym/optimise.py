@@ -7,7 +7,7 @@ always the term's value at a point where the network was run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, final
@@ -37,6 +37,7 @@ from nnsym.lang.objective import objective
 from nnsym.lang.terms import as_term
 from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
 from nnsym.optimum import Optimum
+from nnsym.repair import repaired
 from nnsym.replay import attained
 from nnsym.result import Sizes, Trust, Verdict, Witness
 from nnsym.solvers.base import Progress, Status
@@ -137,7 +138,11 @@ class _Found:
         return _Found(floor=strong, point=min(self, other, key=lambda f: f.value).point, sizes=sizes)
 
     def closed(self, precision: float) -> bool:
-        return self.floor.empty or self.value - self.floor.bound <= precision * max(1.0, abs(self.value))
+        """True where nothing is left to find: no point at all, or a finite interval of the width that was asked."""
+        if self.floor.empty:
+            return True
+        width = self.value - self.floor.bound
+        return bool(np.isfinite(width)) and width <= precision * max(1.0, abs(self.value))
 
 
 def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, precision: float) -> Optimum:
@@ -256,19 +261,27 @@ def _by_program(
 def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None) -> Witness | None:
     """The best run of a candidate, of points just beside it, and of where descent leads from it.
 
-    A solver's point may miss a row of the condition by its tolerance; the points beside it lie towards ``anchor``,
-    which satisfies the condition.
+    A solver's point may miss a row of the condition by its tolerance. Then it is moved onto the row in rationals
+    (:mod:`nnsym.repair`), and where that finds nothing, towards ``anchor``, which satisfies the condition.
     """
     from nnsym.bounds.attack import descend
 
     near = descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=40)[0]
-    runs = [attained(query, candidate), attained(query, near)]
-    if runs[0] is None and anchor is not None:
+    first = attained(query, candidate)
+    runs = [first, attained(query, near)]
+    if first is None:
+        runs.append(_first(query, repaired(query, candidate, conclusion=False)))
+    if first is None and runs[-1] is None and anchor is not None:
         aim = {x: to_fractions(anchor.inputs[x.name].ravel()) for x in query.inputs}
         start = {x: to_fractions(v) for x, v in candidate.items()}
         beside = ({x: v + share * (aim[x] - v) for x, v in start.items()} for share in _TOWARDS)
-        runs.append(next(filter(None, (attained(query, point) for point in beside)), None))
+        runs.append(_first(query, beside))
     return min((run for run in runs if run is not None), key=lambda run: run.margin, default=None)
+
+
+def _first(query: Query, points: Iterable[Mapping[Input, Array]]) -> Witness | None:
+    """The run at the first of the points that satisfies the condition."""
+    return next(filter(None, (attained(query, point) for point in points)), None)
 
 
 def _bisect(
