@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError, MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -35,7 +35,17 @@ from nnsym.judge import (
 )
 from nnsym.lang.objective import objective
 from nnsym.lang.terms import as_term
-from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
+from nnsym.methods import (
+    AttackMethod,
+    BoundMethod,
+    BoundsChoice,
+    Method,
+    Portfolio,
+    ProgramMethod,
+    is_exact,
+    program,
+    resolve,
+)
 from nnsym.optimum import Optimum
 from nnsym.repair import repaired
 from nnsym.replay import attained
@@ -74,7 +84,8 @@ def minimize(
 
     Args:
         term: one number of the language, over any variables; all of them range over ``where``.
-        method: as for :func:`nnsym.verify.verify`. With none, sampling and bounds, then a MILP if they leave a gap.
+        method: as for :func:`nnsym.verify.verify`. With none, sampling and bounds; if they leave a gap a MILP; SMT
+            where an input has no bounds or a solver's point was lost.
         where: a formula, or an iterable of formulas that all hold. Strict inequalities are closed for ``lower``.
         encoding: the same, for an encoding.
         solver: a lane; each encoding has a default.
@@ -89,11 +100,11 @@ def minimize(
         clock: a budget that has been running already.
 
     Raises:
-        MissingBoundsError: the method needs bounds of an input that ``where`` leaves open.
+        MissingBoundsError: the method that was named needs bounds of an input that ``where`` leaves open.
         InputError, UnsupportedError, SolverUnavailableError: as for ``verify``.
     """
-    if not (timeout > 0 and precision > 0):
-        raise InputError("timeout and precision are positive numbers")
+    if not (timeout > 0 and 0 < precision < np.inf):
+        raise InputError("timeout and precision are positive numbers, and the precision is finite")
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=True)
     settings = Settings(memory=memory, threads=threads, seed=seed, device=device, progress=progress)
     running = clock if clock is not None else Clock(timeout)
@@ -210,20 +221,41 @@ def _by_bounds(query: Query, source: str, clock: Clock, settings: Settings) -> _
     return _Found(floor=floor(replace(facts_about(query), certified=lower)))
 
 
+#: What the default method solves, in turn. The LP is for nodes without an exact rule, SMT for inputs without bounds.
+_SOLVED = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
+
+_LOOSE = 1e-4  # a gap that a MILP's tolerances may leave, as a share of the value beyond 1: no reason to ask once more
+_MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
+
+
 def _portfolio(
     query: Query, method: Portfolio, found: _Found, clock: Clock, settings: Settings, precision: float
 ) -> tuple[_Found, str]:
-    """Bounds, and if they leave a gap an exact MILP; the LP where a node has no exact rule."""
-    found = found.better(_by_bounds(query, method.bounds, clock, settings))
+    """Bounds, then a MILP, an LP, SMT: until one that is exact leaves no more than rounding does, or time runs out.
+
+    What cannot take the question, or needs bounds that the inputs do not have, is passed over and the trail says so.
+    """
+    name = f"portfolio: {method.bounds}"
+    try:
+        found = found.better(_by_bounds(query, method.bounds, clock, settings))
+    except (MissingBoundsError, UnsupportedError) as error:
+        clock.note("passed over", str(error))
     if found.closed(precision):
-        return found, f"portfolio: {method.bounds}"
-    for encoding in ("bigm", "triangle"):
-        chosen = program(encoding, solver="highs", bounds=method.bounds, optimise=True)
+        return found, name
+    for encoding, solver in _SOLVED:
+        if clock.left <= 0:
+            break
         try:
-            return _by_method(query, chosen, found, clock, settings, precision), f"portfolio: {chosen.name}"
-        except UnsupportedError as error:
-            clock.note("unsupported", str(error))
-    return found, f"portfolio: {method.bounds}"
+            chosen = program(encoding, solver=solver, bounds=method.bounds, optimise=solver != "z3")
+            found = _by_method(query, chosen, found, clock, settings, precision)
+        except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
+            clock.note("passed over", str(error))
+            continue
+        name = f"portfolio: {chosen.name}"
+        hopeless = is_exact(chosen) and found.point is not None and found.sizes.binary > _MANY
+        if hopeless or found.closed(max(precision, _LOOSE) if is_exact(chosen) else precision):
+            break
+    return found, name
 
 
 def _by_method(

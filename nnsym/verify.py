@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
+from nnsym.errors import InputError, MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge import Settings, conclude, judge_attack, judge_bounds, judge_program
 from nnsym.methods import (
@@ -24,6 +24,7 @@ from nnsym.methods import (
     program,
     resolve,
 )
+from nnsym.premise import with_premise
 from nnsym.result import Result, Sizes, Verdict
 from nnsym.solvers.base import Progress
 from nnsym.verdict import facts_about, rule
@@ -82,7 +83,8 @@ def verify(
         A :class:`nnsym.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
 
     Raises:
-        InputError, UnsupportedError, MissingBoundsError, SolverUnavailableError: before or instead of a verdict.
+        InputError, UnsupportedError, SolverUnavailableError: before or instead of a verdict.
+        MissingBoundsError: the method that was named needs bounds of an input; with none, SMT is asked.
     """
     if not timeout > 0:
         raise InputError(f"a timeout of {timeout} seconds", remedy="Give a positive number of seconds")
@@ -106,15 +108,19 @@ def verify(
     if query.empty_box:
         ruling = rule(replace(facts_about(query), empty=True))
         return conclude(query, chosen, ruling, running, lower=np.inf, bounds="", sizes=Sizes())
-    match chosen:
+    return with_premise(query, _judged(query, chosen, running, settings), chosen, running, settings)
+
+
+def _judged(query: Query, method: Method, clock: Clock, settings: Settings) -> Result:
+    match method:
         case BoundMethod():
-            return judge_bounds(query, chosen, running, settings)
+            return judge_bounds(query, method, clock, settings)
         case AttackMethod():
-            return judge_attack(query, chosen, running, settings)
+            return judge_attack(query, method, clock, settings)
         case ProgramMethod():
-            return _settled(query, judge_program(query, chosen, running, settings), chosen, running, settings)
+            return _settled(query, judge_program(query, method, clock, settings), method, clock, settings)
         case Portfolio():
-            return _portfolio(query, chosen, running, settings)
+            return _portfolio(query, method, clock, settings)
 
 
 #: A program with at most this many binaries is worth an exact re-check by SMT when its bound is within rounding.
@@ -188,8 +194,8 @@ def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings
         try:
             chosen = program(encoding, solver=solver, bounds=method.bounds)
             result = judge_program(query, chosen, clock, settings)
-        except (UnsupportedError, SolverUnavailableError) as error:
-            clock.note("unsupported", str(error))
+        except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
+            clock.note("passed over", str(error))
             continue
         result = _settled(query, result, chosen, clock, settings)
         decided = method.bounds if result.sizes.columns == 0 else result.method
@@ -198,4 +204,9 @@ def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings
             return best
     if best is not None:
         return best
-    return replace(judge_bounds(query, BoundMethod(source=method.bounds), clock, settings), method="portfolio")
+    try:
+        last = judge_bounds(query, BoundMethod(source=method.bounds), clock, settings)
+    except MissingBoundsError as error:
+        clock.note("passed over", str(error))
+        return replace(first, method="portfolio", trail=tuple(clock.trail))
+    return replace(last, method="portfolio")
