@@ -88,6 +88,7 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "verdict": result.status.value if result else "unsupported" if not row.repeats else "error",
         "reason": row.error or (result.reason if result else ""),
         "trust": result.trust.value if result and result.trust else None,
+        "vacuous": result.vacuous if result else None,
         "lower": number(result.lower) if exists and result else row.margin,
         "upper": number(result.upper) if result else None,
         "slack": result.slack or None if result else None,
