@@ -198,9 +198,7 @@ def _short(value: Fraction) -> Fraction:
     return value and Fraction(2) ** int(np.ceil(np.log2(float(value))))
 
 
-def _flat(
-    query: Query, point: Point, chosen: _Chosen
-) -> tuple[list[Fraction], list[Number], list[Number]]:
+def _flat(query: Query, point: Point, chosen: _Chosen) -> tuple[list[Fraction], list[Number], list[Number]]:
     """Start and limits of all columns; whole numbers stay where they are."""
     boxes = dict(query.boxes)
     for part in chosen.boxes:

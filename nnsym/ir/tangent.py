@@ -1,8 +1,8 @@
 """Rows as affine functions of the inputs near a point: exact where every activation keeps the piece it has there.
 
-Backward through the graph in rationals: a row ``c . v + d`` over a node ``v = fn(u)`` becomes one over ``u``, by the line
-of ``fn`` that the point is on. For maps, hinges, pieces and maxima the result equals the row on the whole
-region round the point where no piece changes; for products and smooth functions it is the tangent.
+Backward through the graph in rationals: a row ``c . v + d`` over a node ``v = fn(u)`` becomes one over ``u``, by the
+line of ``fn`` that the point is on. For maps, hinges, pieces and maxima the result equals the row on the whole region
+round the point where no piece changes; for products and smooth functions it is the tangent.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def _step(node: Node, c: Array, values: Mapping[Node, Array]) -> tuple[Any, tupl
         case Max():
             filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
             chosen = filled[np.arange(node.size), at[0][filled].argmax(axis=1)]
-            back = _zeros(len(c), node.parents[0].size)
-            np.add.at(back, (slice(None), chosen), c)
-            return 0, (back,)
+            back = _zeros(node.parents[0].size, len(c))
+            np.add.at(back, chosen, c.T)
+            return 0, (back.T,)
         case Product():
             left, right = map(to_fractions, at)
             return -(c @ (left * right)), (c * right, c * left)
