@@ -26,7 +26,7 @@ from nnsym.verify import FIRST, verify
 
 Family = Callable[[float], Property]
 
-_HALVINGS = 30
+_FINE = 1 / 16  # share of the precision to which a counterexample's own number is found
 _QUICK = 6  # numbers that are asked by counter-search and bounds, the ends among them
 _QUICK_SHARE = 0.05  # of the clock, for each of the two
 _COARSE = 1 / 16  # share of the whole range at which cheap answers have narrowed the bracket enough
@@ -103,11 +103,13 @@ def search(
     family: Family, method: Any, good: float, bad: float, precision: float, options: dict[str, Any]
 ) -> tuple[Bracket, list[tuple[float, Result]]]:
     """The bracket between ``good`` and ``bad``, and what was asked; ``options`` are those of ``verify``."""
+    import nnsym.bounds.linear  # noqa: F401  (loads torch before the clock runs)
+
     named = ("encoding", "solver", "bounds", "optimise")
     chosen = resolve(method, **{name: options[name] for name in named if name in options})
     rest = {name: value for name, value in options.items() if name not in (*named, "timeout", "clock")}
     clock = options.get("clock") or Clock(options.get("timeout", 60.0))
-    asker = _Asker(family=family, method=chosen, clock=clock, options=rest)
+    asker = _Asker(family=family, method=chosen, clock=clock, precision=precision, options=rest)
     bracket = Bracket(good=good, bad=bad, certifies=not isinstance(chosen, AttackMethod))
     if not isinstance(chosen, (AttackMethod, BoundMethod)):
         bracket = replace(_quickly(asker, bracket, precision), doubt=None)
@@ -152,6 +154,7 @@ class _Asker:
     family: Family
     method: Method
     clock: Clock
+    precision: float
     options: dict[str, Any]
     results: list[tuple[float, Result]] = field(default_factory=list)
 
@@ -192,7 +195,20 @@ class _Asker:
             return bracket.verified(at)
         if result.counterexample is None:
             return bracket.doubted(at)
-        return bracket.falsified(*_shrink(self.family, at, bracket.good, result.counterexample))
+        return bracket.falsified(*self._shrink(at, bracket.good, result.counterexample))
+
+    def _shrink(self, at: float, good: float, found: Witness) -> tuple[float, Witness]:
+        """The easiest number that was tried at which the point is still a counterexample, and its replay there."""
+        kept, easy = found, good
+        while abs(at - easy) > _FINE * self.precision and self.clock.left > 0:
+            middle = easy + (at - easy) / 2
+            query = self.family(middle).query
+            still = found_at(query, {x: found.inputs[x.name].ravel() for x in query.inputs})
+            if still is None:
+                easy = middle
+            else:
+                at, kept = middle, still
+        return at, kept
 
 
 def _beyond(doubt: tuple[float, float] | None, good: float, bad: float) -> tuple[float, float] | None:
@@ -202,17 +218,3 @@ def _beyond(doubt: tuple[float, float] | None, good: float, bad: float) -> tuple
     sign = 1.0 if good < bad else -1.0
     kept = [v for v in doubt if sign * good < sign * v < sign * bad]
     return (kept[0], kept[-1]) if kept else None
-
-
-def _shrink(family: Family, at: float, good: float, found: Witness) -> tuple[float, Witness]:
-    """The easiest number that was tried at which the point is still a counterexample, and its replay there."""
-    kept, easy = found, good
-    for _ in range(_HALVINGS):
-        middle = easy + (at - easy) / 2
-        query = family(middle).query
-        still = found_at(query, {x: found.inputs[x.name].ravel() for x in query.inputs})
-        if still is None:
-            easy = middle
-        else:
-            at, kept = middle, still
-    return at, kept
