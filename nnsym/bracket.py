@@ -29,7 +29,7 @@ Family = Callable[[float], Property]
 _FINE = 1 / 16  # share of the precision to which a counterexample's own number is found
 _QUICK = 6  # numbers that are asked by counter-search and bounds, the ends among them
 _QUICK_SHARE = 0.05  # of the clock, for each of the two
-_COARSE = 1 / 16  # share of the whole range at which cheap answers have narrowed the bracket enough
+_COARSE = 1 / 16  # share of the bracket that cheap answers do not look into more finely
 _SHARES = 3  # a question of the method's gets this part of the clock, at least
 
 
@@ -76,16 +76,13 @@ class Bracket:
             gaps.append((self.doubt[1], self.bad))
         return max(gaps, key=lambda gap: abs(gap[1] - gap[0]))
 
-    def middle(self, width: float) -> float | None:
-        """The middle of what is to be asked next; None if that is no wider than ``width``."""
-        start, end = self.gap()
-        return None if abs(end - start) <= width else start + (end - start) / 2
-
     def next(self, precision: float) -> float | None:
         """The number to ask about, None where the bracket is closed: just beyond a new counterexample, else halfway."""
+        start, end = self.gap()
+        if abs(end - start) <= precision:
+            return None
         near = self.bad - self.sign * 0.99 * precision
-        halfway = self.middle(precision)
-        return near if halfway is not None and self.fresh and self.gap()[1] == self.bad else halfway
+        return near if self.fresh and end == self.bad else start + (end - start) / 2
 
     def verified(self, at: float) -> Bracket:
         return replace(self, good=at, held=True, doubt=_beyond(self.doubt, at, self.bad), fresh=False)
@@ -131,12 +128,14 @@ def _quickly(asker: _Asker, bracket: Bracket, precision: float) -> Bracket:
     bracket = asker.quickly(bracket, good)
     if not bracket.closed:
         bracket = asker.quickly(bracket, bad)
-    width = max(precision, _COARSE * abs(bad - good))
-    while not bracket.closed and bracket.held and len(asker.results) < _QUICK:
-        at = bracket.middle(width)
-        if at is None or asker.clock.left <= 0:
+    while not bracket.closed and bracket.held and len(asker.results) < _QUICK and asker.clock.left > 0:
+        width = max(precision, _COARSE * abs(bracket.bad - bracket.good))
+        start, end = bracket.gap()
+        if bracket.good == good and bracket.doubt is not None:  # something that holds is worth more than the widest gap
+            start, end = good, bracket.doubt[0]
+        if abs(end - start) <= width:
             break
-        bracket = asker.quickly(bracket, at)
+        bracket = asker.quickly(bracket, start + (end - start) / 2)
     return replace(bracket, fresh=bracket.witness is not None)
 
 
@@ -166,15 +165,19 @@ class _Asker:
             timeout=max(self.clock.left / min(questions, _SHARES), 1e-3),
             **self.options,
         )
-        return self._take(bracket, at, result)
+        return self._take(bracket, at, result, self.precision)
 
     def quickly(self, bracket: Bracket, at: float) -> Bracket:
-        """A counter-search; if it finds nothing, bounds, where what is easier is not known to be open."""
+        """Bounds, then a counter-search if they do not verify; at the bad end the search comes first."""
         prop = self._property(at)
-        result = self._briefly(prop, FIRST)
-        if result is None or (result.counterexample is None and (bracket.held or at == bracket.good)):
-            result = self._briefly(prop, BoundMethod(source=self.method.bounds)) or result
-        return bracket.doubted(at) if result is None else self._take(bracket, at, result)
+        bounds = BoundMethod(source=self.method.bounds)
+        result = None
+        for method in (FIRST, bounds) if at == bracket.bad else (bounds, FIRST):
+            result = self._briefly(prop, method) or result
+            if result is not None and result.status is not Verdict.UNKNOWN:
+                break
+        coarse = max(self.precision, _COARSE * abs(bracket.bad - bracket.good))
+        return bracket.doubted(at) if result is None else self._take(bracket, at, result, coarse)
 
     def _briefly(self, prop: Property, method: Method) -> Result | None:
         """None where the method cannot take the property: the one that was named may."""
@@ -189,18 +192,18 @@ class _Asker:
             raise InputError("a search goes by counterexamples", where=prop.name, remedy="Give a family of nn.forall")
         return prop
 
-    def _take(self, bracket: Bracket, at: float, result: Result) -> Bracket:
+    def _take(self, bracket: Bracket, at: float, result: Result, precision: float) -> Bracket:
         self.results.append((at, result))
         if result.status is Verdict.VERIFIED:
             return bracket.verified(at)
         if result.counterexample is None:
             return bracket.doubted(at)
-        return bracket.falsified(*self._shrink(at, bracket.good, result.counterexample))
+        return bracket.falsified(*self._shrink(at, bracket.good, result.counterexample, _FINE * precision))
 
-    def _shrink(self, at: float, good: float, found: Witness) -> tuple[float, Witness]:
+    def _shrink(self, at: float, good: float, found: Witness, width: float) -> tuple[float, Witness]:
         """The easiest number that was tried at which the point is still a counterexample, and its replay there."""
         kept, easy = found, good
-        while abs(at - easy) > _FINE * self.precision and self.clock.left > 0:
+        while abs(at - easy) > width and self.clock.left > 0:
             middle = easy + (at - easy) / 2
             query = self.family(middle).query
             still = found_at(query, {x: found.inputs[x.name].ravel() for x in query.inputs})

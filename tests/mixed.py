@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +16,7 @@ def mixed_problem(seed: int) -> tuple[Any, Any]:
     rng = np.random.default_rng(seed)
     n, width, depth = int(rng.integers(2, 6)), int(rng.integers(3, 7)), int(rng.integers(0, 3))
     sizes = [n, *([width] * depth), 2]
-    layers = [(rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [(rng.normal(size=(b, a)), rng.normal(size=b)) for a, b in itertools.pairwise(sizes)]
     f = nn.sequential(layers, activation="relu", name="f")
     integer = rng.permutation(np.arange(n) < rng.integers(1, n))
     x = nn.Variable(n, name="x", integer=integer)

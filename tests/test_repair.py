@@ -1,4 +1,4 @@
-"""Points that satisfy rows exactly beside points that miss them by rounding; what optimisation and replay make of them."""
+"""Points that satisfy rows exactly beside points that miss them by rounding, and what is made of them."""
 
 from __future__ import annotations
 

@@ -118,12 +118,11 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
         limits = zip(made.lower.tolist(), made.upper.tolist(), made.integer.tolist(), strict=True)
         for k, (low, high, whole) in enumerate(limits):
             variable = self.variables.get(k)
-            reason = None if variable is None else _strayed(variable, low, high, whole)
-            if reason is not None:
+            if variable is not None and (reason := _strayed(variable, low, high, whole)) is not None:
                 raise InputError(
                     f"{reason}; the rows hold for {'whole numbers' if whole else 'values'} in [{low:g}, {high:g}] only",
                     where=f"Pyomo variable '{variable.name}'",
-                    remedy="Bounds may be tightened; for a larger box export that property, for a relaxation 'triangle'",
+                    remedy="Bounds may be tightened; export a larger box, or 'triangle' for a relaxation",
                 )
 
     def check_whole(self) -> None:
