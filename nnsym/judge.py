@@ -22,6 +22,7 @@ from nnsym.ir.query import Query, Reading
 from nnsym.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
 from nnsym.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.program import Feature, Kind, Program
+from nnsym.repair import repaired
 from nnsym.replay import Outcome, Replay, confirm, replay_once
 from nnsym.replay import replay as run_replay
 from nnsym.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
@@ -300,6 +301,8 @@ def interpret(
         with clock.step("replay") as notes:
             candidate = candidate_of(query, program, answer)
             replayed = run_replay(query, candidate) if violating else replay_once(query, candidate)
+            if violating and replayed.outcome is not Outcome.CONFIRMED:
+                replayed = best_of(replayed, confirm(query, repaired(query, candidate, conclusion=True)))
             notes.append(f"{_SAID[replayed.outcome] if violating else 'evaluated'}, margin {replayed.margin:.6g}")
             here = margins(query, {x: v[None] for x, v in candidate.items()})
         facts = replace(facts, attained=min(facts.attained, float(here[0])))
@@ -308,6 +311,13 @@ def interpret(
     if replayed is None or replayed.outcome is not Outcome.CONFIRMED:
         facts = settle_tight(query, bounds, facts, clock)
     return facts, replayed
+
+
+def best_of(first: Replay, second: Replay) -> Replay:
+    """Of two replays the confirmed one; else what the first found, with the least margin."""
+    if second.outcome is Outcome.CONFIRMED:
+        return second
+    return replace(first, margin=min(first.margin, second.margin))
 
 
 def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:

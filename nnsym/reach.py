@@ -68,12 +68,17 @@ class Reach(NoTruthValue):
     def __str__(self) -> str:
         from nnsym.report.optima import records_text
 
-        return records_text("reach", self.to_records())
+        return records_text(self._title, self.to_records())
 
     def _repr_html_(self) -> str:
         from nnsym.report.optima import records_html
 
-        return records_html("reach", self.to_records())
+        return records_html(self._title, self.to_records())
+
+    @property
+    def _title(self) -> str:
+        empty = any(o.empty for o in (*self.minima, *self.maxima))
+        return "reach" + (": no input satisfies the condition" if empty else "")
 
 
 @final
@@ -110,12 +115,17 @@ class MarginTable(NoTruthValue):
     def __str__(self) -> str:
         from nnsym.report.optima import records_text
 
-        return records_text(f"margins of class {self.label}", self.to_records())
+        return records_text(self._title, self.to_records())
 
     def _repr_html_(self) -> str:
         from nnsym.report.optima import records_html
 
-        return records_html(f"margins of class {self.label}", self.to_records())
+        return records_html(self._title, self.to_records())
+
+    @property
+    def _title(self) -> str:
+        empty = any(o.empty for o in self.margins)
+        return f"margins of class {self.label}" + (": no input satisfies the condition" if empty else "")
 
 
 def reach(terms: object, method: Any = None, *, where: object = None, timeout: float = 60.0, **options: Any) -> Reach:

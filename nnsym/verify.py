@@ -12,7 +12,7 @@ from nnsym import options
 from nnsym.clock import Clock
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
+from nnsym.errors import InputError, MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge import Settings, conclude, judge_attack, judge_bounds, judge_program
 from nnsym.methods import (
@@ -26,6 +26,7 @@ from nnsym.methods import (
     program,
     resolve,
 )
+from nnsym.premise import with_premise
 from nnsym.result import Deployed, Result, Semantics, Sizes, Verdict
 from nnsym.solvers.base import Progress
 from nnsym.verdict import facts_about, rule
@@ -87,7 +88,8 @@ def verify(
         A :class:`nnsym.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
 
     Raises:
-        InputError, UnsupportedError, MissingBoundsError, SolverUnavailableError: before or instead of a verdict.
+        InputError, UnsupportedError, SolverUnavailableError: before or instead of a verdict.
+        MissingBoundsError: the method that was named needs bounds of an input; with none, SMT is asked.
     """
     timeout = options.seconds(timeout)
     query = prop if isinstance(prop, Query) else prop.query
@@ -113,15 +115,19 @@ def verify(
     query, overflow = as_meant(query, semantics, running, device=device)
     if overflow:
         return overflowing(query, chosen, overflow, running, settings)
-    match chosen:
+    return with_premise(query, _judged(query, chosen, running, settings), chosen, running, settings)
+
+
+def _judged(query: Query, method: Method, clock: Clock, settings: Settings) -> Result:
+    match method:
         case BoundMethod():
-            return judge_bounds(query, chosen, running, settings)
+            return judge_bounds(query, method, clock, settings)
         case AttackMethod():
-            return judge_attack(query, chosen, running, settings)
+            return judge_attack(query, method, clock, settings)
         case ProgramMethod():
-            return _settled(query, judge_program(query, chosen, running, settings), chosen, running, settings)
+            return _settled(query, judge_program(query, method, clock, settings), method, clock, settings)
         case Portfolio():
-            return _portfolio(query, chosen, running, settings)
+            return _portfolio(query, method, clock, settings)
 
 
 def as_meant(query: Query, semantics: str | Semantics, clock: Clock, *, device: str = "cpu") -> tuple[Query, str]:
@@ -222,18 +228,19 @@ def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings
     first = judge_attack(query, FIRST, clock, settings, share=0.1)
     if first.status is not Verdict.UNKNOWN:
         return replace(first, method="portfolio: attack")
-    decided = _rest(query, method, clock, settings)
+    decided = _rest(query, method, first, clock, settings)
     return decided if first.deployed is Deployed.OPEN else replace(decided, deployed=first.deployed)
 
 
-def _rest(query: Query, method: Portfolio, clock: Clock, settings: Settings) -> Result:
+def _rest(query: Query, method: Portfolio, first: Result, clock: Clock, settings: Settings) -> Result:
+    """What decides after the counter-search; its own answer where nothing takes the question."""
     best: Result | None = None
     for encoding, solver in _SECOND:
         try:
             chosen = program(encoding, solver=solver, bounds=method.bounds)
             result = judge_program(query, chosen, clock, settings)
-        except (UnsupportedError, SolverUnavailableError) as error:
-            clock.note("unsupported", str(error))
+        except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
+            clock.note("passed over", str(error))
             continue
         result = _settled(query, result, chosen, clock, settings)
         decided = method.bounds if result.sizes.columns == 0 else result.method
@@ -242,4 +249,9 @@ def _rest(query: Query, method: Portfolio, clock: Clock, settings: Settings) -> 
             return best
     if best is not None:
         return best
-    return replace(judge_bounds(query, BoundMethod(source=method.bounds), clock, settings), method="portfolio")
+    try:
+        last = judge_bounds(query, BoundMethod(source=method.bounds), clock, settings)
+    except MissingBoundsError as error:
+        clock.note("passed over", str(error))
+        return replace(first, method="portfolio", trail=tuple(clock.trail))
+    return replace(last, method="portfolio")

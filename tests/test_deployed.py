@@ -279,3 +279,20 @@ def test_smooth_functions_of_the_engine_are_within_the_stated_units(op: str, dty
     right = 1 / (1 + np.exp(-exact)) if op == "Sigmoid" else np.tanh(exact)
     units = np.abs(found - right).max() / np.finfo(dtype).eps
     assert units < SMOOTH / 2
+
+
+def test_optima_of_both_functions() -> None:
+    """The least y on [0.6, 0.9] is 0.6 in reals; every run of the model gives 0."""
+    f = absorbing()
+    x = nn.Variable((1, 1), name="x")
+    where = nn.box(x, 0.6, 0.9)
+    for method in ("bigm", "smt", None):
+        real = nn.minimize(f(x)[0, 0], method, where=where, timeout=20)
+        assert real.lower <= 0.6 <= real.upper
+        assert real.upper - real.lower < 1e-3
+        deployed = nn.minimize(f(x)[0, 0], method, where=where, semantics="deployed", timeout=20)
+        assert deployed.semantics is Semantics.DEPLOYED
+        assert deployed.lower <= 0 <= deployed.upper
+        assert deployed.upper < 0.5
+        assert deployed.point is not None
+        assert deployed.point.outputs["y"].item() == deployed.upper

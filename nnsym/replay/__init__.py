@@ -154,12 +154,19 @@ def _own(query: Query, candidate: Point) -> dict[Input, Array]:
 
 def _attained_at(query: Query, place: Place) -> Witness | None:
     if query.runs is not None:
-        runs = [run for run in float_runs(query.runs, place.values) if run.violates(query.runs) is not None]
-        least = min(runs, key=lambda run: run.margin(query.runs or query), default=None)
-        return None if least is None else _witness(query.runs, place, None, least)
+        real = query.runs
+        runs = [run for run in float_runs(real, place.values) if run.violates(real) is not None]
+        least = min(runs, key=lambda run: run.margin(real), default=None)
+        return None if least is None else _witness(real, place, None, least)
     real = run_real(query, place.values)
     run = run_engine(query, place.values) if place.stored and real.margin < np.inf else None
     return _witness(query, place, real, run)
+
+
+def inputs_of(query: Query, witness: Witness) -> dict[Input, Array]:
+    """A witness as a point of a query; errors of rounding, which no witness has, are 0."""
+    named = {x: witness.inputs[x.name].ravel() for x in (query.runs or query).inputs}
+    return {x: named.get(x, np.zeros(x.size)) for x in query.inputs}
 
 
 def found_at(query: Query, candidate: Point) -> Witness | None:

@@ -49,6 +49,8 @@ def cells(record: dict[str, Any]) -> list[str]:
     shown["peak_memory"] = record["peak_memory"] / 2**20 if record["peak_memory"] else None
     if record["verdict"] == "unknown":
         shown["verdict"] = f"unknown ({record['reason']})"
+    elif record["vacuous"]:
+        shown["verdict"] = f"{record['verdict']} (vacuous)"
     return [fmt.format(shown[key]) if shown[key] not in (None, "") else "" for _, key, fmt in COLUMNS]
 
 
