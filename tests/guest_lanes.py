@@ -103,7 +103,9 @@ MODELS: Mapping[str, Callable[[LinearModel], LinearModel]] = {
     "columns are not negative": lambda m: replace(m, lower=np.maximum(m.lower, np.minimum(0.0, m.upper))),
     "lower bounds of columns dropped": lambda m: replace(m, lower=np.maximum(m.lower * np.inf, -1e4)),
     "upper bounds of columns dropped": lambda m: replace(m, upper=np.full_like(m.upper, 1e4)),
-    "lower sides of rows dropped": lambda m: replace(m, row_lower=np.where(np.isinf(m.row_upper), m.row_lower, -np.inf)),
+    "lower sides of rows dropped": lambda m: replace(
+        m, row_lower=np.where(np.isinf(m.row_upper), m.row_lower, -np.inf)
+    ),
     "upper sides of rows dropped": lambda m: replace(m, row_upper=np.where(np.isinf(m.row_lower), m.row_upper, np.inf)),
     "right-hand sides dropped": lambda m: replace(
         m, row_lower=np.where(np.isinf(m.row_lower), m.row_lower, np.minimum(m.row_lower, 0.0))
@@ -212,7 +214,9 @@ SAYINGS: Mapping[str, Callable[..., Answer]] = {
     "always empty": change(conclusive_empty=True),
     "certified is the float optimum": when(_OPTIMAL, certified=lambda a: np.nextafter(a.objective, np.inf)),
     "certified from duals of the wrong sign": when(_OPTIMAL, certified=-8.0),
-    "certified in rationals, guessed": when(_OPTIMAL, certified_exact=lambda a: Fraction(a.objective) + Fraction(1, 10**9)),
+    "certified in rationals, guessed": when(
+        _OPTIMAL, certified_exact=lambda a: Fraction(a.objective) + Fraction(1, 10**9)
+    ),
     "bound of nan": change(bound=float("nan")),
     "tolerance of anything": change(tau=4.0),
     "bound within a large tolerance": when(_OPTIMAL, bound=lambda a: a.objective + 0.5, tau=1.0),
@@ -276,7 +280,9 @@ PROGRAMS: Mapping[str, Callable[[Program], Program]] = {
     "clauses turned": lambda p: replace(p, clauses=tuple(turned(c) for c in p.clauses)),
     "sets dropped": lambda p: replace(p, sets=()),
     "functions dropped": lambda p: replace(p, functions=()),
-    "functions of one case": lambda p: replace(p, functions=tuple(replace(f, slopes=f.slopes[[0, 0]]) for f in p.functions)),
+    "functions of one case": lambda p: replace(
+        p, functions=tuple(replace(f, slopes=f.slopes[[0, 0]]) for f in p.functions)
+    ),
     "products dropped": lambda p: replace(p, products=()),
     "balls dropped": lambda p: replace(p, quadratics=()),
     "strict rows closed": lambda p: rows(p, lambda b: replace(b, strict=False)),
