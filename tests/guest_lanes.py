@@ -1,4 +1,4 @@
-"""Lanes that break one rule each: HiGHS in a worker, and Z3, with a fault in what they read, how they solve or what they say.
+"""Lanes that break one rule each: HiGHS in a worker, and Z3, with a fault in what they read, how they solve or say.
 
 ``fault`` is the name of a function of :data:`MODELS`, :data:`OPTIONS`, :data:`SAYINGS` (of :class:`Guest`), or of
 :data:`PROGRAMS` and :data:`WORDS` (of :class:`ExactGuest`).
