@@ -113,7 +113,7 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
         *(f"          {line}" for line in query.text.splitlines()),
         f"          sha256 {query.hash}",
         *(f"network   {name}: sha256 {digest}" for name, digest in networks),
-        f"meaning   sat: {goal} has a solution",
+        f"meaning   unsat: {goal} has no solution; sat, where no loss is named: it has one",
         f"written by nnsym {package_version('nnsym')}",
     )
     return write(query, version=version, header=head)

@@ -154,10 +154,10 @@ def _own(query: Query, candidate: Point) -> dict[Input, Array]:
 
 def _attained_at(query: Query, place: Place) -> Witness | None:
     if query.runs is not None:
-        real = query.runs
-        runs = [run for run in float_runs(real, place.values) if run.violates(real) is not None]
-        least = min(runs, key=lambda run: run.margin(real), default=None)
-        return None if least is None else _witness(real, place, None, least)
+        stored = query.runs
+        runs = [run for run in float_runs(stored, place.values) if run.violates(stored) is not None]
+        least = min(runs, key=lambda run: run.margin(stored), default=None)
+        return None if least is None else _witness(stored, place, None, least)
     real = run_real(query, place.values)
     run = run_engine(query, place.values) if place.stored and real.margin < np.inf else None
     return _witness(query, place, real, run)

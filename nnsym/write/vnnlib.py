@@ -20,7 +20,8 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves, reduce_formula
 from nnsym.ir.node import Input
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
+from nnsym.ir.text import number
 from nnsym.write.names import comments
 from nnsym.write.vnnlib_declare import Layout, element_name, layout
 from nnsym.write.vnnlib_formula import Atom, Condition, Group, compare, group
@@ -124,12 +125,18 @@ class _Writer:
         tag = logic(self.layout.networks, parts)
         losses = tuple(self.losses)
         notes = [*header, f"logic     {tag}" if not self.flat else "", *(f"loss      {loss}" for loss in losses)]
-        if not losses:
-            notes.append("loss      none: the assertions are satisfied exactly where the property is violated")
+        if losses:
+            notes.append("loss      so unsat carries over, and a point that satisfies the assertions is a candidate")
+        else:
+            notes.append(f"loss      none: the assertions are satisfied exactly where {self._goal()}")
         comment = comments(";", filter(None, notes))
         body = self._flat_declarations() if self.flat else self._declarations()
         head = [] if self.flat else ["(vnnlib-version <2.0>)"]
         return VnnlibFile("\n".join([*comment, *head, *body, *asserted, ""]), tag, losses)
+
+    def _goal(self) -> str:
+        slack = f", with the slack of {number(self.query.slack)} that was asked for," if self.query.slack else ""
+        return f"the property{slack} {'holds' if self.query.reading is Reading.EXISTS else 'is violated'}"
 
     def _declarations(self) -> list[str]:
         lines = []
