@@ -204,8 +204,9 @@ class _Pass:
             if slopes is not None:
                 term = self._steer(node, support, c, term, slopes)
             if tap.index is not None:
+                index = tap.index[support] if isinstance(support, Tensor) else tap.index
                 spread_out = torch.zeros(*term.shape[:-1], tap.parent.size, dtype=term.dtype, device=term.device)
-                term = spread_out.index_add_(-1, tap.index, term)
+                term = spread_out.index_add_(-1, index, term)
             self.add(tap.parent, support if tap.index is None else None, term)
         if lines.low_offset is not None:
             self.constant = self.constant + _offset(below, lines.low_offset)
