@@ -105,7 +105,9 @@ def verify(
         result = run(
             query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
         )
-    checked = vacuous(query, timeout=timeout, memory=gibibytes(memory), seed=seed) if vacuity else None
+    checked = None
+    if vacuity:  # what the verdict left of the budget
+        checked = vacuous(query, timeout=timeout, memory=gibibytes(memory), seed=seed, clock=clock)
     if witness is not None:
         from nnsym.witness import write_witness
 
