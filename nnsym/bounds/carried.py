@@ -26,7 +26,7 @@ from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 
-_STEP = 2**32  # products between two looks at the clock, about a second of a processor
+_STEP = 2**30  # products between two looks at the clock, a part of a second of a processor
 _COPIES = 6  # arrays of the size of a form that making one keeps alive for a moment
 _GRACE = 0.5  # seconds after the deadline for interval steps
 

@@ -95,7 +95,9 @@ class _Engine:
         else:
             form = self._nonlinear(relax(node, parents, known, self.maps))
         self.forms[node] = form
+        self.room.deadline.check()
         low = self._least(form.middle - form.spread, form)
+        self.room.deadline.check()
         high = -self._least(-form.middle - form.spread, form)
         return Range(*settle(low, high))
 
@@ -132,6 +134,7 @@ class _Engine:
             middle = middle + self.room.mapped(kind, kind.apply, form.middle)
             spread_out = spread_out + self.room.mapped(kind, kind.stretch, form.spread)
             slack = slack + kind.stretch_any(form.slack)
+            self.room.deadline.check()
             reach = kind.stretch_any(self._reach(form)) + by.pad * kind.touched
             charge = charge + by.gamma(kind.terms + extra) * (reach + kind.stretch_any(form.slack))
         return _Form(middle, spread_out, (slack + charge) * (1.0 + by.gamma(extra)))
@@ -145,6 +148,7 @@ class _Engine:
         low[:, -1], high[:, -1] = offsets
         slack, moved = torch.zeros_like(offsets[0]), magnitude(*offsets)
         for tap in lines.taps:
+            self.room.deadline.check()
             form = self.forms[tap.parent].take(tap.index)
             low = low + tap.low[:, None] * form.middle - tap.low.abs()[:, None] * form.spread
             high = high + tap.high[:, None] * form.middle + tap.high.abs()[:, None] * form.spread

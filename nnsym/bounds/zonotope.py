@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
@@ -61,7 +62,7 @@ class _Form:
     generators: Tensor
     slack: Tensor
 
-    @property
+    @cached_property
     def reach(self) -> Tensor:
         """The largest magnitude without the slack: what rounding errors are relative to."""
         return self.centre.abs() + self.generators.abs().sum(1)
@@ -85,6 +86,7 @@ class _Engine:
         else:
             form = self._nonlinear(band(node, parents, known, self.maps))
         self.forms[node] = form
+        self.room.deadline.check()
         by = self.maps.precision
         error = by.gamma(form.generators.shape[1] + _FEW)
         radius = (form.reach - form.centre.abs() + form.slack) * (1.0 + error) + error * form.reach + by.tiny
@@ -109,6 +111,7 @@ class _Engine:
             self.room.ask(self.maps, batch, form.generators.shape[1], node.size)
             generators = _sum(generators, self.room.mapped(kind, kind.apply, form.generators))
             slack = slack + kind.stretch_any(form.slack) * (1.0 + by.gamma(kind.terms + extra))
+            self.room.deadline.check()
             if not kind.copies or len(node.maps) > 1 or bool(node.bias.any()):
                 terms = kind.terms + form.generators.shape[1] + extra
                 charge = charge + by.gamma(terms) * (kind.stretch(form.reach) + by.pad * kind.touched)
@@ -123,6 +126,7 @@ class _Engine:
             form, slope = self.forms[tap.parent], tap.low
             if tap.index is not None:
                 form = _Form(*(v[..., tap.index] for v in (form.centre, form.generators, form.slack)))
+            self.room.deadline.check()
             centre = centre + slope * form.centre
             generators = _sum(generators, slope[:, None] * form.generators)
             slack = slack + product(slope.abs(), form.slack)
