@@ -116,7 +116,7 @@ class Tape:
         """So many points at once take about a second, and keep to the memory limit of the maps."""
         work = sum(self.maps[m].work for node in self.nodes if isinstance(node, Affine) for m in node.maps)
         kept = 3 * self.maps.dtype.itemsize * sum(node.size for node in self.nodes)
-        return max(1, min(_STEP // max(1, work), self.maps.memory // max(1, kept)))
+        return max(1, min(_STEP // max(1, work), self.maps.memory // max(1, 2 * kept)))
 
     def run(self, points: Points) -> tuple[dict[Node, Tensor], Standing]:
         """The values of all nodes at points ``(count, n)`` of every input, and where the points stand."""
