@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym import options
-from nnsym.bounds.base import Bounds
-from nnsym.clock import Clock
+from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
+from nnsym.clock import Clock, OutOfTime
 from nnsym.deployed.statement import FloatError, float_error, is_stored
 from nnsym.encode import closes
 from nnsym.encoding import Exactness, Form
@@ -70,12 +70,13 @@ class Settings:
 def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Settings) -> Result:
     """Bounds alone: verified where the lower bound of the margin rules the violation out, else unknown."""
     bounds, lower = bound(query, method.source, clock, settings)
-    require_bounded(query, lower)
+    if not bounds.ended:
+        require_bounded(query, lower)
     facts = replace(facts_about(query), certified=lower)
     facts = settle_tight(query, bounds, facts, clock)
     ruling = rule(facts)
-    if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
-        ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive")
+    if ruling.verdict is Verdict.UNKNOWN and (bounds.ended or ruling.reason == "solver_unknown"):
+        ruling = Ruling(verdict=Verdict.UNKNOWN, reason=bounds.ended or "inconclusive")
     return conclude(
         query,
         method,
@@ -94,7 +95,7 @@ def _error(query: Query, ruling: Ruling, bounds: Bounds, clock: Clock) -> FloatE
     if not ruling.excluded or ruling.vacuous or not is_stored(real) or clock.left <= 0:
         return None
     with clock.step("float error") as notes:
-        found = float_error(real, bounds if real is query else None)
+        found = float_error(real, bounds if real is query else None, deadline=clock.deadline())
         notes.append("not known" if found is None else f"rows move by at most {max(found.soft, found.hard):.3g}")
     return found
 
@@ -107,7 +108,7 @@ def judge_attack(query: Query, method: AttackMethod, clock: Clock, settings: Set
     replayed = attack(query, method, clock, settings, share * clock.left)
     ruling = rule(replace(facts_about(query), replay=replayed.outcome))
     if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
-        ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive")
+        ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive" if clock.left else "timeout")
     return conclude(query, method, ruling, clock, lower=-np.inf, bounds="", sizes=Sizes(), replayed=replayed)
 
 
@@ -153,16 +154,18 @@ BOUNDS_SHARE = 0.5
 def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share: float = 1.0) -> tuple[Bounds, float]:
     """Bounds of every node on the domain's hull, and the margin's lower bound over its disjuncts.
 
-    ``share`` is the part of the time left that they may take.
+    ``share`` is the part of the time left that they may take. What they found by then counts (``Bounds.ended``).
     """
     from nnsym.bounds.cases import domain_margin
     from nnsym.relaxation.sources import find_source
 
     with clock.step("bounds") as notes:
-        within = find_source(source).within(share * clock.left)
+        within = find_source(source).until(clock.deadline(share), memory=settings.memory)
         lower, bounds = domain_margin(query, within, device=settings.device)
         together = ", over differences" if bounds.differences else ""
         notes.append(f"{source}{together}: margin >= {lower:.6g}")
+        if bounds.ended:
+            notes.append(f"{bounds.ended} before all was bounded")
         if query.assumed:
             names = node_names(query.nodes)
             notes.append(f"ASSUMED, not proved: bounds of {', '.join(names[node] for node in query.assumed)}")
@@ -176,8 +179,9 @@ def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Fa
     if facts.certified > 0 or not tight(facts):
         return facts
     with clock.step("exact check") as notes:
-        exact = exact_margin(query, bounds)
-        notes.append("too large or not piecewise linear" if exact is None else f"margin >= {float(exact):.6g} exactly")
+        exact = exact_margin(query, bounds, deadline=clock.deadline())
+        why = "too large or not piecewise linear" if clock.left else "no time"
+        notes.append(why if exact is None else f"margin >= {float(exact):.6g} exactly")
     if exact is None:
         return facts
     if isinstance(exact, float):  # an infinity: no soft atom is left
@@ -232,7 +236,11 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
 def solve(
     query: Query, method: ProgramMethod, bounds: Bounds, clock: Clock, settings: Settings
 ) -> tuple[Program, Answer]:
-    """Encode on the bounds and hand the program to the method's lane."""
+    """Encode on the bounds and hand the program to the method's lane.
+
+    Where time is over before the program is complete, or bounds that it needs were not reached in time, the answer is
+    that of a lane at its limit, of an empty program.
+    """
     from nnsym.relaxation.build import build
     from nnsym.solvers.outer import taking
     from nnsym.solvers.registry import find
@@ -240,7 +248,16 @@ def solve(
 
     goal = Goal(decide=not method.optimise)
     with clock.step("encode") as notes:
-        program = build(query, bounds, method.encoding, limits=_limits(clock, settings), goal=goal)
+        try:
+            end = clock.deadline()
+            program = build(query, bounds, method.encoding, limits=_limits(clock, settings), goal=goal, deadline=end)
+            end.check()
+        except (OutOfTime, MissingBoundsError) as error:
+            if isinstance(error, MissingBoundsError) and not bounds.ended:
+                raise
+            said = "no time to encode" if isinstance(error, OutOfTime) else f"bounds ended early: {error}"
+            notes.append(said)
+            return _nothing(method, bounds.ended if isinstance(error, MissingBoundsError) else TIMEOUT, said)
         notes.append(
             f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
         )
@@ -253,6 +270,14 @@ def solve(
             f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
         )
     return program, answer
+
+
+def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answer]:
+    """The answer where nothing was handed over."""
+    status = Status.MEMORY_LIMIT if why == MEMORY else Status.TIME_LIMIT
+    answer = Answer(status=status, solver=method.solver, raw="not begun", message=said)
+    none = np.zeros(0)
+    return Program(lower=none, upper=none, kind=np.zeros(0, dtype=np.int8), blocks=(), rows=()), answer
 
 
 def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
@@ -323,7 +348,7 @@ def best_of(first: Replay, second: Replay) -> Replay:
 def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:
     """Look for a run of the network that contradicts what rests on the solver's word alone."""
     with clock.step("probing") as notes:
-        attained = least_margin(query)
+        attained = least_margin(query, deadline=clock.deadline())
         notes.append(f"least margin {attained:.6g}")
         if facts.status is not Status.INFEASIBLE:
             return replace(facts, attained=attained)

@@ -110,10 +110,8 @@ def minimize(
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=True)
     settings = Settings(memory=memory, threads=threads, seed=seed, device=device, progress=progress)
     running = clock if clock is not None else Clock(timeout)
-    query, overflow = as_meant(objective(term, where), semantics, running, device=device)
-    if overflow:
-        running.note("overflow", f"{overflow} may leave the range of the stored numbers: nothing bounds its float runs")
-    return _optimum(query, FIRST if overflow else chosen, running, settings, precision)
+    query, trouble = as_meant(objective(term, where), semantics, running, settings)
+    return _optimum(query, FIRST if trouble else chosen, running, settings, precision)
 
 
 def maximize(term: object, method: str | Method | Encoding | None = None, **options: Any) -> Optimum:

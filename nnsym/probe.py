@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.starts import spread, starts
+from nnsym.clock import NEVER, Deadline
 from nnsym.encode.point import complete, residual
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -34,9 +35,18 @@ def nominal_violation(query: Query, program: Program) -> tuple[float, str]:
     return residual(program, complete(program, query, point), tags=frozenset({Tag.NETWORK, Tag.CUT}))
 
 
-def least_margin(query: Query, *, count: int = 32) -> float:
-    """The least margin at the domain's centre, some corners and some random points; +inf where no input counts."""
-    return float(margins(query, starts(query, [query.boxes], count=count)).min())
+def least_margin(query: Query, *, count: int = 32, deadline: Deadline = NEVER) -> float:
+    """The least margin at the domain's centre, some corners and some random points; +inf where no input counts.
+
+    Past the ``deadline`` only at the centre, which comes first.
+    """
+    points = starts(query, [query.boxes], count=count)
+    least = np.inf
+    for start, end in ((0, 1), (1, 4), (4, count)):
+        if start < count and not (start and deadline.passed):
+            some = {x: v[start:end] for x, v in points.items()}
+            least = min(least, float(margins(query, some).min(initial=np.inf)))
+    return least
 
 
 def margins(query: Query, points: Mapping[Input, Array]) -> Array:

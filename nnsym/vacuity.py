@@ -67,6 +67,7 @@ class Vacuity:
 def vacuous(prop: HasQuery | Query, method: Any = None, **options: Any) -> Vacuity:
     """Ask whether an input satisfies the precondition, by a method and options of :func:`nnsym.verify.verify`.
 
+    ``clock`` among them lets it share the budget of the verdict before it.
     True in ``if`` where none does; raises there if it is not known.
     """
     query = prop if isinstance(prop, Query) else prop.query

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym import options
-from nnsym.clock import Clock
+from nnsym.clock import Clock, OutOfTime
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query, Reading
-from nnsym.judge import Settings, conclude, judge_attack, judge_bounds, judge_program
+from nnsym.judge import BOUNDS_SHARE, Settings, conclude, judge_attack, judge_bounds, judge_program
 from nnsym.methods import (
     AttackMethod,
     BoundMethod,
@@ -112,9 +112,9 @@ def verify(
     if query.empty_box:
         ruling = rule(replace(facts_about(query), empty=True))
         return conclude(query, chosen, ruling, running, lower=np.inf, bounds="", sizes=Sizes())
-    query, overflow = as_meant(query, semantics, running, device=device)
-    if overflow:
-        return overflowing(query, chosen, overflow, running, settings)
+    query, trouble = as_meant(query, semantics, running, settings)
+    if trouble:
+        return unenclosed(query, chosen, trouble, running, settings)
     return with_premise(query, _judged(query, chosen, running, settings), chosen, running, settings)
 
 
@@ -130,8 +130,8 @@ def _judged(query: Query, method: Method, clock: Clock, settings: Settings) -> R
             return _portfolio(query, method, clock, settings)
 
 
-def as_meant(query: Query, semantics: str | Semantics, clock: Clock, *, device: str = "cpu") -> tuple[Query, str]:
-    """The query of the function that is meant, and which layer may overflow, so that nothing encloses its runs.
+def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: Settings) -> tuple[Query, str]:
+    """The query of the function that is meant, and why nothing encloses its float runs: ``overflow`` or ``timeout``.
 
     Raises :class:`InputError` for a word that names no semantics.
     """
@@ -142,21 +142,29 @@ def as_meant(query: Query, semantics: str | Semantics, clock: Clock, *, device: 
         raise InputError(f"no semantics '{semantics}'", remedy=f"Use one of: {known}") from None
     if wanted is Semantics.REAL or not is_stored(query):
         return query, ""
-    from nnsym.bounds.methods import compute
+    from nnsym.bounds.methods import compute, find_source
     from nnsym.deployed.enclose import enclose
 
     with clock.step("rounding errors") as notes:
-        enclosed = enclose(query, compute(query, "crown", device=device))
+        within = find_source("crown").until(clock.deadline(BOUNDS_SHARE), memory=settings.memory)
+        try:
+            bounds = compute(query, within, device=settings.device)
+            enclosed = enclose(query, bounds, deadline=clock.deadline())
+        except OutOfTime:
+            notes.append("no time to bound them")
+            return replace(query, runs=query), "timeout"
+        if enclosed.overflow:
+            notes.append(f"{enclosed.overflow} may leave the range of the stored numbers: nothing encloses its runs")
+            return replace(query, runs=query), "overflow"
         largest = max((float(e.max()) for e in enclosed.errors.values()), default=0.0)
-        notes.append(f"{enclosed.overflow} may overflow" if enclosed.overflow else f"at most {largest:.3g} in a layer")
-    return (replace(query, runs=query), enclosed.overflow) if enclosed.overflow else (enclosed.query, "")
+        notes.append(f"at most {largest:.3g} in a layer")
+    return enclosed.query, ""
 
 
-def overflowing(query: Query, method: Method, layer: str, clock: Clock, settings: Settings) -> Result:
-    """Where sums may leave the format no method proves anything; runs may still violate the property."""
+def unenclosed(query: Query, method: Method, trouble: str, clock: Clock, settings: Settings) -> Result:
+    """Where nothing encloses the float runs no method proves anything of them; one may still violate the property."""
     found = judge_attack(query, FIRST, clock, settings)
-    reason = found.reason if found.status is not Verdict.UNKNOWN else "overflow"
-    clock.note("overflow", f"{layer} may leave the range of the stored numbers: nothing encloses its float runs")
+    reason = found.reason if found.status is not Verdict.UNKNOWN else trouble
     return replace(found, method=method.name, reason=reason, trail=tuple(clock.trail))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import FloatBoxes
+from nnsym.clock import NEVER, Deadline
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names
 from nnsym.ir.query import Query
@@ -19,7 +20,14 @@ Array = NDArray[Any]
 ASSUMED = "assumed"
 
 
-def meet(query: Query, bounds: Bounds, boxes: FloatBoxes | None = None, *, device: str = "cpu") -> Bounds:
+def meet(
+    query: Query,
+    bounds: Bounds,
+    boxes: FloatBoxes | None = None,
+    *,
+    device: str = "cpu",
+    deadline: Deadline = NEVER,
+) -> Bounds:
     """The bounds with the query's assumed intervals, and what follows from them.
 
     Later nodes are bounded anew by intervals, the rows backwards (:func:`nnsym.bounds.linear.crown`).
@@ -44,6 +52,7 @@ def meet(query: Query, bounds: Bounds, boxes: FloatBoxes | None = None, *, devic
                 remedy="No input satisfies the assumption; correct it, or leave it out",
             )
     met = replace(bounds, nodes=nodes)
-    anew = crown(query, boxes, intermediate=met, maps=Maps(device))
+    anew = crown(query, boxes, intermediate=met, maps=Maps(device), deadline=deadline)
     rows = bounds.rows.intersect(Interval(anew.rows.lower, anew.rows.upper, ASSUMED))
-    return replace(met, nodes={n: i.intersect(anew[n]) for n, i in nodes.items()}, rows=rows)
+    met_nodes = {n: i.intersect(anew[n]) for n, i in nodes.items()}
+    return replace(met, nodes=met_nodes, rows=rows, ended=bounds.ended or anew.ended)

@@ -9,7 +9,6 @@ comes out is a list of candidates: a point counts only after replay.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.cases import cases
 from nnsym.bounds.starts import project, starts
 from nnsym.bounds.tape import Standing, Tape
+from nnsym.clock import NEVER, Deadline
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -59,9 +59,10 @@ def search(
     """Descend from the centre of every case of the domain and from the best of many corners and uniform points.
 
     ``restarts`` are shared among the boxes of :func:`nnsym.bounds.cases.cases`, one of them for each box at least;
-    past ``seconds`` no further step is made. No candidates where the domain is empty.
+    past ``seconds`` no further step is made. On a large network restarts move in groups, one after the other, each with
+    its share of the time. No candidates where the domain is empty.
     """
-    end = time.perf_counter() + seconds
+    deadline = Deadline.after(seconds)
     found = cases(query, limit=max(1, restarts))
     if not found or query.empty_box:
         return Candidates({x: np.zeros((0, x.size)) for x in query.inputs}, np.zeros(0))
@@ -73,27 +74,56 @@ def search(
         limits[x] = tuple(np.repeat(np.stack(side), _POOL * each, axis=0) for side in sides)
     pool = project(query, pool, limits)
     tape = Tape(query, device)
-    chosen = _best_of(tape.run(pool)[1], len(found), each)
-    points, limits = _take(pool, chosen), {x: (low[chosen], high[chosen]) for x, (low, high) in limits.items()}
-    return _descend(tape, points, limits, steps=steps, end=end, rng=np.random.default_rng(seed))
+    chosen, rng = _best_of(_standing(tape, pool, deadline.share(0.5)), len(found), each), np.random.default_rng(seed)
+    groups, ends = np.split(chosen, range(tape.most, len(chosen), tape.most)), list[Candidates]()
+    for number, group in enumerate(groups):
+        if not ends or not deadline.passed:
+            points = _take(pool, group)
+            inside: Limits = {x: (low[group], high[group]) for x, (low, high) in limits.items()}
+            end = deadline.share(1 / (len(groups) - number))
+            ends.append(_descend(tape, points, inside, steps=steps, deadline=end, rng=rng))
+    return _merged(ends)
 
 
-def descend(query: Query, start: Points, *, steps: int, device: str = "cpu") -> Candidates:
+def _standing(tape: Tape, pool: Points, deadline: Deadline) -> Standing:
+    """Where samples stand; those that there is no time for count as the worst."""
+    count, parts = len(next(iter(pool.values()))), list[Standing]()
+    for start in range(0, count, tape.most):
+        part = _take(pool, np.arange(start, min(count, start + tape.most)))
+        size = len(next(iter(part.values())))
+        if parts and deadline.passed:
+            parts.append(Standing(np.full(size, np.inf), np.full(size, np.inf), np.full(size, -1)))
+        else:
+            parts.append(tape.run(part)[1])
+    return Standing(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("missed", "margin", "row")))
+
+
+def _merged(parts: list[Candidates]) -> Candidates:
+    """The candidates of several groups, the least margin first."""
+    if len(parts) == 1:
+        return parts[0]
+    margin = np.concatenate([part.margin for part in parts])
+    order = np.argsort(margin, kind="stable")
+    points = {x: np.concatenate([part.points[x] for part in parts]) for x in parts[0].points}
+    return Candidates(_take(points, order), margin[order])
+
+
+def descend(query: Query, start: Points, *, steps: int, device: str = "cpu", deadline: Deadline = NEVER) -> Candidates:
     """Descend from given points ``(count, n)`` inside the query's own box."""
     count = len(next(iter(start.values())))
     limits = {x: tuple(np.repeat(side[None], count, 0) for side in query.boxes[x].inner) for x in query.inputs}
     points = project(query, start, limits)
-    return _descend(Tape(query, device), points, limits, steps=steps, end=np.inf, rng=np.random.default_rng(0))
+    return _descend(Tape(query, device), points, limits, steps=steps, deadline=deadline, rng=np.random.default_rng(0))
 
 
 def _descend(
-    tape: Tape, points: Points, limits: Limits, *, steps: int, end: float, rng: np.random.Generator
+    tape: Tape, points: Points, limits: Limits, *, steps: int, deadline: Deadline, rng: np.random.Generator
 ) -> Candidates:
     query = tape.query
     values, here = tape.run(points)
     share = np.full(len(here.margin), _FIRST)
     for _ in range(steps):
-        if time.perf_counter() > end or not ((share > _LEAST) & (here.row >= 0)).any():
+        if deadline.passed or not ((share > _LEAST) & (here.row >= 0)).any():
             break
         slopes = tape.slopes(values, here.row)
         moved = {x: points[x] - _step(query, x, points[x], slopes[x], share, limits[x]) for x in query.inputs}

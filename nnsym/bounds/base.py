@@ -13,6 +13,9 @@ from nnsym.ir.node import Node
 
 Array = NDArray[Any]
 
+#: Why a source stopped early.
+TIMEOUT, MEMORY = "timeout", "memory"
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,8 @@ class Bounds:
 
     ``trace`` is the margin's lower bound after each step of an optimisation of the rows, the start first.
     ``differences`` bound ``a - b`` for pairs of nodes ``(a, b)`` of two runs that the query compares.
+    ``ended`` says why a source stopped early, ``timeout`` or ``memory``: what it did not get to has the intervals that
+    were known by then, infinite ones where there were none.
     """
 
     method: str
@@ -50,6 +55,7 @@ class Bounds:
     device: str = "cpu"
     trace: tuple[float, ...] = ()
     differences: Mapping[tuple[Node, Node], Interval] = field(default_factory=dict)
+    ended: str = ""
 
     def __getitem__(self, node: Node) -> Interval:
         return self.nodes[node]
@@ -67,4 +73,5 @@ class Bounds:
             self.seconds,
             self.device,
             differences={pair: pick(i) for pair, i in self.differences.items()},
+            ended=self.ended,
         )

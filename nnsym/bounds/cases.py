@@ -6,13 +6,14 @@ bounded as one batch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.methods import compute, margin
+from nnsym.bounds.methods import compute, find_source, margin
 from nnsym.bounds.sources import Dtype, Source
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Input
@@ -69,17 +70,21 @@ def domain_margin(
 ) -> tuple[float, Bounds]:
     """A sound lower bound of the margin over the whole domain, and the bounds of its hull.
 
-    The hull decides if it can; else each box of the domain is bounded by itself and the worst one counts.
+    The hull decides if it can; else each box of the domain is bounded by itself and the worst one counts. Where there
+    are several, the hull may take half of the source's time.
     """
-    hull = compute(query, source, device=device, dtype=dtype)
+    source = find_source(source)
+    single = len(cases(query, limit)) == 1
+    first = source if single else source.until(source.deadline.share(0.5))
+    hull = compute(query, first, device=device, dtype=dtype)
     lower = margin(query, hull)
-    if lower > 0 or len(cases(query, limit)) == 1:
+    if lower > 0 or single or source.deadline.passed:
         return lower, hull
     batch = domain_bounds(query, source, limit=limit, device=device, dtype=dtype)
     if batch is None:
         return np.inf, hull
     worst = min(margin(query, batch.case(i)) for i in range(len(batch.rows.lower)))
-    return max(lower, worst), hull
+    return max(lower, worst), replace(hull, ended=hull.ended or batch.ended)
 
 
 def _meet(a: Boxes, b: Boxes) -> Boxes:

@@ -24,6 +24,7 @@ from nnsym.bounds.rounding import FLOAT64, Amounts, contract, weigh
 from nnsym.bounds.state import State, Support
 from nnsym.bounds.torch_maps import DenseMap
 from nnsym.bounds.windows import Windows
+from nnsym.clock import NEVER, Deadline
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 
 
@@ -97,10 +98,14 @@ class Seed:
         return Seed(start, found, centre, error)
 
 
-def descend(state: State, seed: Seed, dual: Dual, *, charge: bool = True) -> Tensor:
-    """Lower bounds of the rows of a seed, float64 ``(batch, rows)``; without ``charge`` rounding is left out."""
+def descend(state: State, seed: Seed, dual: Dual, *, charge: bool = True, deadline: Deadline = NEVER) -> Tensor:
+    """Lower bounds of the rows of a seed, float64 ``(batch, rows)``; without ``charge`` rounding is left out.
+
+    Raises :class:`nnsym.clock.OutOfTime` where the ``deadline`` passes between two nodes: half a pass bounds nothing.
+    """
     run = _Pass(state, seed, dual, charge)
     for node in state.order(seed.start, *dual.multipliers):
+        deadline.check()
         run.visit(node)
     total = seed.centre + run.constant
     return total - run.error - state.maps.precision.tiny if charge else total
@@ -204,8 +209,9 @@ class _Pass:
             if slopes is not None:
                 term = self._steer(node, support, c, term, slopes)
             if tap.index is not None:
+                index = tap.index[support] if isinstance(support, Tensor) else tap.index
                 spread_out = torch.zeros(*term.shape[:-1], tap.parent.size, dtype=term.dtype, device=term.device)
-                term = spread_out.index_add_(-1, tap.index, term)
+                term = spread_out.index_add_(-1, index, term)
             self.add(tap.parent, support if tap.index is None else None, term)
         if lines.low_offset is not None:
             self.constant = self.constant + _offset(below, lines.low_offset)

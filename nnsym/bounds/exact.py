@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds import exact_gaps, pieces
 from nnsym.bounds.base import Bounds
+from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
@@ -37,16 +38,22 @@ _LONG = 192  # bits of a denominator from which a bound of a hidden neuron is ro
 
 
 def exact_margin(
-    query: Query, bounds: Bounds, *, box: Mapping[Input, Box] | None = None, max_nonzeros: int = 20_000
+    query: Query,
+    bounds: Bounds,
+    *,
+    box: Mapping[Input, Box] | None = None,
+    max_nonzeros: int = 20_000,
+    deadline: Deadline = NEVER,
 ) -> Fraction | float | None:
     """An exact lower bound of the property's margin over ``box`` (the query's own boxes if not given).
 
     ``bounds`` are sound float bounds over that box. The result is a Fraction, or an infinity where the formula has
     no soft atom left to decide it; None if the network is smooth, bilinear, unbounded or has more than
-    ``max_nonzeros`` coefficients. Where the query compares two runs, their differences are tried too.
+    ``max_nonzeros`` coefficients, and where the ``deadline`` comes first. Where the query compares two runs, their
+    differences are tried too.
     """
     boxes = {**query.boxes, **(box or {})}
-    margin = _margin(query, bounds, boxes, max_nonzeros)
+    margin = _margin(query, bounds, boxes, max_nonzeros, deadline)
     paired = pair(query) if margin is not None and margin < 0 else None
     if paired is None or margin is None:
         return margin
@@ -55,17 +62,22 @@ def exact_margin(
     rows = paired.query.rows.take(np.arange(len(query.rows)))
     gaps = paired.boxes({x: b.outer for x, b in boxes.items()})
     boxes = {x: boxes[x] if x in boxes else Box(*gaps[x]) for x in paired.query.boxes}
-    over = _margin(replace(paired.query, rows=rows), replace(bounds, nodes={**moved, **known}), boxes, max_nonzeros)
+    both = replace(bounds, nodes={**moved, **known})
+    over = _margin(replace(paired.query, rows=rows), both, boxes, max_nonzeros, deadline)
     return margin if over is None else max(margin, over)
 
 
-def _margin(query: Query, bounds: Bounds, boxes: Mapping[Input, Box], max_nonzeros: int) -> Fraction | float | None:
+def _margin(
+    query: Query, bounds: Bounds, boxes: Mapping[Input, Box], max_nonzeros: int, deadline: Deadline
+) -> Fraction | float | None:
     if any(b.empty for b in boxes.values()):
         return np.inf
     if not _fits(query, boxes, max_nonzeros):
         return None
-    engine = _Exact(query, bounds, boxes)
-    lower = engine.rows(bounds)
+    try:
+        lower = _Exact(query, bounds, boxes, deadline).rows(bounds)
+    except OutOfTime:
+        return None
 
     def leaf(node: Atoms | InBox) -> Any:
         if isinstance(node, InBox):
@@ -103,16 +115,17 @@ def _entries(linear: LinearMap) -> int:
 
 @final
 class _Exact:
-    """Exact intervals and lines of all nodes, parents first."""
+    """Exact intervals and lines of all nodes, parents first; raises OutOfTime where the deadline passes."""
 
-    def __init__(self, query: Query, bounds: Bounds, boxes: Mapping[Input, Box]) -> None:
-        self.query = query
+    def __init__(self, query: Query, bounds: Bounds, boxes: Mapping[Input, Box], deadline: Deadline = NEVER) -> None:
+        self.query, self.deadline = query, deadline
         self.lower: dict[Node, Array] = {}
         self.upper: dict[Node, Array] = {}
         self.lines: dict[Node, tuple[Array, Array, Array, Array]] = {}
         self.apart: dict[Node, tuple[Array, Array]] = {}
         self.budget = _WORK // max(1, _size(query))  # rows that may still be bounded anew
         for node in query.nodes:
+            deadline.check()
             if isinstance(node, Input):
                 self.lower[node], self.upper[node] = to_fractions(boxes[node].lower), to_fractions(boxes[node].upper)
                 continue
@@ -150,6 +163,7 @@ class _Exact:
             c = coefficients.pop(node, None)
             if c is None:
                 continue
+            self.deadline.check()
             if isinstance(node, Input):
                 constant = constant + _total(c, np.where(c > 0, self.lower[node], self.upper[node]))
             elif isinstance(node, Affine):

@@ -12,7 +12,6 @@ Neural Networks using Symbolic Intervals, 2018; Efficient Formal Safety Analysis
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
@@ -21,43 +20,35 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
-from nnsym.bounds.interval import Forward, finish, widen_rows
+from nnsym.bounds.carried import Room, carry
+from nnsym.bounds.inputs import Balls, Range, least, spread
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation, relax
 from nnsym.bounds.rounding import magnitude, product, settle, weigh
 from nnsym.bounds.sources import Dtype, FloatBoxes
+from nnsym.clock import NEVER, Deadline
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
-from nnsym.ir.walk import topological
 
 _FEW = 8  # operations on an element beside its sum
 
 
 def forward_linear(
-    query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    query: Query,
+    boxes: FloatBoxes | None = None,
+    *,
+    device: str = "cpu",
+    dtype: Dtype = "float64",
+    deadline: Deadline = NEVER,
+    memory: int = 8 * 2**30,
 ) -> Bounds:
-    """Linear functions of the inputs around every node and row, intersected with intervals; ``boxes`` as in ibp."""
-    start = time.perf_counter()
+    """Linear functions of the inputs around every node and row, intersected with intervals; ``boxes`` as in ibp.
+
+    Past the ``deadline``, and where the functions would take more than ``memory`` bytes, intervals go on alone.
+    """
     with torch.inference_mode():
         maps = Maps(device, dtype)
-        inputs, batched = domain(query, boxes, maps)
-        spec = query.spec[0]
-        nodes = topological((*query.nodes, spec))
-        balls = device_balls(query, maps)
-        forward = Forward(maps, balls)
-        plain = forward.run(nodes, inputs)
-        engine = _Engine(maps, inputs, balls)
-        sources = dict.fromkeys(nodes, "ibp")
-        for node in nodes:
-            parents = tuple(engine.ranges[p] for p in node.parents)
-            known = inputs[node] if isinstance(node, Input) else forward.step(node, parents).intersect(plain[node])
-            found = known.intersect(engine.enclose(node, parents, known))
-            if bool((found.lower > known.lower).any() or (found.upper < known.upper).any()):
-                sources[node] = "forward"
-            engine.ranges[node] = found
-        rows = widen_rows(engine.ranges[spec], query, engine.ranges, maps)
-        return finish("forward", query, engine.ranges, rows, sources, batched, start, maps.device)
+        return carry("forward", query, boxes, _Engine, maps, deadline=deadline, memory=memory)
 
 
 @final
@@ -78,10 +69,10 @@ class _Form:
 
 @final
 class _Engine:
-    """The forms of all nodes so far, over all inputs in their order."""
+    """The forms of all nodes that are still read, over all inputs in their order."""
 
-    def __init__(self, maps: Maps, inputs: Mapping[Node, Range], balls: Balls) -> None:
-        self.maps, self.inputs, self.balls = maps, inputs, balls
+    def __init__(self, maps: Maps, inputs: Mapping[Node, Range], balls: Balls, room: Room) -> None:
+        self.maps, self.inputs, self.balls, self.room = maps, inputs, balls, room
         self.ranges: dict[Node, Range] = dict(inputs)
         self.forms: dict[Node, _Form] = {}
         self.starts: dict[Node, int] = {}
@@ -96,6 +87,7 @@ class _Engine:
 
     def enclose(self, node: Node, parents: tuple[Range, ...], known: Range) -> Range:
         """Make the form of a node whose parents are done; its interval."""
+        self.room.ask(self.maps, 2, self.batch, self.width + 1, node.size)
         if isinstance(node, Input):
             form = self._input(node)
         elif isinstance(node, Affine):
@@ -103,7 +95,9 @@ class _Engine:
         else:
             form = self._nonlinear(relax(node, parents, known, self.maps))
         self.forms[node] = form
+        self.room.deadline.check()
         low = self._least(form.middle - form.spread, form)
+        self.room.deadline.check()
         high = -self._least(-form.middle - form.spread, form)
         return Range(*settle(low, high))
 
@@ -137,9 +131,10 @@ class _Engine:
         slack = torch.zeros_like(charge)
         for linear, parent in zip(node.maps, node.parents, strict=True):
             kind, form = self.maps[linear], self.forms[parent]
-            middle = middle + kind.apply(form.middle)
-            spread_out = spread_out + kind.stretch(form.spread)
+            middle = middle + self.room.mapped(kind, kind.apply, form.middle)
+            spread_out = spread_out + self.room.mapped(kind, kind.stretch, form.spread)
             slack = slack + kind.stretch_any(form.slack)
+            self.room.deadline.check()
             reach = kind.stretch_any(self._reach(form)) + by.pad * kind.touched
             charge = charge + by.gamma(kind.terms + extra) * (reach + kind.stretch_any(form.slack))
         return _Form(middle, spread_out, (slack + charge) * (1.0 + by.gamma(extra)))
@@ -153,6 +148,7 @@ class _Engine:
         low[:, -1], high[:, -1] = offsets
         slack, moved = torch.zeros_like(offsets[0]), magnitude(*offsets)
         for tap in lines.taps:
+            self.room.deadline.check()
             form = self.forms[tap.parent].take(tap.index)
             low = low + tap.low[:, None] * form.middle - tap.low.abs()[:, None] * form.spread
             high = high + tap.high[:, None] * form.middle + tap.high.abs()[:, None] * form.spread

@@ -124,7 +124,7 @@ def _parallel(node: Difference, x: Range, y: Range, maps: Maps) -> tuple[Tensor,
 
     def most(z: Range, sign: float) -> Tensor:
         """The largest ``sign (phi(z) - s z)`` over a range: at its ends, or at 0."""
-        found = torch.where((z.lower <= 0) & (z.upper >= 0), 0.0, -torch.inf).to(slope.dtype)
+        found = torch.where((z.lower <= 0) & (z.upper >= 0), slope.new_zeros(()), -torch.inf)
         for end in (z.lower, z.upper):
             phi = torch.where(end > 0, own.right, own.left)
             slip = 8 * by.u * (phi.abs() + slope.abs()) * end.abs() + by.tiny

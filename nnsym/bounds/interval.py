@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds import pieces, smooth
-from nnsym.bounds.base import Bounds
+from nnsym.bounds.base import TIMEOUT, Bounds
 from nnsym.bounds.gaps import extremes, slope_range
 from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, spread
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.rounding import FLOAT64, middle, on_grid, precision, product, settle
 from nnsym.bounds.sources import FloatBoxes
+from nnsym.clock import NEVER, Deadline
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
@@ -58,19 +59,33 @@ class Image:
 class Forward:
     """One interval step per node of a graph; ``balls`` cut the boxes of inputs.
 
-    ``count`` is what is added to the lengths of the sums.
+    ``count`` is what is added to the lengths of the sums. Nodes that are not reached by the ``deadline`` get no bounds,
+    and ``late`` is true from then on.
     """
 
-    def __init__(self, maps: Maps, balls: Balls | None = None, *, count: int = _FEW) -> None:
-        self.maps, self.balls, self.count = maps, balls or {}, count
+    def __init__(
+        self, maps: Maps, balls: Balls | None = None, *, count: int = _FEW, deadline: Deadline = NEVER
+    ) -> None:
+        self.maps, self.balls, self.count, self.deadline, self.late = maps, balls or {}, count, deadline, False
 
     def run(self, nodes: tuple[Node, ...], inputs: Mapping[Node, Range]) -> dict[Node, Range]:
         """The ranges of all nodes, given those of the inputs."""
         ranges = dict(inputs)
         for node in nodes:
             if node not in ranges:
-                ranges[node] = self.step(node, tuple(ranges[p] for p in node.parents))
+                parents = tuple(ranges[p] for p in node.parents)
+                ranges[node] = self.unknown(node, parents) if self.over() else self.step(node, parents)
         return ranges
+
+    def over(self) -> bool:
+        """True, and remembered, once there is no time for another step."""
+        self.late = self.late or self.deadline.passed
+        return self.late
+
+    def unknown(self, node: Node, parents: tuple[Range, ...]) -> Range:
+        """The range of a node of which nothing is known."""
+        batch = max((len(p.lower) for p in parents), default=1)
+        return unbounded(batch, node.size, self.maps)
 
     def step(self, node: Node, parents: tuple[Range, ...]) -> Range:
         """The range of a node from its parents' ranges."""
@@ -212,6 +227,12 @@ class Forward:
         return plain.intersect(Range(*settle(*((low, high) if whole else _widen(low, high)))))
 
 
+def unbounded(batch: int, size: int, maps: Maps) -> Range:
+    """No bounds at all."""
+    upper = torch.full((batch, size), torch.inf, dtype=maps.dtype, device=maps.device)
+    return Range(-upper, upper)
+
+
 def _minus(a: Tensor, b: Tensor) -> Tensor:
     """A difference that is zero for equal numbers only, so that :func:`_widen` may take zero for exact."""
     out = a - b
@@ -313,11 +334,14 @@ def row_slack(spec: Node, slack: Array, weight: Array, ranges: Mapping[Node, Ran
     return (own + product(relative, most)) * (1 + 8 * maps.precision.u)
 
 
-def ibp(query: Query, boxes: FloatBoxes | None = None, *, maps: Maps | None = None) -> Bounds:
+def ibp(
+    query: Query, boxes: FloatBoxes | None = None, *, maps: Maps | None = None, deadline: Deadline = NEVER
+) -> Bounds:
     """Bounds of every node and row by intervals.
 
     ``boxes`` gives each input a batch of float boxes, arrays ``(batch, size)``; all results then have that batch
-    axis. Without it the query's own boxes are used, rounded outward. ``maps`` say device and format.
+    axis. Without it the query's own boxes are used, rounded outward. ``maps`` say device and format. Nodes that are not
+    reached by the ``deadline`` stay unbounded.
     """
     start = time.perf_counter()
     with torch.inference_mode():
@@ -325,9 +349,11 @@ def ibp(query: Query, boxes: FloatBoxes | None = None, *, maps: Maps | None = No
         inputs, batched = domain(query, boxes, maps)
         spec = query.spec[0]
         nodes = topological((*query.nodes, spec))
-        ranges = Forward(maps, device_balls(query, maps), count=additions(nodes)).run(nodes, inputs)
+        forward = Forward(maps, device_balls(query, maps), count=additions(nodes), deadline=deadline)
+        ranges = forward.run(nodes, inputs)
         rows = widen_rows(ranges[spec], query, ranges, maps)
-        return finish("ibp", query, ranges, rows, dict.fromkeys(query.nodes, "ibp"), batched, start, maps.device)
+        found = finish("ibp", query, ranges, rows, dict.fromkeys(query.nodes, "ibp"), batched, start, maps.device)
+        return replace(found, ended=TIMEOUT) if forward.late else found
 
 
 def finish(

@@ -8,6 +8,9 @@ theorem 3.2; on general graphs Xu et al., Automatic Perturbation Analysis, 2020)
 ``-w``. Each step charges what rounding may have moved to ``error`` at once, against how far the node may be from its
 centre (docs/numerics.md).
 Ranges, lines and centres are float64; only the rows are in the format of the maps.
+
+Under a deadline hidden layers take the first part of the time, and what is left is the rows'. A layer whose passes are
+cut short keeps intervals for the elements that were not reached, which is sound.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nnsym.bounds.base import Bounds
+from nnsym.bounds.base import TIMEOUT, Bounds
 from nnsym.bounds.descent import Dual, Seed, descend
 from nnsym.bounds.inputs import Range, device_balls, domain
 from nnsym.bounds.interval import Forward, additions, finish, meetings, row_slack, widen_rows
@@ -33,6 +36,7 @@ from nnsym.bounds.relaxations import relax, undecided
 from nnsym.bounds.rounding import FLOAT64, settle
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.bounds.state import State
+from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
@@ -41,6 +45,9 @@ Array = NDArray[Any]
 
 _CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
 _SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs little more than in float32
+_STEP = 2**32  # products of one step of a pass on a processor: about a second, during which nobody looks at the clock
+_HIDDEN = 0.8  # the part of the time that passes from hidden layers may take; the rest is for the rows
+_GRACE = 0.5  # seconds after the deadline for interval steps: they cost little, and without them nothing is known
 
 
 def crown(
@@ -54,6 +61,7 @@ def crown(
     ascent: Ascent | None = None,
     name: str = "crown",
     maps: Maps | None = None,
+    deadline: Deadline = NEVER,
 ) -> Bounds:
     """Linear bounds of every layer that feeds a nonlinear node and of the rows, intersected with intervals.
 
@@ -64,17 +72,19 @@ def crown(
     fixes signs of pre-activations: for a pointwise node an array of -1, 0, +1, ``(size,)`` or ``(batch, size)``; the
     bounds then hold where those signs do. ``ascent`` optimises what a pass may choose
     (:mod:`nnsym.bounds.optimise`). ``maps`` say device, format and memory limit; given again on the same networks, no
-    weight is copied twice.
+    weight is copied twice. Past the ``deadline`` no further pass is made: what it did not get to keeps intervals.
     """
     start = time.perf_counter()
     with torch.inference_mode() if ascent is None else torch.no_grad():
         maps = maps if maps is not None else Maps()
         ranges, batched = domain(query, boxes, maps.wide)
-        engine = Backward(query, ranges, maps, fixed=fixed(phases, maps.wide), lower=lower, ascent=ascent)
+        signs = fixed(phases, maps.wide)
+        engine = Backward(query, ranges, maps, fixed=signs, lower=lower, ascent=ascent, deadline=deadline)
         engine.run(intermediate, hidden=hidden)
         rows = widen_rows(engine.rows(query.spec[0]), query, engine.ranges, maps.wide)
         found = finish(name, query, engine.ranges, rows, engine.sources, batched, start, maps.device)
-        return replace(found, trace=trace(query, engine.climbed)) if engine.climbed else found
+        climbed = trace(query, engine.climbed) if engine.climbed else ()
+        return replace(found, trace=climbed, ended=TIMEOUT if engine.late else "")
 
 
 def fixed(phases: Mapping[Node, Array] | None, maps: Maps) -> dict[Node, Tensor]:
@@ -95,13 +105,18 @@ class Backward:
         fixed: Mapping[Node, Tensor],
         lower: LowerSlope = "adaptive",
         ascent: Ascent | None = None,
+        deadline: Deadline = NEVER,
     ) -> None:
         self.query, self.maps, self.fixed, self.lower, self.ascent = query, maps, fixed, lower, ascent
+        self.deadline, self.soon = deadline, deadline.share(_HIDDEN)
+        self.late = False  # some pass was cut short
+        self.blind = False  # some node has no lines, so that no pass can go through it
         self.nodes = topological((*query.nodes, query.spec[0]))
         balls, added = device_balls(query, maps.wide), additions(self.nodes)
-        self.forward = Forward(maps.wide, balls, count=added)
+        self.forward = Forward(maps.wide, balls, count=added, deadline=deadline.later(_GRACE))
         # examples made by hand keep the intervals that one finds by hand
-        fine = all(maps.wide[m].fine for n in self.nodes if isinstance(n, Affine) for m in n.maps)
+        linear = (m for n in self.nodes if isinstance(n, Affine) for m in n.maps)
+        fine = all(not self.soon.passed and maps.wide[m].fine for m in linear)
         self.plain = self.forward.run(self.nodes, inputs) if fine else {}
         # constants of float32 rows are added up in float64, which the spare of their own charges covers
         self.state = State(maps, balls, added if maps.wide is maps else meetings(self.nodes), dict(inputs))
@@ -120,6 +135,7 @@ class Backward:
 
     def run(self, intermediate: Bounds | None, *, hidden: bool = True) -> None:
         """Bound every node of the query, parents first; without ``hidden`` by intervals alone."""
+        left = sum(node in self.consumers for node in self.query.nodes)
         for node in self.query.nodes:
             if not isinstance(node, Input):
                 self.prepare(node)
@@ -128,13 +144,19 @@ class Backward:
             elif not hidden or isinstance(node, Input) or _straight(node):
                 pass  # the forward step is as good
             else:
-                self._tighten(node)
+                left -= node in self.consumers
+                self._tighten(node, left)
             if node in self.fixed:
                 self._fix(node)
 
     def prepare(self, node: Node) -> None:
-        """Range, lines and rounding charges of a node whose parents are final."""
+        """Range, lines and rounding charges of a node whose parents are final; after the deadline less of it."""
         parents = tuple(self.ranges[p] for p in node.parents)
+        if self.blind or self.deadline.passed:
+            self.late = self.blind = True
+            step = self.forward.unknown if self.forward.over() else self.forward.step
+            self._keep(node, step(node, parents))
+            return
         if isinstance(node, Affine):
             self._prepare_affine(node, parents)
             return
@@ -154,11 +176,14 @@ class Backward:
         """The range of the specification layer, by intervals and backwards."""
         self.prepare(spec)
         every = torch.arange(spec.size, device=self.maps.device)
+        if self.blind:
+            return self.ranges[spec]
         self._meet(spec, self.backward(spec, every), "crown")
-        if self.ascent is not None:
+        if self.ascent is not None and not self.deadline.passed:
             self._add_cuts()
             wanted = torch.ones_like(self.ranges[spec].lower, dtype=torch.bool)
-            lower = self.ascent.least(self, spec, every, self._signs(spec.size)[: spec.size], wanted)
+            signs = self._signs(spec.size)[: spec.size]
+            lower = self.ascent.least(self, spec, every, signs, wanted, self.deadline)
             self._meet(spec, self._settled(lower, torch.full_like(lower, torch.inf)), "alpha")
         return self.ranges[spec]
 
@@ -177,13 +202,17 @@ class Backward:
         if bool((self.ranges[node].lower > old.lower).any() or (self.ranges[node].upper < old.upper).any()):
             self.sources[node] = source
 
-    def _tighten(self, node: Node) -> None:
-        """A backward pass for the elements whose range is open to some nonlinear consumer, then an optimised one."""
-        if node not in self.consumers:
+    def _tighten(self, node: Node, left: int) -> None:
+        """A backward pass for the elements whose range is open to some nonlinear consumer, then an optimised one.
+
+        An ascent takes its share of the time with the ``left`` layers after this one, and the rows.
+        """
+        if node not in self.consumers or self.blind:
             return
-        self._spread(node, lambda index, wanted: self.backward(node, index), "crown")
+        self._spread(node, lambda index, wanted: self.backward(node, index, deadline=self.soon), "crown")
         if self.ascent is not None and self.ascent.hidden:
-            self._spread(node, lambda index, wanted: self._climb(node, index, wanted), "alpha")
+            share = self.soon.share(1 / (left + 2))
+            self._spread(node, lambda index, wanted: self._climb(node, index, wanted, share), "alpha")
 
     def _open(self, node: Node) -> Tensor:
         found = [undecided(consumer, node, self.ranges[node], self.maps.wide) for consumer in self.consumers[node]]
@@ -202,9 +231,10 @@ class Backward:
         high[:, index] = torch.where(chosen, found.upper, torch.inf)
         self._meet(node, Range(low, high), source)
 
-    def _climb(self, node: Node, index: Tensor, wanted: Tensor) -> Range:
+    def _climb(self, node: Node, index: Tensor, wanted: Tensor, deadline: Deadline) -> Range:
         assert self.ascent is not None
-        lower = self.ascent.least(self, node, index.repeat(2), self._signs(len(index)), wanted.repeat(1, 2))
+        signs = self._signs(len(index))
+        lower = self.ascent.least(self, node, index.repeat(2), signs, wanted.repeat(1, 2), deadline)
         return self._settled(lower[:, : len(index)], -lower[:, len(index) :])
 
     def _signs(self, count: int) -> Tensor:
@@ -219,21 +249,42 @@ class Backward:
         self.ranges[node] = Range(low, torch.where(sign < 0, torch.minimum(old.upper, zero), old.upper))
         self.sources[node] = "phase"
 
-    def backward(self, node: Node, index: Tensor, dual: Dual | None = None) -> Range:
+    def backward(
+        self, node: Node, index: Tensor, dual: Dual | None = None, *, deadline: Deadline | None = None
+    ) -> Range:
         """Bare linear bounds of elements ``index`` of a node, not intersected with intervals.
 
-        The rows of ``dual`` are the elements, then their negatives.
+        The rows of ``dual`` are the elements, then their negatives. Those that the ``deadline`` cuts off, the engine's
+        own if none is given, are unbounded.
         """
-        lower = self.least(node, index.repeat(2), self._signs(len(index)), dual)
+        end = self.deadline if deadline is None else deadline
+        lower = self.least(node, index.repeat(2), self._signs(len(index)), dual, deadline=end)
         return self._settled(lower[:, : len(index)], -lower[:, len(index) :])
 
-    def least(self, node: Node, index: Tensor, sign: Tensor, dual: Dual | None = None) -> Tensor:
+    def least(
+        self, node: Node, index: Tensor, sign: Tensor, dual: Dual | None = None, *, deadline: Deadline = NEVER
+    ) -> Tensor:
         """Lower bounds of ``sign`` times the elements ``index`` of a node, ``(batch, rows)``."""
         parts, state = [], self.state_for(len(index))
         for piece in self.pieces(len(index)):
-            seed = Seed.of(state, node, index[piece], sign[piece])
-            parts.append(descend(state, seed, dual.rows(piece, state.maps.dtype) if dual is not None else Dual()))
-        return torch.cat(parts, 1)
+            try:
+                deadline.check()
+                seed = Seed.of(state, node, index[piece], sign[piece])
+                choices = dual.rows(piece, state.maps.dtype) if dual is not None else Dual()
+                parts.append(descend(state, seed, choices, deadline=deadline))
+            except OutOfTime:
+                parts.append(self.missed(len(piece)))
+        return self.joined(parts)
+
+    def missed(self, rows: int) -> Tensor:
+        """Lower bounds of rows that there was no time for."""
+        self.late = True
+        return torch.full((1, rows), -torch.inf, dtype=torch.float64, device=self.maps.device)
+
+    def joined(self, parts: list[Tensor]) -> Tensor:
+        """Bounds of rows side by side, where those that were missed know no batch."""
+        batch = max((len(part) for part in parts), default=1)
+        return torch.cat([part.expand(batch, -1) for part in parts], 1)
 
     def state_for(self, rows: int) -> State:
         """In which format ``rows`` are bounded: in float64 where they are so few that float32 would gain nothing."""
@@ -244,12 +295,19 @@ class Backward:
         """The most coefficients that a row can have, over all domains of a batch."""
         return max((len(self.ranges[x].lower) for x in self.query.inputs), default=1) * max(n.size for n in self.nodes)
 
+    @cached_property
+    def _heaviest(self) -> int:
+        """The most products that one step of a row can take, over all domains of a batch."""
+        batch = max((len(self.ranges[x].lower) for x in self.query.inputs), default=1)
+        work = (self.maps.wide[m].work for n in self.nodes if isinstance(n, Affine) for m in n.maps)
+        return batch * max(work, default=1)
+
     def pieces(self, rows: int, copies: int = 1) -> tuple[Tensor, ...]:
         """Row numbers in chunks whose coefficients, ``copies`` of them, keep to the memory limit."""
         each = self._widest * self.maps.dtype.itemsize
         chunk = self.maps.memory // (each * copies)
         if self.maps.device == "cpu":
-            chunk = min(chunk, _CACHE * copies // each)
+            chunk = min(chunk, _CACHE * copies // each, _STEP // self._heaviest)
         return torch.split(torch.arange(rows, device=self.maps.device), max(1, chunk))
 
     def constraints(self, node: Node) -> dict[Node, Tensor]:

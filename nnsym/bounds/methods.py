@@ -93,7 +93,7 @@ def compute(
         return found
     from nnsym.bounds.assumed import meet
 
-    return meet(query, found, boxes, device=device)
+    return meet(query, found, boxes, device=device, deadline=find_source(source).deadline)
 
 
 def unstable(bounds: Bounds, node: Node) -> Array:

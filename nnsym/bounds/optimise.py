@@ -14,6 +14,7 @@ one layer's bounds to another's.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from nnsym.bounds.descent import Dual, Seed, descend
 from nnsym.bounds.state import State
+from nnsym.clock import Deadline, OutOfTime
 from nnsym.ir.formula import Atoms, InBox, always, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
@@ -43,30 +45,43 @@ class Ascent:
     """How to optimise: steps, whether hidden layers too, and whether all rows of a layer ``shared`` their slopes.
 
     Shared slopes of the rows maximise the margin of the property, those of a hidden layer the sum of its bounds. Every
-    row keeps the best that it had on the way. Layers too large for the memory limit share slopes within a chunk.
+    row keeps the best that it had on the way. Layers too large for the memory limit share slopes within a chunk. Fewer
+    steps are made where a deadline comes first.
     """
 
     iterations: int = 20
     hidden: bool = True
     shared: bool = False
 
-    def least(self, engine: Backward, node: Node, index: Tensor, sign: Tensor, wanted: Tensor) -> Tensor:
+    def least(
+        self, engine: Backward, node: Node, index: Tensor, sign: Tensor, wanted: Tensor, deadline: Deadline
+    ) -> Tensor:
         """Optimised lower bounds of ``sign`` times the elements ``index`` of a node, ``(batch, rows)``, sound.
 
         ``wanted`` says which rows a domain of the batch is after: the others have no say in shared slopes.
         """
         found, state = [], engine.state_for(len(index))
-        for piece in engine.pieces(len(index), _COPIES * max(1, len(engine.state.relaxed))):
+        pieces = engine.pieces(len(index), _COPIES * max(1, len(engine.state.relaxed)))
+        for number, piece in enumerate(pieces):
+            if deadline.passed:
+                found.append(engine.missed(len(piece)))
+                continue
             seed = Seed.of(state, node, index[piece], sign[piece])
-            dual = self._climb(engine, state, index[piece], seed, wanted[:, piece])
+            end = deadline.share(1 / (len(pieces) - number))
+            dual = self._climb(engine, state, index[piece], seed, wanted[:, piece], end)
             final = seed if state is engine.precise else Seed.of(engine.precise, node, index[piece], sign[piece])
             every = torch.arange(len(piece), device=piece.device)
             choices = dual.rows(every, engine.precise.maps.dtype).admitted(engine.precise)
-            found.append(descend(engine.precise, final, choices))
-        return torch.cat(found, 1)
+            try:
+                found.append(descend(engine.precise, final, choices, deadline=engine.deadline))
+            except OutOfTime:
+                found.append(engine.missed(len(piece)))
+        return engine.joined(found)
 
-    def _climb(self, engine: Backward, state: State, index: Tensor, seed: Seed, wanted: Tensor) -> Dual:
-        """The best choices met on the way, for each row."""
+    def _climb(
+        self, engine: Backward, state: State, index: Tensor, seed: Seed, wanted: Tensor, deadline: Deadline
+    ) -> Dual:
+        """The best choices met on the way, for each row; a step that would not end in time is not begun."""
         node = seed.start
         variables = _variables(engine, state, node, index, shared=self.shared)
         if not variables:
@@ -74,15 +89,19 @@ class Ascent:
         best = torch.full_like(seed.centre, -torch.inf)
         steps = []
         kept = [v.value for v in variables]
+        slowest = 0.0
         for step in range(self.iterations + 1):
             last = step == self.iterations
-            with torch.enable_grad():
-                values = [v.value.detach().requires_grad_(not last) for v in variables]
-                bound = descend(state, seed, _dual(variables, values), charge=False)
-                whole = self.shared and node is engine.query.spec[0]
-                goal = _margins(engine.query, bound) if whole else torch.where(wanted, bound, 0.0)
-                gradients = () if last else torch.autograd.grad(goal.sum(), values)
-            bound = bound.detach()
+            begin = time.perf_counter()
+            if deadline.left <= slowest:
+                engine.late = True
+                break
+            try:
+                bound, gradients = self._slope(engine, state, seed, variables, wanted, deadline, last=last)
+            except OutOfTime:
+                engine.late = True
+                break
+            slowest = max(slowest, time.perf_counter() - begin)
             better = bound > best
             best = torch.where(better, bound, best)
             steps.append(best)
@@ -90,8 +109,28 @@ class Ascent:
             for variable, gradient in zip(variables, gradients, strict=False):
                 variable.move(gradient, step)
         if node is engine.query.spec[0]:
-            engine.climbed.append(torch.stack(steps))
+            engine.climbed.append(torch.stack(steps or [best]))
         return _dual(variables, kept)
+
+    def _slope(
+        self,
+        engine: Backward,
+        state: State,
+        seed: Seed,
+        variables: list[_Variable],
+        wanted: Tensor,
+        deadline: Deadline,
+        *,
+        last: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The rows' bounds at the present choices, and which way they grow (not asked after the last step)."""
+        with torch.enable_grad():
+            values = [v.value.detach().requires_grad_(not last) for v in variables]
+            bound = descend(state, seed, _dual(variables, values), charge=False, deadline=deadline)
+            whole = self.shared and seed.start is engine.query.spec[0]
+            goal = _margins(engine.query, bound) if whole else torch.where(wanted, bound, 0.0)
+            gradients = () if last else torch.autograd.grad(goal.sum(), values)
+        return bound.detach(), gradients
 
 
 @final
@@ -160,7 +199,9 @@ def trace(query: Query, climbed: list[Tensor]) -> tuple[float, ...]:
     """
     if not climbed or climbed[0].shape[1] != 1:
         return ()
-    return tuple(_margins(query, torch.cat(climbed, 2)[:, 0])[:, 0].tolist())
+    most = max(len(steps) for steps in climbed)  # pieces that ran out of time stay where they were
+    full = [torch.cat((steps, steps[-1:].expand(most - len(steps), -1, -1))) for steps in climbed]
+    return tuple(_margins(query, torch.cat(full, 2)[:, 0])[:, 0].tolist())
 
 
 def _margins(query: Query, rows: Tensor) -> Tensor:

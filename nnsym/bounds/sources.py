@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.clock import NEVER, Deadline
 from nnsym.errors import InputError
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -27,12 +28,15 @@ LowerSlope = Literal["zero", "parallel", "adaptive", "interval"]
 class Source(ABC):
     """One way to bound every node and row of a query.
 
-    ``summary`` and ``paper`` are what ``nnsym methods`` prints.
+    ``summary`` and ``paper`` are what ``nnsym methods`` prints. ``deadline`` and ``memory`` (bytes of what is kept) are
+    set by :meth:`within`; they are no part of what the source is.
     """
 
     name: str
     summary: str
     paper: str
+    deadline: Deadline = field(default=NEVER, compare=False, repr=False)
+    memory: int = field(default=8 * 2**30, compare=False, repr=False)
 
     @property
     def text(self) -> str:
@@ -43,9 +47,17 @@ class Source(ABC):
         """The source with parameters from text, the part after ``name:``."""
         raise InputError(f"bounds '{self.name}' take no parameter", where=parameters, remedy=f"Write '{self.name}'")
 
-    def within(self, seconds: float) -> Source:
-        """The source held to a wall time; one that needs no limit is itself."""
-        return self
+    def within(self, seconds: float, *, memory: int | None = None) -> Source:
+        """The source held to a wall time, from now on, and to bytes of memory.
+
+        Once the time is over, :meth:`compute` returns the best sound bounds found so far (``Bounds.ended``).
+        """
+        return self.until(Deadline.after(seconds), memory=memory)
+
+    def until(self, deadline: Deadline, *, memory: int | None = None) -> Source:
+        """The source held to a deadline, if it has no earlier one."""
+        end = min(self.deadline, deadline, key=lambda d: d.end)
+        return replace(self, deadline=end, memory=self.memory if memory is None else memory)
 
     @abstractmethod
     def compute(
@@ -69,7 +81,7 @@ class Ibp(Source):
         from nnsym.bounds.interval import ibp
         from nnsym.bounds.maps import Maps
 
-        return ibp(query, boxes, maps=Maps(device, dtype))
+        return ibp(query, boxes, maps=Maps(device, dtype), deadline=self.deadline)
 
 
 @final
@@ -90,8 +102,8 @@ class Linear(Source):
         from nnsym.bounds.linear import crown
         from nnsym.bounds.maps import Maps
 
-        maps = Maps(device, dtype)
-        return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, maps=maps)
+        maps, end = Maps(device, dtype), self.deadline
+        return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, maps=maps, deadline=end)
 
 
 @final
@@ -136,7 +148,8 @@ class Alpha(Source):
         from nnsym.bounds.optimise import Ascent
 
         ascent = Ascent(iterations=self.iterations, hidden=self.hidden, shared=self.shared)
-        return crown(query, boxes, ascent=ascent, name=self.name, maps=Maps(device, dtype))
+        maps = Maps(device, dtype)
+        return crown(query, boxes, ascent=ascent, name=self.name, maps=maps, deadline=self.deadline)
 
 
 @final
@@ -153,7 +166,7 @@ class Zonotope(Source):
     ) -> Bounds:
         from nnsym.bounds.zonotope import zonotope
 
-        return zonotope(query, boxes, device=device, dtype=dtype)
+        return zonotope(query, boxes, device=device, dtype=dtype, deadline=self.deadline, memory=self.memory)
 
 
 @final
@@ -170,4 +183,4 @@ class ForwardLinear(Source):
     ) -> Bounds:
         from nnsym.bounds.forward import forward_linear
 
-        return forward_linear(query, boxes, device=device, dtype=dtype)
+        return forward_linear(query, boxes, device=device, dtype=dtype, deadline=self.deadline, memory=self.memory)

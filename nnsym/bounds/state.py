@@ -141,7 +141,7 @@ class State:
             below, above = below + tap.low * centre, above + tap.high * centre
             size = size + 2 * steep * centre.abs()
         centre, lost = _near(below)
-        high, low = above - centre, torch.where(torch.isfinite(lines.low), 0.0, -torch.inf)
+        high, low = above - centre, torch.where(torch.isfinite(lines.low), torch.zeros_like(lines.low), -torch.inf)
         drift = FLOAT64.gamma(len(lines.taps) + 4) * size
         if lost is not None:
             high, low = torch.where(lost, torch.inf, high), torch.where(lost, -torch.inf, low)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -26,6 +27,7 @@ from nnsym.ir.walk import topological
 Array = NDArray[Any]
 Points = Mapping[Input, Array]
 
+_STEP = 2**31  # products of one run of a batch of points: about half a second of a processor
 _HAIR = 2.0**-1000  # by how much a strict row that is 0 is missed
 
 
@@ -108,6 +110,13 @@ class Tape:
         self.query, self.maps = query, Maps(device)
         self.spec = query.spec[0]
         self.nodes = topological((*query.nodes, self.spec))
+
+    @cached_property
+    def most(self) -> int:
+        """So many points at once take about a second, and keep to the memory limit of the maps."""
+        work = sum(self.maps[m].work for node in self.nodes if isinstance(node, Affine) for m in node.maps)
+        kept = 3 * self.maps.dtype.itemsize * sum(node.size for node in self.nodes)
+        return max(1, min(_STEP // max(1, work), self.maps.memory // max(1, 2 * kept)))
 
     def run(self, points: Points) -> tuple[dict[Node, Tensor], Standing]:
         """The values of all nodes at points ``(count, n)`` of every input, and where the points stand."""

@@ -30,7 +30,7 @@ class TorchMap(ABC):
 
     ``terms`` is the largest number of products in one sum of ``apply``, ``back`` in one of ``adjoint``, and one more
     where the coefficients themselves had to be rounded, so that they are not ``exact``. ``copies`` is true if ``apply``
-    only copies elements, so that it never rounds.
+    only copies elements, so that it never rounds. ``work`` is the number of products of one ``apply`` of a vector.
     """
 
     n_in: int
@@ -41,6 +41,10 @@ class TorchMap(ABC):
     dtype: torch.dtype
     exact = True
     copies = False
+
+    @property
+    def work(self) -> int:
+        return self.terms * self.n_out
 
     @abstractmethod
     def apply(self, x: Tensor) -> Tensor:
@@ -101,6 +105,10 @@ class DenseMap(TorchMap):
     @kept
     def _abs(self) -> Tensor:
         return self.weight.abs()
+
+    @property
+    def work(self) -> int:
+        return self.weight.numel()
 
     @kept
     def fine(self) -> bool:

@@ -9,8 +9,9 @@ moved (docs/numerics.md).
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
@@ -18,40 +19,35 @@ from torch import Tensor
 
 from nnsym.bounds.bands import band
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.inputs import Range, device_balls, domain
-from nnsym.bounds.interval import Forward, finish, widen_rows
+from nnsym.bounds.carried import Room, carry
+from nnsym.bounds.inputs import Balls, Range
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation
 from nnsym.bounds.rounding import middle, product, settle
 from nnsym.bounds.sources import Dtype, FloatBoxes
+from nnsym.clock import NEVER, Deadline
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
-from nnsym.ir.walk import topological
 
 _FEW = 8  # operations on an element beside its sum
 
 
-def zonotope(query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
-    """Zonotopes of every node and of the rows, intersected with intervals; ``boxes`` as in interval.ibp."""
-    start = time.perf_counter()
+def zonotope(
+    query: Query,
+    boxes: FloatBoxes | None = None,
+    *,
+    device: str = "cpu",
+    dtype: Dtype = "float64",
+    deadline: Deadline = NEVER,
+    memory: int = 8 * 2**30,
+) -> Bounds:
+    """Zonotopes of every node and of the rows, intersected with intervals; ``boxes`` as in interval.ibp.
+
+    Past the ``deadline``, and where generators would take more than ``memory`` bytes, intervals go on alone.
+    """
     with torch.inference_mode():
         maps = Maps(device, dtype)
-        inputs, batched = domain(query, boxes, maps)
-        spec = query.spec[0]
-        nodes = topological((*query.nodes, spec))
-        forward = Forward(maps, device_balls(query, maps))
-        plain = forward.run(nodes, inputs)
-        engine = _Engine(maps, dict(inputs))
-        sources = dict.fromkeys(nodes, "ibp")
-        for node in nodes:
-            parents = tuple(engine.ranges[p] for p in node.parents)
-            known = inputs[node] if isinstance(node, Input) else forward.step(node, parents).intersect(plain[node])
-            found = known.intersect(engine.enclose(node, parents, known))
-            if bool((found.lower > known.lower).any() or (found.upper < known.upper).any()):
-                sources[node] = "zonotope"
-            engine.ranges[node] = found
-        rows = widen_rows(engine.ranges[spec], query, engine.ranges, maps)
-        return finish("zonotope", query, engine.ranges, rows, sources, batched, start, maps.device)
+        return carry("zonotope", query, boxes, _engine, maps, deadline=deadline, memory=memory)
 
 
 @final
@@ -66,7 +62,7 @@ class _Form:
     generators: Tensor
     slack: Tensor
 
-    @property
+    @cached_property
     def reach(self) -> Tensor:
         """The largest magnitude without the slack: what rounding errors are relative to."""
         return self.centre.abs() + self.generators.abs().sum(1)
@@ -74,10 +70,10 @@ class _Form:
 
 @final
 class _Engine:
-    """The forms of all nodes so far and the number of noise symbols that they share."""
+    """The forms of all nodes that are still read, and the number of noise symbols that they share."""
 
-    def __init__(self, maps: Maps, ranges: dict[Node, Range]) -> None:
-        self.maps, self.ranges = maps, ranges
+    def __init__(self, maps: Maps, ranges: dict[Node, Range], room: Room) -> None:
+        self.maps, self.ranges, self.room = maps, ranges, room
         self.forms: dict[Node, _Form] = {}
         self.symbols = 0
 
@@ -90,6 +86,7 @@ class _Engine:
         else:
             form = self._nonlinear(band(node, parents, known, self.maps))
         self.forms[node] = form
+        self.room.deadline.check()
         by = self.maps.precision
         error = by.gamma(form.generators.shape[1] + _FEW)
         radius = (form.reach - form.centre.abs() + form.slack) * (1.0 + error) + error * form.reach + by.tiny
@@ -111,8 +108,10 @@ class _Engine:
         for linear, parent in zip(node.maps, node.parents, strict=True):
             kind, form = self.maps[linear], self.forms[parent]
             centre = centre + kind.apply(form.centre)
-            generators = _sum(generators, kind.apply(form.generators))
+            self.room.ask(self.maps, batch, form.generators.shape[1], node.size)
+            generators = _sum(generators, self.room.mapped(kind, kind.apply, form.generators))
             slack = slack + kind.stretch_any(form.slack) * (1.0 + by.gamma(kind.terms + extra))
+            self.room.deadline.check()
             if not kind.copies or len(node.maps) > 1 or bool(node.bias.any()):
                 terms = kind.terms + form.generators.shape[1] + extra
                 charge = charge + by.gamma(terms) * (kind.stretch(form.reach) + by.pad * kind.touched)
@@ -127,6 +126,7 @@ class _Engine:
             form, slope = self.forms[tap.parent], tap.low
             if tap.index is not None:
                 form = _Form(*(v[..., tap.index] for v in (form.centre, form.generators, form.slack)))
+            self.room.deadline.check()
             centre = centre + slope * form.centre
             generators = _sum(generators, slope[:, None] * form.generators)
             slack = slack + product(slope.abs(), form.slack)
@@ -142,12 +142,19 @@ class _Engine:
         """With one new symbol of size ``half`` for each element where any domain of the batch has one."""
         place = torch.nonzero((half > 0).any(0)).ravel()
         batch, size = form.centre.shape[0], form.centre.shape[1]
+        self.room.ask(self.maps, batch, self.symbols + len(place), size)
         new = torch.zeros(batch, len(place), size, dtype=half.dtype, device=half.device)
         new[:, torch.arange(len(place), device=half.device), place] = half[:, place]
         old = form.generators
         gap = torch.zeros(batch, self.symbols - old.shape[1], size, dtype=old.dtype, device=old.device)
         self.symbols += len(place)
         return _Form(form.centre, torch.cat((old.expand(batch, -1, -1), gap, new), 1), form.slack)
+
+
+def _engine(maps: Maps, inputs: Mapping[Node, Range], balls: Balls, room: Room) -> _Engine:
+    """Without forms yet; balls cut the intervals alone."""
+    del balls
+    return _Engine(maps, dict(inputs), room)
 
 
 def _sum(a: Tensor, b: Tensor) -> Tensor:

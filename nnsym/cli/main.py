@@ -128,7 +128,9 @@ def verify(
             progress=progress,
             clock=clock,
         )
-    checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed) if vacuity else None
+    checked = None
+    if vacuity:  # what the verdict left of the budget
+        checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed, clock=clock)
     if witness is not None:
         from nnsym.witness import write_witness
 

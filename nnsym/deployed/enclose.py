@@ -19,6 +19,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.inputs import Range, device_balls, domain
 from nnsym.bounds.interval import Forward, additions
 from nnsym.bounds.maps import Maps
+from nnsym.clock import NEVER, Deadline
 from nnsym.deployed.formats import UP, Format
 from nnsym.deployed.secants import carried
 from nnsym.deployed.terms import copies, local_error
@@ -48,12 +49,13 @@ class Enclosed:
     overflow: str = ""
 
 
-def enclose(query: Query, bounds: Bounds | None = None) -> Enclosed:
+def enclose(query: Query, bounds: Bounds | None = None, *, deadline: Deadline = NEVER) -> Enclosed:
     """The query of all float runs; ``bounds`` of the real query make its error boxes smaller.
 
-    Raises :class:`UnsupportedError` where a network is stored in a format without known rounding errors.
+    Raises :class:`UnsupportedError` where a network is stored in a format without known rounding errors, and
+    :class:`OutOfTime` where the deadline passes.
     """
-    return _Encloser(query, bounds).result()
+    return _Encloser(query, bounds, deadline).result()
 
 
 @final
@@ -63,6 +65,7 @@ class _Encloser:
 
     query: Query
     bounds: Bounds | None
+    deadline: Deadline
     maps: Maps = field(default_factory=Maps)
     image: dict[Node, Node] = field(default_factory=dict)
     errors: dict[Input, Array] = field(default_factory=dict)
@@ -148,6 +151,7 @@ class _Encloser:
         return np.ones(node.size, dtype=bool)
 
     def _layer(self, node: Node, parents: tuple[Node, ...], real: Node, form: Format, number: int) -> Node:
+        self.deadline.check()
         made = node.with_parents(parents)
         for parent in parents:
             self._bound(parent)

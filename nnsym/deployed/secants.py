@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.maps import Maps
+from nnsym.clock import NEVER, Deadline
 from nnsym.deployed.formats import UP
 from nnsym.deployed.terms import stretch
 from nnsym.ir.exact import nearest
@@ -37,16 +38,18 @@ Ranges = Mapping[Node, tuple[Array, Array]]
 _ENTRIES = 2**26
 
 
-def row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges) -> Array | None:
+def row_errors(
+    query: Query, errors: Mapping[Input, Array], ranges: Ranges, *, deadline: Deadline = NEVER
+) -> Array | None:
     """``sup |s_i(x, e) - s_i(x, 0)|`` of every row, rounded up; None for a query that is too large.
 
-    ``ranges`` hold for both runs: they were computed with errors whose boxes contain 0.
+    ``ranges`` hold for both runs: they were computed with errors whose boxes contain 0. Raises :class:`OutOfTime`.
     """
     with np.errstate(invalid="ignore", over="ignore"):  # infinite slopes, at a jump: NaN counts as infinite
-        return _row_errors(query, errors, ranges)
+        return _row_errors(query, errors, ranges, deadline)
 
 
-def _row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges) -> Array | None:
+def _row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges, deadline: Deadline) -> Array | None:
     rows = len(query.rows)
     if rows * max((n.size for n in query.nodes), default=0) > _ENTRIES:
         return None
@@ -63,6 +66,7 @@ def _row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges) -> 
         send(node, matrix, 2.0**-52 * np.abs(matrix))
     total = np.zeros(rows)
     for node in reversed(query.nodes):
+        deadline.check()
         if node not in centre:
             continue
         c, r = centre.pop(node), radius.pop(node)

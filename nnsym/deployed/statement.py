@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.base import Bounds
+from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.deployed.enclose import enclose
 from nnsym.deployed.secants import row_errors
 from nnsym.errors import UnsupportedError
@@ -38,21 +39,21 @@ def is_stored(query: Query) -> bool:
     return any(a.network.model is not None for a in query.applications)
 
 
-def float_error(query: Query, bounds: Bounds | None) -> FloatError | None:
+def float_error(query: Query, bounds: Bounds | None, *, deadline: Deadline = NEVER) -> FloatError | None:
     """By how much the stored models' runs may miss the real rows on the domain.
 
-    None where that is not known: the query is too large, or a model's format has no known rounding errors. Infinite
-    where something may overflow.
+    None where that is not known: the query is too large, time is over, or a model's format has no known rounding
+    errors. Infinite where something may overflow.
     """
     if not is_stored(query):
         return FloatError(soft=0.0, hard=0.0)
     try:
-        enclosed = enclose(query, bounds)
-    except UnsupportedError:
+        enclosed = enclose(query, bounds, deadline=deadline)
+        if enclosed.overflow:
+            return FloatError(soft=np.inf, hard=np.inf)
+        errors = row_errors(enclosed.query, enclosed.errors, enclosed.ranges, deadline=deadline)
+    except (UnsupportedError, OutOfTime):
         return None
-    if enclosed.overflow:
-        return FloatError(soft=np.inf, hard=np.inf)
-    errors = row_errors(enclosed.query, enclosed.errors, enclosed.ranges)
     if errors is None:
         return None
     found = {True: 0.0, False: 0.0}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.builder import ProgramBuilder
+from nnsym.clock import NEVER, Deadline
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.balls import encode_balls
 from nnsym.encode.differences import encode_differences
@@ -55,7 +56,9 @@ def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int =
     return encode_columns(query, bounds, encoding, max_cases=max_cases).program
 
 
-def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int = 512) -> Encoded:
+def encode_columns(
+    query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int = 512, deadline: Deadline = NEVER
+) -> Encoded:
     """The program of a query under an encoding, and the columns of every node.
 
     Args:
@@ -63,8 +66,10 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
         bounds: intervals of every node of ``query.nodes`` and of the rows of its specification.
         encoding: the rules to use.
         max_cases: list the disjuncts as separate cases if there are at most this many.
+        deadline: looked at between nodes.
 
     Raises:
+        OutOfTime: the deadline passed before the program was complete.
         UnsupportedError: a node has no rule in this encoding.
         MissingBoundsError: a bound that the encoding needs is infinite.
     """
@@ -77,6 +82,7 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
     ids.update(encode_inputs(ctx, query, encoding))
     encode_balls(ctx, query, encoding.form, ids)
     for node in query.nodes:
+        deadline.check()
         if isinstance(node, Affine):
             ids[node] = _affine(ctx, node, "pre" if node in activated else "value", bits)
         elif not isinstance(node, Input):
@@ -87,6 +93,7 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
             ids[node] = _checked(made, encoding, node, names[node])
     if bits is None:
         encode_differences(ctx, query)
+    deadline.check()
     goal = encode_spec(ctx, query, encoding, ids, max_cases)
     exactness = exactness_of(encoding, query)
     meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}

@@ -9,9 +9,11 @@ float64 and are only ever copied. ``apply`` and ``adjoint`` take float arrays an
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -102,7 +104,52 @@ class LinearMap(ABC):
         return len(self.csr()[0])
 
 
+_DIGITS = 4096  # bits of a common denominator from which sums of Fractions are the shorter way
+
+
 def _exact_product(csr: tuple[Array, Array, Array], x: Array, n_out: int) -> Array:
+    """The product on Fractions: each vector over its common denominator, so that rows are sums of integers."""
+    data, indices, indptr = csr
+    flat = x.reshape(-1, x.shape[-1])
+    common = [_over_common(vector) for vector in flat]
+    if not all(common):
+        return _sum_of_fractions(csr, x, n_out)
+    weights, exponent = _integers(data)
+    out = np.empty((len(flat), n_out), dtype=object)
+    above, below = 1 << max(exponent, 0), 1 << max(-exponent, 0)
+    for batch, found in enumerate(common):
+        whole, denominator = found  # type: ignore[misc]
+        for row in range(n_out):
+            span = slice(indptr[row], indptr[row + 1])
+            total = int(np.dot(weights[span], whole[indices[span]]))
+            out[batch, row] = Fraction(total * above, denominator * below)
+    return out.reshape(*x.shape[:-1], n_out)
+
+
+def _over_common(vector: Array) -> tuple[Array, int] | None:
+    """Integers and their common denominator; None of other numbers than Fractions, or where it would be too long."""
+    if not all(type(v) is Fraction for v in vector):
+        return None
+    denominator = 1
+    for d in {v.denominator for v in vector}:
+        denominator = math.lcm(denominator, d)
+        if denominator.bit_length() > _DIGITS:
+            return None
+    whole = np.array([0, *(v.numerator * (denominator // v.denominator) for v in vector)], dtype=object)
+    return whole[1:], denominator
+
+
+def _integers(data: Array) -> tuple[Array, int]:
+    """Python integers and one exponent: ``data = integers 2^exponent`` exactly."""
+    mantissa, exponent = np.frexp(data)
+    whole = (mantissa * 2.0**53).astype(np.int64)
+    least = int(exponent[whole != 0].min(initial=0)) - 53
+    shifts = np.where(whole != 0, exponent - 53 - least, 0)
+    scaled = [w << s for w, s in zip(whole.tolist(), shifts.tolist(), strict=True)]
+    return np.array([0, *scaled], dtype=object)[1:], least
+
+
+def _sum_of_fractions(csr: tuple[Array, Array, Array], x: Array, n_out: int) -> Array:
     data, indices, indptr = csr
     weights = to_fractions(data)
     flat = x.reshape(-1, x.shape[-1])
@@ -180,6 +227,25 @@ class Sparse(LinearMap):
 
     def abs(self) -> Sparse:
         return Sparse(np.abs(self.data), self.indices, self.indptr, self.n_in)
+
+
+#: Entries from which a matrix is kept sparse where at most one in :data:`_RARE` is not zero.
+_LARGE, _RARE = 2**20, 16
+
+
+def matrix_map(weight: Array) -> LinearMap:
+    """The map of a full matrix ``(n_out, n_in)``: the same coefficients, without its zeros where these are nearly all.
+
+    Selections and networks of maxima are stored as such matrices; 64 functions of two inputs take 33 million entries
+    for 16,000 that count.
+    """
+    if weight.size < _LARGE or np.count_nonzero(weight) * _RARE > weight.size:
+        return Dense(weight)
+    column, row = np.nonzero(weight.T) if weight.flags.f_contiguous else np.nonzero(weight)[::-1]
+    order = np.lexsort((column, row))
+    row, column = row[order], column[order]
+    indptr = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=weight.shape[0]))))
+    return Sparse(weight[row, column], column, indptr, weight.shape[1])
 
 
 @final

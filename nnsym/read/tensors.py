@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
+from nnsym.ir.linear import LinearMap, Scale, Select, Sparse, matrix_map
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, constant
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
@@ -131,7 +131,7 @@ def contraction(data: Array, index: Array, n_in: int) -> LinearMap:
     data, index = np.broadcast_to(data, joint), np.broadcast_to(index, joint)
     taps = data.shape[-1]
     if taps == n_in and (index == np.arange(n_in)).all():
-        return Dense(data.reshape(-1, taps))
+        return matrix_map(data.reshape(-1, taps))
     rows = data.size // taps
     return Sparse(data.reshape(-1), index.reshape(-1), np.arange(rows + 1) * taps, n_in)
 

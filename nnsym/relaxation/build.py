@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnsym.bounds.base import Bounds
+from nnsym.clock import NEVER, Deadline
 from nnsym.encode import encode_columns
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
@@ -21,15 +22,22 @@ SHARE = 0.5
 
 
 def build(
-    query: Query, bounds: Bounds, encoding: Encoding, *, limits: Limits | None = None, goal: Goal | None = None
+    query: Query,
+    bounds: Bounds,
+    encoding: Encoding,
+    *,
+    limits: Limits | None = None,
+    goal: Goal | None = None,
+    deadline: Deadline = NEVER,
 ) -> Program:
     """The program of a query under an encoding, with its cuts as rows of tag ``CUT``.
 
     Cuts are rows of the same columns and need not be there: where separation is cut short by ``limits`` fewer of them
     are, and the program is right without any. ``meta["cuts"]`` says what was found. With a goal that decides, a
-    disjunct whose relaxation is positive already gets none.
+    disjunct whose relaxation is positive already gets none. Raises OutOfTime where the program itself is not complete
+    by the ``deadline``.
     """
-    encoded = encode_columns(query, bounds, encoding)
+    encoded = encode_columns(query, bounds, encoding, deadline=deadline)
     program = encoded.program
     binaries = network_binaries(program)
     if not encoding.cuts or program.objective is None or 0 < binaries < encoding.rounds.least_binaries:
@@ -46,7 +54,7 @@ def build(
         threads=limits.threads,
         seed=limits.seed,
     )
-    seconds = SHARE * limits.seconds
+    seconds = SHARE * min(limits.seconds, deadline.left)
     outcome = submit("cuts", "nnsym.relaxation.rounds", job, replace(limits, seconds=seconds), None)
     if outcome.end is not End.DONE:
         return replace(program, meta={**program.meta, "cuts": f"none: {outcome.error or outcome.end.value}"})

@@ -22,14 +22,13 @@ from nnsym.registry import find_encoding
 class Lp(Source):
     """Bounds of every layer by LPs over an outer encoding of the layers before it (:mod:`nnsym.relaxation.tighten`).
 
-    ``lp`` takes the triangle, ``lp:triangle+krelu2`` separates cuts while it bounds. ``seconds`` limits one domain.
+    ``lp`` takes the triangle, ``lp:triangle+krelu2`` separates cuts while it bounds.
     """
 
     name: str = "lp"
     summary: str = "two LPs per open neuron over the layers before it, on crown"
     paper: str = "Salman et al. 2019, LP-ALL"
     encoding: str = "triangle"
-    seconds: float = np.inf
 
     @property
     def text(self) -> str:
@@ -44,9 +43,6 @@ class Lp(Source):
             )
         return replace(self, encoding=parameters)
 
-    def within(self, seconds: float) -> Lp:
-        return replace(self, seconds=min(self.seconds, seconds))
-
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
@@ -54,14 +50,15 @@ class Lp(Source):
 
         encoding = find_encoding(self.encoding)
         if boxes is None:
-            return tighten(query, encoding, seconds=self.seconds, device=device, dtype=dtype)
+            return tighten(query, encoding, deadline=self.deadline, device=device, dtype=dtype)
         wide = {x: tuple(np.atleast_2d(side) for side in sides) for x, sides in boxes.items()}
         count = max(len(sides[0]) for sides in wide.values())
         cases = []
         for k in range(count):
             here = {x: Box(*(side[min(k, len(side) - 1)] for side in sides)) for x, sides in wide.items()}
             one = replace(query, boxes={**query.boxes, **here})
-            cases.append(tighten(one, encoding, seconds=self.seconds / count, device=device, dtype=dtype))
+            end = self.deadline.share(1 / (count - k))
+            cases.append(tighten(one, encoding, deadline=end, device=device, dtype=dtype))
         return stacked(cases)
 
 

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.methods import unstable
 from nnsym.bounds.sources import Dtype
+from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.encode import Encoded, encode_columns
 from nnsym.encoding import Cut, Encoding
 from nnsym.ir.formula import Atoms
@@ -39,34 +41,61 @@ from nnsym.solvers.worker import Report
 
 Array = NDArray[Any]
 
+_HIDDEN = 0.8  # the part of the time after the linear bounds that hidden layers may take
+_LEAST = 0.1  # seconds without which no LP is begun
+
 
 def tighten(
-    query: Query, encoding: Encoding, *, seconds: float = np.inf, device: str = "cpu", dtype: Dtype = "float64"
+    query: Query, encoding: Encoding, *, deadline: Deadline = NEVER, device: str = "cpu", dtype: Dtype = "float64"
 ) -> Bounds:
-    """Bounds of every node and row by LPs over ``encoding`` (an outer one), intersected with linear bounds."""
+    """Bounds of every node and row by LPs over ``encoding`` (an outer one), intersected with linear bounds.
+
+    The linear bounds may take the first half of the time, the layers most of the rest. ``ended`` where a layer or the
+    rows were not reached.
+    """
     from nnsym.bounds.linear import crown
     from nnsym.bounds.maps import Maps
 
     start, maps = time.monotonic(), Maps(device, dtype)
     found: dict[Node, Interval] = {}
-    bounds = crown(query, name="lp", maps=maps)
+    bounds = crown(query, name="lp", maps=maps, deadline=deadline.share(0.5))
+    hidden, late = deadline.share(_HIDDEN), bool(bounds.ended)
     for node in query.nodes:
         index = _open(query, node, bounds)
-        left = seconds - (time.monotonic() - start)
-        if not len(index) or left < 0.1:
+        if not len(index):
             continue
         layer = _alone(query, node)
-        encoded = encode_columns(layer, replace(bounds, rows=bounds[node]), encoding)
-        found[node] = _bounded(layer, encoded, encoding, encoded.ids[node], index, bounds[node], left)
-        better = crown(query, intermediate=replace(bounds, nodes=found), name="lp", maps=maps)
+        try:
+            met = _solved(layer, replace(bounds, rows=bounds[node]), encoding, node, index, hidden)
+        except OutOfTime:
+            late = True
+            continue
+        found[node] = met
+        better = crown(query, intermediate=replace(bounds, nodes=found), name="lp", maps=maps, deadline=hidden)
         bounds = _both(better, bounds)
-    left = seconds - (time.monotonic() - start)
-    if left > 0.1:
-        encoded = encode_columns(query, bounds, encoding)
-        every = np.arange(len(encoded.rows))
-        rows = _bounded(query, encoded, encoding, encoded.rows, every, bounds.rows, left)
-        bounds = replace(bounds, rows=rows)
-    return replace(bounds, seconds=time.monotonic() - start)
+    with suppress(OutOfTime):
+        rows = _solved(query, bounds, encoding, None, np.arange(len(query.rows)), deadline)
+        return replace(bounds, rows=rows, seconds=time.monotonic() - start, ended=TIMEOUT if late else "")
+    return replace(bounds, seconds=time.monotonic() - start, ended=TIMEOUT)
+
+
+def _solved(
+    query: Query, bounds: Bounds, encoding: Encoding, node: Node | None, index: Array, deadline: Deadline
+) -> Interval:
+    """The elements of a node bounded by LPs over a query's program; those of its rows where no node is named.
+
+    Raises OutOfTime where there is no time to begin with.
+    """
+    _begin(deadline)
+    encoded = encode_columns(query, bounds, encoding, deadline=deadline)
+    columns = encoded.rows if node is None else encoded.ids[node]
+    _begin(deadline)
+    return _bounded(query, encoded, encoding, columns, index, bounds.rows, deadline.left)
+
+
+def _begin(deadline: Deadline) -> None:
+    if deadline.left < _LEAST:
+        raise OutOfTime
 
 
 def _both(a: Bounds, b: Bounds) -> Bounds:
