@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.declaration import Declaration
+from nnsym.ir.digits import fraction
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import (
@@ -255,7 +256,7 @@ class Query:
         from nnsym.ir.text import number
 
         try:
-            amount = Fraction(slack)
+            amount = fraction(slack) if isinstance(slack, str) else Fraction(slack)
         except (TypeError, ValueError, OverflowError):
             raise InputError(f"a slack of {slack!r} is not a finite number") from None
         if amount < 0:

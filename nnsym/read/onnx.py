@@ -6,6 +6,7 @@ otherwise the result is compared with ONNX Runtime before anyone sees it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import new_input
+from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.fold import fold
+from nnsym.read.sizes import ELEMENT, least_size, require_modest, value_size
 from nnsym.read.sources import read_model
 from nnsym.read.tensors import Value, lift
 
@@ -37,19 +40,32 @@ _REMEDIES = {
 }
 
 
-def load(source: str | Path | bytes | ModelProto, *, name: str | None = None, check: bool = True) -> Network:
+def load(
+    source: str | Path | bytes | ModelProto,
+    *,
+    name: str | None = None,
+    check: bool = True,
+    timeout: float = SECONDS,
+    memory: int = MEMORY,
+    meter: Meter | None = None,
+) -> Network:
     """Read a network from an ONNX file, ``.onnx`` or ``.onnx.gz``, from its bytes or from a ModelProto.
 
     ``name`` is what tables and messages call it; the default is the file's stem. With ``check`` the network
     is evaluated at random points against ONNX Runtime, and refused where the two differ by more than
     rounding can explain. A free leading axis (a batch) becomes 1; shapes otherwise stay as declared.
 
+    ``timeout`` is in seconds and ``memory`` in bytes: what would take more is refused, before it does where that can be
+    told. ``meter`` is a budget that is running already and stands for both.
+
     Raises :class:`InputError` for what is not a sound model, :class:`UnsupportedError` for operators outside
-    :data:`nnsym.read.ops.LOWERINGS`.
+    :data:`nnsym.read.ops.LOWERINGS`, :class:`OutOfTimeError` where the time ran out.
     """
-    data, model, where, stem = read_model(source)
+    meter = meter or Meter(seconds=timeout, memory=memory)
+    data, model, where, stem = read_model(source, meter)
     label = name if name and where == "model" else where
-    network = _Reader(_inlined(model), label).network(name or stem, data)
+    network = _Reader(_inlined(model, label, meter), label, meter).network(name or stem, data)
+    meter.check(label)
     if check:
         from nnsym.read.agree import require_agreement
         from nnsym.read.runtime import run
@@ -58,10 +74,12 @@ def load(source: str | Path | bytes | ModelProto, *, name: str | None = None, ch
     return network
 
 
-def _inlined(model: ModelProto) -> ModelProto:
+def _inlined(model: ModelProto, where: str, meter: Meter) -> ModelProto:
     if not model.functions:
         return model
     from onnx.inliner import inline_local_functions
+
+    require_modest(model, where, meter)
 
     return inline_local_functions(model)
 
@@ -69,8 +87,8 @@ def _inlined(model: ModelProto) -> ModelProto:
 class _Reader:
     """One pass over one graph: the values of all tensors by name."""
 
-    def __init__(self, model: ModelProto, where: str) -> None:
-        self.graph, self.where = model.graph, where
+    def __init__(self, model: ModelProto, where: str, meter: Meter) -> None:
+        self.graph, self.where, self.meter = model.graph, where, meter
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
         self.initializers = {t.name: t for t in self.graph.initializer}
         self.values: dict[str, Value] = {}
@@ -110,7 +128,8 @@ class _Reader:
                     remedy="Only the leading (batch) axis may be free; export with a fixed shape",
                 )
             shape.append(max(fixed, 1))
-        return Tensor(new_input(declared.name, int(np.prod(shape))), tuple(shape))
+        self.meter.take(math.prod(shape) * ELEMENT, where, f"an input of shape {shape}")
+        return Tensor(new_input(declared.name, math.prod(shape)), tuple(shape))
 
     def _needed(self) -> list[int]:
         """The nodes that the outputs depend on, in the model's order."""
@@ -126,11 +145,17 @@ class _Reader:
     def _lower(self, position: int, node: Any) -> None:
         label = f"'{node.name}'" if node.name else f"{position} (output '{node.output[0]}')"
         where = f"{self.where}: node {label}, {node.op_type}"
+        self.meter.check(where)
         call = self._call(node, where)
         try:
+            self.meter.room(least_size(call), where, "its result")
             results = self._results(call, node)
+            for value in results:
+                self.meter.take(value_size(value), where, "its result")
         except NnsymError as error:
             raise error if error.where else type(error)(error.reason, where=where, remedy=error.remedy) from None
+        except MemoryError:
+            raise self.meter.refuse(where, "its result does not fit into memory") from None
         except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
             raise InputError(
                 f"its shapes or attributes do not fit: {error}", where=where, remedy="Check the model"

@@ -20,11 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.digits import decimal
+from nnsym.read.meter import Meter
+from nnsym.read.vnnlib2_text import checked, error_at, pieces
 from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, Term, junction
 
 Array = NDArray[Any]
 T = TypeVar("T")
 
+_SPEED = 2e6  # bytes a second that the package reads at the least
+_GROWTH = 40  # bytes of its tree for a byte of text
+_DEGREE = 64
+_MONOMIAL = 400  # bytes
+_COMPARISON, _TERM = 600, 200  # bytes of a comparison, and of each variable in it, until the query is made
+_LONG = re.compile(r"[0-9][0-9.]{18,}")
 _SYNTAX = re.compile(r"syntax error at line (\d+), column (\d+)(?:: '(.*)')?", re.DOTALL)
 _REMEDIES = {
     "real": "Write the element type in lower case: real, float32",
@@ -34,8 +43,40 @@ _REMEDIES = {
 }
 
 
-def parse_file(text: str, where: str) -> Any:
-    """The package's tree of a file; raises :class:`InputError` with line, token and remedy."""
+@final
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """What the package made of a file: declared networks and assertions; ``text`` is the file without comments."""
+
+    file: str
+    text: str
+    networks: Sequence[Any]
+    assertions: Sequence[Any]
+    trees: Sequence[Any]  # they own the rest
+
+    def number(self, lexeme: str) -> Fraction:
+        """The exact value of a decimal, if floats can come near it."""
+        try:
+            exact = decimal(lexeme)
+        except OverflowError as error:
+            raise self.error(lexeme, str(error), "Write a shorter number") from None
+        if exact is None:
+            raise self.error(lexeme, "not a number")
+        if exact and not 2**-1074 <= abs(exact) < 2**1024:
+            raise self.error(lexeme, "a number that no float64 comes near", "Scale the property")
+        return exact
+
+    def error(self, word: str, reason: str, remedy: str = "") -> InputError:
+        """An error at the first place where a word stands."""
+        return error_at(self.text, max(self.text.find(word), 0), self.file, f"{reason} at '{word[:40]}'", remedy)
+
+
+def parse_file(text: str, where: str, meter: Meter) -> Parsed:
+    """The package's trees of a file; raises :class:`InputError` with line, token and remedy.
+
+    The package cannot be interrupted and recurses over nested parentheses: what it is given is checked before, and long
+    files are handed over in pieces.
+    """
     try:
         import vnnlib
     except ImportError:
@@ -44,10 +85,26 @@ def parse_file(text: str, where: str) -> Any:
             where=where,
             remedy="Install it: pip install 'nnsym[vnnlib]'",
         ) from None
-    try:
-        return vnnlib.parse_query_string(text)
-    except vnnlib.VNNLibException as error:
-        raise _located(str(error), text, where) from None
+    bare = checked(text, where, meter)
+    trees = []
+    for piece in pieces(bare):
+        meter.check(where, ahead=len(piece) / _SPEED)
+        meter.take(len(piece) * _GROWTH, where, "its tree")
+        try:
+            trees.append(vnnlib.parse_query_string(piece))
+        except vnnlib.VNNLibException as error:
+            raise _located(str(error), piece, where) from None
+        except Exception as error:  # of its conversions: std::out_of_range, names that are not UTF-8
+            raise _unread(error, piece, where) from None
+    return Parsed(where, bare, trees[0].networks, [a for tree in trees for a in tree.assertions], trees)
+
+
+def _unread(error: Exception, text: str, where: str) -> InputError:
+    found = _LONG.search(text)
+    if found is None:
+        return InputError(f"cannot be read ({type(error).__name__})", where=where, remedy="Is it VNN-LIB 2.0?")
+    reason = f"a number beyond the range of floats or indices at '{found[0][:40]}'"
+    return error_at(text, found.start(), where, reason, "Scale the property")
 
 
 def _located(message: str, text: str, where: str) -> InputError:
@@ -55,7 +112,7 @@ def _located(message: str, text: str, where: str) -> InputError:
     found = _SYNTAX.search(message)
     if found is not None:
         line = int(found[1])
-        content = text.splitlines()[line - 1] if line <= text.count("\n") + 1 else ""
+        content = (text.split("\n", line)[line - 1 : line] or [""])[0]
         token = f" at '{found[3]}'" if found[3] else " at the end of the file"
         remedy = "Is the file cut off?" if not found[3] else ""
         if re.search(r"\d[eE][-+]?\d", content):
@@ -92,9 +149,10 @@ class Variables:
     tied: Array
     monomials: list[tuple[int, ...]] = field(default_factory=list)
     known: dict[tuple[int, ...], int] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
 
     @staticmethod
-    def of(networks: Sequence[Any]) -> Variables:
+    def of(networks: Sequence[Any], meter: Meter) -> Variables:
         """The variables of the declared networks, in the file's order."""
         first: dict[str, int] = {}
         shapes: dict[str, tuple[int, ...]] = {}
@@ -105,7 +163,7 @@ class Variables:
                     first[tensor.name] = counts[kind] if kind == 0 else ~counts[kind]
                     shapes[tensor.name] = tuple(tensor.shape)
                     counts[kind] += prod(tensor.shape)
-        return Variables(first, shapes, counts[1], np.arange(counts[0]))
+        return Variables(first, shapes, counts[1], np.arange(counts[0]), meter=meter)
 
     def place(self, leaf: Any) -> int:
         """The number of the element that a leaf of the tree names."""
@@ -154,14 +212,19 @@ class Variables:
 
     def times(self, a: Term, b: Term) -> Term:
         """The product of two polynomials."""
-        total = a.times(b.constant).plus(b.times(a.constant)).plus(Term({}, -a.constant * b.constant))
+        products = []
         for (v, c), (w, d) in ((p, q) for p in a.coefficients.items() for q in b.coefficients.items()):
-            variable = self.monomial(tuple(sorted((*self.factors(v), *self.factors(w)))))
-            total = total.plus(Term({variable: c * d}, Fraction(0)))
-        return total
+            factors = (*self.factors(v), *self.factors(w))
+            if len(factors) > _DEGREE:
+                raise UnsupportedError(f"a product of {len(factors)} variables", remedy=f"At most {_DEGREE} are read")
+            self.meter.take(_MONOMIAL, "products of sums", "multiplied out it")
+            self.meter.step("products of sums")
+            products.append(Term({self.monomial(tuple(sorted(factors))): c * d}, Fraction(0)))
+        outer = Term({}, -a.constant * b.constant)
+        return a.times(b.constant).sum([b.times(a.constant), outer, *products])
 
 
-def read_assertions(tree: Any, variables: Variables) -> tuple[dict[int, Fraction], dict[int, Fraction], Condition]:
+def read_assertions(tree: Parsed, variables: Variables) -> tuple[dict[int, Fraction], dict[int, Fraction], Condition]:
     """``(lower, upper, condition)``: bounds of single inputs that stand alone, and everything else."""
     from vnnlib import Equal, GreaterEqual, LessEqual, Literal, Var
 
@@ -169,9 +232,10 @@ def read_assertions(tree: Any, variables: Variables) -> tuple[dict[int, Fraction
     ties = [a for a in top if type(a) is Equal and all(_is_input(side) for side in (a.lhs, a.rhs))]
     if ties:
         variables.tie([(variables.place(a.lhs), variables.place(a.rhs)) for a in ties])
-    reader = _Reader(variables)
+    reader = _Reader(variables, tree)
     asserted: list[Condition] = []
     for part in top:
+        variables.meter.step(tree.file)
         kind = type(part)
         if kind is LessEqual or kind is GreaterEqual:  # the bulk of every file, without the general machinery
             left, right = part.lhs, part.rhs
@@ -206,8 +270,8 @@ def _is_input(leaf: Any) -> bool:
 class _Reader:
     """Turns parts of the tree into conditions; bounds of single inputs are gathered on the side."""
 
-    def __init__(self, variables: Variables) -> None:
-        self.variables = variables
+    def __init__(self, variables: Variables, parsed: Parsed) -> None:
+        self.variables, self.parsed, self.meter = variables, parsed, variables.meter
         self.numbers: dict[str, Fraction] = {}
         self.lower: dict[int, Fraction] = {}
         self.upper: dict[int, Fraction] = {}
@@ -215,7 +279,7 @@ class _Reader:
     def number(self, lexeme: str) -> Fraction:
         """The exact value of a decimal; bounds repeat often, so each text is converted once."""
         if lexeme not in self.numbers:
-            self.numbers[lexeme] = Fraction(lexeme)
+            self.numbers[lexeme] = self.parsed.number(lexeme)
         return self.numbers[lexeme]
 
     def tighten(self, variable: int, value: Fraction, *, upper: bool) -> None:
@@ -237,6 +301,7 @@ class _Reader:
         from vnnlib import And, Comparison
 
         def rule(node: Any, parts: list[Condition]) -> Condition:
+            self.meter.step(self.parsed.file)
             if isinstance(node, Comparison):
                 return self.comparison(type(node).__name__, self.term(node.lhs).plus(self.term(node.rhs), -1))
             return junction(isinstance(node, And), parts)
@@ -245,6 +310,13 @@ class _Reader:
 
     def comparison(self, kind: str, difference: Term) -> Condition:
         """``difference (kind) 0``; what has no variables left is true or false."""
+        self.meter.take(_COMPARISON + _TERM * len(difference.coefficients), self.parsed.file, "its comparisons")
+        numbers = [difference.constant, *difference.coefficients.values()]
+        if len(numbers) == 2:
+            numbers.append(numbers[0] / numbers[1])
+        if any(v and not 2**-1074 <= abs(v) < 2**1024 for v in numbers):
+            reason = "a comparison whose numbers, worked out, no float64 comes near"
+            raise InputError(reason, where=self.parsed.file, remedy="Scale the property")
         below = Comparison(difference, kind in ("LessThan", "NotEqual"))
         above = Comparison(difference.times(Fraction(-1)), kind in ("GreaterThan", "NotEqual"))
         if kind in ("LessThan", "LessEqual"):
@@ -265,8 +337,7 @@ class _Reader:
                 return parts[0].times(Fraction(-1))
             if isinstance(node, Multiply):
                 return reduce(self.variables.times, parts)
-            sign = -1 if isinstance(node, Minus) else 1
-            return reduce(lambda total, other: total.plus(other, sign), parts)
+            return parts[0].sum(parts[1:], -1 if isinstance(node, Minus) else 1)
 
         return _bottom_up(root, lambda node: node.children(), rule)
 

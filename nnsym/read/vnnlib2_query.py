@@ -18,6 +18,7 @@ from nnsym.ir.node import Input, Node, affine, new_input, product
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import substitute
+from nnsym.read.meter import Meter
 from nnsym.read.vnnlib2 import Variables, parse_file, read_assertions
 from nnsym.read.vnnlib2_models import Source, bind, check, element_type, hidden
 from nnsym.read.vnnlib_query import Places, build_query
@@ -26,15 +27,15 @@ from nnsym.read.vnnlib_tree import VnnSpec
 Array = NDArray[Any]
 
 
-def read_query(text: str, where: str, network: Source | None, networks: Mapping[str, Source]) -> Query:
+def read_query(text: str, where: str, network: Source | None, networks: Mapping[str, Source], meter: Meter) -> Query:
     """The query of a 2.0 file; ``networks`` gives a model for each declared name, ``network`` one for all.
 
     Comparisons that no network's value enters are preconditions (hard), the others the conclusion (soft).
     """
-    tree = parse_file(text, where)
-    bound = bind(tree.networks, where, network, networks)
+    tree = parse_file(text, where, meter)
+    bound = bind(tree.networks, where, network, networks, meter)
     check(tree.networks, bound, text, where)
-    variables = Variables.of(tree.networks)
+    variables = Variables.of(tree.networks, meter)
     lower, upper, condition = read_assertions(tree, variables)
     inputs, arguments = _arguments([t for n in tree.networks for t in n.inputs], variables)
     applications, declared = _apply(tree.networks, bound, arguments)

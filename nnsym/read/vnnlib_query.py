@@ -39,7 +39,7 @@ _INFINITY = float("inf")
 _TEXT_INPUTS = 16  # the bounds of larger boxes are counted, not listed, in the query's text
 
 
-def to_query(spec: VnnSpec, network: Network) -> Query:
+def to_query(spec: VnnSpec, network: Network, meter: Meter | None = None) -> Query:
     """``spec`` about ``network``: X_i are its inputs' elements one after the other in C order, Y_j its outputs'.
 
     Comparisons of X alone are preconditions (hard), those with a Y the conclusion (soft). Raises

@@ -15,6 +15,7 @@ Array = NDArray[Any]
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
+_LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})  # of any length, and no limit is looked at inside
 
 
 def reference(call: Call, arguments: tuple[Array | None, ...]) -> list[Array]:
@@ -46,6 +47,8 @@ def fold(call: Call) -> list[Array]:
         from onnx.numpy_helper import to_array
 
         return [to_array(call.attributes["value"])]
+    if call.op in _LOOPS:
+        raise call.refuse("a loop over constants", "Fold it before the export (torch.onnx.export does, onnxsim too)")
     if call.op in _RANDOM:
         raise call.refuse("random numbers", "A network must be a function of its input")
     return reference(call, tuple(None if isinstance(v, Tensor) else v for v in call.inputs))
