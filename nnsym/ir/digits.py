@@ -37,7 +37,7 @@ def decimal(word: str) -> Fraction | None:
 
 
 def fraction(text: str) -> Fraction:
-    """A decimal, or ``a/b``. Raises :class:`ValueError` for anything else, :class:`OverflowError` for too many digits."""
+    """A decimal, or ``a/b``; :class:`ValueError` for anything else, :class:`OverflowError` for too many digits."""
     word = text.strip()
     match = _FRACTION.fullmatch(word)
     if match is not None:

@@ -39,6 +39,7 @@ from nnsym.ir.formula import (
 )
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Node
+from nnsym.ir.row_bounds import bounded
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import flat_pickle, topological
 
@@ -171,12 +172,12 @@ class Query:
     """``rows`` are all linear atoms, stacked; ``formula`` is the violation in negation normal form over them.
 
     ``boxes`` bounds every input on all of the domain; boxes inside disjunctions are ``InBox`` leaves of the
-    formula. ``applications`` tells replay which nodes are outputs of a real network. ``text`` is the
-    property as its author wrote it. Boxes of integer elements are cut down to whole numbers. ``balls`` of the norms 1
-    and 2 cut the domain further; every input lies in its box and in all of its balls. ``slack`` is what the
-    conclusion's comparisons were relaxed by. ``assumed`` are intervals of nodes that somebody asserted; what is
-    proved with them rests on that word. ``declared`` are the variables of the file that the query was read from, in
-    its order; a witness speaks of them.
+    formula. Open ends that hard rows close are closed (:mod:`nnsym.ir.row_bounds`). ``applications`` tells replay
+    which nodes are outputs of a real network. ``text`` is the property as its author wrote it. Boxes of integer
+    elements are cut down to whole numbers. ``balls`` of the norms 1 and 2 cut the domain further; every input lies
+    in its box and in all of its balls. ``slack`` is what the conclusion's comparisons were relaxed by. ``assumed``
+    are intervals of nodes that somebody asserted; what is proved with them rests on that word. ``declared`` are the
+    variables of the file that the query was read from, in its order; a witness speaks of them.
     """
 
     name: str
@@ -193,6 +194,10 @@ class Query:
     declared: tuple[Declaration, ...] = ()
 
     def __post_init__(self) -> None:
+        closed = bounded({x: (b.lower, b.upper) for x, b in self.boxes.items()}, self.rows, self.formula)
+        if closed:
+            boxes = {x: Box(*closed[x]) if x in closed else box for x, box in self.boxes.items()}
+            object.__setattr__(self, "boxes", boxes)
         if any(x.integer.any() for x in self.boxes):
             object.__setattr__(self, "boxes", {x: box.whole(x.integer) for x, box in self.boxes.items()})
 

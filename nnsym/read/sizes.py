@@ -104,7 +104,7 @@ def _resized(call: Call, shape: tuple[int, ...]) -> int:
 
 
 def require_modest(model: Any, where: str, meter: Meter) -> None:
-    """Raise where inlining the model's functions would make more than a million nodes: a function calls others, twice."""
+    """Raise where inlining the model's functions would make more than a million nodes: one calls another twice."""
     bodies = {(f.domain, f.name): Counter((n.domain, n.op_type) for n in f.node) for f in model.functions}
     sizes: dict[tuple[str, str], int] = {}
     while len(sizes) < len(bodies):

@@ -60,9 +60,8 @@ def _content(file: BinaryIO, limit: int, meter: Meter, where: str) -> bytes:
 
 
 def _too_long(where: str, size: int, limit: int, meter: Meter) -> InputError:
-    return meter.refuse(
-        where, f"it has {size / 2**20:.0f} MiB or more, {limit / 2**20:.0f} MiB of such a file are read"
-    )
+    here, most = (f"{count / 2**20:.0f} MiB" for count in (size, limit))
+    return meter.refuse(where, f"it has {here} or more, {most} of such a file are read")
 
 
 def decompress(data: bytes, where: str, limit: int, meter: Meter) -> bytes:

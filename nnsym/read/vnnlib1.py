@@ -109,9 +109,8 @@ class Parser:
         """The value, if floats can come near it: methods compute in them."""
         if value and not 2**-1074 <= abs(value) < 2**1024:
             size = f"10^{len(digits.text(abs(value.numerator))) - len(digits.text(value.denominator))}"
-            raise self.tokens.error(
-                position, f"a number near {size}, which no float64 comes near,", "Scale the property"
-            )
+            reason = f"a number near {size}, which no float64 comes near,"
+            raise self.tokens.error(position, reason, "Scale the property")
         return value
 
     def _tighten(self, variable: int, value: Fraction, *, upper: bool) -> None:
@@ -250,7 +249,7 @@ class Parser:
         for other in terms[1:]:
             if operator == "*" and total.coefficients and other.coefficients:
                 raise self.tokens.error(head, "a product of variables is not linear")
-            elif operator == "*":
+            if operator == "*":
                 total = other.times(total.constant) if not total.coefficients else total.times(other.constant)
             elif other.coefficients or not other.constant:
                 raise self.tokens.error(head, "a division by something else than a non-zero number")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
+from nnsym.read.vnnlib2_solve import Solver
 from nnsym.read.vnnlib2_text import checked, error_at, pieces
 from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, Term, junction
 
@@ -139,7 +140,9 @@ class Variables:
     """Numbers of variables: inputs count up from 0, hidden and output elements are ``~0``, ``~1`` and so on.
 
     ``first`` maps a declared name to the number of its first element, ``tied`` the elements of all declared inputs to
-    their numbers. ``monomials`` are the products met so far, each a tuple of sorted variables; monomial ``k`` is the
+    their numbers; ``networks`` are the places of each network's elements in there, ``outputs`` its hidden and output
+    elements. An input that an equation ties to a term is that term: its number is a negative one, and ``terms`` says
+    what it is. ``monomials`` are the products met so far, each a tuple of sorted variables; monomial ``k`` is the
     variable ``~(others + k)``.
     """
 
@@ -147,6 +150,9 @@ class Variables:
     shapes: dict[str, tuple[int, ...]]
     others: int
     tied: Array
+    networks: tuple[range, ...] = ()
+    outputs: tuple[range, ...] = ()
+    terms: dict[int, Term] = field(default_factory=dict)
     monomials: list[tuple[int, ...]] = field(default_factory=list)
     known: dict[tuple[int, ...], int] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
@@ -157,13 +163,18 @@ class Variables:
         first: dict[str, int] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         counts = [0, 0]
+        ranges: tuple[list[range], list[range]] = ([], [])
         for network in networks:
+            before = tuple(counts)
             for kind, tensors in enumerate((network.inputs, (*network.hidden, *network.outputs))):
                 for tensor in tensors:
                     first[tensor.name] = counts[kind] if kind == 0 else ~counts[kind]
                     shapes[tensor.name] = tuple(tensor.shape)
                     counts[kind] += prod(tensor.shape)
-        return Variables(first, shapes, counts[1], np.arange(counts[0]), meter=meter)
+            for kind in (0, 1):
+                ranges[kind].append(range(before[kind], counts[kind]))
+        inputs, computed = map(tuple, ranges)
+        return Variables(first, shapes, counts[1], np.arange(counts[0]), inputs, computed, meter=meter)
 
     def place(self, leaf: Any) -> int:
         """The number of the element that a leaf of the tree names."""
@@ -171,7 +182,7 @@ class Variables:
         for index, size in zip(leaf.indices, self.shapes[leaf.name], strict=True):
             offset = offset * size + index
         first = self.first[leaf.name]
-        return int(self.tied[first + offset]) if first >= 0 else first - offset
+        return int(self.tied[first + offset]) if first >= 0 else first - offset  # ~(start + offset)
 
     def tie(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Make the inputs of each pair one variable, the one declared first."""
@@ -188,12 +199,32 @@ class Variables:
         roots = np.array([root(v) for v in parent], dtype=np.int64)
         self.tied = np.unique(roots, return_inverse=True)[1]
 
+    def define(self, equations: Sequence[Term]) -> list[int]:
+        """Make inputs the terms that equations ``term == 0`` tie them to; returns which equations were used up.
+
+        Inputs that are left are numbered anew, without gaps.
+        """
+        found = Solver(self.tied, self.networks, self.outputs).solve(equations)
+        if not found:
+            return []
+        count = int(self.tied.max()) + 1
+        kept = np.array([v not in found for v in range(count)])
+        number = np.where(kept, np.cumsum(kept) - 1, 0)
+        for k, v in enumerate(sorted(found)):
+            number[v] = ~(self.others + k)
+        for v, (_, term) in found.items():
+            moved = {int(number[w]) if w >= 0 else w: c for w, c in term.coefficients.items()}
+            self.terms[int(number[v])] = Term(moved, term.constant)
+        self.tied = number[self.tied]
+        self.others += len(found)
+        return [which for which, _ in found.values()]
+
     @property
     def free(self) -> Array:
-        """For each element of the declared inputs: is it the first that has its number?"""
+        """For each element of the declared inputs: is it the first that has its number, and no term?"""
         first = np.zeros(len(self.tied), dtype=bool)
         first[np.unique(self.tied, return_index=True)[1]] = True
-        return first
+        return first & (self.tied >= 0)
 
     def monomial(self, factors: tuple[int, ...]) -> int:
         """The variable of a product; the product of all but its last factor comes before it."""
@@ -229,14 +260,20 @@ def read_assertions(tree: Parsed, variables: Variables) -> tuple[dict[int, Fract
     from vnnlib import Equal, GreaterEqual, LessEqual, Literal, Var
 
     top = list(_top_level(tree))
-    ties = [a for a in top if type(a) is Equal and all(_is_input(side) for side in (a.lhs, a.rhs))]
+    equations = [a for a in top if type(a) is Equal]
+    ties = [a for a in equations if all(_is_input(side) for side in (a.lhs, a.rhs))]
     if ties:
         variables.tie([(variables.place(a.lhs), variables.place(a.rhs)) for a in ties])
     reader = _Reader(variables, tree)
+    others = [a for a in equations if not all(_is_input(side) for side in (a.lhs, a.rhs)) and _is_linear(a)]
+    used = set(variables.define([reader.term(a.lhs).plus(reader.term(a.rhs), -1) for a in others]))
+    known = {id(a) for k, a in enumerate(others) if k in used}  # they say what an input is
     asserted: list[Condition] = []
     for part in top:
         variables.meter.step(tree.file)
         kind = type(part)
+        if id(part) in known:
+            continue
         if kind is LessEqual or kind is GreaterEqual:  # the bulk of every file, without the general machinery
             left, right = part.lhs, part.rhs
             if type(left) is Var and isinstance(right, Literal) and (v := variables.place(left)) >= 0:
@@ -259,6 +296,20 @@ def _top_level(tree: Any) -> Iterator[Any]:
             stack.extend(reversed(part.args))
         else:
             yield part
+
+
+def _is_linear(equation: Any) -> bool:
+    """No product of variables in it: each ``*`` has at most one operand with a variable."""
+    from vnnlib import Literal, Multiply, Var
+
+    def rule(node: Any, parts: list[int]) -> int:
+        if isinstance(node, Var):
+            return 1
+        if isinstance(node, Literal):
+            return 0
+        return sum(parts) if isinstance(node, Multiply) else max(parts, default=0)
+
+    return all(_bottom_up(side, lambda node: node.children(), rule) <= 1 for side in (equation.lhs, equation.rhs))
 
 
 def _is_input(leaf: Any) -> bool:

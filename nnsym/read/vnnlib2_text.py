@@ -1,4 +1,4 @@
-"""A VNN-LIB 2.0 text before the ``vnnlib`` package sees it: comments out, nesting and letters checked, cut in pieces."""
+"""A VNN-LIB 2.0 text before the ``vnnlib`` package sees it: comments out, nesting and letters checked, in pieces."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from nnsym.ir.node import Input, Node, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.text import number
+from nnsym.read.meter import Meter
 from nnsym.read.vnnlib_tree import (
     Comparison,
     Condition,
