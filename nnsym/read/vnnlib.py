@@ -15,6 +15,8 @@ from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.sexpr import Tokens
 from nnsym.read.sources import decompress, read_bytes
 from nnsym.read.vnnlib1 import Parser
+from nnsym.read.vnnlib_bulk import LONG
+from nnsym.read.vnnlib_bulk import read as read_bulk
 from nnsym.read.vnnlib_tree import VnnSpec
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ def load_vnnlib(
         return read_query(text, name, network, given, meter)
     from nnsym.read.vnnlib_query import to_query
 
-    spec = parse(text, name=name, meter=meter)
+    bulk = read_bulk(text, name, meter) if len(text) >= LONG else None
+    spec = bulk or parse(text, name=name, meter=meter)
     if network is None and len(given) == 1:
         (network,) = given.values()
     if network is None:
@@ -68,7 +71,9 @@ def load_vnnlib(
         from nnsym.read.onnx import load
 
         network = load(network, meter=meter)
-    return to_query(spec, network, meter)
+    query = to_query(spec, network, meter) or to_query(parse(text, name=name, meter=meter), network, meter)
+    assert query is not None
+    return query
 
 
 def _read(source: str | Path | bytes, meter: Meter) -> tuple[str, str]:

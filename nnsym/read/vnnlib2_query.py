@@ -25,7 +25,8 @@ from nnsym.ir.walk import substitute
 from nnsym.read.meter import Meter
 from nnsym.read.vnnlib2 import Variables, parse_file, read_assertions
 from nnsym.read.vnnlib2_models import Source, bind, check, element_type, hidden
-from nnsym.read.vnnlib_query import Places, build_query
+from nnsym.read.vnnlib_places import Places
+from nnsym.read.vnnlib_query import build_query
 from nnsym.read.vnnlib_tree import Term, VnnSpec
 
 Array = NDArray[Any]
