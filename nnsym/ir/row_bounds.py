@@ -143,6 +143,9 @@ def _closed(formula: Formula, hard: Mapping[int, Row], region: _Region, rows: li
                 _cut(found, part)
             case Or():
                 choices.append(part.parts)
+    for terms, constant in mine:
+        if len(terms) == 1:
+            _tighten(found, *next(iter(terms.items())), constant)
     _propagate(found, mine)
     for some in choices if depth < _DEPTH else ():
         if 0 < len(some) <= _BRANCHES:
@@ -160,6 +163,15 @@ def _cut(region: _Region, box: InBox) -> None:
             region.lower[place] = Fraction(low)
         if high < region.high(place):
             region.upper[place] = Fraction(high)
+
+
+def _tighten(region: _Region, place: Place, factor: Fraction, constant: Fraction) -> None:
+    """The bound that ``factor x + constant <= 0`` is."""
+    limit = -constant / factor
+    if factor > 0 and limit < region.high(place):
+        region.upper[place] = limit
+    elif factor < 0 and limit > region.low(place):
+        region.lower[place] = limit
 
 
 def _hull(region: _Region, parts: list[_Region]) -> None:

@@ -32,7 +32,10 @@ def version1(random_: random.Random) -> str:
     r = random_
     lines = [f"(declare-const {v} Real)" for v in ("X_0", "X_1", "Y_0", "Y_1")]
     lines += [f"(assert (<= X_{k} {_number(r)}))\n(assert (>= X_{k} -{_number(r)}))" for k in range(2)]
-    lines += [f"(assert {_condition1(r, r.randint(0, 3))})" for _ in range(r.randint(1, 4))]
+    if r.random() < 0.4:
+        lines += [f"(assert {_plain(r)})" for _ in range(r.randint(1, 4))]
+    else:
+        lines += [f"(assert {_condition1(r, r.randint(0, 3))})" for _ in range(r.randint(1, 4))]
     return _spaced(r, "\n".join(lines) + "\n")
 
 
@@ -47,6 +50,22 @@ def _term1(r: random.Random, depth: int) -> str:
         return f"(* {_number(r)} {_term1(r, depth - 1)})"
     parts = " ".join(_term1(r, depth - 1) for _ in range(r.randint(1, 3)))
     return f"({r.choice('+-')} {parts})"
+
+
+def _atom(r: random.Random) -> str:
+    return f"({r.choice(['<=', '>=', '<', '>'])} {r.choice(['Y_0', 'Y_1'])} {r.choice([_number(r), 'Y_1', 'X_0'])})"
+
+
+def _plain(r: random.Random) -> str:
+    """What long files are made of: comparisons, disjunctions of boxes."""
+    if r.random() < 0.3:
+        return _atom(r)
+    cases = []
+    for _ in range(r.randint(1, 4)):
+        box = [f"({s} X_{k} {_number(r)})" for k in range(2) for s in ("<=", ">=") if r.random() < 0.7]
+        inner = [f"(or {_atom(r)} {_atom(r)})"] if r.random() < 0.3 else []
+        cases.append(f"(and {' '.join([*box, _atom(r), *inner])})")
+    return f"(or {' '.join(cases)})"
 
 
 def _condition1(r: random.Random, depth: int) -> str:
@@ -77,7 +96,7 @@ def version2(random_: random.Random) -> str:
 
 
 def _decimal(r: random.Random) -> str:
-    return f"{r.uniform(0, 2):.{r.randint(1, 25)}f}"
+    return f"{r.uniform(0, 2):.{r.randint(1, 15) if r.random() < 0.95 else 25}f}"
 
 
 def _condition2(r: random.Random, depth: int, leaves: Sequence[str]) -> str:
