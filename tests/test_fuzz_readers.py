@@ -9,7 +9,8 @@ from tests.fuzz.readers import _CONTROLS, _caught, fuzz
 
 def test_some_cases() -> None:
     report = fuzz(0, 60, cases=300)
-    assert report.cases == 300 and report.clean, "\n".join(report.lines)
+    assert report.cases == 300
+    assert report.clean, "\n".join(report.lines)
 
 
 @pytest.mark.parametrize("control", _CONTROLS)

@@ -54,7 +54,7 @@ def test_random_files() -> None:
         if found is not None:
             taken += 1
             same(slow(text), found, r)
-    assert taken > 20
+    assert taken > 10
 
 
 @pytest.mark.parametrize(
