@@ -33,6 +33,12 @@ class InputError(NnsymError):
     """A file, network or property that the user gave cannot be read or does not fit together."""
 
 
+class OutOfTimeError(NnsymError):
+    """The time ran out while the question was read: nothing is known, as with ``unknown (timeout)``."""
+
+    exit_code = 30
+
+
 class UnsupportedError(NnsymError):
     """Something well-formed that this version, encoding or solver does not handle."""
 

@@ -9,15 +9,32 @@ from pathlib import Path
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
+from nnsym.read.meter import MEMORY, SECONDS, Meter
 
 _NETWORKS = "--network NAME=FILE.onnx for each network that the file declares"
 
 
-def load_query(targets: Sequence[str], settings: Sequence[str] = (), networks: Sequence[str] = ()) -> Query:
+def load_query(
+    targets: Sequence[str],
+    settings: Sequence[str] = (),
+    networks: Sequence[str] = (),
+    *,
+    timeout: float = SECONDS,
+    memory: int = MEMORY,
+) -> Query:
     """The query that one or two command-line words name.
 
-    ``settings`` are words ``NAME=VALUE`` for its parameters, ``networks`` words ``NAME=FILE.onnx``.
+    ``settings`` are words ``NAME=VALUE`` for its parameters, ``networks`` words ``NAME=FILE.onnx``. Reading may take
+    ``timeout`` seconds and ``memory`` bytes.
     """
+    try:
+        return _query(targets, settings, networks, Meter(seconds=timeout, memory=memory))
+    except MemoryError:
+        reason = f"reading it takes more than the {memory / 2**30:.3g} GiB or what the system has"
+        raise InputError(reason, where=" ".join(targets), remedy="Give more, by --memory") from None
+
+
+def _query(targets: Sequence[str], settings: Sequence[str], networks: Sequence[str], meter: Meter) -> Query:
     values = _settings(settings)
     if values and targets and ".vnnlib" in Path(targets[-1]).name:
         raise InputError("--set is for properties in Python files", where=targets[-1], remedy="Use FILE.py:NAME")
@@ -26,15 +43,15 @@ def load_query(targets: Sequence[str], settings: Sequence[str] = (), networks: S
         if ".py" in Path(spec).name:
             raise InputError("a Python property names its own networks", where=spec, remedy="Leave the network out")
         if network.startswith("["):
-            return _load(spec, _listed(network) | _named(networks))
-        return _load(spec, _named(networks), network)
+            return _load(spec, _listed(network) | _named(networks), meter)
+        return _load(spec, _named(networks), meter, network)
     if len(targets) == 1:
         name = targets[0]
         if ".vnnlib" in Path(name).name:
             if not networks:
                 remedy = f"Use: NET.onnx {name}, or {_NETWORKS}"
                 raise InputError("a .vnnlib file needs its network", where=name, remedy=remedy)
-            return _load(name, _named(networks))
+            return _load(name, _named(networks), meter)
         if networks:
             raise InputError("a Python property names its own networks", where=name, remedy="Leave --network out")
         if ".py" in name:
@@ -67,12 +84,10 @@ def load_network(path: str) -> Network:
     return load(path)
 
 
-def _load(spec: str, networks: dict[str, str], network: str | None = None) -> Query:
+def _load(spec: str, networks: dict[str, str], meter: Meter, network: str | None = None) -> Query:
     from nnsym.read.vnnlib import load_vnnlib
 
-    if not Path(spec).is_file():
-        raise InputError("no such file", where=spec, remedy="Check the path")
-    return load_vnnlib(spec, network, networks=dict(networks))
+    return load_vnnlib(spec, network, networks=dict(networks), meter=meter)
 
 
 def _named(words: Sequence[str]) -> dict[str, str]:
@@ -91,6 +106,6 @@ def _listed(text: str) -> dict[str, str]:
     try:
         pairs = ast.literal_eval(text)
         return {str(name): str(path) for name, path in pairs}
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         remedy = f"Write [('f', 'f.onnx'), ('g', 'g.onnx')], or use {_NETWORKS}"
         raise InputError("not a list of networks", where=text, remedy=remedy) from None

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.check import check_query
+from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Input, Node, Product
 from nnsym.ir.query import Query
 from nnsym.read.vnnlib import load_vnnlib
@@ -42,19 +43,23 @@ def point_of(query: Query, at: Mapping[str, Fraction]) -> dict[Input, Any]:
     for d in query.declared:
         if d.kind == "input":
             for k, index in enumerate(np.ndindex(d.shape)):
-                x, place = _source(d.node, k)
-                found[x][place] = at[element(d.name, index)]
+                source = _source(d.node, k)
+                if source is not None:
+                    found[source[0]][source[1]] = at[element(d.name, index)]
     assert all(v is not None for values in found.values() for v in values)
     return found
 
 
-def _source(node: Node, k: int) -> tuple[Input, int]:
+def _source(node: Node, k: int) -> tuple[Input, int] | None:
+    """The input's element that stands there; None for a term."""
     if isinstance(node, Input):
         return node, k
     assert isinstance(node, Affine)
+    if not all(isinstance(m, Select) for m in node.maps):
+        return None
     places = [(parent, m.index[k]) for m, parent in zip(node.maps, node.parents, strict=True) if m.index[k] >= 0]
     ((parent, place),) = places
-    return parent, int(place)
+    return (parent, int(place)) if isinstance(parent, Input) else None
 
 
 def tied(file: File, query: Query, at: dict[str, Fraction]) -> dict[str, Fraction]:
@@ -64,7 +69,8 @@ def tied(file: File, query: Query, at: dict[str, Fraction]) -> dict[str, Fractio
         if d.kind == "input":
             for k, index in enumerate(np.ndindex(d.shape)):
                 name = element(d.name, index)
-                at = at | {name: values.setdefault(_source(d.node, k), at[name])}
+                source = _source(d.node, k)
+                at = at if source is None else at | {name: values.setdefault(source, at[name])}
     return completed(file, at)
 
 

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -20,8 +21,10 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nnsym.clock import Clock
+
 from nnsym import options as ranges
-from nnsym.errors import InputError, NnsymError
+from nnsym.errors import InputError, NnsymError, OutOfTimeError
 
 EXIT = {"verified": 0, "falsified": 10, "unknown": 30}
 DISAGREE = 40
@@ -103,20 +106,25 @@ def verify(
     from nnsym.clock import Clock
 
     clock = Clock(timeout)  # imports count
+    from nnsym.cli.reading import read_query
     from nnsym.export import check_writable
     from nnsym.methods import resolve
     from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
-    from nnsym.spec import load_query
     from nnsym.vacuity import vacuous
     from nnsym.verify import verify as run
 
     if witness is not None:
         check_writable(witness)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
-    with clock.step("load"):
-        query = load_query(targets, sets or (), network or ())
-        query = query if slack == "0" else query.relaxed(slack)
+    late = partial(report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
+    try:
+        with clock.step("load"):
+            query = read_query(targets, sets, network, seconds=clock.left, memory=int(memory), late=late)
+            query = query if slack == "0" else query.relaxed(slack)
+    except OutOfTimeError as error:
+        late(error)
+        raise typer.Exit(EXIT["unknown"]) from None
     with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
         result = run(
             query,
@@ -175,15 +183,15 @@ def compare(
     network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
+    from nnsym.cli.reading import read_query
     from nnsym.compare import compare as run
     from nnsym.export import check_writable
     from nnsym.report.files import write_csv, write_json
-    from nnsym.spec import load_query
 
     for path in (json_file, csv_file, plot_file, record):
         if path is not None:
             check_writable(path)
-    query = load_query(targets, sets or (), network or ())
+    query = read_query(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
     with row_progress() as announce:
         table = run(
             query,
@@ -339,6 +347,35 @@ def demo(
     raise typer.Exit(code)
 
 
+def report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path | None, as_json: bool) -> None:
+    """``unknown (timeout)`` of a question that was not read in time, in all the forms of an answer."""
+    from nnsym.report.records import result_json
+    from nnsym.report.table import result_lines
+    from nnsym.result import Result, Verdict
+
+    clock.note("load", str(error))
+    result = Result(
+        status=Verdict.UNKNOWN,
+        reason="timeout",
+        trust=None,
+        method=method,
+        seconds=dict(clock.seconds),
+        trail=tuple(clock.trail),
+    )
+    if witness is not None:
+        witness.write_text("timeout\n", encoding="utf-8")
+    if as_json:
+        print_line(json.dumps(result_json(result)))
+    else:
+        print_styled(result_lines(result))
+        print_error(error)
+
+
+def print_error(error: NnsymError) -> None:
+    """An error as one line on stderr; control characters and line breaks of names are escaped."""
+    complain("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error)))
+
+
 def split(text: str) -> list[str]:
     """Comma-separated names."""
     return [part.strip() for part in text.split(",") if part.strip()]
@@ -409,7 +446,7 @@ def entry() -> None:
     except NnsymError as error:
         if debug:
             raise
-        complain(str(error))
+        print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         complain("interrupted")

@@ -26,7 +26,7 @@ class Formula:
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Atoms(Formula):
     """Rows ``s_i <= 0`` (``s_i < 0`` where ``strict``), all of them or any of them.
 
@@ -41,7 +41,7 @@ class Atoms(Formula):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class InBox(Formula):
     """``lower <= x <= upper`` for one input (exact numbers, infinite where open); always hard."""
 
@@ -51,7 +51,7 @@ class InBox(Formula):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class And(Formula):
     """All parts; ``And(())`` is true."""
 
@@ -59,7 +59,7 @@ class And(Formula):
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Or(Formula):
     """Some part; ``Or(())`` is false."""
 

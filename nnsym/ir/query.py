@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.declaration import Declaration
+from nnsym.ir.digits import fraction
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import (
@@ -39,12 +39,11 @@ from nnsym.ir.formula import (
 )
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Node
+from nnsym.ir.row_bounds import bounded
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import flat_pickle, topological
 
 Array = NDArray[Any]
-
-_LONGEST_EXPONENT = 400  # of a slack written as text; float64 ends at 308
 
 
 @final
@@ -173,13 +172,14 @@ class Query:
     """``rows`` are all linear atoms, stacked; ``formula`` is the violation in negation normal form over them.
 
     ``boxes`` bounds every input on all of the domain; boxes inside disjunctions are ``InBox`` leaves of the
-    formula. ``applications`` tells replay which nodes are outputs of a real network. ``text`` is the
-    property as its author wrote it. Boxes of integer elements are cut down to whole numbers. ``balls`` of the norms 1
-    and 2 cut the domain further; every input lies in its box and in all of its balls. ``slack`` is what the
-    conclusion's comparisons were relaxed by. ``assumed`` are intervals of nodes that somebody asserted; what is
-    proved with them rests on that word. ``declared`` are the variables of the file that the query was read from, in
-    its order; a witness speaks of them. ``runs`` is the query whose stored models are run, where this one encloses
-    what they compute in floats (:mod:`nnsym.deployed`); its further inputs are errors of rounding.
+    formula. Open ends that hard rows close are closed (:mod:`nnsym.ir.row_bounds`). ``applications`` tells replay
+    which nodes are outputs of a real network. ``text`` is the property as its author wrote it. Boxes of integer
+    elements are cut down to whole numbers. ``balls`` of the norms 1 and 2 cut the domain further; every input lies
+    in its box and in all of its balls. ``slack`` is what the conclusion's comparisons were relaxed by. ``assumed``
+    are intervals of nodes that somebody asserted; what is proved with them rests on that word. ``declared`` are the
+    variables of the file that the query was read from, in its order; a witness speaks of them. ``runs`` is the query
+    whose stored models are run, where this one encloses what they compute in floats (:mod:`nnsym.deployed`); its
+    further inputs are errors of rounding.
     """
 
     name: str
@@ -197,6 +197,10 @@ class Query:
     runs: Query | None = None
 
     def __post_init__(self) -> None:
+        closed = bounded({x: (b.lower, b.upper) for x, b in self.boxes.items()}, self.rows, self.formula)
+        if closed:
+            boxes = {x: Box(*closed[x]) if x in closed else box for x, box in self.boxes.items()}
+            object.__setattr__(self, "boxes", boxes)
         if any(x.integer.any() for x in self.boxes):
             object.__setattr__(self, "boxes", {x: box.whole(x.integer) for x, box in self.boxes.items()})
 
@@ -328,14 +332,9 @@ class Query:
 
 
 def _slack(given: Any) -> Fraction:
-    """The exact amount; a text's exponent is looked at first, because ``1e999999999`` has a billion digits."""
-    exponent = re.search(r"[eE]([+-]?\d{1,12})", given) if isinstance(given, str) else None
+    """The exact amount."""
     try:
-        if isinstance(given, str) and not given.isascii():
-            raise ValueError  # digits of other scripts
-        if exponent is not None and abs(int(exponent[1])) > _LONGEST_EXPONENT:
-            raise OverflowError
-        amount = Fraction(given)
+        amount = fraction(given) if isinstance(given, str) else Fraction(given)
         if abs(amount) > Fraction(np.finfo(np.float64).max):
             raise OverflowError
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir import digits
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
 from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select, digest
@@ -88,9 +89,9 @@ def number(value: float | Fraction) -> str:
     fives, rest = _multiplicity(rest, 5)
     places = max(twos, fives)
     if rest != 1 or places > 30:
-        return str(exact)
-    digits = str(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
-    whole, decimals = digits[: len(digits) - places], digits[len(digits) - places :]
+        return digits.text(exact.numerator) + (f"/{digits.text(exact.denominator)}" if exact.denominator > 1 else "")
+    figures = digits.text(abs(exact.numerator) * 10**places // exact.denominator).rjust(places + 1, "0")
+    whole, decimals = figures[: len(figures) - places], figures[len(figures) - places :]
     return ("-" if exact < 0 else "") + whole + ("." + decimals if places else "")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError, LanguageError
+from nnsym.ir.digits import fraction
 from nnsym.ir.exact import from_numbers, simplify, to_fractions
 
 Array = NDArray[Any]
@@ -126,7 +127,7 @@ def _number(value: Any) -> Fraction | float:
         return value
     if isinstance(value, (str, np.str_)):
         word = value.strip().lower()
-        return float(word) if word.lstrip("+-") in ("inf", "infinity", "nan") else Fraction(word)
+        return float(word) if word.lstrip("+-") in ("inf", "infinity", "nan") else fraction(word)
     if isinstance(value, np.ndarray) and value.size == 1:
         return _number(value.item())
     as_float = float(value)

@@ -76,6 +76,8 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.USub: operator.neg,
     ast.Invert: operator.invert,
 }
+_FAILURES = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError)
+_ELEMENTS = 2**24  # of a variable
 _SYMBOLIC = (Term, Formula, Argmax)
 
 
@@ -131,7 +133,7 @@ class _Reader:
             raise
         except NnsymError as error:
             raise type(error)(error.reason, where=self._place(self.last), remedy=error.remedy) from error
-        except (TypeError, ValueError, IndexError, RecursionError) as error:
+        except _FAILURES as error:
             raise InputError(f"{type(error).__name__}: {error}", where=self._place(self.last)) from error
 
     def value(self, node: ast.expr) -> Any:
@@ -224,4 +226,7 @@ class _RefusedError(InputError):
 
 
 def _variable(name: str, shape: tuple[int, ...], integer: Any = False, one_hot: bool = False) -> Variable:
+    lengths = shape if isinstance(shape, tuple) else (shape,)
+    if all(isinstance(n, int) for n in lengths) and math.prod(lengths) > _ELEMENTS:
+        raise InputError(f"a variable of {math.prod(lengths)} elements", remedy=f"At most {_ELEMENTS} are read")
     return Variable(shape, name=name, integer=integer, one_hot=one_hot)

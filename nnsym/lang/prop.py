@@ -86,6 +86,8 @@ class PropertyFunction:
 
     def _read(self, name: str, text: str) -> Any:
         kind, default = self._kind(name), self.parameters[name]
+        if kind is not str and not text.isascii():
+            raise self._wrong(name, f"{text!r} is not written in the digits 0 to 9")
         try:
             if kind in (list, tuple) and default:
                 return kind(_READERS[type(default[0])](part.strip()) for part in text.split(","))

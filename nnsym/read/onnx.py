@@ -7,6 +7,7 @@ otherwise the result is compared with ONNX Runtime before anyone sees it.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input
+from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
 from nnsym.read.grammar import Rules
+from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.fold import fold, stored
@@ -41,19 +44,32 @@ _REMEDIES = {
 }
 
 
-def load(source: str | Path | bytes | ModelProto, *, name: str | None = None, check: bool = True) -> Network:
+def load(
+    source: str | Path | bytes | ModelProto,
+    *,
+    name: str | None = None,
+    check: bool = True,
+    timeout: float = SECONDS,
+    memory: int = MEMORY,
+    meter: Meter | None = None,
+) -> Network:
     """Read a network from an ONNX file, ``.onnx`` or ``.onnx.gz``, from its bytes or from a ModelProto.
 
     ``name`` is what tables and messages call it; the default is the file's stem. With ``check`` the network
     is evaluated at random points against ONNX Runtime, and refused where the two differ by more than
     rounding can explain. A free leading axis (a batch) becomes 1; shapes otherwise stay as declared.
 
+    ``timeout`` is in seconds and ``memory`` in bytes: what would take more is refused, before it does where that can be
+    told. ``meter`` is a budget that is running already and stands for both.
+
     Raises :class:`InputError` for what is not a sound model, :class:`UnsupportedError` for operators outside
-    :data:`nnsym.read.ops.LOWERINGS`.
+    :data:`nnsym.read.ops.LOWERINGS`, :class:`OutOfTimeError` where the time ran out.
     """
-    data, model, where, stem = read_model(source)
+    meter = meter or Meter(seconds=timeout, memory=memory)
+    data, model, where, stem = read_model(source, meter)
     label = name if name and where == "model" else where
-    network = _Reader(_inlined(model), label).network(name or stem, data)
+    network = _Reader(_inlined(model, label, meter), label, meter).network(name or stem, data)
+    meter.check(label)
     if check:
         from nnsym.read.agree import require_agreement
         from nnsym.read.runtime import run
@@ -62,10 +78,12 @@ def load(source: str | Path | bytes | ModelProto, *, name: str | None = None, ch
     return network
 
 
-def _inlined(model: ModelProto) -> ModelProto:
+def _inlined(model: ModelProto, where: str, meter: Meter) -> ModelProto:
     if not model.functions:
         return model
     from onnx.inliner import inline_local_functions
+
+    require_modest(model, where, meter)
 
     return inline_local_functions(model)
 
@@ -91,8 +109,8 @@ def _guarded(where: str) -> Iterator[None]:
 class _Reader:
     """One pass over one graph: the values of all tensors by name."""
 
-    def __init__(self, model: ModelProto, where: str) -> None:
-        self.graph, self.where = model.graph, where
+    def __init__(self, model: ModelProto, where: str, meter: Meter) -> None:
+        self.graph, self.where, self.meter = model.graph, where, meter
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
         self.rules = Rules(model)
         self.initializers = {t.name: t for t in self.graph.initializer}
@@ -147,14 +165,20 @@ class _Reader:
                 )
             shape.append(max(fixed, 1))
         with _guarded(where):
-            return Tensor(new_input(declared.name, require_size(shape, "the input")), tuple(shape))
+            count = require_size(shape, "the input")
+            self.meter.take(math.prod(shape) * ELEMENT, where, f"an input of shape {shape}")
+            return Tensor(new_input(declared.name, count), tuple(shape))
 
     def _lower(self, position: int, node: Any) -> None:
         where = f"{self.where}: node {node_label(position, node)}, {node.op_type}"
+        self.meter.check(where)
         with _guarded(where):
-            results = self._results(self._call(node, where), node)
+            call = self._call(node, where)
+            self.meter.room(least_size(call), where, "its result")
+            results = self._results(call, node)
             for value in results:
                 self._require_size(value)
+                self.meter.take(value_size(value), where, "its result")
         for output, value in zip(node.output, results, strict=False):
             if output:
                 self.values[output] = value

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from nnsym.errors import InputError
 from nnsym.ir.network import Network, Tensor
+from nnsym.read.meter import Meter
 
 Source: TypeAlias = "Network | str | Path"
 
@@ -16,7 +17,7 @@ _TYPES = {"Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", 
 
 
 def bind(
-    declared: Sequence[Any], where: str, network: Source | None, given: Mapping[str, Source]
+    declared: Sequence[Any], where: str, network: Source | None, given: Mapping[str, Source], meter: Meter
 ) -> dict[str, Network]:
     """A network for every declared name; ``equal-to`` stands for the network it names."""
     from nnsym.read.onnx import load
@@ -35,7 +36,7 @@ def bind(
             remedy = f'networks={{"{d.name}": ...}} in Python, --network {d.name}=FILE.onnx on the command line'
             raise InputError(f"no model is given for the network '{d.name}'", where=where, remedy=f"Give it: {remedy}")
         source = sources.get(d.name)
-        found = source if isinstance(source, Network) or source is None else load(source, name=d.name)
+        found = source if isinstance(source, Network) or source is None else load(source, name=d.name, meter=meter)
         if d.equal_to:
             if found is not None and found.hash != bound[d.equal_to].hash:
                 raise InputError(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import accumulate
-from typing import Any
+from math import prod
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.declaration import Declaration
+from nnsym.ir.exact import from_numbers
 from nnsym.ir.formula import Atoms, InBox, conjunction, leaves
 from nnsym.ir.linear import Select
 from nnsym.ir.network import Application, Network
@@ -18,30 +22,33 @@ from nnsym.ir.node import Input, Node, affine, new_input, product
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import substitute
+from nnsym.read.meter import Meter
 from nnsym.read.vnnlib2 import Variables, parse_file, read_assertions
 from nnsym.read.vnnlib2_models import Source, bind, check, element_type, hidden
-from nnsym.read.vnnlib_query import Places, build_query
-from nnsym.read.vnnlib_tree import VnnSpec
+from nnsym.read.vnnlib_places import Places
+from nnsym.read.vnnlib_query import build_query
+from nnsym.read.vnnlib_tree import Term, VnnSpec
 
 Array = NDArray[Any]
 
+_ZERO, _ONE = Fraction(0), Fraction(1)
 
-def read_query(text: str, where: str, network: Source | None, networks: Mapping[str, Source]) -> Query:
+
+def read_query(text: str, where: str, network: Source | None, networks: Mapping[str, Source], meter: Meter) -> Query:
     """The query of a 2.0 file; ``networks`` gives a model for each declared name, ``network`` one for all.
 
     Comparisons that no network's value enters are preconditions (hard), the others the conclusion (soft).
     """
-    tree = parse_file(text, where)
-    bound = bind(tree.networks, where, network, networks)
+    tree = parse_file(text, where, meter)
+    bound = bind(tree.networks, where, network, networks, meter)
     check(tree.networks, bound, text, where)
-    variables = Variables.of(tree.networks)
+    variables = Variables.of(tree.networks, meter)
     lower, upper, condition = read_assertions(tree, variables)
-    inputs, arguments = _arguments([t for n in tree.networks for t in n.inputs], variables)
-    applications, declared = _apply(tree.networks, bound, arguments)
-    computed = tuple(d.node for d in declared if d.kind != "input")
-    places = _places(variables, inputs, computed)
+    made = Made(tree.networks, bound, variables)
+    declared = made.declared
+    places = _places(variables, made.inputs, made.computed)
     spec = VnnSpec(where, int(variables.free.sum()), variables.others, lower, upper, condition)
-    query = build_query(spec, places, applications, name=_names(variables, declared), declared=declared)
+    query = build_query(spec, places, made.applications, name=_names(variables, declared), declared=declared)
     return query if any(_soft(leaf) for leaf in leaves(query.formula)) else _with_conclusion(query)
 
 
@@ -57,44 +64,91 @@ def _with_conclusion(query: Query) -> Query:
     return replace(query, rows=rows, formula=formula, labels=(*query.labels, "-1 <= 0"))
 
 
-def _arguments(tensors: Sequence[Any], variables: Variables) -> tuple[tuple[Input, ...], list[Node]]:
-    """The free inputs, and the node that stands for each declared input: itself, or elements of earlier ones."""
-    starts = [0, *accumulate(int(np.prod(t.shape)) for t in tensors)]
-    free = variables.free
-    inputs: list[Input] = []
-    owner: Array = np.zeros(int(free.sum()), dtype=np.int64)  # of every variable: its input, and the place in there
-    place = np.zeros_like(owner)
-    arguments: list[Node] = []
-    for tensor, start, end in zip(tensors, starts, starts[1:], strict=False):
-        numbers = variables.tied[start:end]
-        own = numbers[free[start:end]]
-        if len(own):
-            owner[own], place[own] = len(inputs), np.arange(len(own))
-            inputs.append(new_input(tensor.name, len(own)))
-        used = sorted(set(owner[numbers].tolist()))
-        terms = [(Select(np.where(owner[numbers] == k, place[numbers], -1), inputs[k].size), inputs[k]) for k in used]
-        arguments.append(affine(tuple(terms)))
-    return tuple(inputs), arguments
+@final
+class Made:
+    """The nodes of a file: every declared network on its arguments, those that others need first.
 
+    ``computed`` are the nodes of hidden and output elements in the file's order, and of inputs that are terms.
+    """
 
-def _apply(
-    networks: Sequence[Any], bound: Mapping[str, Network], arguments: Sequence[Node]
-) -> tuple[tuple[Application, ...], tuple[Declaration, ...]]:
-    """Every declared network on its arguments, and all declared variables in the file's order."""
-    applications, declared, start = [], [], 0
-    for d in networks:
-        network, count = bound[d.name], len(d.inputs)
-        mine = tuple(arguments[start : start + count])
-        start += count
-        application = network.apply(mine)
-        applications.append(application)
+    def __init__(self, networks: Sequence[Any], bound: Mapping[str, Network], variables: Variables) -> None:
+        self._variables, self._nodes = variables, dict[int, tuple[Node, int]]()
+        self.inputs = self._inputs([t for n in networks for t in n.inputs])
+        applied: dict[int, tuple[Application, list[Declaration]]] = {}
+        while len(applied) < len(networks):  # the solver left no network that needs itself
+            for k, d in enumerate(networks):
+                if k not in applied and self._ready(k):
+                    applied[k] = self._apply(k, d, bound[d.name])
+        self.applications = tuple(applied[k][0] for k in range(len(networks)))
+        self.declared = tuple(d for k in range(len(networks)) for d in applied[k][1])
+        terms = [_gather([self._nodes[v] for v in sorted(variables.terms, reverse=True)])] if variables.terms else []
+        self.computed = (*(d.node for d in self.declared if d.kind != "input"), *terms)
+
+    def _inputs(self, tensors: Sequence[Any]) -> tuple[Input, ...]:
+        """The free inputs, one for each declared input that has elements of its own."""
+        found: list[Input] = []
+        start = 0
+        for tensor in tensors:
+            end = start + prod(tensor.shape)
+            own = self._variables.tied[start:end][self._variables.free[start:end]]
+            if len(own):
+                found.append(new_input(tensor.name, len(own)))
+                self._nodes.update({int(v): (found[-1], k) for k, v in enumerate(own)})
+            start = end
+        return tuple(found)
+
+    def _ready(self, network: int) -> bool:
+        """Is everything known that the network's inputs are?"""
+        elements = self._variables.networks[network]
+        numbers = self._variables.tied[elements.start : elements.stop].tolist()
+        terms = [self._variables.terms[v] for v in numbers if v in self._variables.terms]
+        return all(w in self._nodes for term in terms for w in term.coefficients)
+
+    def _argument(self, numbers: Array) -> Node:
+        """The node of one declared input: free elements, and terms."""
+        terms = [self._variables.terms.get(v) or Term({v: _ONE}, _ZERO) for v in numbers.tolist()]
+        entries: dict[Node, list[tuple[int, int, Fraction]]] = defaultdict(list)
+        for row, term in enumerate(terms):
+            for variable, factor in term.coefficients.items():
+                node, element = self._nodes[variable]
+                entries[node].append((row, element, factor))
+        if not all(not t.constant and list(t.coefficients.values()) == [_ONE] for t in terms):
+            blocks = [(node, *_columns(some)) for node, some in entries.items()]
+            constants = np.array([t.constant for t in terms], dtype=object)
+            return Rows.collect(blocks, from_numbers(constants)).node()[0]
+        copies = []
+        for node, some in entries.items():
+            index = np.full(len(numbers), -1)
+            index[[row for row, *_ in some]] = [element for _, element, _ in some]
+            copies.append((Select(index, node.size), node))
+        return affine(tuple(copies))
+
+    def _apply(self, number: int, d: Any, network: Network) -> tuple[Application, list[Declaration]]:
+        start = self._variables.networks[number].start
+        mine: list[Node] = []
+        for tensor in d.inputs:
+            numbers = self._variables.tied[start : start + prod(tensor.shape)]
+            mine.append(self._argument(numbers))
+            self._nodes.update({v: (mine[-1], k) for k, v in enumerate(numbers.tolist()) if v < 0})
+            start += prod(tensor.shape)
+        application = network.apply(tuple(mine))
         inside = [_image(application, hidden(network, h).node) for h in d.hidden]
         outputs = [application.output(name) for name in network.outputs]
+        element = self._variables.outputs[number].start
+        for node in (*inside, *outputs):
+            self._nodes.update({~(element + k): (node, k) for k in range(node.size)})
+            element += node.size
         kinds = ["input"] * len(mine) + ["hidden"] * len(inside) + ["output"] * len(outputs)
         tensors = (*d.inputs, *d.hidden, *d.outputs)
-        for kind, tensor, node in zip(kinds, tensors, (*mine, *inside, *outputs), strict=True):
-            declared.append(Declaration(kind, tensor.name, element_type(tensor), tuple(tensor.shape), node))
-    return tuple(applications), tuple(declared)
+        return application, [
+            Declaration(kind, tensor.name, element_type(tensor), tuple(tensor.shape), node)
+            for kind, tensor, node in zip(kinds, tensors, (*mine, *inside, *outputs), strict=True)
+        ]
+
+
+def _columns(entries: Sequence[tuple[int, int, Fraction]]) -> tuple[Array, Array, Array]:
+    place = np.array([(row, column) for row, column, _ in entries])
+    return place[:, 0], place[:, 1], from_numbers(np.array([factor for *_, factor in entries], dtype=object))
 
 
 def _image(application: Application, node: Node) -> Node:
@@ -133,12 +187,14 @@ def _names(variables: Variables, declared: Sequence[Declaration]) -> Callable[[i
     sides = [[d for d in declared if (d.kind == "input") == inputs] for inputs in (True, False)]
     starts = [np.array([0, *accumulate(int(np.prod(d.shape)) for d in side)]) for side in sides]
     first = np.flatnonzero(variables.free)
+    ends = {v: int(np.flatnonzero(variables.tied == v)[0]) for v in variables.terms}  # the element that is a term
 
     def name(variable: int) -> str:
         factors = variables.factors(variable) if variable < 0 else (variable,)
         if len(factors) > 1:
             return " ".join(map(name, factors))
-        side, index = (0, int(first[variable])) if variable >= 0 else (1, ~variable)
+        inside = ends.get(variable, -1) if variable < 0 else int(first[variable])
+        side, index = (0, inside) if inside >= 0 else (1, ~variable)
         which = int(np.searchsorted(starts[side], index, "right")) - 1
         declaration = sides[side][which]
         place = np.unravel_index(index - int(starts[side][which]), declaration.shape) if declaration.shape else ()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from fractions import Fraction
-from itertools import accumulate
 from typing import Any, final
 
 import numpy as np
@@ -13,13 +12,17 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.declaration import Declaration
-from nnsym.ir.exact import from_numbers, simplify
+from nnsym.ir.exact import from_numbers
 from nnsym.ir.formula import FALSE, Atoms, Formula, InBox, conjunction, disjunction
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Input, Node, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.text import number
+from nnsym.read.meter import Meter
+from nnsym.read.vnnlib_bulk import Bulk
+from nnsym.read.vnnlib_bulk_query import BulkQuery
+from nnsym.read.vnnlib_places import Limit, Places, Ranges
 from nnsym.read.vnnlib_tree import (
     Comparison,
     Condition,
@@ -32,18 +35,17 @@ from nnsym.read.vnnlib_tree import (
 )
 
 Array = NDArray[Any]
-Limit = Fraction | float
-Ranges = Mapping[int, tuple[Limit, Limit]]  # by index of an input; what is absent is unbounded
 
 _INFINITY = float("inf")
 _TEXT_INPUTS = 16  # the bounds of larger boxes are counted, not listed, in the query's text
 
 
-def to_query(spec: VnnSpec, network: Network) -> Query:
+def to_query(spec: VnnSpec | Bulk, network: Network, meter: Meter) -> Query | None:
     """``spec`` about ``network``: X_i are its inputs' elements one after the other in C order, Y_j its outputs'.
 
     Comparisons of X alone are preconditions (hard), those with a Y the conclusion (soft). Raises
-    :class:`InputError` where the declared variables are not the network's elements.
+    :class:`InputError` where the declared variables are not the network's elements. None for a long file that the
+    arrays do not hold after all.
     """
     inputs = tuple(_fresh(t.node, name) for name, t in network.inputs.items())
     application = network.apply(inputs)
@@ -57,10 +59,36 @@ def to_query(spec: VnnSpec, network: Network) -> Query:
                 where=spec.name,
                 remedy="Give the network that this property was written for",
             )
-    query = build_query(spec, Places(inputs, outputs), (application,))
-    if not any(node in query.rows.parts for node in outputs) and query.formula is not FALSE:
+    places = Places(inputs, outputs)
+    if isinstance(spec, Bulk):
+        query = _bulk_query(BulkQuery(spec, places, meter), application)
+    else:
+        query = build_query(spec, places, (application,))
+    if query and not any(node in query.rows.parts for node in outputs) and query.formula is not FALSE:
         raise InputError("no assertion is about an output Y_i", where=spec.name, remedy="Is the file cut off?")
     return query
+
+
+def _bulk_query(found: BulkQuery, application: Application) -> Query | None:
+    if len(found.boxed) and found.repeated:
+        return None
+    spec = found.bulk
+    ranges: Ranges = {}
+    for some in found.ranges():
+        ranges = _intersect(ranges, some)
+    return Query(
+        name=_bare(spec.name),
+        boxes={x: Box(*arrays) for x, arrays in found.places.boxes(ranges).items()},
+        rows=found.rows(),
+        formula=found.formula(),
+        applications=(application,),
+        text="\n  ".join(["violated where", f"the inputs lie in a box of {spec.inputs} elements", *found.text()]),
+        labels=found.labels(),
+    )
+
+
+def _bare(name: str) -> str:
+    return name.removesuffix(".gz").removesuffix(".vnnlib")
 
 
 def build_query(
@@ -78,7 +106,7 @@ def build_query(
     maker = _Maker(places)
     formula = maker.formula(spec.condition, ranges)
     return Query(
-        name=spec.name.removesuffix(".gz").removesuffix(".vnnlib"),
+        name=_bare(spec.name),
         boxes={x: Box(*arrays) for x, arrays in places.boxes(ranges).items()},
         rows=maker.rows(),
         formula=formula,
@@ -93,48 +121,6 @@ def _fresh(node: Node, name: str) -> Input:
     if isinstance(node, Input):
         return new_input(node.name, node.size, integer=node.integer, choice=node.choice)
     return new_input(name, node.size)
-
-
-@final
-class Places:
-    """Where variables live: their node and element.
-
-    Variables from 0 on are elements of ``inputs``, ``~0`` and so on elements of ``outputs``; ``products`` are negative
-    ones beyond those, with their own places, and ``hard`` those among them that read inputs alone.
-    """
-
-    def __init__(
-        self,
-        inputs: tuple[Input, ...],
-        outputs: tuple[Node, ...],
-        products: Mapping[int, tuple[Node, int]] | None = None,
-        hard: Collection[int] = (),
-    ) -> None:
-        self.inputs, self.outputs = inputs, outputs
-        self.products, self.hard = products or {}, hard
-        self._starts = {nodes: np.array([0, *accumulate(n.size for n in nodes)]) for nodes in (inputs, outputs)}
-
-    def of(self, variable: int) -> tuple[Node, int]:
-        if variable in self.products:
-            return self.products[variable]
-        nodes, index = (self.inputs, variable) if variable >= 0 else (self.outputs, ~variable)
-        starts = self._starts[nodes]
-        which = int(np.searchsorted(starts, index, "right")) - 1
-        return nodes[which], index - int(starts[which])
-
-    def soft(self, comparison: Comparison) -> bool:
-        """True if it reads something that a network computes."""
-        return any(v < 0 and v not in self.hard for v in comparison.term.coefficients)
-
-    def boxes(self, ranges: Ranges) -> dict[Input, tuple[Array, Array]]:
-        """Lower and upper bounds of every input, infinite where ``ranges`` says nothing."""
-        starts = self._starts[self.inputs]
-        limits = [np.full(starts[-1], open_end, dtype=object) for open_end in (-_INFINITY, _INFINITY)]
-        for variable, pair in ranges.items():
-            for array, value in zip(limits, pair, strict=True):
-                array[variable] = value
-        pieces = zip(self.inputs, starts, starts[1:], strict=False)
-        return {x: (simplify(limits[0][a:b]), simplify(limits[1][a:b])) for x, a, b in pieces}
 
 
 @final

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias, TypeVar, final
@@ -21,10 +21,16 @@ class Term:
     constant: Fraction
 
     def plus(self, other: Term, factor: int = 1) -> Term:
-        total = dict(self.coefficients)
-        for variable, value in other.coefficients.items():
-            total[variable] = total.get(variable, Fraction(0)) + factor * value
-        return Term({v: c for v, c in total.items() if c}, self.constant + factor * other.constant)
+        return self.sum([other], factor)
+
+    def sum(self, others: Sequence[Term], factor: int = 1) -> Term:
+        """``self + factor * (the others, added up)``, for a factor of 1 or -1."""
+        total, constant = dict(self.coefficients), self.constant
+        for other in others:
+            constant = constant + factor * other.constant if other.constant else constant
+            for variable, value in other.coefficients.items():
+                total[variable] = total[variable] + factor * value if variable in total else factor * value
+        return Term({v: c for v, c in total.items() if c}, constant)
 
     def times(self, factor: Fraction) -> Term:
         return Term({v: factor * c for v, c in self.coefficients.items() if factor}, factor * self.constant)

@@ -18,7 +18,7 @@ Array = NDArray[Any]
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
-_LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
+_LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})  # of any length, and no limit is looked at inside
 #: Only move, count or cast numbers: the same everywhere.
 _MOVING = frozenset(
     {"Cast", "Concat", "Constant", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Shape", "Size", "Slice"}
@@ -67,7 +67,7 @@ def fold(call: Call) -> list[Array]:
     if call.op in _RANDOM:
         raise call.refuse("random numbers", "A network must be a function of its input")
     if call.op in _LOOPS:
-        raise call.refuse("a loop", "Export the model without control flow")
+        raise call.refuse("a loop over constants", "Fold it before the export (torch.onnx.export does, onnxsim too)")
     arguments = tuple(None if isinstance(v, Tensor) else v for v in call.inputs)
     if call.op not in _MOVING and any(v is not None and v.dtype.kind == "f" for v in arguments):
         require_result(call.op, arguments, call.attributes, LARGEST_CONSTANT)

@@ -1,0 +1,303 @@
+"""From a long file's arrays to a query: the same query that the reader of words would give, without its trees.
+
+Numbers stay exact: a decimal becomes a float64 where it is one and a Fraction where it is not. Comparisons between
+decimals are made on floats first, and in rationals where those are within rounding of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.formula import And, Formula, InBox, Or, conjunction, disjunction
+from nnsym.ir.formula import Atoms as RowAtoms
+from nnsym.ir.node import Input, Node
+from nnsym.ir.rows import Rows
+from nnsym.read.meter import Meter
+from nnsym.read.vnnlib_bulk import Atoms, Bulk
+from nnsym.read.vnnlib_places import Limit, Places, Ranges
+from nnsym.read.vnnlib_tree import Comparison, Term, comparison_text, flat_name
+
+Array = NDArray[Any]
+
+_INFINITY = float("inf")
+_ULPS = 8 * 2.0**-52
+_LABELLED = 2048  # rows beyond this have no text of their own
+_CASE = 1500  # bytes of a case's formula
+_FIVES = np.array([5**k for k in range(28)], dtype=np.int64)
+
+
+@final
+class Numbers:
+    """``value / 10 ** decimals``: floats near them, which of those are exact, and the rationals."""
+
+    def __init__(self, value: Array, decimals: Array) -> None:
+        self.value, self.decimals = value, decimals.astype(np.int64)
+        fives = np.where(self.decimals < 28, _FIVES[np.minimum(self.decimals, 27)], 1)
+        whole = value // fives
+        self.exact = (value % fives == 0) & (np.abs(whole) < 2**53) & ((self.decimals < 28) | (value == 0))
+        with np.errstate(over="ignore"):
+            near = value / 10.0 ** np.minimum(self.decimals, 300)
+        self.near = np.where(self.exact, np.ldexp(whole.astype(np.float64), -self.decimals), near)
+
+    def fractions(self, index: Array, sign: Array | int = 1) -> list[Fraction]:
+        """``sign`` times the numbers at ``index``."""
+        powers = [10**k for k in range(int(self.decimals.max(initial=0)) + 1)]
+        values, places = (self.value[index] * sign).tolist(), self.decimals[index].tolist()
+        return [Fraction(v, powers[d]) for v, d in zip(values, places, strict=True)]
+
+    def array(self, index: Array, sign: Array) -> Array:
+        """``sign`` times the numbers at ``index``: float64 where all of them are, else Fractions."""
+        if self.exact[index].all():
+            return np.asarray(self.near[index] * sign) + 0.0
+        found = np.empty(len(index), dtype=object)
+        found[:] = self.fractions(index, sign)
+        return found
+
+    def extreme(self, index: Array, sign: int) -> Fraction:
+        """The largest (sign +1) or smallest (-1) number at ``index``."""
+        near = sign * self.near[index]
+        top = near.max()
+        close = index[near >= top - abs(top) * _ULPS]
+        if len(close) > 1:
+            contents = zip(self.value[close].tolist(), self.decimals[close].tolist(), strict=True)
+            close = np.array(list(dict(zip(contents, close.tolist(), strict=True)).values()))
+        return sign * max(self.fractions(close, sign))
+
+
+@final
+class BulkQuery:
+    """The parts of the query of a file, about variables at ``places``."""
+
+    def __init__(self, bulk: Bulk, places: Places, meter: Meter) -> None:
+        self.bulk, self.places, self.meter = bulk, places, meter
+        self.numbers = Numbers(bulk.atoms.value, bulk.atoms.decimals)
+        atoms = bulk.atoms
+        self.hard = atoms.single & (atoms.a >= 0)
+        self.upper = atoms.sign > 0
+        self.boxed = np.flatnonzero(self.hard[bulk.member])  # members that bound an input
+        self.cases = int(bulk.group[-1]) + 1 if len(bulk.group) else 0
+        meter.take(self.cases * (_CASE + 16 * bulk.inputs * bool(len(self.boxed))), bulk.name, "its cases")
+
+    def ranges(self) -> list[Ranges]:
+        """Boxes that hold every input for which all assertions can be true: by the bounds, and by each disjunction."""
+        return [self._top(), *(self._hull(s) for s in range(self._statements))]
+
+    @property
+    def _statements(self) -> int:
+        return int(self.bulk.statement[-1]) + 1 if self.cases else 0
+
+    def _top(self) -> Ranges:
+        index = self.bulk.top[self.hard[self.bulk.top]]
+        variable, upper = self.bulk.atoms.a[index], self.upper[index]
+        order = np.lexsort((upper, variable))
+        index, key = index[order], (2 * variable + upper)[order]
+        found: dict[int, tuple[Limit, Limit]] = {}
+        if not len(key):
+            return found
+        starts = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+        ends = np.append(starts[1:], len(key))
+        first = self.numbers.fractions(index[starts])
+        for k, begin, end in zip(range(len(starts)), starts.tolist(), ends.tolist(), strict=True):
+            v, up = divmod(int(key[begin]), 2)
+            limit = first[k] if end - begin == 1 else self.numbers.extreme(index[begin:end], -1 if up else 1)
+            low, high = found.get(v, (-_INFINITY, _INFINITY))
+            found[v] = (low, limit) if up else (limit, high)
+        return found
+
+    @cached_property
+    def _limits(self) -> tuple[Array, Array]:
+        """By case and input: the atom that bounds it from below and from above, or -1."""
+        lower, upper = (np.full((self.cases, self.bulk.inputs), -1, dtype=np.int64) for _ in range(2))
+        atom, case = self.bulk.member[self.boxed], self.bulk.group[self.boxed]
+        for table, chosen in ((lower, ~self.upper[atom]), (upper, self.upper[atom])):
+            table[case[chosen], self.bulk.atoms.a[atom[chosen]]] = atom[chosen]
+        return lower, upper
+
+    @property
+    def repeated(self) -> bool:
+        """Whether some case bounds an input twice from one side."""
+        return sum(int((table >= 0).sum()) for table in self._limits) < len(self.boxed)
+
+    @cached_property
+    def _empty(self) -> Array:
+        """The cases whose bounds contradict each other."""
+        lower, upper = self._limits
+        case, place = np.nonzero((lower >= 0) & (upper >= 0))
+        low, high = lower[case, place], upper[case, place]
+        near = self.numbers.near
+        over = near[low] > near[high] - np.abs(near[high]) * _ULPS
+        same = (self.numbers.value[low] == self.numbers.value[high]) & (
+            self.numbers.decimals[low] == self.numbers.decimals[high]
+        )
+        unsure = np.flatnonzero(over & ~same)
+        lows, highs = self.numbers.fractions(low[unsure]), self.numbers.fractions(high[unsure])
+        empty = np.zeros(self.cases, dtype=bool)
+        empty[case[unsure[[a > b for a, b in zip(lows, highs, strict=True)]]]] = True
+        return empty
+
+    def _hull(self, statement: int) -> Ranges:
+        cases = np.flatnonzero(self.bulk.statement == statement)
+        live = cases[~self._empty[cases]] if len(self.boxed) else cases
+        live = live if len(live) else cases[:1]
+        found: dict[int, tuple[Limit, Limit]] = {}
+        if not len(self.boxed):
+            return found
+        lower, upper = (table[live] for table in self._limits)
+        for v in np.flatnonzero((lower >= 0).all(axis=0) | (upper >= 0).all(axis=0)).tolist():
+            low = self.numbers.extreme(lower[:, v], -1) if (lower[:, v] >= 0).all() else -_INFINITY
+            high = self.numbers.extreme(upper[:, v], 1) if (upper[:, v] >= 0).all() else _INFINITY
+            found[v] = low, high
+        return found
+
+    @cached_property
+    def _rows(self) -> tuple[Array, Array]:
+        """The atoms whose rows are kept, one for each content, and the row of every atom."""
+        atoms = self.bulk.atoms
+        soft = np.flatnonzero(~self.hard)
+        keys = [getattr(atoms, name)[soft] for name in ("strict", "sign", "decimals", "value", "single", "b", "a")]
+        order = np.lexsort(keys)
+        fresh = np.zeros(len(soft), dtype=bool)
+        for key in keys:
+            fresh[1:] |= key[order][1:] != key[order][:-1]
+        fresh[:1] = True
+        content = np.cumsum(fresh) - 1
+        first = np.minimum.reduceat(order, np.flatnonzero(fresh)) if len(soft) else order
+        number = np.empty(len(first), dtype=np.int64)
+        number[np.argsort(first, kind="stable")] = np.arange(len(first))
+        row = np.full(len(atoms), -1, dtype=np.int64)
+        row[soft[order]] = number[content]
+        return soft[np.sort(first)], row
+
+    def rows(self) -> Rows:
+        kept, _ = self._rows
+        atoms = self.bulk.atoms
+        blocks: list[tuple[Node, Array, Array, Array]] = []
+        for variable, used, factor in (
+            (atoms.a[kept], np.ones(len(kept), dtype=bool), atoms.sign[kept]),
+            (atoms.b[kept], ~atoms.single[kept], -atoms.sign[kept]),
+        ):
+            for node, start, inputs in self.places.vectors():
+                index = (variable if inputs else ~variable) - start
+                mine = np.flatnonzero(used & ((variable >= 0) == inputs) & (index >= 0) & (index < node.size))
+                if len(mine):
+                    blocks.append((node, mine, index[mine], factor[mine].astype(np.float64)))
+        return Rows.collect(blocks, self.numbers.array(kept, -atoms.sign[kept]))
+
+    def labels(self) -> tuple[str, ...]:
+        """The text of every row; nothing where they are too many to read."""
+        kept, _ = self._rows
+        return tuple(self._text(kept)) if len(kept) <= _LABELLED else ()
+
+    def _text(self, index: Array) -> Iterator[str]:
+        for comparison in comparisons(self.bulk.atoms, self.numbers, index):
+            yield comparison_text(comparison, flat_name)
+
+    def text(self) -> list[str]:
+        """What the file says about outputs, for people: in full where that is short."""
+        index = self.bulk.top[~self.hard[self.bulk.top]]
+        lines = list(self._text(index)) if len(index) <= 64 else [f"{len(index)} comparisons of outputs hold"]
+        for statement in range(self._statements):
+            cases = int((self.bulk.statement == statement).sum())
+            members = np.flatnonzero(self.bulk.statement[self.bulk.group] == statement)
+            if len(members) == cases <= 64:
+                lines.append(" or ".join(self._text(self.bulk.member[members])))
+            else:
+                lines.append(f"one of {cases} cases holds, {len(members)} comparisons in all")
+        return lines
+
+    def formula(self) -> Formula:
+        _, row = self._rows
+        top = self.bulk.top[~self.hard[self.bulk.top]]
+        parts: list[Formula] = list(self._blocks(row[top], self.bulk.atoms.strict[top], every=True))
+        parts += [self._disjunction(s) for s in range(self._statements)]
+        return conjunction(*parts)
+
+    def _blocks(self, rows: Array, strict: Array, *, every: bool) -> Iterator[RowAtoms]:
+        for flag in (False, True):
+            chosen = rows[strict == flag]
+            if len(chosen):
+                yield RowAtoms(chosen, strict=flag, soft=True, every=every)
+
+    def _disjunction(self, statement: int) -> Formula:
+        """Cases of one comparison are one block; the others are a conjunction each."""
+        bulk = self.bulk
+        _, row = self._rows
+        members = np.flatnonzero(bulk.statement[bulk.group] == statement)
+        group, inner, atom = bulk.group[members], bulk.inner[members], bulk.member[members]
+        strict, rows = bulk.atoms.strict[atom], row[atom]
+        sizes = np.bincount(group, minlength=self.cases)
+        plain = (sizes[group] == 1) & (rows >= 0)
+        parts: list[Formula] = list(self._blocks(rows[plain], strict[plain], every=False))
+        if plain.all():
+            return disjunction(*parts)
+        left = np.flatnonzero(~plain)
+        order = left[np.lexsort((strict[left], inner[left], rows[left] < 0, group[left]))]
+        keys = np.stack([group[order], rows[order] < 0, inner[order], strict[order]])
+        starts = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
+        rows, ends = rows[order], np.append(starts[1:], len(order))
+        runs = zip(*(k.tolist() for k in keys[:, starts]), starts.tolist(), ends.tolist(), strict=True)
+        current, plain_parts, inner_parts = -1, list[Formula](), dict[int, list[Formula]]()
+        for case, boxed, within, flag, begin, end in runs:
+            self.meter.step(bulk.name)
+            if case != current and current >= 0:
+                parts.append(_case(plain_parts, inner_parts))
+                plain_parts, inner_parts = [], {}
+            current = case
+            if boxed:
+                plain_parts[:0] = self._boxes(case)
+            elif within < 0:
+                plain_parts.append(RowAtoms(rows[begin:end], bool(flag), True))
+            else:
+                inner_parts.setdefault(within, []).append(RowAtoms(rows[begin:end], bool(flag), True, False))
+        return disjunction(*parts, _case(plain_parts, inner_parts))
+
+    def _boxes(self, case: int) -> list[Formula]:
+        lower, upper = self._tables
+        low, high = self._wide.get(case) or (lower[case], upper[case])
+        if len(self._pieces) == 1:
+            return [InBox(self._pieces[0][0], low, high)]
+        sides = [table[case] >= 0 for table in self._limits]
+        return [InBox(x, low[a:b], high[a:b]) for x, a, b in self._pieces if sides[0][a:b].any() or sides[1][a:b].any()]
+
+    @cached_property
+    def _pieces(self) -> list[tuple[Input, int, int]]:
+        return self.places.pieces()
+
+    @cached_property
+    def _tables(self) -> tuple[Array, Array]:
+        """Bounds by case and input as float64, right where they are exact."""
+        lower, upper = self._limits
+        near = self.numbers.near
+        return np.where(lower >= 0, near[lower], -_INFINITY), np.where(upper >= 0, near[upper], _INFINITY)
+
+    @cached_property
+    def _wide(self) -> dict[int, tuple[Array, Array]]:
+        """The bounds of cases with a number that is no float64, in rationals."""
+        tables = []
+        bad = np.unique(self.bulk.group[self.boxed][~self.numbers.exact[self.bulk.member[self.boxed]]])
+        for table, open_end in zip(self._limits, (-_INFINITY, _INFINITY), strict=True):
+            mine = table[bad]
+            full = np.full(mine.shape, open_end, dtype=object)
+            full[mine >= 0] = self.numbers.fractions(mine[mine >= 0])
+            tables.append(full)
+        return {case: (tables[0][k], tables[1][k]) for k, case in enumerate(bad.tolist())}
+
+
+def _case(parts: list[Formula], inner: dict[int, list[Formula]]) -> Formula:
+    """One case: its boxes and comparisons, and one of each inner ``or``."""
+    parts += [some[0] if len(some) == 1 else Or(tuple(some)) for some in inner.values()]
+    return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def comparisons(atoms: Atoms, numbers: Numbers, index: Array) -> Iterator[Comparison]:
+    """Atoms as the reader of words has them."""
+    for k, value in zip(index.tolist(), numbers.fractions(index), strict=True):
+        sign = Fraction(int(atoms.sign[k]))
+        factors = {int(atoms.a[k]): sign} | ({} if atoms.single[k] else {int(atoms.b[k]): -sign})
+        yield Comparison(Term(factors, -sign * value), bool(atoms.strict[k]))
