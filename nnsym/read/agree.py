@@ -191,7 +191,7 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
                 return value, _affine_error(node, args, unit, floor, largest)
             case Pointwise():
                 own = _SMOOTH if isinstance(node.fn, Sigmoidal) else np.abs(value)
-                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + _jump(node.fn, *args[0])
+                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + floor + _jump(node.fn, *args[0])
             case Max():
                 filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
                 return value, args[0][1][..., filled].max(axis=-1)
