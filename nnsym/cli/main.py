@@ -376,6 +376,10 @@ def entry() -> None:
     except KeyboardInterrupt:
         complain("interrupted")
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer makes this of an interrupt
+            complain("interrupted")
+        raise
     except Exception as error:
         if debug:
             raise
