@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
 import json
 import os
 import sys
@@ -19,12 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nnsym.clock import Clock
 
 from nnsym import options as ranges
-from nnsym.errors import InputError, NnsymError, OutOfTimeError
+from nnsym.cli.streams import complain, open_streams, writing
+from nnsym.errors import NnsymError, OutOfTimeError
 
 EXIT = {"verified": 0, "falsified": 10, "unknown": 30}
 DISAGREE = 40
@@ -417,26 +415,6 @@ def row_progress() -> Any:
     return progress()
 
 
-@contextlib.contextmanager
-def writing() -> Iterator[None]:
-    """Output to a reader that has gone is dropped, so that the exit code is still the answer's; a full disk is said."""
-    try:
-        yield
-    except BrokenPipeError:
-        discard_stdout()
-    except OSError as error:
-        discard_stdout()
-        raise InputError(f"cannot write: {error.strerror}", where="standard output") from None
-
-
-def discard_stdout() -> None:
-    """Whatever is still printed goes nowhere: nobody reads it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no descriptor
-        os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def entry() -> None:
     """One command: errors become one line and an exit code, never a traceback (unless ``--debug``)."""
     debug = "--debug" in sys.argv
@@ -451,37 +429,15 @@ def entry() -> None:
     except KeyboardInterrupt:
         complain("interrupted")
         sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer makes this of an interrupt
+            complain("interrupted")
+        raise
     except Exception as error:
         if debug:
             raise
         complain(f"internal error: {type(error).__name__}: {error} (--debug shows the traceback)")
         sys.exit(1)
-
-
-def complain(text: str) -> None:
-    """One line on stderr, if anyone can read it."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"nnsym: {' '.join(text.splitlines())}\n")
-
-
-def open_streams() -> None:
-    """Standard streams that were closed lead nowhere, and characters that the terminal cannot show are escaped.
-
-    A closed descriptor would be given to the next file that is opened, and prints would go there.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            if nowhere != number:
-                os.dup2(nowhere, number)
-                os.close(nowhere)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def command() -> None:

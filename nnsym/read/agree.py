@@ -8,7 +8,7 @@ SIAM J. Sci. Comput. 41, 2019, Theorem 2.4), and errors of different elements ad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,15 +36,18 @@ _SMOOTH = 8.0  # libraries approximate sigmoid and tanh to some roundings of 1
 Reference: TypeAlias = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 
-def require_agreement(network: Network, reference: Reference, *, by: str, seed: int = 0) -> None:
+def require_agreement(
+    network: Network, reference: Reference, *, by: str, sizes: Collection[float] = (), seed: int = 0
+) -> None:
     """Raise :class:`InputError` if ``reference`` gives another value than the network at some sampled point.
 
     ``reference`` takes one array per input in the model's dtype and gives the outputs, both by name; ``by`` is
-    what messages call it.
+    what messages call it. ``sizes`` are powers of ten of the model's own constants, as they stand in its file: an
+    import that loses one of them is seen only where it matters.
     """
     samples = _samples(network, seed)
     _compare_at(network, reference, samples, by)
-    scales = _scales(network, samples)
+    scales = _spread_out(np.union1d(_scales(network, samples), _quotients(sizes)), network.dtype)
     if scales:
         _compare_at(network, reference, _samples_of(network, scales, seed), by)
 
@@ -88,12 +91,27 @@ def _samples_of(network: Network, scales: list[float], seed: int) -> dict[str, A
     return found
 
 
-def _scales(network: Network, samples: dict[str, Array]) -> list[float]:
-    """Scales of the input, beyond those of the samples, at which the network's own constants matter.
+def _quotients(sizes: Collection[float]) -> Array:
+    """Powers of ten at which a large constant matters, beside factors of 1 and beside the model's extreme factors."""
+    large = [p for p in sizes if p > _SEEN[1]]
+    factors = [0.0, *(p for p in sizes if not _SEEN[0] <= p <= _SEEN[1])]
+    return np.unique(np.array([p - q for p in large for q in factors if p != q] or [0.0]))
+
+
+def _spread_out(powers: Array, dtype: str) -> list[float]:
+    """At most :data:`_EXTRA` scales that the fixed samples do not see, from the whole range."""
+    end = np.log10(np.finfo(dtype).max) - 3  # sums of many must not overflow
+    found = powers[((powers < _SEEN[0]) | (powers > _SEEN[1])) & (np.abs(powers) <= end)]
+    if len(found) > _EXTRA:
+        found = found[np.round(np.linspace(0, len(found) - 1, _EXTRA)).astype(int)]
+    return [float(3 * 10.0**p) for p in found]
+
+
+def _scales(network: Network, samples: dict[str, Array]) -> Array:
+    """Powers of ten of inputs, beyond those of the samples, at which the network's own constants matter.
 
     A breakpoint, limit or bias that is ``t`` times what stands beside it at inputs of size 1 matters at inputs of
-    size ``t``; what saturates before that is asked again there. Small biases are seen at the origin. At most
-    :data:`_EXTRA` scales are kept, a factor of 10 apart.
+    size ``t``; what saturates before that is asked again there. Small biases are seen at the origin.
     """
     unit = {network.inputs[name].node: rows[:1].astype(np.float64) for name, rows in samples.items()}
     end = np.log10(np.finfo(network.dtype).max) - 3  # sums of many must not overflow
@@ -105,9 +123,7 @@ def _scales(network: Network, samples: dict[str, Array]) -> list[float]:
         if not len(more) or more.max() <= start:
             break
         start = more.max()
-    if len(found) > _EXTRA:
-        found = found[np.round(np.linspace(0, len(found) - 1, _EXTRA)).astype(int)]
-    return [float(3 * 10.0**p) for p in found]
+    return found
 
 
 def _powers_at(network: Network, point: dict[Node, Array]) -> Array:
@@ -175,7 +191,7 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
                 return value, _affine_error(node, args, unit, floor, largest)
             case Pointwise():
                 own = _SMOOTH if isinstance(node.fn, Sigmoidal) else np.abs(value)
-                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + _jump(node.fn, *args[0])
+                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + floor + _jump(node.fn, *args[0])
             case Max():
                 filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
                 return value, args[0][1][..., filled].max(axis=-1)
@@ -217,13 +233,15 @@ def _affine_error(
     size: Array = np.abs(node.bias)
     terms = 1
     for linear, (value, error) in zip(node.maps, args, strict=True):
-        magnitude, square = _spread(linear, np.abs(value), error * error)
-        carried = carried + square
+        scale = float(error.max(initial=0.0))
+        scale = scale if 0 < scale < np.inf else 1.0  # squares of doubles overflow
+        magnitude, square = _spread(linear, np.abs(value), (error / scale) ** 2)
+        carried = np.hypot(carried, scale * np.sqrt(square))
         size = size + magnitude
         terms += 1 if isinstance(linear, Select) else max(int(np.diff(linear.csr()[2]).max(initial=1)), 1)
     if len(node.maps) == 1 and isinstance(node.maps[0], Select) and not node.bias.any():
-        return np.asarray(np.sqrt(carried))  # copies do not round
-    error = np.sqrt(carried) + unit * np.sqrt(terms) * size + floor
+        return carried  # copies do not round
+    error = carried + unit * np.sqrt(terms) * size + floor
     return np.where(size < largest, error, np.inf)  # a partial sum may overflow
 
 

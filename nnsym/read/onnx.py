@@ -68,13 +68,15 @@ def load(
     meter = meter or Meter(seconds=timeout, memory=memory)
     data, model, where, stem = read_model(source, meter)
     label = name if name and where == "model" else where
-    network = _Reader(_inlined(model, label, meter), label, meter).network(name or stem, data)
+    reader = _Reader(_inlined(model, label, meter), label, meter)
+    network = reader.network(name or stem, data)
     meter.check(label)
     if check:
         from nnsym.read.agree import require_agreement
         from nnsym.read.runtime import run
 
-        require_agreement(network, lambda point: run(network, point), by="ONNX Runtime")
+        with _guarded(label):
+            require_agreement(network, lambda point: run(network, point), by="ONNX Runtime", sizes=reader.sizes)
     return network
 
 
@@ -118,6 +120,7 @@ class _Reader:
         self.dtype = "float32"
         self.made: set[Node] = set()
         self.elements = 0
+        self.sizes: set[float] = set()
         self.named: dict[str, Tensor] = {}
 
     def network(self, name: str, data: bytes) -> Network:
@@ -179,11 +182,20 @@ class _Reader:
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")
+                self._note(value)
         for output, value in zip(node.output, results, strict=False):
             if output:
                 self.values[output] = value
         if node.name and results and isinstance(results[0], Tensor):
             self.named[node.name] = results[0]
+
+    def _note(self, *values: Any) -> None:
+        """The sizes of the model's own numbers, for the comparison with ONNX Runtime: the largest of each array."""
+        for value in values:
+            if not isinstance(value, Tensor) and (array := np.asarray(value)).dtype.kind == "f" and array.size:
+                largest = float(np.abs(array).max())
+                if 0 < largest < np.inf:
+                    self.sizes.add(float(np.round(np.log10(largest))))
 
     def _require_size(self, value: Value) -> None:
         """Bound what one result, and all of them together, take: a small file can ask for any amount of memory."""
@@ -201,6 +213,7 @@ class _Reader:
     def _call(self, node: Any, where: str) -> Call:
         from onnx.helper import get_attribute_value
 
+        self._note(*(list(a.floats) or a.f for a in node.attribute if a.f or a.floats))
         return Call(
             op=node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}",
             where=where,
@@ -252,6 +265,7 @@ class _Reader:
             )
         try:
             self.values[name] = stored(self.initializers[name])
+            self._note(self.values[name])
         except Exception as error:  # onnx raises whatever NumPy raises on damaged data
             raise InputError(
                 f"cannot be decoded: {error}",

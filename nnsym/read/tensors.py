@@ -35,8 +35,10 @@ def float64(value: Any) -> Array:
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise ValueError(f"a constant of type {array.dtype} is no array of numbers")
     numbers = array.astype(np.float64)
-    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and (abs(numbers) > 2.0**53).any():
-        raise ValueError("an integer constant beyond 2^53 is no float64 number")
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        far = np.abs(numbers) >= 2.0**53
+        if any(int(a) != int(b) for a, b in zip(array[far].tolist(), numbers[far].tolist(), strict=True)):
+            raise ValueError("an integer constant beyond 2^53 is no float64 number")
     return numbers
 
 

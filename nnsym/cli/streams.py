@@ -1,0 +1,57 @@
+"""Standard streams that are closed, full, or read by someone who has gone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+
+from nnsym.errors import InputError
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Output to a reader that has gone is dropped, so that the exit code is still the answer's; a full disk is said."""
+    try:
+        yield
+    except BrokenPipeError:
+        discard_stdout()
+    except OSError as error:
+        discard_stdout()
+        raise InputError(f"cannot write: {error.strerror}", where="standard output") from None
+
+
+def discard_stdout() -> None:
+    """Whatever is still printed goes nowhere: nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def complain(text: str) -> None:
+    """One line on stderr, if anyone can read it."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"nnsym: {' '.join(text.splitlines())}\n")
+
+
+def open_streams() -> None:
+    """Standard streams that were closed lead nowhere, and characters that the terminal cannot show are escaped.
+
+    A closed descriptor would be given to the next file that is opened, and prints would go there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
