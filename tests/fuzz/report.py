@@ -1,0 +1,43 @@
+"""What a fuzzer found, one table for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One harness: cases and seconds; answers that are ``wrong``; ``tracebacks``, exceptions that are no answer.
+
+    ``caught`` of the ``controls`` that were planted were found; ``lines`` say what happened, faults with the command
+    that repeats them.
+    """
+
+    name: str
+    cases: int
+    seconds: float
+    wrong: int = 0
+    tracebacks: int = 0
+    controls: int = 0
+    caught: int = 0
+    lines: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """No fault, and every planted one was caught."""
+        return not self.wrong and not self.tracebacks and self.caught == self.controls
+
+
+def table(reports: Sequence[Report]) -> str:
+    """All harnesses, with their lines below."""
+    rows = [("harness", "cases", "seconds", "wrong", "tracebacks", "controls caught")]
+    for r in reports:
+        caught = f"{r.caught} of {r.controls}" if r.controls else "not run"
+        rows.append((r.name, str(r.cases), f"{r.seconds:.0f}", str(r.wrong), str(r.tracebacks), caught))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    notes = [f"{r.name}: {line}" for r in reports for line in r.lines]
+    return "\n".join([*lines, "", *notes] if notes else lines)
