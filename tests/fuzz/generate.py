@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tests.fuzz.draws import STYLES, Draw, NumberStyle, Written, value
-from tests.fuzz.nets import Net, draw_net
+from tests.fuzz.nets import ACTIVATIONS, SMOOTH, draw_net
 from tests.fuzz.oracle import Case, extremes
 from tests.fuzz.terms import (
     Applied,
@@ -32,11 +33,11 @@ _STORED = ("", "", "float32", "float32", "float64")
 
 def draw_case(seed: int) -> Case:
     """The case of a seed."""
-    return _Drawing.seeded(seed).case(seed)
+    return Drawing.seeded(seed, 9).case(seed)
 
 
 @dataclass(eq=False)
-class _Drawing:
+class Drawing:
     """What has been drawn so far."""
 
     draw: Draw
@@ -45,9 +46,9 @@ class _Drawing:
     applied: list[Applied] = field(default_factory=list)
 
     @staticmethod
-    def seeded(seed: int) -> _Drawing:
-        draw = Draw.seeded(seed, 9)
-        return _Drawing(draw, draw.choice(STYLES))
+    def seeded(seed: int, stream: int) -> Drawing:
+        draw = Draw.seeded(seed, stream)
+        return Drawing(draw, draw.choice(STYLES))
 
     def case(self, seed: int) -> Case:
         free = self.draw.choice((1, 1, 1, 1, 2, 2, 2, 3))
@@ -59,6 +60,21 @@ class _Drawing:
         reading = "exists" if self.draw.chance(0.25) else "forall"
         premise = Joined("and", tuple(where))
         return Case(seed, reading, tuple(self.variables), tuple(where), self._conclusion(premise, 2))
+
+    def objective(self, seed: int) -> tuple[Case, Sum]:
+        """A term to minimise over a precondition; half of them with products, balls of the norm 2 or smooth networks."""
+        curved = self.draw.chance(0.5)
+        self._variables(self.draw.choice((1, 2, 2, 3)))
+        self._networks(small=True, activations=(*SMOOTH, "relu", "abs") if curved else ACTIVATIONS)
+        where: list[Statement] = [InBox(v, v.lower, v.upper) for v in self.variables]
+        if self.draw.chance(0.5):
+            where.append(self._condition(Joined("and", tuple(where))))
+        term = self._sum(2)
+        if curved and self.draw.chance(0.6):
+            extra = [self.draw.choice(self._atoms(0, inside=True)) for _ in range(2)]
+            square = Times(extra[0], extra[0] if self.draw.chance(0.5) else extra[1])
+            term = Sum((*term.parts, (self._number(), square)), term.constant)
+        return Case(seed, "forall", tuple(self.variables), tuple(where), Joined("and", ())), term
 
     def _variables(self, free: int) -> None:
         for k in range(self.draw.choice((1, 1, 1, 2))):
@@ -83,18 +99,23 @@ class _Drawing:
         width = min(width, Fraction(4)) if self.draw.chance(0.95) else width
         return low, value(low) + width
 
-    def _networks(self, *, small: bool) -> None:
+    def _networks(self, *, small: bool, activations: Sequence[str] = ACTIVATIONS) -> None:
         for k in range(self.draw.choice((1, 1, 1, 2, 2))):
             var = self.draw.choice(self.variables)
             whole = not self.applied and self.draw.chance(0.75)
             argument: Var | tuple[Sum, ...] = var
             if not whole:
                 argument = tuple(self._sum(1, inside=True) for _ in range(self.draw.whole(1, 2)))
-            net = self._net(f"{'fg'[k]}", var.size if whole else len(argument), small=small)  # type: ignore[arg-type]
+            net = draw_net(
+                self.draw,
+                "fg"[k],
+                argument.size if isinstance(argument, Var) else len(argument),
+                style=self.style,
+                stored=self.draw.choice(_STORED),
+                small=small,
+                activations=activations,
+            )
             self.applied.append(Applied(net, argument))
-
-    def _net(self, name: str, inputs: int, *, small: bool) -> Net:
-        return draw_net(self.draw, name, inputs, style=self.style, stored=self.draw.choice(_STORED), small=small)
 
     def _condition(self, so_far: Statement) -> Statement:
         """One more conjunct of the precondition: of inputs, networks, functions; alternatives; now and then nothing."""

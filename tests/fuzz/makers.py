@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tests.fuzz.graphs import Graph, NotHere, Shape
-
-Maker = Callable[[Graph, str, Shape], list[str]]
+from tests.fuzz.graphs import Graph, Maker, NotHere, Shape
 
 
 def _require(holds: bool) -> None:
@@ -75,7 +73,7 @@ def prelu(g: Graph, x: str, shape: Shape) -> list[str]:
 
 def clip(g: Graph, x: str, shape: Shape) -> list[str]:
     low, high = sorted(g.draw.some([-1.0, -0.5, 0.0, 0.25, 1.0, 3.0], 2))
-    if g.draw.chance(0.1):
+    if g.draw.chance(0.15):
         high = low
     if g.opset < 11:
         options = {k: v for k, v in (("min", low), ("max", high)) if g.draw.chance(0.8)}
@@ -386,6 +384,23 @@ def space_to_depth(g: Graph, x: str, shape: Shape) -> list[str]:
     return g.node("SpaceToDepth", [x], blocksize=2)
 
 
+def unsupported(g: Graph, x: str, shape: Shape) -> list[str]:
+    """What nnsym refuses, by name and with a remedy."""
+    op = g.draw.choice(("Softmax", "Elu", "Softplus", "Floor", "Exp", "Pow", "Div", "MatMul", "MaxPool"))
+    match op:
+        case "Pow":
+            return g.node("Pow", [x, g.constant(3.0)])
+        case "Div":
+            return g.node("Div", [g.constant(1.0), g.node("Exp", [x])[0]])
+        case "MatMul":
+            return g.node("MatMul", [x, g.node("Transpose", [x])[0]])
+        case "MaxPool":
+            _require(len(shape) == 4 and g.opset >= 8)
+            values, _ = g.node("MaxPool", [x], 2, kernel_shape=[1, 1])
+            return [values]
+    return g.node(op, [x])
+
+
 MAKERS: dict[str, Maker] = {
     **{op: plain(op) for op in ("Relu", "Abs", "Neg", "Identity", "Sigmoid", "Tanh")},
     "Sign": plain("Sign", 9),
@@ -424,4 +439,5 @@ MAKERS: dict[str, Maker] = {
     "Where": where,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
+    "unsupported": unsupported,
 }

@@ -82,7 +82,7 @@ def judge(seed: int, tally: Tally) -> None:
     """One graph: does it load, are its values ONNX Runtime's, are its bounds true?"""
     graph = draw_graph(seed, list(MAKERS.values()))
     tally.invalid += graph.invalid
-    outputs = [graph.nodes[-1].output[0]] if graph.nodes else []
+    outputs = [n for n in graph.nodes[-1].output if n in graph.shapes] if graph.nodes else []
     if not outputs:
         return
     model = graph.model(outputs)
@@ -214,7 +214,7 @@ def _query(seed: int, network: Network) -> tuple[Query, list[Array]]:
 
 
 def _summary(tally: Tally) -> list[str]:
-    never = sorted({name.split()[0] for name in MAKERS} - set(tally.operators))
+    never = sorted({name.split()[0] for name in MAKERS} - {*tally.operators, "unsupported"})
     lines = [
         f"{sum(tally.operators.values())} nodes of {len(tally.operators)} operators over {len(tally.opsets)} operator sets, "
         f"{tally.checks['values']} values and {tally.checks['bounds']} bounds checked, "

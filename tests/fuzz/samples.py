@@ -31,11 +31,12 @@ def floats_only() -> tuple[Case, float]:
 
 
 def cancelling_terms() -> Case:
-    """``max(2^60 y0 + 1 - 2^60 y1, 0) >= 1/2`` of a stored ``y = (x, x)``: exactly 1."""
+    """``max(2^60 y0 + y1 - 2^60 y2, 0) >= 1/2`` of a stored ``y = (x, x, x)``: exactly x, which is at least 1."""
     x = Var("x", (1,), (2,), (False,))
-    y = Applied(_twice("float32"), x)
+    net = Net("f", ((((1.0,),), (0.0,)), (((1.0,), (1.0,), (1.0,)), (0.0, 0.0, 0.0))), "relu", "float32")
+    y = Applied(net, x)
     big = 2.0**60
-    term = Fn("max", (Sum(((big, Out(y, 0)), (-big, Out(y, 1))), 1), Sum((), 0)))
+    term = Fn("max", (Sum(((big, Out(y, 0)), (1.0, Out(y, 1)), (-big, Out(y, 2)))), Sum((), 0)))
     return _case(-2, x, Compare(">=", Sum(((1, term),)), Sum((), 0.5)))
 
 
@@ -64,10 +65,7 @@ def condition_of_terms() -> Case:
 
 
 def absorbed_by_float32() -> Case:
-    """``relu(x + 2^25) - 2^25 >= -0.4`` for x in [-0.5, 1.5]... of a float32 model: every run loses the x.
-
-    In reals it is x, at least 0.1; ONNX Runtime gives 0 or 4.
-    """
+    """``relu(x + 2^25) - 2^25 >= 1/20`` of a float32 model: in reals it is x, at least 1/10; every run gives 0 or 4."""
     x = Var("x", (Fraction(1, 10),), (1,), (False,))
     big = 2.0**25
     f = Net("f", ((((1.0,),), (big,)), (((1.0,),), (-big,))), "relu", "float32")
