@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -15,53 +15,121 @@ from nnsym.bounds.sources import Linear
 from nnsym.encoding import Context, NodeRule
 from nnsym.errors import NnsymError
 from nnsym.ir.node import Pointwise
+from nnsym.optimum import Optimum
+from nnsym.read.ops import LOWERINGS
+from nnsym.read.ops.base import Call
 from nnsym.result import Result, Trust, Verdict, Witness
+from tests.fuzz import operators, optima, properties
 from tests.fuzz.judge import faults
+from tests.fuzz.makers import MAKERS
 from tests.fuzz.oracle import Truth
 from tests.fuzz.plans import Run, mutated
-from tests.fuzz.properties import Trial
 from tests.fuzz.samples import floats_only
 
 #: So many seeds are tried for each planted fault.
 _MOST = 60
 
+_CROWN, _SMT, _BIGM = Run("crown", "crown", bound=True), Run("smt", "smt"), Run("bigm", "bigm")
 
-def property_controls(first: int = 0) -> dict[str, bool]:
-    """Which planted faults the judge of properties caught."""
-    encoding = mutated("smt", _shaved)
-    runs = (Run("crown", "crown", bound=True), Run("smt", "smt"))
-    wrong_rule = Run("mutated", encoding, (("solver", "z3"), ("shortcut", False)))
+
+def property_controls() -> dict[str, bool]:
+    """Which planted faults the judge of properties catches."""
+    options = (("solver", "z3"), ("shortcut", False))
+    shaved, whole = Run("mutated", mutated("smt", _shaved), options), Run("smt", "smt", options)
     return {
-        "networks that are 0.25 off": _caught(first, runs, lie=0.25),
-        "bounds tightened by 1e-6": _caught(first, runs[:1], during=tightened_bounds),
-        "an encoding that cuts off a tenth of every neuron": _caught(first, (wrong_rule,)),
-        "a verdict that is turned round": _caught(first, runs[1:], change=_turned),
+        "networks that are 0.25 off": _in_properties(_SMT, lie=0.25),
+        "bounds tightened by 1e-6": _in_properties(_CROWN, during=tightened_bounds),
+        "an encoding that cuts off a tenth of every neuron": _in_properties(shaved, right=whole),
+        "a verdict that is turned round": _in_properties(_SMT, change=_turned),
         "a counterexample that only floats show": forged_counterexample(),
     }
 
 
-def _caught(
-    first: int,
-    runs: Iterable[Run],
+def optimum_controls() -> dict[str, bool]:
+    """Which planted faults the judge of optima catches."""
+    return {
+        "networks that are 0.25 off": _in_optima(_BIGM, lie=0.25),
+        "bounds tightened by 1e-6": _in_optima(_CROWN, during=tightened_bounds),
+        "a point that is 0.001 better than it is": _in_optima(_BIGM, change=_flattered),
+        "an end of the interval beyond the other": _in_optima(_BIGM, change=_crossed),
+    }
+
+
+def operator_controls() -> dict[str, bool]:
+    """Which wrong lowerings, and bounds, the judge of operators catches."""
+    wrong = {
+        "AveragePool": {"count_include_pad": 0},
+        "MaxPool": {"pads": None},
+        "Gemm": {"beta": None},
+        "LeakyRelu": {"alpha": 0.02},
+        "Conv": {"dilations": None},
+        "Flatten": {"axis": None},
+    }
+    caught = {f"{op} without its {next(iter(change))}": _in_operators(op, change) for op, change in wrong.items()}
+    return caught | {"bounds tightened by 1e-6": _operators_find(range(_MOST), tightened_bounds)}
+
+
+def _in_properties(
+    run: Run,
     *,
+    right: Run | None = None,
     lie: float = 0.0,
     change: Callable[[Result], Result] | None = None,
-    during: Callable[[], Any] | None = None,
+    during: Callable[[], Any] = nullcontext,
 ) -> bool:
-    """Is any of the runs judged wrong with the fault, on a seed where none is without it?"""
-    runs = tuple(runs)
-    for seed in range(first, first + _MOST):
+    """Is a run judged wrong with the fault that is not judged wrong without it (or in place of ``right``)?"""
+    for seed in range(_MOST):
         try:
-            trial = Trial.of(seed, lie=lie)
+            planted, honest = properties.Trial.of(seed, lie=lie), properties.Trial.of(seed)
         except NnsymError:
             continue
-        for run in runs:
-            if during is None:
-                outcome = trial.judge(run, change)
-            else:
-                with during():
-                    outcome = trial.judge(run, change)
-            if outcome.wrong:
+        with during():
+            found = planted.judge(run, change)
+        if found.wrong and not honest.judge(right or run).wrong:
+            return True
+    return False
+
+
+def _in_optima(
+    run: Run,
+    *,
+    lie: float = 0.0,
+    change: Callable[[Optimum], Optimum] | None = None,
+    during: Callable[[], Any] = nullcontext,
+) -> bool:
+    for seed in range(_MOST):
+        try:
+            planted, honest = optima.Trial.of(seed, lie=lie), optima.Trial.of(seed)
+        except NnsymError:
+            continue
+        with during():
+            _, wrong, _ = optima.judge(planted, run, change)
+        if wrong and not optima.judge(honest, run)[1]:
+            return True
+    return False
+
+
+def _in_operators(op: str, change: dict[str, Any]) -> bool:
+    """With a lowering that sees other attributes, on seeds whose first operator is this one."""
+    honest = LOWERINGS[op]
+
+    def wrong(call: Call) -> Any:
+        kept = {k: v for k, v in call.attributes.items() if k not in change}
+        return honest(replace(call, attributes=kept | {k: v for k, v in change.items() if v is not None}))
+
+    first = list(MAKERS).index(op)
+    seeds = range(first, first + 30 * len(MAKERS), len(MAKERS))
+    return _operators_find(seeds, lambda: patch.dict(LOWERINGS, {op: wrong}))  # type: ignore[arg-type]
+
+
+def _operators_find(seeds: range, during: Callable[[], Any]) -> bool:
+    for seed in seeds:
+        planted, honest = operators.Tally(), operators.Tally()
+        with during():
+            operators.judge(seed, planted)
+        if planted.wrong:
+            operators.judge(seed, honest)
+            if not honest.wrong:
                 return True
     return False
 
@@ -100,6 +168,20 @@ def _turned(result: Result) -> Result:
     return replace(result, status=other.get(result.status, result.status))
 
 
+def _flattered(found: Optimum) -> Optimum:
+    """The side that was attained, a thousandth better."""
+    if found.goal == "minimum":
+        return replace(found, upper=found.upper - 1e-3 * abs(found.upper))
+    return replace(found, lower=found.lower + 1e-3 * abs(found.lower))
+
+
+def _crossed(found: Optimum) -> Optimum:
+    """The side that was proved, beyond the one that was attained."""
+    if found.goal == "minimum":
+        return replace(found, lower=found.upper + 1e-6 * abs(found.upper))
+    return replace(found, upper=found.lower - 1e-6 * abs(found.lower))
+
+
 def forged_counterexample() -> bool:
     """``relu(0.1 y0 + 0.2 y1) <= 0.1 + 0.2`` exactly, falsified at 1, where float64 rounds the sum up."""
     case, point = floats_only()
@@ -108,5 +190,3 @@ def forged_counterexample() -> bool:
         status=Verdict.FALSIFIED, reason="replay", trust=Trust.EXACT, method="forged", counterexample=witness
     )
     return bool(faults(case, Truth(False, False, None, ()), result, proved=True))
-
-
