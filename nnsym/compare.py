@@ -28,7 +28,7 @@ from nnsym.methods import (
     program,
     resolve,
 )
-from nnsym.result import Result, Verdict
+from nnsym.result import Result, Semantics, Verdict
 from nnsym.verify import HasQuery, verify
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ def compare(
     decide: bool = False,
     memory: int = 8 * 2**30,
     seed: int = 0,
+    semantics: str | Semantics = Semantics.REAL,
     record: str | Path | None = None,
     announce: Announce | None = None,
 ) -> Comparison:
@@ -217,6 +218,7 @@ def compare(
         decide: ask margin encodings for the sign only. By default they go on to the margin itself.
         memory: bytes a solver's process may use.
         seed: seed of the solvers.
+        semantics: the function that every row speaks of, ``real`` or ``deployed`` (:func:`nnsym.verify.verify`).
         record: a JSON-lines file; each row is appended as it finishes.
         announce: called with (row number, rows, plan) before each row runs.
     """
@@ -240,14 +242,23 @@ def compare(
     for number, item in enumerate(plans):
         if announce is not None:
             announce(number, len(plans), item)
-        row = _run(query, item, repeat=repeat, timeout=timeout, memory=memory, seed=seed)
+        row = _run(query, item, repeat=repeat, timeout=timeout, memory=memory, seed=seed, semantics=semantics)
         table = replace(table, rows=(*table.rows, row))
         if record is not None:
             append_record(record, table, row)
     return table
 
 
-def _run(query: Query, item: Plan, *, repeat: int, timeout: float, memory: int, seed: int) -> Row:
+def _run(
+    query: Query,
+    item: Plan,
+    *,
+    repeat: int,
+    timeout: float,
+    memory: int,
+    seed: int,
+    semantics: str | Semantics,
+) -> Row:
     row = Row(
         method=item.method,
         solver=item.solver,
@@ -267,6 +278,7 @@ def _run(query: Query, item: Plan, *, repeat: int, timeout: float, memory: int, 
                 timeout=timeout,
                 memory=memory,
                 seed=seed,
+                semantics=semantics,
                 relaxation=turn == 0,
                 shortcut=False,
             )

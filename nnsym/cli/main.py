@@ -47,6 +47,7 @@ Networks = Annotated[
 ]
 Timeout = Annotated[float, typer.Option(help="Wall seconds for everything.")]
 Memory = Annotated[float, typer.Option(help="GiB that a solver's process may use.")]
+Meaning = Annotated[str, typer.Option("--semantics", help="real, or deployed: every run in the model's own dtype.")]
 Seed = Annotated[int, typer.Option(help="Seed of sampling and solvers.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 
@@ -76,6 +77,7 @@ def verify(
     timeout: Timeout = 60.0,
     optimise: Annotated[bool, typer.Option("--optimise", help="Ask for the margin, not only its sign.")] = False,
     slack: Annotated[str, typer.Option(help="Relax the conclusion's comparisons by this; the result says so.")] = "0",
+    semantics: Meaning = "real",
     vacuity: Annotated[bool, typer.Option("--vacuity", help="Also ask if any input meets the precondition.")] = False,
     memory: Memory = 8.0,
     seed: Seed = 0,
@@ -103,7 +105,14 @@ def verify(
         query = query if slack == "0" else query.relaxed(slack)
     with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
         result = run(
-            query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
+            query,
+            chosen,
+            timeout=timeout,
+            memory=gibibytes(memory),
+            semantics=semantics,
+            seed=seed,
+            progress=progress,
+            clock=clock,
         )
     checked = vacuous(query, timeout=timeout, memory=gibibytes(memory), seed=seed) if vacuity else None
     if witness is not None:
@@ -131,6 +140,7 @@ def compare(
     timeout: Timeout = 60.0,
     repeat: Annotated[int, typer.Option(min=1, help="Runs per row; seconds are medians.")] = 1,
     decide: Annotated[bool, typer.Option("--decide", help="Ask for the margin's sign only.")] = False,
+    semantics: Meaning = "real",
     memory: Memory = 8.0,
     seed: Seed = 0,
     json_file: Annotated[Optional[Path], typer.Option("--json", help="Write the table as JSON.")] = None,  # noqa: UP045
@@ -162,6 +172,7 @@ def compare(
             timeout=timeout,
             repeat=repeat,
             decide=decide,
+            semantics=semantics,
             memory=gibibytes(memory),
             seed=seed,
             record=record,

@@ -175,7 +175,8 @@ class Query:
     and 2 cut the domain further; every input lies in its box and in all of its balls. ``slack`` is what the
     conclusion's comparisons were relaxed by. ``assumed`` are intervals of nodes that somebody asserted; what is
     proved with them rests on that word. ``declared`` are the variables of the file that the query was read from, in
-    its order; a witness speaks of them.
+    its order; a witness speaks of them. ``runs`` is the query whose stored models are run, where this one encloses
+    what they compute in floats (:mod:`nnsym.deployed`); its further inputs are errors of rounding.
     """
 
     name: str
@@ -190,6 +191,7 @@ class Query:
     slack: Fraction = Fraction(0)
     assumed: Mapping[Node, Box] = field(default_factory=dict)
     declared: tuple[Declaration, ...] = ()
+    runs: Query | None = None
 
     def __post_init__(self) -> None:
         if any(x.integer.any() for x in self.boxes):
@@ -245,7 +247,8 @@ class Query:
         def leaf(node: Atoms | InBox) -> Formula:
             return replace(node, rows=node.rows + count) if isinstance(node, Atoms) and node.soft else node
 
-        return self._with(rows, (*self.labels, *self.labels), leaf)
+        moved = self._with(rows, (*self.labels, *self.labels), leaf)
+        return moved if self.runs is None else replace(moved, runs=self.runs.shifted(amount))
 
     def relaxed(self, slack: Any) -> Query:
         """The query of the property whose conclusion's comparisons may each be missed by ``slack``, which is exact.
@@ -269,7 +272,9 @@ class Query:
         def leaf(node: Atoms | InBox) -> Formula:
             return And(()) if isinstance(node, Atoms) and node.soft else node
 
-        return replace(self._with(self.rows, self.labels, leaf), reading=Reading.EXISTS, slack=Fraction(0))
+        runs = None if self.runs is None else self.runs.precondition()
+        kept = self._with(self.rows, self.labels, leaf)
+        return replace(kept, reading=Reading.EXISTS, slack=Fraction(0), runs=runs)
 
     def _with(self, rows: Rows, labels: tuple[str, ...], leaf: Callable[[Atoms | InBox], Formula]) -> Query:
         """Other leaves, over those of the rows that they use."""

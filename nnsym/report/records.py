@@ -18,6 +18,11 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
+def error_number(error: float | None) -> float | str | None:
+    """A finite bound of a rounding error, the text ``inf`` where something may overflow, None where none is known."""
+    return "inf" if error is not None and math.isinf(error) else number(error)
+
+
 def witness_json(found: Witness | None) -> dict[str, Any] | None:
     """Inputs and outputs with dtype, shape and flat data."""
     if found is None:
@@ -34,6 +39,8 @@ def witness_json(found: Witness | None) -> dict[str, Any] | None:
         "outputs": tensors(found.outputs),
         "margin": number(found.margin),
         "replayed_by": found.replayed_by,
+        "engine": found.engine.value,
+        "note": found.note,
     }
 
 
@@ -49,6 +56,9 @@ def result_json(result: Result) -> dict[str, Any]:
         "trust": result.trust.value if result.trust else None,
         "reading": result.reading.value,
         "vacuous": result.vacuous,
+        "semantics": result.semantics.value,
+        "float_error": error_number(result.float_error),
+        "deployed": result.deployed.value,
         "slack": result.slack,
         "lower": number(result.lower),
         "upper": number(result.upper),
@@ -88,6 +98,9 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "verdict": result.status.value if result else "unsupported" if not row.repeats else "error",
         "reason": row.error or (result.reason if result else ""),
         "trust": result.trust.value if result and result.trust else None,
+        "semantics": result.semantics.value if result else None,
+        "float_error": error_number(result.float_error) if result else None,
+        "deployed": result.deployed.value if result else None,
         "lower": number(result.lower) if exists and result else row.margin,
         "upper": number(result.upper) if result else None,
         "slack": result.slack or None if result else None,

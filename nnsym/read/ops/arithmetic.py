@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import maximum, product
+from nnsym.ir.node import constant, maximum, product
 from nnsym.read.ops.base import Call
 from nnsym.read.tensors import Value, contraction, expand, mapped, numbers, scaled, total
 
@@ -33,16 +33,12 @@ def sub(call: Call) -> list[Value]:
 
 
 def sum_of(call: Call) -> list[Value]:
-    """The sum of any number of values, constants added first."""
+    """The sum of any number of values. Constants beyond the first are nodes, so that no two are added up in floats."""
     values = [v for v in call.inputs if v is not None]
-    symbolic: list[Value] = [v for v in values if isinstance(v, Tensor)]
+    parts: list[Value] = [v for v in values if isinstance(v, Tensor)]
     constants = [np.asarray(v, dtype=np.float64) for v in values if not isinstance(v, Tensor)]
-    if constants:
-        folded = constants[0]
-        for extra in constants[1:]:
-            folded = folded + extra
-        symbolic.append(folded)
-    return [total(symbolic, [1.0] * len(symbolic))]
+    parts += [Tensor(constant(v), v.shape) for v in constants[1:]]
+    return [total([*parts, *constants[:1]], [1.0] * (len(parts) + len(constants[:1])))]
 
 
 def neg(call: Call) -> list[Value]:

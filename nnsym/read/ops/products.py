@@ -68,12 +68,13 @@ def _oriented(value: Value, transposed: int) -> Value:
 
 
 def batch_normalization(call: Call) -> list[Value]:
-    """``a x + (B - a mean)`` with ``a = scale / sqrt(var + epsilon)`` per channel, both derived once."""
+    """``a (x - mean) + B`` with ``a = scale / sqrt(var + epsilon)`` per channel, derived once; the others are copied."""
     x = call.tensor(0)
     if call.outputs > 1 or call.integer("training_mode", 0) or (call.opset < 7 and not call.integer("is_test", 0)):
         raise call.refuse("batch normalisation in training mode", "Export the model in evaluation mode")
     scale, bias, mean, variance = (_float(call.constant(i)) for i in range(1, 5))
     factor = scale / np.sqrt(variance + call.number("epsilon", 1e-5))
     channels = (-1, *(1,) * (len(x.shape) - 2))
+    centred = total((x, mean.reshape(channels)), (1.0, -1.0))
     linear = Scale(flat(factor.reshape(channels), x.shape))
-    return [mapped(linear, x, x.shape, flat((bias - factor * mean).reshape(channels), x.shape))]
+    return [mapped(linear, centred, x.shape, flat(bias.reshape(channels), x.shape))]
