@@ -3,6 +3,7 @@
 #   make demo    compare all methods on a small real network    make check   format, lint, types, layers
 #   make test    the quick test suite                           make field   the benchmark folder (minutes)
 #   make bench   timings of building and handing over models    make docs    run every snippet of the docs
+#   make fuzz    look for wrong answers (SEED, SECONDS)
 #
 # VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
 
@@ -10,16 +11,20 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
+FUZZ ?= all
+SEED ?= 0
+SECONDS ?= 120
+FUZZ_FLAGS ?= --controls
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test check field bench docs format clean
+.PHONY: help install install-dev demo test check field fuzz bench docs format clean
 
 help:
-	@sed -n '3,7s/^# *//p' Makefile
+	@sed -n '3,8s/^# *//p' Makefile
 
 # The environment, then torch alone (on Linux the plain wheel brings CUDA libraries, see README.md), then the rest.
 $(VENV)/.torch: constraints.txt
@@ -57,6 +62,9 @@ check: $(VENV)/.installed-dev
 
 field: $(VENV)/.installed-dev
 	$(PYTEST) -m field -rA
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz $(FUZZ) --seed $(SEED) --seconds $(SECONDS) $(FUZZ_FLAGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks

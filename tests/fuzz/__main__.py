@@ -1,7 +1,7 @@
 """Fuzzers: ``python -m tests.fuzz [readers|properties|operators|optima|all] [--seed 0] [--seconds 60] [--controls]``.
 
-Each case has a seed; the seconds are shared by the harnesses. ``--cases 1`` repeats one case. Leaves with 1 if an answer
-was wrong, something raised what is no answer, or a planted fault was not caught.
+Each case has a seed; the harnesses share the seconds. ``--cases 1`` repeats one case. Leaves with 1 if an answer was
+wrong, something raised what is no answer, or a planted fault was not caught.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # before numpy and torch are imported
 
-from tests.fuzz.report import Report, table
+from tests.fuzz.report import Report, table  # noqa: E402
 
 HARNESSES = ("readers", "properties", "operators", "optima")
 

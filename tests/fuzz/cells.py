@@ -1,8 +1,9 @@
-"""Where a piecewise affine statement is true, exactly: a region cut into cells until every sign is known on each of them.
+"""Where a piecewise affine statement is true, exactly: a region is cut into cells until every sign is known on each.
 
-A cell is the relative interior of the convex hull of its vertices: a point, a segment, or a polygon whose vertices are in
-cyclic order. What is affine on a cell is written as its values at the vertices, so one evaluator serves points and cells;
-a sign that is not the same all over a cell raises :class:`Undecided`, and the cell is cut there. Nothing of nnsym is used.
+A cell is the relative interior of the convex hull of its vertices: a point, a segment, or a polygon whose vertices are
+in cyclic order. What is affine on a cell is written as its values at the vertices, so one evaluator serves points and
+cells; a sign that is not the same all over a cell raises :class:`Undecided`, and the cell is cut there. Nothing of
+nnsym is used.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Point = tuple[Fraction, ...]
 T = TypeVar("T")
 
 
-class Undecided(Exception):
+class Undecided(Exception):  # noqa: N818
     """These values change their sign on the cell."""
 
     def __init__(self, values: Values) -> None:
@@ -27,7 +28,7 @@ class Undecided(Exception):
         self.values = values
 
 
-class Incomplete(Exception):
+class Incomplete(Exception):  # noqa: N818
     """The statement is not affine on any small cell, or there are too many cells: no complete answer."""
 
 

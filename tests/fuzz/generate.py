@@ -62,7 +62,7 @@ class Drawing:
         return Case(seed, reading, tuple(self.variables), tuple(where), self._conclusion(premise, 2))
 
     def objective(self, seed: int) -> tuple[Case, Sum]:
-        """A term to minimise over a precondition; half of them with products, balls of the norm 2 or smooth networks."""
+        """A term to minimise over a precondition; half of them with products, balls or smooth networks."""
         curved = self.draw.chance(0.5)
         self._variables(self.draw.choice((1, 2, 2, 3)))
         self._networks(small=True, activations=(*SMOOTH, "relu", "abs") if curved else ACTIVATIONS)
@@ -208,7 +208,9 @@ class Drawing:
         if self.draw.chance(0.05):
             return Compare(self.draw.choice(("==", "!=")), term, Sum((), self._written(low)))
         scale = max(abs(low), abs(high), Fraction(1, 2**40))
-        step = scale * self.draw.choice((Fraction(0), Fraction(0), Fraction(1, 2**53), Fraction(1, 10**9), Fraction(1, 1000)))
+        step = scale * self.draw.choice(
+            (Fraction(0), Fraction(0), Fraction(1, 2**53), Fraction(1, 10**9), Fraction(1, 1000))
+        )
         if self.draw.chance(0.3):
             step = (high - low) * Fraction(self.draw.whole(1, 7), 8)
         step *= self.draw.sign()
@@ -232,5 +234,3 @@ class Drawing:
             return None
         of = self.draw.choice(several)
         return Wins(self.draw.choice(("argmax", "loses", "wins")), of, self.draw.whole(0, of.net.outputs - 1))
-
-

@@ -23,7 +23,7 @@ Maker: TypeAlias = Callable[["Graph", str, Shape], list[str]]
 _LARGEST = 160
 
 
-class NotHere(Exception):
+class NotHere(Exception):  # noqa: N818
     """The operator does not fit this tensor or operator set."""
 
 

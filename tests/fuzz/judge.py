@@ -57,7 +57,9 @@ def faults(case: Case, truth: Truth, result: Result, *, proved: bool) -> list[st
         at = "" if truth.decisive is None else f", by the exact point {shown(truth.decisive)}"
         found.append(f"{said.value} is wrong{at}")
     if result.vacuous and not truth.empty:
-        found.append(f"vacuous, but {shown(truth.points[0][0])} satisfies the precondition" if truth.points else "vacuous")
+        found.append(
+            f"vacuous, but {shown(truth.points[0][0])} satisfies the precondition" if truth.points else "vacuous"
+        )
     witness = result.counterexample or result.witness
     if witness is not None:
         applies, concluded = holds_at(case, point_of(case, witness.inputs))

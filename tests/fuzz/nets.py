@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,14 @@ class Net:
         return bytes(made.SerializeToString())
 
     def _node(self, start: str, end: str, constants: list[Any], kind: Any) -> Any:
-        names = {"relu": "Relu", "leaky_relu": "LeakyRelu", "abs": "Abs", "sign": "Sign", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+        names = {
+            "relu": "Relu",
+            "leaky_relu": "LeakyRelu",
+            "abs": "Abs",
+            "sign": "Sign",
+            "sigmoid": "Sigmoid",
+            "tanh": "Tanh",
+        }
         if self.activation in names:
             options = {"alpha": 0.01} if self.activation == "leaky_relu" else {}
             return helper.make_node(names[self.activation], [start], [end], f"act_{end}", **options)
@@ -144,7 +152,7 @@ def draw_net(
     hidden = [draw.whole(2, 3) for _ in range(1 if small or draw.chance(0.6) else 2)]
     widths = [inputs, *hidden, draw.whole(1, 3)]
     layers = []
-    for n, m in zip(widths[:-1], widths[1:], strict=True):
+    for n, m in pairwise(widths):
         W = [[draw.weight(style) for _ in range(n)] for _ in range(m)]
         layers.append((W, [draw.weight(style) for _ in range(m)]))
     if draw.chance(0.12):
@@ -154,7 +162,13 @@ def draw_net(
             layers[1][1][row] = -offset[0] * layers[0][1][0]
     kind = stored or "float64"
     rounded = tuple(
-        (tuple(tuple(float(np.dtype(kind).type(w)) for w in row) for row in W), tuple(float(np.dtype(kind).type(v)) for v in b))
+        (
+            tuple(tuple(float(np.dtype(kind).type(w)) for w in row) for row in W),
+            tuple(float(np.dtype(kind).type(v)) for v in b),
+        )
         for W, b in layers
     )
-    return Net(name, rounded, draw.choice(activations), stored)
+    activation = draw.choice(activations)
+    if activation == "leaky_relu" and stored == "float64":
+        activation = "relu"  # ONNX Runtime has no such kernel
+    return Net(name, rounded, activation, stored)

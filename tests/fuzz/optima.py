@@ -23,12 +23,13 @@ from tests.fuzz.draws import Draw
 from tests.fuzz.generate import Drawing
 from tests.fuzz.judge import point_of, shown
 from tests.fuzz.language import Speaker
+from tests.fuzz.meaning import truth
 from tests.fuzz.nets import SMOOTH
 from tests.fuzz.oracle import Case, region, sampled, scope
 from tests.fuzz.plans import Run, plan
 from tests.fuzz.properties import command, trials
-from tests.fuzz.report import Report
-from tests.fuzz.terms import Sum, nets_of, truth
+from tests.fuzz.report import Report, missed
+from tests.fuzz.terms import Sum, nets_of
 
 _TIMEOUT = 20.0
 
@@ -183,9 +184,7 @@ def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool 
         caught=sum(caught.values()),
         lines=(
             f"{tally.runs} runs: {kinds}; oracle: {oracle}",
-            *(f"control not caught: {n}" for n, ok in caught.items() if not ok),
+            *missed(caught),
             *tally.lines,
         ),
     )
-
-

@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from tests.fuzz.cells import Cell, Incomplete, Point, box_cells, decided
 from tests.fuzz.draws import Draw, value
-from tests.fuzz.terms import Joined, Scope, Statement, Sum, Var, margin, truth
+from tests.fuzz.meaning import Scope, margin, truth
+from tests.fuzz.terms import Joined, Statement, Sum, Var
 
 #: So many points are looked at for their margins.
 _POINTS = 48

@@ -1,7 +1,7 @@
 """Random properties by every encoding, lane and source of bounds, judged in rationals.
 
-A run is wrong where it contradicts the exact truth, where its counterexample is none for the real function of the stored
-constants, or where its bound is refuted by a point.
+A run is wrong where it contradicts the exact truth, where its counterexample is none for the real function of the
+stored constants, or where its bound is refuted by a point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.fuzz.judge import Outcome, attempt, faults
 from tests.fuzz.language import Speaker
 from tests.fuzz.oracle import Case, Truth, find_truth
 from tests.fuzz.plans import Run, plan, triples
-from tests.fuzz.report import Report
+from tests.fuzz.report import Report, missed
 
 #: Wall seconds of one run; the machine may be busy.
 _TIMEOUT = 20.0
@@ -124,7 +124,7 @@ def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool 
         tracebacks=tally.crashes,
         controls=len(caught),
         caught=sum(caught.values()),
-        lines=tuple([*_summary(tally), *(f"control not caught: {n}" for n, ok in caught.items() if not ok), *tally.lines]),
+        lines=(*_summary(tally), *missed(caught), *tally.lines),
     )
 
 
@@ -148,13 +148,13 @@ def _summary(tally: Tally) -> list[str]:
     every = {"/".join(t) for t in triples()}
     pairs = {name.rsplit("/", 1)[0] for name in every}
     seen = {name.rsplit("/", 1)[0] for name in tally.covered & every}
+    with_sources = f"{len(tally.covered & every)} of {len(every)}"
     kinds = ", ".join(f"{n} {kind}" for kind, n in tally.kinds.most_common())
     reasons = ", ".join(f"{reason or '-'} {n}" for reason, n in tally.reasons.most_common(8))
     return [
         f"{tally.runs} runs: {kinds}",
         f"unknown: {reasons}" if reasons else "no unknown",
-        f"covered: {len(seen)} of {len(pairs)} pairs of encoding and lane, "
-        f"{len(tally.covered & every)} of {len(every)} with their sources",
+        f"covered: {len(seen)} of {len(pairs)} pairs of encoding and lane, {with_sources} with their sources",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -29,6 +29,11 @@ class Report:
     def clean(self) -> bool:
         """No fault, and every planted one was caught."""
         return not self.wrong and not self.tracebacks and self.caught == self.controls
+
+
+def missed(caught: Mapping[str, bool]) -> list[str]:
+    """A line for every planted fault that was not caught."""
+    return [f"control not caught: {name}" for name, ok in caught.items() if not ok]
 
 
 def table(reports: Sequence[Report]) -> str:
