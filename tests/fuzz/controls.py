@@ -29,7 +29,7 @@ from tests.fuzz.samples import floats_only
 #: So many seeds are tried for each planted fault.
 _MOST = 60
 
-_CROWN, _SMT, _BIGM = Run("crown", "crown", bound=True), Run("smt", "smt"), Run("bigm", "bigm")
+_CROWN, _SMT, _BIGM = Run("crown", "crown", proved=True), Run("smt", "smt"), Run("bigm", "bigm")
 
 
 def property_controls() -> dict[str, bool]:

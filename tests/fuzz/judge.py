@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from nnsym.errors import NnsymError, WorkerError
-from nnsym.result import Result, Trust, Verdict
+from nnsym.result import Result, Verdict
 from tests.fuzz.cells import Point
 from tests.fuzz.oracle import Case, Truth, holds_at
 
 #: Reasons of ``unknown`` that docs/numerics.md asks to report, or that no well-formed question should end in.
-ODD = ("spurious", "solver_error", "internal")
+ODD = ("spurious", "internal")
 
 #: What bounds on a solver's word may be off by, relative to the margin beyond 1.
 _SOLVER = Fraction(2, 10**6)
@@ -49,7 +49,7 @@ def attempt(ask: Callable[[], Result], look: Callable[[Result], list[str]]) -> O
 
 
 def faults(case: Case, truth: Truth, result: Result, *, proved: bool) -> list[str]:
-    """What is wrong with a result; ``proved`` says that its bound never rests on a solver's word."""
+    """What is wrong with a result; ``proved`` says that no float solver's own bound can be part of its interval."""
     found: list[str] = []
     holds = truth.holds(case.reading)
     said = result.status
@@ -72,7 +72,6 @@ def faults(case: Case, truth: Truth, result: Result, *, proved: bool) -> list[st
 
 def _bounds(case: Case, truth: Truth, result: Result, *, proved: bool) -> list[str]:
     """``lower <= margin`` (of ``exists``: ``margin <= upper``) at every point of the precondition."""
-    strict = proved or result.trust in (Trust.EXACT, Trust.CERTIFIED)
     exists = case.reading == "exists"
     bound = result.upper if exists else result.lower
     if not truth.points or bound == (np.inf if exists else -np.inf):
@@ -82,7 +81,7 @@ def _bounds(case: Case, truth: Truth, result: Result, *, proved: bool) -> list[s
     least = side * least
     if bound in (np.inf, -np.inf):
         return [f"a margin of {bound} where {shown(point)} satisfies the precondition"]
-    room = Fraction(0) if strict or least == float("inf") else _SOLVER * max(1, abs(Fraction(least)))
+    room = Fraction(0) if proved or least == float("inf") else _SOLVER * max(1, abs(Fraction(least)))
     if side * Fraction(bound) > least + room:
         name = "upper" if exists else "lower"
         return [f"{name} = {bound!r}, but the margin is {float(side * least)!r} at {shown(point)}"]

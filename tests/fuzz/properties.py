@@ -48,7 +48,7 @@ class Trial:
             result = nn.verify(self.prop, run.method, timeout=_TIMEOUT, **dict(run.options))
             return change(result) if change is not None else result
 
-        return attempt(ask, lambda result: faults(self.case, self.truth, result, proved=run.bound))
+        return attempt(ask, lambda result: faults(self.case, self.truth, result, proved=run.proved))
 
 
 def said(case: Case, *, lie: float = 0.0) -> Any:
