@@ -9,11 +9,12 @@ import pytest
 from tests.fuzz import controls, operators, optima, properties
 from tests.fuzz.__main__ import main
 from tests.fuzz.cells import Cell, Undecided, box_cells, decided, sign
+from tests.fuzz.deployed import decisive_runs
 from tests.fuzz.draws import Draw
 from tests.fuzz.oracle import Case, find_truth
 from tests.fuzz.plans import Run, plan, triples
 from tests.fuzz.report import Report, table
-from tests.fuzz.samples import KEPT
+from tests.fuzz.samples import KEPT, absorbed_by_float32
 
 F = Fraction
 
@@ -28,6 +29,18 @@ def test_what_floats_got_wrong_is_right(case: Case, method: str | None) -> None:
     assert not outcome.crash
     assert not outcome.odd
     assert method == "attack" or outcome.status in ("verified", "falsified")
+
+
+@pytest.mark.parametrize("method", [None, "attack", "crown", "bigm", "smt"])
+def test_float_runs_are_spoken_of_only_where_every_run_agrees(method: str | None) -> None:
+    case = absorbed_by_float32()
+    truth = find_truth(case, Draw.seeded(1))
+    trial = properties.Trial(case, truth, properties.said(case), decisive_runs(case, truth, Draw.seeded(2)))
+    assert trial.runs
+    assert trial.judge(Run("real", method)).wrong == ()
+    outcome = trial.judge(Run("deployed", method, (("semantics", "deployed"),)))
+    assert (outcome.wrong, outcome.crash) == ((), "")
+    assert outcome.status != "verified"
 
 
 @pytest.mark.parametrize("fuzz", [properties.fuzz, optima.fuzz, operators.fuzz])

@@ -18,13 +18,15 @@ from nnsym.ir.node import Pointwise
 from nnsym.optimum import Optimum
 from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
-from nnsym.result import Result, Trust, Verdict, Witness
+from nnsym.result import Deployed, Result, Semantics, Trust, Verdict, Witness
 from tests.fuzz import operators, optima, properties
+from tests.fuzz.deployed import decisive_runs, deployed_faults
+from tests.fuzz.draws import Draw
 from tests.fuzz.judge import faults
 from tests.fuzz.makers import MAKERS
-from tests.fuzz.oracle import Truth
+from tests.fuzz.oracle import Truth, find_truth
 from tests.fuzz.plans import Run, mutated
-from tests.fuzz.samples import floats_only
+from tests.fuzz.samples import absorbed_by_float32, floats_only
 
 #: So many seeds are tried for each planted fault.
 _MOST = 60
@@ -42,6 +44,7 @@ def property_controls() -> dict[str, bool]:
         "an encoding that cuts off a tenth of every neuron": _in_properties(shaved, right=whole),
         "a verdict that is turned round": _in_properties(_SMT, change=_turned),
         "a counterexample that only floats show": forged_counterexample(),
+        "a claim about float runs that a run refutes": forged_claim(),
     }
 
 
@@ -180,6 +183,18 @@ def _crossed(found: Optimum) -> Optimum:
     if found.goal == "minimum":
         return replace(found, lower=found.upper + 1e-6 * abs(found.upper))
     return replace(found, upper=found.lower - 1e-6 * abs(found.lower))
+
+
+def forged_claim() -> bool:
+    """``relu(x + 2^25) - 2^25 >= 1/20`` of a float32 model, said to hold of every float run; none gives x back."""
+    case = absorbed_by_float32()
+    runs = decisive_runs(case, find_truth(case, Draw.seeded(1)), Draw.seeded(2))
+    said = (Semantics.REAL, Deployed.HOLDS), (Semantics.DEPLOYED, Deployed.OPEN)
+    results = [
+        Result(status=Verdict.VERIFIED, reason="", trust=Trust.EXACT, method="forged", semantics=s, deployed=d)
+        for s, d in said
+    ]
+    return all(deployed_faults(case, runs, result) for result in results)
 
 
 def forged_counterexample() -> bool:

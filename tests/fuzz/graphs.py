@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -134,14 +135,20 @@ def _broadcast(a: Shape, b: Shape) -> bool:
 
 
 def run(model: onnx.ModelProto, point: dict[str, Array]) -> dict[str, Array]:
-    """The outputs in ONNX Runtime, unoptimised, on one thread."""
+    """The outputs in ONNX Runtime."""
+    found = session(model.SerializeToString())
+    names = [o.name for o in found.get_outputs()]
+    return dict(zip(names, found.run(names, point), strict=True))
+
+
+@lru_cache(maxsize=8)
+def session(model: bytes) -> Any:
+    """A model in ONNX Runtime, unoptimised, on one thread."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [o.name for o in session.get_outputs()]
-    return dict(zip(names, session.run(names, point), strict=True))
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def draw_graph(seed: int, makers: Sequence[Maker]) -> Graph:

@@ -73,6 +73,17 @@ def plan(seed: int, count: int = 4) -> list[Run]:
     return runs
 
 
+def deployed_plan(seed: int) -> list[Run]:
+    """Two runs that speak of the stored dtype: one of four methods in turn, and a triple."""
+    method = (None, "crown", "bigm", "smt")[seed % 4]
+    encoding, lane, bounds = triples()[(7 * seed) % len(triples())]
+    options = (("semantics", "deployed"),)
+    return [
+        Run(f"deployed {method or 'portfolio'}", method, options),
+        Run(f"deployed {encoding}", encoding, (("solver", lane), ("bounds", bounds), *options)),
+    ]
+
+
 def mutated(name: str, change: Any) -> Encoding:
     """An encoding whose rules are changed by ``change(rule)``."""
     from dataclasses import replace

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import nnsym as nn
-from nnsym.result import Result
+from nnsym.result import Result, Semantics
+from tests.fuzz.cells import Point
+from tests.fuzz.deployed import can_run, decisive_runs, deployed_faults
 from tests.fuzz.draws import Draw
 from tests.fuzz.generate import draw_case
 from tests.fuzz.judge import Outcome, attempt, faults
 from tests.fuzz.language import Speaker
 from tests.fuzz.oracle import Case, Truth, find_truth
-from tests.fuzz.plans import Run, plan, triples
+from tests.fuzz.plans import Run, deployed_plan, plan, triples
 from tests.fuzz.report import Report, missed
 
 #: Wall seconds of one run; the machine may be busy.
@@ -35,11 +37,14 @@ class Trial:
     case: Case
     truth: Truth
     prop: Any
+    runs: list[Point] = field(default_factory=list)  # of stored models, where a float run decides
 
     @staticmethod
     def of(seed: int, *, lie: float = 0.0) -> Trial:
         case = draw_case(seed)
-        return Trial(case, find_truth(case, Draw.seeded(seed, 1)), said(case, lie=lie))
+        truth = find_truth(case, Draw.seeded(seed, 1))
+        runs = decisive_runs(case, truth, Draw.seeded(seed, 2)) if can_run(case) else []
+        return Trial(case, truth, said(case, lie=lie), runs)
 
     def judge(self, run: Run, change: Change | None = None) -> Outcome:
         """One run; ``change`` plants a fault in its result."""
@@ -48,7 +53,13 @@ class Trial:
             result = nn.verify(self.prop, run.method, timeout=_TIMEOUT, **dict(run.options))
             return change(result) if change is not None else result
 
-        return attempt(ask, lambda result: faults(self.case, self.truth, result, proved=run.proved))
+        return attempt(ask, lambda result: self._faults(result, proved=run.proved))
+
+    def _faults(self, result: Result, *, proved: bool) -> list[str]:
+        found = deployed_faults(self.case, self.runs, result)
+        if result.semantics is Semantics.REAL:
+            found += faults(self.case, self.truth, result, proved=proved)
+        return found
 
 
 def said(case: Case, *, lie: float = 0.0) -> Any:
@@ -70,6 +81,7 @@ class Tally:
     crashes: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    floats: int = 0
     covered: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
 
@@ -112,7 +124,8 @@ def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool 
             tally.lines.append(f"seed {number}: {type(error).__name__}: {error}  [{command('properties', number)}]")
             continue
         tally.lines += _points(trial, number)
-        for run in plan(number):
+        tally.floats += bool(trial.runs)
+        for run in (*plan(number), *(deployed_plan(number) if can_run(trial.case) else ())):
             tally.take(number, run, trial.judge(run))
     caught = _controls() if controls else {}
     spent = time.monotonic() - start
@@ -153,6 +166,7 @@ def _summary(tally: Tally) -> list[str]:
     reasons = ", ".join(f"{reason or '-'} {n}" for reason, n in tally.reasons.most_common(8))
     return [
         f"{tally.runs} runs: {kinds}",
+        f"{tally.floats} cases in which a run of a stored model decides; no claim about float runs may say otherwise",
         f"unknown: {reasons}" if reasons else "no unknown",
         f"covered: {len(seen)} of {len(pairs)} pairs of encoding and lane, {with_sources} with their sources",
     ]

@@ -133,14 +133,19 @@ class Length(Statement):
     limit: Written
 
 
-def nets_of(*statements: Statement | Sum | Atom | Applied) -> list[Net]:
+def nets_of(*statements: Statement | Sum) -> list[Net]:
     """The networks that statements speak of, each once."""
-    found: dict[str, Net] = {}
+    return list({a.net.name: a.net for a in applied_of(*statements)}.values())
+
+
+def applied_of(*statements: Statement | Sum) -> list[Applied]:
+    """The applications of networks that statements speak of, inner ones too."""
+    found: dict[Applied, None] = {}
     waiting: list[object] = list(statements)
     while waiting:
         match waiting.pop():
-            case Applied(net, argument):
-                found[net.name] = net
+            case Applied(_, argument) as applied:
+                found[applied] = None
                 waiting += [argument]
             case Sum(parts, _):
                 waiting += [a for _, a in parts]
@@ -154,4 +159,4 @@ def nets_of(*statements: Statement | Sum | Atom | Applied) -> list[Net]:
                 waiting += arguments
             case tuple() as several:
                 waiting += several
-    return list(found.values())
+    return list(found)
