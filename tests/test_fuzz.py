@@ -5,7 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from models import single
 
+from nnsym.errors import UnsupportedError
+from nnsym.read.onnx import load
 from tests.fuzz import controls, operators, optima, properties
 from tests.fuzz.__main__ import main
 from tests.fuzz.cells import Cell, Undecided, box_cells, decided, sign
@@ -49,6 +52,18 @@ def test_a_few_seeds_have_no_fault(fuzz: object) -> None:
     report = fuzz(seed, 60.0, cases=cases)  # type: ignore[operator]
     assert (report.wrong, report.tracebacks) == (0, 0), table([report])
     assert report.cases >= 0.8 * cases
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_pooling_that_is_padded_in_two_ways_is_refused_by_name(op: str) -> None:
+    attributes = {"auto_pad": "SAME_UPPER", "dilations": [2], "kernel_shape": [2]}
+    with pytest.raises(UnsupportedError, match=rf"{op}: auto_pad with dilations.*explicit pads"):
+        load(single(op, (1, 1, 4), opset=19, **attributes), check=False)
+    assert load(single(op, (1, 1, 4), opset=19, auto_pad="SAME_UPPER", kernel_shape=[2])).outputs["y"].shape == (
+        1,
+        1,
+        4,
+    )
 
 
 def test_planted_faults_are_caught() -> None:

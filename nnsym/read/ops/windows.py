@@ -95,6 +95,11 @@ def _pooled(call: Call) -> tuple[Array, Array, Window, tuple[int, ...]]:
     x = call.tensor(0)
     planes, spatial = x.shape[0] * x.shape[1], x.shape[2:]
     window = _window(call, call.ints("kernel_shape", spatial), spatial)
+    if call.text("auto_pad", "NOTSET").startswith("SAME") and max(window.dilations, default=1) > 1:
+        raise call.refuse(
+            "auto_pad with dilations: the ONNX standard and ONNX Runtime pad it by different amounts",
+            "Export the model with explicit pads",
+        )
     ceil = bool(call.integer("ceil_mode", 0))
     source, inside = window_sources(spatial, window.kernel, window.strides, window.pads, window.dilations, ceil)
     size = int(np.prod(spatial))
