@@ -3,7 +3,7 @@
 #   make demo    compare all methods on a small real network    make check   format, lint, types, layers
 #   make test    the test suite, on WORKERS=2 processes         make field   the benchmark folder (minutes)
 #   make quick   its fastest files, within 45 s                 make docs    run every snippet of the docs
-#   make bench   timings of building and handing over models
+#   make bench   timings of building and handing over models    make fuzz    look for wrong answers (SEED, SECONDS)
 #
 # VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
 # NNSYM_SYSTEM_SOLVERS=1 lets tests use what else the system has (cbc, scip); else they are hidden from them.
@@ -13,6 +13,10 @@ VENV ?= .venv
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
 WORKERS ?= 2
+FUZZ ?= all
+SEED ?= 0
+SECONDS ?= 120
+FUZZ_FLAGS ?= --controls
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
@@ -26,7 +30,7 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   test_read_arrays test_solvers_statuses test_verdict test_write_smtlib
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test quick check field bench docs format clean
+.PHONY: help install install-dev demo test quick check field fuzz bench docs format clean
 
 help:
 	@sed -n '3,9s/^# *//p' Makefile
@@ -70,6 +74,9 @@ check: $(VENV)/.installed-dev
 
 field: $(VENV)/.installed-dev
 	$(PYTEST) -m field -rA
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz $(FUZZ) --seed $(SEED) --seconds $(SECONDS) $(FUZZ_FLAGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks

@@ -86,6 +86,7 @@ def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Sett
         bounds=method.source,
         sizes=_open(query, bounds),
         error=_error(query, ruling, bounds, clock),
+        certified=sure_lower(facts),
     )
 
 
@@ -191,8 +192,13 @@ def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Fa
 
 def best_lower(facts: Facts) -> float:
     """The strongest lower bound on the margin among the facts, as a float64 not above it."""
+    return max(sure_lower(facts), facts.believed)
+
+
+def sure_lower(facts: Facts) -> float:
+    """The strongest one that rests on no solver's word."""
     exact = -np.inf if facts.exact_bound is None else _below(facts.exact_bound)
-    return max(facts.certified, exact, facts.believed)
+    return max(facts.certified, exact)
 
 
 def _below(value: Any) -> float:
@@ -212,7 +218,9 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
     if early.excluded and settings.shortcut and not method.optimise:
         clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
         error = _error(query, early, bounds, clock)
-        return conclude(query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes, error=error)
+        return conclude(
+            query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes, error=error, certified=lower
+        )
     program, answer = solve(query, method, bounds, clock, settings)
     sizes = measure(program, sizes.unstable)
     facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
@@ -230,6 +238,7 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
         relaxation=relaxation,
         answer=answer,
         error=_error(query, ruling, bounds, clock),
+        certified=sure_lower(facts),
     )
 
 
@@ -416,6 +425,7 @@ def conclude(
     relaxation: float | None = None,
     answer: Answer | None = None,
     error: FloatError | None = None,
+    certified: float = -np.inf,
 ) -> Result:
     """The Result of one judged method."""
     from nnsym.versions import versions
@@ -423,7 +433,7 @@ def conclude(
     upper = np.inf if replayed is None else replayed.margin
     if ruling.excluded:
         lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative
-    deployed = _deployed(query, ruling, lower, replayed, error)
+    deployed = _deployed(query, ruling, replayed, covered=error is not None and error.covers(certified))
     lower = min(lower, upper)  # a solver's own bound may be off by its tolerance
     exists = query.reading is Reading.EXISTS
     found = replayed.counterexample if replayed is not None else None
@@ -464,9 +474,7 @@ def conclude(
     )
 
 
-def _deployed(
-    query: Query, ruling: Ruling, lower: float, replayed: Replay | None, error: FloatError | None
-) -> Deployed:
+def _deployed(query: Query, ruling: Ruling, replayed: Replay | None, *, covered: bool) -> Deployed:
     """What is known of the property of every float run: from a run, or from a margin above what rounding may do."""
     exists = query.reading is Reading.EXISTS
     if replayed is not None and replayed.deployed:
@@ -474,5 +482,4 @@ def _deployed(
     same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
     if query.runs is not None or not is_stored(query):
         return same
-    covered = ruling.excluded and error is not None and error.covers(lower)
-    return same if covered else Deployed.OPEN
+    return same if covered and ruling.excluded else Deployed.OPEN

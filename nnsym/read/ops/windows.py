@@ -108,6 +108,11 @@ def _pooled(call: Call) -> tuple[Array, Array, Window, tuple[int, ...]]:
     if x.node.size < 1:
         raise ValueError(f"an input of shape {x.shape} has no elements")
     window = _window(call, call.ints("kernel_shape", spatial), spatial)
+    if call.text("auto_pad", "NOTSET").startswith("SAME") and max(window.dilations, default=1) > 1:
+        raise call.refuse(
+            "auto_pad with dilations: the ONNX standard and ONNX Runtime pad it by different amounts",
+            "Export the model with explicit pads",
+        )
     ceil = bool(call.integer("ceil_mode", 0))
     reach = [n + window.pads[a] + window.pads[a + len(spatial)] for a, n in enumerate(spatial)]
     positions = [max(n // s + 1, 1) for n, s in zip(reach, window.strides, strict=True)]

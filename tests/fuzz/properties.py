@@ -1,0 +1,180 @@
+"""Random properties by every encoding, lane and source of bounds, judged in rationals.
+
+A run is wrong where it contradicts the exact truth, where its counterexample is none for the real function of the
+stored constants, or where its bound is refuted by a point.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import nnsym as nn
+from nnsym.result import Result, Semantics
+from tests.fuzz.cells import Point
+from tests.fuzz.deployed import can_run, decisive_runs, deployed_faults
+from tests.fuzz.draws import Draw
+from tests.fuzz.generate import draw_case
+from tests.fuzz.judge import Outcome, attempt, faults
+from tests.fuzz.language import Speaker
+from tests.fuzz.oracle import Case, Truth, find_truth
+from tests.fuzz.plans import Run, deployed_plan, plan, triples
+from tests.fuzz.report import Report, missed
+
+#: Wall seconds of one run; the machine may be busy.
+_TIMEOUT = 20.0
+
+Change = Callable[[Result], Result]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A case with its truth and the property that nnsym was given."""
+
+    case: Case
+    truth: Truth
+    prop: Any
+    runs: list[Point] = field(default_factory=list)  # of stored models, where a float run decides
+
+    @staticmethod
+    def of(seed: int, *, lie: float = 0.0) -> Trial:
+        case = draw_case(seed)
+        truth = find_truth(case, Draw.seeded(seed, 1))
+        runs = decisive_runs(case, truth, Draw.seeded(seed, 2)) if can_run(case) else []
+        return Trial(case, truth, said(case, lie=lie), runs)
+
+    def judge(self, run: Run, change: Change | None = None) -> Outcome:
+        """One run; ``change`` plants a fault in its result."""
+
+        def ask() -> Result:
+            result = nn.verify(self.prop, run.method, timeout=_TIMEOUT, **dict(run.options))
+            return change(result) if change is not None else result
+
+        return attempt(ask, lambda result: self._faults(result, proved=run.proved))
+
+    def _faults(self, result: Result, *, proved: bool) -> list[str]:
+        found = deployed_faults(self.case, self.runs, result)
+        if result.semantics is Semantics.REAL:
+            found += faults(self.case, self.truth, result, proved=proved)
+        return found
+
+
+def said(case: Case, *, lie: float = 0.0) -> Any:
+    """The case in the language; with ``lie`` its networks give that much more than they should."""
+    speaker = Speaker(lie)
+    variables = [speaker.var(v) for v in case.variables]
+    quantify = nn.exists if case.reading == "exists" else nn.forall
+    where = [speaker.statement(s) for s in case.where]
+    return quantify(variables, where=where, then=speaker.statement(case.then), name=f"fuzz-{case.seed}")
+
+
+@dataclass(eq=False)
+class Tally:
+    """Counts over all runs."""
+
+    cases: int = 0
+    runs: int = 0
+    wrong: int = 0
+    crashes: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    floats: int = 0
+    apart: int = 0
+    covered: set[str] = field(default_factory=set)
+    lines: list[str] = field(default_factory=list)
+
+    def take(self, seed: int, run: Run, outcome: Outcome) -> None:
+        self.runs += 1
+        self.kinds[outcome.status] += 1
+        self.covered.add(run.name)
+        if outcome.status == "unknown":
+            self.reasons[outcome.note] += 1
+        self.wrong += bool(outcome.wrong)
+        self.crashes += bool(outcome.crash or outcome.odd)
+        for text in (*outcome.wrong, outcome.crash, outcome.odd):
+            if text:
+                self.lines.append(f"seed {seed}, verify(p, {run.text}): {text[:400]}  [{command('properties', seed)}]")
+
+
+def command(harness: str, seed: int) -> str:
+    """What repeats one case."""
+    return f"python -m tests.fuzz {harness} --seed {seed} --cases 1"
+
+
+def trials(seed: int, seconds: float, cases: int | None) -> Iterator[int]:
+    """Seeds, one after the other, until time or the number of cases is out."""
+    start = time.monotonic()
+    number = 0
+    while (cases is None or number < cases) and (number == 0 or time.monotonic() - start < seconds):
+        yield seed + number
+        number += 1
+
+
+def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool = False) -> Report:
+    """Judge properties from ``seed`` on for so many wall seconds."""
+    start, tally = time.monotonic(), Tally()
+    for number in trials(seed, seconds, cases):
+        tally.cases += 1
+        try:
+            trial = Trial.of(number)
+        except Exception as error:  # the language refused, or broke on, a well-formed property
+            tally.crashes += 1
+            tally.lines.append(f"seed {number}: {type(error).__name__}: {error}  [{command('properties', number)}]")
+            continue
+        tally.lines += _points(trial, number)
+        tally.floats += bool(trial.runs)
+        tally.apart += bool(trial.runs) and trial.truth.holds(trial.case.reading) is (trial.case.reading == "forall")
+        for run in (*plan(number), *(deployed_plan(number) if can_run(trial.case) else ())):
+            tally.take(number, run, trial.judge(run))
+    caught = _controls() if controls else {}
+    spent = time.monotonic() - start
+    return Report(
+        name="properties",
+        cases=tally.cases,
+        seconds=spent,
+        wrong=tally.wrong,
+        tracebacks=tally.crashes,
+        controls=len(caught),
+        caught=sum(caught.values()),
+        lines=(*_summary(tally), *missed(caught), *tally.lines),
+    )
+
+
+def _points(trial: Trial, seed: int) -> list[str]:
+    """The property at points, by the language itself."""
+    found = []
+    for point, margin in trial.truth.points[:4]:
+        parts, start = [], 0
+        for var in trial.case.variables:
+            parts.append(list(point[start : start + var.size]))
+            start += var.size
+        if trial.prop.margin(*parts) != float(margin):
+            found.append(
+                f"seed {seed}: p.margin is {trial.prop.margin(*parts)!r}, not {float(margin)!r}, at {parts}  "
+                f"[{command('properties', seed)}]"
+            )
+    return found
+
+
+def _summary(tally: Tally) -> list[str]:
+    every = {"/".join(t) for t in triples()}
+    pairs = {name.rsplit("/", 1)[0] for name in every}
+    seen = {name.rsplit("/", 1)[0] for name in tally.covered & every}
+    with_sources = f"{len(tally.covered & every)} of {len(every)}"
+    kinds = ", ".join(f"{n} {kind}" for kind, n in tally.kinds.most_common())
+    reasons = ", ".join(f"{reason or '-'} {n}" for reason, n in tally.reasons.most_common(8))
+    return [
+        f"{tally.runs} runs: {kinds}",
+        f"a float run of a stored model decides {tally.floats} cases, {tally.apart} of them against the real function",
+        f"unknown: {reasons}" if reasons else "no unknown",
+        f"covered: {len(seen)} of {len(pairs)} pairs of encoding and lane, {with_sources} with their sources",
+    ]
+
+
+def _controls() -> dict[str, bool]:
+    from tests.fuzz.controls import property_controls
+
+    return property_controls()
