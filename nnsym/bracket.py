@@ -28,9 +28,9 @@ from nnsym.verify import FIRST, verify
 Family = Callable[[float], Property]
 
 _FINE = 1 / 16  # share of the precision to which a counterexample's own number is found
-_QUICK = 6  # numbers that are asked by counter-search and bounds, the ends among them
+_QUICK = 8  # numbers that are asked by counter-search and bounds, the ends among them
 _QUICK_SHARE = 0.05  # of the clock, for each of the two
-_COARSE = 1 / 16  # share of the bracket that cheap answers do not look into more finely
+_COARSE = 1 / 16  # share of the bracket to which a cheap counterexample is followed
 _SHARES = 3  # a question of the method's gets this part of the clock, at least
 
 
@@ -124,19 +124,16 @@ def search(
 
 
 def _quickly(asker: _Asker, bracket: Bracket, precision: float) -> Bracket:
-    """Both ends by cheap answers, then halves until what is left to them is narrow."""
+    """Both ends by cheap answers, then halves towards the good end until one holds."""
     good, bad = bracket.good, bracket.bad
     bracket = asker.quickly(bracket, good)
     if not bracket.closed:
         bracket = asker.quickly(bracket, bad)
-    while not bracket.closed and bracket.held and len(asker.results) < _QUICK and asker.clock.left > 0:
-        width = max(precision, _COARSE * abs(bracket.bad - bracket.good))
-        start, end = bracket.gap()
-        if bracket.good == good and bracket.doubt is not None:  # something that holds is worth more than the widest gap
-            start, end = good, bracket.doubt[0]
-        if abs(end - start) <= width:
+    while bracket.held and bracket.good == good and not bracket.closed and len(asker.results) < _QUICK:
+        end = bracket.bad if bracket.doubt is None else bracket.doubt[0]
+        if abs(end - good) <= precision or asker.clock.left <= 0:
             break
-        bracket = asker.quickly(bracket, start + (end - start) / 2)
+        bracket = asker.quickly(bracket, good + (end - good) / 2)
     return replace(bracket, fresh=bracket.witness is not None)
 
 

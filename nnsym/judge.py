@@ -336,7 +336,9 @@ def interpret(
             candidate = candidate_of(query, program, answer)
             replayed = run_replay(query, candidate) if violating else replay_once(query, candidate)
             if violating and replayed.outcome is not Outcome.CONFIRMED:
-                replayed = best_of(replayed, confirm(query, repaired(query, candidate, conclusion=True)))
+                replayed = best_of(
+                    replayed, confirm(query, repaired(query, candidate, conclusion=True, seconds=clock.left))
+                )
             notes.append(f"{_SAID[replayed.outcome] if violating else 'evaluated'}, margin {replayed.margin:.6g}")
             here = margins(query, {x: v[None] for x, v in candidate.items()})
         facts = replace(facts, attained=min(facts.attained, float(here[0])))

@@ -284,7 +284,7 @@ def _by_program(
     point = None
     if answer.point is not None:
         with clock.step("replay") as notes:
-            point = _run(query, candidate_of(query, built, answer), anchor)
+            point = _run(query, candidate_of(query, built, answer), anchor, clock)
             notes.append("the condition fails there" if point is None else f"value {point.margin:.9g}")
     facts = facts_of(query, method, built, lower, answer)
     if facts.status is Status.INFEASIBLE or floor(facts).trust is Trust.SOLVER:
@@ -294,7 +294,7 @@ def _by_program(
     return _Found(floor=floor(facts), point=point, sizes=measure(built, 0))
 
 
-def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None) -> Witness | None:
+def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None, clock: Clock) -> Witness | None:
     """The best run of a candidate, of points just beside it, and of where descent leads from it.
 
     A solver's point may miss a row of the condition by its tolerance. Then it is moved onto the row in rationals
@@ -306,7 +306,7 @@ def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None)
     first = attained(query, candidate)
     runs = [first, attained(query, near)]
     if first is None:
-        runs.append(_first(query, repaired(query, candidate, conclusion=False)))
+        runs.append(_first(query, repaired(query, candidate, conclusion=False, seconds=clock.left)))
     if first is None and runs[-1] is None and anchor is not None:
         aim = {x: to_fractions(v) for x, v in inputs_of(query, anchor).items()}
         start = {x: to_fractions(v) for x, v in candidate.items()}
@@ -345,7 +345,7 @@ def _bisect(
             hopeful = False
             found = found.better(_Found(floor=Floor(bound=threshold, trust=result.trust), sizes=result.sizes))
             continue
-        point = _run(query, inputs_of(query, result.counterexample), found.point)
+        point = _run(query, inputs_of(query, result.counterexample), found.point, clock)
         hopeful, step = not hopeful, step * 2
         found = found.better(_Found(point=point, sizes=result.sizes))
     return found
@@ -358,4 +358,4 @@ def _feasible(query: Query, method: ProgramMethod, clock: Clock, settings: Setti
         return _Found(floor=Floor(bound=np.inf, trust=result.trust, empty=True))
     if result.witness is None:
         return _Found()
-    return _Found(point=_run(query, inputs_of(query, result.witness), None))
+    return _Found(point=_run(query, inputs_of(query, result.witness), None, clock))

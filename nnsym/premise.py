@@ -40,14 +40,14 @@ def with_premise(query: Query, result: Result, method: Method, clock: Clock, set
     if not any(isinstance(leaf, Atoms) and leaf.soft for leaf in leaves(query.formula)):
         return _vacuous(result, result.trust, clock)  # nothing but the precondition was asked for
     with clock.step("precondition") as notes:
-        met = _is_met(asked)
+        met = _is_met(asked, clock.left)
         notes.append("a point satisfies it" if met else "no point is at hand")
     if met or clock.left <= 0:
         return replace(result, trail=tuple(clock.trail))
     return _ask(asked, result, method, clock, settings)
 
 
-def _is_met(asked: Query) -> bool:
+def _is_met(asked: Query, seconds: float) -> bool:
     """True if one of a few points satisfies the precondition, or one that is repaired does; exactly."""
     boxes = cases(asked, limit=_BOXES)
     if not boxes:
@@ -61,7 +61,7 @@ def _is_met(asked: Query) -> bool:
         if asked.margin({node: v[k] for node, v in needed.items()}) < np.inf:
             return found_at(asked, {x: v[k] for x, v in moved.items()}) is not None
     first = {x: v[0] for x, v in moved.items()}
-    return any(found_at(asked, point) is not None for point in repaired(asked, first, conclusion=True))
+    return any(found_at(asked, point) is not None for point in repaired(asked, first, conclusion=True, seconds=seconds))
 
 
 def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: Settings) -> Result:

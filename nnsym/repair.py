@@ -7,6 +7,7 @@ rows that it misses in rationals (:mod:`nnsym.ir.nearby`). What comes out is a c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,17 +31,24 @@ Point = Mapping[Input, Array]
 #: farther inside than rounding in float64 and in float32 moves it.
 _INSIDE = (Fraction(0), Fraction(1, 2**40), Fraction(1, 2**21), Fraction(1, 2**16))
 _NEAR = 1e-4  # a row over the network is looked at if it is this near to its limit, as a share of its terms' size
-_WORK = 400_000  # products of Fractions in one pass through a network
+_LEAST = 0.5  # seconds that a point is worth where time has run out
+_WORK = 150_000  # products of Fractions in one pass through a network
 _PASSES = 3  # through a network whose activations change their pieces on the way
 
 
-def repaired(query: Query, candidate: Point, *, conclusion: bool) -> Iterator[dict[Input, Array]]:
+def repaired(
+    query: Query, candidate: Point, *, conclusion: bool, seconds: float = np.inf
+) -> Iterator[dict[Input, Array]]:
     """Points near a candidate that satisfy the precondition, and the ``conclusion`` too if asked for, in rationals.
 
     The first lies on rows that the candidate misses, later ones inside of those that leave room, so that a model that
-    runs in float32 finds numbers there. Nothing is yielded where no such point is near.
+    runs in float32 finds numbers there. Nothing is yielded where no such point is near, and nothing is begun after
+    ``seconds`` or :data:`_LEAST` of them.
     """
+    end = time.monotonic() + max(seconds, _LEAST)
     for share in _INSIDE:
+        if time.monotonic() > end:
+            return
         start = _start(query, candidate, float(share))
         for grid in (None, 18) if share == 0 else (None,):
             try:
