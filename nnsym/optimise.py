@@ -39,7 +39,7 @@ from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portf
 from nnsym.optimum import Optimum
 from nnsym.replay import attained
 from nnsym.result import Sizes, Trust, Verdict, Witness
-from nnsym.solvers.base import Progress, Status
+from nnsym.solvers.base import Progress, Solver, Status
 from nnsym.verdict import Floor, facts_about, floor
 from nnsym.verify import FIRST
 
@@ -58,7 +58,7 @@ def minimize(
     *,
     where: object = None,
     encoding: str | Encoding | None = None,
-    solver: str | None = None,
+    solver: str | Solver | None = None,
     bounds: BoundsChoice = "crown",
     precision: float = 1e-6,
     timeout: float = 60.0,

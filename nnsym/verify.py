@@ -25,7 +25,7 @@ from nnsym.methods import (
     resolve,
 )
 from nnsym.result import Result, Sizes, Verdict
-from nnsym.solvers.base import Progress
+from nnsym.solvers.base import Progress, Solver
 from nnsym.verdict import facts_about, rule
 
 Array = NDArray[Any]
@@ -43,7 +43,7 @@ def verify(
     method: str | Method | Encoding | None = None,
     *,
     encoding: str | Encoding | None = None,
-    solver: str | None = None,
+    solver: str | Solver | None = None,
     bounds: BoundsChoice = "crown",
     timeout: float = 60.0,
     memory: int = 8 * 2**30,
