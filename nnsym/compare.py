@@ -30,6 +30,7 @@ from nnsym.methods import (
     resolve,
 )
 from nnsym.result import NoTruthValue, Result, Semantics, Verdict
+from nnsym.solvers.base import Solver
 from nnsym.verify import HasQuery, verify
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Plan:
 
 def plan(
     methods: Sequence[str | Method | Encoding],
-    solvers: Sequence[str] | None,
+    solvers: Sequence[str | Solver] | None,
     bounds: Sequence[str],
     *,
     optimise: bool,
@@ -164,8 +165,8 @@ def plan(
     from nnsym.registry import find_encoding
     from nnsym.solvers.registry import find
 
-    for name in solvers or ():
-        find(name)
+    for solver in solvers or ():
+        find(solver)
     rows: list[Plan] = []
     for method in methods:
         if method == "attack" or is_bounds(method) or not isinstance(method, (str, Encoding)):
@@ -174,8 +175,8 @@ def plan(
             if isinstance(method, str):
                 check_method(method)
             encoding = find_encoding(method)
-            for solver in solvers or (None,):
-                rows.extend(_pair(encoding, solver, source, optimise) for source in bounds)
+            for lane in solvers or (None,):
+                rows.extend(_pair(encoding, lane, source, optimise) for source in bounds)
     if not rows:
         raise InputError("nothing to compare", remedy="Name at least one method, for example ibp,crown,bigm")
     return rows
@@ -187,7 +188,7 @@ def _given(method: Method) -> Plan:
     return Plan(method=method.name, solver="", bounds=method.bounds, chosen=method)
 
 
-def _pair(encoding: Encoding, solver: str | None, source: str, optimise: bool) -> Plan:
+def _pair(encoding: Encoding, solver: str | Solver | None, source: str, optimise: bool) -> Plan:
     from nnsym.encoding import Form
     from nnsym.solvers.registry import find
 
@@ -195,7 +196,9 @@ def _pair(encoding: Encoding, solver: str | None, source: str, optimise: bool) -
         can = encoding.form is Form.MARGIN and (solver is None or not find(solver).exact)
         chosen = program(encoding, solver=solver, bounds=source, optimise=optimise and can)
     except NnsymError as error:
-        return Plan(method=encoding.name, solver=solver or "", bounds=source, error=str(error))
+        return Plan(
+            method=encoding.name, solver="" if solver is None else find(solver).name, bounds=source, error=str(error)
+        )
     return Plan(method=encoding.name, solver=chosen.solver, bounds=source, chosen=chosen)
 
 
@@ -203,7 +206,7 @@ def compare(
     prop: HasQuery | Query,
     methods: Sequence[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm", "smt"),
     *,
-    solvers: Sequence[str] | None = None,
+    solvers: Sequence[str | Solver] | None = None,
     bounds: Sequence[BoundsChoice] | BoundsChoice = ("crown",),
     timeout: float = 60.0,
     repeat: int = 1,

@@ -13,6 +13,7 @@ from nnsym.bounds.sources import Alpha, Source
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError
 from nnsym.relaxation.sources import SOURCES, find_source
+from nnsym.solvers.base import Solver
 
 
 @final
@@ -117,7 +118,7 @@ def alpha(iterations: int = 20, *, hidden: bool = True, shared: bool = False) ->
 def lp(
     encoding: str | Encoding = "triangle",
     *,
-    solver: str = "highs",
+    solver: str | Solver = "highs",
     bounds: BoundsChoice = "crown",
     optimise: bool = False,
 ) -> ProgramMethod:
@@ -126,26 +127,36 @@ def lp(
 
 
 def milp(
-    encoding: str | Encoding = "bigm", *, solver: str = "highs", bounds: BoundsChoice = "crown", optimise: bool = False
+    encoding: str | Encoding = "bigm",
+    *,
+    solver: str | Solver = "highs",
+    bounds: BoundsChoice = "crown",
+    optimise: bool = False,
 ) -> ProgramMethod:
     """An exact mixed-integer encoding."""
     return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
 
 
-def smt(encoding: str | Encoding = "smt", *, solver: str = "z3", bounds: BoundsChoice = "crown") -> ProgramMethod:
+def smt(
+    encoding: str | Encoding = "smt", *, solver: str | Solver = "z3", bounds: BoundsChoice = "crown"
+) -> ProgramMethod:
     """An exact SMT encoding in rational arithmetic."""
     return program(encoding, solver=solver, bounds=bounds)
 
 
 def program(
-    encoding: str | Encoding, *, solver: str | None = None, bounds: BoundsChoice = "crown", optimise: bool = False
+    encoding: str | Encoding,
+    *,
+    solver: str | Solver | None = None,
+    bounds: BoundsChoice = "crown",
+    optimise: bool = False,
 ) -> ProgramMethod:
     """An encoding by name or as an object, with its default solver where none is given; the pair is checked."""
     from nnsym.registry import find_encoding
-    from nnsym.solvers.registry import check_fits
+    from nnsym.solvers.registry import Handed, check_fits
 
     found = find_encoding(encoding)
-    lane = solver or default_solver(found)
+    lane = default_solver(found) if solver is None or solver == "" else Handed.of(solver)
     text = check_bounds(bounds)
     check_fits(found, lane)
     return ProgramMethod(encoding=found, solver=lane, bounds=text, optimise=optimise)
@@ -179,7 +190,7 @@ def resolve(
     method: str | Method | Encoding | None = None,
     *,
     encoding: str | Encoding | None = None,
-    solver: str | None = None,
+    solver: str | Solver | None = None,
     bounds: BoundsChoice = "crown",
     optimise: bool = False,
 ) -> Method:

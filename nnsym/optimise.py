@@ -51,7 +51,7 @@ from nnsym.optimum import Optimum
 from nnsym.repair import repaired
 from nnsym.replay import attained, inputs_of
 from nnsym.result import Semantics, Sizes, Trust, Verdict, Witness
-from nnsym.solvers.base import Progress, Status
+from nnsym.solvers.base import Progress, Solver, Status
 from nnsym.verdict import Floor, facts_about, floor
 from nnsym.verify import FIRST, as_meant
 
@@ -70,7 +70,7 @@ def minimize(
     *,
     where: object = None,
     encoding: str | Encoding | None = None,
-    solver: str | None = None,
+    solver: str | Solver | None = None,
     bounds: BoundsChoice = "crown",
     precision: float = 1e-6,
     timeout: float = 60.0,

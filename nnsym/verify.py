@@ -28,7 +28,7 @@ from nnsym.methods import (
 )
 from nnsym.premise import with_premise
 from nnsym.result import Deployed, Result, Semantics, Sizes, Verdict
-from nnsym.solvers.base import Progress
+from nnsym.solvers.base import Progress, Solver
 from nnsym.verdict import facts_about, rule
 
 Array = NDArray[Any]
@@ -46,7 +46,7 @@ def verify(
     method: str | Method | Encoding | None = None,
     *,
     encoding: str | Encoding | None = None,
-    solver: str | None = None,
+    solver: str | Solver | None = None,
     bounds: BoundsChoice = "crown",
     timeout: float = 60.0,
     memory: int = 8 * 2**30,

@@ -64,7 +64,7 @@ def test_what_rules_emit_has_to_be_declared(name: str) -> None:
 def test_what_has_no_rule_is_said_to_be_skipped(capsys: pytest.CaptureFixture[str]) -> None:
     done = check_encoding("bigm", kinds=("dense", "tanh"), seeds=(0,), bounds=("ibp",), solver="none")
     assert done.skipped == (("tanh", "it has no rule for such a network"),)
-    assert "check_encoding(bigm) skipped tanh" in capsys.readouterr().out
+    assert "check_encoding(bigm) skipped tanh" in capsys.readouterr().err
 
 
 class Above(Cut):

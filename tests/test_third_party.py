@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -387,8 +387,21 @@ def test_what_is_no_encoding_or_solver_says_what_it_is():
         InputError, match=r"no encoding but a Nothing\. Add it to an encoding: find_encoding\('triangle'\) \+"
     ):
         nn.verify(p, Nothing())
-    with pytest.raises(InputError, match=r"a solver is given by name, not as a Highs\. Known: highs"):
-        nn.verify(p, "bigm", solver=lanes()["highs"])
+    with pytest.raises(InputError, match=r"a solver is a name or an object .*, not a int\. Known: highs"):
+        nn.verify(p, "bigm", solver=3)
+
+
+def test_a_solver_is_taken_as_an_object_wherever_a_name_is():
+    guest = replace(lanes()["highs"], name="mine")
+    x = nn.Variable(1, name="x")
+    p = nn.forall(x, where=nn.box(x, -1, 1), then=nn.relu(x)[0] >= x[0] - 0.1)
+    result = nn.verify(p, "bigm", solver=guest, timeout=20, shortcut=False)
+    assert (result.status.value, result.solver) == ("verified", "mine")
+    assert nn.verify(p, nn.milp("bigm", solver=guest), timeout=20).status.value == "verified"
+    table = nn.compare(p, ["bigm", "smt"], solvers=["highs", guest])
+    assert [row.solver for row in table.rows] == ["highs", "mine"] * 2
+    assert "'mine' does not take" in table.rows[3].error
+    assert nn.minimize(nn.relu(x)[0], where=nn.box(x, -1, 1), method="bigm", solver=guest).lower == pytest.approx(0)
 
 
 def test_what_only_this_process_could_import_goes_to_a_worker_by_value():

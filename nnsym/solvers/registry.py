@@ -72,12 +72,35 @@ def _own() -> tuple[Solver, ...]:
     )
 
 
-def find(name: str) -> Solver:
-    """The lane of a name, or of ``smtlib:COMMAND``; InputError with the known ones otherwise."""
+@final
+class Handed(str):
+    """The name of a lane that was handed over as an object; :func:`find` gives that object back."""
+
+    lane: Solver
+
+    @staticmethod
+    def of(solver: str | Solver) -> str:
+        """The name that stands for a solver wherever one is told; a name is itself."""
+        if isinstance(solver, str) or not isinstance(solver, Solver):
+            return solver  # whatever else it is, ``find`` says so
+        named = Handed(solver.name)
+        named.lane = solver
+        return named
+
+
+def find(name: str | Solver) -> Solver:
+    """The lane of a name, or of ``smtlib:COMMAND``, or the lane itself; InputError with the known ones otherwise."""
     from nnsym.solvers.command import PREFIX, Command
 
+    if isinstance(name, Handed):
+        return name.lane
+    if not isinstance(name, str) and isinstance(name, Solver):
+        return name
     if not isinstance(name, str):
-        raise InputError(f"a solver is given by name, not as a {type(name).__name__}", remedy=_known())
+        what = (
+            f"a solver is a name or an object with the parts of nnsym.solvers.base.Solver, not a {type(name).__name__}"
+        )
+        raise InputError(what, remedy=_known())
     lane = Command(command=name.removeprefix(PREFIX)) if name.startswith(PREFIX) else lanes().get(name)
     if lane is None:
         raise InputError(f"unknown solver '{name}'", remedy=_known())

@@ -72,9 +72,10 @@ class ConformanceError(AssertionError):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Conformance:
-    """What was checked, and what was ``skipped``, with the reason."""
+    """What was checked: random ``queries``, wide ``layers``; and what was ``skipped``, with the reason."""
 
     queries: int = 0
+    layers: int = 0
     runs: int = 0
     solved: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
@@ -127,7 +128,7 @@ def check_encoding(
                     raise ConformanceError(f"{error} (drawn in {picture})", error.columns) from error
     done = _check_layers(chosen, set(kinds), done)
     say_skipped(f"check_encoding({chosen.name})", done.skipped)
-    if not done.queries:
+    if not done.queries and not done.layers:
         raise ConformanceError(f"encoding '{chosen.name}' takes none of the networks that it was to be checked on")
     return done
 
@@ -149,7 +150,7 @@ def _check_layers(encoding: Encoding, kinds: set[str], done: Conformance) -> Con
         points = list(layer_points(query))
         for point in points:
             check_run(program, query, point, property_too=False)
-        done = replace(done, queries=done.queries + 1, runs=done.runs + len(points))
+        done = replace(done, layers=done.layers + 1, runs=done.runs + len(points))
     return done
 
 

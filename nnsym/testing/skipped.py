@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 
 def say_skipped(kit: str, skipped: Iterable[tuple[str, str]]) -> None:
-    """Print pairs of name and reason, a line a reason."""
+    """Print pairs of name and reason on stderr, a line a reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in skipped:
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        sys.stdout.write(f"{kit} skipped {', '.join(names)}: {reason}\n")
+        sys.stderr.write(f"{kit} skipped {', '.join(names)}: {reason}\n")
