@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from nnsym import options
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
@@ -28,7 +29,7 @@ from nnsym.methods import (
     program,
     resolve,
 )
-from nnsym.result import Result, Verdict
+from nnsym.result import NoTruthValue, Result, Semantics, Verdict
 from nnsym.verify import HasQuery, verify
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Row:
+class Row(NoTruthValue):
     """One method on the property. ``error`` says why there is no result; ``seconds`` are medians over repeats."""
+
+    spoken = ("a row of a comparison", "Ask for row.result.status")
 
     method: str
     solver: str
@@ -61,8 +64,13 @@ class Row:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Comparison:
+class Comparison(NoTruthValue):
     """All rows; prints as a table in a terminal and in a notebook."""
+
+    spoken = (
+        "a comparison",
+        "Ask a row: table.rows[0].result.status, or table.disagreement is not None",
+    )
 
     name: str
     text: str
@@ -82,8 +90,8 @@ class Comparison:
     @property
     def disagreement(self) -> tuple[Row, Row] | None:
         """A row that verified and a row that falsified, if there are both; a bug in one of them."""
-        verified = [r for r in self.rows if r.result and r.result.status is Verdict.VERIFIED]
-        falsified = [r for r in self.rows if r.result and r.result.status is Verdict.FALSIFIED]
+        verified = [r for r in self.rows if r.result is not None and r.result.status is Verdict.VERIFIED]
+        falsified = [r for r in self.rows if r.result is not None and r.result.status is Verdict.FALSIFIED]
         return (verified[0], falsified[0]) if verified and falsified else None
 
     def to_records(self) -> list[dict[str, Any]]:
@@ -202,6 +210,7 @@ def compare(
     decide: bool = False,
     memory: int = 8 * 2**30,
     seed: int = 0,
+    semantics: str | Semantics = Semantics.REAL,
     record: str | Path | None = None,
     announce: Announce | None = None,
 ) -> Comparison:
@@ -217,10 +226,13 @@ def compare(
         decide: ask margin encodings for the sign only. By default they go on to the margin itself.
         memory: bytes a solver's process may use.
         seed: seed of the solvers.
+        semantics: the function that every row speaks of, ``real`` or ``deployed`` (:func:`nnsym.verify.verify`).
         record: a JSON-lines file; each row is appended as it finishes.
         announce: called with (row number, rows, plan) before each row runs.
     """
     query = prop if isinstance(prop, Query) else prop.query
+    timeout, repeat = options.seconds(timeout), options.repeats(repeat)
+    memory, seed = options.count_of_bytes(memory), options.seed(seed)
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
     sources = tuple(check_bounds(choice) for choice in several)
     plans = plan(methods, solvers, sources, optimise=not decide)
@@ -240,14 +252,23 @@ def compare(
     for number, item in enumerate(plans):
         if announce is not None:
             announce(number, len(plans), item)
-        row = _run(query, item, repeat=repeat, timeout=timeout, memory=memory, seed=seed)
+        row = _run(query, item, repeat=repeat, timeout=timeout, memory=memory, seed=seed, semantics=semantics)
         table = replace(table, rows=(*table.rows, row))
         if record is not None:
             append_record(record, table, row)
     return table
 
 
-def _run(query: Query, item: Plan, *, repeat: int, timeout: float, memory: int, seed: int) -> Row:
+def _run(
+    query: Query,
+    item: Plan,
+    *,
+    repeat: int,
+    timeout: float,
+    memory: int,
+    seed: int,
+    semantics: str | Semantics,
+) -> Row:
     row = Row(
         method=item.method,
         solver=item.solver,
@@ -267,6 +288,7 @@ def _run(query: Query, item: Plan, *, repeat: int, timeout: float, memory: int, 
                 timeout=timeout,
                 memory=memory,
                 seed=seed,
+                semantics=semantics,
                 relaxation=turn == 0,
                 shortcut=False,
             )
@@ -307,7 +329,7 @@ def append_record(path: str | Path, table: Comparison, row: Row) -> None:
         "network_hashes": list(table.network_hashes),
         "seed": table.seed,
         "timeout": table.timeout,
-        "versions": dict(row.result.versions) if row.result else versions(),
+        "versions": dict(row.result.versions) if row.result is not None else versions(),
         **row_record(row, table.best),
     }
     try:

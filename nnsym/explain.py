@@ -28,6 +28,7 @@ from nnsym.ir.text import linear_text, number
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.methods import BoundsChoice
 from nnsym.program import Kind, Tag
+from nnsym.result import NoTruthValue
 from nnsym.verify import HasQuery
 from nnsym.write.notation import Line, lines
 
@@ -52,12 +53,14 @@ class ExplainedColumn:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(NoTruthValue):
     """One neuron under one encoding; prints as text, in a terminal as a table, in a notebook as HTML.
 
     ``rows`` are the neuron's own, ``definitions`` those that give its arguments their values, ``used_by`` counts the
     rows of other nodes that read it. ``encoded`` is the program they were read off.
     """
+
+    spoken = ("an explanation", "Ask for its rows or its facts")
 
     neuron: str
     query: Query

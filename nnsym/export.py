@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnsym import options
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.query import Query, Reading
@@ -36,7 +37,7 @@ def build_program(
 
     query = prop if isinstance(prop, Query) else prop.query
     found = find_encoding(encoding)
-    _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=device)
+    _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=options.device(device))
     return query, build(query, computed, found), found
 
 
@@ -112,7 +113,7 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
         *(f"          {line}" for line in query.text.splitlines()),
         f"          sha256 {query.hash}",
         *(f"network   {name}: sha256 {digest}" for name, digest in networks),
-        f"meaning   sat: {goal} has a solution",
+        f"meaning   unsat: {goal} has no solution; sat, where no loss is named: it has one",
         f"written by nnsym {package_version('nnsym')}",
     )
     return write(query, version=version, header=head)

@@ -9,8 +9,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym import options
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
 from nnsym.clock import Clock, OutOfTime
+from nnsym.deployed.statement import FloatError, float_error, is_stored
 from nnsym.encode import closes
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
@@ -20,9 +22,10 @@ from nnsym.ir.query import Query, Reading
 from nnsym.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
 from nnsym.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.program import Feature, Kind, Program
+from nnsym.repair import repaired
 from nnsym.replay import Outcome, Replay, confirm, replay_once
 from nnsym.replay import replay as run_replay
-from nnsym.result import Result, Sizes, Trust, Verdict
+from nnsym.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
 from nnsym.verdict import Facts, Ruling, facts_about, rule, tight
 
@@ -35,7 +38,7 @@ NEAR_ZERO = 1e-5
 
 _SAID = {
     Outcome.CONFIRMED: "confirmed",
-    Outcome.BOUNDARY: "a point in real arithmetic, not in the model's floats",
+    Outcome.BOUNDARY: "a point of the other function only: floats and reals differ by rounding",
     Outcome.SPURIOUS: "not confirmed",
 }
 
@@ -57,6 +60,12 @@ class Settings:
     device: str = "cpu"
     progress: Progress | None = None
 
+    def __post_init__(self) -> None:
+        options.count_of_bytes(self.memory)
+        options.threads(self.threads)
+        options.seed(self.seed)
+        options.device(self.device)
+
 
 def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Settings) -> Result:
     """Bounds alone: verified where the lower bound of the margin rules the violation out, else unknown."""
@@ -69,8 +78,26 @@ def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Sett
     if ruling.verdict is Verdict.UNKNOWN and (bounds.ended or ruling.reason == "solver_unknown"):
         ruling = Ruling(verdict=Verdict.UNKNOWN, reason=bounds.ended or "inconclusive")
     return conclude(
-        query, method, ruling, clock, lower=best_lower(facts), bounds=method.source, sizes=_open(query, bounds)
+        query,
+        method,
+        ruling,
+        clock,
+        lower=best_lower(facts),
+        bounds=method.source,
+        sizes=_open(query, bounds),
+        error=_error(query, ruling, bounds, clock),
     )
+
+
+def _error(query: Query, ruling: Ruling, bounds: Bounds, clock: Clock) -> FloatError | None:
+    """How far float runs can be from the real function where something was proved of either."""
+    real = query if query.runs is None else query.runs
+    if not ruling.excluded or ruling.vacuous or not is_stored(real) or clock.left <= 0:
+        return None
+    with clock.step("float error") as notes:
+        found = float_error(real, bounds if real is query else None)
+        notes.append("not known" if found is None else f"rows move by at most {max(found.soft, found.hard):.3g}")
+    return found
 
 
 def judge_attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, *, share: float = 1.0) -> Result:
@@ -184,15 +211,17 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
     sizes = _open(query, bounds)
     if early.excluded and settings.shortcut and not method.optimise:
         clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
-        return conclude(query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes)
+        error = _error(query, early, bounds, clock)
+        return conclude(query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes, error=error)
     program, answer = solve(query, method, bounds, clock, settings)
     sizes = measure(program, sizes.unstable)
     facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
     relaxation = relax_bound(program, method, answer, clock, settings) if settings.relaxation else None
+    ruling = rule(facts)
     return conclude(
         query,
         method,
-        rule(facts),
+        ruling,
         clock,
         lower=best_lower(facts),
         bounds=method.bounds,
@@ -200,6 +229,7 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
         replayed=replayed,
         relaxation=relaxation,
         answer=answer,
+        error=_error(query, ruling, bounds, clock),
     )
 
 
@@ -296,6 +326,8 @@ def interpret(
         with clock.step("replay") as notes:
             candidate = candidate_of(query, program, answer)
             replayed = run_replay(query, candidate) if violating else replay_once(query, candidate)
+            if violating and replayed.outcome is not Outcome.CONFIRMED:
+                replayed = best_of(replayed, confirm(query, repaired(query, candidate, conclusion=True)))
             notes.append(f"{_SAID[replayed.outcome] if violating else 'evaluated'}, margin {replayed.margin:.6g}")
             here = margins(query, {x: v[None] for x, v in candidate.items()})
         facts = replace(facts, attained=min(facts.attained, float(here[0])))
@@ -304,6 +336,13 @@ def interpret(
     if replayed is None or replayed.outcome is not Outcome.CONFIRMED:
         facts = settle_tight(query, bounds, facts, clock)
     return facts, replayed
+
+
+def best_of(first: Replay, second: Replay) -> Replay:
+    """Of two replays the confirmed one; else what the first found, with the least margin."""
+    if second.outcome is Outcome.CONFIRMED:
+        return second
+    return replace(first, margin=min(first.margin, second.margin))
 
 
 def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:
@@ -341,7 +380,7 @@ def relax_bound(
     if not is_exact(method):
         return answer.objective if answer.status is Status.OPTIMAL else None
     with clock.step("root LP") as notes:
-        limits = Limits(seconds=max(clock.left, 5.0), memory=settings.memory, threads=settings.threads)
+        limits = Limits(seconds=max(clock.left, 1.5), memory=settings.memory, threads=settings.threads)
         root = taking(find(method.solver), program.features).solve(program.relax(), limits, Goal(decide=False))
         notes.append(f"{root.bound:.6g}")
     return root.objective if root.status is Status.OPTIMAL else None
@@ -376,6 +415,7 @@ def conclude(
     replayed: Replay | None = None,
     relaxation: float | None = None,
     answer: Answer | None = None,
+    error: FloatError | None = None,
 ) -> Result:
     """The Result of one judged method."""
     from nnsym.versions import versions
@@ -383,7 +423,8 @@ def conclude(
     upper = np.inf if replayed is None else replayed.margin
     if ruling.excluded:
         lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative
-    lower = min(lower, upper)  # a replayed margin may lie below a real bound by float noise
+    deployed = _deployed(query, ruling, lower, replayed, error)
+    lower = min(lower, upper)  # a solver's own bound may be off by its tolerance
     exists = query.reading is Reading.EXISTS
     found = replayed.counterexample if replayed is not None else None
     if exists:
@@ -407,6 +448,9 @@ def conclude(
         vacuous=ruling.vacuous,
         reading=query.reading,
         slack=float(query.slack),
+        semantics=Semantics.REAL if query.runs is None else Semantics.DEPLOYED,
+        float_error=None if error is None else max(error.soft, error.hard),
+        deployed=deployed,
         lower=lower,
         upper=upper,
         relaxation=relaxation,
@@ -418,3 +462,17 @@ def conclude(
         trail=tuple(clock.trail),
         versions=versions(method.solver if isinstance(method, ProgramMethod) else None),
     )
+
+
+def _deployed(
+    query: Query, ruling: Ruling, lower: float, replayed: Replay | None, error: FloatError | None
+) -> Deployed:
+    """What is known of the property of every float run: from a run, or from a margin above what rounding may do."""
+    exists = query.reading is Reading.EXISTS
+    if replayed is not None and replayed.deployed:
+        return Deployed.HOLDS if exists else Deployed.VIOLATED
+    same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
+    if query.runs is not None or not is_stored(query):
+        return same
+    covered = ruling.excluded and error is not None and error.covers(lower)
+    return same if covered else Deployed.OPEN

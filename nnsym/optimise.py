@@ -7,7 +7,7 @@ always the term's value at a point where the network was run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, final
@@ -15,9 +15,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym import options
 from nnsym.clock import Clock
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -35,13 +36,24 @@ from nnsym.judge import (
 )
 from nnsym.lang.objective import objective
 from nnsym.lang.terms import as_term
-from nnsym.methods import AttackMethod, BoundMethod, BoundsChoice, Method, Portfolio, ProgramMethod, program, resolve
+from nnsym.methods import (
+    AttackMethod,
+    BoundMethod,
+    BoundsChoice,
+    Method,
+    Portfolio,
+    ProgramMethod,
+    is_exact,
+    program,
+    resolve,
+)
 from nnsym.optimum import Optimum
-from nnsym.replay import attained
-from nnsym.result import Sizes, Trust, Verdict, Witness
+from nnsym.repair import repaired
+from nnsym.replay import attained, inputs_of
+from nnsym.result import Semantics, Sizes, Trust, Verdict, Witness
 from nnsym.solvers.base import Progress, Status
 from nnsym.verdict import Floor, facts_about, floor
-from nnsym.verify import FIRST
+from nnsym.verify import FIRST, as_meant
 
 Array = NDArray[Any]
 
@@ -63,6 +75,7 @@ def minimize(
     precision: float = 1e-6,
     timeout: float = 60.0,
     memory: int = 8 * 2**30,
+    semantics: str | Semantics = Semantics.REAL,
     threads: int = 1,
     seed: int = 0,
     device: str = "cpu",
@@ -73,7 +86,8 @@ def minimize(
 
     Args:
         term: one number of the language, over any variables; all of them range over ``where``.
-        method: as for :func:`nnsym.verify.verify`. With none, sampling and bounds, then a MILP if they leave a gap.
+        method: as for :func:`nnsym.verify.verify`. With none, sampling and bounds; if they leave a gap a MILP; SMT
+            where an input has no bounds or a solver's point was lost.
         where: a formula, or an iterable of formulas that all hold. Strict inequalities are closed for ``lower``.
         encoding: the same, for an encoding.
         solver: a lane; each encoding has a default.
@@ -81,6 +95,7 @@ def minimize(
         precision: stop once ``upper - lower`` is at most this, times ``|upper|`` beyond 1.
         timeout: wall seconds for everything.
         memory: bytes the solver's process may use.
+        semantics: the function whose values are meant, ``real`` or ``deployed`` (:func:`nnsym.verify.verify`).
         threads: threads of the solver.
         seed: seed of sampling and of the solver.
         device: where bounds are computed.
@@ -88,15 +103,17 @@ def minimize(
         clock: a budget that has been running already.
 
     Raises:
-        MissingBoundsError: the method needs bounds of an input that ``where`` leaves open.
+        MissingBoundsError: the method that was named needs bounds of an input that ``where`` leaves open.
         InputError, UnsupportedError, SolverUnavailableError: as for ``verify``.
     """
-    if not (timeout > 0 and precision > 0):
-        raise InputError("timeout and precision are positive numbers")
+    timeout, precision = options.seconds(timeout), options.precision(precision)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=True)
     settings = Settings(memory=memory, threads=threads, seed=seed, device=device, progress=progress)
     running = clock if clock is not None else Clock(timeout)
-    return _optimum(objective(term, where), chosen, running, settings, precision)
+    query, overflow = as_meant(objective(term, where), semantics, running, device=device)
+    if overflow:
+        running.note("overflow", f"{overflow} may leave the range of the stored numbers: nothing bounds its float runs")
+    return _optimum(query, FIRST if overflow else chosen, running, settings, precision)
 
 
 def maximize(term: object, method: str | Method | Encoding | None = None, **options: Any) -> Optimum:
@@ -137,7 +154,11 @@ class _Found:
         return _Found(floor=strong, point=min(self, other, key=lambda f: f.value).point, sizes=sizes)
 
     def closed(self, precision: float) -> bool:
-        return self.floor.empty or self.value - self.floor.bound <= precision * max(1.0, abs(self.value))
+        """True where nothing is left to find: no point at all, or a finite interval of the width that was asked."""
+        if self.floor.empty:
+            return True
+        width = self.value - self.floor.bound
+        return bool(np.isfinite(width)) and width <= precision * max(1.0, abs(self.value))
 
 
 def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, precision: float) -> Optimum:
@@ -160,8 +181,9 @@ def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, pre
     value = np.inf if empty else found.value
     return Optimum(
         goal="minimum",
-        query=query,
-        lower=min(proved.bound, value),  # a run in the model's floats may lie below a bound of the real function
+        query=query.runs or query,
+        semantics=Semantics.REAL if query.runs is None else Semantics.DEPLOYED,
+        lower=min(proved.bound, value),  # a solver's own bound may be off by its tolerance
         upper=value,
         lower_trust=proved.trust,
         upper_trust=proved.trust if empty else None if found.point is None else Trust.EXACT,
@@ -205,20 +227,41 @@ def _by_bounds(query: Query, source: str, clock: Clock, settings: Settings) -> _
     return _Found(floor=floor(replace(facts_about(query), certified=lower)))
 
 
+#: What the default method solves, in turn. The LP is for nodes without an exact rule, SMT for inputs without bounds.
+_SOLVED = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
+
+_LOOSE = 1e-4  # a gap that a MILP's tolerances may leave, as a share of the value beyond 1: no reason to ask once more
+_MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
+
+
 def _portfolio(
     query: Query, method: Portfolio, found: _Found, clock: Clock, settings: Settings, precision: float
 ) -> tuple[_Found, str]:
-    """Bounds, and if they leave a gap an exact MILP; the LP where a node has no exact rule."""
-    found = found.better(_by_bounds(query, method.bounds, clock, settings))
+    """Bounds, then a MILP, an LP, SMT: until one that is exact leaves no more than rounding does, or time runs out.
+
+    What cannot take the question, or needs bounds that the inputs do not have, is passed over and the trail says so.
+    """
+    name = f"portfolio: {method.bounds}"
+    try:
+        found = found.better(_by_bounds(query, method.bounds, clock, settings))
+    except (MissingBoundsError, UnsupportedError) as error:
+        clock.note("passed over", str(error))
     if found.closed(precision):
-        return found, f"portfolio: {method.bounds}"
-    for encoding in ("bigm", "triangle"):
-        chosen = program(encoding, solver="highs", bounds=method.bounds, optimise=True)
+        return found, name
+    for encoding, solver in _SOLVED:
+        if clock.left <= 0:
+            break
         try:
-            return _by_method(query, chosen, found, clock, settings, precision), f"portfolio: {chosen.name}"
-        except UnsupportedError as error:
-            clock.note("unsupported", str(error))
-    return found, f"portfolio: {method.bounds}"
+            chosen = program(encoding, solver=solver, bounds=method.bounds, optimise=solver != "z3")
+            found = _by_method(query, chosen, found, clock, settings, precision)
+        except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
+            clock.note("passed over", str(error))
+            continue
+        name = f"portfolio: {chosen.name}"
+        hopeless = is_exact(chosen) and found.point is not None and found.sizes.binary > _MANY
+        if hopeless or found.closed(max(precision, _LOOSE) if is_exact(chosen) else precision):
+            break
+    return found, name
 
 
 def _by_method(
@@ -256,19 +299,27 @@ def _by_program(
 def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None) -> Witness | None:
     """The best run of a candidate, of points just beside it, and of where descent leads from it.
 
-    A solver's point may miss a row of the condition by its tolerance; the points beside it lie towards ``anchor``,
-    which satisfies the condition.
+    A solver's point may miss a row of the condition by its tolerance. Then it is moved onto the row in rationals
+    (:mod:`nnsym.repair`), and where that finds nothing, towards ``anchor``, which satisfies the condition.
     """
     from nnsym.bounds.attack import descend
 
     near = descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=40)[0]
-    runs = [attained(query, candidate), attained(query, near)]
-    if runs[0] is None and anchor is not None:
-        aim = {x: to_fractions(anchor.inputs[x.name].ravel()) for x in query.inputs}
+    first = attained(query, candidate)
+    runs = [first, attained(query, near)]
+    if first is None:
+        runs.append(_first(query, repaired(query, candidate, conclusion=False)))
+    if first is None and runs[-1] is None and anchor is not None:
+        aim = {x: to_fractions(v) for x, v in inputs_of(query, anchor).items()}
         start = {x: to_fractions(v) for x, v in candidate.items()}
         beside = ({x: v + share * (aim[x] - v) for x, v in start.items()} for share in _TOWARDS)
-        runs.append(next(filter(None, (attained(query, point) for point in beside)), None))
+        runs.append(_first(query, beside))
     return min((run for run in runs if run is not None), key=lambda run: run.margin, default=None)
+
+
+def _first(query: Query, points: Iterable[Mapping[Input, Array]]) -> Witness | None:
+    """The run at the first of the points that satisfies the condition."""
+    return next(filter(None, (attained(query, point) for point in points)), None)
 
 
 def _bisect(
@@ -296,8 +347,7 @@ def _bisect(
             hopeful = False
             found = found.better(_Found(floor=Floor(bound=threshold, trust=result.trust), sizes=result.sizes))
             continue
-        inputs = {x: result.counterexample.inputs[x.name].ravel() for x in query.inputs}
-        point = _run(query, inputs, found.point)
+        point = _run(query, inputs_of(query, result.counterexample), found.point)
         hopeful, step = not hopeful, step * 2
         found = found.better(_Found(point=point, sizes=result.sizes))
     return found
@@ -310,4 +360,4 @@ def _feasible(query: Query, method: ProgramMethod, clock: Clock, settings: Setti
         return _Found(floor=Floor(bound=np.inf, trust=result.trust, empty=True))
     if result.witness is None:
         return _Found()
-    return _Found(point=_run(query, {x: result.witness.inputs[x.name].ravel() for x in query.inputs}, None))
+    return _Found(point=_run(query, inputs_of(query, result.witness), None))

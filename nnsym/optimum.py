@@ -9,25 +9,28 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.query import Query
-from nnsym.result import Sizes, Step, Trust, Witness
+from nnsym.result import NoTruthValue, Semantics, Sizes, Step, Trust, Witness
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Optimum:
+class Optimum(NoTruthValue):
     """``lower <= optimum <= upper`` of a term over its domain; ``goal`` is ``minimum`` or ``maximum``.
 
     One side is proved (``lower`` of a minimum), the other is the term's value at ``point``, where the network was run;
     ``lower_trust`` and ``upper_trust`` say what each rests on, None where a side is infinite because nothing is known.
     A side of trust ``solver`` is the solver's own bound, moved outward by its tolerance ``tau``; ``tau`` is 0 where no
     side rests on one. ``empty`` is true where no input satisfies the condition: then both sides are +inf (-inf for a
-    maximum). ``query`` is what was searched: it can be exported.
+    maximum). ``query`` is what was searched: it can be exported. ``semantics`` is the function whose values are meant.
     """
+
+    spoken = ("the interval of an optimum", "Ask for its lower or upper, or compare them with a number")
 
     goal: str
     query: Query
     lower: float
     upper: float
+    semantics: Semantics = Semantics.REAL
     lower_trust: Trust | None = None
     upper_trust: Trust | None = None
     tau: float = 0.0

@@ -17,15 +17,18 @@ from nnsym.lang.ranking import wins
 from nnsym.lang.sets import ball
 from nnsym.optimise import maximize, minimize
 from nnsym.optimum import Optimum
-from nnsym.result import Trust
+from nnsym.options import seconds
+from nnsym.result import NoTruthValue, Trust
 
 Array = NDArray[Any]
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reach:
+class Reach(NoTruthValue):
     """The range of every term. ``lower`` and ``upper`` are proved: no value of the domain lies outside of them."""
+
+    spoken = ("a table of ranges", "Ask for its lower and upper arrays")
 
     terms: tuple[str, ...]
     minima: tuple[Optimum, ...]
@@ -65,18 +68,25 @@ class Reach:
     def __str__(self) -> str:
         from nnsym.report.optima import records_text
 
-        return records_text("reach", self.to_records())
+        return records_text(self._title, self.to_records())
 
     def _repr_html_(self) -> str:
         from nnsym.report.optima import records_html
 
-        return records_html("reach", self.to_records())
+        return records_html(self._title, self.to_records())
+
+    @property
+    def _title(self) -> str:
+        empty = any(o.empty for o in (*self.minima, *self.maxima))
+        return "reach" + (": no input satisfies the condition" if empty else "")
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MarginTable:
+class MarginTable(NoTruthValue):
     """The least margin ``f_label - f_j`` to every other class j: all positive, and no input changes the class."""
+
+    spoken = ("a table of margins", "Ask for table.worst.lower > 0")
 
     label: int
     targets: tuple[int, ...]
@@ -105,12 +115,17 @@ class MarginTable:
     def __str__(self) -> str:
         from nnsym.report.optima import records_text
 
-        return records_text(f"margins of class {self.label}", self.to_records())
+        return records_text(self._title, self.to_records())
 
     def _repr_html_(self) -> str:
         from nnsym.report.optima import records_html
 
-        return records_html(f"margins of class {self.label}", self.to_records())
+        return records_html(self._title, self.to_records())
+
+    @property
+    def _title(self) -> str:
+        empty = any(o.empty for o in self.margins)
+        return f"margins of class {self.label}" + (": no input satisfies the condition" if empty else "")
 
 
 def reach(terms: object, method: Any = None, *, where: object = None, timeout: float = 60.0, **options: Any) -> Reach:
@@ -119,7 +134,7 @@ def reach(terms: object, method: Any = None, *, where: object = None, timeout: f
     The method and the options are those of :func:`nnsym.optimise.minimize`; ``timeout`` is for all elements together.
     """
     some = elements(terms)
-    run = _budget(timeout, 2 * len(some))
+    run = _budget(seconds(timeout), 2 * len(some))
     minima = tuple(run(minimize, term, method, where=where, **options) for term in some)
     maxima = tuple(run(maximize, term, method, where=where, **options) for term in some)
     return Reach(terms=tuple(str(t) for t in some), minima=minima, maxima=maxima)
@@ -147,7 +162,7 @@ def margin_table(
     wins(y, label)  # raises for a class that does not exist
     where = ball(x, x0, eps, p=p, within=within)
     targets = tuple(j for j in range(y.size) if j != label)
-    run = _budget(timeout, len(targets))
+    run = _budget(seconds(timeout), len(targets))
     margins = tuple(run(minimize, y[label] - y[j], method, where=where, **options) for j in targets)
     return MarginTable(label=label, targets=targets, margins=margins)
 

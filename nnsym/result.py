@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, ClassVar, NoReturn, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.errors import LanguageError
 from nnsym.ir.query import Reading
 
 Array = NDArray[Any]
@@ -32,20 +33,61 @@ class Trust(StrEnum):
     ASSUMED = "assumed"  # rests on bounds that the user asserted
 
 
+class Semantics(StrEnum):
+    """Which function of a stored network a verdict speaks of (docs/numerics.md, "Two functions")."""
+
+    REAL = "real"  # the real function of the stored constants
+    DEPLOYED = "deployed"  # the stored dtype, any order of summation, with or without fused multiply-add
+
+
+class Deployed(StrEnum):
+    """What is known of the property when the stored networks run in their own dtype."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    OPEN = "open"
+
+
+class Agreement(StrEnum):
+    """Whether the stored models, run on a witness, say of it what the function that was asked about says."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    NOT_RUN = "not run"  # some number of the point is none of the models' dtype
+    NONE = "none"  # nothing is stored: networks from arrays are exact
+
+
+class NoTruthValue:
+    """Base of answers that ``if``, ``and`` and ``not`` would silently take for true: their truth value is refused."""
+
+    __slots__ = ()
+
+    #: What the answer is, and what to ask instead.
+    spoken: ClassVar[tuple[str, str]] = ("an answer", "Ask for one of its fields")
+
+    def __bool__(self) -> NoReturn:
+        what, instead = self.spoken
+        raise LanguageError(f"{what} is neither true nor false", remedy=instead)
+
+
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Witness:
-    """A point at which the network was run: inputs by name in the model's dtype and shape, and the outputs there.
+    """A point at which the network was evaluated: inputs by name, in the model's dtype and shape, and the outputs.
 
     A counterexample has a margin of at most 0, the witness of ``exists`` one of at least 0; where a term was minimised
-    or maximised, ``margin`` is its value. ``replayed_by`` names what executed the network: ``onnxruntime``, ``torch``,
-    ``exact`` or ``intervals`` (smooth activations; the margin is the weaker end of its interval there).
+    or maximised, ``margin`` is its value. The margin is that of the function which was asked about, rounded to the safe
+    side. ``replayed_by`` names what computed the outputs: ``onnxruntime``, an order of summation in the model's dtype,
+    ``exact`` or ``intervals`` (smooth activations and large networks). ``engine`` says if the stored models agree, and
+    ``note`` why a point is not one of numbers of their dtype.
     """
 
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
     margin: float
     replayed_by: str
+    engine: Agreement = Agreement.NONE
+    note: str = ""
 
 
 Counterexample = Witness  # of a violation
@@ -75,15 +117,23 @@ class Sizes:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Result:
+class Result(NoTruthValue):
     """``status`` with its ``reason`` and ``trust``; ``lower <= margin <= upper`` over the precondition.
 
     For ``forall`` the margin is the least one, ``lower`` is certified to the level of ``trust`` and ``upper`` is the
     margin at a point that was evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one,
     ``upper`` is certified, ``lower`` was evaluated, and a ``witness`` verifies. ``vacuous`` is true where no input
-    satisfies the precondition. ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the
-    program without integrality ("root LP"), where it was asked for.
+    satisfies the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
+    known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
+    any row of the property can then be from its real value, on the whole domain; None where it was not needed.
+    ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
+    ("root LP"), where it was asked for. A result has no truth value.
     """
+
+    spoken = (
+        "the result of a verification (verified, falsified or unknown)",
+        'Write: nn.verify(p).status == "verified"',
+    )
 
     status: Verdict
     reason: str
@@ -95,6 +145,9 @@ class Result:
     goal: str = "decide"
     reading: Reading = Reading.FORALL
     slack: float = 0.0
+    semantics: Semantics = Semantics.REAL
+    float_error: float | None = None
+    deployed: Deployed = Deployed.OPEN
     vacuous: bool = False
     lower: float = -np.inf
     upper: float = np.inf
@@ -113,4 +166,5 @@ class Result:
         trust = f", trust {self.trust.value}" if self.trust else ""
         margin = f"margin in [{self.lower:.6g}, {self.upper:.6g}]"
         slack = f"; slack {self.slack:g}" if self.slack else ""
-        return f"<{self.status.value}{vacuous}: {self.reason}{trust}; {margin}{slack}; {self.method}>"
+        meant = f"; {self.semantics.value}" if self.semantics is not Semantics.REAL else ""
+        return f"<{self.status.value}{vacuous}: {self.reason}{trust}; {margin}{slack}{meant}; {self.method}>"

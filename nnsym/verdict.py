@@ -37,8 +37,8 @@ class Facts:
     ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
     precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
-    ran. ``closed`` is true where the program took both limits at a jump for values: a point of it need not be one of
-    the query.
+    ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
+    is true where the program took both limits at a jump for values: a point of it need not be one of the query.
     """
 
     strict: bool
@@ -58,6 +58,7 @@ class Facts:
     empty: bool = False
     closed: bool = False
     assumed: bool = False
+    deployed: bool = False
     replay: Outcome | None = None
     message: str = ""
 
@@ -78,7 +79,13 @@ class Facts:
 
 def facts_about(query: Query) -> Facts:
     """What is known of a query before anything was run."""
-    return Facts(strict=query.strict, reading=query.reading, slack=query.slack, assumed=bool(query.assumed))
+    return Facts(
+        strict=query.strict,
+        reading=query.reading,
+        slack=query.slack,
+        assumed=bool(query.assumed),
+        deployed=query.runs is not None,
+    )
 
 
 @final
@@ -192,7 +199,7 @@ def _why_not(facts: Facts) -> str:
     if not facts.resolved and facts.replay is None and facts.bound > facts.tau:
         return "beyond_float"
     if facts.replay is Outcome.BOUNDARY:
-        return "boundary"
+        return "reals_only" if facts.deployed else "floats_only"
     if facts.refuted:
         return "solver_refuted"
     if facts.status in _GAVE_UP and not (facts.status is Status.UNKNOWN and facts.certified > -np.inf):

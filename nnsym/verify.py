@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym import options
 from nnsym.clock import Clock
+from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
+from nnsym.errors import InputError, MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge import Settings, conclude, judge_attack, judge_bounds, judge_program
 from nnsym.methods import (
@@ -24,7 +26,8 @@ from nnsym.methods import (
     program,
     resolve,
 )
-from nnsym.result import Result, Sizes, Verdict
+from nnsym.premise import with_premise
+from nnsym.result import Deployed, Result, Semantics, Sizes, Verdict
 from nnsym.solvers.base import Progress
 from nnsym.verdict import facts_about, rule
 
@@ -51,6 +54,7 @@ def verify(
     relaxation: bool = False,
     shortcut: bool = True,
     slack: object = 0,
+    semantics: str | Semantics = Semantics.REAL,
     threads: int = 1,
     seed: int = 0,
     device: str = "cpu",
@@ -72,6 +76,8 @@ def verify(
         relaxation: also report the bound of the program without integrality.
         shortcut: stop before encoding where the bounds decide.
         slack: judge the property with every comparison of its conclusion relaxed by this; the result says so.
+        semantics: ``real``: the verdict speaks of the real function of the stored constants; ``deployed``: of every run
+            of a stored network in its own dtype, in any order of summation.
         threads: threads of the solver.
         seed: seed of sampling and of the solver.
         device: where bounds are computed.
@@ -82,10 +88,10 @@ def verify(
         A :class:`nnsym.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
 
     Raises:
-        InputError, UnsupportedError, MissingBoundsError, SolverUnavailableError: before or instead of a verdict.
+        InputError, UnsupportedError, SolverUnavailableError: before or instead of a verdict.
+        MissingBoundsError: the method that was named needs bounds of an input; with none, SMT is asked.
     """
-    if not timeout > 0:
-        raise InputError(f"a timeout of {timeout} seconds", remedy="Give a positive number of seconds")
+    timeout = options.seconds(timeout)
     query = prop if isinstance(prop, Query) else prop.query
     if query.reading is Reading.MINIMUM:
         raise InputError(
@@ -106,15 +112,52 @@ def verify(
     if query.empty_box:
         ruling = rule(replace(facts_about(query), empty=True))
         return conclude(query, chosen, ruling, running, lower=np.inf, bounds="", sizes=Sizes())
-    match chosen:
+    query, overflow = as_meant(query, semantics, running, device=device)
+    if overflow:
+        return overflowing(query, chosen, overflow, running, settings)
+    return with_premise(query, _judged(query, chosen, running, settings), chosen, running, settings)
+
+
+def _judged(query: Query, method: Method, clock: Clock, settings: Settings) -> Result:
+    match method:
         case BoundMethod():
-            return judge_bounds(query, chosen, running, settings)
+            return judge_bounds(query, method, clock, settings)
         case AttackMethod():
-            return judge_attack(query, chosen, running, settings)
+            return judge_attack(query, method, clock, settings)
         case ProgramMethod():
-            return _settled(query, judge_program(query, chosen, running, settings), chosen, running, settings)
+            return _settled(query, judge_program(query, method, clock, settings), method, clock, settings)
         case Portfolio():
-            return _portfolio(query, chosen, running, settings)
+            return _portfolio(query, method, clock, settings)
+
+
+def as_meant(query: Query, semantics: str | Semantics, clock: Clock, *, device: str = "cpu") -> tuple[Query, str]:
+    """The query of the function that is meant, and which layer may overflow, so that nothing encloses its runs.
+
+    Raises :class:`InputError` for a word that names no semantics.
+    """
+    try:
+        wanted = Semantics(semantics)
+    except ValueError:
+        known = ", ".join(s.value for s in Semantics)
+        raise InputError(f"no semantics '{semantics}'", remedy=f"Use one of: {known}") from None
+    if wanted is Semantics.REAL or not is_stored(query):
+        return query, ""
+    from nnsym.bounds.methods import compute
+    from nnsym.deployed.enclose import enclose
+
+    with clock.step("rounding errors") as notes:
+        enclosed = enclose(query, compute(query, "crown", device=device))
+        largest = max((float(e.max()) for e in enclosed.errors.values()), default=0.0)
+        notes.append(f"{enclosed.overflow} may overflow" if enclosed.overflow else f"at most {largest:.3g} in a layer")
+    return (replace(query, runs=query), enclosed.overflow) if enclosed.overflow else (enclosed.query, "")
+
+
+def overflowing(query: Query, method: Method, layer: str, clock: Clock, settings: Settings) -> Result:
+    """Where sums may leave the format no method proves anything; runs may still violate the property."""
+    found = judge_attack(query, FIRST, clock, settings)
+    reason = found.reason if found.status is not Verdict.UNKNOWN else "overflow"
+    clock.note("overflow", f"{layer} may leave the range of the stored numbers: nothing encloses its float runs")
+    return replace(found, method=method.name, reason=reason, trail=tuple(clock.trail))
 
 
 #: A program with at most this many binaries is worth an exact re-check by SMT when its bound is within rounding.
@@ -123,12 +166,14 @@ _RECHECK_BINARIES = 40
 #: Reasons for which it is asked again.
 _RECHECKED = (
     "within_rounding",
-    "boundary",
+    "reals_only",
+    "floats_only",
     "spurious",
     "jump",
     "infeasible_unconfirmed",
     "solver_refuted",
     "beyond_float",
+    "solver_error",
 )
 
 
@@ -183,13 +228,19 @@ def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings
     first = judge_attack(query, FIRST, clock, settings, share=0.1)
     if first.status is not Verdict.UNKNOWN:
         return replace(first, method="portfolio: attack")
+    decided = _rest(query, method, first, clock, settings)
+    return decided if first.deployed is Deployed.OPEN else replace(decided, deployed=first.deployed)
+
+
+def _rest(query: Query, method: Portfolio, first: Result, clock: Clock, settings: Settings) -> Result:
+    """What decides after the counter-search; its own answer where nothing takes the question."""
     best: Result | None = None
     for encoding, solver in _SECOND:
         try:
             chosen = program(encoding, solver=solver, bounds=method.bounds)
             result = judge_program(query, chosen, clock, settings)
-        except (UnsupportedError, SolverUnavailableError) as error:
-            clock.note("unsupported", str(error))
+        except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
+            clock.note("passed over", str(error))
             continue
         result = _settled(query, result, chosen, clock, settings)
         decided = method.bounds if result.sizes.columns == 0 else result.method
@@ -198,4 +249,9 @@ def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings
             return best
     if best is not None:
         return best
-    return replace(judge_bounds(query, BoundMethod(source=method.bounds), clock, settings), method="portfolio")
+    try:
+        last = judge_bounds(query, BoundMethod(source=method.bounds), clock, settings)
+    except MissingBoundsError as error:
+        clock.note("passed over", str(error))
+        return replace(first, method="portfolio", trail=tuple(clock.trail))
+    return replace(last, method="portfolio")

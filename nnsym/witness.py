@@ -22,7 +22,7 @@ from nnsym.export import check_writable
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
-from nnsym.replay import execute
+from nnsym.replay.engine import execute
 from nnsym.result import Result, Trust, Verdict, Witness
 from nnsym.verify import HasQuery
 from nnsym.write.vnnlib_terms import decimal
@@ -80,7 +80,7 @@ def _values(query: Query, found: Witness) -> Iterator[tuple[Declaration, Array]]
     declared = query.declared or layout(query).tensors
     rows = stack([Rows.of(d.node) for d in declared])
     point = {x: np.ravel(found.inputs[x.name]) for x in query.inputs}
-    computed, _, _ = execute(replace(query, rows=rows, labels=()), point)
+    computed = execute(replace(query, rows=rows, labels=()), point).computed
     dtypes = iter([a.network.dtype for a in query.applications for _ in a.network.inputs])
     for d in declared:
         dtype = next(dtypes) if d.kind == "input" else "float64"  # what the model is fed with

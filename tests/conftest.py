@@ -1,15 +1,33 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several rooms share, and what the suite does not see of the machine that it runs on."""
 
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from system_programs import PACKAGES, asked_for, path_without
 
 from tests.benchmarks.measure import benchmark_folder
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does: idle threads of torch must not spin
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide optional programs of the system. Workers of pytest-xdist inherit the path and find nothing more to hide."""
+    if asked_for():
+        return
+    shadows = tempfile.TemporaryDirectory(prefix="nnsym-path-")
+    config.add_cleanup(shadows.cleanup)
+    os.environ["PATH"] = path_without(os.environ.get("PATH", ""), Path(shadows.name))
+    sys.modules.update(dict.fromkeys(PACKAGES))  # type: ignore[misc]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Which of the two."""
+    return "the system's solvers: " + ("used" if asked_for() else "hidden (NNSYM_SYSTEM_SOLVERS=1 uses them)")
 
 
 @pytest.fixture(scope="session")

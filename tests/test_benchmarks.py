@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ours import OURS
 from readers import z3_minimum
 
 from nnsym.encode import encode
@@ -73,8 +74,9 @@ def test_all_routes_hand_over_the_same_model(seed: int) -> None:
         assert least(highs) == pytest.approx(least(found[FLOOR]), abs=1e-6), route
 
 
-def test_every_encoding_has_a_floor() -> None:
-    assert set(FLOORS) == {encoding.name for encoding in ENCODINGS}
+def test_every_encoding_of_ours_has_a_floor() -> None:
+    assert set(FLOORS) == set(OURS)
+    assert set(OURS) <= {encoding.name for encoding in ENCODINGS}
 
 
 @pytest.mark.parametrize("name", LINEAR)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
+from nnsym.clock import Deadline, OutOfTime
 from nnsym.encode.affine import Terms
 from nnsym.encode.shorten import round_out, short_rows
 from nnsym.registry import find_encoding

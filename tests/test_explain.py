@@ -38,14 +38,23 @@ NEURONS = [
 ]
 
 
-def terms(text: str) -> tuple[dict[str, Fraction], str, Fraction]:
-    """``2 a - b <= 3`` read back: coefficients by name, relation, right side."""
-    left, relation, right = re.fullmatch(r"(.*?) (<=|>=|<|>|=) (\S+)", text).groups()  # type: ignore[union-attr]
+def terms(text: str) -> tuple[dict[str, Fraction], dict[str, Fraction | None], bool]:
+    """``2 a - b <= 3`` or ``1 <= 2 a - b <= 3`` read back: coefficients by name, both sides, whether it is strict."""
+    found_parts = re.fullmatch(r"(?:(\S+) <=? )?(.*?) (<=|>=|<|>|=) (\S+)", text)
+    assert found_parts is not None, text
+    first, left, relation, right = found_parts.groups()
     found: dict[str, Fraction] = {}
     for sign, factor, name in re.findall(r"([+-]?) ?(?:(\d[\d./e+-]*) )?([A-Za-z_]\S*)", left):
         value = Fraction(float(factor) if "/" not in factor else factor) if factor else Fraction(1)
         found[name] = found.get(name, Fraction(0)) + (-value if sign == "-" else value)
-    return found, relation, Fraction(right) if "/" in right else Fraction(float(right))
+    limit = side_of(right)
+    low = limit if relation in (">=", ">", "=") else None if first is None else side_of(first)
+    high = limit if relation in ("<=", "<", "=") else None
+    return found, {"lower": low, "upper": high}, relation in ("<", ">")
+
+
+def side_of(text: str) -> Fraction:
+    return Fraction(text) if "/" in text else Fraction(float(text))
 
 
 def shown(found: Explanation) -> list[Any]:
@@ -70,15 +79,14 @@ def test_rows_shown_are_the_programs_rows(encoding: str) -> None:
             if not isinstance(row, RowBlock) or "..." in line.text:
                 continue
             text = line.text.rpartition(" => ")[2]
-            read, relation, right = terms(text)
+            read, sides, strict = terms(text)
             data, low, high = row.exact or (row.data, row.lower, row.upper)
             span = slice(row.indptr[line.index], row.indptr[line.index + 1])
             values = zip(row.indices[span].tolist(), to_fractions(data[span]), strict=True)
             assert read == {names[j]: v for j, v in values}
-            sides = {"<=": (None, right), ">=": (right, None), "=": (right, right), "<": (None, right)}[relation]
-            for side, limit in zip(sides, (low[line.index], high[line.index]), strict=True):
+            for side, limit in zip(sides.values(), (low[line.index], high[line.index]), strict=True):
                 assert np.isinf(float(limit)) if side is None else Fraction(limit) == side
-            assert row.strict == (relation == "<")
+            assert row.strict == strict
             if isinstance(block, ImplicationBlock):
                 guard, value = int(block.guard[line.index]), block.value[line.index]
                 assert line.text.startswith(f"{'' if value else 'not '}{names[guard]} => ")
@@ -113,9 +121,16 @@ def test_runs_of_the_network_satisfy_what_is_shown(encoding: str) -> None:
             at = {names[j]: v for j, v in enumerate(values)}
             for line in shown(found):
                 if isinstance(line.block, RowBlock) and line.tag is Tag.NETWORK and "..." not in line.text:
-                    read, relation, right = terms(line.text)
-                    left = sum(v * at[name] for name, v in read.items())
-                    assert {"<=": left <= right, ">=": left >= right, "=": left == right}[relation], line.text
+                    read, sides, _ = terms(line.text)
+                    value = sum(v * at[name] for name, v in read.items())
+                    assert sides["lower"] is None or value >= sides["lower"], line.text
+                    assert sides["upper"] is None or value <= sides["upper"], line.text
+
+
+def test_the_reader_knows_two_sided_rows() -> None:
+    assert terms("-1/2 <= y - 2 h <= 3") == ({"y": 1, "h": -2}, {"lower": Fraction(-1, 2), "upper": 3}, False)
+    assert terms("0 < y < 1") == ({"y": 1}, {"lower": 0, "upper": 1}, True)
+    assert terms("y >= 1") == ({"y": 1}, {"lower": 1, "upper": None}, False)
 
 
 def test_big_m_shows_l_and_u() -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neurons import query_of
+from ours import OURS
 from scenes import columns_at, corners, envelope, excess, layer_scene
 from scipy.optimize import linprog
 from test_cuts_anderson import vertex, whole, with_phases
@@ -228,8 +229,10 @@ def test_a_flipped_sign_cuts_off_a_run_or_lets_in_what_was_cut_off(name):
     for wrong, right in flips(program):
         cut = max(residual(wrong, run)[0] for run in runs) > 0
         seen["cut off" if cut else "let in" if lets_in(wrong, right) else "nothing"] += 1
-    assert seen["cut off"] > seen["let in"] > 0
+    assert seen["cut off"] > 0
     assert seen["nothing"] <= 0.06 * sum(seen.values())  # of rows that the others imply at this neuron
+    if name in OURS:  # one-sided rows: some turned sign lets in what it cut off
+        assert seen["cut off"] > seen["let in"] > 0
 
 
 def lets_in(wrong: Program, right: RowBlock) -> bool:

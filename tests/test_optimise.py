@@ -102,16 +102,63 @@ def test_an_empty_domain_has_no_optimum() -> None:
 def test_open_inputs_need_a_method_that_needs_no_bounds() -> None:
     x = nn.Variable(2)
     where = (x[0] >= 1) & (x[1] >= x[0])
-    for method in (None, "crown", "bigm"):
+    for method in ("crown", "bigm"):
         with pytest.raises(MissingBoundsError, match="input 'x'"):
             nn.minimize(x[0] + x[1], method, where=where)
-    found = nn.minimize(x[0] + nn.abs(x)[1], "smt", where=where)
-    assert found.lower_trust is Trust.EXACT
-    assert found.lower <= 2 <= found.upper <= 2 + 1e-6
+    for chosen in ("smt", None):  # the default passes over what needs bounds
+        found = nn.minimize(x[0] + nn.abs(x)[1], chosen, where=where)
+        assert found.lower_trust is Trust.EXACT
+        assert found.lower <= 2 <= found.upper <= 2 + 1e-6
     down = nn.minimize(x[0] - x[1], "smt", where=where, timeout=20)
     assert down.lower == -np.inf
     assert down.upper < -1e6
     assert "lower unknown" in repr(down)
+
+
+def test_the_default_goes_on_where_the_search_found_no_point() -> None:
+    """A mixture: no sample satisfies the equation, and an infinite gap is not a narrow one."""
+    f = nn.zoo.random_mlp(4, widths=(3, 6, 2))
+    x = nn.Variable(3)
+    where = nn.box(x, 0, 1) & (x[0] + x[1] + x[2] == 1)
+    for run in (nn.minimize, nn.maximize):
+        found = run(f(x)[0], where=where)
+        assert found.gap <= 2e-6 * max(1.0, abs(found.upper)), found
+        holds_at = found.query.values({v: found.point.inputs["x"].ravel() for v in found.query.inputs}, exact=True)
+        assert found.query.inside(holds_at)
+    table = nn.reach(f(x), where=where)
+    assert np.isfinite(table.slack).all()
+    assert "portfolio: bigm+highs" in str(table)
+
+
+@pytest.mark.parametrize("infinite", ["floor", "point", "both"])
+def test_an_infinite_side_is_never_a_closed_interval(infinite: str) -> None:
+    from nnsym.optimise import _Found
+    from nnsym.result import Witness
+    from nnsym.verdict import Floor
+
+    point = Witness(inputs={}, outputs={}, margin=1.0, replayed_by="exact")
+    found = _Found(
+        floor=Floor() if infinite in ("floor", "both") else Floor(bound=1.0),
+        point=None if infinite in ("point", "both") else point,
+    )
+    assert not found.closed(1e-3)
+    assert _Found(floor=Floor(bound=1.0), point=point).closed(1e-3)
+    assert _Found(floor=Floor(bound=np.inf, empty=True)).closed(1e-3)
+    for precision in (float("inf"), float("nan"), 0.0):
+        with pytest.raises(InputError, match="precision"):
+            nn.minimize(nn.Variable(1)[0], precision=precision)
+
+
+def test_a_vertex_of_three_rows_is_not_lost() -> None:
+    """The optimum of a linear program by vertices in fractions; solvers miss it by rounding."""
+    x = nn.Variable(3)
+    where = nn.box(x, [-5, -5, -4], [5, 5, 4])
+    for a, b, c, limit in ((80, 41, 28, -74), (-1, -39, 64, -10), (81, -51, -46, -97)):
+        where = where & (a * x[0] + b * x[1] + c * x[2] <= limit)
+    for method in ("bigm", None):
+        found = nn.minimize(-4 * x[0] + 20 * x[1] - 5 * x[2], method, where=where)
+        assert found.lower <= minimum_margin(found.query).margin <= found.upper
+        assert found.gap <= 1e-4
 
 
 def test_what_cannot_be_minimised_is_refused_at_the_line() -> None:

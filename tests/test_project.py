@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
+
+import pytest
+from system_programs import PROGRAMS, asked_for, path_without
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,3 +60,70 @@ def test_the_version_is_said_once_everywhere() -> None:
 
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The top names of all modules that a file imports, wherever, and of ``pytest.importorskip``."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            case ast.ImportFrom(level=0, module=str(module)):
+                yield module.partition(".")[0]
+            case ast.Call(func=ast.Attribute(attr="importorskip"), args=[ast.Constant(value=str(name)), *_]):
+                yield name.partition(".")[0]
+
+
+#: What `make bench` compares with where it is there, and says to be absent where it is not.
+PEERS = frozenset({"omlt", "auto_LiRPA"})
+
+
+def declared() -> set[str]:
+    """The distributions that ``pip install nnsym[dev]`` brings, by name."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    return {re.split(r"[<>=\[ ]", line)[0].lower().replace("_", "-") for line in wanted}
+
+
+def test_no_test_imports_more_than_the_declared_dependencies() -> None:
+    files = list((ROOT / "tests").rglob("*.py"))
+    local = {p.stem for p in files} | {"tests", "nnsym", "nnsym_encodings", "encodings"}
+    sources, known = packages_distributions(), declared()
+    for path in files:
+        for name in set(imported(ast.parse(path.read_text()))) - local - PEERS - sys.stdlib_module_names:
+            brought = {d.lower().replace("_", "-") for d in sources.get(name, [name])}
+            assert brought & known, f"{path.relative_to(ROOT)} imports {name}, which no extra declares"
+
+
+def test_no_test_starts_a_program_that_may_be_missing() -> None:
+    """What is run is Python, comes with the environment, is in every POSIX system, or is skipped where it is absent."""
+    everywhere = {"sleep", "true", "sh", "mkfifo"}
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+                continue
+            first = node.args[0].elts[0] if isinstance(node.args[0], ast.List) and node.args[0].elts else None
+            if node.func.attr in ("run", "Popen", "check_output", "check_call") and isinstance(first, ast.Constant):
+                assert first.value in everywhere, f"{path.name}:{node.lineno} starts '{first.value}'"
+
+
+@pytest.mark.skipif(asked_for(), reason="the system's solvers are asked for")
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_optional_programs_of_the_system_are_hidden(name: str) -> None:
+    found = shutil.which(name)
+    assert found is None or Path(found).parent == Path(sys.executable).parent
+
+
+def test_a_folder_with_a_hidden_program_keeps_all_others(tmp_path: Path) -> None:
+    folder, shadows = tmp_path / "bin", tmp_path / "shadows"
+    folder.mkdir()
+    shadows.mkdir()
+    for name in ("cbc", "other"):
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    path = path_without(os.pathsep.join([str(folder), str(tmp_path), ""]), shadows)
+    assert shutil.which("cbc", path=path) is None
+    assert shutil.which("other", path=path) is not None
+    assert path.split(os.pathsep)[1:] == [str(tmp_path), ""]

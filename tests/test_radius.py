@@ -51,12 +51,61 @@ def test_the_radius_is_that_of_exact_bisection(method: str | None) -> None:
 def test_a_witness_moves_the_end_to_where_it_still_counts() -> None:
     first = nn.verify(robust(4.0), "attack")
     assert first.counterexample is not None
-    found = nn.largest(robust, "attack", low=0.0, high=4.0)  # an attack verifies nothing: one question at the low end
-    assert (found.certified, found.falsified, len(found.results)) == (-np.inf, np.inf, 1)
+    found = nn.largest(robust, "attack", low=0.0, high=4.0)  # an attack verifies nothing, and falsifies all the same
+    assert found.certified == -np.inf
+    assert found.falsified < 4.0
+    assert "not verified at any number that was asked; fails at" in repr(found)
     found = nn.largest(robust, "bigm", high=4.0, precision=3.0)
     assert found.falsified < 4.0  # nothing was asked between 0 and 4
     assert [at for at, _ in found.results] == [0.0, 4.0]
     assert not robust(found.falsified)(found.witness.inputs["x"])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("goal", ["largest", "smallest"])
+def test_an_attack_alone_finds_the_falsified_end(goal: str) -> None:
+    low, high = exact_bracket(robust, 0.0, 4.0, 1e-3)
+    if goal == "largest":
+        found = nn.largest(robust, "attack", high=4.0, precision=2.0**-6)
+    else:
+        found = nn.smallest(lambda v: robust(4.0 - v), "attack", high=4.0, precision=2.0**-6)
+    assert found.goal == goal
+    end = found.falsified if goal == "largest" else 4.0 - found.falsified
+    assert low <= end <= high + 0.5
+    assert not np.isfinite(found.certified)
+    assert "inf" not in repr(found)
+
+
+def test_a_question_that_is_too_hard_does_not_cost_the_bracket() -> None:
+    """The far end of a wide network takes a MILP long; bounds and a counter-search bracket in a moment."""
+    wide = nn.zoo.random_mlp(1, widths=(12, 60, 60, 60, 3))
+    centre = np.full(12, 0.5)
+    label = int(wide.evaluate(centre).argmax())
+    found = nn.radius(wide, centre, label, nn.milp("bigm", solver="highs"), high=2, precision=1e-3, timeout=6)
+    assert 0 < found.certified < found.falsified < 2
+    assert found.certified > 0
+    assert found.witness is not None
+
+
+def test_the_text_says_what_is_known() -> None:
+    wrong = nn.radius(f, CENTRE, (LABEL + 1) % 3, "crown", high=1)
+    assert repr(wrong) == (
+        "<largest not known: not verified at any number that was asked; no counterexample known up to 0; "
+        "not closed to the precision>"
+    )
+    held = nn.radius(f, CENTRE, LABEL, "crown", high=2.0**-6)
+    assert "largest at least 0.015625: holds at 0.015625, trust" in repr(held)
+    assert "no counterexample known up to 0.015625" in repr(held)
+    failed = nn.radius(f, CENTRE, (LABEL + 1) % 3, high=1)
+    assert "largest below 0: not verified" in repr(failed)
+    assert "fails at 0, replayed by" in repr(failed)
+    steep = nn.smallest(lambda v: robust(4.0 - v), "crown", high=4.0)
+    assert "smallest at most" in repr(steep)
+    assert "no counterexample known down to 0" in repr(steep)
+    for said in (wrong, held, failed, steep):
+        assert "inf" not in repr(said)
+    for precision in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(InputError, match="positive precision"):
+            nn.largest(robust, high=1, precision=precision)
 
 
 def test_bounds_give_a_certified_end_and_no_witness() -> None:

@@ -16,7 +16,9 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.read.arrays import sequential
 from nnsym.read.onnx import load
-from nnsym.replay import Outcome, cast_inward, confirm, replay, replay_once
+from nnsym.replay import Outcome, confirm, replay, replay_once
+from nnsym.replay.points import cast_inward
+from nnsym.result import Agreement
 
 FLOAT32 = np.float32
 
@@ -88,18 +90,45 @@ def test_a_candidate_outside_the_box_is_moved_into_it() -> None:
     assert replay(query, {x: np.array([-0.4])}).outcome is Outcome.SPURIOUS
 
 
-def test_boundary_where_only_real_arithmetic_violates() -> None:
+def test_a_point_that_only_one_of_the_two_functions_violates_is_named() -> None:
     """Above 2^24 float32 skips odd integers, so sums of the stored model round where real ones do not."""
     network = stored(float(2**24), 1.0)
     query, x = query_below(network, Box(np.array([1.0]), np.array([1.0])), float(2**24), strict=False)
     # Float32: 2^24 + 1 rounds to 2^24, which is <= 2^24; reals give 2^24 + 1 > 2^24.
-    assert replay_once(query, {x: np.array([1.0])}).outcome is Outcome.CONFIRMED
+    found = replay_once(query, {x: np.array([1.0])})
+    assert (found.outcome, found.deployed, found.margin) == (Outcome.BOUNDARY, True, 1.0)
     above = stored(float(2**24), -1.0)  # reals: 2^24 - 1; float32 the same
     query, x = query_below(above, Box(np.array([1.0]), np.array([1.0])), float(2**24) - 1.5)
-    assert replay_once(query, {x: np.array([1.0])}).outcome is Outcome.SPURIOUS
+    found = replay_once(query, {x: np.array([1.0])})
+    assert (found.outcome, found.deployed) == (Outcome.SPURIOUS, False)
     rounded = stored(float(2**24), 3.0)  # reals: 2^24 + 3; float32 rounds to even: 2^24 + 4
     query, x = query_below(rounded, Box(np.array([1.0]), np.array([1.0])), float(2**24) + 3)
-    assert replay_once(query, {x: np.array([1.0])}).outcome is Outcome.BOUNDARY
+    found = replay_once(query, {x: np.array([1.0])})
+    assert (found.outcome, found.deployed, found.margin) == (Outcome.CONFIRMED, False, 0.0)
+    assert found.counterexample is not None
+    assert found.counterexample.engine is Agreement.DIFFERS
+    assert found.counterexample.outputs["y"].item() == 2**24 + 3  # of the function that the verdict speaks of
+
+
+def test_a_box_without_a_number_of_the_dtype_is_decided_in_rationals() -> None:
+    tenth = np.array([Fraction(1, 10)], dtype=object)
+    query, x = query_below(stored(1.0, 0.5), Box(tenth, tenth), Fraction(6, 10))
+    found = replay_once(query, {x: np.array([0.1])})
+    assert (found.outcome, found.margin) == (Outcome.CONFIRMED, 0.0)
+    assert found.counterexample is not None
+    assert found.counterexample.inputs["x"].item() == Fraction(1, 10)
+    assert found.counterexample.engine is Agreement.NOT_RUN
+    assert "no float32 number" in found.counterexample.note
+    above, x = query_below(stored(1.0, 0.5), Box(tenth, tenth), Fraction(6, 10), strict=True)
+    assert replay_once(above, {x: np.array([0.1])}).outcome is Outcome.SPURIOUS
+
+
+def test_a_run_that_overflows_is_no_point_of_the_real_function() -> None:
+    query, x = query_below(stored(3e38, 3e38), Box(np.array([1.0]), np.array([1.0])), 7e38)
+    found = replay_once(query, {x: np.array([1.0])})  # reals: 6e38 <= 7e38; float32: infinity, which is not
+    assert (found.outcome, found.deployed) == (Outcome.CONFIRMED, False)
+    assert found.counterexample is not None
+    assert found.counterexample.engine is Agreement.DIFFERS
 
 
 def test_networks_from_arrays_are_replayed_exactly() -> None:

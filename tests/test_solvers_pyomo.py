@@ -12,7 +12,7 @@ import pytest
 pyo = pytest.importorskip("pyomo.environ")
 
 from nnsym.builder import ProgramBuilder, row_block  # noqa: E402
-from nnsym.errors import UnsupportedError  # noqa: E402
+from nnsym.errors import InputError, UnsupportedError  # noqa: E402
 from nnsym.program import Kind, Program  # noqa: E402
 from nnsym.solvers.pyomo_model import to_pyomo  # noqa: E402
 from nnsym.solvers.pyomo_solvers import compile_model  # noqa: E402
@@ -147,6 +147,62 @@ def test_other_objectives(name: str) -> None:
     result = made.solve(model)
     assert pyo.value(model.other) == pytest.approx(2.0)  # -2 t = 2 relu(2x - 1) - 1, so 2 at x = 0 or 1
     assert result.problem.upper_bound == pytest.approx(2.0)
+
+
+def changed(kind: str, model: Any) -> None:
+    x, y, z = model.x["x[0].value"], model.x["y[0].post"], model.x["y[0].phase"]
+    match kind:
+        case "upper":
+            x.setub(5)
+        case "none":
+            x.setlb(None)
+        case "hidden":
+            y.setlb(-1)
+        case "fixed":
+            x.fix(1.5, skip_validation=True)
+        case "domain":
+            z.domain = pyo.UnitInterval
+        case "relaxed":
+            pyo.TransformationFactory("core.relax_integer_vars").apply_to(model)
+        case "half":
+            z.fix(0.5, skip_validation=True)
+
+
+@pytest.mark.parametrize("kind", ["upper", "none", "hidden", "fixed", "domain", "relaxed", "half"])
+@pytest.mark.parametrize("name", ["nnsym_highs", "appsi_highs"])
+def test_what_the_rows_were_not_made_for_is_refused(name: str, kind: str) -> None:
+    made = solver(name)
+    model = to_pyomo(relu(), columns="all")
+    made.solve(model)  # the rows may have been made before
+    for one in (model.clone(), model):
+        changed(kind, one)
+        with pytest.raises(InputError, match=r"Pyomo variable .* only\. Bounds may be tightened"):
+            made.solve(one)
+    with pytest.raises(InputError, match="only"):
+        model.rows.check()
+
+
+@pytest.mark.parametrize("name", ["nnsym_highs", "appsi_highs"])
+def test_what_is_within_is_solved_as_it_says(name: str) -> None:
+    model = to_pyomo(relu(), columns="all")
+    x = model.x["x[0].value"]
+    for change, least in (
+        (lambda: x.setub(0.625), 0.25),
+        (lambda: x.setub(1), OPTIMUM),
+        (lambda: x.fix(0.75), 0.0),
+    ):
+        change()
+        solver(name).solve(model)
+        assert pyo.value(model.objective) == pytest.approx(least, abs=1e-6)
+    x.fix(1 + 1e-9, skip_validation=True)  # as solvers return it
+    model.rows.check()
+
+
+def test_a_single_row_cannot_be_taken_from_arrays() -> None:
+    model = to_pyomo(relu(), columns="all")
+    model.rows[4].deactivate()
+    with pytest.raises(UnsupportedError, match="a single row is deactivated"):
+        solver("nnsym_highs").solve(model)
 
 
 def test_infeasible_model_is_said_to_be() -> None:

@@ -70,7 +70,7 @@ def test_supported(facts: Facts, verdict: Verdict, trust: Trust) -> None:
         (Facts(strict=True, status=Status.OPTIMAL, bound=1e-6, tau=1e-6), "within_rounding"),
         (Facts(strict=True, status=Status.OPTIMAL, bound=-1e-6, tau=1e-6), "within_rounding"),
         (Facts(strict=True, status=Status.OPTIMAL, bound=1.0, attained=0.5, tau=1e-6), "solver_refuted"),
-        (Facts(strict=True, status=Status.SAT, exact_solver=True, replay=Outcome.BOUNDARY), "boundary"),
+        (Facts(strict=True, status=Status.SAT, exact_solver=True, replay=Outcome.BOUNDARY), "floats_only"),
         (
             Facts(strict=True, status=Status.OPTIMAL, bound=-1.0, replay=Outcome.SPURIOUS, exactness=Exactness.EXACT),
             "spurious",

@@ -150,7 +150,7 @@ def test_disagreement_is_loud() -> None:
         assert table.disagreement is not None
         assert "DISAGREEMENT" in str(table)
     else:  # the nominal run contradicts "infeasible"
-        assert wrong is None or wrong.status is Verdict.UNKNOWN
+        assert wrong is None or wrong.status is not Verdict.VERIFIED
 
 
 def test_disagreement_needs_a_verified_and_a_falsified_row() -> None:
@@ -175,3 +175,21 @@ def test_compare_shows_the_same_everywhere(tmp_path: Path) -> None:
     assert (tmp_path / "bars.svg").stat().st_size > 1000
     append_record(tmp_path / "runs.jsonl", table, table.rows[0])
     assert (tmp_path / "runs.jsonl").read_text().count("\n") == 1
+
+
+def test_the_portfolio_asks_smt_where_bounds_are_missing() -> None:
+    """A half-space, an alternative without bounds, and what nobody decides: never an input error."""
+    x = nn.Variable(2)
+    y = nn.zoo.random_mlp(2, widths=(2, 5, 2))(x)
+    half = nn.verify(nn.forall(x, where=x[0] >= 1, then=nn.relu(x)[0] + nn.abs(x)[1] >= 1))
+    assert (half.status, half.trust) == (Verdict.VERIFIED, Trust.EXACT)
+    assert any("needs" in step.note or "bounds" in step.note for step in half.trail if step.name == "passed over")
+    either = nn.forall(x, where=nn.box(x, -1, 0) | (x[0] - x[1] >= 7), then=y[0] >= y[1] - 1000)
+    assert nn.verify(either).status is Verdict.FALSIFIED
+    fails_far = nn.verify(nn.forall(x, where=x[0] <= 10**6, then=nn.relu(x)[0] <= 10**5))
+    assert fails_far.status is Verdict.FALSIFIED
+    smooth = nn.sequential([([[1.0, 2.0]], [0.0]), ([[1.0]], [0.0])], activation="sigmoid")
+    nobody = nn.verify(nn.forall(x, then=smooth(x)[0] + x[0] - x[0] / 3 * 3 + x[1] >= x[1] - 1), timeout=20)
+    assert nobody.status is not Verdict.FALSIFIED
+    table = nn.compare(nn.forall(x, where=x[0] >= 1, then=nn.relu(x)[0] >= 1), ["bigm", "smt"])
+    assert [row.result is None for row in table.rows] == [True, False]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console, Group
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from nnsym.compare import Plan
 
 
-def _wide(stderr: bool = False) -> Console:
+class _Terminal(Console):
+    """A console that leaves it to the command what happens where the reader of a pipe has gone."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+def _wide() -> Console:
     """The terminal's width, or one that no table is cut at where output goes to a file."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=220)
+    console = _Terminal(markup=False, emoji=False)
+    return console if console.is_terminal else _Terminal(width=220, markup=False, emoji=False)
 
 
 def print_out(renderable: Any) -> None:
@@ -32,7 +39,7 @@ def styled(lines: list[tuple[str, str]]) -> Group:
 
 @contextmanager
 def _live() -> Iterator[Progress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress

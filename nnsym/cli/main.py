@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import json
 import os
 import sys
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Iterator
 
-from nnsym.errors import NnsymError
+from nnsym import options as ranges
+from nnsym.errors import InputError, NnsymError
 
 EXIT = {"verified": 0, "falsified": 10, "unknown": 30}
 DISAGREE = 40
@@ -45,9 +47,22 @@ Networks = Annotated[
         "--network", metavar="NAME=FILE.onnx", help="The model of a network that a VNN-LIB 2.0 file declares."
     ),
 ]
-Timeout = Annotated[float, typer.Option(help="Wall seconds for everything.")]
-Memory = Annotated[float, typer.Option(help="GiB that a solver's process may use.")]
-Seed = Annotated[int, typer.Option(help="Seed of sampling and solvers.")]
+Timeout = Annotated[
+    float, typer.Option(help="Wall seconds for everything.", callback=lambda value: ranges.seconds(value, "--timeout"))
+]
+Memory = Annotated[
+    float,
+    typer.Option(
+        help="GiB that a solver's process may use.", callback=lambda value: ranges.gibibytes(value, "--memory")
+    ),
+]
+Meaning = Annotated[str, typer.Option("--semantics", help="real, or deployed: every run in the model's own dtype.")]
+Seed = Annotated[
+    int, typer.Option(help="Seed of sampling and solvers.", callback=lambda value: ranges.seed(value, "--seed"))
+]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, auto ...", callback=lambda value: ranges.device(value, "--device"))
+]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 
 
@@ -76,6 +91,7 @@ def verify(
     timeout: Timeout = 60.0,
     optimise: Annotated[bool, typer.Option("--optimise", help="Ask for the margin, not only its sign.")] = False,
     slack: Annotated[str, typer.Option(help="Relax the conclusion's comparisons by this; the result says so.")] = "0",
+    semantics: Meaning = "real",
     vacuity: Annotated[bool, typer.Option("--vacuity", help="Also ask if any input meets the precondition.")] = False,
     memory: Memory = 8.0,
     seed: Seed = 0,
@@ -103,11 +119,18 @@ def verify(
         query = query if slack == "0" else query.relaxed(slack)
     with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
         result = run(
-            query, chosen, timeout=timeout, memory=gibibytes(memory), seed=seed, progress=progress, clock=clock
+            query,
+            chosen,
+            timeout=timeout,
+            memory=int(memory),
+            semantics=semantics,
+            seed=seed,
+            progress=progress,
+            clock=clock,
         )
     checked = None
     if vacuity:  # what the verdict left of the budget
-        checked = vacuous(query, timeout=timeout, memory=gibibytes(memory), seed=seed, clock=clock)
+        checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed, clock=clock)
     if witness is not None:
         from nnsym.witness import write_witness
 
@@ -131,8 +154,14 @@ def compare(
     ] = None,
     bounds: Annotated[str, typer.Option(help="Comma-separated bounds for the encodings.")] = "crown",
     timeout: Timeout = 60.0,
-    repeat: Annotated[int, typer.Option(min=1, help="Runs per row; seconds are medians.")] = 1,
+    repeat: Annotated[
+        int,
+        typer.Option(
+            help="Runs per row; seconds are medians.", callback=lambda value: ranges.repeats(value, "--repeat")
+        ),
+    ] = 1,
     decide: Annotated[bool, typer.Option("--decide", help="Ask for the margin's sign only.")] = False,
+    semantics: Meaning = "real",
     memory: Memory = 8.0,
     seed: Seed = 0,
     json_file: Annotated[Optional[Path], typer.Option("--json", help="Write the table as JSON.")] = None,  # noqa: UP045
@@ -164,7 +193,8 @@ def compare(
             timeout=timeout,
             repeat=repeat,
             decide=decide,
-            memory=gibibytes(memory),
+            semantics=semantics,
+            memory=int(memory),
             seed=seed,
             record=record,
             announce=announce,
@@ -228,7 +258,7 @@ def bounds(
     targets: Targets,
     sets: Sets = None,
     method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ..., or several with commas.")] = "crown",
-    device: Annotated[str, typer.Option(help="cpu, cuda, auto ...")] = "cpu",
+    device: Device = "cpu",
     dtype: Annotated[str, typer.Option(help="float64, or float32: faster on a GPU, as sound, looser.")] = "float64",
     plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Draw widths and open neurons as .png or .svg (extra: report).")
@@ -314,28 +344,26 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def gibibytes(value: float) -> int:
-    """GiB as bytes."""
-    return int(value * 2**30)
-
-
 def print_line(text: str) -> None:
     """A plain line on stdout."""
-    sys.stdout.write(text + "\n")
+    with writing():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def print_rich(renderable: Any) -> None:
     """A table or text on stdout."""
     from nnsym.cli.console import print_out
 
-    print_out(renderable)
+    with writing():
+        print_out(renderable)
 
 
 def print_styled(lines: list[tuple[str, str]]) -> None:
     """Styled lines on stdout."""
-    from nnsym.cli.console import print_out, styled
+    from nnsym.cli.console import styled
 
-    print_out(styled(lines))
+    print_rich(styled(lines))
 
 
 def spinner(show: bool, label: str) -> Any:
@@ -352,29 +380,77 @@ def row_progress() -> Any:
     return progress()
 
 
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Output to a reader that has gone is dropped, so that the exit code is still the answer's; a full disk is said."""
+    try:
+        yield
+    except BrokenPipeError:
+        discard_stdout()
+    except OSError as error:
+        discard_stdout()
+        raise InputError(f"cannot write: {error.strerror}", where="standard output") from None
+
+
+def discard_stdout() -> None:
+    """Whatever is still printed goes nowhere: nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def entry() -> None:
     """One command: errors become one line and an exit code, never a traceback (unless ``--debug``)."""
     debug = "--debug" in sys.argv
     try:
-        app()
+        with writing():
+            app()
     except NnsymError as error:
         if debug:
             raise
-        sys.stderr.write(f"nnsym: {error}\n")
+        complain(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("nnsym: interrupted\n")
+        complain("interrupted")
         sys.exit(130)
     except Exception as error:
         if debug:
             raise
-        sys.stderr.write(f"nnsym: internal error: {type(error).__name__}: {error} (--debug shows the traceback)\n")
+        complain(f"internal error: {type(error).__name__}: {error} (--debug shows the traceback)")
         sys.exit(1)
+
+
+def complain(text: str) -> None:
+    """One line on stderr, if anyone can read it."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"nnsym: {' '.join(text.splitlines())}\n")
+
+
+def open_streams() -> None:
+    """Standard streams that were closed lead nowhere, and characters that the terminal cannot show are escaped.
+
+    A closed descriptor would be given to the next file that is opened, and prints would go there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def command() -> None:
     """The console script: :func:`entry`, then out at once, because unloading torch takes half a second for nothing."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's idle threads must not spin: docs/performance.md
+    open_streams()
     code: object = None
     try:
         entry()

@@ -31,6 +31,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.text import number
 from nnsym.ir.univariate import Piecewise
 from nnsym.program import Feature, Program
 
@@ -182,11 +183,20 @@ def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:
 
 
 def _decides(encoding: Encoding, query: Query) -> str:
-    """What the answer means for the property, in words."""
-    if encoding.form is Form.BOOLEAN:
-        return _BOOLEAN[query.reading]
-    when = ">= 0" if query.strict else "> 0"
+    """What the answer means for the property, in words: never more than the program proves."""
     exact = exactness_of(encoding, query) is Exactness.EXACT
+    said = _satisfiable(query, exact) if encoding.form is Form.BOOLEAN else _minimum(query, exact)
+    if query.slack:
+        said += f"; the property is meant with its slack of {number(query.slack)} here, not as it was stated"
+    if query.assumed:
+        names = node_names(query.nodes)
+        listed = ", ".join(sorted(names[node] for node in query.assumed))
+        said += f"; what is proved holds only if the assumed bounds do, which nothing here checks: {listed}"
+    return said
+
+
+def _minimum(query: Query, exact: bool) -> str:
+    when = ">= 0" if query.strict else "> 0"
     t = "the minimum of t is" if exact else "the minimum of t is a lower bound of"
     rest = ", and {} otherwise" if exact else "; otherwise nothing is decided"
     match query.reading:
@@ -199,8 +209,16 @@ def _decides(encoding: Encoding, query: Query) -> str:
     return f"{t} the minimum of the term; the program is infeasible if no input satisfies the condition"
 
 
+def _satisfiable(query: Query, exact: bool) -> str:
+    unsat, sat = _BOOLEAN[query.reading]
+    if exact:
+        return f"unsat: {unsat}. sat: {sat}"
+    return f"unsat: {unsat}. sat: nothing is decided, the point is a candidate that has to be run through the network"
+
+
+#: What ``unsat`` and ``sat`` mean.
 _BOOLEAN = {
-    Reading.FORALL: "unsat: the property holds. sat: the point violates it",
-    Reading.EXISTS: "sat: the property holds and the point is its witness. unsat: it is false",
-    Reading.MINIMUM: "sat: the term is at most 0 at the point. unsat: it is positive everywhere",
+    Reading.FORALL: ("the property holds", "the point violates it"),
+    Reading.EXISTS: ("the property is false", "the property holds and the point is its witness"),
+    Reading.MINIMUM: ("the term is positive everywhere", "the term is at most 0 at the point"),
 }

@@ -71,12 +71,7 @@ class Network:
 
     def apply(self, arguments: tuple[Node, ...]) -> Application:
         """The network on the given nodes, one per input, each with that input's number of elements."""
-        if len(arguments) != len(self.inputs):
-            raise InputError(
-                f"{len(arguments)} arguments for {len(self.inputs)} inputs",
-                where=self.name,
-                remedy=f"Pass one argument for each of: {', '.join(self.inputs)}",
-            )
+        self._require_count(arguments)
         replacement: dict[Node, Node] = {}
         for argument, (name, tensor) in zip(arguments, self.inputs.items(), strict=True):
             if argument.size != tensor.node.size:
@@ -90,6 +85,14 @@ class Network:
         everything = [t.node for t in (*self.outputs.values(), *self.tensors.values())]
         image = substitute(everything, replacement)
         return Application(self, arguments, {node: image[node] for node in everything})
+
+    def _require_count(self, arguments: tuple[Any, ...]) -> None:
+        if len(arguments) != len(self.inputs):
+            raise InputError(
+                f"{len(arguments)} arguments for {len(self.inputs)} inputs",
+                where=self.name,
+                remedy=f"Pass one argument for each of: {', '.join(self.inputs)}",
+            )
 
     def __call__(self, *arguments: Any) -> Any:
         """On terms: the symbolic output. On arrays: the outputs computed in float64 (or exactly on Fractions)."""
@@ -120,15 +123,20 @@ class Network:
 
     def evaluate(self, *arguments: Array) -> Any:
         """The IR's value: one array per output (a single array if there is one), batch axes in front kept."""
+        self._require_count(arguments)
         point: dict[Node, Array] = {}
-        batch: tuple[int, ...] = ()
+        batches = []
         for argument, tensor in zip(arguments, self.inputs.values(), strict=True):
             values = np.asarray(argument)
             values = values if values.dtype == object else values.astype(np.float64)
-            batch = _batch_axes(values.shape, tensor)
-            point[tensor.node] = values.reshape(*batch, tensor.node.size)
+            batches.append(_batch_axes(values.shape, tensor))
+            point[tensor.node] = values.reshape((*batches[-1], tensor.node.size))
+        batch = np.broadcast_shapes(*batches)
         values_of = evaluate([t.node for t in self.outputs.values()], point)
-        results = [values_of[t.node].reshape(*batch, *t.shape) for t in self.outputs.values()]
+        results = [
+            np.array(np.broadcast_to(values_of[t.node], (*batch, t.node.size))).reshape((*batch, *t.shape))
+            for t in self.outputs.values()
+        ]
         return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -42,6 +43,8 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import flat_pickle, topological
 
 Array = NDArray[Any]
+
+_LONGEST_EXPONENT = 400  # of a slack written as text; float64 ends at 308
 
 
 @final
@@ -175,7 +178,8 @@ class Query:
     and 2 cut the domain further; every input lies in its box and in all of its balls. ``slack`` is what the
     conclusion's comparisons were relaxed by. ``assumed`` are intervals of nodes that somebody asserted; what is
     proved with them rests on that word. ``declared`` are the variables of the file that the query was read from, in
-    its order; a witness speaks of them.
+    its order; a witness speaks of them. ``runs`` is the query whose stored models are run, where this one encloses
+    what they compute in floats (:mod:`nnsym.deployed`); its further inputs are errors of rounding.
     """
 
     name: str
@@ -190,6 +194,7 @@ class Query:
     slack: Fraction = Fraction(0)
     assumed: Mapping[Node, Box] = field(default_factory=dict)
     declared: tuple[Declaration, ...] = ()
+    runs: Query | None = None
 
     def __post_init__(self) -> None:
         if any(x.integer.any() for x in self.boxes):
@@ -245,7 +250,8 @@ class Query:
         def leaf(node: Atoms | InBox) -> Formula:
             return replace(node, rows=node.rows + count) if isinstance(node, Atoms) and node.soft else node
 
-        return self._with(rows, (*self.labels, *self.labels), leaf)
+        moved = self._with(rows, (*self.labels, *self.labels), leaf)
+        return moved if self.runs is None else replace(moved, runs=self.runs.shifted(amount))
 
     def relaxed(self, slack: Any) -> Query:
         """The query of the property whose conclusion's comparisons may each be missed by ``slack``, which is exact.
@@ -254,12 +260,7 @@ class Query:
         """
         from nnsym.ir.text import number
 
-        try:
-            amount = Fraction(slack)
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"a slack of {slack!r} is not a finite number") from None
-        if amount < 0:
-            raise InputError(f"a slack of {slack} is negative", remedy="A slack relaxes; state a stronger conclusion")
+        amount = _slack(slack)
         moved = self.shifted(-amount if self.reading is Reading.EXISTS else amount)
         return replace(moved, slack=self.slack + amount, text=f"{self.text}\n  slack {number(amount)}")
 
@@ -269,7 +270,9 @@ class Query:
         def leaf(node: Atoms | InBox) -> Formula:
             return And(()) if isinstance(node, Atoms) and node.soft else node
 
-        return replace(self._with(self.rows, self.labels, leaf), reading=Reading.EXISTS, slack=Fraction(0))
+        runs = None if self.runs is None else self.runs.precondition()
+        kept = self._with(self.rows, self.labels, leaf)
+        return replace(kept, reading=Reading.EXISTS, slack=Fraction(0), runs=runs)
 
     def _with(self, rows: Rows, labels: tuple[str, ...], leaf: Callable[[Atoms | InBox], Formula]) -> Query:
         """Other leaves, over those of the rows that they use."""
@@ -322,6 +325,27 @@ class Query:
         from nnsym.ir.text import dump_query
 
         return hashlib.sha256(dump_query(self).encode()).hexdigest()
+
+
+def _slack(given: Any) -> Fraction:
+    """The exact amount; a text's exponent is looked at first, because ``1e999999999`` has a billion digits."""
+    exponent = re.search(r"[eE]([+-]?\d{1,12})", given) if isinstance(given, str) else None
+    try:
+        if isinstance(given, str) and not given.isascii():
+            raise ValueError  # digits of other scripts
+        if exponent is not None and abs(int(exponent[1])) > _LONGEST_EXPONENT:
+            raise OverflowError
+        amount = Fraction(given)
+        if abs(amount) > Fraction(np.finfo(np.float64).max):
+            raise OverflowError
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        shown = str(given) if isinstance(given, (str, float)) else type(given).__name__
+        raise InputError(
+            f"slack is {shown[:60]}, which is not a finite float64", remedy="Give a number from 0 to 1e308, as in 1e-4"
+        ) from None
+    if amount < 0:
+        raise InputError(f"slack {given} is negative", remedy="A slack relaxes; state a stronger conclusion")
+    return amount
 
 
 def _within(x: Array, lower: Array, upper: Array) -> bool:

@@ -25,7 +25,10 @@ from nnsym.ir.walk import fold
 
 Array = NDArray[Any]
 
-_POINTS = ((0.0, 1.0), (0.5, 0.5), (0.0, 0.1), (0.0, 10.0))  # (centre, spread) of the normal samples
+_POINTS = ((0.0, 1.0), (0.5, 0.5), (0.0, 0.1), (0.0, 10.0), (0.0, 0.0))  # (centre, spread) of the normal samples
+_SEEN = (-3.0, 1.0)  # powers of ten of the scales that these points see
+_EXTRA = 6  # further scales, two points each
+_ROUNDS = 3  # in which they are looked for
 _SAFETY = 16.0
 _SMOOTH = 8.0  # libraries approximate sigmoid and tanh to some roundings of 1
 
@@ -40,24 +43,27 @@ def require_agreement(network: Network, reference: Reference, *, by: str, seed: 
     what messages call it.
     """
     samples = _samples(network, seed)
+    _compare_at(network, reference, samples, by)
+    scales = _scales(network, samples)
+    if scales:
+        _compare_at(network, reference, _samples_of(network, scales, seed), by)
+
+
+def _compare_at(network: Network, reference: Reference, samples: dict[str, Array], by: str) -> None:
     point = {network.inputs[name].node: rows.astype(np.float64) for name, rows in samples.items()}
     expected = _with_errors(network, point)
-    largest = float(np.finfo(network.dtype).max)
-    for k in range(len(_POINTS)):
+    count = len(next(iter(samples.values())))
+    for k in range(count):
         actual = reference({name: rows[k].reshape(network.inputs[name].shape) for name, rows in samples.items()})
         for name, tensor in network.outputs.items():
-            values, errors = (
-                np.broadcast_to(part, (len(_POINTS), tensor.node.size))[k] for part in expected[tensor.node]
-            )
+            values, errors = (np.broadcast_to(part, (count, tensor.node.size))[k] for part in expected[tensor.node])
             if actual[name].shape != tensor.shape:
                 raise InputError(
                     f"has shape {tensor.shape} here and {actual[name].shape} in {by}",
                     where=f"{network.name}: output '{name}'",
                     remedy="Please report this model",
                 )
-            tolerance = np.where(
-                np.abs(values) + _SAFETY * errors < largest, _SAFETY * errors, np.inf
-            )  # overflow there
+            tolerance = _SAFETY * errors  # infinite where the model may overflow
             _compare(f"{network.name}: output '{name}'", tensor.shape, values, actual[name].ravel(), tolerance, by)
 
 
@@ -67,6 +73,70 @@ def _samples(network: Network, seed: int) -> dict[str, Array]:
         name: np.stack([random.normal(c, s, tensor.node.size) for c, s in _POINTS]).astype(network.dtype)
         for name, tensor in network.inputs.items()
     }
+
+
+def _samples_of(network: Network, scales: list[float], seed: int) -> dict[str, Array]:
+    """Two opposite points for each scale."""
+    random = np.random.default_rng(seed + 1)
+    largest = float(np.finfo(network.dtype).max)
+    found = {}
+    for name, tensor in network.inputs.items():
+        direction = random.normal(0.0, 1.0, (len(scales), tensor.node.size))
+        with np.errstate(over="ignore"):
+            rows = np.clip(direction * np.array(scales)[:, None], -largest, largest)
+        found[name] = np.concatenate((rows, -rows)).astype(network.dtype)
+    return found
+
+
+def _scales(network: Network, samples: dict[str, Array]) -> list[float]:
+    """Scales of the input, beyond those of the samples, at which the network's own constants matter.
+
+    A breakpoint, limit or bias that is ``t`` times what stands beside it at inputs of size 1 matters at inputs of
+    size ``t``; what saturates before that is asked again there. Small biases are seen at the origin. At most
+    :data:`_EXTRA` scales are kept, a factor of 10 apart.
+    """
+    unit = {network.inputs[name].node: rows[:1].astype(np.float64) for name, rows in samples.items()}
+    end = np.log10(np.finfo(network.dtype).max) - 3  # sums of many must not overflow
+    found, start = np.zeros(0), 0.0
+    for _ in range(_ROUNDS):
+        more = start + _powers_at(network, {x: rows * 10.0**start for x, rows in unit.items()})
+        more = more[((more < _SEEN[0]) | (more > _SEEN[1])) & (np.abs(more) <= end)]
+        found = np.union1d(found, more)
+        if not len(more) or more.max() <= start:
+            break
+        start = more.max()
+    if len(found) > _EXTRA:
+        found = found[np.round(np.linspace(0, len(found) - 1, _EXTRA)).astype(int)]
+    return [float(3 * 10.0**p) for p in found]
+
+
+def _powers_at(network: Network, point: dict[Node, Array]) -> Array:
+    """By which powers of ten constants are larger, and breakpoints smaller, than what stands beside them."""
+    powers = [np.zeros(0)]
+
+    def rule(node: Node, args: tuple[Array, ...]) -> Array:
+        if isinstance(node, Input):
+            return point[node]
+        value = apply_node(node, args)
+        if isinstance(node, Affine) and node.maps:
+            found = _powers(node.bias, value - node.bias)
+            powers.append(found[found > 0])
+        elif isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
+            powers.append(_powers(node.fn.breaks, args[0]))
+        return value
+
+    with np.errstate(all="ignore"):
+        fold([t.node for t in network.outputs.values()], rule)
+    return np.unique(np.concatenate(powers))
+
+
+def _powers(constants: Array, beside: Array) -> Array:
+    """Powers of ten of ``|constants| / |beside|``; beside many elements stands their median."""
+    size = np.abs(beside)
+    size = size[np.isfinite(size) & (size > 0)]
+    typical = np.log10(np.median(size)) if len(size) else 0.0
+    found = np.unique(np.round(np.log10(np.abs(constants[constants != 0])) - typical))
+    return np.asarray(found[np.isfinite(found)])
 
 
 def _compare(where: str, shape: tuple[int, ...], values: Array, actual: Array, tolerance: Array, by: str) -> None:
@@ -89,14 +159,20 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
     info = np.finfo(network.dtype)
     unit = float(info.eps) / 2 + 2.0**-53
     floor = float(info.tiny)  # underflow
+    largest = float(info.max)
 
     def rule(node: Node, args: tuple[tuple[Array, Array], ...]) -> tuple[Array, Array]:
         if isinstance(node, Input):
             return point[node], np.zeros_like(point[node])
+        value, error = local(node, args)
+        fits = np.abs(value) + _SAFETY * error < largest
+        return value, np.where(fits, error, np.inf)  # overflow there, or NaN: whatever is computed from it is unknown
+
+    def local(node: Node, args: tuple[tuple[Array, Array], ...]) -> tuple[Array, Array]:
         value = apply_node(node, tuple(v for v, _ in args))
         match node:
             case Affine():
-                return value, _affine_error(node, args, unit, floor)
+                return value, _affine_error(node, args, unit, floor, largest)
             case Pointwise():
                 own = _SMOOTH if isinstance(node.fn, Sigmoidal) else np.abs(value)
                 return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + _jump(node.fn, *args[0])
@@ -134,7 +210,9 @@ def _jump(fn: Univariate, x: Array, error: Array) -> Array:
     return np.asarray(high - low)
 
 
-def _affine_error(node: Affine, args: tuple[tuple[Array, Array], ...], unit: float, floor: float) -> Array:
+def _affine_error(
+    node: Affine, args: tuple[tuple[Array, Array], ...], unit: float, floor: float, largest: float
+) -> Array:
     carried: Array = np.zeros(1)
     size: Array = np.abs(node.bias)
     terms = 1
@@ -145,7 +223,8 @@ def _affine_error(node: Affine, args: tuple[tuple[Array, Array], ...], unit: flo
         terms += 1 if isinstance(linear, Select) else max(int(np.diff(linear.csr()[2]).max(initial=1)), 1)
     if len(node.maps) == 1 and isinstance(node.maps[0], Select) and not node.bias.any():
         return np.asarray(np.sqrt(carried))  # copies do not round
-    return np.asarray(np.sqrt(carried) + unit * np.sqrt(terms) * size + floor)
+    error = np.sqrt(carried) + unit * np.sqrt(terms) * size + floor
+    return np.where(size < largest, error, np.inf)  # a partial sum may overflow
 
 
 def _spread(linear: LinearMap, value: Array, square: Array) -> tuple[Array, Array]:

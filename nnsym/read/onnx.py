@@ -6,7 +6,8 @@ otherwise the result is compared with ONNX Runtime before anyone sees it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
-from nnsym.ir.node import new_input
+from nnsym.ir.node import Node, new_input
+from nnsym.read.grammar import Rules
 from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
-from nnsym.read.ops.fold import fold
+from nnsym.read.ops.fold import fold, stored
+from nnsym.read.order import node_label, sorted_nodes
+from nnsym.read.sizes import LARGEST_CONSTANT, LARGEST_TOGETHER, require_size
 from nnsym.read.sources import read_model
 from nnsym.read.tensors import Value, lift
 
@@ -66,17 +70,40 @@ def _inlined(model: ModelProto) -> ModelProto:
     return inline_local_functions(model)
 
 
+@contextlib.contextmanager
+def _guarded(where: str) -> Iterator[None]:
+    """Whatever reading a node raises becomes an error that names the node; its cause is shown by ``--debug``."""
+    try:
+        yield
+    except NnsymError as error:
+        raise error if error.where else type(error)(error.reason, where=where, remedy=error.remedy) from None
+    except (ValueError, IndexError, TypeError, KeyError, OverflowError, ZeroDivisionError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"its shapes or attributes do not fit: {reason}", where=where, remedy="Check the model"
+        ) from error
+    except Exception as error:  # MemoryError among them
+        raise InputError(
+            f"cannot be read: {type(error).__name__}: {error}", where=where, remedy="Check the inputs of this node"
+        ) from error
+
+
 class _Reader:
     """One pass over one graph: the values of all tensors by name."""
 
     def __init__(self, model: ModelProto, where: str) -> None:
         self.graph, self.where = model.graph, where
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+        self.rules = Rules(model)
         self.initializers = {t.name: t for t in self.graph.initializer}
         self.values: dict[str, Value] = {}
+        self.dtype = "float32"
+        self.made: set[Node] = set()
+        self.elements = 0
         self.named: dict[str, Tensor] = {}
 
     def network(self, name: str, data: bytes) -> Network:
+        order = sorted_nodes(self.graph, self.where)
         declared = [v for v in self.graph.input if v.name not in self.initializers]
         inputs = {v.name: self._input(v) for v in declared}
         kinds = {_DTYPES[v.type.tensor_type.elem_type] for v in declared}
@@ -87,11 +114,20 @@ class _Reader:
                 remedy="A network needs inputs of one floating type",
             )
         self.values.update(inputs)
-        for position in self._needed():
+        self.dtype = kinds.pop()
+        for position in order:
             self._lower(position, self.graph.node[position])
-        outputs = {v.name: lift(self._value(v.name, f"output '{v.name}'")) for v in self.graph.output}
+        outputs = {v.name: self._output(v.name) for v in self.graph.output}
         tensors = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
-        return Network(name, inputs, outputs, self.named | tensors, dtype=kinds.pop(), model=data)
+        return Network(name, inputs, outputs, self.named | tensors, dtype=self.dtype, model=data)
+
+    def _output(self, name: str) -> Tensor:
+        where = f"{self.where}: output '{name}'"
+        with _guarded(where):
+            found = lift(self._value(name, where))
+            if not found.node.size:
+                raise InputError("has no elements", where=where, remedy="Check the shapes of the model")
+            return found
 
     def _input(self, declared: Any) -> Tensor:
         where = f"{self.where}: input '{declared.name}'"
@@ -110,37 +146,33 @@ class _Reader:
                     remedy="Only the leading (batch) axis may be free; export with a fixed shape",
                 )
             shape.append(max(fixed, 1))
-        return Tensor(new_input(declared.name, int(np.prod(shape))), tuple(shape))
-
-    def _needed(self) -> list[int]:
-        """The nodes that the outputs depend on, in the model's order."""
-        producer = {out: i for i, node in enumerate(self.graph.node) for out in node.output if out}
-        stack, needed = [v.name for v in self.graph.output], set()
-        while stack:
-            position = producer.get(stack.pop())
-            if position is not None and position not in needed:
-                needed.add(position)
-                stack.extend(self.graph.node[position].input)
-        return sorted(needed)
+        with _guarded(where):
+            return Tensor(new_input(declared.name, require_size(shape, "the input")), tuple(shape))
 
     def _lower(self, position: int, node: Any) -> None:
-        label = f"'{node.name}'" if node.name else f"{position} (output '{node.output[0]}')"
-        where = f"{self.where}: node {label}, {node.op_type}"
-        call = self._call(node, where)
-        try:
-            results = self._results(call, node)
-        except NnsymError as error:
-            raise error if error.where else type(error)(error.reason, where=where, remedy=error.remedy) from None
-        except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
-            raise InputError(
-                f"its shapes or attributes do not fit: {error}", where=where, remedy="Check the model"
-            ) from error
+        where = f"{self.where}: node {node_label(position, node)}, {node.op_type}"
+        with _guarded(where):
+            results = self._results(self._call(node, where), node)
+            for value in results:
+                self._require_size(value)
         for output, value in zip(node.output, results, strict=False):
             if output:
                 self.values[output] = value
-        first = results[0]
-        if node.name and isinstance(first, Tensor):
-            self.named[node.name] = first
+        if node.name and results and isinstance(results[0], Tensor):
+            self.named[node.name] = results[0]
+
+    def _require_size(self, value: Value) -> None:
+        """Bound what one result, and all of them together, take: a small file can ask for any amount of memory."""
+        if not isinstance(value, Tensor):
+            require_size(value.shape, largest=LARGEST_CONSTANT)
+        elif value.node not in self.made:
+            self.made.add(value.node)
+            self.elements += require_size(value.shape)
+            if self.elements > LARGEST_TOGETHER:
+                raise InputError(
+                    f"all tensors up to here have {self.elements} elements, and {LARGEST_TOGETHER} are read at most",
+                    remedy="Export the model smaller",
+                )
 
     def _call(self, node: Any, where: str) -> Call:
         from onnx.helper import get_attribute_value
@@ -152,11 +184,13 @@ class _Reader:
             attributes={a.name: get_attribute_value(a) for a in node.attribute},
             outputs=len(node.output),
             opset=self.opset,
+            dtype=self.dtype,
             proto=node,
         )
 
     def _results(self, call: Call, node: Any) -> Sequence[Value]:
         if "." not in call.op and not any(isinstance(v, Tensor) for v in call.inputs):
+            self.rules.require(node)
             return fold(call)
         lowering = LOWERINGS.get(call.op)
         if lowering is None:
@@ -165,6 +199,7 @@ class _Reader:
                 where=call.where,
                 remedy=_REMEDIES.get(call.op, "") or f"Supported: {', '.join(sorted(LOWERINGS))}",
             )
+        self.rules.require(node)
         for name, value in zip(node.input, call.inputs, strict=True):
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 self._require_finite(name, value, call.op)
@@ -187,14 +222,12 @@ class _Reader:
             raise UnsupportedError(f"'{name}' is a sparse initializer", where=where, remedy="Store it densely")
         if name not in self.initializers:
             raise InputError(
-                f"reads '{name}', which nothing defines before it",
+                f"reads '{name}', which nothing defines",
                 where=where,
-                remedy="The model is damaged or not sorted",
+                remedy="The model is damaged: export it again",
             )
-        from onnx.numpy_helper import to_array
-
         try:
-            self.values[name] = to_array(self.initializers[name])
+            self.values[name] = stored(self.initializers[name])
         except Exception as error:  # onnx raises whatever NumPy raises on damaged data
             raise InputError(
                 f"cannot be decoded: {error}",

@@ -76,6 +76,21 @@ def _with_outputs(model: bytes, hidden: tuple[str, ...]) -> tuple[bytes, dict[st
     return bytes(proto.SerializeToString()), wanted
 
 
+def run_node(node: Any, opset: int, arguments: tuple[Array | None, ...]) -> list[Array] | None:
+    """One operator on arrays, one per input (None where it was left out); None where ONNX Runtime does not take it."""
+    from onnx import ValueInfoProto, helper, numpy_helper
+
+    given = {name: array for name, array in zip(node.input, arguments, strict=True) if name and array is not None}
+    try:
+        held = [numpy_helper.from_array(np.asarray(array), name) for name, array in given.items()]
+        outputs = [ValueInfoProto(name=name) for name in node.output if name]
+        graph = helper.make_graph([node], "node", [], outputs, held)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        return [*Session(model.SerializeToString()).run({}).values()]
+    except Exception:  # a type without a kernel, or attributes that do not fit: the reference says what is wrong
+        return None
+
+
 @lru_cache(maxsize=8)
 def session(model: bytes, hidden: tuple[str, ...] = ()) -> Session:
     """The session of a model; the last few are kept."""
@@ -98,5 +113,5 @@ def run(network: Network, inputs: Mapping[str, Array], *, hidden: tuple[str, ...
         values = np.asarray(inputs[name], dtype=network.dtype)
         if values.size != tensor.node.size:
             raise InputError(f"input '{name}' has shape {tensor.shape}, the value {values.shape}", where=network.name)
-        feeds[name] = np.ascontiguousarray(values.reshape(tensor.shape))
+        feeds[name] = np.array(values.reshape(tensor.shape), order="C")  # ascontiguousarray makes () a vector
     return session(network.model, hidden).run(feeds)

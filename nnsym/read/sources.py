@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,20 @@ def _refuse_pickle(data: bytes, suffix: str, where: str) -> None:
         raise InputError("an HDF5 file, not ONNX", where=where, remedy="Convert the Keras model to ONNX with tf2onnx")
 
 
+def _attributes(graph: Any) -> Iterator[Any]:
+    """The tensors that nodes hold, those of inner graphs included."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from (*inner.initializer, *_attributes(inner))
+
+
 def _embed(data: bytes, model: Any, folder: Path | None, where: str) -> tuple[bytes, Any]:
     """The model with weights kept in other files brought in."""
     from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
-    outside = [t for t in model.graph.initializer if uses_external_data(t)]
+    outside = [t for t in (*model.graph.initializer, *_attributes(model.graph)) if uses_external_data(t)]
     if not outside:
         return data, model
     location = next((e.value for e in outside[0].external_data if e.key == "location"), "?")

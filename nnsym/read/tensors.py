@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nnsym.ir.linear import LinearMap, Scale, Select, Sparse, matrix_map
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, constant
+from nnsym.read.sizes import LARGEST_CONSTANT, require_size
 
 Array = NDArray[Any]
 Value: TypeAlias = Tensor | Array
@@ -25,12 +26,31 @@ def lift(value: Value) -> Tensor:
     """A constant as a node without parents; a tensor as it is."""
     if isinstance(value, Tensor):
         return value
-    return Tensor(constant(value), value.shape)
+    return Tensor(constant(float64(value)), value.shape)
+
+
+def float64(value: Any) -> Array:
+    """A constant as float64, the same numbers; integers that float64 does not hold are refused, and so are texts."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise ValueError(f"a constant of type {array.dtype} is no array of numbers")
+    numbers = array.astype(np.float64)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and (abs(numbers) > 2.0**53).any():
+        raise ValueError("an integer constant beyond 2^53 is no float64 number")
+    return numbers
 
 
 def flat(value: Array, shape: tuple[int, ...]) -> Array:
     """A constant broadcast to ``shape``, as flat float64."""
-    return np.broadcast_to(np.asarray(value, dtype=np.float64), shape).ravel()
+    require_size(shape)
+    return np.broadcast_to(float64(value), shape).ravel()
+
+
+def axis_of(axis: int, rank: int) -> int:
+    """An axis counted from the front; negative ones count from the back."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} of a tensor of {rank} axes")
+    return axis % rank
 
 
 def numbers(tensor: Tensor) -> Array:
@@ -63,7 +83,7 @@ def rearrange(parts: Sequence[Value], index: Array) -> Tensor:
             if inside.any():
                 terms.append((Select(local, size), part.node))
         elif inside.any():
-            bias[inside] = np.asarray(part, dtype=np.float64).ravel()[local[inside]]
+            bias[inside] = float64(part).ravel()[local[inside]]
     return Tensor(affine(tuple(terms), bias), index.shape)
 
 
@@ -73,13 +93,14 @@ def expand(value: Value, shape: tuple[int, ...]) -> Tensor:
         return Tensor(constant(flat(value, shape)), shape)
     if value.shape == shape:
         return value
+    require_size(shape)
     return rearrange([value], np.broadcast_to(numbers(value), shape))
 
 
 def total(values: Sequence[Value], signs: Sequence[float]) -> Tensor:
     """``sum_k sign_k value_k`` with broadcasting; at most one constant, whose numbers are copied."""
     shape = np.broadcast_shapes(*(v.shape for v in values))
-    size = int(np.prod(shape))
+    size = require_size(shape)
     bias = np.zeros(size)
     terms: list[tuple[LinearMap, Node]] = []
     for value, sign in zip(values, signs, strict=True):
@@ -94,6 +115,7 @@ def total(values: Sequence[Value], signs: Sequence[float]) -> Tensor:
 def scaled(tensor: Tensor, factor: Array) -> Tensor:
     """``factor * tensor`` with broadcasting."""
     shape = np.broadcast_shapes(tensor.shape, factor.shape)
+    require_size(shape)
     linear = weighted(np.broadcast_to(numbers(tensor), shape), flat(factor, shape), tensor.node.size)
     return Tensor(affine(((linear, tensor.node),)), shape)
 
@@ -103,7 +125,10 @@ def contraction(data: Array, index: Array, n_in: int) -> LinearMap:
 
     Elements of one row must be distinct. A row that reads everything in order makes a dense map.
     """
-    data, index = np.broadcast_arrays(data, index)
+    joint = np.broadcast_shapes(data.shape, index.shape)
+    require_size(joint, "a matrix", largest=LARGEST_CONSTANT)
+    require_size(joint[:-1])
+    data, index = np.broadcast_to(data, joint), np.broadcast_to(index, joint)
     taps = data.shape[-1]
     if taps == n_in and (index == np.arange(n_in)).all():
         return matrix_map(data.reshape(-1, taps))

@@ -83,7 +83,7 @@ def bounds_table(query: Query, bounds: Bounds, lower: float) -> Any:
         out.add_column(heading, justify="left" if heading in ("layer", "intervals") else "right")
     for layer in layer_bounds(query, bounds):
         cells = (str(layer.size), str(layer.unstable), f"{layer.mean_width:.6g}", _intervals(layer.lower, layer.upper))
-        out.add_row(layer.name, *cells)
+        out.add_row(Text(layer.name), *cells)
     rows = bounds.rows
     width = f"{float(np.mean(rows.upper - rows.lower)):.6g}" if len(rows.lower) else ""
     out.add_row("spec", str(len(rows.lower)), "", width, _intervals(rows.lower, rows.upper))

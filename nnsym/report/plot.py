@@ -39,7 +39,7 @@ def plot_comparison(table: Comparison, path: str | Path | None = None) -> Any:
     right.set_xlabel("seconds in all")
     shown = dict.fromkeys(r["verdict"] for r in records)
     figure.legend(handles=[Patch(color=_INK[v], label=v) for v in shown], loc="outside lower center", ncols=3)
-    figure.suptitle(table.name or "comparison")
+    figure.suptitle(table.name or "comparison", parse_math=False)
     if path is not None:
         figure.savefig(path)
     return figure

@@ -52,7 +52,7 @@ def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", linewidth=0.4, alpha=0.6)
         axes.set_axisbelow(True)
-    figure.suptitle(shown[0].query.name or "bounds")
+    figure.suptitle(shown[0].query.name or "bounds", parse_math=False)
     figure.legend(loc="outside lower center", ncols=min(3, len(shown)), fontsize=8, frameon=False)
     if path is not None:
         figure.savefig(path)
@@ -72,7 +72,7 @@ def plot_trace(one: PropertyBounds, path: str | Path | None = None) -> Any:
     axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("steps")
     axes.set_ylabel("lower bound of the margin")
-    axes.set_title(f"{one.query.name}: {one.source}", fontsize=10)
+    axes.set_title(f"{one.query.name}: {one.source}", fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(linewidth=0.4, alpha=0.6)
     if path is not None:

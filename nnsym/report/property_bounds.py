@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from nnsym import options
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
@@ -16,6 +17,7 @@ from nnsym.ir.query import Query
 from nnsym.methods import BoundsChoice, check_bounds
 from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
 from nnsym.report.table import render
+from nnsym.result import NoTruthValue
 from nnsym.verify import HasQuery
 
 if TYPE_CHECKING:
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class PropertyBounds:
+class PropertyBounds(NoTruthValue):
     """Bounds of every node of a property; prints as a table of its layers, in a terminal and in a notebook.
 
     ``lower`` is the certified margin over the whole domain. ``found[name]`` is the interval of a node, by its name in
     the table or as a node; ``spec`` are the rows of the property.
     """
+
+    spoken = ("a table of bounds", "Ask for its lower, the certified margin")
 
     query: Query
     source: str
@@ -118,6 +122,9 @@ def bounds(
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     text = check_bounds(method)
+    options.device(device)
+    if dtype not in ("float64", "float32"):
+        raise InputError(f"dtype is {dtype!r}", remedy="Give float64 or float32")
     lower, found = domain_margin(query, find_source(text), device=device, dtype=dtype)
     require_bounded(query, lower)
     return PropertyBounds(query=query, source=text, found=found, lower=lower)

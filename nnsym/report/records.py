@@ -18,6 +18,11 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
+def error_number(error: float | None) -> float | str | None:
+    """A finite bound of a rounding error, the text ``inf`` where something may overflow, None where none is known."""
+    return "inf" if error is not None and math.isinf(error) else number(error)
+
+
 def witness_json(found: Witness | None) -> dict[str, Any] | None:
     """Inputs and outputs with dtype, shape and flat data."""
     if found is None:
@@ -34,6 +39,8 @@ def witness_json(found: Witness | None) -> dict[str, Any] | None:
         "outputs": tensors(found.outputs),
         "margin": number(found.margin),
         "replayed_by": found.replayed_by,
+        "engine": found.engine.value,
+        "note": found.note,
     }
 
 
@@ -49,6 +56,9 @@ def result_json(result: Result) -> dict[str, Any]:
         "trust": result.trust.value if result.trust else None,
         "reading": result.reading.value,
         "vacuous": result.vacuous,
+        "semantics": result.semantics.value,
+        "float_error": error_number(result.float_error),
+        "deployed": result.deployed.value,
         "slack": result.slack,
         "lower": number(result.lower),
         "upper": number(result.upper),
@@ -79,19 +89,23 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
     result, seconds = row.result, row.seconds or {}
     gap = None if best is None or row.margin is None else _gap(best, row.margin)
     exists = result is not None and result.reading is Reading.EXISTS
-    sizes = result.sizes if result else None
+    sizes = result.sizes if result is not None else None
     return {
         "method": row.method,
         "solver": row.solver,
         "bounds": row.bounds,
         "goal": row.goal,
-        "verdict": result.status.value if result else "unsupported" if not row.repeats else "error",
-        "reason": row.error or (result.reason if result else ""),
-        "trust": result.trust.value if result and result.trust else None,
-        "lower": number(result.lower) if exists and result else row.margin,
-        "upper": number(result.upper) if result else None,
-        "slack": result.slack or None if result else None,
-        "root_lp": number(result.relaxation) if result else None,
+        "verdict": result.status.value if result is not None else "unsupported" if not row.repeats else "error",
+        "reason": row.error or (result.reason if result is not None else ""),
+        "trust": result.trust.value if result is not None and result.trust else None,
+        "vacuous": result.vacuous if result is not None else None,
+        "semantics": result.semantics.value if result is not None else None,
+        "float_error": error_number(result.float_error) if result is not None else None,
+        "deployed": result.deployed.value if result is not None else None,
+        "lower": number(result.lower) if exists and result is not None else row.margin,
+        "upper": number(result.upper) if result is not None else None,
+        "slack": result.slack or None if result is not None else None,
+        "root_lp": number(result.relaxation) if result is not None else None,
         "gap": gap,
         "continuous": sizes.columns - sizes.binary if sizes else None,
         "binary": sizes.binary if sizes else None,
@@ -104,7 +118,7 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "seconds_solve": seconds.get("solve", seconds.get("attack")),
         "seconds_total": seconds.get("total"),
         "repeats": row.repeats,
-        "peak_memory": result.peak_memory if result else None,
+        "peak_memory": result.peak_memory if result is not None else None,
     }
 
 
@@ -122,9 +136,9 @@ def comparison_json(table: Comparison) -> dict[str, Any]:
         "rows": [
             {
                 **row_record(row, table.best),
-                "counterexample": witness_json(row.result.counterexample) if row.result else None,
-                "witness": witness_json(row.result.witness) if row.result else None,
-                "versions": dict(row.result.versions) if row.result else {},
+                "counterexample": witness_json(row.result.counterexample) if row.result is not None else None,
+                "witness": witness_json(row.result.witness) if row.result is not None else None,
+                "versions": dict(row.result.versions) if row.result is not None else {},
             }
             for row in table.rows
         ],

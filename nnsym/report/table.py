@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nnsym.report.records import row_record
+from nnsym.result import Agreement, Deployed, Semantics, Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,6 +49,8 @@ def cells(record: dict[str, Any]) -> list[str]:
     shown["peak_memory"] = record["peak_memory"] / 2**20 if record["peak_memory"] else None
     if record["verdict"] == "unknown":
         shown["verdict"] = f"unknown ({record['reason']})"
+    elif record["vacuous"]:
+        shown["verdict"] = f"{record['verdict']} (vacuous)"
     return [fmt.format(shown[key]) if shown[key] not in (None, "") else "" for _, key, fmt in COLUMNS]
 
 
@@ -59,7 +63,8 @@ def comparison_table(table: Comparison) -> Any:
     records = [row_record(row, table.best) for row in table.rows]
     filled = [cells(record) for record in records]
     used = [i for i in range(len(COLUMNS)) if any(row[i] for row in filled)]
-    out = Table(title=table.name or None, title_justify="left", header_style="bold", pad_edge=False, box=None)
+    title = Text(table.name, style="table.title") if table.name else None  # a string would be read as markup
+    out = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=None)
     for i in used:
         textual = COLUMNS[i][1] in ("method", "solver", "bounds", "verdict", "trust", "goal")
         out.add_column(COLUMNS[i][0], justify="left" if textual else "right", no_wrap=True)
@@ -95,15 +100,32 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     lines.append((f"  method   {result.method}" + (f" on {result.bounds} bounds" if result.bounds else ""), ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]", ""))
+    lines.extend((f"  {text}", "") for text in _meant(result))
     if result.slack:
         lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))
     for word, found in (("counterexample", result.counterexample), ("witness", result.witness)):
         if found is not None:
-            lines.append((f"  {word}: margin {found.margin:.6g}, replayed by {found.replayed_by}", ""))
+            differs = "; the stored model's run differs" if found.engine is Agreement.DIFFERS else ""
+            lines.append((f"  {word}: margin {found.margin:.6g}, replayed by {found.replayed_by}{differs}", ""))
+            if found.note:
+                lines.append((f"    {found.note}", ""))
             both = (*found.inputs.items(), *found.outputs.items())
             lines.extend((f"    {name} = {_show(a)}", "") for name, a in both)
     lines.extend((f"  {s.name:<13} {s.seconds:8.3f} s  {s.note}", "dim") for s in result.trail)
     return lines
+
+
+def _meant(result: Result) -> Iterator[str]:
+    """Which function the verdict speaks of, and what is known of the other one."""
+    if result.semantics is Semantics.DEPLOYED:
+        yield "function deployed: every run in the model's own numbers, in any order of summation"
+    elif result.deployed is not Deployed.OPEN and result.status is not Verdict.UNKNOWN:
+        moved = "" if result.float_error is None else f"; rounding moves rows by at most {result.float_error:.3g}"
+        yield f"function real; deployed: {result.deployed.value}{moved}"
+    elif result.deployed is not Deployed.OPEN:
+        yield f"function real; deployed: {result.deployed.value}"
+    elif result.float_error is not None:
+        yield f"function real; deployed: open, rounding may move rows by {result.float_error:.3g}"
 
 
 def _show(array: Any, limit: int = 12) -> str:
@@ -116,17 +138,18 @@ def render(renderable: Any, width: int = 200) -> str:
     from rich.console import Console
 
     buffer = io.StringIO()
-    Console(file=buffer, width=width, color_system=None).print(renderable)
+    Console(file=buffer, width=width, color_system=None, markup=False, emoji=False).print(renderable)
     return buffer.getvalue()
 
 
 def plain_table(headings: list[str], rows: list[list[str]]) -> Table:
     """A small table without decoration."""
     from rich.table import Table
+    from rich.text import Text
 
     out = Table(header_style="bold", pad_edge=False, box=None)
     for heading in headings:
         out.add_column(heading)
     for row in rows:
-        out.add_row(*row)
+        out.add_row(*map(Text, row))
     return out

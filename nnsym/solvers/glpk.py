@@ -24,7 +24,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.program import Feature, Program
+from nnsym.program import Feature, Kind, Program
 from nnsym.solvers import memory
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
@@ -103,11 +103,20 @@ def run(job: GlpkJob, report: Report) -> Found:
         if library not in os.environ.get(name, "").split(os.pathsep):
             os.environ[name] = os.pathsep.join(p for p in (library, os.environ.get(name, "")) if p)
     with tempfile.TemporaryDirectory(prefix="nnsym-glpk-") as folder:
-        engine = _Glpsol(executable, Path(folder), job)
+        engine = _Glpsol(executable, Path(folder), replace(job, program=_whole_bounds(job.program)))
         cases = bool(engine.model.cases)
         found = solve_cases(engine.model, engine, job.goal, report) if cases else engine.milp(report)
     found.seconds, found.version = engine.seconds, _version(executable)
     return found
+
+
+def _whole_bounds(program: Program) -> Program:
+    """Bounds of integral columns at integers, which glpsol insists on; an empty column stays as it is."""
+    low = np.where(program.kind == Kind.REAL, program.lower, np.ceil(program.lower))
+    high = np.where(program.kind == Kind.REAL, program.upper, np.floor(program.upper))
+    kept = low > high
+    lower, upper = np.where(kept, program.lower, low), np.where(kept, program.upper, high)
+    return replace(program, lower=lower, upper=upper)
 
 
 class _Glpsol:

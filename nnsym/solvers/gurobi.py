@@ -217,7 +217,7 @@ def _milp(loaded: Loaded, job: LinearJob, report: Report) -> Found:
 
     def watch(gurobi: Any, where: int) -> None:
         if where == GRB.Callback.MIP:
-            bound = gurobi.cbGet(GRB.Callback.MIP_OBJBND)
+            bound = _bound(gurobi.cbGet(GRB.Callback.MIP_OBJBND))
             report.bounds(bound, gurobi.cbGet(GRB.Callback.MIP_OBJBST))
             if decide and bound > job.goal.above:
                 gurobi.terminate()
@@ -242,7 +242,12 @@ def _read(loaded: Loaded) -> Found:
     if found.status is Status.INFEASIBLE:
         found.bound = np.inf
     elif model.IsMIP or loaded.bilinear:
-        found.bound, found.nodes = float(model.ObjBound), int(model.NodeCount)
+        found.bound, found.nodes = _bound(model.ObjBound), int(model.NodeCount)
     elif found.status is Status.OPTIMAL:
         found.bound = found.objective
     return found
+
+
+def _bound(value: float) -> float:
+    """A dual bound; an infinite one (Gurobi writes 1e100, or inf where it is unbounded) is none."""
+    return -np.inf if abs(value) >= 1e100 else float(value)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pyomo.core.base.constraint import ConstraintData, IndexedConstraint
 from pyomo.core.expr.numeric_expr import LinearExpression
 
-from nnsym.errors import UnsupportedError
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.program import Feature, Kind, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.write.names import symbols
@@ -37,7 +37,13 @@ def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
     ``columns="io"`` makes variables of inputs, outputs and the margin only; hidden columns stay in arrays, and only
     the registered solvers ``nnsym_highs`` and ``nnsym_gurobi`` can solve the model. ``columns="all"`` makes one of
     every column and any Pyomo solver will do. Symbols are those of the SMT-LIB file: ``x["relu_1[17].pre"]``.
-    Constraints of your own over the variables may be added.
+    Constraints of your own over the variables may be added, bounds tightened, variables fixed within them.
+
+    The rows hold for the bounds and the whole numbers that the variables come with, and for no others. Whoever goes
+    through the rows, a solver or a writer, gets an :class:`InputError` where a bound was widened, a variable fixed
+    outside of it or a whole number made continuous (:meth:`MatrixRows.check`). A persistent solver that is told about
+    single variables does not go through them: call ``model.rows.check()`` first. Deactivating ``rows`` takes the
+    network out of the model.
 
     Raises:
         UnsupportedError: the program has implications or products.
@@ -67,6 +73,24 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+#: A value that a variable is fixed at may be beyond a bound by a solver's tolerance, as a share of the bound beyond 1.
+_TOLERANCE = 1e-6
+
+
+def _strayed(variable: Any, low: float, high: float, whole: bool) -> str | None:
+    """How a variable left the range that it was made with; None if it did not."""
+    if variable.fixed:
+        slack = _TOLERANCE * max(1.0, abs(variable.value))
+        away = abs(variable.value - round(variable.value)) if whole else 0.0
+        inside = low - slack <= variable.value <= high + slack and away <= slack
+        return None if inside else f"it is fixed at {variable.value:g}"
+    lower = -np.inf if variable.lb is None else variable.lb
+    upper = np.inf if variable.ub is None else variable.ub
+    if lower < low or upper > high:
+        return f"its bounds are [{lower:g}, {upper:g}]"
+    return "its domain is continuous" if whole and variable.is_continuous() else None
+
+
 @final
 class MatrixRows(IndexedConstraint):  # type: ignore[misc]
     """Linear rows as CSR arrays that become Pyomo constraints only when Pyomo asks for them.
@@ -87,6 +111,38 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
     def column_names(self) -> list[str]:
         """Symbols of all columns, hidden ones included, in the order of the arrays."""
         return symbols(self._program)
+
+    def check(self) -> None:
+        """Raise :class:`InputError` where a variable may take values that the rows were not made for."""
+        made = self.arrays
+        limits = zip(made.lower.tolist(), made.upper.tolist(), made.integer.tolist(), strict=True)
+        for k, (low, high, whole) in enumerate(limits):
+            variable = self.variables.get(k)
+            if variable is not None and (reason := _strayed(variable, low, high, whole)) is not None:
+                raise InputError(
+                    f"{reason}; the rows hold for {'whole numbers' if whole else 'values'} in [{low:g}, {high:g}] only",
+                    where=f"Pyomo variable '{variable.name}'",
+                    remedy="Bounds may be tightened; export a larger box, or 'triangle' for a relaxation",
+                )
+
+    def check_whole(self) -> None:
+        """Raise :class:`UnsupportedError` where a single row was deactivated: the arrays know of no such thing."""
+        if any(not row.active for row in (self._made or {}).values()):
+            raise UnsupportedError(
+                "a single row is deactivated, and the rows are solved as arrays",
+                where=f"Pyomo component '{self.name}'",
+                remedy="Deactivate the component, or use a solver that is not nnsym's",
+            )
+
+    def values(self, *options: Any, **named: Any) -> Any:
+        """As for every component, of rows that were checked."""
+        self.check()
+        return super().values(*options, **named)
+
+    def items(self, *options: Any, **named: Any) -> Any:
+        """As for every component, of rows that were checked."""
+        self.check()
+        return super().items(*options, **named)
 
     def construct(self, data: object = None) -> None:
         """Nothing is built here; the index set is."""

@@ -46,8 +46,14 @@ class Compiled:
 
 
 def compile_model(model: Any) -> Compiled:
-    """The matrix rows as they are, bounds and domains as the variables have them now, other rows below."""
+    """The matrix rows as they are, bounds and domains as the variables have them now, other rows below.
+
+    Raises :class:`InputError` where these are not within what the rows were made for.
+    """
     blocks = [c for c in model.component_objects(pyo.Constraint, active=True) if isinstance(c, MatrixRows)]
+    for block in blocks:
+        block.check()
+        block.check_whole()
     if len(blocks) > 1:
         raise UnsupportedError("two matrix components in one model", remedy="Export one program per model")
     if len(list(model.component_data_objects(pyo.Objective, active=True))) > 1:

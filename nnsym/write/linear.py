@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.program import ClauseBlock, Feature, Program, RowBlock
+from nnsym.write.names import one_line
 
 Array = NDArray[Any]
 
@@ -58,4 +59,4 @@ def clause_rows(block: ClauseBlock) -> RowBlock:
 def title(block: RowBlock) -> str:
     """One line that says where the rows of a block come from."""
     count = len(block)
-    return f"{block.tag.value}: {' '.join(block.origin.split())} ({count} row{'s' if count != 1 else ''})"
+    return f"{block.tag.value}: {one_line(' '.join(block.origin.split()))} ({count} row{'s' if count != 1 else ''})"

@@ -24,7 +24,7 @@ from math import isinf
 
 from nnsym.program import Feature, Kind, Program, RowBlock
 from nnsym.write.linear import linear_blocks, title
-from nnsym.write.names import identifiers
+from nnsym.write.names import comments, identifiers, one_line
 from nnsym.write.quadratic import Entries, quadratic_rows
 
 _BESIDES = frozenset({Feature.IMPLICATIONS, Feature.SOS1, Feature.PRODUCTS, Feature.QUADRATIC})
@@ -41,20 +41,19 @@ def to_lp(program: Program, *, header: Sequence[str] = ()) -> str:
     """
     blocks = linear_blocks(program, ".lp", besides=_BESIDES)
     names = identifiers(program)
-    lines = [rf"\ {line}" for text in header for line in text.splitlines() or ("",)]
-    lines += _columns(program, names)
+    lines = comments("\\", [*header, *_columns(program, names)])
     lines += ["Minimize", f" obj: {_objective(program, names)}", "Subject To"]
     for name, block in blocks:
-        lines.append(rf"\ {title(block)}")
+        lines += comments("\\", [title(block)])
         lines += _rows(name, block, names)
     for number, implication in enumerate(program.implications):
         rows = implication.rows
-        lines.append(rf"\ {title(rows)}")
+        lines += comments("\\", [title(rows)])
         guards = zip(implication.guard.tolist(), implication.value.tolist(), strict=True)
         conditions = [f"{names[guard]} = {int(value)} -> " for guard, value in guards]
         lines += _rows(f"{rows.tag.value}_if_{number}", rows, names, conditions)
     for quadratic in quadratic_rows(program):
-        lines.append(rf"\ {title(quadratic.linear)}")
+        lines += comments("\\", [title(quadratic.linear)])
         lines += _rows(quadratic.name, quadratic.linear, names, after=[_squares(e, names) for e in quadratic.entries])
     lines.append("Bounds")
     lines += _bounds(program, names)
@@ -70,7 +69,7 @@ def _columns(program: Program, names: list[str]) -> Iterator[str]:
         count = len(block.index)
         if count:
             last = f" ... {block.name(count - 1)}" if count > 1 else ""
-            yield rf"\ column {names[block.start]} is {block.name(0)}{last}"
+            yield one_line(f"column {names[block.start]} is {block.name(0)}{last}")
 
 
 def _objective(program: Program, names: list[str]) -> str:
@@ -116,7 +115,7 @@ def _sets(program: Program, names: list[str]) -> Iterator[str]:
     if program.sets:
         yield "SOS"
     for number, block in enumerate(program.sets):
-        yield rf"\ network: {block.origin}"
+        yield from comments("\\", [f"network: {' '.join(block.origin.split())}"])
         for k, (start, stop) in enumerate(itertools.pairwise(block.indptr.tolist())):
             members = [f"{names[j]}:{place}" for place, j in enumerate(block.indices[start:stop].tolist(), start=1)]
             yield f" network_set_{number}_{k}: S1:: {_wrap(members)}"

@@ -20,7 +20,7 @@ import numpy as np
 
 from nnsym.program import Feature, Kind, Program, RowBlock
 from nnsym.write.linear import linear_blocks, title
-from nnsym.write.names import identifiers
+from nnsym.write.names import comments, identifiers, one_line
 from nnsym.write.quadratic import QuadraticRows, quadratic_rows
 
 
@@ -38,7 +38,7 @@ def to_mps(program: Program, *, header: Sequence[str] = ()) -> str:
     names = identifiers(program)
     rows = [f"{name}_{k}" for name, block in blocks for k in range(len(block))]
     sides = _sides(blocks)
-    lines = [f"* {line}" for text in header for line in text.splitlines() or ("",)]
+    lines = comments("*", header)
     lines += [
         "NAME nnsym FREE",
         "ROWS",
@@ -78,7 +78,7 @@ def _sides(blocks: list[tuple[str, RowBlock]]) -> list[tuple[float, float]]:
 def _rows(blocks: list[tuple[str, RowBlock]]) -> Iterator[str]:
     """The sense of every row; a row without sides is free (``N``)."""
     for name, block in blocks:
-        yield f"* {title(block)}"
+        yield from comments("*", [title(block)])
         for k, (low, high) in enumerate(zip(block.lower.tolist(), block.upper.tolist(), strict=True)):
             sense = "E" if low == high else "G" if not isinf(low) else "N" if isinf(high) else "L"
             yield f" {sense} {name}_{k}"
@@ -109,7 +109,9 @@ def _columns(program: Program, blocks: list[tuple[str, RowBlock]], names: list[s
             yield f" MARKER 'MARKER' 'INT{'ORG' if integer else 'END'}'"
             inside = integer
         if j in first:
-            yield f"* column {name} is {first[j].name(0)}, and so on for {len(first[j].index)}"
+            yield from comments(
+                "*", [one_line(f"column {name} is {first[j].name(0)}, and so on for {len(first[j].index)}")]
+            )
         cost = j == program.objective
         if cost or start[j] == start[j + 1]:  # an unused column is declared by an entry of the objective
             yield f" {name} obj {1.0 if cost else 0.0}"

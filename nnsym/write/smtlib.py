@@ -37,7 +37,7 @@ from nnsym.program import (
     RowBlock,
     SosBlock,
 )
-from nnsym.write.names import symbols
+from nnsym.write.names import comments, one_line, symbols
 
 Number = float | Fraction
 Array = NDArray[Any]
@@ -57,7 +57,7 @@ def to_smtlib(
     ``t <= 0`` (``t < 0`` if ``strictly``), and ``sat`` then means that a point has such a margin.
     ``named=False`` leaves the names of assertions out, for solvers that are not asked for an unsat core.
     """
-    lines = [f"; {line}" for text in header for line in text.splitlines() or ("",)]
+    lines = comments(";", header)
     lines.append(f"(set-logic {logic(program)})")
     printer = _Printer.of(program, named=named)
     lines += printer.declarations()
@@ -303,4 +303,4 @@ def _apply(operator: str, arguments: list[str], *, none: str) -> str:
 
 
 def _line(tag: str, origin: str) -> str:
-    return f"{tag}: {' '.join(origin.split())}"
+    return f"{tag}: {one_line(' '.join(origin.split()))}"

@@ -20,7 +20,9 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves, reduce_formula
 from nnsym.ir.node import Input
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
+from nnsym.ir.text import number
+from nnsym.write.names import comments
 from nnsym.write.vnnlib_declare import Layout, element_name, layout
 from nnsym.write.vnnlib_formula import Atom, Condition, Group, compare, group
 from nnsym.write.vnnlib_logic import logic
@@ -70,6 +72,17 @@ def to_vnnlib(query: Query, *, version: str = "2.0", header: Iterable[str] = ())
         raise error if error.where else UnsupportedError(error.reason, where=query.name, remedy=error.remedy) from None
 
 
+def _quoted(name: str) -> str:
+    """The name of an ONNX tensor as a string of the language, which has no escapes."""
+    if not name.isprintable() or '"' in name:
+        raise UnsupportedError(
+            "a hidden tensor's name holds a quote or a control character, which a VNN-LIB string cannot",
+            where=repr(name),
+            remedy="Rename the tensor in the model",
+        )
+    return f'"{name}"'
+
+
 class _Writer:
     """Collects the assertions of one file."""
 
@@ -112,19 +125,25 @@ class _Writer:
         tag = logic(self.layout.networks, parts)
         losses = tuple(self.losses)
         notes = [*header, f"logic     {tag}" if not self.flat else "", *(f"loss      {loss}" for loss in losses)]
-        if not losses:
-            notes.append("loss      none: the assertions are satisfied exactly where the property is violated")
-        comment = [f"; {line}".rstrip() for note in notes if note for line in note.splitlines()]
+        if losses:
+            notes.append("loss      so unsat carries over, and a point that satisfies the assertions is a candidate")
+        else:
+            notes.append(f"loss      none: the assertions are satisfied exactly where {self._goal()}")
+        comment = comments(";", filter(None, notes))
         body = self._flat_declarations() if self.flat else self._declarations()
         head = [] if self.flat else ["(vnnlib-version <2.0>)"]
         return VnnlibFile("\n".join([*comment, *head, *body, *asserted, ""]), tag, losses)
+
+    def _goal(self) -> str:
+        slack = f", with the slack of {number(self.query.slack)} that was asked for," if self.query.slack else ""
+        return f"the property{slack} {'holds' if self.query.reading is Reading.EXISTS else 'is violated'}"
 
     def _declarations(self) -> list[str]:
         lines = []
         for n in self.layout.networks:
             lines.append(f"(declare-network {n.name}" + (f" ({n.relation})" if n.relation else ""))
             for t in n.tensors:
-                onnx = f' "{n.hidden[t.name]}"' if t.kind == "hidden" else ""
+                onnx = f" {_quoted(n.hidden[t.name])}" if t.kind == "hidden" else ""
                 lines.append(f"  (declare-{t.kind} {t.name} {t.type} [{','.join(map(str, t.shape))}]{onnx})")
             lines.append(")")
         return lines

@@ -15,11 +15,13 @@ from nnsym.ir.univariate import clip as clip_function
 from nnsym.ir.univariate import relu as relu_function
 from nnsym.ir.univariate import sign as sign_function
 from nnsym.read.ops.base import Call, Lowering
-from nnsym.read.tensors import Value, expand, flat, scaled, total
+from nnsym.read.sizes import require_size
+from nnsym.read.tensors import Value, expand, flat, float64, scaled, total
 
 Array = NDArray[Any]
 
-_OPEN = float(np.finfo(np.float32).max)  # exporters write "no limit" as the largest float32
+#: ``low + relu(x - low)`` rounds by this much times 1e-16; limits beyond it are breakpoints, which nothing is added to.
+_FAR = 2.0**20
 
 
 def _applied(fn: Univariate, x: Tensor) -> Tensor:
@@ -48,12 +50,14 @@ def leaky(call: Call) -> list[Value]:
 def prelu(call: Call) -> list[Value]:
     """Leaky ReLU with one slope per channel or element."""
     x, slope = call.tensor(0), call.constant(1)
-    left = np.asarray(slope, dtype=np.float64).ravel() if slope.size == 1 else flat(slope, x.shape)
+    left = float64(slope).ravel() if slope.size == 1 else flat(slope, x.shape)
     return [_applied(Hinge(left, np.ones(1), "prelu"), x)]
 
 
 def above(x: Tensor, low: Array) -> Tensor:
-    """``max(x, low) = low + relu(x - low)``; the numbers of ``low`` are copied."""
+    """``max(x, low) = low + relu(x - low)``; the numbers of ``low`` are copied, ``-inf`` is no limit."""
+    if _is_far(low):
+        return _one_sided(x, low, 0.0, 1.0)
     if not np.asarray(low).any() and np.broadcast_shapes(x.shape, low.shape) == x.shape:
         return _applied(relu_function(), x)
     positive = _applied(relu_function(), total((x, low), (1.0, -1.0)))
@@ -61,29 +65,52 @@ def above(x: Tensor, low: Array) -> Tensor:
 
 
 def below(x: Tensor, high: Array) -> Tensor:
-    """``min(x, high) = high - relu(high - x)``."""
+    """``min(x, high) = high - relu(high - x)``; ``inf`` is no limit."""
+    if _is_far(high):
+        return _one_sided(x, high, 1.0, 0.0)
     positive = _applied(relu_function(), total((high, x), (1.0, -1.0)))
     return total((high, positive), (1.0, -1.0))
 
 
+def _is_far(limit: Array) -> bool:
+    return bool((np.abs(limit) > _FAR).any())
+
+
+def _one_sided(x: Tensor, limit: Array, left: float, right: float) -> Tensor:
+    """``limit`` on the side whose slope is 0, ``x`` on the other; ``x`` everywhere where the limit is infinite."""
+    z = expand(x, np.broadcast_shapes(x.shape, limit.shape))
+    given = flat(limit, z.shape)
+    if np.isnan(given).any() or (given == (np.inf if right else -np.inf)).any():
+        raise ValueError("a limit is NaN, or infinite on the side where everything lies")
+    bounded = np.isfinite(given)
+    if not bounded.any():
+        return z
+    at = np.where(bounded, given, 0.0)
+    slopes = np.stack((np.where(bounded, left, 1.0), np.where(bounded, right, 1.0)), axis=-1)
+    offsets = np.stack((np.where(bounded, (1 - left) * at, 0.0), np.where(bounded, (1 - right) * at, 0.0)), axis=-1)
+    parts = at[:, None], slopes, offsets
+    breaks, slopes, offsets = (p[:1] for p in parts) if all((p == p[:1]).all() for p in parts) else parts
+    return _applied(Piecewise(breaks, slopes, offsets, breaks, "clip"), z)
+
+
 def clip(call: Call) -> list[Value]:
-    """``min(max(x, low), high)``; limits may be open."""
+    """``min(max(x, low), high)``; a limit that is left out or infinite is open, no other: ``3.4e38`` is a number."""
     x = call.tensor(0)
     low, high = _limit(call, 1, "min"), _limit(call, 2, "max")
     if low is not None and high is not None and low >= high:
-        return [np.full(x.shape, high)]
+        return [np.full(x.shape, high, dtype=call.dtype)]
     if low is None and high is None:
         return [x]
-    if low is None:
-        assert high is not None
-        return [below(x, np.asarray(high))]
-    return [above(x, np.asarray(low)) if high is None else _applied(clip_function(low, high), x)]
+    if low is not None and high is not None and max(-low, high) <= _FAR:
+        return [_applied(clip_function(low, high), x)]
+    x = x if low is None else above(x, np.asarray(low))
+    return [x if high is None else below(x, np.asarray(high))]
 
 
 def _limit(call: Call, position: int, name: str) -> float | None:
     given = call.optional_constant(position)
-    value = float(given.item()) if given is not None else call.attributes.get(name)
-    if value is None or abs(value) >= _OPEN:
+    value = float(float64(given).item()) if given is not None else call.attributes.get(name)
+    if value is None or np.isinf(value):
         if value is not None and (value > 0) == (name == "min"):
             raise call.refuse(f"the {name} of a Clip is {value}", "Check the model")
         return None
@@ -115,7 +142,7 @@ def _joint(parts: list[Tensor]) -> Tensor:
     if len(parts) == 1:
         return parts[0]
     shape = np.broadcast_shapes(*(p.shape for p in parts))
-    size = int(np.prod(shape))
+    size = require_size(shape)
     stacked = concatenate(tuple(expand(p, shape).node for p in parts))
     return Tensor(maximum(stacked, np.arange(size)[:, None] + size * np.arange(len(parts))), shape)
 
@@ -126,7 +153,7 @@ def maximum_of(call: Call) -> list[Value]:
     joint = _joint(symbolic)
     if constants:
         floor = reduce(np.maximum, constants)
-        joint = joint if (floor == -np.inf).all() else above(joint, floor)
+        joint = above(joint, float64(floor))
     return [joint]
 
 
@@ -137,5 +164,5 @@ def minimum_of(call: Call) -> list[Value]:
     joint = symbolic[0] if len(symbolic) == 1 else scaled(_joint([scaled(p, minus) for p in symbolic]), minus)
     if constants:
         ceiling = reduce(np.minimum, constants)
-        joint = joint if (ceiling == np.inf).all() else below(joint, ceiling)
+        joint = below(joint, float64(ceiling))
     return [joint]

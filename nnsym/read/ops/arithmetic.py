@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import maximum, product
+from nnsym.ir.node import constant, maximum, product
 from nnsym.read.ops.base import Call
-from nnsym.read.tensors import Value, contraction, expand, mapped, numbers, scaled, total
+from nnsym.read.sizes import require_size
+from nnsym.read.tensors import Value, axis_of, contraction, expand, float64, mapped, numbers, scaled, total
 
 Array = NDArray[Any]
 
@@ -33,16 +35,12 @@ def sub(call: Call) -> list[Value]:
 
 
 def sum_of(call: Call) -> list[Value]:
-    """The sum of any number of values, constants added first."""
+    """The sum of any number of values. Constants beyond the first are nodes, so that no two are added up in floats."""
     values = [v for v in call.inputs if v is not None]
-    symbolic: list[Value] = [v for v in values if isinstance(v, Tensor)]
-    constants = [np.asarray(v, dtype=np.float64) for v in values if not isinstance(v, Tensor)]
-    if constants:
-        folded = constants[0]
-        for extra in constants[1:]:
-            folded = folded + extra
-        symbolic.append(folded)
-    return [total(symbolic, [1.0] * len(symbolic))]
+    parts: list[Value] = [v for v in values if isinstance(v, Tensor)]
+    constants = [float64(v) for v in values if not isinstance(v, Tensor)]
+    parts += [Tensor(constant(v), v.shape) for v in constants[1:]]
+    return [total([*parts, *constants[:1]], [1.0] * (len(parts) + len(constants[:1])))]
 
 
 def neg(call: Call) -> list[Value]:
@@ -55,6 +53,7 @@ def mul(call: Call) -> list[Value]:
     a, b = _operands(call)
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         shape = np.broadcast_shapes(a.shape, b.shape)
+        require_size(shape)
         return [Tensor(product(expand(a, shape).node, expand(b, shape).node), shape)]
     if isinstance(a, Tensor):
         return [scaled(a, call.constant(1))]
@@ -65,7 +64,7 @@ def div(call: Call) -> list[Value]:
     """``x / c`` for a constant ``c``: a scaling by ``1 / c``, derived once."""
     if not isinstance(_operands(call)[0], Tensor):
         raise call.refuse("division by a tensor that depends on the input", "Only constant divisors are linear")
-    divisor = np.asarray(call.constant(1), dtype=np.float64)
+    divisor = float64(call.constant(1))
     if (divisor == 0).any():
         raise InputError("division by zero", where=call.where, remedy="Check the constants of the model")
     return [scaled(call.tensor(0), 1.0 / divisor)]
@@ -90,9 +89,9 @@ def _reduced(call: Call) -> tuple[Array, tuple[int, ...]]:
     named = call.ints("axes", ()) if given is None else tuple(int(a) for a in given.ravel())
     if not named and call.integer("noop_with_empty_axes", 0):
         return numbers(x).reshape(-1, 1), x.shape
-    axes = sorted(a % rank for a in named) if named else list(range(rank))
+    axes = sorted({axis_of(a, rank) for a in named}) if named else list(range(rank))
     kept = [a for a in range(rank) if a not in axes]
-    count = int(np.prod([x.shape[a] for a in axes]))
+    count = math.prod(x.shape[a] for a in axes)
     index = numbers(x).transpose(kept + axes).reshape(-1, count)
     if call.integer("keepdims", 1):
         return index, tuple(1 if a in axes else x.shape[a] for a in range(rank))

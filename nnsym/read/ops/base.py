@@ -21,8 +21,8 @@ Array = NDArray[Any]
 class Call:
     """An operator applied to values; an input that was left out is None.
 
-    ``where`` names the node in messages, ``opset`` is the operator set of the model, ``outputs`` is how many
-    results are named, and ``proto`` is the node itself, for the reference implementation.
+    ``where`` names the node in messages, ``opset`` is the operator set of the model and ``dtype`` what it computes in,
+    ``outputs`` is how many results are named, and ``proto`` is the node itself, for the reference implementation.
     """
 
     op: str
@@ -31,6 +31,7 @@ class Call:
     attributes: Mapping[str, Any]
     outputs: int
     opset: int
+    dtype: str
     proto: Any
 
     def value(self, position: int) -> Value:

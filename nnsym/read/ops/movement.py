@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.fold import reference
-from nnsym.read.tensors import Value, numbers, rearrange
+from nnsym.read.sizes import require_size
+from nnsym.read.tensors import Value, axis_of, numbers, rearrange
 
 Array = NDArray[Any]
 
@@ -25,10 +27,12 @@ def move(call: Call) -> list[Value]:
     parts: list[Value] = []
     arguments: list[Array | None] = [None if isinstance(v, Tensor) else v for v in call.inputs]
     start = 0
+    if call.op in ("Concat", "Where"):
+        require_size((sum(math.prod(v.shape) for v in call.inputs if v is not None),))
     for position in positions:
         part = call.value(position)
         parts.append(part)
-        size = int(np.prod(part.shape))
+        size = math.prod(part.shape)
         arguments[position] = np.arange(start, start + size, dtype=np.int64).reshape(part.shape)
         start += size
     for position, argument in enumerate(arguments):
@@ -50,7 +54,9 @@ def flatten(call: Call) -> list[Value]:
     """A matrix: the axes before ``axis`` are its rows."""
     x = call.tensor(0)
     axis = call.integer("axis", 1)
-    rows = int(np.prod(x.shape[: axis if axis >= 0 else axis + len(x.shape)]))
+    if not -len(x.shape) <= axis <= len(x.shape):
+        raise ValueError(f"axis {axis} of a tensor of {len(x.shape)} axes")
+    rows = math.prod(x.shape[: axis if axis >= 0 else axis + len(x.shape)])
     return [Tensor(x.node, (rows, x.node.size // rows))]
 
 
@@ -62,7 +68,7 @@ def _named_axes(call: Call) -> tuple[int, ...]:
 def squeeze(call: Call) -> list[Value]:
     """Axes of length 1 removed: the named ones, or all."""
     x = call.tensor(0)
-    axes = {a % len(x.shape) for a in _named_axes(call)} or {a for a, n in enumerate(x.shape) if n == 1}
+    axes = {axis_of(a, len(x.shape)) for a in _named_axes(call)} or {a for a, n in enumerate(x.shape) if n == 1}
     if any(x.shape[a] != 1 for a in axes):
         raise ValueError(f"axes {sorted(axes)} of shape {x.shape} are not all of length 1")
     return [Tensor(x.node, tuple(n for a, n in enumerate(x.shape) if a not in axes))]
@@ -81,12 +87,13 @@ def pad(call: Call) -> list[Value]:
     amounts = call.ints("pads", ()) if given is None else tuple(int(v) for v in given)
     axes = call.optional_constant(3)
     rank = len(x.shape)
-    named = list(range(rank)) if axes is None else [int(a) % rank for a in axes]
+    named = list(range(rank)) if axes is None else [axis_of(int(a), rank) for a in axes]
     if len(amounts) != 2 * len(named):
         raise ValueError(f"pads {amounts} do not fit axes {named}")
     width = [(0, 0)] * rank
     for place, axis in enumerate(named):
         width[axis] = (amounts[place], amounts[len(named) + place])
+    require_size(n + max(b, 0) + max(e, 0) for n, (b, e) in zip(x.shape, width, strict=True))
     index = numbers(x)[tuple(slice(max(-b, 0), n - max(-e, 0)) for n, (b, e) in zip(x.shape, width, strict=True))]
     grown = [(max(b, 0), max(e, 0)) for b, e in width]
     if mode != "constant":

@@ -10,13 +10,9 @@ from numpy.typing import NDArray
 from nnsym.ir.linear import Scale
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
-from nnsym.read.tensors import Value, contraction, flat, mapped, numbers, rearrange, total
+from nnsym.read.tensors import Value, contraction, flat, float64, mapped, numbers, rearrange, total
 
 Array = NDArray[Any]
-
-
-def _float(value: Array) -> Array:
-    return np.asarray(value, dtype=np.float64)
 
 
 def _times_constant(call: Call, a: Value, b: Value) -> Tensor:
@@ -25,8 +21,8 @@ def _times_constant(call: Call, a: Value, b: Value) -> Tensor:
         raise call.refuse("a product of two matrices that both depend on the input", "One factor must be constant")
     symbolic = a if isinstance(a, Tensor) else b
     assert isinstance(symbolic, Tensor)  # constants were folded before
-    left = numbers(a) if isinstance(a, Tensor) else _float(a)
-    right = numbers(b) if isinstance(b, Tensor) else _float(b)
+    left = numbers(a) if isinstance(a, Tensor) else float64(a)
+    right = numbers(b) if isinstance(b, Tensor) else float64(b)
     rows, columns = left.ndim > 1, right.ndim > 1
     left = left if rows else left[None, :]
     right = right if columns else right[:, None]
@@ -50,15 +46,15 @@ def gemm(call: Call) -> list[Value]:
     a = _oriented(call.value(0), call.integer("transA", 0))
     b = _oriented(call.value(1), call.integer("transB", 0))
     if alpha != 1:
-        a, b = (a, alpha * _float(b)) if isinstance(a, Tensor) and not isinstance(b, Tensor) else (a, b)
-        a = a if isinstance(a, Tensor) else alpha * _float(a)
+        a, b = (a, alpha * float64(b)) if isinstance(a, Tensor) and not isinstance(b, Tensor) else (a, b)
+        a = a if isinstance(a, Tensor) else alpha * float64(a)
     result = _times_constant(call, a, b)
     offset = call.optional(2)
     if offset is None or beta == 0:
         return [result]
     if isinstance(offset, Tensor):
         return [total((result, offset), (1.0, beta))]
-    return [total((result, beta * _float(offset)), (1.0, 1.0))]
+    return [total((result, beta * float64(offset)), (1.0, 1.0))]
 
 
 def _oriented(value: Value, transposed: int) -> Value:
@@ -68,12 +64,13 @@ def _oriented(value: Value, transposed: int) -> Value:
 
 
 def batch_normalization(call: Call) -> list[Value]:
-    """``a x + (B - a mean)`` with ``a = scale / sqrt(var + epsilon)`` per channel, both derived once."""
+    """``a (x - mean) + B``; ``a = scale / sqrt(var + epsilon)`` per channel is derived once, the others are copied."""
     x = call.tensor(0)
     if call.outputs > 1 or call.integer("training_mode", 0) or (call.opset < 7 and not call.integer("is_test", 0)):
         raise call.refuse("batch normalisation in training mode", "Export the model in evaluation mode")
-    scale, bias, mean, variance = (_float(call.constant(i)) for i in range(1, 5))
+    scale, bias, mean, variance = (float64(call.constant(i)) for i in range(1, 5))
     factor = scale / np.sqrt(variance + call.number("epsilon", 1e-5))
     channels = (-1, *(1,) * (len(x.shape) - 2))
+    centred = total((x, mean.reshape(channels)), (1.0, -1.0))
     linear = Scale(flat(factor.reshape(channels), x.shape))
-    return [mapped(linear, x, x.shape, flat((bias - factor * mean).reshape(channels), x.shape))]
+    return [mapped(linear, centred, x.shape, flat(bias.reshape(channels), x.shape))]

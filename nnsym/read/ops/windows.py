@@ -12,9 +12,12 @@ from nnsym.ir.linear import Conv, Sparse, window_sources
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import affine, concatenate, maximum
 from nnsym.read.ops.base import Call
-from nnsym.read.tensors import Value, contraction, mapped, numbers, rearrange
+from nnsym.read.sizes import LARGEST_CONSTANT, require_size
+from nnsym.read.tensors import Value, contraction, float64, mapped, numbers, rearrange
 
 Array = NDArray[Any]
+
+_LARGEST_WINDOWS = 2**31 - 1  # coefficients of a convolution's matrix, whose indices are 32-bit
 
 
 @final
@@ -44,20 +47,27 @@ def _window(call: Call, kernel: tuple[int, ...], spatial: tuple[int, ...]) -> Wi
         pads = (*begin, *end)
     if not len(kernel) == len(strides) == len(dilations) == rank or len(pads) != 2 * rank:
         raise ValueError(f"kernel {kernel}, strides {strides}, pads {pads} do not fit {rank} spatial axes")
+    if rank < 1 or min(*kernel, *strides, *dilations) < 1 or min(pads) < 0:
+        raise ValueError(
+            f"kernel {kernel}, strides {strides}, dilations {dilations} and pads {pads}: "
+            "at least one spatial axis, 1 each, and no negative pad are needed"
+        )
     return Window(kernel=kernel, strides=strides, pads=pads, dilations=dilations)
 
 
 def conv(call: Call) -> list[Value]:
     """Cross-correlation with groups, strides, pads and dilations, over any number of spatial axes."""
-    x, weight = call.tensor(0), np.asarray(call.constant(1), dtype=np.float64)
+    x, weight = call.tensor(0), float64(call.constant(1))
     groups = call.integer("group", 1)
     channels, spatial = x.shape[1], x.shape[2:]
     if weight.shape[1] * groups != channels or weight.shape[0] % groups:
         raise ValueError(f"a kernel of shape {weight.shape} with {groups} groups does not fit {channels} channels")
     window = _window(call, call.ints("kernel_shape", weight.shape[2:]), spatial)
     linear = Conv(weight, (channels, *spatial), window.strides, window.pads, window.dilations, groups)
+    require_size((x.shape[0], *linear.out_shape))
+    require_size((*linear.out_shape, *weight.shape[1:]), "the windows", largest=_LARGEST_WINDOWS)
     given = call.optional_constant(2)
-    bias = np.zeros(weight.shape[0]) if given is None else np.asarray(given, dtype=np.float64)
+    bias = np.zeros(weight.shape[0]) if given is None else float64(given)
     bias = np.repeat(bias, linear.n_out // weight.shape[0])
     samples = numbers(x).reshape(x.shape[0], -1)
     parts = [affine(((linear, rearrange([x], sample).node),), bias) for sample in samples]
@@ -66,7 +76,7 @@ def conv(call: Call) -> list[Value]:
 
 def conv_transpose(call: Call) -> list[Value]:
     """The adjoint of a convolution, with bias."""
-    x, weight = call.tensor(0), np.asarray(call.constant(1), dtype=np.float64)
+    x, weight = call.tensor(0), float64(call.constant(1))
     groups, rank = call.integer("group", 1), len(x.shape) - 2
     if x.shape[0] != 1 or call.text("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in call.attributes:
         raise call.refuse(
@@ -80,13 +90,14 @@ def conv_transpose(call: Call) -> list[Value]:
         for a in range(rank)
     )  # fmt: skip
     channels = weight.shape[1] * groups
+    require_size((channels, *spatial))
     forward = Conv(weight, (channels, *spatial), window.strides, window.pads, window.dilations, groups)
     if forward.out_shape != x.shape[1:]:
         raise ValueError(f"a kernel of shape {weight.shape} does not fit {x.shape}")
     transposed = forward.matrix().T.tocsr()
     linear = Sparse(transposed.data, transposed.indices, transposed.indptr, x.node.size)
     given = call.optional_constant(2)
-    bias = np.zeros(channels) if given is None else np.asarray(given, dtype=np.float64)
+    bias = np.zeros(channels) if given is None else float64(given)
     return [mapped(linear, x, (1, channels, *spatial), np.repeat(bias, linear.n_out // channels))]
 
 
@@ -94,8 +105,14 @@ def _pooled(call: Call) -> tuple[Array, Array, Window, tuple[int, ...]]:
     """Element numbers and validity of every window, ``(outputs, taps)``, and the shape of the result."""
     x = call.tensor(0)
     planes, spatial = x.shape[0] * x.shape[1], x.shape[2:]
+    if x.node.size < 1:
+        raise ValueError(f"an input of shape {x.shape} has no elements")
     window = _window(call, call.ints("kernel_shape", spatial), spatial)
     ceil = bool(call.integer("ceil_mode", 0))
+    reach = [n + window.pads[a] + window.pads[a + len(spatial)] for a, n in enumerate(spatial)]
+    positions = [max(n // s + 1, 1) for n, s in zip(reach, window.strides, strict=True)]
+    require_size((planes, *positions), "the result, about")
+    require_size((planes, *positions, *window.kernel), "the windows, about", largest=LARGEST_CONSTANT)
     source, inside = window_sources(spatial, window.kernel, window.strides, window.pads, window.dilations, ceil)
     size = int(np.prod(spatial))
     index = (np.arange(planes)[:, None, None] * size + source).reshape(-1, source.shape[1])

@@ -1,0 +1,131 @@
+"""By how much one layer, evaluated in a stored model's dtype, may miss its real value on the same arguments.
+
+| node | error |
+| --- | --- |
+| affine, copies only | 0 |
+| affine | ``gamma_n (|W| |x| + |b|)``, n the terms of a row and :data:`DERIVED` more; underflow beside it |
+| hinge, clip and the like | 0 where slopes are 0 and 1 up to sign, else the line's own products and sum |
+| maximum | 0 |
+| product | ``u |x| |y|`` |
+| sigmoid, tanh | :data:`SMOOTH` units of the format's last place at 1 |
+
+Comparisons do not round, so a jump stays where it is. Algorithms that change the products themselves (Winograd's and
+FFT convolutions, TF32, quantised kernels) are none of the engines that this speaks of.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.maps import Maps
+from nnsym.deployed.formats import UP, Format
+from nnsym.errors import UnsupportedError
+from nnsym.ir.linear import Conv, Dense, LinearMap, Select
+from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
+from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+
+Array = NDArray[Any]
+
+#: Roundings of constants that an engine may derive otherwise than the import: 1/n of a mean, the scale of a
+#: normalisation (a difference, a square root, a quotient, a product), weights with a scale folded in.
+DERIVED = 8
+
+#: Units in the last place of 1 by which an engine's sigmoid or tanh may be off. ONNX Runtime 1.32's float32 kernels
+#: clamp their arguments and are off by up to 3 of these units, its float64 ones by up to 5.
+SMOOTH = 16
+
+
+def copies(node: Affine) -> bool:
+    """True if every element is a copy of one element, or 0: nothing is computed."""
+    if node.bias.any() or not all(isinstance(m, Select) for m in node.maps):
+        return False
+    counts = sum((m.index >= 0).astype(np.int64) for m in node.maps if isinstance(m, Select))
+    return bool(np.max(counts, initial=0) <= 1)
+
+
+def local_error(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+    """The error bound of every element, and whether something may overflow.
+
+    ``sizes`` are bounds of the arguments' absolute values, one ``(n,)`` array per parent.
+    """
+    match node:
+        case Affine():
+            return _affine(node, sizes, form, maps)
+        case Pointwise(fn=Hinge() as fn):
+            slopes = np.maximum(*(_rounding(s) for s in fn.slopes(node.size)))
+            return _products(_weighed(slopes, sizes[0]), form)
+        case Pointwise(fn=Piecewise() as fn):
+            steep = np.broadcast_to(_rounding(fn.slopes).max(axis=1), (node.size,))
+            offset = np.where(steep > 0, np.abs(fn.offsets).max(axis=1), 0.0)
+            return _products(2 * (_weighed(steep, sizes[0]) + offset), form)
+        case Max():
+            return np.zeros(node.size), False
+        case Product():
+            return _products(_weighed(sizes[0], sizes[1]), form)
+        case Pointwise(fn=Sigmoidal()):
+            return np.full(node.size, 2 * SMOOTH * form.u), False
+    what = node.fn.name if isinstance(node, Pointwise) else type(node).__name__
+    raise UnsupportedError(f"no rounding errors of '{what}' are known", remedy="Ask for the real function")
+
+
+def _weighed(a: Array, b: Array) -> Array:
+    """``a b`` for numbers not below 0, rounded up; 0 times an infinity is 0."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.where((a == 0) | (b == 0), 0.0, UP * a * b)
+
+
+def _rounding(slopes: Array) -> Array:
+    """Absolute slopes, 0 where a product with one does not round."""
+    size = np.abs(slopes)
+    return np.where((size == 0) | (size == 1), 0.0, size)
+
+
+def _products(sizes: Array, form: Format) -> tuple[Array, bool]:
+    error = np.where(sizes > 0, UP * (form.gamma(4) * sizes + 4 * form.tiny), 0.0)
+    return error, bool((sizes * (1 + form.gamma(4)) > form.largest).any())
+
+
+def _affine(node: Affine, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+    if copies(node):
+        return np.zeros(node.size), False
+    total, weight = np.abs(node.bias), np.zeros(node.size)
+    count = DERIVED + (node.bias != 0).astype(np.float64)
+    for linear, size in zip(node.maps, sizes, strict=True):
+        total = total + stretch(linear, size, maps)
+        weight = weight + stretch(linear, np.ones(linear.n_in), maps)
+        count = count + terms(linear)
+    single = (count <= DERIVED + 1) & _exact_factors(node)  # one term, copied or negated
+    relative = np.where(single, 0.0, form.gamma(count) * total)
+    flushed = np.where(single, 0.0, form.tiny * (count + weight))
+    with np.errstate(invalid="ignore"):
+        largest = total * (1 + form.gamma(count))
+    return UP * (relative + flushed), bool((largest > form.largest).any() or not np.isfinite(largest).all())
+
+
+def _exact_factors(node: Affine) -> bool:
+    """True if all coefficients are 0, 1 or -1."""
+    return all(isinstance(m, Select) or bool(np.isin(m.csr()[0], (0.0, 1.0, -1.0)).all()) for m in node.maps)
+
+
+def terms(linear: LinearMap) -> Array:
+    """How many coefficients other than 0 every row has, at most."""
+    if isinstance(linear, Dense):
+        return np.asarray(np.count_nonzero(linear.weight, axis=1), dtype=np.float64)
+    if isinstance(linear, Select):
+        return np.asarray(linear.index >= 0, dtype=np.float64)
+    if isinstance(linear, Conv):
+        return np.full(linear.n_out, float(linear.weight[0].size))
+    return np.asarray(np.diff(linear.csr()[2]), dtype=np.float64)
+
+
+def stretch(linear: LinearMap, size: Array, maps: Maps) -> Array:
+    """``|W| size`` rounded up, ``(n_out,)``; infinite sizes stay where their coefficients are not 0."""
+    if not np.isfinite(size).all():
+        wild = stretch(linear, np.isinf(size).astype(np.float64), maps) > 0
+        tame = stretch(linear, np.where(np.isfinite(size), size, 0.0), maps)
+        return np.where(wild, np.inf, tame)
+    out = maps[linear].stretch(maps.tensor(size)[None])[0].cpu().numpy()
+    return np.asarray(out * (1 + 2.0**-50 * (linear.n_in + 8)) + linear.n_in * 2.0**-1070)

@@ -1,0 +1,112 @@
+"""The real function at a point: what a verdict speaks of, decided in outward intervals or in rationals.
+
+A small network goes through rationals at once (:mod:`nnsym.ir.scaled`). A large one goes through intervals, one for
+every node, and through rationals only where an interval straddles a threshold of the property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.evaluate import evaluate
+from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
+from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
+from nnsym.ir.node import Affine, Node, Pointwise
+from nnsym.ir.query import Query
+from nnsym.ir.scaled import evaluate_scaled
+from nnsym.ir.univariate import Hinge, Piecewise
+from nnsym.replay.points import Point
+from nnsym.replay.values import results
+
+Array = NDArray[Any]
+
+#: Up to this many coefficients rationals come at once, and up to that many where intervals do not decide.
+_EXACT_FIRST, _EXACT_AT_ALL = 200_000, 50_000_000
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RealRun:
+    """``found``: the query's formula is true there for sure. ``margin`` is not below the true one.
+
+    ``values`` are the networks' outputs, Fractions or rounded to float64; ``by`` says what decided, ``exact`` or
+    ``intervals``.
+    ``undecided`` is true where intervals straddle a threshold and nothing finer could be had.
+    """
+
+    found: bool
+    margin: float
+    values: Mapping[Node, Array]
+    by: str
+    undecided: bool = False
+
+
+def run_real(query: Query, point: Point) -> RealRun:
+    """The real function of the stored constants at a point of exact numbers."""
+    work = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
+    rational = all(isinstance(n.fn, (Hinge, Piecewise)) for n in query.nodes if isinstance(n, Pointwise))
+    if rational and work <= _EXACT_FIRST:
+        return _in_rationals(query, point)
+    found = _in_intervals(query, point)
+    return _in_rationals(query, point) if found.undecided and rational and work <= _EXACT_AT_ALL else found
+
+
+def _in_rationals(query: Query, point: Point) -> RealRun:
+    exact: dict[Node, Array] = {x: to_fractions(v) for x, v in point.items()}
+    roots = tuple(dict.fromkeys((*query.rows.parts, *results(query))))
+    values = {node: v.fractions() for node, v in evaluate_scaled(roots, point).items() if node in roots}
+    values.update(exact)
+    read = {node: values[node] for node in (*query.inputs, *query.rows.parts)}
+    return RealRun(
+        found=query.violated(read),
+        margin=query.margin(read, up=True),
+        values={node: values[node] for node in results(query)},
+        by="exact",
+    )
+
+
+def _in_intervals(query: Query, point: Point) -> RealRun:
+    """The formula is true if the upper ends of all rows make it so, and false if the lower ends do."""
+    from nnsym.bounds.methods import compute
+
+    boxes = {x: (round_down(to_fractions(v)), round_up(to_fractions(v))) for x, v in point.items()}
+    rows = compute(query, "ibp", boxes=boxes).case(0).rows
+
+    def holds(node: Atoms | InBox, ends: Array) -> Array:
+        if isinstance(node, InBox):
+            return _within(point[node.input], node)
+        return np.asarray(ends[node.rows] < 0 if node.strict else ends[node.rows] <= 0)
+
+    def truth(ends: Array) -> bool:
+        def leaf(node: Atoms | InBox) -> bool:
+            held = holds(node, ends)
+            return bool(held.any() if isinstance(node, Atoms) and not node.every else held.all())
+
+        return reduce_formula(query.formula, leaf, all, any)
+
+    def atom(node: Atoms | InBox) -> Array:
+        if isinstance(node, Atoms) and node.soft:
+            return np.asarray(rows.upper[node.rows])
+        return np.where(holds(node, rows.upper), -np.inf, np.inf)
+
+    inside = query.inside({x: to_fractions(v) for x, v in point.items()})
+    found = inside and truth(rows.upper)
+    nearby: dict[Node, Array] = {x: nearest(to_fractions(v)) for x, v in point.items()}
+    values = evaluate(results(query), nearby) if results(query) else {}
+    return RealRun(
+        found=found,
+        margin=margin_lower(query.formula, atom) if inside else np.inf,
+        values={node: values[node] for node in results(query)},
+        by="intervals",
+        undecided=inside and not found and truth(rows.lower),
+    )
+
+
+def _within(values: Array, box: InBox) -> Array:
+    exact = to_fractions(values)
+    return np.array([bool(((box.lower <= exact) & (exact <= box.upper)).all())])

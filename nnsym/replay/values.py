@@ -1,0 +1,49 @@
+"""Names and shapes under which a query's networks show their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nnsym.ir.network import Application
+from nnsym.ir.node import Input, Node
+from nnsym.ir.query import Query
+
+Array = NDArray[Any]
+
+
+def results(query: Query) -> tuple[Node, ...]:
+    """The outputs of all networks, each once."""
+    return tuple(dict.fromkeys(node for a in query.applications for node in results_of(a)))
+
+
+def results_of(application: Application) -> tuple[Node, ...]:
+    """The outputs of one application."""
+    return tuple(application.output(name) for name in application.network.outputs)
+
+
+def named(query: Query, values: Mapping[Node, Array]) -> dict[str, Array]:
+    """The networks' outputs by name, in their shapes."""
+    return {
+        label(query, a, name): values[a.output(name)].reshape(tensor.shape)
+        for a in query.applications
+        for name, tensor in a.network.outputs.items()
+    }
+
+
+def label(query: Query, application: Application, name: str) -> str:
+    """An output's name; with its network's and a number where several are applied."""
+    if len(query.applications) == 1:
+        return name
+    return f"{application.network.name}_{query.applications.index(application) + 1}.{name}"
+
+
+def input_shape(query: Query, x: Input) -> tuple[int, ...]:
+    """The shape in which the first network that reads an input reads it."""
+    for application in query.applications:
+        for argument, tensor in zip(application.arguments, application.network.inputs.values(), strict=True):
+            if argument is x:
+                return tensor.shape
+    return (x.size,)
