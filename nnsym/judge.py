@@ -391,7 +391,7 @@ def relax_bound(
     if not is_exact(method):
         return answer.objective if answer.status is Status.OPTIMAL else None
     with clock.step("root LP") as notes:
-        limits = Limits(seconds=max(clock.left, 5.0), memory=settings.memory, threads=settings.threads)
+        limits = Limits(seconds=max(clock.left, 1.5), memory=settings.memory, threads=settings.threads)
         root = taking(find(method.solver), program.features).solve(program.relax(), limits, Goal(decide=False))
         notes.append(f"{root.bound:.6g}")
     return root.objective if root.status is Status.OPTIMAL else None

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
+from nnsym.clock import Deadline, OutOfTime
 from nnsym.encode.affine import Terms
 from nnsym.encode.shorten import round_out, short_rows
 from nnsym.registry import find_encoding
@@ -76,3 +77,20 @@ def test_shortened_encodings_verify_and_never_wrongly():
     assert nn.verify(nn.forall(x, where=nn.box(x, -1, 1), then=y[0] - y[1] >= least - 0.5), "smt-short12").status is (
         Verdict.VERIFIED
     )
+
+
+def test_many_terms_are_shortened_in_blocks_of_rows():
+    rng = np.random.default_rng(0)
+    counts = rng.integers(0, 5, 700_000)
+    pointers = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    size, some = pointers[-1], pointers[699_000]
+    terms = Terms(rng.normal(size=size), rng.integers(0, 50, size), pointers)
+    bias, low, high = rng.normal(size=700_000), -rng.random(size), rng.random(size)
+    whole = short_rows(terms, bias, 6, low, high)
+    end = Terms(terms.data[some:], terms.columns[some:], pointers[699_000:] - some)
+    last = short_rows(end, bias[699_000:], 6, low[some:], high[some:])
+    assert (whole[1][699_000:] == last[1]).all()
+    assert (whole[2][699_000:] == last[2]).all()
+    assert (whole[0].data[whole[0].indptr[699_000] :] == last[0].data).all()
+    with pytest.raises(OutOfTime):
+        short_rows(terms, bias, 6, low, high, deadline=Deadline.after(0))

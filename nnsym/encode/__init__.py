@@ -84,7 +84,7 @@ def encode_columns(
     for node in query.nodes:
         deadline.check()
         if isinstance(node, Affine):
-            ids[node] = _affine(ctx, node, "pre" if node in activated else "value", bits)
+            ids[node] = _affine(ctx, node, "pre" if node in activated else "value", bits, deadline)
         elif not isinstance(node, Input):
             rule = encoding.rule_for(node)
             if rule is None or rule.exactness is Exactness.UNSUPPORTED:
@@ -127,14 +127,16 @@ def closes(encoding: Encoding, query: Query) -> bool:
     return encoding.form is Form.MARGIN and jumps
 
 
-def _affine(ctx: Context, node: Affine, role: str, bits: int | None) -> Array:
+def _affine(ctx: Context, node: Affine, role: str, bits: int | None, deadline: Deadline) -> Array:
     lower, upper = ctx.interval(node)
     layer = Layer(ctx.names[node], role, ctx.every(node), lower, upper)
     parts = ((linear.csr(), ctx.ids[parent]) for linear, parent in zip(node.maps, node.parents, strict=True))
     terms, bias = gather(parts, node.size), node.bias
+    deadline.check()
     if bits is not None:
         low, high = ctx.builder.bounds()
-        terms, bias, slack = short_rows(terms, bias, bits, low[terms.columns], high[terms.columns])
+        ends = low[terms.columns], high[terms.columns]
+        terms, bias, slack = short_rows(terms, bias, bits, *ends, deadline=deadline)
         layer = replace(layer, slack=slack, origin=f"{layer.name}: |h - A' v - b'| <= e")
     return encode_affine(ctx.builder, layer, terms, bias)
 

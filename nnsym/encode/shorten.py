@@ -13,16 +13,20 @@ program, so "no violation" carries over; a violation has to be replayed.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
+from nnsym.clock import NEVER, Deadline
 from nnsym.encode.affine import Terms
 from nnsym.ir.outward import group_sum_up, product_up, sum_up
 
 Array = NDArray[Any]
+
+_BLOCK = 2**20  # terms that are shortened at once
 
 
 def short_bounds(bounds: Bounds, bits: int) -> Bounds:
@@ -45,11 +49,31 @@ def round_out(values: Array, bits: int, sign: int) -> Array:
     return np.where(whole, values, sign * np.ceil(sign * scaled) / scale)
 
 
-def short_rows(terms: Terms, bias: Array, bits: int, lower: Array, upper: Array) -> tuple[Terms, Array, Array]:
+def short_rows(
+    terms: Terms, bias: Array, bits: int, lower: Array, upper: Array, *, deadline: Deadline = NEVER
+) -> tuple[Terms, Array, Array]:
     """``(A', b', e)`` of the rows ``A v + b``; ``lower`` and ``upper`` bound the column of every term.
 
-    A row with an infinite bound under a coefficient that would change is left as it is.
+    A row with an infinite bound under a coefficient that would change is left as it is. The ``deadline`` is looked at
+    between blocks of rows; past it OutOfTime is raised.
     """
+    ends = np.searchsorted(terms.indptr, np.arange(_BLOCK, terms.indptr[-1], _BLOCK))
+    cuts = np.unique(np.concatenate(([0], ends, [len(terms)])))
+    found: list[tuple[Terms, Array, Array]] = []
+    for first, last in pairwise(cuts.tolist() if len(terms) else [0, 0]):
+        deadline.check()
+        here = slice(terms.indptr[first], terms.indptr[last])
+        part = Terms(terms.data[here], terms.columns[here], terms.indptr[first : last + 1] - here.start, terms.distinct)
+        found.append(_short_block(part, bias[first:last], bits, lower[here], upper[here]))
+    if len(found) == 1:
+        return found[0]
+    parts, offsets, slacks = zip(*found, strict=True)
+    pointers = np.concatenate(([0], np.cumsum(np.concatenate([part.counts for part in parts])))).astype(np.int32)
+    data, columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("data", "columns"))
+    return Terms(data, columns, pointers, terms.distinct), np.concatenate(offsets), np.concatenate(slacks)
+
+
+def _short_block(terms: Terms, bias: Array, bits: int, lower: Array, upper: Array) -> tuple[Terms, Array, Array]:
     count, counts = len(terms), terms.counts
     row = np.repeat(np.arange(count), counts)
     largest = np.abs(bias).astype(np.float64)
