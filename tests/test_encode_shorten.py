@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
@@ -19,6 +19,7 @@ FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
 
 @settings(max_examples=60, deadline=None)
+@example([(5e-324, 0.0, 1.0)], 0.0, 2)
 @given(st.lists(st.tuples(FINITE, FINITE, FINITE), min_size=1, max_size=5), FINITE, st.integers(2, 12))
 def test_the_slack_covers_what_rounding_moves_at_every_corner(entries, bias, bits):
     data = np.array([a for a, _, _ in entries])

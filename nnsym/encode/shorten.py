@@ -79,6 +79,7 @@ def _short_block(terms: Terms, bias: Array, bits: int, lower: Array, upper: Arra
     largest = np.abs(bias).astype(np.float64)
     np.maximum.at(largest, row, np.abs(terms.data))
     step = np.exp2(np.ceil(np.log2(np.where(largest > 0, largest, 1.0))) - bits)
+    step = np.maximum(step, 2.0**-1000)  # of the smallest numbers it would be 0
     data, offset = _nearest(terms.data, step[row]), _nearest(bias, step)
     moved = product_up(_distance(terms.data, data), np.maximum(np.abs(lower), np.abs(upper)))
     error = group_sum_up(row, moved, _distance(bias, offset))
