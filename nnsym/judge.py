@@ -23,7 +23,7 @@ from nnsym.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_e
 from nnsym.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.program import Feature, Kind, Program
 from nnsym.repair import repaired
-from nnsym.replay import Outcome, Replay, confirm, replay_once
+from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
 from nnsym.replay import replay as run_replay
 from nnsym.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
@@ -129,7 +129,8 @@ def attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings,
         notes.append(f"{method.steps} steps from {len(found)} points: least margin {least}")
     with clock.step("replay") as notes:
         hopeful = [k for k in range(min(len(found), _REPLAYED)) if found.margin[k] < NEAR_ZERO or k == 0]
-        replayed = confirm(query, (found[k] for k in hopeful if found.margin[k] < np.inf))
+        points = (found[k] for k in hopeful if found.margin[k] < np.inf)
+        replayed = confirm(query, points, deadline=clock.deadline())
         notes.append(f"{_SAID[replayed.outcome]}, margin {replayed.margin:.6g}")
     return replayed
 
@@ -334,11 +335,12 @@ def interpret(
         violating = answer.objective < NEAR_ZERO or not margin_form
         with clock.step("replay") as notes:
             candidate = candidate_of(query, program, answer)
-            replayed = run_replay(query, candidate) if violating else replay_once(query, candidate)
+            end = clock.deadline()
+            attempt = run_replay if violating else replay_once
+            replayed = attempt(query, candidate, deadline=end)
             if violating and replayed.outcome is not Outcome.CONFIRMED:
-                replayed = best_of(
-                    replayed, confirm(query, repaired(query, candidate, conclusion=True, seconds=clock.left))
-                )
+                near = repaired(query, candidate, conclusion=True, seconds=clock.left)
+                replayed = stronger(replayed, confirm(query, near, deadline=end))
             notes.append(f"{_SAID[replayed.outcome] if violating else 'evaluated'}, margin {replayed.margin:.6g}")
             here = margins(query, {x: v[None] for x, v in candidate.items()})
         facts = replace(facts, attained=min(facts.attained, float(here[0])))
@@ -347,13 +349,6 @@ def interpret(
     if replayed is None or replayed.outcome is not Outcome.CONFIRMED:
         facts = settle_tight(query, bounds, facts, clock)
     return facts, replayed
-
-
-def best_of(first: Replay, second: Replay) -> Replay:
-    """Of two replays the confirmed one; else what the first found, with the least margin."""
-    if second.outcome is Outcome.CONFIRMED:
-        return second
-    return replace(first, margin=min(first.margin, second.margin))
 
 
 def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:

@@ -16,6 +16,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.clock import NEVER, Deadline
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query, Reading
@@ -51,9 +52,9 @@ class Replay:
     deployed: bool = False
 
 
-def replay(query: Query, candidate: Point, *, polish_steps: int = 40) -> Replay:
+def replay(query: Query, candidate: Point, *, polish_steps: int = 40, deadline: Deadline = NEVER) -> Replay:
     """Try the candidate, then points polished from it, until one is confirmed on which the models agree."""
-    return confirm(query, _attempts(query, candidate, polish_steps))
+    return confirm(query, _attempts(query, candidate, polish_steps), deadline=deadline)
 
 
 def _attempts(query: Query, candidate: Point, steps: int) -> Iterator[Point]:
@@ -65,12 +66,15 @@ def _attempts(query: Query, candidate: Point, steps: int) -> Iterator[Point]:
         yield from beside(query, candidate)
 
 
-def confirm(query: Query, candidates: Iterable[Point]) -> Replay:
-    """Replay candidates until one is confirmed by every function there is; else the outcome that says most."""
+def confirm(query: Query, candidates: Iterable[Point], *, deadline: Deadline = NEVER) -> Replay:
+    """Replay candidates until one is confirmed by every function there is; else the outcome that says most.
+
+    The first is looked at in any case, others until the deadline.
+    """
     best = Replay(outcome=Outcome.SPURIOUS)
     for point in candidates:
-        best = _stronger(best, replay_once(query, point))
-        if best.outcome is Outcome.CONFIRMED and not _alone(best):
+        best = stronger(best, replay_once(query, point, deadline=deadline))
+        if (best.outcome is Outcome.CONFIRMED and not _alone(best)) or deadline.passed:
             return best
     return best
 
@@ -78,7 +82,7 @@ def confirm(query: Query, candidates: Iterable[Point]) -> Replay:
 _RANK = {Outcome.SPURIOUS: 0, Outcome.BOUNDARY: 1, Outcome.CONFIRMED: 2}
 
 
-def _stronger(first: Replay, second: Replay) -> Replay:
+def stronger(first: Replay, second: Replay) -> Replay:
     """The outcome that says more, a witness on which the models agree before one where they do not."""
     better = max(first, second, key=lambda r: (_RANK[r.outcome], not _alone(r)))  # the first of equals
     return Replay(
@@ -99,20 +103,20 @@ def _alone(found: Replay) -> bool:
 _HOPELESS = 1e-2
 
 
-def replay_once(query: Query, candidate: Point) -> Replay:
+def replay_once(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> Replay:
     """The points at a candidate, until one is confirmed."""
     if query.runs is not None:
         return _deployed_once(query.runs, candidate)
     best = Replay(outcome=Outcome.SPURIOUS)
     for place in places(query, candidate):
-        best = _stronger(best, _real_at(query, place))
-        if best.outcome is Outcome.CONFIRMED or _HOPELESS < best.margin < np.inf:
+        best = stronger(best, _real_at(query, place, deadline))
+        if best.outcome is Outcome.CONFIRMED or deadline.passed or _HOPELESS < best.margin < np.inf:
             return best
     return best
 
 
-def _real_at(query: Query, place: Place) -> Replay:
-    real = run_real(query, place.values)
+def _real_at(query: Query, place: Place, deadline: Deadline) -> Replay:
+    real = run_real(query, place.values, deadline=deadline)
     run = run_engine(query, place.values) if place.stored else None
     violates = run is not None and run.violates(query) is True
     if real.found:
@@ -134,7 +138,7 @@ def _deployed_once(query: Query, candidate: Point) -> Replay:
             return Replay(outcome=Outcome.CONFIRMED, counterexample=witness, margin=witness.margin, deployed=True)
         margin = np.inf if least is None else least.margin(query)
         outcome = Outcome.BOUNDARY if run_real(query, place.values).found else Outcome.SPURIOUS
-        best = _stronger(best, Replay(outcome=outcome, margin=margin))
+        best = stronger(best, Replay(outcome=outcome, margin=margin))
     return best
 
 

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.clock import NEVER, Deadline
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
@@ -27,6 +28,9 @@ Array = NDArray[Any]
 
 #: Up to this many coefficients rationals come at once, and up to that many where intervals do not decide.
 _EXACT_FIRST, _EXACT_AT_ALL = 200_000, 50_000_000
+
+#: Seconds that a coefficient may take in rationals; what does not fit into the time left is not begun.
+_EACH = 4e-7
 
 
 @final
@@ -46,14 +50,15 @@ class RealRun:
     undecided: bool = False
 
 
-def run_real(query: Query, point: Point) -> RealRun:
+def run_real(query: Query, point: Point, *, deadline: Deadline = NEVER) -> RealRun:
     """The real function of the stored constants at a point of exact numbers."""
     work = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
     rational = all(isinstance(n.fn, (Hinge, Piecewise)) for n in query.nodes if isinstance(n, Pointwise))
     if rational and work <= _EXACT_FIRST:
         return _in_rationals(query, point)
     found = _in_intervals(query, point)
-    return _in_rationals(query, point) if found.undecided and rational and work <= _EXACT_AT_ALL else found
+    affordable = work <= _EXACT_AT_ALL and work * _EACH <= deadline.left
+    return _in_rationals(query, point) if found.undecided and rational and affordable else found
 
 
 def _in_rationals(query: Query, point: Point) -> RealRun:
