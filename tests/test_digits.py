@@ -84,6 +84,7 @@ def test_digits_of_other_scripts(word: str) -> None:
         ("(assert (≥ y[0] 3.0))", "cannot be read at '≥'"),
         ("(assert (>= y[" + "9" * 23 + "] 3.0))", "an index or length out of range"),
         ("(assert (>= y[4294967296] 3.0))", "an index or length out of range"),
+        ("(assert (>= y[-1] 3.0))", "an index or length out of range at '-1'"),
         ("(assert (>= y[0] " + "9" * 400 + ".0))", "beyond the range of floats"),
         ("(assert " + "(and " * 100_000 + "(>= y[0] 3.0)" + ")" * 100_001, "nested more than 2000 deep"),
         ("(assert (>= " + "(- " * 3000 + "y[0]" + ")" * 3000 + " 3.0))", "nested more than 2000 deep"),

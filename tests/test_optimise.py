@@ -104,11 +104,13 @@ def test_open_inputs_need_a_method_that_needs_no_bounds() -> None:
     where = (x[0] >= 1) & (x[1] >= x[0])
     for method in ("crown", "bigm"):
         with pytest.raises(MissingBoundsError, match="input 'x'"):
-            nn.minimize(x[0] + x[1], method, where=where)
+            nn.minimize(x[0] - x[1], method, where=where)
+    bounded = nn.minimize(x[0] + x[1], "crown", where=where)  # the rows bound x[1] from below
+    assert 2 - 1e-9 <= bounded.lower <= 2
     for chosen in ("smt", None):  # the default passes over what needs bounds
-        found = nn.minimize(x[0] + nn.abs(x)[1], chosen, where=where)
+        found = nn.minimize(nn.abs(x)[1] - x[0], chosen, where=where)
         assert found.lower_trust is Trust.EXACT
-        assert found.lower <= 2 <= found.upper <= 2 + 1e-6
+        assert found.lower <= 0 <= found.upper <= 1e-6
     down = nn.minimize(x[0] - x[1], "smt", where=where, timeout=20)
     assert down.lower == -np.inf
     assert down.upper < -1e6

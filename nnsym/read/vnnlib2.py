@@ -180,6 +180,8 @@ class Variables:
         """The number of the element that a leaf of the tree names."""
         offset = 0
         for index, size in zip(leaf.indices, self.shapes[leaf.name], strict=True):
+            if not 0 <= index < size:
+                raise InputError(f"an index of '{leaf.name}' is out of range: {index}", remedy=f"0 to {size - 1}")
             offset = offset * size + index
         first = self.first[leaf.name]
         return int(self.tied[first + offset]) if first >= 0 else first - offset  # ~(start + offset)

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 _COMMENT = re.compile(r";[^\n]*")
 _QUOTED = re.compile(r'"[^"\n]*"|;[^\n]*')
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
-_INDEX = re.compile(r"[\[,]\s*([0-9]{10,})")
+_INDEX = re.compile(r"[\[,]\s*([+-][0-9]*|[0-9]{10,})")  # the package takes y[-1] for an index
 _DEPTH = 2000  # the package is safe to more than ten times that on a stack of 8 MiB
 _PIECE = 4 * 2**20
 

@@ -142,8 +142,8 @@ def command(r: random.Random) -> tuple[str, Callable[[], None]]:
     words = [r.choice([net, net, net, f"[('f', '{net}')]", f"[['f', '{net}']]", "[(((", "[1]", str(home), ""]), spec]
     odd = [[spec], [net], [], [spec, net, spec], [net, "/dev/null"], [net, f"{spec}\0"]]
     words = r.choice(odd) if r.random() < 0.5 else words
-    given = r.choice([[], [], [f"f={net}"], ["f"], [f"=={net}"], [f"größe={net}"]])
-    sets = r.choice([[], [], ["eps=٣"], ["eps"], ["1=2"]])
+    given = r.choice([[], [], [], [], [], [], [f"f={net}"], ["f"], [f"=={net}"], [f"größe={net}"]])
+    sets = r.choice([[], [], [], [], [], [], ["eps=٣"], ["eps"], ["1=2"]])
 
     def check() -> None:
         with folder:
