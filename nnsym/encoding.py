@@ -20,6 +20,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.builder import ProgramBuilder, RowTerms, row_block, sum_block
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
+from nnsym.ir.outward import floats
 from nnsym.program import Feature, Kind, RowBlock, Tag
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Context:
         self, node: Node, role: str, index: Array, lower: Array | float, upper: Array | float, *, kind: Kind = Kind.REAL
     ) -> Array:
         """New columns for elements ``index`` of a node; returns their ids."""
-        low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (len(index),)) for v in (lower, upper))
+        low, high = (np.broadcast_to(floats(v), (len(index),)) for v in (lower, upper))
         return self.builder.columns(self.names[node], role, index, low, high, kind=kind)
 
     def rows(

@@ -103,7 +103,7 @@ def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
     require_finite(ctx, node, o.l, o.u, o.group)
     ctx.rows(node, [(1.0, o.y), (-1.0, o.x)], lower=0.0, says="y >= x_k")
     numbers, start, where = np.unique(o.group, return_index=True, return_inverse=True)
-    floor, cap = np.full(len(numbers), -np.inf), np.full(len(numbers), -np.inf)
+    floor, cap = (np.full_like(o.l, -np.inf, shape=len(numbers)) for _ in range(2))
     np.maximum.at(floor, where, o.l)
     np.maximum.at(cap, where, o.u)
     sizes = np.bincount(where, minlength=len(numbers))
@@ -127,7 +127,7 @@ def _threshold(ctx: Context, node: Max, ids: Array, o: OpenGroups, threshold: Ar
     where = np.unique(group, return_inverse=True)[1]
     th = threshold[np.isfinite(threshold)][where]
     w = np.where(u > l, np.clip((u - th) / np.where(u > l, u - l, 1.0), 0.0, 1.0), 0.0)
-    top = np.full(int(where.max(initial=-1)) + 1, -np.inf)
+    top = np.full_like(u, -np.inf, shape=int(where.max(initial=-1)) + 1)
     np.maximum.at(top, where, sum_up(u, product_up(-w, sum_down(u, -l))))
     top = group_sum_up(where, product_up(-w, l), top)
     ctx.sums(node, group, [(-w, x)], head=ids, upper=top, says="y <= th + sum_k w_k (x_k - l_k)")

@@ -1,0 +1,2 @@
+"""Proofs of rules."""
+from nnsym.testing.prove.theorem import prove_rule
