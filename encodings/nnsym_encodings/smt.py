@@ -75,7 +75,7 @@ def short_chord(ctx: Context, node: Pointwise, o: OpenHinges) -> None:
 def _short(values: Array, towards: Callable[[Array], Array]) -> Array:
     """Floats of at most ``_BITS`` bits."""
     grid = 2.0 ** (np.frexp(values)[1] - _BITS)
-    return np.asarray(towards(values / grid) * grid)
+    return np.asanyarray(towards(values / grid) * grid)
 
 
 def guarded(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHinges]:

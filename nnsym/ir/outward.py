@@ -19,22 +19,27 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-def floats(values: object) -> Array:
-    """An array of float64, or one that stands for it."""
-    return values if hasattr(values, "__outward__") else np.asarray(values, dtype=np.float64)  # type: ignore[return-value]
-
-
 def _outward(function: Callable[..., Array]) -> Callable[..., Array]:
-    """The function, but for arguments that answer by themselves."""
+    """The function, but for arguments that answer by themselves, or hold numbers that do."""
 
     @wraps(function)
     def answered(*args: Any) -> Array:
         for some in args:
             if hasattr(some, "__outward__"):
                 return some.__outward__(function.__name__, args)  # type: ignore[no-any-return]
+            if getattr(some, "dtype", None) == object:
+                for number in some.flat:
+                    if hasattr(number, "__outward__"):
+                        return number.__outward__(function.__name__, args)  # type: ignore[no-any-return]
         return function(*args)
 
     return answered
+
+
+@_outward
+def floats(values: object) -> Array:
+    """An array of float64, or one that stands for it."""
+    return np.asarray(values, dtype=np.float64)
 
 
 @_outward

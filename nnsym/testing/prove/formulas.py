@@ -22,11 +22,11 @@ def formulas(program: Program, values: Sequence[Any]) -> Iterator[Says]:
         for j in range(block.start, block.start + len(block.index)):
             inside = [*_at_least(values[j], program.lower[j]), *_at_most(values[j], program.upper[j])]
             yield f"bounds of {block.name(j - block.start)}", z3.And(inside)
-    for rows in program.rows:
-        yield from ((rows.origin, z3.And(said)) for said in _rows(rows, values))
+    for linear in program.rows:
+        yield from ((linear.origin, z3.And(said)) for said in rows(linear, values))
     for implied in program.implications:
         binds = [values[g] == int(v) for g, v in zip(implied.guard, implied.value, strict=True)]
-        for guard, said in zip(binds, _rows(implied.rows, values), strict=True):
+        for guard, said in zip(binds, rows(implied.rows, values), strict=True):
             yield implied.rows.origin, z3.Implies(guard, z3.And(said))
     for clauses in program.clauses:
         positive = np.ones(len(clauses.indices), bool) if clauses.positive is None else clauses.positive
@@ -49,7 +49,7 @@ def _split(values: list[Any], pointers: Any) -> Iterator[list[Any]]:
     yield from (values[a:b] for a, b in zip(pointers[:-1], pointers[1:], strict=True))
 
 
-def _rows(block: RowBlock, values: Sequence[Any]) -> Iterator[list[Any]]:
+def rows(block: RowBlock, values: Sequence[Any]) -> Iterator[list[Any]]:
     terms = [term(c) * values[j] for c, j in zip(block.data, block.indices, strict=True)]
     for k, part in enumerate(_split(terms, block.indptr)):
         total = z3.Sum(part)

@@ -3,19 +3,22 @@
 A :class:`Number` is a real term that stands for any float. What is known of a float operation is only
 
 - rounded outward (:mod:`nnsym.ir.outward`): some real on the right side of the exact result;
-- plain: some real of the same sign as the exact result, 0 included where a product or a quotient may underflow;
+- plain: of a sum some real of its sign, of a product or quotient any real at all;
 - exact: negation, ``abs``, 0 and +-1 as factors, 0 as a summand, powers of two from 2 on, sums of multiples of one power
   of two that is at most 50 bits below the largest of them.
 
-So what is proved holds for every way of rounding, in any format. Overflow is left out: results are finite. A term with
-``exact`` is a real number of the theorem, not of the code; what is computed from it is exact.
+So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain result is
+off by at most that part of it, as float64's is (underflow left out). Overflow is left out in all: results are finite.
+A number with ``exact`` is one of the theorem, not of the code; what is computed from it is exact.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,8 +35,11 @@ _PRECISE = 50  # bits over which sums of multiples of one power of two are exact
 
 def term(value: Any) -> Any:
     """The Z3 term of a number, symbolic or not."""
-    if isinstance(value, Number):
-        return value.term
+    return value.term if isinstance(value, Number) else _constant(value)
+
+
+@cache
+def _constant(value: Any) -> Any:
     exact = Fraction(value)
     return z3.Q(exact.numerator, exact.denominator)
 
@@ -44,77 +50,52 @@ class Number:
     def __init__(self, world: World, term: Any, *, exact: bool = False, grid: Power | None = None) -> None:
         self.world, self.term, self.exact, self.grid = world, term, exact, grid
 
-    def _with(
-        self, other: Any, result: Any, rounded: Callable[[Any], list[Any]], *, exact: bool, grid: Power | None = None
-    ) -> Number:
-        """The number ``result`` if it is known to be exact, else a new one of which ``rounded`` tells."""
-        exact_number = self.exact or (isinstance(other, Number) and other.exact)
-        if exact or exact_number:
-            return Number(self.world, result, exact=exact_number, grid=grid)
-        new = self.world.fresh("float")
-        self.world.assume(*rounded(new))
-        return Number(self.world, new)
+    def _with(self, other: Any, make: Callable[[Any, Any], Any], facts: Callable[..., Any], *, exact: bool) -> Number:
+        """The exact result if the operation is known to be exact, else a new number of which ``facts`` tells."""
+        world, of_theorem = self.world, self.exact or (isinstance(other, Number) and other.exact)
+        result = world.term(make, self.term, term(other))
+        if exact or of_theorem:
+            return Number(world, result, exact=of_theorem, grid=shared_grid(self, other))
+        if z3.is_rational_value(result) and make is _add:
+            return Number(world, result)
+        return Number(world, world.result(facts, result, *([world.unit] if world.unit is not None else [])))
 
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, Number) and (other == 0 or not math.isfinite(other)):
             return self if other == 0 else other
-        total = z3.simplify(self.term + term(other))
-        if z3.is_rational_value(total) and total.as_fraction() == 0:
-            return 0.0
-        grid = shared_grid(self, other)
-
-        def rounded(r: Any) -> list[Any]:
-            return [(r > 0) == (total > 0), (r < 0) == (total < 0)]
-
-        return self._with(other, total, rounded, exact=grid is not None, grid=grid)
+        total = self._with(other, _add, _plain_sum, exact=shared_grid(self, other) is not None)
+        return 0.0 if z3.is_rational_value(total.term) and total.term.as_fraction() == 0 else total
 
     def __mul__(self, other: Any) -> Any:
         if not isinstance(other, Number):
-            if other == 0 or not math.isfinite(other):
-                return 0.0 if other == 0 else math.copysign(1, other) * (1 if self > 0 else -1) * math.inf
-            size = abs(math.frexp(other)[0]) == 0.5 and abs(other) >= 1
-            return self._product(other, exact=size)
-        return self._product(other, exact=False)
+            if other == 0:
+                return 0.0
+            if not math.isfinite(other):
+                return self._infinite(other)
+            if abs(other) == 1:
+                return self if other == 1 else -self
+        power = not isinstance(other, Number) and abs(math.frexp(other)[0]) == 0.5 and abs(other) > 1
+        return self._with(other, operator.mul, _plain_product, exact=power)
 
-    def _product(self, other: Any, *, exact: bool) -> Number:
-        p = self.term * term(other)
-        positive, negative = same_sign(self.term, term(other)), same_sign(self.term, -term(other))
-        zero = z3.Or(self.term == 0, term(other) == 0)
-        return self._with(
-            other, p, lambda r: [z3.Implies(positive, r >= 0), z3.Implies(negative, r <= 0), z3.Implies(zero, r == 0)],
-            exact=exact,
-        )  # fmt: skip
+    def _infinite(self, other: float) -> float:
+        if self == 0:
+            raise NotModelledError("0 times infinity")
+        return other if self > 0 else -other
 
     def __truediv__(self, other: Any) -> Any:
         if isinstance(other, Power):
             return Scaled(self, other)
-        if other == 0:
-            raise NotModelledError("a division by zero")
         if not isinstance(other, Number) and not math.isfinite(other):
             return 0.0
-        return self._quotient(self.term, term(other), other)
+        return _quotient(self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        if other == 0:
-            return 0.0
         if isinstance(self, Power):
             return Scaled(other, self)
-        if self == 0:
-            raise NotModelledError("a division by zero")
-        return self._quotient(term(other), self.term, other)
-
-    def _quotient(self, above: Any, below: Any, other: Any) -> Any:
-        positive, negative = same_sign(above, below), same_sign(above, -below)
-        rounded = [(positive, 1), (negative, -1)]
-        return self._with(
-            other,
-            above / below,
-            lambda r: [*(z3.Implies(side, s * r >= 0) for side, s in rounded), z3.Implies(above == 0, r == 0)],
-            exact=False,
-        )
+        return _quotient(other, self) if other != 0 else 0.0
 
     def __neg__(self) -> Number:
-        return Number(self.world, -self.term, exact=self.exact, grid=self.grid)
+        return Number(self.world, self.world.term(operator.neg, self.term), exact=self.exact, grid=self.grid)
 
     def __abs__(self) -> Number:
         return larger(self, -self)  # type: ignore[no-any-return]
@@ -132,10 +113,10 @@ class Number:
         return self * other
 
     def __lt__(self, other: Any) -> bool:
-        return self._below(other, z3.ArithRef.__lt__)
+        return self._compared(other, operator.lt)
 
     def __le__(self, other: Any) -> bool:
-        return self._below(other, z3.ArithRef.__le__)
+        return self._compared(other, operator.le)
 
     def __gt__(self, other: Any) -> bool:
         return not self <= other
@@ -144,14 +125,14 @@ class Number:
         return not self < other
 
     def __eq__(self, other: object) -> bool:
-        return self is other or self._below(other, z3.ExprRef.__eq__, never=True)
+        return self is other or self._compared(other, operator.eq, never=True)
 
     __hash__ = object.__hash__
 
-    def _below(self, other: Any, test: Callable[..., Any], *, never: bool = False) -> bool:
+    def _compared(self, other: Any, test: Callable[..., Any], *, never: bool = False) -> bool:
         if not isinstance(other, Number) and not math.isfinite(other):
             return not never and bool(other > 0)
-        return self.world.decide(test(self.term, term(other)))
+        return self.world.decide(test, self.term, term(other))
 
     def __bool__(self) -> bool:
         return self != 0
@@ -159,11 +140,9 @@ class Number:
     def __float__(self) -> float:
         raise NotModelledError("a symbolic number is turned into a float")
 
-    def sqrt(self) -> Number:
-        """Called by ``np.sqrt``: any number that is not negative."""
-        root = self.world.fresh("root")
-        self.world.assume(root >= 0)
-        return Number(self.world, root)
+    def __outward__(self, name: str, args: tuple[Any, ...]) -> Any:
+        """The function of that name of :mod:`nnsym.ir.outward`, of arrays that hold the number."""
+        return symbolic(OUTWARD[name](*_plain(args)))
 
 
 def larger(a: Any, b: Any) -> Any:
@@ -174,8 +153,7 @@ def larger(a: Any, b: Any) -> Any:
         if not isinstance(one, Number) and not math.isfinite(one):
             return one if one > 0 else other
     world = a.world if isinstance(a, Number) else b.world
-    new = world.fresh("larger")
-    world.assume(new >= term(a), new >= term(b), z3.Or(new == term(a), new == term(b)))
+    new = world.result(_larger, term(a), term(b))
     exact = any(isinstance(v, Number) and v.exact for v in (a, b))
     return Number(world, new, exact=exact, grid=shared_grid(a, b))
 
@@ -188,9 +166,72 @@ def shared_grid(a: Any, b: Any) -> Power | None:
     return grids[0] if all(g is grids[0] for g in grids) else None
 
 
-def same_sign(a: Any, b: Any) -> Any:
-    """Both positive or both negative; said without a product."""
-    return z3.Or(z3.And(a > 0, b > 0), z3.And(a < 0, b < 0))
+def _quotient(a: Any, b: Any) -> Any:
+    """``a / b``: any real, but of the sign of a where b is positive."""
+    some = a if isinstance(a, Number) else b
+    if b == 0:
+        raise NotModelledError("a division by zero")
+    facts = _quotient_sign if b > 0 else _nothing
+    return Number(some.world, some.world.result(facts, term(a), term(b)))
+
+
+def _add(a: Any, b: Any) -> Any:
+    return z3.simplify(a + b)
+
+
+# What is known of a new number ``r``, by the operation that it is the result of.
+
+
+def _plain_sum(r: Any, exact: Any, unit: Any = None) -> tuple[Any, ...]:
+    return ((r > 0) == (exact > 0), (r < 0) == (exact < 0), *_plain_product(r, exact, unit))
+
+
+def _plain_product(r: Any, exact: Any, unit: Any = None) -> tuple[Any, ...]:
+    if unit is None:
+        return ()
+    size = z3.If(exact >= 0, exact, -exact)
+    return r - exact <= unit * size, exact - r <= unit * size
+
+
+def _quotient_sign(r: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    return z3.Implies(a >= 0, r >= 0), z3.Implies(a <= 0, r <= 0)
+
+
+def _nothing(r: Any, *terms: Any) -> tuple[Any, ...]:
+    return ()
+
+
+def _larger(r: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    return r >= a, r >= b, z3.Or(r == a, r == b)
+
+
+def _root(r: Any, square: Any) -> tuple[Any, ...]:
+    return (r >= 0,)
+
+
+def _above(r: Any, exact: Any) -> tuple[Any, ...]:
+    return (r >= exact,)
+
+
+def _below(r: Any, exact: Any) -> tuple[Any, ...]:
+    return (r <= exact,)
+
+
+def _sum_above(r: Any, exact: Any) -> tuple[Any, ...]:
+    """A sum that is not positive is not rounded up beyond 0; a product may be, where it underflows."""
+    return r >= exact, z3.Implies(exact <= 0, r <= 0)
+
+
+def _sum_below(r: Any, exact: Any) -> tuple[Any, ...]:
+    return r <= exact, z3.Implies(exact >= 0, r >= 0)
+
+
+def _power(r: Any, end: Any) -> tuple[Any, ...]:
+    return r > 0, end < r, z3.Implies(end > 0, end >= r / 2)
+
+
+def _to_integer(r: Any, value: Any, unit: Any, less: Any, more: Any) -> tuple[Any, ...]:
+    return r >= value + less * unit, r <= value + more * unit, z3.Implies(value == 0, r == 0)
 
 
 class Exponent:
@@ -212,10 +253,8 @@ class Power(Number):
     """``2^(e - bits)`` for the exponent e of the number ``of``."""
 
     def __init__(self, of: Number, bits: int) -> None:
-        super().__init__(of.world, of.world.fresh("power"))
         self.of, self.bits = abs(of), bits
-        end = self.of.term / 2**bits
-        self.world.assume(self.term > 0, end < self.term, z3.Implies(end > 0, end >= self.term / 2))
+        super().__init__(of.world, of.world.result(_power, self.of.term / 2**bits))
 
     def holds(self, value: Any) -> bool:
         """True if a number is no larger than the one that the power was made for."""
@@ -229,20 +268,18 @@ class Scaled:
         self._value, self._unit, self._slack = value, unit, slack
 
     def __ceil__(self) -> Scaled:
-        return Scaled(self._value, self._unit, (0, 1))
+        return Scaled(self._value, self._unit, (0.0, 1.0))
 
     def __floor__(self) -> Scaled:
-        return Scaled(self._value, self._unit, (-1, 0))
+        return Scaled(self._value, self._unit, (-1.0, 0.0))
 
     def rint(self) -> Scaled:
-        return Scaled(self._value, self._unit, (-z3.Q(1, 2), z3.Q(1, 2)))
+        return Scaled(self._value, self._unit, (-0.5, 0.5))
 
     def __mul__(self, unit: Any) -> Number:
         if unit is not self._unit or self._slack is None:
             raise NotModelledError("a number divided by a power of two is not rounded and multiplied again")
-        value, (less, more), new = term(self._value), self._slack, unit.world.fresh("rounded")
-        unit.world.assume(new >= value + less * unit.term, new <= value + more * unit.term)
-        unit.world.assume(z3.Implies(value == 0, new == 0))
+        new = unit.world.result(_to_integer, term(self._value), unit.term, *map(term, self._slack))
         return Number(unit.world, new, grid=unit if unit.holds(self._value) else None)
 
 
@@ -310,50 +347,56 @@ _CHOICES: dict[str, Any] = {
     "clip": np.frompyfunc(lambda v, low, high: -larger(-larger(v, low), -high), 3, 1),
 }
 
+
+def _next(value: Any, towards: Any) -> Any:
+    if not isinstance(value, Number):
+        return math.nextafter(value, towards)
+    if isinstance(towards, Number) or math.isfinite(towards):
+        raise NotModelledError("the next float towards a finite one")
+    return Number(value.world, value.world.result(_above if towards > 0 else _below, value.term))
+
+
+def _sqrt(value: Any) -> Any:
+    return Number(value.world, value.world.result(_root, value.term)) if isinstance(value, Number) else math.sqrt(value)
+
+
 _BY_ELEMENT: dict[np.ufunc, Callable[..., Any]] = {
+    np.nextafter: _next,
+    np.sqrt: _sqrt,
     np.isfinite: lambda v: isinstance(v, Number) or math.isfinite(v),
     np.isinf: lambda v: not isinstance(v, Number) and math.isinf(v),
     np.isnan: lambda v: not isinstance(v, Number) and math.isnan(v),
 }
 
 
-def _beyond(world: World, exact: Any, sign: int, *, sum_: bool = False) -> Number:
-    """Any real on that side of a term; a sum that is not positive is not rounded up beyond 0."""
-    new = world.fresh("up" if sign > 0 else "down")
-    world.assume(new >= exact if sign > 0 else new <= exact)
-    if sum_:
-        world.assume(z3.Implies(exact <= 0, new <= 0) if sign > 0 else z3.Implies(exact >= 0, new >= 0))
-    return Number(world, new)
-
-
 def _sum(sign: int) -> Callable[[Any, Any], Any]:
-    by_float = outward.sum_up if sign > 0 else outward.sum_down
+    by_float, facts = (outward.sum_up, _sum_above) if sign > 0 else (outward.sum_down, _sum_below)
 
     def rounded(a: Any, b: Any) -> Any:
         known = [v for v in (a, b) if not isinstance(v, Number)]
         if len(known) == 2:
             return float(by_float(a, b))
-        if known and (known[0] == 0 or not math.isfinite(known[0])):
+        if (known and (known[0] == 0 or not math.isfinite(known[0]))) or shared_grid(a, b) is not None:
             return a + b
         world = a.world if isinstance(a, Number) else b.world
-        if shared_grid(a, b) is not None:
-            return a + b
-        return _beyond(world, term(a) + term(b), sign, sum_=True)
+        return Number(world, world.result(facts, world.term(_add, term(a), term(b))))
 
     return rounded
 
 
 def _product(sign: int) -> Callable[[Any, Any], Any]:
-    by_float = outward.product_up if sign > 0 else outward.product_down
+    by_float, facts = (outward.product_up, _above) if sign > 0 else (outward.product_down, _below)
 
     def rounded(a: Any, b: Any) -> Any:
         known = [v for v in (a, b) if not isinstance(v, Number)]
         if len(known) == 2:
             return float(by_float(a, b))
-        if known and (known[0] == 0 or abs(known[0]) == 1 or not math.isfinite(known[0])):
+        if known and (known[0] == 0 or abs(known[0]) == 1):
             return a * b
+        if known and not math.isfinite(known[0]):
+            return 0.0 if (a == 0 or b == 0) else a * b
         world = a.world if isinstance(a, Number) else b.world
-        return _beyond(world, term(a) * term(b), sign)
+        return Number(world, world.result(facts, world.term(operator.mul, term(a), term(b))))
 
     return rounded
 
@@ -363,12 +406,18 @@ def _total(exact: list[Any]) -> Any:
     worlds = [v.world for v in exact if isinstance(v, Number)]
     if not worlds:
         raise NotModelledError("a sum of floats among symbolic ones")
-    return _beyond(worlds[0], z3.Sum([term(v) for v in exact]), 1)
+    return Number(worlds[0], worlds[0].result(_above, worlds[0].term(_add_all, *map(term, exact))))
+
+
+def _add_all(*terms: Any) -> Any:
+    return z3.simplify(z3.Sum(terms))
 
 
 def _exact_product(a: Any, b: Any) -> Any:
     some = a if isinstance(a, Number) else b
-    return Number(some.world, term(a) * term(b)) if isinstance(some, Number) else Fraction(a) * Fraction(b)
+    if not isinstance(some, Number):
+        return Fraction(a) * Fraction(b)
+    return Number(some.world, some.world.term(operator.mul, term(a), term(b)))
 
 
 def _dot_up(a: Any, b: Any) -> Any:
@@ -380,6 +429,8 @@ def _dot_up(a: Any, b: Any) -> Any:
 
 
 def _group_dot_up(first: Any, a: Any, b: Any) -> Any:
+    if not len(first):
+        return np.zeros(0)
     products = np.frompyfunc(_exact_product, 2, 1)(a, b)
     return np.array([_total(list(part)) for part in np.split(products, first[1:])], dtype=object)
 
@@ -394,6 +445,7 @@ def _group_sum_up(group: Any, values: Any, start: Any) -> Any:
 
 #: The functions of :mod:`nnsym.ir.outward` on arrays of objects.
 OUTWARD: dict[str, Callable[..., Any]] = {
+    "floats": np.asarray,
     "written": lambda data: np.frompyfunc(lambda v: isinstance(v, Number) or v != 0, 1, 1)(data).astype(bool),
     "sum_up": np.frompyfunc(_sum(1), 2, 1),
     "sum_down": np.frompyfunc(_sum(-1), 2, 1),

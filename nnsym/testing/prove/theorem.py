@@ -8,7 +8,7 @@ the rows has the node's value in its column (in margin form, at a jump, one of b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -98,7 +98,7 @@ def prove_rule(encoding: Encoding, rule: NodeRule, subject: Subject, *, seconds:
                 if left <= 0:
                     return proof(Answer.UNKNOWN, f"{seconds:g} s did not suffice for all paths")
                 for denial, says in claimed(encoding, setup, program, ids):
-                    found = _model(world, denial, left)
+                    found = find_model(world, denial, left)
                     if found is None:
                         return proof(Answer.UNKNOWN, f"Z3 has no answer within {left:.3g} s, the terms are nonlinear")
                     if found is not False:
@@ -167,28 +167,54 @@ def _exact(encoding: Encoding, setup: Setup, program: Program, ids: Any) -> Iter
     yield z3.And(*said, *binary, *(out != v for v in (value, *closed))), "its rows allow another value"
 
 
-def _model(world: World, denial: Any, seconds: float) -> Any:
-    """Numbers of a path that deny a claim; False if there are none, None if that is not known."""
-    for make, share in ((z3.Solver, 0.2), (lambda: z3.SolverFor("QF_NRA"), 1.0)):
+def find_model(world: World, denial: Any, seconds: float) -> Any:
+    """Numbers of a path that deny a claim; False if there are none, None if that is not known.
+
+    Facts about numbers that the claim does not speak of are left out at first: without them there may be none already.
+    """
+    spoken = unknowns(denial)
+    near = [fact for fact in world.facts if world.term(unknowns, fact) <= spoken]
+    for facts, make, share in ((near, z3.Solver, 0.1), (world.facts, z3.Solver, 0.4), (world.facts, _nonlinear, 1.0)):
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
-        solver.add(*world.facts, denial)
+        solver.add(*facts, denial)
         answer = solver.check()
-        if answer != z3.unknown:
-            return False if answer == z3.unsat else solver.model()
+        if answer == z3.unsat:
+            return False
+        if answer == z3.sat and facts is world.facts:
+            return solver.model()
     return None
 
 
+def _nonlinear() -> Any:
+    return z3.SolverFor("QF_NRA")
+
+
+def unknowns(formula: Any) -> frozenset[int]:
+    """The numbers that a formula speaks of."""
+    found, stack, seen = set(), [formula], set()
+    while stack:
+        some = stack.pop()
+        key = some.get_id()
+        if key not in seen:
+            seen.add(key)
+            children = some.children()
+            stack += children
+            if not children and z3.is_const(some) and some.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+                found.add(key)
+    return frozenset(found)
+
+
 def _counterexample(model: Any, setup: Setup, subject: Subject, says: str) -> Counterexample:
-    numbers = {name: _number(model, v) for name, v in setup.shown.items() if isinstance(v, (Number, z3.ExprRef))}
-    numbers["y"] = _number(model, setup.values[setup.node][0])
+    numbers = {name: number_in(model, v) for name, v in setup.shown.items() if isinstance(v, (Number, z3.ExprRef))}
+    numbers["y"] = number_in(model, setup.values[setup.node][0])
     fn = subject.fn
     if fn is None and "left" in numbers:
         fn = Hinge(np.array([float(numbers["left"])]), np.array([float(numbers["right"])]))
     return Counterexample(numbers, says, fn)
 
 
-def _number(model: Any, value: Any) -> Fraction:
+def number_in(model: Any, value: Any) -> Fraction:
     found = model.eval(term(value) if isinstance(value, Number) else value, model_completion=True)
     if z3.is_algebraic_value(found):
         found = found.approx(20)
