@@ -27,7 +27,7 @@ def _outward(function: Callable[..., Array]) -> Callable[..., Array]:
         for some in args:
             if hasattr(some, "__outward__"):
                 return some.__outward__(function.__name__, args)  # type: ignore[no-any-return]
-            if getattr(some, "dtype", None) == object:
+            if isinstance(some, np.ndarray) and some.dtype.hasobject:
                 for number in some.flat:
                     if hasattr(number, "__outward__"):
                         return number.__outward__(function.__name__, args)  # type: ignore[no-any-return]

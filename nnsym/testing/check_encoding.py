@@ -67,11 +67,13 @@ class ConformanceError(AssertionError):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Conformance:
-    """What was checked."""
+    """What was checked. ``proved`` and ``unproved`` count theorems, where proofs were asked for."""
 
     queries: int = 0
     runs: int = 0
     solved: int = 0
+    proved: int = 0
+    unproved: int = 0
 
 
 def check_encoding(
@@ -83,6 +85,7 @@ def check_encoding(
     runs: int = 4,
     solver: str | None = None,
     picture: str | Path | None = None,
+    prove: bool = False,
 ) -> Conformance:
     """Check an encoding on random queries.
 
@@ -95,14 +98,15 @@ def check_encoding(
         solver: the lane; by default :func:`nnsym.methods.default_solver`. ``"none"`` leaves solving out.
         picture: where to draw what a failed encoding makes of the neuron that it gets wrong (.svg or .png), beside
             the triangle; a cross marks a point of the neuron's graph that is cut off.
+        prove: prove its rules for all numbers first (:func:`nnsym.testing.prove.prove_encoding`).
 
     Raises:
-        ConformanceError: a check failed.
+        ConformanceError: a check failed, or a rule was refuted.
     """
     chosen = find_encoding(encoding)
     chosen = replace(chosen, rounds=replace(chosen.rounds, least_binaries=0))
     lane = solver or default_solver(chosen)
-    done = Conformance()
+    done = _proved(chosen, picture) if prove else Conformance()
     for kind in kinds:
         for seed in seeds:
             query = _query(kind, seed)
@@ -120,6 +124,21 @@ def check_encoding(
     if not done.queries:
         raise ConformanceError(f"encoding '{chosen.name}' takes none of the networks that it was to be checked on")
     return done
+
+
+def _proved(encoding: Encoding, picture: str | Path | None) -> Conformance:
+    """How many theorems were proved, and of how many that is not known."""
+    from nnsym.testing.prove import Answer, prove_encoding
+
+    proofs = list(prove_encoding(encoding))
+    for proof in proofs:
+        found = proof.counterexample
+        if found is not None:
+            drawn = picture is not None and found.fn is not None and found.draw(encoding, picture) is not None
+            where = f" (drawn in {picture})" if drawn else ""
+            raise ConformanceError(f"encoding '{encoding.name}' is refuted on {proof.subject}: {found}{where}")
+    count = [proof.answer for proof in proofs]
+    return Conformance(proved=count.count(Answer.PROVED), unproved=count.count(Answer.UNKNOWN))
 
 
 Neuron = tuple[str | Univariate, float, float]  # its function, and the bounds of the argument

@@ -18,7 +18,10 @@ from nnsym.testing.prove.cuts import prove_cut
 from nnsym.testing.prove.subjects import Subject, hinge, largest, pieces, times
 from nnsym.testing.prove.theorem import Answer, Counterexample, Proof, prove_rule
 
-__all__ = ["Answer", "Counterexample", "Proof", "Proofs", "prove_encoding"]
+__all__ = ["Answer", "Counterexample", "Proof", "Proofs", "Theorem", "prove_encoding", "theorems"]
+
+#: The piecewise-linear functions that rules are proved for where no others are named.
+FUNCTIONS = (clip(-1.0, 1.5), sign())
 
 
 @final
@@ -43,34 +46,60 @@ class Proofs:
         return next((a for a in (Answer.REFUTED, Answer.UNKNOWN) if a in found), Answer.PROVED)
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Theorem:
+    """What there is to prove about one rule of an encoding, on one subject."""
+
+    encoding: Encoding
+    rule: NodeRule
+    subject: Subject
+
+    def prove(self, *, seconds: float) -> Proof:
+        """Prove or refute it within so much processor time."""
+        return prove_rule(self.encoding, self.rule, self.subject, seconds=seconds)
+
+
 def prove_encoding(
     *encodings: str | Encoding,
-    functions: Iterable[Piecewise] = (clip(-1.0, 1.5), sign()),
+    functions: Iterable[Piecewise] = FUNCTIONS,
     members: int = 2,
     fan_in: int = 0,
     seconds: float = 120.0,
 ) -> Proofs:
-    """Prove or refute the rules of encodings; a rule that several share is proved once.
+    """Prove or refute the rules of encodings, and their cuts; a rule that several share is proved once.
 
     Args:
         encodings: their names or themselves.
         functions: piecewise-linear functions with one row of numbers; their rules are proved for these.
         members: up to how many members of a maximum.
-        fan_in: prove rules for hinges of ``w x + b`` as well, with 1 to so many inputs in a box and any weights.
+        fan_in: prove rules for hinges of ``w x + b`` as well, and cuts, with 1 to so many inputs in a box and any
+            weights.
         seconds: processor time for one rule and subject.
     """
-    proofs: list[Proof] = []
-    done: set[Any] = set()
-    for encoding in map(find_encoding, encodings):
+    found = [find_encoding(e) for e in encodings]
+    proofs = [t.prove(seconds=seconds) for t in theorems(found, functions=functions, members=members, fan_in=fan_in)]
+    for encoding in found:
+        for cut in encoding.cuts:
+            proofs += [prove_cut(encoding, cut, count, seconds=seconds) for count in range(1, max(fan_in, 1) + 1)]
+    return Proofs(tuple(proofs))
+
+
+def theorems(
+    encodings: Iterable[Encoding],
+    *,
+    functions: Iterable[Piecewise] = FUNCTIONS,
+    members: int = 2,
+    fan_in: int = 0,
+) -> list[Theorem]:
+    """What there is to prove about the rules of encodings, each rule of several once."""
+    found: dict[Any, Theorem] = {}
+    for encoding in encodings:
         for rule in encoding.rules:
             for subject in _subjects(encoding, rule, tuple(functions), members, fan_in):
                 key = rule.rule, rule.exactness, encoding.form, subject.name
-                if key not in done:
-                    done.add(key)
-                    proofs.append(prove_rule(encoding, rule, subject, seconds=seconds))
-        for cut in encoding.cuts:
-            proofs += [prove_cut(encoding, cut, count, seconds=seconds) for count in range(1, max(fan_in, 2) + 1)]
-    return Proofs(tuple(proofs))
+                found.setdefault(key, Theorem(encoding, rule, subject))
+    return list(found.values())
 
 
 def _subjects(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,11 @@ def formulas(program: Program, values: Sequence[Any]) -> Iterator[Says]:
 
 
 def _split(values: list[Any], pointers: Any) -> Iterator[list[Any]]:
-    yield from (values[a:b] for a, b in zip(pointers[:-1], pointers[1:], strict=True))
+    yield from (values[a:b] for a, b in pairwise(pointers))
 
 
 def rows(block: RowBlock, values: Sequence[Any]) -> Iterator[list[Any]]:
+    """The inequalities of every row of a block."""
     terms = [term(c) * values[j] for c, j in zip(block.data, block.indices, strict=True)]
     for k, part in enumerate(_split(terms, block.indptr)):
         total = z3.Sum(part)

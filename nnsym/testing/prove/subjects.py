@@ -1,4 +1,4 @@
-"""What rules are proved on: one neuron, maximum or product with symbolic bounds, arguments and slopes, and its graph."""
+"""What rules are proved on: a neuron, maximum or product with symbolic bounds, arguments and slopes, and its graph."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 import z3
 
 from nnsym.ir.linear import LinearMap
-from nnsym.ir.node import Affine, Max, Node, Pointwise, Product, maximum, new_input, pointwise, product
+from nnsym.ir.node import Affine, Max, Node, Product, maximum, new_input, pointwise, product
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
-from nnsym.testing.prove.number import Number, Numbers, symbolic, term
+from nnsym.testing.prove.arrays import Numbers, symbolic
+from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.world import World
 
 Graph = tuple[Any, list[Any]]  # the value of the node, and all that its graph's closure has there
@@ -116,7 +117,8 @@ def _pointwise(
     """One neuron, of an input or of ``w x + b`` for ``fan_in`` inputs in a box."""
     ends, (h,) = bounded(world, "h", 1, shown, infinite)
     parent: Node = new_input("h", 1)
-    bounds, values = {}, {}
+    bounds: dict[Node, Any] = {}
+    values: dict[Node, list[Any]] = {}
     if fan_in:
         x = new_input("x", fan_in)
         bounds[x], values[x] = bounded(world, "x", fan_in, shown)
@@ -137,7 +139,7 @@ def _around(world: World, value: Any) -> tuple[Any, Any]:
     """The node's own bounds, of which no more is known than that they hold."""
     low, high = z3.Real("l y"), z3.Real("u y")
     world.assume(low <= value, value <= high)
-    return tuple(symbolic(np.array([Number(world, side)], dtype=object)) for side in (low, high))  # type: ignore[return-value]
+    return tuple(symbolic(np.array([Number(world, side)], dtype=object)) for side in (low, high))
 
 
 @final
@@ -194,8 +196,3 @@ def times(*, square: bool = False) -> Subject:
         return Setup(node, bounds | {node: _around(world, result)}, values | {node: [result]}, (), shown)
 
     return Subject("square" if square else "product", make)
-
-
-def is_pointwise(node: type[Node]) -> bool:
-    """True for the kind of node that has a function."""
-    return node is Pointwise
