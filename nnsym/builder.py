@@ -21,9 +21,12 @@ from nnsym.program import (
     ProductBlock,
     Program,
     QuadraticBlock,
+    Role,
     RowBlock,
     SosBlock,
     Tag,
+    Valued,
+    role_of,
 )
 
 Array = NDArray[Any]
@@ -51,7 +54,7 @@ class ProgramBuilder:
     def columns(
         self,
         node: str,
-        role: str,
+        role: Role,
         index: Array,
         lower: Array,
         upper: Array,
@@ -59,11 +62,12 @@ class ProgramBuilder:
         kind: Kind | Array = Kind.REAL,
         exact: tuple[Array, Array] | None = None,
         factors: tuple[Array, Array] | None = None,
+        value: Valued | None = None,
     ) -> Array:
         """Add columns; returns their ids. ``exact`` gives the bounds as exact numbers where float64 cannot."""
         count = len(index)
         ids = np.arange(self.n_columns, self.n_columns + count)
-        self._blocks.append(ColumnBlock(node, role, np.asarray(index), self.n_columns, factors))
+        self._blocks.append(ColumnBlock(node, role_of(role), np.asarray(index), self.n_columns, factors, value))
         lower, upper = (np.broadcast_to(floats(v), (count,)) for v in (lower, upper))
         self._lower.append(lower)
         self._upper.append(upper)

@@ -49,7 +49,7 @@ from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.outward import group_sum_up, product_down, product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
-from nnsym.program import Feature
+from nnsym.program import Feature, Role
 
 Array = NDArray[Any]
 
@@ -91,7 +91,7 @@ def smooth(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     fn = node.fn
     assert isinstance(fn, Sigmoidal)
     below, low, above, high = lines(fn, l, u)
-    y = ctx.columns(node, "post", ctx.every(node), lower, upper)
+    y = ctx.columns(node, Role.POST, ctx.every(node), lower, upper)
     ctx.rows(node, [(1.0, y), (-below, args[0])], lower=low, says="y above its lower line")
     ctx.rows(node, [(1.0, y), (-above, args[0])], upper=high, says="y below its upper line")
     return y
@@ -142,7 +142,7 @@ def product(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
     index = np.flatnonzero((x >= 0) & (v >= 0))
     for low, high, parent in ((lx, ux, node.parents[0]), (lv, uv, node.parents[1])):
         require_finite(ctx, parent, low[index], high[index], index)
-    ids[index] = ctx.columns(node, "value", index, lower[index], upper[index])
+    ids[index] = ctx.columns(node, Role.VALUE, index, lower[index], upper[index])
     same = index[x[index] == v[index]]
     _square(ctx, node, ids[same], x[same], np.maximum(lx, lv)[same], np.minimum(ux, uv)[same])
     k = index[x[index] != v[index]]

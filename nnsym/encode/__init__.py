@@ -31,7 +31,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.univariate import Piecewise
-from nnsym.program import Feature, Program
+from nnsym.program import Feature, Program, Role
 
 Array = NDArray[Any]
 
@@ -77,7 +77,7 @@ def encode_columns(query: Query, bounds: Bounds, encoding: Encoding, *, max_case
     encode_balls(ctx, query, encoding.form, ids)
     for node in query.nodes:
         if isinstance(node, Affine):
-            ids[node] = _affine(ctx, node, "pre" if node in activated else "value", bits)
+            ids[node] = _affine(ctx, node, Role.PRE if node in activated else Role.VALUE, bits)
         elif not isinstance(node, Input):
             rule = encoding.rule_for(node)
             if rule is None or rule.exactness is Exactness.UNSUPPORTED:
@@ -119,7 +119,7 @@ def closes(encoding: Encoding, query: Query) -> bool:
     return encoding.form is Form.MARGIN and jumps
 
 
-def _affine(ctx: Context, node: Affine, role: str, bits: int | None) -> Array:
+def _affine(ctx: Context, node: Affine, role: Role, bits: int | None) -> Array:
     lower, upper = ctx.interval(node)
     layer = Layer(ctx.names[node], role, ctx.every(node), lower, upper)
     parts = ((linear.csr(), ctx.ids[parent]) for linear, parent in zip(node.maps, node.parents, strict=True))

@@ -38,7 +38,7 @@ from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Piecewise, Univariate
 from nnsym.methods import default_solver
-from nnsym.program import Program, Tag
+from nnsym.program import Program, Role, Tag
 from nnsym.registry import find_encoding
 from nnsym.relaxation.build import build
 from nnsym.solvers.base import Answer, Goal, Limits, Status
@@ -155,9 +155,9 @@ def _neuron(columns: Array, kind: str, program: Program, query: Query, bounds: B
     for block in program.blocks:
         inside = columns[(columns >= block.start) & (columns < block.start + len(block.index))]
         node = nodes.get(block.node)
-        if isinstance(node, Pointwise) and block.role in ("post", "phase", "choice") and len(inside):
+        if isinstance(node, Pointwise) and block.role in (Role.POST, Role.PHASE, Role.CHOICE) and len(inside):
             k = block.index[inside[:1] - block.start]
-            if isinstance(node.fn, Piecewise) and block.role != "post":
+            if isinstance(node.fn, Piecewise) and block.role != Role.POST:
                 k = k // (2 * node.fn.breaks.shape[1] + 1)
             interval = bounds[node.parents[0]]
             return node.fn.take(k), float(interval.lower[k[0]]), float(interval.upper[k[0]])

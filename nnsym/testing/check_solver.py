@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder, row_block
-from nnsym.program import ClauseBlock, ImplicationBlock, Kind, Program, RowBlock, Tag
+from nnsym.program import ClauseBlock, ImplicationBlock, Kind, Program, Role, RowBlock, Tag
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Goal, Limits, Solver, Status
 
@@ -164,7 +164,7 @@ def _expect(holds: bool, name: str, message: str) -> None:
 
 
 def _columns(b: ProgramBuilder, node: str, role: str, low: float, high: float, n: int, kind: Kind = Kind.REAL) -> Array:
-    return b.columns(node, role, np.arange(n), np.full(n, low), np.full(n, high), kind=kind)
+    return b.columns(node, Role(role), np.arange(n), np.full(n, low), np.full(n, high), kind=kind)
 
 
 def _tent(kind: Kind, lift: float = 0.0) -> Program:

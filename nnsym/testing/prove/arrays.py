@@ -25,7 +25,7 @@ from nnsym.testing.prove.number import (
     sum_below,
     term,
 )
-from nnsym.testing.prove.world import NotModelledError
+from nnsym.testing.prove.world import NotModelledError, World
 
 
 class Numbers(np.ndarray[Any, Any]):
@@ -55,6 +55,11 @@ class Numbers(np.ndarray[Any, Any]):
     def __outward__(self, name: str, args: tuple[Any, ...]) -> Any:
         """The function of that name of :mod:`nnsym.ir.outward`."""
         return outward_of(name, args)
+
+
+def exact_numbers(world: World, terms: list[Any]) -> Numbers:
+    """Real numbers of a theorem as an array."""
+    return symbolic(np.array([Number(world, t, exact=True) for t in terms], dtype=object))  # type: ignore[no-any-return]
 
 
 def outward_of(name: str, args: tuple[Any, ...]) -> Any:

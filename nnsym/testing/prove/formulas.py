@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import z3
 
-from nnsym.program import CaseBlock, Kind, Program, RowBlock
+from nnsym.program import CaseBlock, Kind, Program, Role, RowBlock
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.world import NotModelledError
 
@@ -39,7 +39,7 @@ def formulas(program: Program, values: Sequence[Any]) -> Iterator[Says]:
         yield from ((function.origin, _by_cases(function, k, values)) for k in range(len(function.out)))
     for sets in program.sets:
         for part in _split(list(sets.indices), sets.indptr):
-            pairs = combinations(part, 2)
+            pairs = [(i, j) for (m, i), (n, j) in combinations(enumerate(part), 2) if n - m >= sets.most]
             yield sets.origin, z3.And([z3.Or(values[i] == 0, values[j] == 0) for i, j in pairs])
     if program.quadratics:
         raise NotModelledError("quadratic rows")
@@ -81,21 +81,21 @@ def integral(program: Program) -> list[int]:
     return np.flatnonzero(program.kind != Kind.REAL).tolist()
 
 
-def defined(program: Program, values: Sequence[Any], wanted: dict[int, Any]) -> list[Any]:
+def defined(program: Program, values: Sequence[Any], known: dict[int, Any]) -> list[Any]:
     """Values of all columns, from those of some: products of others, and parts that close an equality.
 
-    ``wanted`` holds the known ones; ``values`` are names of the others, that it gives a value to in their order.
+    ``known`` are values of columns of nodes, of binaries, and of those whose rule brings them.
     """
     found = list(values)
     for block in program.blocks:
         for k in range(len(block.index)):
             j = block.start + k
-            if j in wanted:
-                found[j] = wanted[j]
+            if j in known:
+                found[j] = known[j]
             elif block.factors is not None:
                 left, right = (found[int(side[k])] for side in block.factors)
                 found[j] = left * right
-            elif block.role == "part":
+            elif block.role == Role.PART:
                 found[j] = _closing(program, j, found)
             else:
                 raise NotModelledError(f"the column {block.name(k)} has no value in a run of the network")

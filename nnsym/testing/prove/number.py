@@ -171,6 +171,8 @@ def _quotient(a: Any, b: Any) -> Any:
     some = a if isinstance(a, Number) else b
     if b == 0:
         raise NotModelledError("a division by zero")
+    if any(isinstance(v, Number) and v.exact for v in (a, b)):
+        return Number(some.world, some.world.term(operator.truediv, term(a), term(b)), exact=True)
     facts = _quotient_sign if b > 0 else _nothing
     return Number(some.world, some.world.result(facts, term(a), term(b)))
 

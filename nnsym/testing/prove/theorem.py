@@ -23,7 +23,8 @@ from nnsym.bounds.base import Bounds, Interval
 from nnsym.builder import ProgramBuilder
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.univariate import Hinge, Univariate
-from nnsym.program import Program
+from nnsym.program import Kind, Program, Role
+from nnsym.testing.prove.arrays import exact_numbers
 from nnsym.testing.prove.formulas import defined, formulas, integral
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.subjects import Setup, Subject
@@ -90,24 +91,45 @@ def prove_rule(encoding: Encoding, rule: NodeRule, subject: Subject, *, seconds:
         return Proof(encoding, subject.name, claim, answer, count, spent, reason, found)
 
     try:
-        for world, (setup, program, ids) in paths(lambda world: _encoded(world, rule, subject)):
+        for world, made in paths(lambda world: _encoded(world, rule, subject)):
             count += 1
             for claimed in (_sound, _exact) if exact else (_sound,):
                 left = seconds - (time.process_time() - started)
                 if left <= 0:
                     return proof(Answer.UNKNOWN, f"{seconds:g} s did not suffice for all paths")
-                for denial, says in claimed(encoding, setup, program, ids):
+                for denial, says in claimed(encoding, made):
                     found = find_model(world, denial, left)
                     if found is None:
                         return proof(Answer.UNKNOWN, f"Z3 has no answer within {left:.3g} s, the terms are nonlinear")
                     if found is not False:
-                        return proof(Answer.REFUTED, "", _counterexample(found, setup, subject, says))
+                        return proof(Answer.REFUTED, "", _counterexample(found, made.setup, subject, says))
     except Exception as error:  # whatever the rule does with numbers that are none: nothing is proved
         return proof(Answer.UNKNOWN, f"{type(error).__name__}: {error}")
     return proof(Answer.PROVED)
 
 
-def _encoded(world: World, rule: NodeRule, subject: Subject) -> tuple[Setup, Program, Any]:
+@final
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What a rule made on one path: columns of nodes in ``ids``, and the values that it brought for others."""
+
+    setup: Setup
+    program: Program
+    ids: dict[Any, Any]
+    brought: dict[int, Any]
+
+    def columns(self, *, parents: bool) -> dict[int, Any]:
+        """The values of the columns of nodes, or of the node's parents only."""
+        return {
+            int(j): v
+            for node, values in self.setup.values.items()
+            if not (parents and node is self.setup.node)
+            for j, v in zip(self.ids[node], values, strict=True)
+            if j >= 0
+        }
+
+
+def _encoded(world: World, rule: NodeRule, subject: Subject) -> Encoded:
     """Run the rule in a world, in the context that it always gets."""
     setup = subject.make(world)
     builder, ids = ProgramBuilder(), dict[Any, Any]()
@@ -115,21 +137,28 @@ def _encoded(world: World, rule: NodeRule, subject: Subject) -> tuple[Setup, Pro
     for node in list(setup.bounds)[:-1]:
         lower, upper = setup.bounds[node]
         elements = np.arange(0 if setup.zero else node.size)
-        made = builder.columns(names[node], "value", elements, lower[elements], upper[elements])
+        made = builder.columns(names[node], Role.VALUE, elements, lower[elements], upper[elements])
         ids[node] = np.full(node.size, -1) if setup.zero else made
     nodes = {node: Interval(*ends, "given") for node, ends in setup.bounds.items()}
     ctx = Context(builder, Bounds("given", nodes, Interval(np.zeros(0), np.zeros(0), "given")), names, ids)
     made = rule.rule(ctx, setup.node, tuple(ids[parent] for parent in setup.node.parents))
-    return setup, builder.build(objective=None), ids | {setup.node: made}
+    program = builder.build(objective=None)
+    return Encoded(setup, program, ids | {setup.node: made}, _brought(world, setup, program))
 
 
-def _columns(setup: Setup, program: Program, ids: Any, value: Any = None) -> dict[int, Any]:
-    """The values of the columns of nodes."""
-    return {int(j): v for n, some in setup.values.items() for j, v in zip(ids[n], some, strict=True) if j >= 0}
+def _brought(world: World, setup: Setup, program: Program) -> dict[int, Any]:
+    """The values of columns whose rule brings them, at the values of the nodes; those of binaries are not asked for."""
+    run = {node: exact_numbers(world, values) for node, values in setup.values.items()}
+    found: dict[int, Any] = {}
+    for block in program.blocks:
+        if block.value is not None and len(block.index) and program.kind[block.start] == Kind.REAL:
+            found |= dict(enumerate(map(term, block.value(run).tolist()), start=block.start))
+    return found
 
 
-def _sound(encoding: Encoding, setup: Setup, program: Program, ids: Any) -> Iterator[tuple[Any, str]]:
-    known, (y,) = _columns(setup, program, ids), ids[setup.node]
+def _sound(encoding: Encoding, made: Encoded) -> Iterator[tuple[Any, str]]:
+    setup, program, ids = made.setup, made.program, made.ids
+    known, (y,) = made.columns(parents=False) | made.brought, ids[setup.node]
     (value,) = setup.values[setup.node]
     given = known_value(setup, ids, int(y))
     if given is not None:
@@ -154,12 +183,9 @@ def known_value(setup: Setup, ids: Any, y: int) -> Any:
     return None
 
 
-def _exact(encoding: Encoding, setup: Setup, program: Program, ids: Any) -> Iterator[tuple[Any, str]]:
-    (y,) = ids[setup.node]
-    names = [z3.Real(f"column {j}") for j in range(program.n_columns)]
-    parents = {
-        int(j): v for n, some in setup.values.items() if n is not setup.node for j, v in zip(ids[n], some, strict=True)
-    }
+def _exact(encoding: Encoding, made: Encoded) -> Iterator[tuple[Any, str]]:
+    setup, program, (y,) = made.setup, made.program, made.ids[made.setup.node]
+    names, parents = [z3.Real(f"column {j}") for j in range(program.n_columns)], made.columns(parents=True)
     values = [parents.get(j, name) for j, name in enumerate(names)]
     binary = [z3.Or(values[j] == 0, values[j] == 1) for j in integral(program)]
     (value,), out = setup.values[setup.node], values[y] if y >= 0 else z3.RealVal(0)
