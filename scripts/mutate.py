@@ -65,9 +65,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nnsym/encode/formula.py": (*SHARED[1:], *RULES, *JUDGES),
     "nnsym/encode/point.py": (*SHARED[3:], "test_encode_spec", *RULES, *JUDGES),
     "nnsym/encode/rules.py": (*SHARED[4:], *RULES, *JUDGES),
-    "nnsym/encode/spec.py": ("test_encode_spec", "test_encode_formula", *RULES, *JUDGES),
+    "nnsym/encode/statement.py": ("test_encode_spec", "test_encode_formula", *RULES, *JUDGES),
     "nnsym/encoding.py": (*RULES, "test_encode_spec", *JUDGES),
-    "nnsym/verdict.py": ("test_verdict", *JUDGES),
+    "nnsym/judge/verdict.py": ("test_verdict", *JUDGES),
 }
 
 _PAIRS = """min max, minimum maximum, argmin argmax, any all, lower upper, low high, left right, l u, a b, above below,

@@ -16,11 +16,11 @@ from ours import OURS
 from readers import z3_minimum
 
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Form
 from nnsym.program import Feature
 from nnsym.read.onnx import load as load_network
 from nnsym.read.vnnlib import load_vnnlib
-from nnsym.registry import find_encoding
 from nnsym_encodings import ENCODINGS
 from tests.benchmarks import gallery
 from tests.benchmarks.floor_text import numerals, repeated

@@ -17,8 +17,8 @@ from nnsym.bounds import linear
 from nnsym.bounds.linear import crown
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.methods import METHODS, compute, margin
-from nnsym.bounds.optimise import Ascent
 from nnsym.bounds.rounding import FLOAT32, Precision
+from nnsym.bounds.slopes import Ascent
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense

@@ -18,7 +18,7 @@ from nnsym.bounds.inputs import domain
 from nnsym.bounds.linear import Backward, crown, fixed
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.methods import compute, find_source, margin
-from nnsym.bounds.optimise import Ascent, preconditions
+from nnsym.bounds.slopes import Ascent, preconditions
 from nnsym.bounds.sources import Alpha
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions

@@ -13,8 +13,8 @@ from nnsym.bounds.inputs import domain
 from nnsym.bounds.linear import Backward
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.methods import METHODS, compute, margin
-from nnsym.bounds.optimise import preconditions
 from nnsym.bounds.rounding import Precision
+from nnsym.bounds.slopes import preconditions
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, identity

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import nnsym as nn
 from nnsym.bounds.differential import DIFFERENTIAL
 from nnsym.bounds.methods import compute, find_source
-from nnsym.bounds.optimise import preconditions
+from nnsym.bounds.slopes import preconditions
 from nnsym.ir.check import check_query
 from nnsym.ir.difference import Difference, difference
 from nnsym.ir.evaluate import evaluate

@@ -25,6 +25,7 @@ from nnsym import demo
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
+from nnsym.encode.registry import find_cut, find_encoding
 from nnsym.encoding import Rounds
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.exact import to_fractions
@@ -32,11 +33,10 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Sigmoidal, absolute, leaky_relu, relu
+from nnsym.judge.build import build
 from nnsym.program import Program, RowBlock, Tag
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
-from nnsym.registry import find_cut, find_encoding
-from nnsym.relaxation.build import build
 from nnsym.separation import hull
 from nnsym.separation.octahedra import octahedra
 from nnsym_encodings import CUTS, ENCODINGS, partition

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
-from nnsym.export import build_program
+from nnsym.ask.export import build_program
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Product

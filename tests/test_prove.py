@@ -12,8 +12,8 @@ import pytest
 import nnsym_encodings.bigm
 import nnsym_encodings.smt
 import nnsym_encodings.triangle
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness
-from nnsym.registry import find_encoding
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 from nnsym.testing.prove import Answer, Theorem, prove_encoding, theorems
 from nnsym_encodings import ENCODINGS, TANGENTS

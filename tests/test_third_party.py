@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.encode.registry import GROUP, collect, encodings, find_encoding, providers
 from nnsym.encoding import Cut, Encoding
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.univariate import Sigmoidal
-from nnsym.registry import GROUP, collect, encodings, find_encoding, providers
 from nnsym.solvers.registry import lanes
 from nnsym.solvers.runner import End, Job, Pool
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
@@ -196,7 +196,7 @@ USE = """
 import json, sys
 import nnsym as nn
 from prop import f, p, x, y
-from nnsym.export import build_program
+from nnsym.ask.export import build_program
 from nnsym.program import Tag
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding

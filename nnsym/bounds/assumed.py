@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import FloatBoxes
-from nnsym.clock import NEVER, Deadline
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names
 from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from nnsym.bounds.cases import cases
 from nnsym.bounds.starts import project, starts
 from nnsym.bounds.tape import Standing, Tape
-from nnsym.clock import NEVER, Deadline
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 Points = Mapping[Input, Array]

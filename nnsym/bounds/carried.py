@@ -21,10 +21,10 @@ from nnsym.bounds.interval import Forward, finish, widen_rows
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.bounds.torch_maps import TorchMap
-from nnsym.clock import Deadline, OutOfTime
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
+from nnsym.results.clock import Deadline, OutOfTime
 
 _STEP = 2**30  # products between two looks at the clock, a part of a second of a processor
 _COPIES = 6  # arrays of the size of a form that making one keeps alive for a moment

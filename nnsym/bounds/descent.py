@@ -24,8 +24,8 @@ from nnsym.bounds.rounding import FLOAT64, Amounts, contract, weigh
 from nnsym.bounds.state import State, Support
 from nnsym.bounds.torch_maps import DenseMap
 from nnsym.bounds.windows import Windows
-from nnsym.clock import NEVER, Deadline
 from nnsym.ir.node import Affine, Input, Node, Pointwise
+from nnsym.results.clock import NEVER, Deadline
 
 
 @final
@@ -101,7 +101,8 @@ class Seed:
 def descend(state: State, seed: Seed, dual: Dual, *, charge: bool = True, deadline: Deadline = NEVER) -> Tensor:
     """Lower bounds of the rows of a seed, float64 ``(batch, rows)``; without ``charge`` rounding is left out.
 
-    Raises :class:`nnsym.clock.OutOfTime` where the ``deadline`` passes between two nodes: half a pass bounds nothing.
+    Raises :class:`nnsym.results.clock.OutOfTime` where the ``deadline`` passes between two nodes: half a pass bounds
+    nothing.
     """
     run = _Pass(state, seed, dual, charge)
     for node in state.order(seed.start, *dual.multipliers):

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from nnsym.bounds import exact_gaps, pieces
 from nnsym.bounds.base import Bounds
-from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
@@ -28,6 +27,7 @@ from nnsym.ir.pieces import cells
 from nnsym.ir.query import Box, Query
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 Coefficients = dict[Node, Array]

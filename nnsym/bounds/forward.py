@@ -26,9 +26,9 @@ from nnsym.bounds.maps import Maps
 from nnsym.bounds.relaxations import Relaxation, relax
 from nnsym.bounds.rounding import magnitude, product, settle, weigh
 from nnsym.bounds.sources import Dtype, FloatBoxes
-from nnsym.clock import NEVER, Deadline
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
 
 _FEW = 8  # operations on an element beside its sum
 

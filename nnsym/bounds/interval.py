@@ -23,13 +23,13 @@ from nnsym.bounds.inputs import Balls, Range, device_balls, domain, least, sprea
 from nnsym.bounds.maps import Maps
 from nnsym.bounds.rounding import FLOAT64, middle, on_grid, precision, product, settle
 from nnsym.bounds.sources import FloatBoxes
-from nnsym.clock import NEVER, Deadline
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
 from nnsym.ir.walk import topological
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 _FEW = 8  # additions of one interval step beside those of the matrix product

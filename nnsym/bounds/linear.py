@@ -31,15 +31,15 @@ from nnsym.bounds.descent import Dual, Seed, descend
 from nnsym.bounds.inputs import Range, device_balls, domain
 from nnsym.bounds.interval import Forward, additions, finish, meetings, row_slack, widen_rows
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.optimise import Ascent, preconditions, trace
 from nnsym.bounds.relaxations import relax, undecided
 from nnsym.bounds.rounding import FLOAT64, settle
+from nnsym.bounds.slopes import Ascent, preconditions, trace
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.bounds.state import State
-from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 
@@ -71,7 +71,7 @@ def crown(
     ``intermediate`` gives sound bounds of the nodes to start from: then too only the rows are bounded anew. ``phases``
     fixes signs of pre-activations: for a pointwise node an array of -1, 0, +1, ``(size,)`` or ``(batch, size)``; the
     bounds then hold where those signs do. ``ascent`` optimises what a pass may choose
-    (:mod:`nnsym.bounds.optimise`). ``maps`` say device, format and memory limit; given again on the same networks, no
+    (:mod:`nnsym.bounds.slopes`). ``maps`` say device, format and memory limit; given again on the same networks, no
     weight is copied twice. Past the ``deadline`` no further pass is made: what it did not get to keeps intervals.
     """
     start = time.perf_counter()

@@ -14,10 +14,10 @@ from typing import Any, Literal, final
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.clock import NEVER, Deadline
 from nnsym.errors import InputError
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
 
 FloatBoxes = Mapping[Input, tuple[NDArray[Any], NDArray[Any]]]
 Dtype = Literal["float64", "float32"]
@@ -109,7 +109,7 @@ class Linear(Source):
 @final
 @dataclass(frozen=True)
 class Alpha(Source):
-    """Backward linear bounds whose free slopes are optimised for ``iterations`` steps (:mod:`nnsym.bounds.optimise`).
+    """Backward linear bounds whose free slopes are optimised for ``iterations`` steps (:mod:`nnsym.bounds.slopes`).
 
     Without ``hidden`` only those of the rows are; ``shared`` slopes are one per neuron for all rows of a layer. Text:
     ``alpha``, ``alpha:50``, ``alpha:50:rows``, ``alpha:50:shared``, ``alpha:50:rows:shared``.
@@ -145,7 +145,7 @@ class Alpha(Source):
     ) -> Bounds:
         from nnsym.bounds.linear import crown
         from nnsym.bounds.maps import Maps
-        from nnsym.bounds.optimise import Ascent
+        from nnsym.bounds.slopes import Ascent
 
         ascent = Ascent(iterations=self.iterations, hidden=self.hidden, shared=self.shared)
         maps = Maps(device, dtype)

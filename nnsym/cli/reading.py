@@ -32,7 +32,7 @@ def read_query(
 
     Where the time runs out ``late`` says so and the process ends, from another thread if the reader does not let go.
     """
-    from nnsym.spec import load_query
+    from nnsym.cli.targets import load_query
 
     if not memory > 0:
         raise InputError(f"a memory limit of {memory} bytes", remedy="Give a positive number: --memory 8")

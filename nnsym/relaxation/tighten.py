@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.methods import unstable
 from nnsym.bounds.sources import Dtype
-from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.encode import Encoded, encode_columns
 from nnsym.encoding import Cut, Encoding
 from nnsym.ir.formula import Atoms
@@ -33,6 +32,7 @@ from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.relaxation.forms import Forms
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 from nnsym.separation.scene import Scene
 from nnsym.solvers.base import Limits
 from nnsym.solvers.lane import submit

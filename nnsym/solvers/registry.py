@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Protocol, final
 
 from nnsym.encode.needs import needs
+from nnsym.encode.registry import Provider, collect, listed, providers
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query
 from nnsym.program import Feature
-from nnsym.registry import Provider, collect, listed, providers
 from nnsym.solvers.base import Availability, Solver
 from nnsym.solvers.outer import taking
 

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, final
 
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
-from nnsym.methods import default_solver
+from nnsym.judge.methods import default_solver
 from nnsym.program import Feature
-from nnsym.registry import find_encoding
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
 from nnsym.solvers.registry import find

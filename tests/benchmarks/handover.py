@@ -17,8 +17,8 @@ from statistics import median
 from typing import Any, final
 
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.program import Program
-from nnsym.registry import find_encoding
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
 from nnsym.solvers.runner import End, Job, Worker

@@ -22,9 +22,9 @@ import numpy as np
 from onnx import helper
 
 import nnsym as nn
+from nnsym.encode.registry import encodings
 from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
-from nnsym.registry import encodings
 from nnsym.relaxation.sources import SOURCES
 from nnsym.solvers.registry import lanes
 from tests.benchmarks.measure import table

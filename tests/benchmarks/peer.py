@@ -19,7 +19,7 @@ import torch
 
 from nnsym.bounds.linear import crown
 from nnsym.bounds.maps import Maps
-from nnsym.bounds.optimise import Ascent
+from nnsym.bounds.slopes import Ascent
 from nnsym.ir.linear import Conv
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query

@@ -11,13 +11,13 @@ import numpy as np
 
 from nnsym.bounds.methods import compute, margin
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import hard_tanh
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find
 from tests.benchmarks.measure import table

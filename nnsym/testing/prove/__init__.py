@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, NodeRule
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
-from nnsym.registry import find_encoding
 from nnsym.testing.prove.cuts import prove_cut
 from nnsym.testing.prove.subjects import Subject, hinge, largest, pieces, times
 from nnsym.testing.prove.theorem import Answer, Counterexample, Proof, prove_rule

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.clock import NEVER, Deadline
 from nnsym.encode import encode_columns
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
 from nnsym.program import Kind, Program, Role
 from nnsym.relaxation.rounds import CutJob, Cuts
+from nnsym.results.clock import NEVER, Deadline
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.lane import submit
 from nnsym.solvers.runner import End

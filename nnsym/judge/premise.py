@@ -13,16 +13,16 @@ import numpy as np
 
 from nnsym.bounds.cases import cases
 from nnsym.bounds.starts import starts
-from nnsym.clock import Clock
 from nnsym.encoding import Form
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query, Reading
-from nnsym.judge import Settings, judge_program
-from nnsym.methods import Method, ProgramMethod, program
-from nnsym.repair import repaired
+from nnsym.judge.methods import Method, ProgramMethod, program
+from nnsym.judge.repair import repaired
+from nnsym.judge.run import Settings, judge_program
 from nnsym.replay import found_at
-from nnsym.result import Result, Trust, Verdict
+from nnsym.results.clock import Clock
+from nnsym.results.result import Result, Trust, Verdict
 
 _LEAST = 1.0  # seconds that the question may take, however short the run was
 _BOXES, _POINTS = 16, 8

@@ -1,7 +1,7 @@
 """``radius``, ``largest``, ``smallest`` and ``lipschitz``: where along a family of properties the verdict changes.
 
 A family gives one property for every number. ``largest`` is for families that get harder as the number grows (a ball of
-radius eps), ``smallest`` for those that get easier (a Lipschitz bound L). :mod:`nnsym.bracket` is the search.
+radius eps), ``smallest`` for those that get easier (a Lipschitz bound L). :mod:`nnsym.ask.bracket` is the search.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bracket import Family, search
+from nnsym.ask.bracket import Family, search
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.lang.props import robust
-from nnsym.result import NoTruthValue, Result, Verdict, Witness
+from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
 
 Array = NDArray[Any]
 
@@ -123,7 +123,7 @@ def largest(
 
     Args:
         family: a property for every number.
-        method: as for :func:`nnsym.verify.verify`; ``timeout`` is for the whole search.
+        method: as for :func:`nnsym.ask.verify.verify`; ``timeout`` is for the whole search.
         low: where the property is expected to hold.
         high: where it is expected to fail.
         precision: the width of the bracket at which the search ends.

@@ -10,15 +10,15 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ask.extremes import maximize, minimize
 from nnsym.ir.network import Network
 from nnsym.lang.objective import elements
 from nnsym.lang.props import variable_of
 from nnsym.lang.ranking import wins
 from nnsym.lang.sets import ball
-from nnsym.optimise import maximize, minimize
-from nnsym.optimum import Optimum
-from nnsym.options import seconds
-from nnsym.result import NoTruthValue, Trust
+from nnsym.results.optimum import Optimum
+from nnsym.results.ranges import seconds
+from nnsym.results.result import NoTruthValue, Trust
 
 Array = NDArray[Any]
 
@@ -131,7 +131,8 @@ class MarginTable(NoTruthValue):
 def reach(terms: object, method: Any = None, *, where: object = None, timeout: float = 60.0, **options: Any) -> Reach:
     """The least and the greatest value of every element of a term where ``where`` holds.
 
-    The method and the options are those of :func:`nnsym.optimise.minimize`; ``timeout`` is for all elements together.
+    The method and the options are those of :func:`nnsym.ask.extremes.minimize`; ``timeout`` is for all
+    elements together.
     """
     some = elements(terms)
     run = _budget(seconds(timeout), 2 * len(some))
@@ -155,7 +156,7 @@ def margin_table(
     """``min f_label(x) - f_j(x)`` over the ball round ``x0``, for every class ``j != label``.
 
     The ball is that of :func:`nnsym.lang.props.robust`; the method and the options are those of
-    :func:`nnsym.optimise.minimize`; ``timeout`` is for all classes together.
+    :func:`nnsym.ask.extremes.minimize`; ``timeout`` is for all classes together.
     """
     x = variable_of(f, "margin_table")
     y = f(x).ravel()

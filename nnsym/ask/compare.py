@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from nnsym import options
+from nnsym.ask.verify import HasQuery, verify
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
-from nnsym.methods import (
+from nnsym.judge.methods import (
     AttackMethod,
     BoundMethod,
     BoundsChoice,
@@ -29,9 +29,9 @@ from nnsym.methods import (
     program,
     resolve,
 )
-from nnsym.result import NoTruthValue, Result, Semantics, Verdict
+from nnsym.results import ranges as options
+from nnsym.results.result import NoTruthValue, Result, Semantics, Verdict
 from nnsym.solvers.base import Solver
-from nnsym.verify import HasQuery, verify
 
 if TYPE_CHECKING:
     import pandas
@@ -162,7 +162,7 @@ def plan(
     optimise: bool,
 ) -> list[Plan]:
     """The rows of a comparison: method x solver x bounds, unsupported pairs kept with their reason."""
-    from nnsym.registry import find_encoding
+    from nnsym.encode.registry import find_encoding
     from nnsym.solvers.registry import find
 
     for solver in solvers or ():
@@ -229,7 +229,7 @@ def compare(
         decide: ask margin encodings for the sign only. By default they go on to the margin itself.
         memory: bytes a solver's process may use.
         seed: seed of the solvers.
-        semantics: the function that every row speaks of, ``real`` or ``deployed`` (:func:`nnsym.verify.verify`).
+        semantics: the function that every row speaks of, ``real`` or ``deployed`` (:func:`nnsym.ask.verify.verify`).
         record: a JSON-lines file; each row is appended as it finishes.
         announce: called with (row number, rows, plan) before each row runs.
     """
@@ -323,7 +323,7 @@ def _unstable_verdict(results: Iterable[Result]) -> str:
 def append_record(path: str | Path, table: Comparison, row: Row) -> None:
     """Append one finished row with what is needed to reproduce it."""
     from nnsym.report.records import row_record
-    from nnsym.versions import versions
+    from nnsym.results.versions import versions
 
     data = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.starts import spread, starts
-from nnsym.clock import NEVER, Deadline
 from nnsym.encode.point import complete, residual
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.program import Program, Tag
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 

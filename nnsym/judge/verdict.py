@@ -17,7 +17,7 @@ from nnsym.encoding import Exactness
 from nnsym.ir.exact import round_down
 from nnsym.ir.query import Query, Reading
 from nnsym.replay import Outcome
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
 
 #: A lower bound this close below zero may be rounding alone and is worth an exact check.

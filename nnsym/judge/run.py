@@ -9,9 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym import options
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
-from nnsym.clock import Clock, OutOfTime
 from nnsym.deployed.statement import FloatError, float_error, is_stored
 from nnsym.encode import closes
 from nnsym.encoding import Exactness, Form
@@ -19,15 +17,17 @@ from nnsym.errors import MissingBoundsError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
-from nnsym.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
-from nnsym.probe import NOISE, least_margin, margins, nominal_violation
+from nnsym.judge.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
+from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
+from nnsym.judge.repair import repaired
+from nnsym.judge.verdict import Facts, Ruling, facts_about, rule, tight
 from nnsym.program import Feature, Kind, Program
-from nnsym.repair import repaired
 from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
 from nnsym.replay import replay as run_replay
-from nnsym.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
+from nnsym.results import ranges as options
+from nnsym.results.clock import Clock, OutOfTime
+from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
-from nnsym.verdict import Facts, Ruling, facts_about, rule, tight
 
 Array = NDArray[Any]
 
@@ -209,7 +209,7 @@ def _below(value: Any) -> float:
 
 
 def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
-    """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.verdict.rule`'s."""
+    """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.judge.verdict.rule`'s."""
     from nnsym.solvers.registry import check_query
 
     check_query(query, method.encoding, method.solver)
@@ -251,7 +251,7 @@ def solve(
     Where time is over before the program is complete, or bounds that it needs were not reached in time, the answer is
     that of a lane at its limit, of an empty program.
     """
-    from nnsym.relaxation.build import build
+    from nnsym.judge.build import build
     from nnsym.solvers.outer import taking
     from nnsym.solvers.registry import find
     from nnsym.solvers.split import solve_split, worth_splitting
@@ -425,7 +425,7 @@ def conclude(
     certified: float = -np.inf,
 ) -> Result:
     """The Result of one judged method."""
-    from nnsym.versions import versions
+    from nnsym.results.versions import versions
 
     upper = np.inf if replayed is None else replayed.margin
     if ruling.excluded:

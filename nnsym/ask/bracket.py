@@ -15,15 +15,15 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.clock import Clock
+from nnsym.ask.verify import FIRST, verify
 from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
 from nnsym.ir.query import Reading
+from nnsym.judge.methods import AttackMethod, BoundMethod, Method, resolve
 from nnsym.lang.property import Property
-from nnsym.methods import AttackMethod, BoundMethod, Method, resolve
-from nnsym.options import seconds
 from nnsym.replay import found_at
-from nnsym.result import Result, Verdict, Witness
-from nnsym.verify import FIRST, verify
+from nnsym.results.clock import Clock
+from nnsym.results.ranges import seconds
+from nnsym.results.result import Result, Verdict, Witness
 
 Family = Callable[[float], Property]
 

@@ -16,8 +16,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ask.verify import HasQuery
 from nnsym.encode import Encoded, encode_columns
-from nnsym.encode.spec import QUERY, SPEC
+from nnsym.encode.statement import QUERY, SPEC
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names
@@ -26,10 +27,9 @@ from nnsym.ir.pieces import Cells, cells
 from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.methods import BoundsChoice
+from nnsym.judge.methods import BoundsChoice
 from nnsym.program import Kind, Role, Tag
-from nnsym.result import NoTruthValue
-from nnsym.verify import HasQuery
+from nnsym.results.result import NoTruthValue
 from nnsym.write.notation import Line, lines
 
 Array = NDArray[Any]
@@ -109,8 +109,8 @@ def explain(
         UnsupportedError, MissingBoundsError: the encoding does not fit the property.
     """
     from nnsym.bounds.cases import domain_margin
-    from nnsym.methods import check_bounds
-    from nnsym.registry import find_encoding
+    from nnsym.encode.registry import find_encoding
+    from nnsym.judge.methods import check_bounds
 
     query = prop if isinstance(prop, Query) else prop.query
     found = find_encoding(encoding)

@@ -8,14 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym import options
-from nnsym.clock import Clock, OutOfTime
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.query import Query, Reading
-from nnsym.judge import BOUNDS_SHARE, Settings, conclude, judge_attack, judge_bounds, judge_program
-from nnsym.methods import (
+from nnsym.judge.methods import (
     AttackMethod,
     BoundMethod,
     BoundsChoice,
@@ -26,10 +23,13 @@ from nnsym.methods import (
     program,
     resolve,
 )
-from nnsym.premise import with_premise
-from nnsym.result import Deployed, Result, Semantics, Sizes, Verdict
+from nnsym.judge.premise import with_premise
+from nnsym.judge.run import BOUNDS_SHARE, Settings, conclude, judge_attack, judge_bounds, judge_program
+from nnsym.judge.verdict import facts_about, rule
+from nnsym.results import ranges as options
+from nnsym.results.clock import Clock, OutOfTime
+from nnsym.results.result import Deployed, Result, Semantics, Sizes, Verdict
 from nnsym.solvers.base import Progress, Solver
-from nnsym.verdict import facts_about, rule
 
 Array = NDArray[Any]
 
@@ -85,7 +85,7 @@ def verify(
         clock: a budget that has been running already (time spent on loading counts).
 
     Returns:
-        A :class:`nnsym.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
+        A :class:`nnsym.results.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
 
     Raises:
         InputError, UnsupportedError, SolverUnavailableError: before or instead of a verdict.

@@ -24,10 +24,10 @@ from torch import Tensor
 
 from nnsym.bounds.descent import Dual, Seed, descend
 from nnsym.bounds.state import State
-from nnsym.clock import Deadline, OutOfTime
 from nnsym.ir.formula import Atoms, InBox, always, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
+from nnsym.results.clock import Deadline, OutOfTime
 
 if TYPE_CHECKING:
     from nnsym.bounds.linear import Backward

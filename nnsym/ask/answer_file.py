@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ask.export import check_writable
+from nnsym.ask.verify import HasQuery
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.export import check_writable
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.replay.engine import execute
-from nnsym.result import Result, Trust, Verdict, Witness
-from nnsym.verify import HasQuery
+from nnsym.results.result import Result, Trust, Verdict, Witness
 from nnsym.write.vnnlib_terms import decimal
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.query import Query
-from nnsym.result import NoTruthValue, Semantics, Sizes, Step, Trust, Witness
+from nnsym.results.result import NoTruthValue, Semantics, Sizes, Step, Trust, Witness
 
 
 @final

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
-from nnsym.result import Step
+from nnsym.results.result import Step
 
 
 class OutOfTime(Exception):  # noqa: N818 - not an error: what was found so far counts

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from nnsym.ask.verify import HasQuery, verify
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
-from nnsym.result import Result, Verdict
-from nnsym.verify import HasQuery, verify
+from nnsym.results.result import Result, Verdict
 
 
 @final
@@ -65,7 +65,7 @@ class Vacuity:
 
 
 def vacuous(prop: HasQuery | Query, method: Any = None, **options: Any) -> Vacuity:
-    """Ask whether an input satisfies the precondition, by a method and options of :func:`nnsym.verify.verify`.
+    """Ask whether an input satisfies the precondition, by a method and options of :func:`nnsym.ask.verify.verify`.
 
     ``clock`` among them lets it share the budget of the verdict before it.
     True in ``if`` where none does; raises there if it is not known.

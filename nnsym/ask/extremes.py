@@ -15,14 +15,25 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym import options
-from nnsym.clock import Clock
+from nnsym.ask.verify import FIRST, as_meant
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.judge import (
+from nnsym.judge.methods import (
+    AttackMethod,
+    BoundMethod,
+    BoundsChoice,
+    Method,
+    Portfolio,
+    ProgramMethod,
+    is_exact,
+    program,
+    resolve,
+)
+from nnsym.judge.repair import repaired
+from nnsym.judge.run import (
     BOUNDS_SHARE,
     Settings,
     bound,
@@ -34,26 +45,15 @@ from nnsym.judge import (
     require_bounded,
     solve,
 )
+from nnsym.judge.verdict import Floor, facts_about, floor
 from nnsym.lang.objective import objective
 from nnsym.lang.terms import as_term
-from nnsym.methods import (
-    AttackMethod,
-    BoundMethod,
-    BoundsChoice,
-    Method,
-    Portfolio,
-    ProgramMethod,
-    is_exact,
-    program,
-    resolve,
-)
-from nnsym.optimum import Optimum
-from nnsym.repair import repaired
 from nnsym.replay import attained, inputs_of
-from nnsym.result import Semantics, Sizes, Trust, Verdict, Witness
+from nnsym.results import ranges as options
+from nnsym.results.clock import Clock
+from nnsym.results.optimum import Optimum
+from nnsym.results.result import Semantics, Sizes, Trust, Verdict, Witness
 from nnsym.solvers.base import Progress, Solver, Status
-from nnsym.verdict import Floor, facts_about, floor
-from nnsym.verify import FIRST, as_meant
 
 Array = NDArray[Any]
 
@@ -86,7 +86,7 @@ def minimize(
 
     Args:
         term: one number of the language, over any variables; all of them range over ``where``.
-        method: as for :func:`nnsym.verify.verify`. With none, sampling and bounds; if they leave a gap a MILP; SMT
+        method: as for :func:`nnsym.ask.verify.verify`. With none, sampling and bounds; if they leave a gap a MILP; SMT
             where an input has no bounds or a solver's point was lost.
         where: a formula, or an iterable of formulas that all hold. Strict inequalities are closed for ``lower``.
         encoding: the same, for an encoding.
@@ -95,7 +95,7 @@ def minimize(
         precision: stop once ``upper - lower`` is at most this, times ``|upper|`` beyond 1.
         timeout: wall seconds for everything.
         memory: bytes the solver's process may use.
-        semantics: the function whose values are meant, ``real`` or ``deployed`` (:func:`nnsym.verify.verify`).
+        semantics: the function whose values are meant, ``real`` or ``deployed`` (:func:`nnsym.ask.verify.verify`).
         threads: threads of the solver.
         seed: seed of sampling and of the solver.
         device: where bounds are computed.
@@ -160,7 +160,7 @@ class _Found:
 
 
 def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, precision: float) -> Optimum:
-    from nnsym.versions import versions
+    from nnsym.results.versions import versions
 
     name = method.name
     if query.empty_box:
@@ -298,7 +298,7 @@ def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None,
     """The best run of a candidate, of points just beside it, and of where descent leads from it.
 
     A solver's point may miss a row of the condition by its tolerance. Then it is moved onto the row in rationals
-    (:mod:`nnsym.repair`), and where that finds nothing, towards ``anchor``, which satisfies the condition.
+    (:mod:`nnsym.judge.repair`), and where that finds nothing, towards ``anchor``, which satisfies the condition.
     """
     from nnsym.bounds.attack import descend
 

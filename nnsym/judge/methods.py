@@ -152,7 +152,7 @@ def program(
     optimise: bool = False,
 ) -> ProgramMethod:
     """An encoding by name or as an object, with its default solver where none is given; the pair is checked."""
-    from nnsym.registry import find_encoding
+    from nnsym.encode.registry import find_encoding
     from nnsym.solvers.registry import Handed, check_fits
 
     found = find_encoding(encoding)
@@ -220,7 +220,7 @@ def resolve(
 
 def check_method(name: str) -> None:
     """Raise for a name that is neither a source of bounds, nor the attack, nor an installed encoding (with cuts)."""
-    from nnsym.registry import encoding_providers, encodings, find_encoding, listed
+    from nnsym.encode.registry import encoding_providers, encodings, find_encoding, listed
 
     if is_bounds(name) or name == "attack":
         return

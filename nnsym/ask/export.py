@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnsym import options
+from nnsym.ask.verify import HasQuery
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.query import Query, Reading
-from nnsym.methods import BoundsChoice, check_bounds
+from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.program import Program
-from nnsym.verify import HasQuery
+from nnsym.results import ranges as options
 
 if TYPE_CHECKING:
     from nnsym.write.vnnlib import VnnlibFile
@@ -31,8 +31,8 @@ def build_program(
 ) -> tuple[Query, Program, Encoding]:
     """The program of a property under an encoding, cuts included."""
     from nnsym.bounds.cases import domain_margin
-    from nnsym.registry import find_encoding
-    from nnsym.relaxation.build import build
+    from nnsym.encode.registry import find_encoding
+    from nnsym.judge.build import build
     from nnsym.relaxation.sources import find_source
 
     query = prop if isinstance(prop, Query) else prop.query
@@ -99,7 +99,7 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
     ``sat`` means that the property is violated (for ``exists``: that it holds). Whatever is lost makes the file
     satisfied by more points, so that ``unsat`` carries over. Raises :class:`UnsupportedError` for what cannot be said.
     """
-    from nnsym.versions import package_version
+    from nnsym.results.versions import package_version
     from nnsym.write.vnnlib import to_vnnlib as write
 
     query = prop if isinstance(prop, Query) else prop.query
@@ -136,7 +136,7 @@ def program_text(program: Program, suffix: str, head: tuple[str, ...], *, strict
 
 def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> tuple[str, ...]:
     """What a reader of the file must know."""
-    from nnsym.versions import versions
+    from nnsym.results.versions import versions
 
     used = ", ".join(f"{name} {text}" for name, text in versions().items())
     networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
