@@ -9,7 +9,7 @@ import pytest
 from random_properties import shifted
 
 from nnsym.ask.verify import verify
-from nnsym.bounds.attack import search
+from nnsym.bounds.points.attack import search
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select

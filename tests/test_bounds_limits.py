@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from test_bounds_soundness import violations
 
 import nnsym as nn
-from nnsym.bounds.attack import search
-from nnsym.bounds.exact import exact_margin
-from nnsym.bounds.forward import forward_linear
+from nnsym.bounds.engine.forward import forward_linear
+from nnsym.bounds.engine.zonotope import zonotope
 from nnsym.bounds.methods import METHODS, compute, margin
-from nnsym.bounds.tape import Tape
-from nnsym.bounds.zonotope import zonotope
+from nnsym.bounds.points.attack import search
+from nnsym.bounds.points.tape import Tape
+from nnsym.bounds.rational.exact import exact_margin
 from nnsym.encode import encode_columns
 from nnsym.encode.registry import encodings, find_encoding
 from nnsym.ir.exact import to_fractions

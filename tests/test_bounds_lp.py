@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from neurons import query_of
 
 import nnsym as nn
-from nnsym.bounds.cases import domain_margin
+from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.methods import compute, margin, unstable
 from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding

@@ -9,8 +9,8 @@ import pytest
 from neurons import query_of
 from scipy.optimize import linprog
 
+from nnsym.bounds.engine.smooth import lines
 from nnsym.bounds.methods import compute
-from nnsym.bounds.smooth import lines
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Rounds
 from nnsym.ir.linear import Dense

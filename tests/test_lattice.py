@@ -14,13 +14,13 @@ from neurons import query_of
 from random_properties import is_violated, nested_query
 
 from nnsym.ask.verify import verify
-from nnsym.bounds.attack import search
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.inputs import domain
-from nnsym.bounds.linear import Backward, crown
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine.inputs import domain
+from nnsym.bounds.engine.linear import Backward, crown
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.slopes import Ascent
 from nnsym.bounds.methods import compute, margin
-from nnsym.bounds.slopes import Ascent
+from nnsym.bounds.points.attack import search
 from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding

@@ -14,7 +14,7 @@ import nnsym as nn
 from nnsym.errors import InputError, LanguageError, MissingBoundsError
 from nnsym.ir.oracle import minimum_margin
 from nnsym.judge.verdict import Facts, floor
-from nnsym.lang.objective import objective
+from nnsym.lang.statements.objective import objective
 from nnsym.results.optimum import Optimum
 from nnsym.results.result import Trust
 from nnsym.solvers.base import Status

@@ -16,7 +16,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.nearby import Row, nearby
 from nnsym.ir.tangent import tangent
 from nnsym.judge.repair import repaired
-from nnsym.lang.objective import objective
+from nnsym.lang.statements.objective import objective
 from nnsym.results.result import Verdict
 
 

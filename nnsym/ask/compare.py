@@ -240,7 +240,7 @@ def compare(
     sources = tuple(check_bounds(choice) for choice in several)
     plans = plan(methods, solvers, sources, optimise=not decide)
     networks = tuple(dict.fromkeys(a.network.hash for a in query.applications))
-    import nnsym.bounds.linear  # noqa: F401  (loads torch before any row is timed)
+    import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before any row is timed)
 
     table = Comparison(
         name=query.name,

@@ -108,7 +108,7 @@ def explain(
         InputError: no such neuron; lists close names.
         UnsupportedError, MissingBoundsError: the encoding does not fit the property.
     """
-    from nnsym.bounds.cases import domain_margin
+    from nnsym.bounds.domains import domain_margin
     from nnsym.encode.registry import find_encoding
     from nnsym.judge.methods import check_bounds
 

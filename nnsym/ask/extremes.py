@@ -46,8 +46,8 @@ from nnsym.judge.run import (
     solve,
 )
 from nnsym.judge.verdict import Floor, facts_about, floor
-from nnsym.lang.objective import objective
-from nnsym.lang.terms import as_term
+from nnsym.lang.algebra.terms import as_term
+from nnsym.lang.statements.objective import objective
 from nnsym.replay import attained, inputs_of
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock
@@ -201,7 +201,7 @@ def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, pre
 
 def _attacked(query: Query, method: AttackMethod, clock: Clock, settings: Settings, share: float) -> _Found:
     """The least value that a counter-search reaches; it takes no more than ``share`` of the time that is left."""
-    from nnsym.bounds.attack import search
+    from nnsym.bounds.points.attack import search
 
     seed = settings.seed if method.seed is None else method.seed
     with clock.step("attack") as notes:
@@ -300,7 +300,7 @@ def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None,
     A solver's point may miss a row of the condition by its tolerance. Then it is moved onto the row in rationals
     (:mod:`nnsym.judge.repair`), and where that finds nothing, towards ``anchor``, which satisfies the condition.
     """
-    from nnsym.bounds.attack import descend
+    from nnsym.bounds.points.attack import descend
 
     near = descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=40)[0]
     first = attained(query, candidate)

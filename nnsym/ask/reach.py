@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from nnsym.ask.extremes import maximize, minimize
 from nnsym.ir.network import Network
-from nnsym.lang.objective import elements
+from nnsym.lang.algebra.ranking import wins
 from nnsym.lang.props import variable_of
-from nnsym.lang.ranking import wins
-from nnsym.lang.sets import ball
+from nnsym.lang.statements.objective import elements
+from nnsym.lang.statements.sets import ball
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
 from nnsym.results.result import NoTruthValue, Trust

@@ -46,7 +46,7 @@ def read_query(
 @contextmanager
 def _watched(seconds: float, memory: int, where: str, late: Callable[[], None]) -> Iterator[None]:
     """Run the body; a thread beside it ends the process where the body outlives its limits."""
-    from nnsym.solvers.memory import tree_rss
+    from nnsym.solvers.workers.memory import tree_rss
 
     done, pid = threading.Event(), os.getpid()
     end, most = time.monotonic() + seconds + _GRACE, tree_rss(os.getpid()) + memory

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP
 from nnsym.deployed.terms import stretch
 from nnsym.ir.exact import nearest

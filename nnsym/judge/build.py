@@ -15,7 +15,7 @@ from nnsym.relaxation.rounds import CutJob, Cuts
 from nnsym.results.clock import NEVER, Deadline
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.lane import submit
-from nnsym.solvers.runner import End
+from nnsym.solvers.workers.runner import End
 
 #: The part of the time left that cuts may take.
 SHARE = 0.5

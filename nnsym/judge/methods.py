@@ -37,8 +37,9 @@ class BoundMethod:
 class AttackMethod:
     """Look for a counterexample by sampling and projected gradient descent; falsifies or says nothing.
 
-    ``restarts`` points descend at once for ``steps`` steps (:func:`nnsym.bounds.attack.search`). ``seed`` overrides the
-    seed of the run. Wherever no counterexample is found the least replayed margin is an upper bound of the margin.
+    ``restarts`` points descend at once for ``steps`` steps (:func:`nnsym.bounds.points.attack.search`). ``seed``
+    overrides the seed of the run. Wherever no counterexample is found the least replayed margin is an upper bound of
+    the margin.
     """
 
     restarts: int = 100

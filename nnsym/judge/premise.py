@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnsym.bounds.cases import cases
-from nnsym.bounds.starts import starts
+from nnsym.bounds.domains import cases
+from nnsym.bounds.points.starts import starts
 from nnsym.encoding import Form
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.formula import Atoms, leaves

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.starts import spread, starts
+from nnsym.bounds.points.starts import spread, starts
 from nnsym.encode.point import complete, residual
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query

@@ -119,7 +119,7 @@ _REPLAYED = 5
 
 def attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, seconds: float) -> Replay:
     """Search on the settings' device and replay the best candidates; the margin is the least that was replayed."""
-    from nnsym.bounds.attack import search
+    from nnsym.bounds.points.attack import search
 
     seed = settings.seed if method.seed is None else method.seed
     with clock.step("attack") as notes:
@@ -158,7 +158,7 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share:
 
     ``share`` is the part of the time left that they may take. What they found by then counts (``Bounds.ended``).
     """
-    from nnsym.bounds.cases import domain_margin
+    from nnsym.bounds.domains import domain_margin
     from nnsym.relaxation.sources import find_source
 
     with clock.step("bounds") as notes:
@@ -176,7 +176,7 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share:
 
 def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Facts:
     """Re-evaluate a bound within rounding of the threshold in exact rationals."""
-    from nnsym.bounds.exact import exact_margin
+    from nnsym.bounds.rational.exact import exact_margin
 
     if facts.certified > 0 or not tight(facts):
         return facts

@@ -36,8 +36,8 @@ from nnsym.results.clock import NEVER, Deadline, OutOfTime
 from nnsym.separation.scene import Scene
 from nnsym.solvers.base import Limits
 from nnsym.solvers.lane import submit
-from nnsym.solvers.runner import End
-from nnsym.solvers.worker import Report
+from nnsym.solvers.workers.runner import End
+from nnsym.solvers.workers.worker import Report
 
 Array = NDArray[Any]
 
@@ -53,8 +53,8 @@ def tighten(
     The linear bounds may take the first half of the time, the layers most of the rest. ``ended`` where a layer or the
     rows were not reached.
     """
-    from nnsym.bounds.linear import crown
-    from nnsym.bounds.maps import Maps
+    from nnsym.bounds.engine.linear import crown
+    from nnsym.bounds.engine.maps import Maps
 
     start, maps = time.monotonic(), Maps(device, dtype)
     found: dict[Node, Interval] = {}

@@ -21,7 +21,7 @@ from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue
 
 if TYPE_CHECKING:
-    from nnsym.bounds.forms import LinearBounds
+    from nnsym.bounds.engine.forms import LinearBounds
 
 
 @final
@@ -59,7 +59,7 @@ class PropertyBounds(NoTruthValue):
 
         Backward linear bounds (CROWN's lines) over these bounds of the nodes, valid in exact arithmetic.
         """
-        from nnsym.bounds.forms import linear_bounds
+        from nnsym.bounds.engine.forms import linear_bounds
 
         return linear_bounds(self.query, self.found, *self._node(key))
 
@@ -114,7 +114,7 @@ def bounds(
         InputError: an empty input region, or bounds that nobody computes.
         MissingBoundsError: the margin depends on an input without bounds.
     """
-    from nnsym.bounds.cases import domain_margin
+    from nnsym.bounds.domains import domain_margin
     from nnsym.judge.run import require_bounded
     from nnsym.relaxation.sources import find_source
 

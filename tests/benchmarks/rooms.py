@@ -15,8 +15,8 @@ import vnnlib
 
 import nnsym as nn
 from nnsym.ask.export import program_text
-from nnsym.bounds.attack import search
 from nnsym.bounds.methods import compute
+from nnsym.bounds.points.attack import search
 from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
 from nnsym.program import Program
