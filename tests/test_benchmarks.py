@@ -73,8 +73,8 @@ def test_all_routes_hand_over_the_same_model(seed: int) -> None:
         assert least(highs) == pytest.approx(least(found[FLOOR]), abs=1e-6), route
 
 
-def test_every_encoding_has_a_floor() -> None:
-    assert set(FLOORS) == {encoding.name for encoding in ENCODINGS}
+def test_floors_are_those_of_encodings() -> None:
+    assert set(FLOORS) <= {encoding.name for encoding in ENCODINGS}
 
 
 @pytest.mark.parametrize("name", LINEAR)
