@@ -105,7 +105,7 @@ def test_output_that_goes_nowhere(reader: str, folder: Path) -> None:
         pytest.skip("no /dev/full")
     command = f"{sys.executable} -m nnsym.cli.main verify n.onnx p.vnnlib --method ibp {reader}"
     done = subprocess.run(
-        ["sh", "-c", f"set -o pipefail; {command}"], cwd=folder, capture_output=True, text=True, timeout=60
+        ["bash", "-c", f"set -o pipefail; {command}"], cwd=folder, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == _READERS[reader], done.stderr
     assert "Traceback" not in done.stderr
