@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.outward import floats, written
 from nnsym.program import (
     CaseBlock,
     ClauseBlock,
@@ -20,9 +21,12 @@ from nnsym.program import (
     ProductBlock,
     Program,
     QuadraticBlock,
+    Role,
     RowBlock,
     SosBlock,
     Tag,
+    Valued,
+    role_of,
 )
 
 Array = NDArray[Any]
@@ -50,7 +54,7 @@ class ProgramBuilder:
     def columns(
         self,
         node: str,
-        role: str,
+        role: Role,
         index: Array,
         lower: Array,
         upper: Array,
@@ -58,12 +62,13 @@ class ProgramBuilder:
         kind: Kind | Array = Kind.REAL,
         exact: tuple[Array, Array] | None = None,
         factors: tuple[Array, Array] | None = None,
+        value: Valued | None = None,
     ) -> Array:
         """Add columns; returns their ids. ``exact`` gives the bounds as exact numbers where float64 cannot."""
         count = len(index)
         ids = np.arange(self.n_columns, self.n_columns + count)
-        self._blocks.append(ColumnBlock(node, role, np.asarray(index), self.n_columns, factors))
-        lower, upper = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))
+        self._blocks.append(ColumnBlock(node, role_of(role), np.asarray(index), self.n_columns, factors, value))
+        lower, upper = (np.broadcast_to(floats(v), (count,)) for v in (lower, upper))
         self._lower.append(lower)
         self._upper.append(upper)
         self._kind.append(np.broadcast_to(np.asarray(kind, dtype=np.int8), (count,)))
@@ -159,11 +164,11 @@ def row_block(
     copied as they are.
     """
     count = len(terms[0][1])
-    data = np.stack([np.broadcast_to(np.asarray(c, dtype=np.float64), (count,)) for c, _ in terms], axis=1)
+    data = np.stack([np.broadcast_to(floats(c), (count,)) for c, _ in terms], axis=1)
     columns = np.stack([np.asarray(ids) for _, ids in terms], axis=1, dtype=np.int32, casting="same_kind")
-    kept = (columns >= 0) & (data != 0)
+    kept = (columns >= 0) & written(data)
     indptr = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
-    low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))
+    low, high = (np.broadcast_to(floats(v), (count,)) for v in (lower, upper))
     return RowBlock(data[kept], columns[kept], indptr, low, high, tag, origin)
 
 
@@ -190,5 +195,5 @@ def sum_block(
         data = np.insert(data, ends[:-1], np.ones(count))
         indices = np.insert(indices, ends[:-1], head[numbers])
         ends = ends + np.arange(count + 1)
-    low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (count,)) for v in (lower, upper))
+    low, high = (np.broadcast_to(floats(v), (count,)) for v in (lower, upper))
     return RowBlock(data, indices, ends, low, high, tag, origin)

@@ -20,7 +20,8 @@ from nnsym.bounds.base import Bounds
 from nnsym.builder import ProgramBuilder, RowTerms, row_block, sum_block
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
-from nnsym.program import Feature, Kind, RowBlock, Tag
+from nnsym.ir.outward import floats
+from nnsym.program import OWN, Feature, Kind, Role, RowBlock, Tag, Valued, role_of
 
 if TYPE_CHECKING:
     from nnsym.separation.scene import Scene
@@ -194,11 +195,31 @@ class Context:
         return interval.lower, interval.upper
 
     def columns(
-        self, node: Node, role: str, index: Array, lower: Array | float, upper: Array | float, *, kind: Kind = Kind.REAL
+        self,
+        node: Node,
+        role: Role,
+        index: Array,
+        lower: Array | float,
+        upper: Array | float,
+        *,
+        kind: Kind = Kind.REAL,
+        factors: tuple[Array, Array] | None = None,
+        value: Valued | None = None,
     ) -> Array:
-        """New columns for elements ``index`` of a node; returns their ids."""
-        low, high = (np.broadcast_to(np.asarray(v, dtype=np.float64), (len(index),)) for v in (lower, upper))
-        return self.builder.columns(self.names[node], role, index, low, high, kind=kind)
+        """New columns for elements ``index`` of a node; returns their ids.
+
+        ``factors`` says that they are products of two earlier columns each, ``value`` what they are in a run of the
+        network, given the values of all nodes: a column that infeasible programs are checked by needs one of them,
+        unless its role says it (:class:`nnsym.program.Role`).
+        """
+        if role_of(role) in OWN and factors is None and value is None:
+            raise InputError(
+                f"columns of the role '{role}' without their value in a run of the network",
+                where=self.names[node],
+                remedy="Give value= (from the values of the nodes) or factors=",
+            )
+        low, high = (np.broadcast_to(floats(v), (len(index),)) for v in (lower, upper))
+        return self.builder.columns(self.names[node], role, index, low, high, kind=kind, factors=factors, value=value)
 
     def rows(
         self,

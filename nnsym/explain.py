@@ -27,15 +27,16 @@ from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.methods import BoundsChoice
-from nnsym.program import Kind, Tag
+from nnsym.program import Kind, Role, Tag
 from nnsym.result import NoTruthValue
 from nnsym.verify import HasQuery
 from nnsym.write.notation import Line, lines
 
 Array = NDArray[Any]
 
-_KEYED = ("pre", "post", "value", "phase", "choice", "aux")  # roles whose index is the element, or (group, member)
-_LETTERS = {**dict(zip(_KEYED, "hyyzzt", strict=True)), "part": "p", "copy": "c"}
+#: Roles whose index is the element, or numbers pairs (element, member or cell), and the letters of roles.
+_KEYED = (Role.PRE, Role.POST, Role.VALUE, Role.PHASE, Role.CHOICE, Role.AUX)
+_LETTERS = {**dict(zip(_KEYED, "hyyzzt", strict=True)), Role.PART: "p", Role.COPY: "c"}
 
 
 @final
@@ -190,7 +191,9 @@ class _Neuron:
         """For a row of the specification: the clauses over the guards that it stands under."""
         if self.node is not None:
             return []
-        guards = {j for b in self._blocks(QUERY) if b.role == "guard" for j in range(b.start, b.start + len(b.index))}
+        guards = {
+            j for b in self._blocks(QUERY) if b.role == Role.GUARD for j in range(b.start, b.start + len(b.index))
+        }
         under = sorted({j for line in rows for j in line.columns} & guards)
         found = lines(self.encoded.program, np.array(under, dtype=np.int64), called)
         return [line for line in found if line.writer == QUERY]
@@ -221,7 +224,7 @@ class _Neuron:
             own.append(self._letter(int(self.encoded.rows[self.index]), "s"))
         for block in self._blocks(QUERY):
             for k, place in enumerate(block.index.tolist()):
-                self.letters[block.start + k] = "t" if block.role == "margin" else f"{block.role[0]}_{place}"
+                self.letters[block.start + k] = "t" if block.role == Role.MARGIN else f"{block.role[0]}_{place}"
         return own
 
     def _with_helpers(self, own: list[int]) -> list[int]:
@@ -298,12 +301,12 @@ class _Neuron:
         return "stable, inactive: u <= 0" if interval.upper[self.index] <= 0 else "open: l < 0 < u"
 
 
-def _places(node: Node | None) -> tuple[int, tuple[str, ...]]:
+def _places(node: Node | None) -> tuple[int, tuple[Role, ...]]:
     """How many places an element has in the numbers of its columns, and the roles that are numbered so."""
     if isinstance(node, Max):
-        return node.groups.shape[1], ("choice", "aux")
+        return node.groups.shape[1], (Role.CHOICE, Role.AUX)
     if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
-        return 2 * node.fn.breaks.shape[1] + 1, ("phase", "choice", "aux")
+        return 2 * node.fn.breaks.shape[1] + 1, (Role.PHASE, Role.CHOICE, Role.AUX)
     return 1, ()
 
 

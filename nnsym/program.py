@@ -10,14 +10,19 @@ read the exact ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from functools import cached_property
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+
+if TYPE_CHECKING:
+    from nnsym.ir.node import Node
 
 Array = NDArray[Any]
 
@@ -40,6 +45,47 @@ class Tag(Enum):
     CUT = "cut"
 
 
+class Role(StrEnum):
+    """What a column stands for, which tells its value in a run of the network (``nnsym.encode.complete``).
+
+    Columns of the roles :data:`OWN` say it themselves: by ``factors``, or by the ``value`` that a rule brings.
+    """
+
+    PRE = "pre"  # a pre-activation
+    POST = "post"  # the value after an activation
+    VALUE = "value"  # that of any other node, of inputs too
+    PHASE = "phase"  # binary of an activation
+    CHOICE = "choice"  # binary of a maximum, or of a cell of a piecewise-linear function
+    COPY = "copy"  # a second name of the column ``index``
+    PART = "part"  # defined by the equality that it closes, with coefficient -1
+    ACTIVE = "active"  # a part of a pre-activation where the neuron is active, else 0
+    ACTIVE_INPUT = "active_input"  # an input of a neuron where it is active, else 0
+    WEIGHT = "weight"  # of a point in a convex combination
+    BIT = "bit"  # binary of a code
+    AUX = "aux"  # anything else
+    GUARD = "guard"  # binary of a disjunct of the property
+    MARGIN = "margin"  # the objective t
+    OFFSET = "offset"  # of a ball: ``u = (x - c) / r``
+    SIZE = "size"  # ``|u|``
+    SQUARE = "square"  # ``u^2``
+
+
+#: Roles whose columns nothing is known of but what a rule says.
+OWN = frozenset({Role.ACTIVE, Role.ACTIVE_INPUT, Role.WEIGHT, Role.BIT, Role.AUX})
+
+#: Gives a run's values of columns, from the values of all nodes: exact numbers where those are.
+Valued = Callable[[Mapping["Node", Array]], Array]
+
+
+def role_of(text: str) -> Role:
+    """The role of that name, or an error that lists them."""
+    try:
+        return Role(text)
+    except ValueError:
+        remedy = f"With value= take aux or bit; all roles: {', '.join(Role)}"
+        raise InputError(f"no role of columns is called '{text}'", remedy=remedy) from None
+
+
 class Feature(Enum):
     """A kind of block, or of problem; encodings emit them, solvers accept them."""
 
@@ -52,6 +98,7 @@ class Feature(Enum):
     QUADRATIC = "quadratic rows"
     CASES = "definitions by cases"
     SOS1 = "special ordered sets"
+    SOS2 = "special ordered sets of two neighbours"
     TRUTH = "Boolean problems without a margin"
 
 
@@ -60,19 +107,19 @@ class Feature(Enum):
 class ColumnBlock:
     """Columns ``start .. start + len(index)``: elements ``index`` of a node in one role.
 
-    Roles: ``pre`` (pre-activation), ``post`` (value after an activation), ``value`` (any other node),
-    ``phase`` (binary of an activation), ``choice`` (binary of a maximum, or of a cell of a piecewise-linear function),
-    ``guard`` (binary of a disjunct),
-    ``margin`` (the objective t), ``copy`` (a second name of the column ``index``), ``part`` (defined by the equality
-    that it closes, with coefficient -1), ``aux``; of a ball ``offset`` (``u = (x - c) / r``), ``size`` (``|u|``) and
-    ``square`` (``u^2``). A column with ``factors`` is the product of two earlier columns.
+    A column with ``factors`` is the product of two earlier columns; ``value`` gives a run's values of the columns. It
+    does not go to other processes, which solve and cut and need none.
     """
 
     node: str
-    role: str
+    role: Role
     index: Array
     start: int
     factors: tuple[Array, Array] | None = None
+    value: Valued | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ColumnBlock, (self.node, self.role, self.index, self.start, self.factors)
 
     def name(self, position: int) -> str:
         """``relu_1[17].pre``: the symbolic key of one column of the block."""
@@ -183,11 +230,12 @@ class CaseBlock:
 @final
 @dataclass(frozen=True, eq=False)
 class SosBlock:
-    """Of each set at most one column is not zero (SOS1). CSR without data."""
+    """Of each set at most ``most`` columns are not zero: one (SOS1), or two neighbours (SOS2). CSR without data."""
 
     indices: Array
     indptr: Array
     origin: str
+    most: int = 1
 
 
 @final
@@ -258,8 +306,7 @@ class Program:
             found.add(Feature.QUADRATIC)
         if self.functions:
             found.add(Feature.CASES)
-        if self.sets:
-            found.add(Feature.SOS1)
+        found |= {Feature.SOS2 if block.most == 2 else Feature.SOS1 for block in self.sets}
         return frozenset(found)
 
     def with_rows(self, rows: Iterable[RowBlock]) -> Program:
@@ -290,14 +337,14 @@ class Program:
         lower[columns] = upper[columns] = values
         return replace(self, lower=lower, upper=upper, exact_bounds=_fix(self.exact_bounds, columns, values))
 
-    def relax(self, roles: frozenset[str] = frozenset({"phase", "choice"})) -> Program:
-        """Drop the integrality of columns in the given roles (the network's); guards of disjuncts stay binary.
+    def relax(self) -> Program:
+        """Drop the integrality of all columns but the property's: its guards, and inputs that are integer.
 
         Logic over those columns, sets and definitions by cases go with it: a fractional guard binds nothing.
         """
         kind = self.kind.copy()
         for block in self.blocks:
-            if block.role in roles:
+            if block.role not in (Role.GUARD, Role.VALUE):
                 kind[block.start : block.start + len(block.index)] = Kind.REAL
         kept = tuple(b for b in self.implications if (kind[b.guard] != Kind.REAL).all())
         return replace(self, kind=kind, implications=kept, functions=(), sets=())

@@ -31,12 +31,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.pieces import choose, open_pieces
+from nnsym.encode.pieces import OpenPieces, choose, open_pieces
 from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.program import Feature
+from nnsym.program import Feature, Role
 from nnsym_encodings.bigm import maximum
 from nnsym_encodings.split import active_copies, close_active, split_hinges
 
@@ -49,7 +49,7 @@ def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     row = np.repeat(np.arange(len(s.phase)), s.terms.counts)
     x, z, lower, upper = s.terms.columns, s.phase[row], s.lower, s.upper
     require_finite(ctx, node.parents[0], lower, upper, s.open_.index[row])
-    block = (ctx.names[node], "active_input", x)
+    block = (ctx.names[node], Role.ACTIVE_INPUT, x)
     x1 = active_copies(ctx, node, block, x, z, lower, upper, letters=("x", "x1", "L", "U"))
     close_active(ctx, node, s, row, -s.terms.data, x1, says="h1 = w x1 + b z")
     return ids
@@ -60,17 +60,22 @@ def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     ids, open_ = open_pieces(ctx, node, args[0])
     for o in open_:
         require_finite(ctx, node.parents[0], o.l, o.u, o.index)
-        w, name = choose(ctx, node, o), ctx.names[node]
-        low, high = np.minimum(o.low, 0.0), np.maximum(o.high, 0.0)
-        each = zip(o.place, low, high, w, strict=True)
-        part = [ctx.builder.columns(name, "aux", k, p, q, factors=(o.h, column)) for k, p, q, column in each]
-        for p, q, x, column in zip(o.low, o.high, part, w, strict=True):
-            ctx.rows(node, [(1.0, x), (-p, column)], lower=0.0, says="h_c >= p_c w_c")
-            ctx.rows(node, [(1.0, x), (-q, column)], upper=0.0, says="h_c <= q_c w_c")
-        ctx.rows(node, [(1.0, o.h), *((-1.0, x) for x in part)], lower=0.0, upper=0.0, says="h = sum h_c")
-        made = [*zip(-o.slope, part, strict=True), *zip(-o.offset, w, strict=True)]
-        ctx.rows(node, [(1.0, o.y), *made], lower=0.0, upper=0.0, says="y = sum a_c h_c + b_c w_c")
+        cells(ctx, node, o)
     return ids
+
+
+def cells(ctx: Context, node: Pointwise, o: OpenPieces) -> None:
+    """A copy of h for every cell."""
+    w, name = choose(ctx, node, o), ctx.names[node]
+    low, high = np.minimum(o.low, 0.0), np.maximum(o.high, 0.0)
+    each = zip(o.place, low, high, w, strict=True)
+    part = [ctx.builder.columns(name, Role.AUX, k, p, q, factors=(o.h, column)) for k, p, q, column in each]
+    for p, q, x, column in zip(o.low, o.high, part, w, strict=True):
+        ctx.rows(node, [(1.0, x), (-p, column)], lower=0.0, says="h_c >= p_c w_c")
+        ctx.rows(node, [(1.0, x), (-q, column)], upper=0.0, says="h_c <= q_c w_c")
+    ctx.rows(node, [(1.0, o.h), *((-1.0, x) for x in part)], lower=0.0, upper=0.0, says="h = sum h_c")
+    made = [*zip(-o.slope, part, strict=True), *zip(-o.offset, w, strict=True)]
+    ctx.rows(node, [(1.0, o.y), *made], lower=0.0, upper=0.0, says="y = sum a_c h_c + b_c w_c")
 
 
 BALAS = Encoding(

@@ -54,7 +54,7 @@ from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.program import Feature, Kind
+from nnsym.program import Feature, Kind, Role
 
 Array = NDArray[Any]
 
@@ -63,7 +63,7 @@ def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     """ReLU and its relatives."""
     ids, o = open_hinges(ctx, node, args[0])
     require_finite(ctx, node.parents[0], o.l, o.u, o.index)
-    z = ctx.columns(node, "phase", o.index, 0.0, 1.0, kind=Kind.BINARY)
+    z = ctx.columns(node, Role.PHASE, o.index, 0.0, 1.0, kind=Kind.BINARY)
     rise = sum_up(o.b, -o.a)
     m_left, m_right = product_up(rise, o.u), product_up(rise, -o.l)
     lower_lines(ctx, node, o)
@@ -148,8 +148,9 @@ def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
     """Maxima over groups, and so max-pooling."""
     ids, o = open_groups(ctx, node, args[0])
     require_finite(ctx, node, o.l, o.u, o.group)
-    z = ctx.columns(node, "choice", o.place, 0.0, 1.0, kind=Kind.BINARY)
-    t = ctx.columns(node, "aux", o.place, np.minimum(o.l, 0.0), np.maximum(o.u, 0.0))
+    z = ctx.columns(node, Role.CHOICE, o.place, 0.0, 1.0, kind=Kind.BINARY)
+    low, high = np.minimum(o.l, 0.0), np.maximum(o.u, 0.0)
+    t = ctx.builder.columns(ctx.names[node], Role.AUX, o.place, low, high, factors=(o.x, z))
     ctx.rows(node, [(1.0, o.y), (-1.0, o.x)], lower=0.0, says="y >= x_k")
     ctx.rows(node, [(1.0, t), (-o.u, z)], upper=0.0, says="t_k <= u_k z_k")
     ctx.rows(node, [(1.0, t), (-1.0, o.x), (-o.l, z)], upper=-o.l, says="t_k <= x_k - l_k (1 - z_k)")

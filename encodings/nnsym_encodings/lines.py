@@ -39,12 +39,12 @@ Slope = Callable[[OpenHinges], Array]
 
 def zero(o: OpenHinges) -> Array:
     """The flattest slope."""
-    return np.asarray(np.clip(0.0, o.a, o.b))
+    return np.asanyarray(np.clip(0.0, o.a, o.b))
 
 
 def parallel(o: OpenHinges) -> Array:
     """The slope of the chord; any float near it between a and b will do."""
-    return np.asarray(np.clip((o.b * o.u - o.a * o.l) / (o.u - o.l), o.a, o.b))
+    return np.asanyarray(np.clip((o.b * o.u - o.a * o.l) / (o.u - o.l), o.a, o.b))
 
 
 def adaptive(o: OpenHinges) -> Array:

@@ -30,7 +30,7 @@ from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.program import Feature, Kind, SosBlock
+from nnsym.program import Feature, Kind, Role, SosBlock
 from nnsym_encodings.smt import guarded, guarded_pieces
 from nnsym_encodings.triangle import chord
 
@@ -55,7 +55,7 @@ def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
 def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
     """``y >= x_k``, ``z_k = 1 => y <= x_k``, one z_k is 1."""
     ids, o = open_groups(ctx, node, args[0])
-    z = ctx.columns(node, "choice", o.place, 0.0, 1.0, kind=Kind.BINARY)
+    z = ctx.columns(node, Role.CHOICE, o.place, 0.0, 1.0, kind=Kind.BINARY)
     ctx.rows(node, [(1.0, o.y), (-1.0, o.x)], lower=0.0, says="y >= x_k")
     ctx.implies(node, z, 1, [(1.0, o.y), (-1.0, o.x)], upper=0.0, says="z_k => y <= x_k")
     ctx.sums(node, o.group, [(1.0, z)], lower=1.0, upper=1.0, says="one member is chosen")
@@ -67,7 +67,7 @@ def sos_hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     ids, o = open_hinges(ctx, node, args[0])
     distances = []
     for slope, side in ((o.a, "left"), (o.b, "right")):
-        gap = ctx.builder.columns(f"{ctx.names[node]}.{side}", "part", o.index, 0.0 * o.a, np.full(len(o.a), np.inf))
+        gap = ctx.builder.columns(f"{ctx.names[node]}.{side}", Role.PART, o.index, 0.0 * o.a, np.full(len(o.a), np.inf))
         terms: list[tuple[Array | float, Array]] = [(o.sign, o.y), (-slope, o.h), (-1.0, gap)]
         ctx.rows(node, terms, lower=0.0, upper=0.0, says=f"distance to the {side} line")
         distances.append(gap)

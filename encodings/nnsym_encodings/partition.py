@@ -31,7 +31,7 @@ from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import group_dot_up
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.program import Feature
+from nnsym.program import Feature, Role
 from nnsym_encodings.bigm import maximum, pieces
 from nnsym_encodings.split import Split, active_copies, close_active, split_hinges
 
@@ -87,10 +87,10 @@ def hinge(count: int) -> Rule:
         require_finite(ctx, node.parents[0], r.lower, r.upper, s.open_.index[r.owner])
         number = np.arange(len(r.owner))
         layer = Layer(
-            f"{ctx.names[node]}.run", "part", number, r.lower, r.upper, origin=f"{ctx.names[node]}: t = sum w x"
+            f"{ctx.names[node]}.run", Role.PART, number, r.lower, r.upper, origin=f"{ctx.names[node]}: t = sum w x"
         )
         t, z = encode_affine(ctx.builder, layer, r.terms, np.zeros(len(number))), s.phase[r.owner]
-        block = (layer.name, "active", number)
+        block = (layer.name, Role.ACTIVE, number)
         active = active_copies(ctx, node, block, t, z, r.lower, r.upper, letters=("t", "s", "a", "c"))
         close_active(ctx, node, s, r.owner, np.full(len(number), -1.0), active, says="h1 = sum s + b z")
         return ids

@@ -48,7 +48,7 @@ from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.program import ClauseBlock, Feature, Kind, Tag
+from nnsym.program import ClauseBlock, Feature, Kind, Role, Tag
 
 Array = NDArray[Any]
 
@@ -75,13 +75,13 @@ def short_chord(ctx: Context, node: Pointwise, o: OpenHinges) -> None:
 def _short(values: Array, towards: Callable[[Array], Array]) -> Array:
     """Floats of at most ``_BITS`` bits."""
     grid = 2.0 ** (np.frexp(values)[1] - _BITS)
-    return np.asarray(towards(values / grid) * grid)
+    return np.asanyarray(towards(values / grid) * grid)
 
 
 def guarded(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHinges]:
     """Column ids of the whole node, and its open elements with the rows above."""
     ids, o = open_hinges(ctx, node, h)
-    p = ctx.columns(node, "phase", o.index, 0.0, 1.0, kind=Kind.BINARY)
+    p = ctx.columns(node, Role.PHASE, o.index, 0.0, 1.0, kind=Kind.BINARY)
     lower_lines(ctx, node, o)
     ctx.implies(node, p, 1, [(o.sign, o.y), (-o.b, o.h)], upper=0.0, says="p => y <= b h")
     ctx.implies(node, p, 0, [(o.sign, o.y), (-o.a, o.h)], upper=0.0, says="not p => y <= a h")
@@ -122,7 +122,7 @@ def _within(ctx: Context, node: Pointwise, o: OpenPieces, c: int, guard: Array, 
 def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
     """Maxima over groups, and so max-pooling."""
     ids, o = open_groups(ctx, node, args[0])
-    c = ctx.columns(node, "choice", o.place, 0.0, 1.0, kind=Kind.BINARY)
+    c = ctx.columns(node, Role.CHOICE, o.place, 0.0, 1.0, kind=Kind.BINARY)
     ctx.rows(node, [(1.0, o.y), (-1.0, o.x)], lower=0.0, says="y >= x_k")
     ctx.implies(node, c, 1, [(1.0, o.y), (-1.0, o.x)], upper=0.0, says="c_k => y <= x_k")
     pointers = np.append(np.unique(o.group, return_index=True)[1], len(c))

@@ -23,7 +23,7 @@ from nnsym.encode.affine import Terms, gather
 from nnsym.encode.rules import OpenHinges, open_hinges, require_finite
 from nnsym.encoding import Context
 from nnsym.ir.node import Affine, Pointwise
-from nnsym.program import Kind
+from nnsym.program import Kind, Role
 
 Array = NDArray[Any]
 
@@ -50,9 +50,9 @@ def split_hinges(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, Split]
     """Column ids of the whole node, and the halves of its open elements with the rows above."""
     ids, o = open_hinges(ctx, node, h)
     require_finite(ctx, node.parents[0], o.l, o.u, o.index)
-    z = ctx.columns(node, "phase", o.index, 0.0, 1.0, kind=Kind.BINARY)
-    active = ctx.builder.columns(ctx.names[node], "active", o.index, np.zeros(len(z)), o.u, factors=(o.h, z))
-    rest = ctx.columns(node, "part", o.index, o.l, 0.0)
+    z = ctx.columns(node, Role.PHASE, o.index, 0.0, 1.0, kind=Kind.BINARY)
+    active = ctx.builder.columns(ctx.names[node], Role.ACTIVE, o.index, np.zeros(len(z)), o.u, factors=(o.h, z))
+    rest = ctx.columns(node, Role.PART, o.index, o.l, 0.0)
     ctx.rows(node, [(1.0, o.h), (-1.0, active), (-1.0, rest)], lower=0.0, upper=0.0, says="h = h0 + h1")
     ctx.rows(node, [(1.0, active), (-o.u, z)], upper=0.0, says="h1 <= u z")
     ctx.rows(node, [(1.0, rest), (o.l, z)], lower=o.l, says="h0 >= l (1 - z)")
@@ -75,7 +75,7 @@ def _made_of(ctx: Context, node: Pointwise, o: OpenHinges) -> tuple[Terms, Array
 def active_copies(
     ctx: Context,
     node: Pointwise,
-    block: tuple[str, str, Array],
+    block: tuple[str, Role, Array],
     whole: Array,
     phase: Array,
     lower: Array,

@@ -49,7 +49,7 @@ from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.outward import group_sum_up, product_down, product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
-from nnsym.program import Feature
+from nnsym.program import Feature, Role
 
 Array = NDArray[Any]
 
@@ -91,7 +91,7 @@ def smooth(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     fn = node.fn
     assert isinstance(fn, Sigmoidal)
     below, low, above, high = lines(fn, l, u)
-    y = ctx.columns(node, "post", ctx.every(node), lower, upper)
+    y = ctx.columns(node, Role.POST, ctx.every(node), lower, upper)
     ctx.rows(node, [(1.0, y), (-below, args[0])], lower=low, says="y above its lower line")
     ctx.rows(node, [(1.0, y), (-above, args[0])], upper=high, says="y below its upper line")
     return y
@@ -103,7 +103,7 @@ def maximum(ctx: Context, node: Max, args: tuple[Array, ...]) -> Array:
     require_finite(ctx, node, o.l, o.u, o.group)
     ctx.rows(node, [(1.0, o.y), (-1.0, o.x)], lower=0.0, says="y >= x_k")
     numbers, start, where = np.unique(o.group, return_index=True, return_inverse=True)
-    floor, cap = np.full(len(numbers), -np.inf), np.full(len(numbers), -np.inf)
+    floor, cap = (np.full_like(o.l, -np.inf, shape=len(numbers)) for _ in range(2))
     np.maximum.at(floor, where, o.l)
     np.maximum.at(cap, where, o.u)
     sizes = np.bincount(where, minlength=len(numbers))
@@ -127,7 +127,7 @@ def _threshold(ctx: Context, node: Max, ids: Array, o: OpenGroups, threshold: Ar
     where = np.unique(group, return_inverse=True)[1]
     th = threshold[np.isfinite(threshold)][where]
     w = np.where(u > l, np.clip((u - th) / np.where(u > l, u - l, 1.0), 0.0, 1.0), 0.0)
-    top = np.full(int(where.max(initial=-1)) + 1, -np.inf)
+    top = np.full_like(u, -np.inf, shape=int(where.max(initial=-1)) + 1)
     np.maximum.at(top, where, sum_up(u, product_up(-w, sum_down(u, -l))))
     top = group_sum_up(where, product_up(-w, l), top)
     ctx.sums(node, group, [(-w, x)], head=ids, upper=top, says="y <= th + sum_k w_k (x_k - l_k)")
@@ -142,7 +142,7 @@ def product(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
     index = np.flatnonzero((x >= 0) & (v >= 0))
     for low, high, parent in ((lx, ux, node.parents[0]), (lv, uv, node.parents[1])):
         require_finite(ctx, parent, low[index], high[index], index)
-    ids[index] = ctx.columns(node, "value", index, lower[index], upper[index])
+    ids[index] = ctx.columns(node, Role.VALUE, index, lower[index], upper[index])
     same = index[x[index] == v[index]]
     _square(ctx, node, ids[same], x[same], np.maximum(lx, lv)[same], np.minimum(ux, uv)[same])
     k = index[x[index] != v[index]]

@@ -33,7 +33,7 @@ from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
 from nnsym.ir.univariate import Piecewise
-from nnsym.program import Feature, Program
+from nnsym.program import Feature, Program, Role
 
 Array = NDArray[Any]
 
@@ -84,7 +84,7 @@ def encode_columns(
     for node in query.nodes:
         deadline.check()
         if isinstance(node, Affine):
-            ids[node] = _affine(ctx, node, "pre" if node in activated else "value", bits, deadline)
+            ids[node] = _affine(ctx, node, Role.PRE if node in activated else Role.VALUE, bits, deadline)
         elif not isinstance(node, Input):
             rule = encoding.rule_for(node)
             if rule is None or rule.exactness is Exactness.UNSUPPORTED:
@@ -127,7 +127,7 @@ def closes(encoding: Encoding, query: Query) -> bool:
     return encoding.form is Form.MARGIN and jumps
 
 
-def _affine(ctx: Context, node: Affine, role: str, bits: int | None, deadline: Deadline) -> Array:
+def _affine(ctx: Context, node: Affine, role: Role, bits: int | None, deadline: Deadline) -> Array:
     lower, upper = ctx.interval(node)
     layer = Layer(ctx.names[node], role, ctx.every(node), lower, upper)
     parts = ((linear.csr(), ctx.ids[parent]) for linear, parent in zip(node.maps, node.parents, strict=True))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from nnsym.builder import ProgramBuilder
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
 from nnsym.ir.outward import sum_down, sum_up
-from nnsym.program import RowBlock, Tag
+from nnsym.program import Role, RowBlock, Tag
 
 Array = NDArray[Any]
 
@@ -67,7 +67,7 @@ class Layer:
     """
 
     name: str
-    role: str
+    role: Role
     index: Array
     lower: Array
     upper: Array
@@ -223,7 +223,7 @@ def _copies(builder: ProgramBuilder, name: str, columns: Array) -> Array:
     """Second columns for the given ones, each with a row that makes them equal."""
     original, which = np.unique(columns, return_inverse=True)
     lower, upper = builder.bounds()
-    ids = builder.columns(name, "copy", original, lower[original], upper[original])
+    ids = builder.columns(name, Role.COPY, original, lower[original], upper[original])
     indices = np.stack((ids, original), axis=1).ravel()
     data = np.tile([1.0, -1.0], len(ids))
     zero = np.zeros(len(ids))

@@ -31,7 +31,7 @@ from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.node import Input, Node
 from nnsym.ir.outward import product_down
 from nnsym.ir.query import Ball, Query
-from nnsym.program import QuadraticBlock, RowBlock, Tag
+from nnsym.program import QuadraticBlock, Role, RowBlock, Tag
 
 Array = NDArray[Any]
 
@@ -48,7 +48,7 @@ def encode_balls(ctx: Context, query: Query, form: Form, ids: Mapping[Node, Arra
     """Columns and rows of every ball of the domain."""
     for name, x, ball in named_balls(query, ctx.names):
         every = np.arange(x.size)
-        u = ctx.builder.columns(name, "offset", every, -1.0 + 0 * every, 1.0 + 0 * every)
+        u = ctx.builder.columns(name, Role.OFFSET, every, -1.0 + 0 * every, 1.0 + 0 * every)
         ctx.builder.rows(_offsets(name, ball, ids[x], u))
         if ball.p == 1:
             _absolute(ctx.builder, name, u)
@@ -84,7 +84,7 @@ def _offsets(name: str, ball: Ball, x: Array, u: Array) -> RowBlock:
 
 def _absolute(builder: ProgramBuilder, name: str, u: Array) -> None:
     every = np.arange(len(u))
-    t = builder.columns(name, "size", every, 0.0 * every, 1.0 + 0 * every)
+    t = builder.columns(name, Role.SIZE, every, 0.0 * every, 1.0 + 0 * every)
     for sign in (-1.0, 1.0):
         origin = f"{name}: t >= {'u' if sign < 0 else '-u'}"
         builder.rows(row_block([(1.0, t), (sign, u)], lower=0.0, tag=Tag.DOMAIN, origin=origin))
@@ -93,7 +93,7 @@ def _absolute(builder: ProgramBuilder, name: str, u: Array) -> None:
 
 def _squares(builder: ProgramBuilder, name: str, u: Array) -> Array:
     every = np.arange(len(u))
-    s = builder.columns(name, "square", every, 0.0 * every, 1.0 + 0 * every)
+    s = builder.columns(name, Role.SQUARE, every, 0.0 * every, 1.0 + 0 * every)
     builder.rows(_total(s, f"{name}: sum s <= 1"))
     for a in dict.fromkeys((1.0, float(1.0 / np.sqrt(len(u))))):
         for at in (-a, a):

@@ -15,7 +15,7 @@ from nnsym.encoding import Context
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.pieces import Cells, cells, lower_edges, number, profile
 from nnsym.ir.univariate import Piecewise
-from nnsym.program import Kind
+from nnsym.program import Kind, Role
 
 Array = NDArray[Any]
 
@@ -78,12 +78,12 @@ def open_pieces(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, list[Op
     stable, flat = found.count == 1, (slope == 0) | (h < 0)
     ids = np.where(stable & (slope == 1) & (offset == 0), h, -1)
     fixed = np.flatnonzero(stable & flat & (offset != 0))
-    ids[fixed] = ctx.columns(node, "post", fixed, offset[fixed], offset[fixed])
+    ids[fixed] = ctx.columns(node, Role.POST, fixed, offset[fixed], offset[fixed])
     k = np.flatnonzero(stable & ~flat & ((slope != 1) | (offset != 0)))
-    ids[k] = ctx.columns(node, "post", k, lower[k], upper[k])
+    ids[k] = ctx.columns(node, Role.POST, k, lower[k], upper[k])
     ctx.rows(node, [(slope[k], h[k]), (-1.0, ids[k])], lower=-offset[k], upper=-offset[k], says="stable: y = a h + b")
     index = np.flatnonzero(~stable)
-    ids[index] = ctx.columns(node, "post", index, lower[index], upper[index])
+    ids[index] = ctx.columns(node, Role.POST, index, lower[index], upper[index])
     return ids, list(_groups(fn, found, index, h, ids, (l, u)))
 
 
@@ -113,20 +113,20 @@ def hull(ctx: Context, node: Node, o: OpenPieces) -> None:
 
 def choose(ctx: Context, node: Node, o: OpenPieces) -> Array:
     """A binary w for every cell, ``(cells, n)``, 1 in the one that the point is in and 0 in the others."""
-    w = _binaries(ctx, node, "choice", o.place)
+    w = _binaries(ctx, node, Role.CHOICE, o.place)
     ctx.rows(node, [(1.0, column) for column in w], lower=1.0, upper=1.0, says="one cell is chosen")
     return w
 
 
 def phases(ctx: Context, node: Node, o: OpenPieces) -> Array:
     """A binary z for every cell but the first, ``(cells - 1, n)``, 1 in the cell and beyond."""
-    z = _binaries(ctx, node, "phase", o.place[1:])
+    z = _binaries(ctx, node, Role.PHASE, o.place[1:])
     for before, after in pairwise(z):
         ctx.rows(node, [(1.0, before), (-1.0, after)], lower=0.0, says="cells in their order")
     return z
 
 
-def _binaries(ctx: Context, node: Node, role: str, place: Array) -> Array:
+def _binaries(ctx: Context, node: Node, role: Role, place: Array) -> Array:
     """Element by element, as :func:`chosen_cells` wants them."""
     ids = ctx.columns(node, role, place.T.ravel(), 0.0, 1.0, kind=Kind.BINARY)
     return ids.reshape(-1, len(place)).T

@@ -6,14 +6,13 @@ The role of a column says what it stands for, so no encoding has to write this a
     phase              1 where the pre-activation is > 0; of a piecewise-linear function in a cell and beyond it
     choice             1 for the first of the kept members that attains the maximum of its group; of a
                        piecewise-linear function for the cell that the argument is in
-    aux of a maximum   the member's value where it is chosen, else 0
     copy               the column it copies
     part               what the equality that it closes gives it
     offset             of a ball: ``u = (x - c) / r``; ``size`` is |u| and ``square`` is u^2
     margin             the property's margin there, within the bounds of t
     guard              1 where every row that it guards holds
 
-A column with factors is their product, whatever its role.
+A column with factors is their product, whatever its role, and one with a value has what that says.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Max, Node, Pointwise
 from nnsym.ir.query import Ball, Query
 from nnsym.ir.univariate import Piecewise
-from nnsym.program import CaseBlock, ClauseBlock, ColumnBlock, Program, RowBlock, Tag
+from nnsym.program import CaseBlock, ClauseBlock, ColumnBlock, Program, Role, RowBlock, Tag
 
 Array = NDArray[Any]
 
@@ -53,15 +52,16 @@ def complete(program: Program, query: Query, point: Mapping[Input, Array], *, ex
     names = {name: node for node, name in labels.items()}
     balls = {name: (x, ball) for name, x, ball in named_balls(query, labels)}
     out = to_fractions(np.zeros(program.n_columns)) if exact else np.zeros(program.n_columns)
-    choices: dict[Node, Array] = {}
     for block in program.blocks:
         if not len(block.index):
             continue
         if block.factors is not None:
             filled = out[block.factors[0]] * out[block.factors[1]]
-        elif block.role == "part":
+        elif block.value is not None:
+            filled = np.asarray(block.value(values))
+        elif block.role == Role.PART:
             filled = _closing(program, block, out)
-        elif block.role == "copy":
+        elif block.role == Role.COPY:
             filled = out[block.index]
         elif block.node in balls:
             x, ball = balls[block.node]
@@ -71,7 +71,7 @@ def complete(program: Program, query: Query, point: Mapping[Input, Array], *, ex
         elif block.node == SPEC:
             filled = query.rows.take(block.index).value(values)
         else:
-            filled = _of_node(names[block.node], values, block, choices)
+            filled = _of_node(names[block.node], values, block)
         out[block.start : block.start + len(block.index)] = to_fractions(filled) if exact else filled
     return _take_guards(program, out)
 
@@ -85,27 +85,28 @@ def _closing(program: Program, block: ColumnBlock, point: Array) -> Array:
     raise InputError(f"no rows define the columns {block.name(0)}, ...", where=block.node)
 
 
-def _of_node(node: Node, values: Mapping[Node, Array], block: ColumnBlock, choices: dict[Node, Array]) -> Array:
+def _of_node(node: Node, values: Mapping[Node, Array], block: ColumnBlock) -> Array:
     match block.role:
-        case "phase" if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
+        case Role.PHASE if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
             return begun_cells(node.fn, values[node.parents[0]], block.index).astype(np.float64)
-        case "phase":
+        case Role.PHASE:
             return np.asarray(values[node.parents[0]][block.index] > 0, dtype=np.float64)
-        case "choice" if isinstance(node, Max):
-            choices[node] = _first_largest(node, values[node.parents[0]], block.index)
-            return choices[node]
-        case "choice" if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
+        case Role.CHOICE if isinstance(node, Max):
+            return _first_largest(node, values[node.parents[0]], block.index)
+        case Role.CHOICE if isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
             return chosen_cells(node.fn, values[node.parents[0]], block.index)
-        case "aux" if isinstance(node, Max):
-            members = values[node.parents[0]][node.groups.ravel()[block.index]]
-            chosen = _first_largest(node, values[node.parents[0]], block.index) != 0
-            return np.where(chosen, members, members - members)
-    return values[node][block.index]
+        case Role.PRE | Role.POST | Role.VALUE:
+            return values[node][block.index]
+    raise InputError(
+        f"columns of the role '{block.role}' without their value in a run of the network",
+        where=block.node,
+        remedy="Give value= or factors= where they are made",
+    )
 
 
 def _of_ball(ball: Ball, x: Array, block: ColumnBlock) -> Array:
     u = offsets(ball, x)[block.index]
-    return np.abs(u) if block.role == "size" else u * u if block.role == "square" else u
+    return np.abs(u) if block.role == Role.SIZE else u * u if block.role == Role.SQUARE else u
 
 
 def _first_largest(node: Max, parent: Array, index: Array) -> Array:
@@ -119,8 +120,8 @@ def _first_largest(node: Max, parent: Array, index: Array) -> Array:
 
 
 def _of_query(program: Program, query: Query, values: Mapping[Node, Array], block: ColumnBlock) -> Array:
-    if block.role != "margin":
-        return np.ones(len(block.index)) if block.role == "guard" else np.zeros(len(block.index))
+    if block.role != Role.MARGIN:
+        return np.ones(len(block.index)) if block.role == Role.GUARD else np.zeros(len(block.index))
     low, high = program.lower[block.start], program.upper[block.start]
     return np.array([min(max(exact_margin(query, values), low), high)], dtype=object)
 
@@ -194,8 +195,11 @@ def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterato
             yield _largest(np.abs(point[function.out] - _by_cases(function, point[function.arg]))), function.origin
         for sets in program.sets:
             group = np.repeat(np.arange(len(sets.indptr) - 1), np.diff(sets.indptr))
-            used = np.bincount(group, weights=np.asarray(point[sets.indices] != 0, dtype=float))
-            yield _largest(used - 1.0), sets.origin
+            place = np.arange(len(group)) - np.asarray(sets.indptr)[group]
+            used = np.asarray(point[sets.indices] != 0, dtype=bool)
+            for g in range(len(sets.indptr) - 1):
+                own = place[used & (group == g)]
+                yield float(len(own) and own[-1] - own[0] >= sets.most), sets.origin
         lower, upper = (program.lower, program.upper) if program.exact_bounds is None else program.exact_bounds
         for column in program.blocks:
             span = slice(column.start, column.start + len(column.index))
@@ -255,7 +259,7 @@ def _take_guards(program: Program, point: Array) -> Array:
     """Put down every guard some row of which fails, until nothing changes: the guards left are the taken disjuncts."""
     is_guard = np.zeros(program.n_columns, dtype=bool)
     for block in program.blocks:
-        if block.role == "guard":
+        if block.role == Role.GUARD:
             is_guard[block.start : block.start + len(block.index)] = True
     while is_guard.any():
         down = np.concatenate([np.zeros(0, int), *_to_put_down(program, point)])

@@ -14,7 +14,7 @@ from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge
-from nnsym.program import Feature, ProductBlock
+from nnsym.program import Feature, ProductBlock, Role
 
 Array = NDArray[Any]
 
@@ -54,13 +54,13 @@ def open_hinges(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHin
     ids = np.where(stable & (slope == 1), h, -1)
     sloped = np.flatnonzero(stable & (slope != 1) & (slope != 0) & (h >= 0))
     lower, upper = ctx.interval(node)
-    ids[sloped] = ctx.columns(node, "post", sloped, lower[sloped], upper[sloped])
+    ids[sloped] = ctx.columns(node, Role.POST, sloped, lower[sloped], upper[sloped])
     ctx.rows(node, [(slope[sloped], h[sloped]), (-1.0, ids[sloped])], lower=0.0, upper=0.0, says="stable: y = slope h")
     index = np.flatnonzero(~stable)
     flat, convex = (left[index] == 0) | (right[index] == 0), left[index] <= right[index]
     low = np.where(flat & convex, np.maximum(lower[index], 0.0), lower[index])
     high = np.where(flat & ~convex, np.minimum(upper[index], 0.0), upper[index])
-    ids[index] = ctx.columns(node, "post", index, low, high)
+    ids[index] = ctx.columns(node, Role.POST, index, low, high)
     return ids, _open(index, h, ids, l, u, left, right)
 
 
@@ -135,7 +135,7 @@ def open_groups(ctx: Context, node: Max, x: Array) -> tuple[Array, OpenGroups]:
     index = np.flatnonzero(~alone)
     lower, upper = ctx.interval(node)
     cap = np.where(kept, high, -np.inf).max(axis=1)
-    ids[index] = ctx.columns(node, "value", index, np.maximum(lower, top)[index], np.minimum(upper, cap)[index])
+    ids[index] = ctx.columns(node, Role.VALUE, index, np.maximum(lower, top)[index], np.minimum(upper, cap)[index])
     group, position = np.nonzero(kept & ~alone[:, None])
     chosen = members[group, position]
     place = group * node.groups.shape[1] + position
@@ -148,7 +148,7 @@ def product(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
     lower, upper = ctx.interval(node)
     ids = np.full(node.size, -1)
     index = np.flatnonzero((left >= 0) & (right >= 0))
-    ids[index] = ctx.columns(node, "value", index, lower[index], upper[index])
+    ids[index] = ctx.columns(node, Role.VALUE, index, lower[index], upper[index])
     ctx.builder.products(ProductBlock(ids[index], left[index], right[index], f"{ctx.names[node]}: y = x v"))
     return ids
 

@@ -30,7 +30,7 @@ from nnsym.ir.formula import InBox
 from nnsym.ir.node import Node
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.ir.query import Query
-from nnsym.program import ClauseBlock, ImplicationBlock, Kind, RowBlock, Tag
+from nnsym.program import ClauseBlock, ImplicationBlock, Kind, Role, RowBlock, Tag
 
 Array = NDArray[Any]
 
@@ -67,7 +67,7 @@ def encode_inputs(ctx: Context, query: Query, encoding: Encoding) -> dict[Node, 
             exact, lower, upper = None, round_out(lower, encoding.bits, -1), round_out(upper, encoding.bits, +1)
         whole = np.where((lower >= 0) & (upper <= 1), Kind.BINARY, Kind.INTEGER)  # {0, 1} is a Bool in SMT-LIB
         kind = np.where(x.integer, whole, Kind.REAL)
-        ids[x] = ctx.builder.columns(ctx.names[x], "value", np.arange(x.size), lower, upper, kind=kind, exact=exact)
+        ids[x] = ctx.builder.columns(ctx.names[x], Role.VALUE, np.arange(x.size), lower, upper, kind=kind, exact=exact)
     return ids
 
 
@@ -79,7 +79,7 @@ def encode_spec(ctx: Context, query: Query, encoding: Encoding, ids: Mapping[Nod
     s[flat.rows] = _spec_layer(ctx, query, flat.rows, ids)
     one = np.ones(flat.n_guards)
     guards = (
-        ctx.builder.columns(QUERY, "guard", np.arange(len(one)), 0 * one, one, kind=Kind.BINARY) if len(one) else one
+        ctx.builder.columns(QUERY, Role.GUARD, np.arange(len(one)), 0 * one, one, kind=Kind.BINARY) if len(one) else one
     )
     guard = np.concatenate((guards, [-1])).astype(np.int64)  # guard -1 has no column
     if any(not len(clause.guards) for clause in flat.clauses):
@@ -110,13 +110,13 @@ def _spec_layer(ctx: Context, query: Query, used: Array, ids: Mapping[Node, Arra
         indptr = np.concatenate(([0], np.cumsum(np.bincount(part.row, minlength=len(rows)))))
         parts.append(((part.coefficient, part.column, indptr), ids[node]))
     interval = ctx.bounds.rows
-    layer = Layer(SPEC, "value", used, interval.lower[used], interval.upper[used], origin=f"{SPEC}: s = C v + d")
+    layer = Layer(SPEC, Role.VALUE, used, interval.lower[used], interval.upper[used], origin=f"{SPEC}: s = C v + d")
     return encode_affine(ctx.builder, layer, gather(parts, len(rows)), rows.constant)
 
 
 def _contradiction(builder: ProgramBuilder) -> None:
     """No disjunct is left: a row that no point satisfies."""
-    column = builder.columns(QUERY, "aux", np.zeros(1, int), np.zeros(1), np.zeros(1))
+    column = builder.columns(QUERY, Role.AUX, np.zeros(1, int), np.zeros(1), np.zeros(1))
     origin = f"{QUERY}: bounds refute every disjunct"
     builder.rows(row_block([(1.0, column)], upper=-1.0, tag=Tag.CONCLUSION, origin=origin))
 
@@ -139,7 +139,7 @@ class _Writer:
         """The margin form; returns the column t."""
         soft = np.concatenate([np.zeros(0, int), *(a.rows for a in self.flat.atoms if a.soft)])
         low, high = self._span(soft)
-        t = self.builder.columns(QUERY, "margin", np.zeros(1, int), np.array([low]), np.array([high]))
+        t = self.builder.columns(QUERY, Role.MARGIN, np.zeros(1, int), np.array([low]), np.array([high]))
         for atoms in self.flat.atoms:
             rows, guard = atoms.rows, atoms.guard
             terms: list[tuple[Array | float, Array]] = [(1.0, self.s[rows])]

@@ -2,10 +2,15 @@
 
 ``sum_up(a, b) >= a + b`` and so on, with equality where the float result is exact. A result that is not
 exact moves by one more float, which covers the half unit by which rounding to nearest may be off.
+
+Arrays that bring a method ``__outward__(name, args)`` answer by themselves: symbolic numbers do, on which rules are
+proved (:mod:`nnsym.testing.prove`). :func:`floats` leaves them as they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -14,6 +19,30 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
+def _outward(function: Callable[..., Array]) -> Callable[..., Array]:
+    """The function, but for arguments that answer by themselves, or hold numbers that do."""
+
+    @wraps(function)
+    def answered(*args: Any) -> Array:
+        for some in args:
+            if hasattr(some, "__outward__"):
+                return some.__outward__(function.__name__, args)  # type: ignore[no-any-return]
+            if isinstance(some, np.ndarray) and some.dtype.hasobject:
+                for number in some.flat:
+                    if hasattr(number, "__outward__"):
+                        return number.__outward__(function.__name__, args)  # type: ignore[no-any-return]
+        return function(*args)
+
+    return answered
+
+
+@_outward
+def floats(values: object) -> Array:
+    """An array of float64, or one that stands for it."""
+    return np.asarray(values, dtype=np.float64)
+
+
+@_outward
 def sum_up(a: Array | float, b: Array | float) -> Array:
     """The float sum, or the next float above it where it is not exact (Knuth's TwoSum tells)."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
@@ -25,11 +54,13 @@ def sum_up(a: Array | float, b: Array | float) -> Array:
     return np.where(exact, total, np.nextafter(total, np.inf))
 
 
+@_outward
 def sum_down(a: Array | float, b: Array | float) -> Array:
     """The float sum, or the next float below it where it is not exact."""
     return -sum_up(-np.asarray(a), -np.asarray(b))
 
 
+@_outward
 def product_up(a: Array | float, b: Array | float) -> Array:
     """The float product, or the next float above it unless a factor is 0, 1 or -1."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
@@ -40,9 +71,16 @@ def product_up(a: Array | float, b: Array | float) -> Array:
     return np.where(exact, result, np.nextafter(result, np.inf))
 
 
+@_outward
 def product_down(a: Array | float, b: Array | float) -> Array:
     """The float product, or the next float below it unless a factor is 0, 1 or -1."""
     return -product_up(-np.asarray(a), b)
+
+
+@_outward
+def written(data: Array) -> Array:
+    """Which coefficients a row has to name: those that are not 0, or not known to be."""
+    return np.asarray(data != 0)
 
 
 def gamma(count: int) -> float:
@@ -50,6 +88,7 @@ def gamma(count: int) -> float:
     return 2.0 * (count + 4) * 2.0**-53
 
 
+@_outward
 def dot_up(a: Array, b: Array) -> Array:
     """A float64 not below ``sum_i a_i b_i`` over the last axis: the float sum plus ``gamma_n sum_i |a_i b_i|``."""
     product = a * b
@@ -57,6 +96,7 @@ def dot_up(a: Array, b: Array) -> Array:
     return _raised(product.sum(axis=-1), np.abs(product).sum(axis=-1), product.shape[-1], some)
 
 
+@_outward
 def group_dot_up(first: Array, a: Array, b: Array) -> Array:
     """The same over runs of entries, none empty: the g-th from ``first[g]`` to the next."""
     if not len(first):
@@ -72,6 +112,7 @@ def _raised(total: Array, size: Array, count: int, some: Array) -> Array:
     return np.where(some, np.nextafter(total + gamma(count) * size + 2.0**-1000, np.inf), 0.0)
 
 
+@_outward
 def group_sum_up(group: Array, values: Array, start: Array) -> Array:
     """``start[g]`` plus all values of group g, rounded up at every addition; ``group`` is sorted."""
     sizes = np.bincount(group, minlength=len(start))

@@ -87,7 +87,7 @@ def cells(fn: Piecewise, lower: Array, upper: Array) -> Cells:
 
 def _woven(lines: Array, points: Array) -> Array:
     """Line 0, point 0, line 1, ... along the last axis."""
-    out = np.empty((*lines.shape[:-1], 2 * points.shape[-1] + 1), dtype=lines.dtype)
+    out = np.empty_like(lines, shape=(*lines.shape[:-1], 2 * points.shape[-1] + 1))
     out[..., 0::2], out[..., 1::2] = lines, points
     return out
 
@@ -131,7 +131,7 @@ def profile(fn: Piecewise, lower: Array, upper: Array) -> Profile:
     c = cells(fn, lower, upper)
     x = np.concatenate((c.low[..., 0::2], c.high[..., -1:]), axis=-1)
     values = [(c.low, 0), (c.high, 1)]
-    low, high = np.full(x.shape, np.inf, dtype=x.dtype), np.full(x.shape, -np.inf, dtype=x.dtype)
+    low, high = np.full_like(x, np.inf), np.full_like(x, -np.inf)
     for ends, shift in values:
         down, up = _line(c, ends)
         for start, place in ((0, slice(shift, x.shape[-1] - 1 + shift)), (1, slice(1, -1))):

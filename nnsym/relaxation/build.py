@@ -11,7 +11,7 @@ from nnsym.clock import NEVER, Deadline
 from nnsym.encode import encode_columns
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
-from nnsym.program import Kind, Program
+from nnsym.program import Kind, Program, Role
 from nnsym.relaxation.rounds import CutJob, Cuts
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.lane import submit
@@ -69,6 +69,6 @@ def network_binaries(program: Program) -> int:
     """How many binaries stand for neurons, not for disjuncts of the property."""
     integral = program.kind == Kind.BINARY
     for block in program.blocks:
-        if block.role == "guard":
+        if block.role == Role.GUARD:
             integral[block.start : block.start + len(block.index)] = False
     return int(np.count_nonzero(integral))

@@ -16,7 +16,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
-from nnsym.program import Program, Tag
+from nnsym.program import Program, Role, Tag
 
 Array = NDArray[Any]
 
@@ -67,7 +67,7 @@ class Scene:
         """The column of each open hinge's binary, 1 on its active side; -1 where it has none."""
         columns = np.full(layer.node.size, -1)
         for block in self.program.blocks:
-            if block.node == layer.name and block.role == "phase":
+            if block.node == layer.name and block.role == Role.PHASE:
                 columns[block.index] = np.arange(block.start, block.start + len(block.index))
         return columns[layer.hinges.index]
 

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.program import ImplicationBlock, Kind, ProductBlock, Program, QuadraticBlock, SosBlock
+from nnsym.program import ImplicationBlock, Kind, ProductBlock, Program, QuadraticBlock, Role, SosBlock
 from nnsym.write.linear import clause_rows
 
 Array = NDArray[Any]
@@ -118,7 +118,7 @@ def _linear_cases(program: Program) -> tuple[tuple[Array, Array], ...]:
     integral = np.flatnonzero(program.kind != Kind.REAL)
     if len(integral) == 0:
         return ((np.zeros(0, np.int32), np.zeros(0)),)
-    guards = [np.arange(b.start, b.start + len(b.index)) for b in program.blocks if b.role == "guard"]
+    guards = [np.arange(b.start, b.start + len(b.index)) for b in program.blocks if b.role == Role.GUARD]
     if program.cases and guards and np.isin(integral, np.concatenate(guards)).all():
         return program.cases
     return ()

@@ -35,7 +35,13 @@ class Gurobi:
     """The lane ``gurobi``."""
 
     name: str = "gurobi"
-    accepts: frozenset[Feature] = LINEAR | {Feature.IMPLICATIONS, Feature.SOS1, Feature.PRODUCTS, Feature.QUADRATIC}
+    accepts: frozenset[Feature] = LINEAR | {
+        Feature.IMPLICATIONS,
+        Feature.SOS1,
+        Feature.SOS2,
+        Feature.PRODUCTS,
+        Feature.QUADRATIC,
+    }
     exact: bool = False
 
     def availability(self) -> Availability:
@@ -153,7 +159,7 @@ class Loaded:
 
 
 def _logic(model: Any, columns: Any, source: LinearModel) -> None:
-    """Indicator constraints and SOS1 sets; a row with two finite sides is two indicator constraints."""
+    """Indicator constraints and special ordered sets; a row with two finite sides is two indicator constraints."""
     import gurobipy
 
     variables = columns.tolist() if source.implications or source.sets else []
@@ -170,7 +176,7 @@ def _logic(model: Any, columns: Any, source: LinearModel) -> None:
     for sets in source.sets:
         for start, stop in itertools.pairwise(sets.indptr.tolist()):
             members = [variables[j] for j in sets.indices[start:stop].tolist()]
-            model.addSOS(gurobipy.GRB.SOS_TYPE1, members)
+            model.addSOS(gurobipy.GRB.SOS_TYPE2 if sets.most == 2 else gurobipy.GRB.SOS_TYPE1, members)
 
 
 def _polynomials(model: Any, columns: Any, source: LinearModel) -> None:

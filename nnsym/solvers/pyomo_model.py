@@ -20,7 +20,7 @@ from pyomo.core.base.constraint import ConstraintData, IndexedConstraint
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.program import Feature, Kind, Program
+from nnsym.program import Feature, Kind, Program, Role
 from nnsym.solvers.arrays import LinearModel
 from nnsym.write.names import symbols
 
@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 _DOMAINS = {Kind.REAL: pyo.Reals, Kind.INTEGER: pyo.Integers, Kind.BINARY: pyo.Binary}
 #: Roles of inputs, outputs and the margin.
-_EXPOSED = frozenset({"value", "margin"})
+_EXPOSED = frozenset({Role.VALUE, Role.MARGIN})
 
 
 def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
@@ -48,7 +48,7 @@ def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
     Raises:
         UnsupportedError: the program has implications or products.
     """
-    missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS, Feature.CASES, Feature.SOS1}
+    missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS, Feature.CASES, Feature.SOS1, Feature.SOS2}
     if missing:
         what = ", ".join(sorted(f.value for f in missing))
         raise UnsupportedError(f"a Pyomo model of {what} is not available", remedy="Use a linear encoding such as bigm")

@@ -41,7 +41,7 @@ from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Piecewise, Univariate
 from nnsym.methods import default_solver
-from nnsym.program import Feature, Kind, Program, Tag
+from nnsym.program import Feature, Kind, Program, Role, Tag
 from nnsym.registry import find_encoding
 from nnsym.relaxation.build import build
 from nnsym.solvers.base import Answer, Goal, Limits, Status
@@ -72,12 +72,17 @@ class ConformanceError(AssertionError):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Conformance:
-    """What was checked: random ``queries``, wide ``layers``; and what was ``skipped``, with the reason."""
+    """What was checked: random ``queries``, wide ``layers``; and what was ``skipped``, with the reason.
+
+    ``proved`` and ``unproved`` count theorems, where proofs were asked for.
+    """
 
     queries: int = 0
     layers: int = 0
     runs: int = 0
     solved: int = 0
+    proved: int = 0
+    unproved: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
 
 
@@ -90,6 +95,7 @@ def check_encoding(
     runs: int = 4,
     solver: str | None = None,
     picture: str | Path | None = None,
+    prove: bool = False,
 ) -> Conformance:
     """Check an encoding on random queries.
 
@@ -102,14 +108,15 @@ def check_encoding(
         solver: the lane; by default :func:`nnsym.methods.default_solver`. ``"none"`` leaves solving out.
         picture: where to draw what a failed encoding makes of the neuron that it gets wrong (.svg or .png), beside
             the triangle; a cross marks a point of the neuron's graph that is cut off.
+        prove: prove its rules for all numbers first (:func:`nnsym.testing.prove.prove_encoding`).
 
     Raises:
-        ConformanceError: a check failed.
+        ConformanceError: a check failed, or a rule was refuted.
     """
     chosen = find_encoding(encoding)
     chosen = replace(chosen, rounds=replace(chosen.rounds, least_binaries=0))
     lane = solver or default_solver(chosen)
-    done, kinds = Conformance(), tuple(kinds)
+    done, kinds = _proved(chosen, picture) if prove else Conformance(), tuple(kinds)
     for kind in kinds:
         for seed in seeds:
             query = _query(kind, seed)
@@ -172,6 +179,21 @@ def check_emits(encoding: Encoding, program: Program, query: Query) -> None:
         raise ConformanceError(f"{query.name}: the rules of '{encoding.name}' emit {what}, which emits= does not name")
 
 
+def _proved(encoding: Encoding, picture: str | Path | None) -> Conformance:
+    """How many theorems were proved, and of how many that is not known."""
+    from nnsym.testing.prove import Answer, prove_encoding
+
+    proofs = list(prove_encoding(encoding))
+    for proof in proofs:
+        found = proof.counterexample
+        if found is not None:
+            drawn = picture is not None and found.fn is not None and found.draw(encoding, picture) is not None
+            where = f" (drawn in {picture})" if drawn else ""
+            raise ConformanceError(f"encoding '{encoding.name}' is refuted on {proof.subject}: {found}{where}")
+    count = [proof.answer for proof in proofs]
+    return Conformance(proved=count.count(Answer.PROVED), unproved=count.count(Answer.UNKNOWN))
+
+
 Neuron = tuple[str | Univariate, float, float]  # its function, and the bounds of the argument
 
 
@@ -186,9 +208,9 @@ def _neuron(columns: Array, kind: str, program: Program, query: Query, bounds: B
     for block in program.blocks:
         inside = columns[(columns >= block.start) & (columns < block.start + len(block.index))]
         node = nodes.get(block.node)
-        if isinstance(node, Pointwise) and block.role in ("post", "phase", "choice") and len(inside):
+        if isinstance(node, Pointwise) and block.role in (Role.POST, Role.PHASE, Role.CHOICE) and len(inside):
             k = block.index[inside[:1] - block.start]
-            if isinstance(node.fn, Piecewise) and block.role != "post":
+            if isinstance(node.fn, Piecewise) and block.role != Role.POST:
                 k = k // (2 * node.fn.breaks.shape[1] + 1)
             interval = bounds[node.parents[0]]
             return node.fn.take(k), float(interval.lower[k[0]]), float(interval.upper[k[0]])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder
-from nnsym.program import Kind, Program, RowBlock, Tag
+from nnsym.program import Kind, Program, Role, RowBlock, Tag
 from nnsym.testing.least import attained, least
 
 Array = NDArray[Any]
@@ -45,7 +45,7 @@ class Problem:
 
 def columns(b: ProgramBuilder, node: str, role: str, low: Any, high: Any, n: int, kind: Kind = Kind.REAL) -> Array:
     """``n`` columns between bounds."""
-    return b.columns(node, role, np.arange(n), np.broadcast_to(low, n), np.broadcast_to(high, n), kind=kind)
+    return b.columns(node, Role(role), np.arange(n), np.broadcast_to(low, n), np.broadcast_to(high, n), kind=kind)
 
 
 def row(

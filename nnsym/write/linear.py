@@ -34,7 +34,8 @@ def linear_blocks(
         (Feature.PRODUCTS, [b.origin for b in program.products]),
         (Feature.QUADRATIC, [b.origin for b in program.quadratics]),
         (Feature.CASES, [b.origin for b in program.functions]),
-        (Feature.SOS1, [b.origin for b in program.sets]),
+        (Feature.SOS1, [b.origin for b in program.sets if b.most == 1]),
+        (Feature.SOS2, [b.origin for b in program.sets if b.most == 2]),
     ):
         if origins and what not in besides:
             raise UnsupportedError(

@@ -27,7 +27,7 @@ from nnsym.write.linear import linear_blocks, title
 from nnsym.write.names import comments, identifiers, one_line
 from nnsym.write.quadratic import Entries, quadratic_rows
 
-_BESIDES = frozenset({Feature.IMPLICATIONS, Feature.SOS1, Feature.PRODUCTS, Feature.QUADRATIC})
+_BESIDES = frozenset({Feature.IMPLICATIONS, Feature.SOS1, Feature.SOS2, Feature.PRODUCTS, Feature.QUADRATIC})
 _PER_LINE = 5  # terms; names have up to 80 characters
 
 
@@ -111,14 +111,14 @@ def _squares(entries: Entries, names: list[str]) -> str:
 
 
 def _sets(program: Program, names: list[str]) -> Iterator[str]:
-    """The section of SOS1 sets, members weighted by their place."""
+    """The section of special ordered sets, members weighted by their place."""
     if program.sets:
         yield "SOS"
     for number, block in enumerate(program.sets):
         yield from comments("\\", [f"network: {' '.join(block.origin.split())}"])
         for k, (start, stop) in enumerate(itertools.pairwise(block.indptr.tolist())):
             members = [f"{names[j]}:{place}" for place, j in enumerate(block.indices[start:stop].tolist(), start=1)]
-            yield f" network_set_{number}_{k}: S1:: {_wrap(members)}"
+            yield f" network_set_{number}_{k}: S{block.most}:: {_wrap(members)}"
 
 
 def _wrap(terms: list[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from nnsym.program import Program
+from nnsym.program import Program, Role
 
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_]+")
 _UNQUOTABLE = str.maketrans({"|": "!", "\\": "/"})
@@ -21,7 +21,7 @@ LONGEST = 80
 _WIDEST = 500
 
 
-def symbols(program: Program, roles: Collection[str] | None = None) -> list[str]:
+def symbols(program: Program, roles: Collection[Role] | None = None) -> list[str]:
     """Symbolic names that may stand between bars in SMT-LIB (without the bars), one per column.
 
     With ``roles`` only those of columns in these roles: they are the same, since a name ends with its role.

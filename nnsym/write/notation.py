@@ -68,7 +68,8 @@ def lines(program: Program, columns: Array, called: Name, *, longest: int = 8) -
             yield Line(_name(Tag.NETWORK, "function.", n, k), text, cases.origin, Tag.NETWORK, used, cases, k)
     for n, sets in enumerate(program.sets):
         for k, used in _rows(sets.indptr, sets.indices, columns):
-            text = f"at most one of {', '.join(map(called, used))} is not 0"
+            few = ("one", "is") if sets.most == 1 else ("two neighbours", "are")
+            text = f"at most {few[0]} of {', '.join(map(called, used))} {few[1]} not 0"
             yield Line(_name(Tag.NETWORK, "set.", n, k), text, sets.origin, Tag.NETWORK, used, sets, k)
 
 

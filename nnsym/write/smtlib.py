@@ -241,11 +241,12 @@ class _Printer:
         return _apply("+", [*terms, self.numeral[offset]] if offset else terms, none="0.0")
 
     def sets(self, name: str, block: SosBlock) -> Iterator[str]:
-        """Of every two members one is 0."""
+        """Of every two members one is 0; two neighbours may both be other than 0 where the set allows two."""
         yield f"; {_line('network', block.origin)}"
         for k, (start, stop) in enumerate(itertools.pairwise(block.indptr.tolist())):
             members = [f"(= {self.term[j]} 0.0)" for j in block.indices[start:stop].tolist()]
-            pairs = [f"(or {a} {b})" for a, b in itertools.combinations(members, 2)]
+            apart = itertools.combinations(range(len(members)), 2)
+            pairs = [f"(or {members[a]} {members[b]})" for a, b in apart if b - a >= block.most]
             yield self.claim(f"{name}[{k}]", _apply("and", pairs, none="true"))
 
     def decide(self, objective: int, below: Number, strictly: bool) -> Iterator[str]:

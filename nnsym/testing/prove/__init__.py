@@ -1,0 +1,132 @@
+"""Proofs of an encoding's rules: its own code, unmodified, run on symbolic numbers, and Z3 to prove what it made.
+
+:func:`prove_encoding` proves of every rule that it is sound, and exact where it says so, for all bounds, arguments and
+slopes and for every outward rounding. What it covers, and what a proof rests on: docs/proofs.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+from nnsym.encoding import Encoding, NodeRule
+from nnsym.ir.node import Max, Pointwise, Product
+from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
+from nnsym.registry import find_encoding
+from nnsym.testing.prove.cuts import prove_cut
+from nnsym.testing.prove.subjects import Subject, hinge, largest, pieces, times
+from nnsym.testing.prove.theorem import Answer, Counterexample, Proof, prove_rule
+
+__all__ = ["Answer", "Counterexample", "Proof", "Proofs", "Theorem", "prove_encoding", "theorems"]
+
+#: The piecewise-linear functions that rules are proved for where no others are named.
+FUNCTIONS = (clip(-1.0, 1.5), sign())
+
+
+@final
+@dataclass(frozen=True)
+class Proofs:
+    """The proofs of all rules and cuts of some encodings; prints as a table."""
+
+    proofs: tuple[Proof, ...]
+
+    def __iter__(self) -> Iterator[Proof]:
+        return iter(self.proofs)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.proofs))
+
+    __repr__ = __str__
+
+    @property
+    def answer(self) -> Answer:
+        """Refuted if some rule is, else unknown if the answer about some rule is, else proved."""
+        found = {proof.answer for proof in self.proofs}
+        return next((a for a in (Answer.REFUTED, Answer.UNKNOWN) if a in found), Answer.PROVED)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Theorem:
+    """What there is to prove about one rule of an encoding, on one subject."""
+
+    encoding: Encoding
+    rule: NodeRule
+    subject: Subject
+
+    def prove(self, *, seconds: float) -> Proof:
+        """Prove or refute it within so much processor time."""
+        return prove_rule(self.encoding, self.rule, self.subject, seconds=seconds)
+
+
+def prove_encoding(
+    *encodings: str | Encoding,
+    functions: Iterable[Piecewise] = FUNCTIONS,
+    members: int = 2,
+    fan_in: int = 0,
+    seconds: float = 120.0,
+) -> Proofs:
+    """Prove or refute the rules of encodings, and their cuts; a rule that several share is proved once.
+
+    Args:
+        encodings: their names or themselves.
+        functions: piecewise-linear functions with one row of numbers; their rules are proved for these.
+        members: up to how many members of a maximum.
+        fan_in: prove rules for hinges of ``w x + b`` as well, and cuts, with 1 to so many inputs in a box and any
+            weights.
+        seconds: processor time for one rule and subject.
+    """
+    found = [find_encoding(e) for e in encodings]
+    proofs = [t.prove(seconds=seconds) for t in theorems(found, functions=functions, members=members, fan_in=fan_in)]
+    for encoding in found:
+        for cut in encoding.cuts:
+            proofs += [prove_cut(encoding, cut, count, seconds=seconds) for count in range(1, max(fan_in, 1) + 1)]
+    return Proofs(tuple(proofs))
+
+
+def theorems(
+    encodings: Iterable[Encoding],
+    *,
+    functions: Iterable[Piecewise] = FUNCTIONS,
+    members: int = 2,
+    fan_in: int = 0,
+) -> list[Theorem]:
+    """What there is to prove about the rules of encodings, each rule of several once."""
+    found: dict[Any, Theorem] = {}
+    for encoding in encodings:
+        for rule in encoding.rules:
+            for subject in _subjects(encoding, rule, tuple(functions), members, fan_in):
+                key = rule.rule, rule.exactness, encoding.form, subject.name
+                found.setdefault(key, Theorem(encoding, rule, subject))
+    return list(found.values())
+
+
+def _subjects(
+    encoding: Encoding, rule: NodeRule, functions: tuple[Piecewise, ...], members: int, fan_in: int
+) -> Iterator[Subject]:
+    """What a rule is proved on."""
+    if rule.kind is Pointwise and rule.fn in (None, Hinge):
+        yield hinge("any hinge")
+        yield hinge("relu", 0.0, 1.0)
+        yield hinge("relu of the constant 0", 0.0, 1.0, zero=True)
+        if not encoding.needs_bounds:
+            for ends in ("l", "u", "lu"):
+                yield hinge(f"relu, infinite {' '.join(ends)}", 0.0, 1.0, infinite=ends)
+        for count in range(1, fan_in + 1):
+            yield hinge(f"relu, fan-in {count}", 0.0, 1.0, fan_in=count)
+    if rule.kind is Pointwise and rule.fn in (None, Piecewise):
+        yield from map(pieces, functions)
+    if rule.kind is Max:
+        yield from map(largest, range(2, members + 1))
+    if rule.kind is Product:
+        yield times()
+        yield times(square=True)
+    if rule.kind is Pointwise and rule.fn not in (None, Hinge, Piecewise):
+        yield Subject(f"{rule.fn.__name__.lower()}", _uncovered)
+
+
+def _uncovered(world: Any) -> Any:
+    from nnsym.testing.prove.world import NotModelledError
+
+    raise NotModelledError("functions that are not piecewise linear are not covered")

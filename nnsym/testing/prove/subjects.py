@@ -1,0 +1,198 @@
+"""What rules are proved on: a neuron, maximum or product with symbolic bounds, arguments and slopes, and its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import z3
+
+from nnsym.ir.linear import LinearMap
+from nnsym.ir.node import Affine, Max, Node, Product, maximum, new_input, pointwise, product
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
+from nnsym.testing.prove.arrays import Numbers, symbolic
+from nnsym.testing.prove.number import Number, term
+from nnsym.testing.prove.world import World
+
+Graph = tuple[Any, list[Any]]  # the value of the node, and all that its graph's closure has there
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A node in a world: bounds and values of the nodes that it reads, its value, and the numbers it is all made of.
+
+    ``values`` maps each node, the parents first, to one real an element; ``zero`` marks parents whose columns are the
+    constant 0; ``closed`` are values of the node that jumps add. ``shown`` names the numbers for a counterexample.
+    """
+
+    node: Node
+    bounds: dict[Node, tuple[Numbers, Numbers]]
+    values: dict[Node, list[Any]]
+    closed: tuple[Any, ...] = ()
+    shown: dict[str, Any] = field(default_factory=dict)
+    zero: bool = False
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a theorem is about: its name, and how it is set up in a world."""
+
+    name: str
+    make: Callable[[World], Setup]
+    fn: Univariate | None = None
+
+
+def bounded(world: World, name: str, count: int, shown: dict[str, Any], infinite: str = "") -> tuple[Any, list[Any]]:
+    """Bounds and values ``l <= value <= u`` of some elements; ``infinite`` names ends, l or u, that are."""
+    values, ends = [], []
+    for k in range(count):
+        mark = f"{name}_{k}" if count > 1 else name
+        low, value, high = (z3.Real(f"{side} {mark}") for side in ("l", "value", "u"))
+        world.assume(*([] if "l" in infinite else [low <= value]), *([] if "u" in infinite else [value <= high]))
+        lower = -np.inf if "l" in infinite else Number(world, low)
+        upper = np.inf if "u" in infinite else Number(world, high)
+        ends.append((lower, upper))
+        values.append(value)
+        shown |= {f"l({mark})": lower, mark: value, f"u({mark})": upper}
+    return tuple(symbolic(np.array(side, dtype=object)) for side in zip(*ends, strict=True)), values
+
+
+def hinge(name: str, left: float | None = None, right: float | None = None, **options: Any) -> Subject:
+    """``y = max`` or ``min`` of two lines through 0; slopes not given are any."""
+    fn = Hinge(np.array([left]), np.array([right]), name) if left is not None and right is not None else None
+
+    def make(world: World) -> Setup:
+        shown: dict[str, Any] = {}
+        a, b = (_slope(world, side, value, shown) for side, value in (("left", left), ("right", right)))
+        used = fn or _hinge(a, b)
+        return _pointwise(world, used, lambda h: (z3.If(h > 0, term(b) * h, term(a) * h), []), shown, **options)
+
+    return Subject(name, make, fn)
+
+
+def _slope(world: World, side: str, value: float | None, shown: dict[str, Any]) -> Any:
+    if value is not None:
+        return value
+    shown[side] = Number(world, z3.Real(side))
+    return shown[side]
+
+
+def _hinge(left: Any, right: Any) -> Hinge:
+    made = object.__new__(Hinge)  # its own constructor keeps floats only
+    for name, value in (("left", left), ("right", right)):
+        object.__setattr__(made, name, symbolic(np.array([value], dtype=object)))
+    made.__dict__.update(name="hinge", key=f"symbolic {id(made)}")
+    return made
+
+
+def pieces(fn: Piecewise, **options: Any) -> Subject:
+    """A piecewise-linear function with one row of numbers."""
+    breaks, slopes, offsets, at = (side[0].tolist() for side in (fn.breaks, fn.slopes, fn.offsets, fn.at))
+
+    def graph(h: Any) -> Graph:
+        lines = [term(a) * h + term(b) for a, b in zip(slopes, offsets, strict=True)]
+        value, closed = lines[0], []
+        for t, point, before, line in zip(breaks, at, lines, lines[1:], strict=False):
+            value = z3.If(h > term(t), line, z3.If(h == term(t), term(point), value))
+            closed += [z3.If(h == term(t), side, value) for side in (before, line)]
+        return value, [z3.simplify(side) for side in closed]
+
+    return Subject(fn.name, lambda world: _pointwise(world, fn, graph, {}, **options), fn)
+
+
+def _pointwise(
+    world: World,
+    fn: Univariate,
+    graph: Callable[[Any], Graph],
+    shown: dict[str, Any],
+    *,
+    infinite: str = "",
+    fan_in: int = 0,
+    zero: bool = False,
+) -> Setup:
+    """One neuron, of an input or of ``w x + b`` for ``fan_in`` inputs in a box."""
+    ends, (h,) = bounded(world, "h", 1, shown, infinite)
+    parent: Node = new_input("h", 1)
+    bounds: dict[Node, Any] = {}
+    values: dict[Node, list[Any]] = {}
+    if fan_in:
+        x = new_input("x", fan_in)
+        bounds[x], values[x] = bounded(world, "x", fan_in, shown)
+        weights = [Number(world, z3.Real(f"w_{k}")) for k in range(fan_in)]
+        bias = Number(world, z3.Real("b"))
+        shown |= {f"w_{k}": w for k, w in enumerate(weights)} | {"b": bias}
+        world.assume(h == z3.Sum([w.term * v for w, v in zip(weights, values[x], strict=True)]) + bias.term)
+        parent = _affine(weights, x, bias)
+    if zero:
+        world.assume(h == 0)
+    bounds[parent], values[parent] = ends, [h]
+    node = pointwise(fn, parent)
+    value, closed = graph(h)
+    return Setup(node, bounds | {node: _around(world, value)}, values | {node: [value]}, tuple(closed), shown, zero)
+
+
+def _around(world: World, value: Any) -> tuple[Any, Any]:
+    """The node's own bounds, of which no more is known than that they hold."""
+    low, high = z3.Real("l y"), z3.Real("u y")
+    world.assume(low <= value, value <= high)
+    return tuple(symbolic(np.array([Number(world, side)], dtype=object)) for side in (low, high))
+
+
+@final
+class _Weights(LinearMap):
+    """One row of symbolic weights."""
+
+    def __init__(self, weights: Sequence[Number]) -> None:
+        self.n_in, self.n_out, self._weights = len(weights), 1, weights
+
+    key = "symbolic"
+
+    def csr(self) -> Any:
+        data = symbolic(np.array(self._weights, dtype=object))
+        return data, np.arange(self.n_in, dtype=np.int32), np.array([0, self.n_in], dtype=np.int32)
+
+    def abs(self) -> LinearMap:
+        raise NotImplementedError
+
+
+def _affine(weights: Sequence[Number], x: Node, bias: Number) -> Node:
+    node = object.__new__(Affine)  # its own constructor keeps floats only
+    Node.__init__(node, 1, (x,), ("symbolic", id(weights)))
+    node.maps, node.bias = (_Weights(weights),), symbolic(np.array([bias], dtype=object))
+    return node
+
+
+def largest(count: int) -> Subject:
+    """The maximum of some members."""
+
+    def make(world: World) -> Setup:
+        shown: dict[str, Any] = {}
+        ends, values = bounded(world, "x", count, shown)
+        x = new_input("x", count)
+        node: Max = maximum(x, np.arange(count)[None])  # type: ignore[assignment]
+        value = values[0]
+        for other in values[1:]:
+            value = z3.If(other > value, other, value)
+        return Setup(node, {x: ends, node: _around(world, value)}, {x: values, node: [value]}, (), shown)
+
+    return Subject(f"max of {count}", make)
+
+
+def times(*, square: bool = False) -> Subject:
+    """The product of two elements, or the square of one."""
+
+    def make(world: World) -> Setup:
+        shown: dict[str, Any] = {}
+        nodes = [new_input(name, 1) for name in ("x" if square else "xv")]
+        found = {node: bounded(world, node.name, 1, shown) for node in nodes}
+        node: Product = product(nodes[0], nodes[-1])  # type: ignore[assignment]
+        values = {some: value for some, (_, value) in found.items()}
+        result = values[nodes[0]][0] * values[nodes[-1]][0]
+        bounds = {some: ends for some, (ends, _) in found.items()}
+        return Setup(node, bounds | {node: _around(world, result)}, values | {node: [result]}, (), shown)
+
+    return Subject("square" if square else "product", make)

@@ -1,0 +1,155 @@
+"""Paths of a computation on symbolic numbers: every comparison is answered both ways, one run of the code for each.
+
+A :class:`World` holds what is known on one path (facts, Z3 formulas over reals) and answers comparisons: as its script
+says, then as the facts imply, else with yes, and the run that says no is left for later. :func:`paths` runs code until
+none is left. So code runs unmodified, with ordinary Booleans, and all its runs together cover all numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, final
+
+import z3
+
+Result = TypeVar("Result")
+Script = tuple[tuple[bool, bool], ...]  # answers to comparisons, and whether each was free to be another
+
+#: Z3 gets this many milliseconds to see that a comparison has one answer only; it is run both ways if it does not.
+_DECIDE = 200
+
+
+class NotModelledError(Exception):
+    """The code does something with a symbolic number that the model of floats does not know."""
+
+
+class ImpossibleError(Exception):
+    """No numbers lead to this path."""
+
+
+@final
+class Memory:
+    """Terms that all paths share: building them is what a path would spend most of its time on."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
+
+    def of(self, make: Callable[..., Any], *terms: Any) -> Any:
+        """``make(*terms)``, once for the same terms, none of which dies while it is remembered."""
+        key = (make, *(t.get_id() for t in terms))
+        if key not in self._made:
+            self._made[key] = make(*terms), terms
+        return self._made[key][0]
+
+
+class World:
+    """One path: its facts, and the answers that led here. ``unit`` is what plain float operations may be off by."""
+
+    def __init__(self, script: Script = (), memory: Memory | None = None, *, unit: Any = None) -> None:
+        self.unit = unit
+        self.facts: list[Any] = []
+        self.others: list[Script] = []
+        self._memory = memory or Memory()
+        self._script, self._answers = script, list[tuple[bool, bool]]()
+        self._known: dict[int, bool] = {}
+        self._stated: set[int] = set()
+        self._solver = z3.Solver()
+        self._solver.set("timeout", _DECIDE)
+        self._model: Any = None  # of all facts, where one is known
+
+    def result(self, facts: Callable[..., tuple[Any, ...]], *terms: Any) -> Any:
+        """A real of which ``facts(real, *terms)`` are known; the same one for the same terms, as floats are."""
+        new, said = self._memory.of(_Fresh(facts), *terms)
+        if new.get_id() not in self._stated:
+            self._stated.add(new.get_id())
+            self.assume(*said)
+        return new
+
+    def term(self, make: Callable[..., Any], *terms: Any) -> Any:
+        """``make(*terms)``."""
+        return self._memory.of(make, *terms)
+
+    def assume(self, *facts: Any) -> None:
+        """Facts that hold from here on."""
+        if facts:
+            self._model = None
+            self.facts += facts
+            self._solver.add(*facts)
+
+    def decide(self, test: Callable[..., Any], *terms: Any) -> bool:
+        """Whether a condition ``test(*terms)`` holds on this path."""
+        condition = self._memory.of(_Simple(test), *terms)
+        if z3.is_true(condition) or z3.is_false(condition):
+            return bool(z3.is_true(condition))
+        key = condition.get_id()
+        if key not in self._known:
+            place = len(self._answers)
+            answer, free = self._script[place] if place < len(self._script) else self._answer(condition)
+            self._answers.append((answer, free))
+            if free:
+                model = self._model
+                self.assume(condition if answer else z3.Not(condition))
+                self._model = model  # is one of the side that was taken
+            self._known[key] = answer
+        return self._known[key]
+
+    def _answer(self, condition: Any) -> tuple[bool, bool]:
+        """The answer, and whether facts allow the other one too, which is then left for later."""
+        self._model = self._model or self._found()
+        known = self._model and self._model.eval(condition, model_completion=True)
+        if known is not None and (z3.is_true(known) or z3.is_false(known)):
+            answer = bool(z3.is_true(known))
+            free = self._possible(z3.Not(condition) if answer else condition)
+        else:
+            answer = self._possible(condition)
+            free = answer and self._possible(z3.Not(condition))
+        if free:
+            self.others.append((*self._answers, (not answer, True)))
+        return answer, free
+
+    def _possible(self, condition: Any) -> bool:
+        return bool(self._solver.check(condition) != z3.unsat)
+
+    def _found(self) -> Any:
+        """Numbers for all facts, None if Z3 finds none in time."""
+        answer = self._solver.check()
+        if answer == z3.unsat:
+            raise ImpossibleError
+        return self._solver.model() if answer == z3.sat else None
+
+
+@dataclass(frozen=True)
+class _Simple:
+    """A condition, simplified."""
+
+    test: Callable[..., Any]
+
+    def __call__(self, *terms: Any) -> Any:
+        return z3.simplify(self.test(*terms))
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """A new real and the facts about it."""
+
+    facts: Callable[..., tuple[Any, ...]]
+
+    def __call__(self, *terms: Any) -> tuple[Any, tuple[Any, ...]]:
+        new = z3.FreshReal()
+        return new, self.facts(new, *terms)
+
+
+def paths(run: Callable[[World], Result], *, unit: Any = None) -> Iterator[tuple[World, Result]]:
+    """What ``run`` makes on every path."""
+    scripts: list[Script] = [()]
+    memory = Memory()
+    while scripts:
+        world = World(scripts.pop(), memory, unit=unit)
+        try:
+            result = run(world)
+        except ImpossibleError:
+            continue
+        finally:
+            scripts += world.others
+        yield world, result

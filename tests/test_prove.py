@@ -1,0 +1,173 @@
+"""Rules are proved, wrong ones refuted: every shipped encoding, and mutants of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import nnsym_encodings.bigm
+import nnsym_encodings.smt
+import nnsym_encodings.triangle
+from nnsym.encoding import Encoding, Exactness
+from nnsym.registry import find_encoding
+from nnsym.testing.check_encoding import ConformanceError, check_encoding
+from nnsym.testing.prove import Answer, Theorem, prove_encoding, theorems
+from nnsym_encodings import ENCODINGS, TANGENTS
+
+#: Beyond the reach of proofs: curved functions, and the tangents of their cuts.
+SMOOTH = ("sigmoidal",)
+
+
+def mutant(module: ModuleType, before: str, after: str) -> dict[str, Any]:
+    """The names of a module whose source has one place changed."""
+    source = Path(str(module.__file__)).read_text()
+    assert source.count(before) == 1, before
+    names: dict[str, Any] = {"__name__": module.__name__}
+    exec(compile(source.replace(before, after), f"<mutant of {module.__name__}>", "exec"), names)
+    return names
+
+
+def only(encoding: Encoding, rule: str) -> Encoding:
+    """The encoding with those rules only whose function has that name."""
+    return replace(encoding, rules=tuple(r for r in encoding.rules if r.rule.__name__ == rule))
+
+
+SHIPPED = theorems([e for e in ENCODINGS if e.bits is None])
+
+
+@pytest.mark.parametrize("theorem", SHIPPED, ids=[f"{t.encoding.name}-{t.subject.name}" for t in SHIPPED])
+def test_every_shipped_rule_is_proved(theorem: Theorem, capsys: pytest.CaptureFixture[str]) -> None:
+    proof = theorem.prove(seconds=200)
+    with capsys.disabled():
+        print(f"\n{proof}", end="")
+    if theorem.subject.name in SMOOTH:
+        assert proof.answer is Answer.UNKNOWN
+    else:
+        assert proof.answer is Answer.PROVED, str(proof)
+
+
+def test_the_list_of_theorems_covers_every_rule_of_every_encoding() -> None:
+    proved = {t.rule.rule for t in SHIPPED}
+    assert {r.rule for e in ENCODINGS for r in e.rules} <= proved
+
+
+def test_neurons_of_affine_maps_with_any_weights() -> None:
+    proofs = prove_encoding(only(find_encoding("balas"), "hinge"), fan_in=2)
+    assert proofs.answer is Answer.PROVED
+    assert "relu, fan-in 2" in {p.subject for p in proofs}
+
+
+@pytest.mark.parametrize("name", ["bigm+anderson", "triangle+tj"])
+def test_cuts_of_one_neuron(name: str) -> None:
+    encoding = replace(find_encoding(name), rules=())
+    assert prove_encoding(encoding, fan_in=1).answer is Answer.PROVED
+
+
+TRIANGLE, BIGM, SMT = nnsym_encodings.triangle, nnsym_encodings.bigm, nnsym_encodings.smt
+
+MUTANTS = {
+    "chord: at_l rounded down": (TRIANGLE, "at_l = product_up(", "at_l = product_down(", "TRIANGLE", "hinge"),
+    "chord: at_u rounded down": (
+        TRIANGLE,
+        "product_up(o.u, sum_up(product_up(width, o.b), -slope))",
+        "product_up(o.u, sum_down(product_up(width, o.b), -slope))",
+        "TRIANGLE",
+        "hinge",
+    ),
+    "chord: no intercept": (
+        TRIANGLE, "upper=top, says=\"(u-l)", "upper=0.0, says=\"(u-l)", "TRIANGLE", "hinge",
+    ),
+    "chord: sign of the slope": (
+        TRIANGLE, "(-slope, o.h)], upper=top", "(slope, o.h)], upper=top", "TRIANGLE", "hinge",
+    ),
+    "maximum: threshold row rounded down": (
+        TRIANGLE, "group_sum_up(where, product_up(-w, l), top)", "group_sum_up(where, product_down(-w, l), top)",
+        "TRIANGLE", "maximum",
+    ),
+    "product: lower row rounded up": (
+        TRIANGLE, "lower=product_down(-p, q), says=\"y >= q x + p v", "lower=product_up(-p, q), says=\"y >= q x + p v",
+        "TRIANGLE", "product",
+    ),
+    "product: ends of the upper rows": (
+        TRIANGLE, "for p, q in ((lx[k], uv[k]), (ux[k], lv[k])):", "for p, q in ((lx[k], lv[k]), (ux[k], uv[k])):",
+        "TRIANGLE", "product",
+    ),
+    "square: chord below": (
+        TRIANGLE, "sum_up(end, -slope), sum", "sum_down(end, -slope), sum", "TRIANGLE", "product",
+    ),
+    "bigm: rise rounded down": (BIGM, "rise = sum_up(", "rise = sum_down(", "BIGM", "hinge"),
+    "bigm: M rounded down": (BIGM, "product_up(rise, o.u)", "-product_up(rise, -o.u)", "BIGM", "hinge"),
+    "bigm: M of the wrong bound": (BIGM, "product_up(rise, o.u)", "product_up(rise, -o.l)", "BIGM", "hinge"),
+    "bigm: an upper row without M": (BIGM, "(m_right, z)], upper=m_right", "(m_right, z)], upper=0.0", "BIGM", "hinge"),
+    "bigm: lower lines left out": (BIGM, "    lower_lines(ctx, node, o)\n", "", "BIGM", "hinge"),
+    "bigm: no member needs to be chosen": (
+        BIGM, "[(1.0, z)], lower=1.0, upper=1.0", "[(1.0, z)], lower=0.0, upper=1.0", "BIGM", "maximum",
+    ),
+    "bigm: deviations rounded down": (BIGM, "np.ceil(table", "np.floor(table", "BIGM", "pieces"),
+    "smt: both branches on one line": (
+        SMT, "node, p, 0, [(o.sign, o.y), (-o.a, o.h)]", "node, p, 0, [(o.sign, o.y), (-o.b, o.h)]", "SMT", "hinge",
+    ),
+    "smt: lemma rounded down": (SMT, "product_up(o.l, sum_down", "product_up(o.l, sum_up", "SMT", "hinge"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutants_are_refuted_with_numbers(name: str) -> None:
+    module, before, after, encoding, rule = MUTANTS[name]
+    wrong = only(mutant(module, before, after)[encoding], rule)
+    refuted = [p for p in prove_encoding(wrong) if p.answer is Answer.REFUTED]
+    assert refuted, name
+    assert all(p.counterexample is not None and p.counterexample.numbers for p in refuted)
+
+
+def test_exact_claimed_of_an_outer_rule() -> None:
+    triangle = find_encoding("triangle")
+    claimed = replace(triangle, rules=tuple(replace(r, exactness=Exactness.EXACT) for r in triangle.rules[:1]))
+    found = [p for p in prove_encoding(claimed) if p.answer is Answer.REFUTED]
+    assert {p.subject for p in found} == {"any hinge", "relu"}
+    assert all("allow another value" in str(p) for p in found)
+
+
+def test_a_counterexample_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    wrong = only(mutant(*MUTANTS["chord: no intercept"][:3])["TRIANGLE"], "hinge")
+    proof = next(p for p in prove_encoding(wrong) if p.subject == "relu")
+    assert proof.counterexample is not None
+    n = proof.counterexample.numbers
+    assert n["l(h)"] < n["h"] < n["u(h)"]
+    assert n["y"] == max(n["h"], 0)
+    proof.counterexample.draw(wrong, tmp_path / "wrong.svg")
+    assert "cuts off" in (tmp_path / "wrong.svg").read_text()
+
+
+def test_what_is_not_covered_is_unknown_and_says_why() -> None:
+    smooth = tuple(r for r in find_encoding("triangle").rules if r.rule.__name__ == "smooth")
+    proofs = {p.subject: p for p in prove_encoding(replace(find_encoding("triangle"), rules=smooth, cuts=(TANGENTS,)))}
+    assert proofs["sigmoidal"].answer is Answer.UNKNOWN
+    assert "not covered" in proofs["sigmoidal"].reason
+    assert "reads 'query' of its scene" in proofs["tangents, fan-in 1"].reason
+
+
+def test_the_kit_proves_on_request() -> None:
+    wrong = only(mutant(*MUTANTS["chord: at_u rounded down"][:3])["TRIANGLE"], "hinge")
+    check_encoding(wrong, kinds=("dense",), seeds=range(1), bounds=("ibp",))  # points on a dyadic grid pass
+    with pytest.raises(ConformanceError, match="refuted on any hinge: left"):
+        check_encoding(wrong, kinds=("dense",), seeds=range(1), bounds=("ibp",), prove=True)
+    right = only(find_encoding("triangle"), "hinge")
+    assert check_encoding(right, kinds=("dense",), seeds=range(1), bounds=("ibp",), prove=True).proved > 0
+
+
+def test_a_rule_that_rounds_to_floats_itself_is_not_called_proved() -> None:
+    def rule(ctx: Any, node: Any, args: Any) -> Any:
+        lower, upper = ctx.interval(node.parents[0])
+        return ctx.columns(node, "post", ctx.every(node), [float(v) for v in lower], upper)
+
+    triangle = find_encoding("triangle")
+    odd = replace(triangle, rules=(replace(triangle.rules[0], rule=rule),))
+    proofs = prove_encoding(odd)
+    assert proofs.answer is Answer.UNKNOWN
+    assert all("turned into a float" in p.reason for p in proofs)
