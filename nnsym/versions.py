@@ -36,6 +36,6 @@ def versions(solver: str | None = None) -> dict[str, str]:
 
 
 def all_versions() -> dict[str, str]:
-    """nnsym first, Python, and whatever can take part in a result and is installed: for reports of bugs."""
+    """The versions of nnsym, Python, and whatever can take part in a result and is installed: for reports of bugs."""
     packages = dict.fromkeys(("onnx", "scipy", "pyomo", *_PACKAGES.values()))
     return versions() | {name: text for name in packages if (text := package_version(name))}

@@ -32,12 +32,6 @@ def public_names() -> dict[str, str]:
     }
 
 
-def listed_names() -> list[str]:
-    """The names that docs/api.md lists."""
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    return [name for line in re.findall(r"^API: (.*)$", text, re.M) for name in line.split()]
-
-
 def _reference(found: re.Match[str]) -> str:
     paths = public_names()
     entries = []
