@@ -43,7 +43,7 @@ def two_runs() -> nn.Property:
     f = nn.sequential([([[1, -1], [2, 1]], [0, -0.5]), ([[1, 0.5]], [0.25])], activation="abs", name="f")
     x, z = nn.Variable(2, name="x"), nn.Variable(2, name="z")
     close = nn.box(x, 0, 1) & nn.box(z, 0, 1) & nn.all(nn.abs(x - z) <= 0.25)
-    return nn.forall([x, z], where=close, then=nn.abs(f(x) - f(z)) <= 1, name="two_runs")
+    return nn.forall([x, z], where=close, then=nn.abs(f(x) - f(z)) <= 0.5, name="two_runs")
 
 
 PROPERTIES = (argmax_of_relus, clipped_maximum, two_runs)
