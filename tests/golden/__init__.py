@@ -20,14 +20,14 @@ REFRESH = "python -m tests.golden"
 
 
 def argmax_of_relus() -> nn.Property:
-    """Two layers of ReLUs, one of which is stable; a conclusion of two rows, so a violation of two cases."""
+    """Two layers of ReLUs, one of which is stable; a conclusion of two rows, so a violation of two cases with guards."""
     layers = [
         ([[1, 1], [1, -1], [0.5, 0.25]], [0.5, 0, 2]),
         ([[1, -1, 0], [-0.5, 1, 1]], [0, -0.25]),
         ([[1, 0], [0, 1], [1, -1]], [1, 0, 0.5]),
     ]
     f, x = nn.sequential(layers, name="f"), nn.Variable(2, name="x")
-    return nn.forall(x, where=nn.box(x, [-1, 0], [1, 1]), then=nn.argmax(f(x)) != 0, name="argmax_of_relus")
+    return nn.forall(x, where=nn.box(x, [-1, 0], [1, 1]), then=nn.argmax(f(x)) == 0, name="argmax_of_relus")
 
 
 def clipped_maximum() -> nn.Property:
