@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib
 
 import nnsym as nn
-from nnsym.registry import find_encoding
+from nnsym.encode.registry import find_encoding
 
 
 def figures() -> Iterator[tuple[str, Any]]:

@@ -51,6 +51,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "encodings/nnsym_encodings/balas.py": ("test_gallery", "test_encoding_exact"),
     "encodings/nnsym_encodings/partition.py": ("test_gallery", "test_encoding_exact"),
     "encodings/nnsym_encodings/split.py": ("test_gallery", "test_encoding_exact"),
+    "encodings/nnsym_encodings/combination.py": ("test_encoding_combination",),
+    "encodings/nnsym_encodings/sos2.py": ("test_encoding_combination",),
+    "encodings/nnsym_encodings/logarithmic.py": ("test_encoding_combination",),
     "encodings/nnsym_encodings/logical.py": ("test_gallery", "test_encoding_exact"),
     "encodings/nnsym_encodings/smt_cases.py": ("test_gallery", "test_encoding_exact"),
     "nnsym/separation/box.py": ("test_cuts_tj", "test_cuts_anderson"),
@@ -65,9 +68,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nnsym/encode/formula.py": (*SHARED[1:], *RULES, *JUDGES),
     "nnsym/encode/point.py": (*SHARED[3:], "test_encode_spec", *RULES, *JUDGES),
     "nnsym/encode/rules.py": (*SHARED[4:], *RULES, *JUDGES),
-    "nnsym/encode/spec.py": ("test_encode_spec", "test_encode_formula", *RULES, *JUDGES),
+    "nnsym/encode/statement.py": ("test_encode_spec", "test_encode_formula", *RULES, *JUDGES),
     "nnsym/encoding.py": (*RULES, "test_encode_spec", *JUDGES),
-    "nnsym/verdict.py": ("test_verdict", *JUDGES),
+    "nnsym/judge/verdict.py": ("test_verdict", *JUDGES),
 }
 
 _PAIRS = """min max, minimum maximum, argmin argmax, any all, lower upper, low high, left right, l u, a b, above below,

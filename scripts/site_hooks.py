@@ -2,7 +2,7 @@
 
 No page is written for the site alone: all of them read well as they are. A line ``API: verify compare`` of
 docs/api.md is replaced by what mkdocstrings makes of these names; where each lives is read off the imports of
-``nnsym/__init__.py``, without importing anything.
+``nnsym/__init__.py`` (or ``.pyi``), without importing anything.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _LINK = re.compile(r"\[([^\]]+)\]\((?!\w+://|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 def public_names() -> dict[str, str]:
     """The public names of nnsym, each with the path of what it is."""
-    tree = ast.parse((ROOT / "nnsym" / "__init__.py").read_text(encoding="utf-8"))
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "nnsym").glob("__init__.py*"))]
+    nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
     return {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in imports

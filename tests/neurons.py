@@ -8,6 +8,7 @@ import numpy as np
 
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode, residual
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
@@ -15,7 +16,6 @@ from nnsym.ir.node import Node, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.program import Program, Tag
-from nnsym.registry import find_encoding
 
 NETWORK = frozenset({Tag.NETWORK})
 

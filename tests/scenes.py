@@ -13,12 +13,12 @@ from scipy.optimize import linprog
 
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode_columns
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.univariate import Univariate, relu
 from nnsym.program import RowBlock
-from nnsym.registry import find_encoding
 from nnsym.relaxation.forms import Forms
 from nnsym.separation.scene import Scene
 

@@ -17,16 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_properties import hostile_query, is_violated, nested_query
 
+from nnsym.ask.verify import verify
 from nnsym.bounds.methods import compute, layers
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, leaves
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
-from nnsym.methods import Method, ProgramMethod, crown, ibp, is_exact, program
-from nnsym.result import Result, Verdict
+from nnsym.judge.methods import Method, ProgramMethod, crown, ibp, is_exact, program
+from nnsym.results.result import Result, Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query
-from nnsym.verify import verify
 
 SAMPLE = [(kind, seed) for seed in range(6) for kind in KINDS]
 LANES = ("highs", "gurobi", "glpk")

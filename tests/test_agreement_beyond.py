@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from random_properties import shifted
 
-from nnsym.bounds.attack import search
+from nnsym.ask.verify import verify
+from nnsym.bounds.points.attack import search
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select
@@ -16,12 +17,11 @@ from nnsym.ir.node import affine, new_input
 from nnsym.ir.node import product as times
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.methods import crown, ibp, program
-from nnsym.probe import least_margin
-from nnsym.result import Verdict
+from nnsym.judge.methods import crown, ibp, program
+from nnsym.judge.probe import least_margin
+from nnsym.results.result import Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import SMOOTH_KINDS, random_network, random_query
-from nnsym.verify import verify
 
 LANES = [lane for lane in ("highs", "gurobi", "glpk", "z3") if find(lane).availability().available]
 WHOLE = ((-2.0, -1.0, 0.0, 1.0), (-1.0, 0.0, 1.0, 2.0))

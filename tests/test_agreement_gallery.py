@@ -15,11 +15,11 @@ import pytest
 from random_properties import nested_query
 from test_agreement import check, judged
 
-from nnsym.methods import program
-from nnsym.result import Verdict
+from nnsym.ask.verify import verify
+from nnsym.judge.methods import program
+from nnsym.results.result import Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query
-from nnsym.verify import verify
 
 pytestmark = pytest.mark.field
 

@@ -14,9 +14,9 @@ from neurons import query_of
 from random_properties import nested_query
 
 import nnsym as nn
-from nnsym.bounds.attack import descend, search
-from nnsym.bounds.starts import project, spread, starts
-from nnsym.bounds.tape import Tape, standing
+from nnsym.bounds.points.attack import descend, search
+from nnsym.bounds.points.starts import project, spread, starts
+from nnsym.bounds.points.tape import Tape, standing
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, Or, conjunction, disjunction

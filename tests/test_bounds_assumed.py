@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.ask.export import export
 from nnsym.bounds.methods import compute, margin
-from nnsym.export import export
 from nnsym.ir.names import node_names
 from nnsym.report.table import result_lines
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 
 
 def below(threshold: float) -> nn.Property:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnsym.bounds.cases import cases, domain_boxes, domain_margin
+from nnsym.bounds.domains import cases, domain_boxes, domain_margin
 from nnsym.ir.formula import And, Atoms, InBox, Or, conjunction
 from nnsym.ir.node import new_input, pointwise
 from nnsym.ir.query import Box, Query

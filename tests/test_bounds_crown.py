@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.bounds.base import Bounds, Interval
-from nnsym.bounds.exact import exact_margin
-from nnsym.bounds.inputs import domain
-from nnsym.bounds.linear import Backward, crown
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine.inputs import domain
+from nnsym.bounds.engine.linear import Backward, crown
+from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, layers, margin, unstable
+from nnsym.bounds.rational.exact import exact_margin
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.bounds.attack import search
-from nnsym.bounds.exact import exact_margin
 from nnsym.bounds.methods import METHODS, compute, margin
+from nnsym.bounds.points.attack import search
+from nnsym.bounds.rational.exact import exact_margin
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense

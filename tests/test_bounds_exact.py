@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import nnsym as nn
 from nnsym.bounds.base import Bounds, Interval
-from nnsym.bounds.exact import _Exact, exact_margin
 from nnsym.bounds.methods import METHODS, compute, margin
+from nnsym.bounds.rational.exact import _Exact, exact_margin
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, Or, conjunction

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnsym.bounds import linear
-from nnsym.bounds.cases import domain_margin
+from nnsym.bounds.domains import domain_margin
+from nnsym.bounds.engine import linear
 from nnsym.bounds.methods import compute, layers, margin
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib

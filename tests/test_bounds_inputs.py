@@ -13,12 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.bounds import linear
-from nnsym.bounds.linear import crown
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine import linear
+from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.rounding import FLOAT32, Precision
+from nnsym.bounds.engine.slopes import Ascent
 from nnsym.bounds.methods import METHODS, compute, margin
-from nnsym.bounds.optimise import Ascent
-from nnsym.bounds.rounding import FLOAT32, Precision
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from test_bounds_soundness import violations
 
 import nnsym as nn
-from nnsym.bounds.attack import search
-from nnsym.bounds.exact import exact_margin
-from nnsym.bounds.forward import forward_linear
+from nnsym.bounds.engine.forward import forward_linear
+from nnsym.bounds.engine.zonotope import zonotope
 from nnsym.bounds.methods import METHODS, compute, margin
-from nnsym.bounds.tape import Tape
-from nnsym.bounds.zonotope import zonotope
-from nnsym.clock import NEVER, Clock, Deadline, OutOfTime
+from nnsym.bounds.points.attack import search
+from nnsym.bounds.points.tape import Tape
+from nnsym.bounds.rational.exact import exact_margin
 from nnsym.encode import encode_columns
+from nnsym.encode.registry import encodings, find_encoding
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Sparse, matrix_map
@@ -25,8 +25,8 @@ from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
-from nnsym.registry import encodings, find_encoding
 from nnsym.relaxation.sources import find_source
+from nnsym.results.clock import NEVER, Clock, Deadline, OutOfTime
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
 SOURCES = (*METHODS, "alpha:30:shared", "lp")

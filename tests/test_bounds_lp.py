@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from neurons import query_of
 
 import nnsym as nn
-from nnsym.bounds.cases import domain_margin
+from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.methods import compute, margin, unstable
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import InputError
 from nnsym.ir.node import Pointwise, new_input
 from nnsym.ir.oracle import minimum_margin
-from nnsym.registry import find_encoding
 from nnsym.relaxation.sources import Lp, find_source
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nnsym.bounds import maps as maps_module
-from nnsym.bounds.maps import Maps
-from nnsym.bounds.torch_maps import SparseMap
+from nnsym.bounds.engine import maps as maps_module
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.torch_maps import SparseMap
 from nnsym.ir.linear import Conv, Dense, Scale, Select, Sparse
 
 RNG = np.random.default_rng(1)

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from nnsym.bounds import linear
-from nnsym.bounds.cases import domain_margin
-from nnsym.bounds.descent import Dual
-from nnsym.bounds.inputs import domain
-from nnsym.bounds.linear import Backward, crown, fixed
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.domains import domain_margin
+from nnsym.bounds.engine import linear
+from nnsym.bounds.engine.descent import Dual
+from nnsym.bounds.engine.inputs import domain
+from nnsym.bounds.engine.linear import Backward, crown, fixed
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.slopes import Ascent, preconditions
 from nnsym.bounds.methods import compute, find_source, margin
-from nnsym.bounds.optimise import Ascent, preconditions
 from nnsym.bounds.sources import Alpha
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions

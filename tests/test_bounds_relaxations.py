@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.bounds.exact import _shorten
-from nnsym.bounds.inputs import Range
-from nnsym.bounds.interval import Forward
-from nnsym.bounds.maps import Maps
-from nnsym.bounds.relaxations import relax
+from nnsym.bounds.engine.inputs import Range
+from nnsym.bounds.engine.interval import Forward
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.relaxations import relax
+from nnsym.bounds.rational.exact import _shorten
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.exact import round_down, round_up, to_fractions
 from nnsym.ir.node import maximum, new_input, pointwise, product

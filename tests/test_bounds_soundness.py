@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.bounds.inputs import domain
-from nnsym.bounds.linear import Backward
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine.inputs import domain
+from nnsym.bounds.engine.linear import Backward
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.rounding import Precision
+from nnsym.bounds.engine.slopes import preconditions
 from nnsym.bounds.methods import METHODS, compute, margin
-from nnsym.bounds.optimise import preconditions
-from nnsym.bounds.rounding import Precision
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, identity

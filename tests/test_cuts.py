@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnsym.ask.export import build_program, program_text
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
+from nnsym.encode.registry import cuts, find_cut, find_encoding
 from nnsym.encoding import Cut, Rounds
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.export import build_program, program_text
+from nnsym.judge.build import build
 from nnsym.program import Program, Tag
-from nnsym.registry import cuts, find_cut, find_encoding
-from nnsym.relaxation.build import build
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import ConformanceError, check_encoding

@@ -9,10 +9,10 @@ import pytest
 from scenes import columns_at, corners, excess, layer_scene
 from scipy.optimize import linprog
 
+from nnsym.encode.registry import find_cut, find_encoding
 from nnsym.encoding import Rounds
 from nnsym.errors import UnsupportedError
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.registry import find_cut, find_encoding
 from nnsym.separation.box import box_neurons
 from nnsym.testing.check_encoding import check_encoding
 from nnsym_encodings.anderson import most_violated

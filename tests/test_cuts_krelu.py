@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scenes import columns_at, corners, excess, layer_scene
 from scipy.optimize import linprog
 
+from nnsym.encode.registry import find_cut
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.registry import find_cut
 from nnsym.separation import hull
 from nnsym.separation.octahedra import octahedra, signs, vertices
 from nnsym.testing.check_encoding import check_encoding

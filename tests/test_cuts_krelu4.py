@@ -14,13 +14,13 @@ from scenes import columns_at, excess, layer_scene
 
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
+from nnsym.encode.registry import find_cut, find_encoding
 from nnsym.encoding import Rounds
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.simplex import minimise
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
+from nnsym.judge.build import build
 from nnsym.program import Tag
-from nnsym.registry import find_cut, find_encoding
-from nnsym.relaxation.build import build
 from nnsym.separation import orthants as module
 from nnsym.separation.gauge import separate
 from nnsym.separation.groups import Group

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scenes import columns_at, corners, envelope, excess, layer_scene
 
+from nnsym.encode.registry import find_cut
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.registry import find_cut
 from nnsym.separation.box import box_neurons
 from nnsym.testing.check_encoding import check_encoding
 from nnsym_encodings import tjandraatmadja

@@ -16,7 +16,7 @@ from nnsym.deployed.secants import row_errors
 from nnsym.deployed.statement import float_error
 from nnsym.ir.network import Network
 from nnsym.replay.orders import ORDERS, float_runs
-from nnsym.result import Agreement, Deployed, Semantics
+from nnsym.results.result import Agreement, Deployed, Semantics
 
 FLOAT32 = np.float32
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
-from nnsym.bounds.differential import DIFFERENTIAL
+from nnsym.bounds.engine.slopes import preconditions
 from nnsym.bounds.methods import compute, find_source
-from nnsym.bounds.optimise import preconditions
+from nnsym.bounds.pairs.differential import DIFFERENTIAL
 from nnsym.ir.check import check_query
 from nnsym.ir.difference import Difference, difference
 from nnsym.ir.evaluate import evaluate

@@ -10,6 +10,7 @@ from nnsym.bounds.methods import compute
 from nnsym.builder import ProgramBuilder
 from nnsym.encode import complete, encode, residual
 from nnsym.encode.affine import Layer, encode_affine, gather
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Conv, Dense, Select, identity
@@ -17,7 +18,6 @@ from nnsym.ir.node import affine, concatenate, constant, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
-from nnsym.registry import find_encoding
 
 
 def program_of(y, boxes, encoding="bigm", bounds="ibp"):

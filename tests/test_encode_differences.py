@@ -11,8 +11,8 @@ import nnsym as nn
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
 from nnsym.encode.point import NOMINAL
+from nnsym.encode.registry import find_encoding
 from nnsym.program import Tag
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import random_network
@@ -134,7 +134,7 @@ def test_cuts_are_exported(tmp_path, suffix):
     query, *_ = pairs("dense", 3, "shared")
     program = encode(query, compute(query, "crown"), find_encoding("bigm"))
     assert cuts(program)
-    from nnsym.export import export
+    from nnsym.ask.export import export
 
     path = tmp_path / f"pair.{suffix}"
     export(query, path, encoding="bigm")

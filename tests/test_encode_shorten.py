@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
-from nnsym.clock import Deadline, OutOfTime
 from nnsym.encode.affine import Terms
+from nnsym.encode.registry import find_encoding
 from nnsym.encode.shorten import round_out, short_rows
-from nnsym.registry import find_encoding
-from nnsym.result import Verdict
+from nnsym.results.clock import Deadline, OutOfTime
+from nnsym.results.result import Verdict
 from nnsym.testing.check_encoding import check_encoding
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)

@@ -8,6 +8,7 @@ import pytest
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, exactness_of, residual
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Exactness
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.formula import FALSE, TRUE, And, Atoms, InBox, Or
@@ -17,7 +18,6 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import relu
 from nnsym.program import Feature, Kind, Tag
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 

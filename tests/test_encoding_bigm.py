@@ -12,13 +12,13 @@ from neurons import accepts, grid, program_of
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.univariate import Hinge, Tanh, absolute, leaky_relu, relu
 from nnsym.program import Kind
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding

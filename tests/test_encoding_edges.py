@@ -13,13 +13,13 @@ from neurons import accepts, program_of, query_of
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.node import product as times
 from nnsym.ir.univariate import relu
 from nnsym.program import Tag
-from nnsym.registry import find_encoding
 
 NETWORK = frozenset({Tag.NETWORK})
 

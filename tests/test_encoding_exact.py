@@ -13,6 +13,7 @@ from neurons import accepts, grid, program_of
 
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode, residual
+from nnsym.encode.registry import encodings, find_encoding
 from nnsym.encoding import Encoding
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
@@ -20,9 +21,8 @@ from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.methods import default_solver
+from nnsym.judge.methods import default_solver
 from nnsym.program import Feature
-from nnsym.registry import encodings, find_encoding
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding

@@ -9,15 +9,15 @@ import pytest
 import torch
 from neurons import program_of, query_of
 
-from nnsym.bounds.interval import domain
-from nnsym.bounds.linear import Backward
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine.interval import domain
+from nnsym.bounds.engine.linear import Backward
+from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.node import Input, new_input, pointwise
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.program import Program
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding

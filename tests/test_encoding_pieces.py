@@ -15,6 +15,7 @@ from neurons import grid, program_of
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode, exactness_of, residual
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
@@ -25,7 +26,6 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, clip, relu, sign
 from nnsym.program import Program, Tag
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
@@ -196,7 +196,7 @@ def test_the_hull_is_tighter_than_that_of_two_hinges():
 
 @pytest.mark.parametrize("name", [*EXACT, "triangle", "line-parallel", "smt-short12"])
 def test_conformance(name):
-    from nnsym.methods import default_solver
+    from nnsym.judge.methods import default_solver
 
     if not find(default_solver(find_encoding(name))).availability().available:
         pytest.skip(f"no solver for {name} here")

@@ -9,6 +9,7 @@ from neurons import accepts, grid, program_of
 
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise
@@ -16,7 +17,6 @@ from nnsym.ir.node import product as times
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding

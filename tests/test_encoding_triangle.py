@@ -10,13 +10,13 @@ from scipy.optimize import linprog
 
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.node import product as product_node
 from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, absolute, leaky_relu, relu
 from nnsym.program import Tag
-from nnsym.registry import find_encoding
 from nnsym.testing.check_encoding import check_encoding
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS
 

@@ -12,7 +12,7 @@ import pytest
 from stored import onnx_values, random_layers, stored_mlp
 
 import nnsym as nn
-from nnsym.export import build_program
+from nnsym.ask.export import build_program
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine
 

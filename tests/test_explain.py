@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 
 import nnsym as nn
+from nnsym.ask.explain import Explanation
 from nnsym.encode import complete
+from nnsym.encode.registry import encodings
 from nnsym.encoding import Encoding, Exactness, Form, NodeRule
 from nnsym.errors import InputError
-from nnsym.explain import Explanation
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.program import Feature, ImplicationBlock, RowBlock, Tag
-from nnsym.registry import encodings
 from nnsym.write.notation import lines
 
 f = nn.zoo.random_mlp(1, widths=(3, 5, 4, 2))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
-from nnsym.registry import find_encoding
 
 x = nn.Variable(2, name="x")
 f = nn.zoo.random_mlp(3, widths=(2, 4, 2))

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from nnsym.clock import Clock
+from nnsym.ask.verify import verify
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
-from nnsym.result import Verdict
-from nnsym.verify import verify
+from nnsym.results.clock import Clock
+from nnsym.results.result import Verdict
 from tests.witness import confirms
 
 pytestmark = pytest.mark.field

@@ -13,10 +13,10 @@ import pytest
 import nnsym_encodings.bigm as bigm
 import nnsym_encodings.triangle as triangle
 from nnsym.builder import row_block
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Cut, Encoding, NodeRule
 from nnsym.ir.outward import product_down, product_up, sum_down, sum_up
 from nnsym.program import Feature, Tag
-from nnsym.registry import find_encoding
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 
 

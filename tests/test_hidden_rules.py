@@ -11,8 +11,8 @@ from readers import READERS, z3_minimum
 from stored import onnx_values, random_layers, stored_mlp
 
 import nnsym as nn
+from nnsym.ask.export import build_program
 from nnsym.errors import InputError
-from nnsym.export import build_program
 from nnsym.replay.engine import execute
 from nnsym.write.smtlib import to_smtlib
 

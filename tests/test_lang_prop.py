@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import nnsym as nn
 from nnsym.cli.main import app
 from nnsym.errors import InputError, LanguageError
-from nnsym.lang.chains import with_chains
+from nnsym.lang.algebra.chains import with_chains
 from nnsym.lang.files import load_property
 
 SCALE = 2

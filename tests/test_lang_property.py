@@ -141,7 +141,7 @@ def test_a_broken_file_names_its_line(tmp_path: Path, source: str, error: type[E
 def test_importing_nnsym_loads_nothing_heavy_and_names_survive_submodules() -> None:
     heavy = "torch onnx onnxruntime scipy pyomo z3 highspy gurobipy networkx rich"
     script = (
-        f"import sys, nnsym as nn; import nnsym.verify; x = nn.Variable(2); nn.forall(x, then=nn.max(x) >= x[0]);"
+        f"import sys, nnsym as nn; import nnsym.ask.verify; x = nn.Variable(2); nn.forall(x, then=nn.max(x) >= x[0]);"
         f"print([m for m in '{heavy}'.split() if m in sys.modules], callable(nn.verify), 'forall' in dir(nn))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

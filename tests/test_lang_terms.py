@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
-from nnsym.export import build_program
+from nnsym.ask.export import build_program
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Product
 from nnsym.ir.rows import Rows
-from nnsym.lang.order import order_statistics, running_maxima
+from nnsym.lang.algebra.order import order_statistics, running_maxima
 
 small = st.integers(-3, 3).map(Fraction)
 vectors = st.lists(small, min_size=1, max_size=9)

@@ -14,9 +14,9 @@ from test_lang_semantics import NET, formula_nn, formulas
 
 import nnsym as nn
 from nnsym.errors import InputError, LanguageError, NnsymError, UnsupportedError
-from nnsym.lang.formulas import Formula
 from nnsym.lang.property import Property
-from nnsym.lang.text import Text
+from nnsym.lang.statements.formulas import Formula
+from nnsym.lang.writing.text import Text
 
 f = nn.zoo.random_mlp(1, widths=(3, 4, 2))
 g = nn.zoo.random_mlp(2, widths=(2, 3, 2))

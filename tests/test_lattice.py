@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 from neurons import query_of
 from random_properties import is_violated, nested_query
 
-from nnsym.bounds.attack import search
+from nnsym.ask.verify import verify
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.inputs import domain
-from nnsym.bounds.linear import Backward, crown
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine.inputs import domain
+from nnsym.bounds.engine.linear import Backward, crown
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.slopes import Ascent
 from nnsym.bounds.methods import compute, margin
-from nnsym.bounds.optimise import Ascent
+from nnsym.bounds.points.attack import search
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.ir.node import new_input, pointwise
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import relu
-from nnsym.probe import least_margin
+from nnsym.judge.probe import least_margin
 from nnsym.program import Program
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query
-from nnsym.verify import verify
 
 BIGM, TRIANGLE = find_encoding("bigm"), find_encoding("triangle")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import nnsym as nn
 from nnsym.bounds.methods import compute
 from nnsym.lang.property import Property
-from nnsym.result import Verdict
+from nnsym.results.result import Verdict
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "lecture" / "intervals.py"
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import nnsym as nn
 from nnsym.errors import InputError, LanguageError, MissingBoundsError
 from nnsym.ir.oracle import minimum_margin
-from nnsym.lang.objective import objective
-from nnsym.optimum import Optimum
-from nnsym.result import Trust
+from nnsym.judge.verdict import Facts, floor
+from nnsym.lang.statements.objective import objective
+from nnsym.results.optimum import Optimum
+from nnsym.results.result import Trust
 from nnsym.solvers.base import Status
-from nnsym.verdict import Facts, floor
 
 METHODS = (None, "ibp", "crown", "triangle", "bigm", "smt")
 
@@ -134,9 +134,9 @@ def test_the_default_goes_on_where_the_search_found_no_point() -> None:
 
 @pytest.mark.parametrize("infinite", ["floor", "point", "both"])
 def test_an_infinite_side_is_never_a_closed_interval(infinite: str) -> None:
-    from nnsym.optimise import _Found
-    from nnsym.result import Witness
-    from nnsym.verdict import Floor
+    from nnsym.ask.extremes import _Found
+    from nnsym.judge.verdict import Floor
+    from nnsym.results.result import Witness
 
     point = Witness(inputs={}, outputs={}, margin=1.0, replayed_by="exact")
     found = _Found(

@@ -11,15 +11,15 @@ from onnx import helper
 
 import nnsym as nn
 from nnsym.bounds.methods import compute
-from nnsym.clock import Clock
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.judge import Settings, judge_program
-from nnsym.methods import program
+from nnsym.judge.methods import program
+from nnsym.judge.run import Settings, judge_program
 from nnsym.read.onnx import load
-from nnsym.registry import find_encoding
+from nnsym.results.clock import Clock
 from tests.models import agrees, f32, model, single
 from tests.test_write_vnnlib import same
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nnsym as nn
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 
 f = nn.zoo.random_mlp(2, widths=(2, 5, 2))
 METHODS = ("crown", "triangle", "bigm", "smt", None)

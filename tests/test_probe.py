@@ -9,19 +9,19 @@ import pytest
 from random_properties import nested_query
 
 from nnsym.bounds.methods import compute
-from nnsym.clock import Clock
 from nnsym.encode import encode
 from nnsym.encode.point import complete
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.node import new_input
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
-from nnsym.judge import Settings, judge_program
-from nnsym.methods import milp
-from nnsym.probe import least_margin, margins, nominal_violation, spread
+from nnsym.judge.methods import milp
+from nnsym.judge.probe import least_margin, margins, nominal_violation, spread
+from nnsym.judge.run import Settings, judge_program
 from nnsym.program import Feature
-from nnsym.registry import find_encoding
+from nnsym.results.clock import Clock
 from nnsym.solvers import registry
 from nnsym.solvers.base import Answer, Availability, Status
 from nnsym.testing.random_nets import KINDS, random_network, random_query

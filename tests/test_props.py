@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.ask.export import build_program
 from nnsym.errors import InputError
-from nnsym.export import build_program
 from nnsym.ir.oracle import minimum_margin
 from nnsym.program import Kind
-from nnsym.result import Verdict
+from nnsym.results.result import Verdict
 
 f = nn.zoo.random_mlp(2, widths=(3, 6, 4))
 CENTRE = np.array([0.25, -0.5, 0.125])

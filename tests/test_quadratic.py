@@ -18,11 +18,11 @@ import nnsym as nn
 from nnsym.bounds.methods import compute
 from nnsym.encode import complete, encode, residual
 from nnsym.encode.balls import tangents
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.program import Feature, Program, Tag
-from nnsym.registry import find_encoding
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.outer import GAP, Outer
 from nnsym.solvers.registry import find

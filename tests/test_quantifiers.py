@@ -15,12 +15,12 @@ import nnsym as nn
 from nnsym.errors import InputError, LanguageError
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Reading
+from nnsym.judge.verdict import Facts, rule
 from nnsym.replay import Outcome
 from nnsym.report.records import result_json
 from nnsym.report.table import result_lines
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
-from nnsym.verdict import Facts, rule
 
 INF = float("inf")
 

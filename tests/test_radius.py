@@ -11,7 +11,7 @@ import pytest
 import nnsym as nn
 from nnsym.errors import InputError
 from nnsym.ir.oracle import minimum_margin
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 
 f = nn.zoo.random_mlp(3, widths=(2, 5, 3))
 CENTRE = [0.5, 0.5]

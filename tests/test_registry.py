@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from nnsym.encode.registry import collect, encodings, find_encoding
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise, Product, new_input, pointwise
 from nnsym.ir.univariate import Sigmoid, relu
-from nnsym.registry import collect, encodings, find_encoding
 from nnsym_encodings import ENCODINGS
 
 
@@ -48,6 +48,6 @@ def test_rules_are_found_by_node_and_function_and_relaxing_makes_them_outer():
 
 def test_finding_encodings_loads_no_heavy_library():
     heavy = "[m for m in ('torch', 'scipy', 'onnx', 'z3') if m in sys.modules]"
-    code = f"import sys, nnsym.registry as r; r.encodings(); print({heavy})"
+    code = f"import sys, nnsym.encode.registry as r; r.encodings(); print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

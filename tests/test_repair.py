@@ -15,9 +15,9 @@ import nnsym as nn
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.nearby import Row, nearby
 from nnsym.ir.tangent import tangent
-from nnsym.lang.objective import objective
-from nnsym.repair import repaired
-from nnsym.result import Verdict
+from nnsym.judge.repair import repaired
+from nnsym.lang.statements.objective import objective
+from nnsym.results.result import Verdict
 
 
 @settings(max_examples=40, deadline=None)

@@ -18,7 +18,7 @@ from nnsym.read.arrays import sequential
 from nnsym.read.onnx import load
 from nnsym.replay import Outcome, confirm, replay, replay_once
 from nnsym.replay.points import cast_inward
-from nnsym.result import Agreement
+from nnsym.results.result import Agreement
 
 FLOAT32 = np.float32
 

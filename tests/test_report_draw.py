@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.registry import find_encoding
 from nnsym.report.region import area, directions, polygon
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 

@@ -17,11 +17,11 @@ from test_solvers_runner import living, wait_until_gone
 from nnsym.builder import ProgramBuilder
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.program import Feature, Kind, Program, RowBlock, Tag
-from nnsym.solvers import memory
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.glpk import GlpkJob
 from nnsym.solvers.registry import check_fits, find, lanes, solver_table
-from nnsym.solvers.runner import Job, Worker
+from nnsym.solvers.workers import memory
+from nnsym.solvers.workers.runner import Job, Worker
 from nnsym.testing.check_solver import check_solver, check_time_limit, market_split, problems
 
 HERE = [name for name, lane in lanes().items() if lane.availability().available]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnsym.solvers import memory
-from nnsym.solvers.runner import End, Job, Pool, Worker
+from nnsym.solvers.workers import memory
+from nnsym.solvers.workers.runner import End, Job, Pool, Worker
 
 MEGABYTE = 2**20
 
@@ -126,7 +126,7 @@ def test_no_worker_and_no_scratch_folder_is_left(tmp_path: Path, monkeypatch: py
 def test_workers_die_with_a_parent_that_was_killed() -> None:
     code = """
 import sys
-from nnsym.solvers.runner import Job, Pool
+from nnsym.solvers.workers.runner import Job, Pool
 Pool().run("lane", Job(module="worker_jobs", function="hang_with_child", payload=None),)
 """
     env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnsym.export import build_program
+from nnsym.ask.export import build_program
 from nnsym.ir.oracle import minimum_margin
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status

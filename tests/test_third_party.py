@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.encode.registry import GROUP, collect, encodings, find_encoding, providers
 from nnsym.encoding import Cut, Encoding
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.univariate import Sigmoidal
-from nnsym.registry import GROUP, collect, encodings, find_encoding, providers
 from nnsym.solvers.registry import lanes
-from nnsym.solvers.runner import End, Job, Pool
+from nnsym.solvers.workers.runner import End, Job, Pool
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,7 +102,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnsym.solvers.base import Availability, Status
-from nnsym.solvers.cases import Found
+from nnsym.solvers.disjuncts import Found
 from nnsym.solvers.lane import LINEAR, solve_linear
 
 WORDS = {0: Status.OPTIMAL, 1: Status.TIME_LIMIT, 2: Status.INFEASIBLE}  # what is not listed is unknown
@@ -196,7 +196,7 @@ USE = """
 import json, sys
 import nnsym as nn
 from prop import f, p, x, y
-from nnsym.export import build_program
+from nnsym.ask.export import build_program
 from nnsym.program import Tag
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding

@@ -6,7 +6,7 @@ import pytest
 
 import nnsym as nn
 from nnsym.errors import LanguageError
-from nnsym.result import NoTruthValue
+from nnsym.results.result import NoTruthValue
 
 
 def answers() -> list[object]:

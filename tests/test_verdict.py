@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from nnsym.encoding import Exactness
+from nnsym.judge.verdict import Facts, rule, tight
 from nnsym.replay import Outcome
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
-from nnsym.verdict import Facts, rule, tight
 
 INF = float("inf")
 

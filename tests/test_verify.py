@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.ask.compare import append_record
 from nnsym.builder import ProgramBuilder
-from nnsym.compare import append_record
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.program import RowBlock
-from nnsym.registry import find_encoding
-from nnsym.result import Trust, Verdict
+from nnsym.results.result import Trust, Verdict
 
 
 def textbook(*, strict: bool) -> nn.Property:

@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import nnsym as nn
+from nnsym.ask.answer_file import witness_text
 from nnsym.errors import UnsupportedError
 from nnsym.replay import replay_once
-from nnsym.result import Result
-from nnsym.witness import witness_text
+from nnsym.results.result import Result
 from nnsym.write.vnnlib_terms import decimal
 from tests.test_cli import call, folder
 from tests.vnnlib2_files import element, holds

@@ -17,10 +17,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from nnsym.bounds.methods import compute
 from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import UnsupportedError
 from nnsym.ir.oracle import minimum_margin
 from nnsym.program import CaseBlock, CaseForm, ClauseBlock, ImplicationBlock, Kind, Program, RowBlock, SosBlock, Tag
-from nnsym.registry import find_encoding
 from nnsym.testing.random_nets import random_network, random_query
 from nnsym.write.lp import to_lp
 from nnsym.write.mps import _range, to_mps

@@ -9,9 +9,9 @@ from readers import READERS, z3_minimum
 
 from nnsym.bounds.methods import compute
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.oracle import minimum_margin
 from nnsym.program import Program
-from nnsym.registry import find_encoding
 from nnsym.testing.random_nets import random_network, random_query
 from nnsym.write.lp import to_lp
 from nnsym.write.mps import to_mps

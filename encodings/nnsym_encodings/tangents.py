@@ -10,7 +10,7 @@ or the chord where there is no tangent point. Rounds of these rows converge to t
 lines is.
 
 Numbers: slopes are any floats, offsets are made for them and rounded outward, with the evaluation error of f
-(``nnsym.bounds.smooth``).
+(``nnsym.bounds.engine.smooth``).
 
 Emits: rows of two terms, at most two a neuron and round.
 
@@ -48,7 +48,7 @@ class Tangents(Cut):
     source: str = "McCormick 1976, section 3"
 
     def separator(self, scene: Scene) -> Separator:
-        from nnsym.bounds.smooth import lines
+        from nnsym.bounds.engine.smooth import lines
 
         names = node_names(scene.query.nodes)
         smooth = [(n, n.fn) for n in scene.query.nodes if isinstance(n, Pointwise) and isinstance(n.fn, Sigmoidal)]

@@ -13,8 +13,8 @@ jump through both limits and the value; on either side there is at most one edge
 
     y >= (f(q) - f(p)) / (q - p) (h - p) + f(p)  for neighbours p < q of the lower hull, and above likewise
 
-A sigmoid or tanh lies between two lines over [l, u], a tangent or chord each (``nnsym.bounds.smooth``); its hull has
-a curved side and takes the cuts ``tangents``.
+A sigmoid or tanh lies between two lines over [l, u], a tangent or chord each (``nnsym.bounds.engine.smooth``); its hull
+has a curved side and takes the cuts ``tangents``.
 A maximum of members ``l_k <= x_k <= u_k`` has as hull over independent members ``y >= x_k`` and, for every
 threshold th in ``{max_j l_j} + {u_k : u_k > max_j l_j}`` (the largest of them is a bound of y):
 
@@ -84,7 +84,7 @@ def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
 
 def smooth(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
     """Sigmoid and tanh between two lines."""
-    from nnsym.bounds.smooth import lines
+    from nnsym.bounds.engine.smooth import lines
 
     l, u = ctx.interval(node.parents[0])  # noqa: E741
     lower, upper = ctx.interval(node)

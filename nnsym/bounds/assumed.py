@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import FloatBoxes
-from nnsym.clock import NEVER, Deadline
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names
 from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
@@ -30,13 +30,13 @@ def meet(
 ) -> Bounds:
     """The bounds with the query's assumed intervals, and what follows from them.
 
-    Later nodes are bounded anew by intervals, the rows backwards (:func:`nnsym.bounds.linear.crown`).
+    Later nodes are bounded anew by intervals, the rows backwards (:func:`nnsym.bounds.engine.linear.crown`).
 
     Raises :class:`InputError` where an assumed interval and a computed one have no point in common: then no input
     satisfies the assumption.
     """
-    from nnsym.bounds.linear import crown
-    from nnsym.bounds.maps import Maps
+    from nnsym.bounds.engine.linear import crown
+    from nnsym.bounds.engine.maps import Maps
 
     nodes = dict(bounds.nodes)
     for node, box in query.assumed.items():

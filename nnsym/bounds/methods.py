@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.differential import both
+from nnsym.bounds.pairs.differential import both
 from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Source, Zonotope
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
@@ -81,11 +81,11 @@ def compute(
     device: str = "cpu",
     dtype: Dtype = "float64",
 ) -> Bounds:
-    """Bounds of every node and row by a source or its text; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`.
+    """Bounds of every node and row by a source or its text; ``boxes`` as in :func:`nnsym.bounds.engine.interval.ibp`.
 
     ``device`` is a name of torch's or ``auto``; float32 (``dtype``) is faster on large networks and GPUs, as sound, and
     a little looser. Two runs that a query compares are bounded together
-    (:mod:`nnsym.bounds.differential`). Intervals that the query assumes are met with what was computed; they are
+    (:mod:`nnsym.bounds.pairs.differential`). Intervals that the query assumes are met with what was computed; they are
     named ``assumed`` where they are tighter.
     """
     found = both(query, find_source(source), boxes, device=device, dtype=dtype)

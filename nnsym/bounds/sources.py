@@ -14,10 +14,10 @@ from typing import Any, Literal, final
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.clock import NEVER, Deadline
 from nnsym.errors import InputError
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
 
 FloatBoxes = Mapping[Input, tuple[NDArray[Any], NDArray[Any]]]
 Dtype = Literal["float64", "float32"]
@@ -63,7 +63,7 @@ class Source(ABC):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        """The bounds; ``boxes`` as in :func:`nnsym.bounds.interval.ibp`."""
+        """The bounds; ``boxes`` as in :func:`nnsym.bounds.engine.interval.ibp`."""
 
 
 @final
@@ -78,8 +78,8 @@ class Ibp(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.interval import ibp
-        from nnsym.bounds.maps import Maps
+        from nnsym.bounds.engine.interval import ibp
+        from nnsym.bounds.engine.maps import Maps
 
         return ibp(query, boxes, maps=Maps(device, dtype), deadline=self.deadline)
 
@@ -89,7 +89,7 @@ class Ibp(Source):
 class Linear(Source):
     """Backward linear bounds, intersected with intervals.
 
-    ``lower`` is the slope on the free side of an open hinge (:func:`nnsym.bounds.relaxations.relax`); without
+    ``lower`` is the slope on the free side of an open hinge (:func:`nnsym.bounds.engine.relaxations.relax`); without
     ``hidden`` only the rows are bounded backwards, on intervals of the nodes.
     """
 
@@ -99,8 +99,8 @@ class Linear(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.linear import crown
-        from nnsym.bounds.maps import Maps
+        from nnsym.bounds.engine.linear import crown
+        from nnsym.bounds.engine.maps import Maps
 
         maps, end = Maps(device, dtype), self.deadline
         return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, maps=maps, deadline=end)
@@ -109,7 +109,8 @@ class Linear(Source):
 @final
 @dataclass(frozen=True)
 class Alpha(Source):
-    """Backward linear bounds whose free slopes are optimised for ``iterations`` steps (:mod:`nnsym.bounds.optimise`).
+    """Backward linear bounds whose free slopes are optimised for ``iterations`` steps
+    (:mod:`nnsym.bounds.engine.slopes`).
 
     Without ``hidden`` only those of the rows are; ``shared`` slopes are one per neuron for all rows of a layer. Text:
     ``alpha``, ``alpha:50``, ``alpha:50:rows``, ``alpha:50:shared``, ``alpha:50:rows:shared``.
@@ -143,9 +144,9 @@ class Alpha(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.linear import crown
-        from nnsym.bounds.maps import Maps
-        from nnsym.bounds.optimise import Ascent
+        from nnsym.bounds.engine.linear import crown
+        from nnsym.bounds.engine.maps import Maps
+        from nnsym.bounds.engine.slopes import Ascent
 
         ascent = Ascent(iterations=self.iterations, hidden=self.hidden, shared=self.shared)
         maps = Maps(device, dtype)
@@ -164,7 +165,7 @@ class Zonotope(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.zonotope import zonotope
+        from nnsym.bounds.engine.zonotope import zonotope
 
         return zonotope(query, boxes, device=device, dtype=dtype, deadline=self.deadline, memory=self.memory)
 
@@ -181,6 +182,6 @@ class ForwardLinear(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.forward import forward_linear
+        from nnsym.bounds.engine.forward import forward_linear
 
         return forward_linear(query, boxes, device=device, dtype=dtype, deadline=self.deadline, memory=self.memory)

@@ -25,8 +25,8 @@ def run_bounds(
     say: Callable[[str], None],
 ) -> None:
     """Bound by each method; ``show`` prints a table, ``say`` a line."""
-    from nnsym.export import check_writable
-    from nnsym.methods import check_bounds
+    from nnsym.ask.export import check_writable
+    from nnsym.judge.methods import check_bounds
     from nnsym.report.bounds import bounds_json
     from nnsym.report.property_bounds import bounds
 

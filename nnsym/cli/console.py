@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from nnsym.compare import Plan
+    from nnsym.ask.compare import Plan
 
 
 class _Terminal(Console):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnsym.compare import Announce, Comparison, compare
+from nnsym.ask.compare import Announce, Comparison, compare
+from nnsym.ask.export import export
 from nnsym.errors import InputError
-from nnsym.export import export
-from nnsym.methods import Method, crown, ibp, lp, milp, smt
+from nnsym.judge.methods import Method, crown, ibp, lp, milp, smt
 
 
 def run_demo(output: Path, announce: Announce, show: Callable[[Any], None]) -> int:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 if TYPE_CHECKING:
-    from nnsym.clock import Clock
+    from nnsym.results.clock import Clock
 
-from nnsym import options as ranges
 from nnsym.cli.streams import complain, open_streams, writing
 from nnsym.errors import NnsymError, OutOfTimeError
+from nnsym.results import ranges
 
 EXIT = {"verified": 0, "falsified": 10, "unknown": 30}
 DISAGREE = 40
@@ -69,7 +69,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON objec
 
 def _say_versions(asked: bool) -> None:
     if asked:
-        from nnsym.versions import all_versions
+        from nnsym.results.versions import all_versions
 
         for package, version in all_versions().items():
             print_line(f"{package} {version}")
@@ -107,16 +107,16 @@ def verify(
     witness: Annotated[Optional[Path], typer.Option(help="Write the answer in the competition's format.")] = None,  # noqa: UP045
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
-    from nnsym.clock import Clock
+    from nnsym.results.clock import Clock
 
     clock = Clock(timeout)  # imports count
+    from nnsym.ask.export import check_writable
+    from nnsym.ask.vacuity import vacuous
+    from nnsym.ask.verify import verify as run
     from nnsym.cli.reading import read_query
-    from nnsym.export import check_writable
-    from nnsym.methods import resolve
+    from nnsym.judge.methods import resolve
     from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
-    from nnsym.vacuity import vacuous
-    from nnsym.verify import verify as run
 
     if witness is not None:
         check_writable(witness)
@@ -144,7 +144,7 @@ def verify(
     if vacuity:  # what the verdict left of the budget
         checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed, clock=clock)
     if witness is not None:
-        from nnsym.witness import write_witness
+        from nnsym.ask.answer_file import write_witness
 
         write_witness(query, result, witness)
     if as_json:
@@ -187,9 +187,9 @@ def compare(
     network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
+    from nnsym.ask.compare import compare as run
+    from nnsym.ask.export import check_writable
     from nnsym.cli.reading import read_query
-    from nnsym.compare import compare as run
-    from nnsym.export import check_writable
     from nnsym.report.files import write_csv, write_json
 
     for path in (json_file, csv_file, plot_file, record):
@@ -238,9 +238,9 @@ def export(
     version: Annotated[str, typer.Option("--vnnlib-version", help="2.0 or 1.0, for .vnnlib.")] = "2.0",
 ) -> None:
     """Write the very model that is solved, or the property as VNN-LIB."""
-    from nnsym.export import check_writable, to_vnnlib
-    from nnsym.export import export as run
-    from nnsym.spec import load_query
+    from nnsym.ask.export import check_writable, to_vnnlib
+    from nnsym.ask.export import export as run
+    from nnsym.cli.targets import load_query
 
     check_writable(output)
     query = load_query(targets, sets or (), network or ())
@@ -259,8 +259,8 @@ def explain(
     bounds: Annotated[str, typer.Option(help="What feeds the encoding.")] = "crown",
 ) -> None:
     """One neuron's columns and rows in the program, with its numbers and where each row comes from."""
-    from nnsym.explain import explain as run
-    from nnsym.spec import load_query
+    from nnsym.ask.explain import explain as run
+    from nnsym.cli.targets import load_query
 
     print_rich(run(load_query(targets, sets or ()), encoding, neuron=neuron, bounds=bounds))
 
@@ -280,7 +280,7 @@ def bounds(
 ) -> None:
     """Widths and unstable neurons per layer, and the specification's bounds."""
     from nnsym.cli.bounds import run_bounds
-    from nnsym.spec import load_query
+    from nnsym.cli.targets import load_query
 
     query = load_query(targets, sets or (), network or ())
     run_bounds(query, split(method), device, dtype, plot_file, as_json, print_rich, print_line)
@@ -293,10 +293,10 @@ def show(
     svg: Annotated[bool, typer.Option("--svg", help="Draw the graph as SVG.")] = False,
 ) -> None:
     """The network's IR as text, or drawn: nnsym show net.onnx --svg net.svg."""
-    from nnsym.export import check_writable
-    from nnsym.ir.svg import to_svg
+    from nnsym.ask.export import check_writable
+    from nnsym.cli.targets import load_network
     from nnsym.ir.text import dump_network
-    from nnsym.spec import load_network
+    from nnsym.report.graph import to_svg
 
     if output is not None:
         check_writable(output)
@@ -311,7 +311,7 @@ def show(
 @app.command()
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
-    from nnsym.registry import cuts, encoding_providers, encodings
+    from nnsym.encode.registry import cuts, encoding_providers, encodings
     from nnsym.relaxation.sources import SOURCES
     from nnsym.report.table import plain_table
 
@@ -355,7 +355,7 @@ def report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path |
     """``unknown (timeout)`` of a question that was not read in time, in all the forms of an answer."""
     from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
-    from nnsym.result import Result, Verdict
+    from nnsym.results.result import Result, Verdict
 
     clock.note("load", str(error))
     result = Result(

@@ -32,7 +32,7 @@ def read_query(
 
     Where the time runs out ``late`` says so and the process ends, from another thread if the reader does not let go.
     """
-    from nnsym.spec import load_query
+    from nnsym.cli.targets import load_query
 
     if not memory > 0:
         raise InputError(f"a memory limit of {memory} bytes", remedy="Give a positive number: --memory 8")
@@ -46,7 +46,7 @@ def read_query(
 @contextmanager
 def _watched(seconds: float, memory: int, where: str, late: Callable[[], None]) -> Iterator[None]:
     """Run the body; a thread beside it ends the process where the body outlives its limits."""
-    from nnsym.solvers.memory import tree_rss
+    from nnsym.solvers.workers.memory import tree_rss
 
     done, pid = threading.Event(), os.getpid()
     end, most = time.monotonic() + seconds + _GRACE, tree_rss(os.getpid()) + memory

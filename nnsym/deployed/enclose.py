@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.inputs import Range, device_balls, domain
-from nnsym.bounds.interval import Forward, additions
-from nnsym.bounds.maps import Maps
-from nnsym.clock import NEVER, Deadline
+from nnsym.bounds.engine.inputs import Range, device_balls, domain
+from nnsym.bounds.engine.interval import Forward, additions
+from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP, Format
 from nnsym.deployed.secants import carried
 from nnsym.deployed.terms import copies, local_error
@@ -31,6 +30,7 @@ from nnsym.ir.rows import Rows
 from nnsym.ir.walk import topological
 from nnsym.replay.engine import stored_nodes
 from nnsym.replay.points import gaps_in, stored_dtype
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.maps import Maps
-from nnsym.clock import NEVER, Deadline
+from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP
 from nnsym.deployed.terms import stretch
 from nnsym.ir.exact import nearest
@@ -30,6 +29,7 @@ from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.pieces import steepness
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 Ranges = Mapping[Node, tuple[Array, Array]]

@@ -13,10 +13,10 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 
 @final

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.maps import Maps
+from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
 from nnsym.ir.linear import Conv, Dense, LinearMap, Select

@@ -1,7 +1,7 @@
 """From a query to a program: one walk over the graph, with the encoding's rule for every node.
 
 Affine layers, the domain and the specification are the same for every encoding (:mod:`nnsym.encode.affine`,
-:mod:`nnsym.encode.spec`); activations, maxima and products are the encoding's. :func:`complete` goes the
+:mod:`nnsym.encode.statement`); activations, maxima and products are the encoding's. :func:`complete` goes the
 other way: it turns a run of the network into a value for every column, and :func:`residual` says which
 row such a run violates, so that "infeasible" is never believed of a wrong program.
 """
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.builder import ProgramBuilder
-from nnsym.clock import NEVER, Deadline
 from nnsym.encode.affine import Layer, encode_affine, gather
 from nnsym.encode.balls import encode_balls
 from nnsym.encode.differences import encode_differences
@@ -25,7 +24,7 @@ from nnsym.encode.needs import needs
 from nnsym.encode.point import complete as complete
 from nnsym.encode.point import residual as residual
 from nnsym.encode.shorten import short_bounds, short_rows
-from nnsym.encode.spec import encode_inputs, encode_spec
+from nnsym.encode.statement import encode_inputs, encode_spec
 from nnsym.encoding import Context, Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
@@ -34,6 +33,7 @@ from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
 from nnsym.ir.univariate import Piecewise
 from nnsym.program import Feature, Program, Role
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
@@ -171,7 +171,7 @@ def _check_declared(program: Program, encoding: Encoding, query: Query) -> None:
 
 
 def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:
-    from nnsym.registry import encodings
+    from nnsym.encode.registry import encodings
 
     known = {e.name: e.rule_for(node) for e in encodings().values()}
     fitting = [n for n, rule in known.items() if rule is not None and rule.exactness is not Exactness.UNSUPPORTED]

@@ -1,6 +1,7 @@
 """Cuts of two runs that a query compares: every encoding sees that their neurons move together.
 
-With ``d = a - b`` in [l, u] by the bounds, and slopes of phi between k and K (:mod:`nnsym.bounds.gaps`), every run has
+With ``d = a - b`` in [l, u] by the bounds, and slopes of phi between k and K (:mod:`nnsym.bounds.pairs.gaps`), every
+run has
 
     l <= a - b <= u
     phi(a) - phi(b) - c (a - b) <= max((k - c) l, (K - c) u)      c = (K u - k l) / (u - l)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.balls import named_balls, offsets
 from nnsym.encode.pieces import begun_cells, chosen_cells
-from nnsym.encode.spec import QUERY, SPEC
+from nnsym.encode.statement import QUERY, SPEC
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names

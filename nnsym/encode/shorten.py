@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
-from nnsym.clock import NEVER, Deadline
 from nnsym.encode.affine import Terms
 from nnsym.ir.outward import group_sum_up, product_up, sum_up
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 

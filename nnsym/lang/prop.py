@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any, final
 
 from nnsym.errors import InputError
-from nnsym.lang.chains import with_chains
+from nnsym.lang.algebra.chains import with_chains
 from nnsym.lang.guard import misread
 from nnsym.lang.property import Property
 

@@ -18,11 +18,11 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query, Reading
 from nnsym.ir.text import number
-from nnsym.lang.formulas import Formula
+from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line, written_inside
-from nnsym.lang.statement import as_statement, mentioned, searched
-from nnsym.lang.text import call, listed, method, number_text
-from nnsym.lang.variables import Variable
+from nnsym.lang.statements.formulas import Formula
+from nnsym.lang.statements.statement import as_statement, mentioned, searched
+from nnsym.lang.writing.text import call, listed, method, number_text
 
 Array = NDArray[Any]
 
@@ -111,7 +111,7 @@ class Property:
 
     def text(self) -> str:
         """The full text, which ``nnsym.parse`` reads back; ``str(p)`` is the short one for people."""
-        from nnsym.lang.dump import dumps
+        from nnsym.lang.writing.dump import dumps
 
         return dumps(self)
 
@@ -164,7 +164,7 @@ class Property:
         return f"Property({self.name!r})\n{self.short}"
 
     def _repr_latex_(self) -> str:
-        from nnsym.lang.latex import to_latex
+        from nnsym.lang.writing.latex import to_latex
 
         return f"$\\displaystyle {to_latex(self.form, self.short)}$"
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from nnsym.ir.network import Network
-from nnsym.lang.formulas import Formula, reduce_all, reduce_any
-from nnsym.lang.functions import abs_, concat, norm
+from nnsym.lang.algebra.functions import abs_, concat, norm
+from nnsym.lang.algebra.ranking import argmax, wins
+from nnsym.lang.algebra.terms import Term
+from nnsym.lang.algebra.variables import Variable, one_hot
 from nnsym.lang.guard import bad_input
 from nnsym.lang.property import Property, forall
-from nnsym.lang.ranking import argmax, wins
-from nnsym.lang.sets import ball, box
-from nnsym.lang.terms import Term
-from nnsym.lang.variables import Variable, one_hot
+from nnsym.lang.statements.formulas import Formula, reduce_all, reduce_any
+from nnsym.lang.statements.sets import ball, box
 
 
 def robust(

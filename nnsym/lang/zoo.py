@@ -13,10 +13,10 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, affine, new_input, pointwise
 from nnsym.ir.univariate import relu
+from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import bad_input
 from nnsym.lang.property import Property, forall
-from nnsym.lang.sets import box
-from nnsym.lang.variables import Variable
+from nnsym.lang.statements.sets import box
 
 
 def xor() -> Network:

@@ -19,7 +19,7 @@ from nnsym.ir.outward import sum_up
 from nnsym.program import Kind, Program, RowBlock, Tag
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Status
-from nnsym.solvers.warm import WarmLp
+from nnsym.solvers.workers.warm import WarmLp
 
 Array = NDArray[Any]
 

@@ -11,10 +11,10 @@ import numpy as np
 from nnsym.bounds import methods
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Exactness
 from nnsym.errors import InputError
 from nnsym.ir.query import Box, Query
-from nnsym.registry import find_encoding
 
 
 @final

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.methods import unstable
 from nnsym.bounds.sources import Dtype
-from nnsym.clock import NEVER, Deadline, OutOfTime
 from nnsym.encode import Encoded, encode_columns
 from nnsym.encoding import Cut, Encoding
 from nnsym.ir.formula import Atoms
@@ -33,11 +32,12 @@ from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.relaxation.forms import Forms
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 from nnsym.separation.scene import Scene
 from nnsym.solvers.base import Limits
 from nnsym.solvers.lane import submit
-from nnsym.solvers.runner import End
-from nnsym.solvers.worker import Report
+from nnsym.solvers.workers.runner import End
+from nnsym.solvers.workers.worker import Report
 
 Array = NDArray[Any]
 
@@ -53,8 +53,8 @@ def tighten(
     The linear bounds may take the first half of the time, the layers most of the rest. ``ended`` where a layer or the
     rows were not reached.
     """
-    from nnsym.bounds.linear import crown
-    from nnsym.bounds.maps import Maps
+    from nnsym.bounds.engine.linear import crown
+    from nnsym.bounds.engine.maps import Maps
 
     start, maps = time.monotonic(), Maps(device, dtype)
     found: dict[Node, Interval] = {}

@@ -16,7 +16,6 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.clock import NEVER, Deadline
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query, Reading
@@ -25,7 +24,8 @@ from nnsym.replay.orders import float_runs
 from nnsym.replay.points import Place, Point, beside, places, stored_dtype
 from nnsym.replay.real import RealRun, run_real
 from nnsym.replay.values import input_shape, named
-from nnsym.result import Agreement, Witness
+from nnsym.results.clock import NEVER, Deadline
+from nnsym.results.result import Agreement, Witness
 
 Array = NDArray[Any]
 
@@ -58,7 +58,7 @@ def replay(query: Query, candidate: Point, *, polish_steps: int = 40, deadline: 
 
 
 def _attempts(query: Query, candidate: Point, steps: int) -> Iterator[Point]:
-    from nnsym.bounds.attack import descend
+    from nnsym.bounds.points.attack import descend
 
     yield candidate
     yield descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=steps)[0]

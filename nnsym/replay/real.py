@@ -13,7 +13,6 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.clock import NEVER, Deadline
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
@@ -23,6 +22,7 @@ from nnsym.ir.scaled import evaluate_scaled
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.replay.points import Point
 from nnsym.replay.values import results
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import TRUE
@@ -18,8 +19,16 @@ from nnsym.ir.pieces import cells, lower_edges, profile
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
-from nnsym.methods import AttackMethod, BoundMethod, Method, Portfolio, ProgramMethod, default_solver, is_exact, resolve
-from nnsym.registry import find_encoding
+from nnsym.judge.methods import (
+    AttackMethod,
+    BoundMethod,
+    Method,
+    Portfolio,
+    ProgramMethod,
+    default_solver,
+    is_exact,
+    resolve,
+)
 from nnsym.report.region import area, directions, polygon, support
 
 if TYPE_CHECKING:

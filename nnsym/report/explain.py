@@ -9,7 +9,7 @@ from nnsym.ir.text import number
 from nnsym.program import Kind
 
 if TYPE_CHECKING:
-    from nnsym.explain import ExplainedColumn, Explanation
+    from nnsym.ask.explain import ExplainedColumn, Explanation
     from nnsym.write.notation import Line
 
 _SETS = {Kind.REAL: "", Kind.INTEGER: "integer ", Kind.BINARY: "binary "}

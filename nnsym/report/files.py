@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nnsym.errors import InputError
 
 if TYPE_CHECKING:
-    from nnsym.compare import Comparison
+    from nnsym.ask.compare import Comparison
 
 
 def write_json(table: Comparison, path: Path) -> None:

@@ -9,7 +9,7 @@ from nnsym.errors import UnsupportedError
 if TYPE_CHECKING:
     import pandas
 
-    from nnsym.compare import Comparison
+    from nnsym.ask.compare import Comparison
 
 
 def frame(table: Comparison) -> pandas.DataFrame:

@@ -9,7 +9,7 @@ from nnsym.report.records import row_record
 from nnsym.report.table import COLUMNS, cells
 
 if TYPE_CHECKING:
-    from nnsym.compare import Comparison
+    from nnsym.ask.compare import Comparison
 
 _INK = {
     "verified": "#1a7f37",

@@ -9,7 +9,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.report.records import row_record
 
 if TYPE_CHECKING:
-    from nnsym.compare import Comparison
+    from nnsym.ask.compare import Comparison
 
 _INK = {"verified": "#2da44e", "falsified": "#cf222e", "unknown": "#bf8700"}
 

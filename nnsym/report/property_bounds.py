@@ -7,21 +7,21 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from nnsym import options
+from nnsym.ask.verify import HasQuery
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
-from nnsym.methods import BoundsChoice, check_bounds
+from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
 from nnsym.report.table import render
-from nnsym.result import NoTruthValue
-from nnsym.verify import HasQuery
+from nnsym.results import ranges as options
+from nnsym.results.result import NoTruthValue
 
 if TYPE_CHECKING:
-    from nnsym.bounds.forms import LinearBounds
+    from nnsym.bounds.engine.forms import LinearBounds
 
 
 @final
@@ -59,7 +59,7 @@ class PropertyBounds(NoTruthValue):
 
         Backward linear bounds (CROWN's lines) over these bounds of the nodes, valid in exact arithmetic.
         """
-        from nnsym.bounds.forms import linear_bounds
+        from nnsym.bounds.engine.forms import linear_bounds
 
         return linear_bounds(self.query, self.found, *self._node(key))
 
@@ -114,8 +114,8 @@ def bounds(
         InputError: an empty input region, or bounds that nobody computes.
         MissingBoundsError: the margin depends on an input without bounds.
     """
-    from nnsym.bounds.cases import domain_margin
-    from nnsym.judge import require_bounded
+    from nnsym.bounds.domains import domain_margin
+    from nnsym.judge.run import require_bounded
     from nnsym.relaxation.sources import find_source
 
     query = prop if isinstance(prop, Query) else prop.query

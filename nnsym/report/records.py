@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nnsym.ir.query import Reading
-from nnsym.result import Result, Witness
+from nnsym.results.result import Result, Witness
 
 if TYPE_CHECKING:
-    from nnsym.compare import Comparison, Row
+    from nnsym.ask.compare import Comparison, Row
 
 
 def number(value: float | None) -> float | None:

@@ -21,9 +21,9 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
-from nnsym.methods import BoundMethod, ProgramMethod
+from nnsym.judge.build import build
+from nnsym.judge.methods import BoundMethod, ProgramMethod
 from nnsym.program import Feature
-from nnsym.relaxation.build import build
 from nnsym.relaxation.sources import find_source
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.outer import taking

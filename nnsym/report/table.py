@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nnsym.report.records import row_record
-from nnsym.result import Agreement, Deployed, Semantics, Verdict
+from nnsym.results.result import Agreement, Deployed, Semantics, Verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nnsym.compare import Comparison
-    from nnsym.result import Result
+    from nnsym.ask.compare import Comparison
+    from nnsym.results.result import Result
 
 #: (heading, key of the record, format); a column without a value in any row is left out.
 COLUMNS = (

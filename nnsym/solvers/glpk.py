@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.program import Feature, Kind, Program
-from nnsym.solvers import memory
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.cases import Found, LpEnd, solve_cases
+from nnsym.solvers.disjuncts import Found, LpEnd, solve_cases
 from nnsym.solvers.lane import LINEAR, answer_of, beyond, submit, timed, tolerance
 from nnsym.solvers.statuses import GLPK_LOG, GLPK_LP, GLPK_MIP, look_up
-from nnsym.solvers.worker import Report
+from nnsym.solvers.workers import memory
+from nnsym.solvers.workers.worker import Report
 from nnsym.write.mps import to_mps
 
 Array = NDArray[Any]

@@ -2,7 +2,7 @@
 
 With its guards fixed a case has no big-M in its specification, so its root relaxation is the network's own;
 measured on mnist_fc 256x2 that is worth a factor of 4 against the guarded program. The cases come with the
-most promising one first (see :mod:`nnsym.encode.spec`): a counterexample is found early, and where the
+most promising one first (see :mod:`nnsym.encode.statement`): a counterexample is found early, and where the
 optimum is asked for, the later cases only have to prove that they are not better.
 """
 

@@ -33,6 +33,7 @@ from nnsym.bounds.methods import compute
 from nnsym.encode import complete, exactness_of, residual
 from nnsym.encode.needs import needs
 from nnsym.encode.point import exact_margin, worst_row
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import NnsymError
 from nnsym.ir.names import node_names
@@ -40,10 +41,9 @@ from nnsym.ir.node import Affine, Input, Pointwise
 from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Piecewise, Univariate
-from nnsym.methods import default_solver
+from nnsym.judge.build import build
+from nnsym.judge.methods import default_solver
 from nnsym.program import Feature, Kind, Program, Role, Tag
-from nnsym.registry import find_encoding
-from nnsym.relaxation.build import build
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.neuron_layers import LAYERS, OF_KINDS, layer_points, layer_query, network_query
@@ -105,7 +105,7 @@ def check_encoding(
         seeds: one query per kind, seed and method of ``bounds``.
         bounds: what feeds the encoding.
         runs: runs of the network per query.
-        solver: the lane; by default :func:`nnsym.methods.default_solver`. ``"none"`` leaves solving out.
+        solver: the lane; by default :func:`nnsym.judge.methods.default_solver`. ``"none"`` leaves solving out.
         picture: where to draw what a failed encoding makes of the neuron that it gets wrong (.svg or .png), beside
             the triangle; a cross marks a point of the neuron's graph that is cut off.
         prove: prove its rules for all numbers first (:func:`nnsym.testing.prove.prove_encoding`).

@@ -16,13 +16,13 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import layers
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Rounds
 from nnsym.ir.formula import Atoms
 from nnsym.ir.query import Query
+from nnsym.judge.build import build
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
-from nnsym.registry import find_encoding
-from nnsym.relaxation.build import build
 from nnsym.relaxation.sources import find_source
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find

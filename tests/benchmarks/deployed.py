@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import final
 
 import nnsym as nn
-from nnsym.result import Deployed, Result
+from nnsym.results.result import Deployed, Result
 from tests.benchmarks.measure import benchmark_folder, table
 
 FOLDERS = ("rl_benchmarks", "acasxu", "mnist_fc", "oval21", "test")

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnsym import demo
-from nnsym.compare import compare
+from nnsym.ask.compare import compare
+from nnsym.encode.registry import encodings, find_encoding
 from nnsym.encoding import Form
+from nnsym.lang.algebra.ranking import argmax
+from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.property import Property, forall
-from nnsym.lang.ranking import argmax
-from nnsym.lang.sets import ball
-from nnsym.lang.variables import Variable
+from nnsym.lang.statements.sets import ball
 from nnsym.lang.zoo import random_mlp
-from nnsym.registry import encodings, find_encoding
 from nnsym.report.records import row_record
 from tests.benchmarks.measure import ms, table
 

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any, final
 
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
-from nnsym.methods import default_solver
+from nnsym.judge.methods import default_solver
 from nnsym.program import Feature
-from nnsym.registry import find_encoding
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
 from nnsym.solvers.registry import find
@@ -58,8 +58,8 @@ def door(encoding: Encoding) -> Door:
             floor=lambda arrays: floor_gurobi(arrays, env),
             lane=lambda p: Loaded(env, LinearModel.of(p), as_lp=False).model,
         )
-    from nnsym.solvers.pyomo_model import to_pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.by_pyomo.model import to_pyomo
+    from nnsym.solvers.by_pyomo.solvers import compile_model
 
     return Door(
         name="HiGHS",

@@ -17,12 +17,12 @@ from statistics import median
 from typing import Any, final
 
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.program import Program
-from nnsym.registry import find_encoding
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
-from nnsym.solvers.runner import End, Job, Worker
-from nnsym.solvers.worker import Report
+from nnsym.solvers.workers.runner import End, Job, Worker
+from nnsym.solvers.workers.worker import Report
 from tests.benchmarks import gallery
 from tests.benchmarks.floor import floor_arrays, floor_highs
 from tests.benchmarks.floors import FLOORS
@@ -34,8 +34,8 @@ FLOOR, ARRAYS, PYOMO, PYOMO_ALL, OMLT = "floor", "highs", "pyomo:highs", "to_pyo
 
 def routes(instance: Instance) -> Iterator[BenchSpec]:
     """Every route that is installed; all end in a Highs object that holds the model."""
-    from nnsym.solvers.pyomo_model import to_pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.by_pyomo.model import to_pyomo
+    from nnsym.solvers.by_pyomo.solvers import compile_model
 
     query, bounds, bigm = instance.query, instance.bounds, find_encoding("bigm")
     yield BenchSpec(
@@ -120,8 +120,8 @@ def arrays_job(model: LinearModel, _: Report) -> tuple[float, float, float]:
 
 def pyomo_job(program: Program, _: Report) -> tuple[float, float, float]:
     """The same of the lane ``pyomo:highs``, which is sent the program."""
-    from nnsym.solvers.pyomo_model import to_pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.by_pyomo.model import to_pyomo
+    from nnsym.solvers.by_pyomo.solvers import compile_model
 
     start = time.process_time()
     load(compile_model(to_pyomo(program)).arrays)

@@ -22,9 +22,9 @@ import numpy as np
 from onnx import helper
 
 import nnsym as nn
+from nnsym.encode.registry import encodings
 from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
-from nnsym.registry import encodings
 from nnsym.relaxation.sources import SOURCES
 from nnsym.solvers.registry import lanes
 from tests.benchmarks.measure import table
@@ -144,7 +144,8 @@ def commands(readings: tuple[Reading, ...], *, limit: float = LIMIT) -> Iterator
     for name, write in readings:
         with tempfile.TemporaryDirectory() as folder:
             words = ["verify", *map(str, write(Path(folder))), "--encoding", "bigm", "--bounds", "ibp"]
-            imports = "import torch, onnx, onnxruntime, nnsym.bounds.linear, nnsym.bounds.attack, nnsym.cli.main"
+            engines = "nnsym.bounds.engine.linear, nnsym.bounds.points.attack, nnsym.cli.main"
+            imports = f"import torch, onnx, onnxruntime, {engines}"
             start, _ = _command(["-c", imports], 60.0)
             wall, code = _command(["-m", "nnsym.cli.main", *words, "--timeout", f"{limit:g}"], 30 * limit + 30)
         yield _row(name, "nnsym verify, bigm", "highs", limit, wall - start, "", f"exit code {code}")

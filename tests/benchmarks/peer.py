@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from nnsym.bounds.linear import crown
-from nnsym.bounds.maps import Maps
-from nnsym.bounds.optimise import Ascent
+from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.slopes import Ascent
 from nnsym.ir.linear import Conv
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute, find_source
 from nnsym.encode import encode
+from nnsym.encode.registry import find_encoding
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
@@ -27,7 +28,6 @@ from nnsym.ir.walk import fold
 from nnsym.lang.zoo import random_mlp
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
-from nnsym.registry import find_encoding
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find
 from tests.benchmarks.measure import benchmark_folder, table

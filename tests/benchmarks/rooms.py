@@ -14,13 +14,13 @@ import torch
 import vnnlib
 
 import nnsym as nn
-from nnsym.bounds.attack import search
+from nnsym.ask.export import program_text
 from nnsym.bounds.methods import compute
+from nnsym.bounds.points.attack import search
 from nnsym.encode import encode
-from nnsym.export import program_text
+from nnsym.encode.registry import find_encoding
 from nnsym.program import Program
 from nnsym.read.vnnlib import parse
-from nnsym.registry import find_encoding
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
 from tests.benchmarks.measure import BenchSpec, Phase, Timing, measure, ms, table

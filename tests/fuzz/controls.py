@@ -15,10 +15,10 @@ from nnsym.bounds.sources import Linear
 from nnsym.encoding import Context, NodeRule
 from nnsym.errors import NnsymError
 from nnsym.ir.node import Pointwise
-from nnsym.optimum import Optimum
 from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
-from nnsym.result import Deployed, Result, Semantics, Trust, Verdict, Witness
+from nnsym.results.optimum import Optimum
+from nnsym.results.result import Deployed, Result, Semantics, Trust, Verdict, Witness
 from tests.fuzz import operators, optima, properties
 from tests.fuzz.deployed import decisive_runs, deployed_faults
 from tests.fuzz.draws import Draw

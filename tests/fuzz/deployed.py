@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from nnsym.result import Deployed, Result, Semantics, Verdict
+from nnsym.results.result import Deployed, Result, Semantics, Verdict
 from tests.fuzz.cells import Cell, Point, Values
 from tests.fuzz.draws import Draw
 from tests.fuzz.graphs import session

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnsym.errors import NnsymError, WorkerError
-from nnsym.result import Result, Verdict
+from nnsym.results.result import Result, Verdict
 from tests.fuzz.cells import Point
 from tests.fuzz.oracle import Case, Truth, holds_at
 

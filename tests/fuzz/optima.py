@@ -17,7 +17,7 @@ import numpy as np
 
 import nnsym as nn
 from nnsym.errors import NnsymError, WorkerError
-from nnsym.optimum import Optimum
+from nnsym.results.optimum import Optimum
 from tests.fuzz.cells import Cell, Incomplete, Point, decided
 from tests.fuzz.draws import Draw
 from tests.fuzz.generate import Drawing

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.encode.registry import encodings, find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
-from nnsym.methods import program
-from nnsym.registry import encodings, find_encoding
+from nnsym.judge.methods import program
 from nnsym.relaxation.sources import SOURCES
 from nnsym.solvers.registry import available, find
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import nnsym as nn
-from nnsym.result import Result, Semantics
+from nnsym.results.result import Result, Semantics
 from tests.fuzz.cells import Point
 from tests.fuzz.deployed import can_run, decisive_runs, deployed_faults
 from tests.fuzz.draws import Draw

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nnsym as nn
-from nnsym.export import build_program
+from nnsym.ask.export import build_program
 from nnsym.ir.text import dump_network, dump_query
 from nnsym.write.listing import dump_program
 
@@ -20,7 +20,7 @@ REFRESH = "python -m tests.golden"
 
 
 def argmax_of_relus() -> nn.Property:
-    """Two layers of ReLUs, one of which is stable; a conclusion of two rows, so a violation of two cases with guards."""
+    """Two layers of ReLUs, one of which is stable; a conclusion of two rows, a violation of two cases."""
     layers = [
         ([[1, 1], [1, -1], [0.5, 0.25]], [0.5, 0, 2]),
         ([[1, -1, 0], [-0.5, 1, 1]], [0, -0.25]),

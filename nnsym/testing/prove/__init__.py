@@ -10,15 +10,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
+from nnsym.bounds.sources import LowerSlope
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, NodeRule
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
-from nnsym.registry import find_encoding
 from nnsym.testing.prove.cuts import prove_cut
+from nnsym.testing.prove.lines import prove_lines
+from nnsym.testing.prove.search import Answer, Counterexample, Proof
 from nnsym.testing.prove.subjects import Subject, hinge, largest, pieces, times
-from nnsym.testing.prove.theorem import Answer, Counterexample, Proof, prove_rule
+from nnsym.testing.prove.theorem import prove_rule
 
-__all__ = ["Answer", "Counterexample", "Proof", "Proofs", "Theorem", "prove_encoding", "theorems"]
+__all__ = ["Answer", "Counterexample", "Proof", "Proofs", "Theorem", "prove_bounds", "prove_encoding", "theorems"]
 
 #: The piecewise-linear functions that rules are proved for where no others are named.
 FUNCTIONS = (clip(-1.0, 1.5), sign())
@@ -83,6 +86,19 @@ def prove_encoding(
         for cut in encoding.cuts:
             proofs += [prove_cut(encoding, cut, count, seconds=seconds) for count in range(1, max(fan_in, 1) + 1)]
     return Proofs(tuple(proofs))
+
+
+def prove_bounds(*, functions: Iterable[Piecewise] = FUNCTIONS, seconds: float = 120.0) -> Proofs:
+    """Prove the lines that linear bounds put below and above a neuron (:mod:`nnsym.bounds.engine.relaxations`)."""
+    subjects = [hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0), *map(pieces, functions)]
+    slopes: tuple[LowerSlope, ...] = ("adaptive", "parallel", "zero")
+    return Proofs(
+        tuple(
+            prove_lines(subject, slope, seconds=seconds)
+            for subject in subjects
+            for slope in (slopes if not isinstance(subject.fn, Piecewise) else slopes[:1])
+        )
+    )
 
 
 def theorems(

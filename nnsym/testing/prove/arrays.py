@@ -40,11 +40,10 @@ class Numbers(np.ndarray[Any, Any]):
         inputs, options = _plain(inputs), _plain(options)
         if ufunc in _BY_ELEMENT:
             return _elementwise(_BY_ELEMENT[ufunc], *inputs)
-        if ufunc.__name__ in _CHOICES:
-            return symbolic(getattr(_CHOICES[ufunc.__name__], method)(*inputs, **options))
         if ufunc is np.frexp:
             return _elementwise(lambda v: _frexp(v)[0], *inputs), _elementwise(lambda v: _frexp(v)[1], *inputs)
-        return symbolic(getattr(ufunc, method)(*inputs, **options))
+        with np.errstate(invalid="ignore"):
+            return symbolic(getattr(_CHOICES.get(ufunc.__name__, ufunc), method)(*inputs, **options))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return symbolic(func(*_plain(args), **_plain(kwargs)))

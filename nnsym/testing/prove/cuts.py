@@ -6,8 +6,9 @@ The theorem: whatever point the separator is asked about, the rows that it retur
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, final
 
@@ -21,8 +22,8 @@ from nnsym.separation.scene import Layer
 from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.formulas import rows
 from nnsym.testing.prove.number import Number
-from nnsym.testing.prove.theorem import Answer, Counterexample, Proof, find_model, number_in
-from nnsym.testing.prove.world import NotModelledError, World, paths
+from nnsym.testing.prove.search import Counterexample, Denial, Proof, number_in, prove
+from nnsym.testing.prove.world import NotModelledError, World
 
 #: The separators' slack is made for float64, so plain operations are taken to be off by its unit.
 _UNIT = z3.Q(1, 2**53)
@@ -91,31 +92,21 @@ def _neuron(world: World, count: int) -> _Neuron:
 
 def prove_cut(encoding: Encoding, cut: Cut, count: int, *, seconds: float) -> Proof:
     """Prove or refute the rows of a family over one neuron with ``count`` inputs."""
-    started, number = time.process_time(), 0
-
-    def proof(answer: Answer, reason: str = "", found: Counterexample | None = None) -> Proof:
-        spent = time.process_time() - started
-        return Proof(encoding, f"{cut.text}, fan-in {count}", "valid rows", answer, number, spent, reason, found)
 
     def separated(world: World) -> tuple[_Neuron, list[Any]]:
         neuron = _neuron(world, count)
         point = symbolic(np.array([Number(world, z3.Real(f"at {k}")) for k in range(count + 3)], dtype=object))
         return neuron, list(cut.separator(neuron)(point))  # type: ignore[arg-type]
 
-    try:
-        for world, (neuron, blocks) in paths(separated, unit=_UNIT):
-            number += 1
-            for block in blocks:
-                for said in rows(block, neuron.run):
-                    left = seconds - (time.process_time() - started)
-                    if left <= 0:
-                        return proof(Answer.UNKNOWN, f"{seconds:g} s did not suffice for all paths")
-                    found = find_model(world, z3.Not(z3.And(said)), left)
-                    if found is None:
-                        return proof(Answer.UNKNOWN, f"Z3 has no answer within {left:.3g} s, the terms are nonlinear")
-                    if found is not False:
-                        numbers = {name: number_in(found, v) for name, v in neuron.shown.items()}
-                        return proof(Answer.REFUTED, "", Counterexample(numbers, f"cut off by {block.origin}"))
-    except Exception as error:  # as for rules: nothing is proved
-        return proof(Answer.UNKNOWN, f"{type(error).__name__}: {error}")
-    return proof(Answer.PROVED)
+    def denials(made: tuple[_Neuron, list[Any]]) -> Iterator[Denial]:
+        neuron, blocks = made
+        for block in blocks:
+            shows = partial(_shown, neuron, f"cut off by {block.origin}")
+            yield from ((z3.Not(z3.And(said)), shows) for said in rows(block, neuron.run))
+
+    claim = encoding.name, f"{cut.text}, fan-in {count}", "valid rows"
+    return prove(claim, separated, denials, seconds=seconds, unit=_UNIT)
+
+
+def _shown(neuron: _Neuron, says: str, model: Any) -> Counterexample:
+    return Counterexample({name: number_in(model, v) for name, v in neuron.shown.items()}, says)

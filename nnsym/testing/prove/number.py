@@ -8,8 +8,8 @@ A :class:`Number` is a real term that stands for any float. What is known of a f
   power of two that is at most 50 bits below the largest of them.
 
 So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain result is
-off by at most that part of it, as float64's is (underflow left out). Overflow is left out in all: results are finite.
-A number with ``exact`` is one of the theorem, not of the code; what is computed from it is exact.
+off by at most that part of it, as float64's is (underflow left out). Overflow is left out in all, results are finite,
+and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes of it is exact.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Number:
         return self._with(other, operator.mul, _plain_product, exact=power)
 
     def _infinite(self, other: float) -> float:
-        if self == 0:
-            raise NotModelledError("0 times infinity")
+        if math.isnan(other) or self == 0:
+            return math.nan
         return other if self > 0 else -other
 
     def __truediv__(self, other: Any) -> Any:
@@ -117,10 +117,10 @@ class Number:
         return self._compared(other, operator.le)
 
     def __gt__(self, other: Any) -> bool:
-        return not self <= other
+        return other == other and not self <= other  # nothing is above NaN
 
     def __ge__(self, other: Any) -> bool:
-        return not self < other
+        return other == other and not self < other
 
     def __eq__(self, other: object) -> bool:
         return self is other or self._compared(other, operator.eq, never=True)
@@ -151,7 +151,7 @@ def larger(a: Any, b: Any) -> Any:
         return max(a, b)
     for one, other in ((a, b), (b, a)):
         if not isinstance(one, Number) and not math.isfinite(one):
-            return one if one > 0 else other
+            return other if one < 0 else one
     world = a.world if isinstance(a, Number) else b.world
     new = world.result(_larger, term(a), term(b))
     exact = any(isinstance(v, Number) and v.exact for v in (a, b))
@@ -170,7 +170,7 @@ def _quotient(a: Any, b: Any) -> Any:
     """``a / b``: any real, but of the sign of a where b is positive."""
     some = a if isinstance(a, Number) else b
     if b == 0:
-        raise NotModelledError("a division by zero")
+        return math.nan if a == 0 else math.inf if a > 0 else -math.inf
     if any(isinstance(v, Number) and v.exact for v in (a, b)):
         return Number(some.world, some.world.term(operator.truediv, term(a), term(b)), exact=True)
     facts = _quotient_sign if b > 0 else _nothing

@@ -7,13 +7,10 @@ the rows has the node's value in its column (in margin form, at a jump, one of b
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
-from fractions import Fraction
+from functools import partial
 from itertools import product as combinations
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -22,90 +19,30 @@ import z3
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.builder import ProgramBuilder
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
-from nnsym.ir.univariate import Hinge, Univariate
+from nnsym.ir.univariate import Hinge
 from nnsym.program import Kind, Program, Role
 from nnsym.testing.prove.arrays import exact_numbers
 from nnsym.testing.prove.formulas import defined, formulas, integral
 from nnsym.testing.prove.number import Number, term
+from nnsym.testing.prove.search import Counterexample, Denial, Proof, number_in, prove
 from nnsym.testing.prove.subjects import Setup, Subject
-from nnsym.testing.prove.world import World, paths
-
-
-class Answer(Enum):
-    """What came of a theorem."""
-
-    PROVED = "proved"
-    REFUTED = "refuted"
-    UNKNOWN = "unknown"
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Counterexample:
-    """Numbers for which a rule is wrong, and what is wrong there. ``fn`` is the neuron's function, if it is one."""
-
-    numbers: dict[str, Fraction]
-    says: str
-    fn: Univariate | None = None
-
-    def __str__(self) -> str:
-        return f"{', '.join(f'{name} = {float(v):.6g}' for name, v in self.numbers.items())}: {self.says}"
-
-    def draw(self, encoding: Encoding, path: str | Path | None = None) -> Any:
-        """What the encoding makes of the neuron, beside the triangle (:func:`nnsym.draw`)."""
-        from nnsym.report.draw import draw
-
-        lower, upper = (float(self.numbers[f"{side}(h)"]) for side in "lu")
-        return draw([encoding, "triangle"], op=self.fn or "relu", l=lower, u=upper, path=path)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Proof:
-    """The answer about one rule on one subject; ``seconds`` are of the processor."""
-
-    encoding: Encoding
-    subject: str
-    claim: str
-    answer: Answer
-    paths: int
-    seconds: float
-    reason: str = ""
-    counterexample: Counterexample | None = None
-
-    def __str__(self) -> str:
-        why = self.reason or (str(self.counterexample) if self.counterexample else "")
-        head = f"{self.encoding.name:15} {self.subject:24} {self.claim:22} {self.answer.value:8}"
-        return f"{head} {self.paths:5} paths {self.seconds:6.2f} s{f'  {why}' if why else ''}"
+from nnsym.testing.prove.world import World
 
 
 def prove_rule(encoding: Encoding, rule: NodeRule, subject: Subject, *, seconds: float) -> Proof:
     """Prove or refute that a rule is sound on a subject, and exact if it says so."""
     exact = rule.exactness is Exactness.EXACT
     jumps = ", jumps closed" if exact and encoding.form is Form.MARGIN and getattr(subject.fn, "jumps", False) else ""
+
+    def denials(made: Encoded) -> Iterator[Denial]:
+        for claimed in (_sound, _exact) if exact else (_sound,):
+            for denial, says in claimed(encoding, made):
+                yield denial, partial(counterexample, made.setup, subject, says)
+
     claim = f"sound, exact{jumps}" if exact else "sound"
-    started, count = time.process_time(), 0
-
-    def proof(answer: Answer, reason: str = "", found: Counterexample | None = None) -> Proof:
-        spent = time.process_time() - started
-        return Proof(encoding, subject.name, claim, answer, count, spent, reason, found)
-
-    try:
-        for world, made in paths(lambda world: _encoded(world, rule, subject)):
-            count += 1
-            for claimed in (_sound, _exact) if exact else (_sound,):
-                left = seconds - (time.process_time() - started)
-                if left <= 0:
-                    return proof(Answer.UNKNOWN, f"{seconds:g} s did not suffice for all paths")
-                for denial, says in claimed(encoding, made):
-                    found = find_model(world, denial, left)
-                    if found is None:
-                        return proof(Answer.UNKNOWN, f"Z3 has no answer within {left:.3g} s, the terms are nonlinear")
-                    if found is not False:
-                        return proof(Answer.REFUTED, "", _counterexample(found, made.setup, subject, says))
-    except Exception as error:  # whatever the rule does with numbers that are none: nothing is proved
-        return proof(Answer.UNKNOWN, f"{type(error).__name__}: {error}")
-    return proof(Answer.PROVED)
+    return prove(
+        (encoding.name, subject.name, claim), lambda world: _encoded(world, rule, subject), denials, seconds=seconds
+    )
 
 
 @final
@@ -194,56 +131,11 @@ def _exact(encoding: Encoding, made: Encoded) -> Iterator[tuple[Any, str]]:
     yield z3.And(*said, *binary, *(out != v for v in (value, *closed))), "its rows allow another value"
 
 
-def find_model(world: World, denial: Any, seconds: float) -> Any:
-    """Numbers of a path that deny a claim; False if there are none, None if that is not known.
-
-    Facts about numbers that the claim does not speak of are left out at first: without them there may be none already.
-    """
-    spoken = unknowns(denial)
-    near = [fact for fact in world.facts if world.term(unknowns, fact) <= spoken]
-    for facts, make, share in ((near, z3.Solver, 0.1), (world.facts, z3.Solver, 0.4), (world.facts, _nonlinear, 1.0)):
-        solver = make()
-        solver.set("timeout", max(1, int(1000 * share * seconds)))
-        solver.add(*facts, denial)
-        answer = solver.check()
-        if answer == z3.unsat:
-            return False
-        if answer == z3.sat and facts is world.facts:
-            return solver.model()
-    return None
-
-
-def _nonlinear() -> Any:
-    return z3.SolverFor("QF_NRA")
-
-
-def unknowns(formula: Any) -> frozenset[int]:
-    """The numbers that a formula speaks of."""
-    found, stack, seen = set(), [formula], set()
-    while stack:
-        some = stack.pop()
-        key = some.get_id()
-        if key not in seen:
-            seen.add(key)
-            children = some.children()
-            stack += children
-            if not children and z3.is_const(some) and some.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-                found.add(key)
-    return frozenset(found)
-
-
-def _counterexample(model: Any, setup: Setup, subject: Subject, says: str) -> Counterexample:
+def counterexample(setup: Setup, subject: Subject, says: str, model: Any) -> Counterexample:
+    """The numbers of a setup in a model."""
     numbers = {name: number_in(model, v) for name, v in setup.shown.items() if isinstance(v, (Number, z3.ExprRef))}
     numbers["y"] = number_in(model, setup.values[setup.node][0])
     fn = subject.fn
     if fn is None and "left" in numbers:
         fn = Hinge(np.array([float(numbers["left"])]), np.array([float(numbers["right"])]))
     return Counterexample(numbers, says, fn)
-
-
-def number_in(model: Any, value: Any) -> Fraction:
-    """The value of a number or term in a model; of an irrational one a rational near it."""
-    found = model.eval(term(value) if isinstance(value, Number) else value, model_completion=True)
-    if z3.is_algebraic_value(found):
-        found = found.approx(20)
-    return Fraction(found.as_fraction())

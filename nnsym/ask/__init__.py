@@ -1,0 +1,1 @@
+"""Questions: one file for each that a user may ask."""

@@ -1,0 +1,111 @@
+"""Answers in the formats of the competition: ``sat`` with a witness, ``unsat``, ``unknown``.
+
+Inputs are the numbers that the counterexample was replayed on: of the model's own type, inside every bound, tied
+inputs bit by bit equal. Hidden and output values are what the model computed from them. Every number is written in all
+its digits, so that a reader in float32, in float64 or in decimals gets the same number, and compares it with the bounds
+of the file without any tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ask.export import check_writable
+from nnsym.ask.verify import HasQuery
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.declaration import Declaration
+from nnsym.ir.query import Query
+from nnsym.ir.rows import Rows, stack
+from nnsym.replay.engine import execute
+from nnsym.results.result import Result, Trust, Verdict, Witness
+from nnsym.write.vnnlib_terms import decimal
+
+Array = NDArray[Any]
+
+
+def write_witness(prop: HasQuery | Query, result: Result, path: str | Path, *, version: str | None = None) -> Path:
+    """Write :func:`witness_text` to a file."""
+    target = Path(path)
+    check_writable(target)
+    text = witness_text(prop, result, version=version)
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
+    return target
+
+
+def witness_text(prop: HasQuery | Query, result: Result, *, version: str | None = None) -> str:
+    """The answer of a verification, in the format of VNN-LIB ``version`` (left out: that of the property's file).
+
+    2.0: a word, then for every declared variable a line ``name type [shape]`` and its values, one a line. 1.0: a word,
+    then ``((X_0 value) ... (Y_0 value) ...)``, for one application of one network. Variables of a property that was
+    read from no 2.0 file are those of the file that ``export`` writes.
+    """
+    query = prop if isinstance(prop, Query) else prop.query
+    chosen = version or ("2.0" if query.declared or len(query.applications) > 1 else "1.0")
+    if chosen not in ("1.0", "2.0"):
+        raise InputError(f"no version '{chosen}' of VNN-LIB", remedy="Use one of: 1.0, 2.0")
+    found = result.counterexample or result.witness
+    if found is None:
+        return _word(result, chosen) + "\n"
+    values = list(_values(query, found))
+    lines = _flat(query, values) if chosen == "1.0" else _declared(values)
+    return "\n".join(["sat", *lines, ""])
+
+
+def _word(result: Result, version: str) -> str:
+    """A verdict without a point: nothing exists where ``forall`` is verified, or ``exists`` is falsified.
+
+    What was proved of a relaxed conclusion, or from bounds that somebody asserted, says nothing about the file.
+    """
+    if result.slack or result.trust is Trust.ASSUMED:
+        return "unknown"
+    if result.reason == "timeout":
+        return "timeout" if version == "1.0" else "timed-out"
+    return "unknown" if result.status is Verdict.UNKNOWN else "unsat"
+
+
+def _values(query: Query, found: Witness) -> Iterator[tuple[Declaration, Array]]:
+    """Every declared variable with its values at the point, run by the model itself."""
+    from nnsym.write.vnnlib_declare import layout
+
+    declared = query.declared or layout(query).tensors
+    rows = stack([Rows.of(d.node) for d in declared])
+    point = {x: np.ravel(found.inputs[x.name]) for x in query.inputs}
+    computed = execute(replace(query, rows=rows, labels=()), point).computed
+    dtypes = iter([a.network.dtype for a in query.applications for _ in a.network.inputs])
+    for d in declared:
+        dtype = next(dtypes) if d.kind == "input" else "float64"  # what the model is fed with
+        yield d, np.asarray(computed[d.node].astype(np.float64)).astype(dtype)
+
+
+def _declared(values: list[tuple[Declaration, Array]]) -> Iterator[str]:
+    for d, numbers in values:
+        yield f"{d.name} {d.type} [{','.join(map(str, d.shape))}]"
+        yield from (decimal(Fraction(v)) for v in numbers.tolist())
+
+
+def _flat(query: Query, values: list[tuple[Declaration, Array]]) -> Iterator[str]:
+    if len(query.applications) != 1:
+        raise UnsupportedError(
+            f"a witness of VNN-LIB 1.0 has one network, the property {len(query.applications)} applications",
+            where=query.name,
+            remedy="Write version 2.0",
+        )
+    sides = [("X", "input"), ("Y", "output")]
+    lines = [
+        f"({letter}_{k} {decimal(Fraction(v))})"
+        for letter, kind in sides
+        for k, v in enumerate(v for d, numbers in values if d.kind == kind for v in numbers.tolist())
+    ]
+    yield f"({lines[0]}"
+    yield from (f" {line}" for line in lines[1:-1])
+    yield f" {lines[-1]})"

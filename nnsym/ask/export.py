@@ -1,0 +1,177 @@
+"""``export``: the very model that is solved, as a file that anyone can check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnsym.ask.verify import HasQuery
+from nnsym.encoding import Encoding, Form
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.query import Query, Reading
+from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.program import Program
+from nnsym.results import ranges as options
+
+if TYPE_CHECKING:
+    from nnsym.write.vnnlib import VnnlibFile
+
+FORMATS = (".lp", ".mps", ".smt2", ".vnnlib")
+
+#: By reading: what a point of the program is, and what t is.
+_GOALS = {
+    Reading.FORALL: ("the violation", "the margin of the property"),
+    Reading.EXISTS: ("the condition and the conclusion", "minus the margin of the property"),
+    Reading.MINIMUM: ("the condition with a term of at most 0", "the term"),
+}
+
+
+def build_program(
+    prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown", device: str = "cpu"
+) -> tuple[Query, Program, Encoding]:
+    """The program of a property under an encoding, cuts included."""
+    from nnsym.bounds.domains import domain_margin
+    from nnsym.encode.registry import find_encoding
+    from nnsym.judge.build import build
+    from nnsym.relaxation.sources import find_source
+
+    query = prop if isinstance(prop, Query) else prop.query
+    found = find_encoding(encoding)
+    _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=options.device(device))
+    return query, build(query, computed, found), found
+
+
+def export(
+    prop: HasQuery | Query,
+    path: str | Path,
+    *,
+    encoding: str | Encoding | None = None,
+    bounds: BoundsChoice = "crown",
+    device: str = "cpu",
+    version: str = "2.0",
+) -> Path:
+    """Write the program of a property; the suffix chooses the format.
+
+    ``.lp`` (CPLEX LP) and ``.mps`` take margin encodings (``bigm``, ``triangle``), ``.smt2`` takes any. The header says
+    what the file is about, and what its optimum or ``sat`` means for the property. ``.vnnlib`` states the property's
+    violation itself, in ``version`` 2.0 or 1.0; it needs no encoding (:func:`to_vnnlib` also says what was lost).
+
+    Raises:
+        UnsupportedError: the format cannot hold what the encoding emits.
+        InputError: unknown suffix, an empty input region, or a path that cannot be written.
+    """
+    target = Path(path)
+    if target.suffix not in FORMATS:
+        raise InputError(
+            f"unknown format '{target.suffix}'", where=str(target), remedy=f"Use one of: {', '.join(FORMATS)}"
+        )
+    check_writable(target)
+    if target.suffix == ".vnnlib":
+        return _write(target, to_vnnlib(prop, version=version).text)
+    chosen = encoding if encoding is not None else ("smt" if target.suffix == ".smt2" else "bigm")
+    query = prop if isinstance(prop, Query) else prop.query
+    if query.empty_box:
+        raise InputError("the input region is empty: there is nothing to solve", where=query.name)
+    query, program, found = build_program(query, chosen, bounds=bounds, device=device)
+    if found.form is Form.BOOLEAN and target.suffix != ".smt2":
+        raise UnsupportedError(
+            f"encoding '{found.name}' states a Boolean problem that {target.suffix} cannot hold",
+            where=str(target),
+            remedy="Use .smt2, or a margin encoding such as bigm or triangle",
+        )
+    text = program_text(
+        program, target.suffix, header(query, program, found, check_bounds(bounds)), strict=query.strict
+    )
+    return _write(target, text)
+
+
+def _write(target: Path, text: str) -> Path:
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
+    return target
+
+
+def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
+    """The violation of a property as a VNN-LIB file: its text, its logic, and what the format could not say.
+
+    ``sat`` means that the property is violated (for ``exists``: that it holds). Whatever is lost makes the file
+    satisfied by more points, so that ``unsat`` carries over. Raises :class:`UnsupportedError` for what cannot be said.
+    """
+    from nnsym.results.versions import package_version
+    from nnsym.write.vnnlib import to_vnnlib as write
+
+    query = prop if isinstance(prop, Query) else prop.query
+    if query.reading is Reading.MINIMUM:
+        remedy = "State a bound as a property, or export to .lp or .mps"
+        raise UnsupportedError("VNN-LIB has no objectives", where=query.name, remedy=remedy)
+    networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
+    goal = _GOALS[query.reading][0]
+    head = (
+        f"property  {query.name}",
+        *(f"          {line}" for line in query.text.splitlines()),
+        f"          sha256 {query.hash}",
+        *(f"network   {name}: sha256 {digest}" for name, digest in networks),
+        f"meaning   unsat: {goal} has no solution; sat, where no loss is named: it has one",
+        f"written by nnsym {package_version('nnsym')}",
+    )
+    return write(query, version=version, header=head)
+
+
+def program_text(program: Program, suffix: str, head: tuple[str, ...], *, strict: bool) -> str:
+    """A program in one of :data:`FORMATS`. As SMT-LIB a margin program is asked for a margin that violates."""
+    if suffix == ".lp":
+        from nnsym.write.lp import to_lp
+
+        return to_lp(program, header=head)
+    if suffix == ".mps":
+        from nnsym.write.mps import to_mps
+
+        return to_mps(program, header=head)
+    from nnsym.write.smtlib import to_smtlib
+
+    return to_smtlib(program, header=head, decide_below=None if program.objective is None else 0, strictly=strict)
+
+
+def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> tuple[str, ...]:
+    """What a reader of the file must know."""
+    from nnsym.results.versions import versions
+
+    used = ", ".join(f"{name} {text}" for name, text in versions().items())
+    networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
+    goal, least = _GOALS[query.reading]
+    form = f"minimise t, {least}" if encoding.form is Form.MARGIN else f"satisfiability of {goal}"
+    return (
+        f"property  {query.name}",
+        *(f"          {line}" for line in query.text.splitlines()),
+        f"          sha256 {query.hash}",
+        *(f"network   {name}: sha256 {digest}" for name, digest in networks),
+        f"encoding  {encoding.name}: {encoding.summary}",
+        f"source    {encoding.source}",
+        f"bounds    {bounds}",
+        f"objective {form}",
+        f"meaning   {program.decides}",
+        f"written by {used}",
+    )
+
+
+def check_writable(path: Path) -> None:
+    """Raise before long work if a file cannot be written there; nothing is created or changed."""
+    import os
+
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"the folder '{folder}' does not exist", where=str(path), remedy="Create it first")
+    if path.is_dir():
+        raise InputError("this is a folder", where=str(path), remedy="Name a file")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise InputError("cannot write here: permission denied", where=str(path))
+
+
+def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:
+    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.by_pyomo.model`)."""
+    from nnsym.solvers.by_pyomo.model import to_pyomo as convert
+
+    _, program, _ = build_program(prop, encoding, bounds=bounds)
+    return convert(program, columns="all")

@@ -1,0 +1,155 @@
+"""The maps and constants of networks on a device, copied once per engine, never globally."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nnsym.bounds.engine.convolution import ConvMap
+from nnsym.bounds.engine.rounding import FLOAT32, FLOAT64, rounded
+from nnsym.bounds.engine.torch_maps import DenseMap, ScaleMap, SelectMap, SparseMap, TorchMap
+from nnsym.bounds.sources import Dtype
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select
+from nnsym.ir.node import Affine, Max, Pointwise
+from nnsym.ir.univariate import Hinge
+
+Array = NDArray[Any]
+
+_FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
+_DENSE = 2**20  # a sparse matrix of at most this many entries is faster as a full one
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Slopes of a hinge left and right of 0, rounded to nearest; ``exact`` if a product with them never rounds.
+
+    ``flattest`` is the slope nearest to 0 between ``least`` and ``most``; ``bent`` says where the two lines differ.
+    """
+
+    left: Tensor
+    right: Tensor
+    exact: bool
+    relu: bool
+    least: Tensor
+    most: Tensor
+    flattest: Tensor
+    convex: Tensor
+    bent: Tensor
+
+    @staticmethod
+    def of(left: Tensor, right: Tensor, exact: bool) -> Slopes:
+        relu = exact and bool((left == 0).all() and (right == 1).all())
+        least, most = torch.minimum(left, right), torch.maximum(left, right)
+        flattest = torch.zeros_like(left).clamp(least, most)
+        return Slopes(left, right, exact, relu, least, most, flattest, left <= right, left != right)
+
+
+@final
+class Maps:
+    """The maps and constants of one engine on one device in one format, converted when first asked for.
+
+    ``device`` is a name of torch's, or ``auto`` for CUDA where there is any; ``dtype`` is float64 or float32. An engine
+    works in chunks whose coefficients take about ``memory`` bytes.
+    """
+
+    def __init__(self, device: str = "cpu", dtype: Dtype = "float64", *, memory: int = 2**28) -> None:
+        self.memory = memory
+        found = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = found if device == "auto" else device
+        if self.device.startswith("cuda") and found == "cpu":
+            raise UnsupportedError("torch finds no CUDA device", where=device, remedy="Use device 'cpu' or 'auto'")
+        if dtype not in _FORMATS:
+            raise InputError(f"bounds cannot be computed in '{dtype}'", remedy="Use float64 or float32")
+        if dtype == "float32" and torch.get_float32_matmul_precision() != "highest":
+            raise UnsupportedError(
+                "torch may round factors of float32 products to fewer bits",
+                where="float32",
+                remedy="Call torch.set_float32_matmul_precision('highest') before, or use float64",
+            )
+        self.precision = _FORMATS[dtype]
+        self.dtype = self.precision.dtype
+        self._known: dict[object, Any] = {}
+
+    @cached_property
+    def wide(self) -> Maps:
+        """The same in float64, for what is computed once per node where rows are in a shorter format."""
+        return self if self.precision is FLOAT64 else Maps(self.device, memory=self.memory)
+
+    def __getitem__(self, linear: LinearMap) -> TorchMap:
+        found: TorchMap = self._once(linear.key, lambda: self._convert(linear))
+        return found
+
+    def tensor(self, values: object) -> Tensor:
+        """A copy on the device, rounded to nearest where the format is shorter than float64."""
+        return torch.tensor(values, dtype=self.dtype, device=self.device)
+
+    def outward(self, values: object, direction: float) -> Tensor:
+        """A copy on the device, rounded towards an infinity where the format is shorter than float64."""
+        exact = torch.tensor(values, dtype=torch.float64, device=self.device)
+        return exact if self.precision is FLOAT64 else rounded(exact, self.dtype, direction)
+
+    def between(self, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
+        """The ends of float64 intervals in this format, rounded inward."""
+        if self.precision is FLOAT64:
+            return least, most
+        return rounded(least, self.dtype, torch.inf), rounded(most, self.dtype, -torch.inf)
+
+    def bias(self, node: Affine) -> Tensor:
+        """The constant of an affine node, rounded to nearest."""
+        found: Tensor = self._once(("bias", node), lambda: self.tensor(node.bias))
+        return found
+
+    def slopes(self, node: Pointwise) -> Slopes:
+        """The slopes of a hinge left and right of 0."""
+        assert isinstance(node.fn, Hinge)
+        fn = node.fn
+
+        def make() -> Slopes:
+            exact = bool(np.isin(fn.left, (-1, 0, 1)).all() and np.isin(fn.right, (-1, 0, 1)).all())
+            left, right = map(self.tensor, fn.slopes(node.size))
+            return Slopes.of(left, right, exact)
+
+        found: Slopes = self._once(("hinge", node), make)
+        return found
+
+    def members(self, node: Max) -> Tensor:
+        """The groups of a maximum; padding repeats a member of the group."""
+        filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+        found: Tensor = self._once(("max", node), lambda: torch.tensor(filled, device=self.device))
+        return found
+
+    def _once(self, key: object, make: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            with torch.inference_mode(False):  # gradients may pass through
+                self._known[key] = make()
+        return self._known[key]
+
+    def _take(self, coefficients: Array) -> tuple[Tensor, bool]:
+        """A copy, and whether the format holds the numbers exactly."""
+        copy = self.tensor(coefficients)
+        return copy, self.precision is FLOAT64 or bool((copy.cpu().numpy() == coefficients).all())
+
+    def _convert(self, linear: LinearMap) -> TorchMap:
+        match linear:
+            case Dense():
+                return DenseMap(*self._take(linear.weight))
+            case Scale():
+                return ScaleMap(*self._take(linear.factor))
+            case Select():
+                return SelectMap(torch.tensor(linear.index, device=self.device), linear.n_in, self.dtype)
+            case Conv() if 1 <= len(linear.strides) <= 3:
+                return ConvMap(linear, *self._take(linear.weight))
+        if linear.n_in * linear.n_out <= _DENSE:
+            return DenseMap(*self._take(linear.matrix().toarray()))
+        data, indices, indptr = linear.csr()
+        copy, exact = self._take(data)
+        return SparseMap(copy, indices, indptr, linear.n_in, exact)

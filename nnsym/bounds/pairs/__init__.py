@@ -1,0 +1,1 @@
+"""Two runs of one network: how far their values are apart."""

@@ -1,0 +1,1 @@
+"""Bounds in rational arithmetic, for what lies within rounding of the threshold."""

@@ -1,0 +1,1 @@
+"""One method on one query, from start to end: methods, the run, replayed points, the verdict."""

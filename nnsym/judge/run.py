@@ -1,0 +1,482 @@
+"""Judge one property by one method: bounds, program, solver, replay, ruling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
+from nnsym.deployed.statement import FloatError, float_error, is_stored
+from nnsym.encode import closes
+from nnsym.encoding import Exactness, Form
+from nnsym.errors import MissingBoundsError
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query, Reading
+from nnsym.judge.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
+from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
+from nnsym.judge.repair import repaired
+from nnsym.judge.verdict import Facts, Ruling, facts_about, rule, tight
+from nnsym.program import Feature, Kind, Program
+from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
+from nnsym.replay import replay as run_replay
+from nnsym.results import ranges as options
+from nnsym.results.clock import Clock, OutOfTime
+from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
+from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
+
+Array = NDArray[Any]
+
+
+#: A solver's point with at most this objective is replayed and polished as a counterexample.
+NEAR_ZERO = 1e-5
+
+
+_SAID = {
+    Outcome.CONFIRMED: "confirmed",
+    Outcome.BOUNDARY: "a point of the other function only: floats and reals differ by rounding",
+    Outcome.SPURIOUS: "not confirmed",
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every method of one run shares.
+
+    ``relaxation`` also solves the program without integrality. ``shortcut`` ends a run whose bounds decide before
+    anything is encoded; a comparison of encodings does without it.
+    """
+
+    memory: int = 8 * 2**30
+    threads: int = 1
+    seed: int = 0
+    relaxation: bool = False
+    shortcut: bool = True
+    device: str = "cpu"
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        options.count_of_bytes(self.memory)
+        options.threads(self.threads)
+        options.seed(self.seed)
+        options.device(self.device)
+
+
+def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Settings) -> Result:
+    """Bounds alone: verified where the lower bound of the margin rules the violation out, else unknown."""
+    bounds, lower = bound(query, method.source, clock, settings)
+    if not bounds.ended:
+        require_bounded(query, lower)
+    facts = replace(facts_about(query), certified=lower)
+    facts = settle_tight(query, bounds, facts, clock)
+    ruling = rule(facts)
+    if ruling.verdict is Verdict.UNKNOWN and (bounds.ended or ruling.reason == "solver_unknown"):
+        ruling = Ruling(verdict=Verdict.UNKNOWN, reason=bounds.ended or "inconclusive")
+    return conclude(
+        query,
+        method,
+        ruling,
+        clock,
+        lower=best_lower(facts),
+        bounds=method.source,
+        sizes=_open(query, bounds),
+        error=_error(query, ruling, bounds, clock),
+        certified=sure_lower(facts),
+    )
+
+
+def _error(query: Query, ruling: Ruling, bounds: Bounds, clock: Clock) -> FloatError | None:
+    """How far float runs can be from the real function where something was proved of either."""
+    real = query if query.runs is None else query.runs
+    if not ruling.excluded or ruling.vacuous or not is_stored(real) or clock.left <= 0:
+        return None
+    with clock.step("float error") as notes:
+        found = float_error(real, bounds if real is query else None, deadline=clock.deadline())
+        notes.append("not known" if found is None else f"rows move by at most {max(found.soft, found.hard):.3g}")
+    return found
+
+
+def judge_attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, *, share: float = 1.0) -> Result:
+    """A counter-search: falsified where a candidate is confirmed by replay, else unknown with an upper bound.
+
+    It takes no more than ``share`` of the time that is left.
+    """
+    replayed = attack(query, method, clock, settings, share * clock.left)
+    ruling = rule(replace(facts_about(query), replay=replayed.outcome))
+    if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
+        ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive" if clock.left else "timeout")
+    return conclude(query, method, ruling, clock, lower=-np.inf, bounds="", sizes=Sizes(), replayed=replayed)
+
+
+#: So many of the best candidates of an attack are replayed.
+_REPLAYED = 5
+
+
+def attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, seconds: float) -> Replay:
+    """Search on the settings' device and replay the best candidates; the margin is the least that was replayed."""
+    from nnsym.bounds.points.attack import search
+
+    seed = settings.seed if method.seed is None else method.seed
+    with clock.step("attack") as notes:
+        size = {"restarts": method.restarts, "steps": method.steps}
+        found = search(query, **size, seed=seed, seconds=seconds, device=settings.device)
+        least = f"{found.margin[0]:.6g}" if len(found) else "none"
+        notes.append(f"{method.steps} steps from {len(found)} points: least margin {least}")
+    with clock.step("replay") as notes:
+        hopeful = [k for k in range(min(len(found), _REPLAYED)) if found.margin[k] < NEAR_ZERO or k == 0]
+        points = (found[k] for k in hopeful if found.margin[k] < np.inf)
+        replayed = confirm(query, points, deadline=clock.deadline())
+        notes.append(f"{_SAID[replayed.outcome]}, margin {replayed.margin:.6g}")
+    return replayed
+
+
+def require_bounded(query: Query, lower: float) -> None:
+    """Bounds say nothing where the region is open: name the input instead of answering ``unknown``."""
+    if lower > -np.inf:
+        return
+    for x, box in query.boxes.items():
+        low, high = box.outer
+        for k in np.flatnonzero(np.isinf(low) | np.isinf(high)):
+            raise MissingBoundsError(
+                f"element {k} has bounds [{low[k]:g}, {high[k]:g}] and the margin depends on it",
+                where=f"input '{x.name}'",
+                remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
+            )
+
+
+#: The part of the time left that bounds may take where a program is to be solved after them.
+BOUNDS_SHARE = 0.5
+
+
+def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share: float = 1.0) -> tuple[Bounds, float]:
+    """Bounds of every node on the domain's hull, and the margin's lower bound over its disjuncts.
+
+    ``share`` is the part of the time left that they may take. What they found by then counts (``Bounds.ended``).
+    """
+    from nnsym.bounds.domains import domain_margin
+    from nnsym.relaxation.sources import find_source
+
+    with clock.step("bounds") as notes:
+        within = find_source(source).until(clock.deadline(share), memory=settings.memory)
+        lower, bounds = domain_margin(query, within, device=settings.device)
+        together = ", over differences" if bounds.differences else ""
+        notes.append(f"{source}{together}: margin >= {lower:.6g}")
+        if bounds.ended:
+            notes.append(f"{bounds.ended} before all was bounded")
+        if query.assumed:
+            names = node_names(query.nodes)
+            notes.append(f"ASSUMED, not proved: bounds of {', '.join(names[node] for node in query.assumed)}")
+    return bounds, lower
+
+
+def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Facts:
+    """Re-evaluate a bound within rounding of the threshold in exact rationals."""
+    from nnsym.bounds.rational.exact import exact_margin
+
+    if facts.certified > 0 or not tight(facts):
+        return facts
+    with clock.step("exact check") as notes:
+        exact = exact_margin(query, bounds, deadline=clock.deadline())
+        why = "too large or not piecewise linear" if clock.left else "no time"
+        notes.append(why if exact is None else f"margin >= {float(exact):.6g} exactly")
+    if exact is None:
+        return facts
+    if isinstance(exact, float):  # an infinity: no soft atom is left
+        return replace(facts, certified=max(facts.certified, exact))
+    return replace(facts, exact_bound=exact)
+
+
+def best_lower(facts: Facts) -> float:
+    """The strongest lower bound on the margin among the facts, as a float64 not above it."""
+    return max(sure_lower(facts), facts.believed)
+
+
+def sure_lower(facts: Facts) -> float:
+    """The strongest one that rests on no solver's word."""
+    exact = -np.inf if facts.exact_bound is None else _below(facts.exact_bound)
+    return max(facts.certified, exact)
+
+
+def _below(value: Any) -> float:
+    from nnsym.ir.exact import round_down
+
+    return float(round_down(np.array([value], dtype=object))[0])
+
+
+def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
+    """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.judge.verdict.rule`'s."""
+    from nnsym.solvers.registry import check_query
+
+    check_query(query, method.encoding, method.solver)
+    bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
+    early = rule(replace(facts_about(query), certified=lower))
+    sizes = _open(query, bounds)
+    if early.excluded and settings.shortcut and not method.optimise:
+        clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
+        error = _error(query, early, bounds, clock)
+        return conclude(
+            query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes, error=error, certified=lower
+        )
+    program, answer = solve(query, method, bounds, clock, settings)
+    sizes = measure(program, sizes.unstable)
+    facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
+    relaxation = relax_bound(program, method, answer, clock, settings) if settings.relaxation else None
+    ruling = rule(facts)
+    return conclude(
+        query,
+        method,
+        ruling,
+        clock,
+        lower=best_lower(facts),
+        bounds=method.bounds,
+        sizes=sizes,
+        replayed=replayed,
+        relaxation=relaxation,
+        answer=answer,
+        error=_error(query, ruling, bounds, clock),
+        certified=sure_lower(facts),
+    )
+
+
+def solve(
+    query: Query, method: ProgramMethod, bounds: Bounds, clock: Clock, settings: Settings
+) -> tuple[Program, Answer]:
+    """Encode on the bounds and hand the program to the method's lane.
+
+    Where time is over before the program is complete, or bounds that it needs were not reached in time, the answer is
+    that of a lane at its limit, of an empty program.
+    """
+    from nnsym.judge.build import build
+    from nnsym.solvers.outer import taking
+    from nnsym.solvers.registry import find
+    from nnsym.solvers.split import solve_split, worth_splitting
+
+    goal = Goal(decide=not method.optimise)
+    with clock.step("encode") as notes:
+        try:
+            end = clock.deadline()
+            program = build(query, bounds, method.encoding, limits=_limits(clock, settings), goal=goal, deadline=end)
+            end.check()
+        except (OutOfTime, MissingBoundsError) as error:
+            if isinstance(error, MissingBoundsError) and not bounds.ended:
+                raise
+            said = "no time to encode" if isinstance(error, OutOfTime) else f"bounds ended early: {error}"
+            notes.append(said)
+            return _nothing(method, bounds.ended if isinstance(error, MissingBoundsError) else TIMEOUT, said)
+        notes.append(
+            f"{program.n_columns} columns ({program.n_binary} binary), {program.n_rows} rows, {program.nnz} nonzeros"
+        )
+        notes.extend(f"cuts: {said}" for said in (program.meta.get("cuts"),) if said)
+    lane = taking(find(method.solver), program.features)
+    with clock.step("solve") as notes:
+        run = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
+        answer = run(program, _limits(clock, settings), goal, settings.progress)
+        notes.append(
+            f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
+        )
+    return program, answer
+
+
+def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answer]:
+    """The answer where nothing was handed over."""
+    status = Status.MEMORY_LIMIT if why == MEMORY else Status.TIME_LIMIT
+    answer = Answer(status=status, solver=method.solver, raw="not begun", message=said)
+    none = np.zeros(0)
+    return Program(lower=none, upper=none, kind=np.zeros(0, dtype=np.int8), blocks=(), rows=()), answer
+
+
+def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
+    """What a solver's answer says, before anything of it is checked."""
+    from nnsym.solvers.lane import resolved
+    from nnsym.solvers.outer import GAP
+
+    margin_form = method.encoding.form is Form.MARGIN
+    return replace(
+        facts_about(query),
+        exactness=Exactness.EXACT if is_exact(method) and answer.outside <= GAP else Exactness.OUTER,
+        status=answer.status,
+        certified=max(lower, answer.certified) if margin_form else lower,
+        exact_bound=answer.certified_exact if margin_form else None,
+        bound=answer.bound if margin_form else -np.inf,
+        tau=answer.tau,
+        exact_solver=answer.exact,
+        resolved=answer.exact or resolved(program),
+        conclusive_empty=answer.conclusive_empty,
+        closed=closes(method.encoding, query),
+        message=answer.message,
+    )
+
+
+def _limits(clock: Clock, settings: Settings) -> Limits:
+    return Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
+
+
+def interpret(
+    query: Query,
+    method: ProgramMethod,
+    bounds: Bounds,
+    lower: float,
+    program: Program,
+    answer: Answer,
+    clock: Clock,
+) -> tuple[Facts, Replay | None]:
+    """Turn a solver's answer into facts: probe what rests on its word, replay its point, settle tight bounds."""
+    margin_form = method.encoding.form is Form.MARGIN
+    facts = facts_of(query, method, program, lower, answer)
+    if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
+        facts = probe(query, program, facts, clock)
+    replayed = None
+    if answer.point is not None:
+        violating = answer.objective < NEAR_ZERO or not margin_form
+        with clock.step("replay") as notes:
+            candidate = candidate_of(query, program, answer)
+            end = clock.deadline()
+            attempt = run_replay if violating else replay_once
+            replayed = attempt(query, candidate, deadline=end)
+            if violating and replayed.outcome is not Outcome.CONFIRMED:
+                near = repaired(query, candidate, conclusion=True, seconds=clock.left)
+                replayed = stronger(replayed, confirm(query, near, deadline=end))
+            notes.append(f"{_SAID[replayed.outcome] if violating else 'evaluated'}, margin {replayed.margin:.6g}")
+            here = margins(query, {x: v[None] for x, v in candidate.items()})
+        facts = replace(facts, attained=min(facts.attained, float(here[0])))
+        if violating or replayed.outcome is Outcome.CONFIRMED:
+            facts = replace(facts, replay=replayed.outcome)
+    if replayed is None or replayed.outcome is not Outcome.CONFIRMED:
+        facts = settle_tight(query, bounds, facts, clock)
+    return facts, replayed
+
+
+def probe(query: Query, program: Program, facts: Facts, clock: Clock) -> Facts:
+    """Look for a run of the network that contradicts what rests on the solver's word alone."""
+    with clock.step("probing") as notes:
+        attained = least_margin(query, deadline=clock.deadline())
+        notes.append(f"least margin {attained:.6g}")
+        if facts.status is not Status.INFEASIBLE:
+            return replace(facts, attained=attained)
+        worst, origin = nominal_violation(query, program)
+        notes.append(f"nominal run violates rows by {worst:.3g} {origin}".rstrip())
+    return replace(facts, attained=attained, nominal=worst <= NOISE and attained == np.inf)
+
+
+def candidate_of(query: Query, program: Program, answer: Answer) -> dict[Input, Array]:
+    """The solver's point as inputs, exact where the solver was."""
+    names = node_names(query.nodes)
+    values: Array = np.array(answer.exact_point, dtype=object) if answer.exact_point else np.asarray(answer.point)
+    point: dict[Input, Array] = {}
+    for x in query.inputs:
+        block = next(b for b in program.blocks if b.node == names[x])
+        point[x] = values[block.start : block.start + x.size]
+    return point
+
+
+def relax_bound(
+    program: Program, method: ProgramMethod, answer: Answer, clock: Clock, settings: Settings
+) -> float | None:
+    """The optimum of the program without the network's integrality ("root LP"), over the same disjuncts."""
+    from nnsym.solvers.outer import taking
+    from nnsym.solvers.registry import find
+
+    if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
+        return None
+    if not is_exact(method):
+        return answer.objective if answer.status is Status.OPTIMAL else None
+    with clock.step("root LP") as notes:
+        limits = Limits(seconds=max(clock.left, 1.5), memory=settings.memory, threads=settings.threads)
+        root = taking(find(method.solver), program.features).solve(program.relax(), limits, Goal(decide=False))
+        notes.append(f"{root.bound:.6g}")
+    return root.objective if root.status is Status.OPTIMAL else None
+
+
+def measure(program: Program, unstable: int) -> Sizes:
+    """Sizes for the table."""
+    return Sizes(
+        columns=program.n_columns,
+        binary=int((program.kind == Kind.BINARY).sum()),
+        rows=program.n_rows,
+        nonzeros=program.nnz,
+        unstable=unstable,
+    )
+
+
+def _open(query: Query, bounds: Bounds) -> Sizes:
+    from nnsym.bounds.methods import layers
+
+    return Sizes(unstable=sum(layer.unstable for layer in layers(query, bounds)))
+
+
+def conclude(
+    query: Query,
+    method: Method,
+    ruling: Ruling,
+    clock: Clock,
+    *,
+    lower: float,
+    bounds: str,
+    sizes: Sizes,
+    replayed: Replay | None = None,
+    relaxation: float | None = None,
+    answer: Answer | None = None,
+    error: FloatError | None = None,
+    certified: float = -np.inf,
+) -> Result:
+    """The Result of one judged method."""
+    from nnsym.results.versions import versions
+
+    upper = np.inf if replayed is None else replayed.margin
+    if ruling.excluded:
+        lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative
+    deployed = _deployed(query, ruling, replayed, covered=error is not None and error.covers(certified))
+    lower = min(lower, upper)  # a solver's own bound may be off by its tolerance
+    exists = query.reading is Reading.EXISTS
+    found = replayed.counterexample if replayed is not None else None
+    if exists:
+        lower, upper = 0.0 - upper, 0.0 - lower  # never -0.0
+        found = None if found is None else replace(found, margin=0.0 - found.margin)
+        relaxation = None if relaxation is None else 0.0 - relaxation
+    seconds = dict(clock.seconds)
+    if answer is not None:
+        seconds.update({"solve": answer.seconds.get("solve", seconds.get("solve", 0.0))})
+        seconds["hand-over"] = answer.seconds.get("handover", 0.0)
+    seconds["total"] = clock.elapsed
+    return Result(
+        status=ruling.verdict,
+        reason=ruling.reason,
+        trust=ruling.trust,
+        method=method.name,
+        encoding=method.encoding.name if isinstance(method, ProgramMethod) else "",
+        solver=method.solver if isinstance(method, ProgramMethod) else "",
+        bounds=bounds,
+        goal="optimise" if isinstance(method, ProgramMethod) and method.optimise else "decide",
+        vacuous=ruling.vacuous,
+        reading=query.reading,
+        slack=float(query.slack),
+        semantics=Semantics.REAL if query.runs is None else Semantics.DEPLOYED,
+        float_error=None if error is None else max(error.soft, error.hard),
+        deployed=deployed,
+        lower=lower,
+        upper=upper,
+        relaxation=relaxation,
+        counterexample=None if exists else found,
+        witness=found if exists else None,
+        sizes=sizes,
+        seconds=seconds,
+        peak_memory=answer.peak_memory if answer is not None else 0,
+        trail=tuple(clock.trail),
+        versions=versions(method.solver if isinstance(method, ProgramMethod) else None),
+    )
+
+
+def _deployed(query: Query, ruling: Ruling, replayed: Replay | None, *, covered: bool) -> Deployed:
+    """What is known of the property of every float run: from a run, or from a margin above what rounding may do."""
+    exists = query.reading is Reading.EXISTS
+    if replayed is not None and replayed.deployed:
+        return Deployed.HOLDS if exists else Deployed.VIOLATED
+    same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
+    if query.runs is not None or not is_stored(query):
+        return same
+    return same if covered and ruling.excluded else Deployed.OPEN

@@ -1,0 +1,213 @@
+"""The one place that speaks the verdict: a pure function of what was established about the search of a query.
+
+Every rule below names the fact it rests on; whatever no rule covers is ``unknown``. A search that finds a point
+falsifies ``forall`` and verifies ``exists``; where every point is ruled out it is the other way round.
+A bound of exactly 0 rules out only where every soft atom is strict (``strict``), e.g. for ``forall ... y0 >= y1``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import final
+
+import numpy as np
+
+from nnsym.encoding import Exactness
+from nnsym.ir.exact import round_down
+from nnsym.ir.query import Query, Reading
+from nnsym.replay import Outcome
+from nnsym.results.result import Trust, Verdict
+from nnsym.solvers.base import Status
+
+#: A lower bound this close below zero may be rounding alone and is worth an exact check.
+ROUNDING = 1e-6
+
+#: Statuses after which a solver's own lower bound is a bound of the optimum.
+BOUNDED = (Status.OPTIMAL, Status.FEASIBLE, Status.TARGET, Status.TIME_LIMIT, Status.MEMORY_LIMIT)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a run established about the least margin of a query.
+
+    ``certified`` is a lower bound re-derived outward in floats, ``exact_bound`` one in rationals, ``bound`` the
+    solver's own. ``attained`` is the least margin at the points that were evaluated, the solver's own and probes.
+    ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
+    precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
+    rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
+    ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
+    is true where the program took both limits at a jump for values: a point of it need not be one of the query.
+    """
+
+    strict: bool
+    reading: Reading = Reading.FORALL
+    slack: Fraction = Fraction(0)
+    exactness: Exactness = Exactness.OUTER
+    status: Status = Status.UNKNOWN
+    certified: float = -np.inf
+    exact_bound: Fraction | None = None
+    bound: float = -np.inf
+    attained: float = np.inf
+    tau: float = 0.0
+    exact_solver: bool = False
+    resolved: bool = True
+    conclusive_empty: bool = False
+    nominal: bool = False
+    empty: bool = False
+    closed: bool = False
+    assumed: bool = False
+    deployed: bool = False
+    replay: Outcome | None = None
+    message: str = ""
+
+    @property
+    def refuted(self) -> bool:
+        """True if some point has a margin below what the solver calls a lower bound, beyond its tolerance."""
+        return self.attained < self._bound - max(self.tau, ROUNDING * abs(self._bound))
+
+    @property
+    def believed(self) -> float:
+        """The solver's lower bound where its status says that it is one, unless it is refuted."""
+        return -np.inf if self.refuted else min(self._bound, self.attained)
+
+    @property
+    def _bound(self) -> float:
+        return self.bound if self.status in BOUNDED and self.bound < np.inf and self.resolved else -np.inf
+
+
+def facts_about(query: Query) -> Facts:
+    """What is known of a query before anything was run."""
+    return Facts(
+        strict=query.strict,
+        reading=query.reading,
+        slack=query.slack,
+        assumed=bool(query.assumed),
+        deployed=query.runs is not None,
+    )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Ruling:
+    """Verdict, reason and trust. ``excluded`` is true where the search was shown to have no point."""
+
+    verdict: Verdict
+    reason: str
+    trust: Trust | None = None
+    vacuous: bool = False
+    excluded: bool = False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """A lower bound of the least margin, what it rests on, and the solver's tolerance that it already allows for.
+
+    ``empty`` is true where no input satisfies the precondition: the bound is +inf.
+    """
+
+    bound: float = -np.inf
+    trust: Trust | None = None
+    tau: float = 0.0
+    empty: bool = False
+
+
+_GAVE_UP = {
+    Status.TIME_LIMIT: "timeout",
+    Status.MEMORY_LIMIT: "memory",
+    Status.LICENSE: "licence",
+    Status.ERROR: "solver_error",
+    Status.UNKNOWN: "solver_unknown",
+}
+
+
+def rule(facts: Facts) -> Ruling:
+    """The verdict that the facts support, and no more."""
+    exists = facts.reading is Reading.EXISTS
+    found, excluded = (Verdict.VERIFIED, Verdict.FALSIFIED) if exists else (Verdict.FALSIFIED, Verdict.VERIFIED)
+    if facts.replay is Outcome.CONFIRMED:
+        reason = f"{'witness' if exists else 'counterexample'} replayed"
+        return Ruling(verdict=found, reason=reason + _relaxed(facts), trust=Trust.EXACT)
+    known = _excluded(facts)
+    if known is None:
+        return Ruling(verdict=Verdict.UNKNOWN, reason=_why_not(facts))
+    reason, trust, vacuous = known
+    if facts.assumed:
+        trust = Trust.ASSUMED
+    return Ruling(verdict=excluded, reason=reason + _relaxed(facts), trust=trust, vacuous=vacuous, excluded=True)
+
+
+def _relaxed(facts: Facts) -> str:
+    return f"; the conclusion is relaxed by a slack of {float(facts.slack):g}" if facts.slack else ""
+
+
+def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
+    """Why no point is left, what that rests on, and whether the precondition alone leaves none."""
+    exists = facts.reading is Reading.EXISTS
+    side, what = ("upper", "witness") if exists else ("lower", "violation")
+    if facts.empty:
+        return "the precondition is empty: no input satisfies it", Trust.EXACT, True
+    if facts.status is Status.UNSAT and facts.exact_solver:
+        return f"no {'witness' if exists else 'counterexample'} exists (unsat)", Trust.EXACT, False
+    if facts.exact_bound is not None and positive(facts.exact_bound, strict=facts.strict):
+        return f"the margin's {side} bound in exact rationals rules a {what} out", Trust.EXACT, False
+    if facts.certified == np.inf:
+        return "the precondition is empty: its bounds refute it", Trust.CERTIFIED, True
+    if positive(facts.certified, strict=facts.strict):
+        return f"the margin's certified {side} bound rules a {what} out", Trust.CERTIFIED, False
+    if facts.status is Status.INFEASIBLE and ((facts.nominal and facts.resolved) or facts.conclusive_empty):
+        trust = Trust.CERTIFIED if facts.conclusive_empty else Trust.SOLVER
+        return "the precondition is empty: the program is infeasible", trust, True
+    if facts.believed > facts.tau:
+        return f"the solver's {side} bound on the margin exceeds its tolerance", Trust.SOLVER, False
+    return None
+
+
+def floor(facts: Facts) -> Floor:
+    """The strongest lower bound of the least margin that the facts support, wherever its sign."""
+    known = _excluded(facts)
+    if known is not None and known[2]:
+        return Floor(bound=np.inf, trust=Trust.ASSUMED if facts.assumed else known[1], empty=True)
+    exact = -np.inf if facts.exact_bound is None else float(round_down(np.array([facts.exact_bound], dtype=object))[0])
+    sides = [
+        Floor(bound=exact, trust=Trust.EXACT),
+        Floor(bound=facts.certified, trust=Trust.CERTIFIED),
+        Floor(bound=float(np.nextafter(facts.believed - facts.tau, -np.inf)), trust=Trust.SOLVER, tau=facts.tau),
+    ]
+    best = max(sides, key=lambda side: side.bound)
+    if best.bound == -np.inf:
+        return Floor()
+    return replace(best, trust=Trust.ASSUMED) if facts.assumed else best
+
+
+def positive(bound: float | Fraction, *, strict: bool) -> bool:
+    """True if a lower bound of the least margin leaves the search no point."""
+    return bound > 0 or (strict and bound == 0)
+
+
+def tight(facts: Facts) -> bool:
+    """True if rounding alone may stand between the bound and a verdict: worth an exact check."""
+    reach = max(ROUNDING, facts.tau)
+    return -reach <= max(facts.certified, facts.believed) <= reach
+
+
+def _why_not(facts: Facts) -> str:
+    if facts.status is Status.INFEASIBLE:
+        return "infeasible_unconfirmed"
+    if not facts.resolved and facts.replay is None and facts.bound > facts.tau:
+        return "beyond_float"
+    if facts.replay is Outcome.BOUNDARY:
+        return "reals_only" if facts.deployed else "floats_only"
+    if facts.refuted:
+        return "solver_refuted"
+    if facts.status in _GAVE_UP and not (facts.status is Status.UNKNOWN and facts.certified > -np.inf):
+        return _GAVE_UP[facts.status]
+    if tight(facts):
+        return "within_rounding"
+    if facts.exactness is Exactness.OUTER:
+        return "inconclusive"
+    if facts.replay is Outcome.SPURIOUS:
+        return "jump" if facts.closed else "spurious"
+    return "inconclusive"

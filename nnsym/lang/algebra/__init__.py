@@ -1,0 +1,1 @@
+"""Terms: what is computed of variables and networks."""

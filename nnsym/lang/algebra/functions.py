@@ -1,0 +1,143 @@
+"""Functions of terms: max, min, abs, relu, sign, clip, norms, concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.ir.exact import nearest
+from nnsym.ir.node import maximum, pointwise
+from nnsym.ir.rows import Rows, stack
+from nnsym.ir.univariate import Univariate, absolute, relu
+from nnsym.ir.univariate import clip as clip_function
+from nnsym.ir.univariate import sign as sign_function
+from nnsym.lang.algebra.linear import materialise
+from nnsym.lang.algebra.terms import Term, aligned, as_term
+from nnsym.lang.guard import bad_input, exact, misread, user_line
+from nnsym.lang.statements.formulas import broadcast, together
+from nnsym.lang.writing.text import Text, call, number_text
+
+Array = NDArray[Any]
+
+
+def abs_(term: object) -> Term:
+    """Absolute value, elementwise."""
+    return _pointwise(absolute(), "abs", term)
+
+
+def relu_(term: object) -> Term:
+    """max(0, term), elementwise."""
+    return _pointwise(relu(), "relu", term)
+
+
+def sign(term: object) -> Term:
+    """-1 where the term is negative, 0 where it is 0, 1 where it is positive, elementwise."""
+    return _pointwise(sign_function(), "sign", term)
+
+
+def _pointwise(fn: Univariate, name: str, argument: object) -> Term:
+    term = as_term(argument)
+    return _applied(fn, term, call(name, term.text))
+
+
+def _applied(fn: Univariate, term: Term, text: Text) -> Term:
+    return Term(Rows.of(pointwise(fn, materialise(term.rows))), term.shape, text, term.applications)
+
+
+def clip(term: object, lower: object = None, upper: object = None) -> Term:
+    """``min(max(term, lower), upper)`` elementwise; a limit of None is left out.
+
+    The limits are numbers, arrays or terms, and broadcast. Between constants ``lower < upper`` this is one function,
+    else two ReLUs. Raises :class:`InputError` where a constant lower limit exceeds a constant upper one.
+    """
+    taken = as_term(term)
+    limits = [None if v is None else as_term(v) for v in (lower, upper)]
+    low, high = limits
+    shown = [number_text(None) if v is None else v.text for v in limits]
+    text = call("clip", taken.text, *shown)
+    if low is not None and high is not None and not (low.rows.parts or high.rows.parts):
+        first, second, _ = aligned(low, high)
+        if (first.constant > second.constant).any():
+            raise bad_input(f"clip's lower limit {low} exceeds its upper limit {high}", "Exchange them")
+        term, least, most = _together(taken, low, high)
+        if len(least) and (least < most).all():
+            return _applied(clip_function(least, most), term, text)
+    result = taken if low is None else low + relu_(taken - low)
+    result = result if high is None else high - relu_(high - result)
+    return Term(result.rows, result.shape, text, result.applications)
+
+
+def _together(term: Term, low: Term, high: Term) -> tuple[Term, Array, Array]:
+    """The term and the limits in their common shape; limits that all elements share stay one number."""
+    index, shape = broadcast([t.shape for t in (term, low, high)])
+    rows, least, most = (t.rows.take(i) for t, i in zip((term, low, high), index, strict=True))
+    ends = np.stack((nearest(least.constant), nearest(most.constant)))
+    if (ends == ends[:, :1]).all():
+        ends = ends[:, :1]
+    return Term(rows, shape, term.text, term.applications), ends[0], ends[1]
+
+
+def max_(*arguments: object) -> Term:
+    """The largest element of one term (or list of terms); elementwise over several, which broadcast."""
+    return _largest("max", arguments)
+
+
+def min_(*arguments: object) -> Term:
+    """The smallest element of one term (or list of terms); elementwise over several, which broadcast."""
+    return _largest("min", arguments)
+
+
+def _largest(name: str, arguments: tuple[object, ...]) -> Term:
+    given = [as_term(list(a) if isinstance(a, Iterator) else a) for a in arguments]
+    if not given or any(not t.size for t in given):
+        raise misread(f"nn.{name} of nothing")
+    text = call(name, *(t.text for t in given))
+    if len(given) == 1:
+        return extreme(name, given[0], np.arange(given[0].size)[None, :], (), text)
+    index, shape = broadcast([t.shape for t in given])
+    rows = stack([t.rows.take(i) for t, i in zip(given, index, strict=True)])
+    groups = np.arange(len(rows)).reshape(len(given), -1).T
+    members = Term(rows, (len(rows),), text, together(*(t.applications for t in given)))
+    return extreme(name, members, groups, shape, text)
+
+
+def extreme(name: str, term: Term, groups: Array, shape: tuple[int, ...], text: Text) -> Term:
+    """The ``max`` or ``min`` of every group of elements, as one node; groups of one element stay what they are."""
+    if not term.size or not groups.shape[1]:
+        raise misread(f"{name} of nothing")
+    if groups.shape[1] == 1:
+        return Term(term.rows.take(groups.ravel()), shape, text, term.applications)
+    if name == "max":
+        return Term(Rows.of(maximum(materialise(term.rows), groups)), shape, text, term.applications)
+    return Term(-Rows.of(maximum(materialise(-term.rows), groups)), shape, text, term.applications)
+
+
+def norm(term: object, p: object = 2) -> Term:
+    """``p = 1``: the sum of absolute values; ``p = inf``: the largest one; over all elements.
+
+    The Euclidean norm, ``p = 2``, may be compared with numbers, affine terms and other Euclidean norms, by squares.
+    """
+    taken = as_term(term)
+    text = call("norm", taken.text, number_text(p, exact(p, infinite=True)))
+    if p == 2:
+        from nnsym.lang.algebra.norms import Euclidean
+
+        return Euclidean(taken, text)
+    if p not in (1, np.inf):
+        raise UnsupportedError(f"the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
+    result = abs_(taken).sum() if p == 1 else max_(abs_(taken))
+    return Term(result.rows, (), text, taken.applications)
+
+
+def concat(*terms: object) -> Term:
+    """All elements of the terms, one after the other, on one axis."""
+    given = [as_term(t) for t in terms]
+    if not given:
+        raise misread("nn.concat of nothing")
+    rows = stack([t.rows for t in given])
+    text = call("concat", *(t.text for t in given))
+    return Term(rows, (len(rows),), text, together(*(t.applications for t in given)))

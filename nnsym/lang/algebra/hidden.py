@@ -1,0 +1,74 @@
+"""Hidden neurons as terms: the values of a named layer in one application of a network, before and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from nnsym.ir.network import Application
+from nnsym.ir.node import Input, Max, Node, Pointwise
+from nnsym.ir.rows import Rows
+from nnsym.ir.walk import substitute
+from nnsym.lang.algebra.terms import Term
+from nnsym.lang.guard import bad_input, misread
+from nnsym.lang.statements.formulas import Formula
+from nnsym.lang.writing.text import Text, attribute, method, number_text
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class HiddenTerms:
+    """``post`` is the named value; ``pre`` is what its activation was applied to; ``bound`` reads as both together."""
+
+    post: Term
+    name: str
+    bound: Text
+
+    @property
+    def pre(self) -> Term:
+        """What the activation gets; raises for a value that no activation computes."""
+        node = next(iter(self.post.rows.parts))
+        if not isinstance(node, (Pointwise, Max)):
+            raise bad_input(
+                f"'{self.name}' is not computed by an activation, so nothing stands before it",
+                "Use .post, or name the activation",
+            )
+        parent = node.parents[0]
+        shape = self.post.shape if parent.size == node.size else (parent.size,)
+        text = attribute(self.bound, "pre")._replace(string=self.post.text.string.removesuffix(".post") + ".pre")
+        return Term(Rows.of(parent), shape, text, self.post.applications)
+
+    def active(self, index: Any = None) -> Formula:
+        """What the activation gets is > 0, elementwise, or at ``index``: the phase in which a MILP's binary is 1."""
+        values = self.pre
+        return (values if index is None else values[index]) > 0
+
+
+def of_application(
+    application: Application, name: str, applications: tuple[Application, ...], applied: str, bound: Text
+) -> HiddenTerms:
+    """The hidden values ``name`` of an application; ``applied`` is how it reads, ``f(x)``, ``bound`` the full text."""
+    tensor = application.network.tensor(name)
+    node = application.image.get(tensor.node) or _image(application, tensor.node)
+    text = attribute(bound, "post")._replace(string=f'{applied}.hidden("{name}").post')
+    return HiddenTerms(Term(Rows.of(node), tensor.shape, text, applications), name, bound)
+
+
+def _image(application: Application, node: Node) -> Node:
+    """A node of the network that has no name there, in the application."""
+    own = (t.node for t in application.network.inputs.values())
+    replacement: dict[Node, Node] = dict(zip(own, application.arguments, strict=True))
+    return substitute([node], replacement)[node]
+
+
+def of_term(term: Term, name: str) -> HiddenTerms:
+    """The hidden values of the application whose output the term reads."""
+    direct = [a for a in term.applications if any(a.output(output) in term.rows.parts for output in a.network.outputs)]
+    candidates = direct or list(term.applications)
+    if len(candidates) != 1:
+        count = "no network" if not candidates else f"{len(candidates)} network applications"
+        raise misread(f"'{term}' is the output of {count}", f'Say which: f.hidden("{name}")(x)')
+    application = candidates[0]
+    inputs = ", ".join(a.name if isinstance(a, Input) else "..." for a in application.arguments)
+    bound = method(term.text, "hidden", number_text(name, name))
+    return of_application(application, name, term.applications, f"{application.network.name}({inputs})", bound)

@@ -1,0 +1,94 @@
+"""Products: by numbers they stay affine; of two terms they are product nodes, which some encodings and lanes take.
+
+Where no lane takes products, the error comes from there and names the node; linear methods relax them.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnsym.ir.node import product
+from nnsym.ir.rows import Rows, stack
+from nnsym.lang.algebra.linear import materialise, multiply
+from nnsym.lang.guard import misread
+from nnsym.lang.statements.formulas import broadcast, together
+from nnsym.lang.writing.text import ATOM, PRODUCT, UNARY, Text, infix, number_text
+
+if TYPE_CHECKING:
+    from nnsym.lang.algebra.terms import Term
+
+_HIGHEST = 16
+
+
+def elementwise(left: Term, right: Term, text: Text | None = None) -> Term:
+    """``left * right`` by numpy's shape rules: scaled rows if a side is constant, else a product node."""
+    from nnsym.lang.algebra.terms import Term, aligned
+
+    first, second, shape = aligned(left, right)
+    if first.parts and second.parts:
+        rows = Rows.of(product(materialise(first), materialise(second)))
+    else:
+        rows = second.scale(first.constant) if second.parts else first.scale(second.constant)
+    shown = infix(left.text, "*", right.text, PRODUCT) if text is None else text
+    return Term(rows, shape, shown, together(left.applications, right.applications))
+
+
+def power(base: Term, exponent: object) -> Term:
+    """``base ** n`` for whole n >= 1, as products."""
+    from nnsym.lang.algebra.terms import Term
+
+    try:
+        n = operator.index(exponent)  # type: ignore[arg-type]
+    except TypeError:
+        n = 0
+    if not 1 <= n <= _HIGHEST:
+        raise misread(
+            f"'{base}' to the power {exponent!r} is no polynomial", f"Exponents are whole numbers from 1 to {_HIGHEST}"
+        )
+    result = base
+    for _ in range(n - 1):
+        result = elementwise(result, base)
+    text = infix(base.text, "**", number_text(n, n), ATOM, associative=True)._replace(level=UNARY)
+    return Term(result.rows, base.shape, text, base.applications)
+
+
+def matrix(left: Term, right: Term) -> Term:
+    """``left @ right`` for one or two axes each, by numpy's rules."""
+    return _matrix(left, right, infix(left.text, "@", right.text, PRODUCT))
+
+
+def _matrix(left: Term, right: Term, text: Text) -> Term:
+    from nnsym.lang.algebra.terms import Term
+
+    if not (1 <= left.ndim <= 2 and 1 <= right.ndim <= 2) or left.shape[-1] != right.shape[0]:
+        raise misread(f"shapes {left.shape} and {right.shape} do not fit a matrix product")
+    if left.rows.parts and right.rows.parts:
+        return _of_terms(left, right, text)
+    if left.rows.parts:
+        turned = _matrix(right.T, left.T, text).T
+        return Term(turned.rows, turned.shape, text, left.applications)
+    weights = left.rows.constant.reshape(-1, left.shape[-1])
+    columns = np.arange(right.size).reshape(right.shape[0], -1)
+    products = [multiply(weights, right.rows.take(column)) for column in columns.T]
+    shape = (*left.shape[:-1], *right.shape[1:])
+    rows = products[0]
+    if len(products) > 1:
+        rows = stack(products).take(np.arange(len(weights) * len(products)).reshape(len(products), -1).T)
+    return Term(rows, shape, text, right.applications)
+
+
+def _of_terms(left: Term, right: Term, text: Text) -> Term:
+    """``sum_k a_ik b_kj``: one product node for all pairs, and sums over it."""
+    from nnsym.lang.algebra.terms import Term
+
+    a = left.reshape(-1, left.shape[-1], 1)
+    b = right.reshape(1, right.shape[0], -1)
+    (first, second), (m, k, n) = broadcast([a.shape, b.shape])
+    pairs = Rows.of(product(materialise(a.rows.take(first)), materialise(b.rows.take(second))))
+    target = np.arange(m * n).reshape(m, 1, n).repeat(k, axis=1).ravel()
+    rows = pairs.sum_into(target, m * n)
+    shape = (*left.shape[:-1], *right.shape[1:])
+    return Term(rows, shape, text, together(left.applications, right.applications))

@@ -1,0 +1,1 @@
+"""Formulas over terms, and their lowering to rows."""

@@ -1,0 +1,151 @@
+"""Boxes and balls: leaves that hold arrays, with exact bounds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.ir.exact import add
+from nnsym.ir.node import Input
+from nnsym.ir.query import Box
+from nnsym.ir.rows import Rows
+from nnsym.lang.algebra.linear import difference, is_plain
+from nnsym.lang.algebra.norms import ball_tree
+from nnsym.lang.algebra.terms import Term, as_term
+from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
+from nnsym.lang.statements import logic
+from nnsym.lang.statements.formulas import Formula
+from nnsym.lang.writing.text import Text, call, number_text, pair
+
+Array = NDArray[Any]
+
+
+def box(x: Term, lower: object, upper: object) -> Formula:
+    """``lower <= x <= upper`` elementwise, exactly as written; scalars broadcast, infinite or None is open.
+
+    Raises :class:`InputError` naming the element where lower > upper or a bound is NaN.
+    """
+    term = _term(x, "nn.box")
+    low, high = _bound(term, lower, "lower", -np.inf), _bound(term, upper, "upper", np.inf)
+    _refuse_empty(term, low, high, "lower", "upper")
+    text = call("box", term.text, *(_as_written(b) for b in (lower, upper)))
+    return Formula(_box_tree(term, low, high, text.string), text, (), term.applications)
+
+
+def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[object, object] | None = None) -> Formula:
+    """All x with ``norm(x - x0, p) <= eps`` and, if given, ``within[0] <= x <= within[1]``; p is inf, 2 or 1.
+
+    For p = inf a box with the exact bounds ``x0 - eps`` and ``x0 + eps``; ``eps`` may have one number per element. For
+    p = 1 and 2, about all of one variable at the top level of ``where``, an exact ball of the input region; elsewhere a
+    row over absolute values (p = 1) or squares (p = 2).
+    """
+    term = _term(x, "nn.ball")
+    centre, radius = _bound(term, x0, "centre", None), _bound(term, eps, "eps", None)
+    if (radius < 0).any():
+        raise bad_input("eps is negative")
+    options = {} if p == np.inf else {"p": _as_written(p)}
+    limits = Box(np.full(term.size, -np.inf), np.full(term.size, np.inf))
+    if within is not None:
+        limits = Box(_bound(term, within[0], "within", -np.inf), _bound(term, within[1], "within", np.inf))
+        options["within"] = pair(_as_written(within[0]), _as_written(within[1]))
+    if p not in (1, 2, np.inf):
+        raise UnsupportedError(f"a ball of the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
+    reach = Box(add(centre, -radius), add(centre, radius))
+    found = reach.intersect(limits)
+    low, high = _tidy(found.lower), _tidy(found.upper)
+    _refuse_empty(term, low, high, "the ball", "'within'")
+    text = call("ball", term.text, _as_written(x0), _as_written(eps), **options)
+    if p == np.inf:
+        return Formula(_box_tree(term, low, high, text.string), text, (), term.applications)
+    if len(set(radius.tolist())) != 1:
+        raise bad_input(f"a ball of the norm p = {p} has one eps")
+    ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), Fraction(radius.tolist()[0]), int(p), text.string)
+    if isinstance(ball_, logic.InBall):  # which brings its own box
+        low, high = limits.lower, limits.upper
+    tree = logic.conjunction((_box_tree(term, _tidy(low), _tidy(high), text.string), ball_))
+    return Formula(tree, text, (), term.applications)
+
+
+def _term(x: object, what: str) -> Term:
+    if not isinstance(x, Term):
+        raise misread(f"{what} is about {type(x).__name__}, not a term", "The first argument is a variable or term")
+    return as_term(x)
+
+
+def _as_written(value: object) -> Text:
+    return number_text(value, None if value is None else exact(value, infinite=True))
+
+
+def _bound(term: Term, value: object, what: str, default: float | None) -> Array:
+    """The numbers of a bound, one per element of the term, flat."""
+    if value is None and default is not None:
+        return np.full(term.size, default)
+    numbers = exact(value, what, infinite=default is not None)
+    if numbers.ndim and numbers.shape != term.shape and numbers.size == term.size:
+        numbers = numbers.reshape(term.shape)
+    try:
+        return np.broadcast_to(numbers, term.shape).ravel()
+    except ValueError:
+        raise bad_input(f"{what} has shape {numbers.shape}, '{term}' has shape {term.shape}") from None
+
+
+def _tidy(bound: Array) -> Array:
+    """float64 where that is exact, else Fractions throughout."""
+    if bound.dtype != object:
+        return bound
+    from nnsym.ir.exact import simplify
+
+    return simplify(fractions(bound))
+
+
+def _refuse_empty(term: Term, low: Array, high: Array, first: str, second: str) -> None:
+    wrong = np.flatnonzero(low > high)
+    if not len(wrong):
+        return
+    place = tuple(int(i) for i in np.unravel_index(wrong[0], term.shape)) if term.shape else ()
+    element = f"{term}[{', '.join(map(str, place))}]" if place else str(term)
+    raise bad_input(
+        f"{first} and {second} leave nothing for {element}: {_show(low[wrong[0]])} > {_show(high[wrong[0]])}"
+        f"{f' (and {len(wrong) - 1} more)' if len(wrong) > 1 else ''}",
+        "Exchange or correct them",
+    )
+
+
+def _show(value: Any) -> str:
+    return str(float(value))
+
+
+def _box_tree(term: Term, low: Array, high: Array, label: str) -> logic.Tree:
+    """An ``Inside`` leaf for distinct elements of one input, else one row for every finite bound."""
+    if len(term.rows.parts) == 1 and is_plain(term.rows):
+        node, part = next(iter(term.rows.parts.items()))
+        if not (_finite(low).any() or _finite(high).any()):
+            return logic.TRUE
+        if isinstance(node, Input) and len(part.row) == term.size and len(set(part.column.tolist())) == term.size:
+            lower, upper = _open(node.size, low, -np.inf), _open(node.size, high, np.inf)
+            lower[part.column], upper[part.column] = low, high
+            return logic.Inside(node, lower, upper, label)
+    parts = [_side(term.rows, low, label, below=True), _side(term.rows, high, label, below=False)]
+    return logic.conjunction(p for p in parts if p is not None)
+
+
+def _open(size: int, like: Array, value: float) -> Array:
+    return np.full(size, value, dtype=like.dtype)
+
+
+def _side(rows: Rows, bound: Array, label: str, *, below: bool) -> logic.Tree | None:
+    finite = _finite(bound)
+    if not finite.any():
+        return None
+    index = np.flatnonzero(finite)
+    limit, value = Rows.constants(bound[index]), rows.take(index)
+    over = difference(limit, value) if below else difference(value, limit)
+    return logic.Block(logic.Each(over, False, label, index), True)
+
+
+def _finite(bound: Array) -> Array:
+    return np.array([not (isinstance(v, float) and np.isinf(v)) for v in bound.tolist()], dtype=bool)

@@ -1,0 +1,1 @@
+"""Properties as text, and back."""

@@ -1,0 +1,1 @@
+"""What every room speaks of: answers, optima, clocks, versions, ranges of options."""

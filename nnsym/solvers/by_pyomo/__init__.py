@@ -1,0 +1,1 @@
+"""Lanes that go through Pyomo, and solvers that Pyomo users may call."""

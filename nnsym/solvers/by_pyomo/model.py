@@ -1,0 +1,192 @@
+"""A Program as a Pyomo model, at nearly the cost of its arrays.
+
+All linear rows live in one component of ctype ``Constraint``, :class:`MatrixRows`, as CSR arrays. The solvers
+registered by :mod:`nnsym.solvers.by_pyomo.solvers` read the arrays. Everything else in Pyomo (writers, other solvers,
+``pprint``) iterates constraints, and then gets real rows, made at that moment, or an exception: a component that
+stock code silently skipped would leave the network unconstrained.
+
+Source of the idea of matrix rows in Pyomo: ``MatrixConstraint`` (Pyomo pull request 1242), which no writer of
+Pyomo 6.10 can read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, final
+
+import numpy as np
+import pyomo.environ as pyo
+from numpy.typing import NDArray
+from pyomo.core.base.constraint import ConstraintData, IndexedConstraint
+from pyomo.core.expr.numeric_expr import LinearExpression
+
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.program import Feature, Kind, Program, Role
+from nnsym.solvers.arrays import LinearModel
+from nnsym.write.names import symbols
+
+Array = NDArray[Any]
+
+_DOMAINS = {Kind.REAL: pyo.Reals, Kind.INTEGER: pyo.Integers, Kind.BINARY: pyo.Binary}
+#: Roles of inputs, outputs and the margin.
+_EXPOSED = frozenset({Role.VALUE, Role.MARGIN})
+
+
+def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
+    """A ``ConcreteModel`` with variables ``x[symbol]``, the rows ``rows`` and, in margin form, the objective.
+
+    ``columns="io"`` makes variables of inputs, outputs and the margin only; hidden columns stay in arrays, and only
+    the registered solvers ``nnsym_highs`` and ``nnsym_gurobi`` can solve the model. ``columns="all"`` makes one of
+    every column and any Pyomo solver will do. Symbols are those of the SMT-LIB file: ``x["relu_1[17].pre"]``.
+    Constraints of your own over the variables may be added, bounds tightened, variables fixed within them.
+
+    The rows hold for the bounds and the whole numbers that the variables come with, and for no others. Whoever goes
+    through the rows, a solver or a writer, gets an :class:`InputError` where a bound was widened, a variable fixed
+    outside of it or a whole number made continuous (:meth:`MatrixRows.check`). A persistent solver that is told about
+    single variables does not go through them: call ``model.rows.check()`` first. Deactivating ``rows`` takes the
+    network out of the model.
+
+    Raises:
+        UnsupportedError: the program has implications or products.
+    """
+    missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS, Feature.CASES, Feature.SOS1, Feature.SOS2}
+    if missing:
+        what = ", ".join(sorted(f.value for f in missing))
+        raise UnsupportedError(f"a Pyomo model of {what} is not available", remedy="Use a linear encoding such as bigm")
+    model = pyo.ConcreteModel(name="nnsym")
+    roles = None if columns == "all" else _EXPOSED
+    shown = [int(b.start) + k for b in program.blocks if roles is None or b.role in roles for k in range(len(b.index))]
+    lower, upper, kinds = program.lower.tolist(), program.upper.tolist(), program.kind.tolist()
+    where = dict(zip(symbols(program, roles), shown, strict=True))
+    model.x = pyo.Var(
+        list(where),
+        domain=lambda _, name: _DOMAINS[kinds[where[name]]],
+        bounds=lambda _, name: (_finite(lower[where[name]]), _finite(upper[where[name]])),
+    )
+    variables = dict(zip(shown, model.x.values(), strict=True))
+    model.rows = MatrixRows(program, variables)
+    if program.objective is not None:
+        model.objective = pyo.Objective(expr=variables[program.objective])
+    return model
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+#: A value that a variable is fixed at may be beyond a bound by a solver's tolerance, as a share of the bound beyond 1.
+_TOLERANCE = 1e-6
+
+
+def _strayed(variable: Any, low: float, high: float, whole: bool) -> str | None:
+    """How a variable left the range that it was made with; None if it did not."""
+    if variable.fixed:
+        slack = _TOLERANCE * max(1.0, abs(variable.value))
+        away = abs(variable.value - round(variable.value)) if whole else 0.0
+        inside = low - slack <= variable.value <= high + slack and away <= slack
+        return None if inside else f"it is fixed at {variable.value:g}"
+    lower = -np.inf if variable.lb is None else variable.lb
+    upper = np.inf if variable.ub is None else variable.ub
+    if lower < low or upper > high:
+        return f"its bounds are [{lower:g}, {upper:g}]"
+    return "its domain is continuous" if whole and variable.is_continuous() else None
+
+
+@final
+class MatrixRows(IndexedConstraint):  # type: ignore[misc]
+    """Linear rows as CSR arrays that become Pyomo constraints only when Pyomo asks for them.
+
+    Every access of Pyomo's to constraints goes through ``_data``, so that is where the rows are made.
+    """
+
+    def __init__(self, program: Program, variables: dict[int, Any]) -> None:
+        self._made: dict[int, Any] | None = None
+        self.arrays, self.variables, self._program = LinearModel.of(program), variables, program
+        self.values_of_columns: Array | None = None
+        super().__init__(pyo.RangeSet(0, len(self.arrays.row_lower) - 1))
+        self._made = None
+
+    _constructed: bool
+
+    @property
+    def column_names(self) -> list[str]:
+        """Symbols of all columns, hidden ones included, in the order of the arrays."""
+        return symbols(self._program)
+
+    def check(self) -> None:
+        """Raise :class:`InputError` where a variable may take values that the rows were not made for."""
+        made = self.arrays
+        limits = zip(made.lower.tolist(), made.upper.tolist(), made.integer.tolist(), strict=True)
+        for k, (low, high, whole) in enumerate(limits):
+            variable = self.variables.get(k)
+            if variable is not None and (reason := _strayed(variable, low, high, whole)) is not None:
+                raise InputError(
+                    f"{reason}; the rows hold for {'whole numbers' if whole else 'values'} in [{low:g}, {high:g}] only",
+                    where=f"Pyomo variable '{variable.name}'",
+                    remedy="Bounds may be tightened; export a larger box, or 'triangle' for a relaxation",
+                )
+
+    def check_whole(self) -> None:
+        """Raise :class:`UnsupportedError` where a single row was deactivated: the arrays know of no such thing."""
+        if any(not row.active for row in (self._made or {}).values()):
+            raise UnsupportedError(
+                "a single row is deactivated, and the rows are solved as arrays",
+                where=f"Pyomo component '{self.name}'",
+                remedy="Deactivate the component, or use a solver that is not nnsym's",
+            )
+
+    def values(self, *options: Any, **named: Any) -> Any:
+        """As for every component, of rows that were checked."""
+        self.check()
+        return super().values(*options, **named)
+
+    def items(self, *options: Any, **named: Any) -> Any:
+        """As for every component, of rows that were checked."""
+        self.check()
+        return super().items(*options, **named)
+
+    def construct(self, data: object = None) -> None:
+        """Nothing is built here; the index set is."""
+        if self._constructed:
+            return
+        self._constructed = True
+        for anonymous in self._anonymous_sets or ():
+            anonymous.construct()
+
+    @property
+    def _data(self) -> dict[int, Any]:
+        if self._made is None:
+            if len(self.variables) < len(self.arrays.lower):
+                raise UnsupportedError(
+                    "hidden columns of this model are arrays, not Pyomo variables",
+                    where=f"Pyomo component '{self.name}'",
+                    remedy="Solve with SolverFactory('nnsym_highs') or build with to_pyomo(..., columns='all')",
+                )
+            self._made = self._rows()
+        return self._made
+
+    @_data.setter
+    def _data(self, value: dict[int, Any]) -> None:
+        self._made = value
+
+    def _rows(self) -> dict[int, Any]:
+        """All rows as ordinary constraints with real expressions."""
+        a, x = self.arrays, self.variables
+        data, columns, ends = a.data.tolist(), a.indices.tolist(), a.indptr.tolist()
+        made: dict[int, Any] = {}
+        for k, (low, high) in enumerate(zip(a.row_lower.tolist(), a.row_upper.tolist(), strict=True)):
+            start, stop = ends[k], ends[k + 1]
+            body = LinearExpression(linear_coefs=data[start:stop], linear_vars=[x[j] for j in columns[start:stop]])
+            both = (body == low) if low == high else (_finite(low), body, _finite(high))
+            made[k] = ConstraintData(both, component=self)
+            made[k]._index = k
+        return made
+
+    def _create_objects_for_deepcopy(self, memo: dict[int, Any], component_list: list[Any]) -> Any:
+        """``clone`` copies the arrays, not rows that were never made."""
+        if self._made is not None:
+            return super()._create_objects_for_deepcopy(memo, component_list)
+        new = self.__class__.__new__(self.__class__)
+        answer = memo.setdefault(id(self), new)
+        if answer is new:
+            component_list.append((self, new))
+        return answer

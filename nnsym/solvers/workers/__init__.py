@@ -1,0 +1,1 @@
+"""Killable children that solve: their frames, their memory, and who keeps them warm."""
