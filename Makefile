@@ -4,6 +4,7 @@
 #   make test    the test suite, on WORKERS=2 processes         make field   the benchmark folder (minutes)
 #   make quick   its fastest files, within 45 s                 make docs    run every snippet of the docs
 #   make bench   timings of building and handing over models    make fuzz    look for wrong answers (SEED, SECONDS)
+#   make site    the docs as a site, in site/index.html         make coverage  the tests, and the lines they run
 #
 # VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
 # NNSYM_SYSTEM_SOLVERS=1 lets tests use what else the system has (cbc, scip); else they are hidden from them.
@@ -17,6 +18,7 @@ FUZZ ?= all
 SEED ?= 0
 SECONDS ?= 120
 FUZZ_FLAGS ?= --controls
+COVER ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
@@ -30,7 +32,7 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   test_read_arrays test_solvers_statuses test_verdict test_write_smtlib
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test quick check field fuzz bench docs format clean
+.PHONY: help install install-dev demo test quick check field fuzz bench docs site coverage format clean
 
 help:
 	@sed -n '3,9s/^# *//p' Makefile
@@ -52,6 +54,10 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml
 $(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-site: $(VENV)/.torch pyproject.toml
+	@$(PIP) --editable '.[site]'
+	@touch $@
 
 install: $(VENV)/.installed
 
@@ -84,9 +90,16 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(PYTEST) tests/test_docs.py tests/test_lecture.py
 
+# No page needs a network: pages that link to nothing, or stand in no menu, end the build.
+site: $(VENV)/.installed-site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+coverage: $(VENV)/.installed-dev
+	$(PYTEST) $(SPREAD) --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(COVER)
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf build dist site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -256,6 +256,16 @@ def test_bounds_and_show(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert (folder / "net.svg").read_text().lstrip().startswith("<")
 
 
+def test_versions_without_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["nnsym", "--version"])
+    with pytest.raises(SystemExit) as end:
+        entry()
+    said = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())
+    assert end.value.code in (0, None)
+    assert next(iter(said)) == "nnsym"
+    assert {"python", "numpy", "torch", "highspy", "z3-solver"} <= set(said)
+
+
 def test_help_is_light() -> None:
     """``nnsym --help`` and ``import nnsym`` load neither torch nor onnx nor a solver."""
     code = (

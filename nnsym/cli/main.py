@@ -67,18 +67,24 @@ Device = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 
 
+def _say_versions(asked: bool) -> None:
+    if asked:
+        from nnsym.results.versions import all_versions
+
+        for package, version in all_versions().items():
+            print_line(f"{package} {version}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of internal errors.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_versions, is_eager=True, help="Print what is installed.")
+    ] = False,
 ) -> None:
     """Options before the command."""
-    del debug  # read by entry(), before anything can fail
-    if version:
-        from nnsym.results.versions import package_version
-
-        print_line(package_version("nnsym"))
-        raise typer.Exit
+    del debug, version  # read by entry(), before anything can fail, and by its own callback
 
 
 @app.command()

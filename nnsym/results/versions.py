@@ -33,3 +33,9 @@ def versions(solver: str | None = None) -> dict[str, str]:
         if solver.startswith("pyomo:") or solver in ("glpk", "cbc", "scip"):
             found["pyomo"] = package_version("pyomo")
     return {name: text for name, text in found.items() if text}
+
+
+def all_versions() -> dict[str, str]:
+    """The versions of nnsym, Python, and whatever can take part in a result and is installed: for reports of bugs."""
+    packages = dict.fromkeys(("onnx", "scipy", "pyomo", *_PACKAGES.values()))
+    return versions() | {name: text for name in packages if (text := package_version(name))}

@@ -108,7 +108,8 @@ def _row(block: RowBlock, k: int, called: Name, longest: int) -> str:
     if len(terms) > longest:
         last = linear_text(terms[-1:], 0.0)
         left += f" + ... ({len(terms)} terms) {last if last.startswith('-') else f'+ {last}'}"
-    sign, (lower, upper) = "<" if block.strict else "<=", (low[k : k + 1].tolist() + high[k : k + 1].tolist())
+    sign = "<" if block.strict else "<="
+    lower, upper = (end or 0 for end in (*low[k : k + 1].tolist(), *high[k : k + 1].tolist()))  # 0 for -0
     if not math.isinf(lower) and lower == upper:
         return f"{left} = {number(upper)}"
     if math.isinf(lower):
