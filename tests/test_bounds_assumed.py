@@ -70,7 +70,7 @@ def test_an_assumption_is_part_of_the_statement(tmp_path: pytest.TempPathFactory
     assert "assuming bounds of affine_1" in export(one, tmp_path / "m.lp").read_text()  # type: ignore[operator]
     assert nn.assume(p.query, {"affine_1": (-5, 0.5)}).hash == one.query.hash
     table = nn.compare(one, ["ibp", "bigm"])
-    assert [r.result.trust for r in table.rows if r.result and r.result.status == "verified"] in (
+    assert [r.result.trust for r in table.rows if r.result is not None and r.result.status == "verified"] in (
         [Trust.ASSUMED],
         [Trust.ASSUMED] * 2,
     )
