@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.sexpr import Tokens
-from nnsym.read.sources import decompress, read_bytes
+from nnsym.read.streams import decompress, read_bytes
 from nnsym.read.vnnlib1 import Parser
 from nnsym.read.vnnlib_bulk import LONG
 from nnsym.read.vnnlib_bulk import read as read_bulk
