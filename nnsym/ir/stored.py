@@ -17,7 +17,7 @@ _PIECE = 2**20
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Packed:
     """A long byte string in pieces, packed where most of a piece is zeros; ``bytes(packed)`` gives it back.
 
@@ -28,6 +28,9 @@ class Packed:
     held: tuple[bytes, ...]
     shrunk: tuple[bool, ...]
 
+    def __repr__(self) -> str:
+        return f"<{len(self.held)} pieces in {sum(map(len, self.held))} bytes>"
+
     def pieces(self) -> Iterator[bytes]:
         """The bytes in order, a piece at a time."""
         for data, packed in zip(self.held, self.shrunk, strict=True):
@@ -35,11 +38,6 @@ class Packed:
 
     def __bytes__(self) -> bytes:
         return b"".join(self.pieces())
-
-    @property
-    def mostly_zeros(self) -> bool:
-        """Was nearly every piece packed?"""
-        return 4 * sum(self.shrunk) >= 3 * len(self.shrunk)
 
     @cached_property
     def sha256(self) -> str:

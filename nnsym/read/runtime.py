@@ -5,7 +5,6 @@ This is the reference that imports are compared with and that counterexamples ar
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any, final
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.stored import Packed
-from nnsym.read.wire import UnusualError, cut
 
 Array = NDArray[Any]
 
@@ -100,10 +98,10 @@ def run_node(node: Any, opset: int, arguments: tuple[Array | None, ...]) -> list
         return None
 
 
-def fed(model: Any, arrays: Mapping[str, Array], hidden: tuple[str, ...] = ()) -> Session:
+def fed(model: Any, arrays: Mapping[str, Array]) -> Session:
     """The session of a parsed model whose ``arrays``, initializers in the file, are given to every run as inputs.
 
-    ONNX Runtime reads inputs where they are, and copies initializers twice.
+    ONNX Runtime reads inputs where they are, and copies initializers. It may add in another order than for the file.
     """
     from onnx import ModelProto, helper
 
@@ -118,7 +116,7 @@ def fed(model: Any, arrays: Mapping[str, Array], hidden: tuple[str, ...] = ()) -
     del proto.graph.input[:], proto.graph.initializer[:]
     proto.graph.input.extend(inputs)
     proto.graph.initializer.extend(t for t in model.graph.initializer if t.name not in arrays)
-    return Session(proto.SerializeToString(), hidden, arrays)
+    return Session(proto.SerializeToString(), beside=arrays)
 
 
 @lru_cache(maxsize=8)
@@ -126,26 +124,13 @@ def _session(model: bytes, hidden: tuple[str, ...] = ()) -> Session:
     return Session(model, hidden)
 
 
-@lru_cache(maxsize=2)
-def _long_session(model: Packed, hidden: tuple[str, ...] = ()) -> Session:
-    """Of matrices of zeros there is one copy; other models run as ONNX Runtime would run them from their file."""
-    found = _cut(model) if model.mostly_zeros else None
-    return fed(*found, hidden) if found else Session(model, hidden)
-
-
 @lru_cache(maxsize=1)
-def _cut(model: Packed) -> tuple[Any, Mapping[str, Array]] | None:
-    from onnx import ModelProto
-
-    try:
-        skeleton, arrays = cut(model.pieces(), sys.maxsize)
-    except UnusualError:
-        return None
-    return ModelProto.FromString(skeleton), arrays
+def _long_session(model: Packed, hidden: tuple[str, ...] = ()) -> Session:
+    return Session(model, hidden)
 
 
 def session_of(model: bytes | Packed, hidden: tuple[str, ...] = ()) -> Session:
-    """The session of a model; the last few are kept."""
+    """The session of a model as it stands in its file; the last few are kept, of long models the last one."""
     return _long_session(model, hidden) if isinstance(model, Packed) else _session(model, hidden)
 
 

@@ -23,6 +23,7 @@ _GRAPH, _INITIALIZER = 7, 5  # of ModelProto, of GraphProto
 _RAW, _FLOATS, _DOUBLES = 9, 4, 10  # of TensorProto
 _TYPES: Mapping[int, np.dtype[Any]] = {1: np.dtype("<f4"), 11: np.dtype("<f8")}  # TensorProto.FLOAT, TensorProto.DOUBLE
 _DATA = ("raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data", "string_data")
+_FIELDS = 2**20  # more than any model has on the way
 _BYTES = 2  # the kind of a field that is a length and so many bytes
 
 
@@ -36,7 +37,7 @@ class Stream:
 
     def __init__(self, pieces: Iterator[bytes], limit: int) -> None:
         self._pieces, self._piece, self._at = pieces, b"", 0
-        self.place, self.limit = 0, limit
+        self.place, self.limit, self.keys = 0, limit, 0
 
     def done(self) -> bool:
         """Is nothing left?"""
@@ -86,6 +87,14 @@ class Stream:
                 return value
         raise UnusualError("a number of more than ten bytes")
 
+    def key(self) -> tuple[int, int]:
+        """Number and kind of the field that follows."""
+        self.keys += 1
+        key = self.varint()
+        if key < 8 or self.keys > _FIELDS:
+            raise UnusualError("a field without a number, or fields without end")
+        return key >> 3, key & 7
+
     def _require(self, count: int) -> None:
         if self.place + count > self.limit:
             raise UnusualError("a field is longer than the file may be")
@@ -113,9 +122,8 @@ def _fields(stream: Stream, end: int | None, inner: Callable[[int, int], bytes |
     """A message copied up to ``end``; ``inner`` reads a field of bytes in its own way, or says None."""
     copied = bytearray()
     while stream.place < end if end is not None else not stream.done():
-        key = stream.varint()
-        copied += _varint(key)
-        number, kind = key >> 3, key & 7
+        number, kind = stream.key()
+        copied += _varint(number << 3 | kind)
         if kind == _BYTES:
             size = _size(stream, end)
             content = inner(number, size)
