@@ -243,8 +243,9 @@ class BulkQuery:
         rows, ends = rows[order], np.append(starts[1:], len(order))
         runs = zip(*(k.tolist() for k in keys[:, starts]), starts.tolist(), ends.tolist(), strict=True)
         current, plain_parts, inner_parts = -1, list[Formula](), dict[int, list[Formula]]()
-        for case, boxed, within, flag, begin, end in runs:
-            self.meter.step(bulk.name)
+        for count, (case, boxed, within, flag, begin, end) in enumerate(runs):
+            if not count & 1023:
+                self.meter.check(bulk.name)
             if case != current and current >= 0:
                 parts.append(_case(plain_parts, inner_parts))
                 plain_parts, inner_parts = [], {}
