@@ -15,6 +15,7 @@ from nnsym.ir.query import Query
 from nnsym.read import vnnlib_bulk
 from nnsym.read.meter import Meter
 from nnsym.read.vnnlib import parse
+from nnsym.read.vnnlib_numbers import Numbers
 from nnsym.read.vnnlib_query import to_query
 from tests.fuzz import texts
 
@@ -124,3 +125,16 @@ def test_both_readers_on_one_long_file() -> None:
     text = boxes(400)
     assert len(text) > vnnlib_bulk.LONG
     same(slow(text), nn.load_vnnlib(text.encode(), NET), random.Random(1))
+
+
+@pytest.mark.parametrize("most", [3, 18, 40])
+def test_numbers_become_the_fractions_that_python_makes(most):
+    random = np.random.default_rng(most)
+    value = np.concatenate((random.integers(-(10**17), 10**17, 300), [0, 1, -1, 5, -50, 10**17, 2**53]))
+    decimals = random.integers(0, most + 1, len(value)).astype(np.int16)
+    found = Numbers(value, decimals).fractions(np.arange(len(value)), np.where(value % 2, -1, 1))
+    expected = [Fraction((-v if v % 2 else v), 10**d) for v, d in zip(value.tolist(), decimals.tolist(), strict=True)]
+    assert found == expected
+    assert [(f.numerator, f.denominator, hash(f)) for f in found] == [
+        (f.numerator, f.denominator, hash(f)) for f in expected
+    ]

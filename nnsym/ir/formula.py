@@ -74,8 +74,11 @@ def conjunction(*parts: Formula) -> Formula:
     """Flat conjunction."""
     flat: list[Formula] = []
     for part in parts:
-        flat.extend(part.parts if isinstance(part, And) else (part,))
-    if any(isinstance(p, Or) and not p.parts for p in flat):
+        if isinstance(part, And):
+            flat.extend(part.parts)
+        else:
+            flat.append(part)
+    if any(not p.parts for p in flat if isinstance(p, Or)):
         return FALSE
     return flat[0] if len(flat) == 1 else And(tuple(flat))
 
@@ -84,8 +87,11 @@ def disjunction(*parts: Formula) -> Formula:
     """Flat disjunction."""
     flat: list[Formula] = []
     for part in parts:
-        flat.extend(part.parts if isinstance(part, Or) else (part,))
-    if any(isinstance(p, And) and not p.parts for p in flat):
+        if isinstance(part, Or):
+            flat.extend(part.parts)
+        else:
+            flat.append(part)
+    if any(not p.parts for p in flat if isinstance(p, And)):
         return TRUE
     return flat[0] if len(flat) == 1 else Or(tuple(flat))
 

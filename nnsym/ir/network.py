@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.node import Affine, Input, Node
+from nnsym.ir.stored import Packed
 from nnsym.ir.walk import flat_pickle, substitute, topological
 
 Array = NDArray[Any]
@@ -34,8 +35,9 @@ class Network:
     """``inputs`` and ``outputs`` by name, in the model's order, and every named tensor between them.
 
     ``dtype`` is what the model computes in (``float32`` or ``float64``); the IR holds its constants as
-    float64, which is exact. ``model`` is the serialised ONNX model that a counterexample is replayed on,
-    or None for a network built from arrays (replayed in exact rationals).
+    float64, which is exact. ``model`` is the serialised ONNX model that a counterexample is replayed on
+    (``bytes(network.model)``: long ones are kept packed), or None for a network built from arrays (replayed in exact
+    rationals).
     """
 
     name: str
@@ -43,7 +45,7 @@ class Network:
     outputs: Mapping[str, Tensor]
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     dtype: str = "float64"
-    model: bytes | None = field(default=None, repr=False)
+    model: bytes | Packed | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         """``<Network digits: x (1, 64) -> y (1, 10), 40 activations, float32>``."""
@@ -58,6 +60,8 @@ class Network:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the model file's bytes, or of the graph's content for a network from arrays."""
+        if isinstance(self.model, Packed):
+            return self.model.sha256
         if self.model is not None:
             return hashlib.sha256(self.model).hexdigest()
         from nnsym.ir.text import dump

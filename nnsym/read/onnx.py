@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input
+from nnsym.ir.stored import Packed
 from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
 from nnsym.read.grammar import Rules
 from nnsym.read.meter import MEMORY, SECONDS, Meter
@@ -66,17 +67,20 @@ def load(
     :data:`nnsym.read.ops.LOWERINGS`, :class:`OutOfTimeError` where the time ran out.
     """
     meter = meter or Meter(seconds=timeout, memory=memory)
-    data, model, where, stem = read_model(source, meter)
-    label = name if name and where == "model" else where
-    reader = _Reader(_inlined(model, label, meter), label, meter)
-    network = reader.network(name or stem, data)
+    found = read_model(source, meter)
+    label = name if name and found.where == "model" else found.where
+    reader = _Reader(_inlined(found.model, label, meter), label, meter, found.arrays)
+    network = reader.network(name or found.stem, found.kept)
     meter.check(label)
     if check:
         from nnsym.read.agree import require_agreement
-        from nnsym.read.runtime import run
+        from nnsym.read.runtime import fed, run
 
         with _guarded(label):
-            require_agreement(network, lambda point: run(network, point), by="ONNX Runtime", sizes=reader.sizes)
+            session = fed(found.model, found.arrays) if found.arrays else None
+            require_agreement(
+                network, lambda point: run(network, point, session=session), by="ONNX Runtime", sizes=reader.sizes
+            )
     return network
 
 
@@ -111,11 +115,11 @@ def _guarded(where: str) -> Iterator[None]:
 class _Reader:
     """One pass over one graph: the values of all tensors by name."""
 
-    def __init__(self, model: ModelProto, where: str, meter: Meter) -> None:
+    def __init__(self, model: ModelProto, where: str, meter: Meter, arrays: Mapping[str, Array]) -> None:
         self.graph, self.where, self.meter = model.graph, where, meter
         self.opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
         self.rules = Rules(model)
-        self.initializers = {t.name: t for t in self.graph.initializer}
+        self.initializers, self.arrays = {t.name: t for t in self.graph.initializer}, arrays
         self.values: dict[str, Value] = {}
         self.dtype = "float32"
         self.made: set[Node] = set()
@@ -123,7 +127,7 @@ class _Reader:
         self.sizes: set[float] = set()
         self.named: dict[str, Tensor] = {}
 
-    def network(self, name: str, data: bytes) -> Network:
+    def network(self, name: str, kept: bytes | Packed) -> Network:
         order = sorted_nodes(self.graph, self.where)
         declared = [v for v in self.graph.input if v.name not in self.initializers]
         inputs = {v.name: self._input(v) for v in declared}
@@ -140,7 +144,7 @@ class _Reader:
             self._lower(position, self.graph.node[position])
         outputs = {v.name: self._output(v.name) for v in self.graph.output}
         tensors = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
-        return Network(name, inputs, outputs, self.named | tensors, dtype=self.dtype, model=data)
+        return Network(name, inputs, outputs, self.named | tensors, dtype=self.dtype, model=kept)
 
     def _output(self, name: str) -> Tensor:
         where = f"{self.where}: output '{name}'"
@@ -193,7 +197,7 @@ class _Reader:
         """The sizes of the model's own numbers, for the comparison with ONNX Runtime: the largest of each array."""
         for value in values:
             if not isinstance(value, Tensor) and (array := np.asarray(value)).dtype.kind == "f" and array.size:
-                largest = float(np.abs(array).max())
+                largest = max(float(array.max()), -float(array.min()))
                 if 0 < largest < np.inf:
                     self.sizes.add(float(np.round(np.log10(largest))))
 
@@ -264,7 +268,7 @@ class _Reader:
                 remedy="The model is damaged: export it again",
             )
         try:
-            self.values[name] = stored(self.initializers[name])
+            self.values[name] = self.arrays[name] if name in self.arrays else stored(self.initializers[name])
             self._note(self.values[name])
         except Exception as error:  # onnx raises whatever NumPy raises on damaged data
             raise InputError(

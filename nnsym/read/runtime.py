@@ -14,16 +14,22 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
+from nnsym.ir.stored import Packed
 
 Array = NDArray[Any]
 
 
 @final
 class Session:
-    """A model ready to run; ``hidden`` names tensors to return besides the outputs. Starts on first use."""
+    """A model ready to run; ``hidden`` names tensors to return besides the outputs. Starts on first use.
 
-    def __init__(self, model: bytes, hidden: tuple[str, ...] = ()) -> None:
-        self.model, self.hidden = model, hidden
+    ``beside`` are inputs that every run gets.
+    """
+
+    def __init__(
+        self, model: bytes | Packed, hidden: tuple[str, ...] = (), beside: Mapping[str, Array] | None = None
+    ) -> None:
+        self.model, self.hidden, self.beside = model, hidden, beside or {}
 
     @cached_property
     def _native(self) -> tuple[Any, dict[str, str]]:
@@ -33,7 +39,8 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        model, tensors = _with_outputs(self.model, self.hidden) if self.hidden else (self.model, {})
+        whole = bytes(self.model)
+        model, tensors = _with_outputs(whole, self.hidden) if self.hidden else (whole, {})
         try:
             native = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
@@ -45,7 +52,7 @@ class Session:
         native, tensors = self._native
         computed = [t for t in dict.fromkeys(tensors.values()) if t not in inputs]
         try:
-            values = dict(zip(computed, native.run(computed, dict(inputs)), strict=True))
+            values = dict(zip(computed, native.run(computed, {**inputs, **self.beside}), strict=True))
         except Exception as error:
             raise _failure("cannot run", error) from None
         return {name: np.asarray(values.get(tensor, inputs.get(tensor))) for name, tensor in tensors.items()}
@@ -91,17 +98,54 @@ def run_node(node: Any, opset: int, arguments: tuple[Array | None, ...]) -> list
         return None
 
 
+def fed(model: Any, arrays: Mapping[str, Array]) -> Session:
+    """The session of a parsed model whose ``arrays``, initializers in the file, are given to every run as inputs.
+
+    ONNX Runtime reads inputs where they are, and copies initializers. It may add in another order than for the file.
+    """
+    from onnx import ModelProto, helper
+
+    proto = ModelProto()
+    proto.CopyFrom(model)
+    inputs = [v for v in model.graph.input if v.name not in arrays]
+    inputs += [
+        helper.make_tensor_value_info(t.name, t.data_type, list(t.dims))
+        for t in model.graph.initializer
+        if t.name in arrays
+    ]
+    del proto.graph.input[:], proto.graph.initializer[:]
+    proto.graph.input.extend(inputs)
+    proto.graph.initializer.extend(t for t in model.graph.initializer if t.name not in arrays)
+    return Session(proto.SerializeToString(), beside=arrays)
+
+
 @lru_cache(maxsize=8)
-def session(model: bytes, hidden: tuple[str, ...] = ()) -> Session:
-    """The session of a model; the last few are kept."""
+def _session(model: bytes, hidden: tuple[str, ...] = ()) -> Session:
     return Session(model, hidden)
 
 
-def run(network: Network, inputs: Mapping[str, Array], *, hidden: tuple[str, ...] = ()) -> dict[str, Array]:
+@lru_cache(maxsize=1)
+def _long_session(model: Packed, hidden: tuple[str, ...] = ()) -> Session:
+    return Session(model, hidden)
+
+
+def session_of(model: bytes | Packed, hidden: tuple[str, ...] = ()) -> Session:
+    """The session of a model as it stands in its file; the last few are kept, of long models the last one."""
+    return _long_session(model, hidden) if isinstance(model, Packed) else _session(model, hidden)
+
+
+def run(
+    network: Network,
+    inputs: Mapping[str, Array],
+    *,
+    hidden: tuple[str, ...] = (),
+    session: Session | None = None,
+) -> dict[str, Array]:
     """Every output of the network (and the tensors named in ``hidden``) at one point, by name.
 
     ``inputs`` gives every input an array with its number of elements, in any shape; it is cast to the model's
-    dtype. Raises :class:`InputError` for a network without a model and where ONNX Runtime refuses it.
+    dtype. ``session`` runs the model instead of one of its own.
+    Raises :class:`InputError` for a network without a model and where ONNX Runtime refuses it.
     """
     if network.model is None:
         raise InputError("there is no ONNX model to run", where=network.name, remedy="Call network.evaluate")
@@ -114,4 +158,4 @@ def run(network: Network, inputs: Mapping[str, Array], *, hidden: tuple[str, ...
         if values.size != tensor.node.size:
             raise InputError(f"input '{name}' has shape {tensor.shape}, the value {values.shape}", where=network.name)
         feeds[name] = np.array(values.reshape(tensor.shape), order="C")  # ascontiguousarray makes () a vector
-    return session(network.model, hidden).run(feeds)
+    return (session or session_of(network.model, hidden)).run(feeds)

@@ -2,120 +2,98 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import zlib
-from collections.abc import Iterator
+import collections
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, final
+
+from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.stored import LONG, Packed, Packer, in_pieces, kept
 from nnsym.read.meter import Meter
+from nnsym.read.streams import file_pieces, joined, unpacked
+from nnsym.read.wire import UnusualError, cut
+
+Array = NDArray[Any]
 
 _PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".joblib"})
-_GZIP = b"\x1f\x8b"
-_PIECE = 2**20  # bytes between two looks at the clock
-_FEED = 2**16  # compressed bytes handed over at once
 _EXPORT = "Export it to ONNX (torch.onnx.export), or build it in Python and call nnsym.from_torch(module, input_shape)"
 
 
-def read_bytes(path: Path, limit: int, meter: Meter) -> bytes:
-    """The content of a regular file, decompressed if it is gzip; at most ``limit`` bytes.
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """A model as it was read: its bytes in the form in which they are kept, and parsed.
 
-    Pipes, devices and sockets are refused without waiting for them.
+    ``arrays`` are the numbers of large initializers, by name, which ``model`` is without.
     """
-    where = str(path)
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError:
-        raise InputError("no such file", where=where, remedy="Check the path") from None
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
-    try:
-        found = os.fstat(handle)
-        if stat.S_ISDIR(found.st_mode):
-            raise InputError("cannot be read: it is a folder", where=where, remedy="Give the file itself")
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError("is a pipe or a device, not a file", where=where, remedy="Save the content to a file")
-        if found.st_size > limit:
-            raise _too_long(where, found.st_size, limit, meter)
-        with open(handle, "rb", closefd=False) as file:
-            data = _content(file, limit, meter, where)
-    finally:
-        os.close(handle)
-    return decompress(data, where, limit, meter)
+
+    kept: bytes | Packed
+    model: Any
+    where: str
+    stem: str
+    arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
-def _content(file: BinaryIO, limit: int, meter: Meter, where: str) -> bytes:
-    pieces, size = [], 0
-    try:
-        while piece := file.read(_PIECE):
-            meter.check(where)
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:  # it grows while it is read, or its size is not what the system says
-                raise _too_long(where, size, limit, meter)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=where) from None
-    return b"".join(pieces)
-
-
-def _too_long(where: str, size: int, limit: int, meter: Meter) -> InputError:
-    here, most = (f"{count / 2**20:.0f} MiB" for count in (size, limit))
-    return meter.refuse(where, f"it has {here} or more, {most} of such a file are read")
-
-
-def decompress(data: bytes, where: str, limit: int, meter: Meter) -> bytes:
-    """Gzip content unpacked, at most ``limit`` bytes of it; anything else as it is."""
-    if data[:2] != _GZIP:
-        return data
-    pieces: list[bytes] = []
-    place, size = 0, 0
-    try:
-        while data[place : place + 2] == _GZIP:  # members may follow each other
-            member = zlib.decompressobj(wbits=31)
-            while not member.eof:
-                meter.check(where)
-                fed = member.unconsumed_tail or data[place : place + _FEED]
-                place += 0 if member.unconsumed_tail else len(fed)
-                piece = member.decompress(fed, _PIECE)
-                if not fed and not piece:
-                    raise EOFError("it ends before its end marker")
-                pieces.append(piece)
-                size += len(piece)
-                if size > limit:
-                    raise _too_long(f"{where} (gzip)", size, limit, meter)
-            place -= len(member.unused_data)
-        if data[place:].strip(b"\0"):  # zeros are padding, as of tapes
-            raise EOFError("something else follows it")
-    except (EOFError, zlib.error) as error:
-        raise InputError(
-            f"the gzip data is damaged or truncated ({error})", where=where, remedy="Fetch it again"
-        ) from None
-    return b"".join(pieces)
-
-
-def read_model(source: Any, meter: Meter) -> tuple[bytes, Any, str, str]:
-    """``(serialised model, ModelProto, where, stem)`` of a path, of bytes or of a ModelProto."""
+def read_model(source: Any, meter: Meter) -> Source:
+    """The model of a path, of bytes or of a ModelProto."""
     from onnx import ModelProto
 
     if isinstance(source, (str, Path)):
         path = Path(source)
-        where = path.name
-        _refuse_pickle(b"", path.suffix, where)
-        data = read_bytes(path, meter.model_bytes, meter)
-        model = parse(data, where, path.suffix)
+        _refuse_pickle(b"", path.suffix, path.name)
         stem = path.name.removesuffix(".gz").removesuffix(".onnx")
-        return *_embed(data, model, path.parent, where, meter), where, stem
+        pieces = file_pieces(path, meter.model_bytes, meter)
+        return _opened(pieces, path.parent, path.name, stem, path.suffix, meter)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        data = decompress(bytes(source), "model", meter.model_bytes, meter)
-        return *_embed(data, parse(data, "model", ""), None, "model", meter), "model", "f"
+        pieces = unpacked(in_pieces(bytes(source)), "model", meter.model_bytes, meter)
+        return _opened(pieces, None, "model", "f", "", meter)
     if isinstance(source, ModelProto):
-        data = source.SerializeToString()
-        return *_embed(data, parse(data, "model", ""), None, "model", meter), "model", source.graph.name or "f"
+        pieces = in_pieces(source.SerializeToString())
+        return _opened(pieces, None, "model", source.graph.name or "f", "", meter)
     raise InputError(
         f"cannot load a network from {type(source).__name__}", remedy="Pass a path, bytes or an onnx.ModelProto"
     )
+
+
+def _opened(pieces: Iterator[bytes], folder: Path | None, where: str, stem: str, suffix: str, meter: Meter) -> Source:
+    """Short models are parsed as a whole, long ones in pieces."""
+    first, size = list[bytes](), 0
+    for piece in pieces:
+        first.append(piece)
+        size += len(piece)
+        if size >= LONG:
+            break
+    if size < LONG:
+        data = joined(first)
+        found = Source(kept=data, model=parse(data, where, suffix), where=where, stem=stem)
+    else:
+        _refuse_pickle(first[0], suffix, where)
+        found = _long(itertools.chain(_freed(first), pieces), where, stem, suffix, meter)
+    return _embedded(found, folder)
+
+
+def _freed(pieces: list[bytes]) -> Iterator[bytes]:
+    """The pieces, none of which is held longer than it is needed."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
+
+
+def _long(pieces: Iterator[bytes], where: str, stem: str, suffix: str, meter: Meter) -> Source:
+    """A long model: its bytes go by once, and are packed and parsed on the way."""
+    packer = Packer()
+    passing = packer.passing(pieces)
+    arrays: Mapping[str, Array] = {}
+    try:
+        skeleton, arrays = cut(passing, meter.model_bytes)
+    except (UnusualError, MemoryError):
+        collections.deque(passing, maxlen=0)
+        skeleton = bytes(packer.packed())
+    return Source(kept=packer.packed(), model=parse(skeleton, where, suffix), where=where, stem=stem, arrays=arrays)
 
 
 def parse(data: bytes, where: str, suffix: str) -> Any:
@@ -153,20 +131,24 @@ def _attributes(graph: Any) -> Iterator[Any]:
                 yield from (*inner.initializer, *_attributes(inner))
 
 
-def _embed(data: bytes, model: Any, folder: Path | None, where: str, meter: Meter) -> tuple[bytes, Any]:
+def _embedded(found: Source, folder: Path | None) -> Source:
     """The model with weights kept in other files brought in."""
     from onnx.external_data_helper import load_external_data_for_model, uses_external_data
 
+    model, where = found.model, found.where
     outside = [t for t in (*model.graph.initializer, *_attributes(model.graph)) if uses_external_data(t)]
     if not outside:
-        return data, model
+        return found
     location = next((e.value for e in outside[0].external_data if e.key == "location"), "?")
     message = f"the weights of '{outside[0].name}' lie in another file, '{location}'"
     if folder is None:
         raise InputError(message, where=where, remedy="Load the model by its path, with that file beside it")
     try:
         load_external_data_for_model(model, str(folder))
-        return model.SerializeToString(), model
+        for tensor in model.graph.initializer:  # those that were cut out of the file itself
+            if tensor.name in found.arrays:
+                tensor.raw_data = found.arrays[tensor.name].tobytes()
+        return Source(kept=kept(model.SerializeToString()), model=model, where=where, stem=found.stem)
     except Exception as error:  # onnx raises its own, OS and protobuf errors here
         raise InputError(
             f"{message}, which cannot be read ({type(error).__name__})",

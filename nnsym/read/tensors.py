@@ -42,6 +42,11 @@ def float64(value: Any) -> Array:
     return numbers
 
 
+def floating(value: Array) -> Array:
+    """A constant as it is where NumPy holds it as floats, else as float64: maps make their own copy, of what counts."""
+    return value if value.dtype.kind == "f" else float64(value)
+
+
 def flat(value: Array, shape: tuple[int, ...]) -> Array:
     """A constant broadcast to ``shape``, as flat float64."""
     require_size(shape)

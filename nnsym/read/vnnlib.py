@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.read.meter import MEMORY, SECONDS, Meter
+from nnsym.read.pause import no_collection
 from nnsym.read.sexpr import Tokens
-from nnsym.read.sources import decompress, read_bytes
+from nnsym.read.streams import decompress, read_bytes
 from nnsym.read.vnnlib1 import Parser
 from nnsym.read.vnnlib_bulk import LONG
 from nnsym.read.vnnlib_bulk import read as read_bulk
@@ -58,6 +60,17 @@ def load_vnnlib(
         from nnsym.read.vnnlib2_query import read_query
 
         return read_query(text, name, network, given, meter)
+    with no_collection() if len(text) >= LONG else contextlib.nullcontext():
+        return _version1(text, name, network, given, meter)
+
+
+def _version1(
+    text: str,
+    name: str,
+    network: Network | str | Path | None,
+    given: Mapping[str, Network | str | Path],
+    meter: Meter,
+) -> Query:
     from nnsym.read.vnnlib_query import to_query
 
     bulk = read_bulk(text, name, meter) if len(text) >= LONG else None

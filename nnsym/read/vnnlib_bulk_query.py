@@ -20,54 +20,15 @@ from nnsym.ir.node import Input, Node
 from nnsym.ir.rows import Rows
 from nnsym.read.meter import Meter
 from nnsym.read.vnnlib_bulk import Atoms, Bulk
+from nnsym.read.vnnlib_numbers import ULPS, Numbers
 from nnsym.read.vnnlib_places import Limit, Places, Ranges
 from nnsym.read.vnnlib_tree import Comparison, Term, comparison_text, flat_name
 
 Array = NDArray[Any]
 
 _INFINITY = float("inf")
-_ULPS = 8 * 2.0**-52
 _LABELLED = 2048  # rows beyond this have no text of their own
 _CASE = 1500  # bytes of a case's formula
-_FIVES = np.array([5**k for k in range(28)], dtype=np.int64)
-
-
-@final
-class Numbers:
-    """``value / 10 ** decimals``: floats near them, which of those are exact, and the rationals."""
-
-    def __init__(self, value: Array, decimals: Array) -> None:
-        self.value, self.decimals = value, decimals.astype(np.int64)
-        fives = np.where(self.decimals < 28, _FIVES[np.minimum(self.decimals, 27)], 1)
-        whole = value // fives
-        self.exact = (value % fives == 0) & (np.abs(whole) < 2**53) & ((self.decimals < 28) | (value == 0))
-        with np.errstate(over="ignore"):
-            near = value / 10.0 ** np.minimum(self.decimals, 300)
-        self.near = np.where(self.exact, np.ldexp(whole.astype(np.float64), -self.decimals), near)
-
-    def fractions(self, index: Array, sign: Array | int = 1) -> list[Fraction]:
-        """``sign`` times the numbers at ``index``."""
-        powers = [10**k for k in range(int(self.decimals.max(initial=0)) + 1)]
-        values, places = (self.value[index] * sign).tolist(), self.decimals[index].tolist()
-        return [Fraction(v, powers[d]) for v, d in zip(values, places, strict=True)]
-
-    def array(self, index: Array, sign: Array) -> Array:
-        """``sign`` times the numbers at ``index``: float64 where all of them are, else Fractions."""
-        if self.exact[index].all():
-            return np.asarray(self.near[index] * sign) + 0.0
-        found = np.empty(len(index), dtype=object)
-        found[:] = self.fractions(index, sign)
-        return found
-
-    def extreme(self, index: Array, sign: int) -> Fraction:
-        """The largest (sign +1) or smallest (-1) number at ``index``."""
-        near = sign * self.near[index]
-        top = near.max()
-        close = index[near >= top - abs(top) * _ULPS]
-        if len(close) > 1:
-            contents = zip(self.value[close].tolist(), self.decimals[close].tolist(), strict=True)
-            close = np.array(list(dict(zip(contents, close.tolist(), strict=True)).values()))
-        return sign * max(self.fractions(close, sign))
 
 
 @final
@@ -131,7 +92,7 @@ class BulkQuery:
         case, place = np.nonzero((lower >= 0) & (upper >= 0))
         low, high = lower[case, place], upper[case, place]
         near = self.numbers.near
-        over = near[low] > near[high] - np.abs(near[high]) * _ULPS
+        over = near[low] > near[high] - np.abs(near[high]) * ULPS
         same = (self.numbers.value[low] == self.numbers.value[high]) & (
             self.numbers.decimals[low] == self.numbers.decimals[high]
         )
@@ -243,8 +204,9 @@ class BulkQuery:
         rows, ends = rows[order], np.append(starts[1:], len(order))
         runs = zip(*(k.tolist() for k in keys[:, starts]), starts.tolist(), ends.tolist(), strict=True)
         current, plain_parts, inner_parts = -1, list[Formula](), dict[int, list[Formula]]()
-        for case, boxed, within, flag, begin, end in runs:
-            self.meter.step(bulk.name)
+        for count, (case, boxed, within, flag, begin, end) in enumerate(runs):
+            if not count & 1023:
+                self.meter.check(bulk.name)
             if case != current and current >= 0:
                 parts.append(_case(plain_parts, inner_parts))
                 plain_parts, inner_parts = [], {}
@@ -258,8 +220,8 @@ class BulkQuery:
         return disjunction(*parts, _case(plain_parts, inner_parts))
 
     def _boxes(self, case: int) -> list[Formula]:
-        lower, upper = self._tables
-        low, high = self._wide.get(case) or (lower[case], upper[case])
+        found = self._wide.get(case)
+        low, high = found or (self._tables[0][case], self._tables[1][case])
         if len(self._pieces) == 1:
             return [InBox(self._pieces[0][0], low, high)]
         sides = [table[case] >= 0 for table in self._limits]

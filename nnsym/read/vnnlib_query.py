@@ -40,7 +40,7 @@ _INFINITY = float("inf")
 _TEXT_INPUTS = 16  # the bounds of larger boxes are counted, not listed, in the query's text
 
 
-def to_query(spec: VnnSpec | Bulk, network: Network, meter: Meter) -> Query | None:
+def to_query(spec: VnnSpec | Bulk, network: Network, meter: Meter | None = None) -> Query | None:
     """``spec`` about ``network``: X_i are its inputs' elements one after the other in C order, Y_j its outputs'.
 
     Comparisons of X alone are preconditions (hard), those with a Y the conclusion (soft). Raises
@@ -61,7 +61,7 @@ def to_query(spec: VnnSpec | Bulk, network: Network, meter: Meter) -> Query | No
             )
     places = Places(inputs, outputs)
     if isinstance(spec, Bulk):
-        query = _bulk_query(BulkQuery(spec, places, meter), application)
+        query = _bulk_query(BulkQuery(spec, places, meter or Meter()), application)
     else:
         query = build_query(spec, places, (application,))
     if query and not any(node in query.rows.parts for node in outputs) and query.formula is not FALSE:

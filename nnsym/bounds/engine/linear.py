@@ -28,6 +28,7 @@ from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
 from nnsym.bounds.engine.descent import Dual, Seed, descend
+from nnsym.bounds.engine.heap import release
 from nnsym.bounds.engine.inputs import Range, device_balls, domain
 from nnsym.bounds.engine.interval import Forward, additions, finish, meetings, row_slack, widen_rows
 from nnsym.bounds.engine.maps import Maps
@@ -46,6 +47,7 @@ Array = NDArray[Any]
 _CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
 _SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs little more than in float32
 _STEP = 2**32  # products of one step of a pass on a processor: about a second, during which nobody looks at the clock
+_TRIMMED = 4  # pieces between two times that freed memory is handed back
 _HIDDEN = 0.8  # the part of the time that passes from hidden layers may take; the rest is for the rows
 _GRACE = 0.5  # seconds after the deadline for interval steps: they cost little, and without them nothing is known
 
@@ -266,7 +268,9 @@ class Backward:
     ) -> Tensor:
         """Lower bounds of ``sign`` times the elements ``index`` of a node, ``(batch, rows)``."""
         parts, state = [], self.state_for(len(index))
-        for piece in self.pieces(len(index)):
+        for number, piece in enumerate(self.pieces(len(index)), start=1):
+            if number % _TRIMMED == 0 and self.maps.device == "cpu":
+                release()
             try:
                 deadline.check()
                 seed = Seed.of(state, node, index[piece], sign[piece])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nnsym.ir.linear import Scale
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
-from nnsym.read.tensors import Value, contraction, flat, float64, mapped, numbers, rearrange, total
+from nnsym.read.tensors import Value, contraction, flat, float64, floating, mapped, numbers, rearrange, total
 
 Array = NDArray[Any]
 
@@ -21,8 +21,7 @@ def _times_constant(call: Call, a: Value, b: Value) -> Tensor:
         raise call.refuse("a product of two matrices that both depend on the input", "One factor must be constant")
     symbolic = a if isinstance(a, Tensor) else b
     assert isinstance(symbolic, Tensor)  # constants were folded before
-    left = numbers(a) if isinstance(a, Tensor) else float64(a)
-    right = numbers(b) if isinstance(b, Tensor) else float64(b)
+    left, right = (numbers(v) if isinstance(v, Tensor) else floating(v) for v in (a, b))
     rows, columns = left.ndim > 1, right.ndim > 1
     left = left if rows else left[None, :]
     right = right if columns else right[:, None]
