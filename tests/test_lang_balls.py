@@ -17,7 +17,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves
 from nnsym.ir.node import Pointwise, Product
 from nnsym.ir.query import Box
-from nnsym.replay import cast_inward
+from nnsym.replay.points import cast_inward
 
 
 @pytest.mark.parametrize("p", [1, 2])

@@ -100,7 +100,7 @@ def test_a_witness_is_called_a_witness_everywhere(tmp_path: Path) -> None:
     assert json.loads(json.dumps(data))["witness"]["inputs"]["x"]["data"] in ([1.0, 0.0], [0.0, 1.0])
     assert any("witness: margin 0" in text for text, _ in result_lines(result))
     smt = nn.export(p, tmp_path / "p.smt2").read_text()
-    assert "sat: the property holds and the point is its witness. unsat: it is false" in smt
+    assert "unsat: the property is false. sat: the property holds and the point is its witness" in smt
     lp = nn.export(p, tmp_path / "p.lp").read_text()
     assert "minus the margin of the property" in lp
     assert "the property is false if the minimum is > 0" in lp
@@ -214,5 +214,5 @@ def test_slack_helps_exists_too_and_leaves_preconditions_alone() -> None:
     assert nn.verify(both, "smt", slack="0.001").status is Verdict.VERIFIED
     assert nn.verify(both, "smt", slack="0.0005").status is Verdict.FALSIFIED
     for wrong in (-1, float("nan"), "much"):
-        with pytest.raises(InputError, match="a slack of"):
+        with pytest.raises(InputError, match="slack"):
             nn.verify(p, slack=wrong)

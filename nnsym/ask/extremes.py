@@ -52,13 +52,16 @@ from nnsym.replay import attained, inputs_of
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
-from nnsym.results.result import Semantics, Sizes, Trust, Verdict, Witness
+from nnsym.results.result import Agreement, Semantics, Sizes, Trust, Verdict, Witness
 from nnsym.solvers.base import Progress, Solver, Status
 
 Array = NDArray[Any]
 
 #: So many of the best candidates of a counter-search are run.
 _RUN = 3
+
+#: A value may be so much larger, times the value beyond 1, at a point of the stored models' own numbers.
+_CLOSE = 1e-6
 
 #: How far a point that misses the condition is moved towards one that does not, in turn.
 _TOWARDS = tuple(Fraction(1, 2**k) for k in (40, 34, 28, 22, 16))
@@ -305,19 +308,28 @@ def _run(query: Query, candidate: Mapping[Input, Array], anchor: Witness | None,
     near = descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=40)[0]
     first = attained(query, candidate)
     runs = [first, attained(query, near)]
-    if first is None:
+    if first is None or first.engine is Agreement.NOT_RUN:
         runs.append(_first(query, repaired(query, candidate, conclusion=False, seconds=clock.left)))
     if first is None and runs[-1] is None and anchor is not None:
         aim = {x: to_fractions(v) for x, v in inputs_of(query, anchor).items()}
         start = {x: to_fractions(v) for x, v in candidate.items()}
         beside = ({x: v + share * (aim[x] - v) for x, v in start.items()} for share in _TOWARDS)
         runs.append(_first(query, beside))
-    return min((run for run in runs if run is not None), key=lambda run: run.margin, default=None)
+    found = [run for run in runs if run is not None]
+    least = min((run.margin for run in found), default=np.inf)
+    close = [run for run in found if run.margin <= least + _CLOSE * max(1.0, abs(least))]
+    return min(close, key=lambda run: (run.engine is Agreement.NOT_RUN, run.margin), default=None)
 
 
 def _first(query: Query, points: Iterable[Mapping[Input, Array]]) -> Witness | None:
-    """The run at the first of the points that satisfies the condition."""
-    return next(filter(None, (attained(query, point) for point in points)), None)
+    """The first of the points that satisfies the condition; one on which the stored models ran, if there is any."""
+    found: Witness | None = None
+    for point in points:
+        run = attained(query, point)
+        if run is not None and run.engine is not Agreement.NOT_RUN:
+            return run
+        found = run if found is None else found
+    return found
 
 
 def _bisect(
