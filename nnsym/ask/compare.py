@@ -21,6 +21,7 @@ from nnsym.judge.methods import (
     BoundMethod,
     BoundsChoice,
     Method,
+    MethodChoice,
     ProgramMethod,
     check_bounds,
     check_method,
@@ -155,7 +156,7 @@ class Plan:
 
 
 def plan(
-    methods: Sequence[str | Method | Encoding],
+    methods: Sequence[MethodChoice],
     solvers: Sequence[str | Solver] | None,
     bounds: Sequence[str],
     *,
@@ -204,7 +205,7 @@ def _pair(encoding: Encoding, solver: str | Solver | None, source: str, optimise
 
 def compare(
     prop: HasQuery | Query,
-    methods: Sequence[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm", "smt"),
+    methods: Sequence[MethodChoice] = ("ibp", "crown", "triangle", "bigm", "smt"),
     *,
     solvers: Sequence[str | Solver] | None = None,
     bounds: Sequence[BoundsChoice] | BoundsChoice = ("crown",),

@@ -26,6 +26,7 @@ from nnsym.judge.methods import (
     BoundMethod,
     BoundsChoice,
     Method,
+    MethodChoice,
     Portfolio,
     ProgramMethod,
     is_exact,
@@ -66,7 +67,7 @@ _TOWARDS = tuple(Fraction(1, 2**k) for k in (40, 34, 28, 22, 16))
 
 def minimize(
     term: object,
-    method: str | Method | Encoding | None = None,
+    method: MethodChoice | None = None,
     *,
     where: object = None,
     encoding: str | Encoding | None = None,
@@ -114,7 +115,7 @@ def minimize(
     return _optimum(query, FIRST if trouble else chosen, running, settings, precision)
 
 
-def maximize(term: object, method: str | Method | Encoding | None = None, **options: Any) -> Optimum:
+def maximize(term: object, method: MethodChoice | None = None, **options: Any) -> Optimum:
     """The greatest value of a term, ``lower <= max term <= upper``: :func:`minimize` of its negative.
 
     ``upper`` is the proved side, ``lower`` the value at :attr:`Optimum.point`. The options are those of ``minimize``.

@@ -17,6 +17,7 @@ from nnsym.judge.methods import (
     BoundMethod,
     BoundsChoice,
     Method,
+    MethodChoice,
     Portfolio,
     ProgramMethod,
     is_exact,
@@ -43,7 +44,7 @@ class HasQuery(Protocol):
 
 def verify(
     prop: HasQuery | Query,
-    method: str | Method | Encoding | None = None,
+    method: MethodChoice | None = None,
     *,
     encoding: str | Encoding | None = None,
     solver: str | Solver | None = None,

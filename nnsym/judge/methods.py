@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from nnsym.bounds.sources import Alpha, Source
+from nnsym.bounds.sources import Alpha, Source, Told
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError
-from nnsym.relaxation.sources import SOURCES, find_source
+from nnsym.relaxation.sources import find_source, source_providers, sources
 from nnsym.solvers.base import Solver
 
 
@@ -94,6 +94,7 @@ class Portfolio:
 
 Method = BoundMethod | AttackMethod | ProgramMethod | Portfolio
 BoundsChoice = str | Source | BoundMethod
+MethodChoice = str | Method | Encoding | Source
 
 
 def ibp() -> BoundMethod:
@@ -171,13 +172,13 @@ def default_solver(encoding: Encoding) -> str:
 
 
 def check_bounds(bounds: BoundsChoice) -> str:
-    """The text of a source of bounds; raises for one that nobody computes."""
-    return find_source(bounds.source if isinstance(bounds, BoundMethod) else bounds).text
+    """The text of a source of bounds, which brings the source; raises for one that nobody computes."""
+    return Told.of(find_source(bounds.source if isinstance(bounds, BoundMethod) else bounds))
 
 
 def is_bounds(name: object) -> bool:
     """True for the text of a source of bounds, whether or not its parameters are well formed."""
-    return isinstance(name, str) and name.partition(":")[0] in SOURCES
+    return isinstance(name, Told) or (isinstance(name, str) and name.partition(":")[0] in sources())
 
 
 def is_exact(method: Method) -> bool:
@@ -188,7 +189,7 @@ def is_exact(method: Method) -> bool:
 
 
 def resolve(
-    method: str | Method | Encoding | None = None,
+    method: MethodChoice | None = None,
     *,
     encoding: str | Encoding | None = None,
     solver: str | Solver | None = None,
@@ -202,14 +203,16 @@ def resolve(
         raise InputError("both a method and an encoding were given", remedy="Give one of them")
     chosen = method if method is not None else encoding
     bounds = check_bounds(bounds)
+    if isinstance(chosen, Source):
+        chosen = check_bounds(chosen)
     if chosen is None or chosen == "portfolio":
         if solver is not None:
             from nnsym.solvers.registry import find
 
             return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
         return Portfolio(bounds=bounds)
-    if isinstance(method, str):
-        check_method(method)
+    if isinstance(chosen, str) and method is not None:
+        check_method(chosen)
     if isinstance(chosen, str) and (chosen == "attack" or is_bounds(chosen)):
         if solver is not None:
             raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
@@ -226,6 +229,6 @@ def check_method(name: str) -> None:
     if is_bounds(name) or name == "attack":
         return
     if name.partition("+")[0] not in encodings():
-        known = listed((*SOURCES, "attack", *encodings()), encoding_providers())
+        known = listed((*sources(), "attack", *encodings()), (*encoding_providers(), *source_providers()))
         raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
     find_encoding(name)

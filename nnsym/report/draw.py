@@ -23,6 +23,7 @@ from nnsym.judge.methods import (
     AttackMethod,
     BoundMethod,
     Method,
+    MethodChoice,
     Portfolio,
     ProgramMethod,
     default_solver,
@@ -107,7 +108,7 @@ def draw_reach(
     domain: tuple[object, object],
     *,
     axes: tuple[int, int] = (0, 1),
-    methods: Iterable[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm"),
+    methods: Iterable[MethodChoice] = ("ibp", "crown", "triangle", "bigm"),
     samples: int = 2000,
     path: str | Path | None = None,
 ) -> Any:
