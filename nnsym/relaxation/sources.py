@@ -16,7 +16,7 @@ import numpy as np
 from nnsym.bounds import methods
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source, Told
-from nnsym.encode.registry import Provider, collect, find_encoding, listed, providers
+from nnsym.encode.registry import Provider, apart, collect, encodings, find_encoding, listed, providers
 from nnsym.encoding import Exactness
 from nnsym.errors import InputError
 from nnsym.ir.query import Box, Query
@@ -78,10 +78,13 @@ def sources() -> Mapping[str, Source]:
     """Every source of bounds at hand by name, our own first.
 
     Raises:
-        InputError: two providers offer the same name.
+        InputError: two providers offer the same name, or one has an encoding of that name.
     """
     offered = {p.name: p.items["SOURCES"] for p in source_providers()}
-    return collect({"nnsym": tuple(SOURCES.values()), **offered}, what="bounds")
+    found = collect({"nnsym": tuple(SOURCES.values()), **offered}, what="bounds")
+    if any(offered.values()):
+        apart(found, {"an encoding": encodings()}, what="bounds")
+    return found
 
 
 @cache
