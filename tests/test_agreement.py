@@ -23,7 +23,8 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, leaves
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
-from nnsym.judge.methods import Method, ProgramMethod, crown, ibp, is_exact, program
+from nnsym.judge.method import Method
+from nnsym.judge.methods import ProgramMethod, crown, ibp, program
 from nnsym.results.result import Result, Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query
@@ -125,7 +126,7 @@ def test_every_method_agrees_with_the_oracle(kind, seed):
     for method in methods(kind, seed):
         result = verify(found.query, method, timeout=60, shortcut=seed % 2 == 0)
         check(found, result)
-        if is_exact(method):
+        if method.exact:
             check_decided(found, method, result)
 
 
@@ -157,7 +158,7 @@ def test_random_properties_agree_with_the_oracle(kind, seed, nested, tight):
     for method in (crown(), program("triangle"), program("bigm"), program("smt")):
         result = verify(found.query, method, timeout=60)
         check(found, result)
-        if is_exact(method):
+        if method.exact:
             check_decided(found, method, result)
 
 

@@ -47,7 +47,7 @@ def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         namespace["print"] = show
         name = f"{page.name}, block at line {start}"
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)  # as notebooks do
-        exec(compile(source, name, "exec"), namespace)
+        exec(compile(source, name, "exec", dont_inherit=True), namespace)
         for line, text in printed:
             assert text == expected.get(line, text), f"{page.name}:{start + line}"
         assert set(expected) <= {line for line, _ in printed}

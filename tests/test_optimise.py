@@ -134,18 +134,18 @@ def test_the_default_goes_on_where_the_search_found_no_point() -> None:
 
 @pytest.mark.parametrize("infinite", ["floor", "point", "both"])
 def test_an_infinite_side_is_never_a_closed_interval(infinite: str) -> None:
-    from nnsym.ask.extremes import _Found
+    from nnsym.judge.least import Least
     from nnsym.judge.verdict import Floor
     from nnsym.results.result import Witness
 
     point = Witness(inputs={}, outputs={}, margin=1.0, replayed_by="exact")
-    found = _Found(
+    found = Least(
         floor=Floor() if infinite in ("floor", "both") else Floor(bound=1.0),
         point=None if infinite in ("point", "both") else point,
     )
     assert not found.closed(1e-3)
-    assert _Found(floor=Floor(bound=1.0), point=point).closed(1e-3)
-    assert _Found(floor=Floor(bound=np.inf, empty=True)).closed(1e-3)
+    assert Least(floor=Floor(bound=1.0), point=point).closed(1e-3)
+    assert Least(floor=Floor(bound=np.inf, empty=True)).closed(1e-3)
     for precision in (float("inf"), float("nan"), 0.0):
         with pytest.raises(InputError, match="precision"):
             nn.minimize(nn.Variable(1)[0], precision=precision)

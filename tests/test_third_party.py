@@ -96,6 +96,72 @@ class Above(Cut):
 above = Above(name="above", summary="y >= b h", source="nobody")
 '''
 
+SOURCE = """
+from dataclasses import dataclass
+
+from nnsym.bounds.methods import find_source
+from nnsym.bounds.sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weaker(Source):
+    \"\"\"Intervals and the lines of the rows, whichever is tighter.\"\"\"
+
+    name: str = "weaker"
+    summary: str = "ibp, and crown-ibp after it"
+    paper: str = "nobody"
+    turns: int = 1
+
+    @property
+    def text(self):
+        return f"weaker:{self.turns}"
+
+    def parse(self, parameters):
+        return Weaker(turns=int(parameters))
+
+    def compute(self, query, boxes=None, *, device="cpu", dtype="float64"):
+        found = find_source("ibp").until(self.deadline).compute(query, boxes, device=device, dtype=dtype)
+        for _ in range(self.turns):
+            lines = find_source("crown-ibp").until(self.deadline).compute(query, boxes, device=device, dtype=dtype)
+            found = lines if found.ended else found
+        return found
+
+
+SOURCES = (Weaker(),)
+"""
+
+METHOD = """
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnsym.bounds.methods import compute, find_source, margin
+from nnsym.judge.method import Establisher, established
+from nnsym.judge.probe import margins
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Establisher):
+    name: str = "sampling"
+    summary: str = "a few random points, and intervals"
+    paper: str = "nobody"
+    bounds: str = "ibp"
+    points: int = 200
+
+    def establish(self, query, clock, settings):
+        source = find_source(self.bounds).until(clock.deadline(), memory=settings.memory)
+        computed = compute(query, source, device=settings.device)
+        rng, n = np.random.default_rng(settings.seed), self.points
+        drawn = {x: rng.uniform(*np.clip(box.outer, -1e3, 1e3), (n, x.size)) for x, box in query.boxes.items()}
+        best = np.argsort(margins(query, drawn))[:5]
+        points = [{x: v[k] for x, v in drawn.items()} for k in best]
+        lower = margin(query, computed)
+        return established(query, clock, lower=lower, points=points, bounds=self.bounds, ended=computed.ended)
+
+
+METHODS = (Sampling(),)
+"""
+
 SOLVER = """
 from dataclasses import dataclass
 
@@ -187,8 +253,10 @@ def python(site: Path, *arguments: str, text: str | None = None, code: int = 0) 
 def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a package of an encoding, a relaxation, a family of cuts and a solver, and a property."""
     site = tmp_path_factory.mktemp("site")
-    points = {GROUP: "acme", "nnsym.solvers": "acme_solvers"}
-    install(site, "acme-encodings", {"acme": PACKAGE, "acme_solvers": SOLVER, "prop": PROPERTY}, points)
+    points = {GROUP: "acme", "nnsym.solvers": "acme_solvers", "nnsym.bounds": "acme_bounds"}
+    points["nnsym.methods"] = "acme_methods"
+    modules = {"acme": PACKAGE, "acme_solvers": SOLVER, "acme_bounds": SOURCE, "prop": PROPERTY, "acme_methods": METHOD}
+    install(site, "acme-encodings", modules, points)
     return site
 
 
@@ -272,7 +340,10 @@ def test_an_encoding_works_wherever_ours_do(acme: Path, said: str) -> None:
 
 def test_the_command_line_has_what_a_package_offers(acme: Path) -> None:
     listed = python(acme, "-m", "nnsym.cli.main", "methods")
-    assert all(word in listed for word in ("mine ", "mine-line", "+above", "M and N"))
+    assert all(
+        word in listed
+        for word in ("mine ", "mine-line", "+above", "M and N", "weaker", "crown-ibp after it", "sampling")
+    )
     assert "scipy" in python(acme, "-m", "nnsym.cli.main", "solvers")
     run = ("-m", "nnsym.cli.main", "verify", "prop.py:p", "--encoding", "mine", "--solver", "scipy", "--optimise")
     told = json.loads(python(acme, *run, "--json"))
@@ -292,6 +363,82 @@ def test_the_command_line_has_what_a_package_offers(acme: Path) -> None:
     assert [(r["method"], r["solver"]) for r in rows[:2]] == [("mine", "highs"), ("mine", "scipy")]
     assert rows[0]["lower"] == pytest.approx(rows[1]["lower"], abs=1e-5)
     assert [r["verdict"] for r in rows] == ["verified"] * 4
+
+
+BOUNDED = """
+import json
+import nnsym as nn
+from prop import f, p, x, y
+
+told = {}
+ours, theirs = ((nn.verify(p, s), nn.verify(p, "triangle", bounds=s), nn.bounds(p, method=s)) for s in ("ibp", SOURCE))
+told["same"] = [[a.lower, b.lower] for a, b in zip(ours, theirs)]
+told["bounds"] = [theirs[0].method, theirs[1].bounds, theirs[2].source]
+table = nn.compare(p, [SOURCE, "triangle"], bounds=["ibp", SOURCE])
+told["compare"] = [[row.method, row.bounds, row.error] for row in table.rows]
+told["export"] = SOURCE_TEXT in nn.export(p, "bounded.lp", bounds=SOURCE).read_text()
+told["minimum"] = nn.minimize(y[0] - y[1], SOURCE, where=nn.box(x, -1, 1)).lower
+nn.explain(p, "triangle", neuron="relu_2[0]", bounds=SOURCE)
+nn.draw_reach(f, (-1, 1), methods=(SOURCE, nn.lp("triangle", bounds=SOURCE)), samples=50)
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [('SOURCE = "weaker:2"\n', "weaker:2"), (f"{SOURCE}\nSOURCE = Weaker(turns=3)\n", "weaker:3")],
+    ids=["by entry point", "as an object of a notebook"],
+)
+def test_a_source_of_bounds_works_wherever_ours_do(acme: Path, said: str, text: str) -> None:
+    pytest.importorskip("matplotlib", reason="pictures need the extra 'report'")
+    site = acme if "class" not in said else acme / "bounded"
+    if site is not acme:
+        site.mkdir(exist_ok=True)
+        (site / "prop.py").write_text(PROPERTY)
+    told = json.loads(python(site, "-", text=f"{said}SOURCE_TEXT = {text!r}\n{BOUNDED}"))
+    assert all(mine == theirs for mine, theirs in told["same"])
+    assert told["bounds"] == [text] * 3
+    assert told["compare"] == [[text, text, ""], ["triangle", "ibp", ""], ["triangle", text, ""]]
+    assert told["export"]
+
+
+JUDGED = """
+import json
+import nnsym as nn
+from prop import f, p, x, y
+
+told = {}
+one, ibp = nn.verify(p, METHOD), nn.verify(p, "ibp")
+told["verify"] = [one.method, one.bounds, one.lower == ibp.lower, one.upper < ibp.upper]
+table = nn.compare(p, [METHOD, "ibp"])
+told["compare"] = [[row.method, row.solver, row.bounds, row.goal, row.error] for row in table.rows]
+least = nn.minimize(y[0] - y[1], METHOD, where=nn.box(x, -1, 1))
+told["minimum"] = [least.method, least.lower < least.upper < 0]
+radius = nn.radius(f, [0.1, 0.2, 0.3], 0, high=2.0, method=METHOD, precision=0.01)
+told["radius"] = [0 < radius.certified < 1, radius.results[-1][1].method]
+reach = nn.draw_reach(f, (-1, 1), methods=("ibp", METHOD), samples=50)
+told["reach"] = [t.get_text() for t in reach.legends[0].get_texts()]
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize(
+    "said", ['METHOD = "sampling"\n', f"{METHOD}\nMETHOD = METHODS[0]\n"], ids=["by entry point", "as an object"]
+)
+def test_a_method_works_wherever_ours_do(acme: Path, said: str) -> None:
+    pytest.importorskip("matplotlib", reason="pictures need the extra 'report'")
+    site = acme if "class" not in said else acme / "judged"
+    if site is not acme:
+        site.mkdir(exist_ok=True)
+        (site / "prop.py").write_text(PROPERTY)
+    told = json.loads(python(site, "-", text=said + JUDGED))
+    assert told["verify"] == ["sampling", "ibp", True, True]
+    assert told["compare"] == [["sampling", "", "ibp", "decide", ""], ["ibp", "", "ibp", "bounds", ""]]
+    assert told["minimum"] == ["sampling", True]
+    assert told["radius"] == [True, "sampling"]
+    ibp, sampling = (text.split("  ") for text in told["reach"][:2])
+    assert (ibp[0], sampling[0]) == ("ibp", "sampling")
+    assert ibp[1] == sampling[1]
 
 
 def test_a_solver_of_a_package_passes_the_kit(acme: Path) -> None:
@@ -317,8 +464,10 @@ def test_a_name_of_ours_cannot_be_taken(tmp_path: Path) -> None:
 
 
 def test_a_package_that_fails_is_left_out_and_said_to_be(tmp_path: Path) -> None:
-    points = {GROUP: "broken", "nnsym.solvers": "wrong"}
-    install(tmp_path, "acme", {"broken": "import nowhere_at_all", "wrong": "SOLVERS = ['highs']"}, points)
+    points = {GROUP: "broken", "nnsym.solvers": "wrong", "nnsym.bounds": "unsound", "nnsym.methods": "empty"}
+    modules = {"broken": "import nowhere_at_all", "wrong": "SOLVERS = ['highs']", "unsound": "SOURCES = ('ibp',)"}
+    modules["empty"] = ""
+    install(tmp_path, "acme", modules, points)
     (tmp_path / "prop.py").write_text(PROPERTY)
     cli = ("-m", "nnsym.cli.main")
     assert "VERIFIED" in python(tmp_path, *cli, "verify", "prop.py:p", "--encoding", "triangle", "--solver", "highs")
@@ -327,8 +476,21 @@ def test_a_package_that_fails_is_left_out_and_said_to_be(tmp_path: Path) -> None
     assert reason in python(tmp_path, *cli, "verify", "prop.py:p", "--encoding", "triangle+mine", code=2)
     told = python(tmp_path, *cli, "verify", "prop.py:p", "--encoding", "bigm", "--solver", "mine", code=2)
     assert "Left out: wrong (acme 0.3): SOLVERS has a str, expected a tuple of Solver" in told
+    reason = "unsound (acme 0.3): SOURCES has a str, expected a tuple of Source"
+    assert reason in python(tmp_path, *cli, "verify", "prop.py:p", "--bounds", "weaker", code=2)
+    told = python(tmp_path, *cli, "verify", "prop.py:p", "--method", "sampling", code=2)
+    assert "Left out" in told
+    assert "empty (acme 0.3): the module has no METHODS" in told
     assert "left out" in python(tmp_path, *cli, "methods")
     assert "left out" in python(tmp_path, *cli, "solvers")
+
+
+def test_a_method_of_the_name_of_an_encoding_is_an_error(tmp_path: Path) -> None:
+    taken = METHOD.replace('"sampling"', '"mine"')
+    points = {GROUP: "acme", "nnsym.methods": "other"}
+    install(tmp_path, "acme", {"acme": PACKAGE, "other": taken}, points)
+    told = python(tmp_path, "-m", "nnsym.cli.main", "methods", code=2)
+    assert "method 'mine': also the name of an encoding" in told
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,12 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.ask.verify import FIRST, verify
+from nnsym.ask.verify import verify
 from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
 from nnsym.ir.query import Reading
-from nnsym.judge.methods import AttackMethod, BoundMethod, Method, resolve
+from nnsym.judge.method import Method
+from nnsym.judge.methods import FIRST, BoundMethod
+from nnsym.judge.registry import resolve
 from nnsym.lang.property import Property
 from nnsym.replay import found_at
 from nnsym.results.clock import Clock
@@ -108,8 +110,8 @@ def search(
     rest = {name: value for name, value in options.items() if name not in (*named, "timeout", "clock")}
     clock = options.get("clock") or Clock(seconds(options.get("timeout", 60.0)))
     asker = _Asker(family=family, method=chosen, clock=clock, precision=precision, options=rest)
-    bracket = Bracket(good=good, bad=bad, certifies=not isinstance(chosen, AttackMethod))
-    if not isinstance(chosen, (AttackMethod, BoundMethod)):
+    bracket = Bracket(good=good, bad=bad, certifies=chosen.proves)
+    if not chosen.quick:
         bracket = replace(_quickly(asker, bracket, precision), doubt=None)
     if not bracket.held and not bracket.closed:
         bracket = asker.ask(bracket, good)
@@ -168,7 +170,7 @@ class _Asker:
     def quickly(self, bracket: Bracket, at: float) -> Bracket:
         """Bounds, then a counter-search if they do not verify; at the bad end the search comes first."""
         prop = self._property(at)
-        bounds = BoundMethod(source=self.method.bounds)
+        bounds = BoundMethod(source=self.method.bounds or "crown")
         result = None
         for method in (FIRST, bounds) if at == bracket.bad else (bounds, FIRST):
             asked = self._briefly(prop, method)

@@ -16,19 +16,9 @@ from nnsym.ask.verify import HasQuery, verify
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
-from nnsym.judge.methods import (
-    AttackMethod,
-    BoundMethod,
-    BoundsChoice,
-    Method,
-    ProgramMethod,
-    check_bounds,
-    check_method,
-    is_bounds,
-    is_exact,
-    program,
-    resolve,
-)
+from nnsym.judge.method import Method
+from nnsym.judge.methods import BoundsChoice, check_bounds, program
+from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
 from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue, Result, Semantics, Verdict
 from nnsym.solvers.base import Solver
@@ -155,7 +145,7 @@ class Plan:
 
 
 def plan(
-    methods: Sequence[str | Method | Encoding],
+    methods: Sequence[MethodChoice],
     solvers: Sequence[str | Solver] | None,
     bounds: Sequence[str],
     *,
@@ -169,7 +159,7 @@ def plan(
         find(solver)
     rows: list[Plan] = []
     for method in methods:
-        if method == "attack" or is_bounds(method) or not isinstance(method, (str, Encoding)):
+        if judges_alone(method) or not isinstance(method, (str, Encoding)):
             rows.append(_given(resolve(method)))
         else:
             if isinstance(method, str):
@@ -183,9 +173,7 @@ def plan(
 
 
 def _given(method: Method) -> Plan:
-    if isinstance(method, ProgramMethod):
-        return Plan(method=method.encoding.name, solver=method.solver, bounds=method.bounds, chosen=method)
-    return Plan(method=method.name, solver="", bounds=method.bounds, chosen=method)
+    return Plan(method=method.encoded or method.name, solver=method.lane, bounds=method.bounds, chosen=method)
 
 
 def _pair(encoding: Encoding, solver: str | Solver | None, source: str, optimise: bool) -> Plan:
@@ -204,7 +192,7 @@ def _pair(encoding: Encoding, solver: str | Solver | None, source: str, optimise
 
 def compare(
     prop: HasQuery | Query,
-    methods: Sequence[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm", "smt"),
+    methods: Sequence[MethodChoice] = ("ibp", "crown", "triangle", "bigm", "smt"),
     *,
     solvers: Sequence[str | Solver] | None = None,
     bounds: Sequence[BoundsChoice] | BoundsChoice = ("crown",),
@@ -276,8 +264,8 @@ def _run(
         method=item.method,
         solver=item.solver,
         bounds=item.bounds,
-        goal=_goal(item.chosen),
-        exact=item.chosen is not None and is_exact(item.chosen),
+        goal="" if item.chosen is None else item.chosen.goal,
+        exact=item.chosen is not None and item.chosen.exact,
         error=item.error,
     )
     if item.chosen is None:
@@ -302,17 +290,6 @@ def _run(
     names = dict.fromkeys(name for r in results for name in r.seconds)
     seconds = {name: statistics.median(r.seconds.get(name, 0.0) for r in results) for name in names}
     return replace(row, result=kept, seconds=seconds, repeats=len(results), error=_unstable_verdict(results))
-
-
-def _goal(method: Method | None) -> str:
-    match method:
-        case None:
-            return ""
-        case BoundMethod():
-            return "bounds"
-        case AttackMethod():
-            return "attack"
-    return "optimise" if isinstance(method, ProgramMethod) and method.optimise else "decide"
 
 
 def _unstable_verdict(results: Iterable[Result]) -> str:

@@ -5,30 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.deployed.statement import is_stored
-from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, MissingBoundsError, SolverUnavailableError, UnsupportedError
+from nnsym.encoding import Encoding
+from nnsym.errors import InputError
 from nnsym.ir.query import Query, Reading
-from nnsym.judge.methods import (
-    AttackMethod,
-    BoundMethod,
-    BoundsChoice,
-    Method,
-    Portfolio,
-    ProgramMethod,
-    is_exact,
-    program,
-    resolve,
-)
+from nnsym.judge.conclude import Established, conclude
+from nnsym.judge.method import Method, Settings
+from nnsym.judge.methods import FIRST, BoundsChoice
 from nnsym.judge.premise import with_premise
-from nnsym.judge.run import BOUNDS_SHARE, Settings, conclude, judge_attack, judge_bounds, judge_program
-from nnsym.judge.verdict import facts_about, rule
+from nnsym.judge.registry import MethodChoice, resolve
+from nnsym.judge.run import BOUNDS_SHARE
+from nnsym.judge.verdict import facts_about
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
-from nnsym.results.result import Deployed, Result, Semantics, Sizes, Verdict
+from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
 
 Array = NDArray[Any]
@@ -43,7 +35,7 @@ class HasQuery(Protocol):
 
 def verify(
     prop: HasQuery | Query,
-    method: str | Method | Encoding | None = None,
+    method: MethodChoice | None = None,
     *,
     encoding: str | Encoding | None = None,
     solver: str | Solver | None = None,
@@ -110,24 +102,11 @@ def verify(
         progress=progress,
     )
     if query.empty_box:
-        ruling = rule(replace(facts_about(query), empty=True))
-        return conclude(query, chosen, ruling, running, lower=np.inf, bounds="", sizes=Sizes())
+        return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
     query, trouble = as_meant(query, semantics, running, settings)
     if trouble:
         return unenclosed(query, chosen, trouble, running, settings)
-    return with_premise(query, _judged(query, chosen, running, settings), chosen, running, settings)
-
-
-def _judged(query: Query, method: Method, clock: Clock, settings: Settings) -> Result:
-    match method:
-        case BoundMethod():
-            return judge_bounds(query, method, clock, settings)
-        case AttackMethod():
-            return judge_attack(query, method, clock, settings)
-        case ProgramMethod():
-            return _settled(query, judge_program(query, method, clock, settings), method, clock, settings)
-        case Portfolio():
-            return _portfolio(query, method, clock, settings)
+    return with_premise(query, chosen.judge(query, running, settings), chosen, running, settings)
 
 
 def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: Settings) -> tuple[Query, str]:
@@ -163,103 +142,6 @@ def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: S
 
 def unenclosed(query: Query, method: Method, trouble: str, clock: Clock, settings: Settings) -> Result:
     """Where nothing encloses the float runs no method proves anything of them; one may still violate the property."""
-    found = judge_attack(query, FIRST, clock, settings)
+    found = FIRST.judge(query, clock, settings)
     reason = found.reason if found.status is not Verdict.UNKNOWN else trouble
     return replace(found, method=method.name, reason=reason, trail=tuple(clock.trail))
-
-
-#: A program with at most this many binaries is worth an exact re-check by SMT when its bound is within rounding.
-_RECHECK_BINARIES = 40
-
-#: Reasons for which it is asked again.
-_RECHECKED = (
-    "within_rounding",
-    "reals_only",
-    "floats_only",
-    "spurious",
-    "jump",
-    "infeasible_unconfirmed",
-    "solver_refuted",
-    "beyond_float",
-    "solver_error",
-)
-
-
-def _settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
-    """Ask the exact SMT encoding where a tolerance solver's answer lies within rounding, or was refuted."""
-    from nnsym.solvers.registry import find
-
-    if (
-        result.reason not in _RECHECKED
-        or method.encoding.form is Form.BOOLEAN
-        or result.sizes.binary > _RECHECK_BINARIES
-        or clock.left < 0.5
-    ):
-        return result
-    if method.encoding.relaxed or not find("z3").availability().available:
-        return result
-    if not is_exact(method):
-        return result
-    clock.note("exact check", f"{result.reason}: the SMT encoding decides in rational arithmetic")
-    exact = judge_program(
-        query, program("smt", solver="z3", bounds=method.bounds), clock, replace(settings, relaxation=False)
-    )
-    if exact.status is Verdict.UNKNOWN:
-        return replace(result, trail=tuple(clock.trail))
-    lower, upper = max(result.lower, exact.lower), min(result.upper, exact.upper)
-    if lower > upper:  # a solver's bound, off by its tolerance
-        lower, upper = exact.lower, exact.upper
-    return replace(
-        result,
-        status=exact.status,
-        reason=exact.reason + " (exact re-check)",
-        trust=exact.trust,
-        vacuous=exact.vacuous,
-        counterexample=exact.counterexample,
-        witness=exact.witness,
-        lower=lower,
-        upper=upper,
-        seconds=exact.seconds,
-        trail=tuple(clock.trail),
-    )
-
-
-#: What is tried before anything is bounded: a fraction of a second on networks of the usual sizes.
-FIRST = AttackMethod(restarts=16, steps=60)
-
-
-#: What decides the rest. Where a node has no exact rule, or products no lane at hand, the LP comes before rationals.
-_SECOND = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
-
-
-def _portfolio(query: Query, method: Portfolio, clock: Clock, settings: Settings) -> Result:
-    first = judge_attack(query, FIRST, clock, settings, share=0.1)
-    if first.status is not Verdict.UNKNOWN:
-        return replace(first, method="portfolio: attack")
-    decided = _rest(query, method, first, clock, settings)
-    return decided if first.deployed is Deployed.OPEN else replace(decided, deployed=first.deployed)
-
-
-def _rest(query: Query, method: Portfolio, first: Result, clock: Clock, settings: Settings) -> Result:
-    """What decides after the counter-search; its own answer where nothing takes the question."""
-    best: Result | None = None
-    for encoding, solver in _SECOND:
-        try:
-            chosen = program(encoding, solver=solver, bounds=method.bounds)
-            result = judge_program(query, chosen, clock, settings)
-        except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
-            clock.note("passed over", str(error))
-            continue
-        result = _settled(query, result, chosen, clock, settings)
-        decided = method.bounds if result.sizes.columns == 0 else result.method
-        best = replace(result, method=f"portfolio: {decided}")
-        if is_exact(chosen) or result.status is not Verdict.UNKNOWN:
-            return best
-    if best is not None:
-        return best
-    try:
-        last = judge_bounds(query, BoundMethod(source=method.bounds), clock, settings)
-    except MissingBoundsError as error:
-        clock.note("passed over", str(error))
-        return replace(first, method="portfolio", trail=tuple(clock.trail))
-    return replace(last, method="portfolio")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.pairs.differential import both
-from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Source, Zonotope
+from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Source, Told, Zonotope
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 _CROWN = "Zhang et al. 2018"
 
-#: Every source of bounds, by name, the weak ones first. A new source is one entry here.
+#: Our own sources of bounds, by name, the weak ones first. A new one is one entry here.
 SOURCES: Mapping[str, Source] = {
     source.name: source
     for source in (
@@ -65,8 +65,13 @@ METHODS = tuple(SOURCES)
 
 def find_source(source: str | Source, known: Mapping[str, Source] = SOURCES) -> Source:
     """The source that a text names (``crown``, ``alpha:20``), among the known ones; a source is itself."""
+    if isinstance(source, Told):
+        return source.source
     if isinstance(source, Source):
         return source
+    if not isinstance(source, str):
+        remedy = "Give a name, or an nnsym.bounds.sources.Source"
+        raise InputError(f"no source of bounds but a {type(source).__name__}", where=repr(source), remedy=remedy)
     name, colon, parameters = source.partition(":")
     if name not in known:
         raise InputError(f"there are no bounds '{source}'", remedy=f"Choose one of: {', '.join(known)}")

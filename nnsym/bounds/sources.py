@@ -67,6 +67,23 @@ class Source(ABC):
 
 
 @final
+class Told(str):
+    """The text of a source, which brings the source: one that was handed over as an object needs no name to be found.
+
+    It is compared, printed and written as the text that it is; :func:`nnsym.bounds.methods.find_source` gives the
+    source back.
+    """
+
+    source: Source
+
+    @staticmethod
+    def of(source: Source) -> Told:
+        told = Told(source.text)
+        told.source = source
+        return told
+
+
+@final
 @dataclass(frozen=True, kw_only=True)
 class Ibp(Source):
     """Interval bound propagation."""

@@ -10,7 +10,8 @@ from typing import Any
 from nnsym.ask.compare import Announce, Comparison, compare
 from nnsym.ask.export import export
 from nnsym.errors import InputError
-from nnsym.judge.methods import Method, crown, ibp, lp, milp, smt
+from nnsym.judge.method import Method
+from nnsym.judge.methods import crown, ibp, lp, milp, smt
 
 
 def run_demo(output: Path, announce: Announce, show: Callable[[Any], None]) -> int:

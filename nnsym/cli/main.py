@@ -114,7 +114,7 @@ def verify(
     from nnsym.ask.vacuity import vacuous
     from nnsym.ask.verify import verify as run
     from nnsym.cli.reading import read_query
-    from nnsym.judge.methods import resolve
+    from nnsym.judge.registry import resolve
     from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
 
@@ -312,16 +312,20 @@ def show(
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
     from nnsym.encode.registry import cuts, encoding_providers, encodings
-    from nnsym.relaxation.sources import SOURCES
+    from nnsym.judge.registry import method_providers
+    from nnsym.judge.registry import methods as guests
+    from nnsym.relaxation.sources import source_providers, sources
     from nnsym.report.table import plain_table
 
-    rows = [[source.name, "bounds", source.summary, source.paper] for source in SOURCES.values()]
+    parties = (*encoding_providers(), *source_providers(), *method_providers())
+    rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
+    rows += [[name, "method", guest.summary, guest.paper] for name, guest in guests().items()]
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
         rows.append([name, exact, found.summary, found.source])
     rows += [[f"+{name}", "cuts", cut.summary, cut.source] for name, cut in cuts().items()]
-    rows += [[p.name, "left out", p.error, ""] for p in encoding_providers() if p.error]
+    rows += [[p.name, "left out", p.error, ""] for p in parties if p.error]
     print_rich(plain_table(["method", "kind", "what it is", "source"], rows))
 
 

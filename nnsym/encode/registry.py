@@ -93,6 +93,17 @@ def collect(offers: Mapping[str, tuple[Item, ...]], *, what: str = "encoding") -
     return MappingProxyType({name: item for name, (item, _) in found.items()})
 
 
+def apart(names: Iterable[str], others: Mapping[str, Iterable[str]], *, what: str) -> None:
+    """Raise where something of one kind has a name that something of another kind has: both are named as a method."""
+    for kind, taken in others.items():
+        for name in sorted(set(names) & set(taken)):
+            raise InputError(
+                f"also the name of {kind}",
+                where=f"{what} '{name}'",
+                remedy="Rename one, or uninstall one of the packages",
+            )
+
+
 def providers(group: str, kinds: Kinds, *, builtin: str = "") -> tuple[Provider, ...]:
     """Every module that the entry points of a group name, once; ``kinds`` are the tuples it may have and of what."""
     points = {point.value: point for point in sorted(entry_points(group=group), key=lambda p: p.value)}

@@ -1,40 +1,66 @@
 """Methods are values: how a property is to be judged, before anything is run.
 
 ``ibp()`` and ``crown()`` judge by bounds alone, ``attack()`` looks for a counterexample; ``lp``, ``milp`` and ``smt``
-pair an encoding with a solver and the bounds that feed it. ``resolve`` turns names of the command line into methods.
+pair an encoding with a solver and the bounds that feed it. :mod:`nnsym.judge.registry` turns names into methods.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
-from nnsym.bounds.sources import Alpha, Source
+from numpy.typing import NDArray
+
+from nnsym.bounds.methods import compute
+from nnsym.bounds.sources import Alpha, Source, Told
 from nnsym.encoding import Encoding, Exactness, Form
-from nnsym.errors import InputError
-from nnsym.relaxation.sources import SOURCES, find_source
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.query import Query
+from nnsym.judge.conclude import Established, conclude
+from nnsym.judge.least import Least, attacked
+from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Method, Settings, scouted
+from nnsym.judge.optimise import by_bounds, by_program
+from nnsym.judge.recheck import settled
+from nnsym.judge.run import establish_attack, establish_bounds, judge_program
+from nnsym.judge.support import support_by_programs
+from nnsym.relaxation.sources import find_source
+from nnsym.results.clock import Clock
+from nnsym.results.result import Result
 from nnsym.solvers.base import Solver
+
+Array = NDArray[Any]
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class BoundMethod:
+class BoundMethod(Establisher):
     """Judge by the bounds of the specification layer from ``source``, a text such as ``crown`` or ``alpha:20``."""
 
     source: str
+    quick = True
+    goal = "bounds"
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]
         return self.source
 
     @property
-    def bounds(self) -> str:
+    def bounds(self) -> str:  # type: ignore[override]
         return self.source
+
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        return establish_bounds(query, self.source, clock, settings)
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        return scouted(query, clock, settings).better(by_bounds(query, self.source, clock, settings))
+
+    def support(self, asked: Query) -> Array:
+        return compute(asked, find_source(self.source)).rows.lower
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class AttackMethod:
+class AttackMethod(Establisher):
     """Look for a counterexample by sampling and projected gradient descent; falsifies or says nothing.
 
     ``restarts`` points descend at once for ``steps`` steps (:func:`nnsym.bounds.points.attack.search`). ``seed``
@@ -45,6 +71,10 @@ class AttackMethod:
     restarts: int = 100
     steps: int = 50
     seed: int | None = None
+    name = "attack"
+    quick = True
+    proves = False
+    goal = "attack"
 
     def __post_init__(self) -> None:
         if self.restarts < 1 or self.steps < 0:
@@ -53,18 +83,28 @@ class AttackMethod:
                 remedy="Give at least one restart, and no negative number of steps",
             )
 
-    @property
-    def name(self) -> str:
-        return "attack"
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        return establish_attack(query, self, clock, settings)
 
-    @property
-    def bounds(self) -> str:
-        return ""
+    def briefly(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        """The verdict of a search that takes a tenth of the time left."""
+        return conclude(query, self, establish_attack(query, self, clock, settings, share=SHARE), clock)
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        size = {
+            "restarts": self.restarts,
+            "steps": self.steps,
+            "seed": settings.seed if self.seed is None else self.seed,
+        }
+        return attacked(query, clock, **size, device=settings.device, share=SHARE)
+
+    def support(self, asked: Query) -> Array:
+        raise UnsupportedError("'attack' has no region to draw", remedy="Name bounds or an encoding")
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ProgramMethod:
+class ProgramMethod(Method):
     """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
 
     ``optimise`` asks for the margin itself rather than its sign.
@@ -76,24 +116,45 @@ class ProgramMethod:
     optimise: bool = False
 
     @property
-    def name(self) -> str:
+    def name(self) -> str:  # type: ignore[override]
         return f"{self.encoding.name}+{self.solver}"
 
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Portfolio:
-    """A counter-search, then bounds, then an exact encoding on a solver at hand; stops at the first verdict."""
-
-    bounds: str = "crown"
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        return all(rule.exactness is not Exactness.OUTER for rule in self.encoding.rules)
 
     @property
-    def name(self) -> str:
-        return "portfolio"
+    def rational(self) -> bool:  # type: ignore[override]
+        return self.encoding.form is Form.BOOLEAN
+
+    @property
+    def encoded(self) -> str:  # type: ignore[override]
+        return self.encoding.name
+
+    @property
+    def lane(self) -> str:  # type: ignore[override]
+        return self.solver
+
+    @property
+    def goal(self) -> str:  # type: ignore[override]
+        return "optimise" if self.optimise else "decide"
+
+    def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        return settled(query, judge_program(query, self, clock, settings), self, clock, settings)
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        return by_program(query, self, scouted(query, clock, settings), clock, settings, precision)
+
+    def support(self, asked: Query) -> Array:
+        margin = self.exact and self.encoding.form is Form.MARGIN
+        lane = default_solver(self.encoding) if margin else self.solver
+        return support_by_programs(asked, self.encoding, lane, self.bounds)
 
 
-Method = BoundMethod | AttackMethod | ProgramMethod | Portfolio
 BoundsChoice = str | Source | BoundMethod
+
+#: What is tried before anything is bounded.
+FIRST = AttackMethod(restarts=RESTARTS, steps=STEPS)
 
 
 def ibp() -> BoundMethod:
@@ -171,61 +232,5 @@ def default_solver(encoding: Encoding) -> str:
 
 
 def check_bounds(bounds: BoundsChoice) -> str:
-    """The text of a source of bounds; raises for one that nobody computes."""
-    return find_source(bounds.source if isinstance(bounds, BoundMethod) else bounds).text
-
-
-def is_bounds(name: object) -> bool:
-    """True for the text of a source of bounds, whether or not its parameters are well formed."""
-    return isinstance(name, str) and name.partition(":")[0] in SOURCES
-
-
-def is_exact(method: Method) -> bool:
-    """True if the method decides every property it supports, given time."""
-    if isinstance(method, ProgramMethod):
-        return all(rule.exactness is not Exactness.OUTER for rule in method.encoding.rules)
-    return isinstance(method, Portfolio)
-
-
-def resolve(
-    method: str | Method | Encoding | None = None,
-    *,
-    encoding: str | Encoding | None = None,
-    solver: str | Solver | None = None,
-    bounds: BoundsChoice = "crown",
-    optimise: bool = False,
-) -> Method:
-    """A method from names: a source of bounds or any encoding, as ``verify`` and the command line take them."""
-    if isinstance(method, (BoundMethod, AttackMethod, ProgramMethod, Portfolio)):
-        return method
-    if method is not None and encoding is not None:
-        raise InputError("both a method and an encoding were given", remedy="Give one of them")
-    chosen = method if method is not None else encoding
-    bounds = check_bounds(bounds)
-    if chosen is None or chosen == "portfolio":
-        if solver is not None:
-            from nnsym.solvers.registry import find
-
-            return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
-        return Portfolio(bounds=bounds)
-    if isinstance(method, str):
-        check_method(method)
-    if isinstance(chosen, str) and (chosen == "attack" or is_bounds(chosen)):
-        if solver is not None:
-            raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
-        if chosen == "attack":
-            return AttackMethod()
-        return BoundMethod(source=check_bounds(chosen))
-    return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
-
-
-def check_method(name: str) -> None:
-    """Raise for a name that is neither a source of bounds, nor the attack, nor an installed encoding (with cuts)."""
-    from nnsym.encode.registry import encoding_providers, encodings, find_encoding, listed
-
-    if is_bounds(name) or name == "attack":
-        return
-    if name.partition("+")[0] not in encodings():
-        known = listed((*SOURCES, "attack", *encodings()), encoding_providers())
-        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
-    find_encoding(name)
+    """The text of a source of bounds, which brings the source; raises for one that nobody computes."""
+    return Told.of(find_source(bounds.source if isinstance(bounds, BoundMethod) else bounds))

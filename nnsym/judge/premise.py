@@ -13,13 +13,12 @@ import numpy as np
 
 from nnsym.bounds.domains import cases
 from nnsym.bounds.points.starts import starts
-from nnsym.encoding import Form
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query, Reading
-from nnsym.judge.methods import Method, ProgramMethod, program
+from nnsym.judge.method import Method, Settings
+from nnsym.judge.methods import program
 from nnsym.judge.repair import repaired
-from nnsym.judge.run import Settings, judge_program
 from nnsym.replay import found_at
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Trust, Verdict
@@ -66,13 +65,11 @@ def _is_met(asked: Query, seconds: float) -> bool:
 
 def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: Settings) -> Result:
     """The exact encoding on the precondition alone, on a clock of its own."""
-    exact = isinstance(method, ProgramMethod) and method.encoding.form is Form.BOOLEAN
-    chosen = method if exact else program("smt", solver="z3", bounds=method.bounds or "crown")
-    assert isinstance(chosen, ProgramMethod)
     seconds = min(clock.left, max(_LEAST, clock.elapsed))
     try:
+        chosen = method if method.rational else program("smt", solver="z3", bounds=method.bounds or "crown")
         with clock.step("precondition") as notes:
-            said = judge_program(asked, chosen, Clock(seconds), replace(settings, relaxation=False))
+            said = chosen.judge(asked, Clock(seconds), replace(settings, relaxation=False))
             notes.append(f"{chosen.name}: {said.reason}")
     except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
         clock.note("precondition", str(error))

@@ -1,10 +1,10 @@
-"""Judge one property by one method: bounds, program, solver, replay, ruling."""
+"""What bounds, a counter-search and a program establish about a query: run, solved, replayed, probed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,21 @@ from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
-from nnsym.ir.query import Query, Reading
-from nnsym.judge.methods import AttackMethod, BoundMethod, Method, ProgramMethod, is_exact
+from nnsym.ir.query import Query
+from nnsym.judge.conclude import Established, conclude
+from nnsym.judge.method import Settings
 from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.judge.repair import repaired
 from nnsym.judge.verdict import Facts, Ruling, facts_about, rule, tight
 from nnsym.program import Feature, Kind, Program
 from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
 from nnsym.replay import replay as run_replay
-from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
-from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
-from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
+from nnsym.results.result import Result, Sizes, Trust
+from nnsym.solvers.base import Answer, Goal, Limits, Status
+
+if TYPE_CHECKING:
+    from nnsym.judge.methods import AttackMethod, ProgramMethod
 
 Array = NDArray[Any]
 
@@ -43,50 +46,18 @@ _SAID = {
 }
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What every method of one run shares.
-
-    ``relaxation`` also solves the program without integrality. ``shortcut`` ends a run whose bounds decide before
-    anything is encoded; a comparison of encodings does without it.
-    """
-
-    memory: int = 8 * 2**30
-    threads: int = 1
-    seed: int = 0
-    relaxation: bool = False
-    shortcut: bool = True
-    device: str = "cpu"
-    progress: Progress | None = None
-
-    def __post_init__(self) -> None:
-        options.count_of_bytes(self.memory)
-        options.threads(self.threads)
-        options.seed(self.seed)
-        options.device(self.device)
-
-
-def judge_bounds(query: Query, method: BoundMethod, clock: Clock, settings: Settings) -> Result:
-    """Bounds alone: verified where the lower bound of the margin rules the violation out, else unknown."""
-    bounds, lower = bound(query, method.source, clock, settings)
+def establish_bounds(query: Query, source: str, clock: Clock, settings: Settings) -> Established:
+    """Bounds alone: they may rule the violation out."""
+    bounds, lower = bound(query, source, clock, settings)
     if not bounds.ended:
         require_bounded(query, lower)
-    facts = replace(facts_about(query), certified=lower)
-    facts = settle_tight(query, bounds, facts, clock)
-    ruling = rule(facts)
-    if ruling.verdict is Verdict.UNKNOWN and (bounds.ended or ruling.reason == "solver_unknown"):
-        ruling = Ruling(verdict=Verdict.UNKNOWN, reason=bounds.ended or "inconclusive")
-    return conclude(
-        query,
-        method,
-        ruling,
-        clock,
-        lower=best_lower(facts),
-        bounds=method.source,
+    facts = settle_tight(query, bounds, replace(facts_about(query), certified=lower), clock)
+    return Established(
+        facts=facts,
+        bounds=source,
         sizes=_open(query, bounds),
-        error=_error(query, ruling, bounds, clock),
-        certified=sure_lower(facts),
+        ended=bounds.ended,
+        error=_error(query, rule(facts), bounds, clock),
     )
 
 
@@ -101,16 +72,17 @@ def _error(query: Query, ruling: Ruling, bounds: Bounds, clock: Clock) -> FloatE
     return found
 
 
-def judge_attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, *, share: float = 1.0) -> Result:
-    """A counter-search: falsified where a candidate is confirmed by replay, else unknown with an upper bound.
+def establish_attack(
+    query: Query, method: AttackMethod, clock: Clock, settings: Settings, *, share: float = 1.0
+) -> Established:
+    """A counter-search: a candidate that replay confirms, else the least margin that was replayed.
 
     It takes no more than ``share`` of the time that is left.
     """
     replayed = attack(query, method, clock, settings, share * clock.left)
-    ruling = rule(replace(facts_about(query), replay=replayed.outcome))
-    if ruling.verdict is Verdict.UNKNOWN and ruling.reason == "solver_unknown":
-        ruling = Ruling(verdict=Verdict.UNKNOWN, reason="inconclusive" if clock.left else "timeout")
-    return conclude(query, method, ruling, clock, lower=-np.inf, bounds="", sizes=Sizes(), replayed=replayed)
+    late = not clock.left and replayed.outcome is not Outcome.BOUNDARY
+    facts = replace(facts_about(query), replay=replayed.outcome)
+    return Established(facts=facts, replayed=replayed, ended="timeout" if late else "")
 
 
 #: So many of the best candidates of an attack are replayed.
@@ -191,55 +163,35 @@ def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Fa
     return replace(facts, exact_bound=exact)
 
 
-def best_lower(facts: Facts) -> float:
-    """The strongest lower bound on the margin among the facts, as a float64 not above it."""
-    return max(sure_lower(facts), facts.believed)
-
-
-def sure_lower(facts: Facts) -> float:
-    """The strongest one that rests on no solver's word."""
-    exact = -np.inf if facts.exact_bound is None else _below(facts.exact_bound)
-    return max(facts.certified, exact)
-
-
-def _below(value: Any) -> float:
-    from nnsym.ir.exact import round_down
-
-    return float(round_down(np.array([value], dtype=object))[0])
-
-
 def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
-    """Bounds, encoding, solver, replay; the verdict is :func:`nnsym.judge.verdict.rule`'s."""
+    """What :func:`nnsym.judge.verdict.rule` says of one program."""
+    return conclude(query, method, establish_program(query, method, clock, settings), clock)
+
+
+def establish_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Established:
+    """Bounds, encoding, solver, replay."""
     from nnsym.solvers.registry import check_query
 
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
-    early = rule(replace(facts_about(query), certified=lower))
+    known = replace(facts_about(query), certified=lower)
+    early = rule(known)
     sizes = _open(query, bounds)
     if early.excluded and settings.shortcut and not method.optimise:
         clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
         error = _error(query, early, bounds, clock)
-        return conclude(
-            query, method, early, clock, lower=lower, bounds=method.bounds, sizes=sizes, error=error, certified=lower
-        )
+        return Established(facts=known, bounds=method.bounds, sizes=sizes, error=error)
     program, answer = solve(query, method, bounds, clock, settings)
-    sizes = measure(program, sizes.unstable)
     facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
     relaxation = relax_bound(program, method, answer, clock, settings) if settings.relaxation else None
-    ruling = rule(facts)
-    return conclude(
-        query,
-        method,
-        ruling,
-        clock,
-        lower=best_lower(facts),
+    return Established(
+        facts=facts,
         bounds=method.bounds,
-        sizes=sizes,
+        sizes=measure(program, sizes.unstable),
         replayed=replayed,
         relaxation=relaxation,
         answer=answer,
-        error=_error(query, ruling, bounds, clock),
-        certified=sure_lower(facts),
+        error=_error(query, rule(facts), bounds, clock),
     )
 
 
@@ -298,7 +250,7 @@ def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float
     margin_form = method.encoding.form is Form.MARGIN
     return replace(
         facts_about(query),
-        exactness=Exactness.EXACT if is_exact(method) and answer.outside <= GAP else Exactness.OUTER,
+        exactness=Exactness.EXACT if method.exact and answer.outside <= GAP else Exactness.OUTER,
         status=answer.status,
         certified=max(lower, answer.certified) if margin_form else lower,
         exact_bound=answer.certified_exact if margin_form else None,
@@ -383,7 +335,7 @@ def relax_bound(
 
     if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
         return None
-    if not is_exact(method):
+    if not method.exact:
         return answer.objective if answer.status is Status.OPTIMAL else None
     with clock.step("root LP") as notes:
         limits = Limits(seconds=max(clock.left, 1.5), memory=settings.memory, threads=settings.threads)
@@ -407,76 +359,3 @@ def _open(query: Query, bounds: Bounds) -> Sizes:
     from nnsym.bounds.methods import layers
 
     return Sizes(unstable=sum(layer.unstable for layer in layers(query, bounds)))
-
-
-def conclude(
-    query: Query,
-    method: Method,
-    ruling: Ruling,
-    clock: Clock,
-    *,
-    lower: float,
-    bounds: str,
-    sizes: Sizes,
-    replayed: Replay | None = None,
-    relaxation: float | None = None,
-    answer: Answer | None = None,
-    error: FloatError | None = None,
-    certified: float = -np.inf,
-) -> Result:
-    """The Result of one judged method."""
-    from nnsym.results.versions import versions
-
-    upper = np.inf if replayed is None else replayed.margin
-    if ruling.excluded:
-        lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative
-    deployed = _deployed(query, ruling, replayed, covered=error is not None and error.covers(certified))
-    lower = min(lower, upper)  # a solver's own bound may be off by its tolerance
-    exists = query.reading is Reading.EXISTS
-    found = replayed.counterexample if replayed is not None else None
-    if exists:
-        lower, upper = 0.0 - upper, 0.0 - lower  # never -0.0
-        found = None if found is None else replace(found, margin=0.0 - found.margin)
-        relaxation = None if relaxation is None else 0.0 - relaxation
-    seconds = dict(clock.seconds)
-    if answer is not None:
-        seconds.update({"solve": answer.seconds.get("solve", seconds.get("solve", 0.0))})
-        seconds["hand-over"] = answer.seconds.get("handover", 0.0)
-    seconds["total"] = clock.elapsed
-    return Result(
-        status=ruling.verdict,
-        reason=ruling.reason,
-        trust=ruling.trust,
-        method=method.name,
-        encoding=method.encoding.name if isinstance(method, ProgramMethod) else "",
-        solver=method.solver if isinstance(method, ProgramMethod) else "",
-        bounds=bounds,
-        goal="optimise" if isinstance(method, ProgramMethod) and method.optimise else "decide",
-        vacuous=ruling.vacuous,
-        reading=query.reading,
-        slack=float(query.slack),
-        semantics=Semantics.REAL if query.runs is None else Semantics.DEPLOYED,
-        float_error=None if error is None else max(error.soft, error.hard),
-        deployed=deployed,
-        lower=lower,
-        upper=upper,
-        relaxation=relaxation,
-        counterexample=None if exists else found,
-        witness=found if exists else None,
-        sizes=sizes,
-        seconds=seconds,
-        peak_memory=answer.peak_memory if answer is not None else 0,
-        trail=tuple(clock.trail),
-        versions=versions(method.solver if isinstance(method, ProgramMethod) else None),
-    )
-
-
-def _deployed(query: Query, ruling: Ruling, replayed: Replay | None, *, covered: bool) -> Deployed:
-    """What is known of the property of every float run: from a run, or from a margin above what rounding may do."""
-    exists = query.reading is Reading.EXISTS
-    if replayed is not None and replayed.deployed:
-        return Deployed.HOLDS if exists else Deployed.VIOLATED
-    same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
-    if query.runs is not None or not is_stored(query):
-        return same
-    return same if covered and ruling.excluded else Deployed.OPEN

@@ -1,17 +1,22 @@
-"""The registry of bounds, with those that take a solver: :data:`nnsym.bounds.methods.SOURCES` and ``lp``."""
+"""All sources of bounds by name: :data:`nnsym.bounds.methods.SOURCES`, ``lp``, and those of installed packages.
+
+The entry points ``nnsym.bounds`` name a module with ``SOURCES``, a tuple of :class:`nnsym.bounds.sources.Source`. A
+package that cannot be used is left out, and said to be wherever a source is not found.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import final
 
 import numpy as np
 
 from nnsym.bounds import methods
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.sources import Dtype, FloatBoxes, Source
-from nnsym.encode.registry import find_encoding
+from nnsym.bounds.sources import Dtype, FloatBoxes, Source, Told
+from nnsym.encode.registry import Provider, apart, collect, encodings, find_encoding, listed, providers
 from nnsym.encoding import Exactness
 from nnsym.errors import InputError
 from nnsym.ir.query import Box, Query
@@ -62,10 +67,35 @@ class Lp(Source):
         return stacked(cases)
 
 
-#: Every source of bounds by name, the weak ones first.
+GROUP = "nnsym.bounds"
+
+#: Our own sources by name, the weak ones first.
 SOURCES: Mapping[str, Source] = {**methods.SOURCES, "lp": Lp()}
+
+
+@cache
+def sources() -> Mapping[str, Source]:
+    """Every source of bounds at hand by name, our own first.
+
+    Raises:
+        InputError: two providers offer the same name, or one has an encoding of that name.
+    """
+    offered = {p.name: p.items["SOURCES"] for p in source_providers()}
+    found = collect({"nnsym": tuple(SOURCES.values()), **offered}, what="bounds")
+    if any(offered.values()):
+        apart(found, {"an encoding": encodings()}, what="bounds")
+    return found
+
+
+@cache
+def source_providers() -> tuple[Provider, ...]:
+    """Who offers further sources of bounds; those that cannot be used have an ``error``."""
+    return providers(GROUP, {"SOURCES": Source})
 
 
 def find_source(source: str | Source) -> Source:
     """The source that a text names (``crown``, ``alpha:20``, ``lp:triangle+krelu2``); a source is itself."""
-    return methods.find_source(source, SOURCES)
+    if isinstance(source, str) and not isinstance(source, Told) and source.partition(":")[0] not in sources():
+        known = listed(sources(), source_providers())
+        raise InputError(f"there are no bounds '{source}'", remedy=f"Choose one of: {known}")
+    return methods.find_source(source, sources())

@@ -19,16 +19,9 @@ from nnsym.ir.pieces import cells, lower_edges, profile
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
-from nnsym.judge.methods import (
-    AttackMethod,
-    BoundMethod,
-    Method,
-    Portfolio,
-    ProgramMethod,
-    default_solver,
-    is_exact,
-    resolve,
-)
+from nnsym.judge.method import Method
+from nnsym.judge.methods import ProgramMethod
+from nnsym.judge.registry import MethodChoice, resolve
 from nnsym.report.region import area, directions, polygon, support
 
 if TYPE_CHECKING:
@@ -107,7 +100,7 @@ def draw_reach(
     domain: tuple[object, object],
     *,
     axes: tuple[int, int] = (0, 1),
-    methods: Iterable[str | Method | Encoding] = ("ibp", "crown", "triangle", "bigm"),
+    methods: Iterable[MethodChoice] = ("ibp", "crown", "triangle", "bigm"),
     samples: int = 2000,
     path: str | Path | None = None,
 ) -> Any:
@@ -134,7 +127,7 @@ def draw_reach(
     query = Query(f.name, {x: box}, Rows.of(y), TRUE)
     d = directions(64)
     plane = (_element(y, axes[0]), _element(y, axes[1]))
-    chosen = [_optimising(resolve(m)) for m in methods]
+    chosen = [resolve(m) for m in methods]
     regions = list(zip(_labels(chosen), (support(query, plane, m, d) for m in chosen), strict=True))
     rng = np.random.default_rng(0)
     weight = rng.random((samples, x.size)) if samples else np.zeros((0, x.size))
@@ -182,16 +175,6 @@ def _relaxed(encoding: Encoding) -> ProgramMethod:
     return ProgramMethod(encoding=encoding.relax(), solver="highs", bounds="ibp", optimise=True)
 
 
-def _optimising(method: Method) -> BoundMethod | ProgramMethod:
-    match method:
-        case Portfolio() | AttackMethod():
-            raise UnsupportedError(f"'{method.name}' has no region to draw", remedy="Name bounds or an encoding")
-        case ProgramMethod() if is_exact(method) and method.encoding.form.value == "margin":
-            lane = default_solver(method.encoding)
-            return ProgramMethod(encoding=method.encoding, solver=lane, bounds=method.bounds, optimise=True)
-    return method
-
-
 def _element(node: Node, k: int) -> Node:
     return affine(((Select(np.array([k]), node.size), node),))
 
@@ -212,7 +195,7 @@ def _canvas() -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-def _labels(methods: list[BoundMethod | ProgramMethod]) -> list[str]:
+def _labels(methods: list[Method]) -> list[str]:
     """The names of methods, with their bounds where several methods share one."""
     names = [m.name for m in methods]
     return [f"{m.name} on {m.bounds}" if names.count(m.name) > 1 else m.name for m in methods]

@@ -13,21 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.methods import compute
-from nnsym.encoding import Form
-from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
-from nnsym.judge.build import build
-from nnsym.judge.methods import BoundMethod, ProgramMethod
-from nnsym.program import Feature
-from nnsym.relaxation.sources import find_source
-from nnsym.solvers.base import Goal, Limits, Status
-from nnsym.solvers.outer import taking
-from nnsym.solvers.registry import find
+from nnsym.judge.method import Method
 
 Array = NDArray[Any]
 
@@ -38,35 +29,15 @@ def directions(count: int) -> Array:
     return np.stack((np.cos(angle), np.sin(angle)), axis=1).round(15)
 
 
-def support(query: Query, plane: tuple[Node, Node], method: BoundMethod | ProgramMethod, d: Array) -> Array:
+def support(query: Query, plane: tuple[Node, Node], method: Method, d: Array) -> Array:
     """``b_k <= d_k . (u, v)`` for the two single elements of ``plane`` over the domain of the query, ``(k,)``.
 
-    All directions are one specification for bounds, and one program each for an encoding. +inf where the program has
-    no solution at all, which no right encoding of a domain that is not empty has; -inf where the solver gave up.
+    All directions are the rows of one query. +inf where a program has no solution at all, -inf where a solver gave up.
     """
     u, v = plane
     maps = ((Dense(d[:, :1]), u), (Dense(d[:, 1:]), v)) if u is not v else ((Dense(d.sum(1, keepdims=True)), u),)
-    every = Rows.of(affine(maps))
-    asked = replace(query, rows=every, formula=Atoms(np.arange(len(d)), strict=False, soft=True))
-    bounds = compute(asked, find_source(method.bounds))
-    if isinstance(method, BoundMethod):
-        return bounds.rows.lower
-    if method.encoding.form is not Form.MARGIN:
-        raise UnsupportedError(
-            "has no objective, so it has no region to draw",
-            where=f"encoding '{method.encoding.name}'",
-            remedy="Draw a linear encoding, such as triangle or bigm",
-        )
-    lane, least = taking(find(method.solver), frozenset({Feature.QUADRATIC})), np.full(len(d), -np.inf)
-    for k in range(len(d)):
-        one = replace(asked, rows=every.take(np.array([k])), formula=Atoms(np.arange(1), strict=False, soft=True))
-        row = replace(bounds.rows, lower=bounds.rows.lower[[k]], upper=bounds.rows.upper[[k]])
-        program = build(one, replace(bounds, rows=row), method.encoding)
-        answer = lane.solve(program, Limits(seconds=60), Goal(decide=False))
-        if answer.status is Status.INFEASIBLE:
-            return np.full(len(d), np.inf)
-        least[k] = max(answer.certified, answer.bound)
-    return least
+    asked = replace(query, rows=Rows.of(affine(maps)), formula=Atoms(np.arange(len(d)), strict=False, soft=True))
+    return method.support(asked)
 
 
 def polygon(d: Array, b: Array, window: tuple[float, float, float, float]) -> Array:

@@ -1,0 +1,154 @@
+"""What a method established about a query, and the Result that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.deployed.statement import FloatError, is_stored
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query, Reading
+from nnsym.judge.verdict import Facts, Ruling, rule
+from nnsym.replay import Replay
+from nnsym.results.clock import Clock
+from nnsym.results.result import Deployed, Result, Semantics, Sizes, Verdict
+from nnsym.solvers.base import Answer
+
+Array = NDArray[Any]
+
+
+class Recorded(Protocol):
+    """What a result says of the method that gave it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def encoded(self) -> str: ...
+
+    @property
+    def lane(self) -> str: ...
+
+    @property
+    def goal(self) -> str: ...
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Established:
+    """The facts that a method established, and what a record keeps besides.
+
+    ``bounds`` names the source that was computed. ``ended`` is the limit that ended the run early, if one did.
+    ``replayed`` is what :func:`nnsym.replay.confirm` made of points of the method's; ``points`` are those whose values
+    are worth knowing where a term is minimised. ``relaxation`` and ``answer`` are of a program that was solved,
+    ``error`` is how far float runs may be from the real function.
+    """
+
+    facts: Facts
+    bounds: str = ""
+    sizes: Sizes = field(default_factory=Sizes)
+    ended: str = ""
+    replayed: Replay | None = None
+    points: tuple[Mapping[Input, Array], ...] = ()
+    relaxation: float | None = None
+    answer: Answer | None = None
+    error: FloatError | None = None
+
+    @property
+    def ruling(self) -> Ruling:
+        """The verdict of the facts. Where nothing was solved it is no solver that knows nothing."""
+        ruling = rule(self.facts)
+        if ruling.verdict is not Verdict.UNKNOWN or self.answer is not None:
+            return ruling
+        if self.ended or ruling.reason == "solver_unknown":
+            return Ruling(verdict=Verdict.UNKNOWN, reason=self.ended or "inconclusive")
+        return ruling
+
+
+def best_lower(facts: Facts) -> float:
+    """The strongest lower bound on the margin among the facts, as a float64 not above it."""
+    return max(sure_lower(facts), facts.believed)
+
+
+def sure_lower(facts: Facts) -> float:
+    """The strongest one that rests on no solver's word."""
+    exact = -np.inf if facts.exact_bound is None else _below(facts.exact_bound)
+    return max(facts.certified, exact)
+
+
+def _below(value: Any) -> float:
+    from nnsym.ir.exact import round_down
+
+    return float(round_down(np.array([value], dtype=object))[0])
+
+
+def conclude(
+    query: Query,
+    method: Recorded,
+    told: Established,
+    clock: Clock,
+) -> Result:
+    """The Result of what one method established."""
+    from nnsym.results.versions import versions
+
+    ruling, replayed, relaxation, answer = told.ruling, told.replayed, told.relaxation, told.answer
+    lower = best_lower(told.facts)
+    upper = np.inf if replayed is None else replayed.margin
+    if ruling.excluded:
+        lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative
+    deployed = _deployed(
+        query, ruling, replayed, covered=told.error is not None and told.error.covers(sure_lower(told.facts))
+    )
+    lower = min(lower, upper)  # a solver's own bound may be off by its tolerance
+    exists = query.reading is Reading.EXISTS
+    found = replayed.counterexample if replayed is not None else None
+    if exists:
+        lower, upper = 0.0 - upper, 0.0 - lower  # never -0.0
+        found = None if found is None else replace(found, margin=0.0 - found.margin)
+        relaxation = None if relaxation is None else 0.0 - relaxation
+    seconds = dict(clock.seconds)
+    if answer is not None:
+        seconds.update({"solve": answer.seconds.get("solve", seconds.get("solve", 0.0))})
+        seconds["hand-over"] = answer.seconds.get("handover", 0.0)
+    seconds["total"] = clock.elapsed
+    return Result(
+        status=ruling.verdict,
+        reason=ruling.reason,
+        trust=ruling.trust,
+        method=method.name,
+        encoding=method.encoded,
+        solver=method.lane,
+        bounds=told.bounds,
+        goal="optimise" if method.goal == "optimise" else "decide",
+        vacuous=ruling.vacuous,
+        reading=query.reading,
+        slack=float(query.slack),
+        semantics=Semantics.REAL if query.runs is None else Semantics.DEPLOYED,
+        float_error=None if told.error is None else max(told.error.soft, told.error.hard),
+        deployed=deployed,
+        lower=lower,
+        upper=upper,
+        relaxation=relaxation,
+        counterexample=None if exists else found,
+        witness=found if exists else None,
+        sizes=told.sizes,
+        seconds=seconds,
+        peak_memory=answer.peak_memory if answer is not None else 0,
+        trail=tuple(clock.trail),
+        versions=versions(method.lane or None),
+    )
+
+
+def _deployed(query: Query, ruling: Ruling, replayed: Replay | None, *, covered: bool) -> Deployed:
+    """What is known of the property of every float run: from a run, or from a margin above what rounding may do."""
+    exists = query.reading is Reading.EXISTS
+    if replayed is not None and replayed.deployed:
+        return Deployed.HOLDS if exists else Deployed.VIOLATED
+    same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
+    if query.runs is not None or not is_stored(query):
+        return same
+    return same if covered and ruling.excluded else Deployed.OPEN

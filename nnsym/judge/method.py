@@ -1,0 +1,157 @@
+"""What a method is: a named way to judge a property, to bound the optimum of a term, and to say where values lie.
+
+One of your own is an :class:`Establisher`: it says what it found, facts and points, and what follows is spoken here by
+the rules that ours are under. It is handed over as an object, or found by an entry point (:mod:`nnsym.judge.registry`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.ir.formula import Atoms
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query, Reading
+from nnsym.judge.conclude import Established, conclude
+from nnsym.judge.least import Least, attacked, run_beside
+from nnsym.judge.verdict import facts_about, floor
+from nnsym.replay import confirm
+from nnsym.results import ranges as options
+from nnsym.results.clock import Clock
+from nnsym.results.result import Result, Sizes
+from nnsym.solvers.base import Progress
+
+Array = NDArray[Any]
+
+#: The counter-search that comes first: a fraction of a second on networks of the usual sizes.
+RESTARTS, STEPS, SHARE = 16, 60, 0.1
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every method of one run shares.
+
+    ``relaxation`` also solves the program without integrality. ``shortcut`` ends a run whose bounds decide before
+    anything is encoded; a comparison of encodings does without it.
+    """
+
+    memory: int = 8 * 2**30
+    threads: int = 1
+    seed: int = 0
+    relaxation: bool = False
+    shortcut: bool = True
+    device: str = "cpu"
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        options.count_of_bytes(self.memory)
+        options.threads(self.threads)
+        options.seed(self.seed)
+        options.device(self.device)
+
+
+class Method(ABC):
+    """How a property is judged. ``verify`` asks :meth:`judge`, ``minimize`` :meth:`optimum`, pictures :meth:`support`.
+
+    ``name`` is its own, ``summary`` and ``paper`` are what ``nnsym methods`` prints, ``bounds`` the text of the source
+    that feeds it, or nothing. ``exact`` is true if it decides every property it supports, given time; ``rational`` if
+    it does so in exact arithmetic. One that does not ``prove`` only finds counterexamples; one that is ``quick`` takes
+    no longer than bounds do. ``encoded``, ``lane`` and ``goal`` go into the record.
+    """
+
+    name: str
+    bounds: str = ""
+    summary: str = ""
+    paper: str = ""
+    exact: bool = False
+    rational: bool = False
+    proves: bool = True
+    quick: bool = False
+    encoded: str = ""
+    lane: str = ""
+    goal: str = "decide"
+
+    @abstractmethod
+    def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        """The verdict on a query, within the clock."""
+
+    @abstractmethod
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        """An interval round the least margin of a query, until it is as narrow as ``precision`` or time is over."""
+
+    def support(self, asked: Query) -> Array:
+        """A lower bound of each row of a query over its domain, ``(rows,)``: the region that a picture shows."""
+        raise UnsupportedError(f"'{self.name}' has no region to draw", remedy="Name bounds or an encoding")
+
+
+class Establisher(Method):
+    """A method that establishes facts, once: :func:`nnsym.judge.verdict.rule` judges them, ``floor`` bounds by them."""
+
+    @abstractmethod
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        """What is found out about the least margin of a query within the clock: :func:`established` makes it."""
+
+    def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        return conclude(query, self, self.establish(query, clock, settings), clock)
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        found = scouted(query, clock, settings)
+        told = self.establish(query, clock, settings)
+        runs = (run_beside(query, point, found.point, clock) for point in told.points)
+        best = min((run for run in runs if run is not None), key=lambda run: run.margin, default=None)
+        least = told.facts.attained if best is None else min(told.facts.attained, best.margin)
+        facts = replace(told.facts, attained=least)
+        return found.better(Least(floor=floor(facts), point=best, sizes=told.sizes))
+
+    def support(self, asked: Query) -> Array:
+        least = np.full(len(asked.rows), -np.inf)
+        for k in range(len(least)):
+            formula = Atoms(np.arange(1), strict=False, soft=True)
+            one = replace(asked, rows=asked.rows.take(np.array([k])), formula=formula)
+            least[k] = floor(self.establish(one, Clock(60.0), Settings()).facts).bound
+        return least
+
+
+def scouted(query: Query, clock: Clock, settings: Settings) -> Least:
+    """The least value of a short counter-search."""
+    size = {"restarts": RESTARTS, "steps": STEPS, "seed": settings.seed}
+    return attacked(query, clock, **size, device=settings.device, share=SHARE)
+
+
+def established(
+    query: Query,
+    clock: Clock,
+    *,
+    lower: float = -np.inf,
+    points: Iterable[Mapping[Input, Array]] = (),
+    bounds: str = "",
+    ended: str = "",
+) -> Established:
+    """What a certified lower bound of the least margin and some points of the domain say.
+
+    Args:
+        query: what was asked.
+        clock: its time.
+        lower: a bound in exact arithmetic: no point of the domain that the formula admits has a smaller margin. +inf
+            says that there is no such point.
+        points: by input, ``(size,)``, the most hopeful first. They are replayed until one is confirmed; nothing is
+            taken on the method's word.
+        bounds: the text of the source that was computed.
+        ended: the limit that ended the search, ``timeout`` or ``memory``.
+    """
+    kept = tuple(points)
+    facts = replace(facts_about(query), certified=lower)
+    if not kept or query.reading is Reading.MINIMUM:
+        return Established(facts=facts, bounds=bounds, points=kept, ended=ended)
+    with clock.step("replay") as notes:
+        replayed = confirm(query, kept, deadline=clock.deadline())
+        notes.append(f"{len(kept)} points: {replayed.outcome.value}, margin {replayed.margin:.6g}")
+    facts = replace(facts, replay=replayed.outcome)
+    return Established(facts=facts, bounds=bounds, points=kept, ended=ended, replayed=replayed, sizes=Sizes())

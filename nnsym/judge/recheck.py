@@ -1,0 +1,71 @@
+"""A tolerance solver's answer within rounding is asked once more, in rational arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nnsym.encode.registry import find_encoding
+from nnsym.encoding import Form
+from nnsym.ir.query import Query
+from nnsym.judge.method import Settings
+from nnsym.judge.run import judge_program
+from nnsym.results.clock import Clock
+from nnsym.results.result import Result, Verdict
+
+if TYPE_CHECKING:
+    from nnsym.judge.methods import ProgramMethod
+
+#: A program with at most this many binaries is worth an exact re-check by SMT when its bound is within rounding.
+_RECHECK_BINARIES = 40
+
+#: Reasons for which it is asked again.
+_RECHECKED = (
+    "within_rounding",
+    "reals_only",
+    "floats_only",
+    "spurious",
+    "jump",
+    "infeasible_unconfirmed",
+    "solver_refuted",
+    "beyond_float",
+    "solver_error",
+)
+
+
+def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
+    """Ask the exact SMT encoding where a tolerance solver's answer lies within rounding, or was refuted."""
+    from nnsym.solvers.registry import find
+
+    if (
+        result.reason not in _RECHECKED
+        or method.encoding.form is Form.BOOLEAN
+        or result.sizes.binary > _RECHECK_BINARIES
+        or clock.left < 0.5
+    ):
+        return result
+    if method.encoding.relaxed or not find("z3").availability().available:
+        return result
+    if not method.exact:
+        return result
+    clock.note("exact check", f"{result.reason}: the SMT encoding decides in rational arithmetic")
+    rational = replace(method, encoding=find_encoding("smt"), solver="z3", optimise=False)
+    exact = judge_program(query, rational, clock, replace(settings, relaxation=False))
+    if exact.status is Verdict.UNKNOWN:
+        return replace(result, trail=tuple(clock.trail))
+    lower, upper = max(result.lower, exact.lower), min(result.upper, exact.upper)
+    if lower > upper:  # a solver's bound, off by its tolerance
+        lower, upper = exact.lower, exact.upper
+    return replace(
+        result,
+        status=exact.status,
+        reason=exact.reason + " (exact re-check)",
+        trust=exact.trust,
+        vacuous=exact.vacuous,
+        counterexample=exact.counterexample,
+        witness=exact.witness,
+        lower=lower,
+        upper=upper,
+        seconds=exact.seconds,
+        trail=tuple(clock.trail),
+    )

@@ -1,0 +1,110 @@
+"""Methods by name: sources of bounds, the attack, encodings, and those of the entry points ``nnsym.methods``.
+
+An entry point names a module with ``METHODS``, a tuple of :class:`nnsym.judge.method.Method`. A package that cannot be
+used is left out, and said to be wherever a method is not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from nnsym.bounds.sources import Source, Told
+from nnsym.encode.registry import (
+    Provider,
+    apart,
+    collect,
+    encoding_providers,
+    encodings,
+    find_encoding,
+    listed,
+    providers,
+)
+from nnsym.encoding import Encoding
+from nnsym.errors import InputError
+from nnsym.judge.method import Method
+from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds, program
+from nnsym.judge.portfolio import Portfolio
+from nnsym.relaxation.sources import source_providers, sources
+from nnsym.solvers.base import Solver
+
+GROUP = "nnsym.methods"
+
+MethodChoice = str | Method | Encoding | Source
+
+
+@cache
+def methods() -> Mapping[str, Method]:
+    """The methods of other packages by name.
+
+    Raises:
+        InputError: a name is that of another method, encoding or source of bounds.
+    """
+    offered = {p.name: p.items["METHODS"] for p in method_providers()}
+    found = collect(offered, what="method")
+    if found:
+        apart(found, {"an encoding": encodings(), "bounds": sources()}, what="method")
+    return found
+
+
+@cache
+def method_providers() -> tuple[Provider, ...]:
+    """Who offers methods; those that cannot be used have an ``error``."""
+    return providers(GROUP, {"METHODS": Method})
+
+
+def is_bounds(name: object) -> bool:
+    """True for the text of a source of bounds, whether or not its parameters are well formed."""
+    return isinstance(name, Told) or (isinstance(name, str) and name.partition(":")[0] in sources())
+
+
+def judges_alone(name: object) -> bool:
+    """True for the name of a method that pairs no encoding with a solver."""
+    return is_bounds(name) or (isinstance(name, str) and (name == "attack" or name in methods()))
+
+
+def resolve(
+    method: MethodChoice | None = None,
+    *,
+    encoding: str | Encoding | None = None,
+    solver: str | Solver | None = None,
+    bounds: BoundsChoice = "crown",
+    optimise: bool = False,
+) -> Method:
+    """A method from names: a source of bounds or any encoding, as ``verify`` and the command line take them."""
+    if isinstance(method, Method):
+        return method
+    if method is not None and encoding is not None:
+        raise InputError("both a method and an encoding were given", remedy="Give one of them")
+    chosen = method if method is not None else encoding
+    bounds = check_bounds(bounds)
+    if isinstance(chosen, Source):
+        chosen = check_bounds(chosen)
+    if chosen is None or chosen == "portfolio":
+        if solver is not None:
+            from nnsym.solvers.registry import find
+
+            return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
+        return Portfolio(bounds=bounds)
+    if isinstance(chosen, str) and method is not None:
+        check_method(chosen)
+    if isinstance(chosen, str) and judges_alone(chosen):
+        if solver is not None:
+            raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
+        if chosen == "attack":
+            return AttackMethod()
+        if not is_bounds(chosen):
+            return methods()[chosen]
+        return BoundMethod(source=check_bounds(chosen))
+    return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
+
+
+def check_method(name: str) -> None:
+    """Raise for a name that is neither a source of bounds, nor the attack, nor an installed encoding (with cuts)."""
+    if judges_alone(name):
+        return
+    if name.partition("+")[0] not in encodings():
+        parties = (*encoding_providers(), *source_providers(), *method_providers())
+        known = listed((*sources(), "attack", *methods(), *encodings()), parties)
+        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
+    find_encoding(name)

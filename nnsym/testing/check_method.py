@@ -1,0 +1,203 @@
+"""The conformance kit for methods: no verdict, no bound and no point that an exact oracle refutes, within the clock.
+
+Properties are small and random, half of their margins lie within 2^-12 of zero; what is true of them is known in
+rationals (:mod:`nnsym.ir.oracle`). Asked besides: the same as ``exists``, the optimum of a term, a clock that is over,
+and one that is short for a network that is not small. Use it from a test: ``check_method(MY_METHOD)``.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+
+from nnsym.bounds.sources import Source
+from nnsym.encode.point import exact_margin
+from nnsym.encoding import Encoding
+from nnsym.errors import NnsymError
+from nnsym.ir.exact import to_fractions
+from nnsym.ir.formula import Atoms
+from nnsym.ir.oracle import OracleAnswer, minimum_margin
+from nnsym.ir.query import Query, Reading
+from nnsym.judge.method import Method, Settings
+from nnsym.judge.registry import resolve
+from nnsym.replay import attained, found_at, inputs_of
+from nnsym.results.clock import Clock
+from nnsym.results.result import Result, Verdict, Witness
+from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
+from nnsym.testing.skipped import say_skipped
+
+_SECONDS = 20.0  # of each question but the last two
+_SHORT = 0.2  # a clock that is short for the network of the last one
+_TOLERANCE = 1e-6  # of a solver's own word on a margin
+
+
+class ConformanceError(AssertionError):
+    """A method says what is not so, or goes on when its time is over; the message names the property and the claim."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Conformance:
+    """``questions`` asked, how many were ``decided``, and what was ``skipped``, with the reason."""
+
+    questions: int = 0
+    decided: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def check_method(
+    method: str | Method | Encoding | Source,
+    *,
+    kinds: Iterable[str] = (*KINDS, *PIECE_KINDS),
+    seeds: Iterable[int] = range(3),
+    grace: float = 5.0,
+) -> Conformance:
+    """Check a method.
+
+    Args:
+        method: its name or itself.
+        kinds: kinds of random network (:mod:`nnsym.testing.random_nets`); those of smooth functions have no oracle.
+        seeds: two properties, and two other readings of them, for each kind and seed.
+        grace: CPU seconds of this process after which a clock of 0.2 s was ignored.
+
+    Raises:
+        ConformanceError: a verdict, a bound or a point is refuted, or the clock is ignored.
+    """
+    found, seeds = resolve(method), tuple(seeds)
+    done = Conformance()
+    for kind in kinds:
+        if kind in SMOOTH_KINDS:
+            done = replace(done, skipped=(*done.skipped, (kind, "no oracle knows its least margin")))
+            continue
+        for seed in seeds:
+            try:
+                done = _check(found, kind, seed, done)
+            except NnsymError as error:
+                said = f"{type(error).__name__}: {error.reason}"
+                done = replace(done, skipped=(*done.skipped, (f"{kind} {seed}", said)))
+    done = _check_clock(found, done, grace)
+    if not done.questions:
+        raise ConformanceError(f"method '{found.name}' takes none of the properties that it was to be checked on")
+    say_skipped(f"check_method({found.name})", done.skipped)
+    return done
+
+
+def _check(method: Method, kind: str, seed: int, done: Conformance) -> Conformance:
+    """Two properties of one network, their other reading, a term, and no time at all."""
+    network = random_network(kind, seed)
+    for tight in (False, True):
+        query = random_query(network, seed, tight=tight)
+        least = minimum_margin(query)
+        for asked in (query, replace(query, reading=Reading.EXISTS)):
+            result = method.judge(asked, Clock(_SECONDS), Settings(seed=seed))
+            _check_result(method, asked, result, least)
+            known = result.status is not Verdict.UNKNOWN
+            done = replace(done, questions=done.questions + 1, decided=done.decided + known)
+        _check_result(method, query, method.judge(query, Clock(0.0), Settings(seed=seed)), least)
+    _check_optimum(method, _term(query), seed)
+    return done
+
+
+def _check_result(method: Method, query: Query, result: Result, least: OracleAnswer) -> None:
+    """The verdict is true, a point is one, and the margin lies where the result says."""
+    exists = query.reading is Reading.EXISTS
+    where = f"{method.name} on {query.name} ({query.reading.value}), whose least margin is {_short(least.margin)}"
+    found, excluded = (Verdict.VERIFIED, Verdict.FALSIFIED) if exists else (Verdict.FALSIFIED, Verdict.VERIFIED)
+    point = result.witness if exists else result.counterexample
+    sure = least.margin != 0 or query.strict or _reached(query, least)
+    violated = least.margin < 0 or (least.margin == 0 and not query.strict)
+    if result.status is excluded and sure and violated:
+        raise ConformanceError(f"{where}: says {result.status.value} ({result.reason}), a point refutes it")
+    if result.status is found and point is None:
+        raise ConformanceError(f"{where}: says {result.status.value} ({result.reason}) and shows no point")
+    if point is not None and not _is_point(query, point):
+        raise ConformanceError(f"{where}: its point does not violate the property, or lies outside of the domain")
+    if result.status is found and not violated:
+        raise ConformanceError(f"{where}: says {result.status.value} ({result.reason}), no point does that")
+    if result.status is not Verdict.UNKNOWN and result.trust is None:
+        raise ConformanceError(f"{where}: says {result.status.value} and not what it rests on")
+    lower, upper = (-result.upper, -result.lower) if exists else (result.lower, result.upper)
+    _check_interval(where, lower, upper, least.margin, _TOLERANCE if method.lane else 0.0)
+
+
+def _check_interval(where: str, lower: float, upper: float, least: Any, tolerance: float) -> None:
+    """``least`` lies in the interval; the lower end may be off by a solver's tolerance."""
+    allowed = least + _exact(tolerance) if np.isfinite(float(least)) else least
+    if _exact(lower) > allowed:
+        raise ConformanceError(f"{where}: says that no margin is below {lower!r}")
+    if _exact(upper) < least:
+        raise ConformanceError(f"{where}: says that some margin is {upper!r}")
+
+
+def _check_optimum(method: Method, query: Query, seed: int) -> None:
+    """The floor is below the least value, and the point has the value that is told of it."""
+    least = minimum_margin(query).margin
+    where = f"{method.name} on the first row of {query.name}, whose least value is {_short(least)}"
+    found = method.optimum(query, Clock(_SECONDS), Settings(seed=seed), 1e-6)
+    _check_interval(where, found.floor.bound, found.value, least, _TOLERANCE if method.lane else 0.0)
+    if found.point is not None:
+        run = attained(query, inputs_of(query, found.point))
+        if run is None or run.margin > found.point.margin:
+            raise ConformanceError(f"{where}: its point does not have the value {found.point.margin!r}")
+
+
+def _term(query: Query) -> Query:
+    """The first row of a query as a term to minimise."""
+    first = np.array([0])
+    formula = Atoms(first, strict=False, soft=True)
+    return replace(query, rows=query.rows.take(first), formula=formula, labels=(), reading=Reading.MINIMUM)
+
+
+def _check_clock(method: Method, done: Conformance, grace: float) -> Conformance:
+    """A short clock is kept, for a network that is not small."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        return replace(done, skipped=(*done.skipped, ("the clock", "there is no timer here that could stop a method")))
+    query = random_query(random_network("dense", 0, inputs=8, width=120), 1)
+    try:
+        with _at_most(_SHORT + grace, f"{method.name} had a clock of {_SHORT} s and goes on after {grace} CPU s more"):
+            method.judge(query, Clock(_SHORT), Settings())
+    except NnsymError as error:
+        return replace(done, skipped=(*done.skipped, ("the clock", f"{type(error).__name__}: {error.reason}")))
+    return replace(done, questions=done.questions + 1)
+
+
+@contextmanager
+def _at_most(seconds: float, said: str) -> Iterator[None]:
+    """Raise in the middle of what runs once the process took so many CPU seconds more."""
+
+    def late(number: int, frame: object) -> None:
+        raise ConformanceError(said)
+
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _is_point(query: Query, point: Witness) -> bool:
+    try:
+        return found_at(query, {x: np.asarray(point.inputs[x.name]).ravel() for x in query.inputs}) is not None
+    except (KeyError, ValueError):
+        return False
+
+
+def _reached(query: Query, least: OracleAnswer) -> bool:
+    """True if the least margin is that of the oracle's point, and not just a limit at a jump."""
+    return least.point is not None and exact_margin(query, query.values(least.point, exact=True)) == least.margin
+
+
+def _exact(value: float) -> Any:
+    return to_fractions(np.array([value]))[0] if np.isfinite(value) else value
+
+
+def _short(margin: Any) -> str:
+    return f"{float(margin):.6g}"
