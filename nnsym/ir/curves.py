@@ -31,7 +31,7 @@ Array = NDArray[Any]
 #: The unit roundoff of float64, and an absolute slack that covers underflow.
 U, TINY = 2.0**-53, 2.0**-800
 _LARGEST = float(np.finfo(np.float64).max)
-_ROUNDS, _ROUGH, _FINE = 8, 30, 60  # secants, and halvings for a slope and for an offset; no soundness rests on them
+_ROUNDS, _ROUGH, _FINE = 12, 30, 60  # secants, and halvings for a slope and for an offset; no soundness rests on them
 
 
 class Curve(Protocol):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Rational
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -275,7 +276,7 @@ class Smooth(Univariate):
     ``extremes`` are all points where the derivative is 0, ``inflections`` all where the curvature changes sign: floats
     next to them, in order. ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in
     the last place of the result or of 1, whichever is larger; at an infinity they are the limit, or NaN.
-    A subclass without parameters needs no ``key``; one with parameters says in it what it is.
+    The ``key`` is made of the class's name, its attributes and values, unless a subclass has its own.
     """
 
     extremes: ClassVar[tuple[float, ...]] = ()
@@ -285,7 +286,9 @@ class Smooth(Univariate):
     @property
     def key(self) -> str:
         own = sorted((name, value) for name, value in vars(self).items() if name != "bends")
-        return f"{type(self).__module__}.{type(self).__qualname__}{own}"
+        with np.errstate(all="ignore"):  # as many digits as every machine gives alike
+            values = [f"{v:.6e}" for v in self.value(np.linspace(-8.0, 8.0, 65)).tolist()]
+        return f"{self.name}:{digest((type(self).__qualname__, *own, values))}"
 
     @abstractmethod
     def derivative(self, x: Array) -> Array:
@@ -361,6 +364,24 @@ class Tanh(Sigmoidal):
     def derivative(self, x: Array) -> Array:
         decay = np.exp(-2.0 * np.abs(x))
         return np.asarray(4.0 * decay / (1.0 + decay) ** 2)
+
+
+def same_function(one: Univariate, two: Univariate) -> bool:
+    """True if the two are one function: of one class, with one key."""
+    return type(one) is type(two) and one.key == two.key
+
+
+def in_rationals(fn: Univariate, x: Array) -> Array:
+    """The function of Fractions; :class:`UnsupportedError` where that gives no rationals."""
+    if fn.exact:
+        return fn.value(x)
+    try:
+        y = fn.value(x)
+    except TypeError:  # NumPy has no exponential of a Fraction
+        raise no_rationals(fn) from None
+    if y.dtype != object or not all(isinstance(v, Rational) for v in y.flat):
+        raise no_rationals(fn)
+    return y
 
 
 def no_rationals(fn: Univariate) -> UnsupportedError:
