@@ -33,6 +33,7 @@ from nnsym.judge.methods import smt as smt
 from nnsym.lang import props as props
 from nnsym.lang import zoo as zoo
 from nnsym.lang.algebra.functions import abs_ as abs
+from nnsym.lang.algebra.functions import apply as apply
 from nnsym.lang.algebra.functions import clip as clip
 from nnsym.lang.algebra.functions import concat as concat
 from nnsym.lang.algebra.functions import max_ as max

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from neurons import query_of
 from test_bounds_crown import relu_net
 
-from nnsym.bounds.engine import smooth
 from nnsym.bounds.methods import compute, margin
+from nnsym.ir import sigmoidal as smooth
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise, product
 from nnsym.ir.oracle import minimum_margin

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
-from nnsym.bounds.engine import pieces
 from nnsym.bounds.methods import METHODS, compute, margin, unstable
 from nnsym.bounds.rational.exact import exact_margin
+from nnsym.ir import piece_lines as pieces
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense

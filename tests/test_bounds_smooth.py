@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.bounds.engine import smooth
+from nnsym.ir import sigmoidal as smooth
 from nnsym.ir.univariate import Sigmoid, Tanh
 
 FUNCTIONS = {

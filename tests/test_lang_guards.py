@@ -95,8 +95,8 @@ PITFALLS: list[tuple[str, Callable[[], Any], str, str]] = [
     ("no conclusion", lambda: nn.forall(x), "needs a conclusion", "then="),
     ("network as variable", lambda: nn.forall(y, then=y[0] <= 1), "ranges over variables", "nn.Variable"),
     ("two names", lambda: nn.forall([x, nn.Variable(1)], then=y[0] <= 1), "two variables are called 'x'", "name="),
-    ("free variable", lambda: nn.forall(z, then=y[0] <= 1), "'x', which forall does not range", "nn.forall([x, y]"),
-    ("free in a box", lambda: nn.forall(nn.Variable(1, name="z"), where=nn.box(x, 0, 1), then=True), "about 'x'", ""),
+    ("free variable", lambda: nn.forall(z, then=y[0] <= 1).hash, "'x', which forall does not", "nn.forall([x, y]"),
+    ("free in a box", lambda: nn.verify(nn.forall(z, where=nn.box(x, 0, 1), then=True)), "about 'x'", "then=..."),
     ("box of numbers", lambda: nn.box([1, 2], 0, 1), "not a term", ""),
 ]
 # fmt: on

@@ -183,7 +183,7 @@ def test_alternation_is_refused_with_the_line_and_a_way_out() -> None:
 def test_an_open_property_is_refused_where_nothing_closes_it() -> None:
     x, y = nn.Variable(2), nn.Variable(2, name="y")
     with pytest.raises(LanguageError, match=r"test_quantifiers\.py.*about 'y', which exists does not range over"):
-        nn.exists(x, then=x[0] >= y[0])
+        nn.verify(nn.exists(x, then=x[0] >= y[0]))
 
 
 @pytest.mark.parametrize("method", ["crown", "bigm", "smt"])
@@ -216,3 +216,52 @@ def test_slack_helps_exists_too_and_leaves_preconditions_alone() -> None:
     for wrong in (-1, float("nan"), "much"):
         with pytest.raises(InputError, match="slack"):
             nn.verify(p, slack=wrong)
+
+
+def test_a_name_for_the_inner_property_changes_nothing() -> None:
+    """In one call, assigned first, returned by a function, two levels deep: one content hash; alone it is an error."""
+    f = nn.zoo.random_mlp(5, widths=(2, 6, 2))
+    x, z, t = nn.Variable(2, name="x"), nn.Variable(2, name="z"), nn.Variable(1, name="t")
+
+    def near(start: nn.Variable) -> nn.Property:
+        return nn.forall(z, where=nn.all(nn.abs(z - start) <= 0.1), then=f(z)[0] <= f(start)[0] + 9)
+
+    inner = near(x)
+    direct = nn.forall(
+        x, where=nn.box(x, 0, 1), then=nn.forall(z, where=nn.all(nn.abs(z - x) <= 0.1), then=f(z)[0] <= f(x)[0] + 9)
+    )
+    named = nn.forall(x, where=nn.box(x, 0, 1), then=inner)
+    called = nn.forall(x, where=nn.box(x, 0, 1), then=near(x))
+    assert direct.hash == named.hash == called.hash
+    assert nn.verify(named, timeout=20).status is nn.verify(direct, timeout=20).status is Verdict.VERIFIED
+    assert "free 'x'" in repr(inner)
+    assert "free" not in repr(named)
+    lowest = nn.forall(t, where=nn.box(t, 0, 1), then=f(z)[0] <= f(x)[0] + t[0] + 20)
+    middle = nn.forall(z, where=nn.box(z, 0, 1), then=lowest)
+    whole = nn.forall(x, where=nn.box(x, 0, 1), then=middle)
+    assert [v.name for v in whole.variables] == ["x", "z", "t"]
+    assert whole([0, 0], [0, 0], [0])
+    line = inner.line
+    for use in (
+        lambda: inner.query,
+        lambda: inner([0, 0]),
+        lambda: inner.margin([0, 0]),
+        lambda: inner.hash,
+        lambda: nn.verify(inner),
+        lambda: nn.verify(middle, "crown"),
+        lambda: nn.compare(inner, ["ibp"]),
+    ):
+        with pytest.raises(LanguageError, match="about 'x', which forall does not range over") as caught:
+            use()
+        assert caught.value.where in (line, middle.line)
+        assert "then=..." in caught.value.remedy
+
+
+def test_an_inner_premise_may_be_assigned_first() -> None:
+    f = nn.zoo.random_mlp(3, widths=(2, 4, 1))
+    x, z = nn.Variable(2, name="x"), nn.Variable(2, name="z")
+    inner = nn.exists(z, where=nn.box(z, 0, 1), then=f(z)[0] <= f(x)[0])
+    p = nn.forall(x, where=inner, then=f(x)[0] <= 1000)
+    assert not p.free
+    with pytest.raises(LanguageError, match="about 'x', which exists does not range over"):
+        nn.verify(inner)

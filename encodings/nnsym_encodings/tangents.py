@@ -1,4 +1,4 @@
-"""Tangents: cuts that close a sigmoid's or tanh's relaxation to the convex hull of its graph over an interval.
+"""Tangents: cuts that close a smooth function's relaxation to the convex hull of its graph over an interval.
 
 For an increasing f, convex left of 0 and concave right of it, the upper side of the hull over [l, u] is the line from
 ``(l, f(l))`` that touches f at some d, and f itself from d on; the lower side is the same turned around. The triangle
@@ -10,7 +10,7 @@ or the chord where there is no tangent point. Rounds of these rows converge to t
 lines is.
 
 Numbers: slopes are any floats, offsets are made for them and rounded outward, with the evaluation error of f
-(``nnsym.bounds.engine.smooth``).
+(``nnsym.ir.curves``, ``nnsym.ir.sigmoidal``).
 
 Emits: rows of two terms, at most two a neuron and round.
 
@@ -31,7 +31,7 @@ from nnsym.builder import RowTerms, row_block
 from nnsym.encoding import Cut, Separator
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Pointwise
-from nnsym.ir.univariate import Sigmoidal
+from nnsym.ir.univariate import Smooth
 from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import Scene
 
@@ -44,20 +44,18 @@ class Tangents(Cut):
     """The family; see the module."""
 
     name: str = "tangents"
-    summary: str = "sigmoid and tanh along their curve"
+    summary: str = "smooth functions along their curve"
     source: str = "McCormick 1976, section 3"
 
     def separator(self, scene: Scene) -> Separator:
-        from nnsym.bounds.engine.smooth import lines
-
         names = node_names(scene.query.nodes)
-        smooth = [(n, n.fn) for n in scene.query.nodes if isinstance(n, Pointwise) and isinstance(n.fn, Sigmoidal)]
+        smooth = [(n, n.fn) for n in scene.query.nodes if isinstance(n, Pointwise) and isinstance(n.fn, Smooth)]
 
         def separate(point: Array) -> Iterator[RowBlock]:
             for node, fn in smooth:
                 interval, h, y = scene.bounds[node.parents[0]], scene.ids[node.parents[0]], scene.ids[node]
                 value = np.where(h >= 0, point[h], 0.0)  # a column of -1 is the constant 0
-                low, below, high, above = lines(fn, interval.lower, interval.upper, value)
+                low, below, high, above = fn.lines(interval.lower, interval.upper, value)
                 for sign, slope, offset in ((1.0, high, above), (-1.0, low, below)):
                     excess = sign * (point[y] - slope * value - offset)
                     bad = np.flatnonzero(excess > scene.tolerance * np.hypot(1.0, slope))

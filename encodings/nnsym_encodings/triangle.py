@@ -13,8 +13,8 @@ jump through both limits and the value; on either side there is at most one edge
 
     y >= (f(q) - f(p)) / (q - p) (h - p) + f(p)  for neighbours p < q of the lower hull, and above likewise
 
-A sigmoid or tanh lies between two lines over [l, u], a tangent or chord each (``nnsym.bounds.engine.smooth``); its hull
-has a curved side and takes the cuts ``tangents``.
+Any other function lies between two lines over [l, u] that it names itself, a smooth one between edges of its hull, a
+tangent or chord each (``nnsym.ir.curves``); a hull with a curved side takes the cuts ``tangents``.
 A maximum of members ``l_k <= x_k <= u_k`` has as hull over independent members ``y >= x_k`` and, for every
 threshold th in ``{max_j l_j} + {u_k : u_k > max_j l_j}`` (the largest of them is a bound of y):
 
@@ -48,7 +48,7 @@ from nnsym.encode.rules import OpenGroups, OpenHinges, lower_lines, open_groups,
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.outward import group_sum_up, product_down, product_up, sum_down, sum_up
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature, Role
 
 Array = NDArray[Any]
@@ -83,14 +83,10 @@ def pieces(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
 
 
 def smooth(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
-    """Sigmoid and tanh between two lines."""
-    from nnsym.bounds.engine.smooth import lines
-
+    """Any other function between its two lines."""
     l, u = ctx.interval(node.parents[0])  # noqa: E741
     lower, upper = ctx.interval(node)
-    fn = node.fn
-    assert isinstance(fn, Sigmoidal)
-    below, low, above, high = lines(fn, l, u)
+    below, low, above, high = node.fn.lines(l, u)
     y = ctx.columns(node, Role.POST, ctx.every(node), lower, upper)
     ctx.rows(node, [(1.0, y), (-below, args[0])], lower=low, says="y above its lower line")
     ctx.rows(node, [(1.0, y), (-above, args[0])], upper=high, says="y below its upper line")
@@ -178,7 +174,7 @@ TRIANGLE = Encoding(
     rules=(
         NodeRule(Pointwise, Exactness.OUTER, hinge, Hinge),
         NodeRule(Pointwise, Exactness.OUTER, pieces, Piecewise),
-        NodeRule(Pointwise, Exactness.OUTER, smooth, Sigmoidal),
+        NodeRule(Pointwise, Exactness.OUTER, smooth),
         NodeRule(Max, Exactness.OUTER, maximum),
         NodeRule(Product, Exactness.OUTER, product),
     ),

@@ -296,6 +296,8 @@ class _Neuron:
             found = cells(node.fn.take(some), interval.lower[some], interval.upper[some])
             left = [_cell(found, int(c)) for c in np.flatnonzero(found.alive[0])]
             return f"stable: {left[0]}" if len(left) == 1 else f"open: {'; '.join(left)}"
+        if not isinstance(node.fn, Hinge):
+            return "open: between two lines"
         if interval.lower[self.index] >= 0:
             return "stable, active: l >= 0"
         return "stable, inactive: u <= 0" if interval.upper[self.index] <= 0 else "open: l < 0 < u"
@@ -336,4 +338,6 @@ def _formula(node: Node, index: int) -> str:
             return "y = x v"
         case Input():
             return "an input"
-    return "h = A v + b"
+        case Affine():
+            return "h = A v + b"
+    return f"y = {type(node).__name__.lower()}"

@@ -26,9 +26,8 @@ from nnsym.deployed.terms import stretch
 from nnsym.ir.exact import nearest
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.pieces import steepness
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge
 from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
@@ -117,16 +116,7 @@ def slopes(node: Pointwise, low: Array, high: Array) -> tuple[Array, Array]:
             left, right = fn.slopes(node.size)
             least = np.where(low >= 0, right, np.where(high <= 0, left, np.minimum(left, right)))
             return least, np.where(low >= 0, right, np.where(high <= 0, left, np.maximum(left, right)))
-        case Piecewise() as fn:
-            least, most = steepness(fn, low, high)
-            torn = fn.apart[0] | fn.apart[1]
-            jump = (torn & (low[..., None] <= fn.breaks) & (fn.breaks <= high[..., None])).any(axis=-1)
-            return np.where(jump, -np.inf, least), np.where(jump, np.inf, most)
-        case Sigmoidal() as fn:  # the derivative falls with the distance from 0
-            near, far = np.maximum(np.maximum(low, -high), 0.0), np.maximum(-low, high)
-            slip = 2.0**-50 * (fn.ulps + 4)
-            return fn.derivative(far) * (1 - slip), fn.derivative(near) * (1 + slip)
-    raise NotImplementedError(f"no slopes of {node.fn.name}")
+    return node.fn.steepness(low, high)
 
 
 def _members(node: Max, c: Array, r: Array, low: Array, high: Array) -> tuple[Array, Array]:

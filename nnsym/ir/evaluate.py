@@ -12,6 +12,7 @@ from nnsym.errors import InputError
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.univariate import in_rationals
 from nnsym.ir.walk import fold
 
 Array = NDArray[Any]
@@ -50,7 +51,7 @@ def apply_node(node: Node, args: tuple[Array, ...]) -> Array:
                 total = total + linear.apply(value)
             return np.asarray(total)
         case Pointwise():
-            return node.fn.value(args[0])
+            return in_rationals(node.fn, args[0]) if args[0].dtype == object else node.fn.value(args[0])
         case Max():
             filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
             return np.asarray(args[0][..., filled].max(axis=-1))

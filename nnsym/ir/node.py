@@ -124,7 +124,7 @@ class Pointwise(Node):
     __slots__ = ("fn",)
 
     def __init__(self, fn: Univariate, parent: Node) -> None:
-        super().__init__(parent.size, (parent,), ("pointwise", fn.key, id(parent)))
+        super().__init__(parent.size, (parent,), ("pointwise", type(fn), fn.key, id(parent)))
         self.fn = fn
 
     def with_parents(self, parents: tuple[Node, ...]) -> Node:

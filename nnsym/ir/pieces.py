@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.exact import short_slope, to_fractions
 from nnsym.ir.outward import product_down, product_up, sum_down, sum_up
-from nnsym.ir.univariate import Piecewise
+
+if TYPE_CHECKING:
+    from nnsym.ir.univariate import Piecewise
 
 Array = NDArray[Any]
 

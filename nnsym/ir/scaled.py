@@ -16,11 +16,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
 from nnsym.ir.difference import Difference
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.univariate import Hinge, Piecewise
+from nnsym.ir.univariate import Hinge, Univariate, no_rationals
 from nnsym.ir.walk import fold
 
 Array = NDArray[Any]
@@ -81,10 +81,10 @@ def apply_scaled(node: Node, args: tuple[Scaled, ...]) -> Scaled:
             return _affine(node, args)
         case Pointwise(fn=Hinge() as fn):
             return _hinge(fn, args[0])
-        case Pointwise(fn=Piecewise() as fn):
-            return _piecewise(fn, args[0])
+        case Pointwise() if node.fn.exact:
+            return _exactly(node.fn, args[0])
         case Pointwise():
-            raise UnsupportedError(f"{node.fn.name} has no exact rational value", remedy="Use bounds or an LP")
+            raise no_rationals(node.fn)
         case Max():
             filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
             return Scaled(args[0].numerators[filled].max(axis=-1), args[0].denominator)
@@ -193,6 +193,6 @@ def _hinge(fn: Hinge, x: Scaled) -> Scaled:
     return Scaled(np.asarray(slope * x.numerators, dtype=object), common * x.denominator)
 
 
-def _piecewise(fn: Piecewise, x: Scaled) -> Scaled:
-    """The line between two breakpoints, or the value at one; comparisons are of whole numbers."""
+def _exactly(fn: Univariate, x: Scaled) -> Scaled:
+    """A function of rationals."""
     return Scaled.of(np.asarray(fn.value(x.fractions())))

@@ -17,7 +17,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal, Univariate
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
@@ -84,10 +84,8 @@ def _line(fn: Univariate, x: Array) -> tuple[Array, Array]:
         tables = (np.broadcast_to(t, (len(x), t.shape[1])) for t in (fn.slopes, fn.offsets))
         slope, offset = (t[np.arange(len(x)), begun] for t in tables)
         return slope, offset
-    if isinstance(fn, Sigmoidal):
-        slope = fn.derivative(x)
-        return slope, fn.value(x) - slope * x
-    raise UnsupportedError(f"{fn.name} has no tangent")
+    slope = fn.derivative(x)
+    return slope, fn.value(x) - slope * x
 
 
 def _zeros(rows: int, columns: int) -> Array:

@@ -1,9 +1,9 @@
 """Univariate functions: everything an activation has to say about itself.
 
 A :class:`Hinge` is two lines that meet in the origin and covers ReLU, leaky ReLU, PReLU and abs; a :class:`Piecewise`
-has any number of lines between breakpoints and covers clip and sign; every exact encoding works on both. Smooth
-functions give value and derivative; encodings and bounds relax them by lines. A new activation is one object of one of
-these kinds.
+has any number of lines between breakpoints and covers clip and sign; every exact encoding works on both. A
+:class:`Smooth` function gives value, derivative, extremes and inflections; encodings and bounds relax it by lines. A
+new activation is one object of one of these kinds, or any :class:`Univariate` that answers what it is asked.
 """
 
 from __future__ import annotations
@@ -11,22 +11,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from numbers import Rational
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir import curves, piece_lines, sigmoidal
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import digest, freeze
+from nnsym.ir.outward import product_up, sum_down, sum_up
 
 Array = NDArray[Any]
 
 
 class Univariate(ABC):
-    """A function applied to every element of a vector."""
+    """A function applied to every element of a vector, and what bounds and encodings ask of it over an interval.
+
+    Answers hold in exact arithmetic, for arrays ``(..., n)`` of ends that may be infinite. A function that has none of
+    its own to a question raises :class:`UnsupportedError`, which says what to define. ``exact`` is true if the
+    function takes rationals to rationals.
+    """
 
     name: str
+    exact: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -35,11 +44,47 @@ class Univariate(ABC):
 
     @abstractmethod
     def value(self, x: Array) -> Array:
-        """The function at ``x`` of shape ``(..., n)``; exact on arrays of Fractions or an error."""
+        """The function at ``x`` of shape ``(..., n)``; exact on arrays of Fractions where it is ``exact``."""
 
     def take(self, index: Array) -> Univariate:
         """The function of the selected elements (parameters may differ per element)."""
         return self
+
+    def derivative(self, x: Array) -> Array:
+        """The derivative at ``x``, about: a direction for searches."""
+        raise self._silent("its derivative", "derivative(x)")
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """The least and the largest value on ``[lower, upper]``, rounded outward."""
+        raise self._silent("its range over an interval", "span(lower, upper)")
+
+    def steepness(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """The least and the largest slope between two points of ``[lower, upper]``, rounded outward."""
+        raise self._silent("its slopes over an interval", "steepness(lower, upper)")
+
+    def lines(self, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+        """``(slope, offset)`` of a line below and of a line above; tight at the point ``at`` (None: as one likes)."""
+        low, high = self.span(lower, upper)
+        return np.zeros_like(low), low, np.zeros_like(high), high
+
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        """``(slope, low, high)`` with ``slope x + low <= f(x) <= slope x + high``: parallel lines."""
+        slope, low, steep, top = self.lines(lower, upper)
+        with np.errstate(invalid="ignore"):
+            rest = (sum_down(steep, -slope), sum_up(steep, -slope))
+            ends = [product_up(r, x) for r in rest for x in (lower, upper)]
+            high = sum_up(top, np.where(steep == slope, 0.0, np.max(ends, axis=0)))
+        least, most = self.span(lower, upper)
+        fine = np.isfinite(high) & np.isfinite(low)
+        return np.where(fine, slope, 0.0), np.where(fine, low, least), np.where(fine, high, most)
+
+    def _silent(self, question: str, method: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"the function does not say {question}",
+            where=f"activation '{self.name}'",
+            remedy=f"Define {method}, or make it an nnsym.ir.univariate.Smooth, which answers everything from value, "
+            "derivative, extremes and inflections",
+        )
 
 
 @final
@@ -54,6 +99,7 @@ class Hinge(Univariate):
     left: Array
     right: Array
     name: str = "hinge"
+    exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "left", freeze(np.atleast_1d(self.left)))
@@ -71,6 +117,28 @@ class Hinge(Univariate):
         if x.dtype == object:
             left, right = to_fractions(left), to_fractions(right)
         return np.where(x > 0, right * x, left * x)
+
+    def derivative(self, x: Array) -> Array:
+        """The slope at ``x``, the left one at 0."""
+        return np.where(x > 0, self.right, self.left)
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return self._pieces.span(lower, upper)
+
+    def steepness(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return self._pieces.steepness(lower, upper)
+
+    def lines(self, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+        return self._pieces.lines(lower, upper, at)
+
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        return self._pieces.band(lower, upper)
+
+    @cached_property
+    def _pieces(self) -> Piecewise:
+        slopes = np.stack(np.broadcast_arrays(self.left, self.right), axis=-1)
+        zero = np.zeros((len(slopes), 1))
+        return Piecewise(zero, slopes, np.zeros_like(slopes), zero, self.name)
 
     def slopes(self, n: int) -> tuple[Array, Array]:
         """``(left, right)``, each of shape ``(n,)``."""
@@ -115,6 +183,7 @@ class Piecewise(Univariate):
     offsets: Array
     at: Array
     name: str = "piecewise"
+    exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for field in ("breaks", "slopes", "offsets", "at"):
@@ -147,6 +216,18 @@ class Piecewise(Univariate):
         for j in range(self.breaks.shape[1]):
             out = np.where(x > self.breaks[:, j], self.slopes[:, j + 1], out)
         return out
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return piece_lines.span(self, lower, upper)
+
+    def steepness(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return piece_lines.steepness(self, lower, upper)
+
+    def lines(self, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+        return piece_lines.lines(self, lower, upper)
+
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        return piece_lines.band(self, lower, upper)
 
     @cached_property
     def apart(self) -> tuple[Array, Array]:
@@ -189,19 +270,67 @@ def sign() -> Piecewise:
     return Piecewise(np.zeros(1), np.zeros(2), np.array([-1.0, 1.0]), np.zeros(1), "sign")
 
 
-class Sigmoidal(Univariate):
-    """An increasing smooth function, convex left of 0 and concave right of it."""
+class Smooth(Univariate):
+    """A function with a continuous derivative: all answers from four facts (:mod:`nnsym.ir.curves`).
 
-    #: Ulps by which a float64 evaluation of ``value`` or ``derivative`` may be off; consumers widen by it.
-    ulps = 8
+    ``extremes`` are all points where the derivative is 0, ``inflections`` all where the curvature changes sign: floats
+    next to them, in order. ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in
+    the last place of the result or of 1, whichever is larger; at an infinity they are the limit, or NaN.
+    The ``key`` is made of the class's name, its attributes and values, unless a subclass has its own.
+    """
+
+    extremes: ClassVar[tuple[float, ...]] = ()
+    inflections: ClassVar[tuple[float, ...]] = ()
+    ulps: ClassVar[int] = 8
+
+    @property
+    def key(self) -> str:
+        own = sorted((name, value) for name, value in vars(self).items() if name != "bends")
+        with np.errstate(all="ignore"):  # as many digits as every machine gives alike
+            values = [f"{v:.6e}" for v in self.value(np.linspace(-8.0, 8.0, 65)).tolist()]
+        return f"{self.name}:{digest((type(self).__qualname__, *own, values))}"
 
     @abstractmethod
     def derivative(self, x: Array) -> Array:
-        """The derivative at ``x``, largest at 0 and decreasing with |x|."""
+        """The derivative at ``x``."""
 
-    def _refuse_exact(self, x: Array) -> None:
-        if x.dtype == object:
-            raise UnsupportedError(f"{self.name} has no exact rational value", remedy="Use bounds or an LP")
+    @cached_property
+    def bends(self) -> tuple[bool, ...]:
+        """For every part between inflections, whether the function is convex there."""
+        return curves.convexity(self)
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return curves.span(self, lower, upper)
+
+    def steepness(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return curves.steepness(self, lower, upper)
+
+    def lines(self, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+        return curves.lines(self, lower, upper, at)
+
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        return curves.band(self, lower, upper)
+
+
+class Sigmoidal(Smooth):
+    """An increasing smooth function, convex left of 0 and concave right of it, its derivative even.
+
+    Here ``ulps`` are of the result itself, however small: answers keep its sign (:mod:`nnsym.ir.sigmoidal`).
+    """
+
+    inflections = (0.0,)
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return sigmoidal.span(self, lower, upper)
+
+    def steepness(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        return sigmoidal.steepness(self, lower, upper)
+
+    def lines(self, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+        return sigmoidal.lines(self, lower, upper, at)
+
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        return sigmoidal.band(self, lower, upper)
 
 
 @final
@@ -213,7 +342,6 @@ class Sigmoid(Sigmoidal):
     key: str = "sigmoid"
 
     def value(self, x: Array) -> Array:
-        self._refuse_exact(x)
         decay = np.exp(-np.abs(x))
         return np.where(x >= 0, 1.0, decay) / (1.0 + decay)
 
@@ -231,9 +359,31 @@ class Tanh(Sigmoidal):
     key: str = "tanh"
 
     def value(self, x: Array) -> Array:
-        self._refuse_exact(x)
         return np.asarray(np.tanh(x))
 
     def derivative(self, x: Array) -> Array:
         decay = np.exp(-2.0 * np.abs(x))
         return np.asarray(4.0 * decay / (1.0 + decay) ** 2)
+
+
+def same_function(one: Univariate, two: Univariate) -> bool:
+    """True if the two are one function: of one class, with one key."""
+    return type(one) is type(two) and one.key == two.key
+
+
+def in_rationals(fn: Univariate, x: Array) -> Array:
+    """The function of Fractions; :class:`UnsupportedError` where that gives no rationals."""
+    if fn.exact:
+        return fn.value(x)
+    try:
+        y = fn.value(x)
+    except TypeError:  # NumPy has no exponential of a Fraction
+        raise no_rationals(fn) from None
+    if y.dtype != object or not all(isinstance(v, Rational) for v in y.flat):
+        raise no_rationals(fn)
+    return y
+
+
+def no_rationals(fn: Univariate) -> UnsupportedError:
+    """The error where a rational value is asked of a function that has none."""
+    return UnsupportedError(f"{fn.name} has no exact rational value", remedy="Use bounds or an LP")

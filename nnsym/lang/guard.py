@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import itertools
 import linecache
 import os
 import sys
@@ -37,30 +35,6 @@ def _user_frame() -> FrameType:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _LIBRARIES:
         frame = frame.f_back
     return frame
-
-
-def written_inside(*names: str) -> bool:
-    """True if the user's call stands, in the source, inside another call of one of the names.
-
-    True as well where the source is not at hand (typed at a prompt, made by ``exec``).
-    """
-    frame = _user_frame()
-    lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
-    place = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), (None,) * 4)
-    try:
-        tree = ast.parse("".join(lines))
-    except SyntaxError:
-        return True
-    if not lines or None in place:
-        return True
-    first, last, start, end = place
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    around = [c for c in calls if (c.lineno, c.col_offset) < (first, start) and _end(c) >= (last, end)]
-    return any(getattr(c.func, "attr", getattr(c.func, "id", "")) in names for c in around)
-
-
-def _end(node: ast.Call) -> tuple[int, int]:
-    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
 
 
 def misread(reason: str, remedy: str = "") -> LanguageError:

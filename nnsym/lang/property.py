@@ -19,7 +19,7 @@ from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query, Reading
 from nnsym.ir.text import number
 from nnsym.lang.algebra.variables import Variable
-from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line, written_inside
+from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.statements.statement import as_statement, mentioned, searched
 from nnsym.lang.writing.text import call, listed, method, number_text
@@ -50,17 +50,16 @@ class Property:
     def query(self) -> Query:
         """What methods search.
 
-        Raises :class:`LanguageError` where the formula is about a variable that it does not range over, as it may be
-        inside another quantifier.
+        Raises :class:`LanguageError` where the formula is about a variable that it does not range over: such a property
+        has a meaning only as ``then=`` or ``where=`` of another quantifier.
         """
         if self.free:
-            names = ", ".join(sorted({f"'{x.name}'" for x in self.free}))
             word = self.reading.value
             raise LanguageError(
-                f"the formula is about {names}, which {word} does not range over",
+                f"the formula is about {self._strangers}, which {word} does not range over",
                 where=self.line,
-                remedy=f"Add it to the variables: nn.{word}([x, y], ...), apply the network to a variable, or write an "
-                "inner quantifier inside the call of the outer one",
+                remedy=f"Add it to the variables: nn.{word}([x, y], ...), apply the network to a variable, or give the "
+                "property as then=... to a quantifier over it",
             )
         inputs = tuple(v.input for v in self.variables)
         goal = ~self.then if self.reading is Reading.FORALL else self.then
@@ -78,6 +77,10 @@ class Property:
         """The variables that the formula is about and that it does not range over."""
         bound = {v.input for v in self.variables}
         return tuple(x for x in mentioned(self.where, self.then) if x not in bound)
+
+    @property
+    def _strangers(self) -> str:
+        return ", ".join(sorted({f"'{x.name}'" for x in self.free}))
 
     @property
     def short(self) -> str:
@@ -161,7 +164,8 @@ class Property:
         return self.short
 
     def __repr__(self) -> str:
-        return f"Property({self.name!r})\n{self.short}"
+        free = f"\n  free {self._strangers}" if self.free else ""
+        return f"Property({self.name!r})\n{self.short}{free}"
 
     def _repr_latex_(self) -> str:
         from nnsym.lang.writing.latex import to_latex
@@ -183,8 +187,9 @@ def forall(
 
     ``where`` and ``then`` are formulas, or iterables of formulas that all hold. Bounds of single input elements in
     ``where`` (boxes, or plain comparisons) become the input region. ``then`` may be another ``forall``: the two become
-    one over all their variables. Raises :class:`LanguageError` for quantifiers that alternate, and for a variable that
-    is used but not quantified, unless the call is written inside that of another quantifier.
+    one over all their variables. A variable that is used but not quantified stays free: the property can be given to
+    another quantifier, and raises where it is used by itself. Raises :class:`LanguageError` for quantifiers that
+    alternate.
     """
     return _quantify(Reading.FORALL, variables, where, then, name)
 
@@ -213,7 +218,7 @@ def _quantify(reading: Reading, variables: object, where: object, then: object, 
         raise misread("the name of a property is text")
     ranged, premise, conclusion = _merged(reading, _variables(variables, reading.value), where, then)
     found = Property(reading, ranged, premise, conclusion, label, user_line())
-    if not (found.free and written_inside("forall", "exists")):
+    if not found.free:  # otherwise it may be meant to stand inside another quantifier
         _ = found.query  # what is wrong with it is said here
     return found
 

@@ -20,7 +20,7 @@ from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.pieces import profile, steepness
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal, Univariate
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import fold
 
 Array = NDArray[Any]
@@ -190,7 +190,7 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
             case Affine():
                 return value, _affine_error(node, args, unit, floor, largest)
             case Pointwise():
-                own = _SMOOTH if isinstance(node.fn, Sigmoidal) else np.abs(value)
+                own = np.abs(value) if node.fn.exact else _SMOOTH * np.maximum(np.abs(value), 1.0)
                 return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + floor + _jump(node.fn, *args[0])
             case Max():
                 filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
@@ -213,9 +213,7 @@ def _steepest(fn: Univariate, x: Array, error: Array) -> Array:
             return np.where(x > reach, right, np.where(x < -reach, left, np.maximum(left, right)))
         case Piecewise():
             return np.maximum(*(np.abs(side) for side in steepness(fn, x - reach, x + reach)))
-        case Sigmoidal():
-            return fn.derivative(np.maximum(np.abs(x) - reach, 0.0))
-    return np.ones_like(x)
+    return np.maximum(*(np.abs(side) for side in fn.steepness(x - reach, x + reach)))
 
 
 def _jump(fn: Univariate, x: Array, error: Array) -> Array:

@@ -9,18 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.activations import find_activation
 from nnsym.ir.exact import from_numbers
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, affine, new_input, pointwise
-from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, hard_tanh, leaky_relu, relu, relu6, sign
+from nnsym.ir.univariate import Univariate
 
 Array = NDArray[Any]
-
-
-def _activations() -> dict[str, Univariate]:
-    known = (relu(), leaky_relu(0.01), absolute(), relu6(), hard_tanh(), sign(), Sigmoid(), Tanh())
-    return {fn.name: fn for fn in known}
 
 
 def sequential(
@@ -30,11 +26,12 @@ def sequential(
 
     ``W`` has shape (outputs, inputs), ``b`` has shape (outputs,) or is None for zeros; nested lists of numbers
     are taken. ``activation`` stands between layers, not after the last: ``relu``, ``leaky_relu`` (slope 0.01),
-    ``abs``, ``relu6``, ``hard_tanh``, ``sign``, ``sigmoid``, ``tanh`` or a :class:`~nnsym.ir.univariate.Univariate`.
+    ``abs``, ``relu6``, ``hard_tanh``, ``sign``, ``sigmoid``, ``tanh``, a name that an installed package offers
+    (:mod:`nnsym.ir.activations`), or a :class:`~nnsym.ir.univariate.Univariate`.
     The input is named ``x``, the output ``y``; ``affine_i`` and ``act_i`` name the values in between. Raises
     :class:`InputError` naming the layer.
     """
-    fn = _function(activation)
+    fn = find_activation(activation)
     pairs = list(layers)
     if not pairs:
         raise InputError("a network needs at least one layer", where=name)
@@ -61,15 +58,6 @@ def sequential(
     assert start is not None
     inputs, outputs = {"x": Tensor(start, (start.size,))}, {"y": Tensor(node, (node.size,))}
     return Network(name, inputs, outputs, tensors | inputs | outputs)
-
-
-def _function(activation: str | Univariate) -> Univariate:
-    if isinstance(activation, Univariate):
-        return activation
-    known = _activations()
-    if activation not in known:
-        raise InputError(f"unknown activation '{activation}'", remedy=f"Choose one of: {', '.join(known)}")
-    return known[activation]
 
 
 def _layer(pair: Any, where: str) -> tuple[Array, Array]:

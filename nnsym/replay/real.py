@@ -19,7 +19,6 @@ from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
 from nnsym.ir.node import Affine, Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.scaled import evaluate_scaled
-from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.replay.points import Point
 from nnsym.replay.values import results
 from nnsym.results.clock import NEVER, Deadline
@@ -53,7 +52,7 @@ class RealRun:
 def run_real(query: Query, point: Point, *, deadline: Deadline = NEVER) -> RealRun:
     """The real function of the stored constants at a point of exact numbers."""
     work = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
-    rational = all(isinstance(n.fn, (Hinge, Piecewise)) for n in query.nodes if isinstance(n, Pointwise))
+    rational = all(n.fn.exact for n in query.nodes if isinstance(n, Pointwise))
     if rational and work <= _EXACT_FIRST:
         return _in_rationals(query, point)
     found = _in_intervals(query, point)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.activations import activations
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Node, affine, new_input, pointwise
@@ -165,9 +166,13 @@ def _normals(fn: Univariate, graph: Array, curve: Array) -> Array:
 
 
 def _known(op: str) -> Univariate:
-    if op not in OPS:
-        raise InputError(f"unknown op '{op}'", remedy=f"Known: {', '.join(OPS)}, or a univariate function")
-    return OPS[op]()
+    if op in OPS:
+        return OPS[op]()
+    known = activations()[0]
+    if op not in known:
+        names = ", ".join(dict.fromkeys((*OPS, *known)))
+        raise InputError(f"unknown op '{op}'", remedy=f"Known: {names}, or a univariate function")
+    return known[op]
 
 
 def _relaxed(encoding: Encoding) -> ProgramMethod:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
-from nnsym.bounds.engine import pieces, smooth
 from nnsym.bounds.engine.inputs import Balls, Range, device_balls, domain, least, spread
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, middle, on_grid, precision, product, settle
@@ -27,7 +26,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
 
@@ -94,11 +93,8 @@ class Forward:
                 return self._affine(node, parents)
             case Pointwise(fn=Hinge()):
                 return self._hinge(node, parents[0])
-            case Pointwise(fn=Sigmoidal() as fn):
-                low, high = smooth.span(fn, _array(parents[0].lower), _array(parents[0].upper))
-                return Range(self.maps.outward(low, -torch.inf), self.maps.outward(high, torch.inf))
-            case Pointwise(fn=Piecewise() as fn):
-                low, high = pieces.span(fn, _array(parents[0].lower), _array(parents[0].upper))
+            case Pointwise(fn=fn):
+                low, high = fn.span(_array(parents[0].lower), _array(parents[0].upper))
                 return Range(self.maps.outward(low, -torch.inf), self.maps.outward(high, torch.inf))
             case Max():
                 members = self.maps.members(node)

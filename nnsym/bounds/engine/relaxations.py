@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -21,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nnsym.bounds.engine import pieces, smooth
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, precision, product
@@ -31,7 +29,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Node, Pointwise, Product, maximum
 from nnsym.ir.pieces import cells
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge, Piecewise
 
 Array = NDArray[Any]
 Made = tuple[Array, Array, Array, Array]  # slope and offset below, slope and offset above
@@ -86,10 +84,8 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
     match node:
         case Pointwise(fn=Hinge()):
             return _hinge(node, parents[0], out, maps, lower)
-        case Pointwise(fn=Sigmoidal() as fn):
-            return _made(node, partial(smooth.lines, fn), parents[0], maps)
-        case Pointwise(fn=Piecewise() as fn):
-            return _made(node, partial(pieces.lines, fn), parents[0], maps)
+        case Pointwise(fn=fn):
+            return _made(node, fn.lines, parents[0], maps)
         case Max():
             return _maximum(node, parents[0], out, maps)
         case Product():

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from nnsym.bounds.engine import pieces, smooth
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.relaxations import Relaxation, Tap, relax
@@ -23,7 +22,7 @@ from nnsym.bounds.pairs.gaps import slope_range
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Node, Pointwise, Product
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge
 
 
 def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Relaxation:
@@ -35,17 +34,8 @@ def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Rela
     match node:
         case Pointwise(fn=Hinge()):
             return relax(node, parents, out, maps, "parallel")
-        case Pointwise(fn=Sigmoidal() as fn):
-            lo, hi = (side.to(torch.float64).cpu().numpy() for side in (parents[0].lower, parents[0].upper))
-            slope, low, high = smooth.band(fn, lo, hi)
-            stored = maps.outward(slope, -torch.inf)  # any smaller slope would do, with its own offsets
-            if maps.dtype is not torch.float64:
-                stored = torch.zeros_like(stored)
-                low, high = smooth.span(fn, lo, hi)
-            tap = Tap(node.parents[0], None, stored, stored)
-            return Relaxation((tap,), maps.outward(low, -torch.inf), maps.outward(high, torch.inf))
-        case Pointwise(fn=Piecewise() as fn):
-            return _pieces(node, fn, parents[0], maps)
+        case Pointwise():
+            return _pointwise(node, parents[0], maps)
         case Max():
             return _maximum(node, parents[0], maps)
         case Product():
@@ -55,15 +45,15 @@ def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Rela
     raise UnsupportedError(f"no band for {node!r}")
 
 
-def _pieces(node: Pointwise, fn: Piecewise, x: Range, maps: Maps) -> Relaxation:
+def _pointwise(node: Pointwise, x: Range, maps: Maps) -> Relaxation:
     """Made in float64; a slope that a shorter format moves has its offsets made for the one it stores."""
     lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
-    slope, low, high = pieces.band(fn, lo, hi)
+    slope, low, high = node.fn.band(lo, hi)
     stored = maps.tensor(slope)
     if maps.dtype is not torch.float64:
         kept = stored.to(torch.float64).cpu().numpy() == slope
         stored = torch.where(torch.tensor(kept, device=maps.device), stored, 0.0)
-        least, most = pieces.span(fn, lo, hi)
+        least, most = node.fn.span(lo, hi)
         low, high = np.where(kept, low, least), np.where(kept, high, most)
     tap = Tap(node.parents[0], None, stored, stored)
     return Relaxation((tap,), maps.outward(low, -torch.inf), maps.outward(high, torch.inf))

@@ -21,18 +21,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.rounding import U, middle, precision
+from nnsym.bounds.engine.rounding import middle, precision
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Pointwise
-from nnsym.ir.pieces import steepness
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge
 
 
 def slope_range(node: Difference, a: Range, b: Range, maps: Maps) -> tuple[Tensor, Tensor]:
@@ -45,17 +43,10 @@ def slope_range(node: Difference, a: Range, b: Range, maps: Maps) -> tuple[Tenso
                 torch.where(rising, own.right, torch.where(falling, own.left, own.least)),
                 torch.where(rising, own.right, torch.where(falling, own.left, own.most)),
             )
-        case Pointwise(fn=Sigmoidal() as fn):  # the derivative falls with the distance from 0
+        case Pointwise(fn=fn):
             low = torch.minimum(a.lower, b.lower).to(torch.float64).cpu().numpy()
             high = torch.maximum(a.upper, b.upper).to(torch.float64).cpu().numpy()
-            near, far = np.maximum(np.maximum(low, -high), 0.0), np.maximum(-low, high)
-            slip = 2 * (fn.ulps + 2) * U
-            below, above = fn.derivative(far) * (1 - slip), fn.derivative(near) * (1 + slip)
-            return maps.outward(below, -torch.inf), maps.outward(above, torch.inf)
-        case Pointwise(fn=Piecewise() as fn):
-            low = torch.minimum(a.lower, b.lower).to(torch.float64).cpu().numpy()
-            high = torch.maximum(a.upper, b.upper).to(torch.float64).cpu().numpy()
-            least, most = steepness(fn, low, high)
+            least, most = fn.steepness(low, high)
             return maps.outward(least, -torch.inf), maps.outward(most, torch.inf)
     raise UnsupportedError(f"no slopes of {node.left!r}")
 

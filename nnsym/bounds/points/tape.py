@@ -21,7 +21,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
@@ -175,7 +175,7 @@ class Tape:
             case Pointwise(fn=Hinge()):
                 slopes = self.maps.slopes(node)
                 return (above * torch.where(values[node.parents[0]] > 0, slopes.right, slopes.left),)
-            case Pointwise(fn=Sigmoidal() | Piecewise() as fn):
+            case Pointwise(fn=fn):
                 return (above * self.maps.tensor(fn.derivative(values[node.parents[0]].cpu().numpy())),)
             case Max():
                 x = values[node.parents[0]]

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.engine import pieces
 from nnsym.bounds.rational import exact_gaps
+from nnsym.ir import piece_lines
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
@@ -215,7 +215,7 @@ class _Exact:
                 radius = linear.abs().apply((self.upper[parent] - self.lower[parent]) / 2)
                 low, high = low + centre - radius, high + centre + radius
         elif isinstance(node, Pointwise) and isinstance(node.fn, Piecewise):
-            low, high = pieces.span(node.fn, self.lower[node.parents[0]], self.upper[node.parents[0]])
+            low, high = piece_lines.span(node.fn, self.lower[node.parents[0]], self.upper[node.parents[0]])
         elif isinstance(node, Pointwise):
             a, b = self.lower[node.parents[0]], self.upper[node.parents[0]]
             ends = node.fn.value(a), node.fn.value(b)
@@ -288,7 +288,7 @@ class _Exact:
     def _pieces(self, node: Pointwise) -> tuple[Array, Array, Array, Array]:
         """Edges of the hull."""
         assert isinstance(node.fn, Piecewise)
-        low, below, high, above = pieces.lines(node.fn, self.lower[node.parents[0]], self.upper[node.parents[0]])
+        low, below, high, above = piece_lines.lines(node.fn, self.lower[node.parents[0]], self.upper[node.parents[0]])
         return low, high, below, above
 
     def _maximum(self, node: Max, c: Array, coefficients: Coefficients) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.activations import find_activation
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import maximum, pointwise
 from nnsym.ir.rows import Rows, stack
@@ -19,7 +20,7 @@ from nnsym.lang.algebra.linear import materialise
 from nnsym.lang.algebra.terms import Term, aligned, as_term
 from nnsym.lang.guard import bad_input, exact, misread, user_line
 from nnsym.lang.statements.formulas import broadcast, together
-from nnsym.lang.writing.text import Text, call, number_text
+from nnsym.lang.writing.text import Text, call, leaf, number_text
 
 Array = NDArray[Any]
 
@@ -37,6 +38,17 @@ def relu_(term: object) -> Term:
 def sign(term: object) -> Term:
     """-1 where the term is negative, 0 where it is 0, 1 where it is positive, elementwise."""
     return _pointwise(sign_function(), "sign", term)
+
+
+def apply(activation: str | Univariate, term: object) -> Term:
+    """An activation of every element: by name, or a :class:`~nnsym.ir.univariate.Univariate` of one's own.
+
+    The full text of a property (``nn.dumps``) takes it by name only.
+    """
+    fn, taken = find_activation(activation), as_term(term)
+    named = isinstance(activation, str)
+    shown = call("apply", leaf(repr(fn.name), fn.name), taken.text) if named else call(fn.name, taken.text)
+    return _applied(fn, taken, shown if named else shown._replace(form=None))
 
 
 def _pointwise(fn: Univariate, name: str, argument: object) -> Term:

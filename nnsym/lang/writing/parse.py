@@ -29,6 +29,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": functions.abs_,
     "all": formulas.reduce_all,
     "any": formulas.reduce_any,
+    "apply": functions.apply,
     "argmax": ranking.argmax,
     "argmin": ranking.argmin,
     "ball": sets.ball,

@@ -121,8 +121,11 @@ def theorems(
 def _subjects(
     encoding: Encoding, rule: NodeRule, functions: tuple[Piecewise, ...], members: int, fan_in: int
 ) -> Iterator[Subject]:
-    """What a rule is proved on."""
-    if rule.kind is Pointwise and rule.fn in (None, Hinge):
+    """What a rule is proved on; a rule for any function gets those that no rule before it takes."""
+    earlier = encoding.rules[: encoding.rules.index(rule)]
+    taken = {r.fn for r in earlier if r.kind is Pointwise}
+    anything = rule.kind is Pointwise and rule.fn is None
+    if rule.kind is Pointwise and (rule.fn is Hinge or (anything and Hinge not in taken)):
         yield hinge("any hinge")
         yield hinge("relu", 0.0, 1.0)
         yield hinge("relu of the constant 0", 0.0, 1.0, zero=True)
@@ -131,13 +134,15 @@ def _subjects(
                 yield hinge(f"relu, infinite {' '.join(ends)}", 0.0, 1.0, infinite=ends)
         for count in range(1, fan_in + 1):
             yield hinge(f"relu, fan-in {count}", 0.0, 1.0, fan_in=count)
-    if rule.kind is Pointwise and rule.fn in (None, Piecewise):
+    if rule.kind is Pointwise and (rule.fn is Piecewise or (anything and Piecewise not in taken)):
         yield from map(pieces, functions)
     if rule.kind is Max:
         yield from map(largest, range(2, members + 1))
     if rule.kind is Product:
         yield times()
         yield times(square=True)
+    if anything and {Hinge, Piecewise} <= taken:
+        yield Subject("any other function", _uncovered)
     if rule.kind is Pointwise and rule.fn not in (None, Hinge, Piecewise):
         yield Subject(f"{rule.fn.__name__.lower()}", _uncovered)
 

@@ -1,4 +1,5 @@
-"""Sound lines over piecewise-linear functions, in NumPy, valid in exact arithmetic; the counterpart of ``smooth``.
+"""Sound lines over piecewise-linear functions, in NumPy, valid in exact arithmetic; the counterpart of
+``curves``.
 
 Below and above are edges of the convex hull of the graph over ``[l, u]`` (:mod:`nnsym.ir.pieces`): of all lines that
 stay on one side of the function, the edge at the middle of the interval leaves the least area, since the area under a
@@ -8,14 +9,17 @@ of the function is left it is taken as it is.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.outward import product_up, sum_up
 from nnsym.ir.pieces import Profile, cells, lower_edges, profile
-from nnsym.ir.univariate import Piecewise
+from nnsym.ir.pieces import steepness as steepest
+
+if TYPE_CHECKING:
+    from nnsym.ir.univariate import Piecewise
 
 Array = NDArray[Any]
 Lines = tuple[Array, Array, Array, Array]
@@ -24,6 +28,14 @@ Lines = tuple[Array, Array, Array, Array]
 def span(fn: Piecewise, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The range of the function, rounded outward; at a jump both limits count."""
     return profile(fn, lower, upper).span
+
+
+def steepness(fn: Piecewise, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """The least and the largest slope between two points of an interval, infinite over a jump."""
+    least, most = steepest(fn, lower, upper)
+    torn = fn.apart[0] | fn.apart[1]
+    jump = (torn & (lower[..., None] <= fn.breaks) & (fn.breaks <= upper[..., None])).any(axis=-1)
+    return np.where(jump, -np.inf, least), np.where(jump, np.inf, most)
 
 
 def lines(fn: Piecewise, lower: Array, upper: Array) -> Lines:

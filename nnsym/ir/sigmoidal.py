@@ -15,13 +15,15 @@ or through the far end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.engine.rounding import TINY, U
-from nnsym.ir.univariate import Sigmoidal
+from nnsym.ir.curves import TINY, U
+
+if TYPE_CHECKING:
+    from nnsym.ir.univariate import Sigmoidal
 
 Array = NDArray[Any]
 Function = Callable[[Array], Array]
@@ -33,6 +35,14 @@ def span(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Outward rounded range of an increasing function."""
     low, high = fn.value(lower), fn.value(upper)
     return low - _error(fn, low), high + _error(fn, high)
+
+
+def steepness(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """The least and the largest slope on an interval: the derivative falls with the distance from 0."""
+    near, far = np.maximum(np.maximum(lower, -upper), 0.0), np.maximum(-lower, upper)
+    slip = 2 * (fn.ulps + 4) * U
+    with np.errstate(over="ignore"):
+        return fn.derivative(far) * (1 - slip), fn.derivative(near) * (1 + slip)
 
 
 def lines(fn: Sigmoidal, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:

@@ -1,0 +1,282 @@
+"""The conformance kit for activations: what a function of one variable says of an interval holds at its points.
+
+Asked are the range, slopes, lines and parallel lines over intervals of every width, round the listed points, far out
+and open to one side, at many points each. A function that is ``exact`` is judged in rationals, without a tolerance;
+any other in float64, within the ulps it declares. Then it stands in a network, between bounds and in the triangle. Use
+it from a test: ``check_activation(SILU)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.methods import compute
+from nnsym.errors import UnsupportedError
+from nnsym.ir.activations import find_activation
+from nnsym.ir.exact import to_fractions
+from nnsym.ir.formula import TRUE
+from nnsym.ir.linear import Dense
+from nnsym.ir.node import affine, new_input, pointwise
+from nnsym.ir.query import Box, Query
+from nnsym.ir.rows import Rows
+from nnsym.ir.univariate import Smooth, Univariate
+from nnsym.testing.check_bounds import ConformanceError
+from nnsym.testing.skipped import say_skipped
+
+Array = NDArray[Any]
+
+_U = 2.0**-53
+_POINTS = 65  # of every interval, its ends with them
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Conformance:
+    """What was checked: ``answers`` over intervals, ``points`` compared with them, and what was ``skipped`` and why."""
+
+    answers: int = 0
+    points: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = range(3)) -> Conformance:
+    """Check a function of one variable.
+
+    Args:
+        activation: its name or itself; of a function with parameters per element, the first element's.
+        seeds: one batch of intervals per seed.
+
+    Raises:
+        ConformanceError: an answer is refuted, missing, or no number.
+    """
+    fn = find_activation(activation).take(np.zeros(1, dtype=int))
+    done = Conformance()
+    _check_values(fn)
+    for seed in seeds:
+        lower, upper = _intervals(fn, np.random.default_rng(seed))
+        done = _check_answers(fn, lower, upper, done)
+        if fn.exact:
+            _check_rationals(fn, lower[:100], upper[:100])
+        _check_network(fn, seed)
+    say_skipped(f"check_activation({fn.name})", done.skipped)
+    return done
+
+
+def _check_values(fn: Univariate) -> None:
+    """One value for every element, whatever the shape; the same again; rationals where it says so."""
+    x = np.linspace(-7.5, 7.5, 31)
+    y = np.asarray(fn.value(x))
+    grid = np.asarray(fn.value(np.stack((x, x[::-1]))))
+    if y.dtype != np.float64 or y.shape != x.shape or not np.isfinite(y).all():
+        raise ConformanceError(f"{fn.name}: value of 31 float64 is {y.dtype} of shape {y.shape}, or not finite")
+    if grid.shape != (2, 31) or (grid != np.stack((y, y[::-1]))).any():
+        raise ConformanceError(f"{fn.name}: value of an array of shape (2, 31) is not that of its elements")
+    if not isinstance(fn.key, str) or not fn.key:
+        raise ConformanceError(f"{fn.name}: key is no text")
+    if fn.exact:
+        exact = fn.value(to_fractions(x))
+        if not all(isinstance(v, (Fraction, int)) for v in exact.tolist()):
+            raise ConformanceError(f"{fn.name}: says it is exact, but its value of Fractions holds no Fractions")
+        if (np.abs(exact.astype(float) - y) > 1e-9 * np.maximum(1.0, np.abs(y))).any():
+            raise ConformanceError(f"{fn.name}: its values of Fractions and of float64 differ")
+
+
+def _intervals(fn: Univariate, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Around 0 and around every listed point, of all widths, some far out and some that are points."""
+    marks = [0.0, *(getattr(fn, "extremes", ())), *(getattr(fn, "inflections", ())), *_breaks(fn)]
+    centre = rng.choice(marks, 400) + rng.normal(size=400) * rng.choice([0.0, 1e-3, 1.0, 8.0], 400)
+    width = 10.0 ** rng.uniform(-9, 1.7, 400) * rng.choice([0.0, 1.0, 1.0, 1.0, 1.0, 1.0], 400)
+    share = rng.choice([0.0, 1.0, 0.5, 0.3, 0.9], 400)
+    lower, upper = centre - share * width, centre + (1 - share) * width
+    far = np.array([-1e300, -1e12, -700.0, 40.0, 1e5])
+    open_below, open_above = np.full(3, -np.inf), np.full(3, np.inf)
+    some = rng.normal(size=3) * 5
+    low = np.concatenate((lower, far, open_below, some, open_below[:1]))
+    high = np.concatenate((upper, [40.0, -1e11, -600.0, 1e3, 1e300], some, open_above, open_above[:1]))
+    return low, high
+
+
+def _breaks(fn: Univariate) -> list[float]:
+    return [float(t) for t in np.ravel(getattr(fn, "breaks", ()))]
+
+
+def _check_answers(fn: Univariate, lower: Array, upper: Array, done: Conformance) -> Conformance:
+    x = _points(fn, lower, upper)
+    with np.errstate(all="ignore"):
+        y = np.asarray(fn.value(x))
+    for name, ask in _QUESTIONS.items():
+        try:
+            with np.errstate(all="ignore"):
+                sides = ask(fn, lower, upper, x, y)
+        except UnsupportedError as error:
+            if name in ("span", "lines"):
+                raise ConformanceError(f"{error}") from error
+            if all(name != skipped for skipped, _ in done.skipped):
+                done = replace(done, skipped=(*done.skipped, (name, error.reason)))
+            continue
+        for over, (amount, room) in zip(("above", "below"), sides, strict=True):
+            _refute(fn, f"{name}: {over}", lower, upper, x, amount, room)
+        done = replace(done, answers=done.answers + len(lower), points=done.points + x.size)
+    return done
+
+
+def _points(fn: Univariate, lower: Array, upper: Array) -> Array:
+    """Points of every interval, ``(count, n)``: spread evenly, gathered at its ends and at 0, and the listed ones.
+
+    An open side is seen as far as 1e12.
+    """
+    low, high = np.where(np.isinf(lower), -1e12, lower), np.where(np.isinf(upper), 1e12, upper)
+    share = np.linspace(0, 1, _POINTS)[:, None]
+    ends = 10.0 ** np.arange(-8.0, 0)[:, None]
+    near = 10.0 ** np.arange(-3.0, 4)[:, None]
+    marks = np.array([*getattr(fn, "extremes", ()), *getattr(fn, "inflections", ()), *_breaks(fn), 0.0])[:, None]
+    wide = np.where(high - low < np.inf, high - low, 1e300)
+    found = np.concatenate(
+        (low + share * wide, low + ends * wide, high - ends * wide, marks + 0 * low, near + 0 * low, -near + 0 * low)
+    )
+    return np.asarray(np.clip(found, low, high))
+
+
+Side = tuple[Array, Array]  # by how much points lie beyond an answer, and the rounding of that difference
+Question = Callable[[Univariate, Array, Array, Array, Array], tuple[Side, Side]]
+
+
+def _noise(fn: Univariate, *sizes: Array) -> Array:
+    """What evaluating the function may be off by, and a few sums of numbers of the given sizes."""
+    own = fn.ulps * np.maximum(np.abs(sizes[0]), 1.0) if isinstance(fn, Smooth) else 4 * np.abs(sizes[0])
+    return np.asarray(_U * (own + 8 * sum(np.abs(s) for s in sizes)))
+
+
+def _between(fn: Univariate, y: Array, low: Array, high: Array) -> tuple[Side, Side]:
+    return (y - high, _noise(fn, y, y)), (low - y, _noise(fn, y, y))
+
+
+def _span(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -> tuple[Side, Side]:
+    return _between(fn, y, *_numbers(fn, "span", fn.span(lower, upper), 2))
+
+
+def _lines(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -> tuple[Side, Side]:
+    places = (None, 0.25 * np.clip(lower, -1e9, 1e9) + 0.75 * np.clip(upper, -1e9, 1e9), np.clip(0.0, lower, upper))
+    worst: list[Side] = []
+    for at in places:
+        a, b, c, d = _numbers(fn, "lines", fn.lines(lower, upper, at), 4)
+        above = y - _line(c, x, d), _noise(fn, y, y, c * x, d)
+        below = _line(a, x, b) - y, _noise(fn, y, y, a * x, b)
+        worst = [_worse(o, n) for o, n in zip(worst, (above, below), strict=True)] if worst else [above, below]
+    return worst[0], worst[1]
+
+
+def _worse(one: Side, two: Side) -> Side:
+    first = one[0] - one[1] >= two[0] - two[1]
+    return np.where(first, one[0], two[0]), np.where(first, one[1], two[1])
+
+
+def _band(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -> tuple[Side, Side]:
+    slope, low, high = _numbers(fn, "band", fn.band(lower, upper), 3)
+    noise = _noise(fn, y, y, slope * x)
+    return (y - _line(slope, x, high), noise + _U * np.abs(high)), (_line(slope, x, low) - y, noise + _U * np.abs(low))
+
+
+def _line(slope: Array, x: Array, offset: Array) -> Array:
+    return np.where(slope == 0, offset, slope * x + offset)
+
+
+def _steepness(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -> tuple[Side, Side]:
+    """Slopes between neighbouring points, and the derivative at points, are slopes of the interval."""
+    low, high = _numbers(fn, "steepness", fn.steepness(lower, upper), 2)
+    order = np.argsort(x, axis=0)
+    x, y = np.take_along_axis(x, order, 0), np.take_along_axis(y, order, 0)
+    apart = np.diff(x, axis=0)
+    rise = np.concatenate((np.zeros_like(x[:1]), np.diff(y, axis=0) / np.where(apart > 0, apart, 1.0)))
+    size = np.concatenate((np.zeros_like(x[:1]), np.maximum(np.abs(y[1:]), np.abs(y[:-1]))))
+    off = 2 * _noise(fn, size, size) / np.concatenate((np.ones_like(x[:1]), np.where(apart > 0, apart, np.inf)))
+    known = np.concatenate((np.zeros_like(x[:1]), apart)) > 0
+    noise = off + 16 * _U * np.abs(rise)
+    sides = (np.where(known, rise - high, -np.inf), noise), (np.where(known, low - rise, -np.inf), noise)
+    order_back = np.argsort(order, axis=0)
+    return tuple((np.take_along_axis(a, order_back, 0), np.take_along_axis(b, order_back, 0)) for a, b in sides)  # type: ignore[return-value]
+
+
+def _derivative(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -> tuple[Side, Side]:
+    """The derivative at a point lies between the slopes of a short interval round it, and widens it by little."""
+    if getattr(fn, "jumps", False):
+        raise UnsupportedError("the function jumps")
+    slope = np.asarray(fn.derivative(x))
+    step = 1e-4 * np.maximum(1.0, np.abs(x))
+    left, right = np.asarray(fn.value(x - step)), np.asarray(fn.value(x + step))
+    ends = np.stack([(y - left) / step, (right - y) / step, fn.derivative(x - step), fn.derivative(x + step)])
+    room = _noise(fn, np.maximum(np.abs(left), np.abs(right)), y) * 4 / step + 1e-6 * np.maximum(1.0, np.abs(slope))
+    calm = (np.abs(x) < 1e6) & np.isfinite(ends).all(axis=0)
+    low, high = np.minimum(ends[0], ends[1]), np.maximum(ends[0], ends[1])
+    return (np.where(calm, slope - high, -np.inf), room), (np.where(calm, low - slope, -np.inf), room)
+
+
+_QUESTIONS: dict[str, Question] = {
+    "span": _span,
+    "lines": _lines,
+    "band": _band,
+    "steepness": _steepness,
+    "derivative": _derivative,
+}
+
+
+def _numbers(fn: Univariate, name: str, answer: tuple[Array, ...], count: int) -> tuple[Array, ...]:
+    """Arrays without NaN, slopes that are finite."""
+    if len(answer) != count or any(np.isnan(np.asarray(part, dtype=float)).any() for part in answer):
+        raise ConformanceError(f"{fn.name}: {name} does not give {count} arrays of numbers")
+    slopes = {"lines": (0, 2), "band": (0,)}.get(name, ())
+    if not all(np.isfinite(answer[k]).all() for k in slopes):
+        raise ConformanceError(f"{fn.name}: {name} gives slopes that are not finite")
+    return answer
+
+
+def _refute(fn: Univariate, what: str, lower: Array, upper: Array, x: Array, amount: Array, room: Array) -> None:
+    bad = np.argwhere(amount > room)
+    if not len(bad):
+        return
+    i, k = bad[np.argmax((amount - room)[tuple(bad.T)])]
+    listed = " (are all extremes and inflections listed, and the derivative right?)" if isinstance(fn, Smooth) else ""
+    raise ConformanceError(
+        f"{fn.name}: {what} over [{float(lower[k])!r}, {float(upper[k])!r}] is missed at x = {float(x[i, k])!r} "
+        f"by {float(amount[i, k]):.3g}{listed}"
+    )
+
+
+def _check_rationals(fn: Univariate, lower: Array, upper: Array) -> None:
+    """Lines and ranges of an exact function at Fractions, without a tolerance."""
+    a, b, c, d = map(to_fractions, _numbers(fn, "lines", fn.lines(lower, upper), 4))
+    low, high = map(to_fractions, fn.span(lower, upper))
+    start, end = to_fractions(lower), to_fractions(upper)
+    for share in (Fraction(0), Fraction(1, 3), Fraction(1, 2), Fraction(7, 9), Fraction(1)):
+        x = start + share * (end - start)
+        y = fn.value(x)
+        held = (np.maximum(low, a * x + b) <= y) & (y <= np.minimum(high, c * x + d))
+        if not held.all():
+            k = int(np.argmin(held))
+            raise ConformanceError(f"{fn.name}: its line or range is missed at x = {x[k]}, in rationals")
+
+
+def _check_network(fn: Univariate, seed: int) -> None:
+    """Bounds of a small network hold at runs of it."""
+    rng = np.random.default_rng(seed)
+    x = new_input("x", 2)
+    hidden = pointwise(fn, affine(((Dense(rng.normal(size=(5, 2)) * 2), x),), rng.normal(size=5)))
+    last = pointwise(fn, affine(((Dense(rng.normal(size=(4, 5))), hidden),), rng.normal(size=4)))
+    query = Query(fn.name, {x: Box(np.full(2, -1.0), np.full(2, 1.0))}, Rows.of(last), TRUE)
+    runs = query.values({x: rng.uniform(-1, 1, (200, 2))})
+    for source in ("ibp", "crown", "zonotope"):
+        for dtype in ("float64", "float32"):
+            bounds = compute(query, source, dtype=dtype)
+            for node, values in runs.items():
+                interval = bounds.nodes.get(node)
+                room = 1e-12 * np.maximum(1.0, np.abs(values))
+                if interval is None:
+                    continue
+                if not ((interval.lower - room <= values) & (values <= interval.upper + room)).all():
+                    raise ConformanceError(f"{fn.name}: a run of a network leaves its bounds by {source} in {dtype}")
