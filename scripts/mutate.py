@@ -71,6 +71,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nnsym/encode/statement.py": ("test_encode_spec", "test_encode_formula", *RULES, *JUDGES),
     "nnsym/encoding.py": (*RULES, "test_encode_spec", *JUDGES),
     "nnsym/judge/verdict.py": ("test_verdict", *JUDGES),
+    "nnsym/deployed/terms.py": ("test_deployed",),
+    "nnsym/deployed/enclose.py": ("test_deployed",),
+    "nnsym/deployed/secants.py": ("test_deployed",),
+    "nnsym/replay/__init__.py": ("test_replay", "test_deployed"),
+    "nnsym/replay/real.py": ("test_replay", "test_deployed"),
+    "nnsym/ir/scaled.py": ("test_ir_scaled",),
 }
 
 _PAIRS = """min max, minimum maximum, argmin argmax, any all, lower upper, low high, left right, l u, a b, above below,
