@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,13 @@ from nnsym.deployed.enclose import enclose
 from nnsym.deployed.formats import Format
 from nnsym.deployed.secants import row_errors
 from nnsym.deployed.statement import float_error
+from nnsym.ir.formula import Atoms
+from nnsym.ir.linear import identity
 from nnsym.ir.network import Network
+from nnsym.ir.node import affine, new_input, pointwise
+from nnsym.ir.query import Box, Query
+from nnsym.ir.rows import Rows
+from nnsym.ir.univariate import Sigmoid, absolute, clip, leaky_relu, relu, sign
 from nnsym.replay.orders import ORDERS, float_runs
 from nnsym.results.result import Agreement, Deployed, Semantics
 
@@ -296,3 +303,55 @@ def test_optima_of_both_functions() -> None:
         assert deployed.upper < 0.5
         assert deployed.point is not None
         assert deployed.point.outputs["y"].item() == deployed.upper
+
+
+def secant_error(fn, low: float, high: float) -> float:
+    """E of ``fn(x + e)`` for x in [low, high] and |e| <= 1/2, with the range of its argument."""
+    x, e = new_input("x", 1), new_input("e", 1)
+    z = affine(((identity(1), x), (identity(1), e)))
+    y = pointwise(fn, z)
+    boxes = {x: Box(np.array([low]), np.array([high])), e: Box(np.array([-0.5]), np.array([0.5]))}
+    query = Query("secant", boxes, Rows.of(y), Atoms(np.array([0]), strict=False, soft=True))
+    ranges = {n: (i.lower, i.upper) for n, i in compute(query, "ibp").nodes.items()}
+    found = row_errors(query, {e: np.array([0.5])}, ranges)
+    assert found is not None
+    return float(found[0])
+
+
+@pytest.mark.parametrize(
+    ("fn", "low", "high", "least"),
+    [
+        (relu(), -1, 1, 0.5),
+        (relu(), 2, 3, 0.5),
+        (relu(), -3, -2, 0.0),
+        (leaky_relu(0.25), -3, -2, 0.125),
+        (absolute(), -1, 1, 0.5),
+        (clip(-1.0, 1.0), 0, 5, 0.5),
+        (clip(-1.0, 1.0), 3, 5, 0.0),
+        (sign(), -3, 3, np.inf),
+        (sign(), 1, 3, 0.0),
+        (Sigmoid(), -1, 1, 0.12),
+        (Sigmoid(), 5, 9, 1e-5),
+    ],
+)
+def test_secants_are_as_steep_as_the_function(fn, low: float, high: float, least: float) -> None:
+    """Not below what an error of 1/2 can do, and for one neuron hardly above it."""
+    found = secant_error(fn, low, high)
+    assert least <= found
+    assert found <= max(1.3 * least, 0.01) or least in (0.12, np.inf)
+
+
+def test_intervals_that_straddle_a_threshold_are_followed_by_rationals(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nnsym.replay import real
+
+    monkeypatch.setattr(real, "_EXACT_FIRST", 0)
+    f = nn.sequential([([[0.1, 0.2]], [0.0])])
+    x = nn.Variable(2, name="x")
+    total = Fraction(0.1) + Fraction(0.2)
+    at_most = nn.forall(x, where=nn.box(x, 0, 1), then=f(x)[0] < total).query
+    point = {at_most.inputs[0]: np.ones(2)}
+    found = real.run_real(at_most, point)
+    assert (found.found, found.by, found.margin) == (True, "exact", 0.0)
+    far = nn.forall(x, where=nn.box(x, 0, 1), then=f(x)[0] < total / 2).query
+    decided = real.run_real(far, {far.inputs[0]: np.ones(2)})
+    assert (decided.found, decided.by) == (True, "intervals")
