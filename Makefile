@@ -5,6 +5,7 @@
 #   make quick   its fastest files, within 45 s                 make docs    run every snippet of the docs
 #   make bench   timings of building and handing over models    make fuzz    look for wrong answers (SEED, SECONDS)
 #   make site    the docs as a site, in site/index.html         make coverage  the tests, and the lines they run
+#   make slow    proofs, kits on every lane, long searches      (make test leaves these out, .ci/run does not)
 #
 # VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
 # NNSYM_SYSTEM_SOLVERS=1 lets tests use what else the system has (cbc, scip); else they are hidden from them.
@@ -32,10 +33,10 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   test_read_arrays test_solvers_statuses test_verdict test_write_smtlib
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test quick check field fuzz bench docs site coverage format clean
+.PHONY: help install install-dev demo test slow quick check field fuzz bench docs site coverage format clean
 
 help:
-	@sed -n '3,9s/^# *//p' Makefile
+	@sed -n '3,10s/^# *//p' Makefile
 
 # The environment, then torch alone (on Linux the plain wheel brings CUDA libraries, see README.md), then the rest.
 $(VENV)/.torch: constraints.txt
@@ -68,6 +69,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(PYTEST) $(SPREAD)
+
+slow: $(VENV)/.installed-dev
+	$(PYTEST) $(SPREAD) -m slow
 
 quick: $(VENV)/.installed-dev
 	$(PYTEST) $(SPREAD) $(QUICK:%=tests/%.py)

@@ -136,6 +136,7 @@ def test_it_needs_phases():
         find_encoding("triangle+anderson")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cuts", ["anderson", "krelu2", "anderson+krelu2+tj"])
 def test_conformance_of_exact_programs_with_cuts(cuts):
     encoding = replace(find_encoding(f"bigm+{cuts}"), rounds=Rounds(least_binaries=0))

@@ -208,6 +208,7 @@ def test_names_and_errors():
         find_cut("krelu2:exact")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["triangle+krelu2", "triangle+krelu3+tj", "triangle+krelu2:crown"])
 def test_conformance(name):
     check_encoding(name, kinds=("dense", "leaky", "residual", "conv"), seeds=range(2), runs=2, bounds=("ibp",))

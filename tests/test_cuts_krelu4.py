@@ -317,6 +317,7 @@ def test_names():
     assert find_cut("krelu4:crown") == krelu(4, octahedra="crown")
 
 
+@pytest.mark.slow
 def test_conformance():
     check_encoding("triangle+krelu4", kinds=("dense", "conv", "abs"), seeds=range(2), runs=2, bounds=("ibp",))
     mixed = replace(find_encoding("bigm+krelu4"), rounds=Rounds(least_binaries=0))

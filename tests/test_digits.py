@@ -96,6 +96,7 @@ def test_version_2_before_its_parser(line: str, reason: str) -> None:
         nn.load_vnnlib(f"{TWO}; größer ((((\n{line}\n".encode(), NET)
 
 
+@pytest.mark.slow
 def test_version_2_in_pieces() -> None:
     """A long file is handed over in parts; lines of errors stay those of the file."""
     lines = "".join(f"(assert (<= x[{k % 2}] {k}.5)) ; größer (\n" for k in range(300_000))

@@ -160,6 +160,7 @@ def _positive(y):
     return Rows.of(y), Atoms(np.arange(y.size), strict=False, soft=True)
 
 
+@pytest.mark.slow
 def test_conformance():
     done = check_encoding("bigm", kinds=FAST, seeds=range(3), runs=3, bounds=("crown",))
     assert (done.queries, done.solved) == (15, 30)

@@ -108,6 +108,7 @@ def test_n_lines_take_a_logarithmic_number_of_binaries(count: int) -> None:
     assert [block.most for block in ordered.sets] == [2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOTH)
 def test_they_pass_the_kit(name: str) -> None:
     if not here(name):

@@ -129,6 +129,7 @@ def _root(query: Query, name: str) -> float:
     return answer.objective
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SPLIT, *CASES, "indicator", "sos1"])
 def test_conformance(name):
     if not here(name):

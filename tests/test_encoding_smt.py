@@ -97,6 +97,7 @@ def test_atoms_at_the_threshold_are_decided_exactly(limit, strict, status):
     assert find("z3").solve(program, Limits(seconds=20), Goal()).status is status
 
 
+@pytest.mark.slow
 def test_conformance():
     done = check_encoding("smt", kinds=FAST, seeds=range(3), runs=3, bounds=("crown",))
     assert (done.queries, done.solved) == (15, 15)

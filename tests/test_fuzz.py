@@ -19,6 +19,8 @@ from tests.fuzz.plans import Run, plan, triples
 from tests.fuzz.report import Report, table
 from tests.fuzz.samples import KEPT, absorbed_by_float32
 
+pytestmark = pytest.mark.slow
+
 F = Fraction
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.fuzz.readers import _CONTROLS, _caught, fuzz
 
+pytestmark = pytest.mark.slow
+
 
 def test_some_cases() -> None:
     report = fuzz(0, 60, cases=300)

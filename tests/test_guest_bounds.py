@@ -16,6 +16,8 @@ from nnsym.ir.node import Input, Max, Pointwise
 from nnsym.ir.query import Query
 from nnsym.testing.check_bounds import ConformanceError, check_bounds
 
+pytestmark = pytest.mark.slow
+
 Change = Callable[[Interval], Interval]
 
 

@@ -8,6 +8,8 @@ from guest_lanes import MODELS, OPTIONS, PROGRAMS, READINGS, SAYINGS, WORDS, Exa
 from nnsym.program import Feature
 from nnsym.testing.check_solver import LIMITS, ConformanceError, check_solver, hard_problems, problems
 
+pytestmark = pytest.mark.slow
+
 NAMES = [p.name for p in (*problems(), *hard_problems())]
 TINY = [p.name for p in problems() if "knapsack" not in p.name]
 LIMIT = ["lp", "time limit"]

@@ -33,6 +33,7 @@ def need(name: str) -> None:
         pytest.skip(f"{name} is not installed: {find(name).availability().remedy}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HERE)
 def test_conformance(name: str) -> None:
     lane = find(name)

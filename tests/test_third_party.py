@@ -36,6 +36,8 @@ from nnsym.ir.outward import product_up, sum_up
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Feature, Kind
 
+pytestmark = pytest.mark.slow
+
 
 def rule(ctx, node, args):
     """y = max(a h, b h):  y >= a h    y >= b h    y <= a h + M z    y <= b h + N (1 - z)"""

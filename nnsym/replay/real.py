@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
@@ -62,16 +63,26 @@ def run_real(query: Query, point: Point, *, deadline: Deadline = NEVER) -> RealR
 
 def _in_rationals(query: Query, point: Point) -> RealRun:
     exact: dict[Node, Array] = {x: to_fractions(v) for x, v in point.items()}
-    roots = tuple(dict.fromkeys((*query.rows.parts, *results(query))))
-    values = {node: v.fractions() for node, v in evaluate_scaled(roots, point).items() if node in roots}
-    values.update(exact)
-    read = {node: values[node] for node in (*query.inputs, *query.rows.parts)}
+    rows = evaluate_scaled(query.rows.parts, point)
+    read = {**exact, **{node: rows[node].fractions() for node in query.rows.parts}}
     return RealRun(
         found=query.violated(read),
         margin=query.margin(read, up=True),
-        values={node: values[node] for node in results(query)},
+        values=_shown(query, point),
         by="exact",
     )
+
+
+def _shown(query: Query, point: Point) -> dict[Node, Array]:
+    """The networks' outputs: Fractions, or floats where a network that no row reads is smooth."""
+    wanted = results(query)
+    try:
+        exact = evaluate_scaled(wanted, point)
+    except UnsupportedError:
+        nearby: dict[Node, Array] = {x: nearest(to_fractions(v)) for x, v in point.items()}
+        found = evaluate(wanted, nearby)
+        return {node: found[node] for node in wanted}
+    return {node: exact[node].fractions() for node in wanted}
 
 
 def _in_intervals(query: Query, point: Point) -> RealRun:
@@ -101,7 +112,7 @@ def _in_intervals(query: Query, point: Point) -> RealRun:
     inside = query.inside({x: to_fractions(v) for x, v in point.items()})
     found = inside and truth(rows.upper)
     nearby: dict[Node, Array] = {x: nearest(to_fractions(v)) for x, v in point.items()}
-    values = evaluate(results(query), nearby) if results(query) else {}
+    values = evaluate(results(query), nearby)
     return RealRun(
         found=found,
         margin=margin_lower(query.formula, atom) if inside else np.inf,
