@@ -13,6 +13,8 @@ from system_programs import PACKAGES, asked_for, path_without
 from tests.benchmarks.measure import benchmark_folder
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does: idle threads of torch must not spin
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")  # as many processes run as there are cores
 
 
 def pytest_configure(config: pytest.Config) -> None:
