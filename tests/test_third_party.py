@@ -26,6 +26,8 @@ from nnsym.solvers.registry import lanes
 from nnsym.solvers.workers.runner import End, Job, Pool
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 ENCODING = '''
@@ -35,8 +37,6 @@ from nnsym.ir.node import Pointwise
 from nnsym.ir.outward import product_up, sum_up
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Feature, Kind
-
-pytestmark = pytest.mark.slow
 
 
 def rule(ctx, node, args):
