@@ -92,7 +92,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks
 
 docs: $(VENV)/.installed-dev
-	$(PYTEST) tests/test_docs.py tests/test_lecture.py
+	$(PYTEST) -m '' tests/test_docs.py tests/test_lecture.py
 
 # No page needs a network: pages that link to nothing, or stand in no menu, end the build.
 site: $(VENV)/.installed-site

@@ -16,6 +16,8 @@ from nnsym.ir.univariate import Sigmoid, Smooth, Tanh, Univariate, absolute, lea
 from nnsym.testing.check_activation import check_activation
 from nnsym.testing.check_bounds import ConformanceError
 
+pytestmark = pytest.mark.slow
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 

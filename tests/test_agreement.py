@@ -29,6 +29,8 @@ from nnsym.results.result import Result, Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = [(kind, seed) for seed in range(6) for kind in KINDS]
 LANES = ("highs", "gurobi", "glpk")
 #: Pairs that are slow to start or to solve, or one of many: each case meets two of them.

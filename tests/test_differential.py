@@ -28,6 +28,8 @@ from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, absolute, leaky_relu, relu
 from nnsym.ir.walk import fold
 from nnsym.testing.random_nets import KINDS, random_network
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ("ibp", "zonotope", "forward", "crown-ibp", "crown", "alpha:3")
 HOW = ("shared", "near", "free")
 

@@ -16,6 +16,8 @@ from nnsym.cli.main import entry
 from nnsym.errors import InputError
 from tests.stored import stored_mlp
 
+pytestmark = pytest.mark.slow
+
 _SPEC = (
     "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)(assert (>= X_0 0))(assert (<= X_0 1))"
     "(assert (>= X_1 0))(assert (<= X_1 1))(assert (>= Y_0 3))"
