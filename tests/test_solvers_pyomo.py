@@ -14,8 +14,8 @@ pyo = pytest.importorskip("pyomo.environ")
 from nnsym.builder import ProgramBuilder, row_block  # noqa: E402
 from nnsym.errors import InputError, UnsupportedError  # noqa: E402
 from nnsym.program import Kind, Program  # noqa: E402
-from nnsym.solvers.by_pyomo.model import to_pyomo  # noqa: E402
-from nnsym.solvers.by_pyomo.solvers import compile_model  # noqa: E402
+from nnsym.solvers.pyomo_model import to_pyomo  # noqa: E402
+from nnsym.solvers.pyomo_solvers import compile_model  # noqa: E402
 from nnsym.testing.check_solver import problems  # noqa: E402
 
 OPTIMUM = -0.5

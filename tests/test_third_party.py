@@ -170,7 +170,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnsym.solvers.base import Availability, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.lane import LINEAR, solve_linear
 
 WORDS = {0: Status.OPTIMAL, 1: Status.TIME_LIMIT, 2: Status.INFEASIBLE}  # what is not listed is unknown

@@ -170,8 +170,8 @@ def check_writable(path: Path) -> None:
 
 
 def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:
-    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.by_pyomo.model`)."""
-    from nnsym.solvers.by_pyomo.model import to_pyomo as convert
+    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`)."""
+    from nnsym.solvers.pyomo_model import to_pyomo as convert
 
     _, program, _ = build_program(prop, encoding, bounds=bounds)
     return convert(program, columns="all")

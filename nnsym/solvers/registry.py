@@ -51,12 +51,12 @@ def lanes() -> Mapping[str, Solver]:
 
 
 def _own() -> tuple[Solver, ...]:
-    from nnsym.solvers.by_pyomo.lane import PyomoLane
-    from nnsym.solvers.by_pyomo.stock import Cbc, Scip
     from nnsym.solvers.cvc5 import Cvc5
     from nnsym.solvers.glpk import Glpk
     from nnsym.solvers.gurobi import LICENCE, Gurobi
     from nnsym.solvers.highs import Highs
+    from nnsym.solvers.pyomo_lane import PyomoLane
+    from nnsym.solvers.pyomo_stock import Cbc, Scip
     from nnsym.solvers.z3 import Z3
 
     return (

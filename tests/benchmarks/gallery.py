@@ -58,8 +58,8 @@ def door(encoding: Encoding) -> Door:
             floor=lambda arrays: floor_gurobi(arrays, env),
             lane=lambda p: Loaded(env, LinearModel.of(p), as_lp=False).model,
         )
-    from nnsym.solvers.by_pyomo.model import to_pyomo
-    from nnsym.solvers.by_pyomo.solvers import compile_model
+    from nnsym.solvers.pyomo_model import to_pyomo
+    from nnsym.solvers.pyomo_solvers import compile_model
 
     return Door(
         name="HiGHS",

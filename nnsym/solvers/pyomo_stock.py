@@ -16,7 +16,7 @@ import numpy as np
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.lane import LINEAR, answer_of, package, submit, timed, tolerance
 from nnsym.solvers.statuses import PYOMO, look_up
 from nnsym.solvers.workers.worker import Report
@@ -104,7 +104,7 @@ def run(job: StockJob, report: Report) -> Found:
     """In the worker: build the Pyomo model, let Pyomo solve it, read status, dual bound and point."""
     import pyomo.environ as pyo
 
-    from nnsym.solvers.by_pyomo.model import to_pyomo
+    from nnsym.solvers.pyomo_model import to_pyomo
 
     seconds: dict[str, float] = {}
     with timed(seconds, "handover"):

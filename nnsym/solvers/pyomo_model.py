@@ -1,7 +1,7 @@
 """A Program as a Pyomo model, at nearly the cost of its arrays.
 
 All linear rows live in one component of ctype ``Constraint``, :class:`MatrixRows`, as CSR arrays. The solvers
-registered by :mod:`nnsym.solvers.by_pyomo.solvers` read the arrays. Everything else in Pyomo (writers, other solvers,
+registered by :mod:`nnsym.solvers.pyomo_solvers` read the arrays. Everything else in Pyomo (writers, other solvers,
 ``pprint``) iterates constraints, and then gets real rows, made at that moment, or an exception: a component that
 stock code silently skipped would leave the network unconstrained.
 

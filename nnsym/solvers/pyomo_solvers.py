@@ -1,4 +1,4 @@
-"""Solvers registered with Pyomo that read :class:`~nnsym.solvers.by_pyomo.model.MatrixRows` as arrays.
+"""Solvers registered with Pyomo that read :class:`~nnsym.solvers.pyomo_model.MatrixRows` as arrays.
 
 Importing this module registers ``nnsym_highs`` and ``nnsym_gurobi``. A model may hold ordinary Pyomo constraints over
 the same variables as well: those go through Pyomo's ``LinearStandardFormCompiler`` and are stacked below the arrays.
@@ -27,7 +27,7 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from nnsym.errors import UnsupportedError
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Status
-from nnsym.solvers.by_pyomo.model import MatrixRows
+from nnsym.solvers.pyomo_model import MatrixRows
 
 Array = NDArray[Any]
 

@@ -1,1 +1,0 @@
-"""Lanes that go through Pyomo, and solvers that Pyomo users may call."""
