@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP
 from nnsym.deployed.terms import stretch
+from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import nearest
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
@@ -92,7 +93,7 @@ def _back(node: Node, c: Array, r: Array, ranges: Ranges) -> list[tuple[Node, Ar
         case Product():
             first, second = node.parents
             return [(first, *_times(c, r, *ranges[second])), (second, *_times(c, r, *ranges[first]))]
-    raise NotImplementedError(f"no differences of {node!r}")
+    raise UnsupportedError(f"no differences of {node!r} are known", remedy="Ask for the real function")
 
 
 def _adjoint(linear: LinearMap, c: Array, r: Array) -> tuple[Array, Array]:
