@@ -178,6 +178,15 @@ def test_a_comparison_of_both_kinds_has_no_disagreement() -> None:
         assert {r.result.semantics.value for r in table.rows if r.result is not None} == {semantics}
 
 
+def test_only_models_whose_lowering_rounds_as_they_do_run_in_other_orders() -> None:
+    """max(x, 2^25) is exact in every engine; lowered by a difference it would not be."""
+    f = nn.load(model([("Max", ["x", "c"], ["y"], {})], {"c": np.float32([[2.0**25]])}, [1, 1], [1, 1]))
+    x = nn.Variable((1, 1), name="x")
+    p = nn.forall(x, where=nn.box(x, 2.0**25 + 4, 2.0**26), then=f(x)[0, 0] >= 2.0**25 + 4)
+    assert len(list(float_runs(p.query, {p.query.inputs[0]: FLOAT32([2.0**25 + 4])}))) == 1
+    assert nn.verify(p, semantics="deployed", timeout=20).status.value != "falsified"
+
+
 def test_an_order_of_summation_that_violates_is_found() -> None:
     """2^30 x + 1 - 2^30 x is 1 in reals, in float32 0 or 1: whichever the engine at hand takes, some order fails."""
     big = 2.0**30

@@ -134,6 +134,16 @@ def session_of(model: bytes | Packed, hidden: tuple[str, ...] = ()) -> Session:
     return _long_session(model, hidden) if isinstance(model, Packed) else _session(model, hidden)
 
 
+def operators(network: Network) -> frozenset[str]:
+    """The operators of a stored model, those of local functions included; none without a model."""
+    import onnx
+
+    if network.model is None:
+        return frozenset()
+    proto = onnx.load_model_from_string(bytes(network.model))
+    return frozenset(node.op_type for body in (proto.graph, *proto.functions) for node in body.node)
+
+
 def run(
     network: Network,
     inputs: Mapping[str, Array],

@@ -26,6 +26,20 @@ Array = NDArray[Any]
 #: Networks of more coefficients are run by the engine only.
 _WORK = 2_000_000
 
+#: Operators whose lowering rounds where they do. ``max(x, c)`` lowered as ``c + relu(x - c)``, say, rounds where no
+#: engine does, and a run of the graph would be none of the model.
+_PLAIN = frozenset(
+    {"Gemm", "MatMul", "Conv", "Add", "Sub", "Mul", "Neg", "Relu", "Abs", "Sign", "LeakyRelu", "MaxPool", "Identity"}
+    | {"Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Constant", "Dropout"}
+)
+
+
+def _plain(network: Network) -> bool:
+    from nnsym.read.runtime import operators
+
+    return operators(network) <= _PLAIN
+
+
 #: Puts the terms of every row ``(rows, terms)`` in the order in which they are added up.
 Order = Callable[[Array], Array]
 
@@ -56,7 +70,7 @@ def float_runs(query: Query, point: Point) -> Iterator[EngineRun]:
     yield engine
     networks = {id(a.network): a.network for a in query.applications if a.network.model is not None}
     work = sum(m.nnz for f in networks.values() for n in f.nodes if isinstance(n, Affine) for m in n.maps)
-    if work > _WORK:
+    if work > _WORK or not all(_plain(f) for f in networks.values()):
         return
     for name, order in ORDERS.items():
         run = run_engine(query, point, _runner(order))
