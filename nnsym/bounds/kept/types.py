@@ -43,7 +43,7 @@ class Dual:
 
     ``slopes[node]`` are slopes of a hinge node, ``(batch, rows, size)``, used where the element is open.
     ``multipliers[node]`` are signed multipliers of the limits of a node, ``(batch, rows, size)``: positive of its lower
-    limit, negative of its upper one. ``cuts`` are multipliers >= 0 of the linear preconditions, ``(batch, rows, cuts)``.
+    limit, negative of its upper one. ``cuts`` are multipliers >= 0 of the linear preconditions, ``(batch, rows, k)``.
     Rows are those of the specification, or of the target that was bounded.
     """
 
