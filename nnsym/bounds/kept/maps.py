@@ -28,7 +28,7 @@ class Matrix:
         self.wide = _cut(linear, out, into)
         self.full = isinstance(self.wide, np.ndarray)
         self.size = np.abs(self.wide)
-        self.narrow = self.wide.astype(by.dtype)
+        self.narrow = self.wide.astype(by.dtype, copy=False)
         there = self.wide != 0
         counts = [np.asarray(there.sum(axis)).ravel() for axis in (1, 0)]
         self.terms, self.back = (int(c.max(initial=0)) for c in counts)

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.kept.balls import Round
 from nnsym.bounds.kept.maps import Matrix, columns
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.errors import UnsupportedError
@@ -34,6 +35,7 @@ class Plan:
     def __init__(self, query: Query, by: Precision, zero: Mapping[Node, Array] | None = None) -> None:
         self.query, self.by = query, by
         self.spec = query.spec[0]
+        self.balls = {x: tuple(Round.of(ball) for ball in some) for x, some in query.balls.items() if some}
         self.extra = {self.spec: query.spec[1:]}
         self.cuts = self._preconditions()
         ends = [self.spec] if self.cuts is None else [self.spec, self.cuts]
@@ -68,6 +70,11 @@ class Plan:
         if ends not in self._orders:
             self._orders[ends] = topological(ends)[::-1]
         return self._orders[ends]
+
+    @cached_property
+    def widest(self) -> int:
+        """The most coefficients of a row."""
+        return max((self.size(n) for n in self.nodes), default=1)
 
     @cached_property
     def straight(self) -> frozenset[Node]:

@@ -49,6 +49,11 @@ class Precision:
         """float64 values in this format, not below them; 0 stays 0."""
         return values if self is FLOAT64 else (values + _room(values)).astype(self.dtype)
 
+    def inside(self, least: Array, most: Array) -> tuple[Array, Array]:
+        """The ends of float64 intervals in this format, not outside of them where they are not held exactly."""
+        low, high = self.near(least), self.near(most)
+        return np.where(low < least, self.up(least), low), np.where(high > most, self.down(most), high)
+
     def near(self, values: Array) -> Array:
         """float64 values in this format, rounded to nearest."""
         return values.astype(self.dtype)

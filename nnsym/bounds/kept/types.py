@@ -107,8 +107,8 @@ class Found:
     ``ranges`` bound the arguments of nonlinear nodes, and every node that has a limit. ``empty`` ``(batch,)`` is true
     where the subproblem is proved to hold no point. ``forms[x] = C``, ``(batch, rows, n)``, and ``constant`` say
     ``row >= sum_x C_x x + constant`` there. ``point[x]`` ``(batch, rows, n)`` minimises that form: a candidate.
-    ``gaps[node]`` ``(batch, rows, size)`` >= 0 is what each element of ``node``, the argument of a nonlinear one, adds at
-    the point to the distance between the bound and the network's row; zero everywhere means that the bound is attained.
+    ``gaps[node]`` ``(batch, rows, size)`` >= 0 is what each element of ``node``, the argument of a nonlinear one, adds
+    at the point to the distance between bound and network; zero everywhere means that the bound is attained.
     """
 
     lower: Array
