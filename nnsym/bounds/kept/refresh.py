@@ -101,6 +101,8 @@ class Refresh:
         """Passes for the open elements of an argument, in the subproblems where something changed."""
         if node not in self.plan.arguments or node in self.plan.straight or self.late:
             return sides
+        if not isinstance(node, Affine):  # rows start at the node itself, as it is known so far
+            self.state.put(node, *sides)
         batch = max(len(changed), len(sides[0]))
         lower, upper = (np.array(np.broadcast_to(side, (batch, side.shape[1]))) for side in sides)
         asked = changed & ~self.empty if batch == self.batch else changed

@@ -93,7 +93,12 @@ class State:
         return self.lower[node], self.upper[node]
 
     def put(self, node: Node, lower: Array, upper: Array) -> None:
-        """The final range of a node; what is between crossed ends is bounded as what is between them uncrossed."""
+        """The range of a node; what is between crossed ends is bounded as what is between them uncrossed.
+
+        A node may get a smaller one before any of its readers does.
+        """
+        self._lines.pop(node, None)
+        self._steps.pop(node, None)
         low, high = np.minimum(lower, upper), np.maximum(lower, upper)
         self.lower[node], self.upper[node] = low, high
         centre = 0.5 * low + 0.5 * high
