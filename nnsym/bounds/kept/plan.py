@@ -84,7 +84,12 @@ class Plan:
         )
 
     def place(self, node: Node, parent: Node) -> Array | None:
-        """Where the elements of an elementwise node stand among its parent's; None where they are the same ones."""
+        """Where the elements of an elementwise node stand among its parent's; None where they are the same ones.
+
+        Of a maximum too, which reads :meth:`groups` of all its parent's elements.
+        """
+        if isinstance(node, Max):
+            return None
         mine, other = self.keep[node], self.keep[parent]
         return None if len(mine) == len(other) else np.searchsorted(other, mine)
 
