@@ -70,7 +70,8 @@ class Engine:
             first = Refresh(self.plan, 1, base, ranges or {}, {}, deadline, whole=True)
             state = first.run(climb, *self.plan.nodes)
         self._empty = bool(first.empty[0])
-        self.ranges = {n: Limit(*state.sides(n)) for n in self.plan.nodes}
+        nothing = {n: Limit(np.full((1, n.size), -np.inf), np.full((1, n.size), np.inf)) for n in self.plan.nodes}
+        self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
         self.plan = Plan(query, self.precision, zero)
         kept = (n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts)
@@ -120,7 +121,7 @@ class Engine:
             if options.deadline.passed:
                 break
             part, choice = seed.rows(rows), Choice()
-            if options.steps:
+            if options.steps or domains.dual is not None:
                 start = beginning(state, part, warm(self.plan, domains.dual, part, row[:, rows]))
                 choice = climb(state, part, start, self._least(state), options, steps=options.steps)[1]
             done = descend(state, part, choice, keep=options.gaps)
@@ -201,13 +202,7 @@ class Engine:
             if node not in state.lower:
                 continue
             lower, upper = (np.broadcast_to(side, (len(domains), side.shape[1])) for side in state.sides(node))
-            keep = self.plan.keep[node]
-            if len(keep) < node.size:
-                whole = self.ranges[node]
-                full = [np.repeat(side, len(domains), axis=0) for side in (whole.lower, whole.upper)]
-                full[0][:, keep], full[1][:, keep] = lower, upper
-                lower, upper = full
-            found[node] = Limit(lower, upper)
+            found[node] = self.plan.whole(node, lower, upper, self.ranges[node])
         return found
 
     def _cut(self, node: Node, limit: Limit) -> Limit:
