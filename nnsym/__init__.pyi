@@ -66,3 +66,5 @@ from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
 from nnsym.report.draw import draw_reach as draw_reach
 from nnsym.report.property_bounds import bounds as bounds
+
+__version__: str

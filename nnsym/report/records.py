@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nnsym.ir.query import Reading
-from nnsym.results.result import Result, Witness
+from nnsym.results.result import Result, Trust, Witness
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Comparison, Row
@@ -53,7 +53,7 @@ def result_json(result: Result) -> dict[str, Any]:
     return {
         "status": result.status.value,
         "reason": result.reason,
-        "trust": result.trust.value if result.trust else None,
+        "trust": _word(result.trust),
         "reading": result.reading.value,
         "vacuous": result.vacuous,
         "semantics": result.semantics.value,
@@ -62,6 +62,8 @@ def result_json(result: Result) -> dict[str, Any]:
         "slack": result.slack,
         "lower": number(result.lower),
         "upper": number(result.upper),
+        "lower_trust": _word(result.lower_trust),
+        "upper_trust": _word(result.upper_trust),
         "counterexample": witness_json(result.counterexample),
         "witness": witness_json(result.witness),
         "method": result.method,
@@ -76,6 +78,10 @@ def result_json(result: Result) -> dict[str, Any]:
         "trail": [{"step": s.name, "seconds": round(s.seconds, 6), "note": s.note} for s in result.trail],
         "versions": dict(result.versions),
     }
+
+
+def _word(trust: Trust | None) -> str | None:
+    return trust.value if trust else None
 
 
 def _gap(best: float, margin: float) -> float:
@@ -97,13 +103,14 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "goal": row.goal,
         "verdict": result.status.value if result is not None else "unsupported" if not row.repeats else "error",
         "reason": row.error or (result.reason if result is not None else ""),
-        "trust": result.trust.value if result is not None and result.trust else None,
+        "trust": _word(result.trust) if result is not None else None,
         "vacuous": result.vacuous if result is not None else None,
         "semantics": result.semantics.value if result is not None else None,
         "float_error": error_number(result.float_error) if result is not None else None,
         "deployed": result.deployed.value if result is not None else None,
         "lower": number(result.lower) if exists and result is not None else row.margin,
         "upper": number(result.upper) if result is not None else None,
+        "bound_trust": _word(result.bound_trust) if result is not None else None,
         "slack": result.slack or None if result is not None else None,
         "root_lp": number(result.relaxation) if result is not None else None,
         "gap": gap,

@@ -24,6 +24,7 @@ COLUMNS = (
     ("trust", "trust", "{}"),
     ("margin ≥", "lower", "{:.5g}"),
     ("margin ≤", "upper", "{:.5g}"),
+    ("bound by", "bound_trust", "{}"),
     ("slack", "slack", "{:g}"),
     ("root LP", "root_lp", "{:.5g}"),
     ("gap", "gap", "{:.3g}"),
@@ -51,6 +52,8 @@ def cells(record: dict[str, Any]) -> list[str]:
         shown["verdict"] = f"unknown ({record['reason']})"
     elif record["vacuous"]:
         shown["verdict"] = f"{record['verdict']} (vacuous)"
+    if record["bound_trust"] == record["trust"]:
+        shown["bound_trust"] = None
     return [fmt.format(shown[key]) if shown[key] not in (None, "") else "" for _, key, fmt in COLUMNS]
 
 
@@ -66,7 +69,7 @@ def comparison_table(table: Comparison) -> Any:
     title = Text(table.name, style="table.title") if table.name else None  # a string would be read as markup
     out = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=None)
     for i in used:
-        textual = COLUMNS[i][1] in ("method", "solver", "bounds", "verdict", "trust", "goal")
+        textual = COLUMNS[i][1] in ("method", "solver", "bounds", "verdict", "trust", "bound_trust", "goal")
         out.add_column(COLUMNS[i][0], justify="left" if textual else "right", no_wrap=True)
     for record, row in zip(records, filled, strict=True):
         colour = COLOURS[record["verdict"]]
@@ -99,7 +102,7 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
         lines.append((f"  trust    {result.trust.value}", ""))
     lines.append((f"  method   {result.method}" + (f" on {result.bounds} bounds" if result.bounds else ""), ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
-        lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]", ""))
+        lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
     lines.extend((f"  {text}", "") for text in _meant(result))
     if result.slack:
         lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))
