@@ -54,7 +54,7 @@ class Row(NoTruthValue):
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Comparison(NoTruthValue):
     """All rows; prints as a table in a terminal and in a notebook."""
 
@@ -114,10 +114,17 @@ class Comparison(NoTruthValue):
 
         return comparison_table(self)
 
-    def __str__(self) -> str:
-        from nnsym.report.table import render
+    def to_text(self, *, wide: bool = False, width: int = 80) -> str:
+        """The table as text: the columns that fit ``width``, or with ``wide`` all of them. Nothing is ever cut."""
+        from nnsym.report.grid import render
+        from nnsym.report.table import comparison_table
 
-        return render(self)
+        return render(comparison_table(self, wide=wide), width)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         from nnsym.report.html import comparison_html
@@ -302,15 +309,18 @@ def append_record(path: str | Path, table: Comparison, row: Row) -> None:
     from nnsym.report.records import row_record
     from nnsym.results.versions import versions
 
+    found = row_record(row, None)
+    del found["gap"]  # the best row may be yet to come
     data = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "property": table.name,
+        "text": table.text,
         "property_hash": table.property_hash,
         "network_hashes": list(table.network_hashes),
         "seed": table.seed,
         "timeout": table.timeout,
         "versions": dict(row.result.versions) if row.result is not None else versions(),
-        **row_record(row, table.best),
+        **found,
     }
     try:
         with Path(path).open("a", encoding="utf-8") as file:

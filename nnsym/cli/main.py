@@ -64,6 +64,7 @@ Seed = Annotated[
 Device = Annotated[
     str, typer.Option(help="cpu, cuda, auto ...", callback=lambda value: ranges.device(value, "--device"))
 ]
+Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however long the lines become.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 
 
@@ -165,7 +166,13 @@ def compare(
         str | None, typer.Option(help="Comma-separated lanes; each encoding's default if left out.")
     ] = None,
     bounds: Annotated[str, typer.Option(help="Comma-separated bounds for the encodings.")] = "crown",
-    timeout: Timeout = 60.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            help="Wall seconds of each run of each row, and of reading.",
+            callback=lambda value: ranges.seconds(value, "--timeout"),
+        ),
+    ] = 60.0,
     repeat: Annotated[
         int,
         typer.Option(
@@ -184,6 +191,7 @@ def compare(
     record: Annotated[Path, typer.Option(help="JSON-lines run record that every row is appended to.")] = Path(
         "nnsym-runs.jsonl"
     ),
+    wide: Wide = False,
     network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
@@ -217,7 +225,7 @@ def compare(
         write_csv(table, csv_file)
     if plot_file is not None:
         table.plot(plot_file)
-    print_rich(table)
+    print_table(table, wide=wide)
     if table.disagreement is not None:
         for row in table.disagreement:
             if row.result is not None and (row.result.counterexample or row.result.witness):
@@ -315,7 +323,7 @@ def methods() -> None:
     from nnsym.judge.registry import method_providers
     from nnsym.judge.registry import methods as guests
     from nnsym.relaxation.sources import source_providers, sources
-    from nnsym.report.table import plain_table
+    from nnsym.report.grid import plain_grid
 
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
@@ -326,13 +334,13 @@ def methods() -> None:
         rows.append([name, exact, found.summary, found.source])
     rows += [[f"+{name}", "cuts", cut.summary, cut.source] for name, cut in cuts().items()]
     rows += [[p.name, "left out", p.error, ""] for p in parties if p.error]
-    print_rich(plain_table(["method", "kind", "what it is", "source"], rows))
+    print_rich(plain_grid(["method", "kind", "what it is", "source"], rows, wraps=("what it is", "source")))
 
 
 @app.command()
 def solvers() -> None:
     """Solver lanes: installed or not, versions, licence limits, how to get the rest."""
-    from nnsym.report.table import plain_table
+    from nnsym.report.grid import plain_grid
     from nnsym.solvers.registry import solver_providers, solver_table
 
     rows = []
@@ -340,18 +348,21 @@ def solvers() -> None:
         here = row.availability
         rows.append([row.name, "yes" if here.available else "no", here.version, here.licence, here.remedy])
     rows += [[p.name, "left out", "", "", p.error] for p in solver_providers() if p.error]
-    print_rich(plain_table(["lane", "here", "version", "licence", "how to get it"], rows))
+    print_rich(
+        plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
+    )
 
 
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
+    wide: Wide = False,
 ) -> None:
     """Compare every method on a small network that ships with nnsym."""
     from nnsym.cli.demo import run_demo
 
     with row_progress() as announce:
-        code = run_demo(output, announce, print_rich)
+        code = run_demo(output, announce, partial(print_table, wide=wide), print_line)
     raise typer.Exit(code)
 
 
@@ -402,6 +413,15 @@ def print_rich(renderable: Any) -> None:
 
     with writing():
         print_out(renderable)
+
+
+def print_table(table: Any, *, wide: bool = False) -> None:
+    """A comparison on stdout, in the columns that fit."""
+    from nnsym.cli.console import print_out
+    from nnsym.report.table import comparison_table
+
+    with writing():
+        print_out(comparison_table(table, wide=wide), chosen=True)
 
 
 def print_styled(lines: list[tuple[str, str]]) -> None:

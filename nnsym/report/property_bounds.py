@@ -16,7 +16,7 @@ from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
-from nnsym.report.table import render
+from nnsym.report.grid import render
 from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue
 
@@ -86,7 +86,7 @@ class PropertyBounds(NoTruthValue):
         return bounds_table(self.query, self.found, self.lower)
 
     def __repr__(self) -> str:
-        return render(self).rstrip()
+        return render(self)
 
     def _repr_html_(self) -> str:
         spec = self.found.rows
