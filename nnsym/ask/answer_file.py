@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ask.export import check_writable
-from nnsym.ask.verify import HasQuery
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.query import Query
@@ -49,7 +49,7 @@ def witness_text(prop: HasQuery | Query, result: Result, *, version: str | None 
     then ``((X_0 value) ... (Y_0 value) ...)``, for one application of one network. Variables of a property that was
     read from no 2.0 file are those of the file that ``export`` writes.
     """
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     chosen = version or ("2.0" if query.declared or len(query.applications) > 1 else "1.0")
     if chosen not in ("1.0", "2.0"):
         raise InputError(f"no version '{chosen}' of VNN-LIB", remedy="Use one of: 1.0, 2.0")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from nnsym.ask.verify import HasQuery, verify
+from nnsym.ask.verify import verify
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
@@ -228,7 +229,7 @@ def compare(
         record: a JSON-lines file; each row is appended as it finishes.
         announce: called with (row number, rows, plan) before each row runs.
     """
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     timeout, repeat = options.seconds(timeout), options.repeats(repeat)
     memory, seed = options.count_of_bytes(memory), options.seed(seed)
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)

@@ -16,7 +16,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ask.verify import HasQuery
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.encode import Encoded, encode_columns
 from nnsym.encode.statement import QUERY, SPEC
 from nnsym.encoding import Encoding
@@ -112,7 +112,7 @@ def explain(
     from nnsym.encode.registry import find_encoding
     from nnsym.judge.methods import check_bounds
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     found = find_encoding(encoding)
     match = re.fullmatch(r"(.+)\[(\d+)\]", neuron.strip())
     if match is None:

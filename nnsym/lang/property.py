@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -167,13 +166,11 @@ class Property:
         free = f"\n  free {self._strangers}" if self.free else ""
         return f"Property({self.name!r})\n{self.short}{free}"
 
-    def _repr_latex_(self) -> str:
+    def _repr_latex_(self) -> str | None:
+        """Typeset in a notebook; None, so that its text is shown, where the property has no syntax tree."""
         from nnsym.lang.writing.latex import to_latex
 
-        return f"$\\displaystyle {to_latex(self.form, self.short)}$"
-
-    def _repr_html_(self) -> str:
-        return f"<b>{html.escape(self.name)}</b><pre>{html.escape(self.short)}</pre>"
+        return None if self.form is None else f"$\\displaystyle {to_latex(self.form)}$"
 
 
 def forall(

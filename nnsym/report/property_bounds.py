@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from nnsym.ask.verify import HasQuery
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
@@ -118,7 +118,7 @@ def bounds(
     from nnsym.judge.run import require_bounded
     from nnsym.relaxation.sources import find_source
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     text = check_bounds(method)

@@ -127,12 +127,12 @@ class Result(NoTruthValue):
     known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
     any row of the property can then be from its real value, on the whole domain; None where it was not needed.
     ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
-    ("root LP"), where it was asked for. A result has no truth value.
+    ("root LP"), where it was asked for. A result has no truth value: ``verified`` and ``falsified`` have.
     """
 
     spoken = (
         "the result of a verification (verified, falsified or unknown)",
-        'Write: nn.verify(p).status == "verified"',
+        "Write: nn.verify(p).verified",
     )
 
     status: Verdict
@@ -159,6 +159,16 @@ class Result(NoTruthValue):
     peak_memory: int = 0
     trail: tuple[Step, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def verified(self) -> bool:
+        """True if the property was shown to hold; ``unknown`` is neither this nor falsified."""
+        return self.status is Verdict.VERIFIED
+
+    @property
+    def falsified(self) -> bool:
+        """True if the property was shown not to hold."""
+        return self.status is Verdict.FALSIFIED
 
     def __repr__(self) -> str:
         """One line: verdict, what it rests on, the margin's interval, the method."""
