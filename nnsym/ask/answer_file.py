@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ask.export import check_writable
-from nnsym.lang.question import HasQuery, query_of
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.replay.engine import execute
 from nnsym.results.result import Result, Trust, Verdict, Witness
 from nnsym.write.vnnlib_terms import decimal

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from nnsym.ask.verify import verify
-from nnsym.lang.question import HasQuery, query_of
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.method import Method
 from nnsym.judge.methods import BoundsChoice, check_bounds, program
 from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue, Result, Semantics, Verdict
 from nnsym.solvers.base import Solver

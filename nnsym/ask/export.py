@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnsym.lang.question import HasQuery, query_of
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program
 from nnsym.results import ranges as options
 

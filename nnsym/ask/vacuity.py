@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from nnsym.ask.verify import verify
-from nnsym.lang.question import HasQuery, query_of
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.results.result import Result, Verdict
 
 

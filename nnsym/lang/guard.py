@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 def user_line() -> str:
-    """``file.py:12: `the source line```, or a notebook's cell, of the innermost frame outside nnsym, torch and numpy."""
+    """The line of the innermost frame outside nnsym, torch and numpy, as :func:`nnsym.errors.line_of` writes it."""
     frame = sys._getframe(1)
     while frame.f_back is not None and not foreign(frame):
         frame = frame.f_back

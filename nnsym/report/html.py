@@ -6,8 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from nnsym.report.records import row_record
-from nnsym.report.style import VERDICTS
 from nnsym.report.table import COLUMNS, cells
+from nnsym.results.html import VERDICTS
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Comparison

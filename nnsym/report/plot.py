@@ -10,7 +10,8 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.query import Reading
 from nnsym.report.records import row_record
-from nnsym.report.style import VERDICTS, finished, picture, plain_axes, titled
+from nnsym.report.style import finished, picture, plain_axes, titled
+from nnsym.results.html import VERDICTS
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Comparison

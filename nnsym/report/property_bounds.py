@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from nnsym.lang.question import HasQuery, query_of
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
@@ -15,6 +14,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
 from nnsym.report.grid import render
 from nnsym.results import ranges as options

@@ -41,6 +41,7 @@ def witness_json(found: Witness | None) -> dict[str, Any] | None:
         "replayed_by": found.replayed_by,
         "engine": found.engine.value,
         "note": found.note,
+        "labels": {name: label._asdict() for name, label in found.labels.items()},
     }
 
 

@@ -49,15 +49,6 @@ _METHODS = {
 }
 _OTHERS = (VIOLET, PINK, SKY, RED, GREEN, ORANGE, BLUE)
 
-#: Of verdicts, in pictures and in HTML: dark enough for text.
-VERDICTS = {
-    "verified": "#1a7f37",
-    "falsified": "#cf222e",
-    "unknown": "#9a6700",
-    "unsupported": "#6e7781",
-    "error": "#8250df",
-}
-
 #: Lines of methods that share a colour.
 _DASHES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 

@@ -117,7 +117,7 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
         head += " (ASSUMED: it rests on bounds that the user asserted)"
     lines = [(head, f"bold {COLOURS[result.status.value]}"), (f"  reason   {result.reason}", "")]
     if result.trust:
-        lines.append((f"  trust    {result.trust.value}", ""))
+        lines.append((f"  trust    {result.trust.value}: {result.rests_on}", ""))
     lines.append((f"  method   {result.method}" + (f" on {result.bounds} bounds" if result.bounds else ""), ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]", ""))
@@ -130,8 +130,7 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
             lines.append((f"  {word}: margin {found.margin:.6g}, replayed by {found.replayed_by}{differs}", ""))
             if found.note:
                 lines.append((f"    {found.note}", ""))
-            both = (*found.inputs.items(), *found.outputs.items())
-            lines.extend((f"    {name} = {_show(a)}", "") for name, a in both)
+            lines.extend((f"    {line}", "") for line in found.lines())
     lines.extend((f"  {s.name:<13} {s.seconds:8.3f} s  {s.note}", "dim") for s in result.trail)
     return lines
 
@@ -147,8 +146,3 @@ def _meant(result: Result) -> Iterator[str]:
         yield f"function real; deployed: {result.deployed.value}"
     elif result.float_error is not None:
         yield f"function real; deployed: open, rounding may move rows by {result.float_error:.3g}"
-
-
-def _show(array: Any, limit: int = 12) -> str:
-    flat = [f"{float(v):.9g}" for v in array.ravel()[:limit]]
-    return "[" + ", ".join(flat) + (f", ... {array.size} in all]" if array.size > limit else "]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn, final
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import LanguageError
+from nnsym.ir.node import Labels
 from nnsym.ir.query import Reading
 
 Array = NDArray[Any]
@@ -31,6 +32,15 @@ class Trust(StrEnum):
     CERTIFIED = "certified"  # a float bound re-derived with outward rounding
     SOLVER = "solver"  # a MILP solver's own dual bound, beyond its published tolerance
     ASSUMED = "assumed"  # rests on bounds that the user asserted
+
+
+#: In words, for verdicts that rest on no point.
+_RESTS = {
+    Trust.EXACT: "exact rational arithmetic",
+    Trust.CERTIFIED: "bounds that were computed with outward rounding",
+    Trust.SOLVER: "the solver's own bound, beyond its published tolerance",
+    Trust.ASSUMED: "bounds that the user asserted",
+}
 
 
 class Semantics(StrEnum):
@@ -70,8 +80,24 @@ class NoTruthValue:
         raise LanguageError(f"{what} is neither true nor false", remedy=instead)
 
 
+def tensor_lines(name: str, array: Array, labels: Labels, most: int) -> Iterator[str]:
+    """The values of a tensor as text: all in one line, or one to a line where its elements have names or units."""
+    flat = array.ravel()
+    if labels != Labels():
+        names = labels.names or tuple(f"[{k}]" for k in range(flat.size))
+        units = labels.units or ("",) * flat.size
+        wide = max(map(len, names))
+        for k in range(min(most, flat.size)):
+            yield f"{name}{'.' if labels.names else ''}{names[k]:<{wide}} = {float(flat[k]):.9g} {units[k]}".rstrip()
+        if flat.size > most:
+            yield f"{name}: {flat.size} elements in all"
+        return
+    shown = ", ".join(f"{float(v):.9g}" for v in flat[:most])
+    yield f"{name} = [{shown}{f', ... {flat.size} in all' if flat.size > most else ''}]"
+
+
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Witness:
     """A point at which the network was evaluated: inputs by name, in the model's dtype and shape, and the outputs.
 
@@ -88,6 +114,22 @@ class Witness:
     replayed_by: str
     engine: Agreement = Agreement.NONE
     note: str = ""
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+
+    def lines(self, most: int = 12) -> Iterator[str]:
+        """``name = values``, a line for each input and output; elements that have names or units a line for each."""
+        for name, array in (*self.inputs.items(), *self.outputs.items()):
+            yield from tensor_lines(name, array, self.labels.get(name, Labels()), most)
+
+    def __repr__(self) -> str:
+        """One line: the margin, who evaluated it, the shapes."""
+        tensors = ", ".join(f"{name} {a.shape}" for name, a in (*self.inputs.items(), *self.outputs.items()))
+        return f"<witness: margin {self.margin:.6g}, replayed by {self.replayed_by}; {tensors}>"
+
+    def _repr_html_(self) -> str:
+        from nnsym.results.html import witness_html
+
+        return witness_html(self)
 
 
 Counterexample = Witness  # of a violation
@@ -169,6 +211,19 @@ class Result(NoTruthValue):
     def falsified(self) -> bool:
         """True if the property was shown not to hold."""
         return self.status is Verdict.FALSIFIED
+
+    @property
+    def rests_on(self) -> str:
+        """What the verdict rests on, in words."""
+        found = self.counterexample if self.falsified else self.witness if self.verified else None
+        if found is not None:
+            return f"the {'counterexample' if self.falsified else 'witness'}, replayed by {found.replayed_by}"
+        return _RESTS[self.trust] if self.trust is not None else "nothing: no verdict was reached"
+
+    def _repr_html_(self) -> str:
+        from nnsym.results.html import result_html
+
+        return result_html(self)
 
     def __repr__(self) -> str:
         """One line: verdict, what it rests on, the margin's interval, the method."""

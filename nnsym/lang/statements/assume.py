@@ -12,8 +12,8 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Box, Query
 from nnsym.lang.guard import bad_input, exact
-from nnsym.lang.question import query_of
 from nnsym.lang.property import Property
+from nnsym.lang.question import query_of
 
 Assumptions = Mapping[str | Node, tuple[object, object]]
 

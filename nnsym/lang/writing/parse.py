@@ -225,8 +225,15 @@ class _Reader:
         return self.refusal
 
 
-def _variable(name: str, shape: tuple[int, ...], integer: Any = False, one_hot: bool = False) -> Variable:
+def _variable(
+    name: str,
+    shape: tuple[int, ...],
+    integer: Any = False,
+    one_hot: bool = False,
+    names: Any = (),
+    units: Any = (),
+) -> Variable:
     lengths = shape if isinstance(shape, tuple) else (shape,)
     if all(isinstance(n, int) for n in lengths) and math.prod(lengths) > _ELEMENTS:
         raise InputError(f"a variable of {math.prod(lengths)} elements", remedy=f"At most {_ELEMENTS} are read")
-    return Variable(shape, name=name, integer=integer, one_hot=one_hot)
+    return Variable(shape, name=name, integer=integer, one_hot=one_hot, names=names, units=units)
