@@ -55,7 +55,7 @@ class Vacuity:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
-        from nnsym.report.records import witness_json
+        from nnsym.results.plain import witness_json
 
         return {
             "vacuous": self.vacuous,

@@ -37,7 +37,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Targets = Annotated[list[str], typer.Argument(metavar="[NET.onnx] SPEC", help="NET.onnx PROP.vnnlib, or FILE.py:NAME")]
+Targets = Annotated[
+    list[str],
+    typer.Argument(metavar="[NET.onnx] SPEC", help="NET.onnx PROP.vnnlib, FILE.py:NAME, or a text that nn.save wrote"),
+]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the property FILE.py:NAME; repeatable."),
@@ -45,7 +48,9 @@ Sets = Annotated[
 Networks = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
-        "--network", metavar="NAME=FILE.onnx", help="The model of a network that a VNN-LIB 2.0 file declares."
+        "--network",
+        metavar="NAME=FILE.onnx",
+        help="The model of a network that the file or text declares.",
     ),
 ]
 Timeout = Annotated[
@@ -105,7 +110,13 @@ def verify(
     seed: Seed = 0,
     as_json: Json = False,
     network: Networks = None,
-    witness: Annotated[Optional[Path], typer.Option(help="Write the answer in the competition's format.")] = None,  # noqa: UP045
+    witness: Annotated[
+        Path | None,
+        typer.Option(help="Write the answer in the competition's format; as .json with the variables as stated."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the result as JSON, for nnsym report and nn.load_result.")
+    ] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
@@ -114,19 +125,23 @@ def verify(
     from nnsym.ask.export import check_writable
     from nnsym.ask.vacuity import vacuous
     from nnsym.ask.verify import verify as run
-    from nnsym.cli.reading import read_query
+    from nnsym.cli.reading import read_target
     from nnsym.judge.registry import resolve
-    from nnsym.report.records import result_json
+    from nnsym.lang.property import Property
+    from nnsym.lang.question import query_of
     from nnsym.report.table import result_lines
+    from nnsym.results.plain import result_json
 
-    if witness is not None:
-        check_writable(witness)
+    for path in (witness, save):
+        if path is not None:
+            check_writable(path)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     late = partial(report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
     try:
         with clock.step("load"):
-            query = read_query(targets, sets, network, seconds=clock.left, memory=int(memory), late=late)
-            query = query if slack == "0" else query.relaxed(slack)
+            stated = read_target(targets, sets, network, seconds=clock.left, memory=int(memory), late=late)
+            stated = stated if slack == "0" else stated.relaxed(slack)
+            query = query_of(stated)
     except OutOfTimeError as error:
         late(error)
         raise typer.Exit(EXIT["unknown"]) from None
@@ -148,6 +163,8 @@ def verify(
         from nnsym.ask.answer_file import write_witness
 
         write_witness(query, result, witness)
+    if save is not None:
+        result.save(save, stated if isinstance(stated, Property) else None)
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
     else:
@@ -197,13 +214,13 @@ def compare(
     """Judge one property by many methods, one row each."""
     from nnsym.ask.compare import compare as run
     from nnsym.ask.export import check_writable
-    from nnsym.cli.reading import read_query
+    from nnsym.cli.reading import read_target
     from nnsym.report.files import write_csv, write_json
 
     for path in (json_file, csv_file, plot_file, record):
         if path is not None:
             check_writable(path)
-    query = read_query(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
+    query = read_target(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
     with row_progress() as announce:
         table = run(
             query,
@@ -317,6 +334,19 @@ def show(
 
 
 @app.command()
+def report(
+    source: Annotated[Path, typer.Argument(help="result.json of --save, or a run record (.jsonl) of compare.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
+) -> None:
+    """An HTML page of a result or of a run record, for those who have to judge it; it needs no network."""
+    from nnsym.ask.export import check_writable
+    from nnsym.report.page import write_report
+
+    check_writable(output)
+    print_line(str(write_report(source, output)))
+
+
+@app.command()
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
     from nnsym.encode.registry import cuts, encoding_providers, encodings
@@ -368,8 +398,8 @@ def demo(
 
 def report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path | None, as_json: bool) -> None:
     """``unknown (timeout)`` of a question that was not read in time, in all the forms of an answer."""
-    from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
+    from nnsym.results.plain import result_json
     from nnsym.results.result import Result, Verdict
 
     clock.note("load", str(error))

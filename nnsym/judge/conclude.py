@@ -142,6 +142,7 @@ def conclude(
         peak_memory=answer.peak_memory if answer is not None else 0,
         trail=tuple(clock.trail),
         versions=versions(None if told.before else method.lane or None),
+        query=query if query.runs is None else query.runs,
     )
 
 

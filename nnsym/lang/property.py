@@ -117,6 +117,12 @@ class Property:
 
         return dumps(self)
 
+    def statement(self) -> dict[str, str]:
+        """The property in other forms: ``source``, which :func:`nnsym.parse` reads, and ``latex``; empty without."""
+        from nnsym.lang.writing.latex import to_latex
+
+        return {} if self.form is None else {"source": self.text(), "latex": to_latex(self.form)}
+
     def __call__(self, *points: object) -> bool:
         """True if the property holds at the point, in exact rational arithmetic (in float64 with smooth activations).
 

@@ -14,7 +14,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.report.grid import Column, Grid
-from nnsym.report.records import number
+from nnsym.results.plain import number
 
 Array = NDArray[Any]
 

@@ -24,7 +24,7 @@ VERDICTS = {
     "error": "#8250df",
 }
 _LEAST, _MOST = 6, 64  # sides of what is drawn as an image
-_PIXEL = 5
+_SIZE = 140  # about so many pixels wide
 
 
 def facts_html(rows: Iterable[tuple[str, str]]) -> str:
@@ -73,13 +73,14 @@ def image_of(array: Array) -> Array | None:
 def image_svg(image: Array, title: str, *, signed: bool = False) -> str:
     """A grey image as SVG; with ``signed`` a difference: blue below 0, red above, white at 0."""
     side = len(image)
+    wide = side * max(2, _SIZE // side)
     most = max(float(np.abs(image).max()), 1e-12)
     cells = "".join(
         f"<rect x='{k % side}' y='{k // side}' width='1.02' height='1.02' fill='{_fill(value, most, signed)}'/>"
         for k, value in enumerate(image.ravel().tolist())
     )
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{side * _PIXEL}' height='{side * _PIXEL}' "
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{wide}' height='{wide}' "
         f"viewBox='0 0 {side} {side}' style='margin:4px' role='img'><title>{escape(title)}</title>{cells}</svg>"
     )
 

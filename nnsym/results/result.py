@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, NoReturn, final
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import LanguageError
 from nnsym.ir.node import Labels
-from nnsym.ir.query import Reading
+from nnsym.ir.query import Query, Reading
 
 Array = NDArray[Any]
 
@@ -43,6 +44,9 @@ _RESTS = {
 }
 
 
+_REPLAYED = {"exact": "evaluated in exact rationals", "intervals": "evaluated in outward intervals"}
+
+
 class Semantics(StrEnum):
     """Which function of a stored network a verdict speaks of (docs/numerics.md, "Two functions")."""
 
@@ -65,6 +69,12 @@ class Agreement(StrEnum):
     DIFFERS = "differs"
     NOT_RUN = "not run"  # some number of the point is none of the models' dtype
     NONE = "none"  # nothing is stored: networks from arrays are exact
+
+
+class Stated(Protocol):
+    """A property that can say itself in other forms, by name: its full text, LaTeX."""
+
+    def statement(self) -> dict[str, str]: ...
 
 
 class NoTruthValue:
@@ -169,7 +179,8 @@ class Result(NoTruthValue):
     known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
     any row of the property can then be from its real value, on the whole domain; None where it was not needed.
     ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
-    ("root LP"), where it was asked for. A result has no truth value: ``verified`` and ``falsified`` have.
+    ("root LP"), where it was asked for. ``query`` is what was searched. A result has no truth value: ``verified`` and
+    ``falsified`` have.
     """
 
     spoken = (
@@ -201,6 +212,7 @@ class Result(NoTruthValue):
     peak_memory: int = 0
     trail: tuple[Step, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    query: Query | None = None
 
     @property
     def verified(self) -> bool:
@@ -217,8 +229,24 @@ class Result(NoTruthValue):
         """What the verdict rests on, in words."""
         found = self.counterexample if self.falsified else self.witness if self.verified else None
         if found is not None:
-            return f"the {'counterexample' if self.falsified else 'witness'}, replayed by {found.replayed_by}"
+            done = _REPLAYED.get(found.replayed_by, f"replayed by {found.replayed_by}")
+            return f"the {'counterexample' if self.falsified else 'witness'}, {done}"
         return _RESTS[self.trust] if self.trust is not None else "nothing: no verdict was reached"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: the result, and what it is about (property, hashes, networks, boxes)."""
+        from nnsym.results.plain import saved_json
+
+        return saved_json(self)
+
+    def save(self, path: str | Path, prop: Stated | None = None) -> Path:
+        """Write :meth:`to_json` to a file that :func:`nnsym.load_result` and ``nnsym report`` read.
+
+        With the property itself the file also holds its full text, which can be verified again.
+        """
+        from nnsym.results.plain import save_result, saved_json
+
+        return save_result(saved_json(self, None if prop is None else prop.statement()), path)
 
     def _repr_html_(self) -> str:
         from nnsym.results.html import result_html
