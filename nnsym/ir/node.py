@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,22 +76,38 @@ def is_interned(node: Node) -> bool:
 
 
 @final
+class Labels(NamedTuple):
+    """What people call the elements of an input, and the units they are in; either may be empty."""
+
+    names: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+
+UNLABELLED = Labels()
+
+
+@final
 class Input(Node):
     """A free vector: an input of a network or a variable of a property.
 
     ``name`` is for people; ``uid`` is the identity. ``integer`` marks elements that take integer values only.
     ``choice`` numbers the one-hot groups: of the elements with one number exactly one is 1 and the others are 0;
     -1 stands for elements of no group. The marks tell what to propose; that a group sums to 1 is a row of the query.
+    ``labels`` are for people, as the name is.
     """
 
-    __slots__ = ("choice", "integer", "name", "uid")
+    __slots__ = ("choice", "integer", "labels", "name", "uid")
 
-    def __init__(self, name: str, size: int, uid: str, integer: Array, choice: Array) -> None:
+    def __init__(self, name: str, size: int, uid: str, integer: Array, choice: Array, labels: Labels) -> None:
         super().__init__(size, (), ("input", uid, size))
-        self.name, self.uid, self.integer, self.choice = name, uid, integer, choice
+        self.name, self.uid, self.integer, self.choice, self.labels = name, uid, integer, choice, labels
 
     def _content(self) -> tuple[Any, ...]:
-        return self.name, self.size, self.uid, self.integer, self.choice
+        return self.name, self.size, self.uid, self.integer, self.choice, self.labels
+
+    def title(self, k: int) -> str:
+        """``x.speed`` where element ``k`` has a name, else ``x[k]``."""
+        return f"{self.name}.{self.labels.names[k]}" if self.labels.names else f"{self.name}[{k}]"
 
     def groups(self) -> list[Array]:
         """The elements of every one-hot group."""
@@ -174,17 +190,20 @@ class Product(Node):
         return *self.parents, self.model
 
 
-def _input(name: str, size: int, uid: str, integer: Array, choice: Array) -> Input:
-    return intern(Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64)))  # type: ignore[no-any-return]
+def _input(name: str, size: int, uid: str, integer: Array, choice: Array, labels: Labels) -> Input:
+    made = Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64), labels)
+    return intern(made)  # type: ignore[no-any-return]
 
 
-def new_input(name: str, size: int, *, integer: object = False, choice: object = -1) -> Input:
+def new_input(
+    name: str, size: int, *, integer: object = False, choice: object = -1, labels: Labels = UNLABELLED
+) -> Input:
     """A fresh input, different from every other, whatever its name; elements of one-hot groups are integers too."""
     import uuid
 
     groups = np.broadcast_to(np.asarray(choice, dtype=np.int64), (size,))
     flags = np.broadcast_to(np.asarray(integer, dtype=bool), (size,)) | (groups >= 0)
-    return _input(name, size, f"{name}-{next(_fresh)}-{uuid.uuid4().hex}", flags, groups)
+    return _input(name, size, f"{name}-{next(_fresh)}-{uuid.uuid4().hex}", flags, groups, labels)
 
 
 def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0, model: str = "") -> Node:

@@ -45,7 +45,8 @@ class Established:
     ``bounds`` names the source that was computed. ``ended`` is the limit that ended the run early, if one did.
     ``replayed`` is what :func:`nnsym.replay.confirm` made of points of the method's; ``points`` are those whose values
     are worth knowing where a term is minimised. ``relaxation`` and ``answer`` are of a program that was solved,
-    ``error`` is how far float runs may be from the real function.
+    ``error`` is how far float runs may be from the real function. ``before`` says that the bounds decided, so that the
+    method's program was never built.
     """
 
     facts: Facts
@@ -57,6 +58,7 @@ class Established:
     relaxation: float | None = None
     answer: Answer | None = None
     error: FloatError | None = None
+    before: bool = False
 
     @property
     def ruling(self) -> Ruling:
@@ -100,9 +102,9 @@ def conclude(
         status=ruling.verdict,
         reason=ruling.reason,
         trust=ruling.trust,
-        method=method.name,
-        encoding=method.encoded,
-        solver=method.lane,
+        method=f"{told.bounds} (before {method.name})" if told.before else method.name,
+        encoding="" if told.before else method.encoded,
+        solver="" if told.before else method.lane,
         bounds=told.bounds,
         goal="optimise" if method.goal == "optimise" else "decide",
         vacuous=ruling.vacuous,
@@ -122,7 +124,8 @@ def conclude(
         seconds=seconds,
         peak_memory=answer.peak_memory if answer is not None else 0,
         trail=tuple(clock.trail),
-        versions=versions(method.lane or None),
+        versions=versions(None if told.before else method.lane or None),
+        query=query if query.runs is None else query.runs,
     )
 
 
