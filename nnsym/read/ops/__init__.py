@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from nnsym.ir import logic as logical
 from nnsym.ir import steps
-from nnsym.read.ops import activations, arithmetic, logic, movement, products, rounding, windows
+from nnsym.read.ops import activations, arithmetic, logic, movement, positions, products, rounding, windows
 from nnsym.read.ops.base import Lowering
 
 _MOVED = (
@@ -35,6 +35,8 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Ceil": rounding.ceil,
     "Round": rounding.round_even,
     "Mod": rounding.modulo,
+    "ArgMax": positions.position(1.0),
+    "ArgMin": positions.position(-1.0),
     "Reshape": movement.reshape,
     "Flatten": movement.flatten,
     "Squeeze": movement.squeeze,
