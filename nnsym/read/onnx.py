@@ -157,9 +157,10 @@ class _Reader:
             self._lower(position, self.graph.node[position])
         outputs = {v.name: self._output(v.name) for v in self.graph.output}
         self._lower_unused(order)
-        tensors = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
-        types = {n: self.types[n] for n in (*outputs, *tensors) if self.types.get(n) and self.types[n] != self.dtype}
-        return Network(name, inputs, outputs, self.named | tensors, dtype=self.dtype, model=kept, types=types)
+        tensors = self.named | {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
+        types = {n: self.types.get(n, self.dtype) for n in (*outputs, *tensors)}
+        others = {n: kind for n, kind in types.items() if kind != self.dtype}
+        return Network(name, inputs, outputs, tensors, dtype=self.dtype, model=kept, types=others)
 
     def _declared(self) -> list[Any]:
         """The inputs: those without an initial value, or all if as many shapes are given."""
@@ -237,6 +238,7 @@ class _Reader:
                 self.types[output] = type_of(value, kind or self.dtype)
         if node.name and results and isinstance(results[0], Tensor):
             self.named[node.name] = results[0]
+            self.types.setdefault(node.name, self.types[node.output[0]])
 
     def _note(self, *values: Any) -> None:
         """The sizes of the model's own numbers, for the comparison with ONNX Runtime: the largest of each array."""
