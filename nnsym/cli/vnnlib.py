@@ -1,7 +1,7 @@
 """``nnsym-vnnlib``: the command line that chapter 5 of the VNN-LIB 2.0 standard asks of a solver.
 
 Standard output is one word (``sat``, ``unsat``, ``unknown`` or ``timed-out``) and, after ``sat``, an assignment of
-every declared variable; logs, warnings and errors go to standard error. Exit status 0 for every printed word, 2 with empty
+every declared variable; logs and errors go to standard error. Exit status 0 for every printed word, 2 with empty
 output for a query, model or argument that is not taken, 1 for an internal error. Nothing heavy is imported before it
 is needed: callers ask many solvers what they support.
 """

@@ -9,7 +9,18 @@ from collections.abc import Mapping
 
 from nnsym.ir import logic as logical
 from nnsym.ir import steps
-from nnsym.read.ops import activations, arithmetic, logic, movement, positions, products, rounding, windows
+from nnsym.read.ops import (
+    activations,
+    arithmetic,
+    labels,
+    logic,
+    movement,
+    positions,
+    products,
+    rounding,
+    trees,
+    windows,
+)
 from nnsym.read.ops.base import Lowering
 
 _MOVED = (
@@ -76,4 +87,10 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Tanh": activations.tanh,
     "Max": activations.maximum_of,
     "Min": activations.minimum_of,
+    "ai.onnx.ml.TreeEnsembleRegressor": trees.regressor,
+    "ai.onnx.ml.TreeEnsembleClassifier": trees.classifier,
+    "ai.onnx.ml.TreeEnsemble": trees.ensemble,
+    "ai.onnx.ml.LinearRegressor": labels.linear_regressor,
+    "ai.onnx.ml.LinearClassifier": labels.linear_classifier,
+    "ai.onnx.ml.Scaler": labels.scaler,
 }
