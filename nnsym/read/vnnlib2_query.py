@@ -141,9 +141,10 @@ class Made:
             element += node.size
         kinds = ["input"] * len(mine) + ["hidden"] * len(inside) + ["output"] * len(outputs)
         tensors = (*d.inputs, *d.hidden, *d.outputs)
+        named = (*network.inputs, *(h.onnx_name.strip('"') for h in d.hidden), *network.outputs)
         return application, [
-            Declaration(kind, tensor.name, element_type(tensor), tuple(tensor.shape), node)
-            for kind, tensor, node in zip(kinds, tensors, (*mine, *inside, *outputs), strict=True)
+            Declaration(kind, tensor.name, element_type(tensor), tuple(tensor.shape), node, network.type_of(name))
+            for kind, tensor, node, name in zip(kinds, tensors, (*mine, *inside, *outputs), named, strict=True)
         ]
 
 

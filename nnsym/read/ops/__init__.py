@@ -7,17 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnsym.read.ops import activations, arithmetic, movement, products, windows
+from nnsym.ir import logic as logical
+from nnsym.ir import steps
+from nnsym.read.ops import (
+    activations,
+    arithmetic,
+    labels,
+    logic,
+    movement,
+    positions,
+    products,
+    rounding,
+    trees,
+    windows,
+)
 from nnsym.read.ops.base import Lowering
 
 _MOVED = (
     "Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND", "Slice",
-    "SpaceToDepth", "Split", "Tile", "Transpose", "Where",
+    "SpaceToDepth", "Split", "Tile", "Transpose",
 )  # fmt: skip
 
 LOWERINGS: Mapping[str, Lowering] = {
     **dict.fromkeys(_MOVED, movement.move),
-    **dict.fromkeys(("Identity", "Dropout", "Cast"), movement.same),
+    **dict.fromkeys(("Identity", "Dropout"), movement.same),
+    "Cast": logic.cast,
+    "Where": logic.where,
+    "Not": logic.negation,
+    "And": logic.connective(logical.both),
+    "Or": logic.connective(logical.either),
+    "Xor": logic.connective(logical.exclusive),
+    "Equal": logic.comparison(steps.equal),
+    "Greater": logic.comparison(steps.greater),
+    "GreaterOrEqual": logic.comparison(steps.greater_equal),
+    "Less": logic.comparison(steps.less),
+    "LessOrEqual": logic.comparison(steps.less_equal),
+    "Floor": rounding.floor,
+    "Ceil": rounding.ceil,
+    "Round": rounding.round_even,
+    "Mod": rounding.modulo,
+    "ArgMax": positions.position(1.0),
+    "ArgMin": positions.position(-1.0),
     "Reshape": movement.reshape,
     "Flatten": movement.flatten,
     "Squeeze": movement.squeeze,
@@ -57,4 +87,10 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Tanh": activations.tanh,
     "Max": activations.maximum_of,
     "Min": activations.minimum_of,
+    "ai.onnx.ml.TreeEnsembleRegressor": trees.regressor,
+    "ai.onnx.ml.TreeEnsembleClassifier": trees.classifier,
+    "ai.onnx.ml.TreeEnsemble": trees.ensemble,
+    "ai.onnx.ml.LinearRegressor": labels.linear_regressor,
+    "ai.onnx.ml.LinearClassifier": labels.linear_classifier,
+    "ai.onnx.ml.Scaler": labels.scaler,
 }
