@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnsym.read.ops import activations, arithmetic, movement, products, windows
+from nnsym.read.ops import (
+    activations,
+    arithmetic,
+    einsum,
+    movement,
+    products,
+    reduce,
+    resize,
+    windows,
+)
 from nnsym.read.ops.base import Lowering
 
 _MOVED = (
-    "Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND", "Slice",
-    "SpaceToDepth", "Split", "Tile", "Transpose", "Where",
+    "CenterCropPad", "Compress", "Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
+    "ReverseSequence", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Tile",
+    "Transpose", "Trilu", "Where",
 )  # fmt: skip
 
 LOWERINGS: Mapping[str, Lowering] = {
@@ -23,21 +33,28 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Squeeze": movement.squeeze,
     "Unsqueeze": movement.unsqueeze,
     "Pad": movement.pad,
+    **dict.fromkeys(("Resize", "Upsample"), resize.resize),
     "Shape": movement.shape,
     "Size": movement.size,
     "Add": arithmetic.add,
     "Sub": arithmetic.sub,
     "Sum": arithmetic.sum_of,
+    "Mean": arithmetic.mean_of,
     "Neg": arithmetic.neg,
     "Mul": arithmetic.mul,
     "Div": arithmetic.div,
     "Pow": arithmetic.power,
-    "ReduceSum": arithmetic.reduce_sum,
-    "ReduceMean": arithmetic.reduce_mean,
-    "ReduceMax": arithmetic.reduce_max,
-    "ReduceMin": arithmetic.reduce_min,
+    "ReduceSum": reduce.reduce_sum,
+    "ReduceMean": reduce.reduce_mean,
+    "ReduceMax": reduce.reduce_max,
+    "ReduceMin": reduce.reduce_min,
+    "ReduceProd": reduce.reduce_prod,
+    "ReduceL1": reduce.reduce_l1,
+    "ReduceSumSquare": reduce.reduce_sum_square,
+    "CumSum": reduce.cum_sum,
     "Gemm": products.gemm,
     "MatMul": products.matmul,
+    "Einsum": einsum.einsum,
     "BatchNormalization": products.batch_normalization,
     "Conv": windows.conv,
     "ConvTranspose": windows.conv_transpose,
