@@ -36,6 +36,7 @@ class Univariate(ABC):
 
     name: str
     exact: ClassVar[bool] = False
+    domain: ClassVar[str] = ""  # of a function that is not defined everywhere: what its arguments have to be
 
     @property
     @abstractmethod
@@ -49,6 +50,10 @@ class Univariate(ABC):
     def take(self, index: Array) -> Univariate:
         """The function of the selected elements (parameters may differ per element)."""
         return self
+
+    def defined(self, lower: Array, upper: Array) -> Array:
+        """For every interval, whether the function is defined at all of its points; ``domain`` says where that is."""
+        return np.ones(np.broadcast_shapes(lower.shape, upper.shape), dtype=bool)
 
     def derivative(self, x: Array) -> Array:
         """The derivative at ``x``, about: a direction for searches."""
@@ -271,17 +276,23 @@ def sign() -> Piecewise:
 
 
 class Smooth(Univariate):
-    """A function with a continuous derivative: all answers from four facts (:mod:`nnsym.ir.curves`).
+    """A function with a continuous derivative, or with few kinks: all answers from its facts (:mod:`nnsym.ir.curves`).
 
     ``extremes`` are all points where the derivative is 0, ``inflections`` all where the curvature changes sign: floats
-    next to them, in order. ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in
-    the last place of the result or of 1, whichever is larger; at an infinity they are the limit, or NaN.
+    next to them, in order. ``kinks``, floats themselves, are where the derivative jumps; a function that has some says
+    in ``bends`` of every part between inflections and kinks whether it is convex there.
+    ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in the last place of the
+    result or of ``unit``, whichever is larger; at an infinity they are the limit, or NaN. All values lie in ``limits``.
     The ``key`` is made of the class's name, its attributes and values, unless a subclass has its own.
     """
 
     extremes: ClassVar[tuple[float, ...]] = ()
     inflections: ClassVar[tuple[float, ...]] = ()
+    kinks: ClassVar[tuple[float, ...]] = ()
     ulps: ClassVar[int] = 8
+    unit: ClassVar[float] = 1.0
+    limits: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    longest: ClassVar[float] = np.inf  # the longest interval whose turns and cuts are all named
 
     @property
     def key(self) -> str:
@@ -298,6 +309,14 @@ class Smooth(Univariate):
     def bends(self) -> tuple[bool, ...]:
         """For every part between inflections, whether the function is convex there."""
         return curves.convexity(self)
+
+    def turns(self, lower: Array) -> tuple[Array | float, ...]:
+        """Points between which the function is monotone on intervals that begin in ``lower``, in order."""
+        return tuple(sorted({*self.extremes, *self.kinks}))
+
+    def cuts(self, lower: Array) -> tuple[Array | float, ...]:
+        """Points between which its derivative is monotone there, in order: one fewer than ``bends``."""
+        return tuple(sorted({*self.inflections, *self.kinks}))
 
     def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return curves.span(self, lower, upper)

@@ -72,6 +72,10 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Sign": activations.sign,
     "Sigmoid": activations.sigmoid,
     "Tanh": activations.tanh,
+    "Exp": activations.exponential,
+    "Log": activations.logarithm,
+    "Sqrt": activations.square_root,
+    "Reciprocal": activations.reciprocal,
     "Max": activations.maximum_of,
     "Min": activations.minimum_of,
 }

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.functions.exponentials import Exp, Log
+from nnsym.ir.functions.powers import Reciprocal, Sqrt
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import concatenate, maximum, pointwise
 from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate, absolute, leaky_relu
@@ -40,6 +42,8 @@ def pointwise_of(fn: Univariate) -> Lowering:
 relu, absolute_value = pointwise_of(relu_function()), pointwise_of(absolute())
 sign = pointwise_of(sign_function())
 sigmoid, tanh = pointwise_of(Sigmoid()), pointwise_of(Tanh())
+exponential, logarithm = pointwise_of(Exp()), pointwise_of(Log())
+square_root, reciprocal = pointwise_of(Sqrt()), pointwise_of(Reciprocal())
 
 
 def leaky(call: Call) -> list[Value]:
