@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.functions.powers import Reciprocal
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import constant, product
+from nnsym.ir.node import constant, pointwise, product
 from nnsym.read.ops.base import Call
 from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, axis_of, expand, float64, scaled, total
@@ -60,28 +61,34 @@ def neg(call: Call) -> list[Value]:
     return [scaled(call.tensor(0), np.asarray(-1.0))]
 
 
-def mul(call: Call) -> list[Value]:
+def times(a: Value, b: Value) -> Tensor:
     """``a * b`` with broadcasting: a scaling if one side is constant, else an elementwise product."""
-    a, b = _operands(call)
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         shape = np.broadcast_shapes(a.shape, b.shape)
         require_size(shape)
-        return [Tensor(product(expand(a, shape).node, expand(b, shape).node), shape)]
+        return Tensor(product(expand(a, shape).node, expand(b, shape).node), shape)
     if isinstance(a, Tensor):
         assert not isinstance(b, Tensor)
-        return [scaled(a, b)]
+        return scaled(a, b)
     assert isinstance(b, Tensor)  # constants were folded before
-    return [scaled(b, a)]
+    return scaled(b, a)
+
+
+def mul(call: Call) -> list[Value]:
+    """``a * b`` with broadcasting."""
+    return [times(*_operands(call))]
 
 
 def div(call: Call) -> list[Value]:
-    """``x / c`` for a constant ``c``: a scaling by ``1 / c``, derived once."""
-    if not isinstance(_operands(call)[0], Tensor):
-        raise call.refuse("division by a tensor that depends on the input", "Only constant divisors are linear")
-    divisor = float64(call.constant(1))
+    """``a / b``: a scaling by ``1 / b``, derived once, where b is constant, else a product with the reciprocal of b."""
+    a, b = _operands(call)
+    if isinstance(b, Tensor):
+        return [times(a, Tensor(pointwise(Reciprocal(), b.node), b.shape))]
+    assert isinstance(a, Tensor)  # constants were folded before
+    divisor = float64(b)
     if (divisor == 0).any():
         raise InputError("division by zero", where=call.where, remedy="Check the constants of the model")
-    return [scaled(call.tensor(0), 1.0 / divisor)]
+    return [scaled(a, 1.0 / divisor)]
 
 
 def power(call: Call) -> list[Value]:

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.functions.exponentials import Log
+from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, concatenate, maximum, pointwise, product
-from nnsym.ir.univariate import absolute
+from nnsym.ir.softmax import log_sum_exp
+from nnsym.ir.univariate import Univariate, absolute
 from nnsym.read.ops.base import Call
 from nnsym.read.tensors import Value, along, axis_of, contraction, mapped, numbers, scaled, selected
 
@@ -54,6 +57,29 @@ def reduce_sum_square(call: Call) -> list[Value]:
     """``sum x^2``."""
     node = call.tensor(0).node
     return [_sum(call, product(node, node))]
+
+
+def reduce_l2(call: Call) -> list[Value]:
+    """``sqrt(sum x^2)``."""
+    (squares,) = reduce_sum_square(call)
+    return [_applied(Sqrt(), squares)]
+
+
+def reduce_log_sum(call: Call) -> list[Value]:
+    """``log(sum x)``."""
+    (sums,) = reduce_sum(call)
+    return [_applied(Log(), sums)]
+
+
+def reduce_log_sum_exp(call: Call) -> list[Value]:
+    """``log(sum exp(x))``."""
+    index, shape = _reduced(call)
+    return [Tensor(log_sum_exp(call.tensor(0).node, index), shape)]
+
+
+def _applied(fn: Univariate, x: Value) -> Tensor:
+    assert isinstance(x, Tensor)
+    return Tensor(pointwise(fn, x.node), x.shape)
 
 
 def reduce_mean(call: Call) -> list[Value]:

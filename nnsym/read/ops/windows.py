@@ -8,9 +8,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.linear import Conv, LinearMap, Sparse, window_sources
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import affine, concatenate, maximum
+from nnsym.ir.node import affine, concatenate, maximum, pointwise, product
+from nnsym.ir.univariate import absolute
 from nnsym.read.ops.base import Call
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
 from nnsym.read.tensors import Value, contraction, float64, mapped, numbers, rearrange
@@ -170,6 +172,29 @@ def average_pool(call: Call) -> list[Value]:
     data = np.broadcast_to((1.0 / counts)[:, None], inside.shape)[inside]
     indptr = np.concatenate(([0], np.cumsum(inside.sum(axis=1))))
     return [mapped(Sparse(data, index[inside], indptr, x.node.size), x, shape)]
+
+
+def lp_pool(call: Call) -> list[Value]:
+    """``(sum |x|^p)^(1/p)`` over windows, for p = 1 and 2."""
+    index, inside, _, shape = _pooled(call)
+    return [_norm(call, index, inside, shape)]
+
+
+def global_lp_pool(call: Call) -> list[Value]:
+    """The norm of every channel."""
+    index, shape = _planes(call)
+    return [_norm(call, index, np.ones_like(index, dtype=bool), shape)]
+
+
+def _norm(call: Call, index: Array, inside: Array, shape: tuple[int, ...]) -> Tensor:
+    x, p = call.tensor(0), call.integer("p", 2)
+    if p not in (1, 2):
+        raise call.refuse(f"the norm of order {p}", "Orders 1 and 2 are read")
+    powers = pointwise(absolute(), x.node) if p == 1 else product(x.node, x.node)
+    indptr = np.concatenate(([0], np.cumsum(inside.sum(axis=1))))
+    linear = Sparse(np.ones(int(inside.sum())), index[inside], indptr, x.node.size)
+    sums = mapped(linear, Tensor(powers, x.shape), shape)
+    return sums if p == 1 else Tensor(pointwise(Sqrt(), sums.node), shape)
 
 
 def _padded_counts(window: Window, spatial: tuple[int, ...], counts: tuple[int, ...]) -> Array:
