@@ -202,7 +202,7 @@ class Dense(LinearMap):
 @final
 @dataclass(frozen=True, eq=False)
 class Sparse(LinearMap):
-    """A general sparse matrix in CSR form, without duplicate entries."""
+    """A general sparse matrix in CSR form, without duplicate entries; each row is kept in the order of its columns."""
 
     data: Array
     indices: Array
@@ -210,8 +210,9 @@ class Sparse(LinearMap):
     n_in: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "data", freeze(self.data))
-        object.__setattr__(self, "indices", freeze(self.indices, np.int32))
+        data, indices = _in_row_order(np.asarray(self.data), np.asarray(self.indices), np.asarray(self.indptr))
+        object.__setattr__(self, "data", freeze(data))
+        object.__setattr__(self, "indices", freeze(indices, np.int32))
         object.__setattr__(self, "indptr", freeze(self.indptr, np.int32))
 
     @property
@@ -227,6 +228,15 @@ class Sparse(LinearMap):
 
     def abs(self) -> Sparse:
         return Sparse(np.abs(self.data), self.indices, self.indptr, self.n_in)
+
+
+def _in_row_order(data: Array, indices: Array, indptr: Array) -> tuple[Array, Array]:
+    """The entries of every row sorted by column: what SciPy would otherwise do in place."""
+    falls = np.flatnonzero(np.diff(indices) < 0) + 1
+    if np.isin(falls, indptr).all():
+        return data, indices
+    order = np.lexsort((indices, np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))))
+    return data[order], indices[order]
 
 
 #: Entries from which a matrix is kept sparse where at most one in :data:`_RARE` is not zero.

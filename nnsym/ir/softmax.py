@@ -133,7 +133,7 @@ def _read(node: Affine, size: int) -> list[tuple[Node, Array]]:
     if isinstance(first, Sparse) and len(node.maps) == 1 and len(first.indices) == 2 * node.size:
         each, rest = divmod(node.size, size)
         if rest == 0 and each:
-            pairs = first.indices.reshape(size, each, 2)[:, 0]
-            ends = (1, 0) if each == 1 else (1,)  # a sigmoid takes the difference the other way round
-            return [(node.parents[0], pairs[:, end].reshape(-1, each + 1)) for end in ends]
+            signs = (-1.0, 1.0) if each == 1 else (-1.0,)  # a sigmoid takes the difference the other way round
+            owns = (first.indices[first.data == sign] for sign in signs)
+            return [(node.parents[0], own[::each].reshape(-1, each + 1)) for own in owns if len(own) == node.size]
     return []

@@ -28,6 +28,7 @@ from nnsym.read.ops.fold import fold, stored
 from nnsym.read.order import node_label, sorted_nodes
 from nnsym.read.sizes import LARGEST_CONSTANT, LARGEST_TOGETHER, require_size
 from nnsym.read.sources import read_model
+from nnsym.read.standard import body
 from nnsym.read.tensors import Value, lift
 
 if TYPE_CHECKING:
@@ -234,6 +235,8 @@ class _Reader:
             self.rules.require(node)
             return fold(call)
         lowering = LOWERINGS.get(call.op)
+        if lowering is None and (written := self._written_out(call, node)) is not None:
+            return written
         if lowering is None:
             raise UnsupportedError(
                 f"operator {call.op} is not supported",
@@ -245,6 +248,21 @@ class _Reader:
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 self._require_finite(name, value, call.op)
         return lowering(call)
+
+    def _written_out(self, call: Call, node: Any) -> Sequence[Value] | None:
+        """The results of an operator by its body in the standard, if it has one."""
+        self.rules.require(node)
+        graph = body(call)
+        if graph is None:
+            return None
+        outer = self.values
+        self.values = {name: v for name, v in zip(node.input, call.inputs, strict=True) if v is not None}
+        try:
+            for position, part in enumerate(graph.node):
+                self._lower(position, part)
+            return [self.values[name] if name else np.zeros(0) for name in node.output]
+        finally:
+            self.values = outer
 
     def _require_finite(self, name: str, value: Array, op: str) -> None:
         bad = np.isnan(value) if op in _TAKES_INFINITY else ~np.isfinite(value)

@@ -39,13 +39,17 @@ _OUT = 1.0 + 2.0**-40  # limits are rounded by less
 
 
 def layer_normalization(call: Call) -> list[Value]:
-    """Over the axes from ``axis`` on, then scale and bias."""
-    if call.outputs > 1:
-        raise call.refuse("a normalisation that returns its statistics", "Remove the second output")
+    """Over the axes from ``axis`` on, then scale and bias; the mean and the reciprocal root beside it."""
     x = call.tensor(0)
     axis = axis_of(call.integer("axis", -1), len(x.shape))
-    groups = numbers(x).reshape(math.prod(x.shape[:axis]), -1)
-    return [_moved(call, _standard(x, groups, call.number("epsilon", 1e-5)), 2, 0)]
+    groups, epsilon = numbers(x).reshape(math.prod(x.shape[:axis]), -1), call.number("epsilon", 1e-5)
+    results: list[Value] = [_moved(call, _standard(x, groups, epsilon), 2, 0)]
+    if call.outputs > 1:
+        kept = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
+        mean = contraction(np.full(1, 1.0 / groups.shape[1]), groups, x.node.size)
+        root = pointwise(Sqrt(), _mean_square(_centred(x.node, groups), groups.shape, epsilon))
+        results += [mapped(mean, x, kept), Tensor(pointwise(Reciprocal(), root), kept)]
+    return results[: call.outputs]
 
 
 def rms_normalization(call: Call) -> list[Value]:
