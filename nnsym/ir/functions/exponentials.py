@@ -119,7 +119,7 @@ class Elu(Smooth):
         return 0 <= self.alpha <= self.width
 
     @property
-    def kinks(self) -> tuple[float, ...]:
+    def kinks(self) -> tuple[float, ...]:  # type: ignore[override]
         return () if self.alpha == self.width else (0.0,)
 
     @property

@@ -42,11 +42,11 @@ class Gelu(Smooth):
         return digest(("gelu", self.divisor))
 
     @property
-    def extremes(self) -> tuple[float, ...]:
+    def extremes(self) -> tuple[float, ...]:  # type: ignore[override]
         return (-0.7517915246935645 / ROOT_2 * self.divisor,)
 
     @property
-    def inflections(self) -> tuple[float, ...]:
+    def inflections(self) -> tuple[float, ...]:  # type: ignore[override]
         return (-self.divisor, self.divisor)
 
     blur = 2.0**-50
@@ -85,11 +85,11 @@ class TanhGelu(Smooth):
         return digest(("gelu tanh", self.rate, self.cubic))
 
     @cached_property
-    def extremes(self) -> tuple[float, ...]:
+    def extremes(self) -> tuple[float, ...]:  # type: ignore[override]
         return (_root(lambda x: float(self.derivative(np.array(x))), -1.0, -0.5),)
 
     @cached_property
-    def inflections(self) -> tuple[float, ...]:
+    def inflections(self) -> tuple[float, ...]:  # type: ignore[override]
         at = _root(self._curvature, 1.0, 2.0)
         return (-at, at)
 
@@ -128,11 +128,11 @@ class Silu(Smooth):
         return digest(("silu", self.beta))
 
     @property
-    def extremes(self) -> tuple[float, ...]:
+    def extremes(self) -> tuple[float, ...]:  # type: ignore[override]
         return (-1.2784645427610737 / self.beta,)
 
     @property
-    def inflections(self) -> tuple[float, ...]:
+    def inflections(self) -> tuple[float, ...]:  # type: ignore[override]
         return (-2.3993572805154675 / self.beta, 2.3993572805154675 / self.beta)
 
     def value(self, x: Array) -> Array:
@@ -200,11 +200,11 @@ class HardSwish(Smooth):
         return digest(("hard swish", str(self.rise), str(self.shift)))
 
     @property
-    def extremes(self) -> tuple[float, ...]:
+    def extremes(self) -> tuple[float, ...]:  # type: ignore[override]
         return (float(-self.shift / (2 * self.rise)),)
 
     @property
-    def kinks(self) -> tuple[float, ...]:
+    def kinks(self) -> tuple[float, ...]:  # type: ignore[override]
         return (float(-self.shift / self.rise), float((1 - self.shift) / self.rise))
 
     def value(self, x: Array) -> Array:
