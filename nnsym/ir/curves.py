@@ -10,7 +10,8 @@ a part [p, q] without a cut that is at most
     f(d) - a d + max(f'(d) - a, 0)(q - d) + max(a - f'(d), 0)(d - p)     where it is concave, for any d in [p, q].
 
 Evaluation may be off by ``ulps`` units of the last place of the result or of ``unit``, whichever is larger, and listed
-points by two; offsets are widened by that, so slopes and d need not be accurate. Lines below are lines above ``-f``.
+points by two and ``blur``; offsets are widened by that, so slopes and d need not be accurate. Lines below are lines
+above ``-f``.
 Where a function is not defined at every point of an interval (``defined``) nothing is known there: open bounds. Cuts
 and extremes are asked for by interval, since a wave has as many as the interval is long.
 
@@ -50,6 +51,8 @@ class Curve(Protocol):
     def limits(self) -> tuple[float, float]: ...
     @property
     def longest(self) -> float: ...
+    @property
+    def blur(self) -> float: ...
     @property
     def extremes(self) -> tuple[float, ...]: ...
     @property
@@ -103,7 +106,7 @@ def span(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array]:
 def steepness(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The range of its derivative there: the least and the largest slope between two points."""
     cuts = tuple(fn.cuts(_start(lower)))
-    sides = tuple(c + s * 2 * np.spacing(np.abs(c)) for c in cuts for s in (-1.0, 1.0))
+    sides = tuple(c + s * _width(fn, c) for c in cuts for s in (-1.0, 1.0))
     low, high = _between(fn, fn.derivative, (*cuts, *sides), lower, upper)
     with np.errstate(invalid="ignore", over="ignore"):
         known = fn.defined(lower, upper) & (upper - lower <= fn.longest)
@@ -206,7 +209,7 @@ def _peak(fn: Curve, sign: float, a: Array, lo: Array, hi: Array, steps: int) ->
     """A bound from above of ``sign f(x) - a x`` over [lo, hi], and about where it is attained."""
     best, place = np.full(lo.shape, -np.inf), lo
     cuts = [np.asarray(c) for c in fn.cuts(lo)]
-    units = [2 * np.spacing(np.abs(c)) for c in cuts]
+    units = [_width(fn, c) for c in cuts]
     starts = [np.asarray(-np.inf), *(c + w for c, w in zip(cuts, units, strict=True))]
     ends = [*(c - w for c, w in zip(cuts, units, strict=True)), np.asarray(np.inf)]
     for start, end, convex in zip(starts, ends, fn.bends, strict=True):
@@ -226,6 +229,11 @@ def _peak(fn: Curve, sign: float, a: Array, lo: Array, hi: Array, steps: int) ->
         place = np.where(near & (top > best), x, place)
         best = np.where(near, np.maximum(top, best), best)
     return best, place
+
+
+def _width(fn: Curve, cut: Array | float) -> Array:
+    """By how much a listed point may be off."""
+    return np.asarray(2 * np.spacing(np.abs(cut)) + fn.blur * np.abs(cut))
 
 
 def _ends(fn: Curve, sign: float, a: Array, p: Array, q: Array) -> list[tuple[Array, Array]]:

@@ -36,7 +36,6 @@ class Univariate(ABC):
 
     name: str
     exact: ClassVar[bool] = False
-    domain: ClassVar[str] = ""  # of a function that is not defined everywhere: what its arguments have to be
 
     @property
     @abstractmethod
@@ -52,8 +51,12 @@ class Univariate(ABC):
         return self
 
     def defined(self, lower: Array, upper: Array) -> Array:
-        """For every interval, whether the function is defined at all of its points; ``domain`` says where that is."""
+        """For every interval, whether the function is defined at all of its points."""
         return np.ones(np.broadcast_shapes(lower.shape, upper.shape), dtype=bool)
+
+    def demand(self) -> str:
+        """What the argument of a function that is not defined everywhere has to be, as in ``x > 0``; else empty."""
+        return ""
 
     def derivative(self, x: Array) -> Array:
         """The derivative at ``x``, about: a direction for searches."""
@@ -293,6 +296,7 @@ class Smooth(Univariate):
     unit: ClassVar[float] = 1.0
     limits: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
     longest: ClassVar[float] = np.inf  # the longest interval whose turns and cuts are all named
+    blur: ClassVar[float] = 0.0  # how far listed points may be off beside the two ulps, relative to their size
 
     @property
     def key(self) -> str:
@@ -359,6 +363,7 @@ class Sigmoid(Sigmoidal):
 
     name: str = "sigmoid"
     key: str = "sigmoid"
+    limits = (0.0, 1.0)
 
     def value(self, x: Array) -> Array:
         decay = np.exp(-np.abs(x))
@@ -376,6 +381,7 @@ class Tanh(Sigmoidal):
 
     name: str = "tanh"
     key: str = "tanh"
+    limits = (-1.0, 1.0)
 
     def value(self, x: Array) -> Array:
         return np.asarray(np.tanh(x))

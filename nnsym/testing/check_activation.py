@@ -231,6 +231,10 @@ def _derivative(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) 
     ends = np.stack([(y - left) / step, (right - y) / step, fn.derivative(x - step), fn.derivative(x + step)])
     room = _noise(fn, np.maximum(np.abs(left), np.abs(right)), y) * 4 / step + 1e-6 * np.maximum(1.0, np.abs(slope))
     calm = (np.abs(x) < 1e6) & np.isfinite(ends).all(axis=0) & fn.defined(x - 2 * step, x + 2 * step)
+    calm &= 1e4 * step < getattr(fn, "longest", np.inf)
+    listed = [*getattr(fn, "kinks", ()), *getattr(fn, "inflections", ())]
+    bent = np.any([np.abs(x - t) <= 2 * step for t in listed] or [np.zeros_like(x, dtype=bool)], axis=0)
+    room = room + np.where(bent, np.abs(slope - ends[2]) + np.abs(slope - ends[3]), 0.0)
     low, high = np.minimum(ends[0], ends[1]), np.maximum(ends[0], ends[1])
     return (np.where(calm, slope - high, -np.inf), room), (np.where(calm, low - slope, -np.inf), room)
 
