@@ -62,6 +62,6 @@ def agrees(network: Network, case: Case) -> bool:
         results = found if isinstance(found, tuple) else (found,)
         for value, wanted in zip(results, expected, strict=True):
             wide = np.asarray(wanted, dtype=np.float64)
-            if value.shape != wanted.shape or not np.allclose(value, wide, rtol=1e-4, atol=1e-5):
+            if value.shape != wanted.shape or not np.allclose(value, wide, rtol=1e-4, atol=1e-5, equal_nan=True):
                 return False
     return True
