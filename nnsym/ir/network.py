@@ -34,10 +34,10 @@ class Tensor:
 class Network:
     """``inputs`` and ``outputs`` by name, in the model's order, and every named tensor between them.
 
-    ``dtype`` is what the model computes in (``float32`` or ``float64``); the IR holds its constants as
-    float64, which is exact. ``model`` is the serialised ONNX model that a counterexample is replayed on
-    (``bytes(network.model)``: long ones are kept packed), or None for a network built from arrays (replayed in exact
-    rationals).
+    ``dtype`` is what the model reads and computes in (``float32``, ``float64``, ``float16``), ``types`` are those of
+    tensors that have another one; the IR holds its constants as float64, which is exact. ``model`` is the serialised
+    ONNX model that a counterexample is replayed on (``bytes(network.model)``: long ones are kept packed), or None for a
+    network built from arrays (replayed in exact rationals).
     """
 
     name: str
@@ -46,6 +46,11 @@ class Network:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     dtype: str = "float64"
     model: bytes | Packed | None = field(default=None, repr=False)
+    types: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def type_of(self, name: str) -> str:
+        """The element type of a tensor of the model: ``float32``, ``int64``, ``bool`` ..."""
+        return self.types.get(name, self.dtype)
 
     def __repr__(self) -> str:
         """``<Network digits: x (1, 64) -> y (1, 10), 40 activations, float32>``."""

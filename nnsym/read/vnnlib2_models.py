@@ -13,7 +13,11 @@ from nnsym.read.meter import Meter
 
 Source: TypeAlias = "Network | str | Path"
 
-_TYPES = {"Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
+_TYPES = {"Real": "real", "BF16": "bfloat16", "Bool": "bool"} | {
+    f"{letter}{bits}": f"{word}{bits}"
+    for letter, word in (("F", "float"), ("I", "int"), ("U", "uint"))
+    for bits in (8, 16, 32, 64)
+}
 
 
 def bind(
@@ -36,7 +40,9 @@ def bind(
             remedy = f'networks={{"{d.name}": ...}} in Python, --network {d.name}=FILE.onnx on the command line'
             raise InputError(f"no model is given for the network '{d.name}'", where=where, remedy=f"Give it: {remedy}")
         source = sources.get(d.name)
-        found = source if isinstance(source, Network) or source is None else load(source, name=d.name, meter=meter)
+        loaded = isinstance(source, Network) or source is None
+        shapes = [tuple(tensor.shape) for tensor in d.inputs]
+        found = source if loaded else load(source, name=d.name, meter=meter, shapes=shapes)
         if d.equal_to:
             if found is not None and found.hash != bound[d.equal_to].hash:
                 raise InputError(
@@ -103,11 +109,12 @@ def _check(declared: Any, name: str, tensor: Tensor, network: Network, where: st
     kind = element_type(declared)
     if kind == "unknown":
         raise InputError(f"'{declared.name}' has an unknown element type", where=where, remedy="Write real or float32")
-    if kind not in ("real", network.dtype):
+    own = network.type_of(name)
+    if kind not in ("real", own):
         raise InputError(
-            f"'{declared.name}' is declared {kind}, '{name}' of the model '{network.name}' is {network.dtype}",
+            f"'{declared.name}' is declared {kind}, '{name}' of the model '{network.name}' is {own}",
             where=where,
-            remedy=f"Declare it {network.dtype}, or real",
+            remedy=f"Declare it {own}, or real",
         )
     if tuple(declared.shape) != tensor.shape:
         raise InputError(

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nnsym.ir import logic as logical
+from nnsym.ir import steps
 from nnsym.read.ops import (
     activations,
     arithmetic,
     einsum,
+    logic,
     movement,
     normalise,
+    positions,
     products,
     reduce,
     resize,
+    rounding,
     softmax,
     windows,
 )
@@ -24,12 +29,29 @@ from nnsym.read.ops.base import Lowering
 _MOVED = (
     "CenterCropPad", "Compress", "Concat", "DepthToSpace", "Expand", "Gather", "GatherElements", "GatherND",
     "ReverseSequence", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Tile",
-    "Transpose", "Trilu", "Where",
+    "Transpose", "Trilu",
 )  # fmt: skip
 
 LOWERINGS: Mapping[str, Lowering] = {
     **dict.fromkeys(_MOVED, movement.move),
-    **dict.fromkeys(("Identity", "Dropout", "Cast"), movement.same),
+    **dict.fromkeys(("Identity", "Dropout"), movement.same),
+    "Cast": logic.cast,
+    "Where": logic.where,
+    "Not": logic.negation,
+    "And": logic.connective(logical.both),
+    "Or": logic.connective(logical.either),
+    "Xor": logic.connective(logical.exclusive),
+    "Equal": logic.comparison(steps.equal),
+    "Greater": logic.comparison(steps.greater),
+    "GreaterOrEqual": logic.comparison(steps.greater_equal),
+    "Less": logic.comparison(steps.less),
+    "LessOrEqual": logic.comparison(steps.less_equal),
+    "Floor": rounding.floor,
+    "Ceil": rounding.ceil,
+    "Round": rounding.round_even,
+    "Mod": rounding.modulo,
+    "ArgMax": positions.position(1.0),
+    "ArgMin": positions.position(-1.0),
     "Reshape": movement.reshape,
     "Flatten": movement.flatten,
     "Squeeze": movement.squeeze,

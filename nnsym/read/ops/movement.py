@@ -109,15 +109,13 @@ def pad(call: Call) -> list[Value]:
 
 
 def same(call: Call) -> list[Value]:
-    """Identity, Dropout at inference, and casts between floating types."""
+    """Identity, and Dropout at inference."""
     if call.op == "Dropout":
         mode = call.optional_constant(2)
         if mode is not None and bool(mode):
             raise call.refuse("Dropout in training mode", "Export the model in evaluation mode")
         kept: list[Value] = [call.tensor(0), np.ones(call.tensor(0).shape, dtype=bool)]
         return kept[: call.outputs]
-    if call.op == "Cast" and call.integer("to", 1) not in (1, 11):
-        raise call.refuse("a cast of computed values to a type that rounds", "Only float32 and float64 are kept")
     return [call.tensor(0)]
 
 
