@@ -103,6 +103,11 @@ class LinearMap(ABC):
     def nnz(self) -> int:
         return len(self.csr()[0])
 
+    @cached_property
+    def nonnegative(self) -> bool:
+        """True if no coefficient is below 0."""
+        return bool((self.csr()[0] >= 0).all())
+
 
 _DIGITS = 4096  # bits of a common denominator from which sums of Fractions are the shorter way
 
@@ -399,6 +404,10 @@ class Conv(LinearMap):
 
     def csr(self) -> tuple[Array, Array, Array]:
         return self._csr
+
+    @cached_property
+    def nonnegative(self) -> bool:
+        return bool((self.weight >= 0).all())
 
     def abs(self) -> Conv:
         return Conv(np.abs(self.weight), self.in_shape, self.strides, self.pads, self.dilations, self.groups)

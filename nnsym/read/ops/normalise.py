@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.functions.exponentials import Exp, Log
-from nnsym.ir.functions.powers import Reciprocal, Sqrt
+from nnsym.ir.functions.powers import Reciprocal, Sqrt, power_function
 from nnsym.ir.linear import identity
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, pointwise, product
@@ -27,7 +26,6 @@ from nnsym.read.tensors import (
     contraction,
     mapped,
     numbers,
-    scaled,
     selected,
     total,
 )
@@ -47,8 +45,8 @@ def layer_normalization(call: Call) -> list[Value]:
     if call.outputs > 1:
         kept = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
         mean = contraction(np.full(1, 1.0 / groups.shape[1]), groups, x.node.size)
-        root = pointwise(Sqrt(), _mean_square(_centred(x.node, groups), groups.shape, epsilon))
-        results += [mapped(mean, x, kept), Tensor(pointwise(Reciprocal(), root), kept)]
+        squares = _mean_square(_centred(x.node, groups), groups.shape, epsilon)
+        results += [mapped(mean, x, kept), Tensor(pointwise(power_function(-0.5), squares), kept)]
     return results[: call.outputs]
 
 
@@ -84,7 +82,8 @@ def mean_variance_normalization(call: Call) -> list[Value]:
     groups = numbers(x).transpose(kept + axes).reshape(math.prod(x.shape[a] for a in kept), -1)
     deviation = _centred(x.node, groups)
     spread = pointwise(Sqrt(), _mean_square(deviation, groups.shape, 0.0))
-    node = _quotient(deviation, affine(((identity(spread.size), spread),), 1e-9), math.sqrt(groups.shape[1]))
+    divisor = affine(((identity(spread.size), spread),), 1e-9)
+    node = _within(deviation, pointwise(Reciprocal(), divisor), math.sqrt(groups.shape[1]))
     return [_in_order(node, groups, x.shape)]
 
 
@@ -98,7 +97,7 @@ def lp_normalization(call: Call) -> list[Value]:
     one = selected(x.node, groups)
     powers = pointwise(absolute(), one) if p == 1 else product(one, one)
     size = mapped(contraction(np.ones(1), _rows(groups.shape), one.size), Tensor(powers, groups.shape), (len(groups),))
-    node = _quotient(one, size.node if p == 1 else pointwise(Sqrt(), size.node), 1.0)
+    node = _within(one, pointwise(power_function(-1.0 / p), size.node), 1.0)
     return [_in_order(node, groups, x.shape)]
 
 
@@ -112,9 +111,8 @@ def lrn(call: Call) -> list[Value]:
     apart = channels[None, :] - channels[:, None]
     window = (apart >= -((size - 1) // 2)) & (apart <= size // 2)
     sums = along(Tensor(product(x.node, x.node), x.shape), 1, window * (alpha / size))
-    logs = pointwise(Log(), total((sums, np.asarray(bias)), (1.0, 1.0)).node)
-    factor = pointwise(Exp(), scaled(Tensor(logs, x.shape), np.asarray(-beta)).node)
-    return [Tensor(product(x.node, factor), x.shape)]
+    divisor = total((sums, np.asarray(bias)), (1.0, 1.0))
+    return [Tensor(product(x.node, pointwise(power_function(-beta), divisor.node)), x.shape)]
 
 
 def _standard(x: Tensor, groups: Array, epsilon: float) -> Tensor:
@@ -134,13 +132,14 @@ def _centred(x: Node, groups: Array) -> Node:
 
 def _over_root(c: Node, shape: tuple[int, ...], epsilon: float) -> Node:
     """``c / sqrt(mean c^2 + epsilon)`` for the rows of c."""
-    return _quotient(c, pointwise(Sqrt(), _mean_square(c, shape, epsilon)), math.sqrt(shape[1]))
+    inverse = pointwise(power_function(-0.5), _mean_square(c, shape, epsilon))
+    return _within(c, inverse, math.sqrt(shape[1]))
 
 
-def _quotient(c: Node, divisor: Node, limit: float) -> Node:
-    """Every row of c over its element of the divisor, where that is at most ``limit`` in size."""
-    inverse = selected(pointwise(Reciprocal(), divisor), np.repeat(np.arange(divisor.size), c.size // divisor.size))
-    return pointwise(clip(-limit * _OUT, limit * _OUT), product(c, inverse))
+def _within(c: Node, inverse: Node, limit: float) -> Node:
+    """Every row of c times its element of ``inverse``, where that is at most ``limit`` in size."""
+    factors = selected(inverse, np.repeat(np.arange(inverse.size), c.size // inverse.size))
+    return pointwise(clip(-limit * _OUT, limit * _OUT), product(c, factors))
 
 
 def _mean_square(c: Node, shape: tuple[int, ...], epsilon: float) -> Node:
