@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nnsym.read.ops import activations, arithmetic, movement, products, windows
+from nnsym.read.ops import activations, arithmetic, functions, movement, products, windows
 from nnsym.read.ops.base import Lowering
 
 _MOVED = (
@@ -59,6 +59,22 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Log": activations.logarithm,
     "Sqrt": activations.square_root,
     "Reciprocal": activations.reciprocal,
+    "Sin": functions.sine,
+    "Cos": functions.cosine,
+    "Atan": functions.arc_tangent,
+    "Erf": functions.error_function,
+    "Softsign": functions.softsign,
+    "Softplus": functions.softplus,
+    "Elu": functions.elu,
+    "Selu": functions.scaled_elu,
+    "Celu": functions.continuous_elu,
+    "Gelu": functions.gelu,
+    "com.microsoft.Gelu": functions.gelu,
+    "com.microsoft.QuickGelu": functions.quick_gelu,
+    "Swish": functions.swish,
+    "Mish": functions.mish,
+    "HardSwish": functions.hard_swish,
+    "Shrink": functions.shrinking,
     "Max": activations.maximum_of,
     "Min": activations.minimum_of,
 }
