@@ -97,6 +97,9 @@ def conclude(
 
     ruling, replayed, relaxation, answer = told.ruling, told.replayed, told.relaxation, told.answer
     lower = best_lower(told.facts)
+    if told.facts.undefined:
+        clock.note("undefined", told.facts.undefined)
+        lower = -np.inf
     upper = np.inf if replayed is None else replayed.margin
     if ruling.excluded:
         lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative

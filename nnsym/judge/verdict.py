@@ -13,6 +13,7 @@ from typing import final
 
 import numpy as np
 
+from nnsym.bounds.defined import undefined
 from nnsym.encoding import Exactness
 from nnsym.ir.exact import round_down
 from nnsym.ir.query import Query, Reading
@@ -39,6 +40,7 @@ class Facts:
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
     ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
     is true where the program took both limits at a jump for values: a point of it need not be one of the query.
+    ``undefined`` names a function that need not be defined on the whole domain: then nothing is ruled out.
     """
 
     strict: bool
@@ -60,6 +62,7 @@ class Facts:
     assumed: bool = False
     deployed: bool = False
     replay: Outcome | None = None
+    undefined: str = ""
     message: str = ""
 
     @property
@@ -85,6 +88,7 @@ def facts_about(query: Query) -> Facts:
         slack=query.slack,
         assumed=bool(query.assumed),
         deployed=query.runs is not None,
+        undefined=undefined(query),
     )
 
 
@@ -131,6 +135,8 @@ def rule(facts: Facts) -> Ruling:
         reason = f"{'witness' if exists else 'counterexample'} replayed"
         return Ruling(verdict=found, reason=reason + _relaxed(facts), trust=Trust.EXACT)
     known = _excluded(facts)
+    if known is not None and facts.undefined and not known[2]:
+        return Ruling(verdict=Verdict.UNKNOWN, reason="undefined")
     if known is None:
         return Ruling(verdict=Verdict.UNKNOWN, reason=_why_not(facts))
     reason, trust, vacuous = known
@@ -170,6 +176,8 @@ def floor(facts: Facts) -> Floor:
     known = _excluded(facts)
     if known is not None and known[2]:
         return Floor(bound=np.inf, trust=Trust.ASSUMED if facts.assumed else known[1], empty=True)
+    if facts.undefined:
+        return Floor()
     exact = -np.inf if facts.exact_bound is None else float(round_down(np.array([facts.exact_bound], dtype=object))[0])
     sides = [
         Floor(bound=exact, trust=Trust.EXACT),
@@ -194,6 +202,8 @@ def tight(facts: Facts) -> bool:
 
 
 def _why_not(facts: Facts) -> str:
+    if facts.undefined:
+        return "undefined"
     if facts.status is Status.INFEASIBLE:
         return "infeasible_unconfirmed"
     if not facts.resolved and facts.replay is None and facts.bound > facts.tau:

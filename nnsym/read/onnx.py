@@ -19,6 +19,7 @@ from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input
 from nnsym.ir.stored import Packed
+from nnsym.read.compounds import compound
 from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
 from nnsym.read.grammar import Rules
 from nnsym.read.meter import MEMORY, SECONDS, Meter
@@ -114,6 +115,11 @@ def _guarded(where: str) -> Iterator[None]:
         raise InputError(
             f"cannot be read: {type(error).__name__}: {error}", where=where, remedy="Check the inputs of this node"
         ) from error
+
+
+def _as_one(value: Value) -> Value:
+    """A tensor whose node is one function together with the nodes before it becomes that function."""
+    return Tensor(compound(value.node), value.shape) if isinstance(value, Tensor) else value
 
 
 class _Reader:
@@ -226,7 +232,7 @@ class _Reader:
         with _guarded(where):
             call = self._call(node, where)
             self.meter.room(least_size(call), where, "its result")
-            results = self._results(call, node)
+            results = [_as_one(value) for value in self._results(call, node)]
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")

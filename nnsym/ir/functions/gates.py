@@ -21,33 +21,32 @@ from nnsym.ir.univariate import Smooth
 
 Array = NDArray[Any]
 
-#: GELU's divisor, and the constants of its other form (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016).
-ROOT_2, ROOT_2_OVER_PI, CUBIC = float(np.sqrt(2.0)), float(np.sqrt(2.0 / np.pi)), 0.044715
+#: GELU's factor, and the constants of its other form (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016).
+ROOT_HALF, ROOT_2_OVER_PI, CUBIC = float(np.sqrt(0.5)), float(np.sqrt(2.0 / np.pi)), 0.044715
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Gelu(Smooth):
-    """``x (1 + erf(x / divisor)) / 2``; GELU has the divisor sqrt(2), or what a file stores for it."""
+    """``x (1 + erf(slope x)) / 2``; GELU has the slope 1 / sqrt(2), or what a file stores for it."""
 
-    divisor: float = ROOT_2
+    slope: float = ROOT_HALF
     name: str = "gelu"
-    limits = (-np.inf, np.inf)
 
     def __post_init__(self) -> None:
-        _require_near(self.name, self.divisor, ROOT_2, 100.0)
+        _require_near(self.name, self.slope, ROOT_HALF, 100.0)
 
     @cached_property
     def key(self) -> str:
-        return digest(("gelu", self.divisor))
+        return digest(("gelu", self.slope))
 
     @property
     def extremes(self) -> tuple[float, ...]:  # type: ignore[override]
-        return (-0.7517915246935645 / ROOT_2 * self.divisor,)
+        return (-0.5315968851493932 / self.slope,)
 
     @property
     def inflections(self) -> tuple[float, ...]:  # type: ignore[override]
-        return (-self.divisor, self.divisor)
+        return (-1.0 / self.slope, 1.0 / self.slope)
 
     blur = 2.0**-50
 
@@ -55,13 +54,13 @@ class Gelu(Smooth):
         from scipy.special import erfc
 
         with np.errstate(invalid="ignore", under="ignore"):
-            y = 0.5 * x * erfc(-(x / self.divisor))
+            y = 0.5 * x * erfc(-self.slope * x)
         return np.where(np.isneginf(x), 0.0, y)
 
     def derivative(self, x: Array) -> Array:
         from scipy.special import erfc
 
-        t = np.clip(x / self.divisor, -40.0, 40.0)
+        t = np.clip(self.slope * x, -40.0, 40.0)
         with np.errstate(under="ignore"):
             return np.asarray(0.5 * erfc(-t) + t * np.exp(-t * t) / np.sqrt(np.pi))
 

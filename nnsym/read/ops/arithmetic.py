@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-from nnsym.ir.functions.powers import Reciprocal
+from nnsym.ir.functions.powers import Reciprocal, power_function
+from nnsym.ir.linear import Select
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import constant, pointwise, product
+from nnsym.ir.node import Node, affine, concatenate, constant, pointwise, product
 from nnsym.read.ops.base import Call
 from nnsym.read.sizes import require_size
-from nnsym.read.tensors import Value, axis_of, expand, float64, scaled, total
+from nnsym.read.tensors import Value, axis_of, expand, flat, float64, rearrange, scaled, total
 
 Array = NDArray[Any]
 
@@ -92,11 +93,22 @@ def div(call: Call) -> list[Value]:
 
 
 def power(call: Call) -> list[Value]:
-    """``x ** n`` for ``n`` 1 or 2; a square is a product."""
-    x = call.tensor(0)
-    exponents = set(np.asarray(call.constant(1)).ravel().tolist())
-    if call.constant(1).size == 1 and exponents == {2}:
-        return [Tensor(product(x.node, x.node), x.shape)]
-    if call.constant(1).size == 1 and exponents == {1}:
-        return [x]
-    raise call.refuse("a power other than a square", "Only exponents 1 and 2 are expressible")
+    """``x ** c`` for constants ``c``, one or one per element; a square is a product."""
+    x, exponents = call.tensor(0), float64(call.constant(1))
+    shape = np.broadcast_shapes(x.shape, exponents.shape)
+    require_size(shape)
+    z, given = expand(x, shape), flat(exponents, shape)
+    kinds = [(c, np.flatnonzero(given == c)) for c in np.unique(given).tolist()]
+    if len(kinds) == 1:
+        return [Tensor(_power(z.node, kinds[0][0]), shape)]
+    parts = [_power(rearrange([z], places).node, c) for c, places in kinds]
+    order = np.argsort(np.concatenate([places for _, places in kinds]), kind="stable")
+    return [Tensor(affine(((Select(order, z.node.size), concatenate(tuple(parts))),)), shape)]
+
+
+def _power(node: Node, exponent: float) -> Node:
+    if exponent == 0:
+        return constant(np.ones(node.size))
+    if exponent == 1:
+        return node
+    return product(node, node) if exponent == 2 else pointwise(power_function(exponent), node)
