@@ -55,6 +55,14 @@ class Univariate(ABC):
         """The function of the selected elements (parameters may differ per element)."""
         return self
 
+    def defined(self, lower: Array, upper: Array) -> Array:
+        """For every interval, whether the function is defined at all of its points."""
+        return np.ones(np.broadcast_shapes(lower.shape, upper.shape), dtype=bool)
+
+    def demand(self) -> str:
+        """What the argument of a function that is not defined everywhere has to be, as in ``x > 0``; else empty."""
+        return ""
+
     def derivative(self, x: Array) -> Array:
         """The derivative at ``x``, about: a direction for searches."""
         raise self._silent("its derivative", "derivative(x)")
@@ -276,17 +284,24 @@ def sign() -> Piecewise:
 
 
 class Smooth(Univariate):
-    """A function with a continuous derivative: all answers from four facts (:mod:`nnsym.ir.curves`).
+    """A function with a continuous derivative, or with few kinks: all answers from its facts (:mod:`nnsym.ir.curves`).
 
     ``extremes`` are all points where the derivative is 0, ``inflections`` all where the curvature changes sign: floats
-    next to them, in order. ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in
-    the last place of the result or of 1, whichever is larger; at an infinity they are the limit, or NaN.
+    next to them, in order. ``kinks``, floats themselves, are where the derivative jumps; a function that has some says
+    in ``bends`` of every part between inflections and kinks whether it is convex there.
+    ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in the last place of the
+    result or of ``unit``, whichever is larger; at an infinity they are the limit, or NaN. All values lie in ``limits``.
     The ``key`` is made of the class's name, its attributes and values, unless a subclass has its own.
     """
 
     extremes: ClassVar[tuple[float, ...]] = ()
     inflections: ClassVar[tuple[float, ...]] = ()
+    kinks: ClassVar[tuple[float, ...]] = ()
     ulps: ClassVar[int] = 8
+    unit: ClassVar[float] = 1.0
+    limits: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    longest: ClassVar[float] = np.inf  # the longest interval whose turns and cuts are all named
+    blur: ClassVar[float] = 0.0  # how far listed points may be off beside the two ulps, relative to their size
 
     @property
     def key(self) -> str:
@@ -303,6 +318,14 @@ class Smooth(Univariate):
     def bends(self) -> tuple[bool, ...]:
         """For every part between inflections, whether the function is convex there."""
         return curves.convexity(self)
+
+    def turns(self, lower: Array) -> tuple[Array | float, ...]:
+        """Points between which the function is monotone on intervals that begin in ``lower``, in order."""
+        return tuple(sorted({*self.extremes, *self.kinks}))
+
+    def cuts(self, lower: Array) -> tuple[Array | float, ...]:
+        """Points between which its derivative is monotone there, in order: one fewer than ``bends``."""
+        return tuple(sorted({*self.inflections, *self.kinks}))
 
     def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return curves.span(self, lower, upper)
@@ -345,6 +368,7 @@ class Sigmoid(Sigmoidal):
 
     name: str = "sigmoid"
     key: str = "sigmoid"
+    limits = (0.0, 1.0)
 
     def value(self, x: Array) -> Array:
         decay = np.exp(-np.abs(x))
@@ -362,6 +386,7 @@ class Tanh(Sigmoidal):
 
     name: str = "tanh"
     key: str = "tanh"
+    limits = (-1.0, 1.0)
 
     def value(self, x: Array) -> Array:
         return np.asarray(np.tanh(x))

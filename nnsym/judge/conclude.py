@@ -82,6 +82,8 @@ def conclude(
 
     ruling, replayed, relaxation, answer = told.ruling, told.replayed, told.relaxation, told.answer
     proved, ruling = beside(told.facts, ruling, asked=method.goal == "optimise")
+    if told.facts.undefined:
+        clock.note("undefined", told.facts.undefined)
     upper = np.inf if replayed is None else replayed.margin
     trusts = (proved.trust, proved.trust if ruling.vacuous else Trust.EXACT if upper < np.inf else None)
     deployed = _deployed(query, ruling, replayed, covered=told.error is not None and told.error.covers(told.facts.sure))

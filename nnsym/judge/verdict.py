@@ -13,6 +13,7 @@ from typing import final
 
 import numpy as np
 
+from nnsym.bounds.defined import undefined
 from nnsym.encoding import Exactness
 from nnsym.ir.exact import round_down
 from nnsym.ir.query import Query, Reading
@@ -39,6 +40,7 @@ class Facts:
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
     ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
     is true where the program took both limits at a jump for values: a point of it need not be one of the query.
+    ``undefined`` names a function that need not be defined on the whole domain: then nothing is ruled out.
     """
 
     strict: bool
@@ -60,6 +62,7 @@ class Facts:
     assumed: bool = False
     deployed: bool = False
     replay: Outcome | None = None
+    undefined: str = ""
     message: str = ""
 
     @property
@@ -75,11 +78,13 @@ class Facts:
     @property
     def sure(self) -> float:
         """The strongest lower bound that rests on no solver's word, as a float64 not above it."""
-        return max(self.certified, self._exact)
+        return -np.inf if self.undefined else max(self.certified, self._exact)
 
     @property
     def sides(self) -> tuple[Floor, ...]:
         """Every lower bound that is known, with what it rests on; the solver's is not moved by its tolerance."""
+        if self.undefined:
+            return ()
         sides = (
             Floor(bound=self._exact, trust=Trust.EXACT),
             Floor(bound=self.certified, trust=Trust.CERTIFIED),
@@ -105,6 +110,7 @@ def facts_about(query: Query) -> Facts:
         slack=query.slack,
         assumed=bool(query.assumed),
         deployed=query.runs is not None,
+        undefined=undefined(query),
     )
 
 
@@ -151,6 +157,8 @@ def rule(facts: Facts) -> Ruling:
         reason = f"{'witness' if exists else 'counterexample'} replayed"
         return Ruling(verdict=found, reason=reason + _relaxed(facts), trust=Trust.EXACT)
     known = _excluded(facts)
+    if known is not None and facts.undefined and not known[2]:
+        return Ruling(verdict=Verdict.UNKNOWN, reason="undefined")
     if known is None:
         return Ruling(verdict=Verdict.UNKNOWN, reason=_why_not(facts))
     reason, trust, vacuous = known
@@ -235,6 +243,8 @@ def tight(facts: Facts) -> bool:
 
 
 def _why_not(facts: Facts) -> str:
+    if facts.undefined:
+        return "undefined"
     if facts.status is Status.INFEASIBLE:
         return "infeasible_unconfirmed"
     if not facts.resolved and facts.replay is None and facts.bound > facts.tau:

@@ -19,6 +19,7 @@ from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input
 from nnsym.ir.stored import Packed
+from nnsym.read.compounds import compound
 from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
 from nnsym.read.grammar import Rules
 from nnsym.read.meter import MEMORY, SECONDS, Meter
@@ -28,6 +29,7 @@ from nnsym.read.ops.fold import fold, stored
 from nnsym.read.order import node_label, sorted_nodes
 from nnsym.read.sizes import LARGEST_CONSTANT, LARGEST_TOGETHER, require_size
 from nnsym.read.sources import read_model
+from nnsym.read.standard import body
 from nnsym.read.tensors import Value, lift
 from nnsym.read.types import require_computable, result_types, type_of
 
@@ -113,6 +115,11 @@ def _guarded(where: str) -> Iterator[None]:
         raise InputError(
             f"cannot be read: {type(error).__name__}: {error}", where=where, remedy="Check the inputs of this node"
         ) from error
+
+
+def _as_one(value: Value) -> Value:
+    """A tensor whose node is one function together with the nodes before it becomes that function."""
+    return Tensor(compound(value.node), value.shape) if isinstance(value, Tensor) else value
 
 
 class _Reader:
@@ -226,7 +233,7 @@ class _Reader:
         with _guarded(where):
             call = self._call(node, where)
             self.meter.room(least_size(call), where, "its result")
-            results = self._results(call, node)
+            results = [_as_one(value) for value in self._results(call, node)]
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")
@@ -289,6 +296,8 @@ class _Reader:
             self.rules.require(node)
             return fold(call)
         lowering = LOWERINGS.get(call.op)
+        if lowering is None and (written := self._written_out(call, node)) is not None:
+            return written
         if lowering is None:
             raise UnsupportedError(
                 f"operator {call.op} is not supported",
@@ -301,6 +310,21 @@ class _Reader:
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 self._require_finite(name, value, call.op)
         return lowering(call)
+
+    def _written_out(self, call: Call, node: Any) -> Sequence[Value] | None:
+        """The results of an operator by its body in the standard, if it has one."""
+        self.rules.require(node)
+        graph = body(call)
+        if graph is None:
+            return None
+        outer = self.values
+        self.values = {name: v for name, v in zip(node.input, call.inputs, strict=True) if v is not None}
+        try:
+            for position, part in enumerate(graph.node):
+                self._lower(position, part)
+            return [self.values[name] if name else np.zeros(0) for name in node.output]
+        finally:
+            self.values = outer
 
     def _require_finite(self, name: str, value: Array, op: str) -> None:
         bad = np.isnan(value) if op in _TAKES_INFINITY else ~np.isfinite(value)

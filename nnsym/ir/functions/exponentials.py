@@ -1,0 +1,159 @@
+"""The exponential function and the natural logarithm, and units made of them: softplus, ELU and its kin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import UnsupportedError
+from nnsym.ir.linear import digest
+from nnsym.ir.univariate import Smooth
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Exp(Smooth):
+    """``e^x``, convex; where it leaves the range of float64 it is bounded by infinity."""
+
+    name: str = "exp"
+    key: str = "exp"
+    bends = (True,)
+    unit = 0.0
+    limits = (0.0, np.inf)
+
+    def value(self, x: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(np.exp(x))
+
+    def derivative(self, x: Array) -> Array:
+        return self.value(x)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Log(Smooth):
+    """The natural logarithm of ``x > 0``, concave."""
+
+    name: str = "log"
+    key: str = "log"
+    bends = (False,)
+    unit = 0.0
+
+    def value(self, x: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(x))
+
+    def derivative(self, x: Array) -> Array:
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.where(x > 0, 1.0 / np.where(x > 0, x, 1.0), np.where(x == 0, np.inf, np.nan))
+
+    def defined(self, lower: Array, upper: Array) -> Array:
+        return np.asarray((lower > 0) & (upper >= lower))
+
+    def demand(self) -> str:
+        return "x > 0"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Softplus(Smooth):
+    """``ln(1 + e^(beta x)) / beta`` for ``beta > 0``, convex."""
+
+    beta: float = 1.0
+    name: str = "softplus"
+    bends = (True,)
+    ulps = 16
+    limits = (0.0, np.inf)
+
+    def __post_init__(self) -> None:
+        _require_modest("softplus's beta", self.beta)
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("softplus", self.beta))
+
+    def value(self, x: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(np.logaddexp(0.0, self.beta * x) / self.beta)
+
+    def derivative(self, x: Array) -> Array:
+        with np.errstate(under="ignore"):
+            decay = np.exp(-np.abs(self.beta * x))
+        return np.asarray(np.where(x >= 0, 1.0, decay) / (1.0 + decay))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Elu(Smooth):
+    """``scale x`` right of 0, ``scale alpha (e^(x / width) - 1)`` left of it.
+
+    ELU has an alpha, CELU a ``width = alpha``, SELU a scale and an alpha (Klambauer et al., Self-Normalizing Neural
+    Networks, 2017). Left of 0 it is convex for ``alpha >= 0`` and concave for others; at 0 it has a kink, which is
+    convex where ``alpha <= width``.
+    """
+
+    alpha: float = 1.0
+    scale: float = 1.0
+    width: float = 1.0
+    name: str = "elu"
+    ulps = 16
+
+    def __post_init__(self) -> None:
+        for what, number in (("scale", self.scale), ("width", self.width)):
+            _require_modest(f"{self.name}'s {what}", number)
+        if self.alpha:
+            _require_modest(f"{self.name}'s alpha", abs(self.alpha))
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("elu", self.alpha, self.scale, self.width))
+
+    @property
+    def _convex(self) -> bool:
+        return 0 <= self.alpha <= self.width
+
+    @property
+    def kinks(self) -> tuple[float, ...]:  # type: ignore[override]
+        return () if self.alpha == self.width else (0.0,)
+
+    @property
+    def bends(self) -> tuple[bool, ...]:
+        return (True,) if self._convex else (self.alpha >= 0, True)
+
+    def turns(self, lower: Array) -> tuple[Array | float, ...]:
+        return (0.0,) if self.alpha < 0 else ()
+
+    def cuts(self, lower: Array) -> tuple[Array | float, ...]:
+        return () if self._convex else (0.0,)
+
+    def value(self, x: Array) -> Array:
+        with np.errstate(under="ignore"):
+            left = self.alpha * np.expm1(np.minimum(x, 0.0) / self.width)
+        return np.asarray(self.scale * np.where(x >= 0, x, left))
+
+    def derivative(self, x: Array) -> Array:
+        with np.errstate(under="ignore"):
+            left = self.alpha / self.width * np.exp(np.minimum(x, 0.0) / self.width)
+        return np.asarray(self.scale * np.where(x >= 0, 1.0, left))
+
+
+def selu(alpha: float = 1.6732632423543772, scale: float = 1.0507009873554805) -> Elu:
+    """SELU with the constants of the paper, or others."""
+    return Elu(alpha, scale, name="selu")
+
+
+def celu(alpha: float = 1.0) -> Elu:
+    """``max(0, x) + min(0, alpha (e^(x / alpha) - 1))`` for ``alpha > 0`` (Barron, 2017)."""
+    return Elu(alpha, width=alpha, name="celu")
+
+
+def _require_modest(what: str, number: float) -> None:
+    """Beyond these sizes float64 values are not known to the ulps that are declared."""
+    if not 1e-6 <= number <= 1e6:
+        raise UnsupportedError(f"{what} is {number:g}", remedy="Numbers from 1e-6 to 1e6 are taken")
