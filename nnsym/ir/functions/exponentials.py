@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.curves import U
 from nnsym.ir.linear import digest
-from nnsym.ir.univariate import Smooth
+from nnsym.ir.univariate import Smooth, Univariate
 
 Array = NDArray[Any]
 
@@ -86,6 +87,71 @@ class Softplus(Smooth):
         with np.errstate(under="ignore"):
             decay = np.exp(-np.abs(self.beta * x))
         return np.asarray(np.where(x >= 0, 1.0, decay) / (1.0 + decay))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class CutSoftplus(Univariate):
+    """Softplus where ``beta x <= threshold``, ``x`` beyond: a jump down by ``ln(1 + e^-threshold) / beta``.
+
+    It lies between softplus and softplus less that jump, whose bounds it takes.
+    """
+
+    beta: float = 1.0
+    threshold: float = 20.0
+    name: str = "softplus"
+    jumps: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.threshold <= 700.0:
+            raise UnsupportedError(f"softplus with the threshold {self.threshold:g}", remedy="Take one from 1 to 700")
+
+    @cached_property
+    def key(self) -> str:
+        return digest(("cut softplus", self.beta, self.threshold))
+
+    @cached_property
+    def _whole(self) -> Softplus:
+        return Softplus(self.beta)
+
+    @cached_property
+    def _jump(self) -> float:
+        return float(np.exp(-self.threshold)) / self.beta * (1.0 + 1e-9)
+
+    def value(self, x: Array) -> Array:
+        return np.where(self.beta * x > self.threshold, x, self._whole.value(x))
+
+    def derivative(self, x: Array) -> Array:
+        return np.where(self.beta * x > self.threshold, 1.0, self._whole.derivative(x))
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        low, high = self._whole.span(lower, upper)
+        return np.maximum(low - self._lost(low, upper), 0.0), high
+
+    def steepness(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        low, high = self._whole.steepness(lower, upper)
+        beyond = self._reached(upper)
+        return np.where(beyond & ~self._passed(lower), -np.inf, low), np.where(beyond, np.maximum(high, 1.0), high)
+
+    def lines(self, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+        a, b, c, d = self._whole.lines(lower, upper, at)
+        return a, b - self._lost(b, upper), c, d
+
+    def band(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        slope, low, high = self._whole.band(lower, upper)
+        return slope, low - self._lost(low, upper), high
+
+    def _lost(self, side: Array, upper: Array) -> Array:
+        """How far the function may lie below softplus, and the rounding of the difference."""
+        with np.errstate(invalid="ignore"):
+            lost = self._jump + 4 * U * np.abs(side)
+        return np.where(self._reached(upper), lost, 0.0)
+
+    def _reached(self, upper: Array) -> Array:
+        return np.asarray(self.beta * upper >= self.threshold * (1 - 4 * U))
+
+    def _passed(self, lower: Array) -> Array:
+        return np.asarray(self.beta * lower > self.threshold * (1 + 4 * U))
 
 
 @final
