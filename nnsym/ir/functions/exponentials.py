@@ -27,6 +27,7 @@ class Exp(Smooth):
     bends = (True,)
     unit = 0.0
     limits = (0.0, np.inf)
+    noise = (0.0, 16.0, 0.0)
 
     def value(self, x: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):
@@ -45,6 +46,7 @@ class Log(Smooth):
     key: str = "log"
     bends = (False,)
     unit = 0.0
+    noise = (4.0, 16.0, 0.0)
 
     def value(self, x: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -64,9 +66,13 @@ class Log(Smooth):
 @final
 @dataclass(frozen=True, eq=False)
 class Softplus(Smooth):
-    """``ln(1 + e^(beta x)) / beta`` for ``beta > 0``, convex."""
+    """``ln(1 + e^(beta x)) / beta`` for ``beta > 0``, convex.
+
+    ``spelt`` where a model computes it by these operators: then ``e^(beta x)`` may leave the range of its format.
+    """
 
     beta: float = 1.0
+    spelt: bool = False
     name: str = "softplus"
     bends = (True,)
     ulps = 16
@@ -77,7 +83,13 @@ class Softplus(Smooth):
 
     @cached_property
     def key(self) -> str:
-        return digest(("softplus", self.beta))
+        return digest(("softplus", self.beta, self.spelt))
+
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        with np.errstate(over="ignore"):
+            value = self.value(upper)
+            lost = self.spelt & ~(self.beta * upper < np.log(largest) - 1.0)
+        return np.where(lost, np.inf, 16 * unit * (1.0 / self.beta + value))
 
     def value(self, x: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):
@@ -87,6 +99,32 @@ class Softplus(Smooth):
         with np.errstate(under="ignore"):
             decay = np.exp(-np.abs(self.beta * x))
         return np.asarray(np.where(x >= 0, 1.0, decay) / (1.0 + decay))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LogSigmoid(Smooth):
+    """``ln(1 / (1 + e^-x))``, concave."""
+
+    name: str = "log_sigmoid"
+    key: str = "log_sigmoid"
+    bends = (False,)
+    limits = (-np.inf, 0.0)
+
+    def value(self, x: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(-np.logaddexp(0.0, -x))
+
+    def derivative(self, x: Array) -> Array:
+        with np.errstate(under="ignore"):
+            decay = np.exp(-np.abs(x))
+        return np.asarray(np.where(x >= 0, decay, 1.0) / (1.0 + decay))
+
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        """Engines take the logarithm of a sigmoid that is off by units of 1: far to the left nothing is known."""
+        with np.errstate(invalid="ignore"):
+            share = 64 * unit * (1.0 + np.exp(np.minimum(-lower, 700.0)))
+            return np.where(share < 0.5, 2 * share + 16 * unit * (1.0 - self.value(lower)), np.inf)
 
 
 @final
@@ -141,6 +179,9 @@ class CutSoftplus(Univariate):
         slope, low, high = self._whole.band(lower, upper)
         return slope, low - self._lost(low, upper), high
 
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        return self._whole.slips(lower, upper, unit, largest) + self._jump
+
     def _lost(self, side: Array, upper: Array) -> Array:
         """How far the function may lie below softplus, and the rounding of the difference."""
         with np.errstate(invalid="ignore"):
@@ -179,6 +220,11 @@ class Elu(Smooth):
     @cached_property
     def key(self) -> str:
         return digest(("elu", self.alpha, self.scale, self.width))
+
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        left = 16 * self.scale * (1.0 + abs(self.alpha) * (1.0 + 1.0 / self.width))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(unit * (left + 16 * self.scale * np.maximum(upper, 0.0)))
 
     @property
     def _convex(self) -> bool:
