@@ -162,7 +162,8 @@ class _Encloser:
         for parent in parents:
             self._bound(parent)
         sizes = tuple(_flat(self.ranges[p].magnitude) for p in parents)
-        error, wild = local_error(node, sizes, form, self.maps)
+        ranges = tuple((_flat(self.ranges[p].lower), _flat(self.ranges[p].upper)) for p in parents)
+        error, wild = local_error(node, ranges, form, self.maps)
         if wild:
             self.overflow = self.overflow or f"layer {number} ({type(node).__name__.lower()})"
             error = np.full(node.size, np.inf)

@@ -47,9 +47,7 @@ COLUMNS = (
     ),
     Shown("margin ≥", "lower", "{:.5g}", 3, "lower bound of the margin; positive: the property holds"),
     Shown("margin ≤", "upper", "{:.5g}", 7, "margin at the worst point that was evaluated"),
-    Shown(
-        "bound by", "bound_trust", "{}", 9, "what the proved side of the margin rests on, if not the trust"
-    ),
+    Shown("bound by", "bound_trust", "{}", 9, "what the proved side of the margin rests on, if not the trust"),
     Shown("slack", "slack", "{:g}", 2, "what the conclusion was relaxed by"),
     Shown("root LP", "root_lp", "{:.5g}", 10, "optimum of the program without integrality"),
     Shown("gap", "gap", "{:.3g}", 8, "distance of the row's certified margin from the best one of this table"),
