@@ -134,7 +134,7 @@ class Random(Branching):
         def draw(size: int) -> Array:
             return np.stack([rng.random(size) + 1e-9 for rng in rngs])
 
-        inputs = {x: draw(x.size) * (_width(limit) > 0) for x, limit in seen.inputs.items()}
+        inputs: dict[Node, Array] = {x: draw(x.size) * (_width(limit) > 0) for x, limit in seen.inputs.items()}
         return {**inputs, **{n: draw(n.size) * (gap > 0) for n, gap in seen.gaps.items() if n not in inputs}}
 
 
@@ -155,4 +155,4 @@ def rule(name: str) -> Branching:
 def _width(limit: Limit) -> Array:
     """Widths, of open ends the largest number there is."""
     with np.errstate(over="ignore"):
-        return np.minimum(limit.upper - limit.lower, np.finfo(np.float64).max / 4)
+        return np.asarray(np.minimum(limit.upper - limit.lower, np.finfo(np.float64).max / 4))

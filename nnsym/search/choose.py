@@ -33,7 +33,7 @@ def choose(
     )
     opened = ~np.isnan(points)
     ranked = np.where(opened & (scored > 0), scored, -np.inf)
-    lost = np.isneginf(ranked).all(1)
+    lost = np.asarray(np.isneginf(ranked).all(1))
     if lost.any():
         ranked[lost] = np.where(opened[lost], _fallback(used, ranges, lost), -np.inf)
     sizes = [place.node.size for place in used]

@@ -1,16 +1,15 @@
-"""When a target is ruled out, and what is made of points: to decide a question, or to find the least value of a term."""
+"""When a target is ruled out, and what points are for: to decide a question, or to find the least value of a term."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.node import Input
-from nnsym.ir.query import Query, Reading
+from nnsym.ir.query import Query
 from nnsym.replay import Outcome, Replay, attained, replay_once, stronger
 from nnsym.results.clock import Deadline
 from nnsym.results.result import Witness
@@ -31,6 +30,11 @@ class Goal(ABC):
     best: float = np.inf
     done: bool = False
 
+    @property
+    def threshold(self) -> float:
+        """The margin above which nothing is looked for."""
+        return 0.0
+
     @abstractmethod
     def closes(self, lower: Array) -> Array:
         """Which certified lower bounds of a target need no further work."""
@@ -45,11 +49,15 @@ class Decide(Goal):
     """Is there a point with a margin of at most 0?"""
 
     def __init__(self, query: Query) -> None:
-        self.query, self.replayed, self.point = query, Replay(outcome=Outcome.SPURIOUS), None
+        self.query = query
+        self.replayed = Replay(outcome=Outcome.SPURIOUS)
+        self.point: dict[Input, Array] | None = None
         self._misses, self._skipped = 0, 0
 
-    replayed: Replay
-    point: dict[Input, Array] | None
+    @property
+    def looked(self) -> Outcome | None:
+        """What replay found, if anything was replayed."""
+        return self.replayed.outcome if self._misses else None
 
     def closes(self, lower: Array) -> Array:
         return np.asarray(lower >= 0 if self.query.strict else lower > 0)
@@ -82,17 +90,16 @@ class Minimise(Goal):
     """The least value of a term, to within ``precision`` times the value beyond 1."""
 
     def __init__(self, query: Query, precision: float, known: Witness | None = None) -> None:
-        if query.reading is not Reading.MINIMUM:
-            raise ValueError("no term to minimise")
-        self.query, self.precision, self.point = query, precision, known
+        self.query, self.precision = query, precision
+        self.point: Witness | None = known
         self.best = np.inf if known is None else known.margin
 
-    point: Witness | None
-
     def closes(self, lower: Array) -> Array:
-        if self.best == np.inf:
-            return np.asarray(lower == np.inf)
-        return np.asarray(lower >= self.best - self.precision * max(1.0, abs(self.best)))
+        return np.asarray(lower >= self.threshold)
+
+    @property
+    def threshold(self) -> float:
+        return self.best - self.precision * max(1.0, abs(self.best)) if self.best < np.inf else np.inf
 
     def look(self, at: Tried, deadline: Deadline) -> None:
         margins = at.best
@@ -104,11 +111,3 @@ class Minimise(Goal):
         run = attained(self.query, at.point(k))
         if run is not None and run.margin < self.best:
             self.best, self.point = run.margin, run
-
-
-def goal_of(query: Query, precision: float, known: Witness | None = None) -> Goal:
-    """What a query's reading asks for."""
-    return Minimise(query, precision, known) if query.reading is Reading.MINIMUM else Decide(query)
-
-
-Point = Mapping[Input, Array]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
-from nnsym.ir.exact import multiply
 from nnsym.ir.formula import Atoms, Formula, conjunction, disjunction
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
@@ -25,14 +25,9 @@ Array = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Told:
-    """What a leaf's method says of it.
+    """What a leaf's method says of it: ``excluded`` if it proved that no point violates, or a candidate ``point``."""
 
-    ``lower`` is certified, or exact and rounded down; ``believed`` rests on a solver's word and already allows for its
-    tolerance. ``point`` is a candidate.
-    """
-
-    lower: float = -np.inf
-    believed: float = -np.inf
+    excluded: bool = False
     point: Mapping[Input, Array] | None = None
 
 
@@ -40,10 +35,11 @@ class Told:
 Leaf = Callable[[Query, Deadline], Told | None]
 
 
-def restricted(query: Query, leaf: Nodes, worth: Worth) -> Query:
+def restricted(query: Query, leaf: Nodes, worth: Worth, threshold: float = 0.0) -> Query:
     """The query on the limits of one subproblem, with the targets that are open there: its points, and no others.
 
-    Limits of inputs go into their boxes, those of other nodes become hard rows ``v <= u`` and ``l <= v``.
+    Limits of inputs go into their boxes, those of other nodes become hard rows ``v <= u`` and ``l <= v``. A finite
+    ``threshold`` is subtracted from the rows of the conclusion: what is asked is whether a margin gets down to it.
     """
     boxes, rows, formulas = dict(query.boxes), [query.rows], list[Formula]()
     count = len(query.rows)
@@ -58,7 +54,8 @@ def restricted(query: Query, leaf: Nodes, worth: Worth) -> Query:
     opened = [worth.parts[k].formula for k in np.flatnonzero(leaf.opened[0])]
     formula = conjunction(disjunction(*opened), *formulas)
     labels = (*query.labels, *("limit" for _ in range(count - len(query.rows)))) if query.labels else ()
-    return replace(query, boxes=boxes, rows=stack(rows), formula=formula, labels=labels)
+    asked = replace(query, boxes=boxes, rows=stack(rows), formula=formula, labels=labels)
+    return asked.shifted(Fraction(-threshold)) if threshold and abs(threshold) < np.inf else asked
 
 
 def _sides(node: Node, limit: Limit) -> list[Rows]:
@@ -69,5 +66,5 @@ def _sides(node: Node, limit: Limit) -> list[Rows]:
         index = np.flatnonzero(np.isfinite(side))
         if len(index):
             chosen = every.take(index).scale(sign)
-            found.append(chosen + Rows.constants(multiply(side[index], -sign)))
+            found.append(chosen + Rows.constants(side[index] * -sign))
     return found

@@ -14,14 +14,15 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.kept.types import Domains, Found
+from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.search.branching import Seen
 from nnsym.search.choose import choose
 from nnsym.search.frontier import BestFirst, DepthFirst, Frontier
 from nnsym.search.goal import Goal
-from nnsym.search.leaf import Leaf, Told, restricted
+from nnsym.search.leaf import Leaf, restricted
 from nnsym.search.log import Log
 from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import places
@@ -33,8 +34,15 @@ from nnsym.search.targets import Target, Worth
 
 Array = NDArray[Any]
 
-#: Points of the counter-search at the root, and their steps.
-_POINTS, _STEPS = 48, 40
+#: From this depth on bounds are computed by the finer engine, and from the second one nothing is split any more: a part
+#: of 2^-90 of the domain that is still open lies at a margin of 0.
+_DEEP, _DEEPEST = 36, 90
+
+#: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
+_GIVEN_UP = 64
+
+#: The batch after which there is a counter-search, its points and their steps. Before it the minimisers are tried.
+_ATTACK, _POINTS, _STEPS = 2, 32, 30
 
 
 class Bounding(Protocol):
@@ -47,7 +55,8 @@ class Bounding(Protocol):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Snapshot:
     """Where a search stands: certified ``lower``, the ``best`` replayed margin, closed ``mass``, ``opened`` and
-    ``nodes``."""
+    ``nodes``.
+    """
 
     lower: float
     best: float
@@ -67,6 +76,7 @@ class Search:
         parts: Sequence[Target],
         goal: Goal,
         *,
+        fine: Callable[[], Bounding] | None = None,
         strategy: Strategy,
         deadline: Deadline,
         memory: float = np.inf,
@@ -77,6 +87,7 @@ class Search:
     ) -> None:
         self.query, self.engine, self.goal, self.deadline, self.seed = query, engine, goal, deadline, seed
         self.strategy, self.log, self.leaf = strategy, log or Log(), leaf
+        self.fine = fine or (lambda: engine)
         self.worth = Worth(parts, len(query.rows))
         self.places = places(query)
         self.height = {place.node: place.height for place in self.places}
@@ -86,22 +97,21 @@ class Search:
             np.inf,
             np.inf,
         )  # the least bounds of what is done, and of what nothing was found to do
-        self.doubtful, self.word = np.inf, np.inf  # certified and believed, of leaves that rest on a solver's word
-        self.next, self.ended = 0, ""
+        self.next, self.ended, self.unstable = 0, "", 0
         assert strategy.branching is not None
         self.rule = strategy.branching
         self.flat = strategy.flat
-        self._hard = bool(self.worth.hard.any())
+        self._hard, self._lost = bool(self.worth.hard.any()), 0
 
     @property
     def lower(self) -> float:
         """The certified lower bound of the margin."""
-        return min(self.closed, self.stuck, self.doubtful, self.frontier.least())
+        return min(self.closed, self.stuck, self.frontier.least())
 
     @property
-    def believed(self) -> float:
-        """The same where a solver is taken at its word; +inf where none was asked."""
-        return np.inf if self.word == np.inf else min(self.closed, self.stuck, self.word, self.frontier.least())
+    def exhausted(self) -> bool:
+        """True if every part of the domain was ruled out."""
+        return not len(self.frontier) and self.stuck == np.inf and not self.goal.done and not self.ended
 
     def start(self, nodes: Nodes, roots: int) -> None:
         """The first subproblems."""
@@ -111,9 +121,9 @@ class Search:
 
     def go(self) -> None:
         """Until nothing is open, the goal is reached, or time or memory end."""
-        first = True
+        first, batches = True, 0
         while len(self.frontier) and not self.goal.done:
-            self.ended = "timeout" if self.deadline.passed else "memory" if self.frontier.full else ""
+            self.ended = self._limit()
             if self.ended:
                 return
             nodes = self.frontier.take(self.strategy.batch)
@@ -123,9 +133,16 @@ class Search:
                 self.frontier.push(nodes)
                 self.ended = "timeout"
                 return
-            first = False
+            first, batches = False, batches + 1
+            if batches == _ATTACK and len(self.frontier) and not self.goal.done:
+                self._attack()
             if self.watch is not None:
                 self.watch(self.snapshot())
+
+    def _limit(self) -> str:
+        if self.deadline.passed:
+            return "timeout"
+        return "memory" if self.frontier.full else "within_rounding" if self._lost > _GIVEN_UP else ""
 
     def snapshot(self) -> Snapshot:
         """Where it stands."""
@@ -137,17 +154,23 @@ class Search:
     def _step(self, nodes: Nodes, first: bool) -> None:
         steps = max(self.strategy.root, self.strategy.steps or 0) if first else self.strategy.steps or 0
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
-        found = self.engine.bound(nodes.domains, steps=steps, deadline=self.deadline)
-        inputs = {x: found.ranges[x] for x in self.query.inputs}
+        deep = int(nodes.depth.min()) >= _DEEP
+        engine = self.fine() if deep else self.engine
+        found = engine.bound(nodes.domains, **({"steps": steps} if steps else {}), deadline=self.deadline)
+        inputs: dict[Node, Limit] = {x: found.ranges[x] for x in self.query.inputs}
         lower, picks = self.worth.lower(found.lower, inputs)
         lower = np.maximum(nodes.lower, np.where(found.empty[:, None], np.inf, lower))
         self.tally.bounded(nodes)
         nodes, kept = self._close(replace(nodes, lower=lower), nodes.opened & ~self.goal.closes(lower))
         if not len(nodes):
-            return
+            return None
         found, picks = found.take(kept), picks[kept]
         if first:
-            self._attack()
+            self.unstable = sum(
+                int(np.count_nonzero(~np.isnan(place.points(found.ranges[place.node])).any(0)))
+                for place in self.places
+                if place.node in found.ranges and not isinstance(place.node, Input)
+            )
         if self.goal.done:
             return self.frontier.push(nodes)
         row = self._look(nodes, found, picks)
@@ -197,7 +220,7 @@ class Search:
         missed = np.where(self.worth.hard[worst], at.rows, -np.inf)
         hard = missed.argmax(1)
         turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
-        return np.where(turned, hard, row)
+        return np.asarray(np.where(turned, hard, row))
 
     def _clip(self, nodes: Nodes, found: Found, picks: Array, row: Array) -> tuple[Nodes, Found, Array, Array]:
         domains, margin, gone = clipped(
@@ -209,9 +232,8 @@ class Search:
             self.log.cut(least)
         lower = np.where(gone, np.maximum(nodes.lower, margin[:, None]), nodes.lower)
         smaller, kept = self._close(replace(nodes, domains=domains, lower=lower), nodes.opened & ~gone)
-        ranges = {n: r for n, r in (smaller.domains.ranges or {}).items()}
-        for x in self.query.inputs:
-            ranges[x] = smaller.domains.limits[x]
+        cut: dict[Node, Limit] = {x: smaller.domains.limits[x] for x in self.query.inputs}
+        ranges = {**(smaller.domains.ranges or {}), **cut}
         smaller = replace(smaller, domains=replace(smaller.domains, ranges=ranges))
         return smaller, found.take(kept), picks[kept], row[kept]
 
@@ -229,6 +251,7 @@ class Search:
         room = self.strategy.batch // max(2 * (len(nodes) + len(self.frontier)), 1)
         levels = min(3, 1 + max(room, 1).bit_length() - 1) if self.flat else 1
         chosen, able = choose(self.places, ranges, self.rule.score(seen), levels)
+        able &= nodes.depth < _DEEPEST
         if not able.all():
             self._give_up(nodes.take(np.flatnonzero(~able)))
         owner = np.flatnonzero(able)
@@ -250,22 +273,19 @@ class Search:
     def _give_up(self, nodes: Nodes) -> None:
         """What has nothing left to split goes to the leaves' method, one by one."""
         for k in range(len(nodes)):
-            one = nodes.take(np.array([k]))
-            told = None if self.leaf is None else self.leaf(restricted(self.query, one, self.worth), self.deadline)
-            told = Told() if told is None else told
-            if told.point is not None:
+            one, told = nodes.take(np.array([k])), None
+            least = float(one.least[0])
+            if self.leaf is not None and not self.deadline.passed:
+                told = self.leaf(restricted(self.query, one, self.worth, self.goal.threshold), self.deadline)
+            if told is not None and told.point is not None:
                 alone = {x: np.asarray(v, dtype=np.float64)[None] for x, v in told.point.items()}
                 self.goal.look(tried(self.query, self.worth, alone), self.deadline)
-            lower = max(told.lower, float(one.least[0]))
-            if self.goal.closes(np.array([lower]))[0]:
-                self.closed = min(self.closed, lower)
-                self.log.close(one.number, np.array([lower]))
-                self.tally.close(one.depth)
-            elif self.goal.closes(np.array([told.believed]))[0]:
-                self.doubtful, self.word = min(self.doubtful, lower), min(self.word, told.believed)
-                self.tally.close(one.depth)
-            else:
-                self.stuck = min(self.stuck, lower)
+            if told is None or not told.excluded:
+                self.stuck, self._lost = min(self.stuck, least), self._lost + 1
+                continue
+            self.closed = min(self.closed, max(least, self.goal.threshold))
+            self.log.close(one.number, np.maximum(one.least, self.goal.threshold))
+            self.tally.close(one.depth)
 
 
 def _summed(gap: Array, opened: Array, picks: Array) -> Array:

@@ -1,7 +1,7 @@
 """Where a query can be split, and at which points: inputs, and the arguments of its nonlinear nodes.
 
-A hinge is split where its lines meet, a piecewise function at a breakpoint, anything else (sigmoids, products, members of
-maxima, inputs) in the middle of its range. An element at which nothing is left to split is not *open*.
+A hinge is split where its lines meet, a piecewise function at a breakpoint, anything else (sigmoids, products, members
+of maxima, inputs) in the middle of its range. An element at which nothing is left to split is not *open*.
 """
 
 from __future__ import annotations

@@ -25,11 +25,15 @@ Points = Mapping[Input, Array]
 @final
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """Points ``(count, n)`` of every input, moved into the domain, their rows, and the targets' margins there."""
+    """Points ``(count, n)`` of every input, moved into the domain, their rows, and the targets' margins there.
+
+    ``values`` are those of all nodes.
+    """
 
     points: Points
     rows: Array
     margins: Array
+    values: Mapping[Node, Array]
 
     @property
     def best(self) -> Array:
@@ -46,10 +50,11 @@ def tried(query: Query, worth: Worth, points: Points) -> Tried:
     with np.errstate(over="ignore", invalid="ignore"):
         inside = query.move_inside(points)
         spec = query.spec[0]
-        values = evaluate((spec, *query.inputs), inside)[spec]
-        rows = np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        given: dict[Node, Array] = {**inside}
+        values = evaluate((spec, *query.inputs), given)
+        rows = np.nan_to_num(values[spec], nan=np.inf, posinf=np.inf, neginf=-np.inf)
         margins, _ = worth.lower(rows, {x: Limit(v, v) for x, v in inside.items()})
-    return Tried(inside, rows, margins)
+    return Tried(inside, rows, margins, values)
 
 
 def samples(targets: Sequence[Target], inputs: Sequence[Input], count: int, seed: int) -> Points:
@@ -80,7 +85,7 @@ def descended(query: Query, worth: Worth, start: Points, *, steps: int, deadline
     for _ in range(steps):
         if deadline.passed or (best.best < 0).any():
             break
-        slopes = _slopes(query, best.points, _decisive(query, best.rows, best.points))
+        slopes = _slopes(query, best.values, _decisive(query, best.rows, best.points))
         with np.errstate(over="ignore", invalid="ignore"):
             moved = {x: best.points[x] - step * width[x] * np.sign(slopes[x]) for x in query.inputs}
         new = tried(query, worth, moved)
@@ -91,6 +96,7 @@ def descended(query: Query, worth: Worth, start: Points, *, steps: int, deadline
             {x: np.where(keep, new.points[x], best.points[x]) for x in query.inputs},
             np.where(keep, new.rows, best.rows),
             np.where(keep, new.margins, best.margins),
+            {n: np.where(keep, v, best.values[n]) if v.ndim > 1 else v for n, v in new.values.items()},
         )
     return best
 
@@ -146,10 +152,9 @@ def _high(node: InBox) -> Array:
     return np.asarray(node.upper, dtype=np.float64)
 
 
-def _slopes(query: Query, points: Points, row: Array) -> dict[Node, Array]:
-    """The derivative of row ``row[k]`` at point k by every input."""
+def _slopes(query: Query, values: Mapping[Node, Array], row: Array) -> dict[Node, Array]:
+    """The derivative of row ``row[k]`` at point k by every input; ``values`` are those of all nodes."""
     spec = query.spec[0]
-    values = evaluate((spec,), points)
     above: dict[Node, Array] = {spec: np.eye(spec.size)[row]}
     for node in reversed(list(values)):
         if node not in above or isinstance(node, Input):

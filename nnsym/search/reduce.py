@@ -22,7 +22,7 @@ from nnsym.search.targets import Worth
 
 Array = NDArray[Any]
 
-#: What is left of a margin on the parts that a row of the conclusion cuts off, as a share of how far the row is below 0.
+#: The margin, at least, of the parts that a row of the conclusion cuts off, as a share of how far it is below 0.
 SHARE = 2.0**-6
 
 _UNIT = 2.0**-52

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Query
+from nnsym.ir.query import Query, Reading
 from nnsym.results.clock import Deadline
 from nnsym.search import log as logs
 from nnsym.search.goal import Goal
@@ -38,12 +38,13 @@ class Rooted(Bounding, Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a search is given: limits, a file for its record, who is told of its progress."""
+    """What a search is given: limits, a file for its record, a finer engine, what decides leaves, who is told."""
 
     deadline: Deadline
     memory: float = np.inf
     seed: int = 0
     log: Path | None = None
+    fine: Callable[[], Bounding] | None = None
     leaf: Leaf | None = None
     watch: Callable[[Snapshot], None] | None = None
 
@@ -62,7 +63,8 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
         engine,
         parts,
         goal,
-        strategy=strategy,
+        fine=given.fine,
+        strategy=replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM),
         deadline=given.deadline,
         memory=_SHARE * given.memory,
         log=record,

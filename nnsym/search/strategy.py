@@ -58,8 +58,10 @@ class Strategy:
         found = Strategy()
         for word in words:
             key, _, value = word.partition("=")
-            if key in ("steps", "batch") and value.isdecimal():
-                found = replace(found, **{key: int(value)})
+            if key == "steps" and value.isdecimal():
+                found = replace(found, steps=int(value))
+            elif key == "batch" and value.isdecimal() and int(value):
+                found = replace(found, batch=int(value))
             elif word in ("float32", "float64"):
                 found = replace(found, dtype=word)
             elif word == "clip":
@@ -82,6 +84,7 @@ class Strategy:
         return replace(
             self,
             branching=chosen,
+            root=0 if shallow else self.root,
             steps=self.steps if self.steps is not None else 0 if shallow else 8,
             batch=self.batch or (128 if shallow else 64),
         )
