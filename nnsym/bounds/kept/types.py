@@ -43,18 +43,15 @@ class Dual:
 
     ``slopes[node]`` are slopes of a hinge node, ``(batch, rows, size)``, used where the element is open.
     ``multipliers[node]`` are signed multipliers of the limits of a node, ``(batch, rows, size)``: positive of its lower
-    limit, negative of its upper one. ``cuts`` are multipliers >= 0 of the linear preconditions, ``(batch, rows, cuts)``.
-    Rows are those of the specification, or of the target that was bounded.
+    limit, negative of its upper one. Rows are those of the specification, or of the target that was bounded.
     """
 
     slopes: Mapping[Node, Array] = field(default_factory=dict)
     multipliers: Mapping[Node, Array] = field(default_factory=dict)
-    cuts: Array | None = None
 
     def take(self, index: Array) -> Dual:
         """The subproblems ``index``."""
-        cuts = None if self.cuts is None else self.cuts[index]
-        return Dual(_take(self.slopes, index), _take(self.multipliers, index), cuts)
+        return Dual(_take(self.slopes, index), _take(self.multipliers, index))
 
 
 @final
@@ -107,12 +104,11 @@ class Found:
     """What the engine found of a batch of subproblems; everything but ``point`` and ``gaps`` is sound.
 
     ``lower`` ``(batch, rows)`` are lower bounds of the rows on the subproblem (-inf where a row was not asked for).
-    ``ranges`` bound the nodes that some other node looks at, inputs among them. ``empty`` ``(batch,)`` is true where
-    the subproblem is proved to hold no point. ``forms[x] = C`` ``(batch, rows, n)`` and ``constant`` ``(batch, rows)``
-    say ``row >= sum_x C_x x + constant`` on the subproblem. ``point[x]`` ``(batch, rows, n)`` minimises that form: a
-    candidate, nothing more. ``gaps[node]`` ``(batch, rows, size)`` >= 0 is what each element of ``node``, the argument
-    of a nonlinear one, contributes there to the distance between the bound and the network's row at the point; zero
-    everywhere means that the bound is attained.
+    ``ranges`` bound the arguments of nonlinear nodes, and every node that has a limit. ``empty`` ``(batch,)`` is true
+    where the subproblem is proved to hold no point. ``forms[x] = C``, ``(batch, rows, n)``, and ``constant`` say
+    ``row >= sum_x C_x x + constant`` there. ``point[x]`` ``(batch, rows, n)`` minimises that form: a candidate.
+    ``gaps[node]`` ``(batch, rows, size)`` >= 0 is what each element of ``node``, the argument of a nonlinear one, adds
+    at the point to the distance between bound and network; zero everywhere means that the bound is attained.
     """
 
     lower: Array
@@ -158,7 +154,7 @@ def _side_by_side(parts: Sequence[Mapping[Node, Limit]], sizes: Sequence[int]) -
     }
 
 
-def _joined(duals: Sequence[Dual], sizes: Sequence[int]) -> Dual | None:
+def _joined(duals: Sequence[Dual], sizes: Sequence[int]) -> Dual:
     """Duals side by side; multipliers that a part does not have are 0, slopes that one does not have are dropped."""
     slopes = [n for n in duals[0].slopes if all(n in d.slopes for d in duals)]
     nodes = dict.fromkeys(n for d in duals for n in d.multipliers)
@@ -172,9 +168,4 @@ def _joined(duals: Sequence[Dual], sizes: Sequence[int]) -> Dual | None:
         )
         for n in nodes
     }
-    cuts = [d.cuts for d in duals if d.cuts is not None]
-    return Dual(
-        {n: np.concatenate([d.slopes[n] for d in duals]) for n in slopes},
-        multipliers,
-        np.concatenate(cuts) if len(cuts) == len(duals) else None,
-    )
+    return Dual({n: np.concatenate([d.slopes[n] for d in duals]) for n in slopes}, multipliers)

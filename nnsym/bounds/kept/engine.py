@@ -1,0 +1,162 @@
+"""The kept engine: made once per query, asked many times for bounds of batches of subproblems.
+
+    engine = Engine(query, dtype="float32")
+    found = engine.bound(engine.root())
+
+It computes what ``crown`` does (:mod:`nnsym.bounds.engine.linear`), with the charges of docs/numerics.md, on arrays of
+NumPy. What it knows of the query's own domain it keeps: elements that are 0 there are left out of all that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.collect import Collector
+from nnsym.bounds.kept.descent import Choice, Seed, descend
+from nnsym.bounds.kept.inputs import least
+from nnsym.bounds.kept.plan import Plan
+from nnsym.bounds.kept.refresh import Refresh, pieces, plain
+from nnsym.bounds.kept.rounding import FLOAT64, precision, product
+from nnsym.bounds.kept.state import State
+from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.errors import InputError
+from nnsym.ir.node import Input, Node
+from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Rows ``sign node[index]`` in place of the specification's: ``index`` and ``sign`` are ``(batch, rows)``."""
+
+    node: Node
+    index: Array
+    sign: Array
+
+
+@final
+class Engine:
+    """Bounds of one query on any subproblems of it.
+
+    ``dtype`` is the format of rows, float64 or float32. ``ranges`` are sound bounds of nodes on the query's domain that
+    are known already, ``(1, size)``.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        *,
+        dtype: str = "float64",
+        ranges: Mapping[Node, Limit] | None = None,
+        deadline: Deadline = NEVER,
+    ) -> None:
+        self.query, self.precision = query, precision(dtype)
+        plan = Plan(query, FLOAT64)
+        base = {x: Limit(*(side[None] for side in box.outer)) for x, box in query.boxes.items()}
+        with np.errstate(all="ignore"):
+            first = Refresh(plan, 1, base, ranges or {}, {}, deadline, whole=True)
+            state = first.run(plain)
+        self._empty = bool(first.empty[0])
+        self.ranges = {n: Limit(*state.sides(n)) for n in plan.nodes}
+        zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
+        self.plan = Plan(query, self.precision, zero)
+        kept = (n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts)
+        self._base = {n: self._cut(n, self.ranges[n]) for n in kept}
+
+    def root(self) -> Domains:
+        """The query itself as a subproblem."""
+        ranges = {n: self.ranges[n] for n in self.plan.arguments}
+        return Domains({}, np.ones((1, len(self.query.rows)), dtype=bool), ranges)
+
+    def bound(
+        self,
+        domains: Domains,
+        *,
+        target: Target | None = None,
+        refresh: bool = True,
+        gaps: bool = True,
+        deadline: Deadline = NEVER,
+    ) -> Found:
+        """Bounds of the wanted rows of every subproblem.
+
+        Without ``refresh`` the ranges of hidden nodes stay what they were given as. What the ``deadline`` cuts off has
+        intervals, and rows -inf. ``gaps`` can be left out where nobody looks at them.
+        """
+        with np.errstate(all="ignore"):
+            return self._bound(domains, target, refresh, gaps, deadline)
+
+    def _bound(self, domains: Domains, target: Target | None, refresh: bool, gaps: bool, deadline: Deadline) -> Found:
+        limits = {n: self._cut(n, s) for n, s in domains.limits.items()}
+        given = {n: self._cut(n, s) for n, s in (domains.ranges or {}).items()}
+        run = Refresh(self.plan, len(domains), self._base, given, limits, deadline)
+        state = run.run(plain if refresh else None)
+        empty = run.empty | self._outside(domains)
+        domain, row = np.nonzero(domains.wanted & ~empty[:, None])
+        seed = self._seed(domain, row, target)
+        filled = Collector(self.query, domains.wanted, state, explain=gaps)
+        for rows in pieces(len(domain), self.plan):
+            if deadline.passed:
+                break
+            part = seed.take(rows)
+            done = descend(state, part, Choice(), keep=gaps)
+            filled.add(part, row[rows], done, Choice(), least(state, done, part.domain) - self._slack(state, part))
+        return filled.found(self._ranges(domains, state, refresh), empty, None)
+
+    def _slack(self, state: State, seed: Seed) -> Array | float:
+        """What rounding the exact rows to float64 may have moved (:meth:`nnsym.ir.rows.Rows.node`)."""
+        slack, weight = self.plan.extra.get(seed.start, (np.zeros(0), np.zeros(0)))
+        if not slack.any() and not weight.any():
+            return 0.0
+        sizes = [np.maximum(*map(np.abs, state.sides(p))).max(axis=1, initial=0.0) for p in seed.start.parents]
+        most = np.max(np.broadcast_arrays(*sizes), axis=0)[:, None]
+        total = (slack + product(weight, most)) * (1.0 + 8.0 * self.precision.u)
+        return total[seed.domain if len(total) > 1 else 0 * seed.domain, seed.index]
+
+    def _ranges(self, domains: Domains, state: State, refresh: bool) -> Mapping[Node, Limit]:
+        """Full arrays of what is known now. Where nothing was refreshed a limit is still to be looked into."""
+        if not refresh:
+            return domains.ranges or {}
+        found = {}
+        for node in dict.fromkeys((*self.plan.arguments, *domains.limits)):
+            lower, upper = (np.broadcast_to(side, (len(domains), side.shape[1])) for side in state.sides(node))
+            keep = self.plan.keep[node]
+            if len(keep) < node.size:
+                whole = self.ranges[node]
+                full = [np.repeat(side, len(domains), axis=0) for side in (whole.lower, whole.upper)]
+                full[0][:, keep], full[1][:, keep] = lower, upper
+                lower, upper = full
+            found[node] = Limit(lower, upper)
+        return found
+
+    def _seed(self, domain: Array, row: Array, target: Target | None) -> Seed:
+        if target is None:
+            return Seed(self.plan.spec, domain, row, np.ones(len(domain)))
+        index, sign = target.index[domain, row], target.sign[domain, row]
+        place = np.searchsorted(self.plan.keep[target.node], index)
+        return Seed(target.node, domain, place, sign.astype(np.float64))
+
+    def _cut(self, node: Node, limit: Limit) -> Limit:
+        """The elements that matter of full arrays."""
+        if node not in self.plan.keep:
+            raise InputError(f"{node!r} is no node of the query")
+        if limit.lower.shape[1:] != (node.size,) or limit.upper.shape != limit.lower.shape:
+            shapes = f"{limit.lower.shape}, {limit.upper.shape}"
+            raise InputError(f"limits of shapes {shapes} for {node.size} elements", remedy="Give (batch, size)")
+        keep = self.plan.keep[node]
+        return limit if len(keep) == node.size else Limit(limit.lower[:, keep], limit.upper[:, keep])
+
+    def _outside(self, domains: Domains) -> Array:
+        """Subproblems whose limits miss what is known of the query, also where elements are left out."""
+        out = np.full(len(domains), self._empty)
+        for node, limit in domains.limits.items():
+            known = self.ranges[node]
+            out |= ((limit.lower > known.upper) | (limit.upper < known.lower)).any(axis=1)
+        return out
