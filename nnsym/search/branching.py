@@ -46,6 +46,7 @@ class Branching(ABC):
     text: str
     summary: str = ""
     paper: str = ""
+    gaps: bool = True  # whether it looks at them
 
     @abstractmethod
     def score(self, seen: Seen) -> Mapping[Node, Array]:
@@ -62,6 +63,7 @@ class Smear(Branching):
 
     floor: float = 0.05
     text = "smear"
+    gaps = False
     summary = "the input whose width counts most in the row's line"
     paper = "Wang et al. 2018"
 
@@ -76,6 +78,7 @@ class Smear(Branching):
 class Longest(Branching):
     """The widest input."""
 
+    gaps = False
     text = "longest"
     summary = "the widest input"
 

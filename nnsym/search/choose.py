@@ -24,34 +24,42 @@ def choose(
     Where the scores name nothing that is open, the element is taken whose range is widest, inputs before others: what
     is not closed has to be split somewhere. Only points that lie strictly inside of their range are split.
     """
-    nodes = [place.node for place in places]
-    used = [place for place in places if place.node in ranges]
+    found, able = _ranked(places, ranges, scores, count)
+    lost = np.flatnonzero(~able)
+    if not len(lost):
+        return found, able
+    every = {p.node: ranges[p.node].take(lost) for p in places if p.node in ranges}
+    other, some = _ranked(places, every, _widths(every), count)
+    able = able.copy()
+    able[lost] = some
+    for one, rest in zip(found, other, strict=True):
+        one.place[lost], one.element[lost], one.point[lost] = rest.place, rest.element, rest.point
+    return found, able
+
+
+def _ranked(
+    places: Sequence[Place], ranges: Mapping[Node, Limit], scores: Mapping[Node, Array], count: int
+) -> tuple[list[Branches], Array]:
+    """Of every subproblem the best elements that are open and have a score; which subproblems have one."""
+    used = [place for place in places if place.node in ranges and place.node in scores]
     points = np.concatenate([place.points(ranges[place.node]) for place in used], axis=1)
-    batch = len(points)
-    scored = np.concatenate(
-        [scores.get(p.node, np.zeros((1, 1))) + np.zeros((batch, p.node.size)) for p in used], axis=1
-    )
-    opened = ~np.isnan(points)
-    ranked = np.where(opened & (scored > 0), scored, -np.inf)
-    lost = np.asarray(np.isneginf(ranked).all(1))
-    if lost.any():
-        ranked[lost] = np.where(opened[lost], _fallback(used, ranges, lost), -np.inf)
+    scored = np.concatenate([scores[place.node] for place in used], axis=1)
+    ranked = np.where(~np.isnan(points) & (scored > 0), scored, -np.inf)
+    able = np.asarray(~np.isneginf(ranked).all(1))
     sizes = [place.node.size for place in used]
     owner, start = np.repeat(np.arange(len(used)), sizes), np.cumsum([0, *sizes])
-    number = np.array([places.index(place) for place in used])
-    found = []
+    number, nodes = np.array([places.index(place) for place in used]), [place.node for place in places]
+    every, found = np.arange(len(points)), []
     for _ in range(count):
         best = ranked.argmax(1)
-        here = np.take_along_axis(points, best[:, None], 1)[:, 0]
-        here = np.where(np.isneginf(np.take_along_axis(ranked, best[:, None], 1)[:, 0]), np.nan, here)
+        here = np.where(np.isneginf(ranked[every, best]), np.nan, points[every, best])
         found.append(Branches(nodes, number[owner[best]], best - start[owner[best]], here))
-        np.put_along_axis(ranked, best[:, None], -np.inf, 1)
-    return found, opened.any(1)
+        ranked[every, best] = -np.inf
+    return found, able
 
 
-def _fallback(used: Sequence[Place], ranges: Mapping[Node, Limit], lost: Array) -> Array:
-    """Widths, with inputs ahead of everything."""
+def _widths(ranges: Mapping[Node, Limit]) -> dict[Node, Array]:
+    """Widths as shares of themselves plus one, with inputs ahead of everything."""
     with np.errstate(over="ignore", invalid="ignore"):
-        wide = [np.minimum(ranges[p.node].upper[lost] - ranges[p.node].lower[lost], 1e300) for p in used]
-    scaled = [w / (1.0 + w) + (1.0 if isinstance(p.node, Input) else 0.0) for w, p in zip(wide, used, strict=True)]
-    return np.concatenate(scaled, axis=1)
+        wide = {n: np.minimum(limit.upper - limit.lower, 1e300) for n, limit in ranges.items()}
+    return {n: w / (1.0 + w) + (1.0 if isinstance(n, Input) else 0.0) * (w > 0) for n, w in wide.items()}

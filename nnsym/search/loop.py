@@ -48,7 +48,9 @@ _ATTACK, _POINTS, _STEPS = 2, 32, 30
 class Bounding(Protocol):
     """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`."""
 
-    def bound(self, domains: Domains, *, steps: int = 0, refresh: bool = True, deadline: Deadline = ...) -> Found: ...
+    def bound(
+        self, domains: Domains, *, steps: int = 0, refresh: bool = True, gaps: bool = True, deadline: Deadline = ...
+    ) -> Found: ...
 
 
 @final
@@ -156,7 +158,9 @@ class Search:
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
         deep = int(nodes.depth.min()) >= _DEEP
         engine = self.fine() if deep else self.engine
-        found = engine.bound(nodes.domains, **({"steps": steps} if steps else {}), deadline=self.deadline)
+        more = {"steps": steps} if steps else {}
+        found = engine.bound(nodes.domains, gaps=self.rule.gaps, **more, deadline=self.deadline)
+        nodes = nodes.bare()
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in self.query.inputs}
         lower, picks = self.worth.lower(found.lower, inputs)
         lower = np.maximum(nodes.lower, np.where(found.empty[:, None], np.inf, lower))
@@ -164,7 +168,7 @@ class Search:
         nodes, kept = self._close(replace(nodes, lower=lower), nodes.opened & ~self.goal.closes(lower))
         if not len(nodes):
             return None
-        found, picks = found.take(kept), picks[kept]
+        found, picks = (found, picks) if len(kept) == len(found) else (found.take(kept), picks[kept])
         if first:
             self.unstable = sum(
                 int(np.count_nonzero(~np.isnan(place.points(found.ranges[place.node])).any(0)))
@@ -193,7 +197,8 @@ class Search:
         if rest < np.inf:
             self.log.cut(float(rest))
         kept = np.flatnonzero(~over)
-        return replace(nodes, opened=opened).take(kept), kept
+        nodes = replace(nodes, opened=opened)
+        return nodes if len(kept) == len(nodes) else nodes.take(kept), kept
 
     def _attack(self) -> None:
         """A short counter-search from random points."""
@@ -210,14 +215,17 @@ class Search:
         every = np.arange(len(nodes))
         worst = np.where(nodes.opened, nodes.lower, np.inf).argmin(1)
         row = np.maximum(picks[every, worst], 0)
-        at = tried(self.query, self.worth, {x: p[every, row].astype(np.float64) for x, p in found.point.items()})
-        self.goal.look(at, self.deadline)
-        if self.flat and not self.goal.done:
-            boxes = {x: found.ranges[x] for x in self.query.inputs}
+        points = {x: p[every, row].astype(np.float64) for x, p in found.point.items()}
+        if self.flat:
             with np.errstate(over="ignore", invalid="ignore"):
+                boxes = {x: found.ranges[x] for x in self.query.inputs}
                 centre = {x: np.nan_to_num(b.lower + (b.upper - b.lower) / 2) for x, b in boxes.items()}
-            self.goal.look(tried(self.query, self.worth, centre), self.deadline)
-        missed = np.where(self.worth.hard[worst], at.rows, -np.inf)
+            points = {x: np.concatenate([p, centre[x]]) for x, p in points.items()}
+        at = tried(self.query, self.worth, points)
+        self.goal.look(at, self.deadline)
+        if not self._hard:
+            return row
+        missed = np.where(self.worth.hard[worst], at.rows[: len(nodes)], -np.inf)
         hard = missed.argmax(1)
         turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
         return np.asarray(np.where(turned, hard, row))
@@ -252,15 +260,18 @@ class Search:
         levels = min(3, 1 + max(room, 1).bit_length() - 1) if self.flat else 1
         chosen, able = choose(self.places, ranges, self.rule.score(seen), levels)
         able &= nodes.depth < _DEEPEST
+        owner = np.arange(len(nodes))
         if not able.all():
             self._give_up(nodes.take(np.flatnonzero(~able)))
-        owner = np.flatnonzero(able)
-        nodes = nodes.take(owner)
+            owner = np.flatnonzero(able)
+            nodes = nodes.take(owner)
         for branches in chosen:
-            here = branches.take(owner)
-            real = np.flatnonzero(~np.isnan(here.point))
-            self.frontier.push(nodes.take(np.flatnonzero(np.isnan(here.point))))
-            nodes, owner = self._split(nodes.take(real), here.take(real)), np.repeat(owner[real], 2)
+            here, none = branches.take(owner), np.isnan(branches.point[owner])
+            if none.any():
+                real = np.flatnonzero(~none)
+                self.frontier.push(nodes.take(np.flatnonzero(none)))
+                nodes, here, owner = nodes.take(real), here.take(real), owner[real]
+            nodes, owner = self._split(nodes, here), np.repeat(owner, 2)
         self.frontier.push(nodes)
 
     def _split(self, nodes: Nodes, branches: Branches) -> Nodes:
