@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
+from nnsym.ir.node import Affine
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.conclude import Established
 from nnsym.judge.least import Least
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+#: So many coefficients at most go to rationals at once; beyond them an LP is asked first.
+_SMALL = 20_000
+
 #: Seconds that one leaf may take, and how many leaves are handed over.
 _LEAF, _LEAVES = 10.0, 32
 
@@ -39,10 +43,15 @@ _LEAF, _LEAVES = 10.0, 32
 @final
 @dataclass(frozen=True, kw_only=True)
 class SearchMethod(Establisher):
-    """Branch and bound by ``strategy``; ``log`` is a file for its record, from which a later run goes on."""
+    """Branch and bound by ``strategy``; ``log`` is a file for its record, from which a later run goes on.
+
+    It takes ``share`` of the time that is left, and ``brief`` of it where few neurons are open.
+    """
 
     strategy: Strategy = field(default_factory=Strategy)
     log: Path | None = None
+    share: float = 1.0
+    brief: float = 1.0
     exact = True
     goal = "search"
     bounds = "kept"
@@ -74,16 +83,16 @@ class SearchMethod(Establisher):
         facts = replace(_facts(query, done), attained=goal.best)
         return Least(floor=floor(facts), point=goal.point, by=self.name)
 
-    def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings, *, share: float = 1.0) -> Search:
-        """The search, run until it is decided or the clock's ``share`` is over."""
+    def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
+        """The search, run until it is decided or its share of the clock is over."""
         from nnsym.bounds.kept.engine import Engine
 
-        if query.assumed:
-            raise UnsupportedError("a search takes no bounds that are asserted", where=query.name)
+        _check(query)
         strategy = self.strategy.settled(query)
         fine = cache(lambda: Engine(query, dtype="float64"))
         given = Conditions(
-            deadline=clock.deadline(share),
+            deadline=clock.deadline(self.share),
+            brief=self.brief,
             memory=settings.memory,
             seed=settings.seed,
             log=self.log,
@@ -99,6 +108,19 @@ class SearchMethod(Establisher):
                 notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
             search.log.end()
         return search
+
+
+def _check(query: Query) -> None:
+    """Raise for what a search cannot take."""
+    if query.assumed:
+        raise UnsupportedError("a search takes no bounds that are asserted", where=query.name)
+    for x, box in query.boxes.items():
+        for k in np.flatnonzero(np.isinf(box.outer).any(0)):
+            raise MissingBoundsError(
+                f"element {k} has bounds [{box.outer[0][k]:g}, {box.outer[1][k]:g}]: no end of splitting it",
+                where=f"input '{x.name}'",
+                remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
+            )
 
 
 def _facts(query: Query, done: Search) -> Facts:
@@ -118,7 +140,9 @@ class _Leaves:
         self.asked += 1
         if self.asked > _LEAVES or deadline.passed:
             return None
-        for encoding, solver in (("triangle", "highs"), ("smt", "z3")):
+        size = sum(linear.nnz for node in leaf.nodes if isinstance(node, Affine) for linear in node.maps)
+        exact = (("smt", "z3"),)
+        for encoding, solver in exact if size <= _SMALL else (("triangle", "highs"), *exact):
             try:
                 method = program(encoding, solver=solver)
                 result = method.judge(leaf, Clock(min(_LEAF, deadline.left)), replace(self.settings, progress=None))

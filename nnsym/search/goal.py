@@ -35,6 +35,11 @@ class Goal(ABC):
         """The margin above which nothing is looked for."""
         return 0.0
 
+    @property
+    def tight(self) -> bool:
+        """True if a point was found whose margin is 0 up to rounding, which violates nothing."""
+        return False
+
     @abstractmethod
     def closes(self, lower: Array) -> Array:
         """Which certified lower bounds of a target need no further work."""
@@ -58,6 +63,10 @@ class Decide(Goal):
     def looked(self) -> Outcome | None:
         """What replay found, if anything was replayed."""
         return self.replayed.outcome if self._misses else None
+
+    @property
+    def tight(self) -> bool:
+        return not self.done and 0 <= self.best <= _NEAR
 
     def closes(self, lower: Array) -> Array:
         return np.asarray(lower >= 0 if self.query.strict else lower > 0)

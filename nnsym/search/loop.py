@@ -7,7 +7,7 @@ is a bound with every rounding paid; points only ever falsify, after they were r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, final
 
@@ -37,6 +37,9 @@ Array = NDArray[Any]
 #: From this depth on bounds are computed by the finer engine, and from the second one nothing is split any more: a part
 #: of 2^-90 of the domain that is still open lies at a margin of 0.
 _DEEP, _DEEPEST = 36, 90
+
+#: So many open neurons are few: a program may end the search at once.
+FEW = 30
 
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 _GIVEN_UP = 64
@@ -81,6 +84,7 @@ class Search:
         fine: Callable[[], Bounding] | None = None,
         strategy: Strategy,
         deadline: Deadline,
+        brief: float = 1.0,
         memory: float = np.inf,
         log: Log | None = None,
         leaf: Leaf | None = None,
@@ -103,6 +107,7 @@ class Search:
         assert strategy.branching is not None
         self.rule = strategy.branching
         self.flat = strategy.flat
+        self._brief = brief
         self._hard, self._lost = bool(self.worth.hard.any()), 0
 
     @property
@@ -126,7 +131,7 @@ class Search:
         first, batches = True, 0
         while len(self.frontier) and not self.goal.done:
             self.ended = self._limit()
-            if self.ended:
+            if self.ended or not len(self.frontier):
                 return
             nodes = self.frontier.take(self.strategy.batch)
             try:
@@ -144,6 +149,8 @@ class Search:
     def _limit(self) -> str:
         if self.deadline.passed:
             return "timeout"
+        if self.goal.tight and self._lost <= _GIVEN_UP:  # no bound in floats gets above what a point has
+            self._settle()
         return "memory" if self.frontier.full else "within_rounding" if self._lost > _GIVEN_UP else ""
 
     def snapshot(self) -> Snapshot:
@@ -170,11 +177,7 @@ class Search:
             return None
         found, picks = (found, picks) if len(kept) == len(found) else (found.take(kept), picks[kept])
         if first:
-            self.unstable = sum(
-                int(np.count_nonzero(~np.isnan(place.points(found.ranges[place.node])).any(0)))
-                for place in self.places
-                if place.node in found.ranges and not isinstance(place.node, Input)
-            )
+            self._count(found)
         if self.goal.done:
             return self.frontier.push(nodes)
         row = self._look(nodes, found, picks)
@@ -184,6 +187,14 @@ class Search:
         if self.goal.done or not len(nodes):
             return self.frontier.push(nodes)
         return self._branch(nodes, found, picks, row)
+
+    def _count(self, found: Found) -> None:
+        """How many neurons are open; where they are few the time is shorter."""
+        hidden = [p for p in self.places if p.node in found.ranges and not isinstance(p.node, Input)]
+        opened = (~np.isnan(place.points(found.ranges[place.node])) for place in hidden)
+        self.unstable = sum(int(np.count_nonzero(some.any(0))) for some in opened)
+        if self.unstable <= FEW:
+            self.deadline = self.deadline.share(self._brief)
 
     def _close(self, nodes: Nodes, opened: Array) -> tuple[Nodes, Array]:
         """Book what is done; the subproblems with something left, and which they are."""
@@ -281,6 +292,23 @@ class Search:
         self.next += len(children)
         return children
 
+    def _settle(self) -> None:
+        """A margin of 0 up to rounding: all of the query is asked of the leaves' method, and nothing is split any more."""
+        told = None if self.leaf is None else self.leaf(self.query, self.deadline)
+        self._lost = _GIVEN_UP + 1
+        if told is not None and told.point is not None:
+            self._try(told.point)
+        elif told is not None and told.excluded:
+            self._lost, self.closed = 0, min(self.closed, 0.0)
+            for block in self.frontier.blocks:
+                self.tally.close(block.depth)
+                self.log.close(block.number, np.zeros(len(block)))
+            self.frontier = DepthFirst()
+
+    def _try(self, point: Mapping[Input, Array]) -> None:
+        alone = {x: np.asarray(v, dtype=np.float64)[None] for x, v in point.items()}
+        self.goal.look(tried(self.query, self.worth, alone), self.deadline)
+
     def _give_up(self, nodes: Nodes) -> None:
         """What has nothing left to split goes to the leaves' method, one by one."""
         for k in range(len(nodes)):
@@ -289,8 +317,7 @@ class Search:
             if self.leaf is not None and not self.deadline.passed:
                 told = self.leaf(restricted(self.query, one, self.worth, self.goal.threshold), self.deadline)
             if told is not None and told.point is not None:
-                alone = {x: np.asarray(v, dtype=np.float64)[None] for x, v in told.point.items()}
-                self.goal.look(tried(self.query, self.worth, alone), self.deadline)
+                self._try(told.point)
             if told is None or not told.excluded:
                 self.stuck, self._lost = min(self.stuck, least), self._lost + 1
                 continue

@@ -38,9 +38,13 @@ class Rooted(Bounding, Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a search is given: limits, a file for its record, a finer engine, what decides leaves, who is told."""
+    """What a search is given: limits, a file for its record, a finer engine, what decides leaves, who is told.
+
+    ``brief`` is the share of the time that it may take where at most :data:`nnsym.search.loop.FEW` neurons are open.
+    """
 
     deadline: Deadline
+    brief: float = 1.0
     memory: float = np.inf
     seed: int = 0
     log: Path | None = None
@@ -64,6 +68,7 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
         parts,
         goal,
         fine=given.fine,
+        brief=given.brief,
         strategy=replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM),
         deadline=given.deadline,
         memory=_SHARE * given.memory,
