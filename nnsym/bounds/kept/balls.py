@@ -41,6 +41,6 @@ class Round:
         norm = far
         if self.p == 2:  # scaled, so that no square underflows that matters
             scale = np.where(far > 0, far, 1.0)
-            norm = scale * np.sqrt(np.einsum("ij,ij->i", c / scale[:, None], c / scale[:, None]))
+            norm = scale * np.sqrt(((c / scale[..., None]) ** 2).sum(axis=-1))
         error = (size * (away + slack * np.abs(seen))).sum(axis=-1) * (1.0 + slack)
         return np.asarray((c * seen).sum(axis=-1) - self.radius * norm * (1.0 + slack) - error)

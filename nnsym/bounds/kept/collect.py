@@ -32,15 +32,15 @@ class Collector:
         self.gaps: dict[Node, Array] = {}
 
     def add(self, seed: Seed, row: Array, done: Descent, choice: Choice, lower: Array) -> None:
-        """One piece: rows ``row`` of the seed's subproblems."""
-        at = (seed.domain, row)
+        """One piece: rows ``row``, ``(sets, rows)``, of the seed's subproblems."""
+        at = (seed.where, row)
         self.lower[at] = lower
-        self.constant[at] = constants(self.state, done, seed.domain)
+        self.constant[at] = constants(self.state, seed, done)
         for x, c in done.forms.items():
             self.forms[x][at] = c  # type: ignore[index]
         for x in self.point:
-            form = done.forms.get(x, np.zeros((len(seed), x.size), dtype=self.plan.by.dtype))
-            self.point[x][at] = minimiser(self.state, x, form, seed.domain)
+            form = done.forms.get(x, np.zeros((*row.shape, x.size), dtype=self.plan.by.dtype))
+            self.point[x][at] = minimiser(self.state, seed, x, form)
         if self.explain:
             _points, apart = gaps(self.state, seed, done, choice)
             for node, values in apart.items():
@@ -51,7 +51,7 @@ class Collector:
                 if len(keep) == node.size:
                     spread[at] = values
                 else:
-                    spread[at[0][:, None], at[1][:, None], keep] = values
+                    spread[seed.where[:, None], row[..., None], keep] = values
 
     def found(self, ranges: Mapping[Node, Limit], empty: Array, dual: Dual | None) -> Found:
         """Everything; rows of empty subproblems are bounded by anything."""

@@ -1,6 +1,8 @@
-"""One backward pass over ragged rows: any number of rows of each subproblem, in one matrix.
+"""One backward pass over ragged rows: any number of rows of each subproblem, in one array ``(sets, rows, n)``.
 
-A row knows the number of its subproblem; what a step needs of that is gathered. The pass maintains the claim
+The rows of a set each know the number of their subproblem, all sets the same numbers: what a step needs of subproblems
+is gathered once. An element and its negative are two sets, and all rows of all subproblems are as many sets as one has
+rows. The pass maintains the claim
 ``row >= constant + sum_n C_n (v_n - c_n)`` with the prices of :mod:`nnsym.bounds.kept.state` paid by the constant at
 every step. Coefficients are in the format of rows, constants float64.
 
@@ -28,7 +30,7 @@ Array = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Choices for the rows of a pass, ``(rows, n)``; any within their limits are sound.
+    """Choices for the rows of a pass, ``(sets, rows, n)``; any within their limits are sound.
 
     ``slopes[y]`` of a hinge, within those of :class:`nnsym.bounds.kept.state.Steered`. ``multipliers[v]``: positive of
     the lower limit, negative of the upper one, 0 where there is none. ``limits[v]`` are these limits, ``(1 or batch,
@@ -39,28 +41,49 @@ class Choice:
     multipliers: Mapping[Node, Array] = field(default_factory=dict)
     limits: Mapping[Node, tuple[Array, Array]] = field(default_factory=dict)
 
-    def take(self, index: Array) -> Choice:
-        """The choices of some of the rows."""
-        slopes, multipliers = ({n: v[index] for n, v in p.items()} for p in (self.slopes, self.multipliers))
-        return Choice(slopes, multipliers, self.limits)
-
 
 @final
 @dataclass(frozen=True, eq=False)
 class Seed:
-    """Rows ``sign start[index]`` of subproblems ``domain``, three arrays of one length; sorted by domain is best."""
+    """Rows ``sign start[index]``: index and sign ``(sets, rows)``, of subproblems ``domain`` ``(rows,)``.
+
+    Without ``domain`` there is one row of a set for every subproblem, in order.
+    """
 
     start: Node
-    domain: Array
+    domain: Array | None
     index: Array
     sign: Array
 
-    def __len__(self) -> int:
-        return len(self.domain)
+    @property
+    def where(self) -> Array:
+        """The numbers of the subproblems."""
+        return np.arange(self.index.shape[1]) if self.domain is None else self.domain
 
-    def take(self, rows: Array | slice) -> Seed:
-        """Some of the rows."""
-        return Seed(self.start, self.domain[rows], self.index[rows], self.sign[rows])
+    def rows(self, part: slice) -> Seed:
+        """Some rows of every set."""
+        whole = self.domain is None and part == slice(0, self.index.shape[1])
+        domain = None if whole else self.where[part]
+        return Seed(self.start, domain, self.index[:, part], self.sign[:, part])
+
+    def flat(self, part: Array) -> Seed:
+        """Rows of one set alone: those of all sets, one set after the other, that a mask or numbers choose."""
+        domain = np.tile(self.where, len(self.index))[part]
+        return Seed(self.start, domain, self.index.reshape(1, -1)[:, part], self.sign.reshape(1, -1)[:, part])
+
+    def gather(self, values: Array) -> Array:
+        """Values ``(1 or batch, n)`` of the rows' subproblems, ``(1 or rows, n)``."""
+        return values if len(values) == 1 or self.domain is None else np.asarray(values.take(self.domain, axis=0))
+
+    def weigh(self, coefficients: Array, values: Array) -> Array:
+        """``sum_i c_i v_i`` of every row, values ``(1 or batch, n)``: ``(sets, rows)``."""
+        if len(values) == 1:
+            return np.asarray(coefficients @ values[0])
+        return np.asarray(np.einsum("kij,ij->ki", coefficients, self.gather(values)))
+
+    def pick(self, values: Array) -> Array:
+        """The entries of values ``(1 or batch, n)`` of the start node that are the rows': ``(sets, rows)``."""
+        return values[0 if len(values) == 1 else self.where, self.index]
 
 
 @final
@@ -86,22 +109,10 @@ def descend(state: State, seed: Seed, choice: Choice, *, keep: bool = False) -> 
     return Descent(run.constant, run.coefficients, run.kept)
 
 
-def gather(values: Array, domain: Array) -> Array:
-    """Values ``(1 or batch, n)`` of the rows' subproblems; one row where all agree."""
-    return values if len(values) == 1 else values.take(domain, axis=0)
-
-
-def weigh(coefficients: Array, values: Array) -> Array:
-    """``sum_i c_i v_i`` of every row, values as :func:`gather` has them."""
-    if len(values) == 1:
-        return np.asarray(coefficients @ values[0])
-    return np.asarray(np.einsum("ij,ij->i", coefficients, values))
-
-
 @final
 class _Pass:
     def __init__(self, state: State, seed: Seed, choice: Choice, keep: bool) -> None:
-        self.state, self.plan, self.domain, self.choice, self.keep = state, state.plan, seed.domain, choice, keep
+        self.state, self.plan, self.seed, self.choice, self.keep = state, state.plan, seed, choice, keep
         self.coefficients: dict[Node, Array] = {}
         self.kept: dict[Node, Array] = {}
         self.constant = self._begin(seed)
@@ -110,35 +121,34 @@ class _Pass:
 
     def _begin(self, seed: Seed) -> Array:
         """Rows over a node; an affine one is replaced by its parents at once, by rows of its matrices."""
-        node, by = seed.start, self.plan.by
-        sign: Array = seed.sign.astype(by.dtype)[:, None]
+        node = seed.start
+        sign: Array = seed.sign.astype(self.plan.by.dtype)[..., None]
         if isinstance(node, Affine):
             for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):
-                self._add(parent, sign * matrix.rows(seed.index))
+                rows = matrix.rows(seed.index)
+                rows *= sign
+                self._add(parent, rows)
             value, price = self.state.image[node], self.state.copied(node)
         else:
-            rows: Array = np.zeros((len(seed), self.plan.size(node)), dtype=by.dtype)
-            rows[np.arange(len(seed)), seed.index] = seed.sign
-            self._add(node, rows)
+            self._add(node, sign * (seed.index[..., None] == np.arange(self.plan.size(node))))
             value = self.state.centre[node]
             price = FLOAT64.gamma(8) * np.abs(value)
-        at = np.zeros_like(seed.domain) if len(value) == 1 else seed.domain
-        return seed.sign * value[at, seed.index] - price[at if len(price) > 1 else 0 * at, seed.index]
+        return seed.sign * seed.pick(value) - seed.pick(price)
 
     def _multiply(self, node: Node, multipliers: Array) -> None:
         """Add what is at most 0 where the limits of a node hold: ``m (limit - v)``, m the signed multiplier."""
         by, (lower, upper) = self.plan.by, self.choice.limits[node]
         reference, price = self.state.reference(node)
         terms = self.plan.size(node) + self.plan.count + 6
-        total = np.zeros(len(multipliers))
+        total = np.zeros(multipliers.shape[:-1])
         for part, limit in ((np.maximum(multipliers, 0), lower), (np.minimum(multipliers, 0), upper)):
             there = np.isfinite(limit)
             away = np.where(there, reference - np.where(there, limit, 0.0), 0.0)
             paid = price + by.gamma(terms) * (np.abs(reference) + np.where(there, np.abs(limit), 0.0)) + by.pad
-            part = part * gather(there.astype(by.dtype), self.domain)
-            total = total - weigh(part, gather(by.near(away), self.domain))
+            part = part * self.seed.gather(there.astype(by.dtype))
+            total = total - self.seed.weigh(part, by.near(away))
             paid = by.up(paid * (1.0 + 2.0 * by.gamma(terms)))
-            total = total - weigh(np.abs(part), gather(paid, self.domain))
+            total = total - self.seed.weigh(np.abs(part), paid)
             self._add(node, -part)
         self.constant = self.constant + total
 
@@ -172,36 +182,36 @@ class _Pass:
         """The offsets and prices of a step; the positive and the negative part of the coefficients."""
         above = np.maximum(c, 0)
         below = c - above
-        self.constant += weigh(above, gather(step.below, self.domain))
-        self.constant += weigh(below, gather(step.above, self.domain))
+        self.constant += self.seed.weigh(above, step.below)
+        self.constant += self.seed.weigh(below, step.above)
         if step.blocked is not None:
-            touched = ((c != 0) & gather(step.blocked, self.domain)).any(axis=1)
+            touched = ((c != 0) & self.seed.gather(step.blocked)).any(axis=-1)
             self.constant[touched] = -np.inf
         return above, below
 
     def _step(self, c: Array, step: Step) -> None:
         positive, negative = self._pay(c, step)
         for parent, index, low, high in step.taps:
-            term = positive * gather(low, self.domain)
-            term += negative * gather(high, self.domain)
+            term = positive * self.seed.gather(low)
+            term += negative * self.seed.gather(high)
             self._add(parent, term if index is None else self._spread(term, index, parent))
 
     def _steer(self, c: Array, steered: Steered, slopes: Array) -> None:
         positive, negative = self._pay(c, steered.step)
         ((parent, index, low, high),) = steered.step.taps
         if steered.turned:
-            free, other = negative * slopes, positive * gather(low, self.domain)
+            free, other = negative * slopes, positive * self.seed.gather(low)
         else:
-            free, other = positive * slopes, negative * gather(high, self.domain)
-        self.constant += weigh(free, gather(steered.at, self.domain))
+            free, other = positive * slopes, negative * self.seed.gather(high)
+        self.constant += self.seed.weigh(free, steered.at)
         free += other
         self._add(parent, free if index is None else self._spread(free, index, parent))
 
     def _spread(self, term: Array, index: Array, parent: Node) -> Array:
         """Coefficients of elements ``index`` of a parent, added up where an element occurs more than once."""
-        out = np.zeros((len(term), self.plan.size(parent)), dtype=term.dtype)
+        out = np.zeros((*term.shape[:-1], self.plan.size(parent)), dtype=term.dtype)
         if len(np.unique(index)) == len(index):
-            out[:, index] = term
+            out[..., index] = term
         else:
-            np.add.at(out.T, index, term.T)
+            np.add.at(np.moveaxis(out, -1, 0), index, np.moveaxis(term, -1, 0))
         return out

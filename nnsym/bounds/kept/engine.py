@@ -99,16 +99,28 @@ class Engine:
         run = Refresh(self.plan, len(domains), self._base, given, limits, deadline)
         state = run.run(plain if refresh else None)
         empty = run.empty | self._outside(domains)
-        domain, row = np.nonzero(domains.wanted & ~empty[:, None])
-        seed = self._seed(domain, row, target)
+        seed, row = self._seed(domains.wanted & ~empty[:, None], target)
         filled = Collector(self.query, domains.wanted, state, explain=gaps)
-        for rows in pieces(len(domain), self.plan):
+        for rows in pieces(row.shape[1], len(row), self.plan):
             if deadline.passed:
                 break
-            part = seed.take(rows)
+            part = seed.rows(rows)
             done = descend(state, part, Choice(), keep=gaps)
-            filled.add(part, row[rows], done, Choice(), least(state, done, part.domain) - self._slack(state, part))
+            filled.add(part, row[:, rows], done, Choice(), least(state, part, done) - self._slack(state, part))
         return filled.found(self._ranges(domains, state, refresh), empty, None)
+
+    def _seed(self, wanted: Array, target: Target | None) -> tuple[Seed, Array]:
+        """The rows that are asked for, and their numbers ``(sets, rows)``."""
+        if wanted.all():
+            domain, row = None, np.repeat(np.arange(wanted.shape[1])[:, None], len(wanted), axis=1)
+        else:
+            domain, row = np.nonzero(wanted)
+            row = row[None]
+        if target is None:
+            return Seed(self.plan.spec, domain, row, np.ones(row.shape)), row
+        where = np.arange(len(wanted)) if domain is None else domain
+        index = np.searchsorted(self.plan.keep[target.node], target.index[where, row])
+        return Seed(target.node, domain, index, target.sign[where, row].astype(np.float64)), row
 
     def _slack(self, state: State, seed: Seed) -> Array | float:
         """What rounding the exact rows to float64 may have moved (:meth:`nnsym.ir.rows.Rows.node`)."""
@@ -118,7 +130,7 @@ class Engine:
         sizes = [np.maximum(*map(np.abs, state.sides(p))).max(axis=1, initial=0.0) for p in seed.start.parents]
         most = np.max(np.broadcast_arrays(*sizes), axis=0)[:, None]
         total = (slack + product(weight, most)) * (1.0 + 8.0 * self.precision.u)
-        return total[seed.domain if len(total) > 1 else 0 * seed.domain, seed.index]
+        return seed.pick(total)
 
     def _ranges(self, domains: Domains, state: State, refresh: bool) -> Mapping[Node, Limit]:
         """Full arrays of what is known now. Where nothing was refreshed a limit is still to be looked into."""
@@ -135,13 +147,6 @@ class Engine:
                 lower, upper = full
             found[node] = Limit(lower, upper)
         return found
-
-    def _seed(self, domain: Array, row: Array, target: Target | None) -> Seed:
-        if target is None:
-            return Seed(self.plan.spec, domain, row, np.ones(len(domain)))
-        index, sign = target.index[domain, row], target.sign[domain, row]
-        place = np.searchsorted(self.plan.keep[target.node], index)
-        return Seed(target.node, domain, place, sign.astype(np.float64))
 
     def _cut(self, node: Node, limit: Limit) -> Limit:
         """The elements that matter of full arrays."""

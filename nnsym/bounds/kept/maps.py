@@ -57,17 +57,19 @@ class Matrix:
         return np.where(_times(self.size, (~finite).astype(np.float64)) > 0, np.inf, total)
 
     def forward(self, x: Array) -> Array:
-        """``A x`` in the format of rows, uncharged."""
-        return _times(self.narrow, x)
+        """``A x`` for ``(..., n_in)`` in the format of rows, uncharged."""
+        return _times(self.narrow, x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
     def adjoint(self, c: Array) -> Array:
-        """``A^T c`` in the format of rows for ``(rows, n_out)``."""
-        return np.asarray(c @ self.narrow) if self.full else np.ascontiguousarray((self._transposed @ c.T).T)
+        """``A^T c`` in the format of rows for ``(..., n_out)``."""
+        flat = c.reshape(-1, c.shape[-1])
+        found = flat @ self.narrow if self.full else np.ascontiguousarray((self._transposed @ flat.T).T)
+        return np.asarray(found).reshape(*c.shape[:-1], -1)
 
     def rows(self, index: Array) -> Array:
-        """Rows ``index`` of A in the format of rows, ``(len(index), n_in)``; a copy."""
-        found = self.narrow[index]
-        return np.asarray(found if self.full else found.toarray())
+        """Rows ``index`` of A in the format of rows, ``(*index.shape, n_in)``; a copy."""
+        found = self.narrow[index.ravel()]
+        return np.asarray(found if self.full else found.toarray()).reshape(*index.shape, -1)
 
 
 def columns(linear: LinearMap, rows: Array) -> Array:

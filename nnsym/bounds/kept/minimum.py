@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.kept.descent import Choice, Descent, Seed, gather
+from nnsym.bounds.kept.descent import Choice, Descent, Seed
 from nnsym.bounds.kept.inputs import minimiser
 from nnsym.bounds.kept.state import State
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 
 def values(state: State, seed: Seed, done: Descent, choice: Choice) -> dict[Node, Array]:
-    """Values ``(rows, n)``, in the format of rows, of the nodes that the seed depends on, at each row's minimiser.
+    """Values ``(sets, rows, n)``, in the format of rows, of the nodes that a seed depends on, at each row's minimiser.
 
     ``done`` has to have kept the coefficients of nonlinear nodes.
     """
@@ -30,14 +30,13 @@ def values(state: State, seed: Seed, done: Descent, choice: Choice) -> dict[Node
     by, plan = state.plan.by, state.plan
     for node in reversed(plan.order(seed.start, *choice.multipliers)):
         if isinstance(node, Input):
-            c = done.forms.get(node)
-            c = np.zeros((len(seed), plan.size(node)), dtype=by.dtype) if c is None else c
-            found[node] = by.near(minimiser(state, node, c, seed.domain))
+            c = done.forms.get(node, np.zeros((*seed.index.shape, plan.size(node)), dtype=by.dtype))
+            found[node] = by.near(minimiser(state, seed, node, c))
         elif isinstance(node, Affine):
             total = by.near(plan.bias(node))
             for matrix, parent in zip(plan.matrices[node], node.parents, strict=True):
                 total = total + matrix.forward(found[parent])
-            found[node] = np.broadcast_to(total, (len(seed), plan.size(node)))
+            found[node] = np.broadcast_to(total, (*seed.index.shape, plan.size(node)))
         elif node in done.kept:
             found[node] = _line(state, seed, node, done.kept[node], choice, found)
     return found
@@ -49,24 +48,24 @@ def _line(state: State, seed: Seed, node: Node, c: Array, choice: Choice, at: Ma
     steered = None if slopes is None else state.steered(node)
     step = state.step(node) if steered is None else steered.step
     up: Array = (c > 0).astype(by.dtype)
-    total = gather(by.near(state.centre[node]), seed.domain) + _mix(up, step.below, step.above, seed)
+    total = seed.gather(by.near(state.centre[node])) + _mix(up, step.below, step.above, seed)
     for parent, index, low, high in step.taps:
         fused = isinstance(parent, Affine) and parent in state.plan.fused
-        reference = gather(by.near((state.image if fused else state.centre)[parent]), seed.domain)
+        reference = seed.gather(by.near((state.image if fused else state.centre)[parent]))
         away = at[parent] - reference
-        away = away if index is None else away[:, index]
+        away = away if index is None else away[..., index]
         slope = _mix(up, low, high, seed)
         if slopes is not None and steered is not None:
             side = 1 - up if steered.turned else up
             slope = slope + side * (slopes - slope)
-            total = total + side * slopes * gather(steered.at, seed.domain)
+            total = total + side * slopes * seed.gather(steered.at)
         total = total + slope * away
     return total
 
 
 def _mix(up: Array, low: Array, high: Array, seed: Seed) -> Array:
-    above = gather(high, seed.domain)
-    return np.asarray(above + up * (gather(low, seed.domain) - above))
+    above = seed.gather(high)
+    return np.asarray(above + up * (seed.gather(low) - above))
 
 
 def gaps(state: State, seed: Seed, done: Descent, choice: Choice) -> tuple[dict[Input, Array], dict[Node, Array]]:
@@ -81,34 +80,37 @@ def gaps(state: State, seed: Seed, done: Descent, choice: Choice) -> tuple[dict[
         real = _real(state, node, found)
         gap = np.abs(c) * np.abs(real - found[node])
         for parent in dict.fromkeys(node.parents):
-            share = np.zeros((len(seed), state.plan.size(parent)), dtype=gap.dtype)
             if isinstance(node, Max):
-                groups = state.plan.groups(node)
-                rows = np.arange(len(seed))[:, None]
-                best = found[parent][:, groups].argmax(axis=-1)
-                low = np.stack(
-                    [gather(t.low, seed.domain) + np.zeros_like(gap) for t in state.lines(node).taps], axis=-1
-                )
-                for member in (best, low.argmax(axis=-1)):
-                    place = groups[np.arange(len(groups)), member]
-                    np.maximum.at(share, (rows, place), gap)
+                share = _members(state, seed, node, found[parent], gap)
             else:
+                share = np.zeros((*gap.shape[:-1], state.plan.size(parent)), dtype=gap.dtype)
                 place = state.plan.place(node, parent)
-                share[:, slice(None) if place is None else place] = gap
+                share[..., slice(None) if place is None else place] = gap
             apart[parent] = share if parent not in apart else apart[parent] + share
     points = {n: v for n, v in found.items() if isinstance(n, Input)}
     return points, apart
 
 
+def _members(state: State, seed: Seed, node: Max, at: Array, gap: Array) -> Array:
+    """The gaps of maxima, for the member that is largest at a point and for the one that is the lower line."""
+    groups, taps = state.plan.groups(node), state.lines(node).taps
+    low = np.stack([seed.gather(t.low) for t in taps], axis=-1).argmax(axis=-1)
+    share = np.zeros((*seed.index.shape, state.plan.size(node.parents[0])), dtype=gap.dtype)
+    for member in (at[..., groups].argmax(axis=-1), np.broadcast_to(low, gap.shape)):
+        for k in range(groups.shape[1]):
+            np.add.at(np.moveaxis(share, -1, 0), groups[:, k], np.moveaxis(gap * (member == k), -1, 0))
+    return share
+
+
 def _real(state: State, node: Node, at: Mapping[Node, Array]) -> Array:
     """The values of a nonlinear node at given arguments."""
     places = [state.plan.place(node, p) if not isinstance(node, Max) else None for p in node.parents]
-    seen = [at[p] if place is None else at[p][:, place] for p, place in zip(node.parents, places, strict=True)]
+    seen = [at[p] if place is None else at[p][..., place] for p, place in zip(node.parents, places, strict=True)]
     match node:
         case Pointwise():
             return node.fn.take(state.plan.keep[node]).value(seen[0])
         case Max():
-            return np.asarray(seen[0][:, state.plan.groups(node)].max(axis=-1))
+            return np.asarray(seen[0][..., state.plan.groups(node)].max(axis=-1))
         case Product():
             return np.asarray(seen[0] * seen[1])
     raise AssertionError(node)

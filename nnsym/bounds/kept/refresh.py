@@ -28,7 +28,7 @@ Array = NDArray[Any]
 #: Lower bounds of the rows of a seed.
 Climb = Callable[[State, Seed], Array]
 
-_ENTRIES = 2**18  # coefficients of a matrix of rows that a processor's caches hold
+_ENTRIES, _ROWS = 2**15, 128  # coefficients that a processor's caches hold, and rows that are worth a product
 
 
 @final
@@ -108,17 +108,17 @@ class Refresh:
         asked = changed & ~self.empty if batch == self.batch else changed
         wanted = self._open(node, lower, upper) & asked[:, None]
         domain, index = np.nonzero(wanted)
-        for rows in pieces(len(domain), self.plan):
+        for rows in pieces(len(domain), 2, self.plan):
             try:
                 self.deadline.check()
             except OutOfTime:
                 self.late = True
                 break
             d, i = domain[rows], index[rows]
-            seed = Seed(node, np.tile(d, 2), np.tile(i, 2), np.repeat([1.0, -1.0], len(d)))
-            found = climb(self.state, seed)
-            lower[d, i] = np.maximum(lower[d, i], found[: len(d)])
-            upper[d, i] = np.minimum(upper[d, i], -found[len(d) :])
+            signs = np.broadcast_to(np.array([[1.0], [-1.0]]), (2, len(d)))
+            below, above = climb(self.state, Seed(node, d, np.broadcast_to(i, (2, len(d))), signs))
+            lower[d, i] = np.maximum(lower[d, i], below)
+            upper[d, i] = np.minimum(upper[d, i], -above)
         return lower, upper
 
     def _open(self, node: Node, lower: Array, upper: Array) -> Array:
@@ -135,15 +135,15 @@ class Refresh:
         return found
 
 
-def pieces(rows: int, plan: Plan) -> list[slice]:
+def pieces(rows: int, sets: int, plan: Plan) -> list[slice]:
     """Slices of rows whose coefficients fit the caches."""
-    most = max(256, _ENTRIES // plan.widest)
+    most = max(_ROWS, _ENTRIES // plan.widest) // sets + 1
     return [slice(k, min(k + most, rows)) for k in range(0, rows, most)]
 
 
 def plain(state: State, seed: Seed) -> Array:
     """Lower bounds by one pass without choices."""
-    return least(state, descend(state, seed, Choice()), seed.domain)
+    return least(state, seed, descend(state, seed, Choice()))
 
 
 def _meet(one: Sides, two: Sides) -> Sides:
