@@ -124,6 +124,29 @@ class Mixed(Branching):
 
 @final
 @dataclass(frozen=True)
+class Finish(Branching):
+    """Inputs by one rule; where at most ``few`` neurons count at the minimiser, neurons by another.
+
+    A box with two open neurons is four linear pieces: splitting the neurons ends it, while halves of the box keep them
+    open for as long as their kinks run through it.
+    """
+
+    inputs: Branching
+    hidden: Branching
+    few: int = 4
+    text = "finish"
+    summary = "inputs by smear, and neurons by gap where few are open"
+
+    def score(self, seen: Seen) -> Mapping[Node, Array]:
+        scores = self.hidden.score(seen)
+        counts = sum((np.count_nonzero(s > 0, axis=1) for s in scores.values()), start=np.zeros(len(seen.number), int))
+        near = ((counts > 0) & (counts <= self.few))[:, None]
+        inputs = self.inputs.score(seen)
+        return {**{n: s * near for n, s in scores.items()}, **{x: s * ~near for x, s in inputs.items()}}
+
+
+@final
+@dataclass(frozen=True)
 class Random(Branching):
     """Any input or neuron that is open, by the subproblem's number and a seed: what others are measured against."""
 
@@ -144,7 +167,15 @@ class Random(Branching):
 #: The rules by name. What is called ``early`` prefers early layers ten times each.
 RULES: Mapping[str, Branching] = {
     rule.text: rule
-    for rule in (Smear(), Longest(), Gap(), Gap(10.0, "early"), Mixed(Smear(), Gap(10.0, "early")), Random())
+    for rule in (
+        Smear(),
+        Longest(),
+        Gap(),
+        Gap(10.0, "early"),
+        Mixed(Smear(), Gap(10.0, "early")),
+        Finish(Smear(), Gap()),
+        Random(),
+    )
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
-from nnsym.search.branching import RULES, Branching, Longest, Mixed, Smear, rule
+from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Smear, rule
 
 #: Up to so many inputs that are not fixed, inputs are split; up to the second number inputs and neurons.
 FEW, SOME = 20, 60
@@ -34,7 +34,7 @@ class Strategy:
     @property
     def flat(self) -> bool:
         """True if inputs are split, so that boxes get smaller and their centres are worth a look."""
-        return isinstance(self.branching, (Smear, Longest, Mixed))
+        return isinstance(self.branching, (Smear, Longest, Mixed, Finish))
 
     @property
     def text(self) -> str:
@@ -80,7 +80,7 @@ class Strategy:
         free = sum(int(np.count_nonzero(box.lower != box.upper)) for box in query.boxes.values())
         name = "smear" if free <= FEW else "mixed" if free <= SOME else "early"
         chosen = self.branching or rule(name)
-        shallow = isinstance(chosen, (Smear, Longest))
+        shallow = isinstance(chosen, (Smear, Longest, Finish))
         return replace(
             self,
             branching=chosen,
