@@ -72,18 +72,16 @@ class Seed:
         return Seed(self.start, domain, self.index.reshape(1, -1)[:, part], self.sign.reshape(1, -1)[:, part])
 
     def gather(self, values: Array) -> Array:
-        """Values ``(1 or batch, n)`` of the rows' subproblems, ``(1 or rows, n)``."""
+        """Values ``(1 or batch, ...)`` of the rows' subproblems, ``(1 or rows, ...)``."""
         return values if len(values) == 1 or self.domain is None else np.asarray(values.take(self.domain, axis=0))
 
     def weigh(self, coefficients: Array, values: Array) -> Array:
         """``sum_i c_i v_i`` of every row, values ``(1 or batch, n)``: ``(sets, rows)``."""
-        if len(values) == 1:
-            return np.asarray(coefficients @ values[0])
-        return np.asarray(np.einsum("kij,ij->ki", coefficients, self.gather(values)))
+        return weigh(coefficients, self.gather(values))
 
     def pick(self, values: Array) -> Array:
         """The entries of values ``(1 or batch, n)`` of the start node that are the rows': ``(sets, rows)``."""
-        return values[0 if len(values) == 1 else self.where, self.index]
+        return np.asarray(values[0 if len(values) == 1 else self.where, self.index])
 
 
 @final
@@ -107,6 +105,13 @@ def descend(state: State, seed: Seed, choice: Choice, *, keep: bool = False) -> 
     for node in state.plan.order(seed.start, *choice.multipliers):
         run.visit(node)
     return Descent(run.constant, run.coefficients, run.kept)
+
+
+def weigh(coefficients: Array, values: Array) -> Array:
+    """``sum_i c_i v_i`` of every row, values ``(1 or rows, n)``: ``(sets, rows)``."""
+    if len(values) == 1:
+        return np.asarray(coefficients @ values[0])
+    return np.asarray(np.einsum("kij,ij->ki", coefficients, values))
 
 
 @final
@@ -165,7 +170,8 @@ class _Pass:
             return
         if isinstance(node, Affine):
             if node not in self.plan.fused:
-                self._pay(c, self.state.step(node))
+                step = self.state.step(node)
+                self._pay(c.copy(), step, self.seed.gather(step.table))
             for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):
                 self._add(parent, matrix.adjoint(c))
             return
@@ -178,33 +184,33 @@ class _Pass:
         else:
             self._steer(c, steered, slopes)
 
-    def _pay(self, c: Array, step: Step) -> tuple[Array, Array]:
-        """The offsets and prices of a step; the positive and the negative part of the coefficients."""
-        above = np.maximum(c, 0)
-        below = c - above
-        self.constant += self.seed.weigh(above, step.below)
-        self.constant += self.seed.weigh(below, step.above)
+    def _pay(self, c: Array, step: Step, table: Array) -> tuple[Array, Array]:
+        """The offsets and prices of a step; the positive and the negative part of the coefficients, in their place."""
         if step.blocked is not None:
-            touched = ((c != 0) & self.seed.gather(step.blocked)).any(axis=-1)
-            self.constant[touched] = -np.inf
-        return above, below
+            self.constant[((c != 0) & self.seed.gather(step.blocked)).any(axis=-1)] = -np.inf
+        positive = np.maximum(c, 0)
+        negative = c - positive if self.keep else np.subtract(c, positive, out=c)
+        self.constant += weigh(positive, table[:, 0])
+        self.constant += weigh(negative, table[:, 1])
+        return positive, negative
 
     def _step(self, c: Array, step: Step) -> None:
-        positive, negative = self._pay(c, step)
-        for parent, index, low, high in step.taps:
-            term = positive * self.seed.gather(low)
-            term += negative * self.seed.gather(high)
+        table = self.seed.gather(step.table)
+        positive, negative = self._pay(c, step, table)
+        for k, (parent, index) in enumerate(step.taps):
+            last = k == len(step.taps) - 1
+            term = np.multiply(positive, table[:, 2 + 2 * k], out=positive if last else None)
+            term += np.multiply(negative, table[:, 3 + 2 * k], out=negative if last else None)
             self._add(parent, term if index is None else self._spread(term, index, parent))
 
     def _steer(self, c: Array, steered: Steered, slopes: Array) -> None:
-        positive, negative = self._pay(c, steered.step)
-        ((parent, index, low, high),) = steered.step.taps
-        if steered.turned:
-            free, other = negative * slopes, positive * self.seed.gather(low)
-        else:
-            free, other = positive * slopes, negative * self.seed.gather(high)
-        self.constant += self.seed.weigh(free, steered.at)
-        free += other
+        table = self.seed.gather(steered.step.table)
+        positive, negative = self._pay(c, steered.step, table)
+        ((parent, index),) = steered.step.taps
+        free, other = (negative, positive) if steered.turned else (positive, negative)
+        free *= slopes
+        self.constant += weigh(free, self.seed.gather(steered.at))
+        free += np.multiply(other, table[:, 2 if steered.turned else 3], out=other)
         self._add(parent, free if index is None else self._spread(free, index, parent))
 
     def _spread(self, term: Array, index: Array, parent: Node) -> Array:

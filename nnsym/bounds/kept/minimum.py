@@ -48,13 +48,14 @@ def _line(state: State, seed: Seed, node: Node, c: Array, choice: Choice, at: Ma
     steered = None if slopes is None else state.steered(node)
     step = state.step(node) if steered is None else steered.step
     up: Array = (c > 0).astype(by.dtype)
-    total = seed.gather(by.near(state.centre[node])) + _mix(up, step.below, step.above, seed)
-    for parent, index, low, high in step.taps:
+    table = seed.gather(step.table)
+    total = seed.gather(by.near(state.centre[node])) + _mix(up, table[:, 0], table[:, 1])
+    for k, (parent, index) in enumerate(step.taps):
         fused = isinstance(parent, Affine) and parent in state.plan.fused
         reference = seed.gather(by.near((state.image if fused else state.centre)[parent]))
         away = at[parent] - reference
         away = away if index is None else away[..., index]
-        slope = _mix(up, low, high, seed)
+        slope = _mix(up, table[:, 2 + 2 * k], table[:, 3 + 2 * k])
         if slopes is not None and steered is not None:
             side = 1 - up if steered.turned else up
             slope = slope + side * (slopes - slope)
@@ -63,9 +64,8 @@ def _line(state: State, seed: Seed, node: Node, c: Array, choice: Choice, at: Ma
     return total
 
 
-def _mix(up: Array, low: Array, high: Array, seed: Seed) -> Array:
-    above = seed.gather(high)
-    return np.asarray(above + up * (seed.gather(low) - above))
+def _mix(up: Array, low: Array, high: Array) -> Array:
+    return np.asarray(high + up * (low - high))
 
 
 def gaps(state: State, seed: Seed, done: Descent, choice: Choice) -> tuple[dict[Input, Array], dict[Node, Array]]:

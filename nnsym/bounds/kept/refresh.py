@@ -28,7 +28,7 @@ Array = NDArray[Any]
 #: Lower bounds of the rows of a seed.
 Climb = Callable[[State, Seed], Array]
 
-_ENTRIES, _ROWS = 2**15, 128  # coefficients that a processor's caches hold, and rows that are worth a product
+_ENTRIES, _ROWS = 2**16, 256  # coefficients that a processor's caches hold, and rows that are worth a product
 
 
 @final

@@ -17,7 +17,7 @@ from nnsym.bounds.kept.rounding import FLOAT64, product, settle
 from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.pieces import cells
-from nnsym.ir.univariate import Hinge, Piecewise, Univariate
+from nnsym.ir.univariate import Hinge, Piecewise
 
 Array = NDArray[Any]
 Sides = tuple[Array, Array]  # lower and upper, (1 or batch, n)
@@ -59,7 +59,7 @@ def lines(plan: Plan, node: Node, parents: tuple[Sides, ...], out: Sides) -> Lin
     match node:
         case Pointwise(fn=Hinge()):
             left, right = _slopes(plan, node)
-            if is_relu(node.fn):
+            if is_relu(node):
                 return _relu(node, *parents[0])
             return _hinge(node, left, right, parents[0], out)
         case Pointwise():
@@ -77,7 +77,7 @@ def image(plan: Plan, node: Node, parents: tuple[Sides, ...]) -> Sides:
     """The range of a nonlinear node from its parents' ranges, rounded outward."""
     lower, upper = parents[0]
     match node:
-        case Pointwise(fn=Hinge()) if is_relu(node.fn):
+        case Pointwise(fn=Hinge()) if is_relu(node):
             return np.maximum(lower, 0.0), np.maximum(upper, 0.0)
         case Pointwise():
             return node.fn.take(plan.keep[node]).span(lower, upper)
@@ -111,8 +111,9 @@ def undecided(plan: Plan, node: Node, lower: Array, upper: Array) -> Array:
     return np.asarray(lower < upper)
 
 
-def is_relu(fn: Univariate) -> bool:
+def is_relu(node: Node) -> bool:
     """True for ``max(x, 0)``, whatever its name."""
+    fn = node.fn if isinstance(node, Pointwise) else None
     return isinstance(fn, Hinge) and bool((fn.left == 0).all() and (fn.right == 1).all())
 
 

@@ -40,13 +40,13 @@ _MORE = 1.0 + 2.0**-8  # |C'| against |C s|
 class Step:
     """What replaces one node in rows, in their format.
 
-    Of each tap ``(parent, index, low, high)`` the slopes where a coefficient is positive, and where it is negative.
-    ``blocked`` marks elements that a row must not touch: nothing bounds them.
+    ``table`` ``(1 or batch, 2 + 2 taps, n)`` has the offsets where a coefficient is positive (the lower line's) and
+    where it is negative, then the slopes likewise, tap by tap; a tap is a parent, and which of its elements (None:
+    element i). ``blocked`` marks elements that a row must not touch: nothing bounds them.
     """
 
-    taps: tuple[tuple[Node, Array | None, Array, Array], ...]
-    below: Array
-    above: Array
+    taps: tuple[tuple[Node, Array | None], ...]
+    table: Array
     blocked: Array | None
 
 
@@ -85,6 +85,8 @@ class State:
         self._amounts: dict[Node, list[Array]] = {}
         self._lines: dict[Node, Lines] = {}
         self._steps: dict[Node, Step] = {}
+        self._copied: dict[Node, Array] = {}
+        self._prices: dict[Node, Array] = {}
         self._steered: dict[Node, Steered | None] = {}
         self._inputs: dict[Node, Array] = {}
 
@@ -142,6 +144,11 @@ class State:
 
     def price(self, node: Affine) -> Array:
         """What replacing an affine node by its parents may cost per unit of coefficient."""
+        if node not in self._prices:
+            self._prices[node] = self._price(node)
+        return self._prices[node]
+
+    def _price(self, node: Affine) -> Array:
         by, total, most = self.plan.by, self._drift[node], self.plan.size(node)
         if node in self.plan.fused:
             most = _live(self.lines(self.plan.fused[node])) + self.limited.get(node, 0)
@@ -152,6 +159,11 @@ class State:
 
     def copied(self, node: Affine) -> Array:
         """The price of single rows of the maps, as they stand or added to what else meets in a parent."""
+        if node not in self._copied:
+            self._copied[node] = self._copy(node)
+        return self._copied[node]
+
+    def _copy(self, node: Affine) -> Array:
         total = self._drift[node] + FLOAT64.gamma(8) * np.abs(self.image[node])
         for matrix, amount in zip(self.plan.matrices[node], self._amounts[node], strict=True):
             terms = len(node.maps) - 1 + matrix.rounded + self.plan.count
@@ -186,7 +198,7 @@ class State:
     def _alone(self, node: Affine) -> Step:
         away = self.image[node] - self.centre[node]
         price = self.price(node) + FLOAT64.gamma(4) * (np.abs(self.image[node]) + np.abs(self.centre[node]))
-        return self._priced((), away, away, price)
+        return _step((), *self._priced(away, away, price))
 
     def _stepped(self, node: Node) -> Step:
         found, by = self.lines(node), self.plan.by
@@ -202,9 +214,10 @@ class State:
             price = price + product(steep, by.gamma(2 + self.plan.count) * spread + below * _MORE)
             price = price + by.pad * (steep > 0)
             index = self.plan.place(node, tap.parent) if tap.index is None else tap.index
-            taps.append((tap.parent, index, by.near(tap.low), by.near(tap.high)))
+            taps.append((tap.parent, index))
         price = price + FLOAT64.gamma(2 * len(taps) + 4) * size
-        return self._priced(tuple(taps), low, high, price)
+        slopes = [by.near(side) for tap in found.taps for side in (tap.low, tap.high)]
+        return _step(tuple(taps), *self._priced(low, high, price), *slopes)
 
     def _argument(self, node: Node, parent: Node, index: Array | None) -> tuple[Array, Array, Array | float]:
         """Where a parent is taken, how far it may be from its centre and from there, and the price of its own step."""
@@ -215,8 +228,8 @@ class State:
         centre, radius = self.centre[parent], self.radius[parent]
         return (centre, radius, 0.0) if place is None else (centre[:, place], radius[:, place], 0.0)
 
-    def _priced(self, taps: tuple[Any, ...], low: Array, high: Array, price: Array) -> Step:
-        """The step with its price, and with what the sum of the offsets over a node's elements may be off."""
+    def _priced(self, low: Array, high: Array, price: Array) -> tuple[Array | None, Array, Array]:
+        """What is blocked, and offsets with their price and with what their sum over a node's elements may be off."""
         offset = np.maximum(np.abs(low), np.abs(high))
         by, n = self.plan.by, int(((offset > 0) | (price > 0)).sum(axis=1).max(initial=0))
         total = price + by.gamma(n + 6 + self.plan.count) * offset + by.pad * (offset > 0)
@@ -225,7 +238,7 @@ class State:
         blocked = ~(np.maximum(np.abs(below), np.abs(above)) <= _LARGE)
         if blocked.any():
             below, above = np.where(blocked, 0.0, below), np.where(blocked, 0.0, above)
-        return Step(taps, by.down(below), by.up(above), blocked if blocked.any() else None)
+        return blocked if blocked.any() else None, by.down(below), by.up(above)
 
     def steered(self, node: Node) -> Steered | None:
         """The step of a hinge with slopes of the rows' own on the free side; None for other nodes.
@@ -241,7 +254,7 @@ class State:
         found, by, plain = self.lines(node), self.plan.by, self.step(node)
         if found.free is None or found.least is None or found.most is None or not found.free.any():
             return None
-        ((parent, _index, _low, _high),) = plain.taps
+        ((parent, _index),) = plain.taps
         at, spread, below = self._argument(node, parent, None)
         place = self.plan.place(node, parent)
         middle = self.centre[parent] if place is None else self.centre[parent][:, place]
@@ -252,14 +265,21 @@ class State:
         price = price + by.gamma(terms) * (steep * np.abs(at) + np.abs(centre)) + by.pad
         least, most = by.inside(found.least, found.most)
         free = (np.broadcast_to(found.free, price.shape) > 0) & (least <= most)  # or no slope of the format fits
-        own = self._priced((), -centre, -centre, price)
+        blocked, *own = self._priced(-centre, -centre, price)
         fixed = by.near(found.taps[0].high if found.turned else found.taps[0].low)
         least, most = np.where(free, least, fixed), np.where(free, most, fixed)
-        below = plain.below if found.turned else np.where(free, own.below, plain.below)
-        above = np.where(free, own.above, plain.above) if found.turned else plain.above
-        blocked = [b for b in (plain.blocked, own.blocked) if b is not None]
-        step = Step(plain.taps, below, above, np.logical_or.reduce(blocked) if blocked else None)
+        sides = [plain.table[:, 0], plain.table[:, 1]]
+        sides[found.turned] = np.where(free, own[found.turned], sides[found.turned])
+        both = [b for b in (plain.blocked, blocked) if b is not None]
+        step = _step(
+            plain.taps, np.logical_or.reduce(both) if both else None, *sides, plain.table[:, 2], plain.table[:, 3]
+        )
         return Steered(step, by.near(np.where(free, at, 0.0)), free.astype(by.dtype), least, most, found.turned)
+
+
+def _step(taps: tuple[tuple[Node, Array | None], ...], blocked: Array | None, *rows: Array) -> Step:
+    """The step of offsets and slopes, each ``(1 or batch, n)``."""
+    return Step(taps, np.stack(np.broadcast_arrays(*rows), axis=1), blocked)
 
 
 def _live(found: Lines) -> int:
