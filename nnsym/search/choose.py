@@ -24,11 +24,13 @@ def choose(
     Where the scores name nothing that is open, the element is taken whose range is widest, inputs before others: what
     is not closed has to be split somewhere. Only points that lie strictly inside of their range are split.
     """
+    every = {place.node: ranges[place.node] for place in places if place.node in ranges}
+    scores = {n: s for n, s in scores.items() if n in every} or _widths(every)
     found, able = _ranked(places, ranges, scores, count)
     lost = np.flatnonzero(~able)
     if not len(lost):
         return found, able
-    every = {p.node: ranges[p.node].take(lost) for p in places if p.node in ranges}
+    every = {n: limit.take(lost) for n, limit in every.items()}
     other, some = _ranked(places, every, _widths(every), count)
     able = able.copy()
     able[lost] = some

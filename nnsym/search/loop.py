@@ -52,7 +52,7 @@ class Bounding(Protocol):
     """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`."""
 
     def bound(
-        self, domains: Domains, *, steps: int = 0, refresh: bool = True, gaps: bool = True, deadline: Deadline = ...
+        self, domains: Domains, *, steps: int = 0, goal: float = 0.0, gaps: bool = True, deadline: Deadline = ...
     ) -> Found: ...
 
 
@@ -165,8 +165,8 @@ class Search:
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
         deep = int(nodes.depth.min()) >= _DEEP
         engine = self.fine() if deep else self.engine
-        more = {"steps": steps} if steps else {}
-        found = engine.bound(nodes.domains, gaps=self.rule.gaps, **more, deadline=self.deadline)
+        goal = self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
+        found = engine.bound(nodes.domains, steps=steps, goal=goal, gaps=self.rule.gaps, deadline=self.deadline)
         nodes = nodes.bare()
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in self.query.inputs}
         lower, picks = self.worth.lower(found.lower, inputs)

@@ -84,7 +84,7 @@ class Strategy:
         return replace(
             self,
             branching=chosen,
-            root=0,
-            steps=self.steps if self.steps is not None else 0,
+            root=0 if shallow else self.root,
+            steps=self.steps if self.steps is not None else 0 if shallow else 8,
             batch=self.batch or (128 if shallow else 64),
         )
