@@ -23,6 +23,7 @@ from nnsym.errors import NnsymError as NnsymError
 from nnsym.errors import SolverUnavailableError as SolverUnavailableError
 from nnsym.errors import UnsupportedError as UnsupportedError
 from nnsym.ir.network import Network as Network
+from nnsym.judge.bab import bab as bab
 from nnsym.judge.methods import alpha as alpha
 from nnsym.judge.methods import attack as attack
 from nnsym.judge.methods import crown as crown

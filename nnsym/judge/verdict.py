@@ -57,6 +57,7 @@ class Facts:
     resolved: bool = True
     conclusive_empty: bool = False
     nominal: bool = False
+    exhausted: bool = False
     empty: bool = False
     closed: bool = False
     assumed: bool = False
@@ -185,6 +186,8 @@ def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
         return "the precondition is empty: its bounds refute it", Trust.CERTIFIED, True
     if positive(facts.certified, strict=facts.strict):
         return f"the margin's certified {side} bound rules a {what} out", Trust.CERTIFIED, False
+    if facts.exhausted:
+        return f"every part of the domain rules a {what} out", Trust.CERTIFIED, False
     if facts.status is Status.INFEASIBLE and ((facts.nominal and facts.resolved) or facts.conclusive_empty):
         trust = Trust.CERTIFIED if facts.conclusive_empty else Trust.SOLVER
         return "the precondition is empty: the program is infeasible", trust, True

@@ -236,15 +236,16 @@ class _Reader:
         with _guarded(where):
             if position in self.chosen:
                 results = [self._chosen(self.chosen[position], where)]
+                kinds = [self.types.get(self.chosen[position].source, "")]
             else:
                 call = self._call(node, where)
                 self.meter.room(least_size(call), where, "its result")
                 results = [_as_one(value) for value in self._results(call, node)]
+                kinds = result_types(node, call.types, self._version(node))
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")
                 self._note(value)
-        kinds = result_types(node, call.types, self._version(node))
         for output, value, kind in zip(node.output, results, kinds, strict=False):
             if output:
                 self.values[output] = value
