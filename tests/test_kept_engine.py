@@ -175,6 +175,15 @@ def test_dead_elements_are_dropped_and_nothing_changes(monkeypatch):
         )
 
 
+def test_layers_that_are_dead_altogether():
+    query = relu_query(shift=-9.0)
+    engine, known = Engine(query), compute(query, "crown")
+    assert [engine.plan.size(n) for n in engine.plan.arguments] == [0, 0, 0]
+    found = engine.bound(root(engine, 2), steps=2, goal=np.inf)
+    assert np.allclose(found.lower[1], known.rows.lower)
+    assert found.gaps[engine.plan.arguments[1]].shape == (2, 3, 10)
+
+
 def test_a_form_is_least_at_its_point():
     query = relu_query()
     engine = Engine(query)
