@@ -229,7 +229,8 @@ def test_integers_of_more_digits_than_python_prints_are_refused_by_name(make):
 
 def test_a_fraction_of_any_length_has_a_text():
     term = nn.Variable(1, name="y") * Fraction(1, HUGE)
-    assert str(term).endswith("(1/1" + "0" * 5000 + ")")
+    assert str(term).startswith("y * (1/1000")  # long texts are shown by their ends
+    assert str(term).endswith("000)")
 
 
 @pytest.mark.parametrize("option", [{"precision": "1e400"}, {"precision": 0}, {"high": HUGE}, {"low": "a"}])
