@@ -13,7 +13,7 @@ import numpy as np
 from nnsym.ir.node import product
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.algebra.linear import materialise, multiply
-from nnsym.lang.guard import misread
+from nnsym.lang.guard import misread, shown
 from nnsym.lang.statements.formulas import broadcast, together
 from nnsym.lang.writing.text import ATOM, PRODUCT, UNARY, Text, infix, number_text
 
@@ -46,7 +46,8 @@ def power(base: Term, exponent: object) -> Term:
         n = 0
     if not 1 <= n <= _HIGHEST:
         raise misread(
-            f"'{base}' to the power {exponent!r} is no polynomial", f"Exponents are whole numbers from 1 to {_HIGHEST}"
+            f"'{base}' to the power {shown(exponent)} is no polynomial",
+            f"Exponents are whole numbers from 1 to {_HIGHEST}",
         )
     result = base
     for _ in range(n - 1):
