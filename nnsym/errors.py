@@ -10,6 +10,7 @@ import linecache
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from types import FrameType
 
 _LIBRARIES = ("nnsym", "torch", "numpy")
@@ -39,6 +40,15 @@ def _cell(name: str) -> int | None:
     running = None if shell is None else shell.get_ipython()
     cells = getattr(getattr(running, "compile", None), "_filename_map", {})
     return cells.get(name)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``Did you mean crown? `` for a name that nearly is one of those known; else an empty text."""
+    import difflib
+
+    by_letters = {text.lower(): text for text in known}
+    close = difflib.get_close_matches(name.lower(), by_letters, n=2, cutoff=0.7)
+    return f"Did you mean {' or '.join(by_letters[text] for text in close)}? " if close else ""
 
 
 class NnsymError(Exception):

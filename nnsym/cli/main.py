@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, demo.
+"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -31,7 +31,6 @@ app = typer.Typer(
     name="nnsym",
     help="State a property of neural networks once; compile it to every proof technique; trust the verdict.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -381,6 +380,15 @@ def solvers() -> None:
     print_rich(
         plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
     )
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
+    from nnsym.cli.doctor import findings
+    from nnsym.report.grid import plain_grid
+
+    print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
 
 
 @app.command()

@@ -21,7 +21,7 @@ from nnsym.encode.registry import (
     providers,
 )
 from nnsym.encoding import Encoding
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 from nnsym.judge.method import Method
 from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds, program
 from nnsym.judge.portfolio import Portfolio
@@ -105,6 +105,9 @@ def check_method(name: str) -> None:
         return
     if name.partition("+")[0] not in encodings():
         parties = (*encoding_providers(), *source_providers(), *method_providers())
-        known = listed((*sources(), "attack", *methods(), *encodings()), parties)
-        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
+        names = (*sources(), "attack", *methods(), *encodings())
+        remedy = (
+            f"{did_you_mean(name.partition('+')[0].partition(':')[0], names)}Known methods: {listed(names, parties)}"
+        )
+        raise InputError(f"unknown method '{name}'", remedy=remedy)
     find_encoding(name)
