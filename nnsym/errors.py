@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterable
 from types import FrameType
 
-_LIBRARIES = ("nnsym", "torch", "numpy")
+_LIBRARIES = ("nnsym", "torch", "numpy", "IPython", "ipykernel")
 
 
 #: So many of the user's lines stand above a message in a notebook.
@@ -73,7 +73,7 @@ class NnsymError(Exception):
         lines = []
         for frame, number in traceback.walk_tb(self.__traceback__):
             place = line_of(frame, number)
-            if foreign(frame) and place not in str(self) and "ipykernel" not in frame.f_globals.get("__name__", ""):
+            if foreign(frame) and place not in str(self):
                 lines.append(place)
         return [*lines[-_SHOWN:], f"{type(self).__name__}: {self}"]
 
