@@ -146,7 +146,10 @@ BAD = [
     (["verify", "holds.vnnlib"], ["needs its network"]),
     (["verify", "nothing.py:p"], ["nothing.py"]),
     (["compare", "net.onnx", "holds.vnnlib", "--methods", "ibp,nope"], ["nope"]),
-    (["compare", "net.onnx", "holds.vnnlib", "--methods", "ibp", "--json-file", "no/where.json"], ["no", "does not exist"]),
+    (
+        ["compare", "net.onnx", "holds.vnnlib", "--methods", "ibp", "--json-file", "no/where.json"],
+        ["no", "does not exist"],
+    ),
     (["export", "net.onnx", "holds.vnnlib", "-o", "no/where.lp"], ["no", "does not exist"]),
     (["export", "net.onnx", "holds.vnnlib", "-o", "model.xyz"], [".xyz", ".lp", ".mps", ".smt2"]),
     (["export", "net.onnx", "holds.vnnlib", "--encoding", "smt", "-o", "model.lp"], ["smt", ".smt2"]),
