@@ -23,6 +23,7 @@ from nnsym.errors import NnsymError as NnsymError
 from nnsym.errors import SolverUnavailableError as SolverUnavailableError
 from nnsym.errors import UnsupportedError as UnsupportedError
 from nnsym.ir.network import Network as Network
+from nnsym.judge.bab import bab as bab
 from nnsym.judge.methods import alpha as alpha
 from nnsym.judge.methods import attack as attack
 from nnsym.judge.methods import crown as crown
@@ -69,3 +70,5 @@ from nnsym.report.draw import draw_reach as draw_reach
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
 from nnsym.results.plain import load_result as load_result
+
+__version__: str

@@ -111,7 +111,33 @@ def _values(query: Query, found: Witness) -> Iterator[tuple[Declaration, Array]]
 def _declared(values: list[tuple[Declaration, Array]]) -> Iterator[str]:
     for d, numbers in values:
         yield f"{d.name} {d.type} [{','.join(map(str, d.shape))}]"
-        yield from (decimal(Fraction(v)) for v in numbers.tolist())
+        whole = d.type.startswith(("int", "uint", "bool"))
+        yield from (str(int(v)) if whole else decimal(Fraction(v)) for v in numbers.tolist())
+
+
+def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path]:
+    """Write the assignment of a verification, one ONNX tensor ``NAME.pb`` for every declared variable.
+
+    Each has the declared element type, that of the model where it is declared real, and the declared shape. The folder
+    is made if it is not there. Raises :class:`InputError` where nothing can be written, or there is no assignment.
+    """
+    from onnx import numpy_helper
+
+    query = prop if isinstance(prop, Query) else prop.query
+    found = result.counterexample or result.witness
+    if found is None:
+        raise InputError("there is no assignment to write", where=query.name)
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for d, numbers in _values(query, found):
+            kind = (d.stored or "float64") if d.type == "real" else d.type
+            tensor = numpy_helper.from_array(numbers.astype(kind).reshape(d.shape), d.name)
+            written.append(folder / f"{d.name}.pb")
+            written[-1].write_bytes(tensor.SerializeToString())
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(folder)) from error
+    return written
 
 
 def _flat(query: Query, values: list[tuple[Declaration, Array]]) -> Iterator[str]:

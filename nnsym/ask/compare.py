@@ -47,7 +47,7 @@ class Row(NoTruthValue):
 
     @property
     def margin(self) -> float | None:
-        """The certified bound of the margin, the lower one (of ``exists`` the upper one); None where there is none."""
+        """The proved bound of the margin, the lower one (of ``exists`` the upper one); None where there is none."""
         if self.result is None:
             return None
         bound = self.result.upper if self.result.reading is Reading.EXISTS else self.result.lower
@@ -75,7 +75,7 @@ class Comparison(NoTruthValue):
 
     @property
     def best(self) -> float | None:
-        """The strongest certified bound of the table."""
+        """The strongest proved bound of the table, whatever it rests on."""
         pick = min if self.reading is Reading.EXISTS else max
         return pick((row.margin for row in self.rows if row.margin is not None), default=None)
 

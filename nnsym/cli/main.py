@@ -356,14 +356,18 @@ def report(
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
     from nnsym.encode.registry import cuts, encoding_providers, encodings
+    from nnsym.judge.bab import SearchMethod
     from nnsym.judge.registry import method_providers
     from nnsym.judge.registry import methods as guests
     from nnsym.relaxation.sources import source_providers, sources
     from nnsym.report.grid import plain_grid
+    from nnsym.search.branching import RULES
 
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
+    rows.append(["bab", "exact", SearchMethod.summary, SearchMethod.paper])
+    rows += [[f"bab:{rule.text}", "splits", rule.summary, rule.paper] for rule in RULES.values()]
     rows += [[name, "method", guest.summary, guest.paper] for name, guest in guests().items()]
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"

@@ -57,17 +57,17 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
         if ".py" in Path(spec).name:
             raise InputError("a Python property names its own networks", where=spec, remedy="Leave the network out")
         if network.startswith("["):
-            return _load(spec, _listed(network) | _named(networks), meter)
-        return _load(spec, _named(networks), meter, network)
+            return _load(spec, _listed(network) | named_networks(networks), meter)
+        return _load(spec, named_networks(networks), meter, network)
     if len(targets) == 1:
         name = targets[0]
         if ".vnnlib" in Path(name).name:
             if not networks:
                 remedy = f"Use: NET.onnx {name}, or {_NETWORKS}"
                 raise InputError("a .vnnlib file needs its network", where=name, remedy=remedy)
-            return _load(name, _named(networks), meter)
+            return _load(name, named_networks(networks), meter)
         if _is_saved(name):
-            return _parsed(name, _named(networks))
+            return _parsed(name, named_networks(networks))
         if networks:
             raise InputError("a Python property names its own networks", where=name, remedy="Leave --network out")
         if ".py" in name:
@@ -128,13 +128,15 @@ def _load(spec: str, networks: dict[str, str], meter: Meter, network: str | None
     return load_vnnlib(spec, network, networks=dict(networks), meter=meter)
 
 
-def _named(words: Sequence[str]) -> dict[str, str]:
-    """``NAME=FILE`` words as a dictionary."""
-    found = {}
+def named_networks(words: Sequence[str]) -> dict[str, str]:
+    """``NAME=FILE`` words as a dictionary; a name may be given once."""
+    found: dict[str, str] = {}
     for word in words:
         name, equals, path = word.partition("=")
         if not (name and equals and path):
             raise InputError("expected NAME=FILE.onnx", where=f"--network {word}", remedy=f"Use {_NETWORKS}")
+        if name in found:
+            raise InputError(f"two models for '{name}'", where=f"--network {word}", remedy="Give each network one")
         found[name] = path
     return found
 

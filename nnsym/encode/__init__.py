@@ -32,7 +32,6 @@ from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
 from nnsym.ir.titles import element_titles
-from nnsym.ir.univariate import Piecewise
 from nnsym.program import Feature, Program, Role
 from nnsym.results.clock import NEVER, Deadline
 
@@ -132,8 +131,7 @@ def exactness_of(encoding: Encoding, query: Query, *, closed: bool = False) -> E
 def closes(encoding: Encoding, query: Query) -> bool:
     """True if the query jumps and the encoding, in margin form, takes both limits there for values."""
     functions = (node.fn for node in query.nodes if isinstance(node, Pointwise))
-    jumps = any(isinstance(fn, Piecewise) and fn.jumps for fn in functions)
-    return encoding.form is Form.MARGIN and jumps
+    return encoding.form is Form.MARGIN and any(fn.jumps for fn in functions)
 
 
 def _affine(ctx: Context, node: Affine, role: Role, bits: int | None, deadline: Deadline) -> Array:

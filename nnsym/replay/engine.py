@@ -146,7 +146,7 @@ class _Work:
             self.rough[node] = flat.astype(np.float64)
 
     def _apply(self, node: Node) -> None:
-        if all(parent in self.exact for parent in node.parents):
+        if not node.model and all(parent in self.exact for parent in node.parents):  # else no run gives it
             try:
                 self.exact[node] = apply_scaled(node, tuple(self.exact[p] for p in node.parents))
                 return

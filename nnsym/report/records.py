@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nnsym.ir.query import Reading
-from nnsym.results.plain import error_number, number, witness_json
+from nnsym.results.plain import error_number, number, trust_word, witness_json
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Comparison, Row
@@ -34,13 +34,14 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "goal": row.goal,
         "verdict": result.status.value if result is not None else "unsupported" if not row.repeats else "error",
         "reason": row.error or (result.reason if result is not None else ""),
-        "trust": result.trust.value if result is not None and result.trust else None,
+        "trust": trust_word(result.trust) if result is not None else None,
         "vacuous": result.vacuous if result is not None else None,
         "semantics": result.semantics.value if result is not None else None,
         "float_error": error_number(result.float_error) if result is not None else None,
         "deployed": result.deployed.value if result is not None else None,
         "lower": number(result.lower) if exists and result is not None else row.margin,
         "upper": number(result.upper) if result is not None else None,
+        "bound_trust": trust_word(result.bound_trust) if result is not None else None,
         "slack": result.slack or None if result is not None else None,
         "root_lp": number(result.relaxation) if result is not None else None,
         "gap": gap,

@@ -47,6 +47,7 @@ COLUMNS = (
     ),
     Shown("margin ≥", "lower", "{:.5g}", 3, "lower bound of the margin; positive: the property holds"),
     Shown("margin ≤", "upper", "{:.5g}", 7, "margin at the worst point that was evaluated"),
+    Shown("bound by", "bound_trust", "{}", 9, "what the proved side of the margin rests on, if not the trust"),
     Shown("slack", "slack", "{:g}", 2, "what the conclusion was relaxed by"),
     Shown("root LP", "root_lp", "{:.5g}", 10, "optimum of the program without integrality"),
     Shown("gap", "gap", "{:.3g}", 8, "distance of the row's certified margin from the best one of this table"),
@@ -74,6 +75,8 @@ def cells(record: dict[str, Any]) -> list[str]:
         shown["verdict"] = f"unknown ({record['reason']})"
     elif record["vacuous"]:
         shown["verdict"] = f"{record['verdict']} (vacuous)"
+    if record["bound_trust"] == record["trust"]:
+        shown["bound_trust"] = None
     return [c.form.format(shown[c.key]) if shown[c.key] not in (None, "") else "" for c in COLUMNS]
 
 
@@ -120,7 +123,7 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
         lines.append((f"  trust    {result.trust.value}: {result.rests_on}", ""))
     lines.append((f"  method   {result.method}" + (f" on {result.bounds} bounds" if result.bounds else ""), ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
-        lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]", ""))
+        lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
     lines.extend((f"  {text}", "") for text in _meant(result))
     if result.slack:
         lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))

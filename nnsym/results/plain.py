@@ -37,6 +37,11 @@ def error_number(error: float | None) -> float | str | None:
     return "inf" if error is not None and math.isinf(error) else number(error)
 
 
+def trust_word(trust: Trust | None) -> str | None:
+    """What a verdict, or a side of a margin, rests on."""
+    return trust.value if trust else None
+
+
 def witness_json(found: Witness | None) -> dict[str, Any] | None:
     """Inputs and outputs with dtype, shape and flat data; rationals that are no floats also as text, ``exact``."""
     if found is None:
@@ -65,7 +70,7 @@ def result_json(result: Result) -> dict[str, Any]:
     return {
         "status": result.status.value,
         "reason": result.reason,
-        "trust": result.trust.value if result.trust else None,
+        "trust": trust_word(result.trust),
         "reading": result.reading.value,
         "vacuous": result.vacuous,
         "semantics": result.semantics.value,
@@ -74,6 +79,8 @@ def result_json(result: Result) -> dict[str, Any]:
         "slack": result.slack,
         "lower": number(result.lower),
         "upper": number(result.upper),
+        "lower_trust": trust_word(result.lower_trust),
+        "upper_trust": trust_word(result.upper_trust),
         "counterexample": witness_json(result.counterexample),
         "witness": witness_json(result.witness),
         "method": result.method,
@@ -160,7 +167,7 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
         return Result(
             status=Verdict(data["status"]),
             reason=data["reason"],
-            trust=None if data["trust"] is None else Trust(data["trust"]),
+            trust=_trust(data["trust"]),
             method=data["method"],
             encoding=data["encoding"],
             solver=data["solver"],
@@ -174,6 +181,8 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
             vacuous=vacuous,
             lower=_end(data["lower"], nowhere if vacuous else -math.inf),
             upper=_end(data["upper"], nowhere if vacuous else math.inf),
+            lower_trust=_trust(data["lower_trust"]),
+            upper_trust=_trust(data["upper_trust"]),
             relaxation=data["relaxation"],
             counterexample=_witness(data["counterexample"]),
             witness=_witness(data["witness"]),
@@ -185,6 +194,10 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"a field is missing or wrong: {type(error).__name__}: {error}", where=where) from None
+
+
+def _trust(word: str | None) -> Trust | None:
+    return None if word is None else Trust(word)
 
 
 def _end(value: float | None, missing: float) -> float:

@@ -172,10 +172,13 @@ class Sizes:
 class Result(NoTruthValue):
     """``status`` with its ``reason`` and ``trust``; ``lower <= margin <= upper`` over the precondition.
 
-    For ``forall`` the margin is the least one, ``lower`` is certified to the level of ``trust`` and ``upper`` is the
-    margin at a point that was evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one,
-    ``upper`` is certified, ``lower`` was evaluated, and a ``witness`` verifies. ``vacuous`` is true where no input
-    satisfies the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
+    For ``forall`` the margin is the least one, ``lower`` is proved and ``upper`` is the margin at a point that was
+    evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one, ``upper`` is proved, ``lower`` was
+    evaluated, and a ``witness`` verifies. ``lower_trust`` and ``upper_trust`` say what each side rests on, None where
+    it is infinite because nothing is known; a side of trust ``solver`` may be off by that solver's tolerance. Beside a
+    verdict of trust ``exact`` or ``certified`` the proved side rests on nobody's word, unless the margin was asked for
+    (``optimise``) and a counterexample, or witness, carries the verdict. ``vacuous`` is true where no input satisfies
+    the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
     known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
     any row of the property can then be from its real value, on the whole domain; None where it was not needed.
     ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
@@ -204,6 +207,8 @@ class Result(NoTruthValue):
     vacuous: bool = False
     lower: float = -np.inf
     upper: float = np.inf
+    lower_trust: Trust | None = None
+    upper_trust: Trust | None = None
     relaxation: float | None = None
     counterexample: Witness | None = None
     witness: Witness | None = None
@@ -253,11 +258,23 @@ class Result(NoTruthValue):
 
         return result_html(self)
 
+    @property
+    def bound_trust(self) -> Trust | None:
+        """What the proved side of the margin rests on."""
+        return self.upper_trust if self.reading is Reading.EXISTS else self.lower_trust
+
+    @property
+    def bound_rests_on(self) -> str:
+        """In words, what the proved side of the margin rests on, where that is not the trust of the verdict."""
+        side = "upper" if self.reading is Reading.EXISTS else "lower"
+        trust = self.bound_trust
+        return f" ({side} {trust.value})" if trust is not None and trust is not self.trust else ""
+
     def __repr__(self) -> str:
         """One line: verdict, what it rests on, the margin's interval, the method."""
         vacuous = " (vacuous)" if self.vacuous else ""
         trust = f", trust {self.trust.value}" if self.trust else ""
-        margin = f"margin in [{self.lower:.6g}, {self.upper:.6g}]"
+        margin = f"margin in [{self.lower:.6g}, {self.upper:.6g}]{self.bound_rests_on}"
         slack = f"; slack {self.slack:g}" if self.slack else ""
         meant = f"; {self.semantics.value}" if self.semantics is not Semantics.REAL else ""
         return f"<{self.status.value}{vacuous}: {self.reason}{trust}; {margin}{slack}{meant}; {self.method}>"
