@@ -56,9 +56,17 @@ class Text(NamedTuple):
         return self.string if self.level >= level else f"({self.string})"
 
 
+_CUT = " ... "
+
+
 def clip(string: str) -> str:
     """Very long text shortened in the middle."""
-    return string if len(string) <= _LONGEST else f"{string[: _LONGEST - 60]} ... {string[-50:]}"
+    return string if len(string) <= _LONGEST else f"{string[: _LONGEST - 60]}{_CUT}{string[-50:]}"
+
+
+def is_clipped(string: str) -> bool:
+    """True for text that :func:`clip` shortened."""
+    return _CUT in string
 
 
 def leaf(string: str, value: Any, level: int = ATOM) -> Text:
@@ -180,6 +188,10 @@ def number_text(value: Any, numbers: Any = None) -> Text:
     return text if numbers is None else text._replace(form=ast.Constant(numbers))
 
 
+def _nested(value: Any) -> str:
+    return f"[{', '.join(map(_nested, value))}]" if isinstance(value, list) else _number_text(value).string
+
+
 def _number_text(value: Any) -> Text:
     if value is None:
         return Text("None")
@@ -192,6 +204,6 @@ def _number_text(value: Any) -> Text:
     array = np.asarray(value, dtype=object) if isinstance(value, (list, tuple)) else np.asarray(plain(value))
     if array.ndim == 0:
         return _number_text(array.item())
-    if array.ndim == 1 and array.size <= _INLINE:
-        return Text(f"[{', '.join(_number_text(v).string for v in array.tolist())}]")
+    if array.ndim in (1, 2) and 0 < array.size <= _INLINE:
+        return Text(_nested(array.tolist()))
     return Text(f"<array of shape {array.shape}>")
