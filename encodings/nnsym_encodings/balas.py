@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces
-from nnsym.encode.rules import BILINEAR, require_finite
+from nnsym.encode.rules import BILINEAR, MONOMIAL, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -89,5 +89,6 @@ BALAS = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
+        MONOMIAL,
     ),
 )

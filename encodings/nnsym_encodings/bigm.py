@@ -49,7 +49,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, lower_lines, open_groups, open_hinges, require_finite
+from nnsym.encode.rules import BILINEAR, MONOMIAL, lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
@@ -170,5 +170,6 @@ BIGM = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
+        MONOMIAL,
     ),
 )

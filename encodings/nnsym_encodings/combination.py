@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.pieces import OpenPieces, open_pieces
-from nnsym.encode.rules import BILINEAR, open_hinges, require_finite
+from nnsym.encode.rules import BILINEAR, MONOMIAL, open_hinges, require_finite
 from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Node, Pointwise
@@ -153,4 +153,5 @@ def rules(choice: Choice) -> tuple[NodeRule, ...]:
         NodeRule(Pointwise, Exactness.EXACT, pieces(choice), Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
+        MONOMIAL,
     )

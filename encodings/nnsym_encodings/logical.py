@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.pieces import hull
-from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, MONOMIAL, bounded, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -89,6 +89,7 @@ INDICATOR = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )
@@ -104,6 +105,7 @@ SOS1 = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )

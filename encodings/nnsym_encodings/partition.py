@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.affine import Layer, Terms, encode_affine
-from nnsym.encode.rules import BILINEAR, require_finite
+from nnsym.encode.rules import BILINEAR, MONOMIAL, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise
@@ -113,6 +113,7 @@ def partition(count: int) -> Encoding:
             NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
             NodeRule(Max, Exactness.EXACT, maximum),
             BILINEAR,
+            MONOMIAL,
         ),
     )
 

@@ -43,7 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, OpenHinges, bounded, lower_lines, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, MONOMIAL, OpenHinges, bounded, lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
@@ -141,6 +141,7 @@ SMT = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.pieces import open_pieces
-from nnsym.encode.rules import BILINEAR, open_hinges
+from nnsym.encode.rules import BILINEAR, MONOMIAL, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -90,6 +90,7 @@ def _encoding(name: str, form: CaseForm) -> Encoding:
             NodeRule(Pointwise, Exactness.EXACT, pieces(form), Piecewise),
             NodeRule(Max, Exactness.EXACT, maximum),
             BILINEAR,
+            MONOMIAL,
         ),
         needs_bounds=False,
     )
