@@ -42,6 +42,11 @@ class Univariate(ABC):
     def key(self) -> str:
         """Content digest."""
 
+    @property
+    def jumps(self) -> bool:
+        """True if the function is not continuous (docs/numerics.md, "Jumps")."""
+        return False
+
     @abstractmethod
     def value(self, x: Array) -> Array:
         """The function at ``x`` of shape ``(..., n)``; exact on arrays of Fractions where it is ``exact``."""
@@ -252,7 +257,7 @@ class Piecewise(Univariate):
         return np.asarray(left, dtype=bool), np.asarray(slopes[:, 1:] * breaks + offsets[:, 1:] != at, dtype=bool)
 
     @cached_property
-    def jumps(self) -> bool:
+    def jumps(self) -> bool:  # type: ignore[override]
         """True if the function is not continuous."""
         return bool(self.apart[0].any() or self.apart[1].any())
 

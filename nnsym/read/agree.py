@@ -19,7 +19,8 @@ from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.pieces import profile, steepness
+from nnsym.ir.pieces import steepness
+from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import fold
 
@@ -221,14 +222,16 @@ def _steepest(fn: Univariate, x: Array, error: Array) -> Array:
             return np.where(x > reach, right, np.where(x < -reach, left, np.maximum(left, right)))
         case Piecewise():
             return np.maximum(*(np.abs(side) for side in steepness(fn, x - reach, x + reach)))
+        case Stairs():
+            return np.zeros_like(x)  # flat, and what it jumps is counted apart
     return np.maximum(*(np.abs(side) for side in fn.steepness(x - reach, x + reach)))
 
 
 def _jump(fn: Univariate, x: Array, error: Array) -> Array:
     """How far the function may jump within the error of ``x``."""
-    if not isinstance(fn, Piecewise) or not fn.jumps:
+    if not fn.jumps:
         return np.zeros_like(x)
-    low, high = profile(fn, x - _SAFETY * error, x + _SAFETY * error).span
+    low, high = fn.span(x - _SAFETY * error, x + _SAFETY * error)
     return np.asarray(high - low)
 
 

@@ -55,6 +55,8 @@ def leaky(call: Call) -> list[Value]:
 def prelu(call: Call) -> list[Value]:
     """Leaky ReLU with one slope per channel or element."""
     x, slope = call.tensor(0), call.constant(1)
+    if call.opset < 7 and slope.ndim == 1 and slope.size > 1:  # one per channel
+        slope = slope.reshape(-1, *(1,) * (len(x.shape) - 2))
     left = float64(slope).ravel() if slope.size == 1 else flat(slope, x.shape)
     return [applied(Hinge(left, np.ones(1), "prelu"), x)]
 
