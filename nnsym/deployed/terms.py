@@ -8,6 +8,9 @@
 | maximum | 0 |
 | product | ``u |x| |y|`` |
 | sigmoid, tanh | :data:`SMOOTH` units of the format's last place at 1 |
+| floor, rounding | 0 |
+
+Integers are those of a machine: from :data:`WRAPS` on nothing is said of a value that the graph knows to be one.
 
 Comparisons do not round, so a jump stays where it is. Algorithms that change the products themselves (Winograd's and
 FFT convolutions, TF32, quantised kernels) are none of the engines that this speaks of.
@@ -25,7 +28,9 @@ from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
 from nnsym.ir.linear import Conv, Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
+from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.zero_one import integral
 
 Array = NDArray[Any]
 
@@ -46,11 +51,39 @@ def copies(node: Affine) -> bool:
     return bool(np.max(counts, initial=0) <= 1)
 
 
+#: Integers of 32 bits end here, and casts to them are undefined beyond.
+WRAPS = 2.0**31
+
+
 def local_error(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
     """The error bound of every element, and whether something may overflow.
 
     ``sizes`` are bounds of the arguments' absolute values, one ``(n,)`` array per parent.
     """
+    error, wild = _of_kind(node, sizes, form, maps)
+    whole = integral(node)
+    return error, wild or (bool(whole.any()) and _reach(node, sizes, whole, maps) >= WRAPS)
+
+
+def _reach(node: Node, sizes: tuple[Array, ...], whole: Array, maps: Maps) -> float:
+    """A bound of the absolute values of those elements."""
+    match node:
+        case Affine():
+            parts = (stretch(m, size, maps) for m, size in zip(node.maps, sizes, strict=True))
+            total = sum(parts, np.abs(node.bias))
+        case Product():
+            total = _weighed(sizes[0], sizes[1])
+        case Max():
+            return float(sizes[0].max())
+        case Pointwise():
+            least, most = node.fn.span(-sizes[0], sizes[0])
+            total = np.maximum(np.abs(least), np.abs(most))
+        case _:
+            return 0.0
+    return float(np.asarray(total)[whole].max())
+
+
+def _of_kind(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
     match node:
         case Affine():
             return _affine(node, sizes, form, maps)
@@ -65,6 +98,8 @@ def local_error(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) 
             return np.zeros(node.size), False
         case Product():
             return _products(_weighed(sizes[0], sizes[1]), form)
+        case Pointwise(fn=Stairs()):
+            return np.zeros(node.size), False
         case Pointwise(fn=Sigmoidal()):
             return np.full(node.size, 2 * SMOOTH * form.u), False
     what = node.fn.name if isinstance(node, Pointwise) else type(node).__name__

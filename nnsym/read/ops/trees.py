@@ -102,6 +102,8 @@ def _transform(call: Call) -> str:
 def _transformed(call: Call, scores: Tensor, kind: str) -> Tensor:
     if kind == "NONE":
         return scores
+    if scores.shape[1] == 1:
+        raise call.refuse(f"the transform {kind} of one value, which ONNX Runtime leaves out", "Export the raw values")
     if kind == "LOGISTIC":
         return Tensor(pointwise(Sigmoid(), scores.node), scores.shape)
     raise call.refuse(f"the transform {kind}", "Export the raw scores: comparisons of them say the same")
