@@ -7,8 +7,8 @@
 | hinge, clip and the like | 0 where slopes are 0 and 1 up to sign, else the line's own products and sum |
 | maximum | 0 |
 | product | ``u |x| |y|`` |
-| sigmoid, tanh | :data:`SMOOTH` units of the format's last place at 1 |
 | floor, rounding | 0 |
+| any other function | what the function says of itself: ``slips`` of :mod:`nnsym.ir.univariate` |
 
 Integers are those of a machine: from :data:`WRAPS` on nothing is said of a value that the graph knows to be one.
 
@@ -29,7 +29,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.linear import Conv, Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.zero_one import integral
 
 Array = NDArray[Any]
@@ -37,10 +37,6 @@ Array = NDArray[Any]
 #: Roundings of constants that an engine may derive otherwise than the import: 1/n of a mean, the scale of a
 #: normalisation (a difference, a square root, a quotient, a product), weights with a scale folded in.
 DERIVED = 8
-
-#: Units in the last place of 1 by which an engine's sigmoid or tanh may be off. ONNX Runtime 1.32's float32 kernels
-#: clamp their arguments and are off by up to 3 of these units, its float64 ones by up to 5.
-SMOOTH = 16
 
 
 def copies(node: Affine) -> bool:
@@ -55,18 +51,23 @@ def copies(node: Affine) -> bool:
 WRAPS = 2.0**31
 
 
-def local_error(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+def local_error(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, maps: Maps) -> tuple[Array, bool]:
     """The error bound of every element, and whether something may overflow.
 
-    ``sizes`` are bounds of the arguments' absolute values, one ``(n,)`` array per parent.
+    ``ranges`` bound the arguments, two ``(n,)`` arrays per parent.
     """
-    error, wild = _of_kind(node, sizes, form, maps)
+    error, wild = _of_kind(node, ranges, form, maps)
     whole = integral(node)
-    return error, wild or (bool(whole.any()) and _reach(node, sizes, whole, maps) >= WRAPS)
+    return error, wild or (bool(whole.any()) and _reach(node, ranges, whole, maps) >= WRAPS)
 
 
-def _reach(node: Node, sizes: tuple[Array, ...], whole: Array, maps: Maps) -> float:
+def _sizes(ranges: tuple[tuple[Array, Array], ...]) -> tuple[Array, ...]:
+    return tuple(np.maximum(-low, high) for low, high in ranges)
+
+
+def _reach(node: Node, ranges: tuple[tuple[Array, Array], ...], whole: Array, maps: Maps) -> float:
     """A bound of the absolute values of those elements."""
+    sizes = _sizes(ranges)
     match node:
         case Affine():
             parts = (stretch(m, size, maps) for m, size in zip(node.maps, sizes, strict=True))
@@ -76,14 +77,14 @@ def _reach(node: Node, sizes: tuple[Array, ...], whole: Array, maps: Maps) -> fl
         case Max():
             return float(sizes[0].max())
         case Pointwise():
-            least, most = node.fn.span(-sizes[0], sizes[0])
-            total = np.maximum(np.abs(least), np.abs(most))
+            total = np.max(np.abs(node.fn.span(*ranges[0])), axis=0)
         case _:
             return 0.0
     return float(np.asarray(total)[whole].max())
 
 
-def _of_kind(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+    sizes = _sizes(ranges)
     match node:
         case Affine():
             return _affine(node, sizes, form, maps)
@@ -100,10 +101,18 @@ def _of_kind(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) -> 
             return _products(_weighed(sizes[0], sizes[1]), form)
         case Pointwise(fn=Stairs()):
             return np.zeros(node.size), False
-        case Pointwise(fn=Sigmoidal()):
-            return np.full(node.size, 2 * SMOOTH * form.u), False
-    what = node.fn.name if isinstance(node, Pointwise) else type(node).__name__
-    raise UnsupportedError(f"no rounding errors of '{what}' are known", remedy="Ask for the real function")
+        case Pointwise():
+            return _function(node.fn, *ranges[0], form)
+    raise UnsupportedError(
+        f"no rounding errors of '{type(node).__name__}' are known", remedy="Ask for the real function"
+    )
+
+
+def _function(fn: Univariate, low: Array, high: Array, form: Format) -> tuple[Array, bool]:
+    error = UP * (fn.slips(low, high, form.u, form.largest) + 4 * form.tiny)
+    with np.errstate(invalid="ignore"):
+        largest = np.max(np.abs(fn.span(low, high)), axis=0) + error
+    return error, bool(~(largest <= form.largest).all())
 
 
 def _weighed(a: Array, b: Array) -> Array:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
-from nnsym.ir.node import Node, new_input
+from nnsym.ir.node import Node, new_input, pointwise
 from nnsym.ir.stored import Packed
+from nnsym.read.chosen import Chosen, chosen
+from nnsym.read.compounds import compound
 from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
 from nnsym.read.grammar import Rules
 from nnsym.read.meter import MEMORY, SECONDS, Meter
@@ -28,6 +30,7 @@ from nnsym.read.ops.fold import fold, stored
 from nnsym.read.order import node_label, sorted_nodes
 from nnsym.read.sizes import LARGEST_CONSTANT, LARGEST_TOGETHER, require_size
 from nnsym.read.sources import read_model
+from nnsym.read.standard import body
 from nnsym.read.tensors import Value, lift
 from nnsym.read.types import require_computable, result_types, type_of
 
@@ -115,6 +118,11 @@ def _guarded(where: str) -> Iterator[None]:
         ) from error
 
 
+def _as_one(value: Value) -> Value:
+    """A tensor whose node is one function together with the nodes before it becomes that function."""
+    return Tensor(compound(value.node), value.shape) if isinstance(value, Tensor) else value
+
+
 class _Reader:
     """One pass over one graph: the values of all tensors by name."""
 
@@ -138,9 +146,11 @@ class _Reader:
         self.sizes: set[float] = set()
         self.named: dict[str, Tensor] = {}
         self.types: dict[str, str] = {}
+        self.chosen: Mapping[int, Chosen] = {}
 
     def network(self, name: str, kept: bytes | Packed) -> Network:
-        order = sorted_nodes(self.graph, self.where)
+        self.chosen = chosen(self.graph)
+        order = sorted_nodes(self.graph, self.where, {k: (one.source,) for k, one in self.chosen.items()})
         declared = self._declared()
         inputs = {v.name: self._input(v, k) for k, v in enumerate(declared)}
         kinds = {_DTYPES[v.type.tensor_type.elem_type] for v in declared}
@@ -224,14 +234,18 @@ class _Reader:
         where = f"{self.where}: node {node_label(position, node)}, {node.op_type}"
         self.meter.check(where)
         with _guarded(where):
-            call = self._call(node, where)
-            self.meter.room(least_size(call), where, "its result")
-            results = self._results(call, node)
+            if position in self.chosen:
+                results = [self._chosen(self.chosen[position], where)]
+                kinds = [self.types.get(self.chosen[position].source, "")]
+            else:
+                call = self._call(node, where)
+                self.meter.room(least_size(call), where, "its result")
+                results = [_as_one(value) for value in self._results(call, node)]
+                kinds = result_types(node, call.types, self._version(node))
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")
                 self._note(value)
-        kinds = result_types(node, call.types, self._version(node))
         for output, value, kind in zip(node.output, results, kinds, strict=False):
             if output:
                 self.values[output] = value
@@ -239,6 +253,10 @@ class _Reader:
         if node.name and results and isinstance(results[0], Tensor):
             self.named[node.name] = results[0]
             self.types.setdefault(node.name, self.types[node.output[0]])
+
+    def _chosen(self, one: Chosen, where: str) -> Value:
+        source = lift(self._value(one.source, where))
+        return Tensor(pointwise(one.fn, source.node), source.shape)
 
     def _note(self, *values: Any) -> None:
         """The sizes of the model's own numbers, for the comparison with ONNX Runtime: the largest of each array."""
@@ -289,6 +307,8 @@ class _Reader:
             self.rules.require(node)
             return fold(call)
         lowering = LOWERINGS.get(call.op)
+        if lowering is None and (written := self._written_out(call, node)) is not None:
+            return written
         if lowering is None:
             raise UnsupportedError(
                 f"operator {call.op} is not supported",
@@ -301,6 +321,21 @@ class _Reader:
             if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                 self._require_finite(name, value, call.op)
         return lowering(call)
+
+    def _written_out(self, call: Call, node: Any) -> Sequence[Value] | None:
+        """The results of an operator by its body in the standard, if it has one."""
+        self.rules.require(node)
+        graph = body(call)
+        if graph is None:
+            return None
+        outer = self.values
+        self.values = {name: v for name, v in zip(node.input, call.inputs, strict=True) if v is not None}
+        try:
+            for position, part in enumerate(graph.node):
+                self._lower(position, part)
+            return [self.values[name] if name else np.zeros(0) for name in node.output]
+        finally:
+            self.values = outer
 
     def _require_finite(self, name: str, value: Array, op: str) -> None:
         bad = np.isnan(value) if op in _TAKES_INFINITY else ~np.isfinite(value)
