@@ -108,6 +108,12 @@ def test_a_logistic_transform() -> None:
         load(regressor(post_transform="LOGISTIC"))
 
 
+def test_a_softmax_of_classes() -> None:
+    results = [("label", TensorProto.INT64), ("scores", TensorProto.FLOAT)]
+    many = tables("BRANCH_LEQ", 3, "class") | {"post_transform": "SOFTMAX"}
+    same(forest("TreeEnsembleClassifier", 3, results, classlabels_int64s=[1, 2, 3], **many))
+
+
 def test_classes() -> None:
     results = [("label", TensorProto.INT64), ("scores", TensorProto.FLOAT)]
     many = tables("BRANCH_LEQ", 3, "class")
