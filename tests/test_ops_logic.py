@@ -117,7 +117,12 @@ def band() -> onnx.ModelProto:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [hard_shrink, soft_shrink, threshold, band])
+def masked() -> onnx.ModelProto:
+    return graph(node("Greater", ["x", "t"], ["a"]), node("Cast", ["a"], ["m"], to=F), node("Mul", ["x", "m"], ["y"]),
+                 t=np.float32(0.25))  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [hard_shrink, soft_shrink, threshold, band, masked])
 def test_what_exporters_write_for_one_function_is_one_function(make: Callable[[], onnx.ModelProto]) -> None:
     network = same(make(), *([v] for v in (-2, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 2)))
     active = [n for n in network.nodes if isinstance(n, (Pointwise, Product, Max))]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir import logic
 from nnsym.ir.functions.exponentials import Exp
 from nnsym.ir.functions.powers import Reciprocal, power_function
 from nnsym.ir.linear import Select
@@ -68,7 +69,7 @@ def times(a: Value, b: Value) -> Tensor:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         shape = np.broadcast_shapes(a.shape, b.shape)
         require_size(shape)
-        return Tensor(product(expand(a, shape).node, expand(b, shape).node), shape)
+        return Tensor(logic.times(expand(a, shape).node, expand(b, shape).node), shape)
     if isinstance(a, Tensor):
         assert not isinstance(b, Tensor)
         return scaled(a, b)
