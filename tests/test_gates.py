@@ -209,3 +209,18 @@ def test_integers_that_a_machine_may_wrap_around_are_open_for_the_deployed_funct
     result = nn.verify(p)
     assert result.deployed is not None
     assert result.deployed.value != "holds"
+
+
+def test_casts_to_a_narrower_type_are_open_for_the_deployed_function() -> None:
+    cast = node("Cast", ["x"], ["c"], to=F)
+    greater = node("Greater", ["c", "t"], ["g"])
+    back = node("Cast", ["g"], ["y"], to=TensorProto.DOUBLE)
+    third = np.float32([1 / 3])
+    proto = model([cast, greater, back], {"x": (1,)}, ["y"], {"t": third}, elem=TensorProto.DOUBLE)
+    network = load(proto)
+    v = nn.Variable((1,), name="x")
+    beyond = float(third[0]) + 2.0**-40  # above the threshold, and rounded to it
+    p = nn.forall(v, where=nn.box(v, beyond, beyond), then=network(v)[0] >= 1)
+    result = nn.verify(p)
+    assert result.status.value == "verified"
+    assert result.deployed is None or result.deployed.value != "holds"
