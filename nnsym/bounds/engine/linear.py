@@ -45,7 +45,7 @@ from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 
-_CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
+_CACHE = 2**22  # bytes of coefficients up to which a processor's caches serve them
 _SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs little more than in float32
 _STEP = 2**32  # products of one step of a pass on a processor: about a second, during which nobody looks at the clock
 _TRIMMED = 4  # pieces between two times that freed memory is handed back
