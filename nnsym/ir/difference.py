@@ -40,7 +40,7 @@ class Difference(Node):
     def gap(self) -> Node:
         return self.parents[4]
 
-    def with_parents(self, parents: tuple[Node, ...]) -> Node:
+    def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
         return difference(parents[0], parents[1], parents[4])
 
     def __reduce__(self) -> tuple[Any, ...]:

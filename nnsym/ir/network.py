@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, final
@@ -92,8 +92,13 @@ class Network:
                 )
             replacement[tensor.node] = argument
         everything = [t.node for t in (*self.outputs.values(), *self.tensors.values())]
-        image = substitute(everything, replacement)
+        image = substitute(everything, replacement, self.run)
         return Application(self, arguments, {node: image[node] for node in everything})
+
+    @property
+    def run(self) -> str:
+        """What tells its run from others': the hash of a stored model, nothing for a network that is exact."""
+        return "" if self.model is None else self.hash
 
     def _require_count(self, arguments: tuple[Any, ...]) -> None:
         if len(arguments) != len(self.inputs):
@@ -173,6 +178,12 @@ class Application:
 
     def output(self, name: str) -> Node:
         return self.image[self.network.outputs[name].node]
+
+    def here(self, nodes: Iterable[Node]) -> dict[Node, Node]:
+        """Nodes of the network, named or not, as they are in this application."""
+        own = (t.node for t in self.network.inputs.values())
+        replacement: dict[Node, Node] = dict(zip(own, self.arguments, strict=True))
+        return substitute(nodes, replacement, self.network.run)
 
 
 @final

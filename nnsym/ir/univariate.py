@@ -91,6 +91,13 @@ class Univariate(ABC):
         fine = np.isfinite(high) & np.isfinite(low)
         return np.where(fine, slope, 0.0), np.where(fine, low, least), np.where(fine, high, most)
 
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        """How far an engine's values may be from the function's, for arguments in ``[lower, upper]``.
+
+        ``unit`` is the unit roundoff of its format and ``largest`` its largest number; infinite where nothing is known.
+        """
+        raise UnsupportedError(f"no rounding errors of '{self.name}' are known", remedy="Ask for the real function")
+
     def _silent(self, question: str, method: str) -> UnsupportedError:
         return UnsupportedError(
             f"the function does not say {question}",
@@ -291,6 +298,7 @@ class Smooth(Univariate):
     in ``bends`` of every part between inflections and kinks whether it is convex there.
     ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in the last place of the
     result or of ``unit``, whichever is larger; at an infinity they are the limit, or NaN. All values lie in ``limits``.
+    ``noise`` is what engines miss, in unit roundoffs of 1, of the result and of the argument; None if it is not known.
     The ``key`` is made of the class's name, its attributes and values, unless a subclass has its own.
     """
 
@@ -301,6 +309,7 @@ class Smooth(Univariate):
     unit: ClassVar[float] = 1.0
     limits: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
     longest: ClassVar[float] = np.inf  # the longest interval whose turns and cuts are all named
+    noise: ClassVar[tuple[float, float, float] | None] = None
     blur: ClassVar[float] = 0.0  # how far listed points may be off beside the two ulps, relative to their size
 
     @property
@@ -327,6 +336,15 @@ class Smooth(Univariate):
         """Points between which its derivative is monotone there, in order: one fewer than ``bends``."""
         return tuple(sorted({*self.inflections, *self.kinks}))
 
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        if self.noise is None:
+            return super().slips(lower, upper, unit, largest)
+        one, result, argument = self.noise
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = np.max(np.abs(self.span(lower, upper)), axis=0)
+            size = one + (result * values if result else 0.0)
+            return np.asarray(unit * (size + (argument * np.maximum(-lower, upper) if argument else 0.0)))
+
     def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return curves.span(self, lower, upper)
 
@@ -347,6 +365,7 @@ class Sigmoidal(Smooth):
     """
 
     inflections = (0.0,)
+    noise = (32.0, 0.0, 0.0)  # ONNX Runtime 1.32 clamps arguments and is off by up to 6 in float32, 10 in float64
 
     def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return sigmoidal.span(self, lower, upper)

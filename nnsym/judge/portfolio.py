@@ -1,4 +1,4 @@
-"""The method that is taken where none is named: a counter-search, then bounds, then exact encodings in turn."""
+"""The method that is taken where none is named: a search, then a counter-search, bounds, exact encodings in turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from functools import partial
 from typing import final
 
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
+from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
+from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod, program
@@ -26,21 +28,45 @@ _LOOSE = 1e-4  # a gap that a MILP's tolerances may leave, as a share of the val
 _MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
 
 
+#: The share of the time that the search may take, and where few neurons are open.
+_MOST, _LITTLE = 0.7, 0.2
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class Portfolio(Method):
-    """A counter-search, then bounds, then an exact encoding on a solver at hand; stops at the first verdict."""
+    """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
+
+    The search has most of the time where many neurons are open, and a little where so few are that a program ends
+    it. What compares two runs is bounded over differences, which the search does not do: there it comes last.
+    """
 
     bounds: str = "crown"
     name = "portfolio"
     exact = True
 
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        late = pair(query) is not None
+        searched = None if late else self._searched(query, clock, settings)
+        if searched is not None and searched.status is not Verdict.UNKNOWN:
+            return searched
         first = FIRST.briefly(query, clock, settings)
         if first.status is not Verdict.UNKNOWN:
             return replace(first, method="portfolio: attack")
         decided = self._rest(query, first, clock, settings)
-        return decided if first.deployed is Deployed.OPEN else replace(decided, deployed=first.deployed)
+        decided = decided if first.deployed is Deployed.OPEN else replace(decided, deployed=first.deployed)
+        if late and decided.status is Verdict.UNKNOWN and clock.left > 0:
+            searched = self._searched(query, clock, settings)
+        return decided if searched is None else _both(decided, searched, clock)
+
+    def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
+        """The answer of the search; None where it cannot take the question."""
+        try:
+            result = SearchMethod(share=_MOST, brief=_LITTLE).judge(query, clock, settings)
+        except _PASSED as error:
+            clock.note("passed over", str(error))
+            return None
+        return replace(result, method=f"portfolio: {result.method}")
 
     def _rest(self, query: Query, first: Result, clock: Clock, settings: Settings) -> Result:
         """What decides after the counter-search; its own answer where nothing takes the question."""
@@ -93,3 +119,13 @@ class Portfolio(Method):
         """The programs in turn, each made when it is asked: what cannot take the question is passed over."""
         for encoding, solver in _SECOND:
             yield partial(program, encoding, solver=solver, bounds=self.bounds)
+
+
+def _both(decided: Result, searched: Result, clock: Clock) -> Result:
+    """The later answer with the better side of both intervals; that of the search where only it decides."""
+    if decided.status is Verdict.UNKNOWN and searched.status is not Verdict.UNKNOWN:
+        return searched
+    lower, upper = max(decided.lower, searched.lower), min(decided.upper, searched.upper)
+    if lower > upper:  # a solver's bound, off by its tolerance
+        lower, upper = decided.lower, decided.upper
+    return replace(decided, lower=lower, upper=upper, trail=tuple(clock.trail))

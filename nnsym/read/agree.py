@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import InputError
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
@@ -191,8 +191,8 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
             case Affine():
                 return value, _affine_error(node, args, unit, floor, largest)
             case Pointwise():
-                own = np.abs(value) if node.fn.exact else _SMOOTH * np.maximum(np.abs(value), 1.0)
-                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + floor + _jump(node.fn, *args[0])
+                own = _own(node.fn, args[0][0], value, unit, largest)
+                return value, _steepest(node.fn, *args[0]) * args[0][1] + own + floor + _jump(node.fn, *args[0])
             case Max():
                 filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
                 return value, args[0][1][..., filled].max(axis=-1)
@@ -203,6 +203,14 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
 
     with np.errstate(over="ignore", invalid="ignore"):
         return fold([t.node for t in network.outputs.values()], rule)
+
+
+def _own(fn: Univariate, x: Array, value: Array, unit: float, largest: float) -> Array:
+    """What the function's own evaluation may be off by: as it says, else some roundings."""
+    try:
+        return fn.slips(x, x, unit, largest)
+    except UnsupportedError:
+        return unit * (np.abs(value) if fn.exact else _SMOOTH * np.maximum(np.abs(value), 1.0))
 
 
 def _steepest(fn: Univariate, x: Array, error: Array) -> Array:

@@ -13,7 +13,7 @@ have to be rounded, the nodes stay as they are.
 | ``x tanh(softplus(x))`` | Mish |
 | ``x clip(q x + p, 0, h)`` | HardSwish |
 | ``x / (k + k abs(x))`` | softsign |
-| ``1 / (1 + e^-x)``, ``ln(1 + e^x)``, ``ln(sigmoid(x))`` | sigmoid, softplus, ``-softplus(-x)`` |
+| ``1 / (1 + e^-x)``, ``ln(1 + e^x)``, ``ln(sigmoid(x))`` | sigmoid, softplus, log-sigmoid |
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.functions.exponentials import Exp, Log, Softplus
+from nnsym.ir.functions.exponentials import Exp, Log, LogSigmoid, Softplus
 from nnsym.ir.functions.gates import Gelu, HardSwish, Mish, Silu, TanhGelu
 from nnsym.ir.functions.powers import Reciprocal, WholePower
 from nnsym.ir.functions.steps import Erf, Softsign
@@ -79,10 +79,9 @@ def _logarithm(argument: Node) -> Iterator[tuple[Univariate | None, Fraction, No
     if not isinstance(inner, Pointwise):
         return
     if isinstance(inner.fn, Exp) and line == _Line(Fraction(1), Fraction(1)):
-        yield Softplus(), Fraction(1), inner.parents[0]
+        yield Softplus(spelt=True), Fraction(1), inner.parents[0]
     if isinstance(inner.fn, Sigmoid) and line == _Line():
-        minus = affine(((Scale(np.full(inner.size, -1.0)), inner.parents[0]),))
-        yield Softplus(), Fraction(-1), minus
+        yield LogSigmoid(), Fraction(1), inner.parents[0]
 
 
 def _gate(node: Node, base: Node) -> Found:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
-from nnsym.ir.node import Node, new_input
+from nnsym.ir.node import Node, new_input, pointwise
 from nnsym.ir.stored import Packed
+from nnsym.read.chosen import Chosen, chosen
 from nnsym.read.compounds import compound
 from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
 from nnsym.read.grammar import Rules
@@ -145,9 +146,11 @@ class _Reader:
         self.sizes: set[float] = set()
         self.named: dict[str, Tensor] = {}
         self.types: dict[str, str] = {}
+        self.chosen: Mapping[int, Chosen] = {}
 
     def network(self, name: str, kept: bytes | Packed) -> Network:
-        order = sorted_nodes(self.graph, self.where)
+        self.chosen = chosen(self.graph)
+        order = sorted_nodes(self.graph, self.where, {k: (one.source,) for k, one in self.chosen.items()})
         declared = self._declared()
         inputs = {v.name: self._input(v, k) for k, v in enumerate(declared)}
         kinds = {_DTYPES[v.type.tensor_type.elem_type] for v in declared}
@@ -164,9 +167,10 @@ class _Reader:
             self._lower(position, self.graph.node[position])
         outputs = {v.name: self._output(v.name) for v in self.graph.output}
         self._lower_unused(order)
-        tensors = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
-        types = {n: self.types[n] for n in (*outputs, *tensors) if self.types.get(n) and self.types[n] != self.dtype}
-        return Network(name, inputs, outputs, self.named | tensors, dtype=self.dtype, model=kept, types=types)
+        tensors = self.named | {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
+        types = {n: self.types.get(n, self.dtype) for n in (*outputs, *tensors)}
+        others = {n: kind for n, kind in types.items() if kind != self.dtype}
+        return Network(name, inputs, outputs, tensors, dtype=self.dtype, model=kept, types=others)
 
     def _declared(self) -> list[Any]:
         """The inputs: those without an initial value, or all if as many shapes are given."""
@@ -230,20 +234,29 @@ class _Reader:
         where = f"{self.where}: node {node_label(position, node)}, {node.op_type}"
         self.meter.check(where)
         with _guarded(where):
-            call = self._call(node, where)
-            self.meter.room(least_size(call), where, "its result")
-            results = [_as_one(value) for value in self._results(call, node)]
+            if position in self.chosen:
+                results = [self._chosen(self.chosen[position], where)]
+                kinds = [self.types.get(self.chosen[position].source, "")]
+            else:
+                call = self._call(node, where)
+                self.meter.room(least_size(call), where, "its result")
+                results = [_as_one(value) for value in self._results(call, node)]
+                kinds = result_types(node, call.types, self._version(node))
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")
                 self._note(value)
-        kinds = result_types(node, call.types, self._version(node))
         for output, value, kind in zip(node.output, results, kinds, strict=False):
             if output:
                 self.values[output] = value
                 self.types[output] = type_of(value, kind or self.dtype)
         if node.name and results and isinstance(results[0], Tensor):
             self.named[node.name] = results[0]
+            self.types.setdefault(node.name, self.types[node.output[0]])
+
+    def _chosen(self, one: Chosen, where: str) -> Value:
+        source = lift(self._value(one.source, where))
+        return Tensor(pointwise(one.fn, source.node), source.shape)
 
     def _note(self, *values: Any) -> None:
         """The sizes of the model's own numbers, for the comparison with ONNX Runtime: the largest of each array."""

@@ -162,12 +162,17 @@ def session_of(model: bytes | Packed, hidden: tuple[str, ...] = ()) -> Session:
 
 def operators(network: Network) -> frozenset[str]:
     """The operators of a stored model, those of local functions included; none without a model."""
+    return frozenset(operator_list(network))
+
+
+def operator_list(network: Network) -> list[str]:
+    """The same in their order, each as often as it is applied."""
     import onnx
 
     if network.model is None:
-        return frozenset()
+        return []
     proto = onnx.load_model_from_string(bytes(network.model))
-    return frozenset(node.op_type for body in (proto.graph, *proto.functions) for node in body.node)
+    return [node.op_type for body in (proto.graph, *proto.functions) for node in body.node]
 
 
 def run(

@@ -51,6 +51,8 @@ def result_types(node: Any, inputs: Sequence[str], opset: int) -> list[str]:
         formal = schema.outputs[min(position, len(schema.outputs) - 1)]
         choices = allowed.get(formal.type_str, [formal.type_str])
         named = NAMES.get(cast, "") if cast is not None else bound.get(formal.type_str, "")
+        if sorted(choices) == ["tensor(int64)", "tensor(string)"]:  # labels: texts are named as such
+            choices = ["tensor(int64)"]
         found.append(named or (_named(choices[0]) if len(choices) == 1 else ""))
     return found
 

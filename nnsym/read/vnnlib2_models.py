@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from nnsym.errors import InputError
 from nnsym.ir.network import Network, Tensor
 from nnsym.read.meter import Meter
+from nnsym.read.runtime import operator_list
 
 Source: TypeAlias = "Network | str | Path"
 
@@ -48,12 +49,32 @@ def bind(
                 raise InputError(
                     f"'{d.name}' is declared equal to '{d.equal_to}', the models given for them differ",
                     where=where,
-                    remedy=f"Give no model for '{d.name}', or the same file",
+                    remedy=f"Give no model for '{d.name}'",
+                )
+            if found is not None:
+                raise InputError(
+                    f"a model is given for '{d.name}', which is declared equal to '{d.equal_to}'",
+                    where=where,
+                    remedy=f"Give no model for '{d.name}'",
                 )
             found = bound[d.equal_to]
         assert found is not None
+        if d.isometric_to and not _alike(found, bound[d.isometric_to]):
+            raise InputError(
+                f"'{d.name}' is declared isomorphic to '{d.isometric_to}', their models differ in more than weights",
+                where=where,
+                remedy="Declare them as networks of their own",
+            )
         bound[d.name] = found
     return bound
+
+
+def _alike(a: Network, b: Network) -> bool:
+    """The same operators and shapes, as far as there are models to compare."""
+    if a.model is None or b.model is None:
+        return True
+    sides = [[t.shape for t in (*n.inputs.values(), *n.outputs.values())] for n in (a, b)]
+    return sides[0] == sides[1] and operator_list(a) == operator_list(b)
 
 
 def check(declared: Sequence[Any], bound: Mapping[str, Network], text: str, where: str) -> None:

@@ -1,7 +1,8 @@
 """Units of the form ``x g(x)``, g rising from 0 to 1: GELU in both forms, SiLU, Mish, HardSwish.
 
-Each has one minimum left of 0. The minima and inflections were computed to 60 digits and rounded; those of a unit with
-a parameter that only stretches the axis are stretched.
+Each has one minimum left of 0. Engines compute them by one kernel or by the operators that a file spells out: ``x``
+times a gate that may be off by as much as a sigmoid. The minima and inflections were computed to 60 digits and rounded;
+those of a unit with a parameter that only stretches the axis are stretched.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from nnsym.ir.univariate import Smooth
 
 Array = NDArray[Any]
 
+#: Unit roundoffs of 1, of the result, of the argument. ONNX Runtime 1.32's own kernels are off by up to 9 of the first.
+GATE = (16.0, 16.0, 48.0)
+
 #: GELU's factor, and the constants of its other form (Hendrycks and Gimpel, Gaussian Error Linear Units, 2016).
 ROOT_HALF, ROOT_2_OVER_PI, CUBIC = float(np.sqrt(0.5)), float(np.sqrt(2.0 / np.pi)), 0.044715
 
@@ -32,6 +36,7 @@ class Gelu(Smooth):
 
     slope: float = ROOT_HALF
     name: str = "gelu"
+    noise = GATE
 
     def __post_init__(self) -> None:
         _require_near(self.name, self.slope, ROOT_HALF, 100.0)
@@ -73,6 +78,7 @@ class TanhGelu(Smooth):
     rate: float = ROOT_2_OVER_PI
     cubic: float = CUBIC
     name: str = "gelu_tanh"
+    noise = GATE
     blur = 1e-10
 
     def __post_init__(self) -> None:
@@ -103,6 +109,11 @@ class TanhGelu(Smooth):
             share = 1.0 / (1.0 + np.exp(-2.0 * self.rate * (z + self.cubic * z**3)))
         return np.asarray(share + z * share * (1.0 - share) * 2.0 * self.rate * (1.0 + 3.0 * self.cubic * z * z))
 
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        """Kernels hold the two constants as float32, in float64 too."""
+        known = super().slips(lower, upper, unit, largest)
+        return np.asarray(known + 2.0**-24 * np.minimum(np.maximum(-lower, upper), 8.0))
+
     def _curvature(self, x: float) -> float:
         """``s (1 - s) (2 g' + x g'' + x g'^2 (1 - 2 s))`` without its positive factor; g the exponent, s its share."""
         share = 1.0 / (1.0 + float(np.exp(-2.0 * self.rate * (x + self.cubic * x**3))))
@@ -117,6 +128,7 @@ class Silu(Smooth):
 
     beta: float = 1.0
     name: str = "silu"
+    noise = GATE
     blur = 2.0**-50
 
     def __post_init__(self) -> None:
@@ -152,6 +164,7 @@ class Mish(Smooth):
 
     name: str = "mish"
     key: str = "mish"
+    noise = GATE
     extremes = (-1.1924312145154952,)
     inflections = (-2.256376396360793, 1.4905711794854284)
 
@@ -186,6 +199,7 @@ class HardSwish(Smooth):
     rise: Fraction = Fraction(1, 6)
     shift: Fraction = Fraction(1, 2)
     name: str = "hard_swish"
+    noise = GATE
     exact = True
     bends = (True, True, True)
 

@@ -29,6 +29,7 @@ class Sqrt(Smooth):
     bends = (False,)
     ulps = 2
     unit = 0.0
+    noise = (0.0, 16.0, 0.0)
     limits = (0.0, np.inf)
 
     def value(self, x: Array) -> Array:
@@ -52,6 +53,7 @@ class _Poled(Smooth):
     exact = True
     ulps = 4
     unit = 0.0
+    noise = (0.0, 16.0, 0.0)
 
     def cuts(self, lower: Array) -> tuple[Array | float, ...]:
         return (0.0,)
@@ -97,6 +99,7 @@ class WholePower(Smooth):
     exact = True
     ulps = 4
     unit = 0.0
+    noise = (0.0, 16.0, 0.0)
 
     def __post_init__(self) -> None:
         _require_whole(self.n, 2)
@@ -177,6 +180,7 @@ class RealPower(Smooth):
     name: str = "real_power"
     ulps = 4
     unit = 0.0
+    noise = (0.0, 16.0, 0.0)
     limits = (0.0, np.inf)
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ class Erf(Smooth):
     key: str = "erf"
     inflections = (0.0,)
     bends = (True, False)
+    noise = (16.0, 0.0, 0.0)
     limits = (-1.0, 1.0)
 
     def value(self, x: Array) -> Array:
@@ -44,6 +45,7 @@ class Atan(Smooth):
     key: str = "atan"
     inflections = (0.0,)
     bends = (True, False)
+    noise = (16.0, 0.0, 0.0)
 
     def value(self, x: Array) -> Array:
         return np.asarray(np.arctan(x))

@@ -29,6 +29,7 @@ class Wave(Smooth):
     bends = (True, False, True, False, True, False, True, False)
     limits = (-1.0, 1.0)
     longest = 4 * np.pi
+    noise = (16.0, 0.0, 4.0)
 
     def turns(self, lower: Array) -> tuple[Array | float, ...]:
         first = np.floor(lower / np.pi - self.peak)

@@ -14,6 +14,7 @@ from nnsym.read.ops import (
     arithmetic,
     einsum,
     functions,
+    labels,
     logic,
     movement,
     normalise,
@@ -23,6 +24,7 @@ from nnsym.read.ops import (
     resize,
     rounding,
     softmax,
+    trees,
     windows,
 )
 from nnsym.read.ops.base import Lowering
@@ -133,4 +135,10 @@ LOWERINGS: Mapping[str, Lowering] = {
     "Shrink": functions.shrinking,
     "Max": activations.maximum_of,
     "Min": activations.minimum_of,
+    "ai.onnx.ml.TreeEnsembleRegressor": trees.regressor,
+    "ai.onnx.ml.TreeEnsembleClassifier": trees.classifier,
+    "ai.onnx.ml.TreeEnsemble": trees.ensemble,
+    "ai.onnx.ml.LinearRegressor": labels.linear_regressor,
+    "ai.onnx.ml.LinearClassifier": labels.linear_classifier,
+    "ai.onnx.ml.Scaler": labels.scaler,
 }

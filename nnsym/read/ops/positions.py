@@ -38,14 +38,19 @@ def position(sign: float) -> Lowering:
 
 def place_of_largest(x: Tensor, order: Array, shape: tuple[int, ...], *, last: bool = False) -> Tensor:
     """For every row of element numbers ``order`` the place of the first largest (or ``last``)."""
+    if order.shape[1] == 1:
+        return Tensor(total([np.zeros(shape)], [1.0]).node, shape)
+    beyond = steps_to_largest(x, order, last=last)
+    return mapped(contraction(np.ones(1), numbers(beyond), beyond.node.size), beyond, shape)
+
+
+def steps_to_largest(x: Tensor, order: Array, *, last: bool = False) -> Tensor:
+    """``(rows, n - 1)``: whether the place of the largest of each row is at least 1, 2, ..."""
     rows, n = order.shape
     require_size((rows, n, n), "the groups of an argmax", largest=LARGEST)
-    if n == 1:
-        return Tensor(total([np.zeros(shape)], [1.0]).node, shape)
     heads = np.stack([np.where(np.arange(n) < i, order, -1) for i in range(1, n)], axis=1)
     tails = np.stack([np.where(np.arange(n) >= i, order, -1) for i in range(1, n)], axis=1)
     count = rows * (n - 1)
     ends = [Tensor(maximum(x.node, groups.reshape(count, n)), (rows, n - 1)) for groups in (tails, heads)]
     step = steps.greater_equal() if last else steps.greater()
-    beyond = Tensor(pointwise(step, total(ends, (1.0, -1.0)).node), (rows, n - 1))
-    return mapped(contraction(np.ones(1), numbers(beyond), count), beyond, shape)
+    return Tensor(pointwise(step, total(ends, (1.0, -1.0)).node), (rows, n - 1))
