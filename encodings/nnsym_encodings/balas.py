@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces
-from nnsym.encode.rules import BILINEAR, require_finite
+from nnsym.encode.rules import BILINEAR, MONOMIAL, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
@@ -93,5 +93,6 @@ BALAS = Encoding(
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     ),
 )

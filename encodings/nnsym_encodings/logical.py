@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
 from nnsym.encode.pieces import hull
-from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, MONOMIAL, bounded, open_groups, open_hinges
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
@@ -93,6 +93,7 @@ INDICATOR = Encoding(
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )
@@ -110,6 +111,7 @@ SOS1 = Encoding(
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.affine import Layer, Terms, encode_affine
 from nnsym.encode.gates import GATE_ROWS
-from nnsym.encode.rules import BILINEAR, require_finite
+from nnsym.encode.rules import BILINEAR, MONOMIAL, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError
@@ -117,6 +117,7 @@ def partition(count: int) -> Encoding:
             *STAIRS_ROWS,
             GATE_ROWS,
             BILINEAR,
+            MONOMIAL,
         ),
     )
 

@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_CASES
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, OpenHinges, bounded, lower_lines, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, MONOMIAL, OpenHinges, bounded, lower_lines, open_groups, open_hinges
 from nnsym.encode.stairs import STAIRS_CASES
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
@@ -145,6 +145,7 @@ SMT = Encoding(
         *STAIRS_CASES,
         GATE_CASES,
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )

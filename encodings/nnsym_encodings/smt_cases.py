@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_CASES
 from nnsym.encode.pieces import open_pieces
-from nnsym.encode.rules import BILINEAR, open_hinges
+from nnsym.encode.rules import BILINEAR, MONOMIAL, open_hinges
 from nnsym.encode.stairs import STAIRS_CASES
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.ir.node import Max, Pointwise
@@ -94,6 +94,7 @@ def _encoding(name: str, form: CaseForm) -> Encoding:
             *STAIRS_CASES,
             GATE_CASES,
             BILINEAR,
+            MONOMIAL,
         ),
         needs_bounds=False,
     )

@@ -70,7 +70,7 @@ class Engine:
             first = Refresh(self.plan, 1, base, ranges or {}, {}, deadline, whole=True)
             state = first.run(climb)
         self._empty = bool(first.empty[0])
-        self.ranges = {n: Limit(*state.sides(n)) for n in self.plan.nodes}
+        self.ranges = {n: _whole(self.plan, n, *state.sides(n)) for n in self.plan.nodes}
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
         self.plan = Plan(query, self.precision, zero)
         kept = (n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts)
@@ -215,3 +215,13 @@ class Engine:
             known = self.ranges[node]
             out |= ((limit.lower > known.upper) | (limit.upper < known.lower)).any(axis=1)
         return out
+
+
+def _whole(plan: Plan, node: Node, lower: Array, upper: Array) -> Limit:
+    """Sides of the elements that matter as arrays of all; of the others nothing is said."""
+    keep = plan.keep[node]
+    if len(keep) == node.size:
+        return Limit(lower, upper)
+    low, high = (np.full((len(lower), node.size), end) for end in (-np.inf, np.inf))
+    low[:, keep], high[:, keep] = lower, upper
+    return Limit(low, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, final
 
 import numpy as np
@@ -58,18 +59,24 @@ class Matrix:
 
     def forward(self, x: Array) -> Array:
         """``A x`` for ``(..., n_in)`` in the format of rows, uncharged."""
-        return _times(self.narrow, x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+        found = _times(self.narrow, _flat(x))
+        return found.reshape(*x.shape[:-1], found.shape[-1])
 
     def adjoint(self, c: Array) -> Array:
         """``A^T c`` in the format of rows for ``(..., n_out)``."""
-        flat = c.reshape(-1, c.shape[-1])
-        found = flat @ self.narrow if self.full else np.ascontiguousarray((self._transposed @ flat.T).T)
-        return np.asarray(found).reshape(*c.shape[:-1], -1)
+        flat = _flat(c)
+        found = np.asarray(flat @ self.narrow if self.full else np.ascontiguousarray((self._transposed @ flat.T).T))
+        return found.reshape(*c.shape[:-1], found.shape[-1])
 
     def rows(self, index: Array) -> Array:
         """Rows ``index`` of A in the format of rows, ``(*index.shape, n_in)``; a copy."""
         found = self.narrow[index.ravel()]
         return np.asarray(found if self.full else found.toarray()).reshape(*index.shape, -1)
+
+
+def _flat(values: Array) -> Array:
+    """Rows of values, of which there may be none, and which may have none."""
+    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
 
 def columns(linear: LinearMap, rows: Array) -> Array:

@@ -84,7 +84,12 @@ class Plan:
         )
 
     def place(self, node: Node, parent: Node) -> Array | None:
-        """Where the elements of an elementwise node stand among its parent's; None where they are the same ones."""
+        """Where the elements of an elementwise node stand among its parent's.
+
+        None where they are the same ones, and for a maximum, whose groups number all that its parent has.
+        """
+        if isinstance(node, Max):
+            return None
         mine, other = self.keep[node], self.keep[parent]
         return None if len(mine) == len(other) else np.searchsorted(other, mine)
 
