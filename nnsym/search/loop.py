@@ -161,12 +161,13 @@ class Search:
         )
 
     def _step(self, nodes: Nodes, first: bool) -> None:
-        steps = max(self.strategy.root, self.strategy.steps or 0) if first else self.strategy.steps or 0
+        steps = self.strategy.root if first else self.strategy.steps_after(self.tally.nodes)
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
         deep = int(nodes.depth.min()) >= _DEEP
         engine = self.fine() if deep else self.engine
         goal = self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
         found = engine.bound(nodes.domains, steps=steps, goal=goal, gaps=self.rule.gaps, deadline=self.deadline)
+        found = found if len(self.query.rows) else _pointed(found)
         nodes = nodes.bare()
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in self.query.inputs}
         lower, picks = self.worth.lower(found.lower, inputs)
@@ -324,6 +325,15 @@ class Search:
             self.closed = min(self.closed, max(least, self.goal.threshold))
             self.log.close(one.number, np.maximum(one.least, self.goal.threshold))
             self.tally.close(one.depth)
+
+
+def _pointed(found: Found) -> Found:
+    """Where there are no rows at all, one without slope, whose points are the centres."""
+    inputs = {x: found.ranges[x] for x in found.point}
+    centre = {x: (limit.lower + (limit.upper - limit.lower) / 2)[:, None] for x, limit in inputs.items()}
+    forms = {x: np.zeros(c.shape) for x, c in centre.items()}
+    gaps = {n: np.zeros((len(found), 1, n.size)) for n in found.gaps}
+    return replace(found, forms=forms, constant=np.zeros((len(found), 1)), point=centre, gaps=gaps)
 
 
 def _summed(gap: Array, opened: Array, picks: Array) -> Array:

@@ -11,6 +11,9 @@ from nnsym.errors import InputError
 from nnsym.ir.query import Query
 from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Smear, rule
 
+#: So many boxes are bounded without ascent where inputs are split.
+_EASY = 512
+
 #: Up to so many inputs that are not fixed, inputs are split; up to the second number inputs and neurons.
 FEW, SOME = 20, 60
 
@@ -19,7 +22,7 @@ FEW, SOME = 20, 60
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem,
-    ``root`` those of the first; ``batch`` subproblems are bounded at once. ``soft`` also cuts boxes by rows of the
+    ``root`` those of the first, after ``easy`` of them; ``batch`` subproblems are bounded at once. ``soft`` also cuts boxes by rows of the
     conclusion, ``best`` takes the least bound first instead of the newest.
     """
 
@@ -28,6 +31,7 @@ class Strategy:
     batch: int = 0
     steps: int | None = None
     root: int = 20
+    easy: int = 0
     soft: bool = False
     best: bool = False
 
@@ -75,6 +79,10 @@ class Strategy:
                 raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
         return found
 
+    def steps_after(self, nodes: int) -> int:
+        """The steps once so many subproblems were bounded: what is easy is done before they pay."""
+        return 0 if nodes < self.easy else self.steps or 0
+
     def settled(self, query: Query) -> Strategy:
         """With everything chosen that was left open."""
         free = sum(int(np.count_nonzero(box.lower != box.upper)) for box in query.boxes.values())
@@ -85,6 +93,8 @@ class Strategy:
             self,
             branching=chosen,
             root=0 if shallow else self.root,
-            steps=self.steps if self.steps is not None else 0 if shallow else 8,
+            steps=self.steps if self.steps is not None else 3 if shallow else 8,
+            easy=_EASY if shallow and self.steps is None else 0,
+            soft=self.soft or shallow,
             batch=self.batch or (128 if shallow else 64),
         )
