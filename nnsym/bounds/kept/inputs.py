@@ -59,9 +59,9 @@ def constants(state: State, seed: Seed, found: Descent) -> Array:
     """The constants of the rows as functions of the inputs themselves, ``row >= C x + constant``, rounding paid."""
     total = found.constant - state.plan.by.tiny
     for node, c in found.forms.items():
-        centre, wide = seed.gather(state.centre[node]), c.astype(np.float64)
+        centre, wide = state.centre[node], c.astype(np.float64)
         slack = 2.0 * FLOAT64.gamma(c.shape[-1] + state.plan.count + 4)
-        total = total - (wide * centre).sum(axis=-1) - slack * np.abs(wide * centre).sum(axis=-1) - FLOAT64.tiny
+        total = total - seed.weigh(wide, centre) - slack * seed.weigh(np.abs(wide), np.abs(centre)) - FLOAT64.tiny
     return np.where(np.isfinite(total), total, -np.inf)
 
 
