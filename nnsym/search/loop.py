@@ -26,7 +26,7 @@ from nnsym.search.leaf import Leaf, restricted
 from nnsym.search.log import Log
 from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import places
-from nnsym.search.points import descended, samples, tried
+from nnsym.search.points import Tried, descended, scouted, tried
 from nnsym.search.reduce import clipped
 from nnsym.search.strategy import Strategy
 from nnsym.search.tally import Tally
@@ -44,8 +44,11 @@ FEW = 30
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 _GIVEN_UP = 64
 
-#: The batch after which there is a counter-search, its points and their steps. Before it the minimisers are tried.
-_ATTACK, _POINTS, _STEPS = 2, 32, 30
+#: After which batches there is a counter-search, and from how many points; how many of them descend, and their steps.
+_ATTACKS, _POINTS, _STEPS = {2: 64, 12: 4096}, 64, 40
+
+#: In every so-manieth batch so many of the best points descend a little.
+_EVERY, _POLISHED = 8, 16
 
 
 class Bounding(Protocol):
@@ -107,7 +110,7 @@ class Search:
         assert strategy.branching is not None
         self.rule = strategy.branching
         self.flat = strategy.flat
-        self._brief = brief
+        self._brief, self._turn = brief, 0
         self._hard, self._lost = bool(self.worth.hard.any()), 0
 
     @property
@@ -141,8 +144,8 @@ class Search:
                 self.ended = "timeout"
                 return
             first, batches = False, batches + 1
-            if batches == _ATTACK and len(self.frontier) and not self.goal.done:
-                self._attack()
+            if batches in _ATTACKS and len(self.frontier) and not self.goal.done:
+                self._attack(_ATTACKS[batches])
             if self.watch is not None:
                 self.watch(self.snapshot())
 
@@ -212,11 +215,11 @@ class Search:
         nodes = replace(nodes, opened=opened)
         return nodes if len(kept) == len(nodes) else nodes.take(kept), kept
 
-    def _attack(self) -> None:
+    def _attack(self, most: int) -> None:
         """A short counter-search from random points."""
-        start = samples(self.worth.parts, self.query.inputs, _POINTS, self.seed)
-        end = self.deadline.share(0.1)
-        self.goal.look(descended(self.query, self.worth, start, steps=_STEPS, deadline=end), self.deadline)
+        size = {"most": most, "kept": _POINTS, "steps": _STEPS}
+        at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=self.deadline.share(0.1))
+        self.goal.look(at, self.deadline)
 
     def _look(self, nodes: Nodes, found: Found, picks: Array) -> Array:
         """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
@@ -235,12 +238,24 @@ class Search:
             points = {x: np.concatenate([p, centre[x]]) for x, p in points.items()}
         at = tried(self.query, self.worth, points)
         self.goal.look(at, self.deadline)
+        self._polish(at)
         if not self._hard:
             return row
         missed = np.where(self.worth.hard[worst], at.rows[: len(nodes)], -np.inf)
         hard = missed.argmax(1)
         turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
         return np.asarray(np.where(turned, hard, row))
+
+    def _polish(self, at: Tried) -> None:
+        """Now and then the best points of a batch descend a little."""
+        self._turn += 1
+        if self._turn % _EVERY or self.goal.done:
+            return
+        best = np.argsort(at.best, kind="stable")[:_POLISHED]
+        start = {x: v[best] for x, v in at.points.items()}
+        end = self.deadline.share(0.1)
+        near = descended(self.query, self.worth, start, steps=_STEPS // 2, deadline=end, first=2.0**-7)
+        self.goal.look(near, self.deadline)
 
     def _clip(self, nodes: Nodes, found: Found, picks: Array, row: Array) -> tuple[Nodes, Found, Array, Array]:
         domains, margin, gone = clipped(
@@ -294,7 +309,7 @@ class Search:
         return children
 
     def _settle(self) -> None:
-        """A margin of 0 up to rounding: all of the query is asked of the leaves' method, and nothing is split any more."""
+        """A margin of 0 up to rounding: all of the query goes to the leaves' method, and nothing is split any more."""
         told = None if self.leaf is None else self.leaf(self.query, self.deadline)
         self._lost = _GIVEN_UP + 1
         if told is not None and told.point is not None:

@@ -21,9 +21,9 @@ FEW, SOME = 20, 60
 @final
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem,
-    ``root`` those of the first, after ``easy`` of them; ``batch`` subproblems are bounded at once. ``soft`` also cuts boxes by rows of the
-    conclusion, ``best`` takes the least bound first instead of the newest.
+    """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
+    once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
+    ``soft`` also cuts boxes by rows of the conclusion, ``best`` takes the least bound first instead of the newest.
     """
 
     branching: Branching | None = None
