@@ -49,6 +49,7 @@ from nnsym.lang.algebra.ranking import wins as wins
 from nnsym.lang.algebra.variables import Variable as Variable
 from nnsym.lang.algebra.variables import one_hot as one_hot
 from nnsym.lang.files import load_property as load_property
+from nnsym.lang.files import save as save
 from nnsym.lang.prop import prop as prop
 from nnsym.lang.property import Property as Property
 from nnsym.lang.property import exists as exists
@@ -66,4 +67,8 @@ from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
 from nnsym.report.draw import draw_reach as draw_reach
+from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
+from nnsym.results.plain import load_result as load_result
+
+__version__: str

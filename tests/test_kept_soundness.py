@@ -1,5 +1,7 @@
 """Nothing that the kept engine says of a split domain excludes a point of it, in exact arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,22 @@ def test_exact_points_of_split_domains_are_never_below_a_bound(activation, dtype
         values = query.values(inside(query, np.random.default_rng(seed), POINTS), exact=True)
         for steps in (0, 4):
             assert split_and_bound(query, dtype, seed, values, steps=steps) == []
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", ["relu", "leaky", "concave", "prelu"])
+def test_any_dual_is_sound(activation, dtype):
+    """Slopes and multipliers may be nonsense: they are cut down to what is valid."""
+    query, rng = network_query(6, activation), np.random.default_rng(6)
+    values = query.values(inside(query, rng, POINTS), exact=True)
+    engine = Engine(query, dtype=dtype)
+    domains = replace(root(engine, POINTS), limits=around(values, engine, rng))
+    domains = replace(domains, dual=engine.bound(domains, steps=1, goal=np.inf).dual)
+    for part in (domains.dual.slopes, domains.dual.multipliers):
+        for node, found in part.items():
+            part[node] = rng.normal(size=found.shape).astype(found.dtype) * 2
+    for steps in (0, 2):
+        assert faults(engine, values, engine.bound(domains, steps=steps, goal=np.inf)) == []
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

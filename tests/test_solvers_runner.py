@@ -63,6 +63,17 @@ def test_arrays_come_back_and_the_worker_is_reused(pool: Pool) -> None:
     assert second.value[1] == pid != other.value[1]
 
 
+def test_a_module_on_a_path_that_is_newer_than_the_worker_is_found(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pool.run("lane", job(payload=1))
+    (tmp_path / "brought_later.py").write_text("def run(payload, report):\n    return payload + 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    later = pool.run("lane", Job(module="brought_later", payload=1))
+    assert (later.end, later.value) == (End.DONE, 2)
+    assert wait_until_gone([first.value[1]])
+
+
 def test_start_up_imports_no_heavy_library(pool: Pool) -> None:
     loaded = set(pool.run("lane", job("modules")).value)
     assert not loaded & {"torch", "onnx", "onnxruntime", "scipy", "pyomo", "highspy", "z3", "gurobipy", "rich"}

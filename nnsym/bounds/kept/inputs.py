@@ -44,10 +44,13 @@ def _reach(state: State, seed: Seed, node: Input, c: Array) -> Array:
         return np.where(touched, np.inf, known)
     if by is FLOAT64 or c.shape[-1] <= _BLOCK:
         return seed.weigh(size, radius) * (1.0 + _up(c, by.u))
-    size *= seed.gather(radius)
-    whole = c.shape[-1] // _BLOCK * _BLOCK
-    blocks = size[..., :whole].reshape(*c.shape[:-1], -1, _BLOCK).sum(axis=-1).sum(axis=-1, dtype=np.float64)
-    return np.asarray(blocks + size[..., whole:].sum(axis=-1)) * (1.0 + 2.0 * (_BLOCK + 4) * by.u)
+    if len(radius) == 1:  # a matrix of blocks: every sum has the terms of one, the others are 0
+        blocks = size @ state.blocks(node, _BLOCK)
+    else:
+        size *= seed.gather(radius)
+        starts = np.arange(0, c.shape[-1], _BLOCK)
+        blocks = np.add.reduceat(size, starts, axis=-1)
+    return np.asarray(blocks.sum(axis=-1, dtype=np.float64) * (1.0 + 2.0 * (_BLOCK + 4) * by.u))
 
 
 def _up(c: Array, u: float) -> float:

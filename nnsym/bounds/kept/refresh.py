@@ -7,6 +7,7 @@ that some reader cannot decide on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
@@ -135,9 +136,12 @@ class Refresh:
 
 
 def pieces(rows: int, sets: int, plan: Plan) -> list[slice]:
-    """Slices of rows whose coefficients fit the caches."""
-    most = max(_ROWS, _ENTRIES // plan.widest) // sets + 1
-    return [slice(k, min(k + most, rows)) for k in range(0, rows, most)]
+    """Slices of rows, about equal, whose coefficients fit the caches."""
+    if not rows:
+        return []
+    most = max(_ROWS, _ENTRIES // plan.widest) / sets
+    size = math.ceil(rows / max(1, round(rows / most)))
+    return [slice(k, min(k + size, rows)) for k in range(0, rows, size)]
 
 
 def plain(state: State, seed: Seed) -> Array:

@@ -90,6 +90,7 @@ class State:
         self._prices: dict[Node, Array] = {}
         self._steered: dict[Node, Steered | None] = {}
         self._inputs: dict[Node, Array] = {}
+        self._blocks: dict[Node, Array] = {}
 
     def sides(self, node: Node) -> Sides:
         """The range of a node."""
@@ -177,6 +178,14 @@ class State:
             slack = self.plan.by.gamma(self.plan.count + 4)
             self._inputs[node] = self.plan.by.up(self.radius[node] * (1.0 + slack))
         return self._inputs[node]
+
+    def blocks(self, node: Node, length: int) -> Array:
+        """The radii of an input on which all subproblems agree, ``(n, blocks)``: a column for so many elements."""
+        if node not in self._blocks:
+            (radius,) = self.around(node)
+            column = np.arange(len(radius)) // length
+            self._blocks[node] = radius[:, None] * (column[:, None] == np.arange(column[-1] + 1))
+        return self._blocks[node]
 
     def step(self, node: Node) -> Step:
         """The step over a nonlinear node, with the affine one that it alone reads, or over an affine one by itself."""

@@ -79,9 +79,9 @@ class Worker:
         answers, answer = os.pipe()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         self._scratch = tempfile.TemporaryDirectory(prefix="nnsym-", ignore_cleanup_errors=True)
-        paths = [p or os.getcwd() for p in sys.path]
+        self._path = _path()
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": os.pathsep.join(self._path),
             "OPENBLAS_NUM_THREADS": "1",
             "TMPDIR": self._scratch.name,
         }
@@ -104,6 +104,11 @@ class Worker:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def current(self) -> bool:
+        """True while it lives and finds the modules that this process finds: a path that grew since is not seen."""
+        return self.alive and self._path == _path()
 
     def kill(self) -> None:
         """SIGKILL the whole process group, reap the worker, close the pipes. May be called twice."""
@@ -187,6 +192,10 @@ class Worker:
         return f"{ended}: {lines[-1].strip()}" if lines else ended
 
 
+def _path() -> list[str]:
+    return [p or os.getcwd() for p in sys.path]
+
+
 @final
 class Pool:
     """Warm workers by lane. A worker serves one job at a time; the pool may be shared between threads."""
@@ -206,7 +215,12 @@ class Pool:
     def _worker(self, lane: str) -> Iterator[Worker]:
         with self._lock:
             idle = self._idle.setdefault(lane, [])
-            worker = next((w for w in iter(lambda: idle.pop() if idle else None, None) if w.alive), None)
+            past: list[Worker] = []
+            while idle and not idle[-1].current:
+                past.append(idle.pop())
+            worker = idle.pop() if idle else None
+        for some in past:
+            some.kill()
         worker = worker or Worker()
         try:
             yield worker
