@@ -28,7 +28,7 @@ from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import places
 from nnsym.search.points import Tried, descended, scouted, tried
 from nnsym.search.reduce import clipped
-from nnsym.search.strategy import Strategy
+from nnsym.search.strategy import Effort, Strategy
 from nnsym.search.tally import Tally
 from nnsym.search.targets import Target, Worth
 
@@ -55,7 +55,14 @@ class Bounding(Protocol):
     """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`."""
 
     def bound(
-        self, domains: Domains, *, steps: int = 0, goal: float = 0.0, gaps: bool = True, deadline: Deadline = ...
+        self,
+        domains: Domains,
+        *,
+        steps: int = 0,
+        goal: float = 0.0,
+        hidden: int = 0,
+        gaps: bool = True,
+        deadline: Deadline = ...,
     ) -> Found: ...
 
 
@@ -164,12 +171,40 @@ class Search:
         )
 
     def _step(self, nodes: Nodes, first: bool) -> None:
-        steps = self.strategy.root if first else self.strategy.steps_after(self.tally.nodes)
+        effort = self.strategy.first if first else self.strategy.then(self.tally.nodes)
+        nodes, found, picks = self._bound(nodes, effort)
+        if first and len(nodes):
+            self._count(found)
+        if not len(nodes) or self.goal.done:
+            return self.frontier.push(nodes)
+        row = self._look(nodes, found, picks)
+        nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
+        if first and self.strategy.hidden and not self.goal.done:
+            self._attack(_POINTS)
+            if not self.goal.done:
+                nodes, found, picks = self._bound(nodes, self.strategy.again)
+                row = _rows(nodes, picks)
+                nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
+        if len(nodes) and (self._hard or self.strategy.soft):
+            nodes, found, picks, row = self._clip(nodes, found, picks, row)
+        if self.goal.done or not len(nodes):
+            return self.frontier.push(nodes)
+        return self._branch(nodes, found, picks, row)
+
+    def _bound(self, nodes: Nodes, effort: Effort) -> tuple[Nodes, Found, Array]:
+        """Bound a batch and book what it closes; what is left, what was found of it, the rows that its bounds rest on."""
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
         deep = int(nodes.depth.min()) >= _DEEP
         engine = self.fine() if deep else self.engine
         goal = self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
-        found = engine.bound(nodes.domains, steps=steps, goal=goal, gaps=self.rule.gaps, deadline=self.deadline)
+        found = engine.bound(
+            nodes.domains,
+            steps=effort.steps,
+            hidden=effort.hidden,
+            goal=goal,
+            gaps=self.rule.gaps,
+            deadline=self.deadline,
+        )
         found = found if len(self.query.rows) else _pointed(found)
         nodes = nodes.bare()
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in self.query.inputs}
@@ -177,20 +212,7 @@ class Search:
         lower = np.maximum(nodes.lower, np.where(found.empty[:, None], np.inf, lower))
         self.tally.bounded(nodes)
         nodes, kept = self._close(replace(nodes, lower=lower), nodes.opened & ~self.goal.closes(lower))
-        if not len(nodes):
-            return None
-        found, picks = (found, picks) if len(kept) == len(found) else (found.take(kept), picks[kept])
-        if first:
-            self._count(found)
-        if self.goal.done:
-            return self.frontier.push(nodes)
-        row = self._look(nodes, found, picks)
-        nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
-        if self._hard or self.strategy.soft:
-            nodes, found, picks, row = self._clip(nodes, found, picks, row)
-        if self.goal.done or not len(nodes):
-            return self.frontier.push(nodes)
-        return self._branch(nodes, found, picks, row)
+        return (nodes, found, picks) if len(kept) == len(found) else (nodes, found.take(kept), picks[kept])
 
     def _count(self, found: Found) -> None:
         """How many neurons are open; where they are few the time is shorter."""
@@ -227,9 +249,7 @@ class Search:
         It is the one that the bound of its worst target rests on; where the conclusion is violated at the minimiser but
         a hard row is missed, that hard row: there is nothing to gain for the first.
         """
-        every = np.arange(len(nodes))
-        worst = np.where(nodes.opened, nodes.lower, np.inf).argmin(1)
-        row = np.maximum(picks[every, worst], 0)
+        every, worst, row = np.arange(len(nodes)), _worst(nodes), _rows(nodes, picks)
         points = {x: p[every, row].astype(np.float64) for x, p in found.point.items()}
         if self.flat:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -349,6 +369,16 @@ def _pointed(found: Found) -> Found:
     forms = {x: np.zeros(c.shape) for x, c in centre.items()}
     gaps = {n: np.zeros((len(found), 1, n.size)) for n in found.gaps}
     return replace(found, forms=forms, constant=np.zeros((len(found), 1)), point=centre, gaps=gaps)
+
+
+def _worst(nodes: Nodes) -> Array:
+    """The open target with the least bound of each."""
+    return np.asarray(np.where(nodes.opened, nodes.lower, np.inf).argmin(1))
+
+
+def _rows(nodes: Nodes, picks: Array) -> Array:
+    """The row that this bound rests on."""
+    return np.asarray(np.maximum(picks[np.arange(len(nodes)), _worst(nodes)], 0))
 
 
 def _summed(gap: Array, opened: Array, picks: Array) -> Array:

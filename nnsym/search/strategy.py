@@ -19,11 +19,20 @@ FEW, SOME = 20, 60
 
 
 @final
+@dataclass(frozen=True)
+class Effort:
+    """Steps of ascent for rows, and for the bounds of hidden nodes."""
+
+    steps: int
+    hidden: int
+
+
+@final
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
-    once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
-    ``soft`` also cuts boxes by rows of the conclusion, ``best`` takes the least bound first instead of the newest.
+    once ``easy`` of them were bounded without, ``root`` those of the first, ``hidden`` those of their neurons, where
+    that is needed; ``batch`` of them are bounded at once. ``soft`` also cuts boxes by rows of the conclusion, ``best`` takes the least bound first instead of the newest.
     """
 
     branching: Branching | None = None
@@ -31,6 +40,7 @@ class Strategy:
     batch: int = 0
     steps: int | None = None
     root: int = 20
+    hidden: int = 0
     easy: int = 0
     soft: bool = False
     best: bool = False
@@ -43,12 +53,13 @@ class Strategy:
     @property
     def text(self) -> str:
         """The parameters as they stand in a method's name."""
-        words = [
+        words: list[str] = [
             *((self.branching.text,) if self.branching is not None else ()),
             *(("float64",) if self.dtype == "float64" else ()),
             *(("clip",) if self.soft else ()),
             *(("best",) if self.best else ()),
             *((f"steps={self.steps}",) if self.steps is not None else ()),
+            *((f"hidden={self.hidden}",) if self.hidden else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
         ]
         return ":".join(("bab", *words))
@@ -64,6 +75,8 @@ class Strategy:
             key, _, value = word.partition("=")
             if key == "steps" and value.isdecimal():
                 found = replace(found, steps=int(value))
+            elif key == "hidden" and value.isdecimal():
+                found = replace(found, hidden=int(value))
             elif key == "batch" and value.isdecimal() and int(value):
                 found = replace(found, batch=int(value))
             elif word in ("float32", "float64"):
@@ -75,13 +88,23 @@ class Strategy:
             elif word in RULES:
                 found = replace(found, branching=rule(word))
             else:
-                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "batch=N"))
+                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "hidden=N", "batch=N"))
                 raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
         return found
 
-    def steps_after(self, nodes: int) -> int:
-        """The steps once so many subproblems were bounded: what is easy is done before they pay."""
-        return 0 if nodes < self.easy else self.steps or 0
+    @property
+    def first(self) -> Effort:
+        """For the first subproblems."""
+        return Effort(self.root, 0)
+
+    @property
+    def again(self) -> Effort:
+        """For the first ones, where that was not enough."""
+        return Effort(self.root, self.hidden)
+
+    def then(self, nodes: int) -> Effort:
+        """For others, once so many were bounded: what is easy is done before ascent pays."""
+        return Effort(0 if nodes < self.easy else self.steps or 0, 0)
 
     def settled(self, query: Query) -> Strategy:
         """With everything chosen that was left open."""
@@ -93,6 +116,7 @@ class Strategy:
             self,
             branching=chosen,
             root=0 if shallow else self.root,
+            hidden=self.hidden or (0 if shallow else 20),
             steps=self.steps if self.steps is not None else 3 if shallow else 8,
             easy=_EASY if shallow and self.steps is None else 0,
             soft=self.soft or shallow,
