@@ -192,7 +192,7 @@ class Search:
         return self._branch(nodes, found, picks, row)
 
     def _bound(self, nodes: Nodes, effort: Effort) -> tuple[Nodes, Found, Array]:
-        """Bound a batch and book what it closes; what is left, what was found of it, the rows that its bounds rest on."""
+        """Bound a batch and book what it closes; what is left, what was found of it, the rows that bounds rest on."""
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
         deep = int(nodes.depth.min()) >= _DEEP
         engine = self.fine() if deep else self.engine

@@ -31,8 +31,9 @@ class Effort:
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
-    once ``easy`` of them were bounded without, ``root`` those of the first, ``hidden`` those of their neurons, where
-    that is needed; ``batch`` of them are bounded at once. ``soft`` also cuts boxes by rows of the conclusion, ``best`` takes the least bound first instead of the newest.
+    once ``easy`` of them were bounded without, ``root`` those of the first, and ``hidden`` those of its neurons where
+    that is needed; ``batch`` of them are bounded at once. ``soft`` also cuts boxes by rows of the conclusion, ``best``
+    takes the least bound first instead of the newest.
     """
 
     branching: Branching | None = None
