@@ -222,13 +222,3 @@ class Engine:
             known = self.ranges[node]
             out |= ((limit.lower > known.upper) | (limit.upper < known.lower)).any(axis=1)
         return out
-
-
-def _whole(plan: Plan, node: Node, lower: Array, upper: Array) -> Limit:
-    """Sides of the elements that matter as arrays of all; of the others nothing is said."""
-    keep = plan.keep[node]
-    if len(keep) == node.size:
-        return Limit(lower, upper)
-    low, high = (np.full((len(lower), node.size), end) for end in (-np.inf, np.inf))
-    low[:, keep], high[:, keep] = lower, upper
-    return Limit(low, high)

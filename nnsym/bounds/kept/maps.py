@@ -73,11 +73,6 @@ class Matrix:
         return np.asarray(found if self.full else found.toarray()).reshape(*index.shape, self.shape[1])
 
 
-def _flat(values: Array) -> Array:
-    """Rows of values, of which there may be none, and which may have none."""
-    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
-
-
 def columns(linear: LinearMap, rows: Array) -> Array:
     """The columns in which some of the ``rows`` (a mask) have a coefficient, as a mask."""
     if isinstance(linear, Dense):
