@@ -110,9 +110,16 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
 
     Facts about numbers that the claim does not speak of are left out at first: without them there may be none already.
     """
-    spoken = unknowns(denial)
-    near = [fact for fact in world.facts if world.term(unknowns, fact) <= spoken]
-    for facts, make, share in ((near, z3.Solver, 0.1), (world.facts, z3.Solver, 0.4), (world.facts, _nonlinear, 1.0)):
+    near = about(world, unknowns(denial))
+    known = [fact for fact in world.facts if z3.is_eq(fact) and z3.is_real(fact.arg(0))]
+    origins = about(world, ancestors(world, z3.And(denial, *known)))
+    for facts, make, share in (
+        (near, z3.Solver, 0.02),
+        ([*origins, *signs(denial, *origins)], z3.Solver, 0.1),
+        (origins, _nonlinear, 0.1),
+        (world.facts, z3.Solver, 0.4),
+        (world.facts, _nonlinear, 1.0),
+    ):
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
         solver.add(*facts, denial)
@@ -124,8 +131,43 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
     return None
 
 
+def signs(*formulas: Any) -> list[Any]:
+    """Of which sign the products in formulas are, by those of their factors: true of all reals."""
+    found, stack, seen = [], list(formulas), set()
+    while stack:
+        some = stack.pop()
+        if some.get_id() in seen:
+            continue
+        seen.add(some.get_id())
+        stack += some.children()
+        factors = [f for f in some.children() if not z3.is_rational_value(f)] if z3.is_mul(some) else []
+        if len(factors) == 2:
+            a, b = factors
+            found += [
+                z3.Implies(z3.Or(z3.And(a >= 0, b >= 0), z3.And(a <= 0, b <= 0)), a * b >= 0),
+                z3.Implies(z3.Or(z3.And(a >= 0, b <= 0), z3.And(a <= 0, b >= 0)), a * b <= 0),
+            ]
+    return found
+
+
 def _nonlinear() -> Any:
     return z3.SolverFor("QF_NRA")
+
+
+def about(world: World, spoken: frozenset[int]) -> list[Any]:
+    """The facts that speak of no other numbers."""
+    return [fact for fact in world.facts if world.term(unknowns, fact) <= spoken]
+
+
+def ancestors(world: World, formula: Any) -> frozenset[int]:
+    """The numbers that a formula speaks of, those that they were made of, and so on."""
+    found, left = set[int](), set(unknowns(formula))
+    while left:
+        some = left.pop()
+        found.add(some)
+        for fact in world.made.get(some, ()):
+            left |= world.term(unknowns, fact) - found
+    return frozenset(found)
 
 
 def unknowns(formula: Any) -> frozenset[int]:
