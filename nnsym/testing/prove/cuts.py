@@ -1,15 +1,13 @@
 """Families of cuts of one neuron over a box, proved by their own separator on a symbolic neuron and a symbolic point.
 
 The theorem: whatever point the separator is asked about, the rows that it returns hold at every run of the neuron
-``sign y = max(a h, b h)``, ``h = w x + b``, for all x in the box, with z = 1 on its active side. Of a
-:class:`~nnsym.separation.box.BoxFamily` more is proved beyond one input: its rows hold for all coefficients that it may
-pick, for all neurons, so how it picks them is no part of the proof.
+``sign y = max(a h, b h)``, ``h = w x + b``, for all x in the box, with z = 1 on its active side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, final
@@ -20,12 +18,10 @@ import z3
 from nnsym.encode.rules import OpenHinges
 from nnsym.encoding import Cut, Encoding
 from nnsym.ir.node import new_input
-from nnsym.program import RowBlock
-from nnsym.separation.box import BoxFamily, BoxNeurons
 from nnsym.separation.scene import Layer
 from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.formulas import rows
-from nnsym.testing.prove.number import EXACT, Number, term
+from nnsym.testing.prove.number import Number
 from nnsym.testing.prove.search import Counterexample, Denial, Proof, number_in, prove
 from nnsym.testing.prove.world import NotModelledError, World
 
@@ -42,23 +38,23 @@ class _Neuron:
     program: Any
     ends: tuple[Numbers, Numbers]
     linear: tuple[Numbers, Numbers]
-    runs: tuple[tuple[Any, tuple[Any, ...]], ...]  # on either side: where, and the values of the columns
+    run: tuple[Any, ...]
     shown: dict[str, Any]
     tolerance: float = 0.0
 
     @property
     def definitions(self) -> Any:
-        return np.zeros(len(self.runs[0][1]), dtype=int)
+        return np.zeros(len(self.run), dtype=int)
 
     def feeders(self, h: Any) -> Any:
-        return np.arange(len(self.runs[0][1]) - 3)
+        return np.arange(len(self.run) - 3)
 
     def weights(self, h: Any) -> Any:
         weights, bias = self.linear
         return self.feeders(h), weights[None], bias
 
     def phases(self, layer: Layer) -> Any:
-        return np.array([len(self.runs[0][1]) - 1])
+        return np.array([len(self.run) - 1])
 
     def __getattr__(self, name: str) -> Any:
         raise NotModelledError(f"it reads '{name}' of its scene, which a single neuron has not")
@@ -75,8 +71,7 @@ def _neuron(world: World, count: int) -> _Neuron:
         world.assume(low <= x, x <= high)
     bias = z3.Real("b")
     h = z3.Sum([w * x for w, x in zip(side["w"], side["x"], strict=True)]) + bias
-    off, on = z3.RealVal(0), z3.RealVal(1)
-    runs = (h <= 0, (*side["x"], h, off, off)), (h > 0, (*side["x"], h, h, on))
+    y, z = z3.If(h > 0, h, 0), z3.If(h > 0, z3.RealVal(1), z3.RealVal(0))
 
     def numbers(terms: list[Any]) -> Numbers:
         return symbolic(np.array([Number(world, t) for t in terms], dtype=object))  # type: ignore[no-any-return]
@@ -89,58 +84,28 @@ def _neuron(world: World, count: int) -> _Neuron:
     ]
     program = SimpleNamespace(lower=bounds[0], upper=bounds[1], n_columns=count + 3)
     layer = Layer("neuron", new_input("neuron", 1), hinges)
-    shown = named | {"b": bias, "y": z3.If(h > 0, h, off)}
+    shown = named | {"b": bias, "y": y}
     return _Neuron(
-        (layer,), program, (bounds[0], bounds[1]), (numbers(side["w"]), numbers([bias])), runs, shown
+        (layer,), program, (bounds[0], bounds[1]), (numbers(side["w"]), numbers([bias])), (*side["x"], h, y, z), shown
     )
 
 
 def prove_cut(encoding: Encoding, cut: Cut, count: int, *, seconds: float) -> Proof:
     """Prove or refute the rows of a family over one neuron with ``count`` inputs."""
-    asked = _picking_any(cut) if isinstance(cut, BoxFamily) and count > 1 else cut
 
     def separated(world: World) -> tuple[_Neuron, list[Any]]:
         neuron = _neuron(world, count)
         point = symbolic(np.array([Number(world, z3.Real(f"at {k}")) for k in range(count + 3)], dtype=object))
-        return neuron, list(asked.separator(neuron)(point))  # type: ignore[arg-type]
+        return neuron, list(cut.separator(neuron)(point))  # type: ignore[arg-type]
 
     def denials(made: tuple[_Neuron, list[Any]]) -> Iterator[Denial]:
         neuron, blocks = made
         for block in blocks:
             shows = partial(_shown, neuron, f"cut off by {block.origin}")
-            known = z3.And(_monotone(neuron, block))
-            for where, values in neuron.runs:
-                yield from ((z3.And(where, known, z3.Not(z3.And(said))), shows) for said in rows(block, values))
+            yield from ((z3.Not(z3.And(said)), shows) for said in rows(block, neuron.run))
 
-    claim = encoding.name, f"{cut.text}, fan-in {count}", "valid rows" if asked is cut else "valid rows, any c"
-    return prove(claim, separated, denials, seconds=seconds, unit=_UNIT if asked is cut else EXACT)
-
-
-def _picking_any(cut: BoxFamily) -> BoxFamily:
-    """The family, whatever neurons and coefficients it picks."""
-
-    class Any(type(cut)):  # type: ignore[misc]
-        def picked(self, neurons: BoxNeurons) -> BoxNeurons:
-            return neurons
-
-        def coefficients(self, neurons: BoxNeurons, x: Numbers, z: Numbers) -> Numbers:
-            world = neurons.W.flat[0].world
-            some = [Number(world, z3.Real(f"c{k}")) for k in range(neurons.W.size)]
-            return symbolic(np.array(some, dtype=object).reshape(neurons.W.shape))  # type: ignore[no-any-return]
-
-    return Any(**{f.name: getattr(cut, f.name) for f in fields(cut)})
-
-
-def _monotone(neuron: _Neuron, block: RowBlock) -> Iterator[Any]:
-    """``t x <= t u`` for t >= 0 and its like, true of all reals: for the slopes of both sides of a row in each input."""
-    _, run = neuron.runs[0]
-    own = dict(zip(block.indices.tolist(), block.data.tolist(), strict=True))
-    for k, (w, low, high) in enumerate(zip(neuron.linear[0], *neuron.ends, strict=False)):
-        c = term(own.get(k, 0.0))
-        for t in (c, w.term + c):
-            for a, b in ((low.term, run[k]), (run[k], high.term)):
-                yield z3.Implies(z3.And(t >= 0, a <= b), t * a <= t * b)
-                yield z3.Implies(z3.And(t <= 0, a <= b), t * a >= t * b)
+    claim = encoding.name, f"{cut.text}, fan-in {count}", "valid rows"
+    return prove(claim, separated, denials, seconds=seconds, unit=_UNIT)
 
 
 def _shown(neuron: _Neuron, says: str, model: Any) -> Counterexample:

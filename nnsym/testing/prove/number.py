@@ -8,8 +8,7 @@ A :class:`Number` is a real term that stands for any float. What is known of a f
   power of two that is at most 50 bits below the largest of them.
 
 So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain result is
-off by at most that part of it, as float64's is (underflow left out); with the unit :data:`EXACT` by nothing, a theorem
-over the reals but for what is rounded outward. Overflow is left out in all, results are finite,
+off by at most that part of it, as float64's is (underflow left out). Overflow is left out in all, results are finite,
 and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes of it is exact.
 """
 
@@ -29,7 +28,6 @@ from nnsym.testing.prove.world import NotModelledError, World
 
 Array = NDArray[Any]
 
-EXACT = "exact"  # the unit of worlds where plain operations are those of the reals
 _PRECISE = 50  # bits over which sums of multiples of one power of two are exact
 
 
@@ -54,7 +52,7 @@ class Number:
         """The exact result if the operation is known to be exact, else a new number of which ``facts`` tells."""
         world, of_theorem = self.world, self.exact or (isinstance(other, Number) and other.exact)
         result = world.term(make, self.term, term(other))
-        if exact or of_theorem or world.unit is EXACT:
+        if exact or of_theorem:
             return Number(world, result, exact=of_theorem, grid=shared_grid(self, other))
         if z3.is_rational_value(result) and make is add:
             return Number(world, result)

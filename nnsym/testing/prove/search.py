@@ -108,14 +108,15 @@ def prove(
 def find_model(world: World, denial: Any, seconds: float) -> Any:
     """Numbers of a path that deny a claim; False if there are none, None if that is not known.
 
-    Facts about numbers that the claim does not speak of are left out at first: without them there may be none already.
+    Facts about other numbers than the claim speaks of, or than those were made of, are left out at first: without them
+    there may be none already.
     """
     near = about(world, unknowns(denial))
     known = [fact for fact in world.facts if z3.is_eq(fact) and z3.is_real(fact.arg(0))]
     origins = about(world, ancestors(world, z3.And(denial, *known)))
     for facts, make, share in (
         (near, z3.Solver, 0.02),
-        ([*origins, *signs(denial, *origins)], z3.Solver, 0.1),
+        (origins, z3.Solver, 0.1),
         (origins, _nonlinear, 0.1),
         (world.facts, z3.Solver, 0.4),
         (world.facts, _nonlinear, 1.0),
@@ -129,25 +130,6 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
         if answer == z3.sat and facts is world.facts:
             return solver.model()
     return None
-
-
-def signs(*formulas: Any) -> list[Any]:
-    """Of which sign the products in formulas are, by those of their factors: true of all reals."""
-    found, stack, seen = [], list(formulas), set()
-    while stack:
-        some = stack.pop()
-        if some.get_id() in seen:
-            continue
-        seen.add(some.get_id())
-        stack += some.children()
-        factors = [f for f in some.children() if not z3.is_rational_value(f)] if z3.is_mul(some) else []
-        if len(factors) == 2:
-            a, b = factors
-            found += [
-                z3.Implies(z3.Or(z3.And(a >= 0, b >= 0), z3.And(a <= 0, b <= 0)), a * b >= 0),
-                z3.Implies(z3.Or(z3.And(a >= 0, b <= 0), z3.And(a <= 0, b >= 0)), a * b <= 0),
-            ]
-    return found
 
 
 def _nonlinear() -> Any:

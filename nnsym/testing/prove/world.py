@@ -44,9 +44,7 @@ class Memory:
 
 
 class World:
-    """One path: its facts, and the answers that led here. ``unit`` is what plain float operations may be off by: a part of the
-    result, a word for nothing (:data:`nnsym.testing.prove.number.EXACT`), or None for anything.
-    """
+    """One path: its facts, and the answers that led here. ``unit`` is what plain float operations may be off by."""
 
     def __init__(self, script: Script = (), memory: Memory | None = None, *, unit: Any = None) -> None:
         self.unit = unit
