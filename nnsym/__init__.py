@@ -28,6 +28,10 @@ def _homes() -> dict[str, tuple[str, str]]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # looked up when asked for: reading the metadata takes longer than the import
+        from nnsym.results.versions import package_version
+
+        return package_version("nnsym") or "unknown"
     if name.startswith("__") or name not in _homes():
         raise AttributeError(f"module 'nnsym' has no attribute '{name}'")
     module, own = _homes()[name]

@@ -23,6 +23,7 @@ from nnsym.errors import NnsymError as NnsymError
 from nnsym.errors import SolverUnavailableError as SolverUnavailableError
 from nnsym.errors import UnsupportedError as UnsupportedError
 from nnsym.ir.network import Network as Network
+from nnsym.judge.bab import bab as bab
 from nnsym.judge.methods import alpha as alpha
 from nnsym.judge.methods import attack as attack
 from nnsym.judge.methods import crown as crown
@@ -49,6 +50,7 @@ from nnsym.lang.algebra.ranking import wins as wins
 from nnsym.lang.algebra.variables import Variable as Variable
 from nnsym.lang.algebra.variables import one_hot as one_hot
 from nnsym.lang.files import load_property as load_property
+from nnsym.lang.files import save as save
 from nnsym.lang.prop import prop as prop
 from nnsym.lang.property import Property as Property
 from nnsym.lang.property import exists as exists
@@ -66,4 +68,8 @@ from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
 from nnsym.report.draw import draw_reach as draw_reach
+from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
+from nnsym.results.plain import load_result as load_result
+
+__version__: str

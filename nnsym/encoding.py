@@ -51,7 +51,7 @@ Rule = Callable[["Context", Any, tuple[Array, ...]], Array]
 @final
 @dataclass(frozen=True, eq=False)
 class NodeRule:
-    """One rule of an encoding: for nodes of ``kind`` whose function (if any) is of type ``fn``.
+    """One rule of an encoding: for nodes of ``kind`` whose function (if any) is of type ``fn``, those of ``when`` only.
 
     ``emits`` is what it emits besides the encoding's own, needed only by queries that have such a node.
     """
@@ -61,6 +61,12 @@ class NodeRule:
     rule: Rule
     fn: type | None = None
     emits: frozenset[Feature] = frozenset()
+    when: Callable[[Node], bool] | None = None
+
+    def takes(self, node: Node) -> bool:
+        """True if the rule is for this node."""
+        fits = isinstance(node, self.kind) and (self.fn is None or isinstance(getattr(node, "fn", None), self.fn))
+        return fits and (self.when is None or self.when(node))
 
 
 #: Gets a point of a program's relaxation; returns rows that hold for every run of the network and not at the point.
@@ -159,10 +165,7 @@ class Encoding:
 
     def rule_for(self, node: Node) -> NodeRule | None:
         """The rule that applies to a node, or None."""
-        for rule in self.rules:
-            if isinstance(node, rule.kind) and (rule.fn is None or isinstance(getattr(node, "fn", None), rule.fn)):
-                return rule
-        return None
+        return next((rule for rule in self.rules if rule.takes(node)), None)
 
     def relax(self) -> Encoding:
         """The same rows without the integrality of phases and choices: an outer encoding."""

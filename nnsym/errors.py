@@ -6,6 +6,40 @@ module prints or exits.
 
 from __future__ import annotations
 
+import linecache
+import os
+import sys
+import traceback
+from types import FrameType
+
+_LIBRARIES = ("nnsym", "torch", "numpy")
+
+
+#: So many of the user's lines stand above a message in a notebook.
+_SHOWN = 4
+
+
+def foreign(frame: FrameType) -> bool:
+    """True for code of the user's: neither nnsym's nor a library's that calls back."""
+    return frame.f_globals.get("__name__", "").split(".")[0] not in _LIBRARIES
+
+
+def line_of(frame: FrameType, number: int) -> str:
+    """``file.py:12: `the source line```; in a notebook ``cell [3], line 2: `...```."""
+    name = frame.f_code.co_filename
+    source = linecache.getline(name, number, frame.f_globals).strip()
+    cell = _cell(name)
+    place = f"cell [{cell}], line {number}" if cell is not None else f"{os.path.basename(name)}:{number}"
+    return f"{place}: `{source}`" if source else place
+
+
+def _cell(name: str) -> int | None:
+    """The number of the notebook's cell that IPython compiled under this file name."""
+    shell = sys.modules.get("IPython")
+    running = None if shell is None else shell.get_ipython()
+    cells = getattr(getattr(running, "compile", None), "_filename_map", {})
+    return cells.get(name)
+
 
 class NnsymError(Exception):
     """Base of every error that nnsym raises on purpose.
@@ -23,6 +57,15 @@ class NnsymError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.reason, self.where, self.remedy)
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback: the user's own lines, and the message."""
+        lines = []
+        for frame, number in traceback.walk_tb(self.__traceback__):
+            place = line_of(frame, number)
+            if foreign(frame) and place not in str(self) and "ipykernel" not in frame.f_globals.get("__name__", ""):
+                lines.append(place)
+        return [*lines[-_SHOWN:], f"{type(self).__name__}: {self}"]
 
 
 def _rebuild(kind: type[NnsymError], reason: str, where: str, remedy: str) -> NnsymError:

@@ -108,7 +108,7 @@ class ColumnBlock:
     """Columns ``start .. start + len(index)``: elements ``index`` of a node in one role.
 
     A column with ``factors`` is the product of two earlier columns; ``value`` gives a run's values of the columns. It
-    does not go to other processes, which solve and cut and need none.
+    does not go to other processes, which solve and cut and need none. ``titles`` are names of the node's elements.
     """
 
     node: str
@@ -117,13 +117,15 @@ class ColumnBlock:
     start: int
     factors: tuple[Array, Array] | None = None
     value: Valued | None = None
+    titles: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ColumnBlock, (self.node, self.role, self.index, self.start, self.factors)
+        return ColumnBlock, (self.node, self.role, self.index, self.start, self.factors, None, self.titles)
 
     def name(self, position: int) -> str:
-        """``relu_1[17].pre``: the symbolic key of one column of the block."""
-        return f"{self.node}[{self.index[position]}].{self.role}"
+        """``relu_1[17].pre``: the symbolic key of one column; ``x.speed.value`` where elements have names."""
+        index = self.index[position]
+        return f"{self.titles[index]}.{self.role}" if self.titles else f"{self.node}[{index}].{self.role}"
 
 
 @final

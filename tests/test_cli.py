@@ -208,7 +208,7 @@ def test_compare_writes_table_json_csv_and_record(
         "--bounds",
         "ibp,crown",
     ]
-    files = ["--json", "table.json", "--csv", "table.csv", "--record", "runs.jsonl"]
+    files = ["--json", "table.json", "--csv", "table.csv", "--record", "runs.jsonl", "--wide"]
     assert call(monkeypatch, "compare", "net.onnx", "holds.vnnlib", *arguments, *files) == 0
     shown = capsys.readouterr().out
     assert "root LP" in shown

@@ -34,7 +34,7 @@ def test_text_is_the_formula_as_written() -> None:
     )
     assert p.name == p.query.name == "phi"
     assert p.query.text == str(p)
-    assert "max(f(x)[0], 3) &gt;" in p._repr_html_()
+    assert r"\max\left({f\left(x\right)}_{0}, 3\right) >" in p._repr_latex_()
     assert p.query.labels[0] == "2 * (x[0] - x[1]) <= 1.5"
 
 

@@ -8,7 +8,7 @@ import pytest
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.judge.method import Method
-from nnsym.judge.portfolio import usual
+from nnsym.judge.portfolio import Usual
 from nnsym.results.result import Result, Verdict
 from tests.guest_methods import Halves
 
@@ -95,7 +95,7 @@ def test_members_are_methods_and_there_is_one() -> None:
 
 
 def test_the_usual_one_is_a_value_like_any() -> None:
-    names = [member.name for member in usual().members]
+    names = [member.name for member in Usual().turns.members]
     assert names == ["attack", "bigm+highs", "triangle+highs", "smt+z3"]
-    assert usual("ibp").bounds == "ibp"
-    assert np.isfinite(nn.verify(small(-100), usual("ibp")).lower)
+    assert Usual(bounds="ibp").bounds == "ibp"
+    assert np.isfinite(nn.verify(small(-100), Usual(bounds="ibp")).lower)

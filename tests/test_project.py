@@ -64,6 +64,15 @@ def test_the_version_is_said_once_everywhere() -> None:
     assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == version  # type: ignore[index]
 
 
+def test_the_package_says_its_version_as_a_module_and_as_an_attribute() -> None:
+    import nnsym
+    from nnsym.results.versions import package_version
+
+    assert nnsym.__version__ == package_version("nnsym") != ""
+    asked = subprocess.run([sys.executable, "-m", "nnsym", "--version"], capture_output=True, text=True, check=True)
+    assert asked.stdout.splitlines()[0] == f"nnsym {nnsym.__version__}"
+
+
 def test_every_page_of_the_docs_stands_in_the_menu_of_the_site() -> None:
     menu = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
     listed = re.findall(r"(\S+\.md)$", menu, re.M)

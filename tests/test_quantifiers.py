@@ -17,8 +17,8 @@ from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Reading
 from nnsym.judge.verdict import Facts, rule
 from nnsym.replay import Outcome
-from nnsym.report.records import result_json
 from nnsym.report.table import result_lines
+from nnsym.results.plain import result_json
 from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
 

@@ -121,4 +121,4 @@ def test_methods_of_one_name_are_drawn_apart():
     f = nn.zoo.random_mlp(1, widths=(2, 4, 2))
     methods = [nn.lp("triangle", bounds=b) for b in ("ibp", "crown")]
     figure = nn.draw_reach(f, (-1, 1), methods=methods, samples=10)
-    assert set(areas(figure)) == {"triangle+highs on ibp", "triangle+highs on crown"}
+    assert set(areas(figure)) == {"triangle on ibp", "triangle on crown"}

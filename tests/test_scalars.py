@@ -13,7 +13,7 @@ from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.read.onnx import load
 from nnsym.read.runtime import run
-from nnsym.report.records import result_json
+from nnsym.results.plain import result_json
 from tests.models import model
 
 node = helper.make_node

@@ -31,8 +31,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.gates import GATE_ROWS
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces
 from nnsym.encode.rules import BILINEAR, require_finite
+from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -88,6 +90,8 @@ BALAS = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
+        *STAIRS_ROWS,
+        GATE_ROWS,
         BILINEAR,
     ),
 )

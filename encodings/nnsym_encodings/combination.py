@@ -26,8 +26,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.gates import GATE_ROWS
 from nnsym.encode.pieces import OpenPieces, open_pieces
 from nnsym.encode.rules import BILINEAR, open_hinges, require_finite
+from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Node, Pointwise
@@ -152,5 +154,7 @@ def rules(choice: Choice) -> tuple[NodeRule, ...]:
         NodeRule(Pointwise, Exactness.EXACT, hinge(choice), Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces(choice), Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
+        *STAIRS_ROWS,
+        GATE_ROWS,
         BILINEAR,
     )

@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.gates import GATE_ROWS
 from nnsym.encode.pieces import hull
 from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
+from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -88,6 +90,8 @@ INDICATOR = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
+        *STAIRS_ROWS,
+        GATE_ROWS,
         BILINEAR,
     ),
     needs_bounds=False,
@@ -103,6 +107,8 @@ SOS1 = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, sos_hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
+        *STAIRS_ROWS,
+        GATE_ROWS,
         BILINEAR,
     ),
     needs_bounds=False,

@@ -42,8 +42,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encode.gates import GATE_CASES
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
 from nnsym.encode.rules import BILINEAR, OpenHinges, bounded, lower_lines, open_groups, open_hinges
+from nnsym.encode.stairs import STAIRS_CASES
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
@@ -140,6 +142,8 @@ SMT = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
+        *STAIRS_CASES,
+        GATE_CASES,
         BILINEAR,
     ),
     needs_bounds=False,

@@ -8,6 +8,7 @@ of the file without any tolerance.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -18,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ask.export import check_writable
-from nnsym.ask.verify import HasQuery
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.replay.engine import execute
+from nnsym.results.plain import witness_json
 from nnsym.results.result import Result, Trust, Verdict, Witness
 from nnsym.write.vnnlib_terms import decimal
 
@@ -31,15 +33,34 @@ Array = NDArray[Any]
 
 
 def write_witness(prop: HasQuery | Query, result: Result, path: str | Path, *, version: str | None = None) -> Path:
-    """Write :func:`witness_text` to a file."""
+    """Write :func:`witness_text` to a file; to a ``.json`` file :func:`witness_data`."""
     target = Path(path)
     check_writable(target)
-    text = witness_text(prop, result, version=version)
+    if target.suffix == ".json":
+        text = json.dumps(witness_data(prop, result), indent=1) + "\n"
+    else:
+        text = witness_text(prop, result, version=version)
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
     return target
+
+
+def witness_data(prop: HasQuery | Query, result: Result) -> dict[str, Any]:
+    """The verdict with the point twice: the property's variables as they were stated, with their names and units, and
+    under ``model`` what goes into and comes out of the networks.
+    """
+    query = query_of(prop)
+    found = result.counterexample or result.witness
+    told: dict[str, Any] = {"status": result.status.value, "property": query.name, "hash": query.hash}
+    if found is None:
+        return told
+    model = [
+        {"name": d.name, "kind": d.kind, "shape": list(d.shape), "values": [float(v) for v in numbers.tolist()]}
+        for d, numbers in _values(query, found)
+    ]
+    return {**told, "point": witness_json(found), "model": model}
 
 
 def witness_text(prop: HasQuery | Query, result: Result, *, version: str | None = None) -> str:
@@ -49,7 +70,7 @@ def witness_text(prop: HasQuery | Query, result: Result, *, version: str | None 
     then ``((X_0 value) ... (Y_0 value) ...)``, for one application of one network. Variables of a property that was
     read from no 2.0 file are those of the file that ``export`` writes.
     """
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     chosen = version or ("2.0" if query.declared or len(query.applications) > 1 else "1.0")
     if chosen not in ("1.0", "2.0"):
         raise InputError(f"no version '{chosen}' of VNN-LIB", remedy="Use one of: 1.0, 2.0")
@@ -90,7 +111,33 @@ def _values(query: Query, found: Witness) -> Iterator[tuple[Declaration, Array]]
 def _declared(values: list[tuple[Declaration, Array]]) -> Iterator[str]:
     for d, numbers in values:
         yield f"{d.name} {d.type} [{','.join(map(str, d.shape))}]"
-        yield from (decimal(Fraction(v)) for v in numbers.tolist())
+        whole = d.type.startswith(("int", "uint", "bool"))
+        yield from (str(int(v)) if whole else decimal(Fraction(v)) for v in numbers.tolist())
+
+
+def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path]:
+    """Write the assignment of a verification, one ONNX tensor ``NAME.pb`` for every declared variable.
+
+    Each has the declared element type, that of the model where it is declared real, and the declared shape. The folder
+    is made if it is not there. Raises :class:`InputError` where nothing can be written, or there is no assignment.
+    """
+    from onnx import numpy_helper
+
+    query = prop if isinstance(prop, Query) else prop.query
+    found = result.counterexample or result.witness
+    if found is None:
+        raise InputError("there is no assignment to write", where=query.name)
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for d, numbers in _values(query, found):
+            kind = (d.stored or "float64") if d.type == "real" else d.type
+            tensor = numpy_helper.from_array(numbers.astype(kind).reshape(d.shape), d.name)
+            written.append(folder / f"{d.name}.pb")
+            written[-1].write_bytes(tensor.SerializeToString())
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(folder)) from error
+    return written
 
 
 def _flat(query: Query, values: list[tuple[Declaration, Array]]) -> Iterator[str]:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from nnsym.ask.verify import HasQuery, verify
+from nnsym.ask.verify import verify
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.method import Method
 from nnsym.judge.methods import BoundsChoice, check_bounds, program
 from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue, Result, Semantics, Verdict
 from nnsym.solvers.base import Solver
@@ -46,7 +47,7 @@ class Row(NoTruthValue):
 
     @property
     def margin(self) -> float | None:
-        """The certified bound of the margin, the lower one (of ``exists`` the upper one); None where there is none."""
+        """The proved bound of the margin, the lower one (of ``exists`` the upper one); None where there is none."""
         if self.result is None:
             return None
         bound = self.result.upper if self.result.reading is Reading.EXISTS else self.result.lower
@@ -54,7 +55,7 @@ class Row(NoTruthValue):
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Comparison(NoTruthValue):
     """All rows; prints as a table in a terminal and in a notebook."""
 
@@ -74,7 +75,7 @@ class Comparison(NoTruthValue):
 
     @property
     def best(self) -> float | None:
-        """The strongest certified bound of the table."""
+        """The strongest proved bound of the table, whatever it rests on."""
         pick = min if self.reading is Reading.EXISTS else max
         return pick((row.margin for row in self.rows if row.margin is not None), default=None)
 
@@ -114,10 +115,17 @@ class Comparison(NoTruthValue):
 
         return comparison_table(self)
 
-    def __str__(self) -> str:
-        from nnsym.report.table import render
+    def to_text(self, *, wide: bool = False, width: int = 80) -> str:
+        """The table as text: the columns that fit ``width``, or with ``wide`` all of them. Nothing is ever cut."""
+        from nnsym.report.grid import render
+        from nnsym.report.table import comparison_table
 
-        return render(self)
+        return render(comparison_table(self, wide=wide), width)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         from nnsym.report.html import comparison_html
@@ -221,7 +229,7 @@ def compare(
         record: a JSON-lines file; each row is appended as it finishes.
         announce: called with (row number, rows, plan) before each row runs.
     """
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     timeout, repeat = options.seconds(timeout), options.repeats(repeat)
     memory, seed = options.count_of_bytes(memory), options.seed(seed)
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
@@ -302,15 +310,18 @@ def append_record(path: str | Path, table: Comparison, row: Row) -> None:
     from nnsym.report.records import row_record
     from nnsym.results.versions import versions
 
+    found = row_record(row, None)
+    del found["gap"]  # the best row may be yet to come
     data = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "property": table.name,
+        "text": table.text,
         "property_hash": table.property_hash,
         "network_hashes": list(table.network_hashes),
         "seed": table.seed,
         "timeout": table.timeout,
         "versions": dict(row.result.versions) if row.result is not None else versions(),
-        **row_record(row, table.best),
+        **found,
     }
     try:
         with Path(path).open("a", encoding="utf-8") as file:

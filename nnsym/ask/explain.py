@@ -16,7 +16,6 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ask.verify import HasQuery
 from nnsym.encode import Encoded, encode_columns
 from nnsym.encode.statement import QUERY, SPEC
 from nnsym.encoding import Encoding
@@ -28,6 +27,7 @@ from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.judge.methods import BoundsChoice
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Kind, Role, Tag
 from nnsym.results.result import NoTruthValue
 from nnsym.write.notation import Line, lines
@@ -112,7 +112,7 @@ def explain(
     from nnsym.encode.registry import find_encoding
     from nnsym.judge.methods import check_bounds
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     found = find_encoding(encoding)
     match = re.fullmatch(r"(.+)\[(\d+)\]", neuron.strip())
     if match is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnsym.ask.verify import HasQuery
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program
 from nnsym.results import ranges as options
 
@@ -35,7 +35,7 @@ def build_program(
     from nnsym.judge.build import build
     from nnsym.relaxation.sources import find_source
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     found = find_encoding(encoding)
     _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=options.device(device))
     return query, build(query, computed, found), found
@@ -69,7 +69,7 @@ def export(
     if target.suffix == ".vnnlib":
         return _write(target, to_vnnlib(prop, version=version).text)
     chosen = encoding if encoding is not None else ("smt" if target.suffix == ".smt2" else "bigm")
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to solve", where=query.name)
     query, program, found = build_program(query, chosen, bounds=bounds, device=device)
@@ -102,7 +102,7 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
     from nnsym.results.versions import package_version
     from nnsym.write.vnnlib import to_vnnlib as write
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     if query.reading is Reading.MINIMUM:
         remedy = "State a bound as a property, or export to .lp or .mps"
         raise UnsupportedError("VNN-LIB has no objectives", where=query.name, remedy=remedy)

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Reach(NoTruthValue):
     """The range of every term. ``lower`` and ``upper`` are proved: no value of the domain lies outside of them."""
 
@@ -70,6 +70,8 @@ class Reach(NoTruthValue):
 
         return records_text(self._title, self.to_records())
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         from nnsym.report.optima import records_html
 
@@ -82,7 +84,7 @@ class Reach(NoTruthValue):
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class MarginTable(NoTruthValue):
     """The least margin ``f_label - f_j`` to every other class j: all positive, and no input changes the class."""
 
@@ -116,6 +118,8 @@ class MarginTable(NoTruthValue):
         from nnsym.report.optima import records_text
 
         return records_text(self._title, self.to_records())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         from nnsym.report.optima import records_html

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from nnsym.ask.verify import HasQuery, verify
+from nnsym.ask.verify import verify
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.results.result import Result, Verdict
 
 
@@ -54,7 +55,7 @@ class Vacuity:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
-        from nnsym.report.records import witness_json
+        from nnsym.results.plain import witness_json
 
         return {
             "vacuous": self.vacuous,
@@ -70,7 +71,7 @@ def vacuous(prop: HasQuery | Query, method: Any = None, **options: Any) -> Vacui
     ``clock`` among them lets it share the budget of the verdict before it.
     True in ``if`` where none does; raises there if it is not known.
     """
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     asked = replace(query.precondition(), text=f"exists an input that satisfies the precondition of\n{query.text}")
     result = verify(asked, method, **options)
     empty = {Verdict.VERIFIED: False, Verdict.FALSIFIED: True}.get(result.status)

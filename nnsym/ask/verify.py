@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -18,19 +18,13 @@ from nnsym.judge.premise import with_premise
 from nnsym.judge.registry import MethodChoice, resolve
 from nnsym.judge.run import BOUNDS_SHARE
 from nnsym.judge.verdict import facts_about
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
 
 Array = NDArray[Any]
-
-
-class HasQuery(Protocol):
-    """A property: anything that knows its query."""
-
-    @property
-    def query(self) -> Query: ...
 
 
 def verify(
@@ -84,7 +78,7 @@ def verify(
         MissingBoundsError: the method that was named needs bounds of an input; with none, SMT is asked.
     """
     timeout = options.seconds(timeout)
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     if query.reading is Reading.MINIMUM:
         raise InputError(
             "a term to minimise is neither true nor false", where=query.name, remedy="Use nn.minimize, or state a bound"

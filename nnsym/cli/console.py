@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,15 +22,19 @@ class _Terminal(Console):
         raise BrokenPipeError
 
 
-def _wide() -> Console:
-    """The terminal's width, or one that no table is cut at where output goes to a file."""
-    console = _Terminal(markup=False, emoji=False)
-    return console if console.is_terminal else _Terminal(width=220, markup=False, emoji=False)
+#: Where output goes to a file or a pipe: sentences stay on one line there, and columns are chosen as for a terminal.
+_SENTENCES, _COLUMNS = 220, 80
 
 
-def print_out(renderable: Any) -> None:
-    """Print to stdout."""
-    _wide().print(renderable)
+def print_out(renderable: Any, *, chosen: bool = False) -> None:
+    """Print to stdout in the terminal's width; ``chosen`` says of a table that some of its columns are enough.
+
+    Lines that are longer, because nothing of them can be left out, are the terminal's to break.
+    """
+    console = _Terminal(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = _Terminal(width=_COLUMNS if chosen else _SENTENCES, markup=False, emoji=False, highlight=False)
+    console.print(renderable, crop=False)
 
 
 def styled(lines: list[tuple[str, str]]) -> Group:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nnsym.ask.compare import Announce, Comparison, compare
 from nnsym.ask.export import export
@@ -14,7 +13,7 @@ from nnsym.judge.method import Method
 from nnsym.judge.methods import crown, ibp, lp, milp, smt
 
 
-def run_demo(output: Path, announce: Announce, show: Callable[[Any], None]) -> int:
+def run_demo(output: Path, announce: Announce, show: Callable[[Comparison], None], say: Callable[[str], None]) -> int:
     """Compare all methods on robustness of the shipped digits; returns the exit code.
 
     Leaves ``compare.json`` (all tables), ``runs.jsonl`` and one exported model of each format in ``output``.
@@ -39,7 +38,7 @@ def run_demo(output: Path, announce: Announce, show: Callable[[Any], None]) -> i
         export(first, output / name, encoding=encoding)
     data = {"comparisons": [table.to_json() for table in tables]}
     (output / "compare.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    show(f"\n{len(tables)} comparisons and four exported models are in {output}/")
+    say(f"\n{len(tables)} comparisons and four exported models are in {output}/")
     return 40 if any(table.disagreement for table in tables) else 0
 
 

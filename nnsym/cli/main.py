@@ -37,7 +37,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Targets = Annotated[list[str], typer.Argument(metavar="[NET.onnx] SPEC", help="NET.onnx PROP.vnnlib, or FILE.py:NAME")]
+Targets = Annotated[
+    list[str],
+    typer.Argument(metavar="[NET.onnx] SPEC", help="NET.onnx PROP.vnnlib, FILE.py:NAME, or a text that nn.save wrote"),
+]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the property FILE.py:NAME; repeatable."),
@@ -45,7 +48,9 @@ Sets = Annotated[
 Networks = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
-        "--network", metavar="NAME=FILE.onnx", help="The model of a network that a VNN-LIB 2.0 file declares."
+        "--network",
+        metavar="NAME=FILE.onnx",
+        help="The model of a network that the file or text declares.",
     ),
 ]
 Timeout = Annotated[
@@ -64,6 +69,7 @@ Seed = Annotated[
 Device = Annotated[
     str, typer.Option(help="cpu, cuda, auto ...", callback=lambda value: ranges.device(value, "--device"))
 ]
+Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however long the lines become.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 
 
@@ -104,7 +110,13 @@ def verify(
     seed: Seed = 0,
     as_json: Json = False,
     network: Networks = None,
-    witness: Annotated[Optional[Path], typer.Option(help="Write the answer in the competition's format.")] = None,  # noqa: UP045
+    witness: Annotated[
+        Path | None,
+        typer.Option(help="Write the answer in the competition's format; as .json with the variables as stated."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the result as JSON, for nnsym report and nn.load_result.")
+    ] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
@@ -113,19 +125,23 @@ def verify(
     from nnsym.ask.export import check_writable
     from nnsym.ask.vacuity import vacuous
     from nnsym.ask.verify import verify as run
-    from nnsym.cli.reading import read_query
+    from nnsym.cli.reading import read_target
     from nnsym.judge.registry import resolve
-    from nnsym.report.records import result_json
+    from nnsym.lang.property import Property
+    from nnsym.lang.question import query_of
     from nnsym.report.table import result_lines
+    from nnsym.results.plain import result_json
 
-    if witness is not None:
-        check_writable(witness)
+    for path in (witness, save):
+        if path is not None:
+            check_writable(path)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     late = partial(report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
     try:
         with clock.step("load"):
-            query = read_query(targets, sets, network, seconds=clock.left, memory=int(memory), late=late)
-            query = query if slack == "0" else query.relaxed(slack)
+            stated = read_target(targets, sets, network, seconds=clock.left, memory=int(memory), late=late)
+            stated = stated if slack == "0" else stated.relaxed(slack)
+            query = query_of(stated)
     except OutOfTimeError as error:
         late(error)
         raise typer.Exit(EXIT["unknown"]) from None
@@ -147,6 +163,8 @@ def verify(
         from nnsym.ask.answer_file import write_witness
 
         write_witness(query, result, witness)
+    if save is not None:
+        result.save(save, stated if isinstance(stated, Property) else None)
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
     else:
@@ -165,7 +183,13 @@ def compare(
         str | None, typer.Option(help="Comma-separated lanes; each encoding's default if left out.")
     ] = None,
     bounds: Annotated[str, typer.Option(help="Comma-separated bounds for the encodings.")] = "crown",
-    timeout: Timeout = 60.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            help="Wall seconds of each run of each row, and of reading.",
+            callback=lambda value: ranges.seconds(value, "--timeout"),
+        ),
+    ] = 60.0,
     repeat: Annotated[
         int,
         typer.Option(
@@ -184,18 +208,19 @@ def compare(
     record: Annotated[Path, typer.Option(help="JSON-lines run record that every row is appended to.")] = Path(
         "nnsym-runs.jsonl"
     ),
+    wide: Wide = False,
     network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
     from nnsym.ask.compare import compare as run
     from nnsym.ask.export import check_writable
-    from nnsym.cli.reading import read_query
+    from nnsym.cli.reading import read_target
     from nnsym.report.files import write_csv, write_json
 
     for path in (json_file, csv_file, plot_file, record):
         if path is not None:
             check_writable(path)
-    query = read_query(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
+    query = read_target(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
     with row_progress() as announce:
         table = run(
             query,
@@ -217,7 +242,7 @@ def compare(
         write_csv(table, csv_file)
     if plot_file is not None:
         table.plot(plot_file)
-    print_rich(table)
+    print_table(table, wide=wide)
     if table.disagreement is not None:
         for row in table.disagreement:
             if row.result is not None and (row.result.counterexample or row.result.witness):
@@ -309,30 +334,47 @@ def show(
 
 
 @app.command()
+def report(
+    source: Annotated[Path, typer.Argument(help="result.json of --save, or a run record (.jsonl) of compare.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
+) -> None:
+    """An HTML page of a result or of a run record, for those who have to judge it; it needs no network."""
+    from nnsym.ask.export import check_writable
+    from nnsym.report.page import write_report
+
+    check_writable(output)
+    print_line(str(write_report(source, output)))
+
+
+@app.command()
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
     from nnsym.encode.registry import cuts, encoding_providers, encodings
+    from nnsym.judge.bab import SearchMethod
     from nnsym.judge.registry import method_providers
     from nnsym.judge.registry import methods as guests
     from nnsym.relaxation.sources import source_providers, sources
-    from nnsym.report.table import plain_table
+    from nnsym.report.grid import plain_grid
+    from nnsym.search.branching import RULES
 
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
+    rows.append(["bab", "exact", SearchMethod.summary, SearchMethod.paper])
+    rows += [[f"bab:{rule.text}", "splits", rule.summary, rule.paper] for rule in RULES.values()]
     rows += [[name, "method", guest.summary, guest.paper] for name, guest in guests().items()]
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
         rows.append([name, exact, found.summary, found.source])
     rows += [[f"+{name}", "cuts", cut.summary, cut.source] for name, cut in cuts().items()]
     rows += [[p.name, "left out", p.error, ""] for p in parties if p.error]
-    print_rich(plain_table(["method", "kind", "what it is", "source"], rows))
+    print_rich(plain_grid(["method", "kind", "what it is", "source"], rows, wraps=("what it is", "source")))
 
 
 @app.command()
 def solvers() -> None:
     """Solver lanes: installed or not, versions, licence limits, how to get the rest."""
-    from nnsym.report.table import plain_table
+    from nnsym.report.grid import plain_grid
     from nnsym.solvers.registry import solver_providers, solver_table
 
     rows = []
@@ -340,25 +382,28 @@ def solvers() -> None:
         here = row.availability
         rows.append([row.name, "yes" if here.available else "no", here.version, here.licence, here.remedy])
     rows += [[p.name, "left out", "", "", p.error] for p in solver_providers() if p.error]
-    print_rich(plain_table(["lane", "here", "version", "licence", "how to get it"], rows))
+    print_rich(
+        plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
+    )
 
 
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
+    wide: Wide = False,
 ) -> None:
     """Compare every method on a small network that ships with nnsym."""
     from nnsym.cli.demo import run_demo
 
     with row_progress() as announce:
-        code = run_demo(output, announce, print_rich)
+        code = run_demo(output, announce, partial(print_table, wide=wide), print_line)
     raise typer.Exit(code)
 
 
 def report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path | None, as_json: bool) -> None:
     """``unknown (timeout)`` of a question that was not read in time, in all the forms of an answer."""
-    from nnsym.report.records import result_json
     from nnsym.report.table import result_lines
+    from nnsym.results.plain import result_json
     from nnsym.results.result import Result, Verdict
 
     clock.note("load", str(error))
@@ -402,6 +447,15 @@ def print_rich(renderable: Any) -> None:
 
     with writing():
         print_out(renderable)
+
+
+def print_table(table: Any, *, wide: bool = False) -> None:
+    """A comparison on stdout, in the columns that fit."""
+    from nnsym.cli.console import print_out
+    from nnsym.report.table import comparison_table
+
+    with writing():
+        print_out(comparison_table(table, wide=wide), chosen=True)
 
 
 def print_styled(lines: list[tuple[str, str]]) -> None:

@@ -14,12 +14,13 @@ from nnsym.errors import InputError, OutOfTimeError
 
 if TYPE_CHECKING:
     from nnsym.ir.query import Query
+    from nnsym.lang.property import Property
 
 _GRACE = 0.5  # seconds that a reader may overrun its limit before the watch ends the process
 _POLL = 0.05
 
 
-def read_query(
+def read_target(
     targets: Sequence[str],
     settings: Sequence[str] | None,
     networks: Sequence[str] | None,
@@ -27,12 +28,12 @@ def read_query(
     seconds: float,
     memory: int,
     late: Callable[[OutOfTimeError], None],
-) -> Query:
-    """The query of the command's targets, within ``seconds`` and ``memory`` bytes.
+) -> Property | Query:
+    """What the command's targets name, within ``seconds`` and ``memory`` bytes.
 
     Where the time runs out ``late`` says so and the process ends, from another thread if the reader does not let go.
     """
-    from nnsym.cli.targets import load_query
+    from nnsym.cli.targets import load_target
 
     if not memory > 0:
         raise InputError(f"a memory limit of {memory} bytes", remedy="Give a positive number: --memory 8")
@@ -40,7 +41,7 @@ def read_query(
         f"not read within the {seconds:.4g} seconds there were", where=" ".join(targets), remedy="Give more: --timeout"
     )
     with _watched(seconds, memory, " ".join(targets), lambda: late(error)):
-        return load_query(targets, settings or (), networks or (), timeout=seconds, memory=memory)
+        return load_target(targets, settings or (), networks or (), timeout=seconds, memory=memory)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the command line is pointed at: ``NET.onnx PROP.vnnlib`` or ``FILE.py:property``."""
+"""What the command line is pointed at: ``NET.onnx PROP.vnnlib``, ``FILE.py:property``, or a property's saved text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
+from nnsym.lang.property import Property
+from nnsym.lang.question import query_of
 from nnsym.read.meter import MEMORY, SECONDS, Meter
 
 _NETWORKS = "--network NAME=FILE.onnx for each network that the file declares"
@@ -22,19 +24,31 @@ def load_query(
     timeout: float = SECONDS,
     memory: int = MEMORY,
 ) -> Query:
-    """The query that one or two command-line words name.
+    """The query of :func:`load_target`."""
+    return query_of(load_target(targets, settings, networks, timeout=timeout, memory=memory))
+
+
+def load_target(
+    targets: Sequence[str],
+    settings: Sequence[str] = (),
+    networks: Sequence[str] = (),
+    *,
+    timeout: float = SECONDS,
+    memory: int = MEMORY,
+) -> Property | Query:
+    """What one or two command-line words name.
 
     ``settings`` are words ``NAME=VALUE`` for its parameters, ``networks`` words ``NAME=FILE.onnx``. Reading may take
     ``timeout`` seconds and ``memory`` bytes.
     """
     try:
-        return _query(targets, settings, networks, Meter(seconds=timeout, memory=memory))
+        return _target(targets, settings, networks, Meter(seconds=timeout, memory=memory))
     except MemoryError:
         reason = f"reading it takes more than the {memory / 2**30:.3g} GiB or what the system has"
         raise InputError(reason, where=" ".join(targets), remedy="Give more, by --memory") from None
 
 
-def _query(targets: Sequence[str], settings: Sequence[str], networks: Sequence[str], meter: Meter) -> Query:
+def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[str], meter: Meter) -> Property | Query:
     values = _settings(settings)
     if values and targets and ".vnnlib" in Path(targets[-1]).name:
         raise InputError("--set is for properties in Python files", where=targets[-1], remedy="Use FILE.py:NAME")
@@ -43,25 +57,49 @@ def _query(targets: Sequence[str], settings: Sequence[str], networks: Sequence[s
         if ".py" in Path(spec).name:
             raise InputError("a Python property names its own networks", where=spec, remedy="Leave the network out")
         if network.startswith("["):
-            return _load(spec, _listed(network) | _named(networks), meter)
-        return _load(spec, _named(networks), meter, network)
+            return _load(spec, _listed(network) | named_networks(networks), meter)
+        return _load(spec, named_networks(networks), meter, network)
     if len(targets) == 1:
         name = targets[0]
         if ".vnnlib" in Path(name).name:
             if not networks:
                 remedy = f"Use: NET.onnx {name}, or {_NETWORKS}"
                 raise InputError("a .vnnlib file needs its network", where=name, remedy=remedy)
-            return _load(name, _named(networks), meter)
+            return _load(name, named_networks(networks), meter)
+        if _is_saved(name):
+            return _parsed(name, named_networks(networks))
         if networks:
             raise InputError("a Python property names its own networks", where=name, remedy="Leave --network out")
         if ".py" in name:
             from nnsym.lang.files import load_property
 
-            return load_property(name, values).query
+            return load_property(name, values)
         raise InputError(
-            "not a property", where=name, remedy="Use NET.onnx PROP.vnnlib, or FILE.py:NAME for a Python property"
+            "not a property",
+            where=name,
+            remedy="Use NET.onnx PROP.vnnlib, FILE.py:NAME for a Python property, or a file that nn.save wrote",
         )
     raise InputError("expected NET.onnx PROP.vnnlib or FILE.py:NAME")
+
+
+def _is_saved(name: str) -> bool:
+    """True for a file that begins as the text of a property does."""
+    from nnsym.lang.writing.dump import HEAD
+
+    try:
+        with Path(name).open(encoding="utf-8", errors="replace") as file:
+            return file.readline(len(HEAD) + 1).strip() == HEAD
+    except OSError:
+        return False
+
+
+def _parsed(name: str, networks: dict[str, str]) -> Property:
+    """A saved property over the files of its networks; it names the networks, and their hashes are compared."""
+    from nnsym.lang.writing.parse import parse
+    from nnsym.read.onnx import load
+
+    text = Path(name).read_text(encoding="utf-8")
+    return parse(text, {label: load(file, name=label) for label, file in networks.items()})
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:
@@ -90,13 +128,15 @@ def _load(spec: str, networks: dict[str, str], meter: Meter, network: str | None
     return load_vnnlib(spec, network, networks=dict(networks), meter=meter)
 
 
-def _named(words: Sequence[str]) -> dict[str, str]:
-    """``NAME=FILE`` words as a dictionary."""
-    found = {}
+def named_networks(words: Sequence[str]) -> dict[str, str]:
+    """``NAME=FILE`` words as a dictionary; a name may be given once."""
+    found: dict[str, str] = {}
     for word in words:
         name, equals, path = word.partition("=")
         if not (name and equals and path):
             raise InputError("expected NAME=FILE.onnx", where=f"--network {word}", remedy=f"Use {_NETWORKS}")
+        if name in found:
+            raise InputError(f"two models for '{name}'", where=f"--network {word}", remedy="Give each network one")
         found[name] = path
     return found
 

@@ -22,6 +22,7 @@ from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP, Format
 from nnsym.deployed.secants import carried
 from nnsym.deployed.terms import copies, local_error
+from nnsym.errors import UnsupportedError
 from nnsym.ir.linear import identity
 from nnsym.ir.network import Application
 from nnsym.ir.node import Affine, Input, Node, affine, new_input
@@ -98,6 +99,11 @@ class _Encloser:
         if isinstance(node, Input):
             self.image[node], self.away[node] = node, np.zeros(node.size)
             return
+        if node.model:
+            raise UnsupportedError(
+                "the property reads a value inside of an operator, which the stored model does not name",
+                remedy="No float run gives it: ask with semantics real, or read a value that the model names",
+            )
         made = node.with_parents(tuple(self.image[p] for p in node.parents))
         self.image[node] = made
         self._bound(made)
@@ -116,7 +122,7 @@ class _Encloser:
                 continue
             if isinstance(node, Input):  # an initial value that nothing overrides
                 continue
-            real[node] = node.with_parents(tuple(real[p] for p in node.parents))
+            real[node] = node.with_parents(tuple(real[p] for p in node.parents), network.run if node.parents else None)
             local[node] = self._layer(node, tuple(local[p] for p in node.parents), real[node], form, number)
         for node in wanted:
             self.image.setdefault(application.image[node], local[node])
@@ -156,7 +162,8 @@ class _Encloser:
         for parent in parents:
             self._bound(parent)
         sizes = tuple(_flat(self.ranges[p].magnitude) for p in parents)
-        error, wild = local_error(node, sizes, form, self.maps)
+        ranges = tuple((_flat(self.ranges[p].lower), _flat(self.ranges[p].upper)) for p in parents)
+        error, wild = local_error(node, ranges, form, self.maps)
         if wild:
             self.overflow = self.overflow or f"layer {number} ({type(node).__name__.lower()})"
             error = np.full(node.size, np.inf)

@@ -151,7 +151,7 @@ def carried(node: Node, sizes: tuple[Array, ...], away: tuple[Array, ...], maps:
                 moved = moved + stretch(linear, far, maps)
             return UP * moved
         case Pointwise():
-            least, most = slopes(node, np.full(node.size, -np.inf), np.full(node.size, np.inf))
+            least, most = slopes(node, -sizes[0], sizes[0])
             steep = np.maximum(np.abs(least), np.abs(most))
             with np.errstate(invalid="ignore"):
                 return np.where(away[0] == 0, 0.0, UP * steep * away[0])

@@ -7,7 +7,7 @@
 | hinge, clip and the like | 0 where slopes are 0 and 1 up to sign, else the line's own products and sum |
 | maximum | 0 |
 | product | ``u |x| |y|`` |
-| sigmoid, tanh | :data:`SMOOTH` units of the format's last place at 1 |
+| any other function | what the function says of itself: ``slips`` of :mod:`nnsym.ir.univariate` |
 
 Comparisons do not round, so a jump stays where it is. Algorithms that change the products themselves (Winograd's and
 FFT convolutions, TF32, quantised kernels) are none of the engines that this speaks of.
@@ -25,17 +25,13 @@ from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
 from nnsym.ir.linear import Conv, Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoidal
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 
 Array = NDArray[Any]
 
 #: Roundings of constants that an engine may derive otherwise than the import: 1/n of a mean, the scale of a
 #: normalisation (a difference, a square root, a quotient, a product), weights with a scale folded in.
 DERIVED = 8
-
-#: Units in the last place of 1 by which an engine's sigmoid or tanh may be off. ONNX Runtime 1.32's float32 kernels
-#: clamp their arguments and are off by up to 3 of these units, its float64 ones by up to 5.
-SMOOTH = 16
 
 
 def copies(node: Affine) -> bool:
@@ -46,11 +42,12 @@ def copies(node: Affine) -> bool:
     return bool(np.max(counts, initial=0) <= 1)
 
 
-def local_error(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+def local_error(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, maps: Maps) -> tuple[Array, bool]:
     """The error bound of every element, and whether something may overflow.
 
-    ``sizes`` are bounds of the arguments' absolute values, one ``(n,)`` array per parent.
+    ``ranges`` bound the arguments, two ``(n,)`` arrays per parent.
     """
+    sizes = tuple(np.maximum(-low, high) for low, high in ranges)
     match node:
         case Affine():
             return _affine(node, sizes, form, maps)
@@ -65,10 +62,18 @@ def local_error(node: Node, sizes: tuple[Array, ...], form: Format, maps: Maps) 
             return np.zeros(node.size), False
         case Product():
             return _products(_weighed(sizes[0], sizes[1]), form)
-        case Pointwise(fn=Sigmoidal()):
-            return np.full(node.size, 2 * SMOOTH * form.u), False
-    what = node.fn.name if isinstance(node, Pointwise) else type(node).__name__
-    raise UnsupportedError(f"no rounding errors of '{what}' are known", remedy="Ask for the real function")
+        case Pointwise():
+            return _function(node.fn, *ranges[0], form)
+    raise UnsupportedError(
+        f"no rounding errors of '{type(node).__name__}' are known", remedy="Ask for the real function"
+    )
+
+
+def _function(fn: Univariate, low: Array, high: Array, form: Format) -> tuple[Array, bool]:
+    error = UP * (fn.slips(low, high, form.u, form.largest) + 4 * form.tiny)
+    with np.errstate(invalid="ignore"):
+        largest = np.max(np.abs(fn.span(low, high)), axis=0) + error
+    return error, bool(~(largest <= form.largest).all())
 
 
 def _weighed(a: Array, b: Array) -> Array:

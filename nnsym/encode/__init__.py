@@ -31,7 +31,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
-from nnsym.ir.univariate import Piecewise
+from nnsym.ir.titles import element_titles
 from nnsym.program import Feature, Program, Role
 from nnsym.results.clock import NEVER, Deadline
 
@@ -99,8 +99,16 @@ def encode_columns(
     meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
     decides = _decides(encoding, query)
     program = ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
+    program = _titled(program, {names[node]: titles for node, titles in element_titles(query).items()})
     _check_declared(program, encoding, query)
     return Encoded(program.relax() if encoding.relaxed else program, bounds, ids, goal.rows)
+
+
+def _titled(program: Program, titles: Mapping[str, tuple[str, ...]]) -> Program:
+    """Columns under the names that people gave; only of roles that have one column for each element."""
+    own = (Role.PRE, Role.POST, Role.VALUE)
+    blocks = (replace(b, titles=titles[b.node]) if b.node in titles and b.role in own else b for b in program.blocks)
+    return replace(program, blocks=tuple(blocks))
 
 
 def exactness_of(encoding: Encoding, query: Query, *, closed: bool = False) -> Exactness:
@@ -123,8 +131,7 @@ def exactness_of(encoding: Encoding, query: Query, *, closed: bool = False) -> E
 def closes(encoding: Encoding, query: Query) -> bool:
     """True if the query jumps and the encoding, in margin form, takes both limits there for values."""
     functions = (node.fn for node in query.nodes if isinstance(node, Pointwise))
-    jumps = any(isinstance(fn, Piecewise) and fn.jumps for fn in functions)
-    return encoding.form is Form.MARGIN and jumps
+    return encoding.form is Form.MARGIN and any(fn.jumps for fn in functions)
 
 
 def _affine(ctx: Context, node: Affine, role: Role, bits: int | None, deadline: Deadline) -> Array:

@@ -1,15 +1,19 @@
 """What a smooth function of one variable says over an interval, valid in exact arithmetic: ranges, slopes, lines.
 
-All of it follows from the value, the derivative, the points where the derivative is 0 (``extremes``) and those where
-the curvature changes sign (``inflections``). Between neighbouring extremes ``f`` is monotone, between neighbouring
-inflections ``f'`` is, so that ends and listed points give their ranges. A line above of *any* slope ``a`` has the
-offset ``max (f(x) - a x)`` over [l, u]; on a part [p, q] without inflection that is at most
+All of it follows from the value, the derivative, the points where the derivative is 0 (``extremes``), those where
+the curvature changes sign (``inflections``) and those where the derivative jumps (``kinks``). Between neighbouring
+extremes and kinks ``f`` is monotone, between neighbouring *cuts* (inflections and kinks) ``f'`` is, so that ends and
+listed points give their ranges. A line above of *any* slope ``a`` has the offset ``max (f(x) - a x)`` over [l, u]; on
+a part [p, q] without a cut that is at most
 
     max(f(p) - a p, f(q) - a q)                                          where f is convex,
     f(d) - a d + max(f'(d) - a, 0)(q - d) + max(a - f'(d), 0)(d - p)     where it is concave, for any d in [p, q].
 
-Evaluation may be off by ``ulps`` units of the last place of the result or of 1, whichever is larger, and listed points
-by two; offsets are widened by that, so slopes and d need not be accurate. Lines below are lines above ``-f``.
+Evaluation may be off by ``ulps`` units of the last place of the result or of ``unit``, whichever is larger, and listed
+points by two and ``blur``; offsets are widened by that, so slopes and d need not be accurate. Lines below are lines
+above ``-f``.
+Where a function is not defined at every point of an interval (``defined``) nothing is known there: open bounds. Cuts
+and extremes are asked for by interval, since a wave has as many as the interval is long.
 
 The line taken is the lowest at one point m, that is the edge of the hull over m: a tangent at m, or a line that
 touches left and right of m. Its slope is where ``max over x <= m`` and ``max over x >= m`` of ``f(x) - a x`` are equal,
@@ -42,6 +46,14 @@ class Curve(Protocol):
     @property
     def ulps(self) -> int: ...
     @property
+    def unit(self) -> float: ...
+    @property
+    def limits(self) -> tuple[float, float]: ...
+    @property
+    def longest(self) -> float: ...
+    @property
+    def blur(self) -> float: ...
+    @property
     def extremes(self) -> tuple[float, ...]: ...
     @property
     def inflections(self) -> tuple[float, ...]: ...
@@ -49,6 +61,9 @@ class Curve(Protocol):
     def bends(self) -> tuple[bool, ...]: ...
     def value(self, x: Array) -> Array: ...
     def derivative(self, x: Array) -> Array: ...
+    def defined(self, lower: Array, upper: Array) -> Array: ...
+    def turns(self, lower: Array) -> Iterable[Array | float]: ...
+    def cuts(self, lower: Array) -> Iterable[Array | float]: ...
 
 
 def convexity(fn: Curve) -> tuple[bool, ...]:
@@ -79,16 +94,31 @@ def convexity(fn: Curve) -> tuple[bool, ...]:
 
 def span(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The range of the function over ``[lower, upper]``, which may be infinite, rounded outward."""
-    return _between(fn, fn.value, fn.extremes, lower, upper)
+    low, high = _between(fn, fn.value, fn.turns(_start(lower)), lower, upper)
+    with np.errstate(invalid="ignore", over="ignore"):
+        long, known = ~(upper - lower <= fn.longest), fn.defined(lower, upper)
+    least, most = fn.limits
+    low = np.where(long, -np.inf, low)
+    high = np.where(long, np.inf, high)
+    return np.where(known, np.maximum(low, least), -np.inf), np.where(known, np.minimum(high, most), np.inf)
 
 
 def steepness(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The range of its derivative there: the least and the largest slope between two points."""
-    return _between(fn, fn.derivative, fn.inflections, lower, upper)
+    cuts = tuple(fn.cuts(_start(lower)))
+    sides = tuple(c + s * _width(fn, c) for c in cuts for s in (-1.0, 1.0))
+    low, high = _between(fn, fn.derivative, (*cuts, *sides), lower, upper)
+    with np.errstate(invalid="ignore", over="ignore"):
+        known = fn.defined(lower, upper) & (upper - lower <= fn.longest)
+    return np.where(known, low, -np.inf), np.where(known, high, np.inf)
+
+
+def _start(lower: Array) -> Array:
+    return np.where(np.isfinite(lower), lower, 0.0)
 
 
 def _between(
-    fn: Curve, function: Callable[[Array], Array], turns: Iterable[float], lower: Array, upper: Array
+    fn: Curve, function: Callable[[Array], Array], turns: Iterable[Array | float], lower: Array, upper: Array
 ) -> tuple[Array, Array]:
     """The range of a function that is monotone between its turns, from its values at them and at the ends."""
     _ = fn.bends  # refuses points that are no inflections
@@ -104,8 +134,7 @@ def _between(
 
 def lines(fn: Curve, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
     """``(slope, offset)`` of a line below and of a line above, the tightest at the point ``at`` (None: the middle)."""
-    bounded = np.isfinite(lower) & np.isfinite(upper)
-    lo, hi = np.where(bounded, lower, 0.0), np.where(bounded, upper, 0.0)
+    bounded, lo, hi = _bounded(fn, lower, upper)
     here = np.clip(0.5 * lo + 0.5 * hi if at is None else at, lo, hi)
     flat = span(fn, lower, upper)
     found: list[Array] = []
@@ -125,8 +154,7 @@ def band(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
 
     Of the chord, the least and the mean slope, and 0, the one with the smallest height.
     """
-    bounded = np.isfinite(lower) & np.isfinite(upper)
-    lo, hi = np.where(bounded, lower, 0.0), np.where(bounded, upper, 0.0)
+    bounded, lo, hi = _bounded(fn, lower, upper)
     low, high = span(fn, lower, upper)
     slope = np.zeros_like(lo)
     with np.errstate(all="ignore"):
@@ -138,16 +166,24 @@ def band(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
     return slope, low, high
 
 
+def _bounded(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+    """Which intervals have lines, and these intervals; a point at which the function is defined in place of others."""
+    with np.errstate(all="ignore"):
+        bounded = np.isfinite(lower) & np.isfinite(upper) & (upper - lower <= fn.longest) & fn.defined(lower, upper)
+    place = lower[bounded][:1] if bounded.any() else np.ones(1)
+    return bounded, np.where(bounded, lower, place), np.where(bounded, upper, place)
+
+
 def _error(fn: Curve, value: Array) -> Array:
-    return 2 * (fn.ulps + 2) * U * np.clip(np.abs(value), 1.0, _LARGEST)
+    return 2 * (fn.ulps + 2) * U * np.clip(np.abs(value), fn.unit, _LARGEST) + TINY
 
 
 def _wanted(fn: Curve, sign: float, lo: Array, hi: Array, at: Array) -> list[Array]:
     """Slopes worth a try for a line above ``sign f``: the chord, the tangent at a point, the hull's edge over it."""
     chord, tangent = _chord(fn, sign, lo, hi), sign * fn.derivative(at)
-    if not fn.inflections:
+    if len(fn.bends) == 1:
         return [chord, tangent]
-    ends = [sign * side for side in steepness(fn, lo, hi)]
+    ends = [np.clip(sign * side, -_LARGEST, _LARGEST) for side in steepness(fn, lo, hi)]
     least, most = np.minimum(*ends), np.maximum(*ends)
     a = chord
     for _ in range(_ROUNDS):
@@ -172,21 +208,32 @@ def _offset(fn: Curve, sign: float, a: Array, lo: Array, hi: Array) -> Array:
 def _peak(fn: Curve, sign: float, a: Array, lo: Array, hi: Array, steps: int) -> tuple[Array, Array]:
     """A bound from above of ``sign f(x) - a x`` over [lo, hi], and about where it is attained."""
     best, place = np.full(lo.shape, -np.inf), lo
-    cuts = np.array(fn.inflections)
-    unit = 2 * np.spacing(np.abs(cuts))
-    starts, ends = np.array([-np.inf, *(cuts + unit)]), np.array([*(cuts - unit), np.inf])
+    cuts = [np.asarray(c) for c in fn.cuts(lo)]
+    units = [_width(fn, c) for c in cuts]
+    starts = [np.asarray(-np.inf), *(c + w for c, w in zip(cuts, units, strict=True))]
+    ends = [*(c - w for c, w in zip(cuts, units, strict=True)), np.asarray(np.inf)]
     for start, end, convex in zip(starts, ends, fn.bends, strict=True):
         there = (hi >= start) & (lo <= end)
+        if not there.any():
+            continue
         p, q = np.clip(start, lo, hi), np.clip(end, lo, hi)
         for top, x in _ends(fn, sign, a, p, q) if convex == (sign > 0) else _inside(fn, sign, a, p, q, steps):
             place = np.where(there & (top > best), x, place)
             best = np.where(there, np.maximum(top, best), best)  # NaN stays
-    for cut, width in zip(cuts, unit, strict=True):  # between the parts, where a listed point may be off
+    for cut, width in zip(cuts, units, strict=True):  # between the parts, where a listed point may be off
+        near = (cut + 2 * width >= lo) & (cut - 2 * width <= hi)
         x = np.clip(cut, lo, hi)
-        slope = fn.derivative(x)
-        top = _rise(fn, sign, a, x) + 4 * width * (np.abs(slope) + _error(fn, slope) + np.abs(a))
-        best, place = np.maximum(top, best), np.where(top > best, x, place)
+        beside = [fn.derivative(np.clip(cut + side * width, lo, hi)) for side in (-1.0, 0.0, 1.0)]
+        steep = np.max([np.abs(slope) + _error(fn, slope) for slope in beside], axis=0)
+        top = _rise(fn, sign, a, x) + 4 * width * (steep + np.abs(a))
+        place = np.where(near & (top > best), x, place)
+        best = np.where(near, np.maximum(top, best), best)
     return best, place
+
+
+def _width(fn: Curve, cut: Array | float) -> Array:
+    """By how much a listed point may be off."""
+    return np.asarray(2 * np.spacing(np.abs(cut)) + fn.blur * np.abs(cut))
 
 
 def _ends(fn: Curve, sign: float, a: Array, p: Array, q: Array) -> list[tuple[Array, Array]]:

@@ -11,10 +11,14 @@ from nnsym.ir.node import Node
 @final
 @dataclass(frozen=True, eq=False)
 class Declaration:
-    """``(declare-input x real [1, 5])``: ``kind`` is ``input``, ``hidden`` or ``output``; ``node`` holds the values."""
+    """``(declare-input x real [1, 5])``: ``kind`` is ``input``, ``hidden`` or ``output``; ``node`` holds the values.
+
+    ``stored`` is the element type in the model, where it is known.
+    """
 
     kind: str
     name: str
     type: str
     shape: tuple[int, ...]
     node: Node
+    stored: str = ""

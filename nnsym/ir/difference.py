@@ -11,7 +11,7 @@ from typing import Any, final
 
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Node, Pointwise, intern
-from nnsym.ir.univariate import Piecewise, same_function
+from nnsym.ir.univariate import same_function
 
 
 @final
@@ -40,7 +40,7 @@ class Difference(Node):
     def gap(self) -> Node:
         return self.parents[4]
 
-    def with_parents(self, parents: tuple[Node, ...]) -> Node:
+    def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
         return difference(parents[0], parents[1], parents[4])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -53,8 +53,7 @@ def alike(left: Node, right: Node) -> bool:
     A jump leaves nothing to be said of a difference by the gap of the arguments.
     """
     if isinstance(left, Pointwise) and isinstance(right, Pointwise):
-        jumps = isinstance(left.fn, Piecewise) and left.fn.jumps
-        return left.size == right.size and same_function(left.fn, right.fn) and not jumps
+        return left.size == right.size and same_function(left.fn, right.fn) and not left.fn.jumps
     if isinstance(left, Max) and isinstance(right, Max):
         same = left.groups.shape == right.groups.shape and bool((left.groups == right.groups).all())
         return same and left.parents[0].size == right.parents[0].size

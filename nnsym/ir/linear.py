@@ -103,6 +103,11 @@ class LinearMap(ABC):
     def nnz(self) -> int:
         return len(self.csr()[0])
 
+    @cached_property
+    def nonnegative(self) -> bool:
+        """True if no coefficient is below 0."""
+        return bool((self.csr()[0] >= 0).all())
+
 
 _DIGITS = 4096  # bits of a common denominator from which sums of Fractions are the shorter way
 
@@ -202,7 +207,7 @@ class Dense(LinearMap):
 @final
 @dataclass(frozen=True, eq=False)
 class Sparse(LinearMap):
-    """A general sparse matrix in CSR form, without duplicate entries."""
+    """A general sparse matrix in CSR form, without duplicate entries; each row is kept in the order of its columns."""
 
     data: Array
     indices: Array
@@ -210,8 +215,9 @@ class Sparse(LinearMap):
     n_in: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "data", freeze(self.data))
-        object.__setattr__(self, "indices", freeze(self.indices, np.int32))
+        data, indices = _in_row_order(np.asarray(self.data), np.asarray(self.indices), np.asarray(self.indptr))
+        object.__setattr__(self, "data", freeze(data))
+        object.__setattr__(self, "indices", freeze(indices, np.int32))
         object.__setattr__(self, "indptr", freeze(self.indptr, np.int32))
 
     @property
@@ -227,6 +233,15 @@ class Sparse(LinearMap):
 
     def abs(self) -> Sparse:
         return Sparse(np.abs(self.data), self.indices, self.indptr, self.n_in)
+
+
+def _in_row_order(data: Array, indices: Array, indptr: Array) -> tuple[Array, Array]:
+    """The entries of every row sorted by column: what SciPy would otherwise do in place."""
+    falls = np.flatnonzero(np.diff(indices) < 0) + 1
+    if np.isin(falls, indptr).all():
+        return data, indices
+    order = np.lexsort((indices, np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))))
+    return data[order], indices[order]
 
 
 #: Entries from which a matrix is kept sparse where at most one in :data:`_RARE` is not zero.
@@ -389,6 +404,10 @@ class Conv(LinearMap):
 
     def csr(self) -> tuple[Array, Array, Array]:
         return self._csr
+
+    @cached_property
+    def nonnegative(self) -> bool:
+        return bool((self.weight >= 0).all())
 
     def abs(self) -> Conv:
         return Conv(np.abs(self.weight), self.in_shape, self.strides, self.pads, self.dilations, self.groups)

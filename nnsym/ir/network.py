@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, final
@@ -34,10 +34,10 @@ class Tensor:
 class Network:
     """``inputs`` and ``outputs`` by name, in the model's order, and every named tensor between them.
 
-    ``dtype`` is what the model computes in (``float32`` or ``float64``); the IR holds its constants as
-    float64, which is exact. ``model`` is the serialised ONNX model that a counterexample is replayed on
-    (``bytes(network.model)``: long ones are kept packed), or None for a network built from arrays (replayed in exact
-    rationals).
+    ``dtype`` is what the model reads and computes in (``float32``, ``float64``, ``float16``), ``types`` are those of
+    tensors that have another one; the IR holds its constants as float64, which is exact. ``model`` is the serialised
+    ONNX model that a counterexample is replayed on (``bytes(network.model)``: long ones are kept packed), or None for a
+    network built from arrays (replayed in exact rationals).
     """
 
     name: str
@@ -46,6 +46,11 @@ class Network:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     dtype: str = "float64"
     model: bytes | Packed | None = field(default=None, repr=False)
+    types: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def type_of(self, name: str) -> str:
+        """The element type of a tensor of the model: ``float32``, ``int64``, ``bool`` ..."""
+        return self.types.get(name, self.dtype)
 
     def __repr__(self) -> str:
         """``<Network digits: x (1, 64) -> y (1, 10), 40 activations, float32>``."""
@@ -87,8 +92,13 @@ class Network:
                 )
             replacement[tensor.node] = argument
         everything = [t.node for t in (*self.outputs.values(), *self.tensors.values())]
-        image = substitute(everything, replacement)
+        image = substitute(everything, replacement, self.run)
         return Application(self, arguments, {node: image[node] for node in everything})
+
+    @property
+    def run(self) -> str:
+        """What tells its run from others': the hash of a stored model, nothing for a network that is exact."""
+        return "" if self.model is None else self.hash
 
     def _require_count(self, arguments: tuple[Any, ...]) -> None:
         if len(arguments) != len(self.inputs):
@@ -168,6 +178,12 @@ class Application:
 
     def output(self, name: str) -> Node:
         return self.image[self.network.outputs[name].node]
+
+    def here(self, nodes: Iterable[Node]) -> dict[Node, Node]:
+        """Nodes of the network, named or not, as they are in this application."""
+        own = (t.node for t in self.network.inputs.values())
+        replacement: dict[Node, Node] = dict(zip(own, self.arguments, strict=True))
+        return substitute(nodes, replacement, self.network.run)
 
 
 @final

@@ -4,13 +4,16 @@
 ``Max`` (maximum over groups of elements), ``Product`` (elementwise). Nodes are immutable and interned:
 equal content is the same object, so a network applied twice to one variable is one graph. Names and
 shapes are not identity; they live in :class:`nnsym.ir.network.Network` and in the query.
+
+Whose run gives a node's value is part of its content: what a stored model computes in its own dtype is never the node
+of a property that computes the same exactly, nor that of another model, which may sum in another order.
 """
 
 from __future__ import annotations
 
 import itertools
 import weakref
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +29,22 @@ _fresh = itertools.count()
 
 
 class Node:
-    """A vector-valued node. Compare with ``is``; build with the functions of this module."""
+    """A vector-valued node. Compare with ``is``; build with the functions of this module.
 
-    __slots__ = ("__weakref__", "key", "parents", "size")
+    ``model`` is the hash of the stored model whose run gives its value, empty where the value is exact.
+    """
 
-    def __init__(self, size: int, parents: tuple[Node, ...], key: tuple[object, ...]) -> None:
-        self.size, self.parents, self.key = size, parents, key
+    __slots__ = ("__weakref__", "key", "model", "parents", "size")
+
+    def __init__(self, size: int, parents: tuple[Node, ...], key: tuple[object, ...], model: str = "") -> None:
+        self.size, self.parents, self.model = size, parents, model
+        self.key = (*key, model) if model else key
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.size}>"
 
-    def with_parents(self, parents: tuple[Node, ...]) -> Node:
-        """The same operation on other parents (of the same sizes)."""
+    def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
+        """The same operation on other parents (of the same sizes), by the same run if no other is named."""
         raise InputError("an input has no parents")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -50,7 +57,7 @@ class Node:
 def _rebuild(kind: type[Node], *content: Any) -> Node:
     builders: dict[type[Node], Any] = {
         Input: _input,
-        Affine: lambda maps, parents, bias: affine(tuple(zip(maps, parents, strict=True)), bias),
+        Affine: lambda maps, parents, bias, model: affine(tuple(zip(maps, parents, strict=True)), bias, model),
         Pointwise: pointwise,
         Max: maximum,
         Product: product,
@@ -69,22 +76,38 @@ def is_interned(node: Node) -> bool:
 
 
 @final
+class Labels(NamedTuple):
+    """What people call the elements of an input, and the units they are in; either may be empty."""
+
+    names: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+
+UNLABELLED = Labels()
+
+
+@final
 class Input(Node):
     """A free vector: an input of a network or a variable of a property.
 
     ``name`` is for people; ``uid`` is the identity. ``integer`` marks elements that take integer values only.
     ``choice`` numbers the one-hot groups: of the elements with one number exactly one is 1 and the others are 0;
     -1 stands for elements of no group. The marks tell what to propose; that a group sums to 1 is a row of the query.
+    ``labels`` are for people, as the name is.
     """
 
-    __slots__ = ("choice", "integer", "name", "uid")
+    __slots__ = ("choice", "integer", "labels", "name", "uid")
 
-    def __init__(self, name: str, size: int, uid: str, integer: Array, choice: Array) -> None:
+    def __init__(self, name: str, size: int, uid: str, integer: Array, choice: Array, labels: Labels) -> None:
         super().__init__(size, (), ("input", uid, size))
-        self.name, self.uid, self.integer, self.choice = name, uid, integer, choice
+        self.name, self.uid, self.integer, self.choice, self.labels = name, uid, integer, choice, labels
 
     def _content(self) -> tuple[Any, ...]:
-        return self.name, self.size, self.uid, self.integer, self.choice
+        return self.name, self.size, self.uid, self.integer, self.choice, self.labels
+
+    def title(self, k: int) -> str:
+        """``x.speed`` where element ``k`` has a name, else ``x[k]``."""
+        return f"{self.name}.{self.labels.names[k]}" if self.labels.names else f"{self.name}[{k}]"
 
     def groups(self) -> list[Array]:
         """The elements of every one-hot group."""
@@ -105,16 +128,16 @@ class Affine(Node):
 
     __slots__ = ("bias", "maps")
 
-    def __init__(self, maps: tuple[LinearMap, ...], parents: tuple[Node, ...], bias: Array) -> None:
+    def __init__(self, maps: tuple[LinearMap, ...], parents: tuple[Node, ...], bias: Array, model: str = "") -> None:
         key = ("affine", *(m.key for m in maps), *map(id, parents), digest((bias,)))
-        super().__init__(len(bias), parents, key)
+        super().__init__(len(bias), parents, key, model)
         self.maps, self.bias = maps, bias
 
-    def with_parents(self, parents: tuple[Node, ...]) -> Node:
-        return affine(tuple(zip(self.maps, parents, strict=True)), self.bias)
+    def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
+        return affine(tuple(zip(self.maps, parents, strict=True)), self.bias, self.model if model is None else model)
 
     def _content(self) -> tuple[Any, ...]:
-        return self.maps, self.parents, self.bias
+        return self.maps, self.parents, self.bias, self.model
 
 
 @final
@@ -123,15 +146,15 @@ class Pointwise(Node):
 
     __slots__ = ("fn",)
 
-    def __init__(self, fn: Univariate, parent: Node) -> None:
-        super().__init__(parent.size, (parent,), ("pointwise", type(fn), fn.key, id(parent)))
+    def __init__(self, fn: Univariate, parent: Node, model: str = "") -> None:
+        super().__init__(parent.size, (parent,), ("pointwise", type(fn), fn.key, id(parent)), model)
         self.fn = fn
 
-    def with_parents(self, parents: tuple[Node, ...]) -> Node:
-        return pointwise(self.fn, parents[0])
+    def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
+        return pointwise(self.fn, parents[0], self.model if model is None else model)
 
     def _content(self) -> tuple[Any, ...]:
-        return self.fn, self.parents[0]
+        return self.fn, self.parents[0], self.model
 
 
 @final
@@ -140,15 +163,15 @@ class Max(Node):
 
     __slots__ = ("groups",)
 
-    def __init__(self, parent: Node, groups: Array) -> None:
-        super().__init__(len(groups), (parent,), ("max", digest((groups,)), id(parent)))
+    def __init__(self, parent: Node, groups: Array, model: str = "") -> None:
+        super().__init__(len(groups), (parent,), ("max", digest((groups,)), id(parent)), model)
         self.groups = groups
 
-    def with_parents(self, parents: tuple[Node, ...]) -> Node:
-        return maximum(parents[0], self.groups)
+    def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
+        return maximum(parents[0], self.groups, self.model if model is None else model)
 
     def _content(self) -> tuple[Any, ...]:
-        return self.parents[0], self.groups
+        return self.parents[0], self.groups, self.model
 
 
 @final
@@ -157,34 +180,37 @@ class Product(Node):
 
     __slots__ = ()
 
-    def __init__(self, left: Node, right: Node) -> None:
-        super().__init__(left.size, (left, right), ("product", id(left), id(right)))
+    def __init__(self, left: Node, right: Node, model: str = "") -> None:
+        super().__init__(left.size, (left, right), ("product", id(left), id(right)), model)
 
-    def with_parents(self, parents: tuple[Node, ...]) -> Node:
-        return product(parents[0], parents[1])
+    def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
+        return product(parents[0], parents[1], self.model if model is None else model)
 
     def _content(self) -> tuple[Any, ...]:
-        return self.parents
+        return *self.parents, self.model
 
 
-def _input(name: str, size: int, uid: str, integer: Array, choice: Array) -> Input:
-    return intern(Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64)))  # type: ignore[no-any-return]
+def _input(name: str, size: int, uid: str, integer: Array, choice: Array, labels: Labels) -> Input:
+    made = Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64), labels)
+    return intern(made)  # type: ignore[no-any-return]
 
 
-def new_input(name: str, size: int, *, integer: object = False, choice: object = -1) -> Input:
+def new_input(
+    name: str, size: int, *, integer: object = False, choice: object = -1, labels: Labels = UNLABELLED
+) -> Input:
     """A fresh input, different from every other, whatever its name; elements of one-hot groups are integers too."""
     import uuid
 
     groups = np.broadcast_to(np.asarray(choice, dtype=np.int64), (size,))
     flags = np.broadcast_to(np.asarray(integer, dtype=bool), (size,)) | (groups >= 0)
-    return _input(name, size, f"{name}-{next(_fresh)}-{uuid.uuid4().hex}", flags, groups)
+    return _input(name, size, f"{name}-{next(_fresh)}-{uuid.uuid4().hex}", flags, groups, labels)
 
 
-def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0) -> Node:
+def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0, model: str = "") -> Node:
     """``sum_k A_k x_k + bias``, simplified only where that copies coefficients and never rounds.
 
-    An identity of one parent without bias is the parent; a bias moves into a parent whose own bias is zero;
-    selections of selections compose.
+    An identity of one parent without bias is the parent. Where one run gives both, a bias moves into a parent whose
+    own bias is zero, and selections of selections compose.
     """
     size = terms[0][0].n_out if terms else np.asarray(bias).size
     offset = freeze(np.broadcast_to(np.asarray(bias, dtype=np.float64).ravel(), (size,)))
@@ -193,23 +219,22 @@ def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0) -> Nod
             shape = f"({linear.n_out}, {linear.n_in})"
             raise InputError(f"a map of shape {shape} does not fit {node.size} -> {size} elements")
     if len({id(node) for _, node in terms}) < len(terms):
-        terms = _merge_repeated(terms)
+        terms = _merge_repeated(terms, model)
     if len(terms) == 1:
         linear, node = terms[0]
-        if isinstance(linear, Select) and isinstance(node, Affine) and len(node.maps) == 1 and not node.bias.any():
+        if isinstance(linear, Select) and linear.is_identity and not offset.any():
+            return node
+        if isinstance(linear, Select) and isinstance(node, Affine) and node.model == model and not node.bias.any():
             inner = node.maps[0]
-            if isinstance(inner, Select):
+            if len(node.maps) == 1 and isinstance(inner, Select):
                 index = np.where(linear.index >= 0, inner.index[linear.index], -1)
-                return affine(((Select(index, inner.n_in), node.parents[0]),), offset)
-        if isinstance(linear, Select) and linear.is_identity:
-            if not offset.any():
-                return node
-            if isinstance(node, Affine) and not node.bias.any():
-                return affine(tuple(zip(node.maps, node.parents, strict=True)), offset)
-    return intern(Affine(tuple(m for m, _ in terms), tuple(n for _, n in terms), offset))  # type: ignore[no-any-return]
+                return affine(((Select(index, inner.n_in), node.parents[0]),), offset, model)
+            if linear.is_identity:
+                return affine(tuple(zip(node.maps, node.parents, strict=True)), offset, model)
+    return intern(Affine(tuple(m for m, _ in terms), tuple(n for _, n in terms), offset, model))  # type: ignore[no-any-return]
 
 
-def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...]) -> tuple[tuple[LinearMap, Node], ...]:
+def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...], model: str) -> tuple[tuple[LinearMap, Node], ...]:
     """Give every repeated parent an alias node, so that no coefficients are added up in floats."""
     seen: dict[int, int] = {}
     out: list[tuple[LinearMap, Node]] = []
@@ -217,30 +242,30 @@ def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...]) -> tuple[tuple[Li
         count = seen.get(id(node), 0)
         seen[id(node)] = count + 1
         if count:
-            node = intern(Affine((linear,), (node,), freeze(np.zeros(linear.n_out))))
+            node = intern(Affine((linear,), (node,), freeze(np.zeros(linear.n_out)), model))
             linear = identity(linear.n_out)
         out.append((linear, node))
-    return tuple(out) if len({id(n) for _, n in out}) == len(out) else _merge_repeated(tuple(out))
+    return tuple(out) if len({id(n) for _, n in out}) == len(out) else _merge_repeated(tuple(out), model)
 
 
-def pointwise(fn: Univariate, parent: Node) -> Node:
+def pointwise(fn: Univariate, parent: Node, model: str = "") -> Node:
     """``fn(parent)``."""
-    return intern(Pointwise(fn, parent))  # type: ignore[no-any-return]
+    return intern(Pointwise(fn, parent, model))  # type: ignore[no-any-return]
 
 
-def maximum(parent: Node, groups: object) -> Node:
+def maximum(parent: Node, groups: object, model: str = "") -> Node:
     """Maximum over groups of elements of ``parent``; every group needs a member."""
     index = freeze(groups, np.int64)
     if index.ndim != 2 or not index.size or index.max(initial=-1) >= parent.size or (index.max(axis=1) < 0).any():
         raise InputError("a maximum needs groups of elements of its parent")
-    return intern(Max(parent, index))  # type: ignore[no-any-return]
+    return intern(Max(parent, index, model))  # type: ignore[no-any-return]
 
 
-def product(left: Node, right: Node) -> Node:
+def product(left: Node, right: Node, model: str = "") -> Node:
     """Elementwise product."""
     if left.size != right.size:
         raise InputError(f"a product of {left.size} and {right.size} elements")
-    return intern(Product(left, right))  # type: ignore[no-any-return]
+    return intern(Product(left, right, model))  # type: ignore[no-any-return]
 
 
 def constant(values: object) -> Node:

@@ -42,16 +42,25 @@ def lines(fn: Piecewise, lower: Array, upper: Array) -> Lines:
     """``(slope, offset)`` of a line below and of a line above ``fn`` on ``[lower, upper]``, float64 or Fractions."""
     found, points = cells(fn, lower, upper), profile(fn, lower, upper)
     single = found.count == 1
-    bounded = _bounded(lower, upper)
-    low, high = points.span
     own, constant = found.only()
-    below = _edge(points.x, points.low, bounded)
-    above = _edge(points.x, -points.high, bounded)
+    rest = hull_lines(points, _bounded(lower, upper))
     return (
-        np.where(single, own, np.where(bounded, below[0], 0 * own)),
-        np.where(single, constant, np.where(bounded, below[1], low)),
-        np.where(single, own, np.where(bounded, -above[0], 0 * own)),
-        np.where(single, constant, np.where(bounded, -above[1], high)),
+        np.where(single, own, rest[0]),
+        np.where(single, constant, rest[1]),
+        np.where(single, own, rest[2]),
+        np.where(single, constant, rest[3]),
+    )
+
+
+def hull_lines(points: Profile, bounded: Array) -> Lines:
+    """The edges of the points' hull over the middle of the interval; flat lines where it is not bounded."""
+    low, high = points.span
+    below, above = _edge(points.x, points.low, bounded), _edge(points.x, -points.high, bounded)
+    return (
+        np.where(bounded, below[0], 0 * below[0]),
+        np.where(bounded, below[1], low),
+        np.where(bounded, -above[0], 0 * above[0]),
+        np.where(bounded, -above[1], high),
     )
 
 
@@ -63,15 +72,21 @@ def band(fn: Piecewise, lower: Array, upper: Array) -> tuple[Array, Array, Array
     """
     found, points = cells(fn, lower, upper), profile(fn, lower, upper)
     slope, constant = found.only()
-    single, bounded = found.count == 1, _bounded(lower, upper)
+    single = found.count == 1
+    rest = hull_band(points, _bounded(lower, upper) & ~single)
+    return np.where(single, slope, rest[0]), np.where(single, constant, rest[1]), np.where(single, constant, rest[2])
+
+
+def hull_band(points: Profile, bounded: Array) -> tuple[Array, Array, Array]:
+    """The parallel lines of least height around the points; flat ones where they are not ``bounded``."""
     low, high = points.span
-    slope, best = np.where(single, slope, 0.0), (np.where(single, constant, low), np.where(single, constant, high))
+    slope, best = np.zeros_like(low), (low, high)
     x = np.where(bounded[..., None], points.x, 0.0)
     for sign, y in ((1.0, points.low), (-1.0, -points.high)):
         for edge in lower_edges(x, y):
             steep = sign * edge.slope
             new = _offsets(Profile(x, points.low, points.high), steep)
-            better = bounded & ~single & edge.there & (new[1] - new[0] < best[1] - best[0])
+            better = bounded & edge.there & (new[1] - new[0] < best[1] - best[0])
             slope = np.where(better, steep, slope)
             best = np.where(better, new[0], best[0]), np.where(better, new[1], best[1])
     return slope, *best

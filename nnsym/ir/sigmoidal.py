@@ -34,7 +34,8 @@ _STEPS = 40  # halvings of an interval while looking for the tangent point; accu
 def span(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Outward rounded range of an increasing function."""
     low, high = fn.value(lower), fn.value(upper)
-    return low - _error(fn, low), high + _error(fn, high)
+    least, most = fn.limits
+    return np.maximum(low - _error(fn, low), least), np.minimum(high + _error(fn, high), most)
 
 
 def steepness(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:

@@ -42,6 +42,11 @@ class Univariate(ABC):
     def key(self) -> str:
         """Content digest."""
 
+    @property
+    def jumps(self) -> bool:
+        """True if the function is not continuous (docs/numerics.md, "Jumps")."""
+        return False
+
     @abstractmethod
     def value(self, x: Array) -> Array:
         """The function at ``x`` of shape ``(..., n)``; exact on arrays of Fractions where it is ``exact``."""
@@ -49,6 +54,14 @@ class Univariate(ABC):
     def take(self, index: Array) -> Univariate:
         """The function of the selected elements (parameters may differ per element)."""
         return self
+
+    def defined(self, lower: Array, upper: Array) -> Array:
+        """For every interval, whether the function is defined at all of its points."""
+        return np.ones(np.broadcast_shapes(lower.shape, upper.shape), dtype=bool)
+
+    def demand(self) -> str:
+        """What the argument of a function that is not defined everywhere has to be, as in ``x > 0``; else empty."""
+        return ""
 
     def derivative(self, x: Array) -> Array:
         """The derivative at ``x``, about: a direction for searches."""
@@ -77,6 +90,13 @@ class Univariate(ABC):
         least, most = self.span(lower, upper)
         fine = np.isfinite(high) & np.isfinite(low)
         return np.where(fine, slope, 0.0), np.where(fine, low, least), np.where(fine, high, most)
+
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        """How far an engine's values may be from the function's, for arguments in ``[lower, upper]``.
+
+        ``unit`` is the unit roundoff of its format and ``largest`` its largest number; infinite where nothing is known.
+        """
+        raise UnsupportedError(f"no rounding errors of '{self.name}' are known", remedy="Ask for the real function")
 
     def _silent(self, question: str, method: str) -> UnsupportedError:
         return UnsupportedError(
@@ -237,7 +257,7 @@ class Piecewise(Univariate):
         return np.asarray(left, dtype=bool), np.asarray(slopes[:, 1:] * breaks + offsets[:, 1:] != at, dtype=bool)
 
     @cached_property
-    def jumps(self) -> bool:
+    def jumps(self) -> bool:  # type: ignore[override]
         """True if the function is not continuous."""
         return bool(self.apart[0].any() or self.apart[1].any())
 
@@ -271,17 +291,26 @@ def sign() -> Piecewise:
 
 
 class Smooth(Univariate):
-    """A function with a continuous derivative: all answers from four facts (:mod:`nnsym.ir.curves`).
+    """A function with a continuous derivative, or with few kinks: all answers from its facts (:mod:`nnsym.ir.curves`).
 
     ``extremes`` are all points where the derivative is 0, ``inflections`` all where the curvature changes sign: floats
-    next to them, in order. ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in
-    the last place of the result or of 1, whichever is larger; at an infinity they are the limit, or NaN.
+    next to them, in order. ``kinks``, floats themselves, are where the derivative jumps; a function that has some says
+    in ``bends`` of every part between inflections and kinks whether it is convex there.
+    ``value`` and ``derivative`` take float64 arrays and are off by at most ``ulps`` units in the last place of the
+    result or of ``unit``, whichever is larger; at an infinity they are the limit, or NaN. All values lie in ``limits``.
+    ``noise`` is what engines miss, in unit roundoffs of 1, of the result and of the argument; None if it is not known.
     The ``key`` is made of the class's name, its attributes and values, unless a subclass has its own.
     """
 
     extremes: ClassVar[tuple[float, ...]] = ()
     inflections: ClassVar[tuple[float, ...]] = ()
+    kinks: ClassVar[tuple[float, ...]] = ()
     ulps: ClassVar[int] = 8
+    unit: ClassVar[float] = 1.0
+    limits: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    longest: ClassVar[float] = np.inf  # the longest interval whose turns and cuts are all named
+    noise: ClassVar[tuple[float, float, float] | None] = None
+    blur: ClassVar[float] = 0.0  # how far listed points may be off beside the two ulps, relative to their size
 
     @property
     def key(self) -> str:
@@ -298,6 +327,23 @@ class Smooth(Univariate):
     def bends(self) -> tuple[bool, ...]:
         """For every part between inflections, whether the function is convex there."""
         return curves.convexity(self)
+
+    def turns(self, lower: Array) -> tuple[Array | float, ...]:
+        """Points between which the function is monotone on intervals that begin in ``lower``, in order."""
+        return tuple(sorted({*self.extremes, *self.kinks}))
+
+    def cuts(self, lower: Array) -> tuple[Array | float, ...]:
+        """Points between which its derivative is monotone there, in order: one fewer than ``bends``."""
+        return tuple(sorted({*self.inflections, *self.kinks}))
+
+    def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
+        if self.noise is None:
+            return super().slips(lower, upper, unit, largest)
+        one, result, argument = self.noise
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = np.max(np.abs(self.span(lower, upper)), axis=0)
+            size = one + (result * values if result else 0.0)
+            return np.asarray(unit * (size + (argument * np.maximum(-lower, upper) if argument else 0.0)))
 
     def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return curves.span(self, lower, upper)
@@ -319,6 +365,7 @@ class Sigmoidal(Smooth):
     """
 
     inflections = (0.0,)
+    noise = (32.0, 0.0, 0.0)  # ONNX Runtime 1.32 clamps arguments and is off by up to 6 in float32, 10 in float64
 
     def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         return sigmoidal.span(self, lower, upper)
@@ -340,6 +387,7 @@ class Sigmoid(Sigmoidal):
 
     name: str = "sigmoid"
     key: str = "sigmoid"
+    limits = (0.0, 1.0)
 
     def value(self, x: Array) -> Array:
         decay = np.exp(-np.abs(x))
@@ -357,6 +405,7 @@ class Tanh(Sigmoidal):
 
     name: str = "tanh"
     key: str = "tanh"
+    limits = (-1.0, 1.0)
 
     def value(self, x: Array) -> Array:
         return np.asarray(np.tanh(x))

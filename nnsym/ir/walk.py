@@ -52,13 +52,17 @@ def inputs_of(roots: Iterable[Node]) -> tuple[Input, ...]:
     return tuple(node for node in topological(roots) if isinstance(node, Input))
 
 
-def substitute(roots: Iterable[Node], replacement: Mapping[Node, Node]) -> dict[Node, Node]:
-    """Every node of the graph with the given nodes replaced; shares all that is untouched."""
+def substitute(roots: Iterable[Node], replacement: Mapping[Node, Node], model: str | None = None) -> dict[Node, Node]:
+    """Every node of the graph with the given nodes replaced; shares all that is untouched.
+
+    With ``model`` a run of that model gives all of them but constants.
+    """
 
     def rule(node: Node, parents: tuple[Node, ...]) -> Node:
         if node in replacement:
             return replacement[node]
-        return node if parents == node.parents else node.with_parents(parents)
+        kept = parents == node.parents and (not parents or model in (None, node.model))
+        return node if kept else node.with_parents(parents, model)
 
     return fold(roots, rule)
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from nnsym.deployed.statement import FloatError, is_stored
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
-from nnsym.judge.verdict import Facts, Ruling, rule
+from nnsym.judge.verdict import Facts, Ruling, beside, rule
 from nnsym.replay import Replay
 from nnsym.results.clock import Clock
-from nnsym.results.result import Deployed, Result, Semantics, Sizes, Verdict
+from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
 from nnsym.solvers.base import Answer
 
 Array = NDArray[Any]
@@ -45,7 +45,8 @@ class Established:
     ``bounds`` names the source that was computed. ``ended`` is the limit that ended the run early, if one did.
     ``replayed`` is what :func:`nnsym.replay.confirm` made of points of the method's; ``points`` are those whose values
     are worth knowing where a term is minimised. ``relaxation`` and ``answer`` are of a program that was solved,
-    ``error`` is how far float runs may be from the real function.
+    ``error`` is how far float runs may be from the real function. ``before`` says that the bounds decided, so that the
+    method's program was never built.
     """
 
     facts: Facts
@@ -57,6 +58,7 @@ class Established:
     relaxation: float | None = None
     answer: Answer | None = None
     error: FloatError | None = None
+    before: bool = False
 
     @property
     def ruling(self) -> Ruling:
@@ -69,23 +71,6 @@ class Established:
         return ruling
 
 
-def best_lower(facts: Facts) -> float:
-    """The strongest lower bound on the margin among the facts, as a float64 not above it."""
-    return max(sure_lower(facts), facts.believed)
-
-
-def sure_lower(facts: Facts) -> float:
-    """The strongest one that rests on no solver's word."""
-    exact = -np.inf if facts.exact_bound is None else _below(facts.exact_bound)
-    return max(facts.certified, exact)
-
-
-def _below(value: Any) -> float:
-    from nnsym.ir.exact import round_down
-
-    return float(round_down(np.array([value], dtype=object))[0])
-
-
 def conclude(
     query: Query,
     method: Recorded,
@@ -96,18 +81,18 @@ def conclude(
     from nnsym.results.versions import versions
 
     ruling, replayed, relaxation, answer = told.ruling, told.replayed, told.relaxation, told.answer
-    lower = best_lower(told.facts)
+    proved, ruling = beside(told.facts, ruling, asked=method.goal == "optimise")
+    if told.facts.undefined:
+        clock.note("undefined", told.facts.undefined)
     upper = np.inf if replayed is None else replayed.margin
-    if ruling.excluded:
-        lower = np.inf if ruling.vacuous else max(lower, 0.0)  # no point at all: the margin is nowhere negative
-    deployed = _deployed(
-        query, ruling, replayed, covered=told.error is not None and told.error.covers(sure_lower(told.facts))
-    )
-    lower = min(lower, upper)  # a solver's own bound may be off by its tolerance
+    trusts = (proved.trust, proved.trust if ruling.vacuous else Trust.EXACT if upper < np.inf else None)
+    deployed = _deployed(query, ruling, replayed, covered=told.error is not None and told.error.covers(told.facts.sure))
+    lower = min(proved.bound, upper)  # a solver's own bound may be off by its tolerance
     exists = query.reading is Reading.EXISTS
     found = replayed.counterexample if replayed is not None else None
     if exists:
         lower, upper = 0.0 - upper, 0.0 - lower  # never -0.0
+        trusts = trusts[::-1]
         found = None if found is None else replace(found, margin=0.0 - found.margin)
         relaxation = None if relaxation is None else 0.0 - relaxation
     seconds = dict(clock.seconds)
@@ -119,9 +104,9 @@ def conclude(
         status=ruling.verdict,
         reason=ruling.reason,
         trust=ruling.trust,
-        method=method.name,
-        encoding=method.encoded,
-        solver=method.lane,
+        method=f"{told.bounds} (before {method.name})" if told.before else method.name,
+        encoding="" if told.before else method.encoded,
+        solver="" if told.before else method.lane,
         bounds=told.bounds,
         goal="optimise" if method.goal == "optimise" else "decide",
         vacuous=ruling.vacuous,
@@ -132,6 +117,8 @@ def conclude(
         deployed=deployed,
         lower=lower,
         upper=upper,
+        lower_trust=trusts[0],
+        upper_trust=trusts[1],
         relaxation=relaxation,
         counterexample=None if exists else found,
         witness=found if exists else None,
@@ -139,7 +126,8 @@ def conclude(
         seconds=seconds,
         peak_memory=answer.peak_memory if answer is not None else 0,
         trail=tuple(clock.trail),
-        versions=versions(method.lane or None),
+        versions=versions(None if told.before else method.lane or None),
+        query=query if query.runs is None else query.runs,
     )
 
 

@@ -7,9 +7,9 @@ the rules that ours are under. It is handed over as an object, or found by an en
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Sizes
 from nnsym.solvers.base import Progress
 
+if TYPE_CHECKING:
+    from nnsym.search.loop import Snapshot
+
 Array = NDArray[Any]
 
 #: The counter-search that comes first: a fraction of a second on networks of the usual sizes.
@@ -39,7 +42,8 @@ class Settings:
     """What every method of one run shares.
 
     ``relaxation`` also solves the program without integrality. ``shortcut`` ends a run whose bounds decide before
-    anything is encoded; a comparison of encodings does without it.
+    anything is encoded; a comparison of encodings does without it. ``progress`` hears of a solver's bounds, ``watch``
+    of a search.
     """
 
     memory: int = 8 * 2**30
@@ -49,6 +53,7 @@ class Settings:
     shortcut: bool = True
     device: str = "cpu"
     progress: Progress | None = None
+    watch: Callable[[Snapshot], None] | None = None
 
     def __post_init__(self) -> None:
         options.count_of_bytes(self.memory)

@@ -1,4 +1,4 @@
-"""Methods in turn: each is asked what those before it left open."""
+"""Methods in turn, each asked what those before it left open; and what is taken where no method is named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import final
 
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import MissingBoundsError, NnsymError, SolverUnavailableError, UnsupportedError
+from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
+from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod
@@ -21,6 +23,7 @@ _PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
 _PROGRAMS = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
 
 _LOOSE = 1e-4  # a gap that a MILP's tolerances may leave, as a share of the value beyond 1: no reason to ask once more
+_MOST, _LITTLE = 0.7, 0.2  # the share of the time that the search may take, and where few neurons are open
 _MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
 
 
@@ -118,7 +121,55 @@ def _last(
     )
 
 
-def usual(bounds: str = "crown") -> Portfolio:
-    """A counter-search, then bounds and an exact encoding on them, then the LP, then rationals."""
-    programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=bounds) for e, lane in _PROGRAMS)
-    return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=bounds))
+@final
+@dataclass(frozen=True, kw_only=True)
+class Usual(Method):
+    """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
+
+    The search has most of the time where many neurons are open, and a little where so few are that a program ends
+    it. What compares two runs is bounded over differences, which the search does not do: there it comes last.
+    """
+
+    bounds: str = "crown"
+    name = "portfolio"
+    exact = True
+
+    @property
+    def turns(self) -> Portfolio:
+        """What is asked beside the search."""
+        programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
+        return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
+
+    def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        late = pair(query) is not None
+        searched = None if late else self._searched(query, clock, settings)
+        if searched is not None and searched.status is not Verdict.UNKNOWN:
+            return searched
+        decided = self.turns.judge(query, clock, settings)
+        if late and decided.status is Verdict.UNKNOWN and clock.left > 0:
+            searched = self._searched(query, clock, settings)
+        if searched is None or decided.status is Verdict.FALSIFIED:
+            return decided
+        return _both(decided, searched, clock)
+
+    def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
+        """The answer of the search; None where it cannot take the question."""
+        try:
+            result = SearchMethod(share=_MOST, brief=_LITTLE).judge(query, clock, settings)
+        except _PASSED as error:
+            clock.note("passed over", str(error))
+            return None
+        return replace(result, method=f"{self.name}: {result.method}")
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        return self.turns.optimum(query, clock, settings, precision)
+
+
+def _both(decided: Result, searched: Result, clock: Clock) -> Result:
+    """The later answer with the better side of both intervals; that of the search where only it decides."""
+    if decided.status is Verdict.UNKNOWN and searched.status is not Verdict.UNKNOWN:
+        return searched
+    lower, upper = max(decided.lower, searched.lower), min(decided.upper, searched.upper)
+    if lower > upper:  # a solver's bound, off by its tolerance
+        lower, upper = decided.lower, decided.upper
+    return replace(decided, lower=lower, upper=upper, trail=tuple(clock.trail))

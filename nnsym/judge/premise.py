@@ -90,6 +90,8 @@ def _vacuous(result: Result, trust: Trust | None, clock: Clock) -> Result:
         vacuous=True,
         lower=end,
         upper=end,
+        lower_trust=trust,
+        upper_trust=trust,
         seconds=seconds,
         trail=tuple(clock.trail),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Form
@@ -11,7 +11,7 @@ from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
 from nnsym.judge.run import judge_program
 from nnsym.results.clock import Clock
-from nnsym.results.result import Result, Verdict
+from nnsym.results.result import Result, Trust, Verdict
 
 if TYPE_CHECKING:
     from nnsym.judge.methods import ProgramMethod
@@ -53,9 +53,6 @@ def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, s
     exact = judge_program(query, rational, clock, replace(settings, relaxation=False))
     if exact.status is Verdict.UNKNOWN:
         return replace(result, trail=tuple(clock.trail))
-    lower, upper = max(result.lower, exact.lower), min(result.upper, exact.upper)
-    if lower > upper:  # a solver's bound, off by its tolerance
-        lower, upper = exact.lower, exact.upper
     return replace(
         result,
         status=exact.status,
@@ -64,8 +61,23 @@ def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, s
         vacuous=exact.vacuous,
         counterexample=exact.counterexample,
         witness=exact.witness,
-        lower=lower,
-        upper=upper,
         seconds=exact.seconds,
         trail=tuple(clock.trail),
+        **_met(result, exact),
     )
+
+
+def _met(solved: Result, exact: Result) -> dict[str, Any]:
+    """The narrower interval, on evidence that :func:`nnsym.judge.verdict.beside` would take beside the verdict."""
+    shown = exact.counterexample is not None or exact.witness is not None
+    taken = [Trust.EXACT, Trust.CERTIFIED]
+    if exact.trust is Trust.ASSUMED:
+        taken.append(Trust.ASSUMED)
+    if solved.goal == "optimise" and shown:
+        taken.append(Trust.SOLVER)
+    low, high = (exact.lower, exact.lower_trust), (exact.upper, exact.upper_trust)
+    if solved.lower_trust in taken and low[0] < solved.lower <= high[0]:
+        low = solved.lower, solved.lower_trust
+    if solved.upper_trust in taken and low[0] <= solved.upper < high[0]:
+        high = solved.upper, solved.upper_trust
+    return {"lower": low[0], "lower_trust": low[1], "upper": high[0], "upper_trust": high[1]}

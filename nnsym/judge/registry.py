@@ -22,10 +22,12 @@ from nnsym.encode.registry import (
 )
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
+from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Method
 from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds, program
-from nnsym.judge.portfolio import Portfolio, usual
+from nnsym.judge.portfolio import Portfolio, Usual
 from nnsym.relaxation.sources import source_providers, sources
+from nnsym.search.strategy import Strategy
 from nnsym.solvers.base import Solver
 
 GROUP = "nnsym.methods"
@@ -60,7 +62,12 @@ def is_bounds(name: object) -> bool:
 
 def judges_alone(name: object) -> bool:
     """True for the name of a method that pairs no encoding with a solver."""
-    return is_bounds(name) or (isinstance(name, str) and (name == "attack" or name in methods()))
+    return is_bounds(name) or is_search(name) or (isinstance(name, str) and (name == "attack" or name in methods()))
+
+
+def is_search(name: object) -> bool:
+    """True for the text of a search, whether or not its parameters are well formed."""
+    return isinstance(name, str) and name.partition(":")[0] == "bab"
 
 
 def resolve(
@@ -85,7 +92,7 @@ def resolve(
             from nnsym.solvers.registry import find
 
             return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
-        return usual(bounds)
+        return Usual(bounds=bounds)
     if isinstance(chosen, str) and method is not None:
         check_method(chosen)
     if isinstance(chosen, str) and judges_alone(chosen):
@@ -93,6 +100,8 @@ def resolve(
             raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
         if chosen == "attack":
             return AttackMethod()
+        if is_search(chosen):
+            return SearchMethod(strategy=Strategy.of(chosen))
         if not is_bounds(chosen):
             return methods()[chosen]
         return BoundMethod(source=check_bounds(chosen))
@@ -122,6 +131,6 @@ def check_method(name: str) -> None:
         return
     if name.partition("+")[0] not in encodings():
         parties = (*encoding_providers(), *source_providers(), *method_providers())
-        known = listed((*sources(), "attack", *methods(), *encodings()), parties)
+        known = listed((*sources(), "attack", "bab", *methods(), *encodings()), parties)
         raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
     find_encoding(name)

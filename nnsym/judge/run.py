@@ -181,7 +181,7 @@ def establish_program(query: Query, method: ProgramMethod, clock: Clock, setting
     if early.excluded and settings.shortcut and not method.optimise:
         clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
         error = _error(query, early, bounds, clock)
-        return Established(facts=known, bounds=method.bounds, sizes=sizes, error=error)
+        return Established(facts=known, bounds=method.bounds, sizes=sizes, error=error, before=True)
     program, answer = solve(query, method, bounds, clock, settings)
     facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
     relaxation = relax_bound(program, method, answer, clock, settings) if settings.relaxation else None

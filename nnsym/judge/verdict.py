@@ -13,6 +13,7 @@ from typing import final
 
 import numpy as np
 
+from nnsym.bounds.defined import undefined
 from nnsym.encoding import Exactness
 from nnsym.ir.exact import round_down
 from nnsym.ir.query import Query, Reading
@@ -39,6 +40,7 @@ class Facts:
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
     ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
     is true where the program took both limits at a jump for values: a point of it need not be one of the query.
+    ``undefined`` names a function that need not be defined on the whole domain: then nothing is ruled out.
     """
 
     strict: bool
@@ -55,11 +57,13 @@ class Facts:
     resolved: bool = True
     conclusive_empty: bool = False
     nominal: bool = False
+    exhausted: bool = False
     empty: bool = False
     closed: bool = False
     assumed: bool = False
     deployed: bool = False
     replay: Outcome | None = None
+    undefined: str = ""
     message: str = ""
 
     @property
@@ -71,6 +75,28 @@ class Facts:
     def believed(self) -> float:
         """The solver's lower bound where its status says that it is one, unless it is refuted."""
         return -np.inf if self.refuted else min(self._bound, self.attained)
+
+    @property
+    def sure(self) -> float:
+        """The strongest lower bound that rests on no solver's word, as a float64 not above it."""
+        return -np.inf if self.undefined else max(self.certified, self._exact)
+
+    @property
+    def sides(self) -> tuple[Floor, ...]:
+        """Every lower bound that is known, with what it rests on; the solver's is not moved by its tolerance."""
+        if self.undefined:
+            return ()
+        sides = (
+            Floor(bound=self._exact, trust=Trust.EXACT),
+            Floor(bound=self.certified, trust=Trust.CERTIFIED),
+            Floor(bound=self.believed, trust=Trust.SOLVER, tau=self.tau),
+        )
+        return tuple(replace(side, trust=Trust.ASSUMED) for side in sides) if self.assumed else sides
+
+    @property
+    def _exact(self) -> float:
+        exact = self.exact_bound
+        return -np.inf if exact is None else float(round_down(np.array([exact], dtype=object))[0])
 
     @property
     def _bound(self) -> float:
@@ -85,6 +111,7 @@ def facts_about(query: Query) -> Facts:
         slack=query.slack,
         assumed=bool(query.assumed),
         deployed=query.runs is not None,
+        undefined=undefined(query),
     )
 
 
@@ -131,6 +158,8 @@ def rule(facts: Facts) -> Ruling:
         reason = f"{'witness' if exists else 'counterexample'} replayed"
         return Ruling(verdict=found, reason=reason + _relaxed(facts), trust=Trust.EXACT)
     known = _excluded(facts)
+    if known is not None and facts.undefined and not known[2]:
+        return Ruling(verdict=Verdict.UNKNOWN, reason="undefined")
     if known is None:
         return Ruling(verdict=Verdict.UNKNOWN, reason=_why_not(facts))
     reason, trust, vacuous = known
@@ -157,6 +186,8 @@ def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
         return "the precondition is empty: its bounds refute it", Trust.CERTIFIED, True
     if positive(facts.certified, strict=facts.strict):
         return f"the margin's certified {side} bound rules a {what} out", Trust.CERTIFIED, False
+    if facts.exhausted:
+        return f"every part of the domain rules a {what} out", Trust.CERTIFIED, False
     if facts.status is Status.INFEASIBLE and ((facts.nominal and facts.resolved) or facts.conclusive_empty):
         trust = Trust.CERTIFIED if facts.conclusive_empty else Trust.SOLVER
         return "the precondition is empty: the program is infeasible", trust, True
@@ -170,16 +201,37 @@ def floor(facts: Facts) -> Floor:
     known = _excluded(facts)
     if known is not None and known[2]:
         return Floor(bound=np.inf, trust=Trust.ASSUMED if facts.assumed else known[1], empty=True)
-    exact = -np.inf if facts.exact_bound is None else float(round_down(np.array([facts.exact_bound], dtype=object))[0])
-    sides = [
-        Floor(bound=exact, trust=Trust.EXACT),
-        Floor(bound=facts.certified, trust=Trust.CERTIFIED),
-        Floor(bound=float(np.nextafter(facts.believed - facts.tau, -np.inf)), trust=Trust.SOLVER, tau=facts.tau),
-    ]
-    best = max(sides, key=lambda side: side.bound)
-    if best.bound == -np.inf:
-        return Floor()
-    return replace(best, trust=Trust.ASSUMED) if facts.assumed else best
+    best = max(map(_moved, facts.sides), key=lambda side: side.bound)
+    return best if best.bound > -np.inf else Floor()
+
+
+def _moved(side: Floor) -> Floor:
+    """A solver's own bound less its tolerance."""
+    return replace(side, bound=float(np.nextafter(side.bound - side.tau, -np.inf))) if side.tau else side
+
+
+#: What rests on nobody's word.
+_SURE = (Trust.EXACT, Trust.CERTIFIED)
+
+
+def beside(facts: Facts, ruling: Ruling, *, asked: bool) -> tuple[Floor, Ruling]:
+    """The lower bound that stands beside a ruling, and the ruling whose trust covers it.
+
+    What was decided on sure evidence is not mixed with the word of a solver or of the user, unless the margin itself
+    was ``asked`` for. Then the solver's bound is the answer, and where it says that no point is left, by how much, the
+    trust is that of the bound. It is not moved by its tolerance.
+    """
+    if ruling.vacuous:
+        return Floor(bound=np.inf, trust=ruling.trust, empty=True), ruling
+    sides = [side for side in facts.sides if side.bound > -np.inf]
+    if ruling.excluded:  # no point at all: the margin is nowhere negative
+        sides.insert(0, Floor(bound=0.0, trust=ruling.trust))
+    if ruling.trust in _SURE:
+        sides = [side for side in sides if side.trust in _SURE or (asked and side.trust is Trust.SOLVER)]
+    best = max(sides, key=lambda side: side.bound, default=Floor())
+    if ruling.excluded and ruling.trust in _SURE and best.trust is Trust.SOLVER:
+        return best, replace(ruling, trust=best.trust, reason=f"{ruling.reason}; by how much is the solver's word")
+    return best, ruling
 
 
 def positive(bound: float | Fraction, *, strict: bool) -> bool:
@@ -194,6 +246,8 @@ def tight(facts: Facts) -> bool:
 
 
 def _why_not(facts: Facts) -> str:
+    if facts.undefined:
+        return "undefined"
     if facts.status is Status.INFEASIBLE:
         return "infeasible_unconfirmed"
     if not facts.resolved and facts.replay is None and facts.bound > facts.tau:

@@ -86,3 +86,18 @@ def _importable(module: ModuleType, folder: Path) -> Iterator[None]:
     finally:
         sys.path.remove(str(folder))
         sys.modules.pop(module.__name__, None)
+
+
+def save(prop: Property, path: str | Path) -> Path:
+    """Write a property's full text (:func:`nnsym.dumps`); networks stand in it by name and hash.
+
+    ``nnsym verify FILE --network NAME=FILE.onnx`` runs it, :func:`nnsym.parse` reads its text.
+    """
+    from nnsym.lang.writing.dump import dumps
+
+    target, text = Path(path), dumps(prop)
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
+    return target

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import linecache
-import os
 import sys
 from fractions import Fraction
-from types import FrameType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import InputError, LanguageError
+from nnsym.errors import InputError, LanguageError, foreign, line_of
 from nnsym.ir.digits import fraction
 from nnsym.ir.exact import from_numbers, simplify, to_fractions
 
 Array = NDArray[Any]
 
-_LIBRARIES = ("nnsym", "torch", "numpy")
-
 
 def user_line() -> str:
-    """``file.py:12: `the source line``` of the innermost frame outside nnsym, torch and numpy."""
-    frame = _user_frame()
-    name, number = frame.f_code.co_filename, frame.f_lineno
-    source = linecache.getline(name, number, frame.f_globals).strip()
-    place = f"{os.path.basename(name)}:{number}"
-    return f"{place}: `{source}`" if source else place
-
-
-def _user_frame() -> FrameType:
+    """The line of the innermost frame outside nnsym, torch and numpy, as :func:`nnsym.errors.line_of` writes it."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _LIBRARIES:
+    while frame.f_back is not None and not foreign(frame):
         frame = frame.f_back
-    return frame
+    return line_of(frame, frame.f_lineno)
 
 
 def misread(reason: str, remedy: str = "") -> LanguageError:

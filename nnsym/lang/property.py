@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -118,6 +117,12 @@ class Property:
 
         return dumps(self)
 
+    def statement(self) -> dict[str, str]:
+        """The property in other forms: ``source``, which :func:`nnsym.parse` reads, and ``latex``; empty without."""
+        from nnsym.lang.writing.latex import to_latex
+
+        return {} if self.form is None else {"source": self.text(), "latex": to_latex(self.form)}
+
     def __call__(self, *points: object) -> bool:
         """True if the property holds at the point, in exact rational arithmetic (in float64 with smooth activations).
 
@@ -167,13 +172,11 @@ class Property:
         free = f"\n  free {self._strangers}" if self.free else ""
         return f"Property({self.name!r})\n{self.short}{free}"
 
-    def _repr_latex_(self) -> str:
+    def _repr_latex_(self) -> str | None:
+        """Typeset in a notebook; None, so that its text is shown, where the property has no syntax tree."""
         from nnsym.lang.writing.latex import to_latex
 
-        return f"$\\displaystyle {to_latex(self.form, self.short)}$"
-
-    def _repr_html_(self) -> str:
-        return f"<b>{html.escape(self.name)}</b><pre>{html.escape(self.short)}</pre>"
+        return None if self.form is None else f"$\\displaystyle {to_latex(self.form)}$"
 
 
 def forall(

@@ -14,12 +14,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import InputError
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.pieces import profile, steepness
+from nnsym.ir.pieces import steepness
+from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import fold
 
@@ -190,8 +191,8 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
             case Affine():
                 return value, _affine_error(node, args, unit, floor, largest)
             case Pointwise():
-                own = np.abs(value) if node.fn.exact else _SMOOTH * np.maximum(np.abs(value), 1.0)
-                return value, _steepest(node.fn, *args[0]) * args[0][1] + unit * own + floor + _jump(node.fn, *args[0])
+                own = _own(node.fn, args[0][0], value, unit, largest)
+                return value, _steepest(node.fn, *args[0]) * args[0][1] + own + floor + _jump(node.fn, *args[0])
             case Max():
                 filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
                 return value, args[0][1][..., filled].max(axis=-1)
@@ -204,6 +205,14 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
         return fold([t.node for t in network.outputs.values()], rule)
 
 
+def _own(fn: Univariate, x: Array, value: Array, unit: float, largest: float) -> Array:
+    """What the function's own evaluation may be off by: as it says, else some roundings."""
+    try:
+        return fn.slips(x, x, unit, largest)
+    except UnsupportedError:
+        return unit * (np.abs(value) if fn.exact else _SMOOTH * np.maximum(np.abs(value), 1.0))
+
+
 def _steepest(fn: Univariate, x: Array, error: Array) -> Array:
     """The largest slope of ``fn`` within the error of ``x``; a dead ReLU hands no error on."""
     reach = _SAFETY * error
@@ -213,14 +222,16 @@ def _steepest(fn: Univariate, x: Array, error: Array) -> Array:
             return np.where(x > reach, right, np.where(x < -reach, left, np.maximum(left, right)))
         case Piecewise():
             return np.maximum(*(np.abs(side) for side in steepness(fn, x - reach, x + reach)))
+        case Stairs():
+            return np.zeros_like(x)  # flat, and what it jumps is counted apart
     return np.maximum(*(np.abs(side) for side in fn.steepness(x - reach, x + reach)))
 
 
 def _jump(fn: Univariate, x: Array, error: Array) -> Array:
     """How far the function may jump within the error of ``x``."""
-    if not isinstance(fn, Piecewise) or not fn.jumps:
+    if not fn.jumps:
         return np.zeros_like(x)
-    low, high = profile(fn, x - _SAFETY * error, x + _SAFETY * error).span
+    low, high = fn.span(x - _SAFETY * error, x + _SAFETY * error)
     return np.asarray(high - low)
 
 

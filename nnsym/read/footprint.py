@@ -45,6 +45,8 @@ def _elements(call: Call, shapes: list[tuple[int, ...]]) -> int:
     match call.op:
         case "Concat":
             return sum(map(math.prod, shapes))
+        case op if (op in _BROADCAST or op in _COMPARED) and call.opset < 7:  # only the second operand is broadcast
+            return math.prod(shapes[0])
         case op if op in _BROADCAST or op in _COMPARED:
             return math.prod(np.broadcast_shapes(*shapes))
         case "MatMul" if len(shapes) == 2 and min(map(len, shapes)) >= 2:

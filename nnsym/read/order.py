@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nnsym.errors import InputError
@@ -47,10 +47,14 @@ def _repeated(names: list[str]) -> Iterator[str]:
         seen.add(name)
 
 
-def sorted_nodes(graph: Any, where: str) -> list[int]:
-    """Positions of the nodes that the outputs depend on, parents first; in a sorted model their own order."""
-    made_by = producers(graph, where)
-    before = {k: [made_by[n] for n in node.input if n in made_by] for k, node in enumerate(graph.node)}
+def sorted_nodes(graph: Any, where: str, reads: Mapping[int, tuple[str, ...]] | None = None) -> list[int]:
+    """Positions of the nodes that the outputs depend on, parents first; in a sorted model their own order.
+
+    ``reads`` says of some nodes what they need in place of what they name.
+    """
+    made_by, others = producers(graph, where), reads or {}
+    read = {k: others.get(k, node.input) for k, node in enumerate(graph.node)}
+    before = {k: [made_by[n] for n in names if n in made_by] for k, names in read.items()}
     done: set[int] = set()
     order: list[int] = []
     for start in sorted(_needed(graph, made_by, before)):

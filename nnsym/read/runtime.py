@@ -18,6 +18,9 @@ from nnsym.ir.stored import Packed
 
 Array = NDArray[Any]
 
+#: The oldest operator set of which ONNX Runtime has every operator.
+_FIRST = 7
+
 
 @final
 class Session:
@@ -41,10 +44,7 @@ class Session:
         options.log_severity_level = 4
         whole = bytes(self.model)
         model, tensors = _with_outputs(whole, self.hidden) if self.hidden else (whole, {})
-        try:
-            native = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
-            raise _failure("cannot load", error) from None
+        native = _started(model, options)
         return native, {o.name: o.name for o in native.get_outputs()} | tensors
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -56,6 +56,32 @@ class Session:
         except Exception as error:
             raise _failure("cannot run", error) from None
         return {name: np.asarray(values.get(tensor, inputs.get(tensor))) for name, tensor in tensors.items()}
+
+
+def _started(model: bytes, options: Any) -> Any:
+    import onnxruntime as ort
+
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
+        newer = _newer(model)
+        if newer is None:
+            raise _failure("cannot load", error) from None
+        return _started(newer, options)
+
+
+def _newer(model: bytes) -> bytes | None:
+    """A model of an operator set that ONNX Runtime left behind, in the first that it has; None for any other."""
+    import onnx
+    from onnx import version_converter
+
+    proto = onnx.load_model_from_string(model)
+    if all(o.version >= _FIRST for o in proto.opset_import if o.domain in ("", "ai.onnx")):
+        return None
+    try:
+        return bytes(version_converter.convert_version(proto, _FIRST).SerializeToString())
+    except Exception:  # the converter raises whatever its C++ code raises
+        return None
 
 
 def _failure(what: str, error: Exception) -> InputError:
@@ -136,12 +162,17 @@ def session_of(model: bytes | Packed, hidden: tuple[str, ...] = ()) -> Session:
 
 def operators(network: Network) -> frozenset[str]:
     """The operators of a stored model, those of local functions included; none without a model."""
+    return frozenset(operator_list(network))
+
+
+def operator_list(network: Network) -> list[str]:
+    """The same in their order, each as often as it is applied."""
     import onnx
 
     if network.model is None:
-        return frozenset()
+        return []
     proto = onnx.load_model_from_string(bytes(network.model))
-    return frozenset(node.op_type for body in (proto.graph, *proto.functions) for node in body.node)
+    return [node.op_type for body in (proto.graph, *proto.functions) for node in body.node]
 
 
 def run(

@@ -94,6 +94,11 @@ def rearrange(parts: Sequence[Value], index: Array) -> Tensor:
     return Tensor(affine(tuple(terms), bias), index.shape)
 
 
+def selected(node: Node, index: Array) -> Node:
+    """Some elements of a node."""
+    return affine(((Select(index, node.size), node),))
+
+
 def expand(value: Value, shape: tuple[int, ...]) -> Tensor:
     """A value broadcast to ``shape``."""
     if not isinstance(value, Tensor):
@@ -146,3 +151,19 @@ def contraction(data: Array, index: Array, n_in: int) -> LinearMap:
 def mapped(linear: LinearMap, tensor: Tensor, shape: tuple[int, ...], bias: object = 0.0) -> Tensor:
     """``A x + bias`` read in the given shape."""
     return Tensor(affine(((linear, tensor.node),), bias), shape)
+
+
+def along(tensor: Tensor, axis: int, weight: Array) -> Tensor:
+    """A matrix ``(m, n)`` on every line of a tensor along one axis of length n; zeros are no coefficients."""
+    moved = np.moveaxis(numbers(tensor), axis, -1)
+    lines = moved.reshape(-1, moved.shape[-1])
+    row, column = np.nonzero(weight)
+    require_size((len(lines), len(row)), "a matrix", largest=LARGEST_CONSTANT)
+    counts = np.tile(np.bincount(row, minlength=len(weight)), len(lines))
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    data = np.tile(weight[row, column], len(lines))
+    linear = Sparse(data, lines[:, column].ravel(), indptr, tensor.node.size)
+    shape = (*moved.shape[:-1], len(weight))
+    result = mapped(linear, tensor, shape)
+    last = list(range(len(shape) - 1))
+    return rearrange([result], numbers(result).transpose([*last[:axis], len(shape) - 1, *last[axis:]]))

@@ -356,10 +356,20 @@ class _Reader:
         def rule(node: Any, parts: list[Condition]) -> Condition:
             self.meter.step(self.parsed.file)
             if isinstance(node, Comparison):
+                self.require_variable(node)
                 return self.comparison(type(node).__name__, self.term(node.lhs).plus(self.term(node.rhs), -1))
             return junction(isinstance(node, And), parts)
 
         return _bottom_up(root, lambda node: () if isinstance(node, Comparison) else node.args, rule)
+
+    def require_variable(self, comparison: Any) -> None:
+        """Raise for a comparison of numbers alone: it says nothing of any network, and the standard knows none."""
+        from vnnlib import Literal
+
+        sides = (comparison.lhs, comparison.rhs)
+        if all(isinstance(side, Literal) for side in sides):
+            word = sides[0].lexeme
+            raise self.parsed.error(word, "a comparison of two numbers", "Compare a variable")
 
     def comparison(self, kind: str, difference: Term) -> Condition:
         """``difference (kind) 0``; what has no variables left is true or false."""

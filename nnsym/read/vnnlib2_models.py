@@ -10,10 +10,15 @@ from typing import Any, TypeAlias
 from nnsym.errors import InputError
 from nnsym.ir.network import Network, Tensor
 from nnsym.read.meter import Meter
+from nnsym.read.runtime import operator_list
 
 Source: TypeAlias = "Network | str | Path"
 
-_TYPES = {"Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
+_TYPES = {"Real": "real", "BF16": "bfloat16", "Bool": "bool"} | {
+    f"{letter}{bits}": f"{word}{bits}"
+    for letter, word in (("F", "float"), ("I", "int"), ("U", "uint"))
+    for bits in (8, 16, 32, 64)
+}
 
 
 def bind(
@@ -36,18 +41,40 @@ def bind(
             remedy = f'networks={{"{d.name}": ...}} in Python, --network {d.name}=FILE.onnx on the command line'
             raise InputError(f"no model is given for the network '{d.name}'", where=where, remedy=f"Give it: {remedy}")
         source = sources.get(d.name)
-        found = source if isinstance(source, Network) or source is None else load(source, name=d.name, meter=meter)
+        loaded = isinstance(source, Network) or source is None
+        shapes = [tuple(tensor.shape) for tensor in d.inputs]
+        found = source if loaded else load(source, name=d.name, meter=meter, shapes=shapes)
         if d.equal_to:
             if found is not None and found.hash != bound[d.equal_to].hash:
                 raise InputError(
                     f"'{d.name}' is declared equal to '{d.equal_to}', the models given for them differ",
                     where=where,
-                    remedy=f"Give no model for '{d.name}', or the same file",
+                    remedy=f"Give no model for '{d.name}'",
+                )
+            if found is not None:
+                raise InputError(
+                    f"a model is given for '{d.name}', which is declared equal to '{d.equal_to}'",
+                    where=where,
+                    remedy=f"Give no model for '{d.name}'",
                 )
             found = bound[d.equal_to]
         assert found is not None
+        if d.isometric_to and not _alike(found, bound[d.isometric_to]):
+            raise InputError(
+                f"'{d.name}' is declared isomorphic to '{d.isometric_to}', their models differ in more than weights",
+                where=where,
+                remedy="Declare them as networks of their own",
+            )
         bound[d.name] = found
     return bound
+
+
+def _alike(a: Network, b: Network) -> bool:
+    """The same operators and shapes, as far as there are models to compare."""
+    if a.model is None or b.model is None:
+        return True
+    sides = [[t.shape for t in (*n.inputs.values(), *n.outputs.values())] for n in (a, b)]
+    return sides[0] == sides[1] and operator_list(a) == operator_list(b)
 
 
 def check(declared: Sequence[Any], bound: Mapping[str, Network], text: str, where: str) -> None:
@@ -103,11 +130,12 @@ def _check(declared: Any, name: str, tensor: Tensor, network: Network, where: st
     kind = element_type(declared)
     if kind == "unknown":
         raise InputError(f"'{declared.name}' has an unknown element type", where=where, remedy="Write real or float32")
-    if kind not in ("real", network.dtype):
+    own = network.type_of(name)
+    if kind not in ("real", own):
         raise InputError(
-            f"'{declared.name}' is declared {kind}, '{name}' of the model '{network.name}' is {network.dtype}",
+            f"'{declared.name}' is declared {kind}, '{name}' of the model '{network.name}' is {own}",
             where=where,
-            remedy=f"Declare it {network.dtype}, or real",
+            remedy=f"Declare it {own}, or real",
         )
     if tuple(declared.shape) != tensor.shape:
         raise InputError(

@@ -21,7 +21,6 @@ from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Input, Node, affine, new_input, product
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
-from nnsym.ir.walk import substitute
 from nnsym.read.meter import Meter
 from nnsym.read.vnnlib2 import Variables, parse_file, read_assertions
 from nnsym.read.vnnlib2_models import Source, bind, check, element_type, hidden
@@ -132,7 +131,9 @@ class Made:
             self._nodes.update({v: (mine[-1], k) for k, v in enumerate(numbers.tolist()) if v < 0})
             start += prod(tensor.shape)
         application = network.apply(tuple(mine))
-        inside = [_image(application, hidden(network, h).node) for h in d.hidden]
+        wanted = [hidden(network, h).node for h in d.hidden]
+        here = application.here(wanted)
+        inside = [here[node] for node in wanted]
         outputs = [application.output(name) for name in network.outputs]
         element = self._variables.outputs[number].start
         for node in (*inside, *outputs):
@@ -140,22 +141,16 @@ class Made:
             element += node.size
         kinds = ["input"] * len(mine) + ["hidden"] * len(inside) + ["output"] * len(outputs)
         tensors = (*d.inputs, *d.hidden, *d.outputs)
+        named = (*network.inputs, *(h.onnx_name.strip('"') for h in d.hidden), *network.outputs)
         return application, [
-            Declaration(kind, tensor.name, element_type(tensor), tuple(tensor.shape), node)
-            for kind, tensor, node in zip(kinds, tensors, (*mine, *inside, *outputs), strict=True)
+            Declaration(kind, tensor.name, element_type(tensor), tuple(tensor.shape), node, network.type_of(name))
+            for kind, tensor, node, name in zip(kinds, tensors, (*mine, *inside, *outputs), named, strict=True)
         ]
 
 
 def _columns(entries: Sequence[tuple[int, int, Fraction]]) -> tuple[Array, Array, Array]:
     place = np.array([(row, column) for row, column, _ in entries])
     return place[:, 0], place[:, 1], from_numbers(np.array([factor for *_, factor in entries], dtype=object))
-
-
-def _image(application: Application, node: Node) -> Node:
-    """A node of the network in the application, whether or not it has a name there."""
-    own = (t.node for t in application.network.inputs.values())
-    replacement: dict[Node, Node] = dict(zip(own, application.arguments, strict=True))
-    return application.image.get(node) or substitute([node], replacement)[node]
 
 
 def _places(variables: Variables, inputs: tuple[Input, ...], computed: tuple[Node, ...]) -> Places:

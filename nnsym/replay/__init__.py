@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.exact import nearest
-from nnsym.ir.node import Input, Node
+from nnsym.ir.node import Input, Labels, Node
 from nnsym.ir.query import Query, Reading
 from nnsym.replay.engine import EngineRun, run_engine
 from nnsym.replay.orders import float_runs
@@ -181,6 +181,7 @@ def found_at(query: Query, candidate: Point) -> Witness | None:
 def _witness(query: Query, place: Place, real: RealRun | None, run: EngineRun | None) -> Witness:
     """The point with its outputs: the models' own where they agree with the real function, else the real ones."""
     inputs = {x.name: v.reshape(input_shape(query, x)) for x, v in place.values.items()}
+    labels = {x.name: x.labels for x in place.values if x.labels != Labels()}
     if real is None:
         assert run is not None
         return Witness(
@@ -190,6 +191,7 @@ def _witness(query: Query, place: Place, real: RealRun | None, run: EngineRun | 
             replayed_by=run.by,
             engine=Agreement.AGREES,
             note=place.note,
+            labels=labels,
         )
     agrees = _agreement(query, place, real, run)
     own = run is not None and agrees is Agreement.AGREES
@@ -200,6 +202,7 @@ def _witness(query: Query, place: Place, real: RealRun | None, run: EngineRun | 
         replayed_by=run.by if own and run is not None else real.by,
         engine=agrees,
         note=place.note,
+        labels=labels,
     )
 
 

@@ -22,9 +22,10 @@ from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.scaled import Scaled, apply_scaled
+from nnsym.ir.titles import output_title
 from nnsym.ir.walk import topological
 from nnsym.replay.points import Point
-from nnsym.replay.values import label, results, results_of
+from nnsym.replay.values import results, results_of
 
 Array = NDArray[Any]
 
@@ -131,7 +132,7 @@ class _Work:
         """Outputs by name: those of models in their dtype, of others as Fractions or floats."""
         for application in self.query.applications:
             for name, tensor in application.network.outputs.items():
-                full = label(self.query, application, name)
+                full = output_title(self.query, application, name)
                 yield full, self.given.get(full, self.value(application.output(name))).reshape(tensor.shape)
 
     def _dependencies(self, node: Node) -> tuple[Node, ...]:
@@ -145,7 +146,7 @@ class _Work:
             self.rough[node] = flat.astype(np.float64)
 
     def _apply(self, node: Node) -> None:
-        if all(parent in self.exact for parent in node.parents):
+        if not node.model and all(parent in self.exact for parent in node.parents):  # else no run gives it
             try:
                 self.exact[node] = apply_scaled(node, tuple(self.exact[p] for p in node.parents))
                 return
@@ -170,7 +171,7 @@ class _Work:
         }
         found = self.runner(network, feeds, tuple(wanted))
         for name in network.outputs:
-            self.given[label(self.query, application, name)] = found[name]
+            self.given[output_title(self.query, application, name)] = found[name]
             self._keep(application.output(name), found[name])
         for name, node in wanted.items():
             if node not in self.exact and node not in self.rough:

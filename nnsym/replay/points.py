@@ -128,7 +128,7 @@ def stored_dtype(query: Query) -> str:
     stored = {a.network.dtype for a in query.applications if a.network.model is not None}
     if not stored:
         return "exact"
-    return "float32" if "float32" in stored else sorted(stored)[0]
+    return min(stored, key=lambda dtype: np.dtype(dtype).itemsize)
 
 
 #: Shares of a ball's radius, larger than what rounding in float64, in float32 and in half precision moves a point by.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
+from nnsym.ir.titles import output_title
 
 Array = NDArray[Any]
 
@@ -27,17 +28,10 @@ def results_of(application: Application) -> tuple[Node, ...]:
 def named(query: Query, values: Mapping[Node, Array]) -> dict[str, Array]:
     """The networks' outputs by name, in their shapes."""
     return {
-        label(query, a, name): values[a.output(name)].reshape(tensor.shape)
+        output_title(query, a, name): values[a.output(name)].reshape(tensor.shape)
         for a in query.applications
         for name, tensor in a.network.outputs.items()
     }
-
-
-def label(query: Query, application: Application, name: str) -> str:
-    """An output's name; with its network's and a number where several are applied."""
-    if len(query.applications) == 1:
-        return name
-    return f"{application.network.name}_{query.applications.index(application) + 1}.{name}"
 
 
 def input_shape(query: Query, x: Input) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from nnsym.bounds.methods import unstable
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
-from nnsym.report.records import number
+from nnsym.report.grid import Column, Grid
+from nnsym.results.plain import number
 
 Array = NDArray[Any]
 
@@ -75,18 +76,23 @@ def bounds_json(query: Query, bounds: Bounds, lower: float, seconds: float) -> d
 def bounds_table(query: Query, bounds: Bounds, lower: float) -> Any:
     """The layers, the intervals of small ones, the specification's rows, and the margin."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    out = Table(header_style="bold", pad_edge=False, box=None)
-    for heading in ("layer", "size", "unstable", "mean width", "intervals"):
-        out.add_column(heading, justify="left" if heading in ("layer", "intervals") else "right")
-    for layer in layer_bounds(query, bounds):
-        cells = (str(layer.size), str(layer.unstable), f"{layer.mean_width:.6g}", _intervals(layer.lower, layer.upper))
-        out.add_row(Text(layer.name), *cells)
+    columns = (
+        Column("layer"),
+        Column("size", rank=1, right=True),
+        Column("unstable", rank=2, right=True),
+        Column("mean width", rank=3, right=True),
+        Column("intervals", rank=4, wraps=True),
+    )
+    lines = [
+        (x.name, str(x.size), str(x.unstable), f"{x.mean_width:.6g}", _intervals(x.lower, x.upper))
+        for x in layer_bounds(query, bounds)
+    ]
     rows = bounds.rows
     width = f"{float(np.mean(rows.upper - rows.lower)):.6g}" if len(rows.lower) else ""
-    out.add_row("spec", str(len(rows.lower)), "", width, _intervals(rows.lower, rows.upper))
+    lines.append(("spec", str(len(rows.lower)), "", width, _intervals(rows.lower, rows.upper)))
+    out = Grid(columns, tuple(lines))
     exists = query.reading is Reading.EXISTS
     said = f"margin <= {0.0 - lower:.6g}" if exists else f"margin >= {lower:.6g}"
     return Group(out, Text(f"{said}  ({bounds.method})"))
@@ -95,4 +101,4 @@ def bounds_table(query: Query, bounds: Bounds, lower: float) -> Any:
 def _intervals(lower: Array, upper: Array, limit: int = 4) -> str:
     if len(lower) > limit:
         return ""
-    return "  ".join(f"[{low:.6g}, {high:.6g}]" for low, high in zip(lower, upper, strict=True))
+    return "  ".join(f"[{low:.6g},\N{NO-BREAK SPACE}{high:.6g}]" for low, high in zip(lower, upper, strict=True))

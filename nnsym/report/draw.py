@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
 from nnsym.ir.activations import activations
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Select
@@ -24,6 +25,7 @@ from nnsym.judge.method import Method
 from nnsym.judge.methods import ProgramMethod
 from nnsym.judge.registry import MethodChoice, resolve
 from nnsym.report.region import area, directions, polygon, support
+from nnsym.report.style import dashes, finished, ink, picture, plain_axes
 
 if TYPE_CHECKING:
     from nnsym.ir.network import Network
@@ -33,8 +35,7 @@ Array = NDArray[Any]
 #: Labels, and limits ``b_k`` of ``d_k . p >= b_k`` (:func:`nnsym.report.region.support`).
 Regions = list[tuple[str, Array]]
 
-#: Colours that the colour-blind tell apart (Okabe and Ito 2008).
-_INK = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#7a5195", "#999999")
+_SIZE = (6.4, 5.0)
 
 #: Functions that can be drawn, by name.
 OPS: dict[str, Callable[[], Univariate]] = {
@@ -67,8 +68,9 @@ def draw(
         path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
 
     Returns:
-        A matplotlib figure. The legend has the area of each region: the smaller, the tighter. An encoding whose region
-        does not contain the graph is wrong, and a cross marks the point of the graph that is farthest outside.
+        A matplotlib figure that notebooks show (:class:`nnsym.report.picture.Picture`). The legend has the area of each
+        region: the smaller, the tighter. An encoding whose region does not contain the graph is wrong, and a cross
+        marks the point of the graph that is farthest outside.
     """
     if not l < u:
         raise InputError(f"the bounds [{l:g}, {u:g}] leave no interval", remedy="Give l < u")
@@ -83,7 +85,8 @@ def draw(
     d = np.concatenate((directions(64), _normals(fn, graph, curve)))
     regions = [(e.name, support(query, (h, y), _relaxed(e), d)) for e in chosen]
     window = _window([*zip(graph.tolist(), curve.tolist(), strict=True)], margin=0.35)
-    figure, axes = _canvas()
+    figure = picture(*_SIZE)
+    axes = figure.subplots()
     _fill(axes, regions, d, window)
     for k, stroke in enumerate(_strokes(fn, graph, curve)):
         marker = "o" if len(stroke) == 1 else None
@@ -93,7 +96,7 @@ def draw(
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set_xlabel("pre-activation h")
     axes.set_ylabel("y")
-    return _finish(figure, axes, path)
+    return _finish(figure, axes, f"linear relaxations of {fn.name} on [{l:g}, {u:g}]", path)
 
 
 def draw_reach(
@@ -134,12 +137,14 @@ def draw_reach(
     weight = rng.random((samples, x.size)) if samples else np.zeros((0, x.size))
     points = query.values({x: lower + weight * (upper - lower)})[y][:, list(axes)]
     corners = [p for _, b in regions for p in polygon(d, b, (-1e9, 1e9, -1e9, 1e9)).tolist()]
-    figure, canvas = _canvas()
+    figure = picture(*_SIZE)
+    canvas = figure.subplots()
     _fill(canvas, regions, d, _window([*corners, *points.tolist()], margin=0.05))
-    canvas.plot(points[:, 0], points[:, 1], ".", color="black", markersize=1.5, alpha=0.5, label="samples")
-    canvas.set_xlabel(f"output {axes[0]}")
-    canvas.set_ylabel(f"output {axes[1]}")
-    return _finish(figure, canvas, path)
+    canvas.plot(points[:, 0], points[:, 1], ".", color="black", markersize=2.5, alpha=0.6, label="samples")
+    output = next(iter(f.outputs))
+    canvas.set_xlabel(f"{output}[{axes[0]}]")
+    canvas.set_ylabel(f"{output}[{axes[1]}]")
+    return _finish(figure, canvas, f"what two outputs of {f.name} reach", path)
 
 
 def _strokes(fn: Univariate, graph: Array, curve: Array) -> list[Array]:
@@ -191,43 +196,77 @@ def _window(points: list[Any], *, margin: float) -> tuple[float, float, float, f
     return left - wide, right + wide, bottom - high, top + high
 
 
-def _canvas() -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UnsupportedError("matplotlib is not installed", remedy="pip install 'nnsym[report]'") from error
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    return figure, figure.subplots()
-
-
 def _labels(methods: list[Method]) -> list[str]:
-    """The names of methods, with their bounds where several methods share one."""
-    names = [m.name for m in methods]
-    return [f"{m.name} on {m.bounds}" if names.count(m.name) > 1 else m.name for m in methods]
+    """Encodings and bounds by name; with the bounds, then the lane beside it where several would share one."""
+    names = [m.encoded or m.name for m in methods]
+    names = [f"{n} on {m.bounds}" if names.count(n) > 1 else n for n, m in zip(names, methods, strict=True)]
+    return [f"{n} by {m.lane}" if m.lane and names.count(n) > 1 else n for n, m in zip(names, methods, strict=True)]
+
+
+#: Regions whose limits differ by less than this part of the picture's numbers are the same set.
+_SAME = 1e-6
+_SHARED = "border of several sets"
 
 
 def _fill(axes: Any, regions: Regions, d: Array, window: tuple[float, float, float, float]) -> None:
-    """The regions, the largest first, so that none hides another."""
+    """The regions, the largest first, so that none hides another; their lines do not step outside of them.
+
+    Regions that are the same set share its border: their dashes take turns, and the legend says that they are equal.
+    """
+    scale = max(map(abs, window))
     corners = [polygon(d, b, window) for _, b in regions]
     size = [area(some) if len(some) else 0.0 for some in corners]
-    for rank, k in enumerate(sorted(range(len(regions)), key=lambda k: -size[k])):
-        width = 1.4 + 1.6 * (len(regions) - 1 - rank)  # of equal regions each shows as a band
-        label = f"{regions[k][0]}  (area {size[k]:.3g})" if len(corners[k]) else f"{regions[k][0]}  (no point)"
-        if len(corners[k]):
-            axes.fill(*corners[k].T, facecolor=_ink(k), alpha=0.16, edgecolor="none")
-        closed = np.concatenate((corners[k], corners[k][:1]))
-        axes.plot(*closed.T, color=_ink(k), linewidth=width, label=label, solid_joinstyle="round")
+    size = [some if some > _SAME * scale**2 else 0.0 for some in size]
+    groups = _coincident(regions, _SAME * scale)
+    apart = dashes([name for name, _ in regions])
+    for k in sorted(range(len(regions)), key=lambda k: -size[k]):
+        name, colour = regions[k][0], ink(regions[k][0])
+        same = next(g for g in groups if k in g)
+        border = corners[k] if size[k] else _flat(d, regions[k][1], window, scale)
+        if not len(border):
+            axes.plot([], [], color=colour, label=f"{name}  (no point)")
+            continue
+        (patch,) = axes.fill(*border.T, facecolor=colour, alpha=0.16 / len(same), edgecolor="none")
+        closed = np.concatenate((border, border[:1]))
+        dash = (6 * same.index(k), (6, 6 * (len(same) - 1))) if len(same) > 1 else apart[k]
+        (line,) = axes.plot(
+            *closed.T, color=colour, linestyle=dash, linewidth=3.6, label=f"{name}  (area {size[k]:.3g})"
+        )
+        line.set_dash_capstyle("butt")
+        line.set_gid(_SHARED if len(same) > 1 else None)
+        if size[k]:  # a set without inside has its line only
+            line.set_clip_path(patch)
+    for group in groups:
+        if len(group) > 1:
+            axes.plot([], [], linestyle="none", label=f"the same set: {', '.join(regions[k][0] for k in group)}")
+
+
+def _flat(d: Array, b: Array, window: tuple[float, float, float, float], scale: float) -> Array:
+    """The corners of a region without inside (a stable neuron's), which is found within a solver's tolerance."""
+    return polygon(d, b - _SAME * scale, window)
+
+
+def _coincident(regions: Regions, apart: float) -> list[list[int]]:
+    """Places of the regions that are the same set."""
+    groups: list[list[int]] = []
+    for k, (_, b) in enumerate(regions):
+        home = next((g for g in groups if np.allclose(regions[g[0]][1], b, rtol=0, atol=apart)), None)
+        if home is None:
+            groups.append([k])
+        else:
+            home.append(k)
+    return groups
 
 
 def _mark_cut_off(axes: Any, regions: Regions, d: Array, points: Array) -> None:
     """A cross at the point that is farthest outside of each region that does not contain all of them."""
     scale = np.abs(points).max()
-    for k, (name, limit) in enumerate(regions):
+    for name, limit in regions:
         outside = (limit - points @ d.T).max(axis=1)
         worst = int(np.argmax(outside))
         if _SEEN * scale < outside[worst] < np.inf:
             x, y = points[worst] + 0.0  # no -0
-            look = {"color": _ink(k), "markeredgecolor": "black", "markersize": 11, "linestyle": "none"}
+            look = {"color": ink(name), "markeredgecolor": "black", "markersize": 11, "linestyle": "none"}
             axes.plot(x, y, marker="X", zorder=5, label=f"{name} cuts off ({x:.3g}, {y:.3g})", **look)
 
 
@@ -235,19 +274,14 @@ def _mark_cut_off(axes: Any, regions: Regions, d: Array, points: Array) -> None:
 _SEEN = 1e-6
 
 
-def _ink(k: int) -> str:
-    return _INK[k % len(_INK)]
-
-
-def _finish(figure: Any, axes: Any, path: str | Path | None) -> Any:
-    axes.grid(color="#e5e5e5", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
-    if path is not None:
-        try:
-            figure.savefig(path, dpi=160)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot write the picture: {error}", where=str(path)) from error
-    return figure
+def _finish(figure: Any, axes: Any, title: str, path: str | Path | None) -> Any:
+    plain_axes(axes)
+    axes.set_title(title, fontsize=11, parse_math=False)
+    lines, names = axes.get_legend_handles_labels()
+    keys = [copy(line) for line in lines]
+    for key in keys:
+        if key.get_gid() == _SHARED:
+            key.set_linestyle("solid")  # its dashes may begin with a gap
+        key.set_linewidth(min(2.2, key.get_linewidth()))
+    figure.legend(keys, names, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return finished(figure, path)

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING
 
 from nnsym.report.records import row_record
 from nnsym.report.table import COLUMNS, cells
+from nnsym.results.html import VERDICTS
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Comparison
-
-_INK = {
-    "verified": "#1a7f37",
-    "falsified": "#cf222e",
-    "unknown": "#9a6700",
-    "unsupported": "#6e7781",
-    "error": "#8250df",
-}
 
 
 def comparison_html(table: Comparison) -> str:
@@ -25,13 +18,13 @@ def comparison_html(table: Comparison) -> str:
     records = [row_record(row, table.best) for row in table.rows]
     filled = [cells(record) for record in records]
     used = [i for i in range(len(COLUMNS)) if any(row[i] for row in filled)]
-    head = "".join(f"<th>{escape(COLUMNS[i][0])}</th>" for i in used)
+    head = "".join(f'<th title="{escape(COLUMNS[i].meaning)}">{escape(COLUMNS[i].heading)}</th>' for i in used)
     body = []
     for record, row in zip(records, filled, strict=True):
-        ink = _INK[record["verdict"]]
+        ink = VERDICTS[record["verdict"]]
         tds = (
             f'<td style="color:{ink}">{escape(row[i])}</td>'
-            if COLUMNS[i][1] == "verdict"
+            if COLUMNS[i].key == "verdict"
             else f"<td>{escape(row[i])}</td>"
             for i in used
         )

@@ -5,21 +5,41 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from nnsym.report.table import plain_table, render
+from nnsym.report.grid import Column, Grid, render
 
 
 def _cell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
+#: Fields that are left out first where the room is small; numbers and what they are of stay.
+_LESSER = ("trust", "method", "seconds")
+
+
+def records_grid(title: str, records: list[dict[str, Any]]) -> Grid:
+    """Flat records under a title; the first field names the row, and breaks at words where it is long."""
+    columns = tuple(
+        Column(
+            name,
+            rank=k + len(records[0]) * (name in _LESSER),
+            right=isinstance(records[0][name], float),
+            wraps=k == 0 and not isinstance(records[0][name], float),
+        )
+        for k, name in enumerate(records[0])
+    )
+    rows = tuple(tuple(map(_cell, record.values())) for record in records)
+    return Grid(columns, rows, title=title, more="to_records() has all")
+
+
 def records_text(title: str, records: list[dict[str, Any]]) -> str:
-    """Flat records as a plain table under a title."""
-    table = plain_table(list(records[0]), [[_cell(v) for v in record.values()] for record in records])
-    return f"{title}\n{render(table)}"
+    """Flat records as plain text."""
+    return render(records_grid(title, records)) if records else f"{title}: nothing"
 
 
 def records_html(title: str, records: list[dict[str, Any]]) -> str:
     """Flat records as an HTML table."""
+    if not records:
+        return f"<b>{escape(title)}</b>: nothing"
     head = "".join(f"<th>{escape(name)}</th>" for name in records[0])
     body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(v))}</td>' for v in record.values())}</tr>" for record in records)
     return f"<b>{escape(title)}</b><table><tr>{head}</tr>{body}</table>"

@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
+from nnsym.report.style import finished, hatches, ink, picture, plain_axes, titled
 
 if TYPE_CHECKING:
     from nnsym.report.property_bounds import PropertyBounds
-
-#: Told apart without colour vision (Okabe and Ito, Color Universal Design, 2008).
-_INKS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#666666")
-
-
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UnsupportedError("matplotlib is not installed", remedy="pip install 'nnsym[report]'") from error
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None) -> Any:
@@ -32,11 +22,13 @@ def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None)
     """
     layers = [*(layer.name for layer in shown[0].layers), "spec"]
     opened = [k for k in range(len(layers) - 1) if any(one.layers[k].unstable for one in shown)]
-    figure = _figure(3.5 + 1.0 * len(layers) + 0.2 * (len(layers) + len(opened)) * len(shown), 3.8)
+    figure = picture(min(14.0, 3.5 + 1.0 * len(layers) + 0.2 * (len(layers) + len(opened)) * len(shown)), 3.8)
     left, right = figure.subplots(1, 2, width_ratios=(len(layers), max(2, len(opened))))
     thick = 0.8 / len(shown)
+    fillings = hatches([one.source for one in shown])
     for k, one in enumerate(shown):
-        look = {"width": thick, "color": _INKS[k % len(_INKS)], "edgecolor": "white", "linewidth": 0.5}
+        look = {"width": thick, "color": ink(one.source), "edgecolor": "white", "linewidth": 0.5}
+        look["hatch"] = fillings[k]
         shift, spec = (k - (len(shown) - 1) / 2) * thick, one.found.rows
         widths = [*(layer.mean_width for layer in one.layers), float(np.mean(spec.upper - spec.lower))]
         left.bar(np.arange(len(layers)) + shift, widths, label=f"{one.source}: margin ≥ {one.lower:.3g}", **look)
@@ -48,24 +40,19 @@ def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None)
     right.set_title("open neurons" if opened else "no neuron is open", fontsize=10)
     right.set_xticks(range(len(opened)), [f"{layers[i]}\nof {shown[0].layers[i].size}" for i in opened])
     for axes in (left, right):
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", linewidth=0.4, alpha=0.6)
-        axes.set_axisbelow(True)
-    figure.suptitle(shown[0].query.name or "bounds", parse_math=False)
+        plain_axes(axes, grid="y")
+    titled(figure, shown[0].query.name or "bounds", shown[0].query.text)
     figure.legend(loc="outside lower center", ncols=min(3, len(shown)), fontsize=8, frameon=False)
-    if path is not None:
-        figure.savefig(path)
-    return figure
+    return finished(figure, path)
 
 
 def plot_trace(one: PropertyBounds, path: str | Path | None = None) -> Any:
     """The margin's lower bound against the steps of the optimisation, with 0 where it starts to verify."""
     if not one.trace:
         raise InputError(f"'{one.source}' optimises nothing that can be drawn", remedy="Use bounds such as alpha:50")
-    figure = _figure(5, 3.2)
+    figure = picture(5, 3.2)
     axes = figure.subplots()
-    axes.plot(range(len(one.trace)), one.trace, marker=".", color=_INKS[0])
+    axes.plot(range(len(one.trace)), one.trace, marker=".", color=ink(one.source))
     low, high = min(one.trace), max(one.trace)
     if abs(high) <= 2 * (high - low):  # near enough not to flatten the curve
         axes.axhline(0.0, color="black", linewidth=0.8)
@@ -73,8 +60,5 @@ def plot_trace(one: PropertyBounds, path: str | Path | None = None) -> Any:
     axes.set_xlabel("steps")
     axes.set_ylabel("lower bound of the margin")
     axes.set_title(f"{one.query.name}: {one.source}", fontsize=10, parse_math=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(linewidth=0.4, alpha=0.6)
-    if path is not None:
-        figure.savefig(path)
-    return figure
+    plain_axes(axes)
+    return finished(figure, path)

@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from nnsym.ask.verify import HasQuery
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
@@ -15,8 +14,9 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.lang.question import HasQuery, query_of
 from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
-from nnsym.report.table import render
+from nnsym.report.grid import render
 from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue
 
@@ -86,7 +86,7 @@ class PropertyBounds(NoTruthValue):
         return bounds_table(self.query, self.found, self.lower)
 
     def __repr__(self) -> str:
-        return render(self).rstrip()
+        return render(self)
 
     def _repr_html_(self) -> str:
         spec = self.found.rows
@@ -118,7 +118,7 @@ def bounds(
     from nnsym.judge.run import require_bounded
     from nnsym.relaxation.sources import find_source
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     text = check_bounds(method)

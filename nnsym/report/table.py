@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
+from nnsym.report.grid import Column, Grid
 from nnsym.report.records import row_record
 from nnsym.results.result import Agreement, Deployed, Semantics, Verdict
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from nnsym.ask.compare import Comparison
     from nnsym.results.result import Result
 
-#: (heading, key of the record, format); a column without a value in any row is left out.
+
+@final
+@dataclass(frozen=True)
+class Shown:
+    """A column of a comparison: heading, key of the record, format, rank (as in :mod:`nnsym.report.grid`), meaning."""
+
+    heading: str
+    key: str
+    form: str
+    rank: int
+    meaning: str
+
+    @property
+    def right(self) -> bool:
+        return self.form != "{}" or self.key in ("continuous", "binary", "rows", "nonzeros", "unstable")
+
+
+#: In the order in which they stand; a column without a value in any row is left out.
 COLUMNS = (
-    ("method", "method", "{}"),
-    ("solver", "solver", "{}"),
-    ("bounds", "bounds", "{}"),
-    ("verdict", "verdict", "{}"),
-    ("trust", "trust", "{}"),
-    ("margin ≥", "lower", "{:.5g}"),
-    ("margin ≤", "upper", "{:.5g}"),
-    ("slack", "slack", "{:g}"),
-    ("root LP", "root_lp", "{:.5g}"),
-    ("gap", "gap", "{:.3g}"),
-    ("real", "continuous", "{}"),
-    ("bin", "binary", "{}"),
-    ("rows", "rows", "{}"),
-    ("nonz", "nonzeros", "{}"),
-    ("unst", "unstable", "{}"),
-    ("bound s", "seconds_bounds", "{:.3f}"),
-    ("enc s", "seconds_encode", "{:.3f}"),
-    ("hand s", "seconds_handover", "{:.3f}"),
-    ("solve s", "seconds_solve", "{:.3f}"),
-    ("MB", "peak_memory", "{:.0f}"),
-    ("goal", "goal", "{}"),
+    Shown("method", "method", "{}", 0, "bounds, a search, or an encoding"),
+    Shown("solver", "solver", "{}", 4, "the lane that solved the encoding's program"),
+    Shown("bounds", "bounds", "{}", 5, "what fed the encoding"),
+    Shown("verdict", "verdict", "{}", 1, "verified, falsified, or unknown with its reason"),
+    Shown(
+        "trust",
+        "trust",
+        "{}",
+        6,
+        "what the verdict rests on: exact (rationals, or a replayed point), certified (bounds "
+        "rounded outward), solver (its own bound, beyond its tolerance), assumed",
+    ),
+    Shown("margin ≥", "lower", "{:.5g}", 3, "lower bound of the margin; positive: the property holds"),
+    Shown("margin ≤", "upper", "{:.5g}", 7, "margin at the worst point that was evaluated"),
+    Shown("bound by", "bound_trust", "{}", 9, "what the proved side of the margin rests on, if not the trust"),
+    Shown("slack", "slack", "{:g}", 2, "what the conclusion was relaxed by"),
+    Shown("root LP", "root_lp", "{:.5g}", 10, "optimum of the program without integrality"),
+    Shown("gap", "gap", "{:.3g}", 8, "distance of the row's certified margin from the best one of this table"),
+    Shown("real", "continuous", "{}", 14, "continuous columns of the program"),
+    Shown("bin", "binary", "{}", 11, "binary columns of the program"),
+    Shown("rows", "rows", "{}", 12, "rows of the program"),
+    Shown("nonz", "nonzeros", "{}", 15, "nonzero coefficients of the program"),
+    Shown("unst", "unstable", "{}", 13, "neurons that the bounds leave open"),
+    Shown("bound s", "seconds_bounds", "{:.3f}", 16, "seconds for the bounds"),
+    Shown("enc s", "seconds_encode", "{:.3f}", 17, "seconds for building the program"),
+    Shown("hand s", "seconds_handover", "{:.3f}", 18, "seconds for handing it over to the solver"),
+    Shown("solve s", "seconds_solve", "{:.3f}", 9, "seconds of the solver, or of the search"),
+    Shown("MB", "peak_memory", "{:.0f}", 19, "most memory of the solver's process"),
+    Shown("goal", "goal", "{}", 20, "decide: only the margin's sign was asked for; optimise: the margin itself"),
 )
 
 COLOURS = {"verified": "green", "falsified": "red", "unknown": "yellow", "unsupported": "dim", "error": "magenta"}
@@ -51,26 +75,26 @@ def cells(record: dict[str, Any]) -> list[str]:
         shown["verdict"] = f"unknown ({record['reason']})"
     elif record["vacuous"]:
         shown["verdict"] = f"{record['verdict']} (vacuous)"
-    return [fmt.format(shown[key]) if shown[key] not in (None, "") else "" for _, key, fmt in COLUMNS]
+    if record["bound_trust"] == record["trust"]:
+        shown["bound_trust"] = None
+    return [c.form.format(shown[c.key]) if shown[c.key] not in (None, "") else "" for c in COLUMNS]
 
 
-def comparison_table(table: Comparison) -> Any:
-    """The comparison as a rich table, with the reasons of unsupported rows below it."""
+def comparison_table(table: Comparison, *, wide: bool = False) -> Any:
+    """The comparison for rich: the columns that fit, or all, with the reasons of unsupported rows below."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     records = [row_record(row, table.best) for row in table.rows]
-    filled = [cells(record) for record in records]
-    used = [i for i in range(len(COLUMNS)) if any(row[i] for row in filled)]
-    title = Text(table.name, style="table.title") if table.name else None  # a string would be read as markup
-    out = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=None)
-    for i in used:
-        textual = COLUMNS[i][1] in ("method", "solver", "bounds", "verdict", "trust", "goal")
-        out.add_column(COLUMNS[i][0], justify="left" if textual else "right", no_wrap=True)
-    for record, row in zip(records, filled, strict=True):
-        colour = COLOURS[record["verdict"]]
-        out.add_row(*(Text(row[i], style=colour if COLUMNS[i][1] == "verdict" else "") for i in used))
+    verdict = [c.key for c in COLUMNS].index("verdict")
+    grid = Grid(
+        columns=tuple(Column(c.heading, rank=c.rank, right=c.right) for c in COLUMNS),
+        rows=tuple(tuple(cells(record)) for record in records),
+        title=table.name,
+        styles={(k, verdict): COLOURS[record["verdict"]] for k, record in enumerate(records)},
+        wide=wide,
+        more="--wide, or table.to_text(wide=True)",
+    )
     said = dict.fromkeys(
         f"{r['method']} {r['solver']}: {r['reason']}"
         for r in records
@@ -86,7 +110,7 @@ def comparison_table(table: Comparison) -> Any:
                 style="bold red",
             )
         )
-    return Group(out, *notes)
+    return Group(grid, *notes)
 
 
 def result_lines(result: Result) -> list[tuple[str, str]]:
@@ -96,10 +120,10 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
         head += " (ASSUMED: it rests on bounds that the user asserted)"
     lines = [(head, f"bold {COLOURS[result.status.value]}"), (f"  reason   {result.reason}", "")]
     if result.trust:
-        lines.append((f"  trust    {result.trust.value}", ""))
+        lines.append((f"  trust    {result.trust.value}: {result.rests_on}", ""))
     lines.append((f"  method   {result.method}" + (f" on {result.bounds} bounds" if result.bounds else ""), ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
-        lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]", ""))
+        lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
     lines.extend((f"  {text}", "") for text in _meant(result))
     if result.slack:
         lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))
@@ -109,8 +133,7 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
             lines.append((f"  {word}: margin {found.margin:.6g}, replayed by {found.replayed_by}{differs}", ""))
             if found.note:
                 lines.append((f"    {found.note}", ""))
-            both = (*found.inputs.items(), *found.outputs.items())
-            lines.extend((f"    {name} = {_show(a)}", "") for name, a in both)
+            lines.extend((f"    {line}", "") for line in found.lines())
     lines.extend((f"  {s.name:<13} {s.seconds:8.3f} s  {s.note}", "dim") for s in result.trail)
     return lines
 
@@ -126,30 +149,3 @@ def _meant(result: Result) -> Iterator[str]:
         yield f"function real; deployed: {result.deployed.value}"
     elif result.float_error is not None:
         yield f"function real; deployed: open, rounding may move rows by {result.float_error:.3g}"
-
-
-def _show(array: Any, limit: int = 12) -> str:
-    flat = [f"{float(v):.9g}" for v in array.ravel()[:limit]]
-    return "[" + ", ".join(flat) + (f", ... {array.size} in all]" if array.size > limit else "]")
-
-
-def render(renderable: Any, width: int = 200) -> str:
-    """A rich renderable as plain text."""
-    from rich.console import Console
-
-    buffer = io.StringIO()
-    Console(file=buffer, width=width, color_system=None, markup=False, emoji=False).print(renderable)
-    return buffer.getvalue()
-
-
-def plain_table(headings: list[str], rows: list[list[str]]) -> Table:
-    """A small table without decoration."""
-    from rich.table import Table
-    from rich.text import Text
-
-    out = Table(header_style="bold", pad_edge=False, box=None)
-    for heading in headings:
-        out.add_column(heading)
-    for row in rows:
-        out.add_row(*map(Text, row))
-    return out

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, NoReturn, final
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import LanguageError
-from nnsym.ir.query import Reading
+from nnsym.ir.node import Labels
+from nnsym.ir.query import Query, Reading
 
 Array = NDArray[Any]
 
@@ -31,6 +33,18 @@ class Trust(StrEnum):
     CERTIFIED = "certified"  # a float bound re-derived with outward rounding
     SOLVER = "solver"  # a MILP solver's own dual bound, beyond its published tolerance
     ASSUMED = "assumed"  # rests on bounds that the user asserted
+
+
+#: In words, for verdicts that rest on no point.
+_RESTS = {
+    Trust.EXACT: "exact rational arithmetic",
+    Trust.CERTIFIED: "bounds that were computed with outward rounding",
+    Trust.SOLVER: "the solver's own bound, beyond its published tolerance",
+    Trust.ASSUMED: "bounds that the user asserted",
+}
+
+
+_REPLAYED = {"exact": "evaluated in exact rationals", "intervals": "evaluated in outward intervals"}
 
 
 class Semantics(StrEnum):
@@ -57,6 +71,12 @@ class Agreement(StrEnum):
     NONE = "none"  # nothing is stored: networks from arrays are exact
 
 
+class Stated(Protocol):
+    """A property that can say itself in other forms, by name: its full text, LaTeX."""
+
+    def statement(self) -> dict[str, str]: ...
+
+
 class NoTruthValue:
     """Base of answers that ``if``, ``and`` and ``not`` would silently take for true: their truth value is refused."""
 
@@ -70,8 +90,24 @@ class NoTruthValue:
         raise LanguageError(f"{what} is neither true nor false", remedy=instead)
 
 
+def tensor_lines(name: str, array: Array, labels: Labels, most: int) -> Iterator[str]:
+    """The values of a tensor as text: all in one line, or one to a line where its elements have names or units."""
+    flat = array.ravel()
+    if labels != Labels():
+        names = labels.names or tuple(f"[{k}]" for k in range(flat.size))
+        units = labels.units or ("",) * flat.size
+        wide = max(map(len, names))
+        for k in range(min(most, flat.size)):
+            yield f"{name}{'.' if labels.names else ''}{names[k]:<{wide}} = {float(flat[k]):.9g} {units[k]}".rstrip()
+        if flat.size > most:
+            yield f"{name}: {flat.size} elements in all"
+        return
+    shown = ", ".join(f"{float(v):.9g}" for v in flat[:most])
+    yield f"{name} = [{shown}{f', ... {flat.size} in all' if flat.size > most else ''}]"
+
+
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Witness:
     """A point at which the network was evaluated: inputs by name, in the model's dtype and shape, and the outputs.
 
@@ -88,6 +124,22 @@ class Witness:
     replayed_by: str
     engine: Agreement = Agreement.NONE
     note: str = ""
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+
+    def lines(self, most: int = 12) -> Iterator[str]:
+        """``name = values``, a line for each input and output; elements that have names or units a line for each."""
+        for name, array in (*self.inputs.items(), *self.outputs.items()):
+            yield from tensor_lines(name, array, self.labels.get(name, Labels()), most)
+
+    def __repr__(self) -> str:
+        """One line: the margin, who evaluated it, the shapes."""
+        tensors = ", ".join(f"{name} {a.shape}" for name, a in (*self.inputs.items(), *self.outputs.items()))
+        return f"<witness: margin {self.margin:.6g}, replayed by {self.replayed_by}; {tensors}>"
+
+    def _repr_html_(self) -> str:
+        from nnsym.results.html import witness_html
+
+        return witness_html(self)
 
 
 Counterexample = Witness  # of a violation
@@ -120,19 +172,23 @@ class Sizes:
 class Result(NoTruthValue):
     """``status`` with its ``reason`` and ``trust``; ``lower <= margin <= upper`` over the precondition.
 
-    For ``forall`` the margin is the least one, ``lower`` is certified to the level of ``trust`` and ``upper`` is the
-    margin at a point that was evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one,
-    ``upper`` is certified, ``lower`` was evaluated, and a ``witness`` verifies. ``vacuous`` is true where no input
-    satisfies the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
+    For ``forall`` the margin is the least one, ``lower`` is proved and ``upper`` is the margin at a point that was
+    evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one, ``upper`` is proved, ``lower`` was
+    evaluated, and a ``witness`` verifies. ``lower_trust`` and ``upper_trust`` say what each side rests on, None where
+    it is infinite because nothing is known; a side of trust ``solver`` may be off by that solver's tolerance. Beside a
+    verdict of trust ``exact`` or ``certified`` the proved side rests on nobody's word, unless the margin was asked for
+    (``optimise``) and a counterexample, or witness, carries the verdict. ``vacuous`` is true where no input satisfies
+    the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
     known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
     any row of the property can then be from its real value, on the whole domain; None where it was not needed.
     ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
-    ("root LP"), where it was asked for. A result has no truth value.
+    ("root LP"), where it was asked for. ``query`` is what was searched. A result has no truth value: ``verified`` and
+    ``falsified`` have.
     """
 
     spoken = (
         "the result of a verification (verified, falsified or unknown)",
-        'Write: nn.verify(p).status == "verified"',
+        "Write: nn.verify(p).verified",
     )
 
     status: Verdict
@@ -151,6 +207,8 @@ class Result(NoTruthValue):
     vacuous: bool = False
     lower: float = -np.inf
     upper: float = np.inf
+    lower_trust: Trust | None = None
+    upper_trust: Trust | None = None
     relaxation: float | None = None
     counterexample: Witness | None = None
     witness: Witness | None = None
@@ -159,12 +217,64 @@ class Result(NoTruthValue):
     peak_memory: int = 0
     trail: tuple[Step, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    query: Query | None = None
+
+    @property
+    def verified(self) -> bool:
+        """True if the property was shown to hold; ``unknown`` is neither this nor falsified."""
+        return self.status is Verdict.VERIFIED
+
+    @property
+    def falsified(self) -> bool:
+        """True if the property was shown not to hold."""
+        return self.status is Verdict.FALSIFIED
+
+    @property
+    def rests_on(self) -> str:
+        """What the verdict rests on, in words."""
+        found = self.counterexample if self.falsified else self.witness if self.verified else None
+        if found is not None:
+            done = _REPLAYED.get(found.replayed_by, f"replayed by {found.replayed_by}")
+            return f"the {'counterexample' if self.falsified else 'witness'}, {done}"
+        return _RESTS[self.trust] if self.trust is not None else "nothing: no verdict was reached"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: the result, and what it is about (property, hashes, networks, boxes)."""
+        from nnsym.results.plain import saved_json
+
+        return saved_json(self)
+
+    def save(self, path: str | Path, prop: Stated | None = None) -> Path:
+        """Write :meth:`to_json` to a file that :func:`nnsym.load_result` and ``nnsym report`` read.
+
+        With the property itself the file also holds its full text, which can be verified again.
+        """
+        from nnsym.results.plain import save_result, saved_json
+
+        return save_result(saved_json(self, None if prop is None else prop.statement()), path)
+
+    def _repr_html_(self) -> str:
+        from nnsym.results.html import result_html
+
+        return result_html(self)
+
+    @property
+    def bound_trust(self) -> Trust | None:
+        """What the proved side of the margin rests on."""
+        return self.upper_trust if self.reading is Reading.EXISTS else self.lower_trust
+
+    @property
+    def bound_rests_on(self) -> str:
+        """In words, what the proved side of the margin rests on, where that is not the trust of the verdict."""
+        side = "upper" if self.reading is Reading.EXISTS else "lower"
+        trust = self.bound_trust
+        return f" ({side} {trust.value})" if trust is not None and trust is not self.trust else ""
 
     def __repr__(self) -> str:
         """One line: verdict, what it rests on, the margin's interval, the method."""
         vacuous = " (vacuous)" if self.vacuous else ""
         trust = f", trust {self.trust.value}" if self.trust else ""
-        margin = f"margin in [{self.lower:.6g}, {self.upper:.6g}]"
+        margin = f"margin in [{self.lower:.6g}, {self.upper:.6g}]{self.bound_rests_on}"
         slack = f"; slack {self.slack:g}" if self.slack else ""
         meant = f"; {self.semantics.value}" if self.semantics is not Semantics.REAL else ""
         return f"<{self.status.value}{vacuous}: {self.reason}{trust}; {margin}{slack}{meant}; {self.method}>"

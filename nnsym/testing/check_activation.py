@@ -2,8 +2,8 @@
 
 Asked are the range, slopes, lines and parallel lines over intervals of every width, round the listed points, far out
 and open to one side, at many points each. A function that is ``exact`` is judged in rationals, without a tolerance;
-any other in float64, within the ulps it declares. Then it stands in a network, between bounds and in the triangle. Use
-it from a test: ``check_activation(SILU)``.
+any other in float64, within the ulps it declares. Where it is not defined on all of an interval, its range there has to
+be open. Then it stands in a network, between bounds. Use it from a test: ``check_activation(SILU)``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = ran
         lower, upper = _intervals(fn, np.random.default_rng(seed))
         done = _check_answers(fn, lower, upper, done)
         if fn.exact:
-            _check_rationals(fn, lower[:100], upper[:100])
+            some = np.flatnonzero(_defined(fn, lower, upper) & np.isfinite(upper - lower))[:100]
+            _check_rationals(fn, lower[some], upper[some])
         _check_network(fn, seed)
     say_skipped(f"check_activation({fn.name})", done.skipped)
     return done
@@ -71,6 +72,7 @@ def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = ran
 def _check_values(fn: Univariate) -> None:
     """One value for every element, whatever the shape; the same again; rationals where it says so."""
     x = np.linspace(-7.5, 7.5, 31)
+    x = np.where(fn.defined(x, x), x, np.abs(x) + 0.25)
     y = np.asarray(fn.value(x))
     grid = np.asarray(fn.value(np.stack((x, x[::-1]))))
     if y.dtype != np.float64 or y.shape != x.shape or not np.isfinite(y).all():
@@ -99,7 +101,17 @@ def _intervals(fn: Univariate, rng: np.random.Generator) -> tuple[Array, Array]:
     some = rng.normal(size=3) * 5
     low = np.concatenate((lower, far, open_below, some, open_below[:1]))
     high = np.concatenate((upper, [40.0, -1e11, -600.0, 1e3, 1e300], some, open_above, open_above[:1]))
-    return low, high
+    within = _defined(fn, low, high)
+    start, end = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
+    moved = ~within & (np.arange(len(low)) % 4 > 0) & np.isfinite(start)
+    return np.where(moved, start, low), np.where(moved, end, high)
+
+
+def _defined(fn: Univariate, lower: Array, upper: Array) -> Array:
+    known = np.asarray(fn.defined(lower, upper))
+    if known.shape != lower.shape or known.dtype != bool:
+        raise ConformanceError(f"{fn.name}: defined does not give one bool for every interval")
+    return known
 
 
 def _breaks(fn: Univariate) -> list[float]:
@@ -107,6 +119,12 @@ def _breaks(fn: Univariate) -> list[float]:
 
 
 def _check_answers(fn: Univariate, lower: Array, upper: Array, done: Conformance) -> Conformance:
+    known = _defined(fn, lower, upper)
+    with np.errstate(all="ignore"):
+        below, above = _numbers(fn, "span", fn.span(lower[~known], upper[~known]), 2)
+    if not (np.isneginf(below) & np.isposinf(above)).all():
+        raise ConformanceError(f"{fn.name}: span is not open where the function is not defined everywhere")
+    lower, upper = lower[known], upper[known]
     x = _points(fn, lower, upper)
     with np.errstate(all="ignore"):
         y = np.asarray(fn.value(x))
@@ -212,7 +230,11 @@ def _derivative(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) 
     left, right = np.asarray(fn.value(x - step)), np.asarray(fn.value(x + step))
     ends = np.stack([(y - left) / step, (right - y) / step, fn.derivative(x - step), fn.derivative(x + step)])
     room = _noise(fn, np.maximum(np.abs(left), np.abs(right)), y) * 4 / step + 1e-6 * np.maximum(1.0, np.abs(slope))
-    calm = (np.abs(x) < 1e6) & np.isfinite(ends).all(axis=0)
+    calm = (np.abs(x) < 1e6) & np.isfinite(ends).all(axis=0) & fn.defined(x - 2 * step, x + 2 * step)
+    calm &= 1e4 * step < getattr(fn, "longest", np.inf)
+    listed = [*getattr(fn, "kinks", ()), *getattr(fn, "inflections", ())]
+    bent = np.any([np.abs(x - t) <= 2 * step for t in listed] or [np.zeros_like(x, dtype=bool)], axis=0)
+    room = room + np.where(bent, np.abs(slope - ends[2]) + np.abs(slope - ends[3]), 0.0)
     low, high = np.minimum(ends[0], ends[1]), np.maximum(ends[0], ends[1])
     return (np.where(calm, slope - high, -np.inf), room), (np.where(calm, low - slope, -np.inf), room)
 
@@ -266,8 +288,13 @@ def _check_network(fn: Univariate, seed: int) -> None:
     """Bounds of a small network hold at runs of it."""
     rng = np.random.default_rng(seed)
     x = new_input("x", 2)
-    hidden = pointwise(fn, affine(((Dense(rng.normal(size=(5, 2)) * 2), x),), rng.normal(size=5)))
-    last = pointwise(fn, affine(((Dense(rng.normal(size=(4, 5))), hidden),), rng.normal(size=4)))
+    first, bias, second = rng.normal(size=(5, 2)) * 2, rng.normal(size=5), rng.normal(size=(4, 5))
+    shift = rng.normal(size=4)
+    if not fn.defined(np.array([-50.0]), np.array([50.0])).all():  # arguments in [1, 3], then not below 1/2
+        first, bias = first / np.abs(first).sum(axis=1, keepdims=True), np.full(5, 2.0)
+        second, shift = np.abs(second), np.full(4, 0.5)
+    hidden = pointwise(fn, affine(((Dense(first), x),), bias))
+    last = pointwise(fn, affine(((Dense(second), hidden),), shift))
     query = Query(fn.name, {x: Box(np.full(2, -1.0), np.full(2, 1.0))}, Rows.of(last), TRUE)
     runs = query.values({x: rng.uniform(-1, 1, (200, 2))})
     for source in ("ibp", "crown", "zonotope"):

@@ -16,7 +16,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.query import Query
-from nnsym.ir.walk import substitute, topological
+from nnsym.ir.walk import topological
 from nnsym.write.names import identifier, unique
 from nnsym.write.vnnlib_terms import Polynomial, constant, plus, scaled, single_rows
 
@@ -121,7 +121,7 @@ def _named(application: Application) -> Names:
     if network.model is None:
         names = {n: (name, (n.size,)) for n, name in node_names(network.nodes).items()} | names
     own = dict(zip((t.node for t in network.inputs.values()), application.arguments, strict=True))
-    image = substitute(list(names), own)
+    image = application.here(names)
     ends = {*own, *(t.node for t in network.outputs.values())}
     return {image[node]: named for node, named in names.items() if node not in ends and not isinstance(node, Input)}
 

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from nnsym.errors import NnsymError, WorkerError
-from nnsym.results.result import Result, Verdict
+from nnsym.results.result import Result, Trust, Verdict
 from tests.fuzz.cells import Point
 from tests.fuzz.oracle import Case, Truth, holds_at
 
 #: Reasons of ``unknown`` that docs/numerics.md asks to report, or that no well-formed question should end in.
 ODD = ("spurious", "internal")
+
+#: What rests on no solver's word.
+_SURE = (Trust.EXACT, Trust.CERTIFIED)
 
 #: What bounds on a solver's word may be off by, relative to the margin beyond 1.
 _SOLVER = Fraction(2, 10**6)
@@ -81,7 +84,11 @@ def _bounds(case: Case, truth: Truth, result: Result, *, proved: bool) -> list[s
     least = side * least
     if bound in (np.inf, -np.inf):
         return [f"a margin of {bound} where {shown(point)} satisfies the precondition"]
-    room = Fraction(0) if proved or least == float("inf") else _SOLVER * max(1, abs(Fraction(least)))
+    room = (
+        Fraction(0)
+        if proved or result.bound_trust in _SURE or least == float("inf")
+        else _SOLVER * max(1, abs(Fraction(least)))
+    )
     if side * Fraction(bound) > least + room:
         name = "upper" if exists else "lower"
         return [f"{name} = {bound!r}, but the margin is {float(side * least)!r} at {shown(point)}"]

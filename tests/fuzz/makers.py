@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from onnx import TensorProto
+
 from tests.fuzz.graphs import Graph, Maker, Shape
+from tests.fuzz.logical import comparison, connective, position, remainder, through, whole_remainder
 from tests.fuzz.moving import (
     concat,
     depth_to_space,
@@ -231,7 +234,7 @@ def reduction(op: str) -> Maker:
 
 def unsupported(g: Graph, x: str, shape: Shape) -> list[str]:
     """What nnsym refuses, by name and with a remedy."""
-    op = g.draw.choice(("Softmax", "Elu", "Softplus", "Floor", "Exp", "Pow", "Div", "MatMul", "MaxPool"))
+    op = g.draw.choice(("Softmax", "Elu", "Softplus", "Exp", "Pow", "Div", "MatMul", "MaxPool"))
     match op:
         case "Pow":
             return g.node("Pow", [x, g.constant(3.0)])
@@ -284,5 +287,17 @@ MAKERS: dict[str, Maker] = {
     "Where": where,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
+    **{op: comparison(op, since) for op, since in (("Greater", 9), ("Less", 9), ("Equal", 11))},
+    **{op: comparison(op, 12) for op in ("GreaterOrEqual", "LessOrEqual")},
+    **{op: connective(op) for op in ("And", "Or", "Xor", "Not")},
+    "Cast bool": through(TensorProto.BOOL),
+    "Cast integer": through(TensorProto.INT64),
+    "Floor": plain("Floor"),
+    "Ceil": plain("Ceil"),
+    "Round": plain("Round", 11),
+    "Mod": remainder,
+    "Mod integer": whole_remainder,
+    "ArgMax": position("ArgMax"),
+    "ArgMin": position("ArgMin"),
     "unsupported": unsupported,
 }

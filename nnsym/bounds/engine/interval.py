@@ -152,6 +152,8 @@ class Forward:
         low, high = centre - radius, centre + radius
         if not bool(torch.isfinite(radius).all()):
             low, high = self._open(node, parents, low, high)
+        if all(m.nonnegative for m in node.maps) and all(bool((p.lower >= 0).all()) for p in parents):
+            low = torch.maximum(low.nan_to_num(nan=-torch.inf), self.maps.outward(node.bias, -torch.inf))
         found = Range(*settle(low, high))
         if any(p in self.balls for p in node.parents):
             found = found.intersect(self._round(node, parents))

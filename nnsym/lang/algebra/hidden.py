@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from nnsym.ir.network import Application
-from nnsym.ir.node import Input, Max, Node, Pointwise
+from nnsym.ir.node import Input, Max, Pointwise
 from nnsym.ir.rows import Rows
-from nnsym.ir.walk import substitute
 from nnsym.lang.algebra.terms import Term
 from nnsym.lang.guard import bad_input, misread
 from nnsym.lang.statements.formulas import Formula
@@ -49,16 +48,9 @@ def of_application(
 ) -> HiddenTerms:
     """The hidden values ``name`` of an application; ``applied`` is how it reads, ``f(x)``, ``bound`` the full text."""
     tensor = application.network.tensor(name)
-    node = application.image.get(tensor.node) or _image(application, tensor.node)
+    node = application.here([tensor.node])[tensor.node]
     text = attribute(bound, "post")._replace(string=f'{applied}.hidden("{name}").post')
     return HiddenTerms(Term(Rows.of(node), tensor.shape, text, applications), name, bound)
-
-
-def _image(application: Application, node: Node) -> Node:
-    """A node of the network that has no name there, in the application."""
-    own = (t.node for t in application.network.inputs.values())
-    replacement: dict[Node, Node] = dict(zip(own, application.arguments, strict=True))
-    return substitute([node], replacement)[node]
 
 
 def of_term(term: Term, name: str) -> HiddenTerms:

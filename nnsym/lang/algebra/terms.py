@@ -229,6 +229,18 @@ class Term(Guarded):
 
     __hash__ = Guarded.__hash__  # a class with its own == has none otherwise
 
+    # -- values
+
+    def __call__(self, point: object) -> Array:
+        """The values at a point, in the term's shape: exact as far as floats hold them.
+
+        ``point`` gives an array for every variable: a counterexample or witness of a result, a dictionary by the
+        variables' names, or one array where the term has one variable.
+        """
+        from nnsym.lang.algebra.values import values_at
+
+        return values_at(self, point)
+
     # -- text
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from nnsym.ir.node import Node
 from nnsym.ir.query import Box, Query
 from nnsym.lang.guard import bad_input, exact
 from nnsym.lang.property import Property
+from nnsym.lang.question import query_of
 
 Assumptions = Mapping[str | Node, tuple[object, object]]
 
@@ -34,7 +35,7 @@ def assume(prop: P, intervals: Assumptions) -> P:
     Raises:
         InputError: an unknown name, a wrong shape, or a lower limit above an upper one.
     """
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     names = {name: node for node, name in node_names(query.nodes).items()}
     assumed = dict(query.assumed)
     for given, (low, high) in intervals.items():

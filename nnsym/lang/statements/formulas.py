@@ -202,8 +202,11 @@ def selection(shape: tuple[int, ...], key: Any, text: Text) -> Array:
     try:
         return np.asarray(np.arange(int(np.prod(shape))).reshape(shape)[key])
     except (IndexError, TypeError, ValueError) as error:
+        first = key[0] if isinstance(key, tuple) and key else key
+        batch = len(shape) > 1 and shape[0] == 1 and isinstance(first, (int, np.integer))
         raise misread(
-            f"'{text.string}' has shape {shape} and cannot be indexed by [{key_text(key)}]: {error}"
+            f"'{text.string}' has shape {shape} and cannot be indexed by [{key_text(key)}]: {error}",
+            f"The first axis is the batch axis: write [0, {key_text(key)}], or take [0] first" if batch else "",
         ) from None
 
 

@@ -156,10 +156,13 @@ def _number(value: float | Fraction) -> ast.expr:
 
 
 def _declaration(variable: Variable) -> str:
-    integer = variable.input.integer
+    integer, labels = variable.input.integer, variable.input.labels
     if variable.input.groups():
-        return f"variable({variable.name!r}, {variable.shape}, one_hot=True)"
-    marks = "" if not integer.any() else ", integer=True" if integer.all() else f", integer={integer.tolist()}"
+        marks = ", one_hot=True"
+    else:
+        marks = "" if not integer.any() else ", integer=True" if integer.all() else f", integer={integer.tolist()}"
+    marks += f", names={list(labels.names)!r}" if labels.names else ""
+    marks += f", units={list(labels.units)!r}" if labels.units else ""
     return f"variable({variable.name!r}, {variable.shape}{marks})"
 
 

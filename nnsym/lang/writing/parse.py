@@ -117,6 +117,7 @@ class _Reader:
         self.networks = dict(networks) if isinstance(networks, Mapping) else {n.name: n for n in networks}
         self.values: dict[str, Any] = {}
         self.last: ast.AST = ast.Module([], [])  # what was read last, for the place of an error
+        self.refusal: InputError | None = None
 
     def statement(self, statement: ast.stmt) -> Any:
         match statement:
@@ -131,9 +132,9 @@ class _Reader:
         """The value; what the language refuses is refused at this line of the text."""
         try:
             return self.value(node)
-        except _RefusedError:
-            raise
         except NnsymError as error:
+            if error is self.refusal:  # it has its place already
+                raise
             raise type(error)(error.reason, where=self._place(self.last), remedy=error.remedy) from error
         except _FAILURES as error:
             raise InputError(f"{type(error).__name__}: {error}", where=self._place(self.last)) from error
@@ -219,16 +220,20 @@ class _Reader:
         source = self.lines[line - 1].strip()
         return f"line {line}: `{source if len(source) <= 120 else source[:117] + '...'}`"
 
-    def _refused(self, node: ast.AST, reason: str, remedy: str = "") -> _RefusedError:
-        return _RefusedError(reason, where=self._place(node), remedy=remedy)
+    def _refused(self, node: ast.AST, reason: str, remedy: str = "") -> InputError:
+        self.refusal = InputError(reason, where=self._place(node), remedy=remedy)
+        return self.refusal
 
 
-class _RefusedError(InputError):
-    """An error that has its place in the text already."""
-
-
-def _variable(name: str, shape: tuple[int, ...], integer: Any = False, one_hot: bool = False) -> Variable:
+def _variable(
+    name: str,
+    shape: tuple[int, ...],
+    integer: Any = False,
+    one_hot: bool = False,
+    names: Any = (),
+    units: Any = (),
+) -> Variable:
     lengths = shape if isinstance(shape, tuple) else (shape,)
     if all(isinstance(n, int) for n in lengths) and math.prod(lengths) > _ELEMENTS:
         raise InputError(f"a variable of {math.prod(lengths)} elements", remedy=f"At most {_ELEMENTS} are read")
-    return Variable(shape, name=name, integer=integer, one_hot=one_hot)
+    return Variable(shape, name=name, integer=integer, one_hot=one_hot, names=names, units=units)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.functions.exponentials import Exp, Log
+from nnsym.ir.functions.powers import Reciprocal, Sqrt
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import concatenate, maximum, pointwise
 from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate, absolute, leaky_relu
@@ -24,7 +26,8 @@ Array = NDArray[Any]
 _FAR = 2.0**20
 
 
-def _applied(fn: Univariate, x: Tensor) -> Tensor:
+def applied(fn: Univariate, x: Tensor) -> Tensor:
+    """A function of every element."""
     return Tensor(pointwise(fn, x.node), x.shape)
 
 
@@ -32,7 +35,7 @@ def pointwise_of(fn: Univariate) -> Lowering:
     """The lowering of an activation without parameters."""
 
     def lower(call: Call) -> list[Value]:
-        return [_applied(fn, call.tensor(0))]
+        return [applied(fn, call.tensor(0))]
 
     return lower
 
@@ -40,18 +43,22 @@ def pointwise_of(fn: Univariate) -> Lowering:
 relu, absolute_value = pointwise_of(relu_function()), pointwise_of(absolute())
 sign = pointwise_of(sign_function())
 sigmoid, tanh = pointwise_of(Sigmoid()), pointwise_of(Tanh())
+exponential, logarithm = pointwise_of(Exp()), pointwise_of(Log())
+square_root, reciprocal = pointwise_of(Sqrt()), pointwise_of(Reciprocal())
 
 
 def leaky(call: Call) -> list[Value]:
     """``x`` right of 0, ``alpha x`` left of it."""
-    return [_applied(leaky_relu(call.number("alpha", 0.01)), call.tensor(0))]
+    return [applied(leaky_relu(call.number("alpha", 0.01)), call.tensor(0))]
 
 
 def prelu(call: Call) -> list[Value]:
     """Leaky ReLU with one slope per channel or element."""
     x, slope = call.tensor(0), call.constant(1)
+    if call.opset < 7 and slope.ndim == 1 and slope.size > 1:  # one per channel
+        slope = slope.reshape(-1, *(1,) * (len(x.shape) - 2))
     left = float64(slope).ravel() if slope.size == 1 else flat(slope, x.shape)
-    return [_applied(Hinge(left, np.ones(1), "prelu"), x)]
+    return [applied(Hinge(left, np.ones(1), "prelu"), x)]
 
 
 def above(x: Tensor, low: Array) -> Tensor:
@@ -59,8 +66,8 @@ def above(x: Tensor, low: Array) -> Tensor:
     if _is_far(low):
         return _one_sided(x, low, 0.0, 1.0)
     if not np.asarray(low).any() and np.broadcast_shapes(x.shape, low.shape) == x.shape:
-        return _applied(relu_function(), x)
-    positive = _applied(relu_function(), total((x, low), (1.0, -1.0)))
+        return applied(relu_function(), x)
+    positive = applied(relu_function(), total((x, low), (1.0, -1.0)))
     return total((positive, low), (1.0, 1.0))
 
 
@@ -68,7 +75,7 @@ def below(x: Tensor, high: Array) -> Tensor:
     """``min(x, high) = high - relu(high - x)``; ``inf`` is no limit."""
     if _is_far(high):
         return _one_sided(x, high, 1.0, 0.0)
-    positive = _applied(relu_function(), total((high, x), (1.0, -1.0)))
+    positive = applied(relu_function(), total((high, x), (1.0, -1.0)))
     return total((high, positive), (1.0, -1.0))
 
 
@@ -90,7 +97,7 @@ def _one_sided(x: Tensor, limit: Array, left: float, right: float) -> Tensor:
     offsets = np.stack((np.where(bounded, (1 - left) * at, 0.0), np.where(bounded, (1 - right) * at, 0.0)), axis=-1)
     parts = at[:, None], slopes, offsets
     breaks, slopes, offsets = (p[:1] for p in parts) if all((p == p[:1]).all() for p in parts) else parts
-    return _applied(Piecewise(breaks, slopes, offsets, breaks, "clip"), z)
+    return applied(Piecewise(breaks, slopes, offsets, breaks, "clip"), z)
 
 
 def clip(call: Call) -> list[Value]:
@@ -102,7 +109,7 @@ def clip(call: Call) -> list[Value]:
     if low is None and high is None:
         return [x]
     if low is not None and high is not None and max(-low, high) <= _FAR:
-        return [_applied(clip_function(low, high), x)]
+        return [applied(clip_function(low, high), x)]
     x = x if low is None else above(x, np.asarray(low))
     return [x if high is None else below(x, np.asarray(high))]
 
@@ -121,14 +128,14 @@ def hard_sigmoid(call: Call) -> list[Value]:
     """``min(max(alpha x + beta, 0), 1)``: a clip of the affine form, whose kinks need not be floats."""
     slope, shift = np.asarray(call.number("alpha", 0.2)), np.asarray(call.number("beta", 0.5))
     z = total((scaled(call.tensor(0), slope), shift), (1.0, 1.0))
-    return [_applied(clip_function(0.0, 1.0), z)]
+    return [applied(clip_function(0.0, 1.0), z)]
 
 
 def thresholded(call: Call) -> list[Value]:
     """``x`` where ``x > alpha``, else 0."""
     at, zero = np.array([call.number("alpha", 1.0)]), np.zeros(1)
     fn = Piecewise(at, np.array([0.0, 1.0]), np.zeros(2), zero, "thresholded_relu")
-    return [_applied(fn, call.tensor(0))]
+    return [applied(fn, call.tensor(0))]
 
 
 def _split(call: Call) -> tuple[list[Tensor], list[Array]]:

@@ -21,8 +21,9 @@ Array = NDArray[Any]
 class Call:
     """An operator applied to values; an input that was left out is None.
 
-    ``where`` names the node in messages, ``opset`` is the operator set of the model and ``dtype`` what it computes in,
-    ``outputs`` is how many results are named, and ``proto`` is the node itself, for the reference implementation.
+    ``types`` are the inputs' element types. ``where`` names the node in messages, ``opset`` is the operator set of the
+    model and ``dtype`` what it computes in, ``outputs`` is how many results are named, and ``proto`` is the node
+    itself, for the reference implementation.
     """
 
     op: str
@@ -33,6 +34,7 @@ class Call:
     opset: int
     dtype: str
     proto: Any
+    types: tuple[str, ...] = ()
 
     def value(self, position: int) -> Value:
         """A required input."""
@@ -44,6 +46,10 @@ class Call:
     def optional(self, position: int) -> Value | None:
         """An input that may be left out."""
         return self.inputs[position] if position < len(self.inputs) else None
+
+    def type(self, position: int) -> str:
+        """The element type of an input: ``float32``, ``int64``, ``bool`` ..."""
+        return self.types[position] if position < len(self.types) else ""
 
     def tensor(self, position: int) -> Tensor:
         """A required input that depends on the network's input."""

@@ -16,6 +16,9 @@ from nnsym.read.tensors import Value, axis_of, numbers, rearrange
 
 Array = NDArray[Any]
 
+#: Which inputs are moved, where these are not the first alone.
+_DATA = {"Where": (1, 2), **dict.fromkeys(("ScatterElements", "ScatterND"), (0, 2))}
+
 
 def move(call: Call) -> list[Value]:
     """Transpose, Slice, Gather, Split, Concat, Where ...
@@ -23,10 +26,12 @@ def move(call: Call) -> list[Value]:
     The elements of all data inputs are numbered, the operator's reference implementation moves the numbers,
     and what it returns says where every element of the result comes from.
     """
-    positions = {"Concat": range(len(call.inputs)), "Where": (1, 2)}.get(call.op, (0,))
+    positions = {"Concat": range(len(call.inputs)), **_DATA}.get(call.op, (0,))
     parts: list[Value] = []
     arguments: list[Array | None] = [None if isinstance(v, Tensor) else v for v in call.inputs]
-    start = 0
+    if call.text("reduction", "none") != "none":
+        raise call.refuse("a scatter that adds to what is there", "Only scatters that replace elements are read")
+    start = 1  # what is filled in is 0
     if call.op in ("Concat", "Where"):
         require_size((sum(math.prod(v.shape) for v in call.inputs if v is not None),))
     for position in positions:
@@ -38,7 +43,7 @@ def move(call: Call) -> list[Value]:
     for position, argument in enumerate(arguments):
         if argument is None and call.optional(position) is not None:
             call.constant(position)  # raises, naming the input
-    return [rearrange(parts, index) for index in reference(call, tuple(arguments))]
+    return [rearrange(parts, index - 1) for index in reference(call, tuple(arguments))]
 
 
 def reshape(call: Call) -> list[Value]:
@@ -104,15 +109,13 @@ def pad(call: Call) -> list[Value]:
 
 
 def same(call: Call) -> list[Value]:
-    """Identity, Dropout at inference, and casts between floating types."""
+    """Identity, and Dropout at inference."""
     if call.op == "Dropout":
         mode = call.optional_constant(2)
         if mode is not None and bool(mode):
             raise call.refuse("Dropout in training mode", "Export the model in evaluation mode")
         kept: list[Value] = [call.tensor(0), np.ones(call.tensor(0).shape, dtype=bool)]
         return kept[: call.outputs]
-    if call.op == "Cast" and call.integer("to", 1) not in (1, 11):
-        raise call.refuse("a cast of computed values to a type that rounds", "Only float32 and float64 are kept")
     return [call.tensor(0)]
 
 

@@ -9,18 +9,27 @@ from numpy.typing import NDArray
 
 from nnsym.ir.linear import Scale
 from nnsym.ir.network import Tensor
+from nnsym.ir.node import product
 from nnsym.read.ops.base import Call
-from nnsym.read.tensors import Value, contraction, flat, float64, floating, mapped, numbers, rearrange, total
+from nnsym.read.sizes import require_size
+from nnsym.read.tensors import (
+    Value,
+    contraction,
+    flat,
+    float64,
+    floating,
+    mapped,
+    numbers,
+    rearrange,
+    scaled,
+    total,
+)
 
 Array = NDArray[Any]
 
 
-def _times_constant(call: Call, a: Value, b: Value) -> Tensor:
-    """``a @ b`` as NumPy defines it, where one of the two is constant."""
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        raise call.refuse("a product of two matrices that both depend on the input", "One factor must be constant")
-    symbolic = a if isinstance(a, Tensor) else b
-    assert isinstance(symbolic, Tensor)  # constants were folded before
+def _times(a: Value, b: Value) -> Tensor:
+    """``a @ b`` as NumPy defines it."""
     left, right = (numbers(v) if isinstance(v, Tensor) else floating(v) for v in (a, b))
     rows, columns = left.ndim > 1, right.ndim > 1
     left = left if rows else left[None, :]
@@ -29,14 +38,31 @@ def _times_constant(call: Call, a: Value, b: Value) -> Tensor:
         raise ValueError(f"a product of shapes {a.shape} and {b.shape}")
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     shape = (*batch, *(left.shape[-2:-1] if rows else ()), *(right.shape[-1:] if columns else ()))
-    left, right = left[..., :, None, :], right.swapaxes(-1, -2)[..., None, :, :]
-    index, data = (left, right) if isinstance(a, Tensor) else (right, left)
-    return mapped(contraction(data, index, symbolic.node.size), symbolic, shape)
+    return summed(a, left[..., :, None, :], b, right.swapaxes(-1, -2)[..., None, :, :], shape)
+
+
+def summed(a: Value, left: Array, b: Value, right: Array, shape: tuple[int, ...]) -> Tensor:
+    """``sum_k a[left_ik] b[right_ik]`` read in ``shape``: element numbers of a tensor, of a constant its numbers.
+
+    Where both depend on the input every product is an element of its own, McCormick's envelope its bounds.
+    """
+    if not isinstance(b, Tensor):
+        assert isinstance(a, Tensor)  # constants were folded before
+        return mapped(contraction(right, left, a.node.size), a, shape)
+    if not isinstance(a, Tensor):
+        return mapped(contraction(left, right, b.node.size), b, shape)
+    joint = np.broadcast_shapes(left.shape, right.shape)
+    size = require_size(joint, "the products of two computed tensors")
+    factors = (rearrange([v], np.broadcast_to(index, joint)).node for v, index in ((a, left), (b, right)))
+    pairs = Tensor(product(*factors), joint)
+    if joint[-1] == 1:
+        return Tensor(pairs.node, shape)
+    return mapped(contraction(np.ones(1), np.arange(size).reshape(joint), size), pairs, shape)
 
 
 def matmul(call: Call) -> list[Value]:
-    """``a @ b`` with one constant factor."""
-    return [_times_constant(call, call.value(0), call.value(1))]
+    """``a @ b``."""
+    return [_times(call.value(0), call.value(1))]
 
 
 def gemm(call: Call) -> list[Value]:
@@ -44,10 +70,12 @@ def gemm(call: Call) -> list[Value]:
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     a = _oriented(call.value(0), call.integer("transA", 0))
     b = _oriented(call.value(1), call.integer("transB", 0))
-    if alpha != 1:
-        a, b = (a, alpha * float64(b)) if isinstance(a, Tensor) and not isinstance(b, Tensor) else (a, b)
-        a = a if isinstance(a, Tensor) else alpha * float64(a)
-    result = _times_constant(call, a, b)
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        result = _times(a, b) if alpha == 1 else scaled(_times(a, b), np.asarray(alpha))
+    elif isinstance(a, Tensor):
+        result = _times(a, b if alpha == 1 else alpha * float64(b))
+    else:
+        result = _times(a if alpha == 1 else alpha * float64(a), b)
     offset = call.optional(2)
     if offset is None or beta == 0:
         return [result]

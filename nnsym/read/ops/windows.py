@@ -8,9 +8,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.linear import Conv, Sparse, window_sources
+from nnsym.ir.functions.powers import Sqrt
+from nnsym.ir.linear import Conv, LinearMap, Sparse, window_sources
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import affine, concatenate, maximum
+from nnsym.ir.node import affine, concatenate, maximum, pointwise, product
+from nnsym.ir.univariate import absolute
 from nnsym.read.ops.base import Call
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
 from nnsym.read.tensors import Value, contraction, float64, mapped, numbers, rearrange
@@ -69,36 +71,57 @@ def conv(call: Call) -> list[Value]:
     given = call.optional_constant(2)
     bias = np.zeros(weight.shape[0]) if given is None else float64(given)
     bias = np.repeat(bias, linear.n_out // weight.shape[0])
-    samples = numbers(x).reshape(x.shape[0], -1)
-    parts = [affine(((linear, rearrange([x], sample).node),), bias) for sample in samples]
-    return [Tensor(concatenate(tuple(parts)), (x.shape[0], *linear.out_shape))]
+    return [_by_sample(linear, x, bias, linear.out_shape)]
 
 
 def conv_transpose(call: Call) -> list[Value]:
     """The adjoint of a convolution, with bias."""
     x, weight = call.tensor(0), float64(call.constant(1))
-    groups, rank = call.integer("group", 1), len(x.shape) - 2
-    if x.shape[0] != 1 or call.text("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in call.attributes:
-        raise call.refuse(
-            "ConvTranspose with a batch, auto_pad or output_shape", "Export one sample with explicit pads"
-        )
-    window = _window(call, weight.shape[2:], x.shape[2:])
-    extra = call.ints("output_padding", (0,) * rank)
-    spatial = tuple(
-        window.strides[a] * (x.shape[2 + a] - 1) + extra[a] + (window.kernel[a] - 1) * window.dilations[a] + 1
-        - window.pads[a] - window.pads[rank + a]
-        for a in range(rank)
-    )  # fmt: skip
-    channels = weight.shape[1] * groups
-    require_size((channels, *spatial))
+    groups, channels = call.integer("group", 1), weight.shape[1] * call.integer("group", 1)
+    window, spatial = _spread(call, weight.shape[2:], x.shape[2:])
+    require_size((x.shape[0], channels, *spatial))
     forward = Conv(weight, (channels, *spatial), window.strides, window.pads, window.dilations, groups)
     if forward.out_shape != x.shape[1:]:
         raise ValueError(f"a kernel of shape {weight.shape} does not fit {x.shape}")
     transposed = forward.matrix().T.tocsr()
-    linear = Sparse(transposed.data, transposed.indices, transposed.indptr, x.node.size)
+    linear = Sparse(transposed.data, transposed.indices, transposed.indptr, forward.n_out)
     given = call.optional_constant(2)
     bias = np.zeros(channels) if given is None else float64(given)
-    return [mapped(linear, x, (1, channels, *spatial), np.repeat(bias, linear.n_out // channels))]
+    return [_by_sample(linear, x, np.repeat(bias, linear.n_out // channels), (channels, *spatial))]
+
+
+def _spread(call: Call, kernel: tuple[int, ...], given: tuple[int, ...]) -> tuple[Window, tuple[int, ...]]:
+    """The window of the convolution whose adjoint is taken, and the spatial axes of the result.
+
+    A wanted shape is reached by pads, of which the begin gets the smaller half for SAME_UPPER, else the larger one.
+    """
+    rank, mode = len(given), call.text("auto_pad", "NOTSET")
+    strides, dilations = call.ints("strides", (1,) * rank), call.ints("dilations", (1,) * rank)
+    extra = call.ints("output_padding", (0,) * rank)
+    whole = [
+        s * (n - 1) + e + (k - 1) * d + 1
+        for n, k, s, d, e in zip(given, kernel, strides, dilations, extra, strict=True)
+    ]
+    wanted = call.ints("output_shape", ())[-rank:]
+    if not wanted and mode in ("SAME_UPPER", "SAME_LOWER"):
+        wanted = tuple(n * s for n, s in zip(given, strides, strict=True))
+    if not wanted:
+        pads = call.ints("pads", (0,) * (2 * rank)) if mode in ("NOTSET", "") else (0,) * (2 * rank)
+        wanted = tuple(n - b - e for n, b, e in zip(whole, pads[:rank], pads[rank:], strict=True))
+    else:
+        cut = [max(n - w, 0) for n, w in zip(whole, wanted, strict=True)]
+        small, large = [c // 2 for c in cut], [c - c // 2 for c in cut]
+        pads = (*small, *large) if mode == "SAME_UPPER" else (*large, *small)
+    if min(*strides, *dilations) < 1 or min(pads) < 0 or min(wanted) < 1:
+        raise ValueError(f"strides {strides}, dilations {dilations}, pads {pads}, result {wanted}")
+    return Window(kernel=kernel, strides=strides, pads=pads, dilations=dilations), tuple(wanted)
+
+
+def _by_sample(linear: LinearMap, x: Tensor, bias: Array, shape: tuple[int, ...]) -> Tensor:
+    """A map of one sample on every sample of a batch."""
+    samples = numbers(x).reshape(x.shape[0], -1)
+    parts = [affine(((linear, rearrange([x], sample).node),), bias) for sample in samples]
+    return Tensor(concatenate(tuple(parts)), (x.shape[0], *shape))
 
 
 def _pooled(call: Call) -> tuple[Array, Array, Window, tuple[int, ...]]:
@@ -149,6 +172,29 @@ def average_pool(call: Call) -> list[Value]:
     data = np.broadcast_to((1.0 / counts)[:, None], inside.shape)[inside]
     indptr = np.concatenate(([0], np.cumsum(inside.sum(axis=1))))
     return [mapped(Sparse(data, index[inside], indptr, x.node.size), x, shape)]
+
+
+def lp_pool(call: Call) -> list[Value]:
+    """``(sum |x|^p)^(1/p)`` over windows, for p = 1 and 2."""
+    index, inside, _, shape = _pooled(call)
+    return [_norm(call, index, inside, shape)]
+
+
+def global_lp_pool(call: Call) -> list[Value]:
+    """The norm of every channel."""
+    index, shape = _planes(call)
+    return [_norm(call, index, np.ones_like(index, dtype=bool), shape)]
+
+
+def _norm(call: Call, index: Array, inside: Array, shape: tuple[int, ...]) -> Tensor:
+    x, p = call.tensor(0), call.integer("p", 2)
+    if p not in (1, 2):
+        raise call.refuse(f"the norm of order {p}", "Orders 1 and 2 are read")
+    powers = pointwise(absolute(), x.node) if p == 1 else product(x.node, x.node)
+    indptr = np.concatenate(([0], np.cumsum(inside.sum(axis=1))))
+    linear = Sparse(np.ones(int(inside.sum())), index[inside], indptr, x.node.size)
+    sums = mapped(linear, Tensor(powers, x.shape), shape)
+    return sums if p == 1 else Tensor(pointwise(Sqrt(), sums.node), shape)
 
 
 def _padded_counts(window: Window, spatial: tuple[int, ...], counts: tuple[int, ...]) -> Array:

@@ -15,10 +15,11 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, NodeRule
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
+from nnsym.ir.zero_one import gates
 from nnsym.testing.prove.cuts import prove_cut
 from nnsym.testing.prove.lines import prove_lines
 from nnsym.testing.prove.search import Answer, Counterexample, Proof
-from nnsym.testing.prove.subjects import Subject, hinge, largest, pieces, times
+from nnsym.testing.prove.subjects import Subject, gate, hinge, largest, pieces, times
 from nnsym.testing.prove.theorem import prove_rule
 
 __all__ = ["Answer", "Counterexample", "Proof", "Proofs", "Theorem", "prove_bounds", "prove_encoding", "theorems"]
@@ -138,7 +139,9 @@ def _subjects(
         yield from map(pieces, functions)
     if rule.kind is Max:
         yield from map(largest, range(2, members + 1))
-    if rule.kind is Product:
+    if rule.when is gates:
+        yield gate()
+    elif rule.kind is Product:
         yield times()
         yield times(square=True)
     if anything and {Hinge, Piecewise} <= taken:

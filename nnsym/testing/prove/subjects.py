@@ -11,6 +11,7 @@ import z3
 
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Max, Node, Product, maximum, new_input, pointwise, product
+from nnsym.ir.steps import greater
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.number import Number, term
@@ -196,3 +197,20 @@ def times(*, square: bool = False) -> Subject:
         return Setup(node, bounds | {node: _around(world, result)}, values | {node: [result]}, (), shown)
 
     return Subject("square" if square else "product", make)
+
+
+def gate() -> Subject:
+    """The product of an element that is 0 or 1, a step, and another one."""
+
+    def make(world: World) -> Setup:
+        shown: dict[str, Any] = {}
+        c, v = pointwise(greater(), new_input("h", 1)), new_input("v", 1)
+        found = {node: bounded(world, name, 1, shown) for node, name in ((c, "c"), (v, "v"))}
+        (one,), (other,) = (value for _, value in found.values())
+        world.assume(z3.Or(one == 0, one == 1))
+        node: Product = product(c, v)  # type: ignore[assignment]
+        result = z3.If(one == 1, other, z3.RealVal(0))
+        bounds = {some: ends for some, (ends, _) in found.items()} | {node: _around(world, result)}
+        return Setup(node, bounds, {c: [one], v: [other], node: [result]}, (), shown)
+
+    return Subject("gate", make)

@@ -1,0 +1,94 @@
+"""What passes over pieces of rows found, put together as arrays of subproblems and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.descent import Choice, Descent, Seed
+from nnsym.bounds.kept.inputs import constants, minimiser
+from nnsym.bounds.kept.minimum import gaps
+from nnsym.bounds.kept.plan import Plan
+from nnsym.bounds.kept.state import State
+from nnsym.bounds.kept.types import Dual, Found, Limit
+from nnsym.ir.node import Node
+from nnsym.results.clock import Deadline
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """How subproblems are bounded, see :meth:`nnsym.bounds.kept.engine.Engine.bound`."""
+
+    steps: int
+    goal: float
+    hidden: int
+    refresh: bool
+    gaps: bool
+    deadline: Deadline
+
+
+@final
+class Collector:
+    """Arrays ``(batch, rows, ...)`` that pieces of ragged rows are written to."""
+
+    def __init__(self, plan: Plan, wanted: Array, state: State, options: Options) -> None:
+        self.state, self.plan, self.shape, self.options = state, plan, wanted.shape, options
+        self.lower = np.full(wanted.shape, -np.inf)
+        self.constant = np.full(wanted.shape, -np.inf)
+        self.forms = {x: np.zeros((*wanted.shape, x.size), dtype=self.plan.by.dtype) for x in plan.query.inputs}
+        self.point = {x: np.zeros((*wanted.shape, x.size)) for x in plan.query.inputs}
+        self.gaps: dict[Node, Array] = {}
+        self.slopes: dict[Node, Array] = {}
+        self.multipliers: dict[Node, Array] = {}
+
+    def add(self, seed: Seed, row: Array, done: Descent, choice: Choice, lower: Array) -> None:
+        """One piece: rows ``row``, ``(sets, rows)``, of the seed's subproblems."""
+        at = (seed.where, row)
+        self.lower[at] = lower
+        self.constant[at] = constants(self.state, seed, done)
+        for x, c in done.forms.items():
+            self.forms[x][at] = c  # type: ignore[index]
+        for x in self.point:
+            form = done.forms.get(x, np.zeros((*row.shape, x.size), dtype=self.plan.by.dtype))
+            self.point[x][at] = minimiser(self.state, seed, x, form)
+        if self.options.gaps:
+            _points, apart = gaps(self.state, seed, done, choice)
+            for node, values in apart.items():
+                self._spread(self.gaps, node, at, values)
+        for part, found in ((self.slopes, choice.slopes), (self.multipliers, choice.multipliers)):
+            for node, values in found.items():
+                self._spread(part, node, at, values)
+
+    def _spread(self, into: dict[Node, Array], node: Node, at: tuple[Array, Array], values: Array) -> None:
+        """Values of the elements that matter, among all of a node's."""
+        if node not in into:
+            into[node] = np.zeros((*self.shape, node.size), dtype=values.dtype)
+        keep = self.plan.keep[node]
+        if len(keep) == node.size:
+            into[node][at] = values
+        else:
+            into[node][at[0][:, None], at[1][..., None], keep] = values
+
+    def found(self, ranges: Mapping[Node, Limit], empty: Array) -> Found:
+        """Everything; rows of empty subproblems are bounded by anything."""
+        lower = np.where(empty[:, None], np.inf, self.lower)
+        dual = Dual(self.slopes, self.multipliers) if self.options.steps else None
+        return Found(lower, ranges, empty, self.forms, self.constant, self.point, self.gaps, dual)
+
+
+def warm(plan: Plan, dual: Dual | None, seed: Seed, row: Array) -> Choice | None:
+    """The choices that a subproblem came with, for rows ``row`` ``(sets, rows)`` of a seed."""
+    if dual is None:
+        return None
+
+    def some(part: Mapping[Node, Array]) -> dict[Node, Array]:
+        return {n: v[seed.where, row][..., plan.keep[n]].astype(plan.by.dtype, copy=False) for n, v in part.items()}
+
+    return Choice(some(dual.slopes), some(dual.multipliers))

@@ -1,0 +1,223 @@
+"""One backward pass over ragged rows: any number of rows of each subproblem, in one array ``(sets, rows, n)``.
+
+The rows of a set each know the number of their subproblem, all sets the same numbers: what a step needs of subproblems
+is gathered once. An element and its negative are two sets, and all rows of all subproblems are as many sets as one has
+rows. The pass maintains the claim
+``row >= constant + sum_n C_n (v_n - c_n)`` with the prices of :mod:`nnsym.bounds.kept.state` paid by the constant at
+every step. Coefficients are in the format of rows, constants float64.
+
+What a pass may choose (:class:`Choice`): slopes of hinges on their free side (Xu et al., Fast and Complete, 2021), and
+multipliers of limits (Wang et al., Beta-CROWN, 2021): for ``m >= 0``, ``row >= row - m (v - lower)`` and ``row >= row +
+m (v - upper)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.rounding import FLOAT64
+from nnsym.bounds.kept.state import State, Steered, Step
+from nnsym.ir.node import Affine, Input, Node
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Choices for the rows of a pass, ``(sets, rows, n)``; any within their limits are sound.
+
+    ``slopes[y]`` of a hinge, within those of :class:`nnsym.bounds.kept.state.Steered`. ``multipliers[v]``: positive of
+    the lower limit, negative of the upper one, 0 where there is none. ``limits[v]`` are these limits, ``(1 or batch,
+    n)``.
+    """
+
+    slopes: Mapping[Node, Array] = field(default_factory=dict)
+    multipliers: Mapping[Node, Array] = field(default_factory=dict)
+    limits: Mapping[Node, tuple[Array, Array]] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """Rows ``sign start[index]``: index and sign ``(sets, rows)``, of subproblems ``domain`` ``(rows,)``.
+
+    Without ``domain`` there is one row of a set for every subproblem, in order.
+    """
+
+    start: Node
+    domain: Array | None
+    index: Array
+    sign: Array
+
+    @property
+    def where(self) -> Array:
+        """The numbers of the subproblems."""
+        return np.arange(self.index.shape[1]) if self.domain is None else self.domain
+
+    def rows(self, part: slice) -> Seed:
+        """Some rows of every set."""
+        whole = self.domain is None and part == slice(0, self.index.shape[1])
+        domain = None if whole else self.where[part]
+        return Seed(self.start, domain, self.index[:, part], self.sign[:, part])
+
+    def flat(self, part: Array) -> Seed:
+        """Rows of one set alone: those of all sets, one set after the other, that a mask or numbers choose."""
+        domain = np.tile(self.where, len(self.index))[part]
+        return Seed(self.start, domain, self.index.reshape(1, -1)[:, part], self.sign.reshape(1, -1)[:, part])
+
+    def gather(self, values: Array) -> Array:
+        """Values ``(1 or batch, ...)`` of the rows' subproblems, ``(1 or rows, ...)``."""
+        return values if len(values) == 1 or self.domain is None else np.asarray(values.take(self.domain, axis=0))
+
+    def weigh(self, coefficients: Array, values: Array) -> Array:
+        """``sum_i c_i v_i`` of every row, values ``(1 or batch, n)``: ``(sets, rows)``."""
+        return weigh(coefficients, self.gather(values))
+
+    def pick(self, values: Array) -> Array:
+        """The entries of values ``(1 or batch, n)`` of the start node that are the rows': ``(sets, rows)``."""
+        return np.asarray(values[0 if len(values) == 1 else self.where, self.index])
+
+
+@final
+@dataclass(eq=False)
+class Descent:
+    """What a pass leaves behind.
+
+    ``forms`` are the coefficients over the inputs and ``constant`` what the claim has beside them (float64, before the
+    inputs are replaced). ``kept[y]`` are the coefficients of a nonlinear node before its step, where they were asked
+    for.
+    """
+
+    constant: Array
+    forms: dict[Node, Array]
+    kept: dict[Node, Array]
+
+
+def descend(state: State, seed: Seed, choice: Choice, *, keep: bool = False) -> Descent:
+    """The rows of a seed over the inputs."""
+    run = _Pass(state, seed, choice, keep)
+    for node in state.plan.order(seed.start, *choice.multipliers):
+        run.visit(node)
+    return Descent(run.constant, run.coefficients, run.kept)
+
+
+def weigh(coefficients: Array, values: Array) -> Array:
+    """``sum_i c_i v_i`` of every row, values ``(1 or rows, n)``: ``(sets, rows)``."""
+    if len(values) == 1:
+        return np.asarray(coefficients @ values[0])
+    return np.asarray(np.einsum("kij,ij->ki", coefficients, values))
+
+
+@final
+class _Pass:
+    def __init__(self, state: State, seed: Seed, choice: Choice, keep: bool) -> None:
+        self.state, self.plan, self.seed, self.choice, self.keep = state, state.plan, seed, choice, keep
+        self.coefficients: dict[Node, Array] = {}
+        self.kept: dict[Node, Array] = {}
+        self.constant = self._begin(seed)
+        for node, values in choice.multipliers.items():
+            self._multiply(node, values)
+
+    def _begin(self, seed: Seed) -> Array:
+        """Rows over a node; an affine one is replaced by its parents at once, by rows of its matrices."""
+        node = seed.start
+        sign: Array = seed.sign.astype(self.plan.by.dtype)[..., None]
+        if isinstance(node, Affine):
+            for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):
+                rows = matrix.rows(seed.index)
+                rows *= sign
+                self._add(parent, rows)
+            value, price = self.state.image[node], self.state.copied(node)
+        else:
+            self._add(node, sign * (seed.index[..., None] == np.arange(self.plan.size(node))))
+            value = self.state.centre[node]
+            price = FLOAT64.gamma(8) * np.abs(value)
+        return seed.sign * seed.pick(value) - seed.pick(price)
+
+    def _multiply(self, node: Node, multipliers: Array) -> None:
+        """Add what is at most 0 where the limits of a node hold: ``m (limit - v)``, m the signed multiplier."""
+        by, (lower, upper) = self.plan.by, self.choice.limits[node]
+        reference, price = self.state.reference(node)
+        terms = self.plan.size(node) + self.plan.count + 6
+        total = np.zeros(multipliers.shape[:-1])
+        for part, limit in ((np.maximum(multipliers, 0), lower), (np.minimum(multipliers, 0), upper)):
+            there = np.isfinite(limit)
+            away = np.where(there, reference - np.where(there, limit, 0.0), 0.0)
+            paid = price + by.gamma(terms) * (np.abs(reference) + np.where(there, np.abs(limit), 0.0)) + by.pad
+            part = part * self.seed.gather(there.astype(by.dtype))
+            total = total - self.seed.weigh(part, by.near(away))
+            paid = by.up(paid * (1.0 + 2.0 * by.gamma(terms)))
+            total = total - self.seed.weigh(np.abs(part), paid)
+            self._add(node, -part)
+        self.constant = self.constant + total
+
+    def _add(self, node: Node, values: Array) -> None:
+        old = self.coefficients.get(node)
+        self.coefficients[node] = values if old is None else old + values
+
+    def visit(self, node: Node) -> None:
+        """Replace one node."""
+        if isinstance(node, Input):
+            return
+        c = self.coefficients.pop(node, None)
+        if c is None:
+            return
+        if isinstance(node, Affine):
+            if node not in self.plan.fused:
+                step = self.state.step(node)
+                self._pay(c.copy(), step, self.seed.gather(step.table))
+            for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):
+                self._add(parent, matrix.adjoint(c))
+            return
+        if self.keep:
+            self.kept[node] = c
+        slopes = self.choice.slopes.get(node)
+        steered = None if slopes is None else self.state.steered(node)
+        if slopes is None or steered is None:
+            self._step(c, self.state.step(node))
+        else:
+            self._steer(c, steered, slopes)
+
+    def _pay(self, c: Array, step: Step, table: Array) -> tuple[Array, Array]:
+        """The offsets and prices of a step; the positive and the negative part of the coefficients, in their place."""
+        if step.blocked is not None:
+            self.constant[((c != 0) & self.seed.gather(step.blocked)).any(axis=-1)] = -np.inf
+        positive = np.maximum(c, 0)
+        negative = c - positive if self.keep else np.subtract(c, positive, out=c)
+        self.constant += weigh(positive, table[:, 0])
+        self.constant += weigh(negative, table[:, 1])
+        return positive, negative
+
+    def _step(self, c: Array, step: Step) -> None:
+        table = self.seed.gather(step.table)
+        positive, negative = self._pay(c, step, table)
+        for k, (parent, index) in enumerate(step.taps):
+            last = k == len(step.taps) - 1
+            term = np.multiply(positive, table[:, 2 + 2 * k], out=positive if last else None)
+            term += np.multiply(negative, table[:, 3 + 2 * k], out=negative if last else None)
+            self._add(parent, term if index is None else self._spread(term, index, parent))
+
+    def _steer(self, c: Array, steered: Steered, slopes: Array) -> None:
+        table = self.seed.gather(steered.step.table)
+        positive, negative = self._pay(c, steered.step, table)
+        ((parent, index),) = steered.step.taps
+        free, other = (negative, positive) if steered.turned else (positive, negative)
+        free *= slopes
+        self.constant += weigh(free, self.seed.gather(steered.at))
+        free += np.multiply(other, table[:, 2 if steered.turned else 3], out=other)
+        self._add(parent, free if index is None else self._spread(free, index, parent))
+
+    def _spread(self, term: Array, index: Array, parent: Node) -> Array:
+        """Coefficients of elements ``index`` of a parent, added up where an element occurs more than once."""
+        out = np.zeros((*term.shape[:-1], self.plan.size(parent)), dtype=term.dtype)
+        if len(np.unique(index)) == len(index):
+            out[..., index] = term
+        else:
+            np.add.at(np.moveaxis(out, -1, 0), index, np.moveaxis(term, -1, 0))
+        return out

@@ -1,0 +1,217 @@
+"""The kept engine: made once per query, asked many times for bounds of batches of subproblems.
+
+    engine = Engine(query, dtype="float32")
+    found = engine.bound(engine.root())
+
+It computes what ``crown`` does (:mod:`nnsym.bounds.engine.linear`), with the charges of docs/numerics.md, on arrays of
+NumPy. What it knows of the query's own domain it keeps: elements that are 0 there are left out of all that follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.ascent import beginning, climb
+from nnsym.bounds.kept.collect import Collector, Options, warm
+from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
+from nnsym.bounds.kept.inputs import least
+from nnsym.bounds.kept.plan import Plan
+from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
+from nnsym.bounds.kept.relaxations import Sides, is_relu
+from nnsym.bounds.kept.rounding import FLOAT64, precision, product
+from nnsym.bounds.kept.state import State
+from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.errors import InputError
+from nnsym.ir.node import Input, Node
+from nnsym.ir.query import Query
+from nnsym.results.clock import NEVER, Deadline
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Rows ``sign node[index]`` in place of the specification's: ``index`` and ``sign`` are ``(batch, rows)``."""
+
+    node: Node
+    index: Array
+    sign: Array
+
+
+@final
+class Engine:
+    """Bounds of one query on any subproblems of it.
+
+    ``dtype`` is the format of rows, float64 or float32. ``ranges`` are sound bounds of nodes on the query's domain that
+    are known already, ``(1, size)``. ``hidden`` steps of ascent optimise the bounds of hidden nodes there. Up to the
+    ``deadline`` all this is done; what it cuts off has intervals.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        *,
+        dtype: str = "float64",
+        ranges: Mapping[Node, Limit] | None = None,
+        hidden: int = 0,
+        deadline: Deadline = NEVER,
+    ) -> None:
+        self.query, self.precision = query, precision(dtype)
+        self.plan = Plan(query, FLOAT64)
+        base = {x: Limit(*(side[None] for side in box.outer)) for x, box in query.boxes.items()}
+        climb = self._hidden({}, Options(0, np.inf, hidden, True, False, deadline))
+        with np.errstate(all="ignore"):
+            first = Refresh(self.plan, 1, base, ranges or {}, {}, deadline, whole=True)
+            state = first.run(climb)
+        self._empty = bool(first.empty[0])
+        self.ranges = {n: Limit(*state.sides(n)) for n in self.plan.nodes}
+        zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
+        self.plan = Plan(query, self.precision, zero)
+        kept = (n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts)
+        self._base = {n: self._cut(n, self.ranges[n]) for n in kept}
+
+    def root(self) -> Domains:
+        """The query itself as a subproblem."""
+        ranges = {n: self.ranges[n] for n in self.plan.arguments}
+        return Domains({}, np.ones((1, len(self.query.rows)), dtype=bool), ranges)
+
+    def bound(
+        self,
+        domains: Domains,
+        *,
+        target: Target | None = None,
+        steps: int = 0,
+        goal: float = 0.0,
+        hidden: int = 0,
+        refresh: bool = True,
+        gaps: bool = True,
+        deadline: Deadline = NEVER,
+    ) -> Found:
+        """Bounds of the wanted rows of every subproblem, where the preconditions of the query hold.
+
+        ``steps`` of ascent optimise the slopes and multipliers of rows until these exceed the ``goal``; then ``dual``
+        has the best ones. ``hidden`` is the same for the rows of hidden nodes. Without ``refresh`` the ranges of hidden
+        nodes stay what they were given as. What the ``deadline`` cuts off has intervals, and rows -inf. ``gaps`` can be
+        left out where nobody looks at them.
+        """
+        options = Options(steps, goal, hidden, refresh, gaps, deadline)
+        with np.errstate(all="ignore"):
+            return self._bound(domains, target, options)
+
+    def _bound(self, domains: Domains, target: Target | None, options: Options) -> Found:
+        limits = {n: self._cut(n, s) for n, s in domains.limits.items()}
+        given = {n: self._cut(n, s) for n, s in (domains.ranges or {}).items()}
+        if self.plan.cuts is not None:
+            limits[self.plan.cuts] = self._preconditions(given)
+        sides = {n: (s.lower, s.upper) for n, s in limits.items()}
+        run = Refresh(self.plan, len(domains), self._base, given, limits, options.deadline)
+        state = run.run(self._hidden(sides, options) if options.refresh else None)
+        empty = run.empty | self._outside(domains)
+        seed, row = self._seed(domains.wanted & ~empty[:, None], target)
+        filled = Collector(self.plan, domains.wanted, state, options)
+        for rows in pieces(row.shape[1], len(row), self.plan):
+            if options.deadline.passed:
+                break
+            part, choice = seed.rows(rows), Choice()
+            if options.steps:
+                start = beginning(state, part, warm(self.plan, domains.dual, part, row[:, rows]), sides)
+                choice = climb(state, part, start, self._least(state), options, steps=options.steps)[1]
+            done = descend(state, part, choice, keep=options.gaps)
+            filled.add(part, row[:, rows], done, choice, self._least(state)(part, done))
+        return filled.found(self._ranges(domains, state, options.refresh), empty)
+
+    def _least(self, state: State) -> Callable[[Seed, Descent], Array]:
+        return lambda seed, done: least(state, seed, done) - self._slack(state, seed)
+
+    def _hidden(self, limits: Mapping[Node, Sides], options: Options) -> Climb:
+        """How rows of hidden nodes are bounded."""
+        if not options.hidden:
+            return plain
+
+        def optimised(state: State, seed: Seed) -> Array:
+            goal = 0.0 if all(is_relu(r) for r in self.plan.readers[seed.start]) else np.inf
+            known = {n: v for n, v in limits.items() if n in state.centre}
+            start, bound = beginning(state, seed, None, known), self._least(state)
+            return climb(state, seed, start, bound, replace(options, goal=goal), steps=options.hidden)[0]
+
+        return optimised
+
+    def _preconditions(self, given: Mapping[Node, Limit]) -> Limit:
+        """At most 0, but for what rounding their numbers may have moved."""
+        assert self.plan.cuts is not None
+        slack, weight = self.plan.extra[self.plan.cuts]
+        known = {**self._base, **given}
+        sizes = [np.maximum(np.abs(known[p].lower), np.abs(known[p].upper)).max(axis=1) for p in self.plan.cuts.parents]
+        most = np.max(np.broadcast_arrays(*sizes), axis=0)[:, None] if sizes else np.zeros((1, 1))
+        upper = (slack + product(weight, most)) * (1.0 + 8.0 * self.precision.u)
+        return Limit(np.full(upper.shape, -np.inf), upper)
+
+    def _seed(self, wanted: Array, target: Target | None) -> tuple[Seed, Array]:
+        """The rows that are asked for, and their numbers ``(sets, rows)``."""
+        if wanted.all():
+            domain, row = None, np.repeat(np.arange(wanted.shape[1])[:, None], len(wanted), axis=1)
+        else:
+            domain, row = np.nonzero(wanted)
+            row = row[None]
+        if target is None:
+            return Seed(self.plan.spec, domain, row, np.ones(row.shape)), row
+        where = np.arange(len(wanted)) if domain is None else domain
+        index = np.searchsorted(self.plan.keep[target.node], target.index[where, row])
+        return Seed(target.node, domain, index, target.sign[where, row].astype(np.float64)), row
+
+    def _slack(self, state: State, seed: Seed) -> Array | float:
+        """What rounding the exact rows to float64 may have moved (:meth:`nnsym.ir.rows.Rows.node`)."""
+        slack, weight = self.plan.extra.get(seed.start, (np.zeros(0), np.zeros(0)))
+        if not slack.any() and not weight.any():
+            return 0.0
+        sizes = [np.maximum(*map(np.abs, state.sides(p))).max(axis=1, initial=0.0) for p in seed.start.parents]
+        most = np.max(np.broadcast_arrays(*sizes), axis=0)[:, None]
+        total = (slack + product(weight, most)) * (1.0 + 8.0 * self.precision.u)
+        return seed.pick(total)
+
+    def rows(self, node: Node, index: Array, sign: Array) -> Target:
+        """Rows ``sign node[index]`` to be bounded in place of the specification's; both ``(batch, rows)``."""
+        missing = np.setdiff1d(index, self.plan.keep[node])
+        if len(missing):
+            raise InputError(f"elements {missing[:5].tolist()} of {node!r} are 0, or nothing depends on them")
+        return Target(node, index, sign)
+
+    def _ranges(self, domains: Domains, state: State, refresh: bool) -> Mapping[Node, Limit]:
+        """Full arrays of what is known now. Where nothing was refreshed a limit is still to be looked into."""
+        if not refresh:
+            return domains.ranges or {}
+        found = {}
+        for node in dict.fromkeys((*self.plan.arguments, *domains.limits)):
+            lower, upper = (np.broadcast_to(side, (len(domains), side.shape[1])) for side in state.sides(node))
+            keep = self.plan.keep[node]
+            if len(keep) < node.size:
+                whole = self.ranges[node]
+                full = [np.repeat(side, len(domains), axis=0) for side in (whole.lower, whole.upper)]
+                full[0][:, keep], full[1][:, keep] = lower, upper
+                lower, upper = full
+            found[node] = Limit(lower, upper)
+        return found
+
+    def _cut(self, node: Node, limit: Limit) -> Limit:
+        """The elements that matter of full arrays."""
+        if node not in self.plan.keep:
+            raise InputError(f"{node!r} is no node of the query")
+        if limit.lower.shape[1:] != (node.size,) or limit.upper.shape != limit.lower.shape:
+            shapes = f"{limit.lower.shape}, {limit.upper.shape}"
+            raise InputError(f"limits of shapes {shapes} for {node.size} elements", remedy="Give (batch, size)")
+        keep = self.plan.keep[node]
+        return limit if len(keep) == node.size else Limit(limit.lower[:, keep], limit.upper[:, keep])
+
+    def _outside(self, domains: Domains) -> Array:
+        """Subproblems whose limits miss what is known of the query, also where elements are left out."""
+        out = np.full(len(domains), self._empty)
+        for node, limit in domains.limits.items():
+            known = self.ranges[node]
+            out |= ((limit.lower > known.upper) | (limit.upper < known.lower)).any(axis=1)
+        return out

@@ -1,0 +1,100 @@
+"""The matrices of a network as the kept engine uses them: cut down to the elements that matter, in both formats."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.rounding import FLOAT64, Precision
+from nnsym.ir.linear import Dense, LinearMap, Select
+
+Array = NDArray[Any]
+
+_DENSE = 2**20  # a matrix of at most this many entries is faster as a full one
+
+
+@final
+class Matrix:
+    """Some rows and columns of a linear map ``A``.
+
+    Products with centres and amounts are made in float64, those with rows in the format ``by``. ``terms`` is the
+    largest number of products in one sum of :meth:`apply`, ``back`` in one of :meth:`adjoint`; ``rounded`` is 1 if the
+    format does not hold the coefficients, else 0, ``copies`` true if :meth:`apply` only copies elements.
+    """
+
+    def __init__(self, linear: LinearMap, out: Array, into: Array, by: Precision) -> None:
+        self.wide = _cut(linear, out, into)
+        self.full = isinstance(self.wide, np.ndarray)
+        self.size = np.abs(self.wide)
+        self.narrow = self.wide.astype(by.dtype, copy=False)
+        there = self.wide != 0
+        counts = [np.asarray(there.sum(axis)).ravel() for axis in (1, 0)]
+        self.terms, self.back = (int(c.max(initial=0)) for c in counts)
+        self.touched = (counts[0] > 0).astype(np.float64)
+        values = self.wide if self.full else self.wide.data
+        same = by is FLOAT64 or bool((values.astype(by.dtype) == values).all())
+        self.rounded = 0 if same else 1
+        self.copies = isinstance(linear, Select)
+        self._transposed = None if self.full else self.narrow.T.tocsr()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(n_out, n_in)``."""
+        return self.wide.shape  # type: ignore[no-any-return]
+
+    def apply(self, x: Array) -> Array:
+        """``A x`` in float64 for ``(batch, n_in)``."""
+        return _times(self.wide, x)
+
+    def stretch(self, x: Array) -> Array:
+        """``|A| x`` in float64 for amounts ``x >= 0`` that may be infinite, with 0 times infinity = 0."""
+        finite = np.isfinite(x)
+        if finite.all():
+            return _times(self.size, x)
+        total = _times(self.size, np.where(finite, x, 0.0))
+        return np.where(_times(self.size, (~finite).astype(np.float64)) > 0, np.inf, total)
+
+    def forward(self, x: Array) -> Array:
+        """``A x`` for ``(..., n_in)`` in the format of rows, uncharged."""
+        return _times(self.narrow, x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+
+    def adjoint(self, c: Array) -> Array:
+        """``A^T c`` in the format of rows for ``(..., n_out)``."""
+        flat = c.reshape(-1, c.shape[-1])
+        found = flat @ self.narrow if self.full else np.ascontiguousarray((self._transposed @ flat.T).T)
+        return np.asarray(found).reshape(*c.shape[:-1], -1)
+
+    def rows(self, index: Array) -> Array:
+        """Rows ``index`` of A in the format of rows, ``(*index.shape, n_in)``; a copy."""
+        found = self.narrow[index.ravel()]
+        return np.asarray(found if self.full else found.toarray()).reshape(*index.shape, -1)
+
+
+def columns(linear: LinearMap, rows: Array) -> Array:
+    """The columns in which some of the ``rows`` (a mask) have a coefficient, as a mask."""
+    if isinstance(linear, Dense):
+        return np.asarray((linear.weight[rows] != 0).any(axis=0))
+    data, indices, indptr = linear.csr()
+    there = np.zeros(linear.n_in, dtype=bool)
+    there[indices[np.repeat(rows, np.diff(indptr)) & (data != 0)]] = True
+    return there
+
+
+def _times(matrix: Any, x: Array) -> Array:
+    return np.asarray(x @ matrix.T) if isinstance(matrix, np.ndarray) else np.ascontiguousarray((matrix @ x.T).T)
+
+
+def _cut(linear: LinearMap, out: Array, into: Array) -> Any:
+    """Rows and columns of a map, as a full matrix if it is one or small."""
+    whole = len(out) == linear.n_out and len(into) == linear.n_in
+    if isinstance(linear, Dense):
+        return linear.weight if whole else np.ascontiguousarray(linear.weight[np.ix_(out, into)])
+    if linear.n_in * linear.n_out <= _DENSE:
+        data, indices, indptr = linear.csr()
+        full = np.zeros((linear.n_out, linear.n_in))
+        full[np.repeat(np.arange(linear.n_out), np.diff(indptr)), indices] = data
+        return full[np.ix_(out, into)]
+    part = linear.matrix() if whole else linear.matrix()[out][:, into]
+    return part.toarray() if len(out) * len(into) <= _DENSE else part

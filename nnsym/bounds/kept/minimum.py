@@ -1,0 +1,116 @@
+"""The network's relaxation at the point where a row of it is least: values of all nodes, and where they are not real.
+
+A pass picks one line for every element: its bound is the value of the row where every nonlinear node is replaced by
+that line, at the input that minimises the form. Going forward with these lines gives every node's value there. It is
+also the gradient of the bound (:mod:`nnsym.bounds.kept.ascent`). Nothing here is charged, and nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.descent import Choice, Descent, Seed
+from nnsym.bounds.kept.inputs import minimiser
+from nnsym.bounds.kept.state import State
+from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+
+Array = NDArray[Any]
+
+
+def values(state: State, seed: Seed, done: Descent, choice: Choice) -> dict[Node, Array]:
+    """Values ``(sets, rows, n)``, in the format of rows, of the nodes that a seed depends on, at each row's minimiser.
+
+    ``done`` has to have kept the coefficients of nonlinear nodes.
+    """
+    found: dict[Node, Array] = {}
+    by, plan = state.plan.by, state.plan
+    for node in reversed(plan.order(seed.start, *choice.multipliers)):
+        if isinstance(node, Input):
+            c = done.forms.get(node, np.zeros((*seed.index.shape, plan.size(node)), dtype=by.dtype))
+            found[node] = by.near(minimiser(state, seed, node, c))
+        elif isinstance(node, Affine):
+            total = by.near(plan.bias(node))
+            for matrix, parent in zip(plan.matrices[node], node.parents, strict=True):
+                total = total + matrix.forward(found[parent])
+            found[node] = np.broadcast_to(total, (*seed.index.shape, plan.size(node)))
+        elif node in done.kept:
+            found[node] = _line(state, seed, node, done.kept[node], choice, found)
+    return found
+
+
+def _line(state: State, seed: Seed, node: Node, c: Array, choice: Choice, at: Mapping[Node, Array]) -> Array:
+    """The chosen lines of a nonlinear node: the lower one where its coefficient is positive, else the upper one."""
+    by, slopes = state.plan.by, choice.slopes.get(node)
+    steered = None if slopes is None else state.steered(node)
+    step = state.step(node) if steered is None else steered.step
+    up: Array = (c > 0).astype(by.dtype)
+    table = seed.gather(step.table)
+    total = seed.gather(by.near(state.centre[node])) + _mix(up, table[:, 0], table[:, 1])
+    for k, (parent, index) in enumerate(step.taps):
+        fused = isinstance(parent, Affine) and parent in state.plan.fused
+        reference = seed.gather(by.near((state.image if fused else state.centre)[parent]))
+        away = at[parent] - reference
+        away = away if index is None else away[..., index]
+        slope = _mix(up, table[:, 2 + 2 * k], table[:, 3 + 2 * k])
+        if slopes is not None and steered is not None:
+            side = 1 - up if steered.turned else up
+            slope = slope + side * (slopes - slope)
+            total = total + side * slopes * seed.gather(steered.at)
+        total = total + slope * away
+    return total
+
+
+def _mix(up: Array, low: Array, high: Array) -> Array:
+    return np.asarray(high + up * (low - high))
+
+
+def gaps(state: State, seed: Seed, done: Descent, choice: Choice) -> tuple[dict[Input, Array], dict[Node, Array]]:
+    """The minimisers, and for every argument what its elements add to the distance of bound and network there.
+
+    That is ``|C_y| |f(z) - y|`` for ``y = f(z)`` that a line puts at y; the factors of a product both get it, of the
+    members of a maximum the largest one there and those that the lower line takes.
+    """
+    found = values(state, seed, done, choice)
+    apart: dict[Node, Array] = {}
+    for node, c in done.kept.items():
+        real = _real(state, node, found)
+        gap = np.abs(c) * np.abs(real - found[node])
+        for parent in dict.fromkeys(node.parents):
+            if isinstance(node, Max):
+                share = _members(state, seed, node, found[parent], gap)
+            else:
+                share = np.zeros((*gap.shape[:-1], state.plan.size(parent)), dtype=gap.dtype)
+                place = state.plan.place(node, parent)
+                share[..., slice(None) if place is None else place] = gap
+            apart[parent] = share if parent not in apart else apart[parent] + share
+    points = {n: v for n, v in found.items() if isinstance(n, Input)}
+    return points, apart
+
+
+def _members(state: State, seed: Seed, node: Max, at: Array, gap: Array) -> Array:
+    """The gaps of maxima, for the member that is largest at a point and for the one that is the lower line."""
+    groups, taps = state.plan.groups(node), state.lines(node).taps
+    low = np.stack([seed.gather(t.low) for t in taps], axis=-1).argmax(axis=-1)
+    share = np.zeros((*seed.index.shape, state.plan.size(node.parents[0])), dtype=gap.dtype)
+    for member in (at[..., groups].argmax(axis=-1), np.broadcast_to(low, gap.shape)):
+        for k in range(groups.shape[1]):
+            np.add.at(np.moveaxis(share, -1, 0), groups[:, k], np.moveaxis(gap * (member == k), -1, 0))
+    return share
+
+
+def _real(state: State, node: Node, at: Mapping[Node, Array]) -> Array:
+    """The values of a nonlinear node at given arguments."""
+    places = [state.plan.place(node, p) if not isinstance(node, Max) else None for p in node.parents]
+    seen = [at[p] if place is None else at[p][..., place] for p, place in zip(node.parents, places, strict=True)]
+    match node:
+        case Pointwise():
+            return node.fn.take(state.plan.keep[node]).value(seen[0])
+        case Max():
+            return np.asarray(seen[0][..., state.plan.groups(node)].max(axis=-1))
+        case Product():
+            return np.asarray(seen[0] * seen[1])
+    raise AssertionError(node)

@@ -1,0 +1,163 @@
+"""The graph of a query, prepared once: its nodes in order, the elements that matter, its matrices, who reads whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.balls import Round
+from nnsym.bounds.kept.maps import Matrix, columns
+from nnsym.bounds.kept.rounding import Precision
+from nnsym.errors import UnsupportedError
+from nnsym.ir.formula import always
+from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.query import Query
+from nnsym.ir.walk import topological
+
+Array = NDArray[Any]
+
+
+@final
+class Plan:
+    """What passes over one query share.
+
+    ``keep[node]`` are the elements of a node that anything depends on, in order: an element that is 0 on all of the
+    domain is worth nothing to whoever reads it. All arrays inside the engine have these elements only. ``cuts`` is the
+    layer of the linear preconditions, None if there are none; ``extra[node]`` are slack and weight of a layer of rows
+    (:meth:`nnsym.ir.rows.Rows.node`). ``fused[z]`` is the pointwise node that alone reads an affine ``z``: a pass steps
+    over the two at once. ``count`` is what is added to the lengths of all sums.
+    """
+
+    def __init__(self, query: Query, by: Precision, zero: Mapping[Node, Array] | None = None) -> None:
+        self.query, self.by = query, by
+        self.spec = query.spec[0]
+        self.balls = {x: tuple(Round.of(ball) for ball in some) for x, some in query.balls.items() if some}
+        self.extra = {self.spec: query.spec[1:]}
+        self.cuts = self._preconditions()
+        ends = [self.spec] if self.cuts is None else [self.spec, self.cuts]
+        self.nodes = topological((*query.nodes, *ends))
+        for node in self.nodes:
+            if not isinstance(node, (Input, Affine, Pointwise, Max, Product)):
+                raise UnsupportedError(f"the kept engine has no lines for {node!r}", remedy="Use the bounds 'crown'")
+        self.readers: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for parent in node.parents:
+                self.readers[parent].append(node)
+        self.keep = _needed(self.nodes, ends, self._worthless(zero or {}))
+        self.whole = all(len(self.keep[n]) == n.size for n in self.nodes)
+        self.fused: dict[Node, Node] = {}
+        for node in self.nodes:
+            if isinstance(node, Affine) and node.maps and node not in ends and len(self.readers[node]) == 1:
+                (reader,) = self.readers[node]
+                if isinstance(reader, Pointwise):
+                    self.fused[node] = reader
+        self.arguments = tuple(n for n in self.nodes if any(not isinstance(r, Affine) for r in self.readers[n]))
+        self.matrices = {n: self._matrices(n) for n in self.nodes if isinstance(n, Affine)}
+        # constants of float32 rows are added up in float64, which the spare of their own charges covers
+        self.count = self._additions() if by.dtype is np.float64 else self._meetings()
+        self._orders: dict[tuple[Node, ...], tuple[Node, ...]] = {}
+
+    def size(self, node: Node) -> int:
+        """How many elements of a node matter."""
+        return len(self.keep[node])
+
+    def order(self, *ends: Node) -> tuple[Node, ...]:
+        """The nodes that the ends depend on, children first."""
+        if ends not in self._orders:
+            self._orders[ends] = topological(ends)[::-1]
+        return self._orders[ends]
+
+    @cached_property
+    def widest(self) -> int:
+        """The most coefficients of a row."""
+        return max((self.size(n) for n in self.nodes), default=1)
+
+    @cached_property
+    def straight(self) -> frozenset[Node]:
+        """Affine nodes of inputs alone: intervals of them are exact."""
+        return frozenset(
+            n for n in self.nodes if isinstance(n, Affine) and all(isinstance(p, Input) for p in n.parents)
+        )
+
+    def place(self, node: Node, parent: Node) -> Array | None:
+        """Where the elements of an elementwise node stand among its parent's; None where they are the same ones."""
+        mine, other = self.keep[node], self.keep[parent]
+        return None if len(mine) == len(other) else np.searchsorted(other, mine)
+
+    def groups(self, node: Max) -> Array:
+        """Members of the groups of a maximum, as positions among the parent's kept elements; padding repeats one."""
+        filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)[self.keep[node]]
+        return np.searchsorted(self.keep[node.parents[0]], filled)
+
+    def bias(self, node: Affine) -> Array:
+        """The constant of an affine node, ``(1, n)``."""
+        return node.bias[None, self.keep[node]]
+
+    def copies(self, node: Affine) -> bool:
+        """True if every element is a copy of one element, so that nothing rounds."""
+        if node.bias.any() or not all(m.copies for m in self.matrices[node]):
+            return False
+        return bool((np.sum([m.touched for m in self.matrices[node]], axis=0) <= 1).all())
+
+    def _worthless(self, zero: Mapping[Node, Array]) -> dict[Node, Array]:
+        """Elements that are 0, of nodes that only matrices read: a maximum with 0 is another matter."""
+        return {n: z for n, z in zero.items() if all(isinstance(r, Affine) for r in self.readers[n])}
+
+    def _matrices(self, node: Affine) -> tuple[Matrix, ...]:
+        pairs = zip(node.maps, node.parents, strict=True)
+        return tuple(Matrix(m, self.keep[node], self.keep[p], self.by) for m, p in pairs)
+
+    def _preconditions(self) -> Node | None:
+        """The rows that are at most 0 wherever the formula holds and that are linear in the inputs, as a layer."""
+        held = always(self.query.formula)
+        linear = np.ones(len(self.query.rows), dtype=bool)
+        for node, part in self.query.rows.parts.items():
+            if not isinstance(node, Input):
+                linear[part.row] = False
+        held = held[linear[held]]
+        if not len(held):
+            return None
+        cuts, slack, weight = self.query.rows.take(held).node()
+        self.extra[cuts] = (slack, weight)
+        return cuts
+
+    def _additions(self) -> int:
+        """Additions of a pass that are not inside a product with a matrix: constants, and coefficients that meet."""
+        return 2 * len(self.nodes) + self._meetings() + 8
+
+    def _meetings(self) -> int:
+        """Additions that the coefficient of one element may go through, with one for a multiplier of either side."""
+        found: dict[Node, int] = {}
+        for node in self.nodes:
+            terms = 1
+            if isinstance(node, Max):
+                terms = int(np.bincount(self.groups(node).ravel()).max(initial=0)) + node.groups.shape[1]
+            for parent in node.parents:
+                found[parent] = found.get(parent, 0) + terms
+        return max(found.values(), default=0) + 2
+
+
+def _needed(nodes: tuple[Node, ...], ends: list[Node], zero: Mapping[Node, Array]) -> dict[Node, Array]:
+    """The elements of every node that the ends depend on; ``zero`` marks those that are 0."""
+    used = {n: np.full(n.size, n in ends or isinstance(n, Input)) for n in nodes}
+    for node in reversed(nodes):
+        if node in zero and node not in ends:
+            used[node] &= ~zero[node]
+        mine = used[node]
+        match node:
+            case Affine():
+                for linear, parent in zip(node.maps, node.parents, strict=True):
+                    used[parent] |= columns(linear, mine)
+            case Max():
+                members = node.groups[mine]
+                used[node.parents[0]][members[members >= 0]] = True
+            case Input():
+                pass
+            case _:
+                for parent in node.parents:
+                    used[parent] |= mine
+    return {n: np.flatnonzero(mine) for n, mine in used.items()}

@@ -1,0 +1,94 @@
+"""The charges of :mod:`nnsym.bounds.engine.rounding`, for NumPy arrays: what float arithmetic may have moved.
+
+The constants and their proofs are those of docs/numerics.md, "Bounds"; this module needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """A float format: unit roundoff ``u``, what counts as infinite, and what covers underflow.
+
+    ``pad`` is added to magnitudes that an error is relative to, ``tiny`` is subtracted once per pass.
+    """
+
+    dtype: type
+    u: float
+    huge: float
+    pad: float
+    tiny: float
+
+    def gamma(self, additions: int) -> float:
+        """At least ``gamma_k = k u / (1 - k u)`` for k ``additions``, with enough to spare to evaluate the error term.
+
+        That is ``k u (1 + 2^-5)`` where k u is at most 2^-8, ``2 k u`` up to 1/8, and infinite beyond.
+        """
+        size = additions * self.u
+        if size <= 2.0**-8:
+            return size * (1.0 + 2.0**-5)
+        return 2.0 * size if size <= 0.125 else math.inf
+
+    def down(self, values: Array) -> Array:
+        """float64 values in this format, not above them; 0 stays 0."""
+        return values if self is FLOAT64 else (values - _room(values)).astype(self.dtype)
+
+    def up(self, values: Array) -> Array:
+        """float64 values in this format, not below them; 0 stays 0."""
+        return values if self is FLOAT64 else (values + _room(values)).astype(self.dtype)
+
+    def inside(self, least: Array, most: Array) -> tuple[Array, Array]:
+        """The ends of float64 intervals in this format, not outside of them where they are not held exactly."""
+        low, high = self.near(least), self.near(most)
+        return np.where(low < least, self.up(least), low), np.where(high > most, self.down(most), high)
+
+    def near(self, values: Array) -> Array:
+        """float64 values in this format, rounded to nearest."""
+        return values.astype(self.dtype)
+
+
+FLOAT64 = Precision(dtype=np.float64, u=2.0**-53, huge=2.0**100, pad=2.0**-700, tiny=2.0**-800)
+FLOAT32 = Precision(dtype=np.float32, u=2.0**-24, huge=2.0**40, pad=2.0**-60, tiny=2.0**-44)
+_FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
+
+
+def precision(dtype: str) -> Precision:
+    """The format of a name."""
+    if dtype not in _FORMATS:
+        raise InputError(f"bounds cannot be computed in '{dtype}'", remedy="Use float64 or float32")
+    return _FORMATS[dtype]
+
+
+def _room(values: Array) -> Array:
+    """More than rounding to float32 moves a value: two units, and something that no float32 flushes to 0."""
+    size = np.abs(values)
+    return size * 2.0**-22 + (size > 0) * 2.0**-100
+
+
+def settle(lower: Array, upper: Array, by: Precision) -> tuple[Array, Array]:
+    """NaN and magnitudes beyond ``huge`` become unbounded; both only widen the interval."""
+    if bool((np.maximum(np.abs(lower), np.abs(upper)) <= by.huge).all()):  # no NaN either
+        return lower, upper
+    lower = np.minimum(np.nan_to_num(lower, nan=-np.inf, posinf=by.huge, neginf=-np.inf), by.huge)
+    upper = np.maximum(np.nan_to_num(upper, nan=np.inf, posinf=np.inf, neginf=-by.huge), -by.huge)
+    return np.where(lower < -by.huge, -np.inf, lower), np.where(upper > by.huge, np.inf, upper)
+
+
+def product(a: Array, b: Array) -> Array:
+    """``a b`` with 0 times infinity = 0."""
+    out = a * b
+    if not np.isfinite(out).all():
+        out = np.where((a == 0) | (b == 0), 0.0, out)
+    return out

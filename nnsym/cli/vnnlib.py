@@ -1,0 +1,229 @@
+"""``nnsym-vnnlib``: the command line that chapter 5 of the VNN-LIB 2.0 standard asks of a solver.
+
+Standard output is one word (``sat``, ``unsat``, ``unknown`` or ``timed-out``) and, after ``sat``, an assignment of
+every declared variable; logs and errors go to standard error. Exit status 0 for every printed word, 2 with empty
+output for a query, model or argument that is not taken, 1 for an internal error. Nothing heavy is imported before it
+is needed: callers ask many solvers what they support.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from nnsym.cli.streams import complain, open_streams
+from nnsym.cli.supports import CAPABILITIES, capability
+from nnsym.errors import InputError, NnsymError, OutOfTimeError
+from nnsym.results.clock import Clock
+
+if TYPE_CHECKING:
+    from nnsym.ir.query import Query
+    from nnsym.results.result import Result
+
+#: Seconds of the budget that are left for starting up and printing: callers kill at the timeout that they hand over.
+_RESERVE, _SHARE = 0.75, 0.1
+_STARTED = time.perf_counter()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message, remedy=f"See: {self.prog} --help")
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command; the exit status."""
+    arguments = _parser().parse_args(words)
+    if arguments.name:
+        return _say("nnsym")
+    if arguments.version:
+        from importlib.metadata import version
+
+        return _say(version("nnsym"))
+    match arguments.command:
+        case "verify":
+            return _verify(arguments)
+        case "supports" | "capabilities":
+            return _say("\n".join(capability(arguments.capability)))
+    raise InputError("expected a command: verify or supports", remedy="See: nnsym-vnnlib --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="nnsym-vnnlib", allow_abbrev=False, description="nnsym, as VNN-LIB 2.0 asks for it.")
+    parser.add_argument("--name", action="store_true", help="print the solver's name")
+    parser.add_argument("--version", action="store_true", help="print its version")
+    commands = parser.add_subparsers(dest="command", metavar="verify | supports")
+    verify = commands.add_parser("verify", allow_abbrev=False, help="answer a query")
+    verify.add_argument("query", help="the .vnnlib file")
+    verify.add_argument(
+        "--network", action="append", default=[], metavar="NAME=FILE", help="a declared network's model"
+    )
+    verify.add_argument("--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="for everything")
+    verify.add_argument(
+        "--serialise-assignments", "--assignments", type=Path, metavar="DIR", help="write NAME.pb for every variable"
+    )
+    verify.add_argument("--method", help="ibp, crown ..., or an encoding (see: nnsym methods)")
+    verify.add_argument("--seed", type=int, default=0, help="of sampling and solvers")
+    verify.add_argument("--strict-types", action="store_true", help="refuse float types: unsat speaks of the reals")
+    for name in ("supports", "capabilities"):
+        supports = commands.add_parser(name, allow_abbrev=False, help="what is supported")
+        flags = supports.add_mutually_exclusive_group(required=True)
+        for flags_of in CAPABILITIES:
+            flags.add_argument(*flags_of, dest="capability", action="store_const", const=flags_of[0])
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return value
+
+
+def _say(text: str) -> int:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    networks = _networks(arguments.network)
+    if arguments.timeout == 0:
+        return _say("timed-out")
+    answer = _Answer(arguments.timeout - (time.perf_counter() - _STARTED))
+    with answer.watched():
+        try:
+            text = _decided(arguments, networks, answer.budget)
+        except OutOfTimeError as error:
+            complain(str(error))
+            text = "timed-out\n"
+    answer.give(text)
+    return 0
+
+
+def _networks(words: Sequence[str]) -> dict[str, str]:
+    from nnsym.cli.targets import named_networks
+
+    return named_networks(words)
+
+
+def _decided(arguments: argparse.Namespace, networks: dict[str, str], budget: float) -> str:
+    """The word, and what follows it."""
+    from nnsym.ask.answer_file import serialise, witness_text
+    from nnsym.ask.verify import verify
+    from nnsym.read.vnnlib import load_vnnlib
+
+    clock = Clock(budget)
+    with clock.step("load"):
+        query = load_vnnlib(arguments.query, networks=dict(networks), timeout=clock.left)
+    _types(query, strict=arguments.strict_types)
+    try:
+        result = verify(query, arguments.method, timeout=budget, seed=arguments.seed, clock=clock)
+    except OutOfTimeError:
+        raise
+    except NnsymError as error:  # the query is well-formed: whatever does not take it leaves it open
+        complain(str(error))
+        return "unknown\n"
+    text = witness_text(query, result, version="2.0")
+    word = text.split("\n", 1)[0]
+    _explain(word, query, result)
+    if word != "sat" or arguments.serialise_assignments is None:
+        return text
+    serialise(query, result, arguments.serialise_assignments)
+    return "sat\n"
+
+
+def _types(query: Query, *, strict: bool) -> None:
+    floats = sorted({d.type for d in query.declared if d.type != "real"})
+    if floats and strict:
+        raise InputError(
+            f"the variables are {', '.join(floats)}: unsat is proved about real arithmetic",
+            where=query.name,
+            remedy="Declare them real, or leave --strict-types out",
+        )
+
+
+def _explain(word: str, query: Query, result: Result) -> None:
+    if word == "unknown":
+        complain(f"unknown: {result.reason}")
+    elif word == "unsat" and any(d.type != "real" for d in query.declared):
+        known = f" ({result.deployed.value} for every run in the models' own type)" if result.deployed else ""
+        complain(f"unsat is proved about the real function of the stored numbers{known}")
+
+
+class _Answer:
+    """Prints one answer, and ``timed-out`` where none came in time; everything else that is printed goes to stderr."""
+
+    def __init__(self, seconds: float) -> None:
+        self.budget = max(0.05, seconds - min(_RESERVE, _SHARE * seconds))
+        self._last = seconds - min(_RESERVE, _SHARE * seconds) / 3
+        self._lock, self._done = threading.Lock(), threading.Event()
+        self._out = os.dup(sys.stdout.fileno())
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Run the body; a thread beside it answers where native code does not let go."""
+        sys.stdout.flush()
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        thread = threading.Thread(target=self._watch, daemon=True, name="time limit")
+        thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+
+    def _watch(self) -> None:
+        if not self._done.wait(self._last):
+            self.give("timed-out\n")
+            atexit._run_exitfuncs()  # workers are stopped
+            os._exit(0)
+
+    def give(self, text: str) -> None:
+        """Print the answer, once."""
+        if self._lock.acquire(blocking=False):
+            with open(self._out, "w", encoding="utf-8") as out:
+                out.write(text)
+
+
+def entry(words: Sequence[str] | None = None) -> int:
+    """One command; errors are one line and a status."""
+    try:
+        return main(sys.argv[1:] if words is None else words)
+    except NnsymError as error:
+        complain(str(error))
+        return 1 if error.exit_code == 1 else 2
+    except BrokenPipeError:
+        return 0
+    except SystemExit as end:  # --help
+        return int(end.code or 0)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except Exception as error:
+        complain(f"internal error: {type(error).__name__}: {error}")
+        return 1
+
+
+def command() -> None:
+    """The console script; out at once, because unloading torch takes half a second for nothing."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    open_streams()
+    code = entry()
+    atexit._run_exitfuncs()  # workers are stopped
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,1 @@
+"""Functions of one variable by family, one file each: exponentials, powers, waves, gates, pieces."""

@@ -1,0 +1,139 @@
+"""Softmax over groups of elements as a graph, and what a graph of this form says about order.
+
+Over a group x of k elements, with ``d_ij = x_j - x_i``,
+
+    softmax_i = 1 / (1 + sum_{j != i} exp(d_ij)),      log softmax_i = -log(1 + sum_{j != i} exp(d_ij)),
+
+so that what all elements share cancels before anything is bounded, and no exponential needs a scale; of two elements it
+is ``sigmoid(x_i - x_j)``. The ``k^2`` differences of a long group are too many: there
+
+    log softmax_i = (x_i - m) - log sum_j exp(x_j - m),  m = max x,    softmax_i = exp(log softmax_i).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.functions.exponentials import Exp, Log
+from nnsym.ir.functions.powers import Reciprocal
+from nnsym.ir.linear import Scale, Select, Sparse
+from nnsym.ir.node import Affine, Node, Pointwise, affine, constant, maximum, pointwise
+from nnsym.ir.univariate import Sigmoid
+
+Array = NDArray[Any]
+
+_LONG = 64  # elements of a group beyond which its differences are not taken in pairs
+
+
+def softmax(x: Node, groups: Array) -> Node:
+    """The softmax of every row of ``groups``, element numbers ``(count, k)``; the results in the order of the rows."""
+    count, k = groups.shape
+    if k == 1:
+        return constant(np.ones(count))
+    if k == 2:
+        return pointwise(Sigmoid(), _apart(x, groups.ravel(), groups[:, ::-1].ravel()))
+    if k <= _LONG:
+        return pointwise(Reciprocal(), _relative(x, groups))
+    return pointwise(Exp(), log_softmax(x, groups))
+
+
+def log_softmax(x: Node, groups: Array) -> Node:
+    """Its logarithm."""
+    count, k = groups.shape
+    if k == 1:
+        return constant(np.zeros(count))
+    if k <= _LONG:
+        return _minus(pointwise(Log(), _relative(x, groups)))
+    largest, rest = _scaled(x, groups)
+    each = np.repeat(np.arange(count), k)
+    return affine(((_take(groups, x), x), (_times(each, count), largest), (_times(each, count), rest)))
+
+
+def log_sum_exp(x: Node, groups: Array) -> Node:
+    """``log sum_j exp(x_j)`` of every row, as ``m + log sum_j exp(x_j - m)`` with the largest element m."""
+    largest, rest = _scaled(x, groups)
+    every = np.arange(len(groups))
+    return affine(((Select(every, len(groups)), largest), (Select(every, len(groups)), rest)))
+
+
+def unordered(y: Node) -> tuple[Node, Array] | None:
+    """``(x, groups)`` where y is ``softmax(x, groups)`` or its logarithm, else None.
+
+    Told by building it again: equal graphs are one object.
+    """
+    for x, groups in _candidates(y):
+        if any(y is build(x, groups) for build in (softmax, log_softmax)):
+            return x, groups
+    return None
+
+
+def _scaled(x: Node, groups: Array) -> tuple[Node, Node]:
+    """The largest element m of every row, and ``log sum_j exp(x_j - m)``, which lies in [0, log k]."""
+    count, k = groups.shape
+    largest = maximum(x, groups)
+    below = affine(((_take(groups, x), x), (_times(np.repeat(np.arange(count), k), count), largest)))
+    return largest, pointwise(Log(), _sums(pointwise(Exp(), below), count, k))
+
+
+def _relative(x: Node, groups: Array) -> Node:
+    """``1 + sum_{j != i} exp(x_j - x_i)`` for every element i of every row."""
+    count, k = groups.shape
+    others = np.array([[j for j in range(k) if j != i] for i in range(k)])  # (k, k - 1)
+    own = np.repeat(groups[:, :, None], k - 1, axis=2)
+    powers = pointwise(Exp(), _apart(x, groups[:, others].ravel(), own.ravel()))
+    return _sums(powers, count * k, k - 1, 1.0)
+
+
+def _apart(x: Node, left: Array, right: Array) -> Node:
+    """``x[left] - x[right]``."""
+    pairs = np.stack((left, right), axis=1)
+    return affine(((Sparse(np.tile([1.0, -1.0], len(left)), pairs.ravel(), 2 * np.arange(len(left) + 1), x.size), x),))
+
+
+def _sums(x: Node, count: int, k: int, bias: float = 0.0) -> Node:
+    """The sums of ``k`` neighbours each."""
+    return affine(((Sparse(np.ones(count * k), np.arange(count * k), k * np.arange(count + 1), x.size), x),), bias)
+
+
+def _take(groups: Array, x: Node) -> Select:
+    return Select(groups.ravel(), x.size)
+
+
+def _times(index: Array, size: int, factor: float = -1.0) -> Sparse:
+    return Sparse(np.full(len(index), factor), index, np.arange(len(index) + 1), size)
+
+
+def _minus(x: Node) -> Node:
+    return affine(((Scale(np.full(x.size, -1.0)), x),))
+
+
+def _candidates(y: Node) -> list[tuple[Node, Array]]:
+    """What the graph below y may be the softmax of: the first maps below it that take differences."""
+    found: list[tuple[Node, Array]] = []
+    node = y
+    while node.parents:
+        if isinstance(node, Affine) and len(node.parents) in (1, 3):
+            found += _read(node, y.size)
+        if not isinstance(node, (Affine, Pointwise)):
+            break
+        node = node.parents[0]
+    return found
+
+
+def _read(node: Affine, size: int) -> list[tuple[Node, Array]]:
+    """The groups whose differences an affine node takes, if it does: elements in the order of the results."""
+    first = node.maps[0]
+    if len(node.maps) == 3 and isinstance(first, Select):  # x_i - m - log sum
+        rows = node.maps[1].csr()[1]
+        k = int((rows == rows[0]).sum())
+        return [(node.parents[0], first.index.reshape(-1, k))] if k and len(rows) % k == 0 else []
+    if isinstance(first, Sparse) and len(node.maps) == 1 and len(first.indices) == 2 * node.size:
+        each, rest = divmod(node.size, size)
+        if rest == 0 and each:
+            signs = (-1.0, 1.0) if each == 1 else (-1.0,)  # a sigmoid takes the difference the other way round
+            owns = (first.indices[first.data == sign] for sign in signs)
+            return [(node.parents[0], own[::each].reshape(-1, each + 1)) for own in owns if len(own) == node.size]
+    return []

@@ -1,0 +1,134 @@
+"""Which elements of a node are 0 or 1, and which are integers, for every input: as the structure of the graph tells.
+
+Steps are, and what is made of them. A product with such a factor is linear in two cases (:mod:`nnsym.encode.gates`), a
+comparison of integers may lie between them. Bounds are not asked, so that the answer is one of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.stairs import Stairs
+from nnsym.ir.univariate import Hinge, Piecewise
+
+Array = NDArray[Any]
+Known: TypeAlias = WeakKeyDictionary[Node, Array]
+
+_zero_one: Known = WeakKeyDictionary()
+_integral: Known = WeakKeyDictionary()
+
+
+def zero_one(node: Node) -> Array:
+    """Elements that are 0 or 1, whatever the inputs are: bool ``(n,)``."""
+    return _asked(node, _zero_one, _is_zero_one)
+
+
+def integral(node: Node) -> Array:
+    """Elements that are integers, whatever the inputs are: bool ``(n,)``."""
+    return _asked(node, _integral, _is_integral)
+
+
+def gates(node: Node) -> bool:
+    """True for a product of whose factors one is 0 or 1, element by element."""
+    return isinstance(node, Product) and bool((zero_one(node.parents[0]) | zero_one(node.parents[1])).all())
+
+
+def _asked(node: Node, known: Known, rule: Callable[[Node, Known], Array]) -> Array:
+    """What a rule says of a node, given what it says of the nodes below."""
+    pending = [node]
+    while pending:
+        missing = [p for p in _below(pending[-1]) if p not in known]
+        if missing:
+            pending += missing
+        else:
+            top = pending.pop()
+            if top not in known:
+                known[top] = rule(top, known)
+    return known[node]
+
+
+def _below(node: Node) -> Iterator[Node]:
+    """The parents that an answer may rest on: a step, and a smooth function, ask for none."""
+    if not isinstance(node, Pointwise) or (isinstance(node.fn, (Hinge, Piecewise)) and not _flat(node).all()):
+        yield from node.parents
+
+
+def _flat(node: Pointwise) -> Array:
+    """Elements with nothing but constant pieces."""
+    slopes = node.fn.slopes if isinstance(node.fn, Piecewise) else np.ones((1, 1))
+    return np.broadcast_to((slopes == 0).all(axis=1), (node.size,))
+
+
+def _hopeless(node: Node, known: Known) -> bool:
+    """True for a layer over nothing of the kind, whose coefficients need not be looked at."""
+    return isinstance(node, Affine) and bool(node.maps) and not any(known[p].any() for p in node.parents)
+
+
+def _is_zero_one(node: Node, known: Known) -> Array:
+    if _hopeless(node, known):
+        return np.zeros(node.size, dtype=bool)
+    match node:
+        case Pointwise(fn=Piecewise() as fn):
+            values = (np.isin(part, (0.0, 1.0)).all(axis=1) for part in (fn.offsets, fn.at))
+            return np.asarray(_flat(node) & next(values) & next(values))
+        case Affine():
+            return _copies(node, known)
+        case Max():
+            return np.asarray((known[node.parents[0]][node.groups] | (node.groups < 0)).all(axis=1))
+        case Product():
+            return np.asarray(known[node.parents[0]] & known[node.parents[1]])
+    return np.zeros(node.size, dtype=bool)
+
+
+def _copies(node: Affine, known: Known) -> Array:
+    """Copies of such elements, ``1 - x`` of them, and the constants 0 and 1: at most one term a row."""
+    terms = np.zeros(node.size, dtype=np.int64)
+    copied, turned = np.zeros(node.size, dtype=bool), np.zeros(node.size, dtype=bool)
+    for row, data, good in _terms(node, known):
+        np.add.at(terms, row, 1)
+        copied[row[good & (data == 1)]] = True
+        turned[row[good & (data == -1)]] = True
+    constant = (terms == 0) & np.isin(node.bias, (0.0, 1.0))
+    return np.asarray(constant | ((terms == 1) & ((copied & (node.bias == 0)) | (turned & (node.bias == 1)))))
+
+
+def _terms(node: Affine, known: Known) -> Iterator[tuple[Array, Array, Array]]:
+    """Row, coefficient, and what is known of the element, for all terms of each map."""
+    for linear, parent in zip(node.maps, node.parents, strict=True):
+        data, indices, indptr = linear.csr()
+        yield np.repeat(np.arange(node.size), np.diff(indptr)), data, known[parent][indices]
+
+
+def _is_integral(node: Node, known: Known) -> Array:
+    if _hopeless(node, known):
+        return np.zeros(node.size, dtype=bool)
+    match node:
+        case Input():
+            return node.integer
+        case Pointwise(fn=Stairs()):
+            return np.ones(node.size, dtype=bool)
+        case Pointwise(fn=Piecewise() as fn):
+            whole = _whole(fn.slopes).all(axis=1) & _whole(fn.offsets).all(axis=1) & _whole(fn.at).all(axis=1)
+            return np.asarray(whole & (_flat(node) if _flat(node).all() else _flat(node) | known[node.parents[0]]))
+        case Pointwise(fn=Hinge() as fn):
+            return np.asarray(_whole(fn.left) & _whole(fn.right) & known[node.parents[0]])
+        case Affine():
+            found = _whole(node.bias)
+            for row, data, good in _terms(node, known):
+                found[row[~(good & _whole(data))]] = False
+            return found
+        case Max():
+            return np.asarray((known[node.parents[0]][node.groups] | (node.groups < 0)).all(axis=1))
+        case Product():
+            return np.asarray(known[node.parents[0]] & known[node.parents[1]])
+    return np.zeros(node.size, dtype=bool)
+
+
+def _whole(values: Array) -> Array:
+    return np.asarray(values == np.floor(values))

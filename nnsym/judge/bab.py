@@ -1,0 +1,187 @@
+"""Branch and bound as a method: the room :mod:`nnsym.search` under the rules that every method is under.
+
+A search is complete: what it cannot split any further goes, as a query of its own, to an exact encoding in rationals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
+from nnsym.ir.node import Affine
+from nnsym.ir.query import Query, Reading
+from nnsym.judge.conclude import Established
+from nnsym.judge.least import Least
+from nnsym.judge.method import Establisher, Settings
+from nnsym.judge.verdict import Facts, facts_about, floor
+from nnsym.results.clock import Clock, Deadline
+from nnsym.results.result import Sizes, Trust, Verdict
+from nnsym.search.goal import Decide, Minimise
+from nnsym.search.leaf import Told
+from nnsym.search.session import Conditions, begin
+from nnsym.search.strategy import Strategy
+
+if TYPE_CHECKING:
+    from nnsym.search.goal import Goal
+    from nnsym.search.loop import Search
+
+Array = NDArray[Any]
+
+#: So many coefficients at most go to rationals at once; beyond them an LP is asked first.
+_SMALL = 20_000
+
+#: Seconds that one leaf may take, and how many leaves are handed over.
+_LEAF, _LEAVES = 10.0, 32
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SearchMethod(Establisher):
+    """Branch and bound by ``strategy``; ``log`` is a file for its record, from which a later run goes on.
+
+    It takes ``share`` of the time that is left, and ``brief`` of it where few neurons are open.
+    """
+
+    strategy: Strategy = field(default_factory=Strategy)
+    log: Path | None = None
+    share: float = 1.0
+    brief: float = 1.0
+    exact = True
+    goal = "search"
+    bounds = "kept"
+    summary = "branch and bound over inputs and neurons, on linear bounds"
+    paper = "Wang et al. 2018, Bunel et al. 2018"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.strategy.text
+
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        goal = Decide(query)
+        done = self.run(query, goal, clock, settings)
+        points = () if goal.point is None else (goal.point,)
+        facts = replace(_facts(query, done), replay=goal.looked)
+        return Established(
+            facts=facts,
+            bounds=self.strategy.text,
+            sizes=Sizes(unstable=done.unstable),
+            points=points,
+            ended=done.ended,
+            replayed=goal.replayed if goal.looked is not None else None,
+        )
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        goal = Minimise(query, precision)
+        strategy = replace(self.strategy, best=True, soft=False)
+        done = replace(self, strategy=strategy).run(query, goal, clock, settings)
+        facts = replace(_facts(query, done), attained=goal.best)
+        return Least(floor=floor(facts), point=goal.point, by=self.name)
+
+    def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
+        """The search, run until it is decided or its share of the clock is over."""
+        from nnsym.bounds.kept.engine import Engine
+
+        _check(query)
+        strategy = self.strategy.settled(query)
+        fine = cache(lambda: Engine(query, dtype="float64"))
+        given = Conditions(
+            deadline=clock.deadline(self.share),
+            brief=self.brief,
+            memory=settings.memory,
+            seed=settings.seed,
+            log=self.log,
+            fine=None if strategy.dtype == "float64" else fine,
+            leaf=_Leaves(clock, settings),
+            watch=settings.watch,
+        )
+        with clock.step("search") as notes:
+            search = begin(query, Engine(query, dtype=strategy.dtype), goal, strategy, given)
+            search.go()
+            notes.append(f"{strategy.text}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
+            if len(search.frontier):
+                notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
+            search.log.end()
+        return search
+
+
+def _check(query: Query) -> None:
+    """Raise for what a search cannot take."""
+    if query.assumed:
+        raise UnsupportedError("a search takes no bounds that are asserted", where=query.name)
+    for x, box in query.boxes.items():
+        for k in np.flatnonzero(np.isinf(box.outer).any(0)):
+            raise MissingBoundsError(
+                f"element {k} has bounds [{box.outer[0][k]:g}, {box.outer[1][k]:g}]: no end of splitting it",
+                where=f"input '{x.name}'",
+                remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
+            )
+
+
+def _facts(query: Query, done: Search) -> Facts:
+    return replace(facts_about(query), certified=done.lower, exhausted=done.exhausted)
+
+
+@final
+class _Leaves:
+    """Hands leaves to exact encodings, in rationals where that decides."""
+
+    def __init__(self, clock: Clock, settings: Settings) -> None:
+        self.clock, self.settings, self.asked = clock, settings, 0
+
+    def __call__(self, leaf: Query, deadline: Deadline) -> Told | None:
+        from nnsym.judge.methods import program
+
+        self.asked += 1
+        if self.asked > _LEAVES or deadline.passed:
+            return None
+        size = sum(linear.nnz for node in leaf.nodes if isinstance(node, Affine) for linear in node.maps)
+        exact = (("smt", "z3"),)
+        for encoding, solver in exact if size <= _SMALL else (("triangle", "highs"), *exact):
+            try:
+                method = program(encoding, solver=solver)
+                result = method.judge(leaf, Clock(min(_LEAF, deadline.left)), replace(self.settings, progress=None))
+            except (UnsupportedError, MissingBoundsError, SolverUnavailableError):
+                continue
+            exists = leaf.reading is Reading.EXISTS
+            found = result.witness if exists else result.counterexample
+            if found is not None:
+                return Told(point={x: np.asarray(found.inputs[x.name]).ravel() for x in leaf.inputs})
+            excluded = result.status is (Verdict.FALSIFIED if exists else Verdict.VERIFIED)
+            if excluded and result.trust in (Trust.EXACT, Trust.CERTIFIED):
+                return Told(excluded=True)
+        return None
+
+
+def bab(
+    branching: str | None = None,
+    *,
+    dtype: str = "float32",
+    batch: int = 0,
+    steps: int | None = None,
+    clip: bool = False,
+    best: bool = False,
+    log: str | Path | None = None,
+) -> SearchMethod:
+    """Branch and bound.
+
+    Args:
+        branching: what is split: ``smear`` or ``longest`` inputs, neurons by ``gap`` or ``early`` (layers first),
+            ``mixed``, ``random``; chosen by the number of inputs where none is named.
+        dtype: of the bounds; float32 is faster, as sound, and a little looser.
+        batch: parts that are bounded at once; 0 chooses.
+        steps: of ascent on the bounds of every part.
+        clip: also cut boxes by rows of the conclusion.
+        best: the part with the least bound first, instead of the newest.
+        log: a file for the record of the search; where it has a beginning the search goes on from there.
+    """
+    words = [w for w in (branching, dtype if dtype != "float32" else "", "clip" if clip else "") if w]
+    words += ["best"] if best else []
+    words += [f"steps={steps}"] if steps is not None else []
+    words += [f"batch={batch}"] if batch else []
+    return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else Path(log))

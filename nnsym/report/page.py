@@ -1,0 +1,279 @@
+"""The HTML report: one file that needs no network, for those who have to judge a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.report.records import RECORDED
+from nnsym.results.html import VERDICTS, facts_html, image_of, image_svg
+from nnsym.results.plain import FORMAT, NUMBER, result_from
+from nnsym.results.result import Agreement, Result, Verdict, Witness
+from nnsym.results.versions import package_version
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1f2328; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 1.8rem 0 .5rem; border-bottom: 1px solid #d0d7de }
+table { border-collapse: collapse; margin: .4rem 0 }
+td, th { padding: .15rem .8rem .15rem 0; vertical-align: top; text-align: left; overflow-wrap: anywhere }
+th { border-bottom: 1px solid #d0d7de } td.number { text-align: right; font-variant-numeric: tabular-nums }
+pre { font: 13px/1.4 ui-monospace, monospace; background: #f6f8fa; padding: .6rem; white-space: pre-wrap }
+.verdict { font-size: 1.3rem; font-weight: 600 } .quiet { color: #57606a }
+figure { display: inline-block; margin: .3rem .8rem .3rem 0 }
+figcaption { font-size: .8rem; color: #57606a } .formula svg { max-width: 100%; height: auto }
+@media print { body { margin: 0 } pre { white-space: pre-wrap } }
+"""
+
+_MEANS = {
+    Verdict.VERIFIED: "The property was shown to hold.",
+    Verdict.FALSIFIED: "The property was shown not to hold.",
+    Verdict.UNKNOWN: "Nothing was shown, neither that the property holds nor that it does not.",
+}
+
+
+_ENGINE = {
+    Agreement.AGREES: "the stored models say the same",
+    Agreement.DIFFERS: "the stored models say something else",
+    Agreement.NOT_RUN: "the stored models were not run",
+    Agreement.NONE: "no model is stored",
+}
+
+
+def write_report(source: str | Path, path: str | Path) -> Path:
+    """The page of a saved result (``result.save``, ``nnsym verify --save``) or of a run record (``.jsonl``).
+
+    Raises :class:`InputError` for a file that is neither, and where the page cannot be written.
+    """
+    target = Path(path)
+    page = report_page(Path(source))
+    try:
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
+    return target
+
+
+def report_page(source: Path) -> str:
+    """The text of the page."""
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read: {error.strerror}", where=str(source)) from error
+    try:
+        lines = [json.loads(line) for line in text.splitlines() if line.strip()] if source.suffix == ".jsonl" else None
+        data = json.loads(text) if lines is None else None
+    except ValueError as error:
+        raise InputError(f"not JSON: {error}", where=str(source)) from None
+    if lines is not None and lines and all(isinstance(line, dict) and {*RECORDED} <= {*line} for line in lines):
+        return _page("Run record", _record(lines))
+    if isinstance(data, dict) and data.get(FORMAT) == NUMBER:
+        return _page(str(data.get("property", {}).get("name", "Result")), _result(data, str(source)))
+    remedy = 'Write one by result.save("result.json"), nnsym verify --save, or nnsym compare --record'
+    raise InputError("neither a saved result nor a run record", where=str(source), remedy=remedy)
+
+
+def _page(title: str, parts: Iterable[str]) -> str:
+    foot = f"<p class='quiet'>Written by nnsym {escape(package_version('nnsym'))}.</p>"
+    body = "\n".join((f"<h1>{escape(title)}</h1>", *parts, foot))
+    return (
+        f"<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
+        "<link rel='icon' href='data:,'>"  # browsers ask a server for one otherwise
+        f"<style>{_STYLE}</style></head><body>\n{body}</body></html>\n"
+    )
+
+
+def _section(heading: str, body: str) -> str:
+    return f"<h2>{escape(heading)}</h2>\n{body}" if body else ""
+
+
+def _pre(text: str) -> str:
+    return f"<pre>{escape(text)}</pre>"
+
+
+def _result(data: Mapping[str, Any], where: str) -> Iterator[str]:
+    """One result, from the verdict down to how to check it again."""
+    result = result_from(data, where=where)
+    about: Mapping[str, Any] = data.get("property", {})
+    yield _verdict(result)
+    if about:
+        yield _section("Property", _formula(about.get("latex", "")) + _pre(str(about.get("text", ""))))
+    yield _section("Networks", _networks(data.get("networks", [])))
+    found = result.counterexample or result.witness
+    if found is not None:
+        word = "Counterexample" if result.counterexample is not None else "Witness"
+        yield _section(word, _point(found, data.get("boxes", {})))
+    yield _section("Margin", _margin(result))
+    yield _section("How it was reached", _trail(result))
+    yield _section("Versions", facts_html(sorted(result.versions.items())))
+    yield _section("Check it again", _again(result, about, data.get("networks", [])))
+    if about.get("source"):
+        yield _section("The property in full", _pre(about["source"]))
+
+
+def _verdict(result: Result) -> str:
+    vacuous = " (vacuous: no input satisfies the precondition)" if result.vacuous else ""
+    ink = VERDICTS[result.status.value]
+    head = f"<p><span class='verdict' style='color:{ink}'>{result.status.value}{vacuous}</span><br>"
+    head += f"{_MEANS[result.status]}</p>"
+    rows = [("reason", result.reason), ("rests on", result.rests_on)]
+    if result.trust is not None:
+        rows.append(("trust", result.trust.value))
+    rows += [("method", result.method), ("function", _function(result))]
+    if result.slack:
+        rows.append(("slack", f"{result.slack:g}: the conclusion was relaxed by this much"))
+    return head + facts_html(rows)
+
+
+def _function(result: Result) -> str:
+    """Which function of the stored network is meant, and what is known of the other."""
+    if result.semantics.value == "deployed":
+        return "deployed: every run in the model's own numbers, in any order of summation"
+    moved = "" if result.float_error is None else f"; rounding moves its rows by at most {result.float_error:.3g}"
+    return f"real: the stored constants in exact arithmetic. Deployed runs: {result.deployed.value}{moved}"
+
+
+def _formula(latex: str) -> str:
+    """The property typeset, by matplotlib where it is installed; else its LaTeX as text."""
+    if not latex:
+        return ""
+    from nnsym.report.style import picture
+
+    try:
+        drawn = picture(8, 0.01)
+        drawn.text(0, 0, f"${latex}$".replace("\\displaystyle", ""), fontsize=11)
+        svg = drawn.svg(tight=True)
+    except (UnsupportedError, ValueError):  # it is not installed, or knows only a part of LaTeX
+        return _pre(latex)
+    return f"<div class='formula'>{svg}</div>"
+
+
+def _networks(networks: Iterable[Mapping[str, Any]]) -> str:
+    rows = [
+        (n["name"], _shapes(n["inputs"]), _shapes(n["outputs"]), n["dtype"], f"sha256 {n['sha256']}") for n in networks
+    ]
+    return _table(("name", "inputs", "outputs", "numbers", "content"), rows) if rows else ""
+
+
+def _shapes(named: Mapping[str, Iterable[int]]) -> str:
+    return ", ".join(f"{name} {tuple(shape)}" for name, shape in named.items())
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]], numbers: frozenset[int] = frozenset()) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{' class=number' if k in numbers else ''}>{escape(v)}</td>" for k, v in enumerate(row))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _point(found: Witness, boxes: Mapping[str, Any]) -> str:
+    """The point in the property's own units; an image beside the middle of its box and their difference."""
+    said = [
+        f"<p>Margin {found.margin:.6g}, by {escape(found.replayed_by)}; the stored models: {found.engine.value}.</p>"
+    ]
+    if found.note:
+        said.append(f"<p>{escape(found.note)}</p>")
+    for name, array in found.inputs.items():
+        image = None if name in found.labels else image_of(array)
+        if image is not None:
+            said += _images(name, image, boxes.get(name))
+    return "".join(said) + _pre("\n".join(found.lines(most=64)))
+
+
+def _images(name: str, image: Any, box: Mapping[str, Any] | None) -> list[str]:
+    shown = [(image_svg(image, name), f"{name}, the point")]
+    if box is not None and None not in box["lower"] and None not in box["upper"]:
+        middle = (np.array(box["lower"]) + np.array(box["upper"])).reshape(image.shape) / 2
+        difference = image - middle
+        shown.insert(0, (image_svg(middle, name), "the middle of its box"))
+        shown.append((image_svg(difference, name, signed=True), f"difference, at most {np.abs(difference).max():.3g}"))
+    return [f"<figure>{svg}<figcaption>{escape(text)}</figcaption></figure>" for svg, text in shown]
+
+
+def _margin(result: Result) -> str:
+    """The interval of the margin, and as a line where it is bounded."""
+    word = "least" if result.reading.value == "forall" else "largest"
+    said = f"<p>The {word} margin over the precondition lies in [{result.lower:.6g}, {result.upper:.6g}].</p>"
+    ends = [v for v in (result.lower, result.upper) if np.isfinite(v)]
+    if not ends:
+        return said
+    reach = 1.25 * max(abs(v) for v in ends) or 1.0
+    low, high = (float(np.clip(v, -reach, reach)) for v in (result.lower, result.upper))
+    ink = VERDICTS[result.status.value]
+
+    def at(value: float) -> float:
+        return 240 + 220 * value / reach
+
+    marks = "".join(f"<text x='{at(v):.1f}' y='48' text-anchor='middle'>{v:.4g}</text>" for v in dict.fromkeys(ends))
+    return said + (
+        "<svg xmlns='http://www.w3.org/2000/svg' width='480' height='56' viewBox='0 0 480 56' font-size='11'>"
+        "<line x1='20' y1='26' x2='460' y2='26' stroke='#d0d7de'/>"
+        "<line x1='240' y1='10' x2='240' y2='36' stroke='#1f2328'/><text x='240' y='9' text-anchor='middle'>0</text>"
+        f"<rect x='{at(low):.1f}' y='21' width='{max(2.0, at(high) - at(low)):.1f}' height='10' fill='{ink}' rx='2'/>"
+        f"{marks}</svg>"
+    )
+
+
+def _trail(result: Result) -> str:
+    rows = [(s.name, f"{s.seconds:.3f}", s.note) for s in result.trail]
+    return _table(("step", "seconds", "what it found"), rows, frozenset({1})) if rows else ""
+
+
+def _again(result: Result, about: Mapping[str, Any], networks: list[Mapping[str, Any]]) -> str:
+    """Commands that repeat the verdict from the files themselves."""
+    if not about.get("source"):
+        return "<p>Verify the property's own file again; its hash and those of its networks stand above.</p>"
+    options = " ".join(f"--network {n['name']}={n['name']}.onnx" for n in networks)
+    encoding = f" --encoding {result.encoding}" if result.encoding else ""
+    lines = [
+        "# save the text below as property.txt, and the networks of the hashes above beside it",
+        f"nnsym verify property.txt {options}{encoding}".rstrip(),
+    ]
+    if about.get("hash"):
+        lines.append(f"# the property's hash: {about['hash']}")
+    if (found := result.counterexample or result.witness) is not None:
+        point = "; ".join(found.lines(most=4))
+        lines.append(f"# its margin at the point above ({point}) is {found.margin:.6g}: p.margin(point) in Python")
+    return _pre("\n".join(lines))
+
+
+def _record(lines: list[Mapping[str, Any]]) -> Iterator[str]:
+    """All runs of a record, one table for each property."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        groups.setdefault(line["property_hash"], []).append(line)
+    counts = {v: sum(line["verdict"] == v for line in lines) for v in VERDICTS}
+    total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    yield f"<p>{len(lines)} runs of {len(groups)} propert{'y' if len(groups) == 1 else 'ies'}: {total}.</p>"
+    for digest, runs in groups.items():
+        rows = "".join(_run(run) for run in runs)
+        head = "".join(f"<th>{h}</th>" for h in ("method", "solver", "bounds", "verdict", "trust", "margin", "seconds"))
+        facts = facts_html([("property", f"sha256 {digest}"), ("networks", ", ".join(runs[0]["network_hashes"]))])
+        text = _pre(str(runs[0].get("text", "")))
+        yield _section(str(runs[0]["property"]), f"{text}{facts}<table><tr>{head}</tr>{rows}</table>")
+    versions = {name: text for line in lines for name, text in line["versions"].items()}
+    yield _section("Versions", facts_html(sorted(versions.items())))
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    verdict = (
+        f"{run['verdict']} ({run['reason']})" if run["verdict"] not in ("verified", "falsified") else run["verdict"]
+    )
+    low, high = (
+        ("-∞", "∞")[k] if run[side] is None else f"{run[side]:.5g}" for k, side in enumerate(("lower", "upper"))
+    )
+    seconds = run.get("seconds_total")
+    cells = [run["method"], run["solver"], run["bounds"], verdict, run["trust"] or "", f"[{low}, {high}]"]
+    cells.append("" if seconds is None else f"{seconds:.3f}")
+    ink = VERDICTS[run["verdict"]]
+    looks = {3: f" style='color:{ink}'", 6: " class=number"}
+    return "<tr>" + "".join(f"<td{looks.get(k, '')}>{escape(c)}</td>" for k, c in enumerate(cells)) + "</tr>"

@@ -1,0 +1,93 @@
+"""Answers in a notebook: small tables, and what an image's pixels are as an image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from nnsym.results.result import Result, Witness
+
+Array = NDArray[Any]
+
+#: The colours of verdicts, dark enough for text.
+VERDICTS = {
+    "verified": "#1a7f37",
+    "falsified": "#cf222e",
+    "unknown": "#9a6700",
+    "unsupported": "#6e7781",
+    "error": "#8250df",
+}
+_LEAST, _MOST = 6, 64  # sides of what is drawn as an image
+_SIZE = 140  # about so many pixels wide
+
+
+def facts_html(rows: Iterable[tuple[str, str]]) -> str:
+    """Two columns: what, and its value."""
+    body = "".join(
+        f"<tr><td>{escape(name)}</td><td style='text-align:left'>{escape(value)}</td></tr>" for name, value in rows
+    )
+    return f"<table>{body}</table>"
+
+
+def result_html(result: Result) -> str:
+    """The verdict, what it rests on, the margin, the method, the point."""
+    rows = [("reason", result.reason)]
+    if result.trust is not None:
+        rows.append(("trust", f"{result.trust.value}: {result.rests_on}"))
+    if result.slack:
+        rows.append(("slack", f"{result.slack:g}: the conclusion is relaxed by this much"))
+    rows += [
+        ("margin", f"[{result.lower:.6g}, {result.upper:.6g}]"),
+        ("method", result.method),
+        ("seconds", f"{result.seconds.get('total', 0.0):.3g}"),
+    ]
+    vacuous = " (vacuous: no input satisfies the precondition)" if result.vacuous else ""
+    head = f"<b style='color:{VERDICTS[result.status.value]}'>{result.status.value}{vacuous}</b>"
+    found = result.counterexample or result.witness
+    return head + facts_html(rows) + ("" if found is None else witness_html(found))
+
+
+def witness_html(found: Witness) -> str:
+    """Inputs and outputs; a square input of many elements as the image that it probably is."""
+    word = "counterexample" if found.margin < 0 else "witness"
+    said = f"{word}: margin {found.margin:.6g}, replayed by {found.replayed_by}"
+    images = [(name, image_of(a)) for name, a in found.inputs.items() if name not in found.labels]
+    drawn = "".join(image_svg(image, name) for name, image in images if image is not None)
+    return f"<div>{escape(said)}</div>{drawn}<pre>{escape(chr(10).join(found.lines()))}</pre>"
+
+
+def image_of(array: Array) -> Array | None:
+    """A square of numbers in [0, 1], or None."""
+    flat = array.astype(np.float64).ravel()
+    side = math.isqrt(flat.size)
+    square = side * side == flat.size and _LEAST <= side <= _MOST
+    return flat.reshape(side, side) if square and flat.min() >= 0 and flat.max() <= 1 else None
+
+
+def image_svg(image: Array, title: str, *, signed: bool = False) -> str:
+    """A grey image as SVG; with ``signed`` a difference: blue below 0, red above, white at 0."""
+    side = len(image)
+    wide = side * max(2, _SIZE // side)
+    most = max(float(np.abs(image).max()), 1e-12)
+    cells = "".join(
+        f"<rect x='{k % side}' y='{k // side}' width='1.02' height='1.02' fill='{_fill(value, most, signed)}'/>"
+        for k, value in enumerate(image.ravel().tolist())
+    )
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{wide}' height='{wide}' "
+        f"viewBox='0 0 {side} {side}' style='margin:4px' role='img'><title>{escape(title)}</title>{cells}</svg>"
+    )
+
+
+def _fill(value: float, most: float, signed: bool) -> str:
+    if not signed:
+        grey = round(255 * min(max(value, 0.0), 1.0))
+        return f"rgb({grey},{grey},{grey})"
+    pale = round(255 * (1 - min(abs(value) / most, 1.0)))
+    return f"rgb(255,{pale},{pale})" if value > 0 else f"rgb({pale},{pale},255)"

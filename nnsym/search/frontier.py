@@ -1,0 +1,99 @@
+"""Which open subproblems come next.
+
+A frontier keeps batches as they come; what is taken out of one leaves the others where they are. ``least`` is at every
+moment a lower bound of the margin on all that it holds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.search.nodes import Nodes
+
+Array = NDArray[Any]
+
+
+class Frontier(ABC):
+    """Open subproblems, held to ``memory`` bytes: beyond them what only saves work is dropped, oldest first."""
+
+    def __init__(self, memory: float = np.inf) -> None:
+        self.memory = memory
+        self.blocks: list[Nodes] = []
+        self.bytes = 0
+        self._stripped = 0  # so many of the first blocks are bare already
+
+    def __len__(self) -> int:
+        return sum(len(block) for block in self.blocks)
+
+    def push(self, nodes: Nodes) -> None:
+        """Add a batch."""
+        if not len(nodes):
+            return
+        self.blocks.append(nodes)
+        self.bytes += nodes.nbytes
+        while self.bytes > self.memory and self._stripped < len(self.blocks):
+            block = self.blocks[self._stripped]
+            self.blocks[self._stripped] = block.bare()
+            self.bytes -= block.nbytes - self.blocks[self._stripped].nbytes
+            self._stripped += 1
+
+    @property
+    def full(self) -> bool:
+        """True if not even the bare subproblems fit."""
+        return self.bytes > self.memory
+
+    def least(self) -> float:
+        """The least bound of all that is open; +inf where nothing is."""
+        return min((float(block.least.min(initial=np.inf)) for block in self.blocks), default=np.inf)
+
+    @abstractmethod
+    def take(self, count: int) -> Nodes:
+        """So many subproblems, or all there are."""
+
+    def _pull(self, number: int, index: Array) -> Nodes:
+        """Some of one batch; the batch keeps the others."""
+        block = self.blocks[number]
+        rest = np.ones(len(block), dtype=bool)
+        rest[index] = False
+        self.bytes -= block.nbytes
+        kept = block.take(np.flatnonzero(rest))
+        self.blocks[number] = kept
+        self.bytes += kept.nbytes
+        return block.take(index)
+
+    def _drop_empty(self) -> None:
+        self._stripped = sum(1 for block in self.blocks[: self._stripped] if len(block))
+        self.blocks = [block for block in self.blocks if len(block)]
+
+
+class DepthFirst(Frontier):
+    """The last batch first, and in it what is nearest to being ruled out: few subproblems are open at a time."""
+
+    def push(self, nodes: Nodes) -> None:
+        super().push(nodes.take(np.argsort(nodes.least, kind="stable")) if len(nodes) else nodes)
+
+    def take(self, count: int) -> Nodes:
+        taken: list[Nodes] = []
+        while self.blocks and count > 0:
+            size = len(self.blocks[-1])
+            taken.append(self._pull(len(self.blocks) - 1, np.arange(max(0, size - count), size)))
+            count -= len(taken[-1])
+            self._drop_empty()
+        return Nodes.concatenate(taken)
+
+
+class BestFirst(Frontier):
+    """The least bounds first: the certified bound of the whole grows fastest, and memory with it."""
+
+    def take(self, count: int) -> Nodes:
+        keys = np.concatenate([block.least for block in self.blocks])
+        owner = np.repeat(np.arange(len(self.blocks)), [len(block) for block in self.blocks])
+        place = np.concatenate([np.arange(len(block)) for block in self.blocks])
+        chosen = np.argsort(keys, kind="stable")[:count]
+        taken = [self._pull(int(k), np.sort(place[chosen[owner[chosen] == k]])) for k in np.unique(owner[chosen])]
+        self._drop_empty()
+        return Nodes.concatenate(taken)

@@ -1,0 +1,166 @@
+"""The append-only record of a search: its progress, what it goes on from after a kill, and the tree for a picture.
+
+One JSON object a line. The first names the query by its hash, and the version of the format. Then ``split`` lists
+``[number, place, element, point, opened, least]``, the children take the next two numbers; ``close`` lists ``[number,
+least]``. ``opened`` is the set of open targets as bits, ``least`` the certified bound (null for +inf). A line that a
+kill tore is dropped; a record of another query is refused. The open leaves of the record are the frontier.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.search.nodes import Branches, Nodes
+
+Array = NDArray[Any]
+
+FORMAT = "nnsym search 1"
+
+
+@final
+@dataclass(frozen=True)
+class Leaf:
+    """An open leaf of a record: its number, root, depth, splits ``(place, element, point, side)``, and bounds."""
+
+    number: int
+    root: int
+    depth: int
+    path: tuple[tuple[int, int, float, int], ...]
+    opened: int
+    least: float
+
+
+@final
+@dataclass
+class Story:
+    """What a record says: open leaves, the least bound of all that was closed, counts for the tally."""
+
+    leaves: dict[int, Leaf] = field(default_factory=dict)
+    closed_least: float = np.inf
+    closed: list[int] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
+    splits: list[tuple[int, int]] = field(default_factory=list)
+    next: int = 0
+
+
+class Log:
+    """Where a search writes. This one keeps nothing."""
+
+    def split(self, nodes: Nodes, branches: Branches) -> None:
+        """Subproblems that were split."""
+
+    def close(self, number: Array, least: Array) -> None:
+        """Subproblems that are done, and the least certified bound of each."""
+
+    def cut(self, least: float) -> None:
+        """The margin, at least, of all that was cut off subproblems without a split."""
+
+    def end(self) -> None:
+        """Nothing comes after."""
+
+
+@final
+class FileLog(Log):
+    """A file of JSON lines. What is there already is the beginning."""
+
+    def __init__(self, path: Path, query: str, roots: int) -> None:
+        self.path, self.story = path, None
+        text = path.read_bytes() if path.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]
+        if whole:
+            self.story = read(whole.decode(), query, roots, str(path))
+        self._file: IO[str] = path.open("r+" if path.exists() else "w", encoding="utf-8")
+        self._file.truncate(len(whole))  # a torn line
+        self._file.seek(len(whole))
+        if not whole:
+            self._write({"search": FORMAT, "query": query, "roots": roots})
+
+    story: Story | None
+
+    def split(self, nodes: Nodes, branches: Branches) -> None:
+        columns = (
+            nodes.number.tolist(),
+            branches.place.tolist(),
+            branches.element.tolist(),
+            branches.point.tolist(),
+            [_bits(row) for row in nodes.opened],
+            [_finite(v) for v in nodes.least.tolist()],
+        )
+        self._write({"split": list(zip(*columns, strict=True))})
+
+    def close(self, number: Array, least: Array) -> None:
+        if len(number):
+            pairs = zip(number.tolist(), map(_finite, least.tolist()), strict=True)
+            self._write({"close": list(pairs)})
+
+    def cut(self, least: float) -> None:
+        self._write({"cut": _finite(least)})
+
+    def end(self) -> None:
+        self._file.close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._file.flush()
+
+
+def read(text: str, query: str, roots: int, where: str) -> Story:
+    """The story of a record; raises :class:`InputError` for one of another query or format."""
+    lines = _lines(text, where)
+    head = next(lines, {})
+    if head.get("search") != FORMAT:
+        raise InputError("no record of a search", where=where, remedy=f"Give a file that begins with '{FORMAT}'")
+    if head.get("query") != query or head.get("roots") != roots:
+        raise InputError("the record of another query", where=where, remedy="Give another file, or a new one")
+    story = Story(next=roots)
+    every = -1
+    story.leaves = {k: Leaf(k, k, 0, (), every, -np.inf) for k in range(roots)}
+    for line in lines:
+        for number, place, element, point, opened, least in line.get("split", ()):
+            leaf = story.leaves.pop(number)
+            story.seen.append(leaf.depth)
+            story.splits.append((place, element))
+            for side in (0, 1):
+                path = (*leaf.path, (place, element, point, side))
+                child = Leaf(story.next, leaf.root, leaf.depth + 1, path, opened, _number(least))
+                story.leaves[story.next] = child
+                story.next += 1
+        for number, least in line.get("close", ()):
+            leaf = story.leaves.pop(number)
+            story.seen.append(leaf.depth)
+            story.closed.append(leaf.depth)
+            story.closed_least = min(story.closed_least, _number(least))
+        if "cut" in line:
+            story.closed_least = min(story.closed_least, _number(line["cut"]))
+    return story
+
+
+def _lines(text: str, where: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise InputError("not a line of a record", where=f"{where}:{number}", remedy="Give an undamaged file")
+        yield found
+
+
+def _bits(row: Array) -> int:
+    return sum(1 << k for k in np.flatnonzero(row).tolist())
+
+
+def _finite(value: float) -> float | str | None:
+    return None if value == np.inf else "-inf" if value == -np.inf else value
+
+
+def _number(value: float | str | None) -> float:
+    return np.inf if value is None else float(value)

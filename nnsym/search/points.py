@@ -1,0 +1,188 @@
+"""Points of a domain and their margins, in float64: candidates, of which nothing is said before they are replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.types import Limit
+from nnsym.ir.evaluate import evaluate
+from nnsym.ir.formula import Atoms, InBox, reduce_formula
+from nnsym.ir.linear import LinearMap
+from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.query import Query
+from nnsym.results.clock import Deadline
+from nnsym.search.targets import Target, Worth
+
+Array = NDArray[Any]
+Points = Mapping[Input, Array]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """Points ``(count, n)`` of every input, moved into the domain, their rows, and the targets' margins there.
+
+    ``values`` are those of all nodes.
+    """
+
+    points: Points
+    rows: Array
+    margins: Array
+    values: Mapping[Node, Array]
+
+    @property
+    def best(self) -> Array:
+        """The margin of each point."""
+        return np.asarray(self.margins.min(1, initial=np.inf))
+
+    def point(self, index: int) -> dict[Input, Array]:
+        """One of them."""
+        return {x: v[index] for x, v in self.points.items()}
+
+
+def tried(query: Query, worth: Worth, points: Points) -> Tried:
+    """The points moved into the domain and evaluated. A value that is no number counts as not reached."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        inside = query.move_inside(points)
+        spec = query.spec[0]
+        given: dict[Node, Array] = {**inside}
+        values = evaluate((spec, *query.inputs), given)
+        rows = np.nan_to_num(values[spec], nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        margins, _ = worth.lower(rows, {x: Limit(v, v) for x, v in inside.items()})
+    return Tried(inside, rows, margins, values)
+
+
+def samples(targets: Sequence[Target], inputs: Sequence[Input], count: int, seed: int) -> Points:
+    """The centre of each target's box, and random points of it, half of them at corners."""
+    rng = np.random.default_rng(seed)
+    found: dict[Input, list[Array]] = {x: [] for x in inputs}
+    each = max(1, count // max(len(targets), 1))
+    for target in targets:
+        share = rng.random((each, 1)) < 0.5
+        for x in inputs:
+            low, high = (np.nan_to_num(v, posinf=1e6, neginf=-1e6) for v in target.boxes[x].outer)
+            u = rng.random((each, x.size))
+            u = np.where(share, np.round(u), u)
+            u[0] = 0.5
+            found[x].append(low + u * (high - low))
+    return {x: np.concatenate(parts) for x, parts in found.items()}
+
+
+def descended(query: Query, worth: Worth, start: Points, *, steps: int, deadline: Deadline) -> Tried:
+    """Signed gradient steps on the row that decides each point's margin, kept where they help, else half as long.
+
+    Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, 2018, section 2, with backtracking.
+    Off the precondition it is the hard row that is missed most which descends.
+    """
+    best = tried(query, worth, start)
+    width = {x: _widths(query, x) for x in query.inputs}
+    step = np.full((len(best.rows), 1), 0.25)
+    for _ in range(steps):
+        if deadline.passed or (best.best < 0).any():
+            break
+        slopes = _slopes(query, best.values, _decisive(query, best.rows, best.points))
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = {x: best.points[x] - step * width[x] * np.sign(slopes[x]) for x in query.inputs}
+        new = tried(query, worth, moved)
+        better = _merit(query, new) < _merit(query, best)
+        step = np.where(better[:, None], step, step / 2)
+        keep = better[:, None]
+        best = Tried(
+            {x: np.where(keep, new.points[x], best.points[x]) for x in query.inputs},
+            np.where(keep, new.rows, best.rows),
+            np.where(keep, new.margins, best.margins),
+            {n: np.where(keep, v, best.values[n]) if v.ndim > 1 else v for n, v in new.values.items()},
+        )
+    return best
+
+
+def _widths(query: Query, x: Input) -> Array:
+    low, high = query.boxes[x].outer
+    width = np.where(np.isfinite(high - low), high - low, 1.0)
+    return np.where(x.integer, np.maximum(width, 4.0), width)  # so that a step passes from one whole number to the next
+
+
+def _merit(query: Query, at: Tried) -> Array:
+    """The margin where the precondition holds; else how far it is missed, beyond all margins."""
+    return _soft(query, at.rows, at.points)[0]
+
+
+def _decisive(query: Query, rows: Array, points: Points) -> Array:
+    return _soft(query, rows, points)[1]
+
+
+def _soft(query: Query, rows: Array, points: Points) -> tuple[Array, Array]:
+    """The margin with hard rows as penalties, and the row that it is: both ``(count,)``."""
+    count = len(rows)
+
+    def leaf(node: Atoms | InBox) -> tuple[Array, Array]:
+        if isinstance(node, InBox):
+            inside = Limit(points[node.input], points[node.input])
+            missed = ((inside.lower < _low(node)) | (inside.upper > _high(node))).any(-1)
+            return np.where(missed, 1e300, -np.inf), np.zeros(count, dtype=np.int64)
+        if not len(node.rows):
+            return np.full(count, -np.inf if node.every else np.inf), np.zeros(count, dtype=np.int64)
+        chosen = rows[:, node.rows]
+        pick = chosen.argmax(1) if node.every else chosen.argmin(1)
+        value = chosen[np.arange(count), pick]
+        if not node.soft:
+            value = np.where(value >= 0 if node.strict else value > 0, 1e200 * (1 + np.minimum(value, 1e90)), -np.inf)
+        return value, node.rows[pick]
+
+    def reduced(parts: list[tuple[Array, Array]], sign: int) -> tuple[Array, Array]:
+        if not parts:
+            return np.full(count, -sign * np.inf), np.zeros(count, dtype=np.int64)
+        values, picks = np.stack([p[0] for p in parts]), np.stack([p[1] for p in parts])
+        at = values.argmax(0) if sign > 0 else values.argmin(0)
+        return values[at, np.arange(count)], picks[at, np.arange(count)]
+
+    return reduce_formula(query.formula, leaf, lambda p: reduced(p, +1), lambda p: reduced(p, -1))
+
+
+def _low(node: InBox) -> Array:
+    return np.asarray(node.lower, dtype=np.float64)
+
+
+def _high(node: InBox) -> Array:
+    return np.asarray(node.upper, dtype=np.float64)
+
+
+def _slopes(query: Query, values: Mapping[Node, Array], row: Array) -> dict[Node, Array]:
+    """The derivative of row ``row[k]`` at point k by every input; ``values`` are those of all nodes."""
+    spec = query.spec[0]
+    above: dict[Node, Array] = {spec: np.eye(spec.size)[row]}
+    for node in reversed(list(values)):
+        if node not in above or isinstance(node, Input):
+            continue
+        for parent, part in zip(node.parents, _pulled(node, values, above[node]), strict=True):
+            above[parent] = above[parent] + part if parent in above else part
+    return {x: above.get(x, np.zeros((len(row), x.size))) for x in query.inputs}
+
+
+def _pulled(node: Node, values: Mapping[Node, Array], above: Array) -> list[Array]:
+    """What a node hands down to its parents."""
+    match node:
+        case Affine():
+            return [_adjoint(linear, above) for linear in node.maps]
+        case Pointwise():
+            return [above * node.fn.derivative(values[node.parents[0]])]
+        case Max():
+            x = values[node.parents[0]]
+            members = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+            winner = np.take_along_axis(members[None], x[:, members].argmax(-1)[..., None], -1)[..., 0]
+            out = np.zeros_like(x)
+            np.add.at(out, (np.arange(len(x))[:, None], winner), above)
+            return [out]
+        case Product():
+            left, right = node.parents
+            return [above * values[right], above * values[left]]
+    return [np.zeros((len(above), p.size)) for p in node.parents]
+
+
+def _adjoint(linear: LinearMap, above: Array) -> Array:
+    return np.asarray(linear.adjoint(above))

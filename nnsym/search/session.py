@@ -1,0 +1,141 @@
+"""A search made ready: targets, the first subproblems, or the open leaves of a record that it goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.types import Domains, Limit
+from nnsym.ir.node import Input, Node
+from nnsym.ir.query import Query, Reading
+from nnsym.results.clock import Deadline
+from nnsym.search import log as logs
+from nnsym.search.goal import Goal
+from nnsym.search.leaf import Leaf
+from nnsym.search.loop import Bounding, Search, Snapshot
+from nnsym.search.nodes import Nodes
+from nnsym.search.places import places
+from nnsym.search.strategy import Strategy
+from nnsym.search.targets import Target, targets
+
+Array = NDArray[Any]
+
+#: The share of the memory that open subproblems may take.
+_SHARE = 0.5
+
+
+class Rooted(Bounding, Protocol):
+    """An engine: it knows the whole query as one subproblem."""
+
+    def root(self) -> Domains: ...
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a search is given: limits, a file for its record, a finer engine, what decides leaves, who is told.
+
+    ``brief`` is the share of the time that it may take where at most :data:`nnsym.search.loop.FEW` neurons are open.
+    """
+
+    deadline: Deadline
+    brief: float = 1.0
+    memory: float = np.inf
+    seed: int = 0
+    log: Path | None = None
+    fine: Callable[[], Bounding] | None = None
+    leaf: Leaf | None = None
+    watch: Callable[[Snapshot], None] | None = None
+
+
+def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: Conditions) -> Search:
+    """The search of a query, with a frontier; where the record of ``given.log`` has a beginning it goes on from there.
+
+    Raises:
+        InputError: the record is of another query, or damaged.
+    """
+    parts = targets(query)
+    roots = _roots(query, engine.root(), parts)
+    record = None if given.log is None else logs.FileLog(given.log, query.hash, len(roots))
+    search = Search(
+        query,
+        engine,
+        parts,
+        goal,
+        fine=given.fine,
+        brief=given.brief,
+        strategy=replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM),
+        deadline=given.deadline,
+        memory=_SHARE * given.memory,
+        log=record,
+        leaf=given.leaf,
+        watch=given.watch,
+        seed=given.seed,
+    )
+    story = None if record is None else record.story
+    search.start(roots if story is None else _again(query, roots, story), len(roots))
+    if story is not None:
+        search.next, search.closed = story.next, story.closed_least
+        search.tally.told(story.seen, story.closed, [(search.places[p].node, e) for p, e in story.splits])
+    return search
+
+
+def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:
+    """One subproblem for every box of targets, with the targets of that box."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for k, target in enumerate(parts):
+        boxes = (target.boxes[x].outer for x in query.inputs)
+        groups.setdefault(tuple(side.tobytes() for box in boxes for side in box), []).append(k)
+    found = root.take(np.zeros(len(groups), dtype=np.int64))
+    opened = np.zeros((len(groups), len(parts)), dtype=bool)
+    limits = dict(found.limits)
+    for row, own in enumerate(groups.values()):
+        opened[row, own] = True
+    for x in query.inputs:
+        own_boxes = [parts[own[0]].boxes[x].outer for own in groups.values()]
+        limits[x] = Limit(_stacked([b[0] for b in own_boxes], x), _stacked([b[1] for b in own_boxes], x))
+    count = len(groups)
+    none = np.full((count, len(parts)), -np.inf)
+    return Nodes(replace(found, limits=limits), none, opened, np.zeros(count, dtype=np.int64), np.arange(count))
+
+
+def _stacked(sides: list[Array], x: Input) -> Array:
+    return np.stack(sides) if sides else np.zeros((0, x.size))
+
+
+def _again(query: Query, roots: Nodes, story: logs.Story) -> Nodes:
+    """The open leaves of a record: each root with the limits of its splits."""
+    found = list(story.leaves.values())
+    nodes = roots.take(np.array([leaf.root for leaf in found], dtype=np.int64))
+    limits: dict[Node, Limit] = dict(nodes.domains.limits)
+    known = [place.node for place in places(query)]
+    for place in sorted({p for leaf in found for p, *_ in leaf.path}):
+        node = known[place]
+        none = np.full((len(found), node.size), np.inf)
+        limit = limits.get(node, Limit(-none, none))
+        lower, upper = limit.lower.copy(), limit.upper.copy()
+        whole = node.integer if isinstance(node, Input) else np.zeros(node.size, dtype=bool)
+        for row, leaf in enumerate(found):
+            for where, element, point, side in leaf.path:
+                if where != place:
+                    continue
+                at = np.floor(point) + side if whole[element] else point
+                if side == 0:
+                    upper[row, element] = min(upper[row, element], at)
+                else:
+                    lower[row, element] = max(lower[row, element], at)
+        limits[node] = Limit(lower, upper)
+    bits = np.array([[leaf.opened >> k & 1 for k in range(nodes.opened.shape[1])] for leaf in found], dtype=bool)
+    least = np.array([leaf.least for leaf in found])[:, None] + np.zeros(nodes.lower.shape)
+    return Nodes(
+        replace(nodes.domains, limits=limits),
+        least,
+        nodes.opened & bits.reshape(nodes.opened.shape),
+        np.array([leaf.depth for leaf in found], dtype=np.int64),
+        np.array([leaf.number for leaf in found], dtype=np.int64),
+    )

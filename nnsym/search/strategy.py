@@ -1,0 +1,90 @@
+"""How a search goes about it: values with a text, ``bab``, ``bab:smear``, ``bab:early:float64``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from nnsym.errors import InputError
+from nnsym.ir.query import Query
+from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Smear, rule
+
+#: Up to so many inputs that are not fixed, inputs are split; up to the second number inputs and neurons.
+FEW, SOME = 20, 60
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem,
+    ``root`` those of the first; ``batch`` subproblems are bounded at once. ``soft`` also cuts boxes by rows of the
+    conclusion, ``best`` takes the least bound first instead of the newest.
+    """
+
+    branching: Branching | None = None
+    dtype: str = "float32"
+    batch: int = 0
+    steps: int | None = None
+    root: int = 20
+    soft: bool = False
+    best: bool = False
+
+    @property
+    def flat(self) -> bool:
+        """True if inputs are split, so that boxes get smaller and their centres are worth a look."""
+        return isinstance(self.branching, (Smear, Longest, Mixed, Finish))
+
+    @property
+    def text(self) -> str:
+        """The parameters as they stand in a method's name."""
+        words = [
+            *((self.branching.text,) if self.branching is not None else ()),
+            *(("float64",) if self.dtype == "float64" else ()),
+            *(("clip",) if self.soft else ()),
+            *(("best",) if self.best else ()),
+            *((f"steps={self.steps}",) if self.steps is not None else ()),
+            *((f"batch={self.batch}",) if self.batch else ()),
+        ]
+        return ":".join(("bab", *words))
+
+    @staticmethod
+    def of(text: str) -> Strategy:
+        """The strategy of a text such as ``bab:smear:float64:batch=64``."""
+        name, *words = text.split(":")
+        if name != "bab":
+            raise InputError(f"no search '{text}'", remedy="Write bab, or bab:smear:float64")
+        found = Strategy()
+        for word in words:
+            key, _, value = word.partition("=")
+            if key == "steps" and value.isdecimal():
+                found = replace(found, steps=int(value))
+            elif key == "batch" and value.isdecimal() and int(value):
+                found = replace(found, batch=int(value))
+            elif word in ("float32", "float64"):
+                found = replace(found, dtype=word)
+            elif word == "clip":
+                found = replace(found, soft=True)
+            elif word == "best":
+                found = replace(found, best=True)
+            elif word in RULES:
+                found = replace(found, branching=rule(word))
+            else:
+                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "batch=N"))
+                raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
+        return found
+
+    def settled(self, query: Query) -> Strategy:
+        """With everything chosen that was left open."""
+        free = sum(int(np.count_nonzero(box.lower != box.upper)) for box in query.boxes.values())
+        name = "smear" if free <= FEW else "mixed" if free <= SOME else "early"
+        chosen = self.branching or rule(name)
+        shallow = isinstance(chosen, (Smear, Longest, Finish))
+        return replace(
+            self,
+            branching=chosen,
+            root=0 if shallow else self.root,
+            steps=self.steps if self.steps is not None else 0 if shallow else 8,
+            batch=self.batch or (128 if shallow else 64),
+        )

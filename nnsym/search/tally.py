@@ -1,0 +1,63 @@
+"""What a search did so far: nodes and closed ones by depth, the mass that is closed, what was split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.ir.node import Node
+from nnsym.search.nodes import Branches, Nodes
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass
+class Tally:
+    """Counts. ``roots`` subproblems were there at the beginning and have depth 0.
+
+    The closed *mass* is the sum of ``2^-depth / roots`` over what is closed, exactly: the only figure of progress that
+    means the same at every moment.
+    """
+
+    roots: int = 1
+    seen: Counter[int] = field(default_factory=Counter)
+    closed: Counter[int] = field(default_factory=Counter)
+    splits: Counter[tuple[Node, int]] = field(default_factory=Counter)
+
+    def bounded(self, nodes: Nodes) -> None:
+        _add(self.seen, nodes.depth)
+
+    def close(self, depth: Array) -> None:
+        _add(self.closed, depth)
+
+    def split(self, branches: Branches) -> None:
+        for place, element in zip(branches.place.tolist(), branches.element.tolist(), strict=True):
+            self.splits[branches.places[place], element] += 1
+
+    def told(self, seen: list[int], closed: list[int], splits: list[tuple[Node, int]]) -> None:
+        """What a record says of an earlier run."""
+        self.seen.update(seen)
+        self.closed.update(closed)
+        self.splits.update(splits)
+
+    @property
+    def nodes(self) -> int:
+        """How many subproblems were bounded."""
+        return sum(self.seen.values())
+
+    @property
+    def mass(self) -> Fraction:
+        """The closed mass."""
+        return sum((Fraction(n, 2**d) for d, n in self.closed.items()), start=Fraction(0)) / self.roots
+
+
+def _add(counter: Counter[int], depth: Array) -> None:
+    for d, n in enumerate(np.bincount(depth)) if len(depth) else ():
+        if n:
+            counter[d] += int(n)

@@ -1,0 +1,159 @@
+"""What a search has to rule out: the disjuncts of a query's formula, bounded for a batch of subproblems at once.
+
+The formula says that a point violates the property. Written as an "or" of at most :data:`CAP` parts, each part is a
+*target*; a subproblem is done once every target is ruled out on it, so that one tree serves them all. What would have
+more parts stays one part, and is bounded as it stands: minima over its disjunctions, maxima over its conjunctions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.types import Limit
+from nnsym.ir.exact import round_down, round_up
+from nnsym.ir.formula import And, Atoms, Formula, InBox, conjunction, disjunction, leaves, reduce_formula
+from nnsym.ir.node import Input, Node
+from nnsym.ir.query import Box, Query
+
+Array = NDArray[Any]
+
+#: So many parts at most.
+CAP = 64
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One part of the "or", its rows, and the box that its points lie in.
+
+    ``every`` is true where it is a conjunction of rows and boxes: each of its rows has to be met then.
+    """
+
+    formula: Formula
+    boxes: Mapping[Input, Box]
+    rows: Array
+    hard: Array
+    soft: Array
+    every: bool
+
+    @staticmethod
+    def of(formula: Formula, query: Query) -> Target:
+        atoms = [leaf for leaf in leaves(formula) if isinstance(leaf, Atoms)]
+        boxes = dict(query.boxes)
+        parts = formula.parts if isinstance(formula, And) else (formula,)
+        for part in parts:
+            if isinstance(part, InBox):
+                boxes[part.input] = boxes[part.input].intersect(Box(part.lower, part.upper))
+        whole = {x: box.whole(x.integer) if x.integer.any() else box for x, box in boxes.items()}
+        plain = all(isinstance(p, InBox) or (isinstance(p, Atoms) and (p.every or len(p.rows) == 1)) for p in parts)
+        hard, soft = ([a for a in atoms if a.soft is kind] for kind in (False, True))
+        return Target(formula, whole, _numbers(atoms), _numbers(hard), _numbers(soft), plain)
+
+
+def targets(query: Query, *, cap: int = CAP) -> tuple[Target, ...]:
+    """The parts of the query's formula. Those whose box is empty are left out: no point lies in them."""
+
+    def leaf(node: Atoms | InBox) -> list[Formula]:
+        if isinstance(node, InBox) or node.every or not 1 < len(node.rows) <= cap:
+            return [node]
+        return [Atoms(node.rows[k : k + 1], node.strict, node.soft) for k in range(len(node.rows))]
+
+    def every(parts: list[list[Formula]]) -> list[Formula]:
+        found: list[Formula] = [And(())]
+        for part in parts:
+            some = [disjunction(*part)] if len(found) * len(part) > cap else part
+            found = [conjunction(a, b) for a in found for b in some]
+        return found
+
+    def some(parts: list[list[Formula]]) -> list[Formula]:
+        found = [one for part in parts for one in part]
+        return [disjunction(*found)] if len(found) > cap else found
+
+    each = (Target.of(part, query) for part in reduce_formula(query.formula, leaf, every, some))
+    return tuple(target for target in each if not any(box.empty for box in target.boxes.values()))
+
+
+@final
+class Worth:
+    """The targets' lower bounds, from those of the rows; at points their margins, which is the same arithmetic."""
+
+    def __init__(self, parts: Sequence[Target], count: int) -> None:
+        self.parts = tuple(parts)
+        self.uses = np.zeros((len(self.parts), count), dtype=bool)
+        self.hard = np.zeros((len(self.parts), count), dtype=bool)
+        self.soft = np.zeros(count, dtype=bool)
+        for k, target in enumerate(self.parts):
+            self.uses[k, target.rows] = True
+            self.hard[k, target.hard] = True
+            self.soft[target.soft] = True
+
+    def wanted(self, opened: Array) -> Array:
+        """The rows ``(batch, rows)`` that targets ``(batch, targets)`` which are still open read."""
+        return np.asarray(opened.astype(np.float32) @ self.uses.astype(np.float32) > 0)
+
+    def lower(self, rows: Array, inputs: Mapping[Node, Limit]) -> tuple[Array, Array]:
+        """Lower bounds of the targets ``(batch, targets)``, and the row that each rests on, -1 where none does.
+
+        ``rows`` are lower bounds ``(batch, rows)``. +inf says that no point of the inputs' limits meets the target's
+        hard rows and boxes.
+        """
+        found = [_reduced(target.formula, rows, inputs) for target in self.parts]
+        shape = (len(rows), len(self.parts))
+        values, picks = np.empty(shape), np.empty(shape, dtype=np.int64)
+        for k, (value, pick) in enumerate(found):
+            values[:, k], picks[:, k] = value, pick
+        return values, picks
+
+
+_Pair = tuple[Array, Array]
+
+
+def _reduced(formula: Formula, rows: Array, inputs: Mapping[Node, Limit]) -> _Pair:
+    """Minimum over disjunctions, maximum over conjunctions, with the row that attains it."""
+    count = len(rows)
+
+    def leaf(node: Atoms | InBox) -> _Pair:
+        if isinstance(node, InBox):
+            return np.where(_apart(node, inputs[node.input]), np.inf, -np.inf), np.full(count, -1)
+        if not len(node.rows):
+            return np.full(count, -np.inf if node.every else np.inf), np.full(count, -1)
+        chosen = rows[:, node.rows]
+        pick = chosen.argmax(1) if node.every else chosen.argmin(1)
+        value = chosen[np.arange(count), pick]
+        if not node.soft:  # refuted or possible; which one only grows with the bound, so the pick is right
+            value = np.where(value >= 0 if node.strict else value > 0, np.inf, -np.inf)
+        return value, node.rows[pick]
+
+    def every(parts: list[_Pair]) -> _Pair:
+        return _best(parts, +1, count)
+
+    def some(parts: list[_Pair]) -> _Pair:
+        return _best(parts, -1, count)
+
+    return reduce_formula(formula, leaf, every, some)
+
+
+def _best(parts: list[_Pair], sign: int, count: int) -> _Pair:
+    """The largest (``sign`` +1) or smallest value; of equal ones the first that rests on a row."""
+    if not parts:
+        return np.full(count, -sign * np.inf), np.full(count, -1)
+    value, pick = parts[0]
+    for other, row in parts[1:]:
+        better = (sign * other > sign * value) | ((other == value) & (pick < 0))
+        value, pick = np.where(better, other, value), np.where(better, row, pick)
+    return value, pick
+
+
+def _apart(box: InBox, limit: Limit) -> Array:
+    """True where no point of the limits lies in the box, which is rounded outward."""
+    lower, upper = round_down(box.lower), round_up(box.upper)
+    return np.asarray(((limit.lower > upper) | (limit.upper < lower)).any(-1))
+
+
+def _numbers(atoms: list[Atoms]) -> Array:
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *(a.rows for a in atoms)])).astype(np.int64)
