@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from nnsym.encoding import Cut, Separator
 from nnsym.ir.outward import dot_up, gamma, sum_up
 from nnsym.program import RowBlock, Tag
-from nnsym.separation.scene import Layer, Scene
+from nnsym.separation.scene import OpenLayer, Scene
 
 Array = NDArray[Any]
 
@@ -40,7 +40,7 @@ class BoxNeurons:
     weights that matter. ``rise`` is ``b - a`` of the hinge, rounded to nearest.
     """
 
-    layer: Layer
+    layer: OpenLayer
     k: Array
     x: Array
     W: Array

@@ -157,9 +157,7 @@ class _Weights(LinearMap):
         return data, np.arange(self.n_in, dtype=np.int32), np.array([0, self.n_in], dtype=np.int32)
 
     def abs(self) -> LinearMap:
-        raise NotModelledError(
-            "it asks for absolute values of weights, which are any numbers"
-        )
+        raise NotModelledError("it asks for absolute values of weights, which are any numbers")
 
 
 def _affine(weights: Sequence[Number], x: Node, bias: Number) -> Node:
