@@ -37,11 +37,16 @@ from nnsym.lang.algebra.functions import abs_ as abs
 from nnsym.lang.algebra.functions import apply as apply
 from nnsym.lang.algebra.functions import clip as clip
 from nnsym.lang.algebra.functions import concat as concat
+from nnsym.lang.algebra.functions import cos as cos
+from nnsym.lang.algebra.functions import exp as exp
+from nnsym.lang.algebra.functions import log as log
 from nnsym.lang.algebra.functions import max_ as max
 from nnsym.lang.algebra.functions import min_ as min
 from nnsym.lang.algebra.functions import norm as norm
 from nnsym.lang.algebra.functions import relu_ as relu
 from nnsym.lang.algebra.functions import sign as sign
+from nnsym.lang.algebra.functions import sin as sin
+from nnsym.lang.algebra.functions import sqrt as sqrt
 from nnsym.lang.algebra.ranking import argmax as argmax
 from nnsym.lang.algebra.ranking import argmin as argmin
 from nnsym.lang.algebra.ranking import topk as topk

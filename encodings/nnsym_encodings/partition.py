@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from nnsym.encode.affine import Layer, Terms, encode_affine
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
@@ -117,6 +118,7 @@ def partition(count: int) -> Encoding:
             *STAIRS_ROWS,
             GATE_ROWS,
             BILINEAR,
+            MONOMIAL,
         ),
     )
 

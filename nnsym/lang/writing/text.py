@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnsym.ir import digits
 from nnsym.lang.guard import plain
 
 COMPARE, OR, AND, IMPLIES, SUM, PRODUCT, UNARY, ATOM = range(8)
@@ -195,7 +196,10 @@ def _number_text(value: Any) -> Text:
     if value is None:
         return Text("None")
     if isinstance(value, (str, bool, int, float, Decimal, Fraction)) and not isinstance(value, np.generic):
-        string = str(value)
+        if isinstance(value, (int, Fraction)) and not isinstance(value, bool):  # of any length
+            string = "/".join(map(digits.text, value.as_integer_ratio())).removesuffix("/1")
+        else:
+            string = str(value)
         return Text(string, UNARY if string.startswith("-") else PRODUCT if "/" in string else ATOM)
     array = np.asarray(value, dtype=object) if isinstance(value, (list, tuple)) else np.asarray(plain(value))
     if array.ndim == 0:
