@@ -140,6 +140,23 @@ def test_short_reprs_and_html():
     assert "verified" in nn.verify(P, "crown")._repr_html_()
 
 
+def test_networks_from_arrays_and_torch_are_drawn(tmp_path: Path):
+    drawing = nn.draw_network(F, tmp_path / "f.svg")
+    assert repr(drawing) == "<drawing of f>"
+    assert drawing._repr_svg_().startswith("<svg")
+    assert (tmp_path / "f.svg").read_text() == str(drawing)
+    with pytest.raises(nn.InputError, match="cannot write the drawing"):
+        nn.draw_network(F, tmp_path / "no" / "f.svg")
+
+
+def test_completion_offers_what_is_meant():
+    assert "robust" in dir(nn.props)
+    assert "random_mlp" in dir(nn.zoo)
+    assert not {"Any", "np", "annotations"} & {*dir(nn.props), *dir(nn.zoo)}
+    for module in (nn.props, nn.zoo):
+        assert all(callable(getattr(module, name)) for name in dir(module))
+
+
 def test_square_inputs_are_images():
     image = image_of(np.linspace(0, 1, 64).reshape(1, 64))
     assert image.shape == (8, 8)

@@ -97,8 +97,6 @@ class Probabilities(nn.Module):
 def test_a_softmax_at_the_end_is_dropped_where_it_is_asked_for():
     torch.manual_seed(0)
     module = Probabilities()
-    with pytest.raises(UnsupportedError, match="drop_softmax=True"):
-        from_torch(module, (1, 4))
     network = from_torch(module, torch.zeros(1, 4), drop_softmax=True)
     assert list(network.outputs) == ["scores"]
     points = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
