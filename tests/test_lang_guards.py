@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,33 @@ def test_the_page_of_the_language_has_every_remedy() -> None:
         error = caught.value
         said = error.remedy or error.reason.partition(". ")[2]
         assert re.sub(r"\d+ to \d+$", "", said) in page, name
+
+
+HUGE = 10**5000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda y: y * HUGE,
+        lambda y: y <= HUGE,
+        lambda y: y**HUGE,
+        lambda y: nn.box(y, -HUGE, HUGE),
+    ],
+)
+def test_integers_of_more_digits_than_python_prints_are_refused_by_name(make):
+    with pytest.raises(nn.LanguageError):
+        make(nn.Variable(1, name="y"))
+
+
+def test_a_fraction_of_any_length_has_a_text():
+    term = nn.Variable(1, name="y") * Fraction(1, HUGE)
+    assert str(term).startswith("y * (1/1000")  # long texts are shown by their ends
+    assert str(term).endswith("000)")
+
+
+@pytest.mark.parametrize("option", [{"precision": "1e400"}, {"precision": 0}, {"high": HUGE}, {"low": "a"}])
+def test_a_search_refuses_ends_and_widths_that_are_no_numbers(option):
+    x = nn.Variable(1, name="x")
+    with pytest.raises(nn.InputError):
+        nn.largest(lambda e: nn.forall(x, where=nn.ball(x, [0], e), then=x <= 1), "crown", **({"high": 1} | option))

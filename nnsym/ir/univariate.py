@@ -257,7 +257,7 @@ class Piecewise(Univariate):
         return np.asarray(left, dtype=bool), np.asarray(slopes[:, 1:] * breaks + offsets[:, 1:] != at, dtype=bool)
 
     @cached_property
-    def jumps(self) -> bool:  # type: ignore[override]
+    def jumps(self) -> bool:
         """True if the function is not continuous."""
         return bool(self.apart[0].any() or self.apart[1].any())
 
