@@ -25,8 +25,8 @@ from nnsym_encodings import ENCODINGS, TANGENTS
 
 pytestmark = pytest.mark.slow
 
-#: Beyond the reach of proofs: curved functions, the tangents of their cuts, and steps without number.
-SMOOTH = ("any other function", "floor", "roundeven")
+#: Beyond the reach of proofs: curved functions, powers, the tangents of their cuts, and steps without number.
+SMOOTH = ("any other function", "floor", "roundeven", "monomial")
 
 
 def mutant(module: ModuleType, before: str, after: str) -> dict[str, Any]:
