@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from nnsym.encode.affine import Layer, Terms, encode_affine
 from nnsym.encode.gates import GATE_ROWS
-from nnsym.encode.rules import BILINEAR, MONOMIAL, require_finite
+from nnsym.encode.monomials import MONOMIAL
+from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError

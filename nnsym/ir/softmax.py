@@ -26,7 +26,7 @@ from nnsym.ir.univariate import Sigmoid
 
 Array = NDArray[Any]
 
-_LONG = 64  # elements of a group beyond which its differences are not taken in pairs
+_LONG = 16  # elements of a group beyond which its differences are not taken in pairs
 
 
 def softmax(x: Node, groups: Array) -> Node:

@@ -21,7 +21,7 @@ from nnsym.encode.registry import (
     providers,
 )
 from nnsym.encoding import Encoding
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Method
 from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds, program
@@ -114,6 +114,9 @@ def check_method(name: str) -> None:
         return
     if name.partition("+")[0] not in encodings():
         parties = (*encoding_providers(), *source_providers(), *method_providers())
-        known = listed((*sources(), "attack", "bab", *methods(), *encodings()), parties)
-        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
+        names = (*sources(), "attack", "bab", *methods(), *encodings())
+        remedy = (
+            f"{did_you_mean(name.partition('+')[0].partition(':')[0], names)}Known methods: {listed(names, parties)}"
+        )
+        raise InputError(f"unknown method '{name}'", remedy=remedy)
     find_encoding(name)

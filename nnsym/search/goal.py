@@ -51,12 +51,14 @@ class Goal(ABC):
 
 @final
 class Decide(Goal):
-    """Is there a point with a margin of at most 0?"""
+    """Is there a point with a margin of at most 0? ``hopeful`` is the one with the least margin in floats."""
 
     def __init__(self, query: Query) -> None:
         self.query = query
         self.replayed = Replay(outcome=Outcome.SPURIOUS)
         self.point: dict[Input, Array] | None = None
+        self.hopeful: dict[Input, Array] | None = None
+        self._least = np.inf
         self._misses, self._skipped = 0, 0
 
     @property
@@ -76,9 +78,13 @@ class Decide(Goal):
         if not len(margins) or self.done:
             return
         k = int(margins.argmin())
-        if not margins[k] <= _NEAR or self._waits():
-            return
-        point = at.point(k)
+        if margins[k] < self._least:
+            self._least, self.hopeful = float(margins[k]), at.point(k)
+        if margins[k] <= _NEAR and not self._waits():
+            self.replay(at.point(k), deadline)
+
+    def replay(self, point: dict[Input, Array], deadline: Deadline) -> None:
+        """Look at a point exactly."""
         found = replay_once(self.query, point, deadline=deadline)
         self.replayed = stronger(self.replayed, found)
         self.best = min(self.best, found.margin)
