@@ -16,7 +16,6 @@ from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice
 from nnsym.judge.premise import with_premise
 from nnsym.judge.registry import MethodChoice, resolve
-from nnsym.judge.run import BOUNDS_SHARE
 from nnsym.judge.verdict import facts_about
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
@@ -117,6 +116,7 @@ def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: S
         return query, ""
     from nnsym.bounds.methods import compute, find_source
     from nnsym.deployed.enclose import enclose
+    from nnsym.judge.run import BOUNDS_SHARE
 
     with clock.step("rounding errors") as notes:
         within = find_source("crown").until(clock.deadline(BOUNDS_SHARE), memory=settings.memory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import final
 
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
@@ -14,7 +15,6 @@ from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod, program
-from nnsym.judge.optimise import by_bounds, by_program
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Verdict
 
@@ -38,10 +38,11 @@ class Portfolio(Method):
     """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
 
     The search has most of the time where many neurons are open, and a little where so few are that a program ends
-    it. What compares two runs is bounded over differences, which the search does not do: there it comes last.
+    it; ``log`` is the file of its record. What compares two runs is bounded over differences, which the search does not do: there it comes last.
     """
 
     bounds: str = "crown"
+    log: Path | None = None
     name = "portfolio"
     exact = True
 
@@ -62,7 +63,7 @@ class Portfolio(Method):
     def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of the search; None where it cannot take the question."""
         try:
-            result = SearchMethod(share=_MOST, brief=_LITTLE).judge(query, clock, settings)
+            result = SearchMethod(log=self.log, share=_MOST, brief=_LITTLE).judge(query, clock, settings)
         except _PASSED as error:
             clock.note("passed over", str(error))
             return None
@@ -93,6 +94,8 @@ class Portfolio(Method):
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         """Until one that is exact leaves no more than rounding does, or time runs out."""
+        from nnsym.judge.optimise import by_bounds, by_program  # what solves programs is loaded where one is solved
+
         found = replace(FIRST.optimum(query, clock, settings, precision), by=f"portfolio: {self.bounds}")
         try:
             found = found.better(by_bounds(query, self.bounds, clock, settings))
