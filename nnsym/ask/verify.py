@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -22,6 +23,9 @@ from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
+
+if TYPE_CHECKING:
+    from nnsym.search.loop import Snapshot
 
 Array = NDArray[Any]
 
@@ -44,6 +48,7 @@ def verify(
     seed: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
+    watch: Callable[[Snapshot], None] | None = None,
     clock: Clock | None = None,
 ) -> Result:
     """Verify a property by one method, or by a short portfolio if none is named.
@@ -67,6 +72,7 @@ def verify(
         seed: seed of sampling and of the solver.
         device: where bounds are computed.
         progress: called with (lower bound, best value) as a solver improves them.
+        watch: called with where a search stands, after every batch.
         clock: a budget that has been running already (time spent on loading counts).
 
     Returns:
@@ -93,6 +99,7 @@ def verify(
         shortcut=shortcut,
         device=device,
         progress=progress,
+        watch=watch,
     )
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)

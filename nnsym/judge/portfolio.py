@@ -37,8 +37,9 @@ _MOST, _LITTLE = 0.7, 0.2
 class Portfolio(Method):
     """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
 
-    The search has most of the time where many neurons are open, and a little where so few are that a program ends
-    it; ``log`` is the file of its record. What compares two runs is bounded over differences, which the search does not do: there it comes last.
+    The search has most of the time where many neurons are open, and a little where so few are that a program ends it;
+    ``log`` is the file of its record. What compares two runs is bounded over differences, which the search does not do:
+    there it comes last.
     """
 
     bounds: str = "crown"
