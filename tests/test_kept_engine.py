@@ -175,6 +175,15 @@ def test_dead_elements_are_dropped_and_nothing_changes(monkeypatch):
         )
 
 
+def test_layers_that_are_dead_altogether():
+    query = relu_query(shift=-9.0)
+    engine, known = Engine(query), compute(query, "crown")
+    assert [engine.plan.size(n) for n in engine.plan.arguments] == [0, 0, 0]
+    found = engine.bound(root(engine, 2), steps=2, goal=np.inf)
+    assert np.allclose(found.lower[1], known.rows.lower)
+    assert found.gaps[engine.plan.arguments[1]].shape == (2, 3, 10)
+
+
 def test_a_form_is_least_at_its_point():
     query = relu_query()
     engine = Engine(query)
@@ -350,6 +359,17 @@ def test_preconditions_are_multiplied():
         assert -0.63 < lower <= -0.625  # below -(x0 + x1) / 2 - 1/2, whose least value there is -0.625
     upper = Limit(np.full((1, 2), 0.5), np.full((1, 2), 1.0))
     assert engine.bound(Domains({x: upper}, root(engine, 1).wanted)).empty.all()
+
+
+def test_rows_that_no_float_holds_are_lowered_by_their_slack():
+    query = relu_query()
+    engine, plain = Engine(query), Engine(query).bound(Engine(query).root()).lower[0]
+    engine.plan.extra[engine.plan.spec] = np.array([0.5, 0.0, 0.25]), np.array([0.0, 0.125, 0.0])
+    (parent,) = engine.plan.spec.parents
+    most = max(np.abs(engine.ranges[parent].lower).max(), np.abs(engine.ranges[parent].upper).max())
+    lowered = plain - engine.bound(engine.root()).lower[0]
+    assert np.allclose(lowered[[0, 2]], [0.5, 0.25])
+    assert 0 < lowered[1] <= 0.125 * most + 1e-12
 
 
 def test_open_inputs_are_unbounded_and_nothing_else():

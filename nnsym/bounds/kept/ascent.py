@@ -62,7 +62,7 @@ class _Variable:
         """Some rows alone, as one set."""
         for name in ("value", "least", "most", "rate", "first", "second"):
             old = getattr(self, name)
-            setattr(self, name, old.reshape(1, -1, old.shape[-1])[:, rows])
+            setattr(self, name, old.reshape(1, len(rows), old.shape[-1])[:, rows])
 
 
 def climb(
@@ -93,7 +93,7 @@ def climb(
         for part, variables in zip(kept, (slopes, multipliers), strict=True):
             for node, v in variables.items():
                 n = v.value.shape[-1]
-                part[node].reshape(-1, n)[live[better]] = v.value.reshape(-1, n)[better]
+                part[node].reshape(best.size, n)[live[better]] = v.value.reshape(len(live), n)[better]
         if not step:
             for node, v in multipliers.items():
                 v.rate *= _price(state, node, done)

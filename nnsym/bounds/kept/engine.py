@@ -112,7 +112,8 @@ class Engine:
             limits[self.plan.cuts] = self._preconditions(given)
         run = Refresh(self.plan, len(domains), self._base, given, limits, options.deadline)
         ends = [self.plan.spec if target is None else target.node]
-        ends += [] if self.plan.cuts is None else [self.plan.cuts]
+        if self.plan.cuts is not None and ends[0] is self.plan.spec:  # hidden bounds hold on all of the boxes
+            ends.append(self.plan.cuts)
         state = run.run(self._hidden(options) if options.refresh else None, *ends)
         empty = run.empty | self._outside(domains)
         seed, row = self._seed(domains.wanted & ~empty[:, None], target)
