@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import nnsym as nn
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.errors import InputError, MissingBoundsError
 from nnsym.ir.formula import Atoms, InBox, conjunction, disjunction, margin_lower
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, new_input
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.method import Settings
@@ -28,7 +29,7 @@ from nnsym.search.branching import RULES
 from nnsym.search.frontier import BestFirst, DepthFirst
 from nnsym.search.leaf import restricted
 from nnsym.search.nodes import Branches, Nodes, split
-from nnsym.search.places import places
+from nnsym.search.places import Place, places
 from nnsym.search.reduce import clipped
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Worth, targets
@@ -56,7 +57,7 @@ def test_what_is_said_is_true(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, *PIECE_KINDS])
 def test_what_is_said_is_true_of_thousands(kind: str) -> None:
-    wrong, decided, asked = [], 0, 0
+    decided, asked = 0, 0
     for seed in range(3, 43):
         for tight in (False, True):
             query = random_query(random_network(kind, seed), seed, tight=tight)
@@ -64,7 +65,6 @@ def test_what_is_said_is_true_of_thousands(kind: str) -> None:
                 found = ran(query, text, seconds=3.0, nodes=3000)
                 found.check((kind, seed, tight, text))
                 asked, decided = asked + 1, decided + found.decided
-    assert not wrong
     assert decided >= 0.7 * asked
 
 
@@ -88,30 +88,31 @@ def test_targets_have_the_margins_of_their_formula() -> None:
         inputs = {x: Limit(*v) for x, v in low.items()}
         values, picks = Worth(parts, len(query.rows)).lower(rows, inputs)
         for k in range(20):
-
-            def atom(leaf: Atoms | InBox, k: int = k) -> np.ndarray:
-                if isinstance(leaf, InBox):
-                    box = inputs[leaf.input]
-                    apart = ((leaf.lower > box.upper[k]) | (leaf.upper < box.lower[k])).any()
-                    return np.array([np.inf if apart else -np.inf])
-                chosen = rows[k, leaf.rows]
-                refuted = chosen >= 0 if leaf.strict else chosen > 0
-                return chosen if leaf.soft else np.where(refuted, np.inf, -np.inf)
-
-            assert values[k].min(initial=np.inf) == margin_lower(query.formula, atom)
+            box = {x: (limit.lower[k], limit.upper[k]) for x, limit in inputs.items()}
+            assert values[k].min(initial=np.inf) == margin_lower(query.formula, partial(_atom, rows[k], box))
             finite = np.isfinite(values[k])
             assert (rows[k, picks[k, finite]] == values[k, finite]).all()
+
+
+def _atom(rows: np.ndarray, box: dict, leaf: Atoms | InBox) -> np.ndarray:
+    """What bounds say of one leaf."""
+    if isinstance(leaf, InBox):
+        low, high = box[leaf.input]
+        return np.array([np.inf if ((leaf.lower > high) | (leaf.upper < low)).any() else -np.inf])
+    chosen = rows[leaf.rows]
+    refuted = chosen >= 0 if leaf.strict else chosen > 0
+    return chosen if leaf.soft else np.where(refuted, np.inf, -np.inf)
 
 
 def test_too_many_parts_stay_one() -> None:
     """A conjunction of eight choices among three has 6561 parts."""
     x = nn.Variable(3, name="x")
     some = [(x[0] >= k / 8) | (x[1] >= k / 8) | (x[2] >= k / 8) for k in range(1, 9)]
-    query = nn.exists(x, where=nn.box(x, 0, 1), then=nn.all(*some) if hasattr(nn, "all") else _all(some)).query
+    query = nn.exists(x, where=nn.box(x, 0, 1), then=_all(some)).query
     parts = targets(query)
     assert len(parts) <= 64
     point = {v: np.array([[0.95, 0.1, 0.2]]) for v in query.inputs}
-    rows = query.rows.value({v: a for v, a in point.items()})
+    rows = query.rows.value(dict(point))
     values, _ = Worth(parts, len(query.rows)).lower(rows, {v: Limit(a, a) for v, a in point.items()})
     assert values.min() == query.margin({v: a[0] for v, a in point.items()})
 
@@ -156,21 +157,15 @@ def test_children_cover_their_parent() -> None:
 
 
 def test_whole_numbers_are_split_between_them() -> None:
-    x = Input("n", 1, "test-n", np.array([True]), np.array([-1]))
+    x = new_input("n", 1, integer=True)
     domains = Domains({x: Limit(np.array([[-2.0]]), np.array([[3.0]]))}, np.ones((1, 1), dtype=bool))
     node = Nodes(domains, np.zeros((1, 1)), np.ones((1, 1), dtype=bool), np.zeros(1, int), np.zeros(1, int))
-    place = places_of(x)
+    place = Place(x, np.full((1, 1), np.nan), np.ones(1, dtype=bool), 0)
     at = place.points(domains.limits[x])
     assert at[0, 0] == 0.0
     left, right = (split(node, Branches([x], np.zeros(1, int), np.zeros(1, int), at[0]), 1).take([k]) for k in (0, 1))
     assert (left.domains.limits[x].upper, right.domains.limits[x].lower) == (0.0, 1.0)
     assert np.isnan(place.points(Limit(np.array([[2.0]]), np.array([[2.0]])))).all()
-
-
-def places_of(x: Input) -> object:
-    from nnsym.search.places import Place
-
-    return Place(x, np.full((1, 1), np.nan), np.ones(1, dtype=bool), 0)
 
 
 def test_clipping_keeps_every_violation() -> None:
@@ -204,7 +199,7 @@ def test_frontiers_keep_all_and_the_least() -> None:
     query = random_query(random_network("dense", 0), 0)
     nodes = _root(query).take(np.zeros(9, dtype=int))
     bounds = np.array([3.0, -1, 2, -5, 4, 0, 1, -2, -3])
-    nodes = replace(nodes, lower=bounds[:, None] + 0 * nodes.lower, number=np.arange(9))
+    nodes = replace(nodes, lower=np.repeat(bounds[:, None], nodes.lower.shape[1], 1), number=np.arange(9))
     depth, best = DepthFirst(), BestFirst()
     for frontier in (depth, best):
         frontier.push(nodes.take(np.arange(5)))
@@ -226,16 +221,19 @@ def test_frontiers_keep_all_and_the_least() -> None:
 def test_a_leaf_is_the_query_on_its_limits() -> None:
     """Exactly the points of the subproblem violate the restricted query, hidden limits included."""
     rng = np.random.default_rng(2)
-    query = random_query(random_network("dense", 4), 4)
+    query = random_query(random_network("dense", 1), 1)
     parts, hidden = targets(query), next(p.node for p in places(query) if not isinstance(p.node, Input))
     node = _root(query)
     none = np.full((1, hidden.size), np.inf)
-    limits = {**node.domains.limits, hidden: Limit(np.where(np.arange(hidden.size) == 1, 0.25, -none), none)}
+    x = query.inputs[0]
+    samples = rng.uniform(*query.boxes[x].outer, (200, x.size))
+    middle = float(np.median(query.values({x: samples})[hidden][:, 1]))
+    limits = {**node.domains.limits, hidden: Limit(np.where(np.arange(hidden.size) == 1, middle, -none), none)}
     leaf = restricted(query, replace(node, domains=replace(node.domains, limits=limits)), Worth(parts, len(query.rows)))
-    x, seen = query.inputs[0], set()
-    for value in rng.uniform(*query.boxes[x].outer, (400, x.size)):
+    seen = set()
+    for value in samples:
         values = leaf.values({x: value})
-        expected = query.margin(query.values({x: value})) if values[hidden][1] >= 0.25 else np.inf
+        expected = query.margin(query.values({x: value})) if values[hidden][1] >= middle else np.inf
         assert leaf.margin(values) == expected
         seen.add(expected == np.inf)
     assert seen == {True, False}
@@ -261,8 +259,7 @@ def test_texts_that_name_none_are_refused() -> None:
 
 def test_the_kit_passes_the_search() -> None:
     done = check_method(nn.bab(), kinds=("leaky", "clip"), seeds=range(1))
-    assert done.questions == 9
-    assert done.decided == 8
+    assert (done.questions, done.decided) == (9, 8)
 
 
 def test_a_margin_of_zero_is_decided_in_rationals() -> None:
@@ -299,14 +296,13 @@ def test_everything_the_language_says_is_searched() -> None:
 def test_integers_are_searched() -> None:
     f = nn.zoo.random_mlp(3, widths=(2, 8, 2))
     n = nn.Variable(2, name="n", integer=True)
-    every = [f.run(np.array([a, b], dtype=float))["y"][0] if hasattr(f, "run") else None for a in range(4) for b in range(4)]
     least = nn.minimize(f(n)[0], "bab", where=nn.box(n, 0, 3))
     assert least.point is not None
     assert (least.point.inputs["n"] % 1 == 0).all()
     other = nn.minimize(f(n)[0], "bigm", where=nn.box(n, 0, 3))
     assert least.lower <= other.upper + 1e-6
     assert other.lower - 1e-6 <= least.upper
-    assert least.gap <= 1e-3 or every is None
+    assert least.gap <= 1e-3
 
 
 def test_the_least_value_of_a_term_closes() -> None:
