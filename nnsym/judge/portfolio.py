@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import final
 
-from nnsym.encode.registry import find_encoding
 from nnsym.errors import MissingBoundsError, NnsymError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
@@ -126,17 +126,21 @@ def _last(
 class Usual(Method):
     """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
 
-    The search has most of the time where many neurons are open, and a little where so few are that a program ends
-    it. What compares two runs is bounded over differences, which the search does not do: there it comes last.
+    The search has most of the time where many neurons are open, and a little where so few are that a program ends it;
+    ``log`` is the file of its record. What compares two runs is bounded over differences, which the search does not do:
+    there it comes last.
     """
 
     bounds: str = "crown"
+    log: Path | None = None
     name = "portfolio"
     exact = True
 
     @property
     def turns(self) -> Portfolio:
-        """What is asked beside the search."""
+        """What is asked beside the search, whose verdicts need no encodings."""
+        from nnsym.encode.registry import find_encoding
+
         programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
         return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
 
@@ -155,7 +159,7 @@ class Usual(Method):
     def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of the search; None where it cannot take the question."""
         try:
-            result = SearchMethod(share=_MOST, brief=_LITTLE).judge(query, clock, settings)
+            result = SearchMethod(log=self.log, share=_MOST, brief=_LITTLE).judge(query, clock, settings)
         except _PASSED as error:
             clock.note("passed over", str(error))
             return None
@@ -169,7 +173,15 @@ def _both(decided: Result, searched: Result, clock: Clock) -> Result:
     """The later answer with the better side of both intervals; that of the search where only it decides."""
     if decided.status is Verdict.UNKNOWN and searched.status is not Verdict.UNKNOWN:
         return searched
-    lower, upper = max(decided.lower, searched.lower), min(decided.upper, searched.upper)
-    if lower > upper:  # a solver's bound, off by its tolerance
-        lower, upper = decided.lower, decided.upper
-    return replace(decided, lower=lower, upper=upper, trail=tuple(clock.trail))
+    low = searched if searched.lower > decided.lower else decided
+    high = searched if searched.upper < decided.upper else decided
+    if low.lower > high.upper:  # a solver's bound, off by its tolerance
+        low = high = decided
+    return replace(
+        decided,
+        lower=low.lower,
+        upper=high.upper,
+        lower_trust=low.lower_trust,
+        upper_trust=high.upper_trust,
+        trail=tuple(clock.trail),
+    )

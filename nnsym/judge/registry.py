@@ -7,7 +7,9 @@ used is left out, and said to be wherever a method is not found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from nnsym.bounds.sources import Source, Told
 from nnsym.encode.registry import (
@@ -123,6 +125,15 @@ def portfolio(members: Iterable[MethodChoice], *, bounds: BoundsChoice = "crown"
     if not found:
         raise InputError("a portfolio without members", remedy="Name some, such as attack, crown and bigm")
     return Portfolio(members=found)
+
+
+def recorded(method: Method, log: Path, *, goes_on: bool) -> Method:
+    """The method with its search recorded in ``log``; with ``goes_on`` the file has to be there already."""
+    if not isinstance(method, (SearchMethod, Usual)):
+        raise InputError("keeps no record of a search", where=f"method '{method.name}'", remedy="Name none, or bab")
+    if goes_on and not log.is_file():
+        raise InputError("no such file", where=str(log), remedy="Begin a record with --log")
+    return replace(method, log=log)
 
 
 def check_method(name: str) -> None:
