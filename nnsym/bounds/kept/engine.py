@@ -63,13 +63,17 @@ class Engine:
         deadline: Deadline = NEVER,
     ) -> None:
         self.query, self.precision = query, precision(dtype)
+        options = Options(0, np.inf, hidden, True, False, deadline)
+        with np.errstate(all="ignore"):
+            self._begin(query, ranges or {}, options)
+
+    def _begin(self, query: Query, ranges: Mapping[Node, Limit], options: Options) -> None:
+        """Bound everything once, in float64; then prepare the query anew without what is 0."""
         self.plan = Plan(query, FLOAT64)
         base = {x: Limit(*(side[None] for side in box.outer)) for x, box in query.boxes.items()}
-        given = {n: self._cut(n, r) for n, r in (ranges or {}).items()}
-        climb = self._hidden(Options(0, np.inf, hidden, True, False, deadline))
-        with np.errstate(all="ignore"):
-            first = Refresh(self.plan, 1, base, given, {}, deadline, whole=True)
-            state = first.run(climb, *self.plan.nodes)
+        given = {n: self._cut(n, r) for n, r in ranges.items()}
+        first = Refresh(self.plan, 1, base, given, {}, options.deadline, whole=True)
+        state = first.run(self._hidden(options), *self.plan.nodes)
         self._empty = bool(first.empty[0])
         nothing = {n: Limit(np.full((1, n.size), -np.inf), np.full((1, n.size), np.inf)) for n in self.plan.nodes}
         self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
