@@ -90,9 +90,6 @@ def of(nodes, **inputs):
 
 
 TOGETHER = {
-    "old broadcast": model(
-        [node("Add", ["a", "b"], ["y"], axis=1, broadcast=1)], {"a": (2, 3, 4), "b": (3,)}, ["y"], opset=6
-    ),
     "matmul": of([node("MatMul", ["a", "b"], ["y"])], a=(2, 3), b=(3, 4)),
     "matmul batched": of([node("MatMul", ["a", "b"], ["y"])], a=(2, 1, 2, 3), b=(2, 3, 2)),
     "matmul vectors": of([node("MatMul", ["a", "b"], ["y"])], a=(3,), b=(3,)),
