@@ -23,6 +23,7 @@ from nnsym.ir.functions.powers import Reciprocal
 from nnsym.ir.linear import Scale, Select, Sparse
 from nnsym.ir.node import Affine, Node, Pointwise, affine, constant, maximum, pointwise
 from nnsym.ir.univariate import Sigmoid
+from nnsym.ir.walk import substitute
 
 Array = NDArray[Any]
 
@@ -68,8 +69,9 @@ def unordered(y: Node) -> tuple[Node, Array] | None:
     Told by building it again: equal graphs are one object.
     """
     for x, groups in _candidates(y):
-        if any(y is build(x, groups) for build in (softmax, log_softmax)):
-            return x, groups
+        for made in (softmax(x, groups), log_softmax(x, groups)):
+            if substitute([made], {x: x}, y.model)[made] is y:  # of the same run
+                return x, groups
     return None
 
 

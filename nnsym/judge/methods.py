@@ -149,6 +149,8 @@ class ProgramMethod(Establisher):
         return "optimise" if self.optimise else "decide"
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        from nnsym.judge.run import establish_program
+
         return establish_program(query, self, clock, settings)
 
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
