@@ -31,6 +31,7 @@ from nnsym.judge.methods import ibp as ibp
 from nnsym.judge.methods import lp as lp
 from nnsym.judge.methods import milp as milp
 from nnsym.judge.methods import smt as smt
+from nnsym.judge.registry import portfolio as portfolio
 from nnsym.lang import props as props
 from nnsym.lang import zoo as zoo
 from nnsym.lang.algebra.functions import abs_ as abs

@@ -105,6 +105,25 @@ def test_cancelling_weights_and_boxes_that_are_points(dtype):
         assert faults(engine, values, engine.bound(near, steps=3, goal=np.inf)) == []
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [1e-30, 1e14, 1e25, 1e40])
+def test_boxes_and_weights_of_any_size(size, dtype):
+    """Numbers beyond what a format takes count as unbounded, tiny ones are paid for."""
+    rng = np.random.default_rng(12)
+    x = new_input("x", 3)
+    first = pointwise(relu(), affine(((Dense(rng.normal(size=(5, 3)) / size), x),), rng.normal(size=5)))
+    second = pointwise(relu(), affine(((Dense(rng.normal(size=(4, 5)) * size), first),), rng.normal(size=4) * size))
+    y = affine(((Dense(rng.normal(size=(2, 4))), second), (Dense(rng.normal(size=(2, 3))), x)), rng.normal(size=2))
+    box = Box(-size * np.ones(3), size * np.ones(3))
+    query = Query("sizes", {x: box}, Rows.of(y), Atoms(np.arange(2), strict=True, soft=True))
+    values = query.values(inside(query, rng, POINTS), exact=True)
+    engine = Engine(query, dtype=dtype)
+    domains = root(engine, POINTS)
+    limits = {x: Limit(np.repeat(box.lower[None], POINTS, 0), np.repeat(box.upper[None], POINTS, 0))}
+    for again in (domains, Domains({**around(values, engine, rng), **limits}, domains.wanted)):
+        assert faults(engine, values, engine.bound(again, steps=2, goal=np.inf)) == []
+
+
 def stable_query(seed, layers=3):
     """A chain of layers whose neurons are all active, so that bounds are attained at corners, up to rounding alone.
 

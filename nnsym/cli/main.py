@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -116,6 +117,8 @@ def verify(
     save: Annotated[
         Path | None, typer.Option(help="Write the result as JSON, for nnsym report and nn.load_result.")
     ] = None,
+    log: Annotated[Path | None, typer.Option(help="Record the search here; go on where the file has one.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on from the record of a search.")] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
@@ -126,7 +129,7 @@ def verify(
         from nnsym.ask.vacuity import vacuous
         from nnsym.ask.verify import verify as run
         from nnsym.cli.reading import read_target
-        from nnsym.judge.registry import resolve
+        from nnsym.judge.registry import recorded, resolve
         from nnsym.lang.property import Property
         from nnsym.lang.question import query_of
         from nnsym.report.table import result_lines
@@ -136,6 +139,8 @@ def verify(
         if path is not None:
             check_writable(path)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
+    if log is not None or resume is not None:
+        chosen = recorded(chosen, resume or log or Path(), goes_on=resume is not None)
     late = partial(report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
     try:
         with clock.step("load"):
@@ -154,6 +159,7 @@ def verify(
             semantics=semantics,
             seed=seed,
             progress=progress,
+            watch=None if progress is None else progress.watch,
             clock=clock,
         )
     checked = None
@@ -521,6 +527,7 @@ def entry() -> None:
 
 def command() -> None:
     """The console script: :func:`entry`, then out at once, because unloading torch takes half a second for nothing."""
+    gc.set_threshold(200_000)  # what is imported lives on: collecting it again and again takes 0.1 s of a start
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's idle threads must not spin: docs/performance.md
     open_streams()
     code: object = None

@@ -7,7 +7,7 @@ is a bound with every rounding paid; points only ever falsify, after they were r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, final
 
@@ -333,17 +333,13 @@ class Search:
         told = None if self.leaf is None else self.leaf(self.query, self.deadline)
         self._lost = _GIVEN_UP + 1
         if told is not None and told.point is not None:
-            self._try(told.point)
+            self.goal.replay(told.point, self.deadline)
         elif told is not None and told.excluded:
             self._lost, self.closed = 0, min(self.closed, 0.0)
             for block in self.frontier.blocks:
                 self.tally.close(block.depth)
                 self.log.close(block.number, np.zeros(len(block)))
             self.frontier = DepthFirst()
-
-    def _try(self, point: Mapping[Input, Array]) -> None:
-        alone = {x: np.asarray(v, dtype=np.float64)[None] for x, v in point.items()}
-        self.goal.look(tried(self.query, self.worth, alone), self.deadline)
 
     def _give_up(self, nodes: Nodes) -> None:
         """What has nothing left to split goes to the leaves' method, one by one."""
@@ -353,7 +349,7 @@ class Search:
             if self.leaf is not None and not self.deadline.passed:
                 told = self.leaf(restricted(self.query, one, self.worth, self.goal.threshold), self.deadline)
             if told is not None and told.point is not None:
-                self._try(told.point)
+                self.goal.replay(told.point, self.deadline)
             if told is None or not told.excluded:
                 self.stuck, self._lost = min(self.stuck, least), self._lost + 1
                 continue

@@ -33,7 +33,7 @@ _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a le
 def refined(query: Query, *, dtype: str = "float32", rounds: int = 40, deadline: Deadline = NEVER) -> Engine:
     """An engine of the query whose hidden bounds were searched for, ``rounds`` splits for every row of a layer.
 
-    Its ranges hold on the query's domain where the preconditions do. Past the ``deadline`` layers keep what they have.
+    Its ranges hold on the query's boxes and balls. Past the ``deadline`` layers keep what they have.
     """
     engine = Engine(query, dtype=dtype, deadline=deadline)
     for layer in engine.plan.arguments:
