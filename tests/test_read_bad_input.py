@@ -70,8 +70,6 @@ def test_an_unsupported_operator_is_named_with_the_supported_ones():
     assert "net: node 'nan_7', IsNaN: operator IsNaN is not supported. Supported: Abs, Add, And" in str(caught.value)
     with pytest.raises(UnsupportedError, match=r"operator my\.own\.Relu is not supported"):
         load(model([node("Relu", ["x"], ["y"], domain="my.own")], {"x": (1, 3)}))
-    with pytest.raises(UnsupportedError, match="operator If is not supported"):
-        load(model([node("If", ["x"], ["y"])], {"x": ()}))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
