@@ -13,6 +13,7 @@ whose bound exceeds the goal leave the batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -146,9 +147,11 @@ def _price(state: State, node: Node, done: Descent) -> Array:
     plan = state.plan
     beside = [done.kept[n] for n in (node, *plan.readers[node]) if n in done.kept]
     beside = beside or list(done.forms.values())
-    size = np.sum([np.abs(c).mean(axis=-1, keepdims=True) for c in beside], axis=0)
+    size = np.sum([np.abs(c).sum(axis=-1, keepdims=True) / max(1, c.shape[-1]) for c in beside], axis=0)
     if isinstance(node, Affine) and node is plan.cuts:  # its multiplier changes coefficients of inputs
-        size = size / max(float(np.mean([m.size.mean() for m in plan.matrices[node]])), 2.0**-60)
+        parts = plan.matrices[node]
+        mean = sum(float(m.size.sum()) for m in parts) / max(1, sum(math.prod(m.shape) for m in parts))
+        size = size / max(mean, 2.0**-60)
     return np.asarray(_PRICE * size, dtype=plan.by.dtype)
 
 
