@@ -10,7 +10,8 @@ from tests.onnx_suite import agrees, cases, read
 SAMPLE = (
     "test_AvgPool2d_stride", "test_BatchNorm1d_3d_input_eval", "test_GLU", "test_Linear", "test_LogSoftmax",
     "test_Softmin", "test_Softsign", "test_operator_add_broadcast",
-    "test_operator_add_size1_right_broadcast", "test_operator_addmm", "test_operator_convtranspose", "test_operator_pow",
+    "test_operator_add_size1_right_broadcast", "test_operator_addmm", "test_operator_convtranspose",
+    "test_operator_pow",
     "test_operator_symbolic_override", "test_sequence_model1", "test_softmax_functional_dim3",
 )  # fmt: skip
 _REFUSED = ("test_operator_pow", "test_sequence_model1")
