@@ -31,6 +31,7 @@ from nnsym.judge.methods import ibp as ibp
 from nnsym.judge.methods import lp as lp
 from nnsym.judge.methods import milp as milp
 from nnsym.judge.methods import smt as smt
+from nnsym.judge.registry import portfolio as portfolio
 from nnsym.lang import props as props
 from nnsym.lang import zoo as zoo
 from nnsym.lang.algebra.functions import abs_ as abs
@@ -72,6 +73,7 @@ from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
 from nnsym.report.draw import draw_reach as draw_reach
+from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
 from nnsym.results.plain import load_result as load_result

@@ -32,7 +32,14 @@ class IntervalEngine:
         return Domains(limits, np.ones((1, len(self.query.rows)), dtype=bool))
 
     def bound(
-        self, domains: Domains, *, steps: int = 0, goal: float = 0.0, gaps: bool = True, deadline: Deadline = NEVER
+        self,
+        domains: Domains,
+        *,
+        steps: int = 0,
+        goal: float = 0.0,
+        hidden: int = 0,
+        gaps: bool = True,
+        deadline: Deadline = NEVER,
     ) -> Found:
         deadline.check()
         self.calls += 1

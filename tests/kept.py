@@ -31,7 +31,7 @@ ACTIVATIONS = {
 EXACT = tuple(name for name, fn in ACTIVATIONS.items() if fn.exact)
 
 
-def network_query(seed: int, activation: str, *, radius: float = 0.5, scale: float = 1.0) -> Query:
+def network_query(seed: int, activation: str, *, radius: float = 0.5, scale: float = 1.0, pooled: bool = True) -> Query:
     """A residual network with a maximum, a product, copies and two inputs; ``scale`` spreads the sizes of weights."""
     rng = np.random.default_rng(seed)
     fn = ACTIVATIONS[activation]
@@ -44,7 +44,7 @@ def network_query(seed: int, activation: str, *, radius: float = 0.5, scale: flo
     a = pointwise(fn, h)
     g = affine(((dense(4, 4), a), (identity(4), h)), rng.normal(size=4))
     b = pointwise(fn, g)
-    m = maximum(g, [[0, 3], [1, 2], [1, -1], [0, 1]])
+    m = maximum(g, [[0, 3], [1, 2], [1, -1], [0, 1]]) if pooled else pointwise(absolute(), g)
     scaled = affine(((Scale(rng.normal(size=4)), b), (Select(np.array([3, -1, 0, 0]), 4), m)))
     p = product(scaled, pointwise(relu(), g))
     convolved = affine(((Conv(rng.normal(size=(1, 1, 2)), (1, 4), (1,), (0, 0), (1,)), p),), 0.1)

@@ -149,6 +149,18 @@ def test_choices_between_computed_values_and_between_constants() -> None:
                k=np.float32(0.1), m=np.float32(1 / 3)), *points)  # fmt: skip
 
 
+def test_choices_by_what_is_put_together_of_two_variables() -> None:
+    points = [list(p) for p in itertools.product((-1.0, 0.25, 0.5), repeat=2)]
+    first, second = node("Greater", ["x", "t"], ["a"]), node("Less", ["z", "t"], ["b"])
+    for op in ("And", "Or", "Xor"):
+        nodes = [first, second, node(op, ["a", "b"], ["c"]), node("Not", ["c"], ["n"])]
+        for condition in ("c", "n"):
+            for branches in (["k", "m"], ["x", "m"], ["k", "z"]):
+                proto = graph(*nodes, node("Where", [condition, *branches], ["y"]), inputs=("x", "z"),
+                              t=np.float32(0.25), k=np.float32(0.1), m=np.float32(1 / 3))  # fmt: skip
+                same(proto, *points)
+
+
 @pytest.mark.parametrize("op", ["Floor", "Ceil", "Round"])
 def test_rounding_at_integers_halves_and_beside_them(op: str) -> None:
     ties = [k / 2 for k in range(-7, 8)]

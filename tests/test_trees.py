@@ -165,7 +165,7 @@ def bounded(network: nn.Network, bound: float) -> nn.Property:
     return nn.forall(x, where=nn.box(x, 0.0, 1.0), then=network(x)[0, 0] <= bound)
 
 
-@pytest.mark.parametrize("method", ["bigm", "smt"])
+@pytest.mark.parametrize("method", ["bigm", pytest.param("smt", marks=pytest.mark.slow)])
 def test_decided_on_both_sides_of_the_maximum(method: str) -> None:
     network = load(regressor())
     top = max(
@@ -185,6 +185,7 @@ def test_bounds_of_a_region_inside_one_leaf_are_its_value() -> None:
     assert nn.verify(p, "ibp").status.value == "verified"
 
 
+@pytest.mark.slow
 def test_the_label_in_a_property() -> None:
     results = [("label", TensorProto.INT64), ("scores", TensorProto.FLOAT)]
     many = tables("BRANCH_LEQ", 3, "class")

@@ -39,12 +39,16 @@ def run(folder: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_a_point_and_its_serialised_form(folder: Path) -> None:
+def test_a_point(folder: Path) -> None:
     code, out, _ = run(folder, "verify", "--network", "f=relu.onnx", "sat.vnnlib", "--timeout", "30.0")
     lines = out.splitlines()
     assert (code, lines[0], lines[1], lines[4]) == (0, "sat", "X float32 [2]", "Y float32 [2]")
     assert 0.75 <= float(lines[2]) <= 1.0
     assert out.endswith("\n")
+
+
+@pytest.mark.slow
+def test_a_point_serialised(folder: Path) -> None:
     words = ("sat.vnnlib", "--network", "f=relu.onnx", "--serialise-assignments", "out/deep")
     code, out, _ = run(folder, "verify", *words)
     assert (code, out) == (0, "sat\n")
@@ -55,6 +59,7 @@ def test_a_point_and_its_serialised_form(folder: Path) -> None:
     assert x[1] == 0.5
 
 
+@pytest.mark.slow
 def test_no_point(folder: Path) -> None:
     code, out, err = run(folder, "verify", "unsat.vnnlib", "--network", "f=relu.onnx", "--timeout", "30")
     assert (code, out) == (0, "unsat\n")

@@ -49,8 +49,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, MONOMIAL, lower_lines, open_groups, open_hinges, require_finite
+from nnsym.encode.rules import BILINEAR, lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise

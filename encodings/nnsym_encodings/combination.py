@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, open_pieces
-from nnsym.encode.rules import BILINEAR, MONOMIAL, open_hinges, require_finite
+from nnsym.encode.rules import BILINEAR, open_hinges, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.ir.exact import to_fractions

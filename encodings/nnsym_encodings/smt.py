@@ -43,8 +43,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_CASES
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, MONOMIAL, OpenHinges, bounded, lower_lines, open_groups, open_hinges
+from nnsym.encode.rules import BILINEAR, OpenHinges, bounded, lower_lines, open_groups, open_hinges
 from nnsym.encode.stairs import STAIRS_CASES
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise

@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_CASES
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import open_pieces
-from nnsym.encode.rules import BILINEAR, MONOMIAL, open_hinges
+from nnsym.encode.rules import BILINEAR, open_hinges
 from nnsym.encode.stairs import STAIRS_CASES
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.ir.node import Max, Pointwise

@@ -123,7 +123,7 @@ def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path
     """
     from nnsym.read.tensor_file import tensor_bytes
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     found = result.counterexample or result.witness
     if found is None:
         raise InputError("there is no assignment to write", where=query.name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -17,13 +18,15 @@ from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice
 from nnsym.judge.premise import with_premise
 from nnsym.judge.registry import MethodChoice, resolve
-from nnsym.judge.run import BOUNDS_SHARE
 from nnsym.judge.verdict import facts_about
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
+
+if TYPE_CHECKING:
+    from nnsym.search.loop import Snapshot
 
 Array = NDArray[Any]
 
@@ -46,6 +49,7 @@ def verify(
     seed: int = 0,
     device: str = "cpu",
     progress: Progress | None = None,
+    watch: Callable[[Snapshot], None] | None = None,
     clock: Clock | None = None,
 ) -> Result:
     """Verify a property by one method, or by a short portfolio if none is named.
@@ -69,6 +73,7 @@ def verify(
         seed: seed of sampling and of the solver.
         device: where bounds are computed.
         progress: called with (lower bound, best value) as a solver improves them.
+        watch: called with where a search stands, after every batch.
         clock: a budget that has been running already (time spent on loading counts).
 
     Returns:
@@ -95,6 +100,7 @@ def verify(
         shortcut=shortcut,
         device=device,
         progress=progress,
+        watch=watch,
     )
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
@@ -123,6 +129,7 @@ def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: S
         return query, ""
     from nnsym.bounds.methods import compute, find_source
     from nnsym.deployed.enclose import enclose
+    from nnsym.judge.run import BOUNDS_SHARE
 
     with clock.step("rounding errors") as notes:
         within = find_source("crown").until(clock.deadline(BOUNDS_SHARE), memory=settings.memory)

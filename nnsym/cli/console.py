@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Plan
+    from nnsym.search.loop import Snapshot
 
 
 class _Terminal(Console):
@@ -50,19 +52,34 @@ def _live() -> Iterator[Progress]:
         yield progress
 
 
+class Spinner:
+    """What a solver, or a search, says while it runs."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self.progress, self.label, self.task = progress, label, progress.add_task(label)
+        self.began = time.perf_counter()
+
+    def __call__(self, lower: float, best: float) -> None:
+        self._say(f"margin in [{lower:.4g}, {best:.4g}]")
+
+    def watch(self, at: Snapshot) -> None:
+        """Where a search stands."""
+        rate = at.nodes / max(time.perf_counter() - self.began, 1e-3)
+        said = f"margin in [{at.lower:.4g}, {at.best:.4g}]  {at.mass:.2%} closed, {at.opened} open, {rate:.0f} nodes/s"
+        self._say(said)
+
+    def _say(self, text: str) -> None:
+        self.progress.update(self.task, description=f"{self.label}  {text}")
+
+
 @contextmanager
-def solve_progress(show: bool, label: str) -> Iterator[Callable[[float, float], None] | None]:
-    """A spinner with the solver's bounds as they improve."""
+def solve_progress(show: bool, label: str) -> Iterator[Spinner | None]:
+    """A spinner with the bounds as they improve."""
     if not show:
         yield None
         return
     with _live() as progress:
-        task = progress.add_task(label)
-
-        def update(lower: float, best: float) -> None:
-            progress.update(task, description=f"{label}  margin in [{lower:.4g}, {best:.4g}]")
-
-        yield update
+        yield Spinner(progress, label)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, demo.
+"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -31,7 +32,6 @@ app = typer.Typer(
     name="nnsym",
     help="State a property of neural networks once; compile it to every proof technique; trust the verdict.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -117,25 +117,30 @@ def verify(
     save: Annotated[
         Path | None, typer.Option(help="Write the result as JSON, for nnsym report and nn.load_result.")
     ] = None,
+    log: Annotated[Path | None, typer.Option(help="Record the search here; go on where the file has one.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on from the record of a search.")] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
 
-    clock = Clock(timeout)  # imports count
-    from nnsym.ask.export import check_writable
-    from nnsym.ask.vacuity import vacuous
-    from nnsym.ask.verify import verify as run
-    from nnsym.cli.reading import read_target
-    from nnsym.judge.registry import resolve
-    from nnsym.lang.property import Property
-    from nnsym.lang.question import query_of
-    from nnsym.report.table import result_lines
-    from nnsym.results.plain import result_json
+    clock = Clock(timeout)
+    with clock.step("start"):  # imports count
+        from nnsym.ask.export import check_writable
+        from nnsym.ask.vacuity import vacuous
+        from nnsym.ask.verify import verify as run
+        from nnsym.cli.reading import read_target
+        from nnsym.judge.registry import recorded, resolve
+        from nnsym.lang.property import Property
+        from nnsym.lang.question import query_of
+        from nnsym.report.table import result_lines
+        from nnsym.results.plain import result_json
 
     for path in (witness, save):
         if path is not None:
             check_writable(path)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
+    if log is not None or resume is not None:
+        chosen = recorded(chosen, resume or log or Path(), goes_on=resume is not None)
     late = partial(report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
     try:
         with clock.step("load"):
@@ -154,6 +159,7 @@ def verify(
             semantics=semantics,
             seed=seed,
             progress=progress,
+            watch=None if progress is None else progress.watch,
             clock=clock,
         )
     checked = None
@@ -200,7 +206,8 @@ def compare(
     semantics: Meaning = "real",
     memory: Memory = 8.0,
     seed: Seed = 0,
-    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write the table as JSON.")] = None,  # noqa: UP045
+    as_json: Json = False,
+    json_file: Annotated[Optional[Path], typer.Option("--json-file", help="Write the table as JSON.")] = None,  # noqa: UP045
     csv_file: Annotated[Optional[Path], typer.Option("--csv", help="Write the table as CSV.")] = None,  # noqa: UP045
     plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Write bars as .png or .svg (extra: report).")
@@ -242,13 +249,18 @@ def compare(
         write_csv(table, csv_file)
     if plot_file is not None:
         table.plot(plot_file)
-    print_table(table, wide=wide)
+    if as_json:
+        print_line(json.dumps(table.to_json()))
+    else:
+        print_table(table, wide=wide)
+    complain(f"{len(table.rows)} rows appended to {record}")
     if table.disagreement is not None:
         for row in table.disagreement:
             if row.result is not None and (row.result.counterexample or row.result.witness):
                 from nnsym.report.table import result_lines
 
-                print_styled(result_lines(row.result))
+                if not as_json:
+                    print_styled(result_lines(row.result))
         raise typer.Exit(DISAGREE)
 
 
@@ -388,6 +400,15 @@ def solvers() -> None:
 
 
 @app.command()
+def doctor() -> None:
+    """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
+    from nnsym.cli.doctor import findings
+    from nnsym.report.grid import plain_grid
+
+    print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
     wide: Wide = False,
@@ -506,6 +527,7 @@ def entry() -> None:
 
 def command() -> None:
     """The console script: :func:`entry`, then out at once, because unloading torch takes half a second for nothing."""
+    gc.set_threshold(200_000)  # what is imported lives on: collecting it again and again takes 0.1 s of a start
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's idle threads must not spin: docs/performance.md
     open_streams()
     code: object = None

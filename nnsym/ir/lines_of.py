@@ -123,9 +123,12 @@ def _diagonal(node: Node) -> tuple[Array, Array] | None:
 
 
 def joined(nodes: Sequence[Node]) -> tuple[Node, tuple[Lines, ...]] | None:
-    """A node below the first that all are functions of, and these; the one fewest steps below them."""
+    """A node below the first that all are functions of, and these; the one fewest steps below them.
+
+    The first is a condition: where it is a line of another condition, ``1 - c``, that is no node to be a function of.
+    """
     found = [list(readings(node)) for node in nodes]
-    found[0] = found[0][1:]
+    found[0] = [(base, lines) for base, lines in found[0][1:] if not lines.slopes.any()]
     best: tuple[int, Node, tuple[Lines, ...]] | None = None
     for base, _ in found[0]:
         places = [[k for k, (b, _) in enumerate(mine) if b is base] for mine in found]

@@ -2,11 +2,13 @@
 
 ``ibp()`` and ``crown()`` judge by bounds alone, ``attack()`` looks for a counterexample; ``lp``, ``milp`` and ``smt``
 pair an encoding with a solver and the bounds that feed it. :mod:`nnsym.judge.registry` turns names into methods.
+
+What runs programs is imported by the methods that do: a verdict by search loads no solver, encoder or torch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from numpy.typing import NDArray
@@ -18,11 +20,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked
-from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Method, Settings, scouted
-from nnsym.judge.optimise import by_bounds, by_program
-from nnsym.judge.recheck import settled
-from nnsym.judge.run import establish_attack, establish_bounds, judge_program
-from nnsym.judge.support import support_by_programs
+from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Settings, scouted
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result
@@ -49,10 +47,17 @@ class BoundMethod(Establisher):
         return self.source
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        from nnsym.judge.run import establish_bounds
+
         return establish_bounds(query, self.source, clock, settings)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        return scouted(query, clock, settings).better(by_bounds(query, self.source, clock, settings))
+        return self.narrow(scouted(query, clock, settings), query, clock, settings, precision)
+
+    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        from nnsym.judge.optimise import by_bounds
+
+        return found.better(by_bounds(query, self.source, clock, settings))
 
     def support(self, asked: Query) -> Array:
         return compute(asked, find_source(self.source)).rows.lower
@@ -84,10 +89,14 @@ class AttackMethod(Establisher):
             )
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        from nnsym.judge.run import establish_attack
+
         return establish_attack(query, self, clock, settings)
 
     def briefly(self, query: Query, clock: Clock, settings: Settings) -> Result:
         """The verdict of a search that takes a tenth of the time left."""
+        from nnsym.judge.run import establish_attack
+
         return conclude(query, self, establish_attack(query, self, clock, settings, share=SHARE), clock)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
@@ -104,7 +113,7 @@ class AttackMethod(Establisher):
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ProgramMethod(Method):
+class ProgramMethod(Establisher):
     """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
 
     ``optimise`` asks for the margin itself rather than its sign.
@@ -139,13 +148,27 @@ class ProgramMethod(Method):
     def goal(self) -> str:  # type: ignore[override]
         return "optimise" if self.optimise else "decide"
 
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        from nnsym.judge.run import establish_program
+
+        return establish_program(query, self, clock, settings)
+
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
-        return settled(query, judge_program(query, self, clock, settings), self, clock, settings)
+        from nnsym.judge.recheck import settled
+
+        return settled(query, super().judge(query, clock, settings), self, clock, settings)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        return by_program(query, self, scouted(query, clock, settings), clock, settings, precision)
+        return replace(self.narrow(scouted(query, clock, settings), query, clock, settings, precision), by="")
+
+    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        from nnsym.judge.optimise import by_program
+
+        return by_program(query, self, found, clock, settings, precision)
 
     def support(self, asked: Query) -> Array:
+        from nnsym.judge.support import support_by_programs
+
         margin = self.exact and self.encoding.form is Form.MARGIN
         lane = default_solver(self.encoding) if margin else self.solver
         return support_by_programs(asked, self.encoding, lane, self.bounds)

@@ -42,8 +42,6 @@ Array = NDArray[Any]
 _DTYPES = {1: "float32", 10: "float16", 11: "float64"}
 _TAKES_INFINITY = frozenset({"Clip", "Max", "Min"})
 _REMEDIES = {
-    "Softmax": "Remove the final softmax: argmax and comparisons of logits say the same",
-    "LogSoftmax": "Remove the final softmax: argmax and comparisons of logits say the same",
     "QuantizeLinear": "Quantised models are not read; export the float model",
 }
 

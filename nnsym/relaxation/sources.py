@@ -1,4 +1,4 @@
-"""All sources of bounds by name: :data:`nnsym.bounds.methods.SOURCES`, ``lp``, and those of installed packages.
+"""All sources of bounds by name: :data:`nnsym.bounds.methods.SOURCES`, ``lp``, ``search``, and installed packages'.
 
 The entry points ``nnsym.bounds`` name a module with ``SOURCES``, a tuple of :class:`nnsym.bounds.sources.Source`. A
 package that cannot be used is left out, and said to be wherever a source is not found.
@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import final
 
-import numpy as np
-
 from nnsym.bounds import methods
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source, Told
 from nnsym.encode.registry import Provider, apart, collect, encodings, find_encoding, listed, providers
 from nnsym.encoding import Exactness
 from nnsym.errors import InputError
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
+from nnsym.relaxation.batch import alone, stacked
+from nnsym.relaxation.searched import Search
 
 
 @final
@@ -51,18 +51,14 @@ class Lp(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.relaxation.tighten import stacked, tighten
+        from nnsym.relaxation.tighten import tighten
 
         encoding = find_encoding(self.encoding)
         if boxes is None:
             return tighten(query, encoding, deadline=self.deadline, device=device, dtype=dtype)
-        wide = {x: tuple(np.atleast_2d(side) for side in sides) for x, sides in boxes.items()}
-        count = max(len(sides[0]) for sides in wide.values())
-        cases = []
-        for k in range(count):
-            here = {x: Box(*(side[min(k, len(side) - 1)] for side in sides)) for x, sides in wide.items()}
-            one = replace(query, boxes={**query.boxes, **here})
-            end = self.deadline.share(1 / (count - k))
+        cases, every = [], list(alone(query, boxes))
+        for k, one in enumerate(every):
+            end = self.deadline.share(1 / (len(every) - k))
             cases.append(tighten(one, encoding, deadline=end, device=device, dtype=dtype))
         return stacked(cases)
 
@@ -70,7 +66,7 @@ class Lp(Source):
 GROUP = "nnsym.bounds"
 
 #: Our own sources by name, the weak ones first.
-SOURCES: Mapping[str, Source] = {**methods.SOURCES, "lp": Lp()}
+SOURCES: Mapping[str, Source] = {**methods.SOURCES, "lp": Lp(), "search": Search()}
 
 
 @cache

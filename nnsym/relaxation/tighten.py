@@ -13,7 +13,6 @@ section 4.1.1 (only what is still open is bounded anew).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -171,14 +170,3 @@ def _bounded(
     upper[index] = np.minimum(upper[index], outcome.value[0::2])
     lower[index] = np.maximum(lower[index], -outcome.value[1::2])
     return Interval(lower, upper, "lp")
-
-
-def stacked(cases: list[Bounds]) -> Bounds:
-    """Bounds of several domains as a batch."""
-
-    def stack(intervals: Iterator[Interval]) -> Interval:
-        every = list(intervals)
-        return Interval(np.stack([i.lower for i in every]), np.stack([i.upper for i in every]), every[0].source)
-
-    nodes: Mapping[Node, Interval] = {n: stack(c[n] for c in cases) for n in cases[0].nodes}
-    return replace(cases[0], nodes=nodes, rows=stack(c.rows for c in cases), seconds=sum(c.seconds for c in cases))

@@ -27,7 +27,7 @@ from nnsym.results.clock import NEVER, Deadline
 Array = NDArray[Any]
 
 #: Up to this many coefficients rationals come at once, and up to that many where intervals do not decide.
-_EXACT_FIRST, _EXACT_AT_ALL = 200_000, 50_000_000
+_EXACT_FIRST, _EXACT_AT_ALL = 500_000, 50_000_000
 
 #: Seconds that a coefficient may take in rationals; what does not fit into the time left is not begun.
 _EACH = 4e-7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
@@ -48,15 +49,21 @@ class Goal(ABC):
     def look(self, at: Tried, deadline: Deadline) -> None:
         """Replay what is worth it among points."""
 
+    @abstractmethod
+    def replay(self, point: Mapping[Input, Array], deadline: Deadline) -> None:
+        """Look at a point exactly, floats or Fractions."""
+
 
 @final
 class Decide(Goal):
-    """Is there a point with a margin of at most 0?"""
+    """Is there a point with a margin of at most 0? ``hopeful`` is the one with the least margin in floats."""
 
     def __init__(self, query: Query) -> None:
         self.query = query
         self.replayed = Replay(outcome=Outcome.SPURIOUS)
-        self.point: dict[Input, Array] | None = None
+        self.point: Mapping[Input, Array] | None = None
+        self.hopeful: dict[Input, Array] | None = None
+        self._least = np.inf
         self._misses, self._skipped = 0, 0
 
     @property
@@ -76,9 +83,12 @@ class Decide(Goal):
         if not len(margins) or self.done:
             return
         k = int(margins.argmin())
-        if not margins[k] <= _NEAR or self._waits():
-            return
-        point = at.point(k)
+        if margins[k] < self._least:
+            self._least, self.hopeful = float(margins[k]), at.point(k)
+        if margins[k] <= _NEAR and not self._waits():
+            self.replay(at.point(k), deadline)
+
+    def replay(self, point: Mapping[Input, Array], deadline: Deadline) -> None:
         found = replay_once(self.query, point, deadline=deadline)
         self.replayed = stronger(self.replayed, found)
         self.best = min(self.best, found.margin)
@@ -117,6 +127,9 @@ class Minimise(Goal):
         k = int(margins.argmin())
         if margins[k] >= self.best - 0.25 * self.precision * max(1.0, abs(self.best)) or deadline.passed:
             return
-        run = attained(self.query, at.point(k))
+        self.replay(at.point(k), deadline)
+
+    def replay(self, point: Mapping[Input, Array], deadline: Deadline) -> None:
+        run = attained(self.query, point)
         if run is not None and run.margin < self.best:
             self.best, self.point = run.margin, run

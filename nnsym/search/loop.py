@@ -7,7 +7,7 @@ is a bound with every rounding paid; points only ever falsify, after they were r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, final
 
@@ -26,9 +26,9 @@ from nnsym.search.leaf import Leaf, restricted
 from nnsym.search.log import Log
 from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import places
-from nnsym.search.points import descended, samples, tried
+from nnsym.search.points import Tried, descended, scouted, tried
 from nnsym.search.reduce import clipped
-from nnsym.search.strategy import Strategy
+from nnsym.search.strategy import Effort, Strategy
 from nnsym.search.tally import Tally
 from nnsym.search.targets import Target, Worth
 
@@ -44,15 +44,25 @@ FEW = 30
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 _GIVEN_UP = 64
 
-#: The batch after which there is a counter-search, its points and their steps. Before it the minimisers are tried.
-_ATTACK, _POINTS, _STEPS = 2, 32, 30
+#: After which batches there is a counter-search, and from how many points; how many of them descend, and their steps.
+_ATTACKS, _POINTS, _STEPS = {2: 64, 12: 4096}, 64, 40
+
+#: In every so-manieth batch so many of the best points descend a little.
+_EVERY, _POLISHED = 8, 16
 
 
 class Bounding(Protocol):
     """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`."""
 
     def bound(
-        self, domains: Domains, *, steps: int = 0, goal: float = 0.0, gaps: bool = True, deadline: Deadline = ...
+        self,
+        domains: Domains,
+        *,
+        steps: int = 0,
+        goal: float = 0.0,
+        hidden: int = 0,
+        gaps: bool = True,
+        deadline: Deadline = ...,
     ) -> Found: ...
 
 
@@ -107,7 +117,7 @@ class Search:
         assert strategy.branching is not None
         self.rule = strategy.branching
         self.flat = strategy.flat
-        self._brief = brief
+        self._brief, self._turn = brief, 0
         self._hard, self._lost = bool(self.worth.hard.any()), 0
 
     @property
@@ -141,8 +151,8 @@ class Search:
                 self.ended = "timeout"
                 return
             first, batches = False, batches + 1
-            if batches == _ATTACK and len(self.frontier) and not self.goal.done:
-                self._attack()
+            if batches in _ATTACKS and len(self.frontier) and not self.goal.done:
+                self._attack(_ATTACKS[batches])
             if self.watch is not None:
                 self.watch(self.snapshot())
 
@@ -161,32 +171,48 @@ class Search:
         )
 
     def _step(self, nodes: Nodes, first: bool) -> None:
-        steps = max(self.strategy.root, self.strategy.steps or 0) if first else self.strategy.steps or 0
+        effort = self.strategy.first if first else self.strategy.then(self.tally.nodes)
+        nodes, found, picks = self._bound(nodes, effort)
+        if first and len(nodes):
+            self._count(found)
+        if not len(nodes) or self.goal.done:
+            return self.frontier.push(nodes)
+        row = self._look(nodes, found, picks)
+        nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
+        if first and self.strategy.hidden and not self.goal.done:
+            self._attack(_POINTS)
+            if not self.goal.done:
+                nodes, found, picks = self._bound(nodes, self.strategy.again)
+                row = _rows(nodes, picks)
+                nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
+        if len(nodes) and (self._hard or self.strategy.soft):
+            nodes, found, picks, row = self._clip(nodes, found, picks, row)
+        if self.goal.done or not len(nodes):
+            return self.frontier.push(nodes)
+        return self._branch(nodes, found, picks, row)
+
+    def _bound(self, nodes: Nodes, effort: Effort) -> tuple[Nodes, Found, Array]:
+        """Bound a batch and book what it closes; what is left, what was found of it, the rows that bounds rest on."""
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
         deep = int(nodes.depth.min()) >= _DEEP
         engine = self.fine() if deep else self.engine
         goal = self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
-        found = engine.bound(nodes.domains, steps=steps, goal=goal, gaps=self.rule.gaps, deadline=self.deadline)
+        found = engine.bound(
+            nodes.domains,
+            steps=effort.steps,
+            hidden=effort.hidden,
+            goal=goal,
+            gaps=self.rule.gaps,
+            deadline=self.deadline,
+        )
+        found = found if len(self.query.rows) else _pointed(found)
         nodes = nodes.bare()
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in self.query.inputs}
         lower, picks = self.worth.lower(found.lower, inputs)
         lower = np.maximum(nodes.lower, np.where(found.empty[:, None], np.inf, lower))
         self.tally.bounded(nodes)
         nodes, kept = self._close(replace(nodes, lower=lower), nodes.opened & ~self.goal.closes(lower))
-        if not len(nodes):
-            return None
-        found, picks = (found, picks) if len(kept) == len(found) else (found.take(kept), picks[kept])
-        if first:
-            self._count(found)
-        if self.goal.done:
-            return self.frontier.push(nodes)
-        row = self._look(nodes, found, picks)
-        nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
-        if self._hard or self.strategy.soft:
-            nodes, found, picks, row = self._clip(nodes, found, picks, row)
-        if self.goal.done or not len(nodes):
-            return self.frontier.push(nodes)
-        return self._branch(nodes, found, picks, row)
+        return (nodes, found, picks) if len(kept) == len(found) else (nodes, found.take(kept), picks[kept])
 
     def _count(self, found: Found) -> None:
         """How many neurons are open; where they are few the time is shorter."""
@@ -211,11 +237,11 @@ class Search:
         nodes = replace(nodes, opened=opened)
         return nodes if len(kept) == len(nodes) else nodes.take(kept), kept
 
-    def _attack(self) -> None:
+    def _attack(self, most: int) -> None:
         """A short counter-search from random points."""
-        start = samples(self.worth.parts, self.query.inputs, _POINTS, self.seed)
-        end = self.deadline.share(0.1)
-        self.goal.look(descended(self.query, self.worth, start, steps=_STEPS, deadline=end), self.deadline)
+        size = {"most": most, "kept": _POINTS, "steps": _STEPS}
+        at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=self.deadline.share(0.1))
+        self.goal.look(at, self.deadline)
 
     def _look(self, nodes: Nodes, found: Found, picks: Array) -> Array:
         """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
@@ -223,9 +249,7 @@ class Search:
         It is the one that the bound of its worst target rests on; where the conclusion is violated at the minimiser but
         a hard row is missed, that hard row: there is nothing to gain for the first.
         """
-        every = np.arange(len(nodes))
-        worst = np.where(nodes.opened, nodes.lower, np.inf).argmin(1)
-        row = np.maximum(picks[every, worst], 0)
+        every, worst, row = np.arange(len(nodes)), _worst(nodes), _rows(nodes, picks)
         points = {x: p[every, row].astype(np.float64) for x, p in found.point.items()}
         if self.flat:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -234,12 +258,24 @@ class Search:
             points = {x: np.concatenate([p, centre[x]]) for x, p in points.items()}
         at = tried(self.query, self.worth, points)
         self.goal.look(at, self.deadline)
+        self._polish(at)
         if not self._hard:
             return row
         missed = np.where(self.worth.hard[worst], at.rows[: len(nodes)], -np.inf)
         hard = missed.argmax(1)
         turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
         return np.asarray(np.where(turned, hard, row))
+
+    def _polish(self, at: Tried) -> None:
+        """Now and then the best points of a batch descend a little."""
+        self._turn += 1
+        if self._turn % _EVERY or self.goal.done:
+            return
+        best = np.argsort(at.best, kind="stable")[:_POLISHED]
+        start = {x: v[best] for x, v in at.points.items()}
+        end = self.deadline.share(0.1)
+        near = descended(self.query, self.worth, start, steps=_STEPS // 2, deadline=end, first=2.0**-7)
+        self.goal.look(near, self.deadline)
 
     def _clip(self, nodes: Nodes, found: Found, picks: Array, row: Array) -> tuple[Nodes, Found, Array, Array]:
         domains, margin, gone = clipped(
@@ -293,21 +329,17 @@ class Search:
         return children
 
     def _settle(self) -> None:
-        """A margin of 0 up to rounding: all of the query is asked of the leaves' method, and nothing is split any more."""
+        """A margin of 0 up to rounding: all of the query goes to the leaves' method, and nothing is split any more."""
         told = None if self.leaf is None else self.leaf(self.query, self.deadline)
         self._lost = _GIVEN_UP + 1
         if told is not None and told.point is not None:
-            self._try(told.point)
+            self.goal.replay(told.point, self.deadline)
         elif told is not None and told.excluded:
             self._lost, self.closed = 0, min(self.closed, 0.0)
             for block in self.frontier.blocks:
                 self.tally.close(block.depth)
                 self.log.close(block.number, np.zeros(len(block)))
             self.frontier = DepthFirst()
-
-    def _try(self, point: Mapping[Input, Array]) -> None:
-        alone = {x: np.asarray(v, dtype=np.float64)[None] for x, v in point.items()}
-        self.goal.look(tried(self.query, self.worth, alone), self.deadline)
 
     def _give_up(self, nodes: Nodes) -> None:
         """What has nothing left to split goes to the leaves' method, one by one."""
@@ -317,13 +349,32 @@ class Search:
             if self.leaf is not None and not self.deadline.passed:
                 told = self.leaf(restricted(self.query, one, self.worth, self.goal.threshold), self.deadline)
             if told is not None and told.point is not None:
-                self._try(told.point)
+                self.goal.replay(told.point, self.deadline)
             if told is None or not told.excluded:
                 self.stuck, self._lost = min(self.stuck, least), self._lost + 1
                 continue
             self.closed = min(self.closed, max(least, self.goal.threshold))
             self.log.close(one.number, np.maximum(one.least, self.goal.threshold))
             self.tally.close(one.depth)
+
+
+def _pointed(found: Found) -> Found:
+    """Where there are no rows at all, one without slope, whose points are the centres."""
+    inputs = {x: found.ranges[x] for x in found.point}
+    centre = {x: (limit.lower + (limit.upper - limit.lower) / 2)[:, None] for x, limit in inputs.items()}
+    forms = {x: np.zeros(c.shape) for x, c in centre.items()}
+    gaps = {n: np.zeros((len(found), 1, n.size)) for n in found.gaps}
+    return replace(found, forms=forms, constant=np.zeros((len(found), 1)), point=centre, gaps=gaps)
+
+
+def _worst(nodes: Nodes) -> Array:
+    """The open target with the least bound of each."""
+    return np.asarray(np.where(nodes.opened, nodes.lower, np.inf).argmin(1))
+
+
+def _rows(nodes: Nodes, picks: Array) -> Array:
+    """The row that this bound rests on."""
+    return np.asarray(np.maximum(picks[np.arange(len(nodes)), _worst(nodes)], 0))
 
 
 def _summed(gap: Array, opened: Array, picks: Array) -> Array:

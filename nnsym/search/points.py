@@ -22,6 +22,9 @@ Array = NDArray[Any]
 Points = Mapping[Input, Array]
 
 
+_PRODUCTS = 5e7  # coefficients times points of a first look
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Tried:
@@ -50,7 +53,7 @@ def tried(query: Query, worth: Worth, points: Points) -> Tried:
     with np.errstate(over="ignore", invalid="ignore"):
         inside = query.move_inside(points)
         spec = query.spec[0]
-        given: dict[Node, Array] = {**inside}
+        given: dict[Node, Array] = dict(inside.items())
         values = evaluate((spec, *query.inputs), given)
         rows = np.nan_to_num(values[spec], nan=np.inf, posinf=np.inf, neginf=-np.inf)
         margins, _ = worth.lower(rows, {x: Limit(v, v) for x, v in inside.items()})
@@ -58,30 +61,46 @@ def tried(query: Query, worth: Worth, points: Points) -> Tried:
 
 
 def samples(targets: Sequence[Target], inputs: Sequence[Input], count: int, seed: int) -> Points:
-    """The centre of each target's box, and random points of it, half of them at corners."""
-    rng = np.random.default_rng(seed)
-    found: dict[Input, list[Array]] = {x: [] for x in inputs}
-    each = max(1, count // max(len(targets), 1))
-    for target in targets:
-        share = rng.random((each, 1)) < 0.5
-        for x in inputs:
-            low, high = (np.nan_to_num(v, posinf=1e6, neginf=-1e6) for v in target.boxes[x].outer)
-            u = rng.random((each, x.size))
-            u = np.where(share, np.round(u), u)
-            u[0] = 0.5
-            found[x].append(low + u * (high - low))
-    return {x: np.concatenate(parts) for x, parts in found.items()}
+    """The centre of each target's box, and random points of it, half of them on a grid of quarters, corners included.
+
+    On many boxes the least margin lies where most inputs are at an end of theirs: where ``count`` has room for all of
+    the grid, it is taken.
+    """
+    rng, ends = np.random.default_rng(seed), np.cumsum([x.size for x in inputs])[:-1]
+    boxes = {tuple(side.tobytes() for x in inputs for side in t.boxes[x].outer): t.boxes for t in targets}
+    each, found = max(1, count // max(len(boxes), 1)), list[Array]()
+    for box in boxes.values():
+        sides = [np.concatenate([np.clip(box[x].outer[k], -1e6, 1e6) for x in inputs]) for k in (0, 1)]
+        u = _unit(rng, sides[0] < sides[1], each)
+        found.append(sides[0] + u * (sides[1] - sides[0]))
+    every = np.concatenate([np.zeros((0, sum(x.size for x in inputs))), *found])
+    return dict(zip(inputs, np.split(every, ends, axis=1), strict=True))
 
 
-def descended(query: Query, worth: Worth, start: Points, *, steps: int, deadline: Deadline) -> Tried:
+def _unit(rng: np.random.Generator, free: Array, count: int) -> Array:
+    """Points of the unit cube; elements that are not ``free`` do not matter."""
+    size, moving = len(free), int(free.sum())
+    if moving and 5**moving <= count:
+        u = np.zeros((5**moving, size))
+        u[:, free] = np.stack(np.unravel_index(np.arange(5**moving), (5,) * moving), 1) / 4
+        return u
+    u = rng.random((count, size))
+    u = np.where(rng.random((count, 1)) < 0.5, np.round(4 * u) / 4, u)
+    u[0] = 0.5
+    return u
+
+
+def descended(
+    query: Query, worth: Worth, start: Points, *, steps: int, deadline: Deadline, first: float = 0.25
+) -> Tried:
     """Signed gradient steps on the row that decides each point's margin, kept where they help, else half as long.
 
     Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, 2018, section 2, with backtracking.
-    Off the precondition it is the hard row that is missed most which descends.
+    The first step is a share of the box. Off the precondition it is the hard row that is missed most which descends.
     """
     best = tried(query, worth, start)
     width = {x: _widths(query, x) for x in query.inputs}
-    step = np.full((len(best.rows), 1), 0.25)
+    step = np.full((len(best.rows), 1), first)
     for _ in range(steps):
         if deadline.passed or (best.best < 0).any():
             break
@@ -99,6 +118,20 @@ def descended(query: Query, worth: Worth, start: Points, *, steps: int, deadline
             {n: np.where(keep, v, best.values[n]) if v.ndim > 1 else v for n, v in new.values.items()},
         )
     return best
+
+
+def scouted(query: Query, worth: Worth, *, most: int, kept: int, steps: int, seed: int, deadline: Deadline) -> Tried:
+    """Up to ``most`` random points move two steps, then the best ``kept`` of them descend. Large networks have fewer.
+
+    Where the least margin is lies seldom behind the points that are best before they have moved.
+    """
+    size = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
+    count = int(np.clip(_PRODUCTS // max(size, 1), kept, most))
+    start = samples(worth.parts, query.inputs, count, seed)
+    first = descended(query, worth, start, steps=2 if count > kept else 0, deadline=deadline, first=0.125)
+    best = np.argsort(_merit(query, first), kind="stable")[:kept]
+    start = {x: v[best] for x, v in first.points.items()}
+    return descended(query, worth, start, steps=steps, deadline=deadline, first=0.125)
 
 
 def _widths(query: Query, x: Input) -> Array:

@@ -11,16 +11,29 @@ from nnsym.errors import InputError
 from nnsym.ir.query import Query
 from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Smear, rule
 
+#: So many boxes are bounded without ascent where inputs are split.
+_EASY = 512
+
 #: Up to so many inputs that are not fixed, inputs are split; up to the second number inputs and neurons.
 FEW, SOME = 20, 60
 
 
 @final
+@dataclass(frozen=True)
+class Effort:
+    """Steps of ascent for rows, and for the bounds of hidden nodes."""
+
+    steps: int
+    hidden: int
+
+
+@final
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem,
-    ``root`` those of the first; ``batch`` subproblems are bounded at once. ``soft`` also cuts boxes by rows of the
-    conclusion, ``best`` takes the least bound first instead of the newest.
+    """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
+    once ``easy`` of them were bounded without, ``root`` those of the first, and ``hidden`` those of its neurons where
+    that is needed; ``batch`` of them are bounded at once. ``soft`` also cuts boxes by rows of the conclusion, ``best``
+    takes the least bound first instead of the newest.
     """
 
     branching: Branching | None = None
@@ -28,6 +41,8 @@ class Strategy:
     batch: int = 0
     steps: int | None = None
     root: int = 20
+    hidden: int = 0
+    easy: int = 0
     soft: bool = False
     best: bool = False
 
@@ -39,12 +54,13 @@ class Strategy:
     @property
     def text(self) -> str:
         """The parameters as they stand in a method's name."""
-        words = [
+        words: list[str] = [
             *((self.branching.text,) if self.branching is not None else ()),
             *(("float64",) if self.dtype == "float64" else ()),
             *(("clip",) if self.soft else ()),
             *(("best",) if self.best else ()),
             *((f"steps={self.steps}",) if self.steps is not None else ()),
+            *((f"hidden={self.hidden}",) if self.hidden else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
         ]
         return ":".join(("bab", *words))
@@ -60,6 +76,8 @@ class Strategy:
             key, _, value = word.partition("=")
             if key == "steps" and value.isdecimal():
                 found = replace(found, steps=int(value))
+            elif key == "hidden" and value.isdecimal():
+                found = replace(found, hidden=int(value))
             elif key == "batch" and value.isdecimal() and int(value):
                 found = replace(found, batch=int(value))
             elif word in ("float32", "float64"):
@@ -71,9 +89,23 @@ class Strategy:
             elif word in RULES:
                 found = replace(found, branching=rule(word))
             else:
-                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "batch=N"))
+                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "hidden=N", "batch=N"))
                 raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
         return found
+
+    @property
+    def first(self) -> Effort:
+        """For the first subproblems."""
+        return Effort(self.root, 0)
+
+    @property
+    def again(self) -> Effort:
+        """For the first ones, where that was not enough."""
+        return Effort(self.root, self.hidden)
+
+    def then(self, nodes: int) -> Effort:
+        """For others, once so many were bounded: what is easy is done before ascent pays."""
+        return Effort(0 if nodes < self.easy else self.steps or 0, 0)
 
     def settled(self, query: Query) -> Strategy:
         """With everything chosen that was left open."""
@@ -85,6 +117,9 @@ class Strategy:
             self,
             branching=chosen,
             root=0 if shallow else self.root,
-            steps=self.steps if self.steps is not None else 0 if shallow else 8,
+            hidden=self.hidden or (0 if shallow else 20),
+            steps=self.steps if self.steps is not None else 3 if shallow else 8,
+            easy=_EASY if shallow and self.steps is None else 0,
+            soft=self.soft or shallow,
             batch=self.batch or (128 if shallow else 64),
         )

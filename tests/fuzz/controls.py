@@ -67,6 +67,9 @@ def operator_controls() -> dict[str, bool]:
         "LeakyRelu": {"alpha": 0.02},
         "Conv": {"dilations": None},
         "Flatten": {"axis": None},
+        "Elu": {"alpha": 0.75},
+        "Selu": {"gamma": 1.0},
+        "Shrink": {"bias": 0.125},
         "ArgMax": {"axis": None},
         "Mod": {"fmod": None},
     }

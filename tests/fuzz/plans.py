@@ -16,7 +16,7 @@ from nnsym.relaxation.sources import SOURCES
 from nnsym.solvers.registry import available, find
 
 _CUT = ("triangle+tj", "triangle+krelu2", "triangle+krelu3", "triangle+krelu4", "triangle+tangents", "bigm+anderson")
-_SOURCES = (*(s for s in SOURCES if s != "alpha"), "alpha:3")
+_SOURCES = (*(s for s in SOURCES if s not in ("alpha", "search")), "alpha:3", "search:3")
 
 
 @dataclass(frozen=True)

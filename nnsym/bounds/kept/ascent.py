@@ -62,7 +62,7 @@ class _Variable:
         """Some rows alone, as one set."""
         for name in ("value", "least", "most", "rate", "first", "second"):
             old = getattr(self, name)
-            setattr(self, name, old.reshape(1, -1, old.shape[-1])[:, rows])
+            setattr(self, name, old.reshape(1, len(rows), old.shape[-1])[:, rows])
 
 
 def climb(
@@ -80,14 +80,12 @@ def climb(
     ``bound`` makes sound bounds of a pass. Ends early where all rows exceed the goal.
     """
     slopes = {n: _slope(state, seed, n, v) for n, v in start.slopes.items()}
-    multipliers = {n: _multiplier(seed, v, start.limits[n]) for n, v in start.multipliers.items()}
+    multipliers = {n: _multiplier(state, seed, n, v) for n, v in start.multipliers.items()}
     shape, live = seed.index.shape, np.arange(seed.index.size)
     best = np.full(seed.index.size, -np.inf)
     kept = [{n: v.value.copy() for n, v in part.items()} for part in (slopes, multipliers)]
     for step in range(steps + 1):
-        choice = Choice(
-            {n: v.value for n, v in slopes.items()}, {n: v.value for n, v in multipliers.items()}, start.limits
-        )
+        choice = Choice({n: v.value for n, v in slopes.items()}, {n: v.value for n, v in multipliers.items()})
         done = descend(state, seed, choice, keep=True)
         found = bound(seed, done).ravel()
         better = found > best[live]
@@ -95,7 +93,7 @@ def climb(
         for part, variables in zip(kept, (slopes, multipliers), strict=True):
             for node, v in variables.items():
                 n = v.value.shape[-1]
-                part[node].reshape(-1, n)[live[better]] = v.value.reshape(-1, n)[better]
+                part[node].reshape(best.size, n)[live[better]] = v.value.reshape(len(live), n)[better]
         if not step:
             for node, v in multipliers.items():
                 v.rate *= _price(state, node, done)
@@ -108,7 +106,7 @@ def climb(
             seed = seed.flat(left)
             for v in (*slopes.values(), *multipliers.values()):
                 v.choose(left)
-    return best.reshape(shape), Choice(kept[0], kept[1], start.limits)
+    return best.reshape(shape), Choice(*kept)
 
 
 def _move(
@@ -132,12 +130,15 @@ def _move(
         side = np.minimum(c, 0) if steered.turned else np.maximum(c, 0)
         variable.move(side * z * seed.gather(steered.free), step)
     for node, variable in multipliers.items():
-        lower, upper = (seed.gather(state.plan.by.near(side)) for side in choice.limits[node])
-        below, above = lower - at[node], upper - at[node]
-        rising = (variable.value > 0) | ((variable.value == 0) & (below > 0))
-        falling = (variable.value < 0) | ((variable.value == 0) & (above < 0))
-        gradient = np.where(rising, below, np.where(falling, above, 0.0))
-        variable.move(np.where(np.isfinite(gradient), gradient, 0.0).astype(at[node].dtype), step)
+        variable.move(_violation(variable.value, at[node], seed.gather(state.held(node))), step)
+
+
+def _violation(value: Array, z: Array, table: Array) -> Array:
+    """How far a node is from the limit that a multiplier belongs to; of two at 0 from the one that it violates."""
+    below, above = table[:, 2] - z, table[:, 3] - z
+    rising: Array = (value > 0) | ((value == 0) & (below > 0))
+    falling: Array = (value < 0) | ((value == 0) & (above < 0))
+    return np.asarray(rising * below + falling * above)
 
 
 def _price(state: State, node: Node, done: Descent) -> Array:
@@ -159,31 +160,28 @@ def _slope(state: State, seed: Seed, node: Node, value: Array) -> _Variable:
     return _Variable(value, least, most, _RATE * (most - least), np.zeros_like(value), np.zeros_like(value))
 
 
-def _multiplier(seed: Seed, value: Array, limits: tuple[Array, Array]) -> _Variable:
-    lower, upper = (seed.gather(side) for side in limits)
-    least = np.broadcast_to(np.where(np.isfinite(upper), -np.inf, 0.0).astype(value.dtype), value.shape)
-    most = np.broadcast_to(np.where(np.isfinite(lower), np.inf, 0.0).astype(value.dtype), value.shape)
+def _multiplier(state: State, seed: Seed, node: Node, value: Array) -> _Variable:
+    lower, upper = (seed.gather(np.isfinite(side)) for side in state.limits[node])
+    least = np.broadcast_to(np.where(upper, -np.inf, 0.0).astype(value.dtype), value.shape)
+    most = np.broadcast_to(np.where(lower, np.inf, 0.0).astype(value.dtype), value.shape)
     value = np.clip(value, least, most)
     rate = np.ones((*value.shape[:-1], 1), dtype=value.dtype)
     return _Variable(value, least, most, rate, np.zeros_like(value), np.zeros_like(value))
 
 
-def beginning(state: State, seed: Seed, warm: Choice | None, limits: Mapping[Node, tuple[Array, Array]]) -> Choice:
+def beginning(state: State, seed: Seed, warm: Choice) -> Choice:
     """Where an ascent of the rows begins: what is known of them, else the slopes of a plain pass and no multipliers."""
     plan = state.plan
-    below = set(plan.order(seed.start)[1:])
+    below = plan.order(seed.start)[1:]
     shape, dtype = seed.index.shape, plan.by.dtype
     slopes, multipliers = {}, {}
     for node in below:
         steered = None if isinstance(node, Input) else state.steered(node)
         if steered is not None:
             own = seed.gather(steered.step.table[:, 3 if steered.turned else 2])
-            old = None if warm is None else warm.slopes.get(node)
-            slopes[node] = np.array(np.broadcast_to(own if old is None else old, (*shape, own.shape[-1])))
-    for node, (lower, upper) in limits.items():
-        mine = node in below or node is plan.cuts
-        if not mine or isinstance(node, Input) or not (np.isfinite(lower) | np.isfinite(upper)).any():
-            continue
-        old = None if warm is None else warm.multipliers.get(node)
-        multipliers[node] = np.zeros((*shape, plan.size(node)), dtype=dtype) if old is None else old
-    return Choice(slopes, multipliers, {n: limits[n] for n in multipliers})
+            slopes[node] = np.array(np.broadcast_to(warm.slopes.get(node, own), (*shape, own.shape[-1])))
+    for node, sides in state.limits.items():
+        if not isinstance(node, Input) and (node in below or node is plan.cuts) and np.isfinite(sides).any():
+            none = np.zeros((*shape, plan.size(node)), dtype=dtype)
+            multipliers[node] = warm.multipliers.get(node, none)
+    return Choice(slopes, multipliers)

@@ -83,10 +83,10 @@ class Collector:
         return Found(lower, ranges, empty, self.forms, self.constant, self.point, self.gaps, dual)
 
 
-def warm(plan: Plan, dual: Dual | None, seed: Seed, row: Array) -> Choice | None:
+def warm(plan: Plan, dual: Dual | None, seed: Seed, row: Array) -> Choice:
     """The choices that a subproblem came with, for rows ``row`` ``(sets, rows)`` of a seed."""
     if dual is None:
-        return None
+        return Choice()
 
     def some(part: Mapping[Node, Array]) -> dict[Node, Array]:
         return {n: v[seed.where, row][..., plan.keep[n]].astype(plan.by.dtype, copy=False) for n, v in part.items()}

@@ -32,14 +32,12 @@ Array = NDArray[Any]
 class Choice:
     """Choices for the rows of a pass, ``(sets, rows, n)``; any within their limits are sound.
 
-    ``slopes[y]`` of a hinge, within those of :class:`nnsym.bounds.kept.state.Steered`. ``multipliers[v]``: positive of
-    the lower limit, negative of the upper one, 0 where there is none. ``limits[v]`` are these limits, ``(1 or batch,
-    n)``.
+    ``slopes[y]`` of a hinge, within those of :class:`nnsym.bounds.kept.state.Steered`. ``multipliers[v]`` of a node
+    with limits: positive of the lower limit, negative of the upper one, 0 where there is none.
     """
 
     slopes: Mapping[Node, Array] = field(default_factory=dict)
     multipliers: Mapping[Node, Array] = field(default_factory=dict)
-    limits: Mapping[Node, tuple[Array, Array]] = field(default_factory=dict)
 
 
 @final
@@ -90,13 +88,14 @@ class Descent:
     """What a pass leaves behind.
 
     ``forms`` are the coefficients over the inputs and ``constant`` what the claim has beside them (float64, before the
-    inputs are replaced). ``kept[y]`` are the coefficients of a nonlinear node before its step, where they were asked
-    for.
+    inputs are replaced). Where they were asked for, ``kept[y]`` are the coefficients of a nonlinear node before its
+    step, and ``tables[y]`` that step's table, gathered.
     """
 
     constant: Array
     forms: dict[Node, Array]
     kept: dict[Node, Array]
+    tables: dict[Node, Array]
 
 
 def descend(state: State, seed: Seed, choice: Choice, *, keep: bool = False) -> Descent:
@@ -104,7 +103,7 @@ def descend(state: State, seed: Seed, choice: Choice, *, keep: bool = False) -> 
     run = _Pass(state, seed, choice, keep)
     for node in state.plan.order(seed.start, *choice.multipliers):
         run.visit(node)
-    return Descent(run.constant, run.coefficients, run.kept)
+    return Descent(run.constant, run.coefficients, run.kept, run.tables)
 
 
 def weigh(coefficients: Array, values: Array) -> Array:
@@ -120,6 +119,7 @@ class _Pass:
         self.state, self.plan, self.seed, self.choice, self.keep = state, state.plan, seed, choice, keep
         self.coefficients: dict[Node, Array] = {}
         self.kept: dict[Node, Array] = {}
+        self.tables: dict[Node, Array] = {}
         self.constant = self._begin(seed)
         for node, values in choice.multipliers.items():
             self._multiply(node, values)
@@ -142,20 +142,10 @@ class _Pass:
 
     def _multiply(self, node: Node, multipliers: Array) -> None:
         """Add what is at most 0 where the limits of a node hold: ``m (limit - v)``, m the signed multiplier."""
-        by, (lower, upper) = self.plan.by, self.choice.limits[node]
-        reference, price = self.state.reference(node)
-        terms = self.plan.size(node) + self.plan.count + 6
-        total = np.zeros(multipliers.shape[:-1])
-        for part, limit in ((np.maximum(multipliers, 0), lower), (np.minimum(multipliers, 0), upper)):
-            there = np.isfinite(limit)
-            away = np.where(there, reference - np.where(there, limit, 0.0), 0.0)
-            paid = price + by.gamma(terms) * (np.abs(reference) + np.where(there, np.abs(limit), 0.0)) + by.pad
-            part = part * self.seed.gather(there.astype(by.dtype))
-            total = total - self.seed.weigh(part, by.near(away))
-            paid = by.up(paid * (1.0 + 2.0 * by.gamma(terms)))
-            total = total - self.seed.weigh(np.abs(part), paid)
-            self._add(node, -part)
-        self.constant = self.constant + total
+        table = self.seed.gather(self.state.held(node))
+        self.constant += weigh(np.maximum(multipliers, 0), table[:, 0])
+        self.constant += weigh(np.minimum(multipliers, 0), table[:, 1])
+        self._add(node, -multipliers)
 
     def _add(self, node: Node, values: Array) -> None:
         old = self.coefficients.get(node)
@@ -175,14 +165,16 @@ class _Pass:
             for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):
                 self._add(parent, matrix.adjoint(c))
             return
-        if self.keep:
-            self.kept[node] = c
         slopes = self.choice.slopes.get(node)
         steered = None if slopes is None else self.state.steered(node)
+        step = self.state.step(node) if steered is None else steered.step
+        table = self.seed.gather(step.table)
+        if self.keep:
+            self.kept[node], self.tables[node] = c, table
         if slopes is None or steered is None:
-            self._step(c, self.state.step(node))
+            self._step(c, step, table)
         else:
-            self._steer(c, steered, slopes)
+            self._steer(c, steered, table, slopes)
 
     def _pay(self, c: Array, step: Step, table: Array) -> tuple[Array, Array]:
         """The offsets and prices of a step; the positive and the negative part of the coefficients, in their place."""
@@ -194,8 +186,7 @@ class _Pass:
         self.constant += weigh(negative, table[:, 1])
         return positive, negative
 
-    def _step(self, c: Array, step: Step) -> None:
-        table = self.seed.gather(step.table)
+    def _step(self, c: Array, step: Step, table: Array) -> None:
         positive, negative = self._pay(c, step, table)
         for k, (parent, index) in enumerate(step.taps):
             last = k == len(step.taps) - 1
@@ -203,8 +194,7 @@ class _Pass:
             term += np.multiply(negative, table[:, 3 + 2 * k], out=negative if last else None)
             self._add(parent, term if index is None else self._spread(term, index, parent))
 
-    def _steer(self, c: Array, steered: Steered, slopes: Array) -> None:
-        table = self.seed.gather(steered.step.table)
+    def _steer(self, c: Array, steered: Steered, table: Array, slopes: Array) -> None:
         positive, negative = self._pay(c, steered.step, table)
         ((parent, index),) = steered.step.taps
         free, other = (negative, positive) if steered.turned else (positive, negative)

@@ -22,7 +22,7 @@ from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
 from nnsym.bounds.kept.inputs import least
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
-from nnsym.bounds.kept.relaxations import Sides, is_relu
+from nnsym.bounds.kept.relaxations import is_relu
 from nnsym.bounds.kept.rounding import FLOAT64, precision, product
 from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Domains, Found, Limit
@@ -63,14 +63,20 @@ class Engine:
         deadline: Deadline = NEVER,
     ) -> None:
         self.query, self.precision = query, precision(dtype)
+        options = Options(0, np.inf, hidden, True, False, deadline)
+        with np.errstate(all="ignore"):
+            self._begin(query, ranges or {}, options)
+
+    def _begin(self, query: Query, ranges: Mapping[Node, Limit], options: Options) -> None:
+        """Bound everything once, in float64; then prepare the query anew without what is 0."""
         self.plan = Plan(query, FLOAT64)
         base = {x: Limit(*(side[None] for side in box.outer)) for x, box in query.boxes.items()}
-        climb = self._hidden({}, Options(0, np.inf, hidden, True, False, deadline))
-        with np.errstate(all="ignore"):
-            first = Refresh(self.plan, 1, base, ranges or {}, {}, deadline, whole=True)
-            state = first.run(climb)
+        given = {n: self._cut(n, r) for n, r in ranges.items()}
+        first = Refresh(self.plan, 1, base, given, {}, options.deadline, whole=True)
+        state = first.run(self._hidden(options), *self.plan.nodes)
         self._empty = bool(first.empty[0])
-        self.ranges = {n: _whole(self.plan, n, *state.sides(n)) for n in self.plan.nodes}
+        nothing = {n: Limit(np.full((1, n.size), -np.inf), np.full((1, n.size), np.inf)) for n in self.plan.nodes}
+        self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
         self.plan = Plan(query, self.precision, zero)
         kept = (n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts)
@@ -109,9 +115,11 @@ class Engine:
         given = {n: self._cut(n, s) for n, s in (domains.ranges or {}).items()}
         if self.plan.cuts is not None:
             limits[self.plan.cuts] = self._preconditions(given)
-        sides = {n: (s.lower, s.upper) for n, s in limits.items()}
         run = Refresh(self.plan, len(domains), self._base, given, limits, options.deadline)
-        state = run.run(self._hidden(sides, options) if options.refresh else None)
+        ends = [self.plan.spec if target is None else target.node, *self.query.inputs]
+        if self.plan.cuts is not None and ends[0] is self.plan.spec:  # hidden bounds hold on all of the boxes
+            ends.append(self.plan.cuts)
+        state = run.run(self._hidden(options) if options.refresh else None, *ends)
         empty = run.empty | self._outside(domains)
         seed, row = self._seed(domains.wanted & ~empty[:, None], target)
         filled = Collector(self.plan, domains.wanted, state, options)
@@ -119,25 +127,34 @@ class Engine:
             if options.deadline.passed:
                 break
             part, choice = seed.rows(rows), Choice()
-            if options.steps:
-                start = beginning(state, part, warm(self.plan, domains.dual, part, row[:, rows]), sides)
+            if options.steps or domains.dual is not None:
+                start = beginning(state, part, warm(self.plan, domains.dual, part, row[:, rows]))
                 choice = climb(state, part, start, self._least(state), options, steps=options.steps)[1]
             done = descend(state, part, choice, keep=options.gaps)
             filled.add(part, row[:, rows], done, choice, self._least(state)(part, done))
         return filled.found(self._ranges(domains, state, options.refresh), empty)
 
     def _least(self, state: State) -> Callable[[Seed, Descent], Array]:
-        return lambda seed, done: least(state, seed, done) - self._slack(state, seed)
+        """Bounds of rows by a pass and by intervals."""
 
-    def _hidden(self, limits: Mapping[Node, Sides], options: Options) -> Climb:
+        def bound(seed: Seed, done: Descent) -> Array:
+            found = least(state, seed, done)
+            if seed.start in state.lower:
+                sides = (seed.pick(side) for side in state.sides(seed.start))
+                low, high = sides
+                found = np.maximum(found, np.where(seed.sign > 0, low, -high))
+            return found - self._slack(state, seed)
+
+        return bound
+
+    def _hidden(self, options: Options) -> Climb:
         """How rows of hidden nodes are bounded."""
         if not options.hidden:
             return plain
 
         def optimised(state: State, seed: Seed) -> Array:
             goal = 0.0 if all(is_relu(r) for r in self.plan.readers[seed.start]) else np.inf
-            known = {n: v for n, v in limits.items() if n in state.centre}
-            start, bound = beginning(state, seed, None, known), self._least(state)
+            start, bound = beginning(state, seed, Choice()), self._least(state)
             return climb(state, seed, start, bound, replace(options, goal=goal), steps=options.hidden)[0]
 
         return optimised
@@ -184,18 +201,14 @@ class Engine:
 
     def _ranges(self, domains: Domains, state: State, refresh: bool) -> Mapping[Node, Limit]:
         """Full arrays of what is known now. Where nothing was refreshed a limit is still to be looked into."""
+        found = dict(domains.ranges or {})
         if not refresh:
-            return domains.ranges or {}
-        found = {}
+            return found
         for node in dict.fromkeys((*self.plan.arguments, *domains.limits)):
+            if node not in state.lower:
+                continue
             lower, upper = (np.broadcast_to(side, (len(domains), side.shape[1])) for side in state.sides(node))
-            keep = self.plan.keep[node]
-            if len(keep) < node.size:
-                whole = self.ranges[node]
-                full = [np.repeat(side, len(domains), axis=0) for side in (whole.lower, whole.upper)]
-                full[0][:, keep], full[1][:, keep] = lower, upper
-                lower, upper = full
-            found[node] = Limit(lower, upper)
+            found[node] = self.plan.whole(node, lower, upper, self.ranges[node])
         return found
 
     def _cut(self, node: Node, limit: Limit) -> Limit:
@@ -215,13 +228,3 @@ class Engine:
             known = self.ranges[node]
             out |= ((limit.lower > known.upper) | (limit.upper < known.lower)).any(axis=1)
         return out
-
-
-def _whole(plan: Plan, node: Node, lower: Array, upper: Array) -> Limit:
-    """Sides of the elements that matter as arrays of all; of the others nothing is said."""
-    keep = plan.keep[node]
-    if len(keep) == node.size:
-        return Limit(lower, upper)
-    low, high = (np.full((len(lower), node.size), end) for end in (-np.inf, np.inf))
-    low[:, keep], high[:, keep] = lower, upper
-    return Limit(low, high)

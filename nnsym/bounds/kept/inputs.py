@@ -44,10 +44,13 @@ def _reach(state: State, seed: Seed, node: Input, c: Array) -> Array:
         return np.where(touched, np.inf, known)
     if by is FLOAT64 or c.shape[-1] <= _BLOCK:
         return seed.weigh(size, radius) * (1.0 + _up(c, by.u))
-    size *= seed.gather(radius)
-    whole = c.shape[-1] // _BLOCK * _BLOCK
-    blocks = size[..., :whole].reshape(*c.shape[:-1], -1, _BLOCK).sum(axis=-1).sum(axis=-1, dtype=np.float64)
-    return np.asarray(blocks + size[..., whole:].sum(axis=-1)) * (1.0 + 2.0 * (_BLOCK + 4) * by.u)
+    if len(radius) == 1:  # a matrix of blocks: every sum has the terms of one, the others are 0
+        blocks = size @ state.blocks(node, _BLOCK)
+    else:
+        size *= seed.gather(radius)
+        starts = np.arange(0, c.shape[-1], _BLOCK)
+        blocks = np.add.reduceat(size, starts, axis=-1)
+    return np.asarray(blocks.sum(axis=-1, dtype=np.float64) * (1.0 + 2.0 * (_BLOCK + 4) * by.u))
 
 
 def _up(c: Array, u: float) -> float:
@@ -59,9 +62,9 @@ def constants(state: State, seed: Seed, found: Descent) -> Array:
     """The constants of the rows as functions of the inputs themselves, ``row >= C x + constant``, rounding paid."""
     total = found.constant - state.plan.by.tiny
     for node, c in found.forms.items():
-        centre, wide = seed.gather(state.centre[node]), c.astype(np.float64)
+        centre, wide = state.centre[node], c.astype(np.float64)
         slack = 2.0 * FLOAT64.gamma(c.shape[-1] + state.plan.count + 4)
-        total = total - (wide * centre).sum(axis=-1) - slack * np.abs(wide * centre).sum(axis=-1) - FLOAT64.tiny
+        total = total - seed.weigh(wide, centre) - slack * seed.weigh(np.abs(wide), np.abs(centre)) - FLOAT64.tiny
     return np.where(np.isfinite(total), total, -np.inf)
 
 

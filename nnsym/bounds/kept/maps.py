@@ -59,24 +59,18 @@ class Matrix:
 
     def forward(self, x: Array) -> Array:
         """``A x`` for ``(..., n_in)`` in the format of rows, uncharged."""
-        found = _times(self.narrow, _flat(x))
-        return found.reshape(*x.shape[:-1], found.shape[-1])
+        return _times(self.narrow, _flat(x)).reshape(*x.shape[:-1], self.shape[0])
 
     def adjoint(self, c: Array) -> Array:
         """``A^T c`` in the format of rows for ``(..., n_out)``."""
         flat = _flat(c)
-        found = np.asarray(flat @ self.narrow if self.full else np.ascontiguousarray((self._transposed @ flat.T).T))
-        return found.reshape(*c.shape[:-1], found.shape[-1])
+        found = flat @ self.narrow if self.full else np.ascontiguousarray((self._transposed @ flat.T).T)
+        return np.asarray(found).reshape(*c.shape[:-1], self.shape[1])
 
     def rows(self, index: Array) -> Array:
         """Rows ``index`` of A in the format of rows, ``(*index.shape, n_in)``; a copy."""
         found = self.narrow[index.ravel()]
-        return np.asarray(found if self.full else found.toarray()).reshape(*index.shape, -1)
-
-
-def _flat(values: Array) -> Array:
-    """Rows of values, of which there may be none, and which may have none."""
-    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
+        return np.asarray(found if self.full else found.toarray()).reshape(*index.shape, self.shape[1])
 
 
 def columns(linear: LinearMap, rows: Array) -> Array:
@@ -87,6 +81,11 @@ def columns(linear: LinearMap, rows: Array) -> Array:
     there = np.zeros(linear.n_in, dtype=bool)
     there[indices[np.repeat(rows, np.diff(indptr)) & (data != 0)]] = True
     return there
+
+
+def _flat(values: Array) -> Array:
+    """All rows of an array as one matrix, also where there are no elements."""
+    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
 
 def _times(matrix: Any, x: Array) -> Array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.descent import Choice, Descent, Seed
 from nnsym.bounds.kept.inputs import minimiser
-from nnsym.bounds.kept.state import State
+from nnsym.bounds.kept.state import State, Steered
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 
 Array = NDArray[Any]
@@ -30,37 +30,68 @@ def values(state: State, seed: Seed, done: Descent, choice: Choice) -> dict[Node
     by, plan = state.plan.by, state.plan
     for node in reversed(plan.order(seed.start, *choice.multipliers)):
         if isinstance(node, Input):
-            c = done.forms.get(node, np.zeros((*seed.index.shape, plan.size(node)), dtype=by.dtype))
-            found[node] = by.near(minimiser(state, seed, node, c))
+            found[node] = _point(state, seed, node, done.forms.get(node))
         elif isinstance(node, Affine):
             total = by.near(plan.bias(node))
             for matrix, parent in zip(plan.matrices[node], node.parents, strict=True):
                 total = total + matrix.forward(found[parent])
             found[node] = np.broadcast_to(total, (*seed.index.shape, plan.size(node)))
         elif node in done.kept:
-            found[node] = _line(state, seed, node, done.kept[node], choice, found)
+            found[node] = _line(state, seed, node, done, choice, found)
     return found
 
 
-def _line(state: State, seed: Seed, node: Node, c: Array, choice: Choice, at: Mapping[Node, Array]) -> Array:
+def _point(state: State, seed: Seed, node: Input, c: Array | None) -> Array:
+    """An input at each row's minimiser."""
+    by = state.plan.by
+    if c is None or node in state.plan.balls:
+        c = np.zeros((*seed.index.shape, state.plan.size(node)), dtype=by.dtype) if c is None else c
+        return by.near(minimiser(state, seed, node, c))
+    point = np.sign(c)
+    point *= seed.gather(by.near(-state.radius[node]))
+    point += seed.gather(by.near(state.centre[node]))
+    return point
+
+
+def _line(state: State, seed: Seed, node: Node, done: Descent, choice: Choice, at: Mapping[Node, Array]) -> Array:
     """The chosen lines of a nonlinear node: the lower one where its coefficient is positive, else the upper one."""
-    by, slopes = state.plan.by, choice.slopes.get(node)
+    by, slopes, c, table = state.plan.by, choice.slopes.get(node), done.kept[node], done.tables[node]
     steered = None if slopes is None else state.steered(node)
-    step = state.step(node) if steered is None else steered.step
+    if slopes is not None and steered is not None:
+        return _steered(state, seed, node, steered, c, table, slopes, at)
+    step = state.step(node)
     up: Array = (c > 0).astype(by.dtype)
-    table = seed.gather(step.table)
     total = seed.gather(by.near(state.centre[node])) + _mix(up, table[:, 0], table[:, 1])
     for k, (parent, index) in enumerate(step.taps):
         fused = isinstance(parent, Affine) and parent in state.plan.fused
-        reference = seed.gather(by.near((state.image if fused else state.centre)[parent]))
-        away = at[parent] - reference
+        away = at[parent] - seed.gather(by.near((state.image if fused else state.centre)[parent]))
         away = away if index is None else away[..., index]
-        slope = _mix(up, table[:, 2 + 2 * k], table[:, 3 + 2 * k])
-        if slopes is not None and steered is not None:
-            side = 1 - up if steered.turned else up
-            slope = slope + side * (slopes - slope)
-            total = total + side * slopes * seed.gather(steered.at)
-        total = total + slope * away
+        total = total + _mix(up, table[:, 2 + 2 * k], table[:, 3 + 2 * k]) * away
+    return total
+
+
+def _steered(
+    state: State,
+    seed: Seed,
+    node: Node,
+    steered: Steered,
+    c: Array,
+    table: Array,
+    slopes: Array,
+    at: Mapping[Node, Array],
+) -> Array:
+    """A line through the origin on the free side, and the stored one on the other."""
+    z = at[node.parents[0]]
+    place = state.plan.place(node, node.parents[0])
+    z = z if place is None else z[..., place]
+    fixed, offset = table[:, 2 if steered.turned else 3], seed.gather(steered.other)
+    side = ((c < 0) if steered.turned else (c > 0)).astype(c.dtype)
+    total = slopes - fixed
+    total *= z
+    total -= offset
+    total *= side
+    total += fixed * z
+    total += offset
     return total
 
 
@@ -104,7 +135,7 @@ def _members(state: State, seed: Seed, node: Max, at: Array, gap: Array) -> Arra
 
 def _real(state: State, node: Node, at: Mapping[Node, Array]) -> Array:
     """The values of a nonlinear node at given arguments."""
-    places = [state.plan.place(node, p) if not isinstance(node, Max) else None for p in node.parents]
+    places = [state.plan.place(node, p) for p in node.parents]
     seen = [at[p] if place is None else at[p][..., place] for p, place in zip(node.parents, places, strict=True)]
     match node:
         case Pointwise():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.kept.balls import Round
 from nnsym.bounds.kept.maps import Matrix, columns
 from nnsym.bounds.kept.rounding import Precision
+from nnsym.bounds.kept.types import Limit
 from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import always
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
@@ -39,7 +40,7 @@ class Plan:
         self.extra = {self.spec: query.spec[1:]}
         self.cuts = self._preconditions()
         ends = [self.spec] if self.cuts is None else [self.spec, self.cuts]
-        self.nodes = topological((*query.nodes, *ends))
+        self.nodes = topological((*query.inputs, *query.nodes, *ends))  # rows may read none of the inputs
         for node in self.nodes:
             if not isinstance(node, (Input, Affine, Pointwise, Max, Product)):
                 raise UnsupportedError(f"the kept engine has no lines for {node!r}", remedy="Use the bounds 'crown'")
@@ -48,7 +49,6 @@ class Plan:
             for parent in node.parents:
                 self.readers[parent].append(node)
         self.keep = _needed(self.nodes, ends, self._worthless(zero or {}))
-        self.whole = all(len(self.keep[n]) == n.size for n in self.nodes)
         self.fused: dict[Node, Node] = {}
         for node in self.nodes:
             if isinstance(node, Affine) and node.maps and node not in ends and len(self.readers[node]) == 1:
@@ -78,15 +78,26 @@ class Plan:
 
     @cached_property
     def straight(self) -> frozenset[Node]:
-        """Affine nodes of inputs alone: intervals of them are exact."""
-        return frozenset(
-            n for n in self.nodes if isinstance(n, Affine) and all(isinstance(p, Input) for p in n.parents)
-        )
+        """Affine nodes of boxes alone: intervals of them are exact."""
+
+        def boxed(node: Affine) -> bool:
+            return all(isinstance(p, Input) and p not in self.balls for p in node.parents)
+
+        return frozenset(n for n in self.nodes if isinstance(n, Affine) and boxed(n))
+
+    def whole(self, node: Node, lower: Array, upper: Array, other: Limit) -> Limit:
+        """Ranges of the elements that matter among all of a node's, where the others have those of ``other``."""
+        keep = self.keep[node]
+        if len(keep) == node.size:
+            return Limit(lower, upper)
+        full = [np.repeat(side, len(lower), axis=0) for side in (other.lower, other.upper)]
+        full[0][:, keep], full[1][:, keep] = lower, upper
+        return Limit(*full)
 
     def place(self, node: Node, parent: Node) -> Array | None:
-        """Where the elements of an elementwise node stand among its parent's.
+        """Where the elements of an elementwise node stand among its parent's; None where they are the same ones.
 
-        None where they are the same ones, and for a maximum, whose groups number all that its parent has.
+        Of a maximum too, which reads :meth:`groups` of all its parent's elements.
         """
         if isinstance(node, Max):
             return None

@@ -7,6 +7,7 @@ that some reader cannot decide on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, final
 
@@ -20,7 +21,7 @@ from nnsym.bounds.kept.relaxations import Sides, image, undecided
 from nnsym.bounds.kept.rounding import settle
 from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Limit
-from nnsym.ir.node import Affine, Input, Max, Node
+from nnsym.ir.node import Affine, Input, Node
 from nnsym.results.clock import Deadline, OutOfTime
 
 Array = NDArray[Any]
@@ -53,9 +54,9 @@ class Refresh:
         self.empty = np.zeros(batch, dtype=bool)
         self.late = False
 
-    def run(self, climb: Climb | None) -> State:
-        """All nodes; without ``climb`` no pass is made."""
-        for node in self.plan.nodes:
+    def run(self, climb: Climb | None, *ends: Node) -> State:
+        """The nodes that the ends depend on; without ``climb`` no pass is made."""
+        for node in reversed(self.plan.order(*ends, *self.plan.query.inputs)):  # ends may read none of these
             lower, upper = self._known(node)
             changed = np.full(1, self.whole)
             for parent in node.parents:
@@ -69,8 +70,7 @@ class Refresh:
                 tighter = ((limit.lower > lower) | (limit.upper < upper)).any(axis=1)
                 changed = changed | tighter
                 lower, upper = _meet((lower, upper), (limit.lower, limit.upper))
-                limited = np.isfinite(limit.lower) | np.isfinite(limit.upper)
-                self.state.limited[node] = int(limited.sum(axis=1).max(initial=0))
+                self.state.limits[node] = limit.lower, limit.upper
             crossed = (lower > upper).any(axis=1)
             self.empty = self.empty | crossed
             self.changed[node] = changed
@@ -90,7 +90,7 @@ class Refresh:
         if isinstance(node, Affine):
             lower, upper = self.state.affine(node)
             return settle(lower, upper, self.plan.by)
-        places = [None if isinstance(node, Max) else self.plan.place(node, p) for p in node.parents]
+        places = [self.plan.place(node, p) for p in node.parents]
         sides = [self.state.sides(p) for p in node.parents]
         seen = tuple(
             s if place is None else (s[0][:, place], s[1][:, place]) for s, place in zip(sides, places, strict=True)
@@ -127,7 +127,7 @@ class Refresh:
         for reader in self.plan.readers[node]:
             if isinstance(reader, Affine):
                 continue
-            place = None if isinstance(reader, Max) else self.plan.place(reader, node)
+            place = self.plan.place(reader, node)
             if place is None:
                 found |= undecided(self.plan, reader, lower, upper)
             else:
@@ -136,9 +136,12 @@ class Refresh:
 
 
 def pieces(rows: int, sets: int, plan: Plan) -> list[slice]:
-    """Slices of rows whose coefficients fit the caches."""
-    most = max(_ROWS, _ENTRIES // plan.widest) // sets + 1
-    return [slice(k, min(k + most, rows)) for k in range(0, rows, most)]
+    """Slices of rows, about equal, whose coefficients fit the caches."""
+    if not rows:
+        return []
+    most = max(_ROWS, _ENTRIES // plan.widest) / sets
+    size = math.ceil(rows / max(1, round(rows / most)))
+    return [slice(k, min(k + size, rows)) for k in range(0, rows, size)]
 
 
 def plain(state: State, seed: Seed) -> Array:

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.relaxations import Lines, Sides, lines
-from nnsym.bounds.kept.rounding import FLOAT64, product
+from nnsym.bounds.kept.rounding import FLOAT64, product, settle
 from nnsym.ir.node import Affine, Input, Node
 
 Array = NDArray[Any]
 
 _LARGE = 2.0**100  # amounts beyond it count as infinite
+_FAR = 2.0**90  # a limit that nothing reaches
 _MORE = 1.0 + 2.0**-8  # |C'| against |C s|
 
 
@@ -55,7 +56,8 @@ class Step:
 class Steered:
     """The step of a hinge whose free side has slopes of the rows' own, in ``[least, most]``: one number if not free.
 
-    ``at`` is what a free slope is multiplied by. The free side is above if ``turned``, else below.
+    ``at`` is what a free slope is multiplied by. The free side is above if ``turned``, else below; the line of the
+    other side has the offset ``other``.
     """
 
     step: Step
@@ -64,14 +66,12 @@ class Steered:
     least: Array
     most: Array
     turned: bool
+    other: Array
 
 
 @final
 class State:
-    """All nodes of a plan for a batch; filled parents first.
-
-    ``limited[node]`` is how many elements of a node have limits: multipliers give them coefficients.
-    """
+    """All nodes of a plan for a batch; filled parents first. ``limits`` are what the subproblems assume of nodes."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -80,7 +80,8 @@ class State:
         self.centre: dict[Node, Array] = {}
         self.radius: dict[Node, Array] = {}
         self.image: dict[Node, Array] = {}
-        self.limited: dict[Node, int] = {}
+        self.limits: dict[Node, Sides] = {}
+        self._held: dict[Node, Array] = {}
         self._drift: dict[Node, Array] = {}
         self._amounts: dict[Node, list[Array]] = {}
         self._lines: dict[Node, Lines] = {}
@@ -89,6 +90,7 @@ class State:
         self._prices: dict[Node, Array] = {}
         self._steered: dict[Node, Steered | None] = {}
         self._inputs: dict[Node, Array] = {}
+        self._blocks: dict[Node, Array] = {}
 
     def sides(self, node: Node) -> Sides:
         """The range of a node."""
@@ -101,7 +103,7 @@ class State:
         """
         self._lines.pop(node, None)
         self._steps.pop(node, None)
-        low, high = np.minimum(lower, upper), np.maximum(lower, upper)
+        low, high = settle(np.minimum(lower, upper), np.maximum(lower, upper), self.plan.by)
         self.lower[node], self.upper[node] = low, high
         centre = 0.5 * low + 0.5 * high
         radius = np.maximum(high - centre, centre - low) * (1.0 + 4.0 * FLOAT64.u)
@@ -151,7 +153,7 @@ class State:
     def _price(self, node: Affine) -> Array:
         by, total, most = self.plan.by, self._drift[node], self.plan.size(node)
         if node in self.plan.fused:
-            most = _live(self.lines(self.plan.fused[node])) + self.limited.get(node, 0)
+            most = _live(self.lines(self.plan.fused[node])) + self._limited(node)
         for matrix, amount in zip(self.plan.matrices[node], self._amounts[node], strict=True):
             terms = min(matrix.back, most) + matrix.rounded + self.plan.count
             total = total + by.gamma(terms) * (amount + by.pad * matrix.touched)
@@ -177,23 +179,53 @@ class State:
             self._inputs[node] = self.plan.by.up(self.radius[node] * (1.0 + slack))
         return self._inputs[node]
 
+    def blocks(self, node: Node, length: int) -> Array:
+        """The radii of an input on which all subproblems agree, ``(n, blocks)``: a column for so many elements."""
+        if node not in self._blocks:
+            (radius,) = self.around(node)
+            column = np.arange(len(radius)) // length
+            self._blocks[node] = radius[:, None] * (column[:, None] == np.arange(column[-1] + 1))
+        return self._blocks[node]
+
     def step(self, node: Node) -> Step:
         """The step over a nonlinear node, with the affine one that it alone reads, or over an affine one by itself."""
         if node not in self._steps:
             self._steps[node] = self._alone(node) if isinstance(node, Affine) else self._stepped(node)
         return self._steps[node]
 
-    def reference(self, node: Node) -> tuple[Array, Array]:
-        """Where rows that a multiplier of a node is added to are taken, and its price per unit beside the offset's.
+    def held(self, node: Node) -> Array:
+        """What multipliers of a node's limits bring, in the format of rows, ``(1 or batch, 4, n)``.
 
-        The image where the node is stepped over with its reader, whose price knows nothing of multipliers; else the
-        centre.
+        Per unit of a positive multiplier, and of a negative one: ``limit - reference`` less its price. The reference is
+        the image where the node is stepped over with its reader, whose price knows nothing of multipliers; else the
+        centre. Then the limits, far away where there is none. Multipliers have to be 0 there.
         """
-        spread = self.radius[node]
-        if not isinstance(node, Affine) or node not in self.plan.fused:
-            return self.centre[node], self.plan.by.gamma(2) * spread
-        spread = spread + np.abs(self.image[node] - self.centre[node])
-        return self.image[node], self.plan.by.gamma(2) * spread + self.price(node)
+        if node not in self._held:
+            self._held[node] = self._hold(node)
+        return self._held[node]
+
+    def _hold(self, node: Node) -> Array:
+        by, reference, spread = self.plan.by, self.centre[node], self.radius[node]
+        price = by.gamma(2) * spread
+        if isinstance(node, Affine) and node in self.plan.fused:
+            price = by.gamma(2) * (spread + np.abs(self.image[node] - reference)) + self.price(node)
+            reference = self.image[node]
+        terms = by.gamma(self.plan.size(node) + self.plan.count + 6)
+        found: list[Array] = []
+        far: list[Array] = []
+        for limit, sign in zip(self.limits[node], (-1.0, 1.0), strict=True):
+            there = np.isfinite(limit)
+            near = np.where(there, limit, 0.0)
+            paid = (price + terms * (np.abs(reference) + np.abs(near)) + by.pad) * (1.0 + 2.0 * terms)
+            brought = np.where(there, near - reference + sign * paid, 0.0)
+            found.append(by.down(brought) if sign < 0 else by.up(brought))
+            far.append(np.where(there, limit, sign * _FAR).astype(by.dtype))
+        return np.stack(np.broadcast_arrays(*found, *far), axis=1)
+
+    def _limited(self, node: Node) -> int:
+        """The most elements of a subproblem that have limits: multipliers give them coefficients."""
+        sides = self.limits.get(node)
+        return 0 if sides is None else int(np.isfinite(sides).any(axis=0).sum(axis=1).max(initial=0))
 
     def _alone(self, node: Affine) -> Step:
         away = self.image[node] - self.centre[node]
@@ -274,7 +306,9 @@ class State:
         step = _step(
             plain.taps, np.logical_or.reduce(both) if both else None, *sides, plain.table[:, 2], plain.table[:, 3]
         )
-        return Steered(step, by.near(np.where(free, at, 0.0)), free.astype(by.dtype), least, most, found.turned)
+        other = by.near(found.low if found.turned else found.high)
+        at = by.near(np.where(free, at, 0.0))
+        return Steered(step, at, free.astype(by.dtype), least, most, found.turned, other)
 
 
 def _step(taps: tuple[tuple[Node, Array | None], ...], blocked: Array | None, *rows: Array) -> Step:

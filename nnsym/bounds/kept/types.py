@@ -62,7 +62,7 @@ class Domains:
     ``limits`` are what each assumes, beside the query's own domain. ``ranges`` are sound bounds of nodes that it was
     given, those of the subproblem that it is a part of as :class:`Found` has them: they are met, and what a limit does
     not touch is not computed again. ``wanted`` marks the rows of the specification that are still asked for, ``(batch,
-    rows)``; others are bounded as far as it costs nothing. ``dual`` is where an ascent starts.
+    rows)``; others have no bound. ``dual`` is what rows choose without an ascent, and where one starts.
     """
 
     limits: Mapping[Node, Limit]

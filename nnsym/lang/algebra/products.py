@@ -15,7 +15,7 @@ from nnsym.ir.functions.powers import Reciprocal, power_function
 from nnsym.ir.node import pointwise, product
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.algebra.linear import materialise, multiply
-from nnsym.lang.guard import exact, misread
+from nnsym.lang.guard import exact, misread, shown
 from nnsym.lang.statements.formulas import broadcast, together
 from nnsym.lang.writing.text import ATOM, PRODUCT, UNARY, Text, infix, number_text
 
@@ -49,13 +49,15 @@ def power(base: Term, exponent: object) -> Term:
     result = base
     if number.denominator > 1 or number < 0:
         if Fraction(float(number)) != number:
-            raise misread(f"the exponent {exponent!r} is no float64 number", "Write it as a fraction of two powers")
+            raise misread(
+                f"the exponent {shown(exponent)} is no float64 number", "Write it as a fraction of two powers"
+            )
         result = Term(Rows.of(pointwise(power_function(float(number)), materialise(base.rows))), base.shape, base.text)
     else:
         for _ in range(int(number) - 1):
             result = elementwise(result, base)
-    shown = number_text(exponent, int(number) if number.denominator == 1 else number)
-    text = infix(base.text, "**", shown, ATOM, associative=True)._replace(level=UNARY)
+    written = number_text(exponent, int(number) if number.denominator == 1 else number)
+    text = infix(base.text, "**", written, ATOM, associative=True)._replace(level=UNARY)
     return Term(result.rows, base.shape, text, base.applications)
 
 
@@ -64,9 +66,9 @@ def _exponent(base: Term, exponent: object) -> Fraction:
     try:
         number = Fraction(exact(exponent).item())
     except (LanguageError, InputError, ValueError, TypeError):
-        raise misread(f"'{base}' to the power {exponent!r} is no polynomial", remedy) from None
+        raise misread(f"'{base}' to the power {shown(exponent)} is no polynomial", remedy) from None
     if number == 0 or abs(number) > _HIGHEST:
-        raise misread(f"'{base}' to the power {exponent!r} is not taken", remedy)
+        raise misread(f"'{base}' to the power {shown(exponent)} is not taken", remedy)
     return number
 
 

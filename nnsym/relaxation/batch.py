@@ -1,0 +1,32 @@
+"""Batches of boxes for sources that bound one domain at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.sources import FloatBoxes
+from nnsym.ir.node import Node
+from nnsym.ir.query import Box, Query
+
+
+def alone(query: Query, boxes: FloatBoxes) -> Iterator[Query]:
+    """The query on each box of a batch; an input with a single one has that in all of them."""
+    wide = {x: tuple(np.atleast_2d(side) for side in sides) for x, sides in boxes.items()}
+    for k in range(max(len(sides[0]) for sides in wide.values())):
+        here = {x: Box(*(side[min(k, len(side) - 1)] for side in sides)) for x, sides in wide.items()}
+        yield replace(query, boxes={**query.boxes, **here})
+
+
+def stacked(cases: list[Bounds]) -> Bounds:
+    """Bounds of several domains as a batch."""
+
+    def stack(intervals: Iterator[Interval]) -> Interval:
+        every = list(intervals)
+        return Interval(np.stack([i.lower for i in every]), np.stack([i.upper for i in every]), every[0].source)
+
+    nodes: Mapping[Node, Interval] = {n: stack(c[n] for c in cases) for n in cases[0].nodes}
+    return replace(cases[0], nodes=nodes, rows=stack(c.rows for c in cases), seconds=sum(c.seconds for c in cases))
