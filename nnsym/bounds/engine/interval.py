@@ -152,8 +152,11 @@ class Forward:
         low, high = centre - radius, centre + radius
         if not bool(torch.isfinite(radius).all()):
             low, high = self._open(node, parents, low, high)
-        if all(m.nonnegative for m in node.maps) and all(bool((p.lower >= 0).all()) for p in parents):
-            low = torch.maximum(low.nan_to_num(nan=-torch.inf), self._rising(node, parents))
+        if all(m.nonnegative for m in node.maps):
+            rising = torch.stack([(p.lower >= 0).all(-1, keepdim=True) for p in parents]).all(0)
+            if bool(rising.any()):
+                floor = torch.maximum(low.nan_to_num(nan=-torch.inf), self._rising(node, parents))
+                low = torch.where(rising, floor, low)
         found = Range(*settle(low, high))
         if any(p in self.balls for p in node.parents):
             found = found.intersect(self._round(node, parents))
