@@ -184,6 +184,26 @@ def test_layers_that_are_dead_altogether():
     assert found.gaps[engine.plan.arguments[1]].shape == (2, 3, 10)
 
 
+def test_inputs_that_no_row_depends_on():
+    query = relu_query()
+    other = new_input("other", 2)
+    query = replace(query, boxes={**query.boxes, other: Box(np.zeros(2), np.ones(2))})
+    engine = Engine(query)
+    found = engine.bound(root(engine, 2), steps=2, goal=np.inf)
+    alone = Engine(replace(query, boxes={x: b for x, b in query.boxes.items() if x is not other}))
+    assert np.allclose(found.lower, alone.bound(root(alone, 2), steps=2, goal=np.inf).lower)
+    assert (found.forms[other] == 0).all()
+    assert found.point[other].shape == (2, 3, 2)
+    limit = Limit(np.full((2, 2), 2.0), np.full((2, 2), 3.0))
+    beyond = engine.bound(Domains({other: limit}, root(engine, 2).wanted))
+    assert beyond.empty.all()
+    assert other in beyond.ranges
+    third = engine.plan.arguments[2]
+    target = engine.rows(third, engine.plan.keep[third][None], np.ones((1, engine.plan.size(third))))
+    hidden = engine.bound(Domains({}, np.ones(target.index.shape, dtype=bool)), target=target)
+    assert np.isfinite(hidden.lower).all()
+
+
 def test_a_form_is_least_at_its_point():
     query = relu_query()
     engine = Engine(query)

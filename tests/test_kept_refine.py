@@ -7,6 +7,7 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.ir.exact import to_fractions
 from nnsym.results.clock import Deadline
+from nnsym.testing.random_nets import KINDS, random_network, random_query
 from tests.kept import faults, inside, network_query, root
 from tests.test_kept_engine import relu_query
 
@@ -40,6 +41,16 @@ def test_exact_points_are_inside_searched_bounds_of_other_networks(activation):
     values = query.values(inside(query, np.random.default_rng(2), 12), exact=True)
     assert faults(engine, values, engine.bound(root(engine, 12))) == []
     assert outside(engine, values) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exact_points_of_random_queries(kind):
+    """Some have elements that no row depends on, and preconditions: ranges hold without them."""
+    for seed in (3, 11):
+        query = random_query(random_network(kind, seed), seed)
+        engine = refined(query, rounds=3)
+        values = query.values(inside(query, np.random.default_rng(seed), 12), exact=True)
+        assert outside(engine, values) == 0
 
 
 def test_a_search_of_few_neurons_ends_at_the_true_range():

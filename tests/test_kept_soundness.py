@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nnsym.bounds.kept.descent import Choice, Seed, descend
 from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.inputs import least
+from nnsym.bounds.kept.refresh import Refresh
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.ir.exact import to_fractions
@@ -14,7 +17,8 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import relu
+from nnsym.ir.univariate import Hinge, relu
+from nnsym.results.clock import NEVER
 from nnsym.testing.bound_queries import real_queries
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 from tests.kept import ACTIVATIONS, EXACT, around, faults, inside, met, network_query, root
@@ -105,6 +109,25 @@ def test_cancelling_weights_and_boxes_that_are_points(dtype):
         assert faults(engine, values, engine.bound(near, steps=3, goal=np.inf)) == []
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [1e-30, 1e14, 1e25, 1e40])
+def test_boxes_and_weights_of_any_size(size, dtype):
+    """Numbers beyond what a format takes count as unbounded, tiny ones are paid for."""
+    rng = np.random.default_rng(12)
+    x = new_input("x", 3)
+    first = pointwise(relu(), affine(((Dense(rng.normal(size=(5, 3)) / size), x),), rng.normal(size=5)))
+    second = pointwise(relu(), affine(((Dense(rng.normal(size=(4, 5)) * size), first),), rng.normal(size=4) * size))
+    y = affine(((Dense(rng.normal(size=(2, 4))), second), (Dense(rng.normal(size=(2, 3))), x)), rng.normal(size=2))
+    box = Box(-size * np.ones(3), size * np.ones(3))
+    query = Query("sizes", {x: box}, Rows.of(y), Atoms(np.arange(2), strict=True, soft=True))
+    values = query.values(inside(query, rng, POINTS), exact=True)
+    engine = Engine(query, dtype=dtype)
+    domains = root(engine, POINTS)
+    limits = {x: Limit(np.repeat(box.lower[None], POINTS, 0), np.repeat(box.upper[None], POINTS, 0))}
+    for again in (domains, Domains({**around(values, engine, rng), **limits}, domains.wanted)):
+        assert faults(engine, values, engine.bound(again, steps=2, goal=np.inf)) == []
+
+
 def stable_query(seed, layers=3):
     """A chain of layers whose neurons are all active, so that bounds are attained at corners, up to rounding alone.
 
@@ -150,6 +173,59 @@ def test_the_charges_are_what_makes_bounds_sound(dtype, monkeypatch):
     assert attained(2, dtype, phases=True) == 0
     monkeypatch.setattr(Precision, "gamma", lambda self, additions: 0.0)
     assert attained(6, dtype) > 0
+
+
+def corner_faults(query, dtype):
+    """Faults at all corners of the box of one input."""
+    (x,) = query.inputs
+    ends = [to_fractions(side) for side in (query.boxes[x].lower, query.boxes[x].upper)]
+    corners = np.array([[ends[b >> k & 1][k] for k in range(x.size)] for b in range(2**x.size)], dtype=object)
+    engine = Engine(query, dtype=dtype)
+    found = engine.bound(root(engine, len(corners)))
+    return len(faults(engine, query.values({x: corners}, exact=True), found))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_long_sums_of_equal_terms_pay_for_the_product(dtype):
+    """Partial sums of one number are rounded the same way for long, and no hinge pays for that."""
+    x, weight = new_input("x", 1), float(np.float32(0.243))
+    y = affine(((Dense(np.full((2**13, 1), weight)), x),))
+    rows = Rows.of(y).combine(np.stack((np.ones(2**13), -np.ones(2**13))))
+    query = Query("long", {x: Box(-np.ones(1), np.ones(1))}, rows, Atoms(np.arange(2), True, True))
+    engine = Engine(query, dtype=dtype)
+    assert (engine.bound(engine.root()).lower <= -weight * 2.0**13).all()
+
+
+def test_long_sums_of_equal_offsets_pay_for_themselves():
+    """The sum of many ReLUs whose lower line is 0: its least value is 0, and offsets are all there is."""
+    x = new_input("x", 2**15)
+    rows = Rows.of(pointwise(relu(), x)).combine(np.ones((1, 2**15)))
+    for upper in (0.31, 0.45, 0.59):
+        box = Box(-np.ones(2**15), np.full(2**15, upper))
+        query = Query("offsets", {x: box}, rows, Atoms(np.arange(1), True, True))
+        engine = Engine(query, dtype="float32")
+        seed, state = passes(engine)
+        assert (least(state, seed, descend(state, seed, Choice())) <= 0).all()
+
+
+def passes(engine):
+    """The rows of a query as a seed, and the state they are bounded in; intervals would hide what a pass says."""
+    run = Refresh(engine.plan, 1, engine._base, {}, {}, NEVER)
+    count = len(engine.query.rows)
+    seed = Seed(engine.plan.spec, None, np.arange(count)[:, None], np.ones((count, 1)))
+    return seed, run.run(None, engine.plan.spec, *engine.query.inputs)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_chain_of_slopes_pays_for_each(side):
+    """Slopes just below half a float32 step above 1 are all rounded down to 1."""
+    x = new_input("x", 2)
+    node = x
+    for _ in range(30):
+        node = pointwise(Hinge(np.array([1 + 0.499 * 2.0**-23]), np.array([2.0])), node)
+    y = affine(((Dense(side * np.array([[1.0, -1.0]])), node),))
+    query = Query("chain", {x: Box(-np.full(2, 1.5), -np.ones(2))}, Rows.of(y), Atoms(np.arange(1), True, True))
+    assert corner_faults(query, "float32") == 0
 
 
 def test_every_activation_is_tried():

@@ -63,12 +63,17 @@ class Engine:
         deadline: Deadline = NEVER,
     ) -> None:
         self.query, self.precision = query, precision(dtype)
+        options = Options(0, np.inf, hidden, True, False, deadline)
+        with np.errstate(all="ignore"):
+            self._begin(query, ranges or {}, options)
+
+    def _begin(self, query: Query, ranges: Mapping[Node, Limit], options: Options) -> None:
+        """Bound everything once, in float64; then prepare the query anew without what is 0."""
         self.plan = Plan(query, FLOAT64)
         base = {x: Limit(*(side[None] for side in box.outer)) for x, box in query.boxes.items()}
-        climb = self._hidden(Options(0, np.inf, hidden, True, False, deadline))
-        with np.errstate(all="ignore"):
-            first = Refresh(self.plan, 1, base, ranges or {}, {}, deadline, whole=True)
-            state = first.run(climb, *self.plan.nodes)
+        given = {n: self._cut(n, r) for n, r in ranges.items()}
+        first = Refresh(self.plan, 1, base, given, {}, options.deadline, whole=True)
+        state = first.run(self._hidden(options), *self.plan.nodes)
         self._empty = bool(first.empty[0])
         nothing = {n: Limit(np.full((1, n.size), -np.inf), np.full((1, n.size), np.inf)) for n in self.plan.nodes}
         self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
@@ -111,7 +116,7 @@ class Engine:
         if self.plan.cuts is not None:
             limits[self.plan.cuts] = self._preconditions(given)
         run = Refresh(self.plan, len(domains), self._base, given, limits, options.deadline)
-        ends = [self.plan.spec if target is None else target.node]
+        ends = [self.plan.spec if target is None else target.node, *self.query.inputs]
         if self.plan.cuts is not None and ends[0] is self.plan.spec:  # hidden bounds hold on all of the boxes
             ends.append(self.plan.cuts)
         state = run.run(self._hidden(options) if options.refresh else None, *ends)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.relaxations import Lines, Sides, lines
-from nnsym.bounds.kept.rounding import FLOAT64, product
+from nnsym.bounds.kept.rounding import FLOAT64, product, settle
 from nnsym.ir.node import Affine, Input, Node
 
 Array = NDArray[Any]
@@ -103,7 +103,7 @@ class State:
         """
         self._lines.pop(node, None)
         self._steps.pop(node, None)
-        low, high = np.minimum(lower, upper), np.maximum(lower, upper)
+        low, high = settle(np.minimum(lower, upper), np.maximum(lower, upper), self.plan.by)
         self.lower[node], self.upper[node] = low, high
         centre = 0.5 * low + 0.5 * high
         radius = np.maximum(high - centre, centre - low) * (1.0 + 4.0 * FLOAT64.u)
