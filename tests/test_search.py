@@ -45,13 +45,12 @@ TEXTS = ("bab:smear", "bab:gap", "bab:mixed:clip", "bab:finish:float64:best", "b
 def test_what_is_said_is_true(kind: str) -> None:
     """Every rule on random networks, half of the margins within 2^-12 of zero; most are decided."""
     decided = 0
-    for seed in range(3):
-        for tight in (False, True):
-            query = random_query(random_network(kind, seed), seed, tight=tight)
-            found = ran(query, TEXTS[(2 * seed + tight) % len(TEXTS)], seconds=2.0, nodes=600)
-            found.check((kind, seed, tight))
-            decided += found.decided
-    assert decided >= 3
+    for seed, tight in ((0, False), (1, True), (2, False)):
+        query = random_query(random_network(kind, seed), seed, tight=tight)
+        found = ran(query, TEXTS[(2 * seed + tight) % len(TEXTS)], seconds=2.0, nodes=300)
+        found.check((kind, seed, tight))
+        decided += found.decided
+    assert decided >= 2
 
 
 @pytest.mark.slow
@@ -173,7 +172,7 @@ def test_clipping_keeps_every_violation() -> None:
     from nnsym.bounds.kept.engine import Engine
 
     rng, cut = np.random.default_rng(1), 0
-    for seed in range(30):
+    for seed in range(15):
         query = random_query(random_network("dense", seed), seed)
         engine, parts = Engine(query, dtype="float32"), targets(query)
         root = _root(query)
@@ -181,7 +180,7 @@ def test_clipping_keeps_every_violation() -> None:
         found, worth = engine.bound(domains), Worth(parts, len(query.rows))
         smaller, margin, gone = clipped(query, worth, domains, found, root.opened, soft=True)
         x = query.inputs[0]
-        for value in rng.uniform(*query.boxes[x].outer, (300, x.size)):
+        for value in rng.uniform(*query.boxes[x].outer, (150, x.size)):
             values = query.values({x: value})
             held = bool(inside({x: smaller.limits[x]}, values)[0])
             for k, target in enumerate(parts):
@@ -257,6 +256,7 @@ def test_texts_that_name_none_are_refused() -> None:
     assert set(RULES) == {"smear", "longest", "gap", "early", "mixed", "finish", "random"}
 
 
+@pytest.mark.slow
 def test_the_kit_passes_the_search() -> None:
     done = check_method(nn.bab(), kinds=("leaky", "clip"), seeds=range(1))
     assert (done.questions, done.decided) == (9, 8)
