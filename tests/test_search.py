@@ -422,3 +422,29 @@ def test_formulas_are_joined() -> None:
     box = InBox(query.inputs[0], np.zeros(2), np.full(2, 0.5))
     both = replace(query, formula=conjunction(query.formula, disjunction(box)))
     assert all((t.boxes[query.inputs[0]].upper == 0.5).all() for t in targets(both))
+
+
+def test_a_record_gives_back_the_same_parts(tmp_path: Path) -> None:
+    """What is open after going on is what was open before: the same limits under the same numbers."""
+    query, path = _record(tmp_path)
+    first = ran(query, "bab:mixed:batch=8", engine=IntervalEngine(query), log=path, nodes=60)
+    before = {int(k): block.take([i]) for block in first.search.frontier.blocks for i, k in enumerate(block.number)}
+    again = ran(query, "bab:mixed:batch=8", engine=IntervalEngine(query), log=path, nodes=60, seconds=0.0)
+    after = {int(k): block.take([i]) for block in again.search.frontier.blocks for i, k in enumerate(block.number)}
+    assert set(before) == set(after)
+    assert len(before) > 3
+    for number, node in before.items():
+        other = after[number]
+        assert (node.depth, node.opened.tolist()) == (other.depth, other.opened.tolist())
+        for place, limit in node.domains.limits.items():
+            assert (limit.lower >= other.domains.limits[place].lower).all()  # cuts are found again
+            assert (limit.upper <= other.domains.limits[place].upper).all()
+
+
+def test_what_is_given_up_is_not_done() -> None:
+    """A point, a bound a little below what is true of it, and nothing to split: that is no proof."""
+    x = nn.Variable(1, name="x")
+    query = nn.forall(x, where=nn.box(x, 0.3, 0.3), then=3 * x[0] >= Fraction(3 * 0.3)).query
+    found = ran(query, "bab:longest", engine=IntervalEngine(query))
+    assert not found.decided
+    assert found.search.lower < 0
