@@ -10,9 +10,10 @@ import linecache
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from types import FrameType
 
-_LIBRARIES = ("nnsym", "torch", "numpy")
+_LIBRARIES = ("nnsym", "torch", "numpy", "IPython", "ipykernel")
 
 
 #: So many of the user's lines stand above a message in a notebook.
@@ -41,6 +42,15 @@ def _cell(name: str) -> int | None:
     return cells.get(name)
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``Did you mean crown? `` for a name that nearly is one of those known; else an empty text."""
+    import difflib
+
+    by_letters = {text.lower(): text for text in known}
+    close = difflib.get_close_matches(name.lower(), by_letters, n=2, cutoff=0.7)
+    return f"Did you mean {' or '.join(by_letters[text] for text in close)}? " if close else ""
+
+
 class NnsymError(Exception):
     """Base of every error that nnsym raises on purpose.
 
@@ -63,7 +73,7 @@ class NnsymError(Exception):
         lines = []
         for frame, number in traceback.walk_tb(self.__traceback__):
             place = line_of(frame, number)
-            if foreign(frame) and place not in str(self) and "ipykernel" not in frame.f_globals.get("__name__", ""):
+            if foreign(frame) and place not in str(self):
                 lines.append(place)
         return [*lines[-_SHOWN:], f"{type(self).__name__}: {self}"]
 

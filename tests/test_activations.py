@@ -36,7 +36,7 @@ class Softplus(Smooth):
 class SiLU(Smooth):
     """x / (1 + e^-x)."""
 
-    name = "silu"
+    name = "gated"
     extremes = (-1.2784645427610738,)
     inflections = (-2.3993572805154678, 2.3993572805154678)
 
@@ -217,7 +217,7 @@ def test_apply_writes_an_activation_in_the_language() -> None:
     x = nn.Variable(2, name="x")
     p = nn.forall(x, where=nn.box(x, -1, 1), then=nn.apply(SiLU(), x)[0] >= -0.27)
     assert nn.verify(p, "crown").status.value == "verified"
-    assert "silu(x)[0]" in str(p)
+    assert "gated(x)[0]" in str(p)
     with pytest.raises(UnsupportedError, match="no text form"):
         nn.dumps(p)
     named = nn.forall(x, where=nn.box(x, -1, 1), then=nn.apply("tanh", x)[0] <= 0.77)
@@ -251,14 +251,14 @@ def test_packages_offer_activations_by_name(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "nnsym.activations" else [])
     registry.activations.cache_clear()
     try:
-        f = nn.sequential([([[1.0]], None), ([[1.0]], None)], activation="silu")
+        f = nn.sequential([([[1.0]], None), ([[1.0]], None)], activation="gated")
         x = nn.Variable(1, name="x")
-        p = nn.forall(x, where=nn.box(x, -1, 1), then=nn.apply("silu", x)[0] >= f(x)[0] - 1e-6)
-        assert nn.parse(nn.dumps(nn.forall(x, then=nn.apply("silu", x)[0] <= 1))).hash
+        p = nn.forall(x, where=nn.box(x, -1, 1), then=nn.apply("gated", x)[0] >= f(x)[0] - 1e-6)
+        assert nn.parse(nn.dumps(nn.forall(x, then=nn.apply("gated", x)[0] <= 1))).hash
         assert p([0.5])
-        assert nn.draw("triangle", op="silu").legends
-        with pytest.raises(InputError, match="unknown activation 'mish'") as caught:
-            nn.sequential([([[1.0]], None)], activation="mish")
+        assert nn.draw("triangle", op="gated").legends
+        with pytest.raises(InputError, match="unknown activation 'gamish'") as caught:
+            nn.sequential([([[1.0]], None)], activation="gamish")
         assert "b:broken: ImportError: no such module" in caught.value.remedy
         assert "c:TANH: InputError: 'tanh' is offered already" in caught.value.remedy
         assert "d:Class: InputError" in caught.value.remedy

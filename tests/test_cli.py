@@ -146,7 +146,10 @@ BAD = [
     (["verify", "holds.vnnlib"], ["needs its network"]),
     (["verify", "nothing.py:p"], ["nothing.py"]),
     (["compare", "net.onnx", "holds.vnnlib", "--methods", "ibp,nope"], ["nope"]),
-    (["compare", "net.onnx", "holds.vnnlib", "--methods", "ibp", "--json", "no/where.json"], ["no", "does not exist"]),
+    (
+        ["compare", "net.onnx", "holds.vnnlib", "--methods", "ibp", "--json-file", "no/where.json"],
+        ["no", "does not exist"],
+    ),
     (["export", "net.onnx", "holds.vnnlib", "-o", "no/where.lp"], ["no", "does not exist"]),
     (["export", "net.onnx", "holds.vnnlib", "-o", "model.xyz"], [".xyz", ".lp", ".mps", ".smt2"]),
     (["export", "net.onnx", "holds.vnnlib", "--encoding", "smt", "-o", "model.lp"], ["smt", ".smt2"]),
@@ -208,7 +211,7 @@ def test_compare_writes_table_json_csv_and_record(
         "--bounds",
         "ibp,crown",
     ]
-    files = ["--json", "table.json", "--csv", "table.csv", "--record", "runs.jsonl", "--wide"]
+    files = ["--json-file", "table.json", "--csv", "table.csv", "--record", "runs.jsonl", "--wide"]
     assert call(monkeypatch, "compare", "net.onnx", "holds.vnnlib", *arguments, *files) == 0
     shown = capsys.readouterr().out
     assert "root LP" in shown

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nnsym.bounds.methods import compute
 from nnsym.builder import ProgramBuilder
 from nnsym.encode import complete, encode, residual
-from nnsym.encode.affine import Layer, encode_affine, gather
+from nnsym.encode.affine import AffineLayer, encode_affine, gather
 from nnsym.encode.registry import find_encoding
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
@@ -100,7 +100,7 @@ def test_any_sum_of_maps_over_any_aliases_is_what_the_rows_say(seed):
         operand = to_fractions(np.where(own >= 0, values[own], 0))
         expected = expected + Dense(matrix).apply(operand)
     bias = rng.choice([0.0, 0.3], 3)
-    layer = Layer("y", "value", np.arange(3), np.full(3, -50.0), np.full(3, 50.0))
+    layer = AffineLayer("y", "value", np.arange(3), np.full(3, -50.0), np.full(3, 50.0))
     out = encode_affine(builder, layer, gather(parts, 3), bias)
     program = builder.build(objective=None)
     point = to_fractions(np.zeros(program.n_columns))

@@ -7,7 +7,7 @@ import pytest
 import nnsym as nn
 from nnsym.errors import InputError
 from nnsym.judge.methods import crown, milp
-from nnsym.judge.portfolio import Portfolio
+from nnsym.judge.portfolio import Usual
 from nnsym.testing.check_method import ConformanceError, check_method
 from tests.guest_methods import WRONG, Halves, Wrong
 
@@ -29,7 +29,7 @@ def test_a_right_method_passes_and_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", [crown(), nn.attack(), milp("bigm"), nn.smt(), Portfolio()], ids=lambda method: str(method.name)
+    "method", [crown(), nn.attack(), milp("bigm"), nn.smt(), Usual()], ids=lambda method: str(method.name)
 )
 def test_ours_pass(method: object) -> None:
     assert check_method(method, kinds=("leaky",), seeds=range(1)).questions == 5

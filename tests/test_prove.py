@@ -15,7 +15,7 @@ import nnsym_encodings.triangle
 from nnsym.bounds.engine import relaxations
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness
-from nnsym.ir.univariate import sign
+from nnsym.ir.univariate import clip, sign
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 from nnsym.testing.prove import Answer, Theorem, prove_encoding, theorems
 from nnsym.testing.prove.lines import prove_lines
@@ -25,8 +25,8 @@ from nnsym_encodings import ENCODINGS, TANGENTS
 
 pytestmark = pytest.mark.slow
 
-#: Beyond the reach of proofs: curved functions, the tangents of their cuts, and steps without number.
-SMOOTH = ("any other function", "floor", "roundeven")
+#: Beyond the reach of proofs: curved functions, powers, the tangents of their cuts, and steps without number.
+SMOOTH = ("any other function", "floor", "roundeven", "monomial")
 
 
 def mutant(module: ModuleType, before: str, after: str) -> dict[str, Any]:
@@ -181,14 +181,17 @@ def test_a_rule_that_rounds_to_floats_itself_is_not_called_proved() -> None:
     assert all("turned into a float" in p.reason for p in proofs)
 
 
-LINES = [(hinge("relu", 0.0, 1.0), slope) for slope in ("adaptive", "parallel", "zero")] + [
-    (pieces(sign()), "adaptive")
+LINES = [
+    *((hinge("relu", 0.0, 1.0), slope) for slope in ("adaptive", "parallel", "zero")),
+    (hinge("abs", -1.0, 1.0), "adaptive"),
+    (pieces(sign()), "adaptive"),
+    (pieces(clip(-1.0, 1.5)), "adaptive"),
 ]
 
 
 @pytest.mark.parametrize(("subject", "slope"), LINES, ids=[f"{s.name}-{slope}" for s, slope in LINES])
 def test_lines_of_linear_bounds_are_proved(subject: Subject, slope: Any) -> None:
-    proof = prove_lines(subject, slope, seconds=100)
+    proof = prove_lines(subject, slope, seconds=400)
     assert proof.answer is Answer.PROVED, str(proof)
 
 

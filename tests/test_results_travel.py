@@ -172,9 +172,12 @@ def test_the_report_says_it_all_and_asks_nobody(tmp_path: Path):
 
 
 def test_images_stand_beside_the_middle_and_the_difference(tmp_path: Path):
-    saved = nn.verify(digits(8 / 64), "attack").save(tmp_path / "r.json")
+    result = nn.verify(digits(8 / 64), "attack")
+    assert result._repr_html_().count("<figure") == 3
+    assert result.counterexample._repr_html_().count("<figure") == 1  # a point alone has no box
+    saved = result.save(tmp_path / "r.json")
     page = nn.write_report(saved, tmp_path / "r.html").read_text()
-    assert page.count("<figure>") == 3
+    assert page.count("<figure") == 3
     assert "difference, at most" in page
     fills = re.findall(r"fill='rgb\((\d+),(\d+),(\d+)\)'", page)
     assert len(fills) == 3 * 64

@@ -63,7 +63,7 @@ def test_the_files_are_formatted_linted_and_typed_as_ours_are(tmp_path: Path) ->
 
 
 BY_NAME = """
-MINE, CUT, SCIPY, HALVED, SAMPLING, SILU = "mine", "line-parallel+above", "scipy", "halved", "sampling", "silu"
+MINE, CUT, SCIPY, HALVED, SAMPLING, SILU = "mine", "line-parallel+above", "scipy", "halved", "sampling", "acme_silu"
 """
 
 AS_OBJECTS = """
@@ -293,7 +293,7 @@ def test_an_activation(ask: Ask) -> None:
     assert told["verify"] == ["verified", "verified"]
     assert told["term"] == "verified"
     assert "relu" not in told["export"]
-    assert told["draw"] == ["triangle", "silu(h)"]
+    assert told["draw"] == ["triangle", "acme_silu(h)"]
 
 
 @pytest.mark.slow

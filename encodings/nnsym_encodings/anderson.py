@@ -23,48 +23,30 @@ Networks, Mathematical Programming 183, 2020, section 3 (ReLU).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encoding import Cut, Separator
-from nnsym.ir.outward import sum_up
-from nnsym.program import RowBlock
-from nnsym.separation.box import BoxNeurons, box_neurons, violated
-from nnsym.separation.scene import Scene
+from nnsym.separation.box import BoxFamily, BoxNeurons
 
 Array = NDArray[Any]
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Anderson(Cut):
+class Anderson(BoxFamily):
     """The family; see the module."""
 
     name: str = "anderson"
     summary: str = "big-M made ideal for one neuron over the box of its layer's inputs"
     source: str = "Anderson et al., Math. Program. 183, 2020, section 3"
     needs_phases: bool = True
+    says: str = "y <= sum_I w (x - lo (1 - z)) + (b + sum_not_I w hi) z"
 
-    def separator(self, scene: Scene) -> Separator:
-        found = [(some, scene.phases(some.layer)[some.k]) for some in box_neurons(scene)]
-        neurons = [(some.take(np.flatnonzero(z >= 0)), z[z >= 0]) for some, z in found if (z >= 0).any()]
-
-        def separate(point: Array) -> Iterator[RowBlock]:
-            for some, z in neurons:
-                c = most_violated(some, point[some.x], point[z])
-                q = some.passive(c)
-                p = sum_up(some.active(c), -q)
-                excess = some.activation(point) - c @ point[some.x] - p * point[z] - q
-                bad = violated(excess, c, scene.tolerance)
-                if len(bad):
-                    says = "y <= sum_I w (x - lo (1 - z)) + (b + sum_not_I w hi) z"
-                    yield some.take(bad).rows(c[bad], q[bad], says, z=z[bad], p=p[bad])
-
-        return separate
+    def coefficients(self, neurons: BoxNeurons, x: Array, z: Array) -> Array:
+        return most_violated(neurons, x, z)
 
 
 def most_violated(neurons: BoxNeurons, x: Array, z: Array) -> Array:

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces
 from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
@@ -93,5 +94,6 @@ BALAS = Encoding(
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     ),
 )

@@ -49,6 +49,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
 from nnsym.encode.rules import BILINEAR, lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
@@ -174,5 +175,6 @@ BIGM = Encoding(
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     ),
 )

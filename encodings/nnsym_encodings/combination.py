@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, open_pieces
 from nnsym.encode.rules import BILINEAR, open_hinges, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
@@ -157,4 +158,5 @@ def rules(choice: Choice) -> tuple[NodeRule, ...]:
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     )

@@ -41,7 +41,7 @@ from nnsym.program import RowBlock
 from nnsym.separation.groups import Group, Pool
 from nnsym.separation.hull import facets
 from nnsym.separation.octahedra import Provider, octahedra, provider, vertices
-from nnsym.separation.scene import Layer, Scene
+from nnsym.separation.scene import OpenLayer, Scene
 from nnsym_encodings.krelu_separated import SeparatedKRelu
 
 Array = NDArray[Any]
@@ -78,7 +78,7 @@ class KRelu(Cut):
 
         return separate
 
-    def _pool(self, scene: Scene, layer: Layer) -> Pool:
+    def _pool(self, scene: Scene, layer: OpenLayer) -> Pool:
         o = layer.hinges
         order = np.argsort(o.l * o.u, kind="stable")
         groups = _pairs(len(order), self.most) if self.k == 2 else _cover(len(order), self.k, self.block, self.most)
@@ -134,7 +134,7 @@ def _cover(count: int, k: int, block: int, most: int) -> Array:
     return np.array(found[:most], dtype=int).reshape(-1, k)
 
 
-def group_rows(layer: Layer, members: Array, c: Array) -> Pool:
+def group_rows(layer: OpenLayer, members: Array, c: Array) -> Pool:
     """The facets of K that speak of several neurons, with right-hand sides that hold in exact arithmetic."""
     group, k = Group(layer, members), len(members)
     h, delta = vertices(c, k)

@@ -41,7 +41,7 @@ from nnsym.separation.gauge import separate
 from nnsym.separation.groups import Group, Pool
 from nnsym.separation.octahedra import Provider, octahedra, provider
 from nnsym.separation.orthants import Parts, orthants
-from nnsym.separation.scene import Layer, Scene
+from nnsym.separation.scene import OpenLayer, Scene
 
 Array = NDArray[Any]
 
@@ -93,7 +93,7 @@ class Known:
     None where there is nothing to cut, ever: a box, or an octahedron that no vertices were found of.
     """
 
-    def __init__(self, family: SeparatedKRelu, scene: Scene, layer: Layer, least: float) -> None:
+    def __init__(self, family: SeparatedKRelu, scene: Scene, layer: OpenLayer, least: float) -> None:
         self._family, self._scene, self._layer, self._least = family, scene, layer, least
         self._parts: dict[tuple[int, ...], Parts | None] = {}
 

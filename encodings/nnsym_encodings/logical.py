@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import hull
 from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
 from nnsym.encode.stairs import STAIRS_ROWS
@@ -93,6 +94,7 @@ INDICATOR = Encoding(
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )
@@ -110,6 +112,7 @@ SOS1 = Encoding(
         *STAIRS_ROWS,
         GATE_ROWS,
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )

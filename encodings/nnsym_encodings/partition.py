@@ -24,8 +24,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.affine import Layer, Terms, encode_affine
+from nnsym.encode.affine import AffineLayer, Terms, encode_affine
 from nnsym.encode.gates import GATE_ROWS
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.rules import BILINEAR, require_finite
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
@@ -88,7 +89,7 @@ def hinge(count: int) -> Rule:
         r = runs(s, count)
         require_finite(ctx, node.parents[0], r.lower, r.upper, s.open_.index[r.owner])
         number = np.arange(len(r.owner))
-        layer = Layer(
+        layer = AffineLayer(
             f"{ctx.names[node]}.run", Role.PART, number, r.lower, r.upper, origin=f"{ctx.names[node]}: t = sum w x"
         )
         t, z = encode_affine(ctx.builder, layer, r.terms, np.zeros(len(number))), s.phase[r.owner]
@@ -117,6 +118,7 @@ def partition(count: int) -> Encoding:
             *STAIRS_ROWS,
             GATE_ROWS,
             BILINEAR,
+            MONOMIAL,
         ),
     )
 

@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_CASES
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
 from nnsym.encode.rules import BILINEAR, OpenHinges, bounded, lower_lines, open_groups, open_hinges
 from nnsym.encode.stairs import STAIRS_CASES
@@ -145,6 +146,7 @@ SMT = Encoding(
         *STAIRS_CASES,
         GATE_CASES,
         BILINEAR,
+        MONOMIAL,
     ),
     needs_bounds=False,
 )

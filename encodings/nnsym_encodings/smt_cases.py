@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.gates import GATE_CASES
+from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import open_pieces
 from nnsym.encode.rules import BILINEAR, open_hinges
 from nnsym.encode.stairs import STAIRS_CASES
@@ -94,6 +95,7 @@ def _encoding(name: str, form: CaseForm) -> Encoding:
             *STAIRS_CASES,
             GATE_CASES,
             BILINEAR,
+            MONOMIAL,
         ),
         needs_bounds=False,
     )

@@ -23,50 +23,35 @@ Single-Neuron Relaxations for Neural Network Verification, NeurIPS 2020, theorem
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encoding import Cut, Separator
-from nnsym.program import RowBlock
-from nnsym.separation.box import BoxNeurons, box_neurons, violated
-from nnsym.separation.scene import Scene
+from nnsym.separation.box import BoxFamily, BoxNeurons
 
 Array = NDArray[Any]
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Tjandraatmadja(Cut):
+class Tjandraatmadja(BoxFamily):
     """The family; see the module."""
 
     name: str = "tj"
     summary: str = "the hull of one neuron over the box of its layer's inputs"
     source: str = "Tjandraatmadja et al., NeurIPS 2020, theorem 1"
+    says: str = "y <= sum_I w (x - lo) + ell(I) / (hi - lo) (x_h - lo_h)"
 
-    def separator(self, scene: Scene) -> Separator:
-        neurons = [split for found in box_neurons(scene) if len((split := _split(found)).k)]
+    def picked(self, neurons: BoxNeurons) -> BoxNeurons:
+        """Those that the box itself leaves open; the others have no row."""
+        top = (neurons.W * neurons.most).sum(axis=1) + neurons.b
+        bottom = (neurons.W * neurons.least).sum(axis=1) + neurons.b
+        return neurons.take(np.flatnonzero((top > 0) & (bottom < 0)))
 
-        def separate(point: Array) -> Iterator[RowBlock]:
-            for some in neurons:
-                c = most_violated(some, point[some.x])
-                q = np.maximum(some.passive(c), some.active(c))
-                excess = some.activation(point) - c @ point[some.x] - q
-                bad = violated(excess, c, scene.tolerance)
-                if len(bad):
-                    yield some.take(bad).rows(c[bad], q[bad], "y <= sum_I w (x - lo) + ell(I) / (hi - lo) (x_h - lo_h)")
-
-        return separate
-
-
-def _split(neurons: BoxNeurons) -> BoxNeurons:
-    """Those that the box itself leaves open; the others have no row."""
-    top = (neurons.W * neurons.most).sum(axis=1) + neurons.b
-    bottom = (neurons.W * neurons.least).sum(axis=1) + neurons.b
-    return neurons.take(np.flatnonzero((top > 0) & (bottom < 0)))
+    def coefficients(self, neurons: BoxNeurons, x: Array, z: Array) -> Array:
+        return most_violated(neurons, x)
 
 
 def most_violated(neurons: BoxNeurons, x: Array) -> Array:

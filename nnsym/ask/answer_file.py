@@ -121,9 +121,9 @@ def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path
     Each has the declared element type, that of the model where it is declared real, and the declared shape. The folder
     is made if it is not there. Raises :class:`InputError` where nothing can be written, or there is no assignment.
     """
-    from onnx import numpy_helper
+    from nnsym.read.tensor_file import tensor_bytes
 
-    query = prop if isinstance(prop, Query) else prop.query
+    query = query_of(prop)
     found = result.counterexample or result.witness
     if found is None:
         raise InputError("there is no assignment to write", where=query.name)
@@ -132,9 +132,8 @@ def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path
         folder.mkdir(parents=True, exist_ok=True)
         for d, numbers in _values(query, found):
             kind = (d.stored or "float64") if d.type == "real" else d.type
-            tensor = numpy_helper.from_array(numbers.astype(kind).reshape(d.shape), d.name)
             written.append(folder / f"{d.name}.pb")
-            written[-1].write_bytes(tensor.SerializeToString())
+            written[-1].write_bytes(tensor_bytes(d.name, numbers.astype(kind).reshape(d.shape)))
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", where=str(folder)) from error
     return written

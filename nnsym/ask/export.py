@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.names import node_names
+from nnsym.ir.node import Node
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.titles import output_title
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
-from nnsym.program import Program
+from nnsym.program import Program, Role
 from nnsym.results import ranges as options
 
 if TYPE_CHECKING:
@@ -170,8 +173,39 @@ def check_writable(path: Path) -> None:
 
 
 def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:
-    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`)."""
+    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`).
+
+    ``model.inputs`` and ``model.outputs`` are the variables of inputs and of networks' outputs by name, in C order:
+    what a model of one's own is tied to.
+    """
     from nnsym.solvers.pyomo_model import to_pyomo as convert
 
-    _, program, _ = build_program(prop, encoding, bounds=bounds)
-    return convert(program, columns="all")
+    query, program, _ = build_program(prop, encoding, bounds=bounds)
+    model = convert(program, columns="all")
+    inputs, outputs = _ends(query, program)
+    columns = program.column_names()
+    model.inputs = {name: [model.x[columns[k]] for k in found] for name, found in inputs.items()}
+    model.outputs = {name: [model.x[columns[k]] for k in found] for name, found in outputs.items()}
+    return model
+
+
+def _ends(query: Query, program: Program) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """The columns of every input's elements, and of the elements of outputs that have columns."""
+    names = node_names(query.nodes)
+    column = {
+        (block.node, int(index)): block.start + k
+        for role in (Role.PRE, Role.VALUE, Role.POST)  # the last one counts: what an activation gives
+        for block in program.blocks
+        if block.role == role
+        for k, index in enumerate(block.index)
+    }
+
+    def found(node: Node) -> list[int]:
+        keys = [(names.get(node, ""), k) for k in range(node.size)]
+        return [column[key] for key in keys] if all(key in column for key in keys) else []
+
+    inputs = {x.name: found(x) for x in query.inputs}
+    outputs = {
+        output_title(query, a, name): found(a.output(name)) for a in query.applications for name in a.network.outputs
+    }
+    return {n: v for n, v in inputs.items() if v}, {n: v for n, v in outputs.items() if v}

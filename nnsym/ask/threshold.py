@@ -129,14 +129,14 @@ def largest(
         precision: the width of the bracket at which the search ends.
         options: those of ``verify``.
     """
-    return _search("largest", family, method, float(low), float(high), precision, options)
+    return _search("largest", family, method, _end(low), _end(high), precision, options)
 
 
 def smallest(
     family: Family, method: Any = None, *, low: float = 0.0, high: float, precision: float = 1e-3, **options: Any
 ) -> Threshold:
     """The smallest number in ``[low, high]`` whose property holds, where it gets easier; see :func:`largest`."""
-    return _search("smallest", family, method, float(high), float(low), precision, options)
+    return _search("smallest", family, method, _end(high), _end(low), precision, options)
 
 
 def radius(
@@ -197,10 +197,19 @@ def lipschitz(
     return smallest(bounded_by, method, low=low, high=high, precision=precision, **options)
 
 
+def _end(value: Any) -> float:
+    """A number of the search; what is no float is NaN, which is refused like an infinite end."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
 def _search(
     goal: str, family: Family, method: Any, good: float, bad: float, precision: float, options: dict[str, Any]
 ) -> Threshold:
     ordered = np.isfinite([good, bad]).all() and good != bad and (good < bad) is (goal == "largest")
+    precision = _end(precision)
     if not (ordered and 0 < precision < np.inf):
         raise InputError("the search needs finite numbers low < high, and a positive precision")
     found, results = search(family, method, good, bad, precision, options)

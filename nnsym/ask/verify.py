@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
+from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.method import Method, Settings
@@ -106,6 +107,11 @@ def verify(
     query, trouble = as_meant(query, semantics, running, settings)
     if trouble:
         return unenclosed(query, chosen, trouble, running, settings)
+    query = before_softmax(query)
+    if query.stated is not None:
+        running.note(
+            "softmax", "its values are compared by its arguments, which are in the same order; margins are theirs"
+        )
     return with_premise(query, chosen.judge(query, running, settings), chosen, running, settings)
 
 

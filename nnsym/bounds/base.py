@@ -17,8 +17,11 @@ Array = NDArray[Any]
 TIMEOUT, MEMORY = "timeout", "memory"
 
 
+_WRITTEN = 8
+
+
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Interval:
     """``lower <= value <= upper`` elementwise, float64, sound in exact arithmetic.
 
@@ -29,6 +32,14 @@ class Interval:
     lower: Array
     upper: Array
     source: str
+
+    def __repr__(self) -> str:
+        """The elements of a short one, the size and the widest of a long one."""
+        low, high = self.lower.ravel(), self.upper.ravel()
+        if len(low) <= _WRITTEN:
+            shown = " ".join(f"[{a:.6g}, {b:.6g}]" for a, b in zip(low, high, strict=True))
+            return f"<interval by {self.source}: {shown}>"
+        return f"<interval by {self.source}: {len(low)} elements, widths up to {float((high - low).max()):.6g}>"
 
     def intersect(self, other: Interval) -> Interval:
         """Both at once; the source is this one's if it is nowhere looser, else both names."""

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, demo.
+"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -32,7 +32,6 @@ app = typer.Typer(
     name="nnsym",
     help="State a property of neural networks once; compile it to every proof technique; trust the verdict.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -124,16 +123,17 @@ def verify(
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
 
-    clock = Clock(timeout)  # imports count
-    from nnsym.ask.export import check_writable
-    from nnsym.ask.vacuity import vacuous
-    from nnsym.ask.verify import verify as run
-    from nnsym.cli.reading import read_target
-    from nnsym.judge.registry import recorded, resolve
-    from nnsym.lang.property import Property
-    from nnsym.lang.question import query_of
-    from nnsym.report.table import result_lines
-    from nnsym.results.plain import result_json
+    clock = Clock(timeout)
+    with clock.step("start"):  # imports count
+        from nnsym.ask.export import check_writable
+        from nnsym.ask.vacuity import vacuous
+        from nnsym.ask.verify import verify as run
+        from nnsym.cli.reading import read_target
+        from nnsym.judge.registry import recorded, resolve
+        from nnsym.lang.property import Property
+        from nnsym.lang.question import query_of
+        from nnsym.report.table import result_lines
+        from nnsym.results.plain import result_json
 
     for path in (witness, save):
         if path is not None:
@@ -206,7 +206,8 @@ def compare(
     semantics: Meaning = "real",
     memory: Memory = 8.0,
     seed: Seed = 0,
-    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write the table as JSON.")] = None,  # noqa: UP045
+    as_json: Json = False,
+    json_file: Annotated[Optional[Path], typer.Option("--json-file", help="Write the table as JSON.")] = None,  # noqa: UP045
     csv_file: Annotated[Optional[Path], typer.Option("--csv", help="Write the table as CSV.")] = None,  # noqa: UP045
     plot_file: Annotated[
         Path | None, typer.Option("--plot", help="Write bars as .png or .svg (extra: report).")
@@ -248,13 +249,18 @@ def compare(
         write_csv(table, csv_file)
     if plot_file is not None:
         table.plot(plot_file)
-    print_table(table, wide=wide)
+    if as_json:
+        print_line(json.dumps(table.to_json()))
+    else:
+        print_table(table, wide=wide)
+    complain(f"{len(table.rows)} rows appended to {record}")
     if table.disagreement is not None:
         for row in table.disagreement:
             if row.result is not None and (row.result.counterexample or row.result.witness):
                 from nnsym.report.table import result_lines
 
-                print_styled(result_lines(row.result))
+                if not as_json:
+                    print_styled(result_lines(row.result))
         raise typer.Exit(DISAGREE)
 
 
@@ -391,6 +397,15 @@ def solvers() -> None:
     print_rich(
         plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
     )
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
+    from nnsym.cli.doctor import findings
+    from nnsym.report.grid import plain_grid
+
+    print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
 
 
 @app.command()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nnsym.results.result import Result
 
 #: Seconds of the budget that are left for starting up and printing: callers kill at the timeout that they hand over.
-_RESERVE, _SHARE = 0.75, 0.1
+_RESERVE, _SHARE = 2.0, 0.1
 _STARTED = time.perf_counter()
 
 

@@ -111,6 +111,13 @@ class _Encloser:
 
     def _network(self, application: Application) -> None:
         network, form = application.network, Format.of(application.network.dtype)
+        narrow = sorted(kind for kind in network.types.values() if _narrower(kind, network.dtype))
+        if narrow:
+            raise UnsupportedError(
+                f"no rounding errors of casts from {network.dtype} to {narrow[0]} are known",
+                where=network.name,
+                remedy="Ask for the real function",
+            )
         local: dict[Node, Node] = {}
         real: dict[Node, Node] = {}
         for tensor, argument in zip(network.inputs.values(), application.arguments, strict=True):
@@ -215,6 +222,11 @@ class _Encloser:
             declared=(),
             runs=self.query,
         )
+
+
+def _narrower(kind: str, dtype: str) -> bool:
+    """True for a float type of fewer bits."""
+    return "float" in kind and int(kind.strip("bfloat")) < int(dtype.strip("float"))
 
 
 def _flat(values: Any) -> Array:

@@ -7,7 +7,10 @@
 | hinge, clip and the like | 0 where slopes are 0 and 1 up to sign, else the line's own products and sum |
 | maximum | 0 |
 | product | ``u |x| |y|`` |
+| floor, rounding | 0 |
 | any other function | what the function says of itself: ``slips`` of :mod:`nnsym.ir.univariate` |
+
+Integers are those of a machine: from :data:`WRAPS` on nothing is said of a value that the graph knows to be one.
 
 Comparisons do not round, so a jump stays where it is. Algorithms that change the products themselves (Winograd's and
 FFT convolutions, TF32, quantised kernels) are none of the engines that this speaks of.
@@ -25,7 +28,9 @@ from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
 from nnsym.ir.linear import Conv, Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
+from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
+from nnsym.ir.zero_one import integral
 
 Array = NDArray[Any]
 
@@ -42,12 +47,44 @@ def copies(node: Affine) -> bool:
     return bool(np.max(counts, initial=0) <= 1)
 
 
+#: Integers of 32 bits end here, and casts to them are undefined beyond.
+WRAPS = 2.0**31
+
+
 def local_error(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, maps: Maps) -> tuple[Array, bool]:
     """The error bound of every element, and whether something may overflow.
 
     ``ranges`` bound the arguments, two ``(n,)`` arrays per parent.
     """
-    sizes = tuple(np.maximum(-low, high) for low, high in ranges)
+    error, wild = _of_kind(node, ranges, form, maps)
+    whole = integral(node)
+    return error, wild or (bool(whole.any()) and _reach(node, ranges, whole, maps) >= WRAPS)
+
+
+def _sizes(ranges: tuple[tuple[Array, Array], ...]) -> tuple[Array, ...]:
+    return tuple(np.maximum(-low, high) for low, high in ranges)
+
+
+def _reach(node: Node, ranges: tuple[tuple[Array, Array], ...], whole: Array, maps: Maps) -> float:
+    """A bound of the absolute values of those elements."""
+    sizes = _sizes(ranges)
+    match node:
+        case Affine():
+            parts = (stretch(m, size, maps) for m, size in zip(node.maps, sizes, strict=True))
+            total = sum(parts, np.abs(node.bias))
+        case Product():
+            total = _weighed(sizes[0], sizes[1])
+        case Max():
+            return float(sizes[0].max())
+        case Pointwise():
+            total = np.max(np.abs(node.fn.span(*ranges[0])), axis=0)
+        case _:
+            return 0.0
+    return float(np.asarray(total)[whole].max())
+
+
+def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+    sizes = _sizes(ranges)
     match node:
         case Affine():
             return _affine(node, sizes, form, maps)
@@ -62,6 +99,8 @@ def local_error(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Forma
             return np.zeros(node.size), False
         case Product():
             return _products(_weighed(sizes[0], sizes[1]), form)
+        case Pointwise(fn=Stairs()):
+            return np.zeros(node.size), False
         case Pointwise():
             return _function(node.fn, *ranges[0], form)
     raise UnsupportedError(

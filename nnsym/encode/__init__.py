@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.builder import ProgramBuilder
-from nnsym.encode.affine import Layer, encode_affine, gather
+from nnsym.encode.affine import AffineLayer, encode_affine, gather
 from nnsym.encode.balls import encode_balls
 from nnsym.encode.differences import encode_differences
 from nnsym.encode.needs import needs
@@ -136,7 +136,7 @@ def closes(encoding: Encoding, query: Query) -> bool:
 
 def _affine(ctx: Context, node: Affine, role: Role, bits: int | None, deadline: Deadline) -> Array:
     lower, upper = ctx.interval(node)
-    layer = Layer(ctx.names[node], role, ctx.every(node), lower, upper)
+    layer = AffineLayer(ctx.names[node], role, ctx.every(node), lower, upper)
     parts = ((linear.csr(), ctx.ids[parent]) for linear, parent in zip(node.maps, node.parents, strict=True))
     terms, bias = gather(parts, node.size), node.bias
     deadline.check()

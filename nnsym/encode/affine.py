@@ -60,7 +60,7 @@ class Terms:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Layer:
+class AffineLayer:
     """Where an affine layer stands in a program: its node's name, role, element numbers, bounds and tag.
 
     With ``slack`` an element may be off its affine form by that much, to either side.
@@ -116,7 +116,7 @@ def _concatenate(arrays: list[Array]) -> Array:
     return np.concatenate(arrays)
 
 
-def encode_affine(builder: ProgramBuilder, layer: Layer, terms: Terms, bias: Array) -> Array:
+def encode_affine(builder: ProgramBuilder, layer: AffineLayer, terms: Terms, bias: Array) -> Array:
     """Add the layer ``A v + bias`` to the program; returns its column ids."""
     terms = _distinct(builder, layer, terms)
     zero, single = bias == 0, terms.counts == 1
@@ -134,7 +134,7 @@ def encode_affine(builder: ProgramBuilder, layer: Layer, terms: Terms, bias: Arr
     return ids
 
 
-def _defined(builder: ProgramBuilder, layer: Layer, terms: Terms, bias: Array, fresh: Array) -> Array:
+def _defined(builder: ProgramBuilder, layer: AffineLayer, terms: Terms, bias: Array, fresh: Array) -> Array:
     """Columns and rows of the elements that are neither copies nor zero."""
     ids = builder.columns(layer.name, layer.role, layer.index[fresh], layer.lower[fresh], layer.upper[fresh])
     indices, indptr = _closed(terms.columns, terms.indptr, ids.astype(np.int32))
@@ -184,7 +184,7 @@ def _outward(rhs: Array, slack: Array) -> tuple[Array, Array]:
     return lower, upper
 
 
-def _distinct(builder: ProgramBuilder, layer: Layer, terms: Terms) -> Terms:
+def _distinct(builder: ProgramBuilder, layer: AffineLayer, terms: Terms) -> Terms:
     """The same rows with no column twice in a row."""
     turn = 0
     while (pairs := _repeated(terms)) is not None:

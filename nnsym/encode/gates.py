@@ -44,7 +44,7 @@ def guarded(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
     parents = node.parents
 
     def chosen(values: Any) -> Array:
-        return np.where(first, values[parents[0]][k], values[parents[1]][k])
+        return np.asarray(np.where(first, values[parents[0]][k], values[parents[1]][k]))
 
     q, z = ctx.columns(node, Role.BIT, k, 0.0, 1.0, kind=Kind.BINARY, value=chosen), ids[k]
     ctx.implies(node, q, 1, [(1.0, c)], lower=1.0, says="q => c >= 1")

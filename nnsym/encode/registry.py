@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar, final
 
 from nnsym.bounds.methods import SOURCES
 from nnsym.encoding import Cut, Encoding
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 
 GROUP, BUILTIN = "nnsym.encodings", "nnsym_encodings"
 
@@ -164,7 +164,8 @@ def find_encoding(encoding: str | Encoding) -> Encoding:
     name, *families = encoding.split("+")
     if name not in known:
         known_names = listed(known, encoding_providers())
-        raise InputError(f"unknown encoding '{name}'", remedy=f"Known encodings: {known_names}")
+        remedy = f"{did_you_mean(name, encodings())}Known encodings: {known_names}"
+        raise InputError(f"unknown encoding '{name}'", remedy=remedy)
     found = known[name]
     for family in families:
         found = found + find_cut(family)
@@ -175,5 +176,6 @@ def find_cut(text: str) -> Cut:
     """A family of cuts by its text, such as ``krelu3`` or ``krelu3:crown``."""
     name, colon, parameters = text.partition(":")
     if name not in cuts():
-        raise InputError(f"unknown cut '{name}'", remedy=f"Known cuts: {listed(cuts(), encoding_providers())}")
+        remedy = f"{did_you_mean(name, cuts())}Known cuts: {listed(cuts(), encoding_providers())}"
+        raise InputError(f"unknown cut '{name}'", remedy=remedy)
     return cuts()[name].parse(parameters) if colon else cuts()[name]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder, row_block
-from nnsym.encode.affine import Layer, encode_affine, gather
+from nnsym.encode.affine import AffineLayer, encode_affine, gather
 from nnsym.encode.formula import Clause, Flat, cases, flat_formula
 from nnsym.encode.shorten import round_out
 from nnsym.encoding import Context, Encoding, Form
@@ -110,7 +110,9 @@ def _spec_layer(ctx: Context, query: Query, used: Array, ids: Mapping[Node, Arra
         indptr = np.concatenate(([0], np.cumsum(np.bincount(part.row, minlength=len(rows)))))
         parts.append(((part.coefficient, part.column, indptr), ids[node]))
     interval = ctx.bounds.rows
-    layer = Layer(SPEC, Role.VALUE, used, interval.lower[used], interval.upper[used], origin=f"{SPEC}: s = C v + d")
+    layer = AffineLayer(
+        SPEC, Role.VALUE, used, interval.lower[used], interval.upper[used], origin=f"{SPEC}: s = C v + d"
+    )
     return encode_affine(ctx.builder, layer, gather(parts, len(rows)), rows.constant)
 
 

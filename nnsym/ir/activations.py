@@ -12,6 +12,12 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType, ModuleType
 
 from nnsym.errors import InputError
+from nnsym.ir.functions.exponentials import Elu, Exp, Log, LogSigmoid, Softplus, celu, selu
+from nnsym.ir.functions.gates import Gelu, HardSwish, Mish, Silu, TanhGelu
+from nnsym.ir.functions.powers import Reciprocal, Sqrt
+from nnsym.ir.functions.shrinks import shrink
+from nnsym.ir.functions.steps import Atan, Erf, Softsign
+from nnsym.ir.functions.waves import Cos, Sin
 from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, hard_tanh, leaky_relu, relu, relu6, sign
 
 GROUP = "nnsym.activations"
@@ -38,7 +44,11 @@ def find_activation(activation: str | Univariate) -> Univariate:
 @cache
 def activations() -> tuple[Mapping[str, Univariate], Mapping[str, str]]:
     """Every activation by name, ours first, and the entry points that cannot be used, each with the reason."""
-    own = (relu(), leaky_relu(0.01), absolute(), relu6(), hard_tanh(), sign(), Sigmoid(), Tanh())
+    own: tuple[Univariate, ...] = (
+        *(relu(), leaky_relu(0.01), absolute(), relu6(), hard_tanh(), sign(), shrink(0.5, 0.5), shrink(0.5)),
+        *(Sigmoid(), Tanh(), Erf(), Atan(), Softsign(), Exp(), Log(), Sqrt(), Reciprocal(), Sin(), Cos()),
+        *(Softplus(), LogSigmoid(), Elu(), selu(), celu(), Gelu(), TanhGelu(), Silu(), Mish(), HardSwish()),
+    )
     found: dict[str, Univariate] = {fn.name: fn for fn in own}
     left_out: dict[str, str] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda p: p.value):

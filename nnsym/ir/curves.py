@@ -35,7 +35,7 @@ Array = NDArray[Any]
 #: The unit roundoff of float64, and an absolute slack that covers underflow.
 U, TINY = 2.0**-53, 2.0**-800
 _LARGEST = float(np.finfo(np.float64).max)
-_ROUNDS, _ROUGH, _FINE = 12, 30, 60  # secants, and halvings for a slope and for an offset; no soundness rests on them
+_ROUNDS, _ROUGH, _FINE = 14, 30, 60  # secants, and halvings for a slope and for an offset; no soundness rests on them
 
 
 class Curve(Protocol):
@@ -185,13 +185,16 @@ def _wanted(fn: Curve, sign: float, lo: Array, hi: Array, at: Array) -> list[Arr
         return [chord, tangent]
     ends = [np.clip(sign * side, -_LARGEST, _LARGEST) for side in steepness(fn, lo, hi)]
     least, most = np.minimum(*ends), np.maximum(*ends)
-    a = chord
-    for _ in range(_ROUNDS):
+    a, best, height = chord, chord, np.full(lo.shape, np.inf)
+    for k in range(_ROUNDS):
         (left, x), (right, z) = _peak(fn, sign, a, lo, at, _ROUGH), _peak(fn, sign, a, at, hi, _ROUGH)
         least, most = np.where(left < right, a, least), np.where(left > right, a, most)
+        over = a * at + np.maximum(left, right)
+        best, height = np.where(over < height, a, best), np.where(over < height, over, height)
         secant = sign * (fn.value(z) - fn.value(x)) / (z - x)
-        a = np.where((secant >= least) & (secant <= most), secant, 0.5 * least + 0.5 * most)
-    return [chord, tangent, a]
+        inside = (secant > least) & (secant < most) & (k % 4 < 3)  # secants alone may creep
+        a = np.where(inside, secant, 0.5 * least + 0.5 * most)
+    return [chord, tangent, best, a]
 
 
 def _chord(fn: Curve, sign: float, lo: Array, hi: Array) -> Array:

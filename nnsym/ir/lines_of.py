@@ -123,9 +123,12 @@ def _diagonal(node: Node) -> tuple[Array, Array] | None:
 
 
 def joined(nodes: Sequence[Node]) -> tuple[Node, tuple[Lines, ...]] | None:
-    """A node below the first that all are functions of, and these; the one fewest steps below them."""
+    """A node below the first that all are functions of, and these; the one fewest steps below them.
+
+    The first is a condition: where it is a line of another condition, ``1 - c``, that is no node to be a function of.
+    """
     found = [list(readings(node)) for node in nodes]
-    found[0] = found[0][1:]
+    found[0] = [(base, lines) for base, lines in found[0][1:] if not lines.slopes.any()]
     best: tuple[int, Node, tuple[Lines, ...]] | None = None
     for base, _ in found[0]:
         places = [[k for k, (b, _) in enumerate(mine) if b is base] for mine in found]
@@ -146,17 +149,17 @@ def selected(base: Node, condition: Lines, one: Lines, zero: Lines) -> Node | No
     breaks = _merged([np.broadcast_to(p.breaks, (rows, p.breaks.shape[1])) for p in parts])
     if breaks is None:
         return None
-    slopes, offsets, at = [], [], []
+    slopes: list[Array] = []
+    offsets: list[Array] = []
+    at: list[Array] = []
     for j in range(breaks.shape[1]):
         t = breaks[:, j : j + 1]
         chosen = condition.line(t)[1] == 1
         _append(slopes, offsets, chosen, one.line(t), zero.line(t), rows)
-        values = [p.value(t) for p in parts]
-        if values[0] is None or values[1] is None or values[2] is None:
-            values = _only_needed(parts, t)
-            if values is None:
-                return None
-        at.append(np.broadcast_to(np.where(values[0] == 1, values[1], values[2]), (rows,)))
+        values = _taken(parts, t)
+        if values is None:
+            return None
+        at.append(np.broadcast_to(values, (rows,)))
     _append(slopes, offsets, condition.last()[1] == 1, one.last(), zero.last(), rows)
     return _made(base, breaks, np.stack(slopes, axis=1), np.stack(offsets, axis=1), at)
 
@@ -173,13 +176,12 @@ def _append(
     offsets.append(np.broadcast_to(np.where(chosen, one[1], zero[1]), (rows,)))
 
 
-def _only_needed(parts: tuple[Lines, Lines, Lines], t: Array) -> list[Array] | None:
-    """The values at a breakpoint where only one of the two branches is taken, of all elements."""
-    chosen = parts[0].value(t)
-    if chosen is None or not (chosen == chosen[0]).all():
+def _taken(parts: tuple[Lines, Lines, Lines], t: Array) -> Array | None:
+    """The values of the choice at a breakpoint, or None; a branch that no element takes may have any there."""
+    chosen, one, zero = (p.value(t) for p in parts)
+    if chosen is None or (one is None and (chosen == 1).any()) or (zero is None and (chosen != 1).any()):
         return None
-    value = parts[1 if chosen[0] == 1 else 2].value(t)
-    return None if value is None else [chosen, value, value]
+    return np.where(chosen == 1, chosen if one is None else one, chosen if zero is None else zero)
 
 
 def _merged(groups: list[Array]) -> Array | None:

@@ -53,6 +53,14 @@ def negation(condition: Node) -> Node:
     return affine(((Scale(np.full(condition.size, -1.0)), condition),), 1.0)
 
 
+def times(left: Node, right: Node) -> Node:
+    """The product; of a condition and another value a choice, so that a mask of its own argument is one function."""
+    zero = constant(np.zeros(left.size))
+    if zero_one(left).all():
+        return where(left, right, zero)
+    return where(right, left, zero) if zero_one(right).all() else product(left, right)
+
+
 def both(left: Node, right: Node) -> Node:
     """1 where both are."""
     found = _together(left, right, constant(np.zeros(left.size)))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import Any, final
 
 import numpy as np
@@ -57,6 +58,21 @@ class Network:
         ends = [", ".join(f"{n} {t.shape}" for n, t in side.items()) for side in (self.inputs, self.outputs)]
         active = sum(node.size for node in self.nodes if not isinstance(node, (Affine, Input)))
         return f"<Network {self.name}: {ends[0]} -> {ends[1]}, {active} activations, {self.dtype}>"
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks: inputs, outputs, layers, numbers, content."""
+        ends = [", ".join(f"{n} {t.shape}" for n, t in side.items()) for side in (self.inputs, self.outputs)]
+        active = sum(node.size for node in self.nodes if not isinstance(node, (Affine, Input)))
+        facts = {
+            "inputs": ends[0],
+            "outputs": ends[1],
+            "affine layers": sum(isinstance(node, Affine) for node in self.nodes),
+            "activations": active,
+            "numbers": self.dtype,
+            "sha256": self.hash,
+        }
+        rows = "".join(f"<tr><td>{name}</td><td>{escape(str(value))}</td></tr>" for name, value in facts.items())
+        return f"<b>{escape(self.name)}</b><table>{rows}</table>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensors = (*self.inputs.values(), *self.outputs.values(), *self.tensors.values())
@@ -136,10 +152,15 @@ class Network:
         return Phase(self, name, index)
 
     def evaluate(self, *arguments: Array) -> Any:
-        """The IR's value: one array per output (a single array if there is one), batch axes in front kept."""
+        """The IR's value: one array per output (a single array if there is one), batch axes in front kept.
+
+        Where the model's own first axis is a batch of one, ``n`` points may stand in it, and ``n`` outputs then do.
+        """
         self._require_count(arguments)
         point: dict[Node, Array] = {}
         batches = []
+        shapes = [np.shape(a) for a in arguments]
+        inside = any(map(_batched_inside, shapes, self.inputs.values()))
         for argument, tensor in zip(arguments, self.inputs.values(), strict=True):
             values = np.asarray(argument)
             values = values if values.dtype == object else values.astype(np.float64)
@@ -148,10 +169,18 @@ class Network:
         batch = np.broadcast_shapes(*batches)
         values_of = evaluate([t.node for t in self.outputs.values()], point)
         results = [
-            np.array(np.broadcast_to(values_of[t.node], (*batch, t.node.size))).reshape((*batch, *t.shape))
+            np.array(np.broadcast_to(values_of[t.node], (*batch, t.node.size))).reshape(
+                (*batch, *(t.shape[1:] if inside and t.shape[:1] == (1,) else t.shape))
+            )
             for t in self.outputs.values()
         ]
         return results[0] if len(results) == 1 else tuple(results)
+
+
+def _batched_inside(shape: tuple[int, ...], tensor: Tensor) -> bool:
+    """True for ``(20, 784)`` where ``(1, 784)`` is declared: the batch stands in the model's own axis."""
+    own = tensor.shape
+    return len(shape) == len(own) > 1 and own[0] == 1 and shape[0] != 1 and shape[1:] == own[1:]
 
 
 def _batch_axes(shape: tuple[int, ...], tensor: Tensor) -> tuple[int, ...]:

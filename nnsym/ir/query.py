@@ -179,7 +179,8 @@ class Query:
     are intervals of nodes that somebody asserted; what is proved with them rests on that word. ``declared`` are the
     variables of the file that the query was read from, in its order; a witness speaks of them. ``runs`` is the query
     whose stored models are run, where this one encloses what they compute in floats (:mod:`nnsym.deployed`); its
-    further inputs are errors of rounding.
+    further inputs are errors of rounding. ``stated`` is the query that stored models are judged by, where this one says
+    the same of the real function in other rows (:mod:`nnsym.ir.order`).
     """
 
     name: str
@@ -195,6 +196,7 @@ class Query:
     assumed: Mapping[Node, Box] = field(default_factory=dict)
     declared: tuple[Declaration, ...] = ()
     runs: Query | None = None
+    stated: Query | None = None
 
     def __post_init__(self) -> None:
         closed = bounded({x: (b.lower, b.upper) for x, b in self.boxes.items()}, self.rows, self.formula)
@@ -205,7 +207,7 @@ class Query:
             object.__setattr__(self, "boxes", {x: box.whole(x.integer) for x, box in self.boxes.items()})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return flat_pickle(self, self.nodes)
+        return flat_pickle(self, self.nodes if self.stated is None else (*self.nodes, *self.stated.nodes))
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -255,7 +257,8 @@ class Query:
             return replace(node, rows=node.rows + count) if isinstance(node, Atoms) and node.soft else node
 
         moved = self._with(rows, (*self.labels, *self.labels), leaf)
-        return moved if self.runs is None else replace(moved, runs=self.runs.shifted(amount))
+        runs, stated = (None if q is None else q.shifted(amount) for q in (self.runs, self.stated))
+        return replace(moved, runs=runs, stated=stated)
 
     def relaxed(self, slack: Any) -> Query:
         """The query of the property whose conclusion's comparisons may each be missed by ``slack``, which is exact.
@@ -274,9 +277,9 @@ class Query:
         def leaf(node: Atoms | InBox) -> Formula:
             return And(()) if isinstance(node, Atoms) and node.soft else node
 
-        runs = None if self.runs is None else self.runs.precondition()
+        runs, stated = (None if q is None else q.precondition() for q in (self.runs, self.stated))
         kept = self._with(self.rows, self.labels, leaf)
-        return replace(kept, reading=Reading.EXISTS, slack=Fraction(0), runs=runs)
+        return replace(kept, reading=Reading.EXISTS, slack=Fraction(0), runs=runs, stated=stated)
 
     def _with(self, rows: Rows, labels: tuple[str, ...], leaf: Callable[[Atoms | InBox], Formula]) -> Query:
         """Other leaves, over those of the rows that they use."""
@@ -325,9 +328,11 @@ class Query:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over the networks' hashes and the property's exact content; names are not part of it."""
+        """SHA-256 over the networks' hashes and the property's exact content, as stated; names are not part of it."""
         from nnsym.ir.text import dump_query
 
+        if self.stated is not None:
+            return self.stated.hash
         return hashlib.sha256(dump_query(self).encode()).hexdigest()
 
 

@@ -49,8 +49,8 @@ def steepness(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
 def lines(fn: Sigmoidal, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
     """``(slope, offset)`` of a line below and of a line above ``fn`` on ``[lower, upper]``.
 
-    With ``at`` the tightest ones there: the tangent at that point, or the chord's part of the hull where it lies before
-    the tangent point.
+    The tightest ones at the point ``at``, or at the middle, which is least area: the tangent at that point, or the
+    chord's part of the hull where it lies before the tangent point.
     """
     bounded = np.isfinite(lower) & np.isfinite(upper)
     lo, hi = np.where(bounded, lower, 0.0), np.where(bounded, upper, 0.0)
@@ -97,8 +97,7 @@ def _above(
         chord = np.where(hi > lo, (f_u - f_l) / (hi - lo), 0.0)
     touch = _tangent_point(value, slope_at, lo, hi, f_l)
     wanted = 0.5 * lo + 0.5 * hi if at is None else at
-    least = touch if at is None else np.maximum(touch, at)
-    d = np.where(lo >= 0, wanted, np.clip(least, np.maximum(lo, 0), np.maximum(hi, 0)))
+    d = np.where(lo >= 0, wanted, np.clip(np.maximum(touch, wanted), np.maximum(lo, 0), np.maximum(hi, 0)))
     d = np.clip(d, np.maximum(lo, 0), np.maximum(hi, np.maximum(lo, 0)))
     tangent = slope_at(d)
     use_chord = (hi <= 0) | (lo < 0) & (touch >= hi)

@@ -5,7 +5,8 @@ Over a group x of k elements, with ``d_ij = x_j - x_i``,
     softmax_i = 1 / (1 + sum_{j != i} exp(d_ij)),      log softmax_i = -log(1 + sum_{j != i} exp(d_ij)),
 
 so that what all elements share cancels before anything is bounded, and no exponential needs a scale; of two elements it
-is ``sigmoid(x_i - x_j)``. The ``k^2`` differences of a long group are too many: there
+is ``sigmoid(x_0 - x_1)`` and 1 minus that, whose sum is 1 in every bound. The ``k^2`` differences of a long group are
+too many: there
 
     log softmax_i = (x_i - m) - log sum_j exp(x_j - m),  m = max x,    softmax_i = exp(log softmax_i).
 """
@@ -22,10 +23,11 @@ from nnsym.ir.functions.powers import Reciprocal
 from nnsym.ir.linear import Scale, Select, Sparse
 from nnsym.ir.node import Affine, Node, Pointwise, affine, constant, maximum, pointwise
 from nnsym.ir.univariate import Sigmoid
+from nnsym.ir.walk import substitute
 
 Array = NDArray[Any]
 
-_LONG = 64  # elements of a group beyond which its differences are not taken in pairs
+_LONG = 16  # elements of a group beyond which its differences are not taken in pairs
 
 
 def softmax(x: Node, groups: Array) -> Node:
@@ -34,7 +36,9 @@ def softmax(x: Node, groups: Array) -> Node:
     if k == 1:
         return constant(np.ones(count))
     if k == 2:
-        return pointwise(Sigmoid(), _apart(x, groups.ravel(), groups[:, ::-1].ravel()))
+        first = pointwise(Sigmoid(), _apart(x, groups[:, 0], groups[:, 1]))
+        both = Sparse(np.tile([1.0, -1.0], count), np.repeat(np.arange(count), 2), np.arange(2 * count + 1), count)
+        return affine(((both, first),), np.tile([0.0, 1.0], count))
     if k <= _LONG:
         return pointwise(Reciprocal(), _relative(x, groups))
     return pointwise(Exp(), log_softmax(x, groups))
@@ -65,8 +69,9 @@ def unordered(y: Node) -> tuple[Node, Array] | None:
     Told by building it again: equal graphs are one object.
     """
     for x, groups in _candidates(y):
-        if any(y is build(x, groups) for build in (softmax, log_softmax)):
-            return x, groups
+        for made in (softmax(x, groups), log_softmax(x, groups)):
+            if substitute([made], {x: x}, y.model)[made] is y:  # of the same run
+                return x, groups
     return None
 
 
@@ -131,9 +136,10 @@ def _read(node: Affine, size: int) -> list[tuple[Node, Array]]:
         k = int((rows == rows[0]).sum())
         return [(node.parents[0], first.index.reshape(-1, k))] if k and len(rows) % k == 0 else []
     if isinstance(first, Sparse) and len(node.maps) == 1 and len(first.indices) == 2 * node.size:
+        sides = [first.indices[first.data == sign] for sign in (1.0, -1.0)]
         each, rest = divmod(node.size, size)
-        if rest == 0 and each:
-            signs = (-1.0, 1.0) if each == 1 else (-1.0,)  # a sigmoid takes the difference the other way round
-            owns = (first.indices[first.data == sign] for sign in signs)
-            return [(node.parents[0], own[::each].reshape(-1, each + 1)) for own in owns if len(own) == node.size]
+        if 2 * node.size == size and len(sides[0]) == len(sides[1]):  # a sigmoid for the first of each pair
+            return [(node.parents[0], np.stack(sides, axis=1))]
+        if rest == 0 and each and len(sides[1]) == node.size:
+            return [(node.parents[0], sides[1][::each].reshape(-1, each + 1))]
     return []

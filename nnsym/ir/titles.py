@@ -27,3 +27,17 @@ def element_titles(query: Query) -> dict[Node, tuple[str, ...]]:
                 found[node] = tuple(f"{title}[{k}]" for k in range(tensor.node.size))
     named = {x: tuple(x.title(k) for k in range(x.size)) for x in query.inputs if x.labels.names}
     return {node: titles for node, titles in (found | named).items() if node in query.nodes}
+
+
+def node_titles(query: Query) -> dict[Node, str]:
+    """What stored models call nodes, and of which application they are: ``ctl_2.cmd``; outputs before other tensors."""
+    found: dict[Node, str] = {}
+    for application in query.applications:
+        network = application.network
+        if network.model is None and len(query.applications) == 1:
+            continue  # the one network's names are ours
+        for name, tensor in {**network.outputs, **network.tensors}.items():
+            node = application.image.get(tensor.node)
+            if node is not None:
+                found.setdefault(node, output_title(query, application, name))
+    return found

@@ -257,7 +257,7 @@ class Piecewise(Univariate):
         return np.asarray(left, dtype=bool), np.asarray(slopes[:, 1:] * breaks + offsets[:, 1:] != at, dtype=bool)
 
     @cached_property
-    def jumps(self) -> bool:  # type: ignore[override]
+    def jumps(self) -> bool:
         """True if the function is not continuous."""
         return bool(self.apart[0].any() or self.apart[1].any())
 
@@ -342,7 +342,7 @@ class Smooth(Univariate):
         one, result, argument = self.noise
         with np.errstate(invalid="ignore", over="ignore"):
             values = np.max(np.abs(self.span(lower, upper)), axis=0)
-            size = one + (result * values if result else 0.0)
+            size = np.full(lower.shape, one) + (result * values if result else 0.0)
             return np.asarray(unit * (size + (argument * np.maximum(-lower, upper) if argument else 0.0)))
 
     def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:

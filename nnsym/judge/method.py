@@ -87,9 +87,17 @@ class Method(ABC):
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
         """The verdict on a query, within the clock."""
 
+    def briefly(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        """The verdict where others come after: less of the time, if it is known to find early what it finds."""
+        return self.judge(query, clock, settings)
+
     @abstractmethod
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         """An interval round the least margin of a query, until it is as narrow as ``precision`` or time is over."""
+
+    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        """The same from an interval that others have found, whose work is not done again."""
+        return found.better(self.optimum(query, clock, settings, precision))
 
     def support(self, asked: Query) -> Array:
         """A lower bound of each row of a query over its domain, ``(rows,)``: the region that a picture shows."""

@@ -8,7 +8,7 @@ What runs programs is imported by the methods that do: a verdict by search loads
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked
-from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Method, Settings, scouted
+from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Settings, scouted
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result
@@ -52,9 +52,12 @@ class BoundMethod(Establisher):
         return establish_bounds(query, self.source, clock, settings)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        return self.narrow(scouted(query, clock, settings), query, clock, settings, precision)
+
+    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         from nnsym.judge.optimise import by_bounds
 
-        return scouted(query, clock, settings).better(by_bounds(query, self.source, clock, settings))
+        return found.better(by_bounds(query, self.source, clock, settings))
 
     def support(self, asked: Query) -> Array:
         return compute(asked, find_source(self.source)).rows.lower
@@ -110,7 +113,7 @@ class AttackMethod(Establisher):
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ProgramMethod(Method):
+class ProgramMethod(Establisher):
     """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
 
     ``optimise`` asks for the margin itself rather than its sign.
@@ -145,16 +148,23 @@ class ProgramMethod(Method):
     def goal(self) -> str:  # type: ignore[override]
         return "optimise" if self.optimise else "decide"
 
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        from nnsym.judge.run import establish_program
+
+        return establish_program(query, self, clock, settings)
+
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
         from nnsym.judge.recheck import settled
-        from nnsym.judge.run import judge_program
 
-        return settled(query, judge_program(query, self, clock, settings), self, clock, settings)
+        return settled(query, super().judge(query, clock, settings), self, clock, settings)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        return replace(self.narrow(scouted(query, clock, settings), query, clock, settings, precision), by="")
+
+    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         from nnsym.judge.optimise import by_program
 
-        return by_program(query, self, scouted(query, clock, settings), clock, settings, precision)
+        return by_program(query, self, found, clock, settings, precision)
 
     def support(self, asked: Query) -> Array:
         from nnsym.judge.support import support_by_programs

@@ -26,7 +26,7 @@ from nnsym.judge.run import (
 from nnsym.judge.verdict import Floor, facts_about, floor
 from nnsym.replay import inputs_of
 from nnsym.results.clock import Clock
-from nnsym.results.result import Trust, Verdict, Witness
+from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
 
 if TYPE_CHECKING:
@@ -44,31 +44,37 @@ def by_program(
     query: Query, method: ProgramMethod, found: Least, clock: Clock, settings: Settings, precision: float
 ) -> Least:
     """By its dual bound where the lane has one, by bisection where it decides in rationals."""
-    from nnsym.solvers.registry import find
+    from nnsym.solvers.registry import check_fits, find
 
+    check_fits(method.encoding, method.solver)
     if method.encoding.form is Form.BOOLEAN or find(method.solver).exact:
         return _bisect(query, method, found, clock, settings, precision)
-    return found.better(_solved(query, replace(method, optimise=True), found.point, clock, settings))
+    return _solved(query, replace(method, optimise=True), found, clock, settings, precision)
 
 
-def _solved(query: Query, method: ProgramMethod, anchor: Witness | None, clock: Clock, settings: Settings) -> Least:
-    """One program in margin form: its dual bound, and the network run at its point."""
+def _solved(
+    query: Query, method: ProgramMethod, found: Least, clock: Clock, settings: Settings, precision: float
+) -> Least:
+    """One program in margin form: its dual bound, and the network run at its point. Bounds may close the interval."""
     from nnsym.solvers.registry import check_query
 
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
+    bounded = found.better(Least(floor=floor(replace(facts_about(query), certified=lower)), by=method.bounds))
+    if settings.shortcut and bounded.closed(precision):
+        return bounded
     built, answer = solve(query, method, bounds, clock, settings)
     point = None
     if answer.point is not None:
         with clock.step("replay") as notes:
-            point = run_beside(query, candidate_of(query, built, answer), anchor, clock)
+            point = run_beside(query, candidate_of(query, built, answer), found.point, clock)
             notes.append("the condition fails there" if point is None else f"value {point.margin:.9g}")
     facts = facts_of(query, method, built, lower, answer)
     if facts.status is Status.INFEASIBLE or floor(facts).trust is Trust.SOLVER:
         facts = probe(query, built, facts, clock)
     if point is not None:
         facts = replace(facts, attained=min(facts.attained, point.margin))
-    return Least(floor=floor(facts), point=point, sizes=measure(built, 0))
+    return replace(bounded, by="").better(Least(floor=floor(facts), point=point, sizes=measure(built, 0)))
 
 
 def _bisect(

@@ -1,40 +1,129 @@
-"""The method that is taken where none is named: a search, then a counter-search, bounds, exact encodings in turn."""
+"""Methods in turn, each asked what those before it left open; and what is taken where no method is named."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import final
 
-from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
+from nnsym.errors import MissingBoundsError, NnsymError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import Method, Settings
-from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod, program
+from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Verdict
 
 #: What says of a method that it cannot take the question; the trail says so too.
 _PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
 
-#: What decides the rest. Where a node has no exact rule, or products no lane at hand, the LP comes before rationals.
-_SECOND = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
+#: What decides by default. Where a node has no exact rule, or products no lane at hand, the LP comes before rationals.
+_PROGRAMS = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
 
 _LOOSE = 1e-4  # a gap that a MILP's tolerances may leave, as a share of the value beyond 1: no reason to ask once more
+_MOST, _LITTLE = 0.7, 0.2  # the share of the time that the search may take, and where few neurons are open
 _MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
-
-
-#: The share of the time that the search may take, and where few neurons are open.
-_MOST, _LITTLE = 0.7, 0.2
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Portfolio(Method):
+    """A method of methods: the members in turn, until one decides, or one that is exact has had its say.
+
+    A member that cannot take the question is passed over, and the trail says why. ``otherwise`` is asked where no
+    member that proves anything takes it.
+    """
+
+    members: tuple[Method, ...]
+    otherwise: Method | None = None
+    name = "portfolio"
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        return any(member.exact for member in self.members)
+
+    @property
+    def proves(self) -> bool:  # type: ignore[override]
+        return any(member.proves for member in self.members)
+
+    @property
+    def bounds(self) -> str:  # type: ignore[override]
+        return next((member.bounds for member in self.members if member.bounds), "")
+
+    def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        told: list[tuple[Method, Result]] = []
+        refused: NnsymError | None = None
+        for k, member in enumerate(self.members):
+            ask = member.judge if k == len(self.members) - 1 else member.briefly
+            try:
+                told.append((member, ask(query, clock, settings)))
+            except _PASSED as error:
+                refused = error
+                clock.note("passed over", str(error))
+                continue
+            if told[-1][1].status is not Verdict.UNKNOWN or member.exact:
+                return _last(told, clock)
+        proving = [(member, result) for member, result in told if member.proves]
+        if not proving and self.otherwise is not None:
+            try:
+                last = self.otherwise.judge(query, clock, settings)
+                return replace(_last([*told, (self.otherwise, last)], clock), method=self.name)
+            except _PASSED as error:
+                clock.note("passed over", str(error))
+        if proving:
+            return _last(proving, clock, told)
+        if told:
+            return replace(_last(told, clock), method=self.name)
+        raise refused or UnsupportedError("has no members", where=f"method '{self.name}'", remedy="Give some")
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        """Until one that is exact leaves no more than rounding does, or time runs out."""
+        return self.narrow(Least(), query, clock, settings, precision)
+
+    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        proved = False
+        for member in self.members:
+            if proved and clock.left <= 0:
+                break
+            try:
+                told = member.narrow(replace(found, by=""), query, clock, settings, precision)
+            except _PASSED as error:
+                clock.note("passed over", str(error))
+                continue
+            found = replace(told, by=f"{self.name}: {told.by or member.name}")
+            proved = proved or member.proves
+            hopeless = member.exact and found.point is not None and found.sizes.binary > _MANY
+            if hopeless or found.closed(max(precision, _LOOSE) if member.exact else precision):
+                return found
+        if not proved and self.otherwise is not None:
+            try:
+                told = self.otherwise.narrow(found, query, clock, settings, precision)
+                found = replace(told, by=f"{self.name}: {self.otherwise.name}")
+            except _PASSED as error:
+                clock.note("passed over", str(error))
+        return found
+
+
+def _last(
+    told: list[tuple[Method, Result]], clock: Clock, everyone: list[tuple[Method, Result]] | None = None
+) -> Result:
+    """The last result, named; what anyone knew of float runs counts, the first to know it before others."""
+    member, result = told[-1]
+    decided = member.bounds if member.encoded and result.sizes.columns == 0 else result.method
+    known = (some.deployed for _, some in everyone or told if some.deployed is not Deployed.OPEN)
+    return replace(
+        result,
+        method=f"portfolio: {decided}",
+        deployed=next(known, Deployed.OPEN),
+        trail=tuple(clock.trail),
+    )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Usual(Method):
     """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
 
     The search has most of the time where many neurons are open, and a little where so few are that a program ends it;
@@ -47,19 +136,25 @@ class Portfolio(Method):
     name = "portfolio"
     exact = True
 
+    @property
+    def turns(self) -> Portfolio:
+        """What is asked beside the search, whose verdicts need no encodings."""
+        from nnsym.encode.registry import find_encoding
+
+        programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
+        return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
+
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
         late = pair(query) is not None
         searched = None if late else self._searched(query, clock, settings)
         if searched is not None and searched.status is not Verdict.UNKNOWN:
             return searched
-        first = FIRST.briefly(query, clock, settings)
-        if first.status is not Verdict.UNKNOWN:
-            return replace(first, method="portfolio: attack")
-        decided = self._rest(query, first, clock, settings)
-        decided = decided if first.deployed is Deployed.OPEN else replace(decided, deployed=first.deployed)
+        decided = self.turns.judge(query, clock, settings)
         if late and decided.status is Verdict.UNKNOWN and clock.left > 0:
             searched = self._searched(query, clock, settings)
-        return decided if searched is None else _both(decided, searched, clock)
+        if searched is None or decided.status is Verdict.FALSIFIED:
+            return decided
+        return _both(decided, searched, clock)
 
     def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of the search; None where it cannot take the question."""
@@ -68,68 +163,25 @@ class Portfolio(Method):
         except _PASSED as error:
             clock.note("passed over", str(error))
             return None
-        return replace(result, method=f"portfolio: {result.method}")
-
-    def _rest(self, query: Query, first: Result, clock: Clock, settings: Settings) -> Result:
-        """What decides after the counter-search; its own answer where nothing takes the question."""
-        best: Result | None = None
-        for make in self._programs():
-            try:
-                chosen = make()
-                result = chosen.judge(query, clock, settings)
-            except _PASSED as error:
-                clock.note("passed over", str(error))
-                continue
-            decided = self.bounds if result.sizes.columns == 0 else result.method
-            best = replace(result, method=f"portfolio: {decided}")
-            if chosen.exact or result.status is not Verdict.UNKNOWN:
-                return best
-        if best is not None:
-            return best
-        try:
-            last = BoundMethod(source=self.bounds).judge(query, clock, settings)
-        except MissingBoundsError as error:
-            clock.note("passed over", str(error))
-            return replace(first, method="portfolio", trail=tuple(clock.trail))
-        return replace(last, method="portfolio")
+        return replace(result, method=f"{self.name}: {result.method}")
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        """Until one that is exact leaves no more than rounding does, or time runs out."""
-        from nnsym.judge.optimise import by_bounds, by_program  # what solves programs is loaded where one is solved
-
-        found = replace(FIRST.optimum(query, clock, settings, precision), by=f"portfolio: {self.bounds}")
-        try:
-            found = found.better(by_bounds(query, self.bounds, clock, settings))
-        except _PASSED as error:
-            clock.note("passed over", str(error))
-        if found.closed(precision):
-            return found
-        for make in self._programs():
-            if clock.left <= 0:
-                break
-            try:
-                chosen = make()
-                found = by_program(query, chosen, found, clock, settings, precision)
-            except _PASSED as error:
-                clock.note("passed over", str(error))
-                continue
-            found = replace(found, by=f"portfolio: {chosen.name}")
-            hopeless = chosen.exact and found.point is not None and found.sizes.binary > _MANY
-            if hopeless or found.closed(max(precision, _LOOSE) if chosen.exact else precision):
-                break
-        return found
-
-    def _programs(self) -> Iterator[Callable[[], ProgramMethod]]:
-        """The programs in turn, each made when it is asked: what cannot take the question is passed over."""
-        for encoding, solver in _SECOND:
-            yield partial(program, encoding, solver=solver, bounds=self.bounds)
+        return self.turns.optimum(query, clock, settings, precision)
 
 
 def _both(decided: Result, searched: Result, clock: Clock) -> Result:
     """The later answer with the better side of both intervals; that of the search where only it decides."""
     if decided.status is Verdict.UNKNOWN and searched.status is not Verdict.UNKNOWN:
         return searched
-    lower, upper = max(decided.lower, searched.lower), min(decided.upper, searched.upper)
-    if lower > upper:  # a solver's bound, off by its tolerance
-        lower, upper = decided.lower, decided.upper
-    return replace(decided, lower=lower, upper=upper, trail=tuple(clock.trail))
+    low = searched if searched.lower > decided.lower else decided
+    high = searched if searched.upper < decided.upper else decided
+    if low.lower > high.upper:  # a solver's bound, off by its tolerance
+        low = high = decided
+    return replace(
+        decided,
+        lower=low.lower,
+        upper=high.upper,
+        lower_trust=low.lower_trust,
+        upper_trust=high.upper_trust,
+        trail=tuple(clock.trail),
+    )

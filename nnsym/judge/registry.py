@@ -6,7 +6,7 @@ used is left out, and said to be wherever a method is not found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,11 +23,11 @@ from nnsym.encode.registry import (
     providers,
 )
 from nnsym.encoding import Encoding
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Method
 from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds, program
-from nnsym.judge.portfolio import Portfolio
+from nnsym.judge.portfolio import Portfolio, Usual
 from nnsym.relaxation.sources import source_providers, sources
 from nnsym.search.strategy import Strategy
 from nnsym.solvers.base import Solver
@@ -94,7 +94,7 @@ def resolve(
             from nnsym.solvers.registry import find
 
             return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
-        return Portfolio(bounds=bounds)
+        return Usual(bounds=bounds)
     if isinstance(chosen, str) and method is not None:
         check_method(chosen)
     if isinstance(chosen, str) and judges_alone(chosen):
@@ -110,9 +110,26 @@ def resolve(
     return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
 
 
+def portfolio(members: Iterable[MethodChoice], *, bounds: BoundsChoice = "crown") -> Portfolio:
+    """Methods in turn, as one: each is asked what those before it left open, the first that decides ends it.
+
+    Args:
+        members: methods, encodings or sources of bounds, by name or as objects, the quick ones first.
+        bounds: what feeds those that are named and need bounds.
+
+    Raises:
+        InputError: no members, or a name that nobody has.
+        UnsupportedError, SolverUnavailableError: an encoding that no solver at hand takes.
+    """
+    found = tuple(resolve(member, bounds=bounds) for member in members)
+    if not found:
+        raise InputError("a portfolio without members", remedy="Name some, such as attack, crown and bigm")
+    return Portfolio(members=found)
+
+
 def recorded(method: Method, log: Path, *, goes_on: bool) -> Method:
     """The method with its search recorded in ``log``; with ``goes_on`` the file has to be there already."""
-    if not isinstance(method, (SearchMethod, Portfolio)):
+    if not isinstance(method, (SearchMethod, Usual)):
         raise InputError("keeps no record of a search", where=f"method '{method.name}'", remedy="Name none, or bab")
     if goes_on and not log.is_file():
         raise InputError("no such file", where=str(log), remedy="Begin a record with --log")
@@ -125,6 +142,9 @@ def check_method(name: str) -> None:
         return
     if name.partition("+")[0] not in encodings():
         parties = (*encoding_providers(), *source_providers(), *method_providers())
-        known = listed((*sources(), "attack", "bab", *methods(), *encodings()), parties)
-        raise InputError(f"unknown method '{name}'", remedy=f"Known methods: {known}")
+        names = (*sources(), "attack", "bab", *methods(), *encodings())
+        remedy = (
+            f"{did_you_mean(name.partition('+')[0].partition(':')[0], names)}Known methods: {listed(names, parties)}"
+        )
+        raise InputError(f"unknown method '{name}'", remedy=remedy)
     find_encoding(name)

@@ -170,8 +170,9 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
 
 def establish_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Established:
     """Bounds, encoding, solver, replay."""
-    from nnsym.solvers.registry import check_query
+    from nnsym.solvers.registry import check_fits, check_query
 
+    check_fits(method.encoding, method.solver)
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
     known = replace(facts_about(query), certified=lower)

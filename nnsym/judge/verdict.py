@@ -201,7 +201,7 @@ def floor(facts: Facts) -> Floor:
     known = _excluded(facts)
     if known is not None and known[2]:
         return Floor(bound=np.inf, trust=Trust.ASSUMED if facts.assumed else known[1], empty=True)
-    best = max(map(_moved, facts.sides), key=lambda side: side.bound)
+    best = max(map(_moved, facts.sides), key=lambda side: side.bound, default=Floor())
     return best if best.bound > -np.inf else Floor()
 
 

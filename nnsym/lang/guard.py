@@ -49,7 +49,7 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
     except LanguageError:
         raise
     except (TypeError, ValueError, ArithmeticError):
-        raise misread(f"{_short(value)} is not a number or an array of numbers") from None
+        raise misread(f"{shown(value)} is not a number or an array of numbers") from None
     if array.dtype != object:
         if np.isnan(array).any():
             raise bad_input(f"{what} holds NaN")
@@ -110,6 +110,10 @@ def fractions(array: Array) -> Array:
     return out
 
 
-def _short(value: object) -> str:
-    text = repr(value)
+def shown(value: object) -> str:
+    """A value in at most 60 characters, for messages."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = f"a {type(value).__name__} of too many digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -21,7 +21,7 @@ from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.statements.statement import as_statement, mentioned, searched
-from nnsym.lang.writing.text import call, listed, method, number_text
+from nnsym.lang.writing.text import call, is_clipped, listed, method, number_text
 
 Array = NDArray[Any]
 
@@ -83,9 +83,14 @@ class Property:
 
     @property
     def short(self) -> str:
-        """The property as it was written, for people: long parts are cut short."""
+        """The property as it was written, for people; what is too long for a line has names for its parts."""
         if self.assumed:
             return self.query.text
+        if self.form is not None and is_clipped(f"{self.where}{self.then}"):
+            from nnsym.lang.writing.dump import outline
+
+            slack = [f"  slack {number(self.slack)}"] if self.slack else []
+            return "\n".join([outline(self), *slack])
         ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in self.variables)
         where = [] if self.where is None else [f"  where {self.where}"]
         slack = [f"  slack {number(self.slack)}"] if self.slack else []

@@ -22,6 +22,13 @@ from nnsym.lang.property import Property, forall
 from nnsym.lang.statements.formulas import Formula, reduce_all, reduce_any
 from nnsym.lang.statements.sets import ball, box
 
+__all__ = ["dead_neuron", "equivalent", "fair", "lipschitz", "margin_table", "monotone", "robust", "targeted"]
+
+
+def __dir__() -> list[str]:
+    """What completion offers: not what this module imports."""
+    return __all__
+
 
 def robust(
     f: Network,

@@ -18,6 +18,13 @@ from nnsym.lang.guard import bad_input
 from nnsym.lang.property import Property, forall
 from nnsym.lang.statements.sets import box
 
+__all__ = ["lecture", "random_mlp", "sat3", "unsatisfiable", "xor"]
+
+
+def __dir__() -> list[str]:
+    """What completion offers: not what this module imports."""
+    return __all__
+
 
 def xor() -> Network:
     """``|x0 - x1|`` as two ReLUs: exclusive or on {0, 1}^2."""

@@ -42,8 +42,6 @@ Array = NDArray[Any]
 _DTYPES = {1: "float32", 10: "float16", 11: "float64"}
 _TAKES_INFINITY = frozenset({"Clip", "Max", "Min"})
 _REMEDIES = {
-    "Softmax": "Remove the final softmax: argmax and comparisons of logits say the same",
-    "LogSoftmax": "Remove the final softmax: argmax and comparisons of logits say the same",
     "QuantizeLinear": "Quantised models are not read; export the float model",
 }
 
@@ -207,8 +205,8 @@ class _Reader:
             raise UnsupportedError("not a tensor of floats", where=where, remedy="Export with float inputs")
         given = tuple(self.shapes[position]) if self.shapes else None
         if given is not None and (not kind.HasField("shape") or len(given) == len(kind.shape.dim)):
-            fixed = [d.dim_value if d.HasField("dim_value") else 0 for d in kind.shape.dim]
-            if all(n in (0, m) for n, m in zip(fixed, given, strict=False)):
+            lengths = [d.dim_value if d.HasField("dim_value") else 0 for d in kind.shape.dim]
+            if all(n in (0, m) for n, m in zip(lengths, given, strict=False)):
                 return self._made(declared, given, where)
         if not kind.HasField("shape"):
             raise UnsupportedError("no declared shape", where=where, remedy="Export the model with a fixed input shape")
@@ -300,7 +298,8 @@ class _Reader:
         )
 
     def _version(self, node: Any) -> int:
-        return self.opsets.get("" if node.domain == "ai.onnx" else node.domain, self.opset)
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        return int(self.opsets.get(domain, self.opset))
 
     def _results(self, call: Call, node: Any) -> Sequence[Value]:
         if "." not in call.op and not any(isinstance(v, Tensor) for v in call.inputs):

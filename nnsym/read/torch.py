@@ -23,14 +23,21 @@ Array = NDArray[Any]
 
 
 def from_torch(
-    module: torch.nn.Module, input_shape: Sequence[int] | Sequence[Sequence[int]], *, name: str | None = None
+    module: torch.nn.Module,
+    input_shape: Sequence[int] | Sequence[Sequence[int]] | torch.Tensor | Sequence[torch.Tensor],
+    *,
+    name: str | None = None,
+    drop_softmax: bool = False,
 ) -> Network:
     """The function that ``module`` computes in evaluation mode, read through :func:`torch.onnx.export`.
 
     ``input_shape`` is the shape that ``module`` is called with, batch axis included: ``(1, 784)``, or one shape
-    per argument for several. The module is left as it was, its training flags restored. The network's dtype
-    is that of the module's parameters; its ``model`` is the exported ONNX, on which counterexamples are
-    replayed. Raises :class:`UnsupportedError` for what the exporter or :func:`~nnsym.read.onnx.load` refuses.
+    per argument for several; sample tensors stand for their shapes. With ``drop_softmax`` the network ends before the
+    softmax that the module ends in: its outputs are the scores, whose order is that of the probabilities, so that
+    ``argmax`` says the same, and a comparison with a number something else. The module is left as it was, its training
+    flags restored. The network's dtype is that of the module's parameters; its ``model`` is the exported ONNX, on which
+    counterexamples are replayed. Raises :class:`UnsupportedError` for what the exporter or
+    :func:`~nnsym.read.onnx.load` refuses.
     """
     import torch
 
@@ -44,14 +51,14 @@ def from_torch(
     device = "cpu" if first is None else first.device
     arguments = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in _shapes(input_shape, label))
     with _evaluating(module), _quiet():
-        model = _export(module, arguments, label)
+        model = _export(module, arguments, label, drop_softmax)
     network = load(model, name=label)
-    with _evaluating(module):
-        require_agreement(network, lambda point: _outputs(module, network, point, device), by="torch")
+    with _evaluating(module), _scores(drop_softmax) as scores:
+        require_agreement(network, lambda point: _outputs(module, network, point, device, scores), by="torch")
     return network
 
 
-def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label: str) -> bytes:
+def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label: str, drop_softmax: bool) -> bytes:
     import torch
 
     try:
@@ -68,15 +75,66 @@ def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label:
         raise UnsupportedError(f"torch.onnx.export fails: {_line(error)}", where=label, remedy=remedy) from error
     if program is None:
         raise UnsupportedError("torch.onnx.export gives no model", where=label, remedy="Use nnsym.load on a file")
-    return bytes(program.model_proto.SerializeToString())
+    model = program.model_proto
+    if drop_softmax:
+        _drop_softmax(model.graph, label)
+    return bytes(model.SerializeToString())
 
 
-def _outputs(module: torch.nn.Module, network: Network, point: Mapping[str, Array], device: Any) -> dict[str, Array]:
-    """What the module itself gives, under the names of the exported outputs."""
+_SOFTMAX = ("Softmax", "LogSoftmax")
+_SCORES = "scores"  # what the output is called without it; no exporter's name, those have the operator's
+
+
+def _drop_softmax(graph: Any, label: str) -> None:
+    """Take the softmax off that gives an ONNX graph's only output: what it was applied to is the output ``scores``."""
+    ends = [node for node in graph.node if len(graph.output) == 1 and graph.output[0].name in node.output]
+    if len(ends) != 1 or ends[0].op_type not in _SOFTMAX or ends[0].input[0] in {i.name for i in graph.input}:
+        said = f"it ends in {ends[0].op_type}" if ends else "it has several outputs"
+        raise InputError(f"no softmax to drop: {said}", where=label, remedy="Leave drop_softmax out")
+    before, after = ends[0].input[0], _SCORES
+    graph.node.remove(ends[0])
+    graph.output[0].name = after
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [after if name == before else name for name in names]
+
+
+@contextlib.contextmanager
+def _scores(watch: bool) -> Iterator[list[torch.Tensor]]:
+    """What the last softmax that torch computes in the body was applied to, as the last of a list."""
+    if not watch:
+        yield []
+        return
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    functions = {
+        *(torch.softmax, torch.log_softmax, torch.Tensor.softmax, torch.Tensor.log_softmax),
+        *(torch.nn.functional.softmax, torch.nn.functional.log_softmax, torch.special.softmax),
+        torch.special.log_softmax,
+    }
+    seen: list[torch.Tensor] = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func in functions:
+                seen.append(args[0])
+            return func(*args, **(kwargs or {}))
+
+    with Watch():
+        yield seen
+
+
+def _outputs(
+    module: torch.nn.Module, network: Network, point: Mapping[str, Array], device: Any, scores: list[torch.Tensor]
+) -> dict[str, Array]:
+    """What the module itself gives, under the names of the exported outputs; its scores where a softmax is dropped."""
     import torch
 
+    scores.clear()
     with torch.no_grad():
         given = module(*(torch.as_tensor(array).to(device) for array in point.values()))
+    given = scores[-1] if scores else given
     results = tuple(given) if isinstance(given, (tuple, list)) else (given,)
     if len(results) != len(network.outputs) or not all(isinstance(r, torch.Tensor) for r in results):
         raise UnsupportedError("the outputs are not tensors", where=network.name, remedy="Return a tensor or a tuple")
@@ -84,8 +142,10 @@ def _outputs(module: torch.nn.Module, network: Network, point: Mapping[str, Arra
 
 
 def _shapes(given: Any, where: str) -> list[tuple[int, ...]]:
-    remedy = "Pass a shape such as (1, 784), or one shape per argument"
+    remedy = "Pass a shape such as (1, 784), a sample tensor, or one of them per argument"
+    given = _shape_of(given) if hasattr(given, "detach") else given
     try:
+        given = [_shape_of(part) if hasattr(part, "detach") else part for part in given]
         several = len(given) > 0 and all(isinstance(part, Sequence) for part in given)
         shapes = [tuple(int(n) for n in part) for part in (given if several else [given])]
     except (TypeError, ValueError):
@@ -93,6 +153,11 @@ def _shapes(given: Any, where: str) -> list[tuple[int, ...]]:
     if any(n < 1 for shape in shapes for n in shape):
         raise InputError(f"input_shape {given!r} has an axis below 1", where=where, remedy=remedy)
     return shapes
+
+
+def _shape_of(sample: Any) -> tuple[int, ...]:
+    """The shape of a tensor."""
+    return tuple(sample.shape)
 
 
 def _line(error: Exception) -> str:
@@ -118,8 +183,20 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)
+
+
+def devices() -> list[str]:
+    """The devices that torch finds here, as ``device=`` takes them, with what they are."""
+    import torch
+
+    found = [f"cuda:{k} ({torch.cuda.get_device_name(k)})" for k in range(torch.cuda.device_count())]
+    return ["cpu", *found]

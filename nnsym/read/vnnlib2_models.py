@@ -41,9 +41,10 @@ def bind(
             remedy = f'networks={{"{d.name}": ...}} in Python, --network {d.name}=FILE.onnx on the command line'
             raise InputError(f"no model is given for the network '{d.name}'", where=where, remedy=f"Give it: {remedy}")
         source = sources.get(d.name)
-        loaded = isinstance(source, Network) or source is None
-        shapes = [tuple(tensor.shape) for tensor in d.inputs]
-        found = source if loaded else load(source, name=d.name, meter=meter, shapes=shapes)
+        found = source if isinstance(source, Network) or source is None else None
+        if source is not None and not isinstance(source, Network):
+            shapes = [tuple(tensor.shape) for tensor in d.inputs]
+            found = load(source, name=d.name, meter=meter, shapes=shapes)
         if d.equal_to:
             if found is not None and found.hash != bound[d.equal_to].hash:
                 raise InputError(

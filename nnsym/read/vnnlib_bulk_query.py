@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
+from itertools import repeat
 from typing import Any, final
 
 import numpy as np
@@ -121,7 +122,7 @@ class BulkQuery:
         """The atoms whose rows are kept, one for each content, and the row of every atom."""
         atoms = self.bulk.atoms
         soft = np.flatnonzero(~self.hard)
-        keys = [getattr(atoms, name)[soft] for name in ("strict", "sign", "decimals", "value", "single", "b", "a")]
+        keys = self._contents(soft)
         order = np.lexsort(keys)
         fresh = np.zeros(len(soft), dtype=bool)
         for key in keys:
@@ -134,6 +135,20 @@ class BulkQuery:
         row = np.full(len(atoms), -1, dtype=np.int64)
         row[soft[order]] = number[content]
         return soft[np.sort(first)], row
+
+    def _contents(self, index: Array) -> list[Array]:
+        """What tells comparisons apart, in as few arrays as hold it."""
+        atoms = self.bulk.atoms
+        names = (("decimals", 2**9), ("sign", 4), ("single", 2), ("strict", 2), ("a", None), ("b", None))
+        packed, room = np.zeros(len(index), dtype=np.int64), 1
+        for name, size in names:
+            part = getattr(atoms, name)[index].astype(np.int64)
+            part = part - part.min(initial=0)
+            size = size or int(part.max(initial=0)) + 1
+            packed, room = packed * size + part, room * size
+        if room < 2**62:
+            return [atoms.value[index], packed]
+        return [getattr(atoms, name)[index] for name in ("value", *(name for name, _ in names))]
 
     def rows(self) -> Rows:
         kept, _ = self._rows
@@ -198,34 +213,52 @@ class BulkQuery:
         if plain.all():
             return disjunction(*parts)
         left = np.flatnonzero(~plain)
-        order = left[np.lexsort((strict[left], inner[left], rows[left] < 0, group[left]))]
-        keys = np.stack([group[order], rows[order] < 0, inner[order], strict[order]])
+        case, hard, within = group[left], rows[left] < 0, inner[left]
+        order = np.lexsort((strict[left], within, ~hard, case))
+        keys = np.stack([case, hard, within, strict[left]])[:, order]
         starts = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
-        rows, ends = rows[order], np.append(starts[1:], len(order))
-        runs = zip(*(k.tolist() for k in keys[:, starts]), starts.tolist(), ends.tolist(), strict=True)
-        current, plain_parts, inner_parts = -1, list[Formula](), dict[int, list[Formula]]()
-        for count, (case, boxed, within, flag, begin, end) in enumerate(runs):
-            if not count & 1023:
-                self.meter.check(bulk.name)
-            if case != current and current >= 0:
-                parts.append(_case(plain_parts, inner_parts))
-                plain_parts, inner_parts = [], {}
-            current = case
-            if boxed:
-                plain_parts[:0] = self._boxes(case)
-            elif within < 0:
-                plain_parts.append(RowAtoms(rows[begin:end], bool(flag), True))
-            else:
-                inner_parts.setdefault(within, []).append(RowAtoms(rows[begin:end], bool(flag), True, False))
-        return disjunction(*parts, _case(plain_parts, inner_parts))
+        return disjunction(*parts, *self._conjoined(rows[left][order], starts, keys[:, starts]))
 
-    def _boxes(self, case: int) -> list[Formula]:
-        found = self._wide.get(case)
-        low, high = found or (self._tables[0][case], self._tables[1][case])
-        if len(self._pieces) == 1:
-            return [InBox(self._pieces[0][0], low, high)]
-        sides = [table[case] >= 0 for table in self._limits]
-        return [InBox(x, low[a:b], high[a:b]) for x, a, b in self._pieces if sides[0][a:b].any() or sides[1][a:b].any()]
+    def _conjoined(self, rows: Array, starts: Array, keys: Array) -> list[Formula]:
+        """The formula of each case: its bounds, its comparisons, and one of each inner ``or``.
+
+        A run of ``rows`` from each start on is one part; ``keys`` say of which case, whether it bounds inputs, of which
+        ``or`` (-1: none) and whether it is strict.
+        """
+        case, hard, within, flag = keys
+        soft, bounds = np.flatnonzero(hard == 0), np.flatnonzero(hard)
+        ends = np.append(starts[1:], len(rows))
+        if (ends[soft] - starts[soft] == 1).all():
+            blocks = list(rows[starts[soft], None])
+        else:
+            blocks = [rows[a:b] for a, b in zip(starts[soft].tolist(), ends[soft].tolist(), strict=True)]
+        strict, every = (flag[soft] > 0).tolist(), (within[soft] < 0).tolist()
+        made: list[tuple[Array, list[Formula]]] = [(soft, list(map(RowAtoms, blocks, strict, repeat(True), every)))]
+        self.meter.check(self.bulk.name)
+        made += ((bounds[some], boxes) for some, boxes in self._boxes(case[bounds]))
+        run = np.concatenate([some for some, _ in made])
+        order = np.argsort(run, kind="stable")
+        flat = [part for _, some in made for part in some]
+        items = [flat[k] for k in order.tolist()]
+        self.meter.check(self.bulk.name)
+        run = run[order]
+        ors = np.where(within[run] < 0, -1 - np.arange(len(run)), within[run])  # of each its own, where there is none
+        items, kept = _together(Or, items, np.stack([case[run], ors]))
+        return _together(And, items, case[run][kept][None])[0]
+
+    def _boxes(self, cases: Array) -> Iterator[tuple[Array, list[Formula]]]:
+        """For each input, of which of the cases there are boxes, and the boxes."""
+        wide, *rationals = self._wide
+        place = np.minimum(np.searchsorted(wide, cases), max(len(wide) - 1, 0))
+        long = wide[place] == cases if len(wide) else np.zeros(len(cases), dtype=bool)
+        lower, upper = self._limits
+        for chosen, index, tables in ((~long, cases, self._tables), (long, place, rationals)):
+            for x, a, b in self._pieces:
+                used = (lower[cases, a:b] >= 0).any(axis=1) | (upper[cases, a:b] >= 0).any(axis=1)
+                some = np.flatnonzero(chosen & used)
+                low, high = (list(table[index[some], a:b]) for table in tables)
+                yield some, list(map(InBox, repeat(x), low, high))
+                self.meter.check(self.bulk.name)
 
     @cached_property
     def _pieces(self) -> list[tuple[Input, int, int]]:
@@ -239,8 +272,8 @@ class BulkQuery:
         return np.where(lower >= 0, near[lower], -_INFINITY), np.where(upper >= 0, near[upper], _INFINITY)
 
     @cached_property
-    def _wide(self) -> dict[int, tuple[Array, Array]]:
-        """The bounds of cases with a number that is no float64, in rationals."""
+    def _wide(self) -> tuple[Array, Array, Array]:
+        """The cases with a number that is no float64, in order, and their bounds in rationals."""
         tables = []
         bad = np.unique(self.bulk.group[self.boxed][~self.numbers.exact[self.bulk.member[self.boxed]]])
         for table, open_end in zip(self._limits, (-_INFINITY, _INFINITY), strict=True):
@@ -248,13 +281,20 @@ class BulkQuery:
             full = np.full(mine.shape, open_end, dtype=object)
             full[mine >= 0] = self.numbers.fractions(mine[mine >= 0])
             tables.append(full)
-        return {case: (tables[0][k], tables[1][k]) for k, case in enumerate(bad.tolist())}
+        return bad, tables[0], tables[1]
 
 
-def _case(parts: list[Formula], inner: dict[int, list[Formula]]) -> Formula:
-    """One case: its boxes and comparisons, and one of each inner ``or``."""
-    parts += [some[0] if len(some) == 1 else Or(tuple(some)) for some in inner.values()]
-    return parts[0] if len(parts) == 1 else And(tuple(parts))
+def _together(kind: type[And | Or], items: list[Formula], keys: Array) -> tuple[list[Formula], Array]:
+    """Neighbours of equal keys as one formula, where they are several, and where the first of each stood."""
+    starts = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
+    sizes = np.diff(np.append(starts, len(items)))
+    size = int(sizes[0])
+    if (sizes == size).all():
+        return (
+            items if size == 1 else list(map(kind, zip(*(items[k::size] for k in range(size)), strict=True)))
+        ), starts
+    runs = zip(starts.tolist(), sizes.tolist(), strict=True)
+    return [items[begin] if n == 1 else kind(tuple(items[begin : begin + n])) for begin, n in runs], starts
 
 
 def comparisons(atoms: Atoms, numbers: Numbers, index: Array) -> Iterator[Comparison]:

@@ -40,6 +40,17 @@ def _classes() -> Array:
 _CLASSES = _classes()
 
 
+def _among(characters: bytes) -> Array:
+    """By byte: whether it is one of these."""
+    table = np.zeros(256, dtype=bool)
+    table[list(characters)] = True
+    return table
+
+
+_NUMERIC = _among(b"0123456789+-.")
+_NAMED = _among(bytes(word[0] for word in (_WORDS | _SIGNS)))
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Lexed:
@@ -90,8 +101,10 @@ def _piece(data: Array) -> Lexed | None:
     code = np.full(len(start), OTHER, dtype=np.uint8)
     code[head == ord("(")], code[head == ord(")")] = OPEN, CLOSE
     value, decimals = np.zeros(len(start), dtype=np.int64), np.zeros(len(start), dtype=np.int16)
+    named = np.flatnonzero(_NAMED[head])
+    first_byte, its_length = head[named], length[named]
     for word, number in (_WORDS | _SIGNS).items():
-        here = np.flatnonzero((head == word[0]) & (length == len(word)))
+        here = named[(first_byte == word[0]) & (its_length == len(word))]
         match = np.ones(len(here), dtype=bool)
         for k, byte in enumerate(word):
             match &= data[start[here] + k] == byte
@@ -100,8 +113,7 @@ def _piece(data: Array) -> Lexed | None:
         here = np.flatnonzero((head == byte) & (length >= 3) & (length <= 11))
         index, good = _indices(data, start[here], length[here])
         code[here[good]], value[here[good]] = kind, index[good]
-    numeric = (head >= ord("0")) & (head <= ord("9")) | (head == ord("-")) | (head == ord("+")) | (head == ord("."))
-    here = np.flatnonzero(numeric)
+    here = np.flatnonzero(_NUMERIC[head])
     mantissa, places, good = _decimals(data, start[here], length[here])
     code[here[good]], value[here[good]], decimals[here[good]] = NUMBER, mantissa[good], places[good]
     for k in here[~good].tolist():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from fractions import Fraction
-from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -20,14 +17,19 @@ _SHORT = 18  # decimals of which the power of ten is an int64
 _TENS = np.array([10**k for k in range(_SHORT + 1)], dtype=np.int64)
 
 
-def _in_lowest_terms(numerator: int, denominator: int) -> Fraction:
-    return Fraction(numerator, denominator)
+def _coprime(numerators: list[int], denominators: list[int]) -> list[Fraction]:
+    """Fractions of integers without common divisors: NumPy has found the divisors of all, and Fraction need not.
 
-
-#: A Fraction of two integers without a common divisor: NumPy has found the divisors of all, and Fraction need not.
-_coprime: Callable[[int, int], Fraction] = getattr(Fraction, "_from_coprime_ints", _in_lowest_terms)
-if "_normalize" in inspect.signature(Fraction.__new__).parameters:  # before Python 3.12
-    _coprime = partial(Fraction, _normalize=False)
+    Its own ways past that search cost three times as much, a million times over.
+    """
+    if Fraction.__slots__ != ("_numerator", "_denominator"):
+        return list(map(Fraction, numerators, denominators))
+    found = []
+    for numerator, denominator in zip(numerators, denominators, strict=True):
+        number = object.__new__(Fraction)
+        number._numerator, number._denominator = numerator, denominator  # type: ignore[attr-defined]
+        found.append(number)
+    return found
 
 
 @final
@@ -50,7 +52,7 @@ class Numbers:
             return [Fraction(v, 10**d) for v, d in zip(values.tolist(), places.tolist(), strict=True)]
         below = _TENS[places]
         common = np.gcd(values, below)
-        return list(map(_coprime, (values // common).tolist(), (below // common).tolist()))
+        return _coprime((values // common).tolist(), (below // common).tolist())
 
     def array(self, index: Array, sign: Array) -> Array:
         """``sign`` times the numbers at ``index``: float64 where all of them are, else Fractions."""

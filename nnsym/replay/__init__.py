@@ -116,9 +116,9 @@ def replay_once(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -
 
 
 def _real_at(query: Query, place: Place, deadline: Deadline) -> Replay:
-    real = run_real(query, place.values, deadline=deadline)
-    run = run_engine(query, place.values) if place.stored else None
-    violates = run is not None and run.violates(query) is True
+    real, stated = run_real(query, place.values, deadline=deadline), query.stated or query
+    run = run_engine(stated, place.values) if place.stored else None
+    violates = run is not None and run.violates(stated) is True
     if real.found:
         witness = _witness(query, place, real, run)
         return Replay(outcome=Outcome.CONFIRMED, counterexample=witness, margin=real.margin, deployed=violates)
@@ -163,7 +163,7 @@ def _attained_at(query: Query, place: Place) -> Witness | None:
         least = min(runs, key=lambda run: run.margin(stored), default=None)
         return None if least is None else _witness(stored, place, None, least)
     real = run_real(query, place.values)
-    run = run_engine(query, place.values) if place.stored and real.margin < np.inf else None
+    run = run_engine(query.stated or query, place.values) if place.stored and real.margin < np.inf else None
     return _witness(query, place, real, run)
 
 
@@ -218,7 +218,7 @@ def _agreement(query: Query, place: Place, real: RealRun, run: EngineRun | None)
         return Agreement.NOT_RUN
     if query.reading is Reading.MINIMUM:
         return Agreement.AGREES if run.margin(query) < np.inf else Agreement.DIFFERS
-    violates = run.violates(query)
+    violates = run.violates(query.stated or query)
     if violates is None:
         return Agreement.NOT_RUN
     return Agreement.AGREES if violates == real.found else Agreement.DIFFERS

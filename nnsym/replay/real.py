@@ -54,16 +54,22 @@ def run_real(query: Query, point: Point, *, deadline: Deadline = NEVER) -> RealR
     """The real function of the stored constants at a point of exact numbers."""
     work = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
     rational = all(n.fn.exact for n in query.nodes if isinstance(n, Pointwise))
-    if rational and work <= _EXACT_FIRST:
-        return _in_rationals(query, point)
+    first = _in_rationals(query, point) if rational and work <= _EXACT_FIRST else None
+    if first is not None:
+        return first
     found = _in_intervals(query, point)
-    affordable = work <= _EXACT_AT_ALL and work * _EACH <= deadline.left
-    return _in_rationals(query, point) if found.undecided and rational and affordable else found
+    affordable = _EXACT_FIRST < work <= _EXACT_AT_ALL and work * _EACH <= deadline.left
+    second = _in_rationals(query, point) if found.undecided and rational and affordable else None
+    return found if second is None else second
 
 
-def _in_rationals(query: Query, point: Point) -> RealRun:
+def _in_rationals(query: Query, point: Point) -> RealRun | None:
+    """None where a function that the rows read is not defined at the point."""
     exact: dict[Node, Array] = {x: to_fractions(v) for x, v in point.items()}
-    rows = evaluate_scaled(query.rows.parts, point)
+    try:
+        rows = evaluate_scaled(query.rows.parts, point)
+    except UnsupportedError:
+        return None
     read = {**exact, **{node: rows[node].fractions() for node in query.rows.parts}}
     return RealRun(
         found=query.violated(read),

@@ -13,6 +13,7 @@ from nnsym.bounds.methods import unstable
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.titles import node_titles
 from nnsym.report.grid import Column, Grid
 from nnsym.results.plain import number
 
@@ -22,12 +23,16 @@ Array = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LayerBounds:
-    """Bounds of one layer: an affine node with its activation's open neurons, a maximum, or a product."""
+    """Bounds of one layer: an affine node with its activation's open neurons, a maximum, or a product.
+
+    ``title`` is what the stored model calls it, with the application where there are several.
+    """
 
     name: str
     unstable: int
     lower: Array
     upper: Array
+    title: str = ""
 
     @property
     def size(self) -> int:
@@ -40,13 +45,19 @@ class LayerBounds:
 
 def layer_bounds(query: Query, bounds: Bounds) -> list[LayerBounds]:
     """Every node but inputs and activations; an activation's unstable neurons are counted where its argument is."""
-    names = node_names(query.nodes)
+    names, titles = node_names(query.nodes), node_titles(query)
     counts: dict[Node, int] = {}
     for node in query.nodes:
         argument = node.parents[0] if isinstance(node, Pointwise) else node
         counts[argument] = counts.get(argument, 0) + int(unstable(bounds, node).sum())
     return [
-        LayerBounds(name=name, unstable=counts[node], lower=bounds[node].lower, upper=bounds[node].upper)
+        LayerBounds(
+            name=name,
+            unstable=counts[node],
+            lower=bounds[node].lower,
+            upper=bounds[node].upper,
+            title=titles.get(node, ""),
+        )
         for node, name in names.items()
         if not isinstance(node, Pointwise) and (not isinstance(node, Input) or counts[node])
     ]
@@ -83,15 +94,16 @@ def bounds_table(query: Query, bounds: Bounds, lower: float) -> Any:
         Column("size", rank=1, right=True),
         Column("unstable", rank=2, right=True),
         Column("mean width", rank=3, right=True),
-        Column("intervals", rank=4, wraps=True),
+        Column("intervals", rank=5, wraps=True),
+        Column("in the model", rank=4 if len(query.applications) > 1 else 6),
     )
     lines = [
-        (x.name, str(x.size), str(x.unstable), f"{x.mean_width:.6g}", _intervals(x.lower, x.upper))
+        (x.name, str(x.size), str(x.unstable), f"{x.mean_width:.6g}", _intervals(x.lower, x.upper), x.title)
         for x in layer_bounds(query, bounds)
     ]
     rows = bounds.rows
     width = f"{float(np.mean(rows.upper - rows.lower)):.6g}" if len(rows.lower) else ""
-    lines.append(("spec", str(len(rows.lower)), "", width, _intervals(rows.lower, rows.upper)))
+    lines.append(("spec", str(len(rows.lower)), "", width, _intervals(rows.lower, rows.upper), ""))
     out = Grid(columns, tuple(lines))
     exists = query.reading is Reading.EXISTS
     said = f"margin <= {0.0 - lower:.6g}" if exists else f"margin >= {lower:.6g}"

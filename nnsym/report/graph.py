@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import final
 from xml.sax.saxutils import escape
 
+from nnsym.errors import InputError
 from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Network
@@ -51,6 +53,35 @@ class _Item:
     @property
     def y(self) -> float:
         return _MARGIN + self.depth * _ROW
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Drawing:
+    """A drawing as SVG: a notebook shows it, ``str`` is its text."""
+
+    name: str
+    svg: str
+
+    def __str__(self) -> str:
+        return self.svg
+
+    def __repr__(self) -> str:
+        return f"<drawing of {self.name}>"
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def draw_network(network: Network, path: str | Path | None = None) -> Drawing:
+    """The network's graph, with the model's tensors as tooltips; written to ``path`` (``.svg``) if there is one."""
+    drawing = Drawing(network.name, to_svg(network))
+    if path is not None:
+        try:
+            Path(path).write_text(drawing.svg, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write the drawing: {error.strerror}", where=str(path)) from error
+    return drawing
 
 
 def to_svg(network: Network) -> str:

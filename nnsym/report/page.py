@@ -12,7 +12,7 @@ import numpy as np
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.report.records import RECORDED
-from nnsym.results.html import VERDICTS, facts_html, image_of, image_svg
+from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
 from nnsym.results.plain import FORMAT, NUMBER, result_from
 from nnsym.results.result import Agreement, Result, Verdict, Witness
 from nnsym.results.versions import package_version
@@ -182,21 +182,8 @@ def _point(found: Witness, boxes: Mapping[str, Any]) -> str:
     ]
     if found.note:
         said.append(f"<p>{escape(found.note)}</p>")
-    for name, array in found.inputs.items():
-        image = None if name in found.labels else image_of(array)
-        if image is not None:
-            said += _images(name, image, boxes.get(name))
-    return "".join(said) + _pre("\n".join(found.lines(most=64)))
-
-
-def _images(name: str, image: Any, box: Mapping[str, Any] | None) -> list[str]:
-    shown = [(image_svg(image, name), f"{name}, the point")]
-    if box is not None and None not in box["lower"] and None not in box["upper"]:
-        middle = (np.array(box["lower"]) + np.array(box["upper"])).reshape(image.shape) / 2
-        difference = image - middle
-        shown.insert(0, (image_svg(middle, name), "the middle of its box"))
-        shown.append((image_svg(difference, name, signed=True), f"difference, at most {np.abs(difference).max():.3g}"))
-    return [f"<figure>{svg}<figcaption>{escape(text)}</figcaption></figure>" for svg, text in shown]
+    middles = {name: middle_of(box["lower"], box["upper"]) for name, box in boxes.items()}
+    return "".join(said) + images_html(found, middles) + _pre("\n".join(found.lines(most=64)))
 
 
 def _margin(result: Result) -> str:

@@ -27,15 +27,9 @@ class Picture(Figure):
         return buffer.getvalue(), {"width": width, "height": height}
 
     def svg(self, *, tight: bool = False) -> str:
-        """The picture as an ``<svg>`` element that can stand in a page; the same picture gives the same text.
-
-        With ``tight`` it is as large as what is drawn.
-        """
-        import matplotlib as mpl
-
+        """The picture as an ``<svg>`` element that can stand in a page; with ``tight`` as large as what is drawn."""
         buffer = io.StringIO()
-        with mpl.rc_context({"svg.hashsalt": "nnsym"}):
-            self.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight" if tight else None)
+        self.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight" if tight else None)
         text = buffer.getvalue()
         return text[text.index("<svg") :]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -50,16 +50,44 @@ def result_html(result: Result) -> str:
     vacuous = " (vacuous: no input satisfies the precondition)" if result.vacuous else ""
     head = f"<b style='color:{VERDICTS[result.status.value]}'>{result.status.value}{vacuous}</b>"
     found = result.counterexample or result.witness
-    return head + facts_html(rows) + ("" if found is None else witness_html(found))
+    boxes = {} if result.query is None else {x.name: box.outer for x, box in result.query.boxes.items()}
+    middles = {name: middle_of(*box) for name, box in boxes.items()}
+    return head + facts_html(rows) + ("" if found is None else witness_html(found, middles))
 
 
-def witness_html(found: Witness) -> str:
+def witness_html(found: Witness, middles: Mapping[str, Array | None] | None = None) -> str:
     """Inputs and outputs; a square input of many elements as the image that it probably is."""
     word = "counterexample" if found.margin < 0 else "witness"
     said = f"{word}: margin {found.margin:.6g}, replayed by {found.replayed_by}"
-    images = [(name, image_of(a)) for name, a in found.inputs.items() if name not in found.labels]
-    drawn = "".join(image_svg(image, name) for name, image in images if image is not None)
-    return f"<div>{escape(said)}</div>{drawn}<pre>{escape(chr(10).join(found.lines()))}</pre>"
+    lines = escape("\n".join(found.lines()))
+    return f"<div>{escape(said)}</div>{images_html(found, middles or {})}<pre>{lines}</pre>"
+
+
+def middle_of(lower: Iterable[float | None], upper: Iterable[float | None]) -> Array | None:
+    """The middle of a box; None where a side is open."""
+    low, high = (np.array([np.nan if v is None else v for v in side], dtype=np.float64) for side in (lower, upper))
+    middle = (low + high) / 2
+    return middle if np.isfinite(middle).all() else None
+
+
+def images_html(found: Witness, middles: Mapping[str, Array | None]) -> str:
+    """Inputs that are images; where their boxes have middles, between the middle and the difference from it."""
+    shown = []
+    for name, array in found.inputs.items():
+        image = None if name in found.labels else image_of(array)
+        if image is None:
+            continue
+        shown.append((image_svg(image, name), f"{name}, the point"))
+        if (middle := middles.get(name)) is not None:
+            centre = middle.reshape(image.shape)
+            shown.insert(-1, (image_svg(centre, name), "the middle of its box"))
+            difference = image - centre
+            said = f"difference, at most {np.abs(difference).max():.3g}"
+            shown.append((image_svg(difference, name, signed=True), said))
+    return "".join(
+        f"<figure style='display:inline-block;margin:4px'>{svg}<figcaption>{escape(text)}</figcaption></figure>"
+        for svg, text in shown
+    )
 
 
 def image_of(array: Array) -> Array | None:

@@ -12,6 +12,7 @@ up, and q (and p) are made of them: the row holds in exact arithmetic, and is ti
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
@@ -19,9 +20,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.encoding import Cut, Separator
 from nnsym.ir.outward import dot_up, gamma, sum_up
 from nnsym.program import RowBlock, Tag
-from nnsym.separation.scene import Layer, Scene
+from nnsym.separation.scene import OpenLayer, Scene
 
 Array = NDArray[Any]
 
@@ -38,7 +40,7 @@ class BoxNeurons:
     weights that matter. ``rise`` is ``b - a`` of the hinge, rounded to nearest.
     """
 
-    layer: Layer
+    layer: OpenLayer
     k: Array
     x: Array
     W: Array
@@ -118,6 +120,52 @@ def box_neurons(scene: Scene) -> Iterator[BoxNeurons]:
             kept = ~(W[:, open_ended] != 0).any(axis=1)
             found = BoxNeurons(layer, some, x, W, b, np.where(open_ended, 0.0, lower), np.where(open_ended, 0.0, upper))
             yield found.take(np.flatnonzero(kept))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxFamily(Cut):
+    """A family that picks coefficients of x, for neurons that it picks: its rows hold whatever it picks.
+
+    Without phases ``q`` is the larger one of both sides' maxima; with them ``q`` is the passive side's and ``p`` what
+    the active one's has beyond it. ``says`` is the formula that the coefficients come from.
+    """
+
+    says: str
+
+    def picked(self, neurons: BoxNeurons) -> BoxNeurons:
+        """Those that the family has rows for."""
+        return neurons
+
+    @abstractmethod
+    def coefficients(self, neurons: BoxNeurons, x: Array, z: Array) -> Array:
+        """Coefficients ``(m, n)`` for a point of the program; z has shape ``(m,)``, 0 of a family without phases."""
+
+    def separator(self, scene: Scene) -> Separator:
+        neurons = [some for found in box_neurons(scene) for some in self._with_phases(scene, found) if len(some[0].k)]
+
+        def separate(point: Array) -> Iterator[RowBlock]:
+            for some, z in neurons:
+                at = np.zeros(len(some.k)) if z is None else point[z]
+                c, p = self.coefficients(some, point[some.x], at), 0.0 * at
+                q = some.passive(c)
+                if z is None:
+                    q = np.maximum(q, some.active(c))
+                else:
+                    p = sum_up(some.active(c), -q)
+                bad = violated(some.activation(point) - c @ point[some.x] - p * at - q, c, scene.tolerance)
+                if len(bad):
+                    phases = None if z is None else z[bad]
+                    yield some.take(bad).rows(c[bad], q[bad], self.says, z=phases, p=p[bad])
+
+        return separate
+
+    def _with_phases(self, scene: Scene, found: BoxNeurons) -> Iterator[tuple[BoxNeurons, Array | None]]:
+        some = self.picked(found)
+        if not self.needs_phases:
+            yield some, None
+            return
+        z = scene.phases(some.layer)[some.k]
+        yield some.take(np.flatnonzero(z >= 0)), z[z >= 0]
 
 
 def violated(excess: Array, c: Array, tolerance: float) -> Array:

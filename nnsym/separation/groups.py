@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.program import RowBlock, Tag
-from nnsym.separation.scene import Layer
+from nnsym.separation.scene import OpenLayer
 
 Array = NDArray[Any]
 
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 class Group:
     """Open hinges ``members`` of a layer, ``y_i = left_i h_i`` where ``h_i <= 0`` and ``right_i h_i`` elsewhere."""
 
-    layer: Layer
+    layer: OpenLayer
     members: Array
 
     @property
@@ -61,13 +61,13 @@ class Group:
 class Pool:
     """Rows ``p h + q y <= rhs`` of many groups of a layer: columns and coefficients of shape ``(rows, 2 k)``."""
 
-    layer: Layer
+    layer: OpenLayer
     columns: Array
     coefficients: Array
     rhs: Array
 
     @staticmethod
-    def empty(layer: Layer, k: int) -> Pool:
+    def empty(layer: OpenLayer, k: int) -> Pool:
         return Pool(layer, np.zeros((0, 2 * k), int), np.zeros((0, 2 * k)), np.zeros(0))
 
     @staticmethod

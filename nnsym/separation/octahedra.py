@@ -24,7 +24,7 @@ from nnsym.ir.linear import Sparse
 from nnsym.ir.node import affine
 from nnsym.ir.outward import gamma, sum_up
 from nnsym.ir.rows import Rows
-from nnsym.separation.scene import Layer, Scene
+from nnsym.separation.scene import OpenLayer, Scene
 
 Array = NDArray[Any]
 Provider = Literal["lp", "crown"]
@@ -67,7 +67,7 @@ def provider(text: str, *, where: str) -> Provider:
     raise InputError(f"'{text}' is no source of octahedra", where=where, remedy="Write lp or crown")
 
 
-def octahedra(scene: Scene, layer: Layer, groups: Array, provider: Provider) -> Octahedra:
+def octahedra(scene: Scene, layer: OpenLayer, groups: Array, provider: Provider) -> Octahedra:
     """The octahedra of the groups, without those that are boxes for all that matters."""
     o, a = layer.hinges, signs(groups.shape[1])
     c = np.zeros((len(groups), len(a)))
@@ -86,7 +86,7 @@ def octahedra(scene: Scene, layer: Layer, groups: Array, provider: Provider) -> 
     return Octahedra(groups, c).take(np.flatnonzero(tighter))
 
 
-def _crown(scene: Scene, layer: Layer, columns: Array, sides: Array) -> Array:
+def _crown(scene: Scene, layer: OpenLayer, columns: Array, sides: Array) -> Array:
     """Upper bounds of forms by linear bounds of one more affine layer."""
     from nnsym.bounds.engine.linear import crown
 

@@ -26,7 +26,7 @@ FormBounds = Callable[[Array, Array], Array]
 
 @final
 @dataclass(frozen=True, eq=False)
-class Layer:
+class OpenLayer:
     """The open hinges of one node; ``name`` is the node's, and stands before what a row says."""
 
     name: str
@@ -52,18 +52,18 @@ class Scene:
     remaining: Callable[[], float] = field(default=lambda: np.inf)
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
+    def layers(self) -> tuple[OpenLayer, ...]:
         """The nodes with open hinges, in topological order."""
         return tuple(self._layers())
 
-    def _layers(self) -> Iterator[Layer]:
+    def _layers(self) -> Iterator[OpenLayer]:
         for node, name in node_names(self.query.nodes).items():
             if isinstance(node, Pointwise) and isinstance(node.fn, Hinge):
                 open_ = bounded(of_columns(self.ids, self.bounds, node))
                 if len(open_.index):
-                    yield Layer(name, node, open_)
+                    yield OpenLayer(name, node, open_)
 
-    def phases(self, layer: Layer) -> Array:
+    def phases(self, layer: OpenLayer) -> Array:
         """The column of each open hinge's binary, 1 on its active side; -1 where it has none."""
         columns = np.full(layer.node.size, -1)
         for block in self.program.blocks:

@@ -14,7 +14,7 @@ from typing import Protocol, final
 from nnsym.encode.needs import needs
 from nnsym.encode.registry import Provider, collect, listed, providers
 from nnsym.encoding import Encoding
-from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError
+from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError, did_you_mean
 from nnsym.ir.query import Query
 from nnsym.program import Feature
 from nnsym.solvers.base import Availability, Solver
@@ -103,7 +103,7 @@ def find(name: str | Solver) -> Solver:
         raise InputError(what, remedy=_known())
     lane = Command(command=name.removeprefix(PREFIX)) if name.startswith(PREFIX) else lanes().get(name)
     if lane is None:
-        raise InputError(f"unknown solver '{name}'", remedy=_known())
+        raise InputError(f"unknown solver '{name}'", remedy=f"{did_you_mean(name, lanes())}{_known()}")
     return lane
 
 

@@ -26,7 +26,7 @@ from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Smooth, Univariate
-from nnsym.testing.check_bounds import ConformanceError
+from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.skipped import say_skipped
 
 Array = NDArray[Any]

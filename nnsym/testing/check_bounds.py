@@ -27,6 +27,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query
 from nnsym.testing.bound_queries import infinite_queries, integer_queries, real_queries
+from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.ranges import corners
 from nnsym.testing.skipped import say_skipped
@@ -37,10 +38,6 @@ Point = Mapping[Input, Array]
 #: Of float64 runs of smooth networks, relative: the ulps of their functions and of the sums above them.
 _SMOOTH = 1e-12
 _FORMATS: tuple[Dtype, ...] = ("float64", "float32")
-
-
-class ConformanceError(AssertionError):
-    """A source claims what a run of the network refutes; the message names the node, the element and the numbers."""
 
 
 @final

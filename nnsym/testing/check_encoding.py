@@ -46,6 +46,7 @@ from nnsym.judge.methods import default_solver
 from nnsym.program import Feature, Kind, Program, Role, Tag
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
+from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.neuron_layers import LAYERS, OF_KINDS, layer_points, layer_query, network_query
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.skipped import say_skipped
@@ -54,19 +55,7 @@ Array = NDArray[Any]
 Point = Mapping[Input, Array]
 
 _EVERY = frozenset(Tag)
-_NO_COLUMNS = np.zeros(0, dtype=int)
 _TOLERANCE = 1e-6  # of a tolerance solver's optimum
-
-
-class ConformanceError(AssertionError):
-    """An encoding breaks its contract; the message names the query, the row and the numbers.
-
-    ``columns`` are those of the row that a run of the network violates, empty where it is something else.
-    """
-
-    def __init__(self, message: str, columns: Array = _NO_COLUMNS) -> None:
-        super().__init__(message)
-        self.columns = columns
 
 
 @final

@@ -29,16 +29,13 @@ from nnsym.judge.registry import resolve
 from nnsym.replay import attained, found_at, inputs_of
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Verdict, Witness
+from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.skipped import say_skipped
 
 _SECONDS = 20.0  # of each question but the last two
 _SHORT = 0.2  # a clock that is short for the network of the last one
 _TOLERANCE = 1e-6  # of a solver's own word on a margin
-
-
-class ConformanceError(AssertionError):
-    """A method says what is not so, or goes on when its time is over; the message names the property and the claim."""
 
 
 @final

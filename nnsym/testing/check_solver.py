@@ -20,11 +20,11 @@ import numpy as np
 
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Goal, Limits, Solver, Status
+from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.hard_programs import knapsack, market_problem, planted_lp
 from nnsym.testing.hard_programs import market_split as market_split
 from nnsym.testing.problem import Problem
 from nnsym.testing.programs import problems as problems
-from nnsym.testing.promises import ConformanceError as ConformanceError
 from nnsym.testing.promises import check_answer, check_progress, expect
 from nnsym.testing.skipped import say_skipped
 

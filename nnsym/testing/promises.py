@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nnsym.encode.point import residual
 from nnsym.program import Kind, Program, Tag
 from nnsym.solvers.base import Answer, Goal, Status
+from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.least import binding
 from nnsym.testing.problem import Problem
 
@@ -28,10 +29,6 @@ TOLERANCE, MOST_TAU = 1e-6, 2e-4
 _POINTS = (Status.OPTIMAL, Status.FEASIBLE, Status.SAT)
 _ENDS = (Status.OPTIMAL, Status.INFEASIBLE, Status.SAT, Status.UNSAT)
 _NOTHING = (Status.TIME_LIMIT, Status.MEMORY_LIMIT, Status.UNKNOWN, Status.ERROR)
-
-
-class ConformanceError(AssertionError):
-    """A lane breaks its contract; the message names the problem and the numbers."""
 
 
 def expect(holds: bool, name: str, message: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from html import escape
 from itertools import accumulate, product
 from math import inf
 from typing import Any, final
@@ -50,13 +51,24 @@ class Loss:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VnnlibFile:
     """A file's text, its logic as the standard names it, and what was lost (empty: the file says it all)."""
 
     text: str
     logic: str
     losses: tuple[Loss, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        """One line: size, logic, what was lost."""
+        lost = "; ".join(map(str, self.losses)) or "nothing"
+        return f"<VNN-LIB file of {len(self.text.splitlines())} lines, logic {self.logic}, lost: {lost}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.text)}</pre>"
 
 
 def to_vnnlib(query: Query, *, version: str = "2.0", header: Iterable[str] = ()) -> VnnlibFile:

@@ -67,6 +67,11 @@ def operator_controls() -> dict[str, bool]:
         "LeakyRelu": {"alpha": 0.02},
         "Conv": {"dilations": None},
         "Flatten": {"axis": None},
+        "Elu": {"alpha": 0.75},
+        "Selu": {"gamma": 1.0},
+        "Shrink": {"bias": 0.125},
+        "ArgMax": {"axis": None},
+        "Mod": {"fmod": None},
     }
     caught = {f"{op} without its {next(iter(change))}": _in_operators(op, change) for op, change in wrong.items()}
     return caught | {"bounds tightened by 1e-6": _operators_find(range(_MOST), tightened_bounds)}

@@ -23,6 +23,7 @@ def _as_floats(g: Graph, condition: str, x: str, shape: Shape) -> list[str]:
         return g.node("Cast", [condition], to=g.elem)
     other = g.constant(g.numbers(*like(g, shape))) if g.draw.chance(0.7) else g.other(shape)
     if g.draw.chance(0.25):
+        other = g.constant(g.numbers(*like(g, shape)))
         return g.node("Where", [condition, other, g.constant(g.numbers(1))])
     return g.node("Where", [condition, *([x, other] if g.draw.chance(0.5) else [other, x])])
 
@@ -39,6 +40,9 @@ def connective(op: str) -> Maker:
     def make(g: Graph, x: str, shape: Shape) -> list[str]:
         require(g.opset >= 9)
         one = _condition(g, g.draw.choice(("Greater", "Less")), x, shape)
+        if op == "Not" and g.draw.chance(0.5):
+            two = _condition(g, g.draw.choice(("Greater", "Less")), g.other(shape), shape)
+            one = g.node(g.draw.choice(("And", "Or", "Xor")), [one, two])[0]
         if op == "Not":
             return _as_floats(g, g.node("Not", [one])[0], x, shape)
         two = _condition(g, g.draw.choice(("Greater", "Less")), x if g.draw.chance(0.6) else g.other(shape), shape)

@@ -100,7 +100,27 @@ def dropout(g: Graph, x: str, shape: Shape) -> list[str]:
 
 
 def power(g: Graph, x: str, shape: Shape) -> list[str]:
-    return g.node("Pow", [x, g.constant(g.draw.choice((1.0, 2.0, 2.0)))])
+    return g.node("Pow", [x, g.constant(g.draw.choice((1.0, 2.0, 2.0, 3.0)))])
+
+
+def bounded_away(op: str) -> Maker:
+    """A function that is not defined everywhere, of an argument that is at least 1/2."""
+
+    def make(g: Graph, x: str, shape: Shape) -> list[str]:
+        size = g.node("Abs", [x])[0]
+        return g.node(op, g.node("Add", [size, g.constant(0.5)]))
+
+    return make
+
+
+def of_bounded(op: str, since: int = 1) -> Maker:
+    """A function that grows fast, or waves, of an argument between -1 and 1."""
+
+    def make(g: Graph, x: str, shape: Shape) -> list[str]:
+        require(g.opset >= since)
+        return g.node(op, g.node("Tanh", [x]))
+
+    return make
 
 
 def cast(g: Graph, x: str, shape: Shape) -> list[str]:
@@ -234,10 +254,8 @@ def reduction(op: str) -> Maker:
 
 def unsupported(g: Graph, x: str, shape: Shape) -> list[str]:
     """What nnsym refuses, by name and with a remedy."""
-    op = g.draw.choice(("Softmax", "Elu", "Softplus", "Exp", "Pow", "Div", "MatMul", "MaxPool"))
+    op = g.draw.choice(("Softmax", "Div", "MatMul", "MaxPool"))
     match op:
-        case "Pow":
-            return g.node("Pow", [x, g.constant(3.0)])
         case "Div":
             return g.node("Div", [g.constant(1.0), g.node("Exp", [x])[0]])
         case "MatMul":
@@ -258,6 +276,17 @@ MAKERS: dict[str, Maker] = {
     "PRelu": prelu,
     "Clip": clip,
     "HardSigmoid": parameterised("HardSigmoid", 7, alpha=(0.25, 0.2, -0.5), beta=(0.5, 0.25, 0.0)),
+    **{op: of_bounded(op) for op in ("Exp",)},
+    **{op: of_bounded(op, 7) for op in ("Sin", "Cos", "Atan")},
+    **{op: bounded_away(op) for op in ("Log", "Sqrt", "Reciprocal")},
+    **{op: plain(op) for op in ("Softplus", "Softsign")},
+    "Erf": plain("Erf", 9),
+    "Mish": plain("Mish", 18),
+    "HardSwish": plain("HardSwish", 14),
+    "Elu": parameterised("Elu", 6, alpha=(1.0, 0.5, 2.0)),
+    "Selu": parameterised("Selu", 6, alpha=(1.5,), gamma=(1.25,)),
+    "Celu": parameterised("Celu", 12, alpha=(1.0, 0.5)),
+    "Shrink": parameterised("Shrink", 9, lambd=(0.5, 1.0), bias=(0.0, 0.5)),
     "ThresholdedRelu": parameterised("ThresholdedRelu", 10, alpha=(0.5, 1.0, -0.25)),
     "Dropout": dropout,
     "Pow": power,

@@ -33,9 +33,11 @@ Array = NDArray[Any]
 #: Float32 may be off by this much of the largest number that occurs.
 _NOISE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}
 _JUMPS = {"Sign", "ThresholdedRelu", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Floor", "Ceil"} | {
-    "Round", "Mod", "Cast", "ArgMax", "ArgMin",
+    "Shrink", "Round", "Mod", "Cast", "ArgMax", "ArgMin",
 }  # fmt: skip
-_SMOOTH = {"Sigmoid", "Tanh"}
+_SMOOTH = {"Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Sin", "Cos", "Atan", "Softplus", "Erf", "Mish", "Elu", "Selu"} | {
+    "Celu"
+}
 
 
 @dataclass(eq=False)

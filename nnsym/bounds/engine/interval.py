@@ -153,11 +153,20 @@ class Forward:
         if not bool(torch.isfinite(radius).all()):
             low, high = self._open(node, parents, low, high)
         if all(m.nonnegative for m in node.maps) and all(bool((p.lower >= 0).all()) for p in parents):
-            low = torch.maximum(low.nan_to_num(nan=-torch.inf), self.maps.outward(node.bias, -torch.inf))
+            low = torch.maximum(low.nan_to_num(nan=-torch.inf), self._rising(node, parents))
         found = Range(*settle(low, high))
         if any(p in self.balls for p in node.parents):
             found = found.intersect(self._round(node, parents))
         return found, Image(image, size, tuple(far))
+
+    def _rising(self, node: Affine, parents: tuple[Range, ...]) -> Tensor:
+        """A lower bound where nothing but biases is negative: a sum of lower ends, which rounds relative to itself."""
+        by, bias = self.maps.precision, self.maps.outward(node.bias, -torch.inf)[None]
+        total, count = bias.clamp(min=0), len(node.maps) + 2
+        for linear, parent in zip(node.maps, parents, strict=True):
+            kind = self.maps[linear]
+            total, count = total + kind.stretch_any(parent.lower.nan_to_num(posinf=0.0)), count + kind.terms
+        return torch.where(bias < 0, bias, torch.maximum(total * (1.0 - by.gamma(count)) - by.tiny, bias))
 
     def _exact(self, node: Affine, parents: tuple[Range, ...]) -> bool:
         """True if no operation of this step can round (see :func:`on_grid`)."""

@@ -32,19 +32,20 @@ from nnsym.bounds.engine.heap import release
 from nnsym.bounds.engine.inputs import Range, device_balls, domain
 from nnsym.bounds.engine.interval import Forward, additions, finish, meetings, row_slack, widen_rows
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.relaxations import relax, undecided
+from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.engine.rounding import FLOAT64, settle
 from nnsym.bounds.engine.slopes import Ascent, preconditions, trace
 from nnsym.bounds.engine.state import State
+from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
-from nnsym.ir.node import Affine, Input, Node
+from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 
-_CACHE = 2**23  # bytes of coefficients up to which a processor's caches serve them
+_CACHE = 2**22  # bytes of coefficients up to which a processor's caches serve them
 _SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs little more than in float32
 _STEP = 2**32  # products of one step of a pass on a processor: about a second, during which nobody looks at the clock
 _TRIMMED = 4  # pieces between two times that freed memory is handed back
@@ -129,11 +130,13 @@ class Backward:
         self.cuts: Node | None = None
         self.climbed: list[Tensor] = []  # the rows' bounds after each step of an ascent
         self.sources = dict.fromkeys(self.nodes, "ibp")
-        self.consumers: dict[Node, list[Node]] = {}  # the nonlinear ones
+        self.passed: dict[Node, Tensor] = {}  # the elements that had a pass of their own
+        self.consumers: dict[Node, list[Use]] = {}
         for node in self.nodes:
             if not isinstance(node, Affine):
                 for parent in node.parents:
-                    self.consumers.setdefault(parent, []).append(node)
+                    use = Use.of(node, parent)
+                    self.consumers.setdefault(use.source, []).append(use)
 
     def run(self, intermediate: Bounds | None, *, hidden: bool = True) -> None:
         """Bound every node of the query, parents first; without ``hidden`` by intervals alone."""
@@ -217,12 +220,16 @@ class Backward:
             self._spread(node, lambda index, wanted: self._climb(node, index, wanted, share), "alpha")
 
     def _open(self, node: Node) -> Tensor:
-        found = [undecided(consumer, node, self.ranges[node], self.maps.wide) for consumer in self.consumers[node]]
+        found = [use.undecided(self.ranges[node], self.maps.wide) for use in self.consumers[node]]
         return torch.stack(found).any(0)
 
     def _spread(self, node: Node, bound: Callable[[Tensor, Tensor], Range], source: str) -> None:
         """Bound the open elements of a node; a batch gives each domain what it would get alone."""
         needed = self._open(node)
+        if source == "crown":
+            self.passed[node] = needed
+            if isinstance(node, Pointwise) and node.parents[0] in self.passed:
+                needed = needed & ~self.passed[node.parents[0]]  # lines of one variable say no more than its range
         index = torch.nonzero(needed.any(0)).ravel()
         if not len(index):
             return

@@ -222,7 +222,7 @@ class SelectMap(TorchMap):
         if self.identity:
             return y
         out = torch.zeros(*y.shape[:-1], self.n_in, dtype=y.dtype, device=y.device)
-        return out.index_add_(-1, self.source, y[..., self.kept])
+        return out.index_add_(-1, self.source, y if len(self.kept) == self.n_out else y[..., self.kept])
 
     def stretch(self, x: Tensor) -> Tensor:
         return self.apply(x)

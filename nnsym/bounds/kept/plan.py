@@ -40,7 +40,7 @@ class Plan:
         self.extra = {self.spec: query.spec[1:]}
         self.cuts = self._preconditions()
         ends = [self.spec] if self.cuts is None else [self.spec, self.cuts]
-        self.nodes = topological((*query.nodes, *ends))
+        self.nodes = topological((*query.inputs, *query.nodes, *ends))  # rows may read none of the inputs
         for node in self.nodes:
             if not isinstance(node, (Input, Affine, Pointwise, Max, Product)):
                 raise UnsupportedError(f"the kept engine has no lines for {node!r}", remedy="Use the bounds 'crown'")

@@ -56,7 +56,7 @@ class Refresh:
 
     def run(self, climb: Climb | None, *ends: Node) -> State:
         """The nodes that the ends depend on; without ``climb`` no pass is made."""
-        for node in reversed(self.plan.order(*ends)):
+        for node in reversed(self.plan.order(*ends, *self.plan.query.inputs)):  # ends may read none of these
             lower, upper = self._known(node)
             changed = np.full(1, self.whole)
             for parent in node.parents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -47,13 +48,22 @@ class Sqrt(Smooth):
         return "x >= 0"
 
 
-class _Poled(Smooth):
-    """A function with a pole at 0, rationals for rationals."""
+class Monomial(Smooth):
+    """``x ^ degree`` for a whole degree, rationals for rationals: encodings that have products have it exactly."""
 
     exact = True
     ulps = 4
     unit = 0.0
     noise = (0.0, 16.0, 0.0)
+
+    @property
+    @abstractmethod
+    def degree(self) -> int:
+        """The exponent; one below 0 is a pole at 0."""
+
+
+class _Poled(Monomial):
+    """A monomial with a pole."""
 
     def cuts(self, lower: Array) -> tuple[Array | float, ...]:
         return (0.0,)
@@ -73,6 +83,7 @@ class Reciprocal(_Poled):
     name: str = "reciprocal"
     key: str = "reciprocal"
     bends = (False, True)
+    degree = -1
 
     def value(self, x: Array) -> Array:
         if x.dtype == object:
@@ -91,15 +102,11 @@ class Reciprocal(_Poled):
 
 @final
 @dataclass(frozen=True, eq=False)
-class WholePower(Smooth):
+class WholePower(Monomial):
     """``x ^ n`` for a whole ``n >= 2``: convex for even n; for odd ones concave left of 0 and convex right of it."""
 
     n: int
     name: str = "power"
-    exact = True
-    ulps = 4
-    unit = 0.0
-    noise = (0.0, 16.0, 0.0)
 
     def __post_init__(self) -> None:
         _require_whole(self.n, 2)
@@ -107,6 +114,10 @@ class WholePower(Smooth):
     @cached_property
     def key(self) -> str:
         return f"power:{self.n}"
+
+    @property
+    def degree(self) -> int:
+        return self.n
 
     @property
     def bends(self) -> tuple[bool, ...]:
@@ -147,6 +158,10 @@ class InversePower(_Poled):
     @cached_property
     def key(self) -> str:
         return f"inverse_power:{self.n}"
+
+    @property
+    def degree(self) -> int:
+        return -self.n
 
     @property
     def bends(self) -> tuple[bool, ...]:

@@ -28,6 +28,7 @@ _REMEDIES = {
     "Use term.reshape, term.T or an index": "reshape ravel transpose squeeze expand_dims flatten",
     "Use a @ b": "dot inner vdot einsum tensordot linear",
     "Use term ** 2": "square power float_power pow",
+    "Use nn.sqrt, nn.exp, nn.log, nn.sin or nn.cos": "sqrt exp log sin cos",
     "Use nn.all or nn.any": "all any logical_and logical_or logical_not alltrue sometrue",
     "Use (condition) >> (conclusion), or nn.max, nn.min, nn.abs": "where select heaviside",
     "Use nn.abs(a - b) <= tolerance": "isclose allclose array_equal array_equiv",

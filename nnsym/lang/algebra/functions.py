@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from nnsym.errors import UnsupportedError
 from nnsym.ir.activations import find_activation
 from nnsym.ir.exact import nearest
+from nnsym.ir.functions.exponentials import Exp, Log
+from nnsym.ir.functions.powers import Sqrt
+from nnsym.ir.functions.waves import Cos, Sin
 from nnsym.ir.node import maximum, pointwise
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import Univariate, absolute, relu
@@ -38,6 +41,31 @@ def relu_(term: object) -> Term:
 def sign(term: object) -> Term:
     """-1 where the term is negative, 0 where it is 0, 1 where it is positive, elementwise."""
     return _pointwise(sign_function(), "sign", term)
+
+
+def sqrt(term: object) -> Term:
+    """The square root, elementwise; arguments have to be bounded by 0 from below for anything to be proved."""
+    return _pointwise(Sqrt(), "sqrt", term)
+
+
+def exp(term: object) -> Term:
+    """``e`` to the term, elementwise."""
+    return _pointwise(Exp(), "exp", term)
+
+
+def log(term: object) -> Term:
+    """The natural logarithm, elementwise; arguments have to be bounded away from 0 for anything to be proved."""
+    return _pointwise(Log(), "log", term)
+
+
+def sin(term: object) -> Term:
+    """The sine, elementwise."""
+    return _pointwise(Sin(), "sin", term)
+
+
+def cos(term: object) -> Term:
+    """The cosine, elementwise."""
+    return _pointwise(Cos(), "cos", term)
 
 
 def apply(activation: str | Univariate, term: object) -> Term:
@@ -131,7 +159,8 @@ def extreme(name: str, term: Term, groups: Array, shape: tuple[int, ...], text: 
 def norm(term: object, p: object = 2) -> Term:
     """``p = 1``: the sum of absolute values; ``p = inf``: the largest one; over all elements.
 
-    The Euclidean norm, ``p = 2``, may be compared with numbers, affine terms and other Euclidean norms, by squares.
+    The Euclidean norm, ``p = 2``, is compared with numbers, affine terms and other Euclidean norms by squares; in
+    arithmetic it is a square root.
     """
     taken = as_term(term)
     text = call("norm", taken.text, number_text(p, exact(p, infinite=True)))

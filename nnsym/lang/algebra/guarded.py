@@ -37,10 +37,9 @@ class Guarded(Foreign):
         raise misread(f"the term '{self}' cannot be assigned to", "Build a new one, with nn.concat or a list of terms")
 
     def __rpow__(self, other: object) -> NoReturn:
-        raise misread("a term as exponent is no polynomial", "Exponents are whole numbers: term ** 2")
-
-    def __rtruediv__(self, other: object) -> NoReturn:
-        raise misread("division by a term is not affine", "Multiply both sides of the comparison by the divisor")
+        raise misread(
+            "a term as exponent is no polynomial", "Exponents are constants, as in term ** 2; nn.exp takes a term"
+        )
 
     def __floordiv__(self, other: object) -> NoReturn:
         raise misread("whole division and remainders of terms are not affine", "Use an integer variable, or /")

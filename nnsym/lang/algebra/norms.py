@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import multiply
+from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.node import Input, pointwise, product
 from nnsym.ir.query import Ball
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import absolute
+from nnsym.ir.univariate import absolute, relu
 from nnsym.lang.algebra.guarded import Guarded
 from nnsym.lang.algebra.linear import difference, materialise
 from nnsym.lang.algebra.terms import Term, as_term
@@ -33,7 +34,7 @@ Array = NDArray[Any]
 
 
 class Euclidean(Term):
-    """``norm(term, 2)``, a single number that may be compared; its square is a polynomial, itself it is none."""
+    """``norm(term, 2)``: compared by itself it is its square, a polynomial; elsewhere a square root."""
 
     __slots__ = ("of",)
 
@@ -42,11 +43,8 @@ class Euclidean(Term):
 
     @property
     def rows(self) -> Rows:  # type: ignore[override]
-        raise UnsupportedError(
-            f"'{self}' is a square root, which stands on one side of a comparison and nowhere else",
-            where=user_line(),
-            remedy="Compare it by itself (nn.norm(t, 2) <= 3 * y), use its square (t @ t), or p=1 or p=inf",
-        )
+        total = materialise(power_sum(self.of.rows, 2))
+        return Rows.of(pointwise(Sqrt(), pointwise(relu(), total)))  # bounds of a sum of squares may reach below 0
 
     @property
     def size(self) -> int:

@@ -5,15 +5,17 @@ Where no lane takes products, the error comes from there and names the node; lin
 
 from __future__ import annotations
 
-import operator
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnsym.ir.node import product
+from nnsym.errors import InputError, LanguageError
+from nnsym.ir.functions.powers import Reciprocal, power_function
+from nnsym.ir.node import pointwise, product
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.algebra.linear import materialise, multiply
-from nnsym.lang.guard import misread
+from nnsym.lang.guard import exact, misread, shown
 from nnsym.lang.statements.formulas import broadcast, together
 from nnsym.lang.writing.text import ATOM, PRODUCT, UNARY, Text, infix, number_text
 
@@ -37,22 +39,45 @@ def elementwise(left: Term, right: Term, text: Text | None = None) -> Term:
 
 
 def power(base: Term, exponent: object) -> Term:
-    """``base ** n`` for whole n >= 1, as products."""
+    """``base ** c`` for a constant c: products for whole c from 1 to 16, else a function of one variable.
+
+    Exponents below 0 need a base bounded away from 0, others that are not whole one bounded from below by 0.
+    """
     from nnsym.lang.algebra.terms import Term
 
-    try:
-        n = operator.index(exponent)  # type: ignore[arg-type]
-    except TypeError:
-        n = 0
-    if not 1 <= n <= _HIGHEST:
-        raise misread(
-            f"'{base}' to the power {exponent!r} is no polynomial", f"Exponents are whole numbers from 1 to {_HIGHEST}"
-        )
+    number = _exponent(base, exponent)
     result = base
-    for _ in range(n - 1):
-        result = elementwise(result, base)
-    text = infix(base.text, "**", number_text(n, n), ATOM, associative=True)._replace(level=UNARY)
+    if number.denominator > 1 or number < 0:
+        if Fraction(float(number)) != number:
+            raise misread(
+                f"the exponent {shown(exponent)} is no float64 number", "Write it as a fraction of two powers"
+            )
+        result = Term(Rows.of(pointwise(power_function(float(number)), materialise(base.rows))), base.shape, base.text)
+    else:
+        for _ in range(int(number) - 1):
+            result = elementwise(result, base)
+    written = number_text(exponent, int(number) if number.denominator == 1 else number)
+    text = infix(base.text, "**", written, ATOM, associative=True)._replace(level=UNARY)
     return Term(result.rows, base.shape, text, base.applications)
+
+
+def _exponent(base: Term, exponent: object) -> Fraction:
+    remedy = f"Exponents are constants: whole numbers up to {_HIGHEST}, negative ones and fractions"
+    try:
+        number = Fraction(exact(exponent).item())
+    except (LanguageError, InputError, ValueError, TypeError):
+        raise misread(f"'{base}' to the power {shown(exponent)} is no polynomial", remedy) from None
+    if number == 0 or abs(number) > _HIGHEST:
+        raise misread(f"'{base}' to the power {shown(exponent)} is not taken", remedy)
+    return number
+
+
+def inverse(term: Term) -> Term:
+    """``1 / term``, elementwise."""
+    from nnsym.lang.algebra.terms import Term
+
+    rows = Rows.of(pointwise(Reciprocal(), materialise(term.rows)))
+    return Term(rows, term.shape, term.text, term.applications)
 
 
 def matrix(left: Term, right: Term) -> Term:

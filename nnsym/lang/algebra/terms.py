@@ -191,12 +191,16 @@ class Term(Guarded):
     def __truediv__(self, other: object) -> Term:
         right = as_term(other)
         if right.rows.parts:
-            raise misread("division by a term is not affine", "Multiply both sides of the comparison by the divisor")
+            shown = infix(self.text, "/", right.text, PRODUCT)
+            return products.elementwise(self, products.inverse(right), shown)
         if not right.rows.constant.all():
             raise bad_input("division by zero")
         inverse = np.asarray(1 / to_fractions(right.rows.constant), dtype=object)
         inverted = Term(Rows.constants(inverse), right.shape, right.text)
         return products.elementwise(self, inverted, infix(self.text, "/", right.text, PRODUCT))
+
+    def __rtruediv__(self, other: object) -> Term:
+        return as_term(other) / self
 
     def __matmul__(self, other: object) -> Term:
         return products.matrix(self, as_term(other))

@@ -38,6 +38,7 @@ from nnsym.lang.property import Property
 
 HEAD = "# nnsym property"
 _DEEPEST = 12
+_INLINE = 8  # an outline writes arrays of so many elements
 
 
 def dumps(prop: Property) -> str:
@@ -54,11 +55,25 @@ def dumps(prop: Property) -> str:
     return _Dump(prop.form, prop.variables).text()
 
 
+def outline(prop: Property) -> str:
+    """The property for people where its formula is too long for a line: what occurs more than once has a name.
+
+    Long arrays are named by their shapes, so that nothing reads it back.
+    """
+    assert prop.form is not None
+    text = _Dump(prop.form, prop.variables, brief=True)
+    ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in prop.variables)
+    bound = [f"  let   {line}" for line in text.bindings()]
+    parts = text.arguments()
+    where = [f"  where {parts['where']}"] if "where" in parts else []
+    return "\n".join([f"{prop.reading.value} {ranges}", *bound, *where, f"  then  {parts['then']}"])
+
+
 class _Dump:
     """One text: which expressions have lines of their own, and what everything is called."""
 
-    def __init__(self, form: ast.expr, variables: tuple[Variable, ...]) -> None:
-        self.form = form
+    def __init__(self, form: ast.expr, variables: tuple[Variable, ...], *, brief: bool = False) -> None:
+        self.form, self.brief = form, brief
         self.order = list(_postorder(form))
         self.names: dict[int, str] = {}
         functions = {node.id for node in self.order if isinstance(node, ast.Name)}
@@ -74,12 +89,21 @@ class _Dump:
             self.lines.append(f"{name} = {_declaration(variable)}")
 
     def text(self) -> str:
+        return "\n".join([*self.lines, *self.bindings(), self._last(), ""])
+
+    def bindings(self) -> list[str]:
+        """``t = ...``: what has a line of its own."""
+        lines = []
         for node in self._bound():
             line = ast.unparse(self._plain(node))
             applied = isinstance(node, ast.Call) and isinstance(node.func, ast.Constant)
             self.names[id(node)] = name = self._fresh("y" if applied else "t")
-            self.lines.append(f"{name} = {line}")
-        return "\n".join([*self.lines, self._last(), ""])
+            lines.append(f"{name} = {line}")
+        return lines
+
+    def arguments(self) -> dict[str, str]:
+        """The named arguments of the quantifier itself."""
+        return {str(k.arg): ast.unparse(k.value) for k in self._plain(_quantifier(self.form)).keywords}
 
     def _last(self) -> str:
         """The property itself, one argument a line."""
@@ -128,9 +152,18 @@ class _Dump:
         return self._plain(node) if isinstance(node, ast.AST) else node
 
     def _constant(self, value: Any) -> ast.expr:
+        if self.brief and isinstance(value, np.ndarray) and value.size > _INLINE:
+            return ast.Name(f"<array of shape {value.shape}>")
         if isinstance(value, (Input, Network)):
             return ast.Name(self.names[id(value)])
         return literal(value)
+
+
+def _quantifier(form: ast.expr) -> ast.expr:
+    """The quantifier of a property, which stands inside where its conclusion is relaxed."""
+    if isinstance(form, ast.Call) and isinstance(form.func, ast.Attribute):
+        return form.func.value
+    return form
 
 
 def literal(value: Any) -> ast.expr:

@@ -37,7 +37,12 @@ _OPERATORS: dict[type[ast.AST], tuple[str, int]] = {
     ast.Invert: (r"\neg", 6),
 }
 _ATOM = 8
-_NAMED = {"max": r"\max", "min": r"\min", "argmax": r"\arg\max", "argmin": r"\arg\min", "relu": r"\mathrm{ReLU}"}
+_NAMED = {
+    **{name: rf"\{name}" for name in ("max", "min", "exp", "log", "sin", "cos")},
+    "argmax": r"\arg\max",
+    "argmin": r"\arg\min",
+    "relu": r"\mathrm{ReLU}",
+}
 
 
 def to_latex(form: ast.expr | None, fallback: str = "") -> str:
@@ -134,6 +139,8 @@ def _call(node: ast.Call, depth: int) -> tuple[str, int]:
             return _quantified(name, arguments[0], options, depth), 0
         case "abs":
             return rf"\left|{part(0)}\right|", _ATOM
+        case "sqrt":
+            return rf"\sqrt{{{part(0)}}}", _ATOM
         case "norm":
             return rf"\left\| {part(0)} \right\|_{{{part(1)}}}", _ATOM
         case "box":

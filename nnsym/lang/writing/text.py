@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnsym.ir import digits
 from nnsym.lang.guard import plain
 
 COMPARE, OR, AND, IMPLIES, SUM, PRODUCT, UNARY, ATOM = range(8)
@@ -55,9 +56,17 @@ class Text(NamedTuple):
         return self.string if self.level >= level else f"({self.string})"
 
 
+_CUT = " ... "
+
+
 def clip(string: str) -> str:
     """Very long text shortened in the middle."""
-    return string if len(string) <= _LONGEST else f"{string[: _LONGEST - 60]} ... {string[-50:]}"
+    return string if len(string) <= _LONGEST else f"{string[: _LONGEST - 60]}{_CUT}{string[-50:]}"
+
+
+def is_clipped(string: str) -> bool:
+    """True for text that :func:`clip` shortened."""
+    return _CUT in string
 
 
 def leaf(string: str, value: Any, level: int = ATOM) -> Text:
@@ -179,15 +188,22 @@ def number_text(value: Any, numbers: Any = None) -> Text:
     return text if numbers is None else text._replace(form=ast.Constant(numbers))
 
 
+def _nested(value: Any) -> str:
+    return f"[{', '.join(map(_nested, value))}]" if isinstance(value, list) else _number_text(value).string
+
+
 def _number_text(value: Any) -> Text:
     if value is None:
         return Text("None")
     if isinstance(value, (str, bool, int, float, Decimal, Fraction)) and not isinstance(value, np.generic):
-        string = str(value)
+        if isinstance(value, (int, Fraction)) and not isinstance(value, bool):  # of any length
+            string = "/".join(map(digits.text, value.as_integer_ratio())).removesuffix("/1")
+        else:
+            string = str(value)
         return Text(string, UNARY if string.startswith("-") else PRODUCT if "/" in string else ATOM)
     array = np.asarray(value, dtype=object) if isinstance(value, (list, tuple)) else np.asarray(plain(value))
     if array.ndim == 0:
         return _number_text(array.item())
-    if array.ndim == 1 and array.size <= _INLINE:
-        return Text(f"[{', '.join(_number_text(v).string for v in array.tolist())}]")
+    if array.ndim in (1, 2) and 0 < array.size <= _INLINE:
+        return Text(_nested(array.tolist()))
     return Text(f"<array of shape {array.shape}>")

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir import logic
+from nnsym.ir.functions.exponentials import Exp
 from nnsym.ir.functions.powers import Reciprocal, power_function
 from nnsym.ir.linear import Select
 from nnsym.ir.network import Tensor
@@ -67,7 +69,7 @@ def times(a: Value, b: Value) -> Tensor:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         shape = np.broadcast_shapes(a.shape, b.shape)
         require_size(shape)
-        return Tensor(product(expand(a, shape).node, expand(b, shape).node), shape)
+        return Tensor(logic.times(expand(a, shape).node, expand(b, shape).node), shape)
     if isinstance(a, Tensor):
         assert not isinstance(b, Tensor)
         return scaled(a, b)
@@ -93,7 +95,12 @@ def div(call: Call) -> list[Value]:
 
 
 def power(call: Call) -> list[Value]:
-    """``x ** c`` for constants ``c``, one or one per element; a square is a product."""
+    """``x ** c`` for constants ``c``, one or one per element; a square is a product.
+
+    ``c ** x`` for ``c > 0`` is ``exp(x ln c)``, with the logarithm derived once.
+    """
+    if not isinstance(call.value(0), Tensor) and isinstance(call.value(1), Tensor):
+        return [_exponential(call)]
     x, exponents = call.tensor(0), float64(call.constant(1))
     shape = np.broadcast_shapes(x.shape, exponents.shape)
     require_size(shape)
@@ -104,6 +111,14 @@ def power(call: Call) -> list[Value]:
     parts = [_power(rearrange([z], places).node, c) for c, places in kinds]
     order = np.argsort(np.concatenate([places for _, places in kinds]), kind="stable")
     return [Tensor(affine(((Select(order, z.node.size), concatenate(tuple(parts))),)), shape)]
+
+
+def _exponential(call: Call) -> Tensor:
+    base = float64(call.constant(0))
+    if not (base > 0).all():
+        raise call.refuse("a power whose base is not above 0", "Only a constant above 0 has every power")
+    exponent = scaled(call.tensor(1), np.log(base))
+    return Tensor(pointwise(Exp(), exponent.node), exponent.shape)
 
 
 def _power(node: Node, exponent: float) -> Node:

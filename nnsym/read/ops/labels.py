@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nnsym.ir.linear import matrix_map
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import affine, pointwise
+from nnsym.ir.softmax import softmax
 from nnsym.ir.univariate import Sigmoid
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.positions import steps_to_largest
@@ -45,11 +46,20 @@ def linear_classifier(call: Call) -> list[Value]:
         raise call.refuse("labels that are texts, or one score for two labels", "Convert it with integer labels")
     scores = _linear(call, count)
     kind = call.text("post_transform", "NONE")
+    return [label_of(scores, labels), transformed(call, scores, kind)]
+
+
+def transformed(call: Call, scores: Tensor, kind: str) -> Tensor:
+    """Scores after a ``post_transform``: row by row, or one by one."""
+    if kind == "NONE":
+        return scores
+    if scores.shape[1] == 1:
+        raise call.refuse(f"the transform {kind} of one value, which ONNX Runtime leaves out", "Export the raw values")
     if kind == "LOGISTIC":
-        return [label_of(scores, labels), Tensor(pointwise(Sigmoid(), scores.node), scores.shape)]
-    if kind != "NONE":
-        raise call.refuse(f"the transform {kind}", "Export the raw scores: comparisons of them say the same")
-    return [label_of(scores, labels), scores]
+        return Tensor(pointwise(Sigmoid(), scores.node), scores.shape)
+    if kind == "SOFTMAX":
+        return Tensor(softmax(scores.node, np.arange(scores.node.size).reshape(scores.shape)), scores.shape)
+    raise call.refuse(f"the transform {kind}", "Export the raw scores: comparisons of them say the same")
 
 
 def _linear(call: Call, targets: int) -> Tensor:

@@ -53,8 +53,8 @@ def summed(a: Value, left: Array, b: Value, right: Array, shape: tuple[int, ...]
         return mapped(contraction(left, right, b.node.size), b, shape)
     joint = np.broadcast_shapes(left.shape, right.shape)
     size = require_size(joint, "the products of two computed tensors")
-    factors = (rearrange([v], np.broadcast_to(index, joint)).node for v, index in ((a, left), (b, right)))
-    pairs = Tensor(product(*factors), joint)
+    first, second = (rearrange([v], np.broadcast_to(index, joint)).node for v, index in ((a, left), (b, right)))
+    pairs = Tensor(product(first, second), joint)
     if joint[-1] == 1:
         return Tensor(pairs.node, shape)
     return mapped(contraction(np.ones(1), np.arange(size).reshape(joint), size), pairs, shape)

@@ -110,7 +110,8 @@ def reduce_prod(call: Call) -> list[Value]:
     node = x.node
     while index.shape[1] > 1:
         half, odd = divmod(index.shape[1], 2)
-        pairs = product(*(selected(node, index[:, k : 2 * half : 2]) for k in (0, 1)))
+        even, next_to = (selected(node, index[:, k : 2 * half : 2]) for k in (0, 1))
+        pairs = product(even, next_to)
         if not odd:
             node, index = pairs, np.arange(pairs.size).reshape(-1, half)
             continue

@@ -67,9 +67,9 @@ def modulo(call: Call) -> list[Value]:
     q = abs(float(divisor.item()))
     steps = Floor(q)
     if call.integer("fmod", 0):
-        parts = [x, *(pointwise(steps, pointwise(relu(), side.node)) for side in (x, scaled(x, _MINUS)))]
-        whole = [p if isinstance(p, Tensor) else Tensor(p, x.shape) for p in parts]
-        return [total([whole[0], scaled(whole[1], np.asarray(-q)), scaled(whole[2], np.asarray(q))], (1.0, 1.0, 1.0))]
+        sides = (pointwise(steps, pointwise(relu(), side.node)) for side in (x, scaled(x, _MINUS)))
+        up, down = (Tensor(side, x.shape) for side in sides)
+        return [total([x, scaled(up, np.asarray(-q)), scaled(down, np.asarray(q))], (1.0, 1.0, 1.0))]
     turned = scaled(x, _MINUS) if divisor.item() < 0 else x
     rest = total([turned, scaled(Tensor(pointwise(steps, turned.node), x.shape), np.asarray(-q))], (1.0, 1.0))
     return [scaled(rest, _MINUS) if divisor.item() < 0 else rest]

@@ -20,10 +20,10 @@ from nnsym.ir import exact, logic, steps
 from nnsym.ir.linear import Select, Sparse
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, concatenate, maximum, pointwise, product
-from nnsym.ir.univariate import Piecewise, Sigmoid
+from nnsym.ir.univariate import Piecewise
 from nnsym.read.forest import Forest, listed_nodes, named_nodes, numbers_of
 from nnsym.read.ops.base import Call
-from nnsym.read.ops.labels import label_of
+from nnsym.read.ops.labels import label_of, transformed
 from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, scaled, total
 
@@ -43,7 +43,7 @@ _AGGREGATES, _TRANSFORMS = ("AVERAGE", "SUM", "MIN", "MAX"), ("NONE", "SOFTMAX",
 def regressor(call: Call) -> list[Value]:
     """TreeEnsembleRegressor: one value a target."""
     count, how = call.integer("n_targets", 1), call.text("aggregate_function", "SUM")
-    return [_transformed(call, _sums(call, named_nodes(call, "target"), count, how), _transform(call))]
+    return [transformed(call, _sums(call, named_nodes(call, "target"), count, how), _transform(call))]
 
 
 def ensemble(call: Call) -> list[Value]:
@@ -52,7 +52,7 @@ def ensemble(call: Call) -> list[Value]:
     if "membership_values" in call.attributes:
         raise call.refuse("tests of membership in a set", "Split them into comparisons")
     kind = _TRANSFORMS[call.integer("post_transform", 0)]
-    return [_transformed(call, _sums(call, listed_nodes(call), count, how), kind)]
+    return [transformed(call, _sums(call, listed_nodes(call), count, how), kind)]
 
 
 def classifier(call: Call) -> list[Value]:
@@ -71,7 +71,7 @@ def classifier(call: Call) -> list[Value]:
                                scores.node),)), (scores.shape[0], 1))  # fmt: skip
         return _two_classes(call, only, labels, kind, positive=min(forest.weights.values()) >= 0)
     scores = _sums(call, forest, len(labels), "SUM")
-    return [label_of(scores, labels), _transformed(call, scores, kind)]
+    return [label_of(scores, labels), transformed(call, scores, kind)]
 
 
 def _two_classes(call: Call, score: Tensor, labels: tuple[int, ...], kind: str, *, positive: bool) -> list[Value]:
@@ -88,7 +88,7 @@ def _two_classes(call: Call, score: Tensor, labels: tuple[int, ...], kind: str, 
     scores = Tensor(affine(((Select(order, 2 * rows), both),)), (rows, 2))
     wins = pointwise(steps.greater(0.5 if positive else 0.0), score.node)
     label = Tensor(logic.where(wins, *(_numbers(labels[k], rows) for k in (1, 0))), (rows,))
-    return [label, _transformed(call, scores, kind)]
+    return [label, transformed(call, scores, kind)]
 
 
 def _numbers(value: float, count: int) -> Node:
@@ -97,14 +97,6 @@ def _numbers(value: float, count: int) -> Node:
 
 def _transform(call: Call) -> str:
     return call.text("post_transform", "NONE")
-
-
-def _transformed(call: Call, scores: Tensor, kind: str) -> Tensor:
-    if kind == "NONE":
-        return scores
-    if kind == "LOGISTIC":
-        return Tensor(pointwise(Sigmoid(), scores.node), scores.shape)
-    raise call.refuse(f"the transform {kind}", "Export the raw scores: comparisons of them say the same")
 
 
 def _sums(call: Call, forest: Forest, targets: int, how: str) -> Tensor:

@@ -18,7 +18,7 @@ import z3
 from nnsym.encode.rules import OpenHinges
 from nnsym.encoding import Cut, Encoding
 from nnsym.ir.node import new_input
-from nnsym.separation.scene import Layer
+from nnsym.separation.scene import OpenLayer
 from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.formulas import rows
 from nnsym.testing.prove.number import Number
@@ -34,7 +34,7 @@ _UNIT = z3.Q(1, 2**53)
 class _Neuron:
     """What a family asks of a scene, for the columns ``x_0, ..., h, y, z`` of one neuron; and a run of it."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[OpenLayer, ...]
     program: Any
     ends: tuple[Numbers, Numbers]
     linear: tuple[Numbers, Numbers]
@@ -53,7 +53,7 @@ class _Neuron:
         weights, bias = self.linear
         return self.feeders(h), weights[None], bias
 
-    def phases(self, layer: Layer) -> Any:
+    def phases(self, layer: OpenLayer) -> Any:
         return np.array([len(self.run) - 1])
 
     def __getattr__(self, name: str) -> Any:
@@ -83,7 +83,7 @@ def _neuron(world: World, count: int) -> _Neuron:
         numbers([*side[s], z3.Real(f"{s}h"), z3.Real(f"{s}y"), z3.RealVal(v)]) for s, v in (("l_x", 0), ("u_x", 1))
     ]
     program = SimpleNamespace(lower=bounds[0], upper=bounds[1], n_columns=count + 3)
-    layer = Layer("neuron", new_input("neuron", 1), hinges)
+    layer = OpenLayer("neuron", new_input("neuron", 1), hinges)
     shown = named | {"b": bias, "y": y}
     return _Neuron(
         (layer,), program, (bounds[0], bounds[1]), (numbers(side["w"]), numbers([bias])), (*side["x"], h, y, z), shown

@@ -108,11 +108,19 @@ def prove(
 def find_model(world: World, denial: Any, seconds: float) -> Any:
     """Numbers of a path that deny a claim; False if there are none, None if that is not known.
 
-    Facts about numbers that the claim does not speak of are left out at first: without them there may be none already.
+    Facts about other numbers than the claim speaks of, or than those were made of, are left out at first: without them
+    there may be none already.
     """
-    spoken = unknowns(denial)
-    near = [fact for fact in world.facts if world.term(unknowns, fact) <= spoken]
-    for facts, make, share in ((near, z3.Solver, 0.1), (world.facts, z3.Solver, 0.4), (world.facts, _nonlinear, 1.0)):
+    near = about(world, unknowns(denial))
+    known = [fact for fact in world.facts if z3.is_eq(fact) and z3.is_real(fact.arg(0))]
+    origins = about(world, ancestors(world, z3.And(denial, *known)))
+    for facts, make, share in (
+        (near, z3.Solver, 0.02),
+        (origins, z3.Solver, 0.1),
+        (origins, _nonlinear, 0.1),
+        (world.facts, z3.Solver, 0.4),
+        (world.facts, _nonlinear, 1.0),
+    ):
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
         solver.add(*facts, denial)
@@ -126,6 +134,22 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
 
 def _nonlinear() -> Any:
     return z3.SolverFor("QF_NRA")
+
+
+def about(world: World, spoken: frozenset[int]) -> list[Any]:
+    """The facts that speak of no other numbers."""
+    return [fact for fact in world.facts if world.term(unknowns, fact) <= spoken]
+
+
+def ancestors(world: World, formula: Any) -> frozenset[int]:
+    """The numbers that a formula speaks of, those that they were made of, and so on."""
+    found, left = set[int](), set(unknowns(formula))
+    while left:
+        some = left.pop()
+        found.add(some)
+        for fact in world.made.get(some, ()):
+            left |= world.term(unknowns, fact) - found
+    return frozenset(found)
 
 
 def unknowns(formula: Any) -> frozenset[int]:

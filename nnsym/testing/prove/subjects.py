@@ -15,7 +15,7 @@ from nnsym.ir.steps import greater
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.number import Number, term
-from nnsym.testing.prove.world import World
+from nnsym.testing.prove.world import NotModelledError, World
 
 Graph = tuple[Any, list[Any]]  # the value of the node, and all that its graph's closure has there
 
@@ -157,7 +157,7 @@ class _Weights(LinearMap):
         return data, np.arange(self.n_in, dtype=np.int32), np.array([0, self.n_in], dtype=np.int32)
 
     def abs(self) -> LinearMap:
-        raise NotImplementedError
+        raise NotModelledError("it asks for absolute values of weights, which are any numbers")
 
 
 def _affine(weights: Sequence[Number], x: Node, bias: Number) -> Node:

@@ -49,6 +49,7 @@ class World:
     def __init__(self, script: Script = (), memory: Memory | None = None, *, unit: Any = None) -> None:
         self.unit = unit
         self.facts: list[Any] = []
+        self.made: dict[int, tuple[Any, ...]] = {}  # the facts that a new real came with, by the real
         self.others: list[Script] = []
         self._memory = memory or Memory()
         self._script, self._answers = script, list[tuple[bool, bool]]()
@@ -63,6 +64,7 @@ class World:
         new, said = self._memory.of(_Fresh(facts), *terms)
         if new.get_id() not in self._stated:
             self._stated.add(new.get_id())
+            self.made[new.get_id()] = said
             self.assume(*said)
         return new
 

@@ -1,0 +1,49 @@
+"""``nnsym doctor``: one table of what this installation can do, for people and for reports of bugs."""
+
+from __future__ import annotations
+
+import platform
+
+from nnsym.results.versions import all_versions, package_version
+from nnsym.solvers.registry import solver_providers, solver_table
+
+#: Packages that are not needed, and what they are for.
+_OPTIONAL = {
+    "matplotlib": ("pictures", "pip install 'nnsym[report]'"),
+    "pandas": ("to_frame", "pip install 'nnsym[report]'"),
+    "vnnlib": ("the standard's own parser, in tests", "pip install 'nnsym[vnnlib]'"),
+}
+
+
+def findings() -> list[list[str]]:
+    """Rows (what, found, how to get it); the last is empty where nothing is missing."""
+    rows = [["system", f"{platform.system()} {platform.machine()}, {_cores()}", ""]]
+    rows += [[name, version, ""] for name, version in all_versions().items()]
+    rows += [_optional(name) for name in _OPTIONAL]
+    for row in solver_table():
+        here = row.availability
+        found = " ".join(filter(None, (here.version, here.licence))) if here.available else "not here"
+        rows.append([f"solver {row.name}", found, "" if here.available else here.remedy])
+    rows += [[f"solvers of {p.name}", "left out", p.error] for p in solver_providers() if p.error]
+    rows.append(["devices", _devices(), ""])
+    return rows
+
+
+def _optional(name: str) -> list[str]:
+    use, remedy = _OPTIONAL[name]
+    version = package_version(name)
+    return [name, version or f"not here (for {use})", "" if version else remedy]
+
+
+def _cores() -> str:
+    import os
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{usable} usable core{'s' if usable != 1 else ''}"
+
+
+def _devices() -> str:
+    """What ``device=`` may name here."""
+    from nnsym.read.torch import devices
+
+    return ", ".join(devices())

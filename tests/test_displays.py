@@ -1,0 +1,203 @@
+"""What people see: messages for wrong arguments, cells of notebooks, short reprs, names that nearly fit."""
+
+from __future__ import annotations
+
+import json
+import linecache
+import re
+import sys
+import traceback
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import nnsym as nn
+from nnsym import demo
+from nnsym.bounds.base import Interval
+from nnsym.cli.main import app
+from nnsym.errors import did_you_mean
+from nnsym.judge.registry import check_method
+from nnsym.results.html import image_of, image_svg
+
+run = CliRunner()
+F = nn.sequential([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, -1.0]], [0.0])], name="f")
+X = nn.Variable(2, name="x")
+P = nn.forall(X, where=nn.box(X, -1, 1), then=F(X)[0] <= 3, name="p")
+
+
+@nn.prop
+def family(eps=0.1):
+    return nn.forall(X, where=nn.ball(X, 0, eps), then=F(X)[0] <= 3)
+
+
+@pytest.mark.parametrize("ask", [nn.verify, nn.compare, nn.bounds, nn.to_pyomo, nn.to_vnnlib, nn.vacuous])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (F, r"the network 'f' is not a property.*nn.forall\(x"),
+        ([P, P], "2 properties where one is asked about.*Ask for each"),
+        (family, "PropertyFunction is not a property.*Call it with its parameters"),
+        ("p", "str is not a property"),
+        (None, "NoneType is not a property"),
+    ],
+)
+def test_what_is_no_property_is_said_to_be_none(ask, given, said):
+    with pytest.raises(nn.InputError, match=said):
+        ask(given)
+
+
+def test_a_network_is_not_exported(tmp_path: Path):
+    with pytest.raises(nn.InputError, match="not a property"):
+        nn.export(F, tmp_path / "f.lp")
+    assert not (tmp_path / "f.lp").exists()
+
+
+def test_errors_of_texts_are_public():
+    with pytest.raises(nn.InputError) as caught:
+        nn.parse(P.text())
+    assert type(caught.value) is nn.InputError
+    assert re.match(r"line 2: `f = network", str(caught.value))
+
+
+def test_the_batch_axis_is_explained():
+    y = nn.load(demo.NETWORK)(nn.Variable(64, name="x"))
+    with pytest.raises(nn.LanguageError, match=r"write \[0, 1\], or take \[0\] first"):
+        y[1]
+    with pytest.raises(nn.LanguageError) as caught:
+        F(X)[1]
+    assert "batch" not in str(caught.value)
+
+
+def test_results_answer_yes_or_no():
+    verified, falsified = nn.verify(P, "crown"), nn.verify(nn.forall(X, then=X[0] <= 0), "smt")
+    unknown = nn.verify(nn.forall(X, where=nn.box(X, -1, 1), then=F(X)[0] <= 0.5), "ibp")
+    assert (verified.verified, verified.falsified) == (True, False)
+    assert (falsified.verified, falsified.falsified) == (False, True)
+    assert (unknown.verified, unknown.falsified) == (False, False)
+    assert "outward" in verified.rests_on
+    assert falsified.rests_on == "the counterexample, evaluated in exact rationals"
+    assert "no verdict" in unknown.rests_on
+
+
+def test_what_decided_before_a_program_is_named():
+    shown = nn.verify(P, "bigm")
+    assert shown.method == "crown (before bigm+highs)"
+    assert (shown.encoding, shown.solver, shown.sizes.columns) == ("", "", 0)
+    solved = nn.verify(P, "bigm", shortcut=False)
+    assert solved.method == "bigm+highs"
+    assert solved.sizes.columns > 0
+
+
+def test_an_error_in_a_notebook_names_the_cell(monkeypatch: pytest.MonkeyPatch):
+    """As IPython compiles cells: files that exist nowhere, and a table of their numbers."""
+    source = "def wrong():\n    return x[7] <= 1\n\nwrong()\n"
+    name = "/tmp/ipykernel_1/2109499631.py"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    shell = SimpleNamespace(compile=SimpleNamespace(_filename_map={name: 12}))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with pytest.raises(nn.LanguageError) as caught:
+        exec(compile(source, name, "exec"), {"x": X, "__name__": "__main__"})
+    shown = caught.value._render_traceback_()
+    assert str(caught.value).startswith("cell [12], line 2: `return x[7] <= 1`: 'x' has shape (2,)")
+    assert shown[-2:] == ["cell [12], line 4: `wrong()`", f"LanguageError: {caught.value}"]
+    assert not any("nnsym" in line and ".py" in line for line in shown)
+    assert len(shown) < len(traceback.format_exception(caught.value))
+
+
+def test_long_formulas_name_their_parts():
+    a, b = np.array([[1, 0.125], [0, 1]]), np.array([[0.02], [0.25]])
+    f = nn.zoo.random_mlp(2, widths=(2, 4, 1))
+    x = state = nn.Variable(2, name="x")
+    for _ in range(4):
+        state = a @ state + b @ f(state)
+    p = nn.forall(x, where=nn.box(x, -1, 1), then=nn.all(state <= 3, state >= -3), name="loop")
+    text = str(p)
+    assert " ... " not in text
+    assert "  let   t_2 = [[1, 0.125], [0, 1]] @ t + [[0.02], [0.25]] @ random_mlp_2(t)" in text
+    assert text.endswith("  then  all(t_4 <= 3, t_4 >= -3)")
+    assert "  slack 0.125" in str(p.relaxed("1/8"))
+    assert p.query.text == text
+    wide = nn.forall(x, where=nn.box(x, -1, 1), then=nn.all(np.eye(9)[:, :2] @ state <= 3))
+    assert "all(<array of shape (9, 2)> @ (" in str(wide)
+
+
+def test_short_reprs_and_html():
+    found = nn.bounds(P)
+    name = found.layers[0].name
+    assert repr(found[name]) == f"<interval by {found[name].source}: [-1, 1] [-1, 1]>"
+    wide = Interval(np.zeros(9), np.arange(9.0), "ibp")
+    assert repr(wide) == "<interval by ibp: 9 elements, widths up to 8>"
+    file = nn.to_vnnlib(P)
+    assert repr(file).startswith("<VNN-LIB file of ")
+    assert str(file) == file.text
+    assert "&lt;=" in file._repr_html_()
+    html = nn.load(demo.NETWORK, name="a<b")._repr_html_()
+    assert "a&lt;b" in html
+    assert nn.load(demo.NETWORK).hash in html
+    assert "verified" in nn.verify(P, "crown")._repr_html_()
+
+
+def test_networks_from_arrays_and_torch_are_drawn(tmp_path: Path):
+    drawing = nn.draw_network(F, tmp_path / "f.svg")
+    assert repr(drawing) == "<drawing of f>"
+    assert drawing._repr_svg_().startswith("<svg")
+    assert (tmp_path / "f.svg").read_text() == str(drawing)
+    with pytest.raises(nn.InputError, match="cannot write the drawing"):
+        nn.draw_network(F, tmp_path / "no" / "f.svg")
+
+
+def test_completion_offers_what_is_meant():
+    assert "robust" in dir(nn.props)
+    assert "random_mlp" in dir(nn.zoo)
+    assert not {"Any", "np", "annotations"} & {*dir(nn.props), *dir(nn.zoo)}
+    for module in (nn.props, nn.zoo):
+        assert all(callable(getattr(module, name)) for name in dir(module))
+
+
+def test_square_inputs_are_images():
+    image = image_of(np.linspace(0, 1, 64).reshape(1, 64))
+    assert image.shape == (8, 8)
+    assert image_svg(image, "<x>").count("<rect") == 64
+    assert "&lt;x&gt;" in image_svg(image, "<x>")
+    assert "fill='rgb(0,0,255)'" in image_svg(image - 1, "difference", signed=True)
+    for other in (np.zeros(63), np.full(64, 2.0), np.zeros(4)):
+        assert image_of(other) is None
+
+
+def test_names_that_nearly_fit():
+    assert did_you_mean("crwn", ["crown", "ibp"]) == "Did you mean crown? "
+    assert did_you_mean("something", ["crown", "ibp"]) == ""
+    for wrong, meant in (("crwn", "crown"), ("alhpa:20", "alpha"), ("BigM+tj", "bigm")):
+        with pytest.raises(nn.InputError, match=rf"Did you mean {meant}\?"):
+            check_method(wrong)
+    with pytest.raises(nn.InputError, match=r"Did you mean highs\?"):
+        nn.verify(P, "bigm", solver="higs")
+
+
+def test_the_command_line_says_what_is_here_and_completes_itself():
+    told = run.invoke(app, ["doctor"], env={"COLUMNS": "120"})
+    assert told.exit_code == 0
+    for word in ("python", "solver highs", "devices", "cpu", "usable core"):
+        assert word in told.output
+    shown = run.invoke(
+        app,
+        [],
+        prog_name="nnsym",
+        env={"_NNSYM_COMPLETE": "complete_bash", "COMP_WORDS": "nnsym ver", "COMP_CWORD": "1"},
+    )
+    assert "verify" in shown.output.split()
+
+
+def test_compare_prints_json_and_names_its_record(tmp_path: Path):
+    (tmp_path / "p.py").write_text(
+        "import nnsym as nn\nx = nn.Variable(1)\np = nn.forall(x, where=nn.box(x, 0, 1), then=x[0] <= 2)\n"
+    )
+    record = tmp_path / "runs.jsonl"
+    options = ["--methods", "ibp", "--record", str(record), "--json"]
+    done = run.invoke(app, ["compare", f"{tmp_path / 'p.py'}:p", *options])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"][0]["verdict"] == "verified"
+    assert f"1 rows appended to {record}" in done.stderr
