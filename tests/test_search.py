@@ -45,13 +45,12 @@ TEXTS = ("bab:smear", "bab:gap", "bab:mixed:clip", "bab:finish:float64:best", "b
 def test_what_is_said_is_true(kind: str) -> None:
     """Every rule on random networks, half of the margins within 2^-12 of zero; most are decided."""
     decided = 0
-    for seed in range(3):
-        for tight in (False, True):
-            query = random_query(random_network(kind, seed), seed, tight=tight)
-            found = ran(query, TEXTS[(2 * seed + tight) % len(TEXTS)], seconds=2.0, nodes=600)
-            found.check((kind, seed, tight))
-            decided += found.decided
-    assert decided >= 3
+    for seed, tight in ((0, False), (1, True), (2, False)):
+        query = random_query(random_network(kind, seed), seed, tight=tight)
+        found = ran(query, TEXTS[(2 * seed + tight) % len(TEXTS)], seconds=2.0, nodes=300)
+        found.check((kind, seed, tight))
+        decided += found.decided
+    assert decided >= 2
 
 
 @pytest.mark.slow
@@ -173,7 +172,7 @@ def test_clipping_keeps_every_violation() -> None:
     from nnsym.bounds.kept.engine import Engine
 
     rng, cut = np.random.default_rng(1), 0
-    for seed in range(30):
+    for seed in range(15):
         query = random_query(random_network("dense", seed), seed)
         engine, parts = Engine(query, dtype="float32"), targets(query)
         root = _root(query)
@@ -181,7 +180,7 @@ def test_clipping_keeps_every_violation() -> None:
         found, worth = engine.bound(domains), Worth(parts, len(query.rows))
         smaller, margin, gone = clipped(query, worth, domains, found, root.opened, soft=True)
         x = query.inputs[0]
-        for value in rng.uniform(*query.boxes[x].outer, (300, x.size)):
+        for value in rng.uniform(*query.boxes[x].outer, (150, x.size)):
             values = query.values({x: value})
             held = bool(inside({x: smaller.limits[x]}, values)[0])
             for k, target in enumerate(parts):
@@ -257,6 +256,7 @@ def test_texts_that_name_none_are_refused() -> None:
     assert set(RULES) == {"smear", "longest", "gap", "early", "mixed", "finish", "random"}
 
 
+@pytest.mark.slow
 def test_the_kit_passes_the_search() -> None:
     done = check_method(nn.bab(), kinds=("leaky", "clip"), seeds=range(1))
     assert (done.questions, done.decided) == (9, 8)
@@ -422,3 +422,29 @@ def test_formulas_are_joined() -> None:
     box = InBox(query.inputs[0], np.zeros(2), np.full(2, 0.5))
     both = replace(query, formula=conjunction(query.formula, disjunction(box)))
     assert all((t.boxes[query.inputs[0]].upper == 0.5).all() for t in targets(both))
+
+
+def test_a_record_gives_back_the_same_parts(tmp_path: Path) -> None:
+    """What is open after going on is what was open before: the same limits under the same numbers."""
+    query, path = _record(tmp_path)
+    first = ran(query, "bab:mixed:batch=8", engine=IntervalEngine(query), log=path, nodes=60)
+    before = {int(k): block.take([i]) for block in first.search.frontier.blocks for i, k in enumerate(block.number)}
+    again = ran(query, "bab:mixed:batch=8", engine=IntervalEngine(query), log=path, nodes=60, seconds=0.0)
+    after = {int(k): block.take([i]) for block in again.search.frontier.blocks for i, k in enumerate(block.number)}
+    assert set(before) == set(after)
+    assert len(before) > 3
+    for number, node in before.items():
+        other = after[number]
+        assert (node.depth, node.opened.tolist()) == (other.depth, other.opened.tolist())
+        for place, limit in node.domains.limits.items():
+            assert (limit.lower >= other.domains.limits[place].lower).all()  # cuts are found again
+            assert (limit.upper <= other.domains.limits[place].upper).all()
+
+
+def test_what_is_given_up_is_not_done() -> None:
+    """A point, a bound a little below what is true of it, and nothing to split: that is no proof."""
+    x = nn.Variable(1, name="x")
+    query = nn.forall(x, where=nn.box(x, 0.3, 0.3), then=3 * x[0] >= Fraction(3 * 0.3)).query
+    found = ran(query, "bab:longest", engine=IntervalEngine(query))
+    assert not found.decided
+    assert found.search.lower < 0

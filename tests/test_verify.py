@@ -68,10 +68,17 @@ def test_a_milp_margin_of_zero_is_settled_exactly(solver: str) -> None:
 
 
 def test_portfolio_stops_at_the_first_verdict() -> None:
-    assert nn.verify(zero(1)).method == "portfolio: attack"
-    assert nn.verify(zero(-2)).method == "portfolio: crown"
-    exact = nn.verify(zero(-0.01))
-    assert (exact.status, exact.method) == (Verdict.VERIFIED, "portfolio: bigm+highs")
+    for threshold, status in ((1, Verdict.FALSIFIED), (-2, Verdict.VERIFIED), (-0.01, Verdict.VERIFIED)):
+        result = nn.verify(zero(threshold))
+        assert (result.status, result.method) == (status, "portfolio: bab")
+    x = nn.Variable(1, name="x")
+    unbounded = nn.verify(nn.forall(x, where=x[0] >= 0, then=nn.relu(x)[0] <= 1))  # a search would not end
+    assert (unbounded.status, unbounded.method) == (Verdict.FALSIFIED, "portfolio: smt+z3")
+    f = nn.zoo.random_mlp(1, widths=(2, 6, 2))
+    y = nn.Variable(3, name="y")
+    near = nn.box(y, [-1, -1, -0.01], [1, 1, 0.01])
+    twice = nn.verify(nn.forall(y, where=near, then=f(y[:2])[0] - f(y[:2] + y[2])[0] <= 1))
+    assert (twice.status, twice.method) == (Verdict.VERIFIED, "portfolio: crown")  # differences come first
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid"])

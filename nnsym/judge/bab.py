@@ -68,8 +68,9 @@ class SearchMethod(Establisher):
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
         goal = Decide(query)
         done = self.run(query, goal, clock, settings)
-        if goal.looked is None and goal.hopeful is not None and done.exhausted and _size(query) <= _QUICK:
-            goal.replay(goal.hopeful, clock.deadline())  # the other end of the margin's interval, and a float run
+        if goal.looked is None and done.exhausted and _size(query) <= _QUICK:
+            point = goal.hopeful or {x: np.add(*(v / 2 for v in box.outer)) for x, box in query.boxes.items()}
+            goal.replay(point, clock.deadline())  # the other end of the margin's interval, and a float run
         points = () if goal.point is None else (goal.point,)
         facts = replace(_facts(query, done), replay=goal.looked)
         return Established(

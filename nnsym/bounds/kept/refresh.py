@@ -137,7 +137,7 @@ class Refresh:
 
 def pieces(rows: int, sets: int, plan: Plan) -> list[slice]:
     """Slices of rows, about equal, whose coefficients fit the caches."""
-    if not rows:
+    if not rows or not sets:
         return []
     most = max(_ROWS, _ENTRIES // plan.widest) / sets
     size = math.ceil(rows / max(1, round(rows / most)))
