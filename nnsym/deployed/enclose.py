@@ -16,13 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.engine.inputs import Range, device_balls, domain
-from nnsym.bounds.engine.interval import Forward, additions
-from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP, Format
 from nnsym.deployed.secants import carried
-from nnsym.deployed.terms import copies, local_error
+from nnsym.deployed.terms import local_error, terms
 from nnsym.errors import UnsupportedError
+from nnsym.ir.intervals import Sides, copies, interval_run, magnitude
 from nnsym.ir.linear import identity
 from nnsym.ir.network import Application
 from nnsym.ir.node import Affine, Input, Node, affine, new_input
@@ -34,6 +32,9 @@ from nnsym.replay.points import gaps_in, stored_dtype
 from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
+
+#: Coefficients beyond which a network's layers are not walked here.
+_LARGEST = 2**27
 
 
 @final
@@ -67,15 +68,16 @@ class _Encloser:
     query: Query
     bounds: Bounds | None
     deadline: Deadline
-    maps: Maps = field(default_factory=Maps)
     image: dict[Node, Node] = field(default_factory=dict)
     errors: dict[Input, Array] = field(default_factory=dict)
     away: dict[Node, Array] = field(default_factory=dict)
     overflow: str = ""
 
     def __post_init__(self) -> None:
-        self.ranges: dict[Node, Range] = dict(domain(self.query, None, self.maps)[0])
-        self.forward = Forward(self.maps, device_balls(self.query, self.maps), count=additions(self.query.nodes))
+        affine_maps = (m for node in self.query.nodes if isinstance(node, Affine) for m in node.maps)
+        if sum(terms(m).sum() for m in affine_maps) > _LARGEST:
+            raise UnsupportedError(f"no float errors of more than {_LARGEST} coefficients", where=self.query.name)
+        self.ranges: dict[Node, Sides] = {x: box.outer for x, box in self.query.boxes.items()}
         self.owners = stored_nodes(self.query)
         dtype = stored_dtype(self.query)
         self.gaps = {x: gaps_in(box, dtype) if dtype != "exact" else None for x, box in self.query.boxes.items()}
@@ -91,8 +93,7 @@ class _Encloser:
             else:
                 self._own(node)
         query = self._query()
-        ranges = {n: (_flat(r.lower), _flat(r.upper)) for n, r in self.ranges.items()}
-        return Enclosed(query=query, errors=self.errors, ranges=ranges, overflow=self.overflow)
+        return Enclosed(query=query, errors=self.errors, ranges=self.ranges, overflow=self.overflow)
 
     def _own(self, node: Node) -> None:
         """A node of the property: exact on whatever reaches it."""
@@ -140,7 +141,7 @@ class _Encloser:
         if not gap.any():
             return made
         self._bound(made)
-        size = _flat(self.ranges[made].magnitude)
+        size = magnitude(self.ranges[made])
         error = np.where(gap, UP * (form.u * size + form.tiny), 0.0)
         if (size * (1 + form.u) > form.largest).any():
             self.overflow = self.overflow or f"what '{form.name}' reads"
@@ -168,33 +169,33 @@ class _Encloser:
         made = node.with_parents(parents)
         for parent in parents:
             self._bound(parent)
-        sizes = tuple(_flat(self.ranges[p].magnitude) for p in parents)
-        ranges = tuple((_flat(self.ranges[p].lower), _flat(self.ranges[p].upper)) for p in parents)
-        error, wild = local_error(node, ranges, form, self.maps)
+        ranges = tuple(self.ranges[p] for p in parents)
+        error, wild = local_error(node, ranges, form)
         if wild:
             self.overflow = self.overflow or f"layer {number} ({type(node).__name__.lower()})"
             error = np.full(node.size, np.inf)
-        away = carried(node, sizes, tuple(self.away.get(p, np.full(p.size, np.inf)) for p in parents), self.maps)
+        far = tuple(self.away.get(p, np.full(p.size, np.inf)) for p in parents)
+        away = carried(node, tuple(magnitude(r) for r in ranges), far)
         made = self._perturbed(made, error, self._near(real, away + error))
         self.away[made] = away + error
         return made
 
-    def _near(self, real: Node, away: Array) -> Range | None:
+    def _near(self, real: Node, away: Array) -> Sides | None:
         """The real node's bounds, widened by how far a run can be from them."""
         if self.bounds is None or real not in self.bounds.nodes or not np.isfinite(away).any():
             return None
         known = self.bounds[real]
         low, high = known.lower - UP * away, known.upper + UP * away
         low, high = low - 2.0**-50 * np.abs(low), high + 2.0**-50 * np.abs(high)
-        return Range(self.maps.tensor(low)[None], self.maps.tensor(high)[None])
+        return low, high
 
-    def _perturbed(self, node: Node, error: Array, near: Range | None) -> Node:
+    def _perturbed(self, node: Node, error: Array, near: Sides | None) -> Node:
         """The node plus an input in the box of its error; an affine node takes it as one more term."""
         made = node
         if error.any():
             e = new_input(f"rounding_{len(self.errors) + 1}", node.size)
             self.errors[e] = error
-            self.ranges[e] = Range(self.maps.tensor(-error)[None], self.maps.tensor(error)[None])
+            self.ranges[e] = (-error, error)
             terms = ((identity(node.size), e),)
             if isinstance(node, Affine):
                 made = affine((*zip(node.maps, node.parents, strict=True), *terms), node.bias)
@@ -202,13 +203,14 @@ class _Encloser:
                 made = affine(((identity(node.size), node), *terms))
         self._bound(made)
         if near is not None:
-            self.ranges[made] = self.ranges[made].intersect(near)
+            low, high = self.ranges[made]
+            self.ranges[made] = np.maximum(low, near[0]), np.minimum(high, near[1])
         return made
 
     def _bound(self, node: Node) -> None:
         """Interval steps up to the node; what is simplified away while it is built may leave ancestors without one."""
         if node not in self.ranges:
-            self.ranges = self.forward.run(topological((node,)), self.ranges)
+            self.ranges = interval_run(topological((node,)), self.ranges)
 
     def _query(self) -> Query:
         parts = ((self.image[n], p.row, p.column, p.coefficient) for n, p in self.query.rows.parts.items())
@@ -227,8 +229,3 @@ class _Encloser:
 def _narrower(kind: str, dtype: str) -> bool:
     """True for a float type of fewer bits."""
     return "float" in kind and int(kind.strip("bfloat")) < int(dtype.strip("float"))
-
-
-def _flat(values: Any) -> Array:
-    """A tensor ``(1, n)`` as an array ``(n,)``."""
-    return np.asarray(values[0].cpu().numpy())

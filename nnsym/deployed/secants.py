@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP
-from nnsym.deployed.terms import stretch
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import nearest
+from nnsym.ir.intervals import stretch
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
@@ -139,7 +138,7 @@ def _members(node: Max, c: Array, r: Array, low: Array, high: Array) -> tuple[Ar
     return least - 2.0**-50 * np.abs(least), most + 2.0**-50 * np.abs(most)
 
 
-def carried(node: Node, sizes: tuple[Array, ...], away: tuple[Array, ...], maps: Maps) -> Array:
+def carried(node: Node, sizes: tuple[Array, ...], away: tuple[Array, ...]) -> Array:
     """How far errors of the arguments may move a node's value, by absolute values alone, rounded up.
 
     ``sizes`` bound the arguments' absolute values, ``away`` their errors.
@@ -148,7 +147,7 @@ def carried(node: Node, sizes: tuple[Array, ...], away: tuple[Array, ...], maps:
         case Affine():
             moved = np.zeros(node.size)
             for linear, far in zip(node.maps, away, strict=True):
-                moved = moved + stretch(linear, far, maps)
+                moved = moved + stretch(linear, far)
             return UP * moved
         case Pointwise():
             least, most = slopes(node, -sizes[0], sizes[0])

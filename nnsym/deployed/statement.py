@@ -45,7 +45,7 @@ def float_error(query: Query, bounds: Bounds | None, *, deadline: Deadline = NEV
     """
     if not is_stored(query):
         return FloatError(soft=0.0, hard=0.0)
-    from nnsym.deployed.enclose import enclose  # loads torch
+    from nnsym.deployed.enclose import enclose
     from nnsym.deployed.secants import row_errors
 
     try:

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.engine.maps import Maps
 from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
+from nnsym.ir.intervals import copies, stretch
 from nnsym.ir.linear import Conv, Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
@@ -39,38 +39,30 @@ Array = NDArray[Any]
 DERIVED = 8
 
 
-def copies(node: Affine) -> bool:
-    """True if every element is a copy of one element, or 0: nothing is computed."""
-    if node.bias.any() or not all(isinstance(m, Select) for m in node.maps):
-        return False
-    counts = sum((m.index >= 0).astype(np.int64) for m in node.maps if isinstance(m, Select))
-    return bool(np.max(counts, initial=0) <= 1)
-
-
 #: Integers of 32 bits end here, and casts to them are undefined beyond.
 WRAPS = 2.0**31
 
 
-def local_error(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+def local_error(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format) -> tuple[Array, bool]:
     """The error bound of every element, and whether something may overflow.
 
     ``ranges`` bound the arguments, two ``(n,)`` arrays per parent.
     """
-    error, wild = _of_kind(node, ranges, form, maps)
+    error, wild = _of_kind(node, ranges, form)
     whole = integral(node)
-    return error, wild or (bool(whole.any()) and _reach(node, ranges, whole, maps) >= WRAPS)
+    return error, wild or (bool(whole.any()) and _reach(node, ranges, whole) >= WRAPS)
 
 
 def _sizes(ranges: tuple[tuple[Array, Array], ...]) -> tuple[Array, ...]:
     return tuple(np.maximum(-low, high) for low, high in ranges)
 
 
-def _reach(node: Node, ranges: tuple[tuple[Array, Array], ...], whole: Array, maps: Maps) -> float:
+def _reach(node: Node, ranges: tuple[tuple[Array, Array], ...], whole: Array) -> float:
     """A bound of the absolute values of those elements."""
     sizes = _sizes(ranges)
     match node:
         case Affine():
-            parts = (stretch(m, size, maps) for m, size in zip(node.maps, sizes, strict=True))
+            parts = (stretch(m, size) for m, size in zip(node.maps, sizes, strict=True))
             total = sum(parts, np.abs(node.bias))
         case Product():
             total = _weighed(sizes[0], sizes[1])
@@ -83,11 +75,11 @@ def _reach(node: Node, ranges: tuple[tuple[Array, Array], ...], whole: Array, ma
     return float(np.asarray(total)[whole].max())
 
 
-def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format) -> tuple[Array, bool]:
     sizes = _sizes(ranges)
     match node:
         case Affine():
-            return _affine(node, sizes, form, maps)
+            return _affine(node, sizes, form)
         case Pointwise(fn=Hinge() as fn):
             slopes = np.maximum(*(_rounding(s) for s in fn.slopes(node.size)))
             return _products(_weighed(slopes, sizes[0]), form)
@@ -132,14 +124,14 @@ def _products(sizes: Array, form: Format) -> tuple[Array, bool]:
     return error, bool((sizes * (1 + form.gamma(4)) > form.largest).any())
 
 
-def _affine(node: Affine, sizes: tuple[Array, ...], form: Format, maps: Maps) -> tuple[Array, bool]:
+def _affine(node: Affine, sizes: tuple[Array, ...], form: Format) -> tuple[Array, bool]:
     if copies(node):
         return np.zeros(node.size), False
     total, weight = np.abs(node.bias), np.zeros(node.size)
     count = DERIVED + (node.bias != 0).astype(np.float64)
     for linear, size in zip(node.maps, sizes, strict=True):
-        total = total + stretch(linear, size, maps)
-        weight = weight + stretch(linear, np.ones(linear.n_in), maps)
+        total = total + stretch(linear, size)
+        weight = weight + stretch(linear, np.ones(linear.n_in))
         count = count + terms(linear)
     single = (count <= DERIVED + 1) & _exact_factors(node)  # one term, copied or negated
     relative = np.where(single, 0.0, form.gamma(count) * total)
@@ -163,13 +155,3 @@ def terms(linear: LinearMap) -> Array:
     if isinstance(linear, Conv):
         return np.full(linear.n_out, float(linear.weight[0].size))
     return np.asarray(np.diff(linear.csr()[2]), dtype=np.float64)
-
-
-def stretch(linear: LinearMap, size: Array, maps: Maps) -> Array:
-    """``|W| size`` rounded up, ``(n_out,)``; infinite sizes stay where their coefficients are not 0."""
-    if not np.isfinite(size).all():
-        wild = stretch(linear, np.isinf(size).astype(np.float64), maps) > 0
-        tame = stretch(linear, np.where(np.isfinite(size), size, 0.0), maps)
-        return np.where(wild, np.inf, tame)
-    out = maps[linear].stretch(maps.tensor(size)[None])[0].cpu().numpy()
-    return np.asarray(out * (1 + 2.0**-50 * (linear.n_in + 8)) + linear.n_in * 2.0**-1070)

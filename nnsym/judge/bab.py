@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.base import Bounds, Interval
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query, Reading
-from nnsym.judge.conclude import Established
+from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
 from nnsym.judge.method import Establisher, Settings
-from nnsym.judge.verdict import Facts, facts_about, floor
+from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Sizes, Trust, Verdict
 from nnsym.search.goal import Decide, Minimise
@@ -76,6 +77,7 @@ class SearchMethod(Establisher):
         return Established(
             facts=facts,
             bounds=self.strategy.text,
+            error=error_beside(query, rule(facts), _root(query, done), clock),
             sizes=Sizes(unstable=done.unstable),
             points=points,
             ended=done.ended,
@@ -114,6 +116,13 @@ class SearchMethod(Establisher):
                 notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
             search.log.end()
         return search
+
+
+def _root(query: Query, done: Search) -> Bounds:
+    """What the engine knew of the nodes before anything was split."""
+    nodes = {n: Interval(limit.lower[0], limit.upper[0], "kept") for n, limit in done.engine.ranges.items()}
+    nothing = np.full(len(query.rows), np.inf)
+    return Bounds("kept", nodes, Interval(-nothing, nothing, "kept"))
 
 
 def _check(query: Query) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.deployed.statement import FloatError, is_stored
+from nnsym.bounds.base import Bounds
+from nnsym.deployed.statement import FloatError, float_error, is_stored
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.verdict import Facts, Ruling, beside, rule
@@ -69,6 +70,17 @@ class Established:
         if self.ended or ruling.reason == "solver_unknown":
             return Ruling(verdict=Verdict.UNKNOWN, reason=self.ended or "inconclusive")
         return ruling
+
+
+def error_beside(query: Query, ruling: Ruling, bounds: Bounds | None, clock: Clock) -> FloatError | None:
+    """How far float runs can be from the real function where something was proved of either."""
+    real = query if query.runs is None else query.runs
+    if not ruling.excluded or ruling.vacuous or not is_stored(real) or clock.left <= 0:
+        return None
+    with clock.step("float error") as notes:
+        found = float_error(real, bounds if real is query else None, deadline=clock.deadline())
+        notes.append("not known" if found is None else f"rows move by at most {max(found.soft, found.hard):.3g}")
+    return found
 
 
 def conclude(

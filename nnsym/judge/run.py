@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
-from nnsym.deployed.statement import FloatError, float_error, is_stored
 from nnsym.encode import closes
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.judge.conclude import Established, conclude
+from nnsym.judge.conclude import Established, conclude, error_beside
 from nnsym.judge.method import Settings
 from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.judge.repair import repaired
-from nnsym.judge.verdict import Facts, Ruling, facts_about, rule, tight
+from nnsym.judge.verdict import Facts, facts_about, rule, tight
 from nnsym.program import Feature, Kind, Program
 from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
 from nnsym.replay import replay as run_replay
@@ -57,19 +56,8 @@ def establish_bounds(query: Query, source: str, clock: Clock, settings: Settings
         bounds=source,
         sizes=_open(query, bounds),
         ended=bounds.ended,
-        error=_error(query, rule(facts), bounds, clock),
+        error=error_beside(query, rule(facts), bounds, clock),
     )
-
-
-def _error(query: Query, ruling: Ruling, bounds: Bounds, clock: Clock) -> FloatError | None:
-    """How far float runs can be from the real function where something was proved of either."""
-    real = query if query.runs is None else query.runs
-    if not ruling.excluded or ruling.vacuous or not is_stored(real) or clock.left <= 0:
-        return None
-    with clock.step("float error") as notes:
-        found = float_error(real, bounds if real is query else None, deadline=clock.deadline())
-        notes.append("not known" if found is None else f"rows move by at most {max(found.soft, found.hard):.3g}")
-    return found
 
 
 def establish_attack(
@@ -180,7 +168,7 @@ def establish_program(query: Query, method: ProgramMethod, clock: Clock, setting
     sizes = _open(query, bounds)
     if early.excluded and settings.shortcut and not method.optimise:
         clock.note("verdict", f"the {method.bounds} bounds decide; nothing was left to solve")
-        error = _error(query, early, bounds, clock)
+        error = error_beside(query, early, bounds, clock)
         return Established(facts=known, bounds=method.bounds, sizes=sizes, error=error, before=True)
     program, answer = solve(query, method, bounds, clock, settings)
     facts, replayed = interpret(query, method, bounds, lower, program, answer, clock)
@@ -192,7 +180,7 @@ def establish_program(query: Query, method: ProgramMethod, clock: Clock, setting
         replayed=replayed,
         relaxation=relaxation,
         answer=answer,
-        error=_error(query, rule(facts), bounds, clock),
+        error=error_beside(query, rule(facts), bounds, clock),
     )
 
 

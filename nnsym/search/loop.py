@@ -7,7 +7,7 @@ is a bound with every rounding paid; points only ever falsify, after they were r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, final
 
@@ -52,7 +52,10 @@ _EVERY, _POLISHED = 8, 16
 
 
 class Bounding(Protocol):
-    """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`."""
+    """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`. ``ranges`` hold on the whole domain."""
+
+    @property
+    def ranges(self) -> Mapping[Node, Limit]: ...
 
     def bound(
         self,
