@@ -427,9 +427,9 @@ def test_formulas_are_joined() -> None:
 def test_a_record_gives_back_the_same_parts(tmp_path: Path) -> None:
     """What is open after going on is what was open before: the same limits under the same numbers."""
     query, path = _record(tmp_path)
-    first = ran(query, "bab:mixed:batch=8", engine=IntervalEngine(query), log=path, nodes=60)
+    first = ran(query, "bab:random:batch=4", engine=IntervalEngine(query), log=path, nodes=30)
     before = {int(k): block.take([i]) for block in first.search.frontier.blocks for i, k in enumerate(block.number)}
-    again = ran(query, "bab:mixed:batch=8", engine=IntervalEngine(query), log=path, nodes=60, seconds=0.0)
+    again = ran(query, "bab:random:batch=4", engine=IntervalEngine(query), log=path, nodes=30, seconds=0.0)
     after = {int(k): block.take([i]) for block in again.search.frontier.blocks for i, k in enumerate(block.number)}
     assert set(before) == set(after)
     assert len(before) > 3

@@ -97,7 +97,7 @@ class SearchMethod(Establisher):
 
         _check(query)
         strategy = self.strategy.settled(query)
-        fine = cache(lambda: Engine(query, dtype="float64"))
+        fine = cache(lambda: Engine(query, dtype="float64", deadline=clock.deadline(self.share)))
         given = Conditions(
             deadline=clock.deadline(self.share),
             brief=self.brief,
@@ -109,7 +109,8 @@ class SearchMethod(Establisher):
             watch=settings.watch,
         )
         with clock.step("search") as notes:
-            search = begin(query, Engine(query, dtype=strategy.dtype), goal, strategy, given)
+            engine = Engine(query, dtype=strategy.dtype, deadline=given.deadline)
+            search = begin(query, engine, goal, strategy, given)
             search.go()
             notes.append(f"{strategy.text}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
