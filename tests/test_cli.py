@@ -130,7 +130,7 @@ BAD = [
     (["verify", "cut.onnx.gz", "holds.vnnlib"], ["cut.onnx.gz"]),
     (["verify", "pickle.onnx", "holds.vnnlib"], ["pickle"]),
     (["verify", "nan.onnx", "holds.vnnlib"], ["W0", "NaN"]),
-    (["verify", "alien.onnx", "holds.vnnlib"], ["Softmax"]),
+    (["verify", "alien.onnx", "holds.vnnlib"], ["Hannah"]),
     (["verify", "net.onnx", "garbage.vnnlib"], ["garbage.vnnlib", "line 1", "hello"]),
     (["verify", "net.onnx", "cut.vnnlib"], ["cut.vnnlib", "line"]),
     (["verify", "net.onnx", "wide.vnnlib"], ["wide.vnnlib", "3 variables Y", "2 outputs"]),
@@ -189,7 +189,7 @@ def spoil(folder: Path) -> None:
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.full((2, 2), np.nan, np.float32), "W0"))
     (folder / "nan.onnx").write_bytes(model.SerializeToString())
     model = onnx.load_from_string(good)
-    model.graph.node[1].op_type = "Softmax"
+    model.graph.node[1].op_type, model.graph.node[1].domain = "Hannah", "of.nobody"
     (folder / "alien.onnx").write_bytes(model.SerializeToString())
     (folder / "garbage.vnnlib").write_text("hello there")
     (folder / "cut.vnnlib").write_text(text[: text.rindex("-0.5")])

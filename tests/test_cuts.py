@@ -46,7 +46,7 @@ def test_a_composition_is_an_expression_and_a_name():
     named = find_encoding("triangle+tj")
     assert (composed.name, composed.cuts, composed.rules) == (named.name, named.cuts, named.rules)
     assert "Tjandraatmadja" in named.source
-    with pytest.raises(InputError, match=r"unknown cut 'tjx'\. Known cuts: tj"):
+    with pytest.raises(InputError, match=r"unknown cut 'tjx'\. Did you mean tj\? Known cuts: tj"):
         find_encoding("triangle+tjx")
     with pytest.raises(InputError, match=r"'tj' takes no parameter"):
         find_encoding("triangle+tj:3")
