@@ -21,6 +21,7 @@ import typer
 if TYPE_CHECKING:
     from nnsym.results.clock import Clock
 
+from nnsym.cli.arguments import Command, Commands
 from nnsym.cli.streams import complain, open_streams, writing
 from nnsym.errors import NnsymError, OutOfTimeError
 from nnsym.results import ranges
@@ -30,6 +31,7 @@ DISAGREE = 40
 
 app = typer.Typer(
     name="nnsym",
+    cls=Commands,
     help="State a property of neural networks once; compile it to every proof technique; trust the verdict.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -93,7 +95,7 @@ def options(
     del debug, version  # read by entry(), before anything can fail, and by its own callback
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(
     targets: Targets,
     sets: Sets = None,
@@ -180,7 +182,7 @@ def verify(
     raise typer.Exit(EXIT[result.status.value])
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     targets: Targets,
     sets: Sets = None,
@@ -264,7 +266,7 @@ def compare(
         raise typer.Exit(DISAGREE)
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     targets: Targets,
     output: Annotated[Path, typer.Option("-o", "--output", help="model.lp, .mps, .smt2 or .vnnlib.")],
@@ -287,7 +289,7 @@ def export(
     print_line(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
 
-@app.command()
+@app.command(cls=Command)
 def explain(
     targets: Targets,
     neuron: Annotated[str, typer.Option(help="relu_2[7], max_1[0], spec[3] ...")],
@@ -302,7 +304,7 @@ def explain(
     print_rich(run(load_query(targets, sets or ()), encoding, neuron=neuron, bounds=bounds))
 
 
-@app.command()
+@app.command(cls=Command)
 def bounds(
     targets: Targets,
     sets: Sets = None,
@@ -323,7 +325,7 @@ def bounds(
     run_bounds(query, split(method), device, dtype, plot_file, as_json, print_rich, print_line)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
     output: Annotated[Optional[Path], typer.Argument(metavar="[FILE]", help="Write here, not to stdout.")] = None,  # noqa: UP045
@@ -345,7 +347,7 @@ def show(
         output.write_text(text, encoding="utf-8")
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     source: Annotated[Path, typer.Argument(help="result.json of --save, or a run record (.jsonl) of compare.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
@@ -358,7 +360,7 @@ def report(
     print_line(str(write_report(source, output)))
 
 
-@app.command()
+@app.command(cls=Command)
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
     from nnsym.encode.registry import cuts, encoding_providers, encodings
@@ -383,7 +385,7 @@ def methods() -> None:
     print_rich(plain_grid(["method", "kind", "what it is", "source"], rows, wraps=("what it is", "source")))
 
 
-@app.command()
+@app.command(cls=Command)
 def solvers() -> None:
     """Solver lanes: installed or not, versions, licence limits, how to get the rest."""
     from nnsym.report.grid import plain_grid
@@ -399,7 +401,7 @@ def solvers() -> None:
     )
 
 
-@app.command()
+@app.command(cls=Command)
 def doctor() -> None:
     """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
     from nnsym.cli.doctor import findings
@@ -408,7 +410,7 @@ def doctor() -> None:
     print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
     wide: Wide = False,
