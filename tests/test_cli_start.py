@@ -1,7 +1,8 @@
-"""What an easy run does not pay for: libraries that its answer does not need; and that the shorter ways say the same."""
+"""What an easy run does not pay for: libraries that its answer does not need, and that shorter ways say the same."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import typer
 from onnx import TensorProto, helper, numpy_helper
 
-from nnsym.cli.main import app
+from nnsym.cli.main import app, print_styled
+from nnsym.cli.streams import WISHES
 
 GIVEN = ["1", "0", "007", "1.5", "-2", " 3", "1e3", "1_0", "nan", "x", "", "/none/such", "/", ("a", "b"), (), None, 5.0]
 
@@ -73,7 +75,23 @@ def test_an_easy_run_loads_neither_torch_nor_scipy_nor_pydantic(tmp_path: Path) 
         "except SystemExit as end: assert end.code == 0, end.code\n"
         "print([m for m in ('torch', 'scipy', 'pydantic', 'rich') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, capture_output=True, text=True)
+    plain = {name: value for name, value in os.environ.items() if name not in WISHES}
+    ran = [sys.executable, "-c", code]
+    done = subprocess.run(ran, cwd=tmp_path, env=plain, check=False, capture_output=True, text=True)
     assert done.stdout.splitlines()[0] == "VERIFIED", done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
     assert (tmp_path / "w").read_text().strip() == "unsat"
+
+
+def test_lines_for_a_pipe_are_what_rich_writes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [("VERIFIED", "bold green"), ("  trailing  ", ""), ("", ""), ("a [b]x[/b] :smile: 1.5 " * 9, "dim")]
+    for wish in WISHES:
+        monkeypatch.delenv(wish, raising=False)
+    print_styled(lines)
+    short = capsys.readouterr().out
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")  # Rich's own way
+    print_styled(lines)
+    assert capsys.readouterr().out == short
+    assert short.count("\n") == 4

@@ -19,7 +19,7 @@ _WHOLE, _NUMBER = re.compile("[0-9]{1,15}", re.ASCII), re.compile(r"[0-9]{1,15}(
 
 @final
 class Command(TyperCommand):
-    """A command that reads plain words, numbers and paths of new files without Typer's models."""
+    """A command that reads plain words, numbers and paths without Typer's models."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _eased(super().get_params(ctx))
@@ -67,4 +67,6 @@ def plain(annotation: Any, value: Any) -> Any:
         return float(value)
     if annotation is int and _WHOLE.fullmatch(value):
         return int(value)
-    return Path(value) if annotation is Path and not os.path.lexists(value) else None
+    if annotation is Path and (not os.path.exists(value) or os.access(value, os.R_OK)):
+        return Path(value)
+    return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nnsym.results.clock import Clock
 
 from nnsym.cli.arguments import Command, Commands
-from nnsym.cli.streams import complain, open_streams, writing
+from nnsym.cli.streams import bare, complain, fits, open_streams, writing
 from nnsym.errors import NnsymError, OutOfTimeError
 from nnsym.results import ranges
 
@@ -483,6 +483,9 @@ def print_table(table: Any, *, wide: bool = False) -> None:
 
 def print_styled(lines: list[tuple[str, str]]) -> None:
     """Styled lines on stdout."""
+    if bare(sys.stdout) and all(fits(text) for text, _ in lines):
+        print_line("\n".join(text for text, _ in lines))
+        return
     from nnsym.cli.console import styled
 
     print_rich(styled(lines))
@@ -490,9 +493,11 @@ def print_styled(lines: list[tuple[str, str]]) -> None:
 
 def spinner(show: bool, label: str) -> Any:
     """A solver's progress on stderr."""
+    if not show or bare(sys.stderr):
+        return contextlib.nullcontext()
     from nnsym.cli.console import solve_progress
 
-    return solve_progress(show, label)
+    return solve_progress(label)
 
 
 def row_progress() -> Any:
