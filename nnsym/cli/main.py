@@ -127,18 +127,17 @@ def verify(
 
     clock = Clock(timeout)
     with clock.step("start"):  # imports count
-        from nnsym.ask.export import check_writable
-        from nnsym.ask.vacuity import vacuous
         from nnsym.ask.verify import verify as run
         from nnsym.cli.reading import read_target
         from nnsym.judge.registry import recorded, resolve
-        from nnsym.lang.property import Property
         from nnsym.lang.question import query_of
         from nnsym.report.table import result_lines
         from nnsym.results.plain import result_json
 
     for path in (witness, save):
         if path is not None:
+            from nnsym.ask.export import check_writable
+
             check_writable(path)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     if log is not None or resume is not None:
@@ -166,12 +165,16 @@ def verify(
         )
     checked = None
     if vacuity:  # what the verdict left of the budget
+        from nnsym.ask.vacuity import vacuous
+
         checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed, clock=clock)
     if witness is not None:
         from nnsym.ask.answer_file import write_witness
 
         write_witness(query, result, witness)
     if save is not None:
+        from nnsym.lang.property import Property
+
         result.save(save, stated if isinstance(stated, Property) else None)
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))

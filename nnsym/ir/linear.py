@@ -127,7 +127,7 @@ _FEW = 128  # entries up to which NumPy multiplies, as fast: SciPy's sparse matr
 
 
 def _gathered(x: Array, data: Array, reads: Array, to: Array, n: int) -> Array:
-    """``out[b, j]``, the sum of ``data[k] x[b, reads[k]]`` over ``to[k] = j`` in the order of k: SciPy's, to the bit."""
+    """``out[b, j]``, the sum of ``data[k] x[b, reads[k]]`` over ``to[k] = j`` in the order of k, as SciPy sums."""
     with np.errstate(over="ignore", invalid="ignore"):
         terms = data * x[:, reads]
     place = to + n * np.arange(len(x))[:, None]
