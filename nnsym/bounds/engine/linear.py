@@ -36,6 +36,7 @@ from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.engine.rounding import FLOAT64, settle
 from nnsym.bounds.engine.slopes import Ascent, preconditions, trace
 from nnsym.bounds.engine.state import State
+from nnsym.bounds.engine.torch_maps import ScaleMap, SelectMap
 from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.ir.node import Affine, Input, Node, Pointwise
@@ -130,7 +131,7 @@ class Backward:
         self.cuts: Node | None = None
         self.climbed: list[Tensor] = []  # the rows' bounds after each step of an ascent
         self.sources = dict.fromkeys(self.nodes, "ibp")
-        self.passed: dict[Node, Tensor] = {}  # the elements that had a pass of their own
+        self.passed: dict[Node, Tensor] = {}  # elements whose range says all that a pass would, parents' first
         self.consumers: dict[Node, list[Use]] = {}
         for node in self.nodes:
             if not isinstance(node, Affine):
@@ -144,6 +145,7 @@ class Backward:
         for node in self.query.nodes:
             if not isinstance(node, Input):
                 self.prepare(node)
+                self._inherit(node)
             if intermediate is not None and node in intermediate.nodes:
                 self._meet(node, self._given(intermediate, node), intermediate[node].source)
             elif not hidden or isinstance(node, Input) or _straight(node):
@@ -227,9 +229,9 @@ class Backward:
         """Bound the open elements of a node; a batch gives each domain what it would get alone."""
         needed = self._open(node)
         if source == "crown":
-            self.passed[node] = needed
-            if isinstance(node, Pointwise) and node.parents[0] in self.passed:
-                needed = needed & ~self.passed[node.parents[0]]  # lines of one variable say no more than its range
+            known = self.passed.get(node, torch.zeros_like(needed))
+            self.passed[node] = known | needed
+            needed = needed & ~known
         index = torch.nonzero(needed.any(0)).ravel()
         if not len(index):
             return
@@ -239,6 +241,18 @@ class Backward:
         low[:, index] = torch.where(chosen, found.lower, -torch.inf)
         high[:, index] = torch.where(chosen, found.upper, torch.inf)
         self._meet(node, Range(low, high), source)
+
+    def _inherit(self, node: Node) -> None:
+        """Lines of one variable say no more than its range: a function of one element that had a pass needs none."""
+        above = self.passed.get(node.parents[0])
+        if above is None:
+            return
+        if isinstance(node, Pointwise):
+            self.passed[node] = above
+        elif isinstance(node, Affine) and len(node.maps) == 1:
+            kind = self.maps.wide[node.maps[0]]
+            if isinstance(kind, (SelectMap, ScaleMap)):
+                self.passed[node] = kind.apply(above.to(kind.dtype)) != 0
 
     def _climb(self, node: Node, index: Tensor, wanted: Tensor, deadline: Deadline) -> Range:
         assert self.ascent is not None

@@ -149,14 +149,17 @@ class State:
         offset = torch.where(torch.isfinite(high), high.abs(), 0.0)
         charges = (Charge(amount, 2), Charge(offset, node.size))  # a product with a rounded slope
         self.known[node] = Known(centre, charges, drift, low, high, most if lines.free is not None else None)
-        self._place(node, lines)
+        self._place(node, lines, low, high)
 
-    def _place(self, node: Node, lines: Relaxation) -> None:
-        """Where the lines of a node are not zero, and where they are free."""
+    def _place(self, node: Node, lines: Relaxation, low: Tensor, high: Tensor) -> None:
+        """Where a node can leave its centre, and where its lines are free.
+
+        Two equal lines without slopes are their centre exactly: such an element has no deviation to speak of.
+        """
         self.relaxed[node] = lines
         if lines.free is not None:
             self.free[node] = torch.nonzero((lines.free.below | lines.free.above).any(0)).ravel()
-        used = (lines.low != 0) | (lines.high != 0)
+        used = (low != 0) | (high != 0)
         for tap in lines.taps:
             used = used | (tap.low != 0) | (tap.high != 0)
         support = torch.nonzero(used.any(0)).ravel()
