@@ -22,6 +22,7 @@ from torch.nn import functional
 from nnsym.bounds.engine.convolution import ConvMap
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts, contract, weigh
 from nnsym.bounds.engine.state import State, Support
+from nnsym.bounds.engine.sums import SumLines, sum_lines
 from nnsym.bounds.engine.torch_maps import DenseMap, SelectMap
 from nnsym.bounds.engine.windows import Windows
 from nnsym.ir.node import Affine, Input, Node, Pointwise
@@ -188,6 +189,10 @@ class _Pass:
         return isinstance(node, Pointwise) and node not in self.dual.slopes
 
     def _affine(self, node: Affine, support: Support, c: Tensor) -> None:
+        lines = None if isinstance(support, Windows) else sum_lines(self.state, node)
+        if lines is not None:
+            self._sum(lines, _full(node, support, c))
+            return
         for linear, parent in zip(node.maps, node.parents, strict=True):
             kind, target = self.state.maps[linear], self.state.supports.get(parent)
             if isinstance(support, Windows) and isinstance(kind, SelectMap):
@@ -203,6 +208,16 @@ class _Pass:
                 term = kind.adjoint(_full(node, support, c))
                 term = term if target is None else term[..., target]
             self.add(parent, target, term)
+
+    def _sum(self, lines: SumLines, c: Tensor) -> None:
+        """Step over the products that a node adds up, to their operands."""
+        below, above = c.clamp(min=0), c.clamp(max=0)
+        for side in lines.sides:
+            target, term = self.state.supports.get(side.source), side.below(below, above)
+            self.add(side.source, target, term if target is None else term[..., target])
+        self.constant = self.constant + contract(above, lines.high)
+        if self.charge:
+            self.error = self.error + lines.price.weighed(c)
 
     def _nonlinear(self, node: Node, support: Support, c: Tensor) -> None:
         lines, slopes = self.state.lines(node, support), self.dual.slopes.get(node)

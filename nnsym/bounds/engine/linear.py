@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
+from nnsym.bounds.engine.contraction import contractions
 from nnsym.bounds.engine.descent import Dual, Seed, descend
 from nnsym.bounds.engine.heap import release
 from nnsym.bounds.engine.inputs import Range, device_balls, domain
@@ -123,7 +124,8 @@ class Backward:
         fine = all(not self.soon.passed and maps.wide[m].fine for m in linear)
         self.plain = self.forward.run(self.nodes, inputs) if fine else {}
         # constants of float32 rows are added up in float64, which the spare of their own charges covers
-        self.state = State(maps, balls, added if maps.wide is maps else meetings(self.nodes), dict(inputs))
+        shorter = added if maps.wide is maps else meetings(self.nodes)
+        self.state = State(maps, balls, shorter, contractions(self.nodes), dict(inputs))
         self.precise = self.state if maps.wide is maps else replace(self.state, maps=maps.wide, count=added)
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
         for node in inputs:
@@ -318,7 +320,10 @@ class Backward:
     @cached_property
     def _widest(self) -> int:
         """The most coefficients that a row can have, over all domains of a batch."""
-        return max((len(self.ranges[x].lower) for x in self.query.inputs), default=1) * max(n.size for n in self.nodes)
+        unseen = {n for found in self.state.contractions.values() for n in found.hidden}
+        return max((len(self.ranges[x].lower) for x in self.query.inputs), default=1) * max(
+            n.size for n in self.nodes if n not in unseen
+        )
 
     @cached_property
     def _heaviest(self) -> int:

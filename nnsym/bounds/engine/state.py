@@ -14,13 +14,14 @@ rounding of a product with a deviation), offsets and charges rounded outward (do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast, final
 
 import torch
 from torch import Tensor
 
+from nnsym.bounds.engine.contraction import Contraction
 from nnsym.bounds.engine.inputs import Balls, DeviceBall, Range
 from nnsym.bounds.engine.interval import Image, Probe
 from nnsym.bounds.engine.maps import Maps
@@ -85,7 +86,8 @@ class Known:
 @final
 @dataclass(eq=False)
 class State:
-    """All nodes. ``count`` is what is added to the lengths of all sums, ``balls`` are those of the inputs.
+    """All nodes. ``count`` is what is added to the lengths of all sums, ``balls`` are those of the inputs,
+    ``contractions`` the nodes whose products a pass may step over.
 
     Passes in float64 over the nodes of a float32 state share all but what is :meth:`once` made of it.
     """
@@ -93,6 +95,7 @@ class State:
     maps: Maps
     balls: Balls
     count: int
+    contractions: Mapping[Node, Contraction] = field(default_factory=dict)
     ranges: dict[Node, Range] = field(default_factory=dict)
     known: dict[Node, Known] = field(default_factory=dict)
     relaxed: dict[Node, Relaxation] = field(default_factory=dict)

@@ -1,0 +1,93 @@
+"""Lines of sums of products, in blocks (:mod:`nnsym.bounds.engine.contraction`).
+
+Every product belongs to one sum, so its coefficient has the sign of that of the sum, and its line is chosen by it: the
+lines of a sum are the sums of the lines of its products. The bounds are those of the same pass node by node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from nnsym.bounds.engine.contraction import Contraction, Side
+from nnsym.bounds.engine.rounding import FLOAT64, Amounts
+from nnsym.bounds.engine.state import State
+from nnsym.ir.node import Affine, Node
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Slopes on the elements of one operand, ``(batch, blocks, 2 sums, elements)``: lower lines', then upper lines'."""
+
+    source: Node
+    sums: Tensor
+    elements: Tensor
+    slopes: Tensor
+
+    def below(self, low: Tensor, high: Tensor) -> Tensor:
+        """Coefficients over the operand of those ``(batch, rows, sums)`` of lower and of upper lines."""
+        number, width = self.slopes.shape[1], self.slopes.shape[2] // 2
+        split = [c[..., self.sums].reshape(*c.shape[:-1], number, width) for c in (low, high)]
+        terms = torch.cat(split, -1).transpose(-2, -3) @ self.slopes
+        flat = terms.transpose(-2, -3).flatten(-2)
+        out = torch.zeros(*flat.shape[:-1], self.source.size, dtype=flat.dtype, device=flat.device)
+        return out.index_copy(-1, self.elements, flat)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SumLines:
+    """The lines of a node that adds up products: slopes by operand, the upper lines' offset, the price of rounding."""
+
+    sides: tuple[Blocks, ...]
+    high: Tensor
+    price: Amounts
+
+
+def sum_lines(state: State, node: Affine) -> SumLines | None:
+    """The lines of a sum of products; None where it is none, or some line is unbounded."""
+    found = state.contractions.get(node)
+    return None if found is None else state.once(("sum", node), None, lambda: _made(state, node, found))
+
+
+def _made(state: State, node: Affine, found: Contraction) -> SumLines | None:
+    known, taps = state.known[found.product], state.relaxed[found.product].taps
+    assert known.low is not None
+    assert known.high is not None
+    if len(taps) != 2 or bool((known.low != 0).any()) or not bool(torch.isfinite(known.high).all()):
+        return None
+    by, total, most = state.maps.precision, known.drift, 0
+    for charge in known.charges:
+        total = total + by.gamma(charge.terms + state.count) * charge.amount
+    for side in found.sides:
+        own, copied = _centres(state, side)
+        if bool((own != copied).any()):
+            return None
+        most = max(most, side.sums.shape[1])
+    # every element of an operand gets a sum of rounded products, one of each sum that it is in
+    total = total + by.gamma(most + 2 + state.count) * known.charges[0].amount
+    kind = state.maps.wide[node.maps[0]]
+    up = 1.0 + FLOAT64.gamma(kind.terms + len(known.charges) + 4)
+    price = Amounts.of(state.up(kind.stretch(total) * up))
+    sides = tuple(_blocks(state, side, tap.low, tap.high) for side, tap in zip(found.sides, taps, strict=True))
+    return SumLines(sides, state.up(kind.stretch(known.high) * up), price)
+
+
+def _centres(state: State, side: Side) -> tuple[Tensor, Tensor]:
+    """The centres of an operand's products, and those of what they copy."""
+    place = torch.tensor(side.blocks.ravel(), device=state.maps.device)
+    read = side.elements[:, None].repeat(side.sums.shape[1], 1).ravel()
+    index = torch.tensor(read, device=state.maps.device)
+    return state.known[side.parent].centre[:, place], state.known[side.source].centre[:, index]
+
+
+def _blocks(state: State, side: Side, low: Tensor, high: Tensor) -> Blocks:
+    sums, elements, place = (
+        torch.tensor(v, device=state.maps.device) for v in (side.sums.ravel(), side.elements.ravel(), side.blocks)
+    )
+    slopes = torch.cat((low[:, place], high[:, place]), 2).to(state.maps.dtype)
+    return Blocks(side.source, sums, elements, slopes.contiguous())
