@@ -14,6 +14,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.engine.blocks import FullBlocks
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Node, Product
 
@@ -23,40 +24,21 @@ Array = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One operand: ``blocks[k, a, b]`` is the product that ``sums[k, a]`` adds and that reads ``elements[k, b]``.
+    """One operand: sums are the rows of ``blocks``, elements of ``source`` its columns, products its entries.
 
     ``parent`` is the operand of the product node, ``source`` the node whose elements it copies.
     """
 
     parent: Node
     source: Node
-    sums: Array
-    elements: Array
-    blocks: Array
+    blocks: FullBlocks
 
     @staticmethod
     def of(parent: Node, owner: Array, count: int) -> Side | None:
         """None where sums and elements do not meet in full blocks of one size."""
         source, index = _copied(parent)
-        last = np.iinfo(np.int64).max
-        first = np.full(count, last)
-        np.minimum.at(first, owner, index)
-        label = np.full(source.size, last)
-        np.minimum.at(label, index, first[owner])
-        used = np.flatnonzero(label < last)
-        number = len(np.unique(label[used]))
-        whole = (first < last).all() and (first[owner] == label[index]).all()
-        if not whole or count % number or len(used) % number or count * len(used) != number * len(owner):
-            return None
-        sums = np.argsort(first, kind="stable").reshape(number, -1)
-        elements = used[np.argsort(label[used], kind="stable")].reshape(number, -1)
-        row, column, rank = np.empty(count, np.int64), np.empty(source.size, np.int64), np.empty(count, np.int64)
-        rank[sums] = np.arange(number)[:, None]
-        row[sums], column[elements] = np.arange(sums.shape[1]), np.arange(elements.shape[1])
-        blocks = np.full((number, sums.shape[1], elements.shape[1]), -1)
-        blocks[rank[owner], row[owner], column[index]] = np.arange(len(owner))
-        same = (first[sums] == first[sums[:, :1]]).all() and (label[elements] == first[sums[:, :1]]).all()
-        return Side(parent, source, sums, elements, blocks) if same and (blocks >= 0).all() else None
+        blocks = FullBlocks.of(owner, index, count, source.size)
+        return None if blocks is None else Side(parent, source, blocks)
 
 
 @final

@@ -211,9 +211,10 @@ class _Pass:
 
     def _sum(self, lines: SumLines, c: Tensor) -> None:
         """Step over the products that a node adds up, to their operands."""
-        below, above = c.clamp(min=0), c.clamp(max=0)
+        above = c.clamp(max=0)
+        both = torch.cat((c.clamp(min=0), above), -1)
         for side in lines.sides:
-            target, term = self.state.supports.get(side.source), side.below(below, above)
+            target, term = self.state.supports.get(side.source), side.below(both)
             self.add(side.source, target, term if target is None else term[..., target])
         self.constant = self.constant + contract(above, lines.high)
         if self.charge:

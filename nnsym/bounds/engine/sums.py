@@ -12,6 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nnsym.bounds.engine.blocks import in_blocks
 from nnsym.bounds.engine.contraction import Contraction, Side
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts
 from nnsym.bounds.engine.state import State
@@ -21,21 +22,19 @@ from nnsym.ir.node import Affine, Node
 @final
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """Slopes on the elements of one operand, ``(batch, blocks, 2 sums, elements)``: lower lines', then upper lines'."""
+    """Slopes on the elements of one operand, ``(batch, blocks, 2 sums, elements)``: lower lines', then upper lines'.
+
+    ``sums`` are numbers within the coefficients of lower lines followed by those of upper ones.
+    """
 
     source: Node
     sums: Tensor
     elements: Tensor
     slopes: Tensor
 
-    def below(self, low: Tensor, high: Tensor) -> Tensor:
-        """Coefficients over the operand of those ``(batch, rows, sums)`` of lower and of upper lines."""
-        number, width = self.slopes.shape[1], self.slopes.shape[2] // 2
-        split = [c[..., self.sums].reshape(*c.shape[:-1], number, width) for c in (low, high)]
-        terms = torch.cat(split, -1).transpose(-2, -3) @ self.slopes
-        flat = terms.transpose(-2, -3).flatten(-2)
-        out = torch.zeros(*flat.shape[:-1], self.source.size, dtype=flat.dtype, device=flat.device)
-        return out.index_copy(-1, self.elements, flat)
+    def below(self, both: Tensor) -> Tensor:
+        """Coefficients over the operand of those ``(batch, rows, 2 sums)`` of lower and of upper lines."""
+        return in_blocks(both, self.sums, self.slopes, self.elements, self.source.size)
 
 
 @final
@@ -67,7 +66,7 @@ def _made(state: State, node: Affine, found: Contraction) -> SumLines | None:
         own, copied = _centres(state, side)
         if bool((own != copied).any()):
             return None
-        most = max(most, side.sums.shape[1])
+        most = max(most, side.blocks.rows.shape[1])
     # every element of an operand gets a sum of rounded products, one of each sum that it is in
     total = total + by.gamma(most + 2 + state.count) * known.charges[0].amount
     kind = state.maps.wide[node.maps[0]]
@@ -78,16 +77,15 @@ def _made(state: State, node: Affine, found: Contraction) -> SumLines | None:
 
 
 def _centres(state: State, side: Side) -> tuple[Tensor, Tensor]:
-    """The centres of an operand's products, and those of what they copy."""
-    place = torch.tensor(side.blocks.ravel(), device=state.maps.device)
-    read = side.elements[:, None].repeat(side.sums.shape[1], 1).ravel()
-    index = torch.tensor(read, device=state.maps.device)
-    return state.known[side.parent].centre[:, place], state.known[side.source].centre[:, index]
+    """The centres of an operand's products, and those of what they copy, as the blocks stand."""
+    blocks, device = side.blocks, state.maps.device
+    place = torch.tensor(blocks.place, device=device)
+    read = torch.tensor(blocks.columns, device=device)[:, None].expand_as(place)
+    return state.known[side.parent].centre[:, place], state.known[side.source].centre[:, read]
 
 
 def _blocks(state: State, side: Side, low: Tensor, high: Tensor) -> Blocks:
-    sums, elements, place = (
-        torch.tensor(v, device=state.maps.device) for v in (side.sums.ravel(), side.elements.ravel(), side.blocks)
-    )
+    blocks, device = side.blocks, state.maps.device
+    sums, elements, place = (torch.tensor(v, device=device) for v in (blocks.rows, blocks.columns, blocks.place))
     slopes = torch.cat((low[:, place], high[:, place]), 2).to(state.maps.dtype)
-    return Blocks(side.source, sums, elements, slopes.contiguous())
+    return Blocks(side.source, torch.cat((sums, sums + sums.numel()), 1).ravel(), elements.ravel(), slopes)
