@@ -49,11 +49,32 @@ class FullBlocks:
         return FullBlocks(rows, columns, place) if (place >= 0).all() else None
 
 
-def in_blocks(x: Tensor, index: Tensor, weight: Tensor, out: Tensor, size: int) -> Tensor:
-    """Elements ``index`` of ``x`` in blocks, times ``weight`` ``(..., blocks, a, b)``, put at ``out`` of ``size``."""
-    split = x[..., index].reshape(*x.shape[:-1], *weight.shape[-3:-1]).transpose(-2, -3)
-    flat = (split @ weight).transpose(-2, -3).flatten(-2)
-    return torch.zeros(*flat.shape[:-1], size, dtype=x.dtype, device=x.device).index_copy(-1, out, flat)
+@final
+class Blockwise:
+    """``x -> y``: elements ``read`` of ``x`` in blocks, each times its part of a weight, put at ``write`` of ``y``."""
+
+    def __init__(self, read: Tensor, write: Tensor, size: int) -> None:
+        self._size = size
+        self._read = None if _in_order(read) else read
+        self._write: Tensor | None = write
+        self._back: Tensor | None = None
+        if len(write) == size:  # a permutation: reading is faster than writing
+            back = write.argsort()
+            self._write, self._back = None, None if _in_order(back) else back
+
+    def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
+        """``(..., n_in)`` to ``(..., size)`` for a weight ``(..., blocks, a, b)``."""
+        read = x if self._read is None else x.index_select(-1, self._read)
+        split = read.reshape(*x.shape[:-1], *weight.shape[-3:-1]).transpose(-2, -3)
+        flat = (split @ weight).transpose(-2, -3).flatten(-2)
+        if self._write is not None:
+            out = torch.zeros(*flat.shape[:-1], self._size, dtype=x.dtype, device=x.device)
+            return out.index_copy_(-1, self._write, flat)
+        return flat if self._back is None else flat.index_select(-1, self._back)
+
+
+def _in_order(index: Tensor) -> bool:
+    return bool((index == torch.arange(len(index), device=index.device)).all())
 
 
 @final
@@ -63,7 +84,8 @@ class BlockMap(TorchMap):
     def __init__(self, weight: Tensor, found: FullBlocks, n_in: int, exact: bool) -> None:
         self._hold(weight, exact)
         self.n_in, self.n_out = n_in, found.rows.size
-        self._rows, self._columns = (torch.tensor(v.ravel(), device=weight.device) for v in (found.rows, found.columns))
+        rows, columns = (torch.tensor(v.ravel(), device=weight.device) for v in (found.rows, found.columns))
+        self._up, self._down = Blockwise(columns, rows, self.n_out), Blockwise(rows, columns, n_in)
         self.weight = weight
         self.back, self.terms = (n + (not exact) for n in weight.shape[1:])
 
@@ -72,14 +94,10 @@ class BlockMap(TorchMap):
         return self._fine(self.weight)
 
     def apply(self, x: Tensor) -> Tensor:
-        return self._forward(x.reshape(-1, self.n_in), self.weight).reshape(*x.shape[:-1], self.n_out)
+        return self._up(x.reshape(-1, self.n_in), self.weight.mT).reshape(*x.shape[:-1], self.n_out)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        flat = y.reshape(-1, self.n_out)
-        return in_blocks(flat, self._rows, self.weight, self._columns, self.n_in).reshape(*y.shape[:-1], self.n_in)
+        return self._down(y.reshape(-1, self.n_out), self.weight).reshape(*y.shape[:-1], self.n_in)
 
     def stretch(self, x: Tensor) -> Tensor:
-        return self._forward(x.reshape(-1, self.n_in), self.weight.abs()).reshape(*x.shape[:-1], self.n_out)
-
-    def _forward(self, x: Tensor, weight: Tensor) -> Tensor:
-        return in_blocks(x, self._columns, weight.transpose(1, 2), self._rows, self.n_out)
+        return self._up(x.reshape(-1, self.n_in), self.weight.abs().mT).reshape(*x.shape[:-1], self.n_out)

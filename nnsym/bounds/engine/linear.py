@@ -246,7 +246,7 @@ class Backward:
 
     def _inherit(self, node: Node) -> None:
         """Lines of one variable say no more than its range: a function of one element that had a pass needs none."""
-        above = self.passed.get(node.parents[0])
+        above = self.passed.get(node.parents[0]) if len(node.parents) == 1 else None
         if above is None:
             return
         if isinstance(node, Pointwise):

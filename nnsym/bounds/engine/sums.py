@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.blocks import in_blocks
+from nnsym.bounds.engine.blocks import Blockwise
 from nnsym.bounds.engine.contraction import Contraction, Side
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts
 from nnsym.bounds.engine.state import State
@@ -22,19 +22,15 @@ from nnsym.ir.node import Affine, Node
 @final
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """Slopes on the elements of one operand, ``(batch, blocks, 2 sums, elements)``: lower lines', then upper lines'.
-
-    ``sums`` are numbers within the coefficients of lower lines followed by those of upper ones.
-    """
+    """Slopes on the elements of one operand, ``(batch, blocks, 2 sums, elements)``: lower lines', then upper lines'."""
 
     source: Node
-    sums: Tensor
-    elements: Tensor
+    step: Blockwise
     slopes: Tensor
 
     def below(self, both: Tensor) -> Tensor:
-        """Coefficients over the operand of those ``(batch, rows, 2 sums)`` of lower and of upper lines."""
-        return in_blocks(both, self.sums, self.slopes, self.elements, self.source.size)
+        """Coefficients over the operand of those ``(batch, rows, 2 sums)`` of lower lines, then of upper ones."""
+        return self.step(both, self.slopes)
 
 
 @final
@@ -88,4 +84,5 @@ def _blocks(state: State, side: Side, low: Tensor, high: Tensor) -> Blocks:
     blocks, device = side.blocks, state.maps.device
     sums, elements, place = (torch.tensor(v, device=device) for v in (blocks.rows, blocks.columns, blocks.place))
     slopes = torch.cat((low[:, place], high[:, place]), 2).to(state.maps.dtype)
-    return Blocks(side.source, torch.cat((sums, sums + sums.numel()), 1).ravel(), elements.ravel(), slopes)
+    read = torch.cat((sums, sums + sums.numel()), 1).ravel()
+    return Blocks(side.source, Blockwise(read, elements.ravel(), side.source.size), slopes)
