@@ -246,6 +246,9 @@ class Backward:
 
     def _inherit(self, node: Node) -> None:
         """Lines of one variable say no more than its range: a function of one element that had a pass needs none."""
+        if _straight(node):
+            self.passed[node] = torch.ones_like(self.ranges[node].lower, dtype=torch.bool)
+            return
         above = self.passed.get(node.parents[0]) if len(node.parents) == 1 else None
         if above is None:
             return
