@@ -66,10 +66,12 @@ def _made(state: State, node: Affine, found: Contraction) -> SumLines | None:
     # every element of an operand gets a sum of rounded products, one of each sum that it is in
     total = total + by.gamma(most + 2 + state.count) * known.charges[0].amount
     kind = state.maps.wide[node.maps[0]]
-    up = 1.0 + FLOAT64.gamma(kind.terms + len(known.charges) + 4)
-    price = Amounts.of(state.up(kind.stretch(total) * up))
+    slack = FLOAT64.gamma(kind.terms + len(known.charges) + 4)
+    price = Amounts.of(state.up(kind.stretch_any(total) * (1.0 + slack)))
+    # a centre may lie outside the range, so that an upper line passes below it
+    high = kind.stretch(known.high) + (slack * kind.stretch(known.high.abs()) + FLOAT64.tiny)
     sides = tuple(_blocks(state, side, tap.low, tap.high) for side, tap in zip(found.sides, taps, strict=True))
-    return SumLines(sides, state.up(kind.stretch(known.high) * up), price)
+    return SumLines(sides, state.up(high), price)
 
 
 def _centres(state: State, side: Side) -> tuple[Tensor, Tensor]:
