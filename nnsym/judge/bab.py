@@ -6,7 +6,6 @@ A search is complete: what it cannot split any further goes, as a query of its o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -29,6 +28,10 @@ from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nnsym.bounds.kept.types import Limit
+    from nnsym.ir.node import Node
     from nnsym.search.goal import Goal
     from nnsym.search.loop import Search
 
@@ -39,6 +42,9 @@ _SMALL = 20_000
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000
+
+#: The share of the memory that trees of hidden rows may take.
+_TREES = 0.25
 
 #: Seconds that one leaf may take, and how many leaves are handed over.
 _LEAF, _LEAVES = 10.0, 32
@@ -94,17 +100,27 @@ class SearchMethod(Establisher):
     def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
         """The search, run until it is decided or its share of the clock is over."""
         from nnsym.bounds.kept.engine import Engine
+        from nnsym.bounds.kept.refine import refined
 
         _check(query)
         strategy = self.strategy.settled(query)
-        fine = cache(lambda: Engine(query, dtype="float64", deadline=clock.deadline(self.share)))
+        end = clock.deadline(self.share)
+
+        def fine(ranges: Mapping[Node, Limit]) -> Engine:
+            return Engine(query, dtype="float64", ranges=ranges, deadline=end)
+
+        def better(ranges: Mapping[Node, Limit], rounds: int, deadline: Deadline) -> Engine:
+            memory = _TREES * settings.memory
+            return refined(query, dtype=strategy.dtype, ranges=ranges, rounds=rounds, memory=memory, deadline=deadline)
+
         given = Conditions(
-            deadline=clock.deadline(self.share),
+            deadline=end,
             brief=self.brief,
             memory=settings.memory,
             seed=settings.seed,
             log=self.log,
             fine=None if strategy.dtype == "float64" else fine,
+            better=better,
             leaf=_Leaves(clock, settings),
             watch=settings.watch,
         )

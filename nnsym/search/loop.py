@@ -7,9 +7,9 @@ is a bound with every rounding paid; points only ever falsify, after they were r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline, OutOfTime
+from nnsym.search.bounding import Better, Bounding, Fine
 from nnsym.search.branching import Seen
 from nnsym.search.choose import choose
 from nnsym.search.frontier import BestFirst, DepthFirst, Frontier
@@ -28,7 +29,7 @@ from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import places
 from nnsym.search.points import Tried, descended, scouted, tried
 from nnsym.search.reduce import clipped
-from nnsym.search.strategy import Effort, Strategy
+from nnsym.search.strategy import Strategy
 from nnsym.search.tally import Tally
 from nnsym.search.targets import Target, Worth
 
@@ -50,23 +51,9 @@ _ATTACKS, _POINTS, _STEPS = {2: 64, 12: 4096}, 64, 40
 #: In every so-manieth batch so many of the best points descend a little.
 _EVERY, _POLISHED = 8, 16
 
-
-class Bounding(Protocol):
-    """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`. ``ranges`` hold on the whole domain."""
-
-    @property
-    def ranges(self) -> Mapping[Node, Limit]: ...
-
-    def bound(
-        self,
-        domains: Domains,
-        *,
-        steps: int = 0,
-        goal: float = 0.0,
-        hidden: int = 0,
-        gaps: bool = True,
-        deadline: Deadline = ...,
-    ) -> Found: ...
+#: So many parts are bounded before the ranges of the whole domain are searched for; the share of the time for this;
+#: what is left of the gap, as a share of what was, where more rounds pay.
+_PARTS, _REFINING, _PAYS = 31, 0.25, 0.8
 
 
 @final
@@ -94,7 +81,8 @@ class Search:
         parts: Sequence[Target],
         goal: Goal,
         *,
-        fine: Callable[[], Bounding] | None = None,
+        fine: Fine | None = None,
+        better: Better | None = None,
         strategy: Strategy,
         deadline: Deadline,
         brief: float = 1.0,
@@ -106,7 +94,8 @@ class Search:
     ) -> None:
         self.query, self.engine, self.goal, self.deadline, self.seed = query, engine, goal, deadline, seed
         self.strategy, self.log, self.leaf = strategy, log or Log(), leaf
-        self.fine = fine or (lambda: engine)
+        self._better = better if strategy.refine else None
+        self._fine, self._finest = fine, engine if fine is None else None
         self.worth = Worth(parts, len(query.rows))
         self.places = places(query)
         self.height = {place.node: place.height for place in self.places}
@@ -156,6 +145,8 @@ class Search:
             first, batches = False, batches + 1
             if batches in _ATTACKS and len(self.frontier) and not self.goal.done:
                 self._attack(_ATTACKS[batches])
+            if self._better and self.tally.nodes >= _PARTS and len(self.frontier) and not self.goal.done:
+                self._refine(self._better)
             if self.watch is not None:
                 self.watch(self.snapshot())
 
@@ -174,8 +165,8 @@ class Search:
         )
 
     def _step(self, nodes: Nodes, first: bool) -> None:
-        effort = self.strategy.first if first else self.strategy.then(self.tally.nodes)
-        nodes, found, picks = self._bound(nodes, effort)
+        steps = self.strategy.root if first else self.strategy.then(self.tally.nodes)
+        nodes, found, picks = self._bound(nodes, steps)
         if first and len(nodes):
             self._count(found)
         if not len(nodes) or self.goal.done:
@@ -184,29 +175,18 @@ class Search:
         nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
         if first and self.strategy.hidden and not self.goal.done:
             self._attack(_POINTS)
-            if not self.goal.done:
-                nodes, found, picks = self._bound(nodes, self.strategy.again)
-                row = _rows(nodes, picks)
-                nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
         if len(nodes) and (self._hard or self.strategy.soft):
             nodes, found, picks, row = self._clip(nodes, found, picks, row)
         if self.goal.done or not len(nodes):
             return self.frontier.push(nodes)
         return self._branch(nodes, found, picks, row)
 
-    def _bound(self, nodes: Nodes, effort: Effort) -> tuple[Nodes, Found, Array]:
+    def _bound(self, nodes: Nodes, steps: int) -> tuple[Nodes, Found, Array]:
         """Bound a batch and book what it closes; what is left, what was found of it, the rows that bounds rest on."""
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
-        deep = int(nodes.depth.min()) >= _DEEP
-        engine = self.fine() if deep else self.engine
-        goal = self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
+        engine = self._deep() if int(nodes.depth.min()) >= _DEEP else self.engine
         found = engine.bound(
-            nodes.domains,
-            steps=effort.steps,
-            hidden=effort.hidden,
-            goal=goal,
-            gaps=self.rule.gaps,
-            deadline=self.deadline,
+            nodes.domains, steps=steps, goal=self._threshold, gaps=self.rule.gaps, deadline=self.deadline
         )
         found = found if len(self.query.rows) else _pointed(found)
         nodes = nodes.bare()
@@ -216,6 +196,48 @@ class Search:
         self.tally.bounded(nodes)
         nodes, kept = self._close(replace(nodes, lower=lower), nodes.opened & ~self.goal.closes(lower))
         return (nodes, found, picks) if len(kept) == len(found) else (nodes, found.take(kept), picks[kept])
+
+    @property
+    def _threshold(self) -> float:
+        """What an ascent aims at."""
+        return self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
+
+    def _deep(self) -> Bounding:
+        """The finer engine, made when it is needed."""
+        if self._finest is None:
+            assert self._fine is not None
+            self._finest = self._fine(self.engine.ranges)
+        return self._finest
+
+    def _refine(self, better: Better) -> None:
+        """Search for better ranges of the whole domain, with twice the rounds as long as they close some of the gap.
+
+        What this says of the whole domain holds on every part of it.
+        """
+        self._better, end, rounds = None, self.deadline.share(_REFINING), self.strategy.refine or 0
+        gap, lower = self._whole(self.engine)
+        while gap > 0 and not end.passed:
+            self.engine, before = better(self.engine.ranges, rounds, end), gap
+            gap, found = self._whole(self.engine)
+            lower, rounds = np.maximum(lower, found), 2 * rounds
+            if gap > _PAYS * before:
+                break
+        nodes = self.frontier.take(len(self.frontier))
+        nodes = replace(nodes, lower=np.maximum(nodes.lower, lower))
+        self.frontier.push(self._close(nodes, nodes.opened & ~self.goal.closes(nodes.lower))[0])
+
+    def _whole(self, engine: Bounding) -> tuple[float, Array]:
+        """The targets' lower bounds on the whole domain, and how far the least is from closing it."""
+        boxes = {x: box.outer for x, box in self.query.boxes.items()}
+        limits: dict[Node, Limit] = {x: Limit(lower[None], upper[None]) for x, (lower, upper) in boxes.items()}
+        domains = Domains(limits, np.ones((1, len(self.query.rows)), dtype=bool))
+        found = engine.bound(
+            domains, steps=self.strategy.root, goal=self._threshold, gaps=False, deadline=self.deadline
+        )
+        lower, _ = self.worth.lower(found.lower, limits)
+        lower = np.where(found.empty[:, None], np.inf, lower)
+        opened = lower[~self.goal.closes(lower)]
+        return float(np.max(self._threshold - opened, initial=0.0)), lower
 
     def _count(self, found: Found) -> None:
         """How many neurons are open; where they are few the time is shorter."""
