@@ -210,7 +210,7 @@ class Search:
         return self._finest
 
     def _refine(self, better: Better) -> None:
-        """Search for better ranges of the whole domain, with twice the rounds as long as they close some of the gap.
+        """Search for better ranges of the whole domain, with four times the rounds as long as they close some of the gap.
 
         What this says of the whole domain holds on every part of it.
         """
@@ -219,7 +219,7 @@ class Search:
         while gap > 0 and not end.passed:
             self.engine, before = better(self.engine.ranges, rounds, end), gap
             gap, found = self._whole(self.engine)
-            lower, rounds = np.maximum(lower, found), 2 * rounds
+            lower, rounds = np.maximum(lower, found), 4 * rounds
             if gap > _PAYS * before:
                 break
         nodes = self.frontier.take(len(self.frontier))

@@ -47,21 +47,25 @@ def refined(
     keep what they have, and so do those whose trees would take more than ``memory`` bytes: before that there are fewer
     rounds.
     """
-    engine = Engine(query, dtype=dtype, ranges=ranges, deadline=deadline)
+    given = ranges or {}
+    engine = Engine(query, dtype=dtype, deadline=deadline)
+    known: dict[Node, Limit] = {}
     for layer in engine.plan.arguments:
-        if layer in engine.plan.straight or deadline.passed:
-            continue
-        better = _layer(engine, layer, rounds, memory, deadline)
-        if better is not None:
-            known = {n: engine.ranges[n] for n in engine.plan.arguments}
-            known[layer] = known[layer].meet(better)
+        first = engine.ranges[layer]
+        known[layer] = first.meet(given[layer]) if layer in given else first
+        if layer not in engine.plan.straight and not deadline.passed:
+            better = _layer(engine, layer, known[layer], rounds, memory, deadline)
+            known[layer] = known[layer] if better is None else known[layer].meet(better)
+        if known[layer] is not first:
             engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
     return engine
 
 
-def _layer(engine: Engine, layer: Node, rounds: int, memory: float, deadline: Deadline) -> Limit | None:
-    """Better bounds of the open elements of a layer, ``(1, size)``; None if all are decided, or too many are not."""
-    known = engine.ranges[layer]
+def _layer(engine: Engine, layer: Node, known: Limit, rounds: int, memory: float, deadline: Deadline) -> Limit | None:
+    """Better bounds of the elements of a layer that are open, as far as is ``known``, ``(1, size)``; None if none is.
+
+    What is known of the layer itself the engine must not know: bounds of all leaves would be that, none the worst.
+    """
     opened = np.flatnonzero((known.lower[0] < 0) & (known.upper[0] > 0))
     opened = np.intersect1d(opened, engine.plan.keep[layer])
     if not len(opened):
