@@ -199,6 +199,7 @@ def bab(
     dtype: str = "float32",
     batch: int = 0,
     steps: int | None = None,
+    refine: int | None = None,
     clip: bool = False,
     best: bool = False,
     log: str | Path | None = None,
@@ -211,6 +212,8 @@ def bab(
         dtype: of the bounds; float32 is faster, as sound, and a little looser.
         batch: parts that are bounded at once; 0 chooses.
         steps: of ascent on the bounds of every part.
+        refine: rounds of search on hidden rows, with which the ranges of the whole domain begin to be improved where a
+            few dozen parts do not decide it; 0 leaves them, None does so where inputs are split.
         clip: also cut boxes by rows of the conclusion.
         best: the part with the least bound first, instead of the newest.
         log: a file for the record of the search; where it has a beginning the search goes on from there.
@@ -218,5 +221,6 @@ def bab(
     words = [w for w in (branching, dtype if dtype != "float32" else "", "clip" if clip else "") if w]
     words += ["best"] if best else []
     words += [f"steps={steps}"] if steps is not None else []
+    words += [f"refine={refine}"] if refine is not None else []
     words += [f"batch={batch}"] if batch else []
     return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else Path(log))

@@ -210,7 +210,7 @@ class Search:
         return self._finest
 
     def _refine(self, better: Better) -> None:
-        """Search for better ranges of the whole domain, with four times the rounds as long as they close some of the gap.
+        """Search for ranges of the whole domain, with four times the rounds as long as they close some of the gap.
 
         What this says of the whole domain holds on every part of it.
         """
