@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
@@ -58,7 +59,7 @@ def test_a_domain_that_better_ranges_decide_is_split_no_further() -> None:
 
 
 def test_a_search_goes_on_with_better_ranges() -> None:
-    """More rounds end where they do not pay. The bound is at once that of the whole, and fewer parts are bounded."""
+    """More rounds end where they do not pay. The bound is at once that of the whole."""
     query = thin(0.05)
     watched, plain = Watched(query), ran(query, TEXT.replace("=2", "=0"), nodes=31)
     found = ran(query, TEXT, better=watched, nodes=31)
@@ -66,6 +67,10 @@ def test_a_search_goes_on_with_better_ranges() -> None:
     assert watched.rounds == [2, 8]
     assert whole(watched.engines[1]) < 0.8 * whole(watched.engines[0]) < 0
     assert plain.search.lower < -0.1 < found.search.lower
+
+
+@pytest.mark.slow
+def test_fewer_parts_are_bounded_on_better_ranges() -> None:
     query, text = thin(0.1), TEXT.replace("batch=1", "batch=16")
     less, more = (ran(query, text, better=better, nodes=10**5, seconds=30) for better in (Watched(query), None))
     less.check("refined")
