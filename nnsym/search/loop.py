@@ -25,9 +25,9 @@ from nnsym.search.frontier import BestFirst, DepthFirst, Frontier
 from nnsym.search.goal import Goal
 from nnsym.search.leaf import Leaf, restricted
 from nnsym.search.log import Log
+from nnsym.search.looks import POINTS, Looks
 from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import places
-from nnsym.search.points import Tried, descended, scouted, tried
 from nnsym.search.reduce import clipped
 from nnsym.search.strategy import Strategy
 from nnsym.search.tally import Tally
@@ -45,11 +45,8 @@ FEW = 30
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 _GIVEN_UP = 64
 
-#: After which batches there is a counter-search, and from how many points; how many of them descend, and their steps.
-_ATTACKS, _POINTS, _STEPS = {2: 64, 12: 4096}, 64, 40
-
-#: In every so-manieth batch so many of the best points descend a little.
-_EVERY, _POLISHED = 8, 16
+#: After which batches there is a counter-search, and from how many points.
+_ATTACKS = {2: POINTS, 12: 4096}
 
 #: So many parts are bounded before the ranges of the whole domain are searched for; the share of the time for this;
 #: what is left of the gap, as a share of what was, where more rounds pay.
@@ -92,11 +89,12 @@ class Search:
         watch: Callable[[Snapshot], None] | None = None,
         seed: int = 0,
     ) -> None:
-        self.query, self.engine, self.goal, self.deadline, self.seed = query, engine, goal, deadline, seed
+        self.query, self.engine, self.goal, self.deadline = query, engine, goal, deadline
         self.strategy, self.log, self.leaf = strategy, log or Log(), leaf
         self._better = better if strategy.refine else None
         self._fine, self._finest = fine, engine if fine is None else None
         self.worth = Worth(parts, len(query.rows))
+        self.looks = Looks(query, self.worth, goal, flat=strategy.flat, seed=seed)
         self.places = places(query)
         self.height = {place.node: place.height for place in self.places}
         self.frontier: Frontier = (BestFirst if strategy.best else DepthFirst)(memory)
@@ -109,7 +107,7 @@ class Search:
         assert strategy.branching is not None
         self.rule = strategy.branching
         self.flat = strategy.flat
-        self._brief, self._turn = brief, 0
+        self._brief = brief
         self._hard, self._lost = bool(self.worth.hard.any()), 0
 
     @property
@@ -144,7 +142,7 @@ class Search:
                 return
             first, batches = False, batches + 1
             if batches in _ATTACKS and len(self.frontier) and not self.goal.done:
-                self._attack(_ATTACKS[batches])
+                self.looks.attack(_ATTACKS[batches], self.deadline)
             if self._better and self.tally.nodes >= _PARTS and len(self.frontier) and not self.goal.done:
                 self._refine(self._better)
             if self.watch is not None:
@@ -171,10 +169,10 @@ class Search:
             self._count(found)
         if not len(nodes) or self.goal.done:
             return self.frontier.push(nodes)
-        row = self._look(nodes, found, picks)
+        row = self.looks.minimisers(nodes, found, picks, self.deadline)
         nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
         if first and self.strategy.hidden and not self.goal.done:
-            self._attack(_POINTS)
+            self.looks.attack(POINTS, self.deadline)
         if len(nodes) and (self._hard or self.strategy.soft):
             nodes, found, picks, row = self._clip(nodes, found, picks, row)
         if self.goal.done or not len(nodes):
@@ -261,46 +259,6 @@ class Search:
         kept = np.flatnonzero(~over)
         nodes = replace(nodes, opened=opened)
         return nodes if len(kept) == len(nodes) else nodes.take(kept), kept
-
-    def _attack(self, most: int) -> None:
-        """A short counter-search from random points."""
-        size = {"most": most, "kept": _POINTS, "steps": _STEPS}
-        at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=self.deadline.share(0.1))
-        self.goal.look(at, self.deadline)
-
-    def _look(self, nodes: Nodes, found: Found, picks: Array) -> Array:
-        """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
-
-        It is the one that the bound of its worst target rests on; where the conclusion is violated at the minimiser but
-        a hard row is missed, that hard row: there is nothing to gain for the first.
-        """
-        every, worst, row = np.arange(len(nodes)), _worst(nodes), _rows(nodes, picks)
-        points = {x: p[every, row].astype(np.float64) for x, p in found.point.items()}
-        if self.flat:
-            with np.errstate(over="ignore", invalid="ignore"):
-                boxes = {x: found.ranges[x] for x in self.query.inputs}
-                centre = {x: np.nan_to_num(b.lower + (b.upper - b.lower) / 2) for x, b in boxes.items()}
-            points = {x: np.concatenate([p, centre[x]]) for x, p in points.items()}
-        at = tried(self.query, self.worth, points)
-        self.goal.look(at, self.deadline)
-        self._polish(at)
-        if not self._hard:
-            return row
-        missed = np.where(self.worth.hard[worst], at.rows[: len(nodes)], -np.inf)
-        hard = missed.argmax(1)
-        turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
-        return np.asarray(np.where(turned, hard, row))
-
-    def _polish(self, at: Tried) -> None:
-        """Now and then the best points of a batch descend a little."""
-        self._turn += 1
-        if self._turn % _EVERY or self.goal.done:
-            return
-        best = np.argsort(at.best, kind="stable")[:_POLISHED]
-        start = {x: v[best] for x, v in at.points.items()}
-        end = self.deadline.share(0.1)
-        near = descended(self.query, self.worth, start, steps=_STEPS // 2, deadline=end, first=2.0**-7)
-        self.goal.look(near, self.deadline)
 
     def _clip(self, nodes: Nodes, found: Found, picks: Array, row: Array) -> tuple[Nodes, Found, Array, Array]:
         domains, margin, gone = clipped(
@@ -390,16 +348,6 @@ def _pointed(found: Found) -> Found:
     forms = {x: np.zeros(c.shape) for x, c in centre.items()}
     gaps = {n: np.zeros((len(found), 1, n.size)) for n in found.gaps}
     return replace(found, forms=forms, constant=np.zeros((len(found), 1)), point=centre, gaps=gaps)
-
-
-def _worst(nodes: Nodes) -> Array:
-    """The open target with the least bound of each."""
-    return np.asarray(np.where(nodes.opened, nodes.lower, np.inf).argmin(1))
-
-
-def _rows(nodes: Nodes, picks: Array) -> Array:
-    """The row that this bound rests on."""
-    return np.asarray(np.maximum(picks[np.arange(len(nodes)), _worst(nodes)], 0))
 
 
 def _summed(gap: Array, opened: Array, picks: Array) -> Array:
