@@ -15,7 +15,7 @@ from nnsym.ir.query import Query, Reading
 from nnsym.judge.verdict import Facts, beside, rule
 from nnsym.program import Program
 from nnsym.replay import Outcome
-from nnsym.report.records import result_json
+from nnsym.results.plain import result_json
 from nnsym.results.result import Result, Trust, Verdict
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
 from nnsym.solvers.registry import find

@@ -12,7 +12,7 @@ from nnsym.errors import InputError
 from nnsym.ir.check import check, check_query
 from nnsym.ir.formula import And, Atoms, InBox
 from nnsym.ir.linear import Dense, Sparse
-from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product, affine, new_input
+from nnsym.ir.node import Affine, Input, Labels, Max, Node, Pointwise, Product, affine, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Part, Rows
 from nnsym.ir.univariate import Hinge, relu
@@ -53,7 +53,7 @@ BIAS = np.zeros(2)
         (Max(X, np.array([[-1, -1]])), "empty group"),
         (Product(X, new_input("z", 3)), "different sizes"),
         (Pointwise(relu(), X), "not the interned"),
-        (Input("w", 2, "u", np.zeros(3, dtype=bool), np.full(2, -1)), "integer flags"),
+        (Input("w", 2, "u", np.zeros(3, dtype=bool), np.full(2, -1), Labels()), "integer flags"),
     ],
 )
 def test_broken_nodes_are_named(node: Node, problem: str) -> None:

@@ -33,7 +33,7 @@ def split_and_bound(query, dtype, seed, values, *, steps=0):
     for generation in range(3):
         result = engine.bound(domains, steps=steps, hidden=steps // 2, goal=np.inf, refresh=generation != 1)
         found += faults(engine, values, result)
-        assert np.isfinite(result.lower).all()
+        assert np.isfinite(result.lower).all() or not engine.holds
         limits = met(domains.limits, around(values, engine, rng))
         domains = Domains(limits, domains.wanted, result.ranges, result.dual)
     return found

@@ -234,3 +234,11 @@ def test_a_search_refuses_ends_and_widths_that_are_no_numbers(option):
     x = nn.Variable(1, name="x")
     with pytest.raises(nn.InputError):
         nn.largest(lambda e: nn.forall(x, where=nn.ball(x, [0], e), then=x <= 1), "crown", **({"high": 1} | option))
+
+
+@pytest.mark.parametrize("number", [Fraction(10**5000, 3), 10**400, "1e999"], ids=["fraction", "integer", "text"])
+@pytest.mark.parametrize("made", [lambda x, c: x[0] + c, lambda x, c: x[0] * c, lambda x, c: abs(x[0] + c)])
+def test_numbers_beyond_float64_are_refused_in_words(number, made):
+    x = nn.Variable(2, name="x")
+    with pytest.raises((InputError, LanguageError), match=r"beyond|not a number|infinity"):
+        nn.verify(nn.forall(x, where=nn.box(x, 0, 1), then=made(x, number) <= 3), "bigm")

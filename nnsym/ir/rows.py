@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.errors import InputError
 from nnsym.ir.exact import add, from_numbers, multiply, nearest, round_up, to_fractions
 from nnsym.ir.linear import Sparse
 from nnsym.ir.node import Node, affine
@@ -136,17 +137,18 @@ class Rows:
         """The rows as one float64 affine node, and what rounding the numbers may have moved.
 
         Returns ``(s, slack, weight)``: the exact rows differ from ``s`` by at most
-        ``slack + weight * max_k |v_k|`` per row; both are zero where every number is a float64.
+        ``slack + weight * max_k |v_k|`` per row; both are zero where every number is a float64. Raises
+        :class:`InputError` for numbers beyond the range of float64.
         """
         m = len(self)
         terms = []
         weight = np.zeros(m)
         for node, part in self.parts.items():
-            rounded = nearest(part.coefficient)
+            rounded = _held(part.coefficient)
             np.add.at(weight, part.row, _distance(part.coefficient, rounded))
             indptr = np.concatenate(([0], np.cumsum(np.bincount(part.row, minlength=m))))
             terms.append((Sparse(rounded, part.column, indptr, node.size), node))
-        bias = nearest(self.constant)
+        bias = _held(self.constant)
         slack = _distance(self.constant, bias)
         weight = np.where(weight > 0, np.nextafter(weight * (1 + 1e-12), np.inf), 0.0)
         return affine(tuple(terms), bias), slack, weight
@@ -183,6 +185,17 @@ def _join(arrays: list[Array]) -> Array:
     if any(a.dtype == object for a in arrays):
         arrays = [to_fractions(a) for a in arrays]
     return np.concatenate(arrays)
+
+
+def _held(numbers: Array) -> Array:
+    """The nearest float64 numbers, which have to be finite."""
+    rounded = nearest(numbers)
+    if not np.isfinite(rounded).all():
+        raise InputError(
+            "a number of the property, or of what it adds up to, is beyond 1.8e308",
+            remedy="Divide both sides of the comparison by a power of ten",
+        )
+    return rounded
 
 
 def _distance(exact: Array, rounded: Array) -> Array:

@@ -126,7 +126,7 @@ class SearchMethod(Establisher):
         )
         with clock.step("search") as notes:
             engine = Engine(query, dtype=strategy.dtype, deadline=given.deadline)
-            search = begin(query, engine, goal, strategy, given)
+            search = begin(query, engine if engine.holds else fine(), goal, strategy, given)
             search.go()
             notes.append(f"{strategy.text}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):

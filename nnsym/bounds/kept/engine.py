@@ -192,6 +192,13 @@ class Engine:
         total = (slack + product(weight, most)) * (1.0 + 8.0 * self.precision.u)
         return seed.pick(total)
 
+    @property
+    def holds(self) -> bool:
+        """True if the format of rows has room for the values on the whole domain: else bounds may be infinite."""
+        sides = (side for limit in self.ranges.values() for side in (limit.lower, limit.upper))
+        most = max((float(np.abs(side[np.isfinite(side)]).max(initial=0.0)) for side in sides), default=0.0)
+        return most <= self.precision.huge / 2**8
+
     def rows(self, node: Node, index: Array, sign: Array) -> Target:
         """Rows ``sign node[index]`` to be bounded in place of the specification's; both ``(batch, rows)``."""
         missing = np.setdiff1d(index, self.plan.keep[node])
