@@ -111,7 +111,8 @@ class SearchMethod(Establisher):
 
         def better(ranges: Mapping[Node, Limit], rounds: int, deadline: Deadline) -> Engine:
             memory = _TREES * settings.memory
-            return refined(query, dtype=strategy.dtype, ranges=ranges, rounds=rounds, memory=memory, deadline=deadline)
+            dtype = strategy.dtype if engine.holds else "float64"
+            return refined(query, dtype=dtype, ranges=ranges, rounds=rounds, memory=memory, deadline=deadline)
 
         given = Conditions(
             deadline=end,
@@ -125,8 +126,8 @@ class SearchMethod(Establisher):
             watch=settings.watch,
         )
         with clock.step("search") as notes:
-            engine = Engine(query, dtype=strategy.dtype, deadline=given.deadline)
-            search = begin(query, engine if engine.holds else fine(), goal, strategy, given)
+            engine = Engine(query, dtype=strategy.dtype, deadline=end)
+            search = begin(query, engine if engine.holds else fine({}), goal, strategy, given)
             search.go()
             notes.append(f"{strategy.text}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
