@@ -88,3 +88,32 @@ def test_a_deadline_leaves_what_is_known():
     (x,) = query.inputs
     value = query.values({x: to_fractions(np.zeros((1, 4)))}, exact=True)
     assert faults(engine, value, engine.bound(engine.root())) == []
+
+
+def test_more_rounds_on_known_ranges_lose_nothing():
+    """What is known of a layer must not blind the search of it: staged, it gets as far as at once."""
+    query = relu_query(2, widths=(12, 12, 10), radius=0.8)
+    some = refined(query, rounds=4)
+    staged, once = refined(query, rounds=16, ranges=some.ranges), refined(query, rounds=16)
+    for node in once.plan.arguments:
+        ranges = [engine.ranges[node] for engine in (staged, once, some)]
+        assert (ranges[0].lower >= ranges[2].lower).all()
+        assert (ranges[0].upper <= ranges[2].upper).all()
+        wide = [(r.upper - r.lower)[(r.lower < 0) & (r.upper > 0)].sum() for r in ranges]
+        assert wide[0] <= 1.02 * wide[1]
+    values = query.values(inside(query, np.random.default_rng(2), 20), exact=True)
+    assert outside(staged, values) == 0
+
+
+def test_trees_are_held_to_the_memory():
+    query = relu_query(2, widths=(12, 12, 10), radius=0.8)
+    plain, none, few, all_ = (
+        Engine(query, dtype="float32"),
+        *(refined(query, rounds=16, memory=m) for m in (0, 3e4, 1e9)),
+    )
+    assert opened(none) == opened(plain)
+    assert opened(all_) <= opened(few) <= opened(none)
+    wide = [
+        sum(float((e.ranges[n].upper - e.ranges[n].lower).sum()) for n in e.plan.arguments) for e in (all_, few, none)
+    ]
+    assert wide[0] < wide[1] < wide[2]

@@ -241,14 +241,16 @@ def test_a_leaf_is_the_query_on_its_limits() -> None:
     assert shifted.margin(shifted.values(at)) == pytest.approx(query.margin(query.values(at)) - 0.5)
 
 
-@pytest.mark.parametrize("text", ["bab", "bab:smear:float64", "bab:early:steps=4:batch=16", "bab:best:clip"])
+@pytest.mark.parametrize(
+    "text", ["bab", "bab:smear:float64", "bab:early:steps=4:batch=16", "bab:gap:refine=0", "bab:best:clip"]
+)
 def test_texts_name_strategies(text: str) -> None:
     assert Strategy.of(Strategy.of(text).text) == Strategy.of(text)
     assert resolve(text).name == Strategy.of(text).text
 
 
 def test_texts_that_name_none_are_refused() -> None:
-    for text in ("bab:fast", "bab:batch=0", "bab:steps=-1", "bab:float16"):
+    for text in ("bab:fast", "bab:batch=0", "bab:steps=-1", "bab:refine=x", "bab:float16"):
         with pytest.raises(InputError, match="no parameter of a search"):
             resolve(text)
     with pytest.raises(InputError, match="takes no solver"):

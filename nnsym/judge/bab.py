@@ -6,7 +6,6 @@ A search is complete: what it cannot split any further goes, as a query of its o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -29,6 +28,10 @@ from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nnsym.bounds.kept.types import Limit
+    from nnsym.ir.node import Node
     from nnsym.search.goal import Goal
     from nnsym.search.loop import Search
 
@@ -39,6 +42,9 @@ _SMALL = 20_000
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000
+
+#: The share of the memory that trees of hidden rows may take.
+_TREES = 0.25
 
 #: Seconds that one leaf may take, and how many leaves are handed over.
 _LEAF, _LEAVES = 10.0, 32
@@ -94,23 +100,34 @@ class SearchMethod(Establisher):
     def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
         """The search, run until it is decided or its share of the clock is over."""
         from nnsym.bounds.kept.engine import Engine
+        from nnsym.bounds.kept.refine import refined
 
         _check(query)
         strategy = self.strategy.settled(query)
-        fine = cache(lambda: Engine(query, dtype="float64", deadline=clock.deadline(self.share)))
+        end = clock.deadline(self.share)
+
+        def fine(ranges: Mapping[Node, Limit]) -> Engine:
+            return Engine(query, dtype="float64", ranges=ranges, deadline=end)
+
+        def better(ranges: Mapping[Node, Limit], rounds: int, deadline: Deadline) -> Engine:
+            memory = _TREES * settings.memory
+            dtype = strategy.dtype if engine.holds else "float64"
+            return refined(query, dtype=dtype, ranges=ranges, rounds=rounds, memory=memory, deadline=deadline)
+
         given = Conditions(
-            deadline=clock.deadline(self.share),
+            deadline=end,
             brief=self.brief,
             memory=settings.memory,
             seed=settings.seed,
             log=self.log,
             fine=None if strategy.dtype == "float64" else fine,
+            better=better,
             leaf=_Leaves(clock, settings),
             watch=settings.watch,
         )
         with clock.step("search") as notes:
-            engine = Engine(query, dtype=strategy.dtype, deadline=given.deadline)
-            search = begin(query, engine if engine.holds else fine(), goal, strategy, given)
+            engine = Engine(query, dtype=strategy.dtype, deadline=end)
+            search = begin(query, engine if engine.holds else fine({}), goal, strategy, given)
             search.go()
             notes.append(f"{strategy.text}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
@@ -183,6 +200,7 @@ def bab(
     dtype: str = "float32",
     batch: int = 0,
     steps: int | None = None,
+    refine: int | None = None,
     clip: bool = False,
     best: bool = False,
     log: str | Path | None = None,
@@ -195,6 +213,8 @@ def bab(
         dtype: of the bounds; float32 is faster, as sound, and a little looser.
         batch: parts that are bounded at once; 0 chooses.
         steps: of ascent on the bounds of every part.
+        refine: rounds of search on hidden rows, with which the ranges of the whole domain begin to be improved where a
+            few dozen parts do not decide it; 0 leaves them, None does so where inputs are split.
         clip: also cut boxes by rows of the conclusion.
         best: the part with the least bound first, instead of the newest.
         log: a file for the record of the search; where it has a beginning the search goes on from there.
@@ -202,5 +222,6 @@ def bab(
     words = [w for w in (branching, dtype if dtype != "float32" else "", "clip" if clip else "") if w]
     words += ["best"] if best else []
     words += [f"steps={steps}"] if steps is not None else []
+    words += [f"refine={refine}"] if refine is not None else []
     words += [f"batch={batch}"] if batch else []
     return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else Path(log))

@@ -7,9 +7,9 @@ is a bound with every rounding paid; points only ever falsify, after they were r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,18 @@ from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline, OutOfTime
+from nnsym.search.bounding import Better, Bounding, Fine
 from nnsym.search.branching import Seen
 from nnsym.search.choose import choose
 from nnsym.search.frontier import BestFirst, DepthFirst, Frontier
 from nnsym.search.goal import Goal
 from nnsym.search.leaf import Leaf, restricted
 from nnsym.search.log import Log
+from nnsym.search.looks import POINTS, Looks
 from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import places
-from nnsym.search.points import Tried, descended, scouted, tried
 from nnsym.search.reduce import clipped
-from nnsym.search.strategy import Effort, Strategy
+from nnsym.search.strategy import Strategy
 from nnsym.search.tally import Tally
 from nnsym.search.targets import Target, Worth
 
@@ -44,29 +45,12 @@ FEW = 30
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 _GIVEN_UP = 64
 
-#: After which batches there is a counter-search, and from how many points; how many of them descend, and their steps.
-_ATTACKS, _POINTS, _STEPS = {2: 64, 12: 4096}, 64, 40
+#: After which batches there is a counter-search, and from how many points.
+_ATTACKS = {2: POINTS, 12: 4096}
 
-#: In every so-manieth batch so many of the best points descend a little.
-_EVERY, _POLISHED = 8, 16
-
-
-class Bounding(Protocol):
-    """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`. ``ranges`` hold on the whole domain."""
-
-    @property
-    def ranges(self) -> Mapping[Node, Limit]: ...
-
-    def bound(
-        self,
-        domains: Domains,
-        *,
-        steps: int = 0,
-        goal: float = 0.0,
-        hidden: int = 0,
-        gaps: bool = True,
-        deadline: Deadline = ...,
-    ) -> Found: ...
+#: So many parts are bounded before the ranges of the whole domain are searched for; the share of the time for this;
+#: what is left of the gap, as a share of what was, where more rounds pay.
+_PARTS, _REFINING, _PAYS = 31, 0.25, 0.8
 
 
 @final
@@ -94,7 +78,8 @@ class Search:
         parts: Sequence[Target],
         goal: Goal,
         *,
-        fine: Callable[[], Bounding] | None = None,
+        fine: Fine | None = None,
+        better: Better | None = None,
         strategy: Strategy,
         deadline: Deadline,
         brief: float = 1.0,
@@ -104,10 +89,12 @@ class Search:
         watch: Callable[[Snapshot], None] | None = None,
         seed: int = 0,
     ) -> None:
-        self.query, self.engine, self.goal, self.deadline, self.seed = query, engine, goal, deadline, seed
+        self.query, self.engine, self.goal, self.deadline = query, engine, goal, deadline
         self.strategy, self.log, self.leaf = strategy, log or Log(), leaf
-        self.fine = fine or (lambda: engine)
+        self._better = better if strategy.refine else None
+        self._fine, self._finest = fine, engine if fine is None else None
         self.worth = Worth(parts, len(query.rows))
+        self.looks = Looks(query, self.worth, goal, flat=strategy.flat, seed=seed)
         self.places = places(query)
         self.height = {place.node: place.height for place in self.places}
         self.frontier: Frontier = (BestFirst if strategy.best else DepthFirst)(memory)
@@ -120,7 +107,7 @@ class Search:
         assert strategy.branching is not None
         self.rule = strategy.branching
         self.flat = strategy.flat
-        self._brief, self._turn = brief, 0
+        self._brief = brief
         self._hard, self._lost = bool(self.worth.hard.any()), 0
 
     @property
@@ -155,7 +142,9 @@ class Search:
                 return
             first, batches = False, batches + 1
             if batches in _ATTACKS and len(self.frontier) and not self.goal.done:
-                self._attack(_ATTACKS[batches])
+                self.looks.attack(_ATTACKS[batches], self.deadline)
+            if self._better and self.tally.nodes >= _PARTS and len(self.frontier) and not self.goal.done:
+                self._refine(self._better)
             if self.watch is not None:
                 self.watch(self.snapshot())
 
@@ -174,39 +163,28 @@ class Search:
         )
 
     def _step(self, nodes: Nodes, first: bool) -> None:
-        effort = self.strategy.first if first else self.strategy.then(self.tally.nodes)
-        nodes, found, picks = self._bound(nodes, effort)
+        steps = self.strategy.root if first else self.strategy.then(self.tally.nodes)
+        nodes, found, picks = self._bound(nodes, steps)
         if first and len(nodes):
             self._count(found)
         if not len(nodes) or self.goal.done:
             return self.frontier.push(nodes)
-        row = self._look(nodes, found, picks)
+        row = self.looks.minimisers(nodes, found, picks, self.deadline)
         nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
         if first and self.strategy.hidden and not self.goal.done:
-            self._attack(_POINTS)
-            if not self.goal.done:
-                nodes, found, picks = self._bound(nodes, self.strategy.again)
-                row = _rows(nodes, picks)
-                nodes = replace(nodes, domains=replace(nodes.domains, ranges=found.ranges, dual=found.dual))
+            self.looks.attack(POINTS, self.deadline)
         if len(nodes) and (self._hard or self.strategy.soft):
             nodes, found, picks, row = self._clip(nodes, found, picks, row)
         if self.goal.done or not len(nodes):
             return self.frontier.push(nodes)
         return self._branch(nodes, found, picks, row)
 
-    def _bound(self, nodes: Nodes, effort: Effort) -> tuple[Nodes, Found, Array]:
+    def _bound(self, nodes: Nodes, steps: int) -> tuple[Nodes, Found, Array]:
         """Bound a batch and book what it closes; what is left, what was found of it, the rows that bounds rest on."""
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.worth.wanted(nodes.opened)))
-        deep = int(nodes.depth.min()) >= _DEEP
-        engine = self.fine() if deep else self.engine
-        goal = self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
+        engine = self._deep() if int(nodes.depth.min()) >= _DEEP else self.engine
         found = engine.bound(
-            nodes.domains,
-            steps=effort.steps,
-            hidden=effort.hidden,
-            goal=goal,
-            gaps=self.rule.gaps,
-            deadline=self.deadline,
+            nodes.domains, steps=steps, goal=self._threshold, gaps=self.rule.gaps, deadline=self.deadline
         )
         found = found if len(self.query.rows) else _pointed(found)
         nodes = nodes.bare()
@@ -216,6 +194,48 @@ class Search:
         self.tally.bounded(nodes)
         nodes, kept = self._close(replace(nodes, lower=lower), nodes.opened & ~self.goal.closes(lower))
         return (nodes, found, picks) if len(kept) == len(found) else (nodes, found.take(kept), picks[kept])
+
+    @property
+    def _threshold(self) -> float:
+        """What an ascent aims at."""
+        return self.goal.threshold if np.isfinite(self.goal.threshold) else 0.0
+
+    def _deep(self) -> Bounding:
+        """The finer engine, made when it is needed."""
+        if self._finest is None:
+            assert self._fine is not None
+            self._finest = self._fine(self.engine.ranges)
+        return self._finest
+
+    def _refine(self, better: Better) -> None:
+        """Search for ranges of the whole domain, with four times the rounds as long as they close some of the gap.
+
+        What this says of the whole domain holds on every part of it.
+        """
+        self._better, end, rounds = None, self.deadline.share(_REFINING), self.strategy.refine or 0
+        gap, lower = self._whole(self.engine)
+        while gap > 0 and not end.passed:
+            self.engine, before = better(self.engine.ranges, rounds, end), gap
+            gap, found = self._whole(self.engine)
+            lower, rounds = np.maximum(lower, found), 4 * rounds
+            if gap > _PAYS * before:
+                break
+        nodes = self.frontier.take(len(self.frontier))
+        nodes = replace(nodes, lower=np.maximum(nodes.lower, lower))
+        self.frontier.push(self._close(nodes, nodes.opened & ~self.goal.closes(nodes.lower))[0])
+
+    def _whole(self, engine: Bounding) -> tuple[float, Array]:
+        """The targets' lower bounds on the whole domain, and how far the least is from closing it."""
+        boxes = {x: box.outer for x, box in self.query.boxes.items()}
+        limits: dict[Node, Limit] = {x: Limit(lower[None], upper[None]) for x, (lower, upper) in boxes.items()}
+        domains = Domains(limits, np.ones((1, len(self.query.rows)), dtype=bool))
+        found = engine.bound(
+            domains, steps=self.strategy.root, goal=self._threshold, gaps=False, deadline=self.deadline
+        )
+        lower, _ = self.worth.lower(found.lower, limits)
+        lower = np.where(found.empty[:, None], np.inf, lower)
+        opened = lower[~self.goal.closes(lower)]
+        return float(np.max(self._threshold - opened, initial=0.0)), lower
 
     def _count(self, found: Found) -> None:
         """How many neurons are open; where they are few the time is shorter."""
@@ -239,46 +259,6 @@ class Search:
         kept = np.flatnonzero(~over)
         nodes = replace(nodes, opened=opened)
         return nodes if len(kept) == len(nodes) else nodes.take(kept), kept
-
-    def _attack(self, most: int) -> None:
-        """A short counter-search from random points."""
-        size = {"most": most, "kept": _POINTS, "steps": _STEPS}
-        at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=self.deadline.share(0.1))
-        self.goal.look(at, self.deadline)
-
-    def _look(self, nodes: Nodes, found: Found, picks: Array) -> Array:
-        """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
-
-        It is the one that the bound of its worst target rests on; where the conclusion is violated at the minimiser but
-        a hard row is missed, that hard row: there is nothing to gain for the first.
-        """
-        every, worst, row = np.arange(len(nodes)), _worst(nodes), _rows(nodes, picks)
-        points = {x: p[every, row].astype(np.float64) for x, p in found.point.items()}
-        if self.flat:
-            with np.errstate(over="ignore", invalid="ignore"):
-                boxes = {x: found.ranges[x] for x in self.query.inputs}
-                centre = {x: np.nan_to_num(b.lower + (b.upper - b.lower) / 2) for x, b in boxes.items()}
-            points = {x: np.concatenate([p, centre[x]]) for x, p in points.items()}
-        at = tried(self.query, self.worth, points)
-        self.goal.look(at, self.deadline)
-        self._polish(at)
-        if not self._hard:
-            return row
-        missed = np.where(self.worth.hard[worst], at.rows[: len(nodes)], -np.inf)
-        hard = missed.argmax(1)
-        turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
-        return np.asarray(np.where(turned, hard, row))
-
-    def _polish(self, at: Tried) -> None:
-        """Now and then the best points of a batch descend a little."""
-        self._turn += 1
-        if self._turn % _EVERY or self.goal.done:
-            return
-        best = np.argsort(at.best, kind="stable")[:_POLISHED]
-        start = {x: v[best] for x, v in at.points.items()}
-        end = self.deadline.share(0.1)
-        near = descended(self.query, self.worth, start, steps=_STEPS // 2, deadline=end, first=2.0**-7)
-        self.goal.look(near, self.deadline)
 
     def _clip(self, nodes: Nodes, found: Found, picks: Array, row: Array) -> tuple[Nodes, Found, Array, Array]:
         domains, margin, gone = clipped(
@@ -368,16 +348,6 @@ def _pointed(found: Found) -> Found:
     forms = {x: np.zeros(c.shape) for x, c in centre.items()}
     gaps = {n: np.zeros((len(found), 1, n.size)) for n in found.gaps}
     return replace(found, forms=forms, constant=np.zeros((len(found), 1)), point=centre, gaps=gaps)
-
-
-def _worst(nodes: Nodes) -> Array:
-    """The open target with the least bound of each."""
-    return np.asarray(np.where(nodes.opened, nodes.lower, np.inf).argmin(1))
-
-
-def _rows(nodes: Nodes, picks: Array) -> Array:
-    """The row that this bound rests on."""
-    return np.asarray(np.maximum(picks[np.arange(len(nodes)), _worst(nodes)], 0))
 
 
 def _summed(gap: Array, opened: Array, picks: Array) -> Array:

@@ -15,9 +15,10 @@ from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query, Reading
 from nnsym.results.clock import Deadline
 from nnsym.search import log as logs
+from nnsym.search.bounding import Better, Bounding, Fine
 from nnsym.search.goal import Goal
 from nnsym.search.leaf import Leaf
-from nnsym.search.loop import Bounding, Search, Snapshot
+from nnsym.search.loop import Search, Snapshot
 from nnsym.search.nodes import Nodes
 from nnsym.search.places import places
 from nnsym.search.strategy import Strategy
@@ -38,7 +39,7 @@ class Rooted(Bounding, Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a search is given: limits, a file for its record, a finer engine, what decides leaves, who is told.
+    """What a search is given: limits, a file for its record, other engines, what decides leaves, who is told.
 
     ``brief`` is the share of the time that it may take where at most :data:`nnsym.search.loop.FEW` neurons are open.
     """
@@ -48,7 +49,8 @@ class Conditions:
     memory: float = np.inf
     seed: int = 0
     log: Path | None = None
-    fine: Callable[[], Bounding] | None = None
+    fine: Fine | None = None
+    better: Better | None = None
     leaf: Leaf | None = None
     watch: Callable[[Snapshot], None] | None = None
 
@@ -68,6 +70,7 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
         parts,
         goal,
         fine=given.fine,
+        better=given.better,
         brief=given.brief,
         strategy=replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM),
         deadline=given.deadline,

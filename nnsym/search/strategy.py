@@ -14,26 +14,24 @@ from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Sme
 #: So many boxes are bounded without ascent where inputs are split.
 _EASY = 512
 
+#: Rules that split inputs, and neurons only in the end.
+_INPUTS = (Smear, Longest, Finish)
+
+#: Rounds of a first search on hidden rows.
+_ROUNDS = 5
+
 #: Up to so many inputs that are not fixed, inputs are split; up to the second number inputs and neurons.
 FEW, SOME = 20, 60
-
-
-@final
-@dataclass(frozen=True)
-class Effort:
-    """Steps of ascent for rows, and for the bounds of hidden nodes."""
-
-    steps: int
-    hidden: int
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
-    once ``easy`` of them were bounded without, ``root`` those of the first, and ``hidden`` those of its neurons where
-    that is needed; ``batch`` of them are bounded at once. ``soft`` also cuts boxes by rows of the conclusion, ``best``
-    takes the least bound first instead of the newest.
+    once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
+    ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
+    decide it. ``soft`` also cuts boxes by rows of the conclusion, ``best`` takes the least bound first instead of the
+    newest.
     """
 
     branching: Branching | None = None
@@ -41,7 +39,7 @@ class Strategy:
     batch: int = 0
     steps: int | None = None
     root: int = 20
-    hidden: int = 0
+    refine: int | None = None
     easy: int = 0
     soft: bool = False
     best: bool = False
@@ -52,6 +50,11 @@ class Strategy:
         return isinstance(self.branching, (Smear, Longest, Mixed, Finish))
 
     @property
+    def hidden(self) -> bool:
+        """True if neurons are split from the beginning."""
+        return not isinstance(self.branching, _INPUTS)
+
+    @property
     def text(self) -> str:
         """The parameters as they stand in a method's name."""
         words: list[str] = [
@@ -60,7 +63,7 @@ class Strategy:
             *(("clip",) if self.soft else ()),
             *(("best",) if self.best else ()),
             *((f"steps={self.steps}",) if self.steps is not None else ()),
-            *((f"hidden={self.hidden}",) if self.hidden else ()),
+            *((f"refine={self.refine}",) if self.refine is not None else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
         ]
         return ":".join(("bab", *words))
@@ -76,8 +79,8 @@ class Strategy:
             key, _, value = word.partition("=")
             if key == "steps" and value.isdecimal():
                 found = replace(found, steps=int(value))
-            elif key == "hidden" and value.isdecimal():
-                found = replace(found, hidden=int(value))
+            elif key == "refine" and value.isdecimal():
+                found = replace(found, refine=int(value))
             elif key == "batch" and value.isdecimal() and int(value):
                 found = replace(found, batch=int(value))
             elif word in ("float32", "float64"):
@@ -89,35 +92,25 @@ class Strategy:
             elif word in RULES:
                 found = replace(found, branching=rule(word))
             else:
-                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "hidden=N", "batch=N"))
+                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "refine=N", "batch=N"))
                 raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
         return found
 
-    @property
-    def first(self) -> Effort:
-        """For the first subproblems."""
-        return Effort(self.root, 0)
-
-    @property
-    def again(self) -> Effort:
-        """For the first ones, where that was not enough."""
-        return Effort(self.root, self.hidden)
-
-    def then(self, nodes: int) -> Effort:
-        """For others, once so many were bounded: what is easy is done before ascent pays."""
-        return Effort(0 if nodes < self.easy else self.steps or 0, 0)
+    def then(self, nodes: int) -> int:
+        """Steps for others than the first, once so many were bounded: what is easy is done before ascent pays."""
+        return 0 if nodes < self.easy else self.steps or 0
 
     def settled(self, query: Query) -> Strategy:
         """With everything chosen that was left open."""
         free = sum(int(np.count_nonzero(box.lower != box.upper)) for box in query.boxes.values())
         name = "smear" if free <= FEW else "mixed" if free <= SOME else "early"
         chosen = self.branching or rule(name)
-        shallow = isinstance(chosen, (Smear, Longest, Finish))
+        shallow = isinstance(chosen, _INPUTS)
         return replace(
             self,
             branching=chosen,
             root=0 if shallow else self.root,
-            hidden=self.hidden or (0 if shallow else 20),
+            refine=self.refine if self.refine is not None else 0 if shallow else _ROUNDS,
             steps=self.steps if self.steps is not None else 3 if shallow else 8,
             easy=_EASY if shallow and self.steps is None else 0,
             soft=self.soft or shallow,

@@ -20,7 +20,7 @@ SETS = (
     ("rl_benchmarks", "", "", 20),
     ("acasxu", "", "", 60),
     ("mnist_fc", "256x2", "", 60),
-    ("mnist_fc", "256x4", "prop_3_0.05", 60),
+    ("mnist_fc", "256x4", "", 60),
 )
 SAID = {"verified": "unsat", "falsified": "sat", "unknown": "unknown"}
 

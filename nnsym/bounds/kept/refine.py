@@ -12,6 +12,7 @@ rolling horizons in Zhao et al., Bound Tightening Using Rolling-Horizon Decompos
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
@@ -28,31 +29,50 @@ Array = NDArray[Any]
 
 _EARLY = 10.0  # the weight of a layer's gaps against those of the next one
 _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a leaf
+_BYTES = 32  # of a leaf for each element below: a phase, a slope, a multiplier, and what bounding it takes
 
 
-def refined(query: Query, *, dtype: str = "float32", rounds: int = 40, deadline: Deadline = NEVER) -> Engine:
+def refined(
+    query: Query,
+    *,
+    dtype: str = "float32",
+    rounds: int = 40,
+    ranges: Mapping[Node, Limit] | None = None,
+    memory: float = 2.0**30,
+    deadline: Deadline = NEVER,
+) -> Engine:
     """An engine of the query whose hidden bounds were searched for, ``rounds`` splits for every row of a layer.
 
-    Its ranges hold on the query's boxes and balls. Past the ``deadline`` layers keep what they have.
+    Its ranges hold on the query's boxes and balls; ``ranges`` are some that are known to. Past the ``deadline`` layers
+    keep what they have, and so do those whose trees would take more than ``memory`` bytes: before that there are fewer
+    rounds.
     """
+    given = ranges or {}
     engine = Engine(query, dtype=dtype, deadline=deadline)
+    known: dict[Node, Limit] = {}
     for layer in engine.plan.arguments:
-        if layer in engine.plan.straight or deadline.passed:
-            continue
-        better = _layer(engine, layer, rounds, deadline)
-        if better is not None:
-            known = {n: engine.ranges[n] for n in engine.plan.arguments}
-            known[layer] = known[layer].meet(better)
+        first = engine.ranges[layer]
+        known[layer] = first.meet(given[layer]) if layer in given else first
+        if layer not in engine.plan.straight and not deadline.passed:
+            better = _layer(engine, layer, known[layer], rounds, memory, deadline)
+            known[layer] = known[layer] if better is None else known[layer].meet(better)
+        if known[layer] is not first:
             engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
     return engine
 
 
-def _layer(engine: Engine, layer: Node, rounds: int, deadline: Deadline) -> Limit | None:
-    """Better bounds of the open elements of a layer, ``(1, size)``; None if all are decided."""
-    known = engine.ranges[layer]
+def _layer(engine: Engine, layer: Node, known: Limit, rounds: int, memory: float, deadline: Deadline) -> Limit | None:
+    """Better bounds of the elements of a layer that are open, as far as is ``known``, ``(1, size)``; None if none is.
+
+    What is known of the layer itself the engine must not know: bounds of all leaves would be that, none the worst.
+    """
     opened = np.flatnonzero((known.lower[0] < 0) & (known.upper[0] > 0))
     opened = np.intersect1d(opened, engine.plan.keep[layer])
     if not len(opened):
+        return None
+    below = sum(n.size for n in engine.plan.order(layer)[1:])
+    rounds = min(rounds, int(memory / (2 * len(opened) * max(below, 1) * _BYTES)) - 1)
+    if rounds < 0:
         return None
     trees = _Trees(engine, layer, np.tile(opened, 2), np.repeat([1.0, -1.0], len(opened)), rounds, deadline)
     for _ in range(rounds):

@@ -1,0 +1,83 @@
+"""Where a search looks for violations: the points at which bounds are attained, centres, and short counter-searches."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.types import Found
+from nnsym.ir.query import Query
+from nnsym.results.clock import Deadline
+from nnsym.search.goal import Goal
+from nnsym.search.nodes import Nodes
+from nnsym.search.points import Tried, descended, scouted, tried
+from nnsym.search.targets import Worth
+
+Array = NDArray[Any]
+
+#: Points that descend in a counter-search, and their steps.
+POINTS, _STEPS = 64, 40
+
+#: In every so-manieth batch so many of the best points descend a little.
+_EVERY, _POLISHED = 8, 16
+
+
+@final
+class Looks:
+    """Tries points, and tells the goal of them. ``flat`` says that boxes get smaller: their centres are tried too."""
+
+    def __init__(self, query: Query, worth: Worth, goal: Goal, *, flat: bool, seed: int) -> None:
+        self.query, self.worth, self.goal, self.flat, self.seed = query, worth, goal, flat, seed
+        self._hard, self._turn = bool(worth.hard.any()), 0
+
+    def attack(self, most: int, deadline: Deadline) -> None:
+        """A short counter-search from random points."""
+        size = {"most": most, "kept": POINTS, "steps": _STEPS}
+        at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=deadline.share(0.1))
+        self.goal.look(at, deadline)
+
+    def minimisers(self, nodes: Nodes, found: Found, picks: Array, deadline: Deadline) -> Array:
+        """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
+
+        It is the one that the bound of its worst target rests on; where the conclusion is violated at the minimiser but
+        a hard row is missed, that hard row: there is nothing to gain for the first.
+        """
+        every, worst, row = np.arange(len(nodes)), _worst(nodes), _rows(nodes, picks)
+        points = {x: p[every, row].astype(np.float64) for x, p in found.point.items()}
+        if self.flat:
+            with np.errstate(over="ignore", invalid="ignore"):
+                boxes = {x: found.ranges[x] for x in self.query.inputs}
+                centre = {x: np.nan_to_num(b.lower + (b.upper - b.lower) / 2) for x, b in boxes.items()}
+            points = {x: np.concatenate([p, centre[x]]) for x, p in points.items()}
+        at = tried(self.query, self.worth, points)
+        self.goal.look(at, deadline)
+        self._polish(at, deadline)
+        if not self._hard:
+            return row
+        missed = np.where(self.worth.hard[worst], at.rows[: len(nodes)], -np.inf)
+        hard = missed.argmax(1)
+        turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
+        return np.asarray(np.where(turned, hard, row))
+
+    def _polish(self, at: Tried, deadline: Deadline) -> None:
+        """Now and then the best points of a batch descend a little."""
+        self._turn += 1
+        if self._turn % _EVERY or self.goal.done:
+            return
+        best = np.argsort(at.best, kind="stable")[:_POLISHED]
+        start = {x: v[best] for x, v in at.points.items()}
+        end = deadline.share(0.1)
+        near = descended(self.query, self.worth, start, steps=_STEPS // 2, deadline=end, first=2.0**-7)
+        self.goal.look(near, deadline)
+
+
+def _worst(nodes: Nodes) -> Array:
+    """The open target with the least bound of each."""
+    return np.asarray(np.where(nodes.opened, nodes.lower, np.inf).argmin(1))
+
+
+def _rows(nodes: Nodes, picks: Array) -> Array:
+    """The row that this bound rests on."""
+    return np.asarray(np.maximum(picks[np.arange(len(nodes)), _worst(nodes)], 0))

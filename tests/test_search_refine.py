@@ -1,0 +1,100 @@
+"""Ranges of the whole domain that a search improves: when, how far, and that nothing true is lost."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnsym as nn
+from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.refine import refined
+from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.query import Query
+from nnsym.results.clock import Deadline
+from nnsym.search.strategy import Strategy
+from tests.searching import ran
+from tests.test_kept_engine import relu_query
+
+
+class Watched:
+    """Makes better engines, and keeps what was asked for and what came of it."""
+
+    def __init__(self, query: Query) -> None:
+        self.query, self.rounds, self.engines = query, list[int](), list[Engine]()
+
+    def __call__(self, ranges, rounds: int, deadline: Deadline) -> Engine:  # type: ignore[no-untyped-def]
+        self.rounds.append(rounds)
+        self.engines.append(refined(self.query, ranges=ranges, rounds=rounds, deadline=deadline))
+        return self.engines[-1]
+
+
+def thin(gap: float) -> Query:
+    """A network whose least margin is the ``gap``, which plain bounds miss by 0.3."""
+    query = relu_query(2, widths=(8, 8, 6), inputs=3, radius=1.0)
+    return query.shifted(Fraction(gap) - Fraction(minimum_margin(query).margin))
+
+
+def whole(engine: Engine) -> float:
+    return float(engine.bound(engine.root(), steps=20, goal=np.inf).lower.min())
+
+
+TEXT = "bab:gap:steps=0:batch=1:refine=2"
+
+
+def test_a_domain_that_better_ranges_decide_is_split_no_further() -> None:
+    """After 31 parts, with four times the rounds each time; what holds of the whole closes what is open."""
+    query = thin(0.12)
+    watched = Watched(query)
+    found = ran(query, TEXT, better=watched)
+    found.check("decided by ranges")
+    first, second = watched.engines
+    assert watched.rounds == [2, 8]
+    assert whole(Engine(query, dtype="float32")) < -0.1 < whole(first) < 0 < whole(second)
+    assert found.search.engine is second
+    assert found.search.exhausted
+    assert (found.search.tally.nodes, found.search.tally.mass) == (31, 1)
+
+
+def test_a_search_goes_on_with_better_ranges() -> None:
+    """More rounds end where they do not pay. The bound is at once that of the whole."""
+    query = thin(0.05)
+    watched, plain = Watched(query), ran(query, TEXT.replace("=2", "=0"), nodes=31)
+    found = ran(query, TEXT, better=watched, nodes=31)
+    found.check("stopped")
+    assert watched.rounds == [2, 8]
+    assert whole(watched.engines[1]) < 0.8 * whole(watched.engines[0]) < 0
+    assert plain.search.lower < -0.1 < found.search.lower
+
+
+@pytest.mark.slow
+def test_fewer_parts_are_bounded_on_better_ranges() -> None:
+    query, text = thin(0.1), TEXT.replace("batch=1", "batch=16")
+    less, more = (ran(query, text, better=better, nodes=10**5, seconds=30) for better in (Watched(query), None))
+    less.check("refined")
+    assert less.search.exhausted
+    assert less.search.tally.nodes < more.search.tally.nodes
+
+
+def test_nothing_is_refined_where_it_is_not_asked_for_or_few_parts_decide() -> None:
+    query = thin(0.12)
+    for text, nodes in ((TEXT.replace("refine=2", "refine=0"), 60), (TEXT, 20), ("bab:smear", 60)):
+        watched = Watched(query)
+        ran(query, text, better=watched, nodes=nodes)
+        assert watched.rounds == [], text
+    assert Strategy.of("bab").settled(query).refine == 0  # few inputs: those are split
+    assert Strategy.of("bab:early").settled(query).refine == 5
+    assert nn.bab("early", refine=7).strategy == Strategy.of("bab:early:refine=7")
+
+
+def test_a_record_is_gone_on_from_with_better_ranges(tmp_path: Path) -> None:
+    query, path = thin(0.1), tmp_path / "search.jsonl"
+    first = ran(query, TEXT, better=Watched(query), log=path, nodes=40)
+    assert not first.search.exhausted
+    again = ran(query, TEXT, better=(watched := Watched(query)), log=path, nodes=10**5, seconds=30)
+    assert watched.rounds
+    again.check("gone on")
+    assert again.search.exhausted
+    assert again.search.tally.mass == 1
