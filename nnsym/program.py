@@ -46,7 +46,7 @@ class Tag(Enum):
 
 
 class Role(StrEnum):
-    """What a column stands for, which tells its value in a run of the network (``nnsym.encode.complete``).
+    """What a column stands for, which tells its value in a run of the network (``nnsym.encode.point.complete``).
 
     Columns of the roles :data:`OWN` say it themselves: by ``factors``, or by the ``value`` that a rule brings.
     """

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from nnsym.bounds.methods import compute
-from nnsym.encode import encode_columns
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode_columns
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise

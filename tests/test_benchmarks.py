@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ours import OURS
 from readers import z3_minimum
 
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.encoding import Form
 from nnsym.program import Feature
 from nnsym.read.onnx import load as load_network

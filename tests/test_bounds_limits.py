@@ -16,8 +16,8 @@ from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.bounds.points.attack import search
 from nnsym.bounds.points.tape import Tape
 from nnsym.bounds.rational.exact import exact_margin
-from nnsym.encode import encode_columns
 from nnsym.encode.registry import encodings, find_encoding
+from nnsym.encode.walk import encode_columns
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Sparse, matrix_map

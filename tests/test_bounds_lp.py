@@ -11,8 +11,8 @@ from neurons import query_of
 import nnsym as nn
 from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.methods import compute, margin, unstable
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.errors import InputError
 from nnsym.ir.node import Pointwise, new_input
 from nnsym.ir.oracle import minimum_margin

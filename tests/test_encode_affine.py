@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from nnsym.bounds.methods import compute
 from nnsym.builder import ProgramBuilder
-from nnsym.encode import complete, encode, residual
 from nnsym.encode.affine import AffineLayer, encode_affine, gather
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import complete, encode, residual
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Conv, Dense, Select, identity

@@ -11,8 +11,8 @@ from neurons import accepts, grid, program_of
 
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise

@@ -13,8 +13,8 @@ from nnsym.bounds.engine.interval import domain
 from nnsym.bounds.engine.linear import Backward
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.methods import compute
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.ir.node import Input, new_input, pointwise
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.program import Program

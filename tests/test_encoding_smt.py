@@ -8,8 +8,8 @@ import pytest
 from neurons import accepts, grid, program_of
 
 from nnsym.bounds.methods import compute
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise

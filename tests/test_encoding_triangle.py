@@ -9,8 +9,8 @@ from neurons import accepts, program_of, query_of
 from scipy.optimize import linprog
 
 from nnsym.bounds.methods import compute
-from nnsym.encode import complete, encode, residual
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import complete, encode, residual
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -122,3 +124,26 @@ def test_selection_outside_its_input_is_refused() -> None:
         with pytest.raises(InputError, match="outside"):
             Select(index, 3)
     assert Select([-1, 2], 3).apply(to_fractions([5.0, 6.0, 7.0])).tolist() == [0, 7]
+
+
+@pytest.mark.parametrize("zeros", [0.4, 0.9, 1.0])
+def test_few_entries_are_summed_in_the_order_of_scipy(zeros: float) -> None:
+    rng = np.random.default_rng(5)
+    full = rng.normal(0, 1, (4, 30)) * 10.0 ** rng.integers(-9, 9, (4, 30)) * (rng.random((4, 30)) >= zeros)
+    row, column = np.nonzero(full)
+    few = Sparse(full[row, column], column, np.searchsorted(row, np.arange(5)), 30)
+    x = rng.normal(0, 1, (2, 3, 30)) * 10.0 ** rng.integers(-9, 9, (2, 3, 30))
+    x[0, 0, 3], x[0, 1, 4] = np.inf, 1e308
+    y = rng.normal(0, 1, (2, 3, 4))
+    forth, back = few.apply(x), few.adjoint(y)
+    assert forth.dtype == back.dtype == np.float64
+    assert np.array_equal(forth, (few.matrix() @ x.reshape(6, 30).T).T.reshape(2, 3, 4), equal_nan=True)
+    assert np.array_equal(back, (few.matrix().T @ y.reshape(6, 4).T).T.reshape(2, 3, 30))
+
+
+def test_few_entries_need_no_scipy() -> None:
+    code = (
+        "import sys, numpy as np; from nnsym.ir.linear import identity; identity(5).adjoint(np.ones((2, 5)));"
+        "sys.exit('scipy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

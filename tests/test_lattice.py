@@ -21,8 +21,8 @@ from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.slopes import Ascent
 from nnsym.bounds.methods import compute, margin
 from nnsym.bounds.points.attack import search
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding
 from nnsym.ir.node import new_input, pointwise
 from nnsym.ir.oracle import minimum_margin

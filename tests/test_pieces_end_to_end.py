@@ -11,8 +11,8 @@ from onnx import helper
 
 import nnsym as nn
 from nnsym.bounds.methods import compute
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise

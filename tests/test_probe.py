@@ -9,9 +9,9 @@ import pytest
 from random_properties import nested_query
 
 from nnsym.bounds.methods import compute
-from nnsym.encode import encode
 from nnsym.encode.point import complete
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.node import new_input
 from nnsym.ir.oracle import minimum_margin

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import nnsym as nn
 from nnsym.bounds.methods import compute
-from nnsym.encode import complete, encode, residual
 from nnsym.encode.balls import tangents
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import complete, encode, residual
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.program import Feature, Program, Tag

@@ -16,8 +16,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from nnsym.bounds.methods import compute
 from nnsym.builder import ProgramBuilder, row_block
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.errors import UnsupportedError
 from nnsym.ir.oracle import minimum_margin
 from nnsym.program import CaseBlock, CaseForm, ClauseBlock, ImplicationBlock, Kind, Program, RowBlock, SosBlock, Tag

@@ -16,8 +16,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode import Encoded, encode_columns
 from nnsym.encode.statement import QUERY, SPEC
+from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names

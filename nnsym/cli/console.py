@@ -12,6 +12,8 @@ from rich.console import Console, Group
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from nnsym.cli.streams import SENTENCES
+
 if TYPE_CHECKING:
     from nnsym.ask.compare import Plan
     from nnsym.search.loop import Snapshot
@@ -24,8 +26,8 @@ class _Terminal(Console):
         raise BrokenPipeError
 
 
-#: Where output goes to a file or a pipe: sentences stay on one line there, and columns are chosen as for a terminal.
-_SENTENCES, _COLUMNS = 220, 80
+#: Where output goes to a file or a pipe, columns are chosen as for a terminal.
+_COLUMNS = 80
 
 
 def print_out(renderable: Any, *, chosen: bool = False) -> None:
@@ -35,7 +37,7 @@ def print_out(renderable: Any, *, chosen: bool = False) -> None:
     """
     console = _Terminal(markup=False, emoji=False, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = _Terminal(width=_COLUMNS if chosen else _SENTENCES, markup=False, emoji=False, highlight=False)
+        console = _Terminal(width=_COLUMNS if chosen else SENTENCES, markup=False, emoji=False, highlight=False)
     console.print(renderable, crop=False)
 
 
@@ -73,11 +75,8 @@ class Spinner:
 
 
 @contextmanager
-def solve_progress(show: bool, label: str) -> Iterator[Spinner | None]:
+def solve_progress(label: str) -> Iterator[Spinner]:
     """A spinner with the bounds as they improve."""
-    if not show:
-        yield None
-        return
     with _live() as progress:
         yield Spinner(progress, label)
 

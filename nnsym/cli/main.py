@@ -21,7 +21,8 @@ import typer
 if TYPE_CHECKING:
     from nnsym.results.clock import Clock
 
-from nnsym.cli.streams import complain, open_streams, writing
+from nnsym.cli.arguments import Command, Commands
+from nnsym.cli.streams import bare, complain, fits, open_streams, writing
 from nnsym.errors import NnsymError, OutOfTimeError
 from nnsym.results import ranges
 
@@ -30,6 +31,7 @@ DISAGREE = 40
 
 app = typer.Typer(
     name="nnsym",
+    cls=Commands,
     help="State a property of neural networks once; compile it to every proof technique; trust the verdict.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -93,7 +95,7 @@ def options(
     del debug, version  # read by entry(), before anything can fail, and by its own callback
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(
     targets: Targets,
     sets: Sets = None,
@@ -125,18 +127,17 @@ def verify(
 
     clock = Clock(timeout)
     with clock.step("start"):  # imports count
-        from nnsym.ask.export import check_writable
-        from nnsym.ask.vacuity import vacuous
         from nnsym.ask.verify import verify as run
         from nnsym.cli.reading import read_target
         from nnsym.judge.registry import recorded, resolve
-        from nnsym.lang.property import Property
         from nnsym.lang.question import query_of
         from nnsym.report.table import result_lines
         from nnsym.results.plain import result_json
 
     for path in (witness, save):
         if path is not None:
+            from nnsym.ask.export import check_writable
+
             check_writable(path)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     if log is not None or resume is not None:
@@ -164,12 +165,16 @@ def verify(
         )
     checked = None
     if vacuity:  # what the verdict left of the budget
+        from nnsym.ask.vacuity import vacuous
+
         checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed, clock=clock)
     if witness is not None:
         from nnsym.ask.answer_file import write_witness
 
         write_witness(query, result, witness)
     if save is not None:
+        from nnsym.lang.property import Property
+
         result.save(save, stated if isinstance(stated, Property) else None)
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
@@ -180,7 +185,7 @@ def verify(
     raise typer.Exit(EXIT[result.status.value])
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     targets: Targets,
     sets: Sets = None,
@@ -264,7 +269,7 @@ def compare(
         raise typer.Exit(DISAGREE)
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     targets: Targets,
     output: Annotated[Path, typer.Option("-o", "--output", help="model.lp, .mps, .smt2 or .vnnlib.")],
@@ -287,7 +292,7 @@ def export(
     print_line(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
 
 
-@app.command()
+@app.command(cls=Command)
 def explain(
     targets: Targets,
     neuron: Annotated[str, typer.Option(help="relu_2[7], max_1[0], spec[3] ...")],
@@ -302,7 +307,7 @@ def explain(
     print_rich(run(load_query(targets, sets or ()), encoding, neuron=neuron, bounds=bounds))
 
 
-@app.command()
+@app.command(cls=Command)
 def bounds(
     targets: Targets,
     sets: Sets = None,
@@ -323,7 +328,7 @@ def bounds(
     run_bounds(query, split(method), device, dtype, plot_file, as_json, print_rich, print_line)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
     output: Annotated[Optional[Path], typer.Argument(metavar="[FILE]", help="Write here, not to stdout.")] = None,  # noqa: UP045
@@ -345,7 +350,7 @@ def show(
         output.write_text(text, encoding="utf-8")
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     source: Annotated[Path, typer.Argument(help="result.json of --save, or a run record (.jsonl) of compare.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
@@ -358,7 +363,7 @@ def report(
     print_line(str(write_report(source, output)))
 
 
-@app.command()
+@app.command(cls=Command)
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
     from nnsym.encode.registry import cuts, encoding_providers, encodings
@@ -383,7 +388,7 @@ def methods() -> None:
     print_rich(plain_grid(["method", "kind", "what it is", "source"], rows, wraps=("what it is", "source")))
 
 
-@app.command()
+@app.command(cls=Command)
 def solvers() -> None:
     """Solver lanes: installed or not, versions, licence limits, how to get the rest."""
     from nnsym.report.grid import plain_grid
@@ -399,7 +404,7 @@ def solvers() -> None:
     )
 
 
-@app.command()
+@app.command(cls=Command)
 def doctor() -> None:
     """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
     from nnsym.cli.doctor import findings
@@ -408,7 +413,7 @@ def doctor() -> None:
     print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
     wide: Wide = False,
@@ -481,6 +486,9 @@ def print_table(table: Any, *, wide: bool = False) -> None:
 
 def print_styled(lines: list[tuple[str, str]]) -> None:
     """Styled lines on stdout."""
+    if bare(sys.stdout) and all(fits(text) for text, _ in lines):
+        print_line("\n".join(text for text, _ in lines))
+        return
     from nnsym.cli.console import styled
 
     print_rich(styled(lines))
@@ -488,9 +496,11 @@ def print_styled(lines: list[tuple[str, str]]) -> None:
 
 def spinner(show: bool, label: str) -> Any:
     """A solver's progress on stderr."""
+    if not show or bare(sys.stderr):
+        return contextlib.nullcontext()
     from nnsym.cli.console import solve_progress
 
-    return solve_progress(show, label)
+    return solve_progress(label)
 
 
 def row_progress() -> Any:

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 from nnsym.errors import InputError
 
@@ -55,3 +56,23 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+#: Where output goes to a file or a pipe, sentences stay on one line up to this width.
+SENTENCES = 220
+
+#: With one of these set, Rich writes for a terminal where there is none, or in another width.
+WISHES = ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")
+
+
+def bare(stream: TextIO) -> bool:
+    """True for a file or a pipe that nobody wants coloured: short lines stand there as they are, without Rich."""
+    try:
+        return not (stream.isatty() or any(wish in os.environ for wish in WISHES))
+    except ValueError:  # closed
+        return False
+
+
+def fits(text: str) -> bool:
+    """True for a line that Rich would write as it is to a file or a pipe."""
+    return len(text) <= SENTENCES and text.isascii() and text.isprintable()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
-from nnsym.lang.property import Property
 from nnsym.lang.question import query_of
 from nnsym.read.meter import MEMORY, SECONDS, Meter
+
+if TYPE_CHECKING:
+    from nnsym.lang.property import Property
 
 _NETWORKS = "--network NAME=FILE.onnx for each network that the file declares"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.encode import encode_columns
+from nnsym.encode.walk import encode_columns
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
 from nnsym.program import Kind, Program, Role

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
-from nnsym.encode import closes
+from nnsym.encode.walk import closes
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.names import node_names

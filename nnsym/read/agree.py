@@ -151,7 +151,8 @@ def _powers(constants: Array, beside: Array) -> Array:
     """Powers of ten of ``|constants| / |beside|``; beside many elements stands their median."""
     size = np.abs(beside)
     size = size[np.isfinite(size) & (size > 0)]
-    typical = np.log10(np.median(size)) if len(size) else 0.0
+    middle = np.sort(size)[(len(size) - 1) // 2 :][: 2 - len(size) % 2]  # NumPy's median loads masked arrays
+    typical = np.log10(middle.mean()) if len(size) else 0.0
     found = np.unique(np.round(np.log10(np.abs(constants[constants != 0])) - typical))
     return np.asarray(found[np.isfinite(found)])
 

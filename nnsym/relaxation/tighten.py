@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.methods import unstable
 from nnsym.bounds.sources import Dtype
-from nnsym.encode import Encoded, encode_columns
+from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Cut, Encoding
 from nnsym.ir.formula import Atoms
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise

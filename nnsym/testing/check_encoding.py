@@ -3,7 +3,7 @@
 On small random queries over every kind of network that the encoding takes it checks, by exact arithmetic
 where the network is piecewise linear:
 
-- *sound*: a run of the network (``nnsym.encode.complete``) satisfies every row of the program exactly, and
+- *sound*: a run of the network (``nnsym.encode.point.complete``) satisfies every row of the program exactly, and
   those of the property exactly where the property's precondition (Boolean form: its violation) holds;
 - *right*: the optimum is the least margin of the exact oracle (an outer encoding: not above it), and in
   Boolean form the program is satisfiable where that margin is negative or an attained 0; where the network jumps a
@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute
-from nnsym.encode import complete, exactness_of, residual
 from nnsym.encode.needs import needs
 from nnsym.encode.point import exact_margin, worst_row
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import complete, exactness_of, residual
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import NnsymError
 from nnsym.ir.names import node_names

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
 
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding, Form
 from nnsym.judge.methods import default_solver
 from nnsym.program import Feature

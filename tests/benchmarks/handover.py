@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, final
 
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.program import Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load

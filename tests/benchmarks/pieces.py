@@ -10,8 +10,8 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.methods import compute, margin
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine, new_input, pointwise

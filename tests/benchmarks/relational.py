@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute, find_source
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network

@@ -17,8 +17,8 @@ import nnsym as nn
 from nnsym.ask.export import program_text
 from nnsym.bounds.methods import compute
 from nnsym.bounds.points.attack import search
-from nnsym.encode import encode
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.program import Program
 from nnsym.read.vnnlib import parse
 from nnsym.solvers.arrays import LinearModel

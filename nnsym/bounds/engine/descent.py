@@ -22,7 +22,8 @@ from torch.nn import functional
 from nnsym.bounds.engine.convolution import ConvMap
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts, contract, weigh
 from nnsym.bounds.engine.state import State, Support
-from nnsym.bounds.engine.torch_maps import DenseMap
+from nnsym.bounds.engine.sums import SumLines, sum_lines
+from nnsym.bounds.engine.torch_maps import DenseMap, SelectMap
 from nnsym.bounds.engine.windows import Windows
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.results.clock import NEVER, Deadline
@@ -160,7 +161,7 @@ class _Pass:
         support, c = self.coefficients.pop(node, (None, None))
         if c is None:
             return
-        if isinstance(support, Windows) and not self._local(node):
+        if isinstance(support, Windows) and not self._local(node, support):
             support, c = None, _full(node, support, c)
         if isinstance(node, Input):
             self._input(node, support, c)
@@ -179,18 +180,24 @@ class _Pass:
             value = torch.maximum(value, ball.least(c, self.state.count))
         self.constant = self.constant + value
 
-    def _local(self, node: Node) -> bool:
+    def _local(self, node: Node, support: Windows) -> bool:
         """True if windows over a node can be taken further as windows."""
         if isinstance(node, Affine):
-            kind = self.state.maps[node.maps[0]] if len(node.maps) == 1 else None
-            return isinstance(kind, ConvMap) and kind.groups == 1
+            return support.suits(self.state.maps[node.maps[0]] if len(node.maps) == 1 else None)
         if isinstance(node, Input):
             return node not in self.state.balls
         return isinstance(node, Pointwise) and node not in self.dual.slopes
 
     def _affine(self, node: Affine, support: Support, c: Tensor) -> None:
+        lines = None if isinstance(support, Windows) else sum_lines(self.state, node)
+        if lines is not None:
+            self._sum(lines, _full(node, support, c))
+            return
         for linear, parent in zip(node.maps, node.parents, strict=True):
             kind, target = self.state.maps[linear], self.state.supports.get(parent)
+            if isinstance(support, Windows) and isinstance(kind, SelectMap):
+                self.add(parent, support.through(kind), c)
+                continue
             if isinstance(support, Windows) and isinstance(kind, ConvMap):
                 below, term = support.adjoint(kind, c)
                 self.add(parent, *((below, term) if below.small else (None, below.spread(term))))
@@ -201,6 +208,17 @@ class _Pass:
                 term = kind.adjoint(_full(node, support, c))
                 term = term if target is None else term[..., target]
             self.add(parent, target, term)
+
+    def _sum(self, lines: SumLines, c: Tensor) -> None:
+        """Step over the products that a node adds up, to their operands."""
+        above = c.clamp(max=0)
+        both = torch.cat((c.clamp(min=0), above), -1)
+        for side in lines.sides:
+            target, term = self.state.supports.get(side.source), side.below(both)
+            self.add(side.source, target, term if target is None else term[..., target])
+        self.constant = self.constant + contract(above, lines.high)
+        if self.charge:
+            self.error = self.error + lines.price.weighed(c)
 
     def _nonlinear(self, node: Node, support: Support, c: Tensor) -> None:
         lines, slopes = self.state.lines(node, support), self.dual.slopes.get(node)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
+from nnsym.bounds.engine.contraction import contractions
 from nnsym.bounds.engine.descent import Dual, Seed, descend
 from nnsym.bounds.engine.heap import release
 from nnsym.bounds.engine.inputs import Range, device_balls, domain
@@ -36,6 +37,7 @@ from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.engine.rounding import FLOAT64, settle
 from nnsym.bounds.engine.slopes import Ascent, preconditions, trace
 from nnsym.bounds.engine.state import State
+from nnsym.bounds.engine.torch_maps import ScaleMap, SelectMap
 from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.ir.node import Affine, Input, Node, Pointwise
@@ -122,7 +124,8 @@ class Backward:
         fine = all(not self.soon.passed and maps.wide[m].fine for m in linear)
         self.plain = self.forward.run(self.nodes, inputs) if fine else {}
         # constants of float32 rows are added up in float64, which the spare of their own charges covers
-        self.state = State(maps, balls, added if maps.wide is maps else meetings(self.nodes), dict(inputs))
+        shorter = added if maps.wide is maps else meetings(self.nodes)
+        self.state = State(maps, balls, shorter, contractions(self.nodes), dict(inputs))
         self.precise = self.state if maps.wide is maps else replace(self.state, maps=maps.wide, count=added)
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
         for node in inputs:
@@ -130,7 +133,7 @@ class Backward:
         self.cuts: Node | None = None
         self.climbed: list[Tensor] = []  # the rows' bounds after each step of an ascent
         self.sources = dict.fromkeys(self.nodes, "ibp")
-        self.passed: dict[Node, Tensor] = {}  # the elements that had a pass of their own
+        self.passed: dict[Node, Tensor] = {}  # elements whose range says all that a pass would, parents' first
         self.consumers: dict[Node, list[Use]] = {}
         for node in self.nodes:
             if not isinstance(node, Affine):
@@ -144,6 +147,7 @@ class Backward:
         for node in self.query.nodes:
             if not isinstance(node, Input):
                 self.prepare(node)
+                self._inherit(node)
             if intermediate is not None and node in intermediate.nodes:
                 self._meet(node, self._given(intermediate, node), intermediate[node].source)
             elif not hidden or isinstance(node, Input) or _straight(node):
@@ -227,9 +231,9 @@ class Backward:
         """Bound the open elements of a node; a batch gives each domain what it would get alone."""
         needed = self._open(node)
         if source == "crown":
-            self.passed[node] = needed
-            if isinstance(node, Pointwise) and node.parents[0] in self.passed:
-                needed = needed & ~self.passed[node.parents[0]]  # lines of one variable say no more than its range
+            known = self.passed.get(node, torch.zeros_like(needed))
+            self.passed[node] = known | needed
+            needed = needed & ~known
         index = torch.nonzero(needed.any(0)).ravel()
         if not len(index):
             return
@@ -239,6 +243,21 @@ class Backward:
         low[:, index] = torch.where(chosen, found.lower, -torch.inf)
         high[:, index] = torch.where(chosen, found.upper, torch.inf)
         self._meet(node, Range(low, high), source)
+
+    def _inherit(self, node: Node) -> None:
+        """Lines of one variable say no more than its range: a function of one element that had a pass needs none."""
+        if _straight(node):
+            self.passed[node] = torch.ones_like(self.ranges[node].lower, dtype=torch.bool)
+            return
+        above = self.passed.get(node.parents[0]) if len(node.parents) == 1 else None
+        if above is None:
+            return
+        if isinstance(node, Pointwise):
+            self.passed[node] = above
+        elif isinstance(node, Affine) and len(node.maps) == 1:
+            kind = self.maps.wide[node.maps[0]]
+            if isinstance(kind, (SelectMap, ScaleMap)):
+                self.passed[node] = kind.apply(above.to(kind.dtype)) != 0
 
     def _climb(self, node: Node, index: Tensor, wanted: Tensor, deadline: Deadline) -> Range:
         assert self.ascent is not None
@@ -304,7 +323,10 @@ class Backward:
     @cached_property
     def _widest(self) -> int:
         """The most coefficients that a row can have, over all domains of a batch."""
-        return max((len(self.ranges[x].lower) for x in self.query.inputs), default=1) * max(n.size for n in self.nodes)
+        unseen = {n for found in self.state.contractions.values() for n in found.hidden}
+        return max((len(self.ranges[x].lower) for x in self.query.inputs), default=1) * max(
+            n.size for n in self.nodes if n not in unseen
+        )
 
     @cached_property
     def _heaviest(self) -> int:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nnsym.bounds.engine.blocks import BlockMap, FullBlocks
 from nnsym.bounds.engine.convolution import ConvMap
 from nnsym.bounds.engine.rounding import FLOAT32, FLOAT64, rounded
 from nnsym.bounds.engine.torch_maps import DenseMap, ScaleMap, SelectMap, SparseMap, TorchMap
@@ -24,6 +25,8 @@ from nnsym.ir.univariate import Hinge
 Array = NDArray[Any]
 
 _FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
+_SMALL = 2**14  # entries of a matrix up to which its zeros cost nothing
+_FULL = 8  # entries from which a block is worth its gathers
 _DENSE = 2**20  # a sparse matrix of at most this many entries is faster as a full one
 
 
@@ -148,8 +151,14 @@ class Maps:
                 return SelectMap(torch.tensor(linear.index, device=self.device), linear.n_in, self.dtype)
             case Conv() if 1 <= len(linear.strides) <= 3:
                 return ConvMap(linear, *self._take(linear.weight))
+        data, indices, indptr = linear.csr()
+        if linear.n_in * linear.n_out > _SMALL:
+            row = np.repeat(np.arange(linear.n_out), np.diff(indptr))
+            blocks = FullBlocks.of(row, indices, linear.n_out, linear.n_in)
+            if blocks is not None and blocks.place[0].size >= _FULL:
+                weight, exact = self._take(data[blocks.place])
+                return BlockMap(weight, blocks, linear.n_in, exact)
         if linear.n_in * linear.n_out <= _DENSE:
             return DenseMap(*self._take(linear.matrix().toarray()))
-        data, indices, indptr = linear.csr()
         copy, exact = self._take(data)
         return SparseMap(copy, indices, indptr, linear.n_in, exact)

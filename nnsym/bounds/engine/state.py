@@ -14,13 +14,14 @@ rounding of a product with a deviation), offsets and charges rounded outward (do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast, final
 
 import torch
 from torch import Tensor
 
+from nnsym.bounds.engine.contraction import Contraction
 from nnsym.bounds.engine.inputs import Balls, DeviceBall, Range
 from nnsym.bounds.engine.interval import Image, Probe
 from nnsym.bounds.engine.maps import Maps
@@ -85,7 +86,8 @@ class Known:
 @final
 @dataclass(eq=False)
 class State:
-    """All nodes. ``count`` is what is added to the lengths of all sums, ``balls`` are those of the inputs.
+    """All nodes. ``count`` is what is added to the lengths of all sums, ``balls`` are those of the inputs,
+    ``contractions`` the nodes whose products a pass may step over.
 
     Passes in float64 over the nodes of a float32 state share all but what is :meth:`once` made of it.
     """
@@ -93,6 +95,7 @@ class State:
     maps: Maps
     balls: Balls
     count: int
+    contractions: Mapping[Node, Contraction] = field(default_factory=dict)
     ranges: dict[Node, Range] = field(default_factory=dict)
     known: dict[Node, Known] = field(default_factory=dict)
     relaxed: dict[Node, Relaxation] = field(default_factory=dict)
@@ -149,14 +152,17 @@ class State:
         offset = torch.where(torch.isfinite(high), high.abs(), 0.0)
         charges = (Charge(amount, 2), Charge(offset, node.size))  # a product with a rounded slope
         self.known[node] = Known(centre, charges, drift, low, high, most if lines.free is not None else None)
-        self._place(node, lines)
+        self._place(node, lines, low, high)
 
-    def _place(self, node: Node, lines: Relaxation) -> None:
-        """Where the lines of a node are not zero, and where they are free."""
+    def _place(self, node: Node, lines: Relaxation, low: Tensor, high: Tensor) -> None:
+        """Where a node can leave its centre, and where its lines are free.
+
+        Two equal lines without slopes are their centre exactly: such an element has no deviation to speak of.
+        """
         self.relaxed[node] = lines
         if lines.free is not None:
             self.free[node] = torch.nonzero((lines.free.below | lines.free.above).any(0)).ravel()
-        used = (lines.low != 0) | (lines.high != 0)
+        used = (low != 0) | (high != 0)
         for tap in lines.taps:
             used = used | (tap.low != 0) | (tap.high != 0)
         support = torch.nonzero(used.any(0)).ravel()

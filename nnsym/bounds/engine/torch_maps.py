@@ -208,6 +208,7 @@ class SelectMap(TorchMap):
         self.source = index[self.kept]
         self.identity = self.n_in == self.n_out and bool((index == torch.arange(n_in, device=index.device)).all())
         self.terms, self.back = 1, int(torch.bincount(self.source, minlength=1).max())
+        self.permutes = self.back == 1 and len(self.kept) == self.n_in == self.n_out
 
     def apply(self, x: Tensor) -> Tensor:
         if self.identity:

@@ -7,7 +7,7 @@ that of the image (the patches of Zhang et al., General Cutting Planes for Bound
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import final
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.engine.convolution import ConvMap
+from nnsym.bounds.engine.torch_maps import SelectMap, TorchMap
 
 
 @final
@@ -24,13 +25,15 @@ class Windows:
     """Blocks of ``size`` of an image ``shape`` (channels first), one per row: ``start[block]`` is a row's corner.
 
     Rows of all channels at one place share a block, so ``start`` has shape ``(blocks, rank)`` and ``block`` numbers
-    them for the rows. A block may reach over the edge: there its coefficients are zero.
+    them for the rows. A block may reach over the edge: there its coefficients are zero. Element j of the image is
+    element ``order[j]`` of the node, or element j where that is None.
     """
 
     shape: tuple[int, ...]
     size: tuple[int, ...]
     start: Tensor
     block: Tensor
+    order: Tensor | None = None
 
     @property
     def small(self) -> bool:
@@ -56,7 +59,12 @@ class Windows:
 
     def pick(self, values: Tensor) -> Tensor:
         """Values ``(batch, n)`` of the image on the block of every row, ``(batch, rows, elements)``."""
-        return values[:, self.places[0]].index_select(1, self.block)
+        return values[:, self._read].index_select(1, self.block)
+
+    @property
+    def _read(self) -> Tensor:
+        """The element of the node behind each element of each block."""
+        return self.places[0] if self.order is None else self.order[self.places[0]]
 
     def clear(self, values: Tensor) -> Tensor:
         """Coefficients ``(batch, rows, elements)`` without what lies over the edge."""
@@ -65,7 +73,7 @@ class Windows:
 
     def spread(self, values: Tensor) -> Tensor:
         """Rows over all elements of the image, ``(batch, rows, n)``."""
-        index = self.places[0].index_select(0, self.block)
+        index = self._read.index_select(0, self.block)
         out = torch.zeros(*values.shape[:-1], prod(self.shape), dtype=values.dtype, device=values.device)
         return out.scatter_add(-1, index.expand_as(values), self.clear(values))
 
@@ -81,6 +89,20 @@ class Windows:
         found = Windows(kind.out_shape, (1,) * kind.rank, torch.stack(start[::-1], 1), block)
         below = found.below(kind)
         return below, below.clear(kind.weight[index // places].flatten(1))
+
+    def suits(self, kind: TorchMap | None) -> bool:
+        """True if these rows over the output of a map are windows over its input too."""
+        if isinstance(kind, ConvMap):
+            return kind.groups == 1 and self.order is None and self.shape == kind.out_shape
+        return isinstance(kind, SelectMap) and kind.permutes
+
+    def through(self, kind: SelectMap) -> Windows:
+        """The same coefficients as those of the input of a permutation; two that undo each other leave no order."""
+        if kind.identity:
+            return self
+        order = kind.source if self.order is None else kind.source[self.order]
+        plain = bool((order == torch.arange(len(order), device=order.device)).all())
+        return replace(self, order=None if plain else order)
 
     def below(self, kind: ConvMap) -> Windows:
         """What the blocks of the output of a convolution read of its input."""

@@ -1,0 +1,72 @@
+"""Arguments that need no reading pass as they are; whatever is unusual, or wrong, is Typer's to read and to refuse.
+
+Typer reads every argument, defaults too, by models of pydantic from 0.28 on: a fifth of the time of an easy run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+from typer.core import TyperCommand, TyperGroup
+
+_WHOLE, _NUMBER = re.compile("[0-9]{1,15}", re.ASCII), re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
+
+
+@final
+class Command(TyperCommand):
+    """A command that reads plain words, numbers and paths without Typer's models."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _eased(super().get_params(ctx))
+
+
+@final
+class Commands(TyperGroup):
+    """A group whose own options are read like those of :class:`Command`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _eased(super().get_params(ctx))
+
+
+def _eased(params: list[Any]) -> list[Any]:
+    for param in params:
+        if hasattr(param, "get_runtime_param") and "get_runtime_param" not in vars(param):  # an older Typer has none
+            param.get_runtime_param = partial(_Reader, param, param.get_runtime_param)
+    return params
+
+
+@final
+class _Reader:
+    """What reads the values of one parameter."""
+
+    def __init__(self, param: Any, models: Callable[[], Any]) -> None:
+        self.annotation, self.models = param.type_descriptor.annotation, models
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None:  # left out
+            return () if param.multiple or param.nargs == -1 else None
+        found = plain(self.annotation, value)
+        return self.models().coerce(value, param=param, ctx=ctx) if found is None else found
+
+
+def plain(annotation: Any, value: Any) -> Any:
+    """The value of a parameter where nothing about it can be wrong; None where it takes more than this to tell."""
+    if annotation == list[str]:
+        several = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        return list(value) if several else None
+    if isinstance(annotation, type) and isinstance(value, annotation):
+        return value
+    if not isinstance(value, str):
+        return None
+    if annotation is float and _NUMBER.fullmatch(value):
+        return float(value)
+    if annotation is int and _WHOLE.fullmatch(value):
+        return int(value)
+    if annotation is Path and (not os.path.exists(value) or os.access(value, os.R_OK)):
+        return Path(value)
+    return None

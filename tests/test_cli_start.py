@@ -1,0 +1,97 @@
+"""What an easy run does not pay for: libraries that its answer does not need, and that shorter ways say the same."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import typer
+from onnx import TensorProto, helper, numpy_helper
+
+from nnsym.cli.main import app, print_styled
+from nnsym.cli.streams import WISHES
+
+GIVEN = ["1", "0", "007", "1.5", "-2", " 3", "1e3", "1_0", "nan", "x", "", "/none/such", "/", ("a", "b"), (), None, 5.0]
+
+PROPERTY = """
+(declare-const X_0 Real)
+(declare-const X_1 Real)
+(declare-const Y_0 Real)
+(assert (>= X_0 -1))
+(assert (<= X_0 1))
+(assert (>= X_1 0.1))
+(assert (<= X_1 1))
+(assert (<= Y_0 -0.5))
+"""
+
+
+def _said(read: Any, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+    try:
+        found = read().coerce(value, param=param, ctx=ctx)
+    except Exception as error:
+        return type(error), str(error)
+    return type(found), repr(found)
+
+
+@pytest.mark.parametrize("name", ["verify", "compare", "bounds", "show", "report"])
+def test_arguments_are_read_as_typer_reads_them(name: str) -> None:
+    command: Any = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    ctx = command.make_context(name, ["a"], resilient_parsing=True)
+    for param in command.get_params(ctx):
+        ours = param.get_runtime_param
+        theirs = getattr(type(param), "get_runtime_param", None)
+        if theirs is None:
+            pytest.skip("this Typer has no models")
+        for value in GIVEN:
+            expected = _said(lambda theirs=theirs, param=param: theirs(param), value, param, ctx)
+            assert _said(ours, value, param, ctx) == expected, (param.name, value)
+
+
+def test_an_easy_run_loads_neither_torch_nor_scipy_nor_pydantic(tmp_path: Path) -> None:
+    weights = [np.array([[1, 1], [1, -1]], np.float32), np.array([[1, 1]], np.float32)]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "W0"], ["h"], transB=1),
+            helper.make_node("Relu", ["h"], ["a"]),
+            helper.make_node("Gemm", ["a", "W1"], ["y"], transB=1),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+        [numpy_helper.from_array(w, f"W{k}") for k, w in enumerate(weights)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    (tmp_path / "holds.vnnlib").write_text(PROPERTY)
+    code = (
+        "import sys; from nnsym.cli.main import app\n"
+        "try: app(['verify', 'net.onnx', 'holds.vnnlib', '--timeout', '50', '--witness', 'w'])\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "print([m for m in ('torch', 'scipy', 'pydantic', 'rich') if m in sys.modules])"
+    )
+    plain = {name: value for name, value in os.environ.items() if name not in WISHES}
+    ran = [sys.executable, "-c", code]
+    done = subprocess.run(ran, cwd=tmp_path, env=plain, check=False, capture_output=True, text=True)
+    assert done.stdout.splitlines()[0] == "VERIFIED", done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert (tmp_path / "w").read_text().strip() == "unsat"
+
+
+def test_lines_for_a_pipe_are_what_rich_writes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [("VERIFIED", "bold green"), ("  trailing  ", ""), ("", ""), ("a [b]x[/b] :smile: 1.5 " * 9, "dim")]
+    for wish in WISHES:
+        monkeypatch.delenv(wish, raising=False)
+    print_styled(lines)
+    short = capsys.readouterr().out
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")  # Rich's own way
+    print_styled(lines)
+    assert capsys.readouterr().out == short
+    assert short.count("\n") == 4
