@@ -90,17 +90,20 @@ def test_a_deadline_leaves_what_is_known():
     assert faults(engine, value, engine.bound(engine.root())) == []
 
 
-def test_more_rounds_on_known_ranges_lose_nothing():
+@pytest.mark.parametrize(("seed", "radius"), [(0, 0.8), (1, 1.5)])
+def test_more_rounds_on_known_ranges_lose_nothing(seed, radius):
     """What is known of a layer must not blind the search of it: staged, it gets as far as at once."""
-    query = relu_query(2, widths=(12, 12, 10), radius=0.8)
-    some = refined(query, rounds=4)
-    staged, once = refined(query, rounds=16, ranges=some.ranges), refined(query, rounds=16)
+    query = relu_query(seed, widths=(16, 16, 12), radius=radius)
+    some = refined(query, rounds=3)
+    staged, once = refined(query, rounds=9, ranges=some.ranges), refined(query, rounds=9)
+    wide = []
+    for engine in (staged, once):
+        ranges = [engine.ranges[node] for node in engine.plan.arguments]
+        wide.append(sum((r.upper - r.lower)[(r.lower < 0) & (r.upper > 0)].sum() for r in ranges))
+    assert wide[0] <= 1.005 * wide[1]  # 1.05 where an engine knows the layer's own ranges
     for node in once.plan.arguments:
-        ranges = [engine.ranges[node] for engine in (staged, once, some)]
-        assert (ranges[0].lower >= ranges[2].lower).all()
-        assert (ranges[0].upper <= ranges[2].upper).all()
-        wide = [(r.upper - r.lower)[(r.lower < 0) & (r.upper > 0)].sum() for r in ranges]
-        assert wide[0] <= 1.02 * wide[1]
+        assert (staged.ranges[node].lower >= some.ranges[node].lower).all()
+        assert (staged.ranges[node].upper <= some.ranges[node].upper).all()
     values = query.values(inside(query, np.random.default_rng(2), 20), exact=True)
     assert outside(staged, values) == 0
 
