@@ -55,9 +55,9 @@ def test_what_is_said_is_true(kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, *PIECE_KINDS])
-def test_what_is_said_is_true_of_thousands(kind: str) -> None:
+def test_what_is_said_is_true_of_hundreds(kind: str) -> None:
     decided, asked = 0, 0
-    for seed in range(3, 43):
+    for seed in range(3, 16):
         for tight in (False, True):
             query = random_query(random_network(kind, seed), seed, tight=tight)
             for text in TEXTS[seed % 2 :: 2]:
