@@ -17,6 +17,7 @@ from nnsym.ir.node import affine, new_input
 from nnsym.ir.order import before_softmax
 from nnsym.ir.softmax import log_softmax, log_sum_exp, softmax, unordered
 from nnsym.read.onnx import load
+from nnsym.testing.bound_queries import about
 from tests.models import f32, model
 
 SIZES = (1, 2, 3, 10, 16, 17, 40)
@@ -153,3 +154,13 @@ def test_a_tie_that_rounding_makes_is_no_counterexample_of_the_real_function():
     for method in ("crown", "bigm", "attack"):
         assert str(nn.verify(p, method).status) != "falsified"
     assert str(nn.verify(p, "crown").status) == "verified"
+
+
+def test_a_long_softmax_stays_between_0_and_1_in_every_bound():
+    x = new_input("x", 24)
+    y = softmax(x, np.arange(24)[None])
+    query = about("long", y, x, np.full(24, -1e4), np.full(24, 1e4))
+    for bounded in (ibp(query), crown(query)):
+        bounds = bounded[y]
+        assert (bounds.lower >= -1e-9).all()
+        assert (bounds.upper <= 1 + 1e-9).all()

@@ -9,6 +9,9 @@ is ``sigmoid(x_0 - x_1)`` and 1 minus that, whose sum is 1 in every bound. The `
 too many: there
 
     log softmax_i = (x_i - m) - log sum_j exp(x_j - m),  m = max x,    softmax_i = exp(log softmax_i).
+
+What is known there of every value, ``x_j - m <= 0``, ``sum >= 1``, ``log softmax_i <= 0``, is said by hinges that
+change nothing: bounds that lost sight of m stay finite.
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ from numpy.typing import NDArray
 
 from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Reciprocal
-from nnsym.ir.linear import Scale, Select, Sparse
+from nnsym.ir.linear import Scale, Select, Sparse, identity
 from nnsym.ir.node import Affine, Node, Pointwise, affine, constant, maximum, pointwise
-from nnsym.ir.univariate import Sigmoid
+from nnsym.ir.univariate import Hinge, Sigmoid, relu
 from nnsym.ir.walk import substitute
 
 Array = NDArray[Any]
@@ -41,7 +44,7 @@ def softmax(x: Node, groups: Array) -> Node:
         return affine(((both, first),), np.tile([0.0, 1.0], count))
     if k <= _LONG:
         return pointwise(Reciprocal(), _relative(x, groups))
-    return pointwise(Exp(), log_softmax(x, groups))
+    return pointwise(Exp(), pointwise(_at_most_0(), log_softmax(x, groups)))
 
 
 def log_softmax(x: Node, groups: Array) -> Node:
@@ -80,7 +83,13 @@ def _scaled(x: Node, groups: Array) -> tuple[Node, Node]:
     count, k = groups.shape
     largest = maximum(x, groups)
     below = affine(((_take(groups, x), x), (_times(np.repeat(np.arange(count), k), count), largest)))
-    return largest, pointwise(Log(), _sums(pointwise(Exp(), below), count, k))
+    beyond = _sums(pointwise(Exp(), pointwise(_at_most_0(), below)), count, k, -1.0)  # of which one is 1
+    return largest, pointwise(Log(), affine(((identity(count), pointwise(relu(), beyond)),), 1.0))
+
+
+def _at_most_0() -> Hinge:
+    """``min(x, 0)``."""
+    return Hinge(np.ones(1), np.zeros(1), "at_most_0")
 
 
 def _relative(x: Node, groups: Array) -> Node:
