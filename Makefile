@@ -71,7 +71,7 @@ test: $(VENV)/.installed-dev
 	$(PYTEST) $(SPREAD)
 
 slow: $(VENV)/.installed-dev
-	$(PYTEST) $(SPREAD) -m slow
+	$(PYTEST) $(SPREAD) -m "slow and not field"
 
 quick: $(VENV)/.installed-dev
 	$(PYTEST) $(SPREAD) $(QUICK:%=tests/%.py)

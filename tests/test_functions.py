@@ -95,8 +95,14 @@ def hull(x: Array, y: Array, at: float) -> float:
     return float(np.interp(at, *zip(*kept, strict=True)))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fn", [*SMOOTH, *OTHERS], ids=label)
+def _some(k: int) -> pytest.MarkDecorator:
+    """A quarter of them in the slow tier, the others where there is more time."""
+    return pytest.mark.slow if k % 4 == 0 else pytest.mark.field
+
+
+@pytest.mark.parametrize(
+    "fn", [pytest.param(fn, marks=_some(k), id=label(fn)) for k, fn in enumerate([*SMOOTH, *OTHERS])]
+)
 def test_the_kit_takes_every_function(fn: Univariate) -> None:
     assert check_activation(fn).answers > 4000
 
