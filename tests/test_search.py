@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -366,6 +367,36 @@ def test_a_record_of_something_else_is_refused(tmp_path: Path) -> None:
     fresh.write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n")
     with pytest.raises(InputError, match="not a line of a record"):
         ran(query, "bab", log=fresh)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: [lines[0].replace('"goal":"decide"', '"goal":"minimise"'), *lines[1:]],
+        lambda lines: [lines[0].replace('"version":"', '"version":"0'), *lines[1:]],
+        lambda lines: [lines[0], lines[-1], *lines[1:]],
+        lambda lines: [*lines, '{"close":[[-1,0.5]]}'],
+        lambda lines: [lines[0], '{"split":[[0,-1,0,0.5,1,null]]}'],
+        lambda lines: [lines[0], '{"split":[[0,0,99,0.5,1,null]]}'],
+        lambda lines: [lines[0], '{"split":[[0,0]]}'],
+    ],
+    ids=["a minimum", "another version", "twice", "no such part", "no such place", "no such element", "too short"],
+)
+def test_a_record_that_does_not_fit_proves_nothing(tmp_path: Path, change: Callable[[list[str]], list[str]]) -> None:
+    """What a minimum closed has a bound above the best value, not above 0; places are numbered by each version."""
+    query, path = _record(tmp_path)
+    ran(query, "bab:longest:batch=4", engine=IntervalEngine(query), log=path, nodes=50)
+    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    with pytest.raises(InputError):
+        ran(query, "bab:longest:batch=4", engine=IntervalEngine(query), log=path)
+
+
+def test_a_file_that_is_no_record_is_left_as_it_is(tmp_path: Path) -> None:
+    query, path = _record(tmp_path)
+    path.write_text("notes without an end of line")
+    with pytest.raises(InputError, match="no record of a search"):
+        ran(query, "bab:longest", engine=IntervalEngine(query), log=path)
+    assert path.read_text() == "notes without an end of line"
 
 
 JOB = """

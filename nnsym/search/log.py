@@ -1,15 +1,16 @@
 """The append-only record of a search: its progress, what it goes on from after a kill, and the tree for a picture.
 
-One JSON object a line. The first names the query by its hash, and the version of the format. Then ``split`` lists
-``[number, place, element, point, opened, least]``, the children take the next two numbers; ``close`` lists ``[number,
-least]``. ``opened`` is the set of open targets as bits, ``least`` the certified bound (null for +inf). A line that a
-kill tore is dropped; a record of another query is refused. The open leaves of the record are the frontier.
+One JSON object a line. The first says what was searched: the query by its hash, for what (a decision, a minimum), and
+by which version, since that is what numbers of places and closed parts mean. Then ``split`` lists ``[number, place,
+element, point, opened, least]``, the children take the next two numbers; ``close`` lists ``[number, least]``.
+``opened`` is the set of open targets as bits, ``least`` the certified bound (null for +inf). A line that a kill tore is
+dropped; a record of anything else is refused. The open leaves of the record are the frontier.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, final
@@ -23,6 +24,8 @@ from nnsym.search.nodes import Branches, Nodes
 Array = NDArray[Any]
 
 FORMAT = "nnsym search 1"
+
+_UNDAMAGED = "Give an undamaged file"
 
 
 @final
@@ -71,17 +74,20 @@ class Log:
 class FileLog(Log):
     """A file of JSON lines. What is there already is the beginning."""
 
-    def __init__(self, path: Path, query: str, roots: int) -> None:
+    def __init__(self, path: Path, asked: Mapping[str, str], roots: int) -> None:
         self.path, self.story = path, None
+        head = {"search": FORMAT, **asked, "roots": roots}
         text = path.read_bytes() if path.exists() else b""
         whole = text[: text.rfind(b"\n") + 1]
         if whole:
-            self.story = read(whole.decode(), query, roots, str(path))
+            self.story = read(whole.decode(errors="replace"), head, str(path))
+        elif not _line(head).encode().startswith(text):  # not even the torn first line of this record
+            raise _foreign(str(path))
         self._file: IO[str] = path.open("r+" if path.exists() else "w", encoding="utf-8")
         self._file.truncate(len(whole))  # a torn line
         self._file.seek(len(whole))
         if not whole:
-            self._write({"search": FORMAT, "query": query, "roots": roots})
+            self._write(head)
 
     story: Story | None
 
@@ -108,18 +114,38 @@ class FileLog(Log):
         self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+        self._file.write(_line(line))
         self._file.flush()
 
 
-def read(text: str, query: str, roots: int, where: str) -> Story:
-    """The story of a record; raises :class:`InputError` for one of another query or format."""
+def read(text: str, head: Mapping[str, Any], where: str) -> Story:
+    """The story of a record that begins with ``head``; raises :class:`InputError` for any other, and for damage."""
     lines = _lines(text, where)
-    head = next(lines, {})
-    if head.get("search") != FORMAT:
-        raise InputError("no record of a search", where=where, remedy=f"Give a file that begins with '{FORMAT}'")
-    if head.get("query") != query or head.get("roots") != roots:
-        raise InputError("the record of another query", where=where, remedy="Give another file, or a new one")
+    found = next(lines, {})
+    if found.get("search") != FORMAT:
+        raise _foreign(where)
+    different = [key for key, value in head.items() if found.get(key) != value]
+    if different:
+        raise InputError(
+            f"the record of another query, or of another version (differs in: {', '.join(different)})",
+            where=where,
+            remedy="Give another file, or a new one",
+        )
+    try:
+        return _story(lines, head["roots"])
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise InputError("a line of the record does not fit the others", where=where, remedy=_UNDAMAGED) from None
+
+
+def _foreign(where: str) -> InputError:
+    return InputError("no record of a search", where=where, remedy=f"Give a file that begins with '{FORMAT}'")
+
+
+def _line(found: Mapping[str, Any]) -> str:
+    return json.dumps(found, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _story(lines: Iterator[dict[str, Any]], roots: int) -> Story:
     story = Story(next=roots)
     every = -1
     story.leaves = {k: Leaf(k, k, 0, (), every, -np.inf) for k in range(roots)}
@@ -150,7 +176,7 @@ def _lines(text: str, where: str) -> Iterator[dict[str, Any]]:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise InputError("not a line of a record", where=f"{where}:{number}", remedy="Give an undamaged file")
+            raise InputError("not a line of a record", where=f"{where}:{number}", remedy=_UNDAMAGED)
         yield found
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Limit
+from nnsym.errors import InputError
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query, Reading
 from nnsym.results.clock import Deadline
+from nnsym.results.versions import package_version
 from nnsym.search import log as logs
 from nnsym.search.bounding import Better, Bounding, Fine
 from nnsym.search.goal import Goal
@@ -59,11 +61,12 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
     """The search of a query, with a frontier; where the record of ``given.log`` has a beginning it goes on from there.
 
     Raises:
-        InputError: the record is of another query, or damaged.
+        InputError: the record is of another query, goal or version, or damaged.
     """
     parts = targets(query)
     roots = _roots(query, engine.root(), parts)
-    record = None if given.log is None else logs.FileLog(given.log, query.hash, len(roots))
+    asked = {"query": query.hash, "goal": type(goal).__name__.lower(), "version": package_version("nnsym")}
+    record = None if given.log is None else logs.FileLog(given.log, asked, len(roots))
     search = Search(
         query,
         engine,
@@ -117,7 +120,10 @@ def _again(query: Query, roots: Nodes, story: logs.Story) -> Nodes:
     nodes = roots.take(np.array([leaf.root for leaf in found], dtype=np.int64))
     limits: dict[Node, Limit] = dict(nodes.domains.limits)
     known = [place.node for place in places(query)]
-    for place in sorted({p for leaf in found for p, *_ in leaf.path}):
+    steps = {(place, element) for leaf in found for place, element, *_ in leaf.path}
+    if not all(0 <= place < len(known) and 0 <= element < known[place].size for place, element in steps):
+        raise InputError("the record splits what the query has not", remedy="Give an undamaged file")
+    for place in sorted({place for place, _ in steps}):
         node = known[place]
         none = np.full((len(found), node.size), np.inf)
         limit = limits.get(node, Limit(-none, none))
