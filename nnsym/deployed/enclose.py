@@ -76,7 +76,11 @@ class _Encloser:
     def __post_init__(self) -> None:
         affine_maps = (m for node in self.query.nodes if isinstance(node, Affine) for m in node.maps)
         if sum(terms(m).sum() for m in affine_maps) > _LARGEST:
-            raise UnsupportedError(f"no float errors of more than {_LARGEST} coefficients", where=self.query.name)
+            raise UnsupportedError(
+                f"the float errors of more than {_LARGEST} coefficients are not computed",
+                where=self.query.name,
+                remedy="Ask for the real function",
+            )
         self.ranges: dict[Node, Sides] = {x: box.outer for x, box in self.query.boxes.items()}
         self.owners = stored_nodes(self.query)
         dtype = stored_dtype(self.query)
