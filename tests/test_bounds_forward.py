@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from neurons import query_of
 from test_bounds_crown import relu_net
@@ -173,6 +173,7 @@ def test_every_forward_method_is_at_least_intervals(kind: str, seed: int) -> Non
 @pytest.mark.parametrize("method", FORWARD)
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**16), kind=st.sampled_from(("residual", "conv", "maxpool", "tanh")))
+@example(seed=27027, kind="maxpool")  # two thresholds of a maximum that are equally good
 def test_a_batch_gives_each_box_what_it_gets_alone(method: str, seed: int, kind: str) -> None:
     query, rng = random_query(random_network(kind, seed), seed), np.random.default_rng(seed)
     x = query.inputs[0]

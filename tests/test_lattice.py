@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from neurons import query_of
 from random_properties import is_violated, nested_query
@@ -90,6 +90,7 @@ def test_every_method_is_at_least_as_strong_as_those_before_it(kind, seed, neste
 
 @settings(max_examples=8, deadline=None)
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**16), nested=st.booleans())
+@example(kind="maxpool", seed=5469, nested=True)
 def test_backward_methods_lie_between_intervals_and_the_triangle_on_the_same_bounds(kind, seed, nested):
     query = draw(kind, seed, nested=nested, tight=False)
     for source in ("ibp", "zonotope"):
@@ -98,7 +99,7 @@ def test_backward_methods_lie_between_intervals_and_the_triangle_on_the_same_bou
         outer, _ = optimum(query, plain, TRIANGLE)
         for lower in ("interval", "zero", "parallel", "adaptive"):
             found = crown(query, intermediate=bounds, lower=lower)
-            assert margin(query, plain) <= margin(query, found)
+            assert below(margin(query, plain), margin(query, found), 1e-12)  # sums in another order
             assert below(margin(query, found), outer)
         climbed = crown(query, intermediate=bounds, ascent=Ascent(iterations=4))
         assert margin(query, climbed) >= margin(query, crown(query, intermediate=bounds))

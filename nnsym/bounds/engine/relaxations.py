@@ -196,8 +196,7 @@ def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
     start = torch.where(bounded, floor, 0.0)
     thresholds = torch.cat((start, torch.where(live & bounded, hi, start)), -1)
     excess = torch.where(live[..., None, :], (hi[..., None, :] - thresholds[..., None]).clamp(min=0), 0.0)
-    pick = (thresholds + 0.5 * excess.sum(-1)).argmin(-1, keepdim=True)
-    th = thresholds.gather(-1, pick)
+    th = thresholds.gather(-1, _first_least(thresholds + 0.5 * excess.sum(-1)))
     over = torch.where(live & (hi > th), hi - th, 0.0)
     w = torch.where(over > 0, over / torch.where(hi > lo, hi - lo, 1.0), 0.0)
     moved = torch.where(w > 0, hi.abs() + th.abs() + w * (lo.abs() + hi.abs()), 0.0).sum(-1, keepdim=True) + th.abs()
@@ -206,6 +205,15 @@ def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
     high = torch.where(decided, first, torch.where(bounded, w, 0.0))
     taps = tuple(Tap(node.parents[0], groups[:, k], first[..., k], high[..., k]) for k in range(groups.shape[1]))
     return Relaxation(taps, torch.zeros_like(offset), offset)
+
+
+def _first_least(scores: Tensor) -> Tensor:
+    """Where the least of each row is, ``(..., 1)``: of those that only rounding tells apart the first.
+
+    Between two live members all thresholds are as good as each other.
+    """
+    near = scores <= scores.amin(-1, keepdim=True) + 2.0**-20 * scores.abs().amax(-1, keepdim=True)
+    return torch.where(near, torch.arange(scores.shape[-1], device=scores.device), scores.shape[-1]).amin(-1, True)
 
 
 def _product(node: Product, x: Range, y: Range, out: Range) -> Relaxation:

@@ -196,7 +196,9 @@ def _maximum(plan: Plan, node: Max, x: Sides, out: Sides) -> Lines:
     start = np.where(bounded, floor, 0.0)
     thresholds = np.concatenate((start, np.where(live & bounded, hi, start)), axis=-1)
     excess = np.where(live[..., None, :], np.maximum(hi[..., None, :] - thresholds[..., None], 0.0), 0.0)
-    pick = (thresholds + 0.5 * excess.sum(axis=-1)).argmin(axis=-1)[..., None]
+    scores = thresholds + 0.5 * excess.sum(axis=-1)
+    near = scores <= scores.min(axis=-1, keepdims=True) + 2.0**-20 * np.abs(scores).max(axis=-1, keepdims=True)
+    pick = near.argmax(axis=-1)[..., None]  # of those that only rounding tells apart the first
     th = np.take_along_axis(thresholds, pick, axis=-1)
     over = np.where(live & (hi > th), hi - th, 0.0)
     w = np.where(over > 0, over / np.where(hi > lo, hi - lo, 1.0), 0.0)
