@@ -92,7 +92,7 @@ class SearchMethod(Establisher):
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         goal = Minimise(query, precision)
-        strategy = replace(self.strategy, best=True, soft=False)
+        strategy = replace(self.strategy, frontier="best", soft=False)
         done = replace(self, strategy=strategy).run(query, goal, clock, settings)
         facts = replace(_facts(query, done), attained=goal.best)
         return Least(floor=floor(facts), point=goal.point, by=self.name)
@@ -129,16 +129,18 @@ class SearchMethod(Establisher):
             engine = Engine(query, dtype=strategy.dtype, deadline=end)
             search = begin(query, engine if engine.holds else fine({}), goal, strategy, given)
             search.go()
-            notes.append(f"{strategy.text}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
+            by = replace(strategy, branching=search.rule).text
+            notes.append(f"{by}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
                 notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
-            search.log.end()
+            search.ledger.log.end()
         return search
 
 
 def _root(query: Query, done: Search) -> Bounds:
     """What the engine knew of the nodes before anything was split."""
-    nodes = {n: Interval(limit.lower[0], limit.upper[0], "kept") for n, limit in done.engine.ranges.items()}
+    ranges = done.examiner.engines.engine.ranges
+    nodes = {n: Interval(limit.lower[0], limit.upper[0], "kept") for n, limit in ranges.items()}
     nothing = np.full(len(query.rows), np.inf)
     return Bounds("kept", nodes, Interval(-nothing, nothing, "kept"))
 

@@ -7,7 +7,8 @@ moment a lower bound of the margin on all that it holds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ Array = NDArray[Any]
 
 class Frontier(ABC):
     """Open subproblems, held to ``memory`` bytes: beyond them what only saves work is dropped, oldest first."""
+
+    text: ClassVar[str]
+    summary: ClassVar[str] = ""
 
     def __init__(self, memory: float = np.inf) -> None:
         self.memory = memory
@@ -73,6 +77,9 @@ class Frontier(ABC):
 class DepthFirst(Frontier):
     """The last batch first, and in it what is nearest to being ruled out: few subproblems are open at a time."""
 
+    text = "depth"
+    summary = "the newest first, of these the one that is nearest to being ruled out"
+
     def push(self, nodes: Nodes) -> None:
         super().push(nodes.take(np.argsort(nodes.least, kind="stable")) if len(nodes) else nodes)
 
@@ -89,6 +96,9 @@ class DepthFirst(Frontier):
 class BestFirst(Frontier):
     """The least bounds first: the certified bound of the whole grows fastest, and memory with it."""
 
+    text = "best"
+    summary = "the least bound first"
+
     def take(self, count: int) -> Nodes:
         keys = np.concatenate([block.least for block in self.blocks])
         owner = np.repeat(np.arange(len(self.blocks)), [len(block) for block in self.blocks])
@@ -97,3 +107,7 @@ class BestFirst(Frontier):
         taken = [self._pull(int(k), np.sort(place[chosen[owner[chosen] == k]])) for k in np.unique(owner[chosen])]
         self._drop_empty()
         return Nodes.concatenate(taken)
+
+
+#: The frontiers by name.
+FRONTIERS: Mapping[str, type[Frontier]] = {kind.text: kind for kind in (DepthFirst, BestFirst)}
