@@ -26,6 +26,7 @@ from nnsym.search.goal import Decide, Minimise
 from nnsym.search.leaf import Told
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
+from nnsym.search.trial import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +102,7 @@ class SearchMethod(Establisher):
         """The search, run until it is decided or its share of the clock is over."""
         from nnsym.bounds.kept.engine import Engine
         from nnsym.bounds.kept.refine import refined
+        from nnsym.search.crew import Crew
 
         _check(query)
         strategy = self.strategy.settled(query)
@@ -128,7 +130,10 @@ class SearchMethod(Establisher):
         with clock.step("search") as notes:
             engine = Engine(query, dtype=strategy.dtype, deadline=end)
             search = begin(query, engine if engine.holds else fine({}), goal, strategy, given)
-            search.go()
+            search.go(PARTS if strategy.workers > 1 else np.inf)
+            if strategy.workers > 1 and not search.decided and not search.ended:
+                dtype = strategy.dtype if engine.holds else "float64"
+                Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
             by = replace(strategy, branching=search.rule).text
             notes.append(f"{by}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
@@ -205,6 +210,7 @@ def bab(
     refine: int | None = None,
     clip: bool = False,
     best: bool = False,
+    workers: int = 1,
     log: str | Path | None = None,
 ) -> SearchMethod:
     """Branch and bound.
@@ -219,6 +225,7 @@ def bab(
             few dozen parts do not decide it; 0 leaves them, None does so where inputs are split.
         clip: also cut boxes by rows of the conclusion.
         best: the part with the least bound first, instead of the newest.
+        workers: processes that share the work.
         log: a file for the record of the search; where it has a beginning the search goes on from there.
     """
     words = [w for w in (branching, dtype if dtype != "float32" else "", "clip" if clip else "") if w]
@@ -226,4 +233,5 @@ def bab(
     words += [f"steps={steps}"] if steps is not None else []
     words += [f"refine={refine}"] if refine is not None else []
     words += [f"batch={batch}"] if batch else []
+    words += [f"workers={workers}"] if workers != 1 else []
     return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else Path(log))

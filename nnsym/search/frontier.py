@@ -7,7 +7,7 @@ moment a lower bound of the margin on all that it holds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,6 +53,19 @@ class Frontier(ABC):
     def least(self) -> float:
         """The least bound of all that is open; +inf where nothing is."""
         return min((float(block.least.min(initial=np.inf)) for block in self.blocks), default=np.inf)
+
+    def nearest(self, count: int) -> Nodes:
+        """So many subproblems that are nearest to the root."""
+        return self._least([block.depth for block in self.blocks], count)
+
+    def _least(self, keys: Sequence[Array], count: int) -> Nodes:
+        """So many subproblems with the least keys, of the arrays of all blocks."""
+        owner = np.repeat(np.arange(len(self.blocks)), [len(block) for block in self.blocks])
+        place = np.concatenate([np.arange(len(block)) for block in self.blocks])
+        chosen = np.argsort(np.concatenate(keys), kind="stable")[:count]
+        taken = [self._pull(int(k), np.sort(place[chosen[owner[chosen] == k]])) for k in np.unique(owner[chosen])]
+        self._drop_empty()
+        return Nodes.concatenate(taken)
 
     @abstractmethod
     def take(self, count: int) -> Nodes:
@@ -100,13 +113,7 @@ class BestFirst(Frontier):
     summary = "the least bound first"
 
     def take(self, count: int) -> Nodes:
-        keys = np.concatenate([block.least for block in self.blocks])
-        owner = np.repeat(np.arange(len(self.blocks)), [len(block) for block in self.blocks])
-        place = np.concatenate([np.arange(len(block)) for block in self.blocks])
-        chosen = np.argsort(keys, kind="stable")[:count]
-        taken = [self._pull(int(k), np.sort(place[chosen[owner[chosen] == k]])) for k in np.unique(owner[chosen])]
-        self._drop_empty()
-        return Nodes.concatenate(taken)
+        return self._least([block.least for block in self.blocks], count)
 
 
 #: The frontiers by name.

@@ -24,12 +24,13 @@ class Ledger:
     """Books what becomes of subproblems.
 
     ``closed`` is the least bound of all that is done, ``stuck`` that of parts for which nothing is left to do, ``next``
-    the number of the next part, ``given_up`` how many parts are stuck.
+    the number of the next part, ``given_up`` how many parts are stuck, ``lost`` those.
     """
 
     def __init__(self, frontier: Frontier, log: Log) -> None:
         self.frontier, self.log, self.tally = frontier, log, Tally()
         self.closed, self.stuck, self.next, self.given_up = np.inf, np.inf, 0, 0
+        self.lost: list[Nodes] = []
 
     def start(self, nodes: Nodes, roots: int) -> None:
         """The first subproblems, of ``roots`` that there are."""
@@ -41,7 +42,7 @@ class Ledger:
         """All that another search did in place of what was done here; the record is still written where it was."""
         self.log.become(other.log)
         self.frontier, self.tally, self.next = other.frontier, other.tally, other.next
-        self.closed, self.stuck, self.given_up = other.closed, other.stuck, other.given_up
+        self.closed, self.stuck, self.given_up, self.lost = other.closed, other.stuck, other.given_up, other.lost
 
     @property
     def lower(self) -> float:
@@ -83,6 +84,7 @@ class Ledger:
     def give_up(self, nodes: Nodes) -> None:
         """Subproblems for which nothing is left to do."""
         self.stuck, self.given_up = min(self.stuck, float(nodes.least.min())), self.given_up + len(nodes)
+        self.lost.append(nodes.bare())
 
     def split(self, nodes: Nodes, branches: Branches) -> Nodes:
         """The children of subproblems."""

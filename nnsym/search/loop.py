@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from nnsym.results.clock import Deadline, OutOfTime
+from nnsym.results.clock import Deadline
 from nnsym.search.bounding import Better
 from nnsym.search.branch import branched
 from nnsym.search.branching import Branching
@@ -92,16 +92,10 @@ class Search:
     def go(self, parts: float = np.inf) -> None:
         """Until nothing is open, the goal is reached, time or memory end, or so many parts were bounded."""
         while self._going and self.tally.nodes < parts:
-            self.ended = self._limit()
+            self.ended = self.limit()
             if self.ended or not self._going:
                 return
-            nodes = self.frontier.take(self.scene.strategy.batch)
-            try:
-                self._step(nodes)
-            except OutOfTime:
-                self.frontier.push(nodes)
-                self.ended = "timeout"
-                return
+            self._step(self.frontier.take(self.scene.strategy.batch))
             self.batches += 1
             if self.batches in _ATTACKS and self._going:
                 self.examiner.looks.attack(_ATTACKS[self.batches], self.deadline)
@@ -110,17 +104,19 @@ class Search:
             if self.watch is not None:
                 self.watch(self.snapshot())
 
-    def _limit(self) -> str:
+    def limit(self) -> str:
+        """What ends the search now, if anything does."""
         if self.deadline.passed:
             return "timeout"
         if self.scene.goal.tight and self.ledger.given_up <= GIVEN_UP:
             self.finisher.settle(self.ledger, self.deadline)
         return "memory" if self.frontier.full else "within_rounding" if self.ledger.given_up > GIVEN_UP else ""
 
-    def snapshot(self) -> Snapshot:
-        """Where it stands."""
-        mass, opened = float(self.tally.mass), len(self.frontier)
-        return Snapshot(lower=self.lower, best=self.scene.goal.best, mass=mass, opened=opened, nodes=self.tally.nodes)
+    def snapshot(self, *away: Nodes) -> Snapshot:
+        """Where it stands, with open parts that are ``away``."""
+        mass, opened = float(self.tally.mass), len(self.frontier) + sum(map(len, away))
+        lower = min(self.lower, *(nodes.least.min() for nodes in away), np.inf)
+        return Snapshot(lower=lower, best=self.scene.goal.best, mass=mass, opened=opened, nodes=self.tally.nodes)
 
     def _step(self, nodes: Nodes) -> None:
         goal, first = self.scene.goal, not self.batches

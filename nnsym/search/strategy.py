@@ -31,8 +31,8 @@ class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
     once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
     ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
-    decide it. ``soft`` also cuts boxes by rows of the conclusion, ``frontier`` says what is bounded next. ``rivals``
-    are rules that are tried beside ``branching`` where few parts do not decide it.
+    decide it. ``soft`` also cuts boxes by rows of the conclusion, ``frontier`` says what is bounded next. ``workers``
+    processes share the work. ``rivals`` are rules that are tried beside ``branching`` where few parts do not decide it.
     """
 
     branching: Branching | None = None
@@ -44,6 +44,7 @@ class Strategy:
     easy: int = 0
     soft: bool = False
     frontier: str = "depth"
+    workers: int = 1
     rivals: tuple[Branching, ...] = ()
 
     @property
@@ -67,6 +68,7 @@ class Strategy:
             *((f"steps={self.steps}",) if self.steps is not None else ()),
             *((f"refine={self.refine}",) if self.refine is not None else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
+            *((f"workers={self.workers}",) if self.workers > 1 else ()),
         ]
         return ":".join(("bab", *words))
 
@@ -85,6 +87,8 @@ class Strategy:
                 found = replace(found, refine=int(value))
             elif key == "batch" and value.isdecimal() and int(value):
                 found = replace(found, batch=int(value))
+            elif key == "workers" and value.isdecimal() and int(value):
+                found = replace(found, workers=int(value))
             elif word in ("float32", "float64"):
                 found = replace(found, dtype=word)
             elif word == "clip":
@@ -94,7 +98,9 @@ class Strategy:
             elif word in RULES:
                 found = replace(found, branching=rule(word))
             else:
-                known = ", ".join((*RULES, *FRONTIERS, "float64", "clip", "steps=N", "refine=N", "batch=N"))
+                known = ", ".join(
+                    (*RULES, *FRONTIERS, "float64", "clip", "steps=N", "refine=N", "batch=N", "workers=N")
+                )
                 raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
         return found
 

@@ -105,7 +105,8 @@ def _beside(one: Array, two: Array) -> Array:
 def _network(rng: Random, x: Input, layers: list[_Layer]) -> Node:
     """The layers with their neurons in random order and scaled by powers of two, which nothing undoes but the next."""
     node: Node = x
-    order, scale = np.arange(x.size), np.ones(x.size)
+    order: Array = np.arange(x.size)
+    scale: Array = np.ones(x.size)
     for k, (W, b) in enumerate(layers):
         last = k == len(layers) - 1
         mine = np.arange(len(b)) if last else rng.permutation(len(b))
