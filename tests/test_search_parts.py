@@ -21,6 +21,7 @@ from nnsym.search.reduce import REDUCTIONS
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
 from nnsym.search.trial import PARTS, left
+from nnsym.solvers.workers.runner import Outcome
 from tests.test_kept_engine import relu_query
 
 
