@@ -10,6 +10,7 @@ import pytest
 
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
+from nnsym.errors import InputError
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock, Deadline
@@ -31,12 +32,12 @@ def begun(query, text, log=None, **more):  # type: ignore[no-untyped-def]
     return begin(query, Engine(query, dtype=strategy.dtype), goal, strategy, given)
 
 
-def wide(rows: float = 1.2):  # type: ignore[no-untyped-def]
-    """A query with more inputs than are split, which takes some dozens of parts."""
-    f = nn.zoo.random_mlp(0, widths=(64, 12, 12, 2))
+def wide():  # type: ignore[no-untyped-def]
+    """A query with more inputs than are split: some 900 parts by ``early``, 113 by ``gap``."""
+    f = nn.zoo.random_mlp(0, widths=(64, 16, 16, 2))
     x = nn.Variable(64, name="x")
     y = f(x)
-    return nn.forall(x, where=nn.box(x, -0.15, 0.15), then=y[0] - y[1] <= rows).query
+    return nn.forall(x, where=nn.box(x, -0.6, 0.6), then=y[0] - y[1] <= 42).query
 
 
 def test_words_name_values() -> None:
@@ -59,8 +60,12 @@ def test_two_rules_are_tried_where_none_is_named() -> None:
         alone.go(PARTS)
         trees[name] = left(alone.ledger, alone.scene)
     search.go(PARTS)
-    assert search.rule.text == min(trees, key=trees.__getitem__)
-    assert left(search.ledger, search.scene) == min(trees.values())
+    assert trees["gap"] < trees["early"]
+    assert search.rule.text == "gap"
+    assert left(search.ledger, search.scene) == trees["gap"]
+    search.go()
+    assert search.exhausted
+    assert search.tally.nodes < 300
 
 
 def test_what_is_left_counts_parts_by_their_share() -> None:
@@ -77,9 +82,10 @@ def test_what_is_left_counts_parts_by_their_share() -> None:
 def test_the_record_of_a_tried_search_is_gone_on_from(tmp_path: Path, text: str) -> None:
     query, path = wide(), tmp_path / "search.jsonl"
     first = begun(query, text, path)
-    first.go(PARTS - 1)
+    first.go(10)
     held = len(path.read_text().splitlines())
     first.go(PARTS + 20)
+    assert not first.decided
     first.ledger.log.end()
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert held == 1  # the head alone, until a rule is chosen
@@ -161,3 +167,29 @@ def test_a_lost_worker_has_done_nothing() -> None:
     crew.go()
     assert search.exhausted
     assert search.tally.mass == 1
+
+
+def test_a_record_is_shown(tmp_path: Path) -> None:
+    """By depth, with the first splits; the counts are those of the search, and a picture has both panels."""
+    from nnsym.report.search import Tree, draw_search, story
+
+    query, path = wide(), tmp_path / "search.jsonl"
+    search = begun(query, "bab:gap:refine=0:batch=8", path)
+    search.go(60)
+    assert not search.decided
+    search.ledger.log.end()
+    tree = Tree.read(path)
+    counts = np.array(tree.counts())
+    assert counts[:, 0].sum() == sum(search.tally.splits.values())
+    assert counts[:, 1].sum() == sum(search.tally.closed.values())
+    assert counts[:, 2].sum() == len(search.frontier)
+    assert tree.masses[-1][1] == pytest.approx(float(search.tally.mass))
+    assert all(tree.parts[k].least >= tree.parts[p.parent].least for k, p in tree.parts.items() if p.closed)
+    text = story(path)
+    assert "split at place" in text
+    assert "<= margin" in text
+    assert len(draw_search(path, tmp_path / "search.svg").axes) == 2
+    assert (tmp_path / "search.svg").stat().st_size > 1000
+    (tmp_path / "other").write_text('{"something": 1}\n')
+    with pytest.raises(InputError, match="no record of a search"):
+        story(tmp_path / "other")
