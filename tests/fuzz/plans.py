@@ -18,14 +18,6 @@ from nnsym.solvers.registry import available, find
 _CUT = ("triangle+tj", "triangle+krelu2", "triangle+krelu3", "triangle+krelu4", "triangle+tangents", "bigm+anderson")
 _SOURCES = (*(s for s in SOURCES if s not in ("alpha", "search")), "alpha:3", "search:3")
 _SEARCHES = ("bab", "bab:gap:clip", "bab:mixed", "bab:smear:float64", "bab:early:steps=4", "bab:finish:best")
-    "bab",
-    "bab:gap:clip",
-    "bab:mixed",
-    "bab:smear:float64",
-    "bab:early:steps=4",
-    "bab:finish:best",
-    "bab:random",
-)
 
 
 @dataclass(frozen=True)
