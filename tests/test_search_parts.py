@@ -155,6 +155,15 @@ def test_a_worker_finds_a_counterexample() -> None:
     assert ":workers=2" in next(step.note for step in result.trail if step.name == "search")
 
 
+def test_a_least_value_is_found_alone() -> None:
+    """A best value would have to be shared: the search of an optimum is one process, whatever its text says."""
+    f, x = nn.zoo.random_mlp(2, widths=(3, 8, 2)), nn.Variable(3, name="x")
+    term = 20 + f(x)[0]
+    one, two = (nn.minimize(term, text, where=nn.box(x, -1, 1)) for text in ("bab:smear", "bab:smear:workers=2"))
+    assert (two.lower, two.upper) == (one.lower, one.upper)
+    assert two.gap <= 1e-3
+
+
 def test_a_lost_worker_has_done_nothing() -> None:
     """Its share is open again; after some losses the search goes on alone."""
     search = begun(_long(2.605), TWO)

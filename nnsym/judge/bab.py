@@ -102,7 +102,6 @@ class SearchMethod(Establisher):
         """The search, run until it is decided or its share of the clock is over."""
         from nnsym.bounds.kept.engine import Engine
         from nnsym.bounds.kept.refine import refined
-        from nnsym.search.crew import Crew
 
         _check(query)
         strategy = self.strategy.settled(query)
@@ -130,8 +129,11 @@ class SearchMethod(Establisher):
         with clock.step("search") as notes:
             engine = Engine(query, dtype=strategy.dtype, deadline=end)
             search = begin(query, engine if engine.holds else fine({}), goal, strategy, given)
-            search.go(PARTS if strategy.workers > 1 else np.inf)
-            if strategy.workers > 1 and not search.decided and not search.ended:
+            together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
+            search.go(PARTS if together else np.inf)
+            if together and not search.decided and not search.ended:
+                from nnsym.search.crew import Crew
+
                 dtype = strategy.dtype if engine.holds else "float64"
                 Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
             by = replace(strategy, branching=search.rule).text
