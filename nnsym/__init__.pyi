@@ -10,6 +10,7 @@ from nnsym.ask.extremes import maximize as maximize
 from nnsym.ask.extremes import minimize as minimize
 from nnsym.ask.reach import margin_table as margin_table
 from nnsym.ask.reach import reach as reach
+from nnsym.ask.surrogate import surrogate as surrogate
 from nnsym.ask.threshold import largest as largest
 from nnsym.ask.threshold import lipschitz as lipschitz
 from nnsym.ask.threshold import radius as radius
