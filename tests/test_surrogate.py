@@ -204,13 +204,10 @@ def test_terms_in_engineering_units_whole_numbers_and_conditions() -> None:
     m.net = nn.surrogate(y, where=where)
     assert m.net.inputs["count"].is_integer()
     m.goal = pyo.Objective(expr=m.net.outputs[0])
-    least = min(
-        minimum_margin(
-            objective(f((nn.concat([k], v) - [3, 10]) / [2, 4])[0] * 10, nn.box(v, 6, min(14, 12 - k)))
-        ).margin
-        for k in range(7)
-        for v in [nn.Variable(1, name="v")]
-    )
+    v, least = nn.Variable(1, name="v"), []
+    for k in range(7):
+        score = f((nn.concat([k], v) - [3, 10]) / [2, 4])[0] * 10
+        least.append(minimum_margin(objective(score, nn.box(v, 6, min(14, 12 - k)))).margin)
     assert solved(m) == pytest.approx(float(min(least)), abs=1e-5)
 
 

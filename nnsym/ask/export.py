@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +184,7 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     """
     from nnsym.solvers.pyomo_model import to_pyomo as convert
 
+    importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)
     if program.quadratics:
         remedy = "Take its box for the region, and state the ball in Pyomo as a quadratic constraint over model.inputs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ def surrogate(
 
     Put it into a model as an attribute, any number of them; add objective and constraints over ``inputs`` and
     ``outputs``, and solve with any Pyomo solver that takes the encoding's columns (``nnsym_highs`` and
-    ``nnsym_gurobi``, registered by ``import nnsym.solvers.pyomo_solvers``, take the rows as arrays). Under an exact
+    ``nnsym_gurobi`` take the rows as arrays). Under an exact
     encoding the block's points are ``{(x, f(x)) : where}``; under an outer one (``triangle``) they contain them. There
     is no margin, no guard and no objective.
 
@@ -65,6 +66,8 @@ def surrogate(
     from nnsym.encode.registry import find_encoding
     from nnsym.relaxation.sources import find_source
     from nnsym.solvers.pyomo_block import End, to_block
+
+    importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
 
     chosen = _fitting(find_encoding(encoding))
     terms, premise, shapes = _stated(f, where)

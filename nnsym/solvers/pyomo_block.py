@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -54,11 +53,7 @@ class Elements(IndexedVar):  # type: ignore[misc]
 
 
 def to_block(program: Program, *, inputs: Sequence[End], outputs: Sequence[End]) -> Any:
-    """A ``Block`` with ``x`` and ``rows`` (:func:`nnsym.solvers.pyomo_model.to_pyomo`), ``inputs`` and ``outputs``.
-
-    The solvers that take the rows as arrays are registered with it.
-    """
-    importlib.import_module("nnsym.solvers.pyomo_solvers")
+    """A ``Block`` with ``x`` and ``rows`` (:func:`nnsym.solvers.pyomo_model.to_pyomo`), ``inputs`` and ``outputs``."""
     block = pyo.Block(concrete=True)
     fill(block, program, columns="all")
     block.inputs, block.outputs = _elements(block, inputs), _elements(block, outputs)
