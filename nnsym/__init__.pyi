@@ -73,7 +73,7 @@ from nnsym.read.onnx import load as load
 from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
-from nnsym.report.draw import draw_reach as draw_reach
+from nnsym.report.draw_reach import draw_reach as draw_reach
 from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds

@@ -10,16 +10,14 @@ from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
-from nnsym.ir.rows import Rows
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.algebra.terms import Term, as_term
-from nnsym.lang.algebra.variables import Variable
+from nnsym.lang.algebra.variables import Variable, of_input
 from nnsym.lang.guard import misread
 from nnsym.lang.statements.formulas import Formula, reduce_all
 from nnsym.lang.statements.region import region
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
-from nnsym.lang.writing.text import leaf
 from nnsym.results import ranges as options
 
 
@@ -132,12 +130,12 @@ def _arguments(f: Network, where: object) -> tuple[list[Term], Formula]:
     premise = as_statement(where, "where")
     inputs = mentioned(premise)
     if len(inputs) == len(f.inputs) == 1:
-        return [_variable(inputs[0])], premise
+        return [of_input(inputs[0])], premise
     by_name = {x.name: x for x in inputs}
     if set(by_name) != set(f.inputs):
         remedy = "Call the variables as the inputs, or say which is which: nn.surrogate(f(a, b), where=...)"
         raise misread(f"'where' is about {', '.join(by_name)}, the inputs are {', '.join(f.inputs)}", remedy)
-    return [_variable(by_name[name]) for name in f.inputs], premise
+    return [of_input(by_name[name]) for name in f.inputs], premise
 
 
 def _pairs(f: Network, where: object) -> Mapping[str, tuple[object, object]] | None:
@@ -150,7 +148,3 @@ def _pairs(f: Network, where: object) -> Mapping[str, tuple[object, object]] | N
         remedy = f"Give a dictionary with a pair (lower, upper) for each of: {', '.join(f.inputs)}"
         raise misread(f"'where' does not bound the inputs of '{f.name}' one by one", remedy)
     return where
-
-
-def _variable(x: Input) -> Term:
-    return Term(Rows.of(x), (x.size,), leaf(x.name, x))
