@@ -77,6 +77,7 @@ from nnsym.report.draw_reach import draw_reach as draw_reach
 from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
+from nnsym.report.trajectory import trajectory as trajectory
 from nnsym.results.plain import load_result as load_result
 
 __version__: str

@@ -1,4 +1,4 @@
-"""Pictures of what is reached: over a box, over a where-set, for terms; the set of an exact encoding holds all samples."""
+"""Pictures of what is reached: over a box, a where-set, for terms; the set of an exact encoding holds all samples."""
 
 from __future__ import annotations
 
