@@ -55,6 +55,8 @@ def test_samples_are_values_of_points_that_satisfy_the_region():
 def test_terms_are_drawn_with_their_names():
     figure = nn.draw_reach(X + 0.5 * F(X), nn.box(X, 0, 1), methods=["ibp"], samples=5)
     assert figure.axes[0].get_xlabel() == "x + 0.5 * random_mlp_1(x)[0]"
+    named = nn.draw_reach(X + 0.5 * F(X), nn.box(X, 0, 1), methods=["ibp"], samples=5, names=("pos", "vel")).axes[0]
+    assert (named.get_xlabel(), named.get_ylabel(), named.get_title()) == ("pos", "vel", "what pos and vel reach")
     assert nn.draw_reach(F, (0, 1), methods=["ibp"], samples=5).axes[0].get_ylabel() == "y[1]"
 
 

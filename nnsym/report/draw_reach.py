@@ -37,6 +37,7 @@ def draw_reach(
     domain: object,
     *,
     axes: tuple[int, int] = (0, 1),
+    names: tuple[str, str] | None = None,
     methods: Iterable[MethodChoice] = ("ibp", "crown", "triangle", "bigm"),
     samples: int = 2000,
     path: str | Path | None = None,
@@ -48,6 +49,7 @@ def draw_reach(
         domain: what ``where=`` takes, a formula over the term's variables or a variable of the network's size; for a
             network also lower and upper corner of a box, numbers or arrays of the input's shape.
         axes: which two elements of the output.
+        names: what the two are called.
         methods: sources of bounds and encodings; of an exact one the outline is the convex hull of what is reached.
             Conditions that are no bounds of variables are rows of encodings; bounds see little of them.
         samples: random inputs of the region's box whose outputs are dotted in where they satisfy ``domain``.
@@ -76,10 +78,11 @@ def draw_reach(
     canvas = figure.subplots()
     fill(canvas, regions, d, window_round([*corners, *points.tolist()], margin=0.05))
     canvas.plot(points[:, 0], points[:, 1], ".", color="black", markersize=2.5, alpha=0.6, label="samples")
-    canvas.set_xlabel(_title(term, name, axes[0]))
-    canvas.set_ylabel(_title(term, name, axes[1]))
-    of = f"outputs of {f.name}" if isinstance(f, Network) else f"numbers of {name}"
-    return finish(figure, canvas, f"what two {of} reach", path)
+    first, second = names if names is not None else (f"{name}[{k}]" for k in axes)
+    canvas.set_xlabel(first, parse_math=False)
+    canvas.set_ylabel(second, parse_math=False)
+    what = f"two outputs of {f.name}" if isinstance(f, Network) else f"{first} and {second}"
+    return finish(figure, canvas, f"what {what} reach", path)
 
 
 def _asked(f: Network | Term, domain: object) -> tuple[str, Term, Formula]:
@@ -130,10 +133,6 @@ def _samples(query: Query, pair: Term, count: int) -> Array:
         return np.asarray(np.any([np.zeros(count, dtype=bool), *parts], axis=0))
 
     return np.asarray(pair.rows.value(values)[reduce_formula(query.formula, leaf, every, some)])
-
-
-def _title(term: Term, name: str, k: int) -> str:
-    return name if term.size == 1 else f"{name}[{k}]"
 
 
 def _labels(methods: list[Method]) -> list[str]:

@@ -136,7 +136,7 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
                 raise InputError(
                     f"{reason}; the rows hold for {'whole numbers' if whole else 'values'} in [{low:g}, {high:g}] only",
                     where=f"Pyomo variable '{variable.name}'",
-                    remedy="Bounds may be tightened; export a larger box, or 'triangle' for a relaxation",
+                    remedy="Bounds may be tightened; encode a larger region for wider ones, 'triangle' for a relaxation",
                 )
 
     def check_whole(self) -> None:
