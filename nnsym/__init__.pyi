@@ -10,6 +10,7 @@ from nnsym.ask.extremes import maximize as maximize
 from nnsym.ask.extremes import minimize as minimize
 from nnsym.ask.reach import margin_table as margin_table
 from nnsym.ask.reach import reach as reach
+from nnsym.ask.surrogate import surrogate as surrogate
 from nnsym.ask.threshold import largest as largest
 from nnsym.ask.threshold import lipschitz as lipschitz
 from nnsym.ask.threshold import radius as radius
@@ -72,10 +73,11 @@ from nnsym.read.onnx import load as load
 from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
-from nnsym.report.draw import draw_reach as draw_reach
+from nnsym.report.draw_reach import draw_reach as draw_reach
 from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
+from nnsym.report.trajectory import trajectory as trajectory
 from nnsym.results.plain import load_result as load_result
 
 __version__: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from nnsym.search.loop import Snapshot
 
 Array = NDArray[Any]
+
+#: Verdicts at INFO, the steps of the trail at DEBUG (docs/reports.md, "Logs").
+_LOG = logging.getLogger("nnsym")
 
 
 def verify(
@@ -102,6 +106,13 @@ def verify(
         progress=progress,
         watch=watch,
     )
+    result = _judged(query, chosen, semantics, running, settings)
+    _LOG.info("%s: %s by %s (%s)", query.name, result.status.value, result.method, result.reason)
+    return result
+
+
+def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: Clock, settings: Settings) -> Result:
+    """The verdict of one method on the function that is meant."""
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
     query, trouble = as_meant(query, semantics, running, settings)

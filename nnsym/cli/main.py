@@ -84,15 +84,26 @@ def _say_versions(asked: bool) -> None:
         raise typer.Exit
 
 
+def _log(asked: bool) -> None:
+    if asked:
+        import logging
+
+        logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)  # to stderr
+        logging.getLogger("nnsym").setLevel(logging.DEBUG)
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of internal errors.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_versions, is_eager=True, help="Print what is installed.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", callback=_log, help="Say every step on stderr as it ends.")
+    ] = False,
 ) -> None:
     """Options before the command."""
-    del debug, version  # read by entry(), before anything can fail, and by its own callback
+    del debug, version, verbose  # read by entry(), before anything can fail, and by their own callbacks
 
 
 @app.command(cls=Command)

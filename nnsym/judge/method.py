@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.formula import Atoms
+from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.conclude import Established, conclude
@@ -100,7 +100,7 @@ class Method(ABC):
         return found.better(self.optimum(query, clock, settings, precision))
 
     def support(self, asked: Query) -> Array:
-        """A lower bound of each row of a query over its domain, ``(rows,)``: the region that a picture shows."""
+        """A lower bound of each soft row of a query where its hard ones hold, ``(rows,)``: what a picture shows."""
         raise UnsupportedError(f"'{self.name}' has no region to draw", remedy="Name bounds or an encoding")
 
 
@@ -124,10 +124,10 @@ class Establisher(Method):
         return found.better(Least(floor=floor(facts), point=best, sizes=told.sizes))
 
     def support(self, asked: Query) -> Array:
-        least = np.full(len(asked.rows), -np.inf)
-        for k in range(len(least)):
-            formula = Atoms(np.arange(1), strict=False, soft=True)
-            one = replace(asked, rows=asked.rows.take(np.array([k])), formula=formula)
+        rows = soft_rows(asked.formula)
+        least = np.full(len(rows), -np.inf)
+        for k, row in enumerate(rows.tolist()):
+            one = replace(asked, formula=about(asked.formula, row))
             least[k] = floor(self.establish(one, Clock(60.0), Settings()).facts).bound
         return least
 
