@@ -56,8 +56,13 @@ def dump_network(network: Network) -> str:
     return "\n".join([*heads, graph])
 
 
-def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: int = 32) -> str:
-    """A query's content: networks, graph, boxes, rows and formula; its name, text and labels are left out."""
+def dump_query(
+    query: Query, *, names: Mapping[Node, str] | None = None, width: int = 32, boxes: bool = True
+) -> str:
+    """A query's content: networks, graph, boxes, rows and formula; its name, text and labels are left out.
+
+    Without ``boxes`` it is the text of all queries that differ in nothing but the boxes of their inputs.
+    """
     outputs = [[a.output(o) for o in a.network.outputs] for a in query.applications]
     used = [node for a, some in zip(query.applications, outputs, strict=True) for node in (*a.arguments, *some)]
     nodes = topological((*query.inputs, *query.rows.parts, *used))
@@ -66,7 +71,7 @@ def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: 
     for application, results in zip(query.applications, outputs, strict=True):
         arguments = ", ".join(names[node] for node in application.arguments)
         lines.append(f"{', '.join(names[n] for n in results)} = network {application.network.hash}({arguments})")
-    for node, box in query.boxes.items():
+    for node, box in query.boxes.items() if boxes else ():
         lines.append(f"{_array(box.lower, width)} <= {names[node]} <= {_array(box.upper, width)}")
     for known, box in query.assumed.items():
         lines.append(f"assumed {_array(box.lower, width)} <= {names[known]} <= {_array(box.upper, width)}")

@@ -1,0 +1,281 @@
+"""``table``: a family of properties over a data set, by methods in stages, one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, final
+
+from nnsym.errors import InputError
+from nnsym.judge.method import Method, Settings
+from nnsym.judge.methods import BoundsChoice
+from nnsym.judge.registry import MethodChoice, resolve
+from nnsym.results import ranges as options
+from nnsym.results.versions import package_version
+from nnsym.sweep.answered import Table
+from nnsym.sweep.data import Data
+from nnsym.sweep.entry import CLEAN, Entry, Way
+from nnsym.sweep.family import Family, check_call, families_of, fingerprint
+from nnsym.sweep.pool import Workers, answers
+from nnsym.sweep.record import Header, Record
+from nnsym.sweep.task import Item, Task, radius_of
+
+_BATCH, _FEW = 500, 16  # items of a task whose method takes batches, and of one that is quick
+
+Heard = Callable[[str, int, int], None]
+
+
+def table(
+    family: Family | Mapping[str, Family],
+    data: object,
+    methods: Sequence[MethodChoice] | MethodChoice = ("crown", "portfolio"),
+    *,
+    eps: Sequence[Any] | Any = None,
+    file: str | Path | None = None,
+    timeout: float | Sequence[float] = 60.0,
+    staged: bool = True,
+    clean: bool = True,
+    executor: Executor | Workers | None = None,
+    bounds: BoundsChoice = "crown",
+    memory: int = 8 * 2**30,
+    relaxation: bool = False,
+    shortcut: bool = True,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool | Heard | None = None,
+) -> Table:
+    """Judge a property of every item of a data set, at every radius, by methods in turn.
+
+    Queries that differ only in boxes are bounded as batches, and radii that follow from others are not asked.
+
+    Args:
+        family: a function from an item to a property, such as ``partial(nn.props.robust, f, within=(0, 1))``; with
+            ``eps`` it is also given ``eps=``. Several by name are asked one after the other.
+        data: columns, ``(images, labels)`` or ``{"x": images, "label": labels}``, a list of items, or an .npz file.
+        methods: as :func:`nnsym.verify` takes them, the quick ones first.
+        eps: the radii, numbers or exact text such as ``"8/255"``; None for a family that has none.
+        file: the record (JSON lines). What it holds is not asked again; it has to be of the same question.
+        timeout: wall seconds of one question, or of each item's questions.
+        staged: ask each method only what those before it left open. Without it every method is asked everything.
+        clean: with radii, look first whether the property holds at the item itself (radius 0); an item where it fails
+            is wrong, and no method is asked about it.
+        executor: where tasks run, any :class:`concurrent.futures.Executor`; this process where there is none.
+        bounds: what feeds methods that are named and need bounds.
+        memory, seed, device: as in :func:`nnsym.verify`.
+        relaxation, shortcut: as in :func:`nnsym.verify`; comparisons of encodings set them to True and False.
+        progress: a bar on stderr where that is a terminal (None), always or never, or a function that hears the stage,
+            how many of its items are done, and of how many.
+
+    Returns:
+        A :class:`nnsym.sweep.answered.Table`. An interrupt is raised; the record keeps what was answered.
+
+    Raises:
+        InputError: data, family or options that do not fit together, or the record of something else.
+    """
+    items, families = Data.of(data), families_of(family)
+    radii = _radii(eps)
+    chosen = _methods(methods, bounds)
+    timeouts = _timeouts(timeout, len(items))
+    for one in families.values():
+        check_call(one, items.arguments(0), radius=radii != (None,))
+    prints = {name: fingerprint(one, items, radii) for name, one in families.items()}
+    header = Header(
+        families={name: digest for name, (digest, _) in prints.items()},
+        data=items.digest,
+        count=len(items),
+        networks=tuple(dict.fromkeys(n for _, networks in prints.values() for n in networks)),
+        methods=tuple(chosen),
+        eps=tuple(float(v) for v in radii if v is not None),
+        staged=staged,
+        clean=clean and radii != (None,),
+        timeouts=(min(timeouts), max(timeouts)),
+        seed=options.seed(seed),
+        version=package_version("nnsym"),
+    )
+    settings = Settings(memory=memory, seed=seed, relaxation=relaxation, shortcut=shortcut, device=device)
+    record = Record(None if file is None else Path(file), header)
+    run = _Run(header, families, items, radii, chosen, timeouts, settings, record)
+    try:
+        with heard(progress) as hear:
+            run.finish(executor, hear)
+    finally:
+        record.close()
+    return Table(header=header, entries=tuple(run.entries))
+
+
+def heard(progress: bool | Heard | None) -> Any:
+    """Who hears of the progress, as a context."""
+    from contextlib import nullcontext
+
+    if callable(progress):
+        return nullcontext(progress)
+    from nnsym.report.progress import stage_progress
+
+    return stage_progress(progress)
+
+
+def _radii(given: Any) -> tuple[Any, ...]:
+    """Radii in increasing order, text as exact numbers; ``(None,)`` for none."""
+    if given is None:
+        return (None,)
+    some = [given] if isinstance(given, (str, int, float, Fraction)) else list(given)
+    try:
+        radii = sorted({Fraction(v) if isinstance(v, str) else v for v in some})
+    except (TypeError, ValueError, ZeroDivisionError):
+        radii = []
+    if not radii or any(not 0 <= float(v) < float("inf") for v in radii):
+        remedy = 'Give one or more numbers from 0 on, or exact text: eps=[0.02, "8/255"]'
+        raise InputError(f"eps is {given!r}", remedy=remedy)
+    return tuple(radii)
+
+
+def _methods(given: Sequence[MethodChoice] | MethodChoice, bounds: BoundsChoice) -> dict[str, Method]:
+    """Methods by what they are called in the table."""
+    some = [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
+    found: dict[str, Method] = {}
+    for choice in some:
+        method = resolve(choice, bounds=bounds)
+        label = label_of(method)
+        if label in found or label == CLEAN:
+            raise InputError(f"two methods are called '{label}'", where="methods", remedy="Name each once")
+        found[label] = method
+    if not found:
+        raise InputError("no methods", where="methods", remedy="Name one at least, such as crown")
+    return found
+
+
+def label_of(method: Method) -> str:
+    """What a method is called in a table: its name, the bounds that feed it, and its goal where it optimises."""
+    fed = f" on {method.bounds}" if method.encoded and method.bounds else ""
+    return f"{method.name}{fed}{' (optimise)' if method.goal == 'optimise' else ''}"
+
+
+def _timeouts(given: float | Sequence[float], count: int) -> tuple[float, ...]:
+    if isinstance(given, (int, float)):
+        return (options.seconds(given),) * count
+    found = tuple(options.seconds(v) for v in given)
+    if len(found) != count:
+        raise InputError(f"{len(found)} timeouts for {count} items", remedy="Give one number, or one for each item")
+    return found
+
+
+@final
+@dataclass(eq=False)
+class _Run:
+    """A table while it is asked: stage by stage, blocks of items that depend on nothing but earlier stages.
+
+    So a run that was interrupted asks the rest in the same batches, and ends with the same entries.
+    """
+
+    header: Header
+    families: Mapping[str, Family]
+    items: Data
+    radii: tuple[Any, ...]
+    methods: Mapping[str, Method]
+    timeouts: tuple[float, ...]
+    settings: Settings
+    record: Record
+    entries: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._keys: set[Any] = set()
+        self._wrong: set[tuple[str, int]] = set()
+        self._decided: dict[tuple[str, int], dict[str, dict[int, Entry]]] = {}
+        self._asked: dict[tuple[str, int, str], set[int]] = {}
+        self._place = {radius_of(v): k for k, v in enumerate(self.radii)}
+        for entry in self.record.entries:
+            self._note(entry)
+
+    def finish(self, executor: Executor | Workers | None, hear: Heard) -> None:
+        """Ask what is left."""
+        stages: list[tuple[str, Method | None]] = [(CLEAN, None)] if self.header.clean else []
+        for label, method in [*stages, *self.methods.items()]:
+            tasks = [task for name in self.families for task in self._tasks(name, label, method)]
+            left = [task for task in tasks if self._unfinished(task)]
+            total = sum(len(task.items) for task in tasks)
+            begun = total - sum(len(task.items) for task in left)
+            hear(label, begun, total)
+            met: set[tuple[str, int]] = set()
+            for task, found in answers(left, executor):
+                fresh = [entry for entry in found if entry.key not in self._keys]
+                self.record.append(fresh)
+                for entry in fresh:
+                    self._note(entry)
+                met.update((task.name, entry.index) for entry in found)
+                hear(label, begun + len(met), total)
+
+    def _note(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._keys.add(entry.key)
+        item = (entry.family, entry.index)
+        if entry.method == CLEAN:
+            self._wrong |= {item} if entry.way is Way.WRONG else set()
+            return
+        place = self._place[entry.eps]
+        self._asked.setdefault((*item, entry.method), set()).add(place)
+        if entry.decided:
+            self._decided.setdefault(item, {}).setdefault(entry.method, {})[place] = entry
+
+    def _tasks(self, name: str, label: str, method: Method | None) -> Iterator[Task]:
+        """The blocks of a stage: items that earlier stages left open."""
+        several = method is None or batches(method)
+        size = _BATCH if several else _FEW if method is not None and method.quick else 1
+        left = [item for index in range(len(self.items)) if (item := self._item(name, index, label, several))]
+        for start in range(0, len(left), size):
+            yield Task(
+                name=name,
+                family=self.families[name],
+                items=tuple(left[start : start + size]),
+                eps=self.radii,
+                label=label,
+                method=method,
+                settings=self.settings,
+            )
+
+    def _item(self, name: str, index: int, label: str, several: bool) -> Item | None:
+        """The item of a task, None where earlier stages left nothing of it open.
+
+        What this stage has answered counts only where nothing depends on who shares a batch.
+        """
+        if (name, index) in self._wrong:
+            return None
+        decided: dict[int, Entry] = {}
+        known = self._decided.get((name, index), {})
+        for earlier in self._before(label):
+            decided |= known.get(earlier, {})
+        if len(decided) == len(self.radii):
+            return None
+        if not several:
+            decided |= known.get(label, {})
+        asked = frozenset() if several else frozenset(self._asked.get((name, index, label), ()))
+        return Item(
+            index=index,
+            arguments=self.items.arguments(index),
+            timeout=self.timeouts[index],
+            decided=decided,
+            asked=asked,
+        )
+
+    def _before(self, label: str) -> tuple[str, ...]:
+        """The methods whose answers a method need not give again."""
+        order = tuple(self.methods)
+        return order[: order.index(label)] if self.header.staged and label != CLEAN else ()
+
+    def _unfinished(self, task: Task) -> bool:
+        """True if some question of a task has no entry."""
+        places = range(len(self.radii)) if task.method is not None else (None,)
+        return any(
+            (task.name, item.index, None if place is None else radius_of(self.radii[place]), task.label)
+            not in self._keys
+            for item in task.items
+            for place in places
+            if place not in item.decided or item.decided[place].method == task.label
+        )
+
+
+def batches(method: Method) -> bool:
+    """True if a method answers for many boxes at once."""
+    return type(method).establish_each is not Method.establish_each
