@@ -56,9 +56,7 @@ def dump_network(network: Network) -> str:
     return "\n".join([*heads, graph])
 
 
-def dump_query(
-    query: Query, *, names: Mapping[Node, str] | None = None, width: int = 32, boxes: bool = True
-) -> str:
+def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: int = 32, boxes: bool = True) -> str:
     """A query's content: networks, graph, boxes, rows and formula; its name, text and labels are left out.
 
     Without ``boxes`` it is the text of all queries that differ in nothing but the boxes of their inputs.

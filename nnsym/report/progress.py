@@ -10,7 +10,14 @@ from contextlib import contextmanager
 def stage_progress(shown: bool | None = None) -> Iterator[Callable[[str, int, int], None]]:
     """A function that hears the stage, how many are done, and of how many; ``shown`` None asks the terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True, force_terminal=True if shown else None)
     text = TextColumn("{task.description}", markup=False)

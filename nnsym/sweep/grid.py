@@ -24,7 +24,12 @@ COLUMNS = (
     ("unknown", 3, True, "neither"),
     ("certified", 1, True, "certified accuracy: verified / items"),
     ("empirical", 4, True, "empirical accuracy: (verified + unknown) / items"),
-    (f"{LEVEL:.0%} of all", 5, True, "where the accuracy of the population lies, with this confidence (Clopper-Pearson)"),
+    (
+        f"{LEVEL:.0%} of all",
+        5,
+        True,
+        "where the accuracy of the population lies, with this confidence (Clopper-Pearson)",
+    ),
     ("decided by", 7, False, "what each method decided"),
     ("trust", 9, False, "what the verified ones rest on"),
     ("why unknown", 10, False, "reasons of the unknown ones"),

@@ -104,9 +104,7 @@ def final_entries(header: Header, entries: Iterable[Entry], methods: Iterable[st
         for eps in header.eps or (None,):
             for index in range(header.count):
                 found = wrong.get((family, index)) or last.get((family, index, eps))
-                yield found or Entry(
-                    family=family, index=index, eps=eps, method="", way=Way.UNKNOWN, reason=NOT_ASKED
-                )
+                yield found or Entry(family=family, index=index, eps=eps, method="", way=Way.UNKNOWN, reason=NOT_ASKED)
 
 
 def tallies(header: Header, entries: Iterable[Entry]) -> list[Tally]:
@@ -140,5 +138,3 @@ def _tally(part: list[Entry], eps: float | None, method: str, seconds: float) ->
         by=dict(Counter(e.method for e in part if e.decided and e.way is not Way.WRONG)),
         seconds=seconds,
     )
-
-
