@@ -1,8 +1,8 @@
 """Boxes ``[c - r, c + r]`` cut to ``[l, u]``, whose exact limits are made when somebody asks for them.
 
-An image's box has thousands of limits that are no floats. What most questions need of it, the next floats on both sides
-of each limit, follows from error-free sums (Knuth's TwoSum): with ``h = fl(c + r)`` and the exact error ``t`` of the sum,
-``c + r`` lies between ``h`` and its neighbour on the side of ``t``'s sign.
+An image's box has thousands of limits that are no floats. What most questions need of it, the next floats on both
+sides of each limit, follows from error-free sums (Knuth's TwoSum): with ``h = fl(c + r)`` and the exact error ``t`` of
+the sum, ``c + r`` lies between ``h`` and its neighbour on the side of ``t``'s sign.
 """
 
 from __future__ import annotations
@@ -100,8 +100,10 @@ class Reach(Box):
         return True
 
 
-def _sums(values: Array, shift: Fraction, limits: Array, pick: Callable[[Fraction, Fraction], Fraction]) -> Array:
+def _sums(values: Array, shift: Fraction, limits: Array, pick: Callable[[Any, Any], Any]) -> Array:
     """``values + shift`` exactly, cut to limits that are finite."""
+    if not shift:
+        return np.array([pick(v, m) for v, m in zip(values.tolist(), limits.tolist(), strict=True)])
     pairs = zip(values.tolist(), limits.tolist(), strict=True)
     sums = [pick(Fraction(v) + shift, Fraction(m)) if abs(m) < np.inf else Fraction(v) + shift for v, m in pairs]
     return simplify(np.array(sums, dtype=object))

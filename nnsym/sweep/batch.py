@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.domains import cases
+from nnsym.bounds.methods import compute
 from nnsym.errors import NnsymError
-from nnsym.ir.formula import Atoms, leaves
+from nnsym.ir.formula import Atoms, leaves, margin_lower
+from nnsym.ir.node import Input
 from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Ball, Box, Query, Reading
-from nnsym.ir.text import dump_query
+from nnsym.ir.text import dump_kind
 from nnsym.judge.conclude import Established
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.verdict import beside, tight
@@ -47,16 +48,16 @@ def batchable(query: Query) -> bool:
     Preconditions in rows and boxes inside disjunctions are looked at one by one, as are empty boxes.
     """
     inside = any(not (isinstance(leaf, Atoms) and leaf.soft) for leaf in leaves(query.formula))
-    plain = not (inside or query.balls or query.assumed or query.runs is not None)
-    return plain and query.reading is not Reading.MINIMUM and not query.empty_box and len(cases(query)) == 1
+    plain = not (inside or query.balls or query.runs is not None)
+    return plain and query.reading is not Reading.MINIMUM and not query.empty_box
 
 
 def alike(queries: Sequence[Query]) -> Iterator[list[int]]:
     """The numbers of queries that differ only in boxes, in groups that a batch may hold; others stand alone."""
     groups: dict[str, list[int]] = {}
     for k, query in enumerate(queries):
-        key = dump_query(query, boxes=False) if batchable(query) else f"alone {k}"
-        groups.setdefault(key, []).append(k)
+        kind = dump_kind(query) if batchable(query) else None
+        groups.setdefault(f"alone {k}" if kind is None else kind, []).append(k)
     for members in groups.values():
         size = _size(queries[members[0]])
         for start in range(0, len(members), size):
@@ -78,19 +79,37 @@ def known_of(queries: Sequence[Query], method: Method, clock: Clock, settings: S
     if len(queries) == 1 or not batchable(queries[0]):
         return alone
     first = before_softmax(queries[0])
-    boxes = {
-        x: tuple(np.stack(side) for side in zip(*(_outer(query, place) for query in queries), strict=True))
-        for place, x in enumerate(first.inputs)
-    }
     before = clock.elapsed
     try:
-        told = method.establish_each(first, boxes, clock, settings)  # type: ignore[arg-type]
+        told = method.establish_each(first, _boxes(first, queries), clock, settings)
     except NnsymError:  # it is said of each
         return alone
     if told is None:
         return alone
     each = (clock.elapsed - before) / len(queries)
     return [_known(one, each) for one in told]
+
+
+def margins_of(queries: Sequence[Query]) -> list[tuple[float, float]]:
+    """Certified bounds of the margins at points: of queries that differ only in boxes, and whose boxes are points."""
+    if not batchable(queries[0]):
+        return [(-math.inf, math.inf)] * len(queries)
+    first = before_softmax(queries[0])
+    rows = compute(first, "ibp", boxes=_boxes(first, queries)).rows
+
+    def at(values: Array) -> float:
+        return margin_lower(first.formula, lambda leaf: values[leaf.rows])  # type: ignore[union-attr]
+
+    return [(at(low), at(high)) for low, high in zip(rows.lower, rows.upper, strict=True)]
+
+
+def _boxes(first: Query, queries: Sequence[Query]) -> dict[Input, tuple[Array, Array]]:
+    """The boxes of all queries by the first one's inputs, ``(batch, size)``, rounded outward."""
+    found = {}
+    for place, x in enumerate(first.inputs):
+        lower, upper = zip(*(_outer(query, place) for query in queries), strict=True)
+        found[x] = np.stack(lower), np.stack(upper)
+    return found
 
 
 def _outer(query: Query, place: int) -> tuple[Array, Array]:
@@ -129,8 +148,8 @@ def within(small: Query, large: Query) -> bool:
             return False
         if not all(_ball_within(a, b) for a, b in zip(ours, others, strict=True)):
             return False
-    bare = (dump_query(replace(query, balls={}), boxes=False) for query in (small, large))
-    return next(bare) == next(bare)
+    kind = dump_kind(small)
+    return kind is not None and kind == dump_kind(large)
 
 
 def _box_within(small: Box, large: Box) -> bool:

@@ -36,8 +36,8 @@ _WAYS = {verdict: Way(verdict.value) for verdict in Verdict}
 class Entry:
     """What ``method`` said of an item of a family at a radius, ``eps`` None where the family has none.
 
-    An item that is wrong has one entry for all radii, by ``clean``. ``implied`` is the radius of the entry that this one
-    follows from: a smaller domain of a property that was verified, a larger one of a property that was falsified.
+    An item that is wrong has one entry for all radii, by ``clean``. ``implied`` is the radius of the entry that this
+    one follows from: a smaller domain of a property that was verified, a larger one of one that was falsified.
     ``point`` is the replayed counterexample, or witness, as plain data. ``details`` are numbers of the run: sizes,
     relaxation, seconds of its parts.
     """

@@ -1,8 +1,8 @@
 """The record of a table: a file of JSON lines that is only ever appended to.
 
 The first line, the header, says what was asked: families by what they make of some items, the data by its digest, the
-networks, methods, radii, the version. Every further line is an :class:`nnsym.sweep.entry.Entry`. A line that a kill tore
-is dropped; a record of anything else is refused.
+networks, methods, radii, the version. Every further line is an :class:`nnsym.sweep.entry.Entry`. A line that a kill
+tore is dropped; a record of anything else is refused.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _UNDAMAGED = "Give an undamaged file"
 class Header:
     """What a table asks.
 
-    ``families`` are digests by name, ``data`` is the digest of ``count`` items, ``networks`` are hashes, ``methods`` the
-    labels in order; with ``staged`` each is asked what those before it left open. ``clean`` says that items were looked
-    at themselves first. ``timeouts`` is the least and the largest number of seconds for a question.
+    ``families`` are digests by name, ``data`` is the digest of ``count`` items, ``networks`` are hashes, ``methods``
+    the labels in order; with ``staged`` each is asked what those before it left open. ``clean`` says that items were
+    looked at themselves first. ``timeouts`` are the least and the largest number of seconds for a question.
     """
 
     families: Mapping[str, str]

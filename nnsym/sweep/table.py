@@ -64,8 +64,11 @@ def table(
             is wrong, and no method is asked about it.
         executor: where tasks run, any :class:`concurrent.futures.Executor`; this process where there is none.
         bounds: what feeds methods that are named and need bounds.
-        memory, seed, device: as in :func:`nnsym.verify`.
-        relaxation, shortcut: as in :func:`nnsym.verify`; comparisons of encodings set them to True and False.
+        memory: bytes that a solver's process may use.
+        relaxation: also note the bound of programs without integrality.
+        shortcut: stop before encoding where the bounds decide; comparisons of encodings do without.
+        seed: seed of sampling and of solvers.
+        device: where bounds are computed.
         progress: a bar on stderr where that is a terminal (None), always or never, or a function that hears the stage,
             how many of its items are done, and of how many.
 

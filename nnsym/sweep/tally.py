@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
-
 from nnsym.sweep.entry import CLEAN, Entry, Way
 from nnsym.sweep.record import Header
 

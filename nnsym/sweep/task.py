@@ -22,7 +22,7 @@ from nnsym.replay import Outcome, confirm
 from nnsym.results.clock import Clock
 from nnsym.results.plain import witness_json
 from nnsym.results.result import Result, Trust, Verdict
-from nnsym.sweep.batch import alike, known_of, within
+from nnsym.sweep.batch import alike, known_of, margins_of, within
 from nnsym.sweep.data import Arguments
 from nnsym.sweep.entry import CLEAN, Entry, Way, judged
 from nnsym.sweep.family import Family, query_at
@@ -227,17 +227,16 @@ def _alone(query: Query, method: Method, timeout: float, task: Task, at: Mapping
 
 
 def _clean(task: Task) -> Iterator[Entry]:
-    """Which items are wrong: the property with radius 0 fails at the item itself, as replay says.
+    """Which items are wrong: the property with radius 0 fails at the item itself.
 
-    Bounds of the items, as boxes without a width, settle most of them; the others are replayed.
+    Intervals of the rows at the items settle most of them; those that rounding leaves open are replayed.
     """
-    from nnsym.judge.methods import ibp
-
     queries = [query_at(task.family, item.arguments, 0.0, index=item.index) for item in task.items]
     for group in alike(queries):
-        clock = Clock(sum(task.items[k].timeout for k in group))
-        known = known_of([queries[k] for k in group], ibp(), clock, task.settings)
-        for k, found in zip(group, known, strict=True):
+        clock = Clock(math.inf)
+        margins = margins_of([queries[k] for k in group])
+        seconds = clock.elapsed / len(group)
+        for k, (low, high) in zip(group, margins, strict=True):
             entry = Entry(
                 family=task.name,
                 index=task.items[k].index,
@@ -245,11 +244,15 @@ def _clean(task: Task) -> Iterator[Entry]:
                 method=CLEAN,
                 way=Way.UNKNOWN,
                 reason="the property holds at the item",
+                seconds=seconds,
             )
-            if found is not None and found.status is Verdict.VERIFIED:
-                yield replace(entry, seconds=found.seconds)
+            if queries[k].reading is Reading.FORALL and high < 0:
+                yield replace(entry, way=Way.WRONG, reason=_FAILS, trust=Trust.CERTIFIED.value, upper=high)
             else:
-                yield _looked_at(queries[k], entry)
+                yield entry if low > 0 else _looked_at(queries[k], entry)
+
+
+_FAILS = "the property fails at the item itself"
 
 
 def _looked_at(query: Query, entry: Entry) -> Entry:
@@ -264,7 +267,7 @@ def _looked_at(query: Query, entry: Entry) -> Entry:
     return replace(
         entry,
         way=Way.WRONG,
-        reason="the property fails at the item itself",
+        reason=_FAILS,
         trust=Trust.EXACT.value,
         upper=found.margin,
         seconds=clock.elapsed,
