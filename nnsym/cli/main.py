@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, report, doctor, demo.
+"""``nnsym``: verify, compare, table, export, explain, bounds, show, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 from nnsym.cli.arguments import Command, Commands
 from nnsym.cli.streams import bare, complain, fits, open_streams, writing
+from nnsym.cli.table import table
 from nnsym.errors import NnsymError, OutOfTimeError
 from nnsym.results import ranges
 
@@ -267,6 +268,9 @@ def compare(
                 if not as_json:
                     print_styled(result_lines(row.result))
         raise typer.Exit(DISAGREE)
+
+
+app.command(cls=Command)(table)
 
 
 @app.command(cls=Command)

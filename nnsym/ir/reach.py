@@ -73,11 +73,11 @@ class Reach(Box):
         return (*low, *high)  # type: ignore[return-value]
 
     @cached_property
-    def lower(self) -> Array:  # type: ignore[override]
+    def lower(self) -> Array:
         return _sums(self.centre, -self.radius, self.limits[0], max)
 
     @cached_property
-    def upper(self) -> Array:  # type: ignore[override]
+    def upper(self) -> Array:
         return _sums(self.centre, self.radius, self.limits[1], min)
 
     @cached_property

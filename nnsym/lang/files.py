@@ -42,7 +42,7 @@ def load_family(spec: str) -> Callable[..., Any]:
     """
     path, name = _split(spec)
     with _running(Path(path)) as module:
-        own = {
+        own: dict[str, Callable[..., Any]] = {
             k: v
             for k, v in vars(module).items()
             if callable(v) and not k.startswith("_") and getattr(v, "__module__", module.__name__) == module.__name__

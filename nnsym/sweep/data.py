@@ -84,17 +84,16 @@ class Data:
         return total.hexdigest()
 
 
-def _column(values: object) -> Sequence[Any]:
+def _column(values: Any) -> Sequence[Any]:
     detach = getattr(values, "detach", None)
-    if detach is not None:
-        return np.asarray(detach().cpu())
-    if isinstance(values, (list, tuple, range, np.ndarray)) and np.ndim(values if hasattr(values, "ndim") else [0]):
-        return values  # type: ignore[return-value]
+    values = values if detach is None else detach().cpu()
     if hasattr(values, "__array__"):
-        return np.asarray(values)
+        array: Any = np.asarray(values)
+        if array.ndim:
+            return array  # type: ignore[no-any-return]
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
         raise InputError(f"a column that is a {type(values).__name__}", where="data", remedy=_FORMS)
-    return tuple(values)
+    return values if isinstance(values, (list, tuple, range)) else tuple(values)
 
 
 def _plain(value: object) -> Any:
@@ -129,7 +128,7 @@ def _feed(total: Any, value: object) -> None:
             _feed(total, (str(key), part))
         return
     if isinstance(value, Path):
-        total.update(f"path {value}\n".encode())
+        total.update(f"file {value.name}\n".encode())
         if value.is_file():
             total.update(hashlib.sha256(value.read_bytes()).digest())
         return

@@ -100,11 +100,25 @@ def check_call(family: Family, arguments: Arguments, *, radius: bool) -> None:
 
 
 def fingerprint(family: Family, data: Data, eps: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
-    """A digest of what a family makes of the first, the middle and the last item, and the networks it speaks of."""
+    """A digest of what a family makes of the first, the middle and the last item, and the networks it speaks of.
+
+    Raises:
+        InputError: it makes a property of none of them.
+    """
     total, networks = hashlib.sha256(), dict[str, None]()
-    for index in dict.fromkeys((0, len(data) // 2, len(data) - 1)):
-        for radius in dict.fromkeys((eps[0], eps[-1])):
+    refused: list[InputError] = []
+    places = [
+        (k, e) for k in dict.fromkeys((0, len(data) // 2, len(data) - 1)) for e in dict.fromkeys((eps[0], eps[-1]))
+    ]
+    for index, radius in places:
+        try:
             query = query_at(family, data.arguments(index), radius, index=index)
-            total.update(query.hash.encode())
-            networks.update(dict.fromkeys(a.network.hash for a in query.applications))
+        except InputError as error:
+            refused.append(error)
+            total.update(str(error).encode())
+            continue
+        total.update(query.hash.encode())
+        networks.update(dict.fromkeys(a.network.hash for a in query.applications))
+    if len(refused) == len(places):
+        raise refused[0]
     return total.hexdigest(), tuple(networks)

@@ -49,7 +49,7 @@ class Header:
     @staticmethod
     def of(found: Mapping[str, Any]) -> Header:
         """The header of a line; raises KeyError, TypeError or ValueError for one that is none."""
-        lists = {name: tuple(found[name]) for name in ("networks", "methods", "eps", "timeouts")}
+        lists: dict[str, Any] = {name: tuple(found[name]) for name in ("networks", "methods", "eps", "timeouts")}
         names = [name for name in Header.__dataclass_fields__ if name not in lists]
         return Header(**{name: found[name] for name in names}, **lists)
 

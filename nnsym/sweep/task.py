@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, final
 
 from nnsym.ask.verify import verify
-from nnsym.errors import NnsymError
+from nnsym.errors import InputError, NnsymError
 from nnsym.ir.exact import nearest
 from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Query, Reading
@@ -67,7 +67,11 @@ class Task:
         standings = [_Standing(self, item, self.method) for item in self.items]
         while some := [standing for standing in standings if standing.open]:
             for standing in some:
-                yield from standing.follow()
+                try:
+                    yield from standing.follow()
+                    standing.prepare()
+                except InputError as error:
+                    yield standing.refuse(error)
             yield from _round(self, self.method, [standing for standing in some if standing.open])
 
 
@@ -114,6 +118,7 @@ class _Standing:
         self.task, self.item, self.method = task, item, method
         self.decided = dict(item.decided)
         self.left = [k for k in range(len(task.eps)) if k not in self.decided and k not in item.asked]
+        self.spent: dict[int, float] = {}
         self._queries: dict[int, Query] = {}
 
     @property
@@ -127,10 +132,19 @@ class _Standing:
 
     def query(self, place: int) -> Query:
         if place not in self._queries:
-            self._queries[place] = query_at(
-                self.task.family, self.item.arguments, self.task.eps[place], index=self.item.index
-            )
+            clock, eps = Clock(math.inf), self.task.eps[place]
+            self._queries[place] = query_at(self.task.family, self.item.arguments, eps, index=self.item.index)
+            self.spent[place] = clock.elapsed
         return self._queries[place]
+
+    def prepare(self) -> None:
+        """Make the query that is asked next."""
+        if self.open:
+            self.query(self.middle)
+
+    def refuse(self, error: InputError) -> Entry:
+        """The entry of a radius of which the family makes no property."""
+        return self.settle(self.middle, _refused(self.task, self.item, self.task.eps[self.middle], error))
 
     def follow(self) -> Iterator[Entry]:
         """What follows of open radii from those that are decided; the nearest one counts."""
@@ -187,9 +201,9 @@ def _round(task: Task, method: Method, standings: Sequence[_Standing]) -> Iterat
         known = known_of([queries[k] for k in group], method, clock, task.settings)
         for k, found in zip(group, known, strict=True):
             standing, place = standings[k], places[k]
-            at = {"family": task.name, "index": standing.item.index, "eps": radius_of(task.eps[place])}
+            at: dict[str, Any] = {"family": task.name, "index": standing.item.index, "eps": radius_of(task.eps[place])}
             if found is None:
-                entry = _alone(queries[k], method, standing.item.timeout, task, at)
+                entry = _alone(queries[k], method, standing.item.timeout, task, at, spent=standing.spent[place])
             else:
                 entry = Entry(
                     **at,
@@ -204,9 +218,12 @@ def _round(task: Task, method: Method, standings: Sequence[_Standing]) -> Iterat
             yield standing.settle(place, entry)
 
 
-def _alone(query: Query, method: Method, timeout: float, task: Task, at: Mapping[str, Any]) -> Entry:
-    """One question by itself; a method that does not take it leaves it open, and the reason says why."""
-    clock = Clock(timeout)
+def _alone(query: Query, method: Method, timeout: float, task: Task, at: Mapping[str, Any], *, spent: float) -> Entry:
+    """One question by itself; a method that does not take it leaves it open, and the reason says why.
+
+    The seconds that were ``spent`` on reading or stating the property count.
+    """
+    clock = Clock(timeout - spent)
     settings = task.settings
     try:
         result = verify(
@@ -223,7 +240,7 @@ def _alone(query: Query, method: Method, timeout: float, task: Task, at: Mapping
         )
     except NnsymError as error:
         result = Result(status=Verdict.UNKNOWN, reason=f"refused: {error}", trust=None, method=method.name)
-    return judged(result, **at, method=task.label, seconds=clock.elapsed)
+    return judged(result, **at, method=task.label, seconds=clock.elapsed + spent)
 
 
 def _clean(task: Task) -> Iterator[Entry]:
@@ -231,7 +248,13 @@ def _clean(task: Task) -> Iterator[Entry]:
 
     Intervals of the rows at the items settle most of them; those that rounding leaves open are replayed.
     """
-    queries = [query_at(task.family, item.arguments, 0.0, index=item.index) for item in task.items]
+    items, queries = list[Item](), list[Query]()
+    for item in task.items:
+        try:
+            queries.append(query_at(task.family, item.arguments, 0.0, index=item.index))
+            items.append(item)
+        except InputError as error:
+            yield _refused(task, item, None, error)
     for group in alike(queries):
         clock = Clock(math.inf)
         margins = margins_of([queries[k] for k in group])
@@ -239,7 +262,7 @@ def _clean(task: Task) -> Iterator[Entry]:
         for k, (low, high) in zip(group, margins, strict=True):
             entry = Entry(
                 family=task.name,
-                index=task.items[k].index,
+                index=items[k].index,
                 eps=None,
                 method=CLEAN,
                 way=Way.UNKNOWN,
@@ -250,6 +273,18 @@ def _clean(task: Task) -> Iterator[Entry]:
                 yield replace(entry, way=Way.WRONG, reason=_FAILS, trust=Trust.CERTIFIED.value, upper=high)
             else:
                 yield entry if low > 0 else _looked_at(queries[k], entry)
+
+
+def _refused(task: Task, item: Item, eps: Any, error: NnsymError) -> Entry:
+    """The entry of an item of which the family makes no property."""
+    return Entry(
+        family=task.name,
+        index=item.index,
+        eps=radius_of(eps),
+        method=task.label,
+        way=Way.UNKNOWN,
+        reason=f"refused: {error}",
+    )
 
 
 _FAILS = "the property fails at the item itself"
