@@ -356,10 +356,10 @@ def show(
 
 @app.command(cls=Command)
 def report(
-    source: Annotated[Path, typer.Argument(help="result.json of --save, or a run record (.jsonl) of compare.")],
+    source: Annotated[Path, typer.Argument(help="result.json of --save, or a record (.jsonl) of compare or table.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
 ) -> None:
-    """An HTML page of a result or of a run record, for those who have to judge it; it needs no network."""
+    """An HTML page of a result or of a record, for those who have to judge it; it needs no network."""
     from nnsym.ask.export import check_writable
     from nnsym.report.page import write_report
 

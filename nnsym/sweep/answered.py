@@ -12,7 +12,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.results.result import NoTruthValue
 from nnsym.sweep.entry import CLEAN, Entry, Way
 from nnsym.sweep.record import Header, read
-from nnsym.sweep.tally import Tally, final_entries, tallies
+from nnsym.sweep.tally import NOT_ASKED, Tally, final_entries, tallies
 
 if TYPE_CHECKING:
     import pandas
@@ -45,7 +45,7 @@ class Table(NoTruthValue):
     @property
     def complete(self) -> bool:
         """True if every question has its answer."""
-        return not any("not asked" in tally.unknown for tally in self.tallies)
+        return not any(NOT_ASKED in tally.unknown for tally in self.tallies)
 
     @property
     def disagreements(self) -> tuple[tuple[Entry, Entry], ...]:

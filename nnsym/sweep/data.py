@@ -118,7 +118,7 @@ def _feed(total: Any, value: object) -> None:
         total.update(np.ascontiguousarray(value).data)
         return
     if isinstance(value, (list, tuple, range)) or (isinstance(value, np.ndarray) and value.ndim):
-        total.update(f"list {len(value)}\n".encode())
+        total.update(f"{'tuple' if isinstance(value, tuple) else 'list'} {len(value)}\n".encode())
         for part in value:
             _feed(total, part)
         return

@@ -25,7 +25,7 @@ COLUMNS = (
     ("certified", 1, True, "certified accuracy: verified / items"),
     ("empirical", 4, True, "empirical accuracy: (verified + unknown) / items"),
     (
-        f"{LEVEL:.0%} of all",
+        f"{LEVEL:.0%} interval",
         5,
         True,
         "where the accuracy of the population lies, with this confidence (Clopper-Pearson)",

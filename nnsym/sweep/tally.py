@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from nnsym.sweep.entry import CLEAN, Entry, Way
@@ -86,7 +86,7 @@ class Tally:
 def final_entries(header: Header, entries: Iterable[Entry], methods: Iterable[str]) -> Iterator[Entry]:
     """One entry for each family, radius and item: what decided it, else the last that left it open.
 
-    Of an item that was not asked it says so. The order is that of families, radii and items.
+    Of one that the last method was not asked it says so. The order is that of families, radii and items.
     """
     order = {CLEAN: -1, **{label: k for k, label in enumerate(methods)}}
     wrong: dict[tuple[str, int], Entry] = {}
@@ -103,7 +103,10 @@ def final_entries(header: Header, entries: Iterable[Entry], methods: Iterable[st
         for eps in header.eps or (None,):
             for index in range(header.count):
                 found = wrong.get((family, index)) or last.get((family, index, eps))
-                yield found or Entry(family=family, index=index, eps=eps, method="", way=Way.UNKNOWN, reason=NOT_ASKED)
+                if found is None or not (found.decided or order[found.method] == len(order) - 2):
+                    blank = Entry(family=family, index=index, eps=eps, method="", way=Way.UNKNOWN)
+                    found = replace(found or blank, reason=NOT_ASKED)
+                yield found
 
 
 def tallies(header: Header, entries: Iterable[Entry]) -> list[Tally]:
