@@ -73,7 +73,7 @@ def _size(query: Query) -> int:
 def known_of(queries: Sequence[Query], method: Method, clock: Clock, settings: Settings) -> list[Known | None]:
     """What a method establishes on queries that differ only in boxes; None where it has to look at one alone.
 
-    That is where it takes no batches, where a bound ties with the threshold, is infinite, or time ran out.
+    That is where it takes no batches, has a point, where a bound ties with the threshold, is infinite, or time ran out.
     """
     alone: list[Known | None] = [None] * len(queries)
     if len(queries) == 1 or not batchable(queries[0]):
@@ -120,7 +120,12 @@ def _known(told: Established, seconds: float) -> Known | None:
     """The verdict of facts that stand by themselves."""
     ruling = told.ruling
     open_ = ruling.verdict is Verdict.UNKNOWN
-    if ruling.vacuous or not math.isfinite(told.facts.certified) or (open_ and (told.ended or tight(told.facts))):
+    if (
+        told.replayed is not None
+        or ruling.vacuous
+        or not math.isfinite(told.facts.certified)
+        or (open_ and (told.ended or tight(told.facts)))
+    ):
         return None
     proved, ruling = beside(told.facts, ruling, asked=False)
     exists = told.facts.reading is Reading.EXISTS

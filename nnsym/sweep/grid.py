@@ -53,7 +53,7 @@ def cells(tally: Tally, *, named: bool, staged: bool) -> tuple[str, ...]:
         str(tally.open),
         f"{tally.certified:.2%}",
         f"{tally.empirical:.2%}",
-        f"{low:.1%} to {high:.1%}",
+        f"{100 * low:.1f}-{high:.1%}",
         ", ".join(f"{name} {count}" for name, count in tally.by.items()) if staged else "",
         ", ".join(f"{name} {count}" for name, count in tally.verified.items()),
         ", ".join(f"{reason[:_LONG]} {count}" for reason, count in tally.unknown.items()),
