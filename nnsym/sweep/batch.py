@@ -76,7 +76,7 @@ def known_of(queries: Sequence[Query], method: Method, clock: Clock, settings: S
     That is where it takes no batches, has a point, where a bound ties with the threshold, is infinite, or time ran out.
     """
     alone: list[Known | None] = [None] * len(queries)
-    if len(queries) == 1 or not batchable(queries[0]):
+    if not batchable(queries[0]):
         return alone
     first = before_softmax(queries[0])
     before = clock.elapsed
