@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, report, doctor, demo.
+"""``nnsym``: verify, compare, table, export, explain, bounds, show, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 from nnsym.cli.arguments import Command, Commands
 from nnsym.cli.streams import bare, complain, fits, open_streams, writing
+from nnsym.cli.table import table
 from nnsym.errors import NnsymError, OutOfTimeError
 from nnsym.results import ranges
 
@@ -280,6 +281,9 @@ def compare(
         raise typer.Exit(DISAGREE)
 
 
+app.command(cls=Command)(table)
+
+
 @app.command(cls=Command)
 def export(
     targets: Targets,
@@ -363,10 +367,10 @@ def show(
 
 @app.command(cls=Command)
 def report(
-    source: Annotated[Path, typer.Argument(help="result.json of --save, or a run record (.jsonl) of compare.")],
+    source: Annotated[Path, typer.Argument(help="result.json of --save, or a record (.jsonl) of compare or table.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
 ) -> None:
-    """An HTML page of a result or of a run record, for those who have to judge it; it needs no network."""
+    """An HTML page of a result or of a record, for those who have to judge it; it needs no network."""
     from nnsym.ask.export import check_writable
     from nnsym.report.page import write_report
 

@@ -7,13 +7,14 @@ the rules that ours are under. It is handed over as an object, or found by an en
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.node import Input
@@ -90,6 +91,15 @@ class Method(ABC):
     def briefly(self, query: Query, clock: Clock, settings: Settings) -> Result:
         """The verdict where others come after: less of the time, if it is known to find early what it finds."""
         return self.judge(query, clock, settings)
+
+    def establish_each(
+        self, query: Query, boxes: FloatBoxes, clock: Clock, settings: Settings
+    ) -> Sequence[Established] | None:
+        """What is found out on each box of a batch, as if the query had that box; None: it takes one at a time.
+
+        ``boxes`` are float64 arrays ``(batch, size)``, rounded outward.
+        """
+        return None
 
     @abstractmethod
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
