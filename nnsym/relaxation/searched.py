@@ -17,7 +17,7 @@ from nnsym.bounds.sources import Dtype, FloatBoxes, Linear, Source
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
-from nnsym.relaxation.batch import alone, stacked
+from nnsym.bounds.batch import alone, stacked
 
 _STEPS = 20  # of ascent for the rows of the query
 

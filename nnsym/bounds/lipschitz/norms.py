@@ -9,6 +9,7 @@ The first two kinds are exact up to the rounding of one sum. Norms that take tim
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, final
@@ -33,10 +34,20 @@ _TINY = 2.0**-500  # its square is more than what underflows in sums of squares,
 @final
 @dataclass(frozen=True)
 class _Kept:
-    """A map that is told by its content."""
+    """A map that is told by its content; what is kept of it does not keep it."""
 
     key: str
-    linear: LinearMap = field(compare=False, repr=False)
+    reference: weakref.ref[LinearMap] = field(compare=False, repr=False)
+
+    @staticmethod
+    def of(linear: LinearMap) -> _Kept:
+        return _Kept(linear.key, weakref.ref(linear))
+
+    @property
+    def linear(self) -> LinearMap:
+        found = self.reference()
+        assert found is not None  # whoever asks holds it
+        return found
 
 
 def norm_of(p: object) -> Norm:
@@ -50,14 +61,17 @@ def norm_of(p: object) -> Norm:
 
 def operator_norm(linear: LinearMap, p: object = 2, q: object = 2) -> float:
     """A float64 not below ``|A|_{p -> q}``."""
-    start, end = norm_of(p), norm_of(q)
-    if not linear.nnz:
-        return 0.0
+    return _known(_Kept.of(linear), norm_of(p), norm_of(q)) if linear.nnz else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _known(kept: _Kept, start: Norm, end: Norm) -> float:
+    linear = kept.linear
     if start == 1 or end == "inf":
         exact = column_norms(linear, end) if start == 1 else row_norms(linear, dual(start))
         return float(exact.max())
     if (start, end) == (2, 2):
-        return _spectral(_Kept(linear.key, linear))
+        return _spectral(linear)
     return _mixed(linear, start, end)
 
 
@@ -68,6 +82,12 @@ def dual(p: Norm) -> Norm:
 
 def row_norms(linear: LinearMap, q: Norm) -> Array:
     """The q-norms of the rows, rounded up."""
+    return _row_norms(_Kept.of(linear), q)
+
+
+@lru_cache(maxsize=512)
+def _row_norms(kept: _Kept, q: Norm) -> Array:
+    linear = kept.linear
     data, _, indptr = linear.csr()
     return _lengths(np.abs(data), np.repeat(np.arange(linear.n_out), np.diff(indptr)), linear.n_out, q)
 
@@ -100,9 +120,7 @@ def _lengths(sizes: Array, group: Array, count: int, q: Norm) -> Array:
     return np.asarray(np.where(largest > 0, scale * np.sqrt(squares) * (1 + gamma(most + 2)) + _TINY, 0.0))
 
 
-@lru_cache(maxsize=512)
-def _spectral(kept: _Kept) -> float:
-    linear = kept.linear
+def _spectral(linear: LinearMap) -> float:
     if isinstance(linear, Scale):
         return float(np.abs(linear.factor).max())
     if isinstance(linear, Select):  # orthogonal rows, each element copied a few times
