@@ -36,6 +36,8 @@ class Weight:
         if isinstance(linear, Select):
             return Weight(_picked(linear, self.matrix), None if self.slack is None else _picked(linear, self.slack))
         product = linear.apply(self.matrix.T).T
+        if self.slack is None and _selects(self.matrix):
+            return Weight(product)
         size = linear.abs().apply(np.abs(self.matrix).T).T
         slack = np.where(size > 0, gamma(linear.n_in) * size + _TINY, 0.0)
         if self.slack is not None:
@@ -73,6 +75,11 @@ class Weight:
 
 def _picked(linear: Select, matrix: Array) -> Array:
     return np.where((linear.index >= 0)[:, None], matrix[linear.index], 0.0)
+
+
+def _selects(matrix: Array) -> bool:
+    """True if every column has one 1 at most and nothing else: a product with it copies."""
+    return bool(((matrix == 0) | (matrix == 1)).all() and (matrix.sum(axis=0) <= 1).all())
 
 
 def merged(node: Affine, *, most: int = FULL) -> Mapping[Node, Weight] | None:
