@@ -1,4 +1,4 @@
-"""``radius``, ``largest``, ``smallest`` and ``lipschitz``: where along a family of properties the verdict changes.
+"""``radius``, ``largest`` and ``smallest``: where along a family of properties the verdict changes.
 
 A family gives one property for every number. ``largest`` is for families that get harder as the number grows (a ball of
 radius eps), ``smallest`` for those that get easier (a Lipschitz bound L). :mod:`nnsym.ask.bracket` is the search.
@@ -16,7 +16,6 @@ from nnsym.ask.bracket import Family, search
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.lang.property import Property
-from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.lang.props import robust
 from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
 
@@ -171,30 +170,6 @@ def radius(
         return robust(net, x0, label, eps, p=p, within=within)
 
     return largest(ball_of, method, low=low, high=high, precision=precision, **options)
-
-
-def lipschitz(
-    f: Network,
-    lower: object,
-    upper: object,
-    method: Any = None,
-    *,
-    high: float,
-    low: float = 0.0,
-    precision: float = 1e-3,
-    p: object = np.inf,
-    gap: object = 0,
-    **options: Any,
-) -> Threshold:
-    """The smallest L in ``[low, high]`` with ``|f_k(x) - f_k(y)| <= L norm(x - y, p) + gap`` on the box, for all k.
-
-    The options are those of :func:`smallest`.
-    """
-
-    def bounded_by(constant: float) -> Property:
-        return lipschitz_property(f, lower, upper, constant, p=p, gap=gap)
-
-    return smallest(bounded_by, method, low=low, high=high, precision=precision, **options)
 
 
 def _end(value: Any) -> float:

@@ -13,12 +13,12 @@ from typing import final
 
 from nnsym.bounds import methods
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.batch import alone, stacked
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source, Told
 from nnsym.encode.registry import Provider, apart, collect, encodings, find_encoding, listed, providers
 from nnsym.encoding import Exactness
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
-from nnsym.bounds.batch import alone, stacked
 from nnsym.relaxation.searched import Search
 
 

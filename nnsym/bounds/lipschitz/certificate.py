@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.bounds.lipschitz.multipliers import Multipliers, spread
-from nnsym.bounds.lipschitz.sectors import Block, Sectors
+from nnsym.bounds.lipschitz.sectors import Sectors
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.outward import gamma
 
@@ -87,7 +86,9 @@ def _matrix(system: Sectors, multipliers: Multipliers) -> tuple[Array, Array]:
         matrix = matrix - product
         high = (np.abs(a) + da).T @ (size * (np.abs(b) + db))
         slack = (np.abs(a) + da).T @ (size * db) + da.T @ (size * np.abs(b)) if da.any() or db.any() else 0.0
-        error = error + gamma(len(factors) + 4) * high + slack * (1 + gamma(len(factors) + 4)) + gamma(2) * np.abs(matrix)
+        error = (
+            error + gamma(len(factors) + 4) * high + slack * (1 + gamma(len(factors) + 4)) + gamma(2) * np.abs(matrix)
+        )
 
     root = wide(system.root, system.outputs)
     subtract(root, np.ones(system.outputs), root)
@@ -113,7 +114,7 @@ def _matrix(system: Sectors, multipliers: Multipliers) -> tuple[Array, Array]:
 
 
 def proved_exactly(system: Sectors, multipliers: Multipliers, constant: float) -> bool:
-    """True if the multipliers prove the constant in rational arithmetic: ``M(constant^2, t)`` has an L D L' with D >= 0.
+    """True if the multipliers prove the constant in rationals: ``M(constant^2, t)`` has an L D L' with D >= 0.
 
     Only for systems whose matrices are the stored ones (no slack). It takes the cube of inputs and neurons together, in
     numbers that get long: seconds for 60 of them.
@@ -153,7 +154,7 @@ def _exact_matrix(system: Sectors, multipliers: Multipliers, constant: float) ->
         add(u, -t * (low + high), y)
         add(y, -t * (low + high), u)
         add(u, 2 * t * low * high, u)
-    return matrix
+    return np.asarray(matrix)
 
 
 def _definite(matrix: Array) -> bool:

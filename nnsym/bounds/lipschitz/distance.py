@@ -83,7 +83,9 @@ class _Term:
         return float((found + extra) * _ONE)
 
 
-def propagate(nodes: tuple[Node, ...], start: Mapping[Node, Distance], ranges: Mapping[Node, Sides]) -> dict[Node, Distance]:
+def propagate(
+    nodes: tuple[Node, ...], start: Mapping[Node, Distance], ranges: Mapping[Node, Sides]
+) -> dict[Node, Distance]:
     """The distances of all nodes, parents first, given those of the inputs and the ranges of the domain."""
     found = dict(start)
     for node in nodes:

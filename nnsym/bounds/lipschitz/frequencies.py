@@ -54,7 +54,9 @@ def _polyphase(conv: Conv) -> tuple[Array, tuple[int, ...]]:
         at = [t * d for t, d in zip(tap, steps, strict=True)]
         phase = [a % s for a, s in zip(at, strides, strict=True)]
         place = [a // s for a, s in zip(at, strides, strict=True)]
-        out[(slice(None), slice(None), *phase, *place)] += conv.weight[(slice(None), slice(None), *tap)]
+        to: tuple[Any, ...] = (..., *phase, *place)
+        source: tuple[Any, ...] = (..., *tap)
+        out[to] = conv.weight[source]
     kernel = out.reshape(conv.weight.shape[0], -1, *reach)
     places = []
     for a in range(rank):

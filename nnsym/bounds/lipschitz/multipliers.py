@@ -53,7 +53,7 @@ def search(
     if first is None:
         return None
     best = Found(first.multipliers, first.rho)
-    if best.rho <= 0:
+    if best.rho <= 0 or not first.multipliers:
         return best
     here, logs = first, np.log(np.concatenate(first.multipliers))
     mean, square, trend = np.zeros_like(logs), np.zeros_like(logs), [best.rho]
@@ -200,5 +200,5 @@ def _inequality(block: Block, k: int, z: list[Array]) -> Array:
     u = sum((w.matrix @ z[j] for j, w in block.argument.items()), start=np.zeros(1))
     y = z[k]
     if block.groups is not None:
-        return np.where(block.groups >= 0, u[block.groups] ** 2, 0.0).sum(axis=1) - y * y
-    return 2 * (block.low + block.high) * u * y - 2 * block.low * block.high * u * u - 2 * y * y
+        return np.asarray(np.where(block.groups >= 0, u[block.groups] ** 2, 0.0).sum(axis=1) - y * y)
+    return np.asarray(2 * (block.low + block.high) * u * y - 2 * block.low * block.high * u * u - 2 * y * y)

@@ -138,11 +138,13 @@ def _spectral(linear: LinearMap) -> float:
 
 def _narrow(linear: LinearMap) -> bool:
     """True for a full matrix with a side so short that its Gram matrix is quick."""
-    return not isinstance(linear, Conv) and min(linear.n_in, linear.n_out) <= 2048 and linear.n_in * linear.n_out <= 2**24
+    return (
+        not isinstance(linear, Conv) and min(linear.n_in, linear.n_out) <= 2048 and linear.n_in * linear.n_out <= 2**24
+    )
 
 
 def _mixed(linear: LinearMap, p: Norm, q: Norm) -> float:
-    """inf -> 2, inf -> 1 and 2 -> 1: rows one by one, or the spectral norm with ``|x|_2 <= sqrt n |x|_inf``."""
+    """Of inf -> 2, inf -> 1 and 2 -> 1: rows one by one, or the spectral norm with ``|x|_2 <= sqrt n |x|_inf``."""
     by_rows = length(row_norms(linear, dual(p)), q)
     wide = linear.n_in if p == "inf" else 1
     tall = linear.n_out if q == 1 else 1

@@ -62,7 +62,10 @@ class Sectors:
 
     def row(self, i: int) -> Sectors:
         """The i-th output alone."""
-        root = {k: Weight(w.matrix[i : i + 1], None if w.slack is None else w.slack[i : i + 1]) for k, w in self.root.items()}
+        root = {
+            k: Weight(w.matrix[i : i + 1], None if w.slack is None else w.slack[i : i + 1])
+            for k, w in self.root.items()
+        }
         return Sectors(self.width, self.blocks, root)
 
     @property
@@ -86,7 +89,9 @@ def _content(weights: Mapping[int, Weight]) -> list[object]:
     return parts
 
 
-def sectors(root: Node, starts: tuple[Node, ...], ranges: Mapping[Node, Sides], nodes: tuple[Node, ...]) -> Sectors | None:
+def sectors(
+    root: Node, starts: tuple[Node, ...], ranges: Mapping[Node, Sides], nodes: tuple[Node, ...]
+) -> Sectors | None:
     """The blocks of the graph from ``starts`` to ``root``; None if it is too large, or has other nodes or slopes.
 
     ``starts`` are inputs, or nodes taken for them; ``nodes`` are all nodes in between, parents first.

@@ -141,7 +141,7 @@ def _met(range_: Sides, value: Sides, each: Array, source: str) -> Interval:
 
 def _widened(rows: Interval, query: Query, ranges: Mapping[Node, Sides]) -> Interval:
     """With what rounding the exact rows to float64 may have moved (:meth:`nnsym.ir.rows.Rows.node`)."""
-    spec, slack, weight = query.spec
+    _, slack, weight = query.spec
     if not slack.any() and not weight.any():
         return rows
     most = max((float(magnitude(ranges[p]).max(initial=0.0)) for p in query.rows.parts), default=0.0)
