@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight, merged
 from nnsym.bounds.lipschitz.norms import FULL, Norm, dual, length, operator_norm, row_norms
+from nnsym.bounds.lipschitz.residual import block_constant, joint
+from nnsym.bounds.lipschitz.sorting import sorted_pairs
 from nnsym.ir.difference import Difference
 from nnsym.ir.intervals import Sides, magnitude, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
@@ -99,7 +101,8 @@ def step(node: Node, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides
     parents = tuple(known[p] for p in node.parents)
     match node:
         case Affine():
-            return _affine(node, known, ranges, merge)
+            found = _affine(node, known, ranges, merge)
+            return _through(node, found, known, ranges) if merge else found
         case Pointwise():
             slope = slopes(node, ranges)
             most = float(slope.max(initial=0.0))
@@ -132,7 +135,7 @@ def _affine(node: Affine, known: Mapping[Node, Distance], ranges: Mapping[Node, 
     if not node.maps:
         return Distance.of(np.zeros(node.size), 0.0, 0.0, 0.0)
     weights = merged(node) if merge else None
-    terms = _plain(node, known) if weights is None else [_term(w, p, known, ranges) for p, w in weights.items()]
+    terms = _plain(node, known) if weights is None else _merged_terms(weights, known, ranges)
     each = np.sum([t.each() for t in terms], axis=0) * (1 + gamma(len(terms)))
     sizes = [sum(t.norm(q) for t in terms) * (1 + gamma(len(terms))) for q in NORMS]
     if len(terms) > 1:
@@ -142,6 +145,29 @@ def _affine(node: Affine, known: Mapping[Node, Distance], ranges: Mapping[Node, 
 
 def _plain(node: Affine, known: Mapping[Node, Distance]) -> list[_Term]:
     return [_Term(m, known[p]) for m, p in zip(node.maps, node.parents, strict=True)]
+
+
+def _through(node: Affine, found: Distance, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides]) -> Distance:
+    """With what the block says that ends here, where branches meet."""
+    block = joint(node)
+    if block is None or not np.isfinite(known[block.start].two):
+        return found
+    two = block_constant(block, ranges) * known[block.start].two * _ONE
+    return found if two >= found.two else Distance.of(found.each, found.one, two, found.inf)
+
+
+def _merged_terms(
+    weights: Mapping[Node, Weight], known: Mapping[Node, Distance], ranges: Mapping[Node, Sides]
+) -> list[_Term]:
+    """One term for each node below; one for both halves of a sort."""
+    left, terms = dict(weights), []
+    for larger, smaller in sorted_pairs(weights):
+        a, b, argument = left.pop(larger), left.pop(smaller), known[larger.parents[0]]
+        each = np.concatenate((known[larger].each, known[smaller].each))
+        moved = Distance.of(each, argument.one, argument.two, argument.inf)
+        both = a.beside(b.scaled(np.full(smaller.size, -1.0)))
+        terms.append(_Term(Dense(both.matrix), moved, both.slack, both.off))
+    return terms + [_term(w, p, known, ranges) for p, w in left.items()]
 
 
 def _term(weight: Weight, below: Node, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides]) -> _Term:

@@ -45,8 +45,11 @@ class Weight:
         return Weight(product, slack * (1 + gamma(2)))
 
     def plus(self, other: Weight) -> Weight:
-        total = self.matrix + other.matrix
-        return Weight(total, (self._charge + other._charge + gamma(1) * np.abs(total)) * (1 + gamma(2)))
+        total, meet = self.matrix + other.matrix, (self.matrix != 0) & (other.matrix != 0)
+        if self.slack is None and other.slack is None and not meet.any():
+            return Weight(total)
+        rounded = np.where(meet, gamma(1) * np.abs(total), 0.0)
+        return Weight(total, (self._charge + other._charge + rounded) * (1 + gamma(2)))
 
     def scaled(self, factors: Array) -> Weight:
         """The columns times factors."""
@@ -58,8 +61,13 @@ class Weight:
         extra = gamma(1) * np.abs(matrix) + np.where(matrix != 0, _TINY, 0.0)
         return Weight(matrix, (self._charge * np.abs(factors) + extra) * (1 + gamma(2)))
 
-    def take(self, columns: Array) -> Weight:
-        return Weight(self.matrix[:, columns], None if self.slack is None else self.slack[:, columns])
+    def beside(self, other: Weight) -> Weight:
+        """The columns of this one, then of the other."""
+        slack = None
+        if self.slack is not None or other.slack is not None:
+            parts = [np.zeros(w.matrix.shape) if w.slack is None else w.slack for w in (self, other)]
+            slack = np.hstack(parts)
+        return Weight(np.hstack((self.matrix, other.matrix)), slack)
 
     @property
     def _charge(self) -> Array | float:
@@ -78,8 +86,9 @@ def _picked(linear: Select, matrix: Array) -> Array:
 
 
 def _selects(matrix: Array) -> bool:
-    """True if every column has one 1 at most and nothing else: a product with it copies."""
-    return bool(((matrix == 0) | (matrix == 1)).all() and (matrix.sum(axis=0) <= 1).all())
+    """True if a column has one entry at most, one of 1, -1, 1/2: a product with it copies, and rounds nothing."""
+    size = np.abs(matrix)
+    return bool(((size == 0) | (size == 1) | (size == 0.5)).all() and (np.count_nonzero(size, axis=0) <= 1).all())
 
 
 def merged(node: Affine, *, most: int = FULL) -> Mapping[Node, Weight] | None:

@@ -47,13 +47,14 @@ def search(
 ) -> Found | None:
     """The best multipliers that were found; None if none were feasible in floats."""
     form = _Form(_narrowed(system))
-    first = form.eliminated(start)
-    if first is None and start is not None:
-        first = form.eliminated(None)
+    starts = [start] if start is not None else [form.cancelling(), None]
+    first = min(
+        (e for s in (*starts, None) if (e := form.eliminated(s)) is not None), key=lambda e: e.rho, default=None
+    )
     if first is None:
         return None
     best = Found(first.multipliers, first.rho)
-    if best.rho <= 0 or not first.multipliers:
+    if best.rho <= form.least * (1 + _GAIN) or not first.multipliers:
         return best
     here, logs = first, np.log(np.concatenate(first.multipliers))
     mean, square, trend = np.zeros_like(logs), np.zeros_like(logs), [best.rho]
@@ -116,6 +117,31 @@ class _Form:
             for j in system.root
             if i >= j
         }
+
+    @property
+    def least(self) -> float:
+        """What no multipliers can go below: the inputs' own part of the outputs, where all blocks may stand still."""
+        still = all((b.low <= 0).all() and (b.high >= 0).all() for b in self.system.blocks)
+        if 0 not in self.system.root or not still:
+            return 0.0
+        return float(np.linalg.norm(self.system.root[0].matrix, 2) ** 2)
+
+    def cancelling(self) -> Multipliers | None:
+        """Multipliers that cancel the products of a block with the inputs, where one number for each row can.
+
+        Of ``x - 2 W T^-1 relu(W' x)`` these are the ones that show its constant to be 1.
+        """
+        found = []
+        for k, block in enumerate(self.system.blocks, 1):
+            slope, own = block.low + block.high, block.argument.get(0)
+            if block.groups is not None or own is None or (k, 0) not in self.base or (slope <= 0).any():
+                return None
+            size = (own.matrix**2).sum(axis=1) * slope
+            t = (self.base[k, 0] * own.matrix).sum(axis=1) / np.where(size > 0, size, 1.0)
+            if (t <= 0).any():
+                return None
+            found.append(t)
+        return tuple(found) or None
 
     def split(self, flat: Array) -> Multipliers:
         return tuple(np.split(flat, np.cumsum([b.size for b in self.system.blocks])[:-1]))

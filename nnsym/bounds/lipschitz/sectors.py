@@ -6,6 +6,7 @@ increment of a node's argument, two runs of the graph satisfy
     activation of slopes [a, b]     (y_i - a_i u_i)(b_i u_i - y_i) >= 0       (Fazlyab et al., Efficient and Accurate
                                     Estimation of Lipschitz Constants for Deep Neural Networks, 2019, lemma 1)
     maximum of a group g            sum_{i in g} u_i^2 - y_g^2 >= 0
+    maximum of two                  (u_1 + u_2 + |u_1 - u_2|) / 2, whose absolute value has the slopes [-1, 1]
 
 for every element by itself, which is what diagonal multipliers may use; full ones are not valid (Pauli et al., Training
 Robust Neural Networks Using Lipschitz Bounds, 2021, remark 1). Elements of one slope are merged into what reads them.
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.ir.intervals import Sides
-from nnsym.ir.linear import digest
+from nnsym.ir.linear import Dense, digest
 from nnsym.ir.node import Affine, Max, Node, Pointwise
 
 Array = NDArray[Any]
@@ -127,10 +128,7 @@ class _Builder:
             case Pointwise():
                 return self._pointwise(node)
             case Max():
-                argument = self.weights[node.parents[0]]
-                zero = np.zeros(node.size)
-                self.weights[node] = self._block(Block(argument, node.size, zero, zero, node.groups))
-                return self.total <= MOST
+                return self._maximum(node)
         return False
 
     def _affine(self, node: Affine) -> bool:
@@ -161,10 +159,44 @@ class _Builder:
         self.weights[node] = found
         return self.total <= MOST
 
+    def _maximum(self, node: Max) -> bool:
+        argument, zero = self.weights[node.parents[0]], np.zeros(node.size)
+        if node.groups.shape[1] != 2 or (node.groups < 0).any():
+            self.weights[node] = self._block(Block(argument, node.size, zero, zero, node.groups))
+            return self.total <= MOST
+        first, second = (np.zeros((node.size, node.parents[0].size)) for _ in range(2))
+        rows = np.arange(node.size)
+        first[rows, node.groups[:, 0]] = 1.0
+        second[rows, node.groups[:, 1]] = 1.0
+        apart = {k: w.after(Dense(first - second)) for k, w in argument.items()}
+        found = {k: w.after(Dense((first + second) / 2)) for k, w in argument.items()}
+        k = self._absolute(apart, zero)
+        half = Weight(np.eye(node.size) / 2)
+        found[k] = found[k].plus(half) if k in found else half
+        self.weights[node] = found
+        return self.total <= MOST
+
+    def _absolute(self, argument: dict[int, Weight], zero: Array) -> int:
+        """The block of ``|argument|``; the one of the negated argument is the same."""
+        for k, block in enumerate(self.blocks, 1):
+            if (block.low == -1).all() and (block.high == 1).all() and _even(block.argument, argument):
+                return k
+        self._block(Block(argument, len(zero), zero - 1, zero + 1))
+        return len(self.blocks)
+
     def _block(self, block: Block) -> dict[int, Weight]:
         self.blocks.append(block)
         self.total += block.size
         return {len(self.blocks): Weight(np.eye(block.size))}
+
+
+def _even(a: Mapping[int, Weight], b: Mapping[int, Weight]) -> bool:
+    """True if ``a`` is ``b`` or its negative, and both are stored numbers."""
+    if set(a) != set(b) or any(w.slack is not None and w.slack.any() for w in (*a.values(), *b.values())):
+        return False
+    if any(a[k].matrix.shape != b[k].matrix.shape for k in a):
+        return False
+    return any(all((a[k].matrix == sign * b[k].matrix).all() for k in a) for sign in (1.0, -1.0))
 
 
 def _rows(weight: Weight, index: Array) -> Weight:

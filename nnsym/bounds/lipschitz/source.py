@@ -121,7 +121,7 @@ class Lipschitz(Source):
         rows = moved[spec] if spec in moved else step(spec, moved, ranges, merge=not self.outputs)
         each = rows.each
         if self.sdp and self.deadline.left > 0:
-            from nnsym.bounds.lipschitz.constants import row_distances
+            from nnsym.bounds.lipschitz.rows import row_distances
 
             each = np.minimum(each, row_distances(query, moved, ranges, together=self.outputs, deadline=self.deadline))
         intervals = {n: _met(ranges[n], values[n], moved[n].each, self._named(n)) for n in query.nodes}
