@@ -36,7 +36,7 @@ class Weight:
         if isinstance(linear, Select):
             return Weight(_picked(linear, self.matrix), None if self.slack is None else _picked(linear, self.slack))
         product = linear.apply(self.matrix.T).T
-        if self.slack is None and _selects(self.matrix):
+        if self.slack is None and (_selects(self.matrix) or _copies(linear)):
             return Weight(product)
         size = linear.abs().apply(np.abs(self.matrix).T).T
         slack = np.where(size > 0, gamma(linear.n_in) * size + _TINY, 0.0)
@@ -89,6 +89,12 @@ def _selects(matrix: Array) -> bool:
     """True if a column has one entry at most, one of 1, -1, 1/2: a product with it copies, and rounds nothing."""
     size = np.abs(matrix)
     return bool(((size == 0) | (size == 1) | (size == 0.5)).all() and (np.count_nonzero(size, axis=0) <= 1).all())
+
+
+def _copies(linear: LinearMap) -> bool:
+    """True if every row of the map has one entry at most, one of 1, -1, 1/2."""
+    data, _, indptr = linear.csr()
+    return bool((np.diff(indptr) <= 1).all() and np.isin(np.abs(data), (0.0, 0.5, 1.0)).all())
 
 
 def merged(node: Affine, *, most: int = FULL) -> Mapping[Node, Weight] | None:

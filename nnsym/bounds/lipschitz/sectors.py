@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight
+from nnsym.bounds.lipschitz.sorting import opposite
 from nnsym.ir.intervals import Sides
 from nnsym.ir.linear import Dense, digest
 from nnsym.ir.node import Affine, Max, Node, Pointwise
@@ -113,6 +114,7 @@ class _Builder:
         self.width = sum(x.size for x in starts)
         self.total = self.width
         self.weights: dict[Node, dict[int, Weight]] = {}
+        self.halves: dict[Max, int] = {}
         begin = 0
         for x in starts:
             unit = np.zeros((x.size, self.width))
@@ -170,33 +172,27 @@ class _Builder:
         second[rows, node.groups[:, 1]] = 1.0
         apart = {k: w.after(Dense(first - second)) for k, w in argument.items()}
         found = {k: w.after(Dense((first + second) / 2)) for k, w in argument.items()}
-        k = self._absolute(apart, zero)
+        k = self._absolute(node, apart)
         half = Weight(np.eye(node.size) / 2)
         found[k] = found[k].plus(half) if k in found else half
         self.weights[node] = found
         return self.total <= MOST
 
-    def _absolute(self, argument: dict[int, Weight], zero: Array) -> int:
-        """The block of ``|argument|``; the one of the negated argument is the same."""
-        for k, block in enumerate(self.blocks, 1):
-            if (block.low == -1).all() and (block.high == 1).all() and _even(block.argument, argument):
+    def _absolute(self, node: Max, argument: dict[int, Weight]) -> int:
+        """The block of ``|argument|``; both halves of a sort have one."""
+        for other, k in self.halves.items():
+            same = other.parents[0] is node.parents[0] or opposite(other.parents[0], node.parents[0])
+            if same and other.groups.shape == node.groups.shape and (other.groups == node.groups).all():
                 return k
-        self._block(Block(argument, len(zero), zero - 1, zero + 1))
+        one = np.ones(node.size)
+        self._block(Block(argument, node.size, -one, one))
+        self.halves[node] = len(self.blocks)
         return len(self.blocks)
 
     def _block(self, block: Block) -> dict[int, Weight]:
         self.blocks.append(block)
         self.total += block.size
         return {len(self.blocks): Weight(np.eye(block.size))}
-
-
-def _even(a: Mapping[int, Weight], b: Mapping[int, Weight]) -> bool:
-    """True if ``a`` is ``b`` or its negative, and both are stored numbers."""
-    if set(a) != set(b) or any(w.slack is not None and w.slack.any() for w in (*a.values(), *b.values())):
-        return False
-    if any(a[k].matrix.shape != b[k].matrix.shape for k in a):
-        return False
-    return any(all((a[k].matrix == sign * b[k].matrix).all() for k in a) for sign in (1.0, -1.0))
 
 
 def _rows(weight: Weight, index: Array) -> Weight:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight, merged
-from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Max, Node
 
@@ -46,9 +45,18 @@ def opposite(u: Node, v: Node) -> bool:
         return False
     if any((a[below].matrix != -b[below].matrix).any() for below in a):
         return False
-    zero: dict[Node, Array] = {below: to_fractions(np.zeros(below.size)) for below in a}
-    offsets = evaluate((u, v), zero)
-    return bool((offsets[u] == -offsets[v]).all())
+    return bool((_offset(u) == -_offset(v)).all())
+
+
+def _offset(node: Node) -> Array:
+    """The node where all nodes below that are not affine are 0, in rationals."""
+    if not isinstance(node, Affine):
+        return np.asarray(to_fractions(np.zeros(node.size)))
+    total = to_fractions(node.bias)
+    for linear, parent in zip(node.maps, node.parents, strict=True):
+        if isinstance(parent, Affine):
+            total = total + linear.apply(_offset(parent))
+    return np.asarray(total)
 
 
 def _form(node: Node) -> Mapping[Node, Weight] | None:
