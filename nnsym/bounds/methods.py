@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.lipschitz.ball_box import BallAndBox
 from nnsym.bounds.lipschitz.source import Lipschitz
 from nnsym.bounds.pairs.differential import both
 from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Met, Source, Told, Zonotope
@@ -31,6 +32,7 @@ SOURCES: Mapping[str, Source] = {
     for source in (
         Ibp(),
         Lipschitz(),
+        BallAndBox(),
         Linear(
             name="ibp-merged",
             summary="ibp with the last affine layer merged into the rows",

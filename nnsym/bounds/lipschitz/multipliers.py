@@ -31,6 +31,7 @@ _STEPS = 400
 _RATE = 0.03
 _PATIENCE = 40  # steps in which rho has to fall by _GAIN
 _GAIN = 1e-5
+_ROOMS = (2.0, 1.2, 1.0001)  # of the first multipliers, over the least that leave a block definite
 
 
 @final
@@ -47,10 +48,9 @@ def search(
 ) -> Found | None:
     """The best multipliers that were found; None if none were feasible in floats."""
     form = _Form(_narrowed(system))
-    starts = [start] if start is not None else [form.cancelling(), None]
-    first = min(
-        (e for s in (*starts, None) if (e := form.eliminated(s)) is not None), key=lambda e: e.rho, default=None
-    )
+    made = [form.eliminated(start if start is not None else form.cancelling())]
+    made += [form.eliminated(None, room=room) for room in _ROOMS]
+    first = min((e for e in made if e is not None), key=lambda e: e.rho, default=None)
     if first is None:
         return None
     best = Found(first.multipliers, first.rho)
@@ -146,10 +146,10 @@ class _Form:
     def split(self, flat: Array) -> Multipliers:
         return tuple(np.split(flat, np.cumsum([b.size for b in self.system.blocks])[:-1]))
 
-    def eliminated(self, multipliers: Multipliers | None) -> _Eliminated | None:
+    def eliminated(self, multipliers: Multipliers | None, room: float = 2.0) -> _Eliminated | None:
         """``rho`` and its gradient; None where a block is not definite.
 
-        Without multipliers every block has one number, twice the least that leaves it definite.
+        Without multipliers every block has one number, ``room`` times the least that leaves it definite.
         """
         from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
@@ -159,7 +159,7 @@ class _Form:
         try:
             for k in range(count, 0, -1):
                 block = self.system.blocks[k - 1]
-                t = _least(block, parts.get((k, k))) if multipliers is None else multipliers[k - 1]
+                t = _least(block, parts.get((k, k)), room) if multipliers is None else multipliers[k - 1]
                 chosen[k - 1] = t
                 _add(parts, k, block, t)
                 factor = cho_factor(parts.pop((k, k)), lower=True, check_finite=False)
@@ -183,9 +183,10 @@ class _Form:
         return _Eliminated(tuple(chosen), float(values[0]), slopes)
 
 
-def _least(block: Block, part: Array | None) -> Array:
+def _least(block: Block, part: Array | None, room: float) -> Array:
     own = 0.0 if part is None else float(np.linalg.eigvalsh(-(part + part.T) / 2)[-1])
-    return np.full(block.size, max(own, 1e-12) * (1.0 if block.groups is None else 2.0))  # 2 t on the diagonal, or t
+    diagonal = 2.0 if block.groups is None else 1.0  # times t
+    return np.full(block.size, max(own, 1e-12) * room / diagonal)
 
 
 def _sum(parts: dict[tuple[int, int], Array], key: tuple[int, int], value: Array) -> None:

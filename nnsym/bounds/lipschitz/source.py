@@ -126,7 +126,7 @@ class Lipschitz(Source):
             each = np.minimum(each, row_distances(query, moved, ranges, together=self.outputs, deadline=self.deadline))
         intervals = {n: _met(ranges[n], values[n], moved[n].each, self._named(n)) for n in query.nodes}
         found = _met(ranges[spec], values[spec], each, self.name)
-        return Bounds(self.text, intervals, _widened(found, query, ranges))
+        return Bounds(self.text, intervals, widened(found, query, ranges))
 
     def _named(self, node: Node) -> str:
         return "domain" if isinstance(node, Input) else self.name
@@ -139,7 +139,7 @@ def _met(range_: Sides, value: Sides, each: Array, source: str) -> Interval:
     return Interval(range_[0], range_[1], "ibp" if source != "domain" else source).intersect(near)
 
 
-def _widened(rows: Interval, query: Query, ranges: Mapping[Node, Sides]) -> Interval:
+def widened(rows: Interval, query: Query, ranges: Mapping[Node, Sides]) -> Interval:
     """With what rounding the exact rows to float64 may have moved (:meth:`nnsym.ir.rows.Rows.node`)."""
     _, slack, weight = query.spec
     if not slack.any() and not weight.any():
