@@ -108,15 +108,21 @@ class LipschitzConstant(NoTruthValue):
             "seconds": dict(self.seconds),
         }
 
-    def __repr__(self) -> str:
-        """One line: the interval, what each side rests on, the method."""
-        held = f"certified {self.certified:.9g} by {self.method}" if np.isfinite(self.certified) else "no bound"
+    def lines(self) -> tuple[str, str, str]:
+        """The interval, what its upper end rests on, and its lower one."""
+        held = f"certified {self.certified:.9g} by {self.method}" if np.isfinite(self.certified) else "no upper bound"
         trust = f", trust {self.trust.value}" if self.trust else ""
         by = f", replayed by {self.witness.replayed_by}" if self.witness else ""
         return (
-            f"<Lipschitz constant {self.p} -> {self.q} in [{self.falsified:.9g}, {self.certified:.9g}]: "
-            f"{held}{trust}; slope {self.falsified:.9g}{by}>"
+            f"Lipschitz constant {self.p} -> {self.q} in [{self.falsified:.9g}, {self.certified:.9g}]",
+            f"{held}{trust}",
+            f"slope {self.falsified:.9g}{by}",
         )
+
+    def __repr__(self) -> str:
+        """One line: the interval, what each side rests on, the method."""
+        interval, held, slope = self.lines()
+        return f"<{interval}: {held}; {slope}>"
 
     def _repr_html_(self) -> str:
         from nnsym.report.optima import records_html

@@ -28,7 +28,8 @@ from nnsym.bounds.lipschitz.norms import norm_of
 from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.network import Network
-from nnsym.judge.registry import is_bounds, resolve
+from nnsym.judge.methods import BoundMethod, ProgramMethod
+from nnsym.judge.registry import resolve
 from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.results import ranges as options_of
@@ -136,9 +137,20 @@ def _methods(method: Any) -> tuple[Any, ...]:
     if not chosen:
         raise InputError("no method", remedy="Name one, or leave method= out")
     for name in chosen:
-        if name not in OWN:
-            resolve(name)  # raises for a name that nobody has
+        if name not in OWN and not _proves(name):
+            raise InputError(
+                f"'{name}' bounds no Jacobian",
+                remedy=f"Use {', '.join(OWN)}, bounds such as crown, or an encoding such as bigm (nnsym methods)",
+            )
     return chosen
+
+
+def _proves(name: Any) -> bool:
+    """True for a source of bounds, or an encoding with its solver."""
+    try:
+        return isinstance(resolve(name), (BoundMethod, ProgramMethod))
+    except InputError:
+        return False
 
 
 @final
@@ -222,9 +234,10 @@ class _Asker:
 
     def _other(self, method: Any, deadline: Deadline) -> tuple[float, Trust]:
         """A source of bounds, or an encoding, of the Jacobian as terms."""
-        if is_bounds(method):
-            return by_bounds(self.space, method, self.p, self.q, deadline)
-        return by_program(self.space, method, self.p, self.q, deadline)
+        found = resolve(method)
+        if isinstance(found, BoundMethod):
+            return by_bounds(self.space, found.source, self.p, self.q, deadline)
+        return by_program(self.space, found, self.p, self.q, deadline)
 
 
 def _bisected(f: Network, domain: Any, method: Any, p: object, q: object, gap: object, **options: Any) -> Threshold:

@@ -22,6 +22,10 @@ from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
 Array = NDArray[Any]
 
 
+#: What feeds a method, and is asked before it, where a radius is in the norm 2: neither of the two is always better.
+EUCLIDEAN = "crown+lipschitz:sdp"
+
+
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Threshold(NoTruthValue):
@@ -154,7 +158,8 @@ def radius(
     """``sup {eps: argmax f(x) == label for all x with norm(x - x0, p) <= eps}``, or that of any family of properties.
 
     ``f`` is a network with a point and its label, or a callable that gives a property for every eps. The options are
-    those of :func:`largest`; ``within`` cuts the balls to valid inputs.
+    those of :func:`largest`; ``within`` cuts the balls to valid inputs. In the norm 2, bounds are met with what
+    Lipschitz constants say (:data:`EUCLIDEAN`), unless some are named.
     """
     if not isinstance(f, Network):
         if x0 is not None or label is not None:
@@ -165,6 +170,8 @@ def radius(
             "the radius of a network needs a point and its label", remedy="nn.radius(f, x0, label, high=1)"
         )
     net = f
+    if p == 2:
+        options.setdefault("bounds", EUCLIDEAN)
 
     def ball_of(eps: float) -> Property:
         return robust(net, x0, label, eps, p=p, within=within)

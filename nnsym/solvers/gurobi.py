@@ -1,7 +1,8 @@
 """Gurobi by arrays: ``addMVar`` and ``addMConstr`` on the CSR, no gaps, bounds streamed from a callback.
 
 A licence is only known to fall short when ``optimize`` says so (errno 10010, pip's licence stops at 2000 columns
-or rows, and at 200 columns of a quadratic program; a full one has no limit), so the refusal is read there and answered as a status.
+or rows, and at 200 columns of a quadratic program; a full one has no limit), so the refusal is read there and answered
+as a status.
 """
 
 from __future__ import annotations

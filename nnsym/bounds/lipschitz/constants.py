@@ -28,22 +28,26 @@ class Certificate:
 
 _NONE = Certificate(np.inf)
 _MOST = 1024  # certificates that are kept
-_kept: OrderedDict[str, Certificate] = OrderedDict()
+_kept: OrderedDict[str, tuple[Certificate, bool]] = OrderedDict()  # and whether the search for them was complete
 
 
 def certificate(
     system: Sectors, *, start: Multipliers | None = None, deadline: Deadline = NEVER, steps: int = 400
 ) -> Certificate:
-    """The best constant that was found and proved; ``start`` are multipliers of a system with the same blocks."""
-    if system.key in _kept:
-        _kept.move_to_end(system.key)
-        return _kept[system.key]
-    found = search(system, start=start, deadline=deadline, steps=steps)
-    if found is None:
-        return _NONE
-    proved = Certificate(certified(system, found.multipliers, found.rho), found.multipliers)
-    if not deadline.passed:  # what was cut short may be better another time
-        _kept[system.key] = proved
-        while len(_kept) > _MOST:
-            _kept.popitem(last=False)
-    return proved
+    """The best constant that was found and proved; ``start`` are multipliers of a system with the same blocks.
+
+    A search that the deadline cut short is taken up where it ended when the same is asked again.
+    """
+    known, complete = _kept.get(system.key, (_NONE, False))
+    if complete or deadline.passed:
+        return known
+    found = search(system, start=known.multipliers or start, deadline=deadline, steps=steps)
+    if found is not None:
+        proved = certified(system, found.multipliers, found.rho)
+        if proved < known.constant:
+            known = Certificate(proved, found.multipliers)
+    _kept[system.key] = known, not deadline.passed
+    _kept.move_to_end(system.key)
+    while len(_kept) > _MOST:
+        _kept.popitem(last=False)
+    return known

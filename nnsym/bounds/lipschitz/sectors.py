@@ -136,7 +136,7 @@ class _Builder:
     def _affine(self, node: Affine) -> bool:
         found: dict[int, Weight] = {}
         for linear, parent in zip(node.maps, node.parents, strict=True):
-            if parent.size > MOST or linear.n_out > 4 * MOST:
+            if parent.size > MOST or linear.n_out > MOST:
                 return False
             for k, weight in self.weights[parent].items():
                 new = weight.after(linear)
