@@ -63,14 +63,14 @@ class Lens:
     def _least(self, rows: Array) -> Array:
         b = self._split(rows)
         a = rows - b
-        with np.errstate(invalid="ignore"):
-            corners = np.minimum(_times(a, self.lower), _times(a, self.upper))
-        reach = np.maximum(-self.lower, self.upper)
-        size = _times(np.abs(a), reach).sum(axis=1)
+        corners = np.minimum(_times(a, self.lower), _times(a, self.upper))
+        size = _times(np.abs(a), np.maximum(-self.lower, self.upper)).sum(axis=1)
         scale = np.maximum(np.abs(b).max(axis=1), 2.0**-300)
         norm = scale * np.sqrt(((b / scale[:, None]) ** 2).sum(axis=1)) * (1 + gamma(rows.shape[1]))
-        slip = gamma(rows.shape[1] + 4) * (size + self.radius * norm) + 2.0**-900
-        found = corners.sum(axis=1) - self.radius * norm - slip
+        ball = self.radius * norm if np.isfinite(self.radius) else np.zeros(len(rows))  # b is 0 without a ball
+        slip = gamma(rows.shape[1] + 4) * (size + ball) + 2.0**-900
+        with np.errstate(invalid="ignore"):
+            found = corners.sum(axis=1) - ball - slip
         return np.where(np.isnan(found), -np.inf, found)
 
     def _split(self, rows: Array) -> Array:

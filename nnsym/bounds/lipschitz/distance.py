@@ -75,7 +75,7 @@ class _Term:
             if np.isfinite(self.moved[p]):
                 found = np.minimum(found, row_norms(self.linear, dual(p)) * self.moved[p] * _ONE)
         if self.slack is not None:
-            found = found + self.slack @ self.moved.each * (1 + gamma(len(self.moved.each)))
+            found = found + stretch(Dense(self.slack), self.moved.each)
         return np.asarray(found * _ONE)
 
     def norm(self, q: Norm) -> float:
