@@ -20,12 +20,12 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.batch import alone, stacked
-from nnsym.bounds.lipschitz.distance import Distance, step
+from nnsym.bounds.lipschitz.distance import Distance, step, unknown
 from nnsym.bounds.lipschitz.merged import Weight, merged
 from nnsym.bounds.lipschitz.norms import length
-from nnsym.bounds.lipschitz.source import Around, widened
+from nnsym.bounds.lipschitz.source import Around, round_value, widened
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.ir.intervals import Sides, interval_run, interval_step
 from nnsym.ir.node import Affine, Input, Node
@@ -77,7 +77,7 @@ class Lens:
         """The part of every row that the ball bounds."""
         low, high = np.zeros(len(rows)), np.full(len(rows), 1.0)
         largest = np.linalg.norm(rows, axis=1)
-        if self.radius <= 0 or not np.isfinite(self.radius):
+        if not 2.0**-500 < self.radius < np.inf:
             return np.zeros_like(rows)
         top = np.where(largest > 0, largest / self.radius, 1.0)  # there the ball alone is met
         for _ in range(_HALVINGS):
@@ -121,18 +121,21 @@ class BallAndBox(Source):
         ranges, moved = dict(around.ranges), dict(around.moved)
         for node in nodes:
             if node not in ranges:
-                ranges[node] = self._range(node, ranges, values, moved)
-                moved[node] = _within(step(node, moved, ranges), ranges[node], values[node])
+                found = unknown(node) if self.deadline.passed else step(node, moved, ranges)
+                own, near = self._range(node, ranges, values, moved), round_value(values[node], found.each)
+                ranges[node] = np.maximum(own[0], near[0]), np.minimum(own[1], near[1])
+                moved[node] = _within(found, ranges[node], values[node])
         names = {n: "domain" if isinstance(n, Input) else self.name for n in query.nodes}
         intervals = {n: Interval(*ranges[n], names[n]) for n in query.nodes}
-        return Bounds(self.text, intervals, widened(Interval(*ranges[spec], self.name), query, ranges))
+        rows = widened(Interval(*ranges[spec], self.name), query, ranges)
+        return Bounds(self.text, intervals, rows, ended=TIMEOUT if self.deadline.passed else "")
 
     def _range(
         self, node: Node, ranges: Mapping[Node, Sides], values: Mapping[Node, Sides], moved: Mapping[Node, Distance]
     ) -> Sides:
         found = interval_step(node, tuple(ranges[p] for p in node.parents))
         weights = merged(node) if isinstance(node, Affine) and not self.deadline.passed else None
-        if not weights:
+        if not weights or not all(np.isfinite(side).all() for n in (node, *weights) for side in values[n]):
             return found
         low, high = _rows(weights, ranges, values, moved)
         low, high = sum_down(values[node][0], low), sum_up(values[node][1], high)

@@ -28,6 +28,7 @@ from nnsym.ir.intervals import Sides, magnitude, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.outward import gamma
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
@@ -86,14 +87,26 @@ class _Term:
 
 
 def propagate(
-    nodes: tuple[Node, ...], start: Mapping[Node, Distance], ranges: Mapping[Node, Sides]
+    nodes: tuple[Node, ...],
+    start: Mapping[Node, Distance],
+    ranges: Mapping[Node, Sides],
+    *,
+    deadline: Deadline = NEVER,
 ) -> dict[Node, Distance]:
-    """The distances of all nodes, parents first, given those of the inputs and the ranges of the domain."""
+    """The distances of all nodes, parents first, given those of the inputs and the ranges of the domain.
+
+    Of nodes that are not reached by the deadline nothing is known.
+    """
     found = dict(start)
     for node in nodes:
         if node not in found:
-            found[node] = step(node, found, ranges)
+            found[node] = unknown(node) if deadline.passed else step(node, found, ranges)
     return found
+
+
+def unknown(node: Node) -> Distance:
+    """Any distance."""
+    return Distance.of(np.full(node.size, np.inf))
 
 
 def step(node: Node, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides], *, merge: bool = True) -> Distance:
@@ -115,7 +128,7 @@ def step(node: Node, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides
         case Difference():
             sums = [(parents[0][q] + parents[1][q]) * _ONE for q in NORMS]
             return Distance.of((parents[0].each + parents[1].each) * _ONE, *sums)
-    return Distance.of(np.full(node.size, np.inf))
+    return unknown(node)
 
 
 def slopes(node: Pointwise, ranges: Mapping[Node, Sides]) -> Array:

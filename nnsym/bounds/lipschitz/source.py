@@ -18,7 +18,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.batch import alone, stacked
 from nnsym.bounds.lipschitz.distance import Distance, propagate, step
 from nnsym.bounds.lipschitz.norms import length
@@ -117,16 +117,20 @@ class Lipschitz(Source):
         spec, around = query.spec[0], Around.of(query)
         nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
         values, ranges = interval_run(nodes, around.centre), interval_run(nodes, around.ranges)
-        moved = propagate(query.nodes, around.moved, ranges)
-        rows = moved[spec] if spec in moved else step(spec, moved, ranges, merge=not self.outputs)
-        each = rows.each
-        if self.sdp and self.deadline.left > 0:
+        moved = propagate(query.nodes, around.moved, ranges, deadline=self.deadline)
+        each = np.full(len(query.rows), np.inf)
+        if spec in moved:
+            each = moved[spec].each
+        elif not self.deadline.passed:
+            each = step(spec, moved, ranges, merge=not self.outputs).each
+        if self.sdp and not self.deadline.passed:
             from nnsym.bounds.lipschitz.rows import row_distances
 
             each = np.minimum(each, row_distances(query, moved, ranges, together=self.outputs, deadline=self.deadline))
         intervals = {n: _met(ranges[n], values[n], moved[n].each, self._named(n)) for n in query.nodes}
         found = _met(ranges[spec], values[spec], each, self.name)
-        return Bounds(self.text, intervals, widened(found, query, ranges))
+        ended = TIMEOUT if self.deadline.passed else ""
+        return Bounds(self.text, intervals, widened(found, query, ranges), ended=ended)
 
     def _named(self, node: Node) -> str:
         return "domain" if isinstance(node, Input) else self.name
@@ -134,9 +138,15 @@ class Lipschitz(Source):
 
 def _met(range_: Sides, value: Sides, each: Array, source: str) -> Interval:
     """The interval round the value at the centre, met with a range."""
+    own = Interval(range_[0], range_[1], "ibp" if source != "domain" else source)
+    return own.intersect(Interval(*round_value(value, each), source))
+
+
+def round_value(value: Sides, each: Array) -> Sides:
+    """The values at most ``each`` from an enclosed one."""
     with np.errstate(invalid="ignore"):
-        near = Interval(sum_down(value[0], -each), sum_up(value[1], each), source)
-    return Interval(range_[0], range_[1], "ibp" if source != "domain" else source).intersect(near)
+        low, high = sum_down(value[0], -each), sum_up(value[1], each)
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
 def widened(rows: Interval, query: Query, ranges: Mapping[Node, Sides]) -> Interval:
