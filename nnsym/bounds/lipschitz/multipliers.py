@@ -31,7 +31,7 @@ _STEPS = 400
 _RATE = 0.03
 _PATIENCE = 40  # steps in which rho has to fall by _GAIN
 _GAIN = 1e-5
-_ROOMS = (2.0, 1.2, 1.0001)  # of the first multipliers, over the least that leave a block definite
+_ROOMS = (2.0, 1.2, 1 + 1e-7)  # of the first multipliers, over the least that leave a block definite
 
 
 @final
