@@ -8,11 +8,11 @@ from nnsym.ask.export import to_pyomo as to_pyomo
 from nnsym.ask.export import to_vnnlib as to_vnnlib
 from nnsym.ask.extremes import maximize as maximize
 from nnsym.ask.extremes import minimize as minimize
+from nnsym.ask.lipschitz import lipschitz as lipschitz
 from nnsym.ask.reach import margin_table as margin_table
 from nnsym.ask.reach import reach as reach
 from nnsym.ask.surrogate import surrogate as surrogate
 from nnsym.ask.threshold import largest as largest
-from nnsym.ask.threshold import lipschitz as lipschitz
 from nnsym.ask.threshold import radius as radius
 from nnsym.ask.threshold import smallest as smallest
 from nnsym.ask.vacuity import vacuous as vacuous

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, table, export, explain, bounds, show, methods, solvers, report, doctor, demo.
+"""``nnsym``: verify, compare, table, export, explain, bounds, lipschitz, show, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -341,6 +341,32 @@ def bounds(
 
     query = load_query(targets, sets or (), network or ())
     run_bounds(query, split(method), device, dtype, plot_file, as_json, print_rich, print_line)
+
+
+@app.command(cls=Command)
+def lipschitz(
+    network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
+    lower: Annotated[
+        str | None, typer.Option(help="Lower limit of the inputs, or one for each with commas; all inputs if left out.")
+    ] = None,
+    upper: Annotated[str | None, typer.Option(help="Upper limit of the inputs, likewise.")] = None,
+    p: Annotated[str, typer.Option("-p", help="Norm of the inputs: 1, 2 or inf.")] = "2",
+    q: Annotated[str, typer.Option("-q", help="Norm of the outputs: 1, 2 or inf.")] = "2",
+    method: Annotated[
+        str, typer.Option(help="norms, sdp, jacobian, exact, crown, bigm ..., or several with commas.")
+    ] = "norms,sdp,jacobian",
+    timeout: Timeout = 60.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """A network's Lipschitz constant: certified above (0), a slope of two points below; 30 without an upper bound."""
+    from nnsym.cli.lipschitz import run_lipschitz
+    from nnsym.cli.targets import load_network
+
+    limits, norms, methods = (lower, upper), (p, q), split(method)
+    net = load_network(network)
+    held = run_lipschitz(net, limits, norms, methods, timeout, seed, as_json, print_rich, print_line)
+    raise typer.Exit(0 if held else EXIT["unknown"])
 
 
 @app.command(cls=Command)
