@@ -16,12 +16,18 @@ from nnsym.ask.threshold import radius as radius
 from nnsym.ask.threshold import smallest as smallest
 from nnsym.ask.vacuity import vacuous as vacuous
 from nnsym.ask.verify import verify as verify
+from nnsym.ask.evidence import evidence as evidence
 from nnsym.errors import InputError as InputError
 from nnsym.errors import LanguageError as LanguageError
 from nnsym.errors import MissingBoundsError as MissingBoundsError
 from nnsym.errors import NnsymError as NnsymError
 from nnsym.errors import SolverUnavailableError as SolverUnavailableError
 from nnsym.errors import UnsupportedError as UnsupportedError
+from nnsym.evidence.evidence import load_evidence as load_evidence
+from nnsym.evidence.families import gaussian as gaussian
+from nnsym.evidence.families import general_gaussian as general_gaussian
+from nnsym.evidence.families import laplace as laplace
+from nnsym.evidence.families import uniform as uniform
 from nnsym.ir.network import Network as Network
 from nnsym.judge.bab import bab as bab
 from nnsym.judge.methods import alpha as alpha
@@ -32,6 +38,7 @@ from nnsym.judge.methods import lp as lp
 from nnsym.judge.methods import milp as milp
 from nnsym.judge.methods import smt as smt
 from nnsym.judge.registry import portfolio as portfolio
+from nnsym.judge.sampling import sampling as sampling
 from nnsym.lang import props as props
 from nnsym.lang import zoo as zoo
 from nnsym.lang.algebra.functions import abs_ as abs
@@ -52,6 +59,7 @@ from nnsym.lang.algebra.ranking import argmax as argmax
 from nnsym.lang.algebra.ranking import argmin as argmin
 from nnsym.lang.algebra.ranking import topk as topk
 from nnsym.lang.algebra.ranking import wins as wins
+from nnsym.lang.algebra.smooth import smooth as smooth
 from nnsym.lang.algebra.variables import Variable as Variable
 from nnsym.lang.algebra.variables import one_hot as one_hot
 from nnsym.lang.files import load_property as load_property
