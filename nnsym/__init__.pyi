@@ -1,7 +1,9 @@
 """The public names, each once, with the module that holds it; what type checkers read, and where names load from."""
 
 from nnsym.ask.answer_file import write_witness as write_witness
+from nnsym.ask.certified import certified_accuracy as certified_accuracy
 from nnsym.ask.compare import compare as compare
+from nnsym.ask.evidence import evidence as evidence
 from nnsym.ask.explain import explain as explain
 from nnsym.ask.export import export as export
 from nnsym.ask.export import to_pyomo as to_pyomo
@@ -16,7 +18,6 @@ from nnsym.ask.threshold import radius as radius
 from nnsym.ask.threshold import smallest as smallest
 from nnsym.ask.vacuity import vacuous as vacuous
 from nnsym.ask.verify import verify as verify
-from nnsym.ask.evidence import evidence as evidence
 from nnsym.errors import InputError as InputError
 from nnsym.errors import LanguageError as LanguageError
 from nnsym.errors import MissingBoundsError as MissingBoundsError

@@ -7,7 +7,9 @@ probabilities, and certify more for it: :mod:`nnsym.evidence.dsrs`, :mod:`nnsym.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -50,6 +52,7 @@ class Certificate(ABC):
 
     def check(self, noise: Noise, size: int) -> None:
         """Raise :class:`InputError` where it does not apply to the noise."""
+        noise.check(size)
 
     def second(self, noise: Noise) -> Noise | None:
         """The other noise that has to be sampled too, if any."""
@@ -80,6 +83,10 @@ class Certificate(ABC):
         lower, upper = self.probabilities(known, t)
         return bool(lower[known.top] > np.delete(upper, known.top).max())
 
+    def keep_all(self, known: Sequence[Known], t: float) -> Array:
+        """:meth:`keeps` of many points, whose common work is done once."""
+        return np.array([self.keeps(one, t) for one in known], dtype=bool)
+
     def distance(self, known: Known) -> float:
         """The greatest distance, as bisection finds it, at which :meth:`keeps` is true; 0 where it is nowhere."""
         if not self.keeps(known, 0.0):
@@ -109,6 +116,19 @@ class NeymanPearson(Certificate):
 
     def least(self, known: Known, t: float) -> float:
         return known.noise.least(known.lower, t, known.size)
+
+    def keep_all(self, known: Sequence[Known], t: float) -> Array:
+        """One threshold for all that know nothing of other classes."""
+        return np.array([_above_needed(one, t) if min(one.uppers) == 1 else self.keeps(one, t) for one in known])
+
+
+def _above_needed(known: Known, t: float) -> bool:
+    return known.lower > (0.5 if t <= 0 else _needed(known.noise, t, known.size))
+
+
+@lru_cache(maxsize=256)
+def _needed(noise: Noise, t: float, size: int) -> float:
+    return noise.needed(t, size)
 
 
 def find_certificate(choice: str | Certificate) -> Certificate:

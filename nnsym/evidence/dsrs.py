@@ -1,8 +1,9 @@
-"""The certificate of double sampling at one point: multipliers found by ascent, and what they prove up to a distance."""
+"""Double sampling at one point: multipliers that an ascent finds, and what they prove up to a distance."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -99,7 +100,9 @@ class DoubleSampling(Certificate):
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
-            raise InputError(f"the second noise of dsrs has {self.share} of the deviation", remedy="Give 0 to 1, as 0.8")
+            raise InputError(
+                f"the second noise of dsrs has {self.share} of the deviation", remedy="Give 0 to 1, as 0.8"
+            )
 
     @property
     def text(self) -> str:  # type: ignore[override]
@@ -136,24 +139,38 @@ class DoubleSampling(Certificate):
         plain = known.noise.least(known.lower, t, known.size)
         if t <= 0 or known.second is None:
             return plain
-        assert isinstance(known.noise, GeneralGaussian)
-        assert isinstance(known.second[0], GeneralGaussian)
-        two = Two(known.noise, known.second[0].sigma, known.size)
+        two = self._two(known)
         interval = Interval((known.lower, known.upper), known.second[1:])
         dual = best_dual(two, t, interval)
         level = dual.value(interval) - MARGIN
         if level <= plain or not nowhere_less(dual, interval, level, self._safe(known, level, t)):
             return plain
-        return level
+        return float(level)
+
+    def keep_all(self, known: Sequence[Known], t: float) -> Array:
+        """Points of the same two noises share their certificates (:mod:`nnsym.evidence.pool`)."""
+        from nnsym.evidence.pool import Pool
+
+        two = {self._two(one) for one in known}
+        if len(two) != 1 or t <= 0 or any(min(one.uppers) < 1 for one in known):
+            return super().keep_all(known, t)
+        sides = np.array([(one.lower, one.upper, *(one.second or (None, 0.0, 1.0))[1:]) for one in known]).T
+        plain = known[0].noise.needed(t, known[0].size)
+        return Pool(two.pop(), t).certified(Interval((sides[0], sides[1]), (sides[2], sides[3])), sides[0] > plain)
+
+    @staticmethod
+    def _two(known: Known) -> Two:
+        assert known.second is not None
+        assert isinstance(known.noise, GeneralGaussian)
+        assert isinstance(known.second[0], GeneralGaussian)
+        return Two(known.noise, known.second[0].sigma, known.size)
 
     def _safe(self, known: Known, level: float, t: float) -> float:
         """A distance up to which the first noise alone gives the level."""
         low, high = 0.0, t
         for _ in range(12):
             middle = (low + high) / 2
-            low, high = (
-                (middle, high) if known.noise.least(known.lower, middle, known.size) >= level else (low, middle)
-            )
+            low, high = (middle, high) if known.noise.least(known.lower, middle, known.size) >= level else (low, middle)
         return low
 
     def distance(self, known: Known) -> float:

@@ -10,8 +10,8 @@ it evaluates three integrals over a radius, and no optimiser need be trusted.
 
 P and Q are general Gaussians of one k and of deviations sigma and beta. In ``t = |x|^2 / 2 s^2`` of P,
 ``l1 p + l2 q = L(t) p`` with ``L = l1 + m exp(-kappa t)``, ``kappa = (sigma / beta)^2 - 1`` and
-``m = l2 (sigma / beta)^(d - 2k)``. Where l1 and l2 have different signs L changes its own at ``ln |m / l1| / kappa``, and
-S ends there: the integrals are cut at that point and where the pieces of S open.
+``m = l2 (sigma / beta)^(d - 2k)``. Where l1 and l2 have different signs L changes its own at ``ln |m / l1| / kappa``,
+and S ends there: the integrals are cut at that point and where the pieces of S open.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -125,15 +126,16 @@ class Dual:
     def pieces(self) -> tuple[tuple[float, float], ...]:
         """Intervals of t on each of which F is monotone, from where L becomes positive to where it ends.
 
-        F' has the sign of ``h = (k + t) (A exp(kappa t) - 1) - kappa t`` for l2 < 0 < l1 and ``A = l1 / |m|``: convex in
-        t, so that it has at most two zeros. For other signs F grows.
+        For l2 < 0 < l1 and ``A = l1 / |m|``, F' has the sign of ``h = (k + t) (A exp(kappa t) - 1) - kappa t``, which is
+        convex in t and has at most two zeros. For other signs F grows.
         """
         zero, end = self.sign_change, 4 * self.pair.gamma.ends[1] + 4 * self.away**2 / self.two.noise.sigma**2
         if self.m >= 0:
-            return ((0.0, zero if self.l1 < 0 else end),)
+            stop = zero if self.l1 < 0 else end
+            return ((0.0, stop),) if stop > 0 else ()
         turns = [t for t in self._turns(end) if zero < t < end]
         edges = [zero, *turns, end]
-        return tuple(zip(edges, edges[1:], strict=False))
+        return tuple(pairwise(edges))
 
     def _turns(self, end: float) -> Iterator[float]:
         from scipy.optimize import brentq
@@ -199,4 +201,3 @@ class Dual:
         of_q = self.l2 * (q - (self.q.upper if self.l2 >= 0 else self.q.lower))
         size = 1.0 + abs(of_p) + abs(of_q) + abs(self.l1) + abs(self.l2)
         return self.r.lower + of_p + of_q - 2.0**-48 * size
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 from nnsym.errors import InputError
@@ -34,7 +35,12 @@ def general_gaussian(sigma: float, k: int) -> Noise:
 
 
 #: By their names in texts.
-FAMILIES = {"gaussian": gaussian, "general_gaussian": general_gaussian, "laplace": laplace, "uniform": uniform}
+FAMILIES: dict[str, Callable[..., Noise]] = {
+    "gaussian": gaussian,
+    "general_gaussian": general_gaussian,
+    "laplace": laplace,
+    "uniform": uniform,
+}
 
 
 def parse_noise(text: str) -> Noise:

@@ -56,7 +56,8 @@ class GeneralGaussian(Noise):
     def check(self, size: int) -> None:
         if size < 2 or 2 * self.k >= size:
             raise InputError(
-                f"{self.text} on an input of {size} elements", remedy=f"k is less than {size / 2:g}, the input not one number"
+                f"{self.text} on an input of {size} elements",
+                remedy=f"k is less than {size / 2:g}, the input not one number",
             )
 
     def scale(self, size: int) -> float:
@@ -67,7 +68,7 @@ class GeneralGaussian(Noise):
         direction = source.standard_normal((count, size))
         t = source.standard_gamma(size / 2 - self.k, count)
         length = self.scale(size) * np.sqrt(2 * t) / np.linalg.norm(direction, axis=1)
-        return direction * length[:, None]
+        return np.asarray(direction * length[:, None])
 
     def distance_of_ball(self, radius: float, p: float, size: int) -> float:
         return radius * translation(p, 2, size) * (1 + SLACK)

@@ -177,7 +177,7 @@ class Gaussian(Independent):
         return f"gaussian({self._arguments})"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
-        return source.standard_normal((count, size)) * np.asarray(self.scale)
+        return np.asarray(source.standard_normal((count, size)) * np.asarray(self.scale))
 
     def least(self, p: float, t: float, size: int) -> float:
         from scipy.special import ndtr, ndtri
@@ -197,7 +197,7 @@ class Laplace(Independent):
         return f"laplace({self._arguments})"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
-        return source.laplace(size=(count, size)) * np.asarray(self.scale)
+        return np.asarray(source.laplace(size=(count, size)) * np.asarray(self.scale))
 
     def least(self, p: float, t: float, size: int) -> float:
         return shifted(_laplace_ppf, _laplace_cdf, p, t)
@@ -215,7 +215,7 @@ class Uniform(Independent):
         return f"uniform({self._arguments})"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
-        return source.uniform(-1.0, 1.0, (count, size)) * np.asarray(self.scale)
+        return np.asarray(source.uniform(-1.0, 1.0, (count, size)) * np.asarray(self.scale))
 
     def least(self, p: float, t: float, size: int) -> float:
         return max(0.0, math.nextafter(p - _up(t) / 2, -1.0)) if t > 0 else max(0.0, p)

@@ -7,9 +7,9 @@ Smoothing", NeurIPS 2020; Levine et al., "Tight Second-Order Certificates for Ra
 
 Where p exceeds a half the slab holds 0, so that more probability, or less slope, makes the value no smaller. It is of
 smaller value the greater G is, up to ``G = phi(Phi^-1(p))``, a half-space: the certificate without the
-gradient. So an upper confidence bound of ``|E[1_c z]|`` is needed. With X and Y its means over two halves of m samples,
-``X Y`` differs from ``X E`` by at most ``|X| u`` and that from ``|E|^2`` by at most ``|E| u``, each but with probability
-alpha / 2, where ``u = 2 sqrt(2 log(2 / alpha) / m)``: for any unit vector w and h with values in [0, 1],
+gradient. So an upper confidence bound of ``|E[1_c z]|`` is needed. With X and Y its means over two halves of m samples
+each, ``X Y`` differs from ``X E`` by at most ``|X| u`` and that from ``|E|^2`` by at most ``|E| u``, each but with
+probability alpha / 2, where ``u = 2 sqrt(2 log(2 / alpha) / m)``: for any unit vector w and h with values in [0, 1],
 ``E exp(l (h w z - E h w z)) <= E cosh(l (h w z - h' w z')) <= E cosh(2 l w z) = exp(2 l^2)``, for an independent copy.
 """
 

@@ -20,8 +20,8 @@ from nnsym.evidence.dual import Dual, Interval, Two
 
 Array = NDArray[Any]
 
-_FIRST, _ROUNDS = 33, 6  # directions at first, and times that they are made finer
-_NEAR = 2e-3  # what a point may lack and yet be certified by a pair between two that are known
+_FIRST, _ROUNDS = 33, 8  # directions at first, and times that they are made finer
+_NEAR = 2e-2  # what a point may lack and yet be certified by a pair between two that are known
 
 
 @final
@@ -50,7 +50,7 @@ class Pool:
             self._refine({int(k) for k in best_at[near]})
         for point in np.flatnonzero(~found & (best >= MARGIN)):
             dual = self.duals[best_at[point]]
-            found[point] = nowhere_less(dual, intervals.at(point), 0.5, 0.0)
+            found[point] = nowhere_less(dual, intervals.at(int(point)), 0.5, 0.0)
         return found
 
     def _values(self, intervals: Interval) -> Array:
@@ -61,7 +61,7 @@ class Pool:
         between = set()
         for k in places:
             for left, right in ((k - 1, k), (k, k + 1)):
-                if 0 <= left and right < len(self.angles):
+                if left >= 0 and right < len(self.angles):
                     between.add((self.angles[left] + self.angles[right]) / 2)
         for angle in sorted(between):
             self._add(angle)

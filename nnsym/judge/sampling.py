@@ -148,7 +148,7 @@ class SamplingMethod(Establisher):
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Asked:
-    """A property of one smoothed classifier round a ``point``, in the domain of which every input is within ``distance``.
+    """A property of one smoothed classifier; every input of its domain is within ``distance`` of ``point``.
 
     ``inside`` says whether the point itself lies in the domain.
     """

@@ -53,7 +53,8 @@ class Facts:
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
     ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
     is true where the program took both limits at a jump for values: a point of it need not be one of the query.
-    ``sampled`` is of a smoothed classifier: nothing else is known of one. ``undefined`` names a function that need not be defined on the whole domain: then nothing is ruled out.
+    ``sampled`` is of a smoothed classifier: nothing else is known of one. ``undefined`` names a function that need not
+    be defined on the whole domain: then nothing is ruled out.
     """
 
     strict: bool

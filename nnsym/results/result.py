@@ -184,15 +184,15 @@ class Result(NoTruthValue):
     evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one, ``upper`` is proved, ``lower`` was
     evaluated, and a ``witness`` verifies. ``lower_trust`` and ``upper_trust`` say what each side rests on, None where
     it is infinite because nothing is known; a side of trust ``solver`` may be off by that solver's tolerance, those of
-    trust ``statistical`` hold together with probability ``confidence`` over the samples. Beside a verdict of trust ``exact`` or ``certified`` the proved side rests on nobody's word, unless the margin was asked for
-    (``optimise``) and a counterexample, or witness, carries the verdict. ``vacuous`` is true where no input satisfies
-    the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
-    known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
-    any row of the property can then be from its real value, on the whole domain; None where it was not needed.
-    ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
-    ("root LP"), where it was asked for. ``evidence`` are the counts of a smoothed classifier. ``query`` is what was
-    searched. A result has no truth value: ``verified`` and
-    ``falsified`` have.
+    trust ``statistical`` hold together with probability ``confidence`` over the samples. Beside a verdict of trust
+    ``exact`` or ``certified`` the proved side rests on nobody's word, unless the margin was asked for (``optimise``)
+    and a counterexample, or witness, carries the verdict. ``vacuous`` is true where no input satisfies the
+    precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is known of the
+    property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far any row of the
+    property can then be from its real value, on the whole domain; None where it was not needed. ``slack`` is what the
+    conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality ("root LP"), where it was
+    asked for. ``evidence`` are the counts of a smoothed classifier. ``query`` is what was searched. A result has no
+    truth value: ``verified`` and ``falsified`` have.
     """
 
     spoken = (
