@@ -25,6 +25,7 @@ from nnsym.errors import NnsymError as NnsymError
 from nnsym.errors import SolverUnavailableError as SolverUnavailableError
 from nnsym.errors import UnsupportedError as UnsupportedError
 from nnsym.evidence.evidence import load_evidence as load_evidence
+from nnsym.evidence.families import flips as flips
 from nnsym.evidence.families import gaussian as gaussian
 from nnsym.evidence.families import general_gaussian as general_gaussian
 from nnsym.evidence.families import laplace as laplace

@@ -126,8 +126,8 @@ class Dual:
     def pieces(self) -> tuple[tuple[float, float], ...]:
         """Intervals of t on each of which F is monotone, from where L becomes positive to where it ends.
 
-        For l2 < 0 < l1 and ``A = l1 / |m|``, F' has the sign of ``h = (k + t) (A exp(kappa t) - 1) - kappa t``, which is
-        convex in t and has at most two zeros. For other signs F grows.
+        For l2 < 0 < l1 and ``A = l1 / |m|``, F' has the sign of ``h = (k + t) (A exp(kappa t) - 1) - kappa t``, convex
+        in t and so of at most two zeros. For other signs F grows.
         """
         zero, end = self.sign_change, 4 * self.pair.gamma.ends[1] + 4 * self.away**2 / self.two.noise.sigma**2
         if self.m >= 0:
