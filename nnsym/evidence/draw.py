@@ -15,6 +15,7 @@ from nnsym.evidence.certificate import Certificate
 from nnsym.evidence.evidence import Evidence, Second
 from nnsym.evidence.noise import Noise
 from nnsym.evidence.sampling import Classify, Draws, Purpose, counted, digest_of
+from nnsym.ir.evaluate import evaluate
 from nnsym.ir.network import Network
 
 Array = NDArray[Any]
@@ -28,11 +29,10 @@ _MOST = 10**9
 
 def classifier(network: Network) -> Classify:
     """The classes of many points: the first largest output of the graph's float64 values."""
-    shape = next(iter(network.inputs.values())).shape
+    x, y = (next(iter(side.values())).node for side in (network.inputs, network.outputs))
 
     def classes(points: Array) -> Array:
-        values = network.evaluate(points.reshape(len(points), *shape))
-        return np.asarray(values.reshape(len(points), -1).argmax(axis=1))
+        return np.asarray(evaluate([y], {x: points})[y].argmax(axis=1))
 
     return classes
 

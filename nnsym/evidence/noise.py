@@ -158,6 +158,10 @@ class Independent(Noise):
     def unit(self) -> float:
         return min(self.scale) if isinstance(self.scale, tuple) else self.scale
 
+    def _scaled(self, standard: Array) -> Array:
+        standard *= np.asarray(self.scale)
+        return standard
+
     def distance_of_ball(self, radius: float, p: float, size: int) -> float:
         return _up(radius * translation(p, self.norm, size) / self.unit)
 
@@ -177,7 +181,7 @@ class Gaussian(Independent):
         return f"gaussian({self._arguments})"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
-        return np.asarray(source.standard_normal((count, size)) * np.asarray(self.scale))
+        return self._scaled(source.standard_normal((count, size)))
 
     def least(self, p: float, t: float, size: int) -> float:
         from scipy.special import ndtr, ndtri
@@ -197,7 +201,7 @@ class Laplace(Independent):
         return f"laplace({self._arguments})"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
-        return np.asarray(source.laplace(size=(count, size)) * np.asarray(self.scale))
+        return self._scaled(source.laplace(size=(count, size)))
 
     def least(self, p: float, t: float, size: int) -> float:
         return shifted(_laplace_ppf, _laplace_cdf, p, t)
@@ -215,7 +219,7 @@ class Uniform(Independent):
         return f"uniform({self._arguments})"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
-        return np.asarray(source.uniform(-1.0, 1.0, (count, size)) * np.asarray(self.scale))
+        return self._scaled(source.uniform(-1.0, 1.0, (count, size)))
 
     def least(self, p: float, t: float, size: int) -> float:
         return max(0.0, math.nextafter(p - _up(t) / 2, -1.0)) if t > 0 else max(0.0, p)

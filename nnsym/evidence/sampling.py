@@ -23,8 +23,8 @@ Array = NDArray[Any]
 #: The class of every row of points ``(count, size)``.
 Classify = Callable[[Array], Array]
 
-#: Numbers of a block, and of what is run at once where nobody says; both fit a cache.
-_BLOCK, _BATCH = 2**16, 2**20
+#: Numbers of a block, and its most samples. A block is run at once where nobody says otherwise.
+_BLOCK, _MOST = 2**17, 4096
 
 
 class Purpose(IntEnum):
@@ -53,11 +53,11 @@ class Draws:
     @property
     def block(self) -> int:
         """Samples in a block: a function of the input's size alone."""
-        return max(1, min(512, _BLOCK // self.point.size))
+        return max(1, min(_MOST, _BLOCK // self.point.size))
 
     def batches(self, start: int, stop: int, batch: int = 0) -> Iterator[Array]:
         """Noise of the samples ``start`` to ``stop``, at most ``batch`` rows at a time."""
-        at_once = batch or max(1, min(4096, _BATCH // self.point.size))
+        at_once = batch or self.block
         held: dict[int, Array] = {}
         while start < stop:
             end = min(stop, start + at_once)
