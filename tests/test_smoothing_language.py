@@ -180,3 +180,17 @@ def test_time_that_is_over_leaves_bounds_that_may_stop_anywhere() -> None:
     assert result.evidence.stop == "sequential"
     assert 0 < result.evidence.n < 10**8
     assert result.status is Verdict.VERIFIED
+
+
+def test_a_radius_is_read_off_one_draw() -> None:
+    g = smoothed_half_space()
+    found = nn.radius(g, [0, 0], 1, nn.sampling(n=20_000), high=3, p=2)
+    assert found.certified == pytest.approx(found.certificate.evidence.radius(), rel=1e-6)
+    assert 0.95 < found.certified <= 1.0
+    assert found.certificate.trust is Trust.STATISTICAL
+    assert nn.radius(g, [0, 0], 1, nn.sampling(n=20_000), high=0.5, p=2).certified == 0.5
+    assert nn.radius(g, [0, 0], 0, nn.sampling(n=2_000), high=3, p=2).certified == -np.inf
+    for method in ("crown", nn.sampling(stop="sequential")):
+        with pytest.raises(InputError, match="gives no radius"):
+            nn.radius(g, [0, 0], 1, method, high=3, p=2)
+    assert nn.verify(nn.props.robust(g, [0, 0], 1, 0.5, p=2), nn.sampling(n=2_000)).verified

@@ -84,30 +84,29 @@ class SamplingMethod(Establisher):
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
         self.accept(query)
         asked = Asked.of(query)
+        evidence, known = self.sample(asked, clock, settings)
+        told = self.told(asked, evidence, known)
+        return replace(told, ended="timeout" if evidence.n < self.n and self.stop == "fixed" else "")
+
+    def sample(self, asked: Asked, clock: Clock, settings: Settings) -> tuple[Evidence, Known]:
+        """Count, and say what is known of the probabilities at the point with all of alpha."""
         self.certificate.check(asked.noise, asked.size)
         seed = settings.seed if self.seed is None else self.seed
         network = asked.node.network
         sampler = Sampler(
-            run=classifier(network),
-            classes=asked.node.size,
-            noise=asked.noise,
-            network=network.hash,
-            batch=self.batch,
+            run=classifier(network), classes=asked.node.size, noise=asked.noise, network=network.hash, batch=self.batch
         )
         with clock.step("sampling") as notes:
-            if self.stop == "fixed":
-                evidence, known = self._fixed(asked, sampler, seed, clock)
-            else:
-                evidence, known = self._sequential(asked, sampler, seed, clock)
+            draw = self._fixed if self.stop == "fixed" else self._sequential
+            evidence, known = draw(asked, sampler, seed, clock)
             notes.append(f"{evidence!r}, {asked.noise.text} at distance {asked.distance:.6g}")
-        sampled = Sampled(
-            confidence=1.0 - self.alpha,
-            lower=asked.lower(self.certificate, known),
-            upper=asked.upper(self.certificate, known),
-        )
-        ended = "timeout" if evidence.n < self.n and self.stop == "fixed" and not clock.left else ""
-        facts = replace(facts_about(query), sampled=sampled)
-        return Established(facts=facts, ended=ended, evidence=evidence)
+        return evidence, known
+
+    def told(self, asked: Asked, evidence: Evidence, known: Known) -> Established:
+        """What that says of a property."""
+        lower, upper = asked.lower(self.certificate, known), asked.upper(self.certificate, known)
+        sampled = Sampled(confidence=1.0 - self.alpha, lower=lower, upper=upper)
+        return Established(facts=replace(facts_about(asked.query), sampled=sampled), evidence=evidence)
 
     def _fixed(self, asked: Asked, sampler: Sampler, seed: int, clock: Clock) -> tuple[Evidence, Known]:
         evidence = sampler.evidence(

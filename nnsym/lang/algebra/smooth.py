@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
 from nnsym.errors import InputError, LanguageError
 from nnsym.evidence.noise import Noise
-from nnsym.ir.network import Network
+from nnsym.ir.network import Network, Tensor
 from nnsym.ir.rows import Rows
 from nnsym.ir.smoothed import smoothed
 from nnsym.lang.algebra.linear import materialise
@@ -33,6 +34,16 @@ class SmoothedClassifier:
     def size(self) -> int:
         """Number of elements of the input."""
         return next(iter(self.network.inputs.values())).node.size
+
+    @property
+    def inputs(self) -> Mapping[str, Tensor]:
+        """Those of the network."""
+        return self.network.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, Tensor]:
+        """Those of the network, one number for each class."""
+        return self.network.outputs
 
     @property
     def classes(self) -> int:
