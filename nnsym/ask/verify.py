@@ -14,6 +14,7 @@ from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.smoothed import refuse_smoothed, smoothed_nodes
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice
@@ -95,6 +96,7 @@ def verify(
         )
     query = query.relaxed(slack) if slack else query
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
+    chosen.accept(query)
     running = clock if clock is not None else Clock(timeout)
     settings = Settings(
         memory=memory,
@@ -115,6 +117,8 @@ def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: C
     """The verdict of one method on the function that is meant."""
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
+    if smoothed_nodes(query):
+        return judged_by_samples(query, chosen, semantics, running, settings)
     query, trouble = as_meant(query, semantics, running, settings)
     if trouble:
         return unenclosed(query, chosen, trouble, running, settings)
@@ -124,6 +128,15 @@ def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: C
             "softmax", "its values are compared by its arguments, which are in the same order; margins are theirs"
         )
     return with_premise(query, chosen.judge(query, running, settings), chosen, running, settings)
+
+
+def judged_by_samples(
+    query: Query, method: Method, semantics: str | Semantics, clock: Clock, settings: Settings
+) -> Result:
+    """The verdict on a smoothed classifier of the real function, whose runs are counted."""
+    if semantics != Semantics.REAL:
+        refuse_smoothed(query, "semantics")
+    return method.judge(query, clock, settings)
 
 
 def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: Settings) -> tuple[Query, str]:

@@ -19,6 +19,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.smoothed import refuse_smoothed
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked, run_beside
 from nnsym.judge.verdict import facts_about, floor
@@ -69,7 +70,8 @@ class Method(ABC):
     ``name`` is its own, ``summary`` and ``paper`` are what ``nnsym methods`` prints, ``bounds`` the text of the source
     that feeds it, or nothing. ``exact`` is true if it decides every property it supports, given time; ``rational`` if
     it does so in exact arithmetic. One that does not ``prove`` only finds counterexamples; one that is ``quick`` takes
-    no longer than bounds do. ``encoded``, ``lane`` and ``goal`` go into the record.
+    no longer than bounds do. ``encoded``, ``lane`` and ``goal`` go into the record. A method speaks of functions unless
+    it overrides :meth:`accept`.
     """
 
     name: str
@@ -83,6 +85,10 @@ class Method(ABC):
     encoded: str = ""
     lane: str = ""
     goal: str = "decide"
+
+    def accept(self, query: Query) -> None:
+        """Raise :class:`UnsupportedError` where the query is about what the method cannot speak of at all."""
+        refuse_smoothed(query, self.name)
 
     @abstractmethod
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:

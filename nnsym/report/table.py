@@ -42,7 +42,8 @@ COLUMNS = (
         "{}",
         6,
         "what the verdict rests on: exact (rationals, or a replayed point), certified (bounds "
-        "rounded outward), solver (its own bound, beyond its tolerance), assumed",
+        "rounded outward), solver (its own bound, beyond its tolerance), statistical (samples of a smoothed "
+        "classifier, at the method's confidence), assumed",
     ),
     Shown("margin ≥", "lower", "{:.5g}", 3, "lower bound of the margin; positive: the property holds"),
     Shown("margin ≤", "upper", "{:.5g}", 7, "margin at the worst point that was evaluated"),
