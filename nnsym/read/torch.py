@@ -55,7 +55,7 @@ def unchecked(
     drop_softmax: bool = False,
     check: bool = False,
 ) -> Network:
-    """The network as :func:`from_torch` reads it, not compared with the module, nor with ONNX Runtime but for ``check``.
+    """The network as :func:`from_torch` reads it, compared with nothing, or with ONNX Runtime alone for ``check``.
 
     For whoever compares it himself, as training does for parameters that are not the module's own.
     """

@@ -6,6 +6,7 @@ with the parameters themselves wherever the graph copies them (:mod:`nnsym.train
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
@@ -43,10 +44,12 @@ class Live(Maps):
         self.tags = tags
         self._copies: dict[int, tuple[Array, Copies | None]] = {}
         self._full: dict[str, Array] = {}
+        self._constant: dict[object, Any] = {}  # what holds no parameter
+        self._met = False  # a parameter, since somebody last looked
 
     def refresh(self) -> None:
         """Forget what was made of the parameters' values; where they stand in the graph is kept."""
-        self._known.clear()
+        self._known = dict(self._constant)
 
     @property
     def seen(self) -> list[Copies]:
@@ -63,6 +66,14 @@ class Live(Maps):
             return super().computed(function, lower, upper)
         return _Computed.apply(function, lower.to(torch.float64), upper.to(torch.float64))  # type: ignore[no-any-return,no-untyped-call]
 
+    def _once(self, key: object, make: Callable[[], Any]) -> Any:
+        if key not in self._known:
+            self._met = False
+            made = super()._once(key, make)
+            if not self._met:
+                self._constant[key] = made
+        return self._known[key]
+
     def _convert(self, linear: LinearMap) -> TorchMap:
         match linear:
             case Conv():
@@ -76,6 +87,7 @@ class Live(Maps):
     def _take(self, coefficients: Array) -> tuple[Tensor, bool]:
         """The parameters where an array copies them, its own numbers elsewhere."""
         found = self._place(coefficients)
+        self._met = self._met or found is not None
         return (self.tensor(coefficients), True) if found is None else (self._gathered(coefficients, found), True)
 
     def _place(self, coefficients: Array) -> Copies | None:

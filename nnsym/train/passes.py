@@ -22,6 +22,7 @@ from nnsym.bounds.engine.relaxations import Tap, relax, undecided
 from nnsym.bounds.engine.rounding import contract
 from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.node import Affine, Input, Node
+from nnsym.ir.walk import topological
 from nnsym.train.live import Live
 
 _BEYOND = 1e30  # stands for an infinite offset, which would make 0 times infinity
@@ -59,6 +60,8 @@ class Passes:
     def __init__(self, live: Live, nodes: tuple[Node, ...], balls: Balls, lines: Lines) -> None:
         self.live, self.nodes, self.balls, self.lines = live, nodes, balls, lines
         self._forward = Forward(live)
+        #: What lines and inputs depend on; affine nodes above all of these are only ever substituted.
+        self.bounded = topological([node for node in nodes if not isinstance(node, Affine)])
         self.readers: dict[Node, list[Node]] = {}
         for node in nodes:
             if not isinstance(node, Affine):
@@ -66,9 +69,9 @@ class Passes:
                     self.readers.setdefault(parent, []).append(node)
 
     def ranges(self, inputs: Mapping[Node, Range]) -> dict[Node, Range]:
-        """The ranges of all nodes."""
+        """The ranges of all nodes that a backward pass asks for."""
         found = dict(inputs)
-        for node in self.nodes:
+        for node in self.bounded:
             if isinstance(node, Input):
                 continue
             parents = tuple(found[p] for p in node.parents)
