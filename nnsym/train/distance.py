@@ -8,6 +8,7 @@ takes the p-norm with a growing p, whose gradient is not that of one coordinate 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import final
 
 import torch
@@ -38,7 +39,7 @@ class DistanceNet(torch.nn.Module):
         super().__init__()
         if len(widths) < 2 or any(n < 1 for n in widths):
             raise InputError(f"widths {list(widths)!r}", remedy="Give the inputs, the hidden layers and the classes")
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.weights = torch.nn.ParameterList(torch.nn.Parameter(torch.rand(n, m)) for m, n in pairs)
         self.biases = torch.nn.ParameterList(torch.nn.Parameter(torch.zeros(n)) for _, n in pairs)
         self.p = _FIRST

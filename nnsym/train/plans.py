@@ -1,9 +1,10 @@
 """What a loss is computed from, by text: which bounds, over which part of a box, and which share of attacked points.
 
-ibp, crown-ibp, crown, fastlin      bounds over the whole box, as the sources of :mod:`nnsym.bounds.methods`,
-attack                              the property at points that a counter-search finds (Madry et al. 2018),
-sabr:S                              intervals over a box of S of the size round such a point (Mueller et al. 2023),
-mtl:A                               A of the loss by intervals, 1 - A of that at such points (De Palma et al. 2024).
+ibp, crown-ibp, crown, fastlin    bounds over the whole box, as the sources of :mod:`nnsym.bounds.methods`,
+fastlin-ibp     fastlin's lines of the rows, hidden neurons by intervals,
+attack          the property at points that a counter-search finds (Madry et al. 2018),
+sabr:S          intervals over a box of S of the size round such a point (Mueller et al. 2023),
+mtl:A           A of the loss by intervals, 1 - A of that at such points (De Palma et al. 2024).
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ _PLANS: Mapping[str, Plan] = {
     "ibp": Plan(),
     "crown-ibp": Plan(lines=Lines(lower="adaptive")),
     "crown": Plan(lines=Lines(lower="adaptive", hidden=True)),
+    "fastlin-ibp": Plan(lines=Lines(lower="parallel")),
     "fastlin": Plan(lines=Lines(lower="parallel", hidden=True)),
     "attack": Plan(share=0.0),
 }

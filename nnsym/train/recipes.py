@@ -143,9 +143,9 @@ class Certified(Recipe):
 
 @final
 class Linear(Certified):
-    """Parallel lines, hidden layers too: the dual network of Wong and Kolter (2018)."""
+    """Parallel lines, those of the dual network of Wong and Kolter (2018), with hidden neurons bounded by intervals."""
 
-    bounds = "fastlin"
+    bounds = "fastlin-ibp"
 
 
 @final
