@@ -1,5 +1,6 @@
 """The public names, each once, with the module that holds it; what type checkers read, and where names load from."""
 
+from nnsym import train as train
 from nnsym.ask.answer_file import write_witness as write_witness
 from nnsym.ask.certified import certified_accuracy as certified_accuracy
 from nnsym.ask.compare import compare as compare
