@@ -1,0 +1,263 @@
+"""Functions of one variable between two lines, in integers scaled by 2^-P: the slope is anyone's, the offset is found.
+
+A line of slope s below f on [l, u] has the offset ``min f(z) - s z``: over ends and breakpoints where f is piecewise
+linear, over the ends where ``f - s z`` is concave, below a tangent where it is convex. Slopes are integers scaled by
+2^-30. Every result is rounded outward, so a slope can be wrong without harm.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from math import exp, lcm, log, sqrt
+from typing import Protocol
+
+SLOPE = 30  # binary places of slopes
+Lines = tuple[int, int, int, int]  # slope and offset below, slope and offset above
+
+
+class Function(Protocol):
+    """What the rule asks; ``l`` and ``u`` are integers scaled by 2^-bits, a share is between 0 and 1 or None."""
+
+    exact_in_floats: bool
+
+    def range(self, l: int, u: int, bits: int) -> tuple[int, int]:
+        """Bounds of the values on [l, u]."""
+
+    def is_open(self, l: int, u: int, bits: int) -> bool:
+        """Whether more than one line is needed on [l, u]."""
+
+    def lines(self, l: int, u: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        """A line below and one above on [l, u]; a share says where between the extreme slopes, None the default."""
+
+
+class Pieces:
+    """Piecewise linear: ``lines[k] = (slope, intercept)`` between breaks k-1 and k; at a jump the value lies between.
+
+    All numbers are integers over one denominator, corners ``(z D, f(z) D^2)``.
+    """
+
+    def __init__(self, breaks: Sequence[Fraction], lines: Sequence[tuple[Fraction, Fraction]]) -> None:
+        d = lcm(*(Fraction(v).denominator for v in (*breaks, *(w for line in lines for w in line))))
+        self.d, self.breaks = d, [int(b * d) for b in breaks]
+        self.parts = [(int(a * d), int(c * d)) for a, c in lines]
+        slopes = [a for a, _ in self.parts]
+        values = zip(breaks, lines, lines[1:], strict=False)
+        self.continuous = all(a * b + c == e * b + f for b, (a, c), (e, f) in values)
+        self.convex = self.continuous and slopes == sorted(slopes)
+        self.concave = self.continuous and slopes == sorted(slopes, reverse=True)
+        self.least, self.greatest = Fraction(min(slopes), d), Fraction(max(slopes), d)
+        self.exact_in_floats = set(slopes) <= {-d, 0, d} and len(breaks) <= 2
+
+    def span(self, l: int, u: int, bits: int) -> tuple[int, int]:
+        """The first and the last piece that [l, u] needs: all that touch it, where there are jumps."""
+        places = [b << bits for b in self.breaks]
+        l, u = l * self.d, u * self.d
+        if self.continuous:
+            first = bisect_right(places, l)
+            return first, max(first, bisect_left(places, u))
+        return bisect_left(places, l), bisect_right(places, u)
+
+    def is_open(self, l: int, u: int, bits: int) -> bool:
+        first, last = self.span(l, u, bits)
+        return first < last
+
+    def corners(self, l: int, u: int, bits: int) -> list[tuple[int, int]]:
+        first, last = self.span(l, u, bits)
+        found = []
+        for k in range(first, last + 1):
+            a, c = self.parts[k]
+            left = l * self.d if k == first else self.breaks[k - 1] << bits
+            right = u * self.d if k == last else self.breaks[k] << bits
+            found += [(left, a * left + (c * self.d << bits)), (right, a * right + (c * self.d << bits))]
+        return found
+
+    def range(self, l: int, u: int, bits: int) -> tuple[int, int]:
+        values, scale = [v for _, v in self.corners(l, u, bits)], self.d * self.d
+        return min(values) // scale, -(-max(values) // scale)
+
+    def defaults(self, l: int, u: int, bits: int) -> tuple[Fraction, Fraction]:
+        first, last = self.span(l, u, bits)
+        corners = self.corners(l, u, bits)
+        chord = Fraction(corners[-1][1] - corners[0][1], (u - l) * self.d * self.d) if u > l else Fraction(0)
+        places = [2 * b << bits for b in self.breaks]
+        middle = Fraction(self.parts[bisect_left(places, (l + u) * self.d)][0], self.d)
+        ends = min(Fraction(self.parts[first][0], self.d), Fraction(self.parts[last][0], self.d))
+        if self.convex:
+            return middle, chord
+        return (chord, middle) if self.concave else (ends, ends)
+
+    def lines(self, l: int, u: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        first, last = self.span(l, u, bits)
+        if first == last:
+            a, c = self.parts[first]
+            slope, lost = divmod(a << SLOPE, self.d)
+            if not lost and not (c << bits) % self.d:
+                offset = (c << bits) // self.d
+                return slope, offset, slope, offset
+            below = above = slope
+        else:
+            defaults, width = self.defaults(l, u, bits), self.greatest - self.least
+            shares = [d if t is None else self.least + width * t for d, t in zip(defaults, (low, high), strict=True)]
+            below, above = (int((s.numerator << SLOPE) // s.denominator) for s in shares)
+        corners, scale = self.corners(l, u, bits), self.d * self.d << SLOPE
+        least = min((v << SLOPE) - below * self.d * z for z, v in corners) // scale
+        return below, least, above, -(min(above * self.d * z - (v << SLOPE) for z, v in corners) // scale)
+
+
+def negative_exponential(x: int, bits: int) -> tuple[int, int]:
+    """Bounds of ``e^-x`` for x >= 0, scaled by 2^-bits: halved below 2^-8, Taylor's sums, squared again."""
+    if x >> bits > bits:
+        return 0, 1
+    work, halvings = bits + 48, max(0, x.bit_length() - bits) + 8
+    y = Fraction(x << (work - bits), 1 << halvings)
+    low_y, term, total = y.__floor__(), 1 << work, 1 << work
+    for n in range(1, work):
+        term = -(term * low_y // (n << work)) if term > 0 else (-term * low_y) // (n << work)
+        total += term
+        if term in (0, -1):
+            break
+    low, high = max(0, total - 2 * work), total + 2 * work
+    for _ in range(halvings):
+        low, high = low * low >> work, (high * high >> work) + 1
+    return low >> 48, -(-high >> 48)
+
+
+class Sigmoid:
+    """``k s(m z) + c`` with ``s(z) = 1 / (1 + e^-z)``: convex left of 0, concave right of it, f(-z) = k + 2 c - f(z)."""
+
+    exact_in_floats = False
+
+    def __init__(self, k: int = 1, m: int = 1, c: int = 0) -> None:
+        self.k, self.m, self.c = k, m, c
+
+    def _standard(self, z: int, bits: int) -> tuple[int, int]:
+        """Bounds of ``s(m z)``."""
+        low, high = negative_exponential(abs(self.m * z), bits)  # of e^-|z|
+        one = 1 << bits
+        below, above = one * one // (one + high), -(-one * one // (one + low))
+        return (below, above) if z >= 0 else (one - above, one - below)
+
+    def value(self, z: int, bits: int) -> tuple[int, int]:
+        low, high = self._standard(z, bits)
+        return self.k * low + (self.c << bits), self.k * high + (self.c << bits)
+
+    def range(self, l: int, u: int, bits: int) -> tuple[int, int]:
+        return self.value(l, bits)[0], self.value(u, bits)[1]
+
+    def is_open(self, l: int, u: int, bits: int) -> bool:
+        return l < u
+
+    def derivative(self, z: int, bits: int) -> float:
+        e = exp(-min(abs(self.m * z / (1 << bits)), 500.0))
+        return self.k * self.m * e / (1 + e) ** 2
+
+    def _low(self, l: int, u: int, slope: int, bits: int) -> int:
+        """The offset below: ends of the concave part; of the convex part, a tangent where the slope is near s."""
+        found = []
+        if u > 0:
+            ends = max(l, 0), u
+            found += [((self.value(z, bits)[0] << SLOPE) - slope * z) >> SLOPE for z in ends]
+        if l <= 0:
+            steep = min(max(slope / (1 << SLOPE) / (self.k * self.m), 1e-300), 0.25)
+            share = 2 * steep / (1 + sqrt(1 - 4 * steep))
+            t = min(max(int(log(share / (1 - share)) / self.m * (1 << bits)), l), min(u, 0))
+            sides = self._standard(t, bits)
+            half = 1 << (bits - 1)  # s(m t) is not beyond it, as t <= 0
+            steepness = [self.k * self.m * min(s, half) * (2 * half - min(s, half)) for s in sides]
+            for z in (l, min(u, 0)):  # f(t) + f'(t) (z - t) - s z, with s (1 - s) growing in s below 1/2
+                tangent = min(d * (z - t) for d in steepness) >> 2 * bits
+                found.append(self.value(t, bits)[0] + tangent - (-(-slope * z >> SLOPE)))
+        return min(found)
+
+    def lines(self, l: int, u: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        if l == u:
+            return 0, self.value(l, bits)[0], 0, self.value(l, bits)[1]
+        mean = [self.derivative(z, bits) for z in (l, (l + u) // 2, u)]
+        chord = (self.value(u, bits)[0] - self.value(l, bits)[0]) / (u - l)
+        flat = min(mean[0], mean[2])
+        default = (mean[1], chord) if u <= 0 else (chord, mean[1]) if l >= 0 else (flat, flat)
+        top = Fraction(self.k * self.m, 4)
+        below, above = (
+            int((Fraction(d) if t is None else top * t) * (1 << SLOPE))
+            for d, t in zip(default, (low, high), strict=True)
+        )
+        mirrored = self._low(-u, -l, above, bits)
+        return below, self._low(l, u, below, bits), above, (self.k + 2 * self.c << bits) - mirrored
+
+
+class Square:
+    """``z^2``."""
+
+    exact_in_floats = False
+
+    def range(self, l: int, u: int, bits: int) -> tuple[int, int]:
+        least = 0 if l <= 0 <= u else min(l * l, u * u)
+        return least >> bits, -(-max(l * l, u * u) >> bits)
+
+    def is_open(self, l: int, u: int, bits: int) -> bool:
+        return l < u
+
+    def lines(self, l: int, u: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        chord, width = Fraction(l + u, 1 << bits), Fraction(2 * (u - l), 1 << bits)
+        least = Fraction(2 * l, 1 << bits)
+        below, above = (
+            ((d if t is None else least + width * t) * (1 << SLOPE)).__floor__()
+            for d, t in zip((chord, chord), (low, high), strict=True)
+        )
+        z = min(max(Fraction(below << bits, 2 << SLOPE), Fraction(l)), Fraction(u))
+        offset = z * z / (1 << bits) - Fraction(below, 1 << SLOPE) * z
+        top = max(Fraction(v * v, 1 << bits) - Fraction(above * v, 1 << SLOPE) for v in (l, u))
+        return below, offset.__floor__(), above, top.__ceil__()
+
+
+def relu() -> Pieces:
+    """``max(z, 0)``."""
+    return Pieces([Fraction(0)], [(Fraction(0), Fraction(0)), (Fraction(1), Fraction(0))])
+
+
+def leaky(slope: Fraction) -> Pieces:
+    """``max(z, 0) + slope min(z, 0)``; ``slope = -1`` is the absolute value."""
+    return Pieces([Fraction(0)], [(slope, Fraction(0)), (Fraction(1), Fraction(0))])
+
+
+def clip(low: Fraction | None, high: Fraction | None, slope: Fraction = Fraction(1), shift: Fraction = Fraction(0)) -> Pieces:
+    """``min(max(slope z + shift, low), high)`` for a positive slope; None: no limit."""
+    lines, breaks = [(slope, shift)], []
+    if low is not None:
+        breaks, lines = [(low - shift) / slope], [(Fraction(0), low), *lines]
+    if high is not None:
+        breaks, lines = [*breaks, (high - shift) / slope], [*lines, (Fraction(0), high)]
+    return Pieces(breaks, lines)
+
+
+def sign() -> Pieces:
+    """-1, 0 or 1."""
+    return Pieces([Fraction(0)], [(Fraction(0), Fraction(-1)), (Fraction(0), Fraction(1))])
+
+
+class Product:
+    """``x z`` on a box, between planes: the least and the greatest of ``x z - a x - b z`` lie in its corners."""
+
+    def range(self, x: tuple[int, int], z: tuple[int, int], bits: int) -> tuple[int, int]:
+        corners = [v * w for v in x for w in z]
+        return min(corners) >> bits, -(-max(corners) >> bits)
+
+    def is_open(self, x: tuple[int, int], z: tuple[int, int]) -> bool:
+        return x[0] < x[1] and z[0] < z[1]
+
+    def planes(
+        self, x: tuple[int, int], z: tuple[int, int], bits: int, low: Fraction | None, high: Fraction | None
+    ) -> tuple[int, int, int, int, int, int]:
+        """Slopes in x and in z and the offset, below and above; shares weigh the two planes of McCormick."""
+        half = Fraction(1, 2)
+        w, v = half if low is None else low, half if high is None else high
+        a, b, c, d = (
+            ((one + (other - one) * share) * (1 << SLOPE) / (1 << bits)).__floor__()
+            for one, other, share in ((z[0], z[1], w), (x[0], x[1], w), (z[1], z[0], v), (x[0], x[1], v))
+        )
+        corners = [(p, q) for p in x for q in z]
+        below = min((p * q << SLOPE) - (a * p + b * q << bits) for p, q in corners) >> SLOPE + bits
+        above = -(min((c * p + d * q << bits) - (p * q << SLOPE) for p, q in corners) >> SLOPE + bits)
+        return a, b, below, c, d, above
