@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Refused, need, number, whole
+from .functions import Pieces
 from .graph import Affine, Input
 from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
@@ -21,6 +22,7 @@ from .tree import Tree
 FORMAT = "nnsym-cert/1"
 PRECISION = 56
 _LARGEST = 1 << 30  # bytes of a file, unpacked
+_SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
 ENGINES = ("fast", "reference")
 
@@ -41,7 +43,8 @@ class Report:
     def __str__(self) -> str:
         least = "" if self.least is None else f", least value {float(self.least):.3g}"
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
-        return f"accepted: {self.claim}, {self.semantics}; {work}{self.engine} engine, {self.seconds:.2f} s"
+        verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
+        return f"{verdict}: {self.claim}, {self.semantics}; {work}{self.engine} engine, {self.seconds:.2f} s"
 
 
 class Checker:
@@ -139,16 +142,26 @@ class Checker:
 
     def forward(self, case: Case) -> tuple[int, Mapping[Any, Any]]:
         """Bits, and bounds of all nodes at a point: equal where only dyadic numbers and lines are met."""
-        nodes = self.problem.nodes
-        ends = [v.denominator.bit_length() for v in case.lower if v is not None]
-        maps = [max([m.integers()[0] for _, m in n.parts], default=0) for n in nodes if isinstance(n, Affine)]
-        biases = [b.as_integer_ratio()[1].bit_length() for n in nodes if isinstance(n, Affine) for b in n.bias or ()]
-        bits = max(ends, default=0) + sum(maps) + max(biases, default=0) + 64 * len(nodes)
+        nodes, places = self.problem.nodes, dict[Any, int]()  # binary places that hold a node's values
+        for node in nodes:
+            places[node] = self._places(node, places, case)
+        bits = max(places.values()) + 64
         need(bits < _WIDEST, "an exact forward pass would need too many digits")
         engine, current = Reference(nodes, bits, SEMANTICS["real"]), dict[Any, Any]()
         for node in nodes:
             current[node] = engine.interval(node, case, current)
         return bits, current
+
+
+    def _places(self, node: Any, places: Mapping[Any, int], case: Case) -> int:
+        if isinstance(node, Input):
+            return max([case.lower[k].denominator.bit_length() for k in range(node.first, node.first + node.size)], default=0)  # type: ignore[union-attr]
+        if isinstance(node, Affine):
+            biases = [b.as_integer_ratio()[1].bit_length() for b in node.bias or ()]
+            return max([places[p] + m.integers[0] for p, m in node.parts] + biases)
+        if isinstance(node.function, Pieces):
+            return places[node.parents[0]] + 2 * node.function.d.bit_length()
+        return max(2 * max(places[p] for p in node.parents), _SMOOTH)
 
 
 def read_json(data: bytes) -> Any:

@@ -88,7 +88,7 @@ class Matrix:
     """A linear map for rows from the right, and for values from the left, with and without signs."""
 
     def __init__(self, m: Map) -> None:
-        self.shift, rows, self.loose = m.integers()
+        self.shift, rows, self.loose = m.integers
         self.shape = len(m.rows), m.width
         self.dense = self.shape[0] * self.shape[1] <= _DENSE or all(c is None for c, _ in m.rows)
         i = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
@@ -328,10 +328,11 @@ class Limbs:
         return lower, upper, error
 
     def opened(self, node: Node, state: State) -> NDArray[np.bool_]:
-        """Elements of an argument that some curve needs more than one line for."""
+        """Elements of an argument for which some curve needs more than one line; for a product, all that vary."""
         found = np.zeros(state[node][0].shape, dtype=bool)
         for curve in self.consumers[node]:
-            found |= self._open(curve, [state[p][:2] for p in curve.parents])
+            lower, upper, _ = state[node]
+            found |= self._open(curve, [(lower, upper)]) if curve.function else lower < upper
         return found
 
     def _open(self, curve: Curve, sides: Sequence[tuple[Ints, Ints]]) -> NDArray[np.bool_]:

@@ -84,17 +84,18 @@ class Reference:
     def integers(self, m: Map) -> Any:
         """The map's exponent, rows of integers, columns of integers where it is dense, and whether it is loose."""
         if m not in self.maps:
-            shift, rows, loose = m.integers()
+            shift, rows, loose = m.integers
             dense = all(columns is None for columns, _ in m.rows)
             self.maps[m] = shift, rows, list(zip(*rows, strict=True)) if dense else None, loose
         return self.maps[m]
 
     def forward(self, m: Map, values: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         """For each row ``W values``, ``|W| sizes`` scaled by 2^-P-E, and the number of terms."""
+        wide = any(sizes)
         for (columns, _), row in zip(m.rows, self.integers(m)[1], strict=True):
             v = values if columns is None else [values[j] for j in columns]
-            r = sizes if columns is None else [sizes[j] for j in columns]
-            yield sum(map(mul, row, v)), sum(map(mul, map(abs, row), r)), len(row)
+            r = sizes if columns is None or not wide else [sizes[j] for j in columns]
+            yield sum(map(mul, row, v)), sum(map(mul, map(abs, row), r)) if wide else 0, len(row)
 
     def affine(self, node: Affine, current: Mapping[Node, Bounds]) -> Bounds:
         """The interval of an affine node, with its error."""
@@ -180,10 +181,12 @@ class Reference:
         return replace(known, lower=lower, upper=upper)
 
     def opened(self, node: Node, current: Mapping[Node, Bounds]) -> list[int]:
-        """Elements of an argument that some curve needs more than one line for."""
+        """Elements of an argument for which some curve needs more than one line; for a product, all that vary."""
         found: set[int] = set()
+        ends = list(zip(current[node].lower, current[node].upper, strict=True))
         for curve in self.consumers[node]:
-            found.update(i for i, o in enumerate(self.open_elements(curve, current)) if o)
+            f = curve.function
+            found.update(i for i, (l, u) in enumerate(ends) if (f.is_open(l, u, self.bits) if f else l < u))
         return sorted(found)
 
     def open_elements(self, curve: Curve, current: Mapping[Node, Bounds]) -> list[bool]:
