@@ -14,7 +14,9 @@ from nnsym.check.checker import Checker, Report, read_json
 from nnsym.check.errors import Refused
 
 
-def plain(inputs: Mapping[str, Sequence[int]], nodes: Sequence[Any], outputs: Sequence[str], **constants: Any) -> dict[str, Any]:
+def plain(
+    inputs: Mapping[str, Sequence[int]], nodes: Sequence[Any], outputs: Sequence[str], **constants: Any
+) -> dict[str, Any]:
     """A network in plain form; constants are arrays."""
     written = {
         name: {"shape": list(np.shape(c)), "values": [str(Fraction(v)) for v in np.ravel(c).tolist()]}

@@ -13,7 +13,9 @@ CURVES: tuple[tuple[str, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def random_graph(rng: np.random.Generator, *, curves: int = 3, kinds: tuple[str, ...] = ()) -> tuple[dict[str, Any], int]:
+def random_graph(
+    rng: np.random.Generator, *, curves: int = 3, kinds: tuple[str, ...] = ()
+) -> tuple[dict[str, Any], int]:
     """A graph over x[3], and the size of its output y: layers that read any earlier tensors, products and maxima."""
     chosen = [c for c in CURVES if not kinds or c[0] in kinds]
     constants: dict[str, Any] = {"two": [2], "low": -0.5, "high": 1.25}

@@ -15,7 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check a certificate and say what was found in one line."""
     parser = argparse.ArgumentParser(prog="python -m nnsym.check", description="Check a certificate, trusting nothing.")
     parser.add_argument("certificate", type=Path)
-    parser.add_argument("files", nargs="*", type=Path, help="networks (.onnx) and properties (.vnnlib), plain or gzipped")
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="networks (.onnx) and properties (.vnnlib), plain or gzipped"
+    )
     parser.add_argument("--engine", choices=ENGINES, help="default: fast where NumPy is at hand")
     options = parser.parse_args(arguments)
     try:

@@ -56,7 +56,7 @@ class Checker:
     def __init__(self, certificate: Mapping[str, Any], files: Mapping[str, bytes], engine: str | None = None) -> None:
         need(isinstance(certificate, Mapping) and certificate.get("format") == FORMAT, f"not of the format {FORMAT}")
         self.certificate, self.started = certificate, time.process_time()
-        self.claim, self.semantics = certificate.get("claim"), certificate.get("semantics", "real")
+        self.claim, self.semantics = str(certificate.get("claim")), str(certificate.get("semantics", "real"))
         need(self.claim in ("unsat", "sat"), f"a claim {self.claim!r}")
         need(self.semantics in SEMANTICS, f"semantics {self.semantics!r}")
         try:
@@ -70,11 +70,11 @@ class Checker:
         bits = whole(self.certificate.get("precision", PRECISION), 16, 401, "precision")
         if name != "reference" and self.claim == "unsat":
             try:
-                from .limbs import Limbs
+                from .fast import Fast
             except ImportError:
                 need(name is None, "the fast engine needs NumPy")
             else:
-                return Limbs(self.problem.nodes, min(bits, Limbs.finest), SEMANTICS[self.semantics])
+                return Fast(self.problem.nodes, min(bits, Fast.finest), SEMANTICS[self.semantics])
         return Reference(self.problem.nodes, bits, SEMANTICS[self.semantics])
 
     def run(self, failures: bool = False) -> Report:
@@ -152,15 +152,15 @@ class Checker:
             current[node] = engine.interval(node, case, current)
         return bits, current
 
-
     def _places(self, node: Any, places: Mapping[Any, int], case: Case) -> int:
         if isinstance(node, Input):
-            return max([case.lower[k].denominator.bit_length() for k in range(node.first, node.first + node.size)], default=0)  # type: ignore[union-attr]
+            values = case.lower[node.first : node.first + node.size]
+            return max([v.denominator.bit_length() for v in values if v is not None], default=0)
         if isinstance(node, Affine):
             biases = [b.as_integer_ratio()[1].bit_length() for b in node.bias or ()]
             return max([places[p] + m.integers[0] for p, m in node.parts] + biases)
         if isinstance(node.function, Pieces):
-            return places[node.parents[0]] + 2 * node.function.d.bit_length()
+            return int(places[node.parents[0]] + 2 * node.function.d.bit_length())
         return max(2 * max(places[p] for p in node.parents), _SMOOTH)
 
 
@@ -179,7 +179,9 @@ def read_json(data: bytes) -> Any:
         return int(word)
 
     try:
-        return json.loads(data, parse_float=number, parse_int=integer, parse_constant=refuse, object_pairs_hook=object_of)
+        return json.loads(
+            data, parse_float=number, parse_int=integer, parse_constant=refuse, object_pairs_hook=object_of
+        )
     except (ValueError, RecursionError) as error:
         raise Refused(f"the certificate is no JSON: {error}") from None
 

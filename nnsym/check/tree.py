@@ -1,4 +1,4 @@
-"""The tree of an unsat claim: tokens in prefix order, each of which makes its own children, so that nothing is left out.
+"""The tree of an unsat claim: tokens in prefix order. Each makes its own children, so that nothing is left out.
 
 Cases are derived from the property and the tokens on the way; no box, bound or verdict is read from the certificate.
 """
@@ -78,7 +78,10 @@ class Tree:
         if kind == "r":
             return self._halves([(self.node(token[1]), token[2], 1)], Fraction(0), case)
         terms = _list(token[1])
-        need(terms and all(isinstance(t, list) and len(t) == 3 for t in terms), "'g' wants [[name, element, factor], ...]")
+        need(
+            terms and all(isinstance(t, list) and len(t) == 3 for t in terms),
+            "'g' wants [[name, element, factor], ...]",
+        )
         form = [(self.node(n, i), i, number(a)) for n, i, a in terms]
         return self._halves(form, number(token[2]), case)
 
@@ -99,9 +102,9 @@ class Tree:
         if len(token) == 3:
             at = number(token[2])
         else:
-            l, u = case.lower[k], case.upper[k]
-            need(l is not None and u is not None, f"input element {k} has no bounds and so no middle")
-            at = (l + u) / 2  # type: ignore[operator]
+            left, right = case.lower[k], case.upper[k]
+            need(left is not None and right is not None, f"input element {k} has no bounds and so no middle")
+            at = (left + right) / 2  # type: ignore[operator]
         return [case.narrowed(k, None, at), case.narrowed(k, at, None)]
 
     def _halves(self, form: Sequence[tuple[Any, Any, Any]], at: Fraction, case: Case) -> list[Case]:
@@ -116,8 +119,8 @@ class Tree:
         below, above = Fact(terms, -at), Fact(upside, at)
         found = [replace(case, facts=(*case.facts, fact)) for fact in (below, above)]
         if len(form) == 1 and form[0][2]:
-            (node, row), = terms.items()
-            (i, a), = row.items()
+            ((node, row),) = terms.items()
+            ((i, a),) = row.items()
             sides = [(None, at / a), (at / a, None)]
             found = [self._known(c, node, i, *s) for c, s in zip(found, sides if a > 0 else sides[::-1], strict=True)]
         return found
