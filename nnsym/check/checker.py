@@ -158,10 +158,10 @@ class Checker:
             return max([v.denominator.bit_length() for v in values if v is not None], default=0)
         if isinstance(node, Affine):
             biases = [b.as_integer_ratio()[1].bit_length() for b in node.bias or ()]
-            return max([places[p] + m.integers[0] for p, m in node.parts] + biases)
+            return int(max([places[p] + m.integers[0] for p, m in node.parts] + biases))
         if isinstance(node.function, Pieces):
             return int(places[node.parents[0]] + 2 * node.function.d.bit_length())
-        return max(2 * max(places[p] for p in node.parents), _SMOOTH)
+        return int(max(2 * max(places[p] for p in node.parents), _SMOOTH))
 
 
 def read_json(data: bytes) -> Any:

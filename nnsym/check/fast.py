@@ -23,13 +23,17 @@ from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, least_squ
 State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
 
 _ROWS = 1 << 21  # coefficients that are carried at once
-_CASES = 16
+_CASES = 32
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Of a curve, a row for each case: slopes for each parent and the offset, below and above."""
+    """Of a curve, a row for each case: slopes for each parent and the offset, below and above.
 
+    Elements that are 0 in all cases are left out: ``live`` numbers those that are not.
+    """
+
+    live: Ints
     below: tuple[Ints, ...]
     offset_below: Ints
     above: tuple[Ints, ...]
@@ -96,17 +100,13 @@ class Fast:
             for lemma in mine:
                 state[node] = self._lemma(lemma, cases, state)
             lower, upper, error = state[node]
-            crossed = (lower > upper).any(axis=1)
-            empty |= crossed
+            empty |= (lower > upper).any(axis=1)
             state[node] = lower, np.maximum(lower, upper), error
-        known = [
-            {n: Bounds(low[b], up[b], None if e is None else e[b]) for n, (low, up, e) in state.items()}
-            for b in range(len(cases))
-        ]
-        return [
-            replace(c, stale=False, empty=bool(e), known=k)
-            for c, e, k in zip(cases, empty.tolist(), known, strict=True)
-        ]
+        found = []
+        for b, (case, crossed) in enumerate(zip(cases, empty.tolist(), strict=True)):
+            bounds = {n: Bounds(low[b], up[b], None if e is None else e[b]) for n, (low, up, e) in state.items()}
+            found.append(replace(case, stale=False, empty=crossed, known=bounds))
+        return found
 
     def _known(self, node: Node, cases: Sequence[Case]) -> tuple[Ints, Ints, Ints | None]:
         blank = Bounds([-self.far] * node.size, [self.far] * node.size)
@@ -318,14 +318,14 @@ class Fast:
             total += dot(-np.abs(c), error[owner], self.bits)
         for parent, m in node.parts:
             matrix = self.matrix(m)
-            made, lost = floored(matrix.times(c, matrix.back), matrix.shift)
-            total += self._charge(parent, lost, state, owner)
+            made, lost = floored(matrix.times(c, matrix.back, sparing=True), matrix.shift)
+            total += self._charge(state[parent][0], lost, owner)
             row[parent] = row[parent] + made if parent in row else made
         return total
 
-    def _charge(self, parent: Node, lost: NDArray[np.bool_], state: State, owner: Ints) -> Ints:
-        """What floored coefficients lose at most."""
-        below = np.minimum(state[parent][0], 0)
+    def _charge(self, lower: Ints, lost: NDArray[np.bool_], owner: Ints) -> Ints:
+        """What floored coefficients of values with these lower bounds lose at most."""
+        below = np.minimum(lower, 0)
         if not below.any():
             return np.zeros(len(lost), dtype=np.int64)
         need(most(below) < 1 << 62 - lost.shape[1].bit_length(), "a number left the range of the fast engine")
@@ -335,13 +335,15 @@ class Fast:
     def _through_curve(
         self, node: Curve, c: Ints, row: dict[Node, Ints], state: State, owner: Ints, lines: Lines
     ) -> Ints:
+        c = c[:, lines.live]
         up = c > 0
         total: Ints = dot(c, np.where(up, lines.offset_below[owner], lines.offset_above[owner]), self.bits)
         need(most(c) < REACH, "a number left the range of the fast engine; the reference engine has none")
         for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
             made, lost = times_slope(c, np.where(up, below[owner], above[owner]))
-            total += self._charge(parent, lost, state, owner)
-            row[parent] = row[parent] + made if parent in row else made
+            total += self._charge(state[parent][0][:, lines.live], lost, owner)
+            whole = row.setdefault(parent, np.zeros((len(c), node.size), dtype=np.int64))
+            whole[:, lines.live] += made
         return total
 
     def lines(self, node: Curve, state: State, shares: Sequence[Shares]) -> Lines:
@@ -364,7 +366,14 @@ class Fast:
             most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35,
             "a slope beyond the fast engine's range",
         )
-        return Lines(tuple(columns[: half - 1]), columns[half - 1], tuple(columns[half:-1]), columns[-1])
+        return _live(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
+
+
+def _live(below: Sequence[Ints], low: Ints, above: Sequence[Ints], high: Ints) -> Lines:
+    """The lines of elements that are not 0 in every case."""
+    live = np.any([(a != 0).any(axis=0) for a in (*below, low, *above, high)], axis=0).nonzero()[0]
+    sides = [tuple(a[:, live] for a in part) for part in (below, above)]
+    return Lines(live, sides[0], low[:, live], sides[1], high[:, live])
 
 
 def _is_relu(function: Any) -> bool:
@@ -389,4 +398,4 @@ def _relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Seque
     above = np.where(opened, chord, active)
     offset = np.maximum(-times_slope(left, above)[0], -times_slope(-right, one - above)[0])
     zero = np.zeros_like(left)
-    return Lines((below,), zero, (above,), np.where(opened, np.maximum(offset, 0), zero))
+    return _live([below], zero, [above], np.where(opened, np.maximum(offset, 0), zero))

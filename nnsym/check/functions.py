@@ -1,8 +1,8 @@
 """Functions of one variable between two lines, in integers scaled by 2^-P: the slope is anyone's, the offset is found.
 
 A line of slope s below f on [left, right] has the offset ``min f(z) - s z``: over ends and breakpoints where f is
-piecewise linear, over the ends where ``f - s z`` is concave, below a tangent where it is convex. Slopes are integers scaled by
-2^-30. Every result is rounded outward, so a slope can be wrong without harm.
+piecewise linear, over the ends where ``f - s z`` is concave, below a tangent where it is convex. Slopes are integers
+scaled by 2^-30. Every result is rounded outward, so a slope can be wrong without harm.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def negative_exponential(x: int, bits: int) -> tuple[int, int]:
 
 
 class Sigmoid:
-    """``k s(m z) + c``, ``s(z) = 1 / (1 + e^-z)``: convex left of 0, concave right of it, ``f(-z) = k + 2 c - f(z)``."""
+    """``f(z) = k s(m z) + c`` with ``s(z) = 1 / (1 + e^-z)``: convex left of 0, concave right, ``f(-z) = k + 2 c - f(z)``."""
 
     exact_in_floats = False
 

@@ -23,6 +23,7 @@ LIMB = 21
 _MASK = (1 << LIMB) - 1
 REACH = 1 << 53  # what coefficients and values stay below
 _INNER = 1 << 11  # products of limbs that one sum may hold
+_MANY = 48  # rows from which it pays to look for columns of zeros
 _DENSE = 1 << 20  # elements up to which a sparse map is written out
 _SPLIT = 26
 
@@ -127,17 +128,23 @@ class Matrix:
             weights.append(w)
         return index, weights
 
-    def times(self, c: Ints, which: Any) -> list[Ints]:
-        """The limbs' sums of ``c M``."""
-        left = limbs(c)
+    def times(self, c: Ints, which: Any, *, sparing: bool = False) -> list[Ints]:
+        """The limbs' sums of ``c M``; ``sparing`` leaves out columns of zeros, where rows are many."""
         if not self.dense:
-            return self._gathered(left, *which)
+            return self._gathered(limbs(c), *which)
+        if sparing and len(c) >= _MANY:
+            used = np.flatnonzero(c.any(axis=0))
+            c, which = (c[:, used], [m[used] for m in which]) if 0 < len(used) < c.shape[1] else (c, which)
+        left = limbs(c)
         sums: list[Any] = [0] * (len(left) + len(which) - 1)
-        for first in range(0, c.shape[1], _INNER):
-            part = slice(first, first + _INNER)
+        step = _INNER // min(len(left), len(which))  # so that products of one place are summed as floats too
+        for first in range(0, c.shape[1], step):
+            part = slice(first, first + step)
+            made: list[Any] = [0.0] * len(sums)
             for a, x in enumerate(left):
                 for b, m in enumerate(which):
-                    sums[a + b] = sums[a + b] + (x[:, part] @ m[part]).astype(np.int64)
+                    made[a + b] = made[a + b] + x[:, part] @ m[part]
+            sums = [s + f.astype(np.int64) for s, f in zip(sums, made, strict=True)]
         return sums
 
     @staticmethod
