@@ -1,4 +1,4 @@
-"""``python -m nnsym.check CERTIFICATE [FILE ...]``: exit code 0 accepted, 1 refused, 2 wrong use."""
+"""``python -m nnsym.check CERTIFICATE [FILE ...]``: exit code 0 accepted, 10 refused, 2 wrong use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = check(options.certificate, options.files, options.engine)
     except Refused as error:
         sys.stdout.write(f"refused: {error}\n")
-        return 1
+        return 10
     sys.stdout.write(f"{report}\n")
     return 0
 

@@ -23,6 +23,7 @@ def _axis_windows(call: Call, size: int, kernel: int, k: int, rank: int) -> list
     before, after = pads[k], pads[k + rank]
     need(stride > 0 and dilation > 0 and kernel > 0 and before >= 0 and after >= 0, "a window of no size")
     if get("auto_pad", "NOTSET").startswith("SAME"):
+        need(dilation == 1, "auto_pad SAME with dilations, which runtimes pad differently")
         total = max((-(-size // stride) - 1) * stride + reach - size, 0)
         before = total // 2 if get("auto_pad") == "SAME_UPPER" else -(-total // 2)
         after = total - before
