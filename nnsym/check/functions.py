@@ -33,14 +33,16 @@ class Function(Protocol):
 
 
 class Pieces:
-    """Piecewise linear: ``lines[k] = (slope, intercept)`` between breaks k-1 and k; at a jump the value lies between.
+    """Piecewise linear: ``lines[k] = (slope, intercept)`` between breaks k-1 and k; ``at`` its values at jumps.
 
     All numbers are integers over one denominator, corners ``(z D, f(z) D^2)``.
     """
 
-    def __init__(self, breaks: Sequence[Fraction], lines: Sequence[tuple[Fraction, Fraction]]) -> None:
+    def __init__(
+        self, breaks: Sequence[Fraction], lines: Sequence[tuple[Fraction, Fraction]], at: Sequence[int] = ()
+    ) -> None:
         d = lcm(*(Fraction(v).denominator for v in (*breaks, *(w for line in lines for w in line))))
-        self.d, self.breaks = d, [int(b * d) for b in breaks]
+        self.d, self.breaks, self.at = d, [int(b * d) for b in breaks], at
         self.parts = [(int(a * d), int(c * d)) for a, c in lines]
         slopes = [a for a, _ in self.parts]
         values = zip(breaks, lines, lines[1:], strict=False)
@@ -75,6 +77,8 @@ class Pieces:
 
     def range(self, left: int, right: int, bits: int) -> tuple[int, int]:
         values, scale = [v for _, v in self.corners(left, right, bits)], self.d * self.d
+        if self.at and left == right and left * self.d in (places := [b << bits for b in self.breaks]):
+            values = [self.at[places.index(left * self.d)] * scale << bits]
         return min(values) // scale, -(-max(values) // scale)
 
     def defaults(self, left: int, right: int, bits: int) -> tuple[Fraction, Fraction]:
@@ -238,7 +242,7 @@ def clip(
 
 def sign() -> Pieces:
     """-1, 0 or 1."""
-    return Pieces([Fraction(0)], [(Fraction(0), Fraction(-1)), (Fraction(0), Fraction(1))])
+    return Pieces([Fraction(0)], [(Fraction(0), Fraction(-1)), (Fraction(0), Fraction(1))], at=[0])
 
 
 class Product:
