@@ -226,7 +226,8 @@ def test_properties_that_are_not_read_say_why(text: str, reason: str) -> None:
 def test_two_runs_of_one_file_and_hidden_tensors() -> None:
     network = model("Gemm", (1, 2), np.float32([[1, 2], [3, 4]]), np.float32([0, 0]))
     text = """(vnnlib-version <2.0>)
-        (declare-network f (declare-input x real [1,2]) (declare-hidden h real [1,2] "y") (declare-output y real [1,2]))
+        (declare-network f
+          (declare-input x real [1,2]) (declare-hidden h real [1,2] "y") (declare-output y real [1,2]))
         (declare-network g (equal-to f) (declare-input z real [1,2]) (declare-output w real [1,2]))
         (assert (>= x[0,0] 0.0)) (assert (<= x[0,0] 1.0)) (assert (>= x[0,1] 0.0)) (assert (<= x[0,1] 1.0))
         (assert (>= z[0,0] 2.0)) (assert (<= z[0,0] 3.0)) (assert (>= z[0,1] 1.5)) (assert (<= z[0,1] 3.0))

@@ -12,12 +12,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .errors import Refused, need, number, whole
+from .errors import OutOfRange, Refused, need, number, whole
 from .functions import Pieces
 from .graph import Affine, Input
 from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
-from .tree import Tree
+from .tree import Leaves, Tree
 
 FORMAT = "nnsym-cert/1"
 PRECISION = 56
@@ -50,7 +50,8 @@ class Report:
 class Checker:
     """One certificate with the files that it speaks of, by the SHA-256 of their content.
 
-    ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast one where NumPy is.
+    ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast
+    one where NumPy is and its range is kept, else the reference.
     """
 
     def __init__(self, certificate: Mapping[str, Any], files: Mapping[str, bytes], engine: str | None = None) -> None:
@@ -63,7 +64,7 @@ class Checker:
             self.problem = Problem(certificate, files)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Refused(f"the certificate is damaged: {error!r}") from None
-        self.engine = self._engine(engine)
+        self.asked, self.engine = engine, self._engine(engine)
 
     def _engine(self, name: str | None) -> Any:
         need(name in (None, *ENGINES), f"no engine '{name}'; one of {', '.join(ENGINES)}")
@@ -81,13 +82,22 @@ class Checker:
         """Check the claim; raises :class:`Refused` where it does not hold. ``failures`` collects leaves instead."""
         least, leaves, failed = None, 0, list[tuple[int, Fraction]]()
         if self.claim == "unsat":
-            tree = Tree(self.problem, self.engine, self.certificate.get("tree", []), failures)
-            found = tree.run()
+            found = self._walk(failures)
             least, leaves, failed = found.least, found.count, found.failures
         else:
             self.replay()
         seconds = time.process_time() - self.started
         return Report(self.claim, self.semantics, self.engine.name, leaves, self.engine.rows, least, seconds, failed)
+
+    def _walk(self, failures: bool) -> Leaves:
+        tokens = self.certificate.get("tree", [])
+        try:
+            return Tree(self.problem, self.engine, tokens, failures).run()
+        except (OutOfRange, OverflowError) as error:
+            if self.asked:
+                raise OutOfRange(str(error)) from None
+        self.engine = self._engine("reference")
+        return Tree(self.problem, self.engine, tokens, failures).run()
 
     def root(self, tokens: Sequence[Any] = ()) -> Case:
         """The case that tokens with one child each lead to."""

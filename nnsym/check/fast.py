@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import need
+from .errors import fits, need
 from .functions import SLOPE, Pieces
 from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
 from .limbs import REACH, Ints, Matrix, dot, floored, most, times_slope
@@ -68,7 +68,7 @@ class Fast:
         """The bias scaled by 2^P, its floors and ceilings."""
         if node not in self.biases:
             values = [exact(b) * (1 << self.bits) for b in node.bias or [0] * node.size]
-            need(all(abs(v) < REACH for v in values), "a bias beyond the range of the fast engine")
+            fits(all(abs(v) < REACH for v in values), "a bias")
             sides = [np.array([f(v) for v in values], dtype=np.int64) for f in (Fraction.__floor__, Fraction.__ceil__)]
             self.biases[node] = sides[0], sides[1]
         return self.biases[node]
@@ -135,7 +135,7 @@ class Fast:
             return found[..., 0], found[..., 1], None
         assert isinstance(node, Input)
         boxes = np.array([scaled_box(c, node, self.bits) for c in cases], dtype=np.int64)
-        need(most(boxes) < REACH, "a box beyond the range of the fast engine")
+        fits(most(boxes) < REACH, "a box")
         return boxes[:, 0], boxes[:, 1], None
 
     def affine(self, node: Affine, state: State, count: int) -> tuple[Ints, Ints, Ints | None]:
@@ -260,7 +260,7 @@ class Fast:
         for r, left in squares.items():
             for k, q in left.items():
                 total[r] += least_square(q, Fraction(0), cases[owner[r]], k, self.bits)
-        need(most(total) < self.far, "a number left the range of the fast engine")
+        fits(most(total) < self.far)
         return total
 
     def _facts(
@@ -282,11 +282,11 @@ class Fast:
                     c = row.setdefault(node, np.zeros((len(owner), node.size), dtype=np.int64))
                     for i, a in terms.items():
                         whole = (m * a * unit).__floor__()
-                        need(abs(whole) < REACH, "a multiplier beyond the range of the fast engine")
+                        fits(abs(whole) < REACH, "a multiplier")
                         c[r, i] += whole
                         if whole != m * a * unit:
                             sum_of += min(0, int(state[node][0][b, i])) // unit
-            need(abs(sum_of) < self.far, "a number left the range of the fast engine")
+            fits(abs(sum_of) < self.far)
             total[r] = sum_of
         return total, squares
 
@@ -328,7 +328,7 @@ class Fast:
         below = np.minimum(lower, 0)
         if not below.any():
             return np.zeros(len(lost), dtype=np.int64)
-        need(most(below) < 1 << 62 - lost.shape[1].bit_length(), "a number left the range of the fast engine")
+        fits(most(below) < 1 << 62 - lost.shape[1].bit_length())
         charged: Ints = np.where(lost, below[owner], 0).sum(axis=1) >> self.bits
         return charged
 
@@ -338,7 +338,7 @@ class Fast:
         c = c[:, lines.live]
         up = c > 0
         total: Ints = dot(c, np.where(up, lines.offset_below[owner], lines.offset_above[owner]), self.bits)
-        need(most(c) < REACH, "a number left the range of the fast engine; the reference engine has none")
+        fits(most(c) < REACH)
         for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
             made, lost = times_slope(c, np.where(up, below[owner], above[owner]))
             total += self._charge(state[parent][0][:, lines.live], lost, owner)
@@ -362,10 +362,7 @@ class Fast:
         table = np.array(made, dtype=np.int64).reshape(*sides[0][0].shape, -1)
         columns = [table[..., k] for k in range(table.shape[-1])]
         half = len(columns) // 2
-        need(
-            most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35,
-            "a slope beyond the fast engine's range",
-        )
+        fits(most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35, "a slope")
         return _live(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
 
 

@@ -131,7 +131,7 @@ def negative_exponential(x: int, bits: int) -> tuple[int, int]:
 
 
 class Sigmoid:
-    """``f(z) = k s(m z) + c`` with ``s(z) = 1 / (1 + e^-z)``: convex left of 0, concave right, ``f(-z) = k + 2 c - f(z)``."""
+    """``f(z) = k s(m z) + c``, s the logistic function: convex left of 0, concave right, ``f(-z) = k + 2 c - f(z)``."""
 
     exact_in_floats = False
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import need
+from .errors import fits, need
 from .functions import SLOPE
 from .graph import Map
 
@@ -31,7 +31,7 @@ _SPLIT = 26
 def limbs(values: Ints) -> list[Floats]:
     """Integers below 2^53 in magnitude as limbs, the last one signed."""
     largest = most(values)
-    need(largest < REACH, "a number left the range of the fast engine; the reference engine has none")
+    fits(largest < REACH)
     count = largest.bit_length() // LIMB + 1
     parts = [(values >> LIMB * k) & _MASK for k in range(count - 1)]
     return [p.astype(np.float64) for p in (*parts, values >> LIMB * (count - 1))]
@@ -56,9 +56,9 @@ def floored(sums: Sequence[Any], shift: int, width: int = LIMB) -> tuple[Ints, N
     total = carry >> rest
     for k in range(whole + 1, len(sums)):
         places = width * (k - whole) - rest
-        need(most(sums[k]) < 1 << max(0, 61 - places), "a number left the range of the fast engine")
+        fits(most(sums[k]) < 1 << max(0, 61 - places))
         total = total + (sums[k] << places)
-    need(most(total) < REACH, "a number left the range of the fast engine; the reference engine has none")
+    fits(most(total) < REACH)
     return total, lost
 
 
@@ -72,7 +72,7 @@ def times_slope(c: Ints, slope: Ints) -> tuple[Ints, NDArray[np.bool_]]:
 def dot(c: Ints, v: Ints, bits: int) -> Ints:
     """``floor(sum_i c_i v_i / 2^bits)`` of each row; c is cut into limbs as wide as v leaves room for."""
     width = min(LIMB, 61 - most(v).bit_length() - c.shape[1].bit_length())
-    need(width >= 8, "a number left the range of the fast engine")
+    fits(width >= 8)
     count = most(c).bit_length() // width + 1
     parts = [(c >> width * k) & ((1 << width) - 1) for k in range(count - 1)]
     return floored([np.einsum("ri,ri->r", part, v) for part in (*parts, c >> width * (count - 1))], bits, width)[0]

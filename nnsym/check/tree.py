@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from .errors import Refused, need, number, whole
+from .errors import OutOfRange, Refused, need, number, whole
 from .graph import Curve, Node
 from .problem import Case, Fact, Problem
 from .rule import Bounds, Lemma, Shares, Weighted
@@ -53,8 +53,14 @@ class Tree:
             case = stack.pop()
             try:
                 stack += reversed(self.children(place, token, case))
+            except OutOfRange:
+                raise
             except Refused as error:
                 raise Refused(f"token {place}: {error}") from None
+            except (TypeError, ValueError, KeyError) as error:
+                raise Refused(f"token {place} is damaged: {error!r}") from None
+            if len(self.jobs) >= self.engine.batch:
+                self._flush()
         need(not stack, "the tree ends early: a case is left open")
         self._flush()
         return self.leaves
@@ -175,8 +181,6 @@ class Tree:
     def _leaf(self, place: int, token: Any, case: Case) -> None:
         given = (*token, None, None)
         self.jobs.append(Job(place, case, self.facts(given[1], case), self.shares(given[2])))
-        if len(self.jobs) >= self.engine.batch:
-            self._flush()
 
     def _flush(self) -> None:
         """Check the leaves that wait."""
