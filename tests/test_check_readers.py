@@ -242,7 +242,8 @@ def test_two_runs_of_one_file_and_hidden_tensors() -> None:
 def test_a_composition_applies_networks_by_name() -> None:
     inner = plain({"a": [2]}, [["MatMul", ["a", "W"], ["m"]], ["Relu", ["m"], ["r"]]], ["r"], W=[[1, -1], [0.5, 2]])
     outer = plain({"x": [2]}, [
-        ["Mul", ["x", "two"], ["t"]], ["Network", ["t"], ["u"], {"name": "f"}], ["Network", ["u"], ["v"], {"name": "f"}],
+        ["Mul", ["x", "two"], ["t"]], ["Network", ["t"], ["u"], {"name": "f"}],
+        ["Network", ["u"], ["v"], {"name": "f"}],
     ], ["v"], two=[2])  # fmt: skip
     text = stated(outer, box("x", ["0", "1/2"], ["0", "1/2"]) + "(assert (>= v[0] 2.25))", {"v": [2]})
     made = certificate(text, [["l"]], {"name": "property", "graph": outer}, {"name": "f", "graph": inner},

@@ -104,7 +104,7 @@ class Checker:
         case, tree = self.problem.root, Tree(self.problem, self.engine, [])
         for place, token in enumerate(tokens):
             (case,) = tree.children(place, token, case)
-        return case
+        return tree.refreshed([case])[0] if tokens else case
 
     def opened(self, case: Case, name: int) -> list[bool]:
         """Which elements of the curve ``names[name]`` are open in a case that has bounds: those that slopes are for."""

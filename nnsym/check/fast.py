@@ -44,7 +44,7 @@ class Fast:
     """Bounds and rows of many cases at once."""
 
     name = "fast"
-    batch = _CASES
+    batch = 256
     finest = 32
     far = 1 << 62
 
@@ -105,7 +105,7 @@ class Fast:
         found = []
         for b, (case, crossed) in enumerate(zip(cases, empty.tolist(), strict=True)):
             bounds = {n: Bounds(low[b], up[b], None if e is None else e[b]) for n, (low, up, e) in state.items()}
-            found.append(replace(case, stale=False, empty=crossed, known=bounds))
+            found.append(replace(case, pending=None, empty=crossed, known=bounds))
         return found
 
     def _known(self, node: Node, cases: Sequence[Case]) -> tuple[Ints, Ints, Ints | None]:

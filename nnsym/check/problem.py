@@ -30,16 +30,23 @@ class Fact:
     squares: Mapping[int, Fraction] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
+class Pending:
+    """A refresh of bounds that cases of one box share, and the case that it gave once it is made."""
+
+    made: Case | None = None
+
+
 @dataclass(frozen=True)
 class Case:
-    """What is known at a place of the tree. ``known`` holds bounds of nodes; ``stale``: they are not of this box."""
+    """What is known at a place of the tree: ``known`` are bounds of nodes, which a ``pending`` refresh will narrow."""
 
     lower: tuple[Fraction | None, ...]
     upper: tuple[Fraction | None, ...]
     facts: tuple[Fact, ...] = ()
     disjunctions: tuple[Junction, ...] = ()
     known: Mapping[Node, Any] = field(default_factory=dict)
-    stale: bool = True
+    pending: Pending | None = field(default_factory=Pending)
     empty: bool = False
 
     def narrowed(self, k: int, low: Fraction | None, high: Fraction | None) -> Case:
@@ -51,7 +58,7 @@ class Case:
             upper[k] = high
         a, b = lower[k], upper[k]
         empty = self.empty or (a is not None and b is not None and a > b)
-        return replace(self, lower=tuple(lower), upper=tuple(upper), stale=True, empty=empty)
+        return replace(self, lower=tuple(lower), upper=tuple(upper), pending=Pending(), empty=empty)
 
 
 class Problem:

@@ -149,7 +149,7 @@ class Reference:
         current: dict[Node, Bounds] = dict(case.known)
         for node in self.nodes:
             if case.empty:
-                return replace(case, stale=False)
+                return replace(case, pending=None)
             found, old = self.interval(node, case, current), current.get(node)
             if old:
                 lower, upper = list(map(max, found.lower, old.lower)), list(map(min, found.upper, old.upper))
@@ -161,7 +161,7 @@ class Reference:
             for lemma in mine:
                 current[node] = self._lemma(lemma, case, current)
             case = replace(case, empty=any(map(int.__gt__, current[node].lower, current[node].upper)))
-        return replace(case, known=current, stale=False)
+        return replace(case, known=current, pending=None)
 
     def interval(self, node: Node, case: Case, current: Mapping[Node, Bounds]) -> Bounds:
         """What the parents' bounds say of a node."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from .errors import OutOfRange, Refused, need, number, whole
 from .graph import Curve, Node
-from .problem import Case, Fact, Problem
+from .problem import Case, Fact, Pending, Problem
 from .rule import Bounds, Lemma, Shares, Weighted
 
 _ARITY = {"x": (2, 3), "i": (3, 3), "r": (3, 3), "g": (3, 3), "o": (2, 2), "b": (1, 2), "l": (1, 3)}
@@ -75,12 +75,15 @@ class Tree:
             return []
         if kind == "b":
             lemmas = [self.lemma(entry, case) for entry in _list(token[1:] and token[1])]
-            return list(self.engine.refresh([case], lemmas))
+            return [
+                self.engine.refresh([case], lemmas)[0] if lemmas else replace(case, pending=case.pending or Pending())
+            ]
         if kind in "xi":
             return self._input(token, case)
         if kind == "o":
             chosen = case.disjunctions[whole(token[1], 0, len(case.disjunctions), "disjunction")]
             return [self.problem.assume(case, part) for part in chosen.parts]
+        (case,) = self.refreshed([case])
         if kind == "r":
             return self._halves([(self.node(token[1]), token[2], 1)], Fraction(0), case)
         terms = _list(token[1])
@@ -143,6 +146,17 @@ class Tree:
         known = {**case.known, node: Bounds(lower, upper, old.error)}
         return replace(case, known=known, empty=case.empty or lower[i] > upper[i])
 
+    def refreshed(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases with bounds of their boxes; cases that wait for one refresh share it."""
+        waiting = {c.pending: c for c in cases if c.pending and not c.pending.made and not c.empty}
+        for pending, made in zip(waiting, self.engine.refresh(list(waiting.values())) if waiting else (), strict=True):
+            pending.made = made
+        found = []
+        for c in cases:
+            made = c.pending.made if c.pending else None
+            found.append(replace(c, pending=None, known=made.known, empty=c.empty or made.empty) if made else c)
+        return found
+
     # Leaves
 
     def facts(self, given: Any, case: Case) -> Weighted:
@@ -187,10 +201,8 @@ class Tree:
         jobs, self.jobs = self.jobs, []
         self.leaves.count += len(jobs)
         jobs = [j for j in jobs if not j.case.empty]
-        stale = [j for j in jobs if j.case.stale]
-        fresh = dict(zip(map(id, stale), self.engine.refresh([j.case for j in stale]) if stale else (), strict=True))
-        jobs = [replace(j, case=fresh[id(j)]) if id(j) in fresh else j for j in jobs]
-        jobs = [j for j in jobs if not j.case.empty]
+        fresh = self.refreshed([j.case for j in jobs])
+        jobs = [replace(j, case=c) for j, c in zip(jobs, fresh, strict=True) if not c.empty]
         values = self.engine.values([(j.case, j.facts, j.shares) for j in jobs]) if jobs else []
         for job, value in zip(jobs, values, strict=True):
             strict = any(job.case.facts[k].strict for k, m in job.facts if m > 0)
