@@ -12,15 +12,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .errors import Refused, need, number, whole
+from .errors import OutOfRange, Refused, need, number, whole
+from .functions import Pieces
 from .graph import Affine, Input
 from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
-from .tree import Tree
+from .tree import Leaves, Tree
 
 FORMAT = "nnsym-cert/1"
 PRECISION = 56
 _LARGEST = 1 << 30  # bytes of a file, unpacked
+_SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
 ENGINES = ("fast", "reference")
 
@@ -41,57 +43,68 @@ class Report:
     def __str__(self) -> str:
         least = "" if self.least is None else f", least value {float(self.least):.3g}"
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
-        return f"accepted: {self.claim}, {self.semantics}; {work}{self.engine} engine, {self.seconds:.2f} s"
+        verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
+        return f"{verdict}: {self.claim}, {self.semantics}; {work}{self.engine} engine, {self.seconds:.2f} s"
 
 
 class Checker:
     """One certificate with the files that it speaks of, by the SHA-256 of their content.
 
-    ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast one where NumPy is.
+    ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast
+    one where NumPy is and its range is kept, else the reference.
     """
 
     def __init__(self, certificate: Mapping[str, Any], files: Mapping[str, bytes], engine: str | None = None) -> None:
         need(isinstance(certificate, Mapping) and certificate.get("format") == FORMAT, f"not of the format {FORMAT}")
         self.certificate, self.started = certificate, time.process_time()
-        self.claim, self.semantics = certificate.get("claim"), certificate.get("semantics", "real")
+        self.claim, self.semantics = str(certificate.get("claim")), str(certificate.get("semantics", "real"))
         need(self.claim in ("unsat", "sat"), f"a claim {self.claim!r}")
         need(self.semantics in SEMANTICS, f"semantics {self.semantics!r}")
         try:
             self.problem = Problem(certificate, files)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Refused(f"the certificate is damaged: {error!r}") from None
-        self.engine = self._engine(engine)
+        self.asked, self.engine = engine, self._engine(engine)
 
     def _engine(self, name: str | None) -> Any:
         need(name in (None, *ENGINES), f"no engine '{name}'; one of {', '.join(ENGINES)}")
         bits = whole(self.certificate.get("precision", PRECISION), 16, 401, "precision")
         if name != "reference" and self.claim == "unsat":
             try:
-                from .limbs import Limbs
+                from .fast import Fast
             except ImportError:
                 need(name is None, "the fast engine needs NumPy")
             else:
-                return Limbs(self.problem.nodes, min(bits, Limbs.finest), SEMANTICS[self.semantics])
+                return Fast(self.problem.nodes, min(bits, Fast.finest), SEMANTICS[self.semantics])
         return Reference(self.problem.nodes, bits, SEMANTICS[self.semantics])
 
     def run(self, failures: bool = False) -> Report:
         """Check the claim; raises :class:`Refused` where it does not hold. ``failures`` collects leaves instead."""
         least, leaves, failed = None, 0, list[tuple[int, Fraction]]()
         if self.claim == "unsat":
-            tree = Tree(self.problem, self.engine, self.certificate.get("tree", []), failures)
-            found = tree.run()
+            found = self._walk(failures)
             least, leaves, failed = found.least, found.count, found.failures
         else:
             self.replay()
         seconds = time.process_time() - self.started
         return Report(self.claim, self.semantics, self.engine.name, leaves, self.engine.rows, least, seconds, failed)
 
+    def _walk(self, failures: bool) -> Leaves:
+        tokens = self.certificate.get("tree", [])
+        try:
+            return Tree(self.problem, self.engine, tokens, failures).run()
+        except (OutOfRange, OverflowError) as error:
+            if self.asked:
+                raise OutOfRange(str(error)) from None
+        self.engine = self._engine("reference")
+        return Tree(self.problem, self.engine, tokens, failures).run()
+
     def root(self, tokens: Sequence[Any] = ()) -> Case:
         """The case that tokens with one child each lead to."""
         case, tree = self.problem.root, Tree(self.problem, self.engine, [])
         for place, token in enumerate(tokens):
             (case,) = tree.children(place, token, case)
-        return case
+        return tree.refreshed([case])[0] if tokens else case
 
     def opened(self, case: Case, name: int) -> list[bool]:
         """Which elements of the curve ``names[name]`` are open in a case that has bounds: those that slopes are for."""
@@ -139,16 +152,26 @@ class Checker:
 
     def forward(self, case: Case) -> tuple[int, Mapping[Any, Any]]:
         """Bits, and bounds of all nodes at a point: equal where only dyadic numbers and lines are met."""
-        nodes = self.problem.nodes
-        ends = [v.denominator.bit_length() for v in case.lower if v is not None]
-        maps = [max([m.integers()[0] for _, m in n.parts], default=0) for n in nodes if isinstance(n, Affine)]
-        biases = [b.as_integer_ratio()[1].bit_length() for n in nodes if isinstance(n, Affine) for b in n.bias or ()]
-        bits = max(ends, default=0) + sum(maps) + max(biases, default=0) + 64 * len(nodes)
+        nodes, places = self.problem.nodes, dict[Any, int]()  # binary places that hold a node's values
+        for node in nodes:
+            places[node] = self._places(node, places, case)
+        bits = max(places.values()) + 64
         need(bits < _WIDEST, "an exact forward pass would need too many digits")
         engine, current = Reference(nodes, bits, SEMANTICS["real"]), dict[Any, Any]()
         for node in nodes:
             current[node] = engine.interval(node, case, current)
         return bits, current
+
+    def _places(self, node: Any, places: Mapping[Any, int], case: Case) -> int:
+        if isinstance(node, Input):
+            values = case.lower[node.first : node.first + node.size]
+            return max([v.denominator.bit_length() for v in values if v is not None], default=0)
+        if isinstance(node, Affine):
+            biases = [b.as_integer_ratio()[1].bit_length() for b in node.bias or ()]
+            return int(max([places[p] + m.integers[0] for p, m in node.parts] + biases))
+        if isinstance(node.function, Pieces):
+            return int(places[node.parents[0]] + 2 * node.function.d.bit_length())
+        return int(max(2 * max(places[p] for p in node.parents), _SMOOTH))
 
 
 def read_json(data: bytes) -> Any:
@@ -166,7 +189,9 @@ def read_json(data: bytes) -> Any:
         return int(word)
 
     try:
-        return json.loads(data, parse_float=number, parse_int=integer, parse_constant=refuse, object_pairs_hook=object_of)
+        return json.loads(
+            data, parse_float=number, parse_int=integer, parse_constant=refuse, object_pairs_hook=object_of
+        )
     except (ValueError, RecursionError) as error:
         raise Refused(f"the certificate is no JSON: {error}") from None
 

@@ -15,6 +15,16 @@ class Refused(Exception):  # noqa: N818 - a verdict, not a fault of the program
     """The certificate, or a file that it speaks of, is not accepted; the text says why."""
 
 
+class OutOfRange(Refused):
+    """A number leaves the range of the fast engine; the reference engine has none."""
+
+
+def fits(condition: object, what: str = "a number") -> None:
+    """Say that the fast engine's range is left, unless a condition holds."""
+    if not condition:
+        raise OutOfRange(f"{what} leaves the range of the fast engine; the reference engine has none")
+
+
 def need(condition: object, reason: str) -> None:
     """Refuse unless a condition holds."""
     if not condition:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -24,6 +25,7 @@ class Map:
     rows: Sequence[tuple[Sequence[int] | None, Sequence[Number]]]
     inexact: bool = False  # the weights are known to one unit of 2^-LOOSE only
 
+    @cached_property
     def integers(self) -> tuple[int, list[list[int]], bool]:
         """``E``, the weights as integers times 2^-E, and whether that is wrong by up to two units."""
         shift, loose = 0, self.inexact

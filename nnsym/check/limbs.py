@@ -1,50 +1,44 @@
-"""The one rule with NumPy, many cases at once: integers as limbs of 21 bits, multiplied exactly in float64.
+"""Integers as limbs of 21 bits, multiplied exactly in float64.
 
 Every sum of products of limbs is an integer below 2^53, so that no order of summation, library or fused operation
-rounds it. Sums are put together, floored and checked in int64; what leaves the range is refused, never wrapped. The
-rule, its rounding and its charges are those of ``rule``; only the offset ``t`` is floored to units of 2^-P as well.
+rounds it. Sums are put together, floored and checked in int64; what leaves the range is refused, never wrapped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import need
-from .functions import SLOPE, Pieces
-from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
-from .problem import Case
-from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, least_square, scaled_box, spread
+from .errors import fits, need
+from .functions import SLOPE
+from .graph import Map
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
 
 LIMB = 21
 _MASK = (1 << LIMB) - 1
-_REACH = 1 << 53  # what coefficients and values stay below
+REACH = 1 << 53  # what coefficients and values stay below
 _INNER = 1 << 11  # products of limbs that one sum may hold
+_MANY = 48  # rows from which it pays to look for columns of zeros
 _DENSE = 1 << 20  # elements up to which a sparse map is written out
-_ROWS = 1 << 21  # coefficients that are carried at once
-_CASES = 16
 _SPLIT = 26
 
 
 def limbs(values: Ints) -> list[Floats]:
     """Integers below 2^53 in magnitude as limbs, the last one signed."""
-    most = _most(values)
-    need(most < _REACH, "a number left the range of the fast engine; the reference engine has none")
-    count = most.bit_length() // LIMB + 1
+    largest = most(values)
+    fits(largest < REACH)
+    count = largest.bit_length() // LIMB + 1
     parts = [(values >> LIMB * k) & _MASK for k in range(count - 1)]
     return [p.astype(np.float64) for p in (*parts, values >> LIMB * (count - 1))]
 
 
-def _most(values: Ints) -> int:
+def most(values: Ints) -> int:
+    """The greatest magnitude."""
     return max(int(values.max()), -int(values.min())) if values.size else 0
 
 
@@ -62,9 +56,9 @@ def floored(sums: Sequence[Any], shift: int, width: int = LIMB) -> tuple[Ints, N
     total = carry >> rest
     for k in range(whole + 1, len(sums)):
         places = width * (k - whole) - rest
-        need(_most(sums[k]) < 1 << max(0, 61 - places), "a number left the range of the fast engine")
+        fits(most(sums[k]) < 1 << max(0, 61 - places))
         total = total + (sums[k] << places)
-    need(_most(total) < _REACH, "a number left the range of the fast engine; the reference engine has none")
+    fits(most(total) < REACH)
     return total, lost
 
 
@@ -77,9 +71,9 @@ def times_slope(c: Ints, slope: Ints) -> tuple[Ints, NDArray[np.bool_]]:
 
 def dot(c: Ints, v: Ints, bits: int) -> Ints:
     """``floor(sum_i c_i v_i / 2^bits)`` of each row; c is cut into limbs as wide as v leaves room for."""
-    width = min(LIMB, 61 - _most(v).bit_length() - c.shape[1].bit_length())
-    need(width >= 8, "a number left the range of the fast engine")
-    count = _most(c).bit_length() // width + 1
+    width = min(LIMB, 61 - most(v).bit_length() - c.shape[1].bit_length())
+    fits(width >= 8)
+    count = most(c).bit_length() // width + 1
     parts = [(c >> width * k) & ((1 << width) - 1) for k in range(count - 1)]
     return floored([np.einsum("ri,ri->r", part, v) for part in (*parts, c >> width * (count - 1))], bits, width)[0]
 
@@ -88,7 +82,7 @@ class Matrix:
     """A linear map for rows from the right, and for values from the left, with and without signs."""
 
     def __init__(self, m: Map) -> None:
-        self.shift, rows, self.loose = m.integers()
+        self.shift, rows, self.loose = m.integers
         self.shape = len(m.rows), m.width
         self.dense = self.shape[0] * self.shape[1] <= _DENSE or all(c is None for c, _ in m.rows)
         i = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
@@ -104,9 +98,9 @@ class Matrix:
 
     @staticmethod
     def _limbs(values: Sequence[int]) -> list[Floats]:
-        most = max(map(abs, values), default=0).bit_length()
-        count = most // LIMB + 1
-        if most < 62:
+        size = max(map(abs, values), default=0).bit_length()
+        count = size // LIMB + 1
+        if size < 62:
             whole = np.array(values, dtype=np.int64)
             parts = [(whole >> LIMB * k) & _MASK for k in range(count - 1)]
             return [p.astype(np.float64) for p in (*parts, whole >> LIMB * (count - 1))]
@@ -134,17 +128,23 @@ class Matrix:
             weights.append(w)
         return index, weights
 
-    def times(self, c: Ints, which: Any) -> list[Ints]:
-        """The limbs' sums of ``c M``."""
-        left = limbs(c)
+    def times(self, c: Ints, which: Any, *, sparing: bool = False) -> list[Ints]:
+        """The limbs' sums of ``c M``; ``sparing`` leaves out columns of zeros, where rows are many."""
         if not self.dense:
-            return self._gathered(left, *which)
+            return self._gathered(limbs(c), *which)
+        if sparing and len(c) >= _MANY:
+            used = np.flatnonzero(c.any(axis=0))
+            c, which = (c[:, used], [m[used] for m in which]) if 0 < len(used) < c.shape[1] else (c, which)
+        left = limbs(c)
         sums: list[Any] = [0] * (len(left) + len(which) - 1)
-        for first in range(0, c.shape[1], _INNER):
-            part = slice(first, first + _INNER)
+        step = _INNER // min(len(left), len(which))  # so that products of one place are summed as floats too
+        for first in range(0, c.shape[1], step):
+            part = slice(first, first + step)
+            made: list[Any] = [0.0] * len(sums)
             for a, x in enumerate(left):
                 for b, m in enumerate(which):
-                    sums[a + b] = sums[a + b] + (x[:, part] @ m[part]).astype(np.int64)
+                    made[a + b] = made[a + b] + x[:, part] @ m[part]
+            sums = [s + f.astype(np.int64) for s, f in zip(sums, made, strict=True)]
         return sums
 
     @staticmethod
@@ -160,339 +160,3 @@ class Matrix:
             for b, part in enumerate(parts):
                 sums[a + b] = sums[a + b] + part.astype(np.int64)
         return [np.asarray(s, dtype=np.int64) for s in sums]
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Of a curve, a row for each case: slopes for each parent and the offset, below and above."""
-
-    below: tuple[Ints, ...]
-    offset_below: Ints
-    above: tuple[Ints, ...]
-    offset_above: Ints
-
-
-class Limbs:
-    """Bounds and rows of many cases at once."""
-
-    name = "fast"
-    batch = _CASES
-    finest = 32
-    far = 1 << 62
-
-    def __init__(self, nodes: Sequence[Node], bits: int, semantics: Semantics) -> None:
-        self.nodes, self.bits, self.semantics, self.rows = nodes, bits, semantics, 0
-        self.matrices: dict[Map, Matrix] = {}
-        self.biases: dict[Node, tuple[list[Fraction], Ints, Ints]] = {}
-        self.consumers: dict[Node, list[Curve]] = {n: [] for n in nodes}
-        for node in nodes:
-            for parent in node.parents if isinstance(node, Curve) else ():
-                self.consumers[parent].append(node)
-                inexact = semantics.precision and not getattr(node.function, "exact_in_floats", False)
-                need(not inexact, "a function, or a product, whose rounding in floats is not modelled")
-
-    def matrix(self, m: Map) -> Matrix:
-        if m not in self.matrices:
-            self.matrices[m] = Matrix(m)
-        return self.matrices[m]
-
-    def bias(self, node: Affine) -> tuple[list[Fraction], Ints, Ints]:
-        """The bias scaled by 2^P, and its floors and ceilings."""
-        if node not in self.biases:
-            values = [exact(b) * (1 << self.bits) for b in node.bias or [0] * node.size]
-            need(all(abs(v) < _REACH for v in values), "a bias beyond the range of the fast engine")
-            sides = [np.array([f(v) for v in values], dtype=np.int64) for f in (Fraction.__floor__, Fraction.__ceil__)]
-            self.biases[node] = values, sides[0], sides[1]
-        return self.biases[node]
-
-    # Bounds
-
-    def refresh(self, cases: Sequence[Case], lemmas: Sequence[Lemma] = ()) -> list[Case]:
-        """The cases with bounds of every node on their boxes."""
-        found: list[Case] = []
-        for first in range(0, len(cases), _CASES):
-            found += self._refresh(cases[first : first + _CASES], lemmas)
-        return found
-
-    def _refresh(self, cases: Sequence[Case], lemmas: Sequence[Lemma]) -> list[Case]:
-        state: State = {}
-        later = [n for n in self.nodes if any(n in c.known for c in cases)] if lemmas else []
-        for node in later:  # a lemma's facts may speak of nodes that come after it
-            state[node] = self._known(node, cases)
-        empty = np.array([c.empty for c in cases])
-        for node in self.nodes:
-            lower, upper, error = self.interval(node, cases, state)
-            if any(node in c.known for c in cases):
-                known = self._known(node, cases)
-                lower, upper = np.maximum(lower, known[0]), np.minimum(upper, known[1])
-            state[node] = lower, upper, error
-            mine = [lemma for lemma in lemmas if lemma.node is node]
-            if not mine and isinstance(node, Affine) and not all(isinstance(p, Input) for p, _ in node.parts):
-                mine = [Lemma(node, None, {}, ())]
-            for lemma in mine:
-                state[node] = self._lemma(lemma, cases, state)
-            lower, upper, error = state[node]
-            crossed = (lower > upper).any(axis=1)
-            empty |= crossed
-            state[node] = lower, np.maximum(lower, upper), error
-        return [
-            replace(c, stale=False, empty=bool(empty[b]), known={
-                n: Bounds(l[b], u[b], None if e is None else e[b]) for n, (l, u, e) in state.items()  # type: ignore[arg-type]
-            }) for b, c in enumerate(cases)
-        ]  # fmt: skip
-
-    def _known(self, node: Node, cases: Sequence[Case]) -> tuple[Ints, Ints, Ints | None]:
-        blank = Bounds([-self.far] * node.size, [self.far] * node.size)
-        found = [c.known.get(node, blank) for c in cases]
-        errors = [b.error for b in found]
-        return (
-            np.array([b.lower for b in found], dtype=np.int64), np.array([b.upper for b in found], dtype=np.int64),
-            None if any(e is None for e in errors) else np.array(errors, dtype=np.int64),
-        )  # fmt: skip
-
-    def interval(self, node: Node, cases: Sequence[Case], state: State) -> tuple[Ints, Ints, Ints | None]:
-        """What the parents' bounds say of a node, a row for each case."""
-        if isinstance(node, Affine):
-            return self.affine(node, state, len(cases))
-        if isinstance(node, Curve):
-            f, sides = node.function, [state[p] for p in node.parents]
-            if _is_relu(f):
-                return np.maximum(sides[0][0], 0), np.maximum(sides[0][1], 0), None
-            flat = [list(zip(l.ravel().tolist(), u.ravel().tolist(), strict=True)) for l, u, _ in sides]
-            ranges = [f.range(*lu, self.bits) for lu in flat[0]] if f else [PRODUCT.range(*xz, self.bits) for xz in zip(*flat, strict=True)]
-            found = np.array(ranges, dtype=np.int64).reshape(*sides[0][0].shape, 2)
-            return found[..., 0], found[..., 1], None
-        assert isinstance(node, Input)
-        boxes = np.array([scaled_box(c, node, self.bits) for c in cases], dtype=np.int64)
-        need(_most(boxes) < _REACH, "a box beyond the range of the fast engine")
-        return boxes[:, 0], boxes[:, 1], None
-
-    def affine(self, node: Affine, state: State, count: int) -> tuple[Ints, Ints, Ints | None]:
-        """The intervals of an affine node, with its error."""
-        exact_bias, floor, ceiling = self.bias(node)
-        lower, upper = np.tile(floor, (count, 1)), np.tile(ceiling, (count, 1))
-        rounds = bool(node.rounds and self.semantics.precision)
-        size = np.tile(np.maximum(np.abs(floor), np.abs(ceiling)), (count, 1))
-        terms, error, loosest = np.ones(node.size, dtype=np.int64), np.zeros_like(lower), False
-        for parent, m in node.parts:
-            matrix, (l, u, _) = self.matrix(m), state[parent]
-            value, width = matrix.times(l + u, matrix.forth), matrix.times(u - l, matrix.size)
-            length = max(len(value), len(width))
-            zero = np.zeros_like(value[0])
-            value, width = ([*s, *[zero] * (length - len(s))] for s in (value, width))
-            lower += floored([a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
-            upper -= floored([-a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
-            if matrix.loose or rounds:
-                most = np.maximum(np.maximum(-l, u), 0)
-                size += floored(matrix.times(most, matrix.size), matrix.shift)[0] + 1
-                terms += matrix.terms
-                if matrix.loose:
-                    loosest = True
-                    reach = most.sum(axis=1, keepdims=True)
-                    error += (reach >> LOOSE - 2) + 1
-        if rounds:
-            need(_most(size) < 1 << min(62, self.semantics.greatest + self.bits - 1), "sums that may leave the floats' range")
-            error += self._rounding(size, terms)
-        if not rounds and not loosest:
-            return lower, upper, None
-        return lower - error, upper + error, error
-
-    def _rounding(self, size: Ints, terms: Ints) -> Ints:
-        """``gamma size`` and what underflow adds, in units, rounded up."""
-        gammas = [(self.semantics.gamma(n) * (1 << 100)).__ceil__() for n in terms.tolist()]
-        tiny = max((n + 2) << self.bits >> self.semantics.least for n in terms.tolist()) + 1
-        errors = [[-(-s * g >> 100) + tiny for s, g in zip(row, gammas, strict=True)] for row in size.tolist()]
-        return np.array(errors, dtype=np.int64)
-
-    def _lemma(self, lemma: Lemma, cases: Sequence[Case], state: State) -> tuple[Ints, Ints, Ints | None]:
-        node, (lower, upper, error) = lemma.node, state[lemma.node]
-        if lemma.rows is None:
-            owner, element = self.opened(node, state).nonzero()
-            owner, element = np.repeat(owner, 2), np.repeat(element, 2)
-            sign = np.tile([1, -1], len(owner) // 2).astype(np.int64)
-        else:
-            rows = np.array(lemma.rows, dtype=np.int64)
-            owner, element = np.repeat(np.arange(len(cases)), len(rows)), np.tile(np.where(rows >= 0, rows, -1 - rows), len(cases))
-            sign = np.tile(np.where(rows >= 0, 1, -1), len(cases))
-        lower, upper = lower.copy(), upper.copy()
-        lines: dict[Curve, Lines] = {}
-        step = max(1, _ROWS // max(n.size for n in self.nodes))
-        for first in range(0, len(owner), step):
-            o, e, s = (a[first : first + step] for a in (owner, element, sign))
-            c = np.zeros((len(o), node.size), dtype=np.int64)
-            c[np.arange(len(o)), e] = s << self.bits
-            value = self.least(cases, state, {node: c}, o, [lemma.facts] * len(cases), [lemma.shares] * len(cases), lines)
-            up = s > 0
-            np.maximum.at(lower, (o[up], e[up]), value[up])
-            np.minimum.at(upper, (o[~up], e[~up]), -value[~up])
-        return lower, upper, error
-
-    def opened(self, node: Node, state: State) -> NDArray[np.bool_]:
-        """Elements of an argument that some curve needs more than one line for."""
-        found = np.zeros(state[node][0].shape, dtype=bool)
-        for curve in self.consumers[node]:
-            found |= self._open(curve, [state[p][:2] for p in curve.parents])
-        return found
-
-    def _open(self, curve: Curve, sides: Sequence[tuple[Ints, Ints]]) -> NDArray[np.bool_]:
-        f = curve.function
-        if _is_relu(f):
-            return (sides[0][0] < 0) & (sides[0][1] > 0)
-        if f is None:
-            return (sides[0][0] < sides[0][1]) & (sides[1][0] < sides[1][1])
-        l, u = sides[0]
-        found = [f.is_open(a, b, self.bits) for a, b in zip(l.ravel().tolist(), u.ravel().tolist(), strict=True)]
-        return np.array(found, dtype=bool).reshape(l.shape)
-
-    def open_elements(self, curve: Curve, known: Mapping[Node, Bounds]) -> list[bool]:
-        """Which elements of a curve are open in one case."""
-        sides = [tuple(np.array([a], dtype=np.int64) for a in (known[p].lower, known[p].upper)) for p in curve.parents]
-        return list(map(bool, self._open(curve, sides)[0]))  # type: ignore[arg-type]
-
-    # Rows
-
-    def values(self, jobs: Sequence[tuple[Case, Weighted, Shares]]) -> list[Fraction]:
-        """The least value of each case's row."""
-        cases = [c for c, _, _ in jobs]
-        state = {n: self._known(n, cases) for n in self.nodes if all(n in c.known for c in cases)}
-        found = self.least(cases, state, {}, np.arange(len(jobs)), [f for _, f, _ in jobs], [s for _, _, s in jobs], {})
-        return [Fraction(int(v), 1 << self.bits) for v in found]
-
-    def least(
-        self, cases: Sequence[Case], state: State, row: dict[Node, Ints], owner: Ints,
-        facts: Sequence[Weighted], shares: Sequence[Shares], lines: dict[Curve, Lines],
-    ) -> Ints:  # fmt: skip
-        """What rows and multiples of facts are at least, scaled by 2^-P; ``owner`` is the case of each row."""
-        self.rows += len(owner)
-        total, squares = self._facts(cases, state, row, owner, facts)
-        for node in reversed(self.nodes):
-            c = row.pop(node, None)
-            if c is None or not c.any():
-                continue
-            if isinstance(node, Input):
-                total += self._at_inputs(node, c, state, owner, squares, cases)
-            elif isinstance(node, Affine):
-                total += self._through_affine(node, c, row, state, owner)
-            else:
-                if node not in lines:
-                    lines[node] = self.lines(node, state, shares)
-                total += self._through_curve(node, c, row, state, owner, lines[node])
-        for r, left in squares.items():
-            for k, q in left.items():
-                total[r] += least_square(q, Fraction(0), cases[owner[r]], k, self.bits)
-        need(_most(total) < self.far, "a number left the range of the fast engine")
-        return total
-
-    def _facts(
-        self, cases: Sequence[Case], state: State, row: dict[Node, Ints], owner: Ints, facts: Sequence[Weighted]
-    ) -> tuple[Ints, dict[int, dict[int, Fraction]]]:
-        """Add multiples of facts to the rows; their constants, with what floors lose, and their squares."""
-        unit = 1 << self.bits
-        total, squares = np.zeros(len(owner), dtype=np.int64), dict[int, dict[int, Fraction]]()
-        for r, b in enumerate(owner.tolist() if any(facts) else ()):
-            sum_of = 0
-            for number, m in facts[b]:
-                fact = cases[b].facts[number]
-                sum_of += (m * fact.constant * unit).__floor__()
-                for k, q in fact.squares.items():
-                    mine = squares.setdefault(r, {})
-                    mine[k] = mine.get(k, Fraction(0)) + m * q
-                for node, terms in fact.terms.items():
-                    need(node in state, "a fact is used before the nodes that it speaks of have bounds")
-                    c = row.setdefault(node, np.zeros((len(owner), node.size), dtype=np.int64))
-                    for i, a in terms.items():
-                        whole = (m * a * unit).__floor__()
-                        need(abs(whole) < _REACH, "a multiplier beyond the range of the fast engine")
-                        c[r, i] += whole
-                        if whole != m * a * unit:
-                            sum_of += min(0, int(state[node][0][b, i])) // unit
-            need(abs(sum_of) < self.far, "a number left the range of the fast engine")
-            total[r] = sum_of
-        return total, squares
-
-    def _at_inputs(
-        self, node: Input, c: Ints, state: State, owner: Ints, squares: dict[int, dict[int, Fraction]], cases: Sequence[Case]
-    ) -> Ints:
-        lower, upper, _ = state[node]
-        extra = np.zeros(len(c), dtype=np.int64)
-        for r, mine in squares.items():
-            for k in [k for k in mine if node.first <= k < node.first + node.size]:
-                a, q = Fraction(int(c[r, k - node.first]), 1 << self.bits), mine.pop(k)
-                extra[r] += least_square(q, a, cases[owner[r]], k, self.bits)
-                c[r, k - node.first] = 0
-        return dot(c, np.where(c > 0, lower[owner], upper[owner]), self.bits) + extra
-
-    def _through_affine(self, node: Affine, c: Ints, row: dict[Node, Ints], state: State, owner: Ints) -> Ints:
-        total: Ints = np.zeros(len(c), dtype=np.int64)
-        if node.bias is not None:
-            _, floor, ceiling = self.bias(node)
-            total += dot(c, np.where(c > 0, floor, ceiling), self.bits)
-        error = state[node][2]
-        if error is not None:
-            total += dot(-np.abs(c), error[owner], self.bits)
-        for parent, m in node.parts:
-            matrix = self.matrix(m)
-            made, lost = floored(matrix.times(c, matrix.back), matrix.shift)
-            total += self._charge(parent, lost, state, owner)
-            row[parent] = row[parent] + made if parent in row else made
-        return total
-
-    def _charge(self, parent: Node, lost: NDArray[np.bool_], state: State, owner: Ints) -> Ints:
-        """What floored coefficients lose at most."""
-        below = np.minimum(state[parent][0], 0)
-        if not below.any():
-            return np.zeros(len(lost), dtype=np.int64)
-        need(_most(below) < 1 << 62 - lost.shape[1].bit_length(), "a number left the range of the fast engine")
-        return np.where(lost, below[owner], 0).sum(axis=1) >> self.bits
-
-    def _through_curve(
-        self, node: Curve, c: Ints, row: dict[Node, Ints], state: State, owner: Ints, lines: Lines
-    ) -> Ints:
-        up = c > 0
-        total: Ints = dot(c, np.where(up, lines.offset_below[owner], lines.offset_above[owner]), self.bits)
-        need(_most(c) < _REACH, "a number left the range of the fast engine; the reference engine has none")
-        for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
-            made, lost = times_slope(c, np.where(up, below[owner], above[owner]))
-            total += self._charge(parent, lost, state, owner)
-            row[parent] = row[parent] + made if parent in row else made
-        return total
-
-    def lines(self, node: Curve, state: State, shares: Sequence[Shares]) -> Lines:
-        """Lines of every element in every case."""
-        sides = [state[p][:2] for p in node.parents]
-        f, opened = node.function, self._open(node, sides)
-        given = [s.get(node, (None, None)) for s in shares]
-        if _is_relu(f) and all(high is None for _, high in given):
-            return _relu_lines(*sides[0], opened, [low for low, _ in given])
-        low, high = ([v for g, o in zip(given, opened.tolist(), strict=True) for v in spread(g[k], o)] for k in (0, 1))
-        flat = [list(zip(l.ravel().tolist(), u.ravel().tolist(), strict=True)) for l, u in sides]
-        if f is None:
-            made = [PRODUCT.planes(x, z, self.bits, p, q) for x, z, p, q in zip(*flat, low, high, strict=True)]
-        else:
-            made = [f.lines(*lu, self.bits, p, q) for lu, p, q in zip(flat[0], low, high, strict=True)]  # type: ignore[misc]
-        table = np.array(made, dtype=np.int64).reshape(*sides[0][0].shape, -1)
-        columns = [table[..., k] for k in range(table.shape[-1])]
-        half = len(columns) // 2
-        need(_most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35, "a slope beyond the fast engine's range")
-        return Lines(tuple(columns[: half - 1]), columns[half - 1], tuple(columns[half:-1]), columns[-1])
-
-
-def _is_relu(function: Any) -> bool:
-    return isinstance(function, Pieces) and function.d == 1 and (function.breaks, function.parts) == ([0], [(0, 0), (1, 0)])
-
-
-def _relu_lines(l: Ints, u: Ints, opened: NDArray[np.bool_], given: Sequence[bytes | None]) -> Lines:
-    """``s z <= max(z, 0) <= s' z + o`` with ``o = max(-s' l, (1 - s') u)``; s' near the chord's slope."""
-    one = 1 << SLOPE
-    active = (l >= 0).astype(np.int64) * one
-    below = np.where(opened, (u > -l).astype(np.int64) * one, active)
-    for b, data in enumerate(given):
-        if data is not None:
-            numbers = [v for v in spread(data, opened[b].tolist()) if v is not None]
-            below[b, opened[b]] = [v.numerator * one // v.denominator for v in numbers]
-    width = np.where(opened, u - l, 1)
-    chord = np.clip((np.where(opened, u, 0) / width * one).astype(np.int64), 0, one)
-    above = np.where(opened, chord, active)
-    offset = np.maximum(-times_slope(l, above)[0], -times_slope(-u, one - above)[0])
-    zero = np.zeros_like(l)
-    return Lines((below,), zero, (above,), np.where(opened, np.maximum(offset, 0), zero))

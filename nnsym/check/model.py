@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 from typing import Any
@@ -65,36 +66,39 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise Refused("ONNX: a number of more than ten bytes")
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Field numbers with their contents: integers of varints, bytes of everything else."""
-    at = 0
+def _message(data: bytes) -> defaultdict[int, list[Any]]:
+    """The fields of a message by their numbers: integers of varints, bytes of everything else, in order."""
+    found, at = defaultdict[int, list[Any]](list), 0
     while at < len(data):
         key, at = _varint(data, at)
-        field, wire = key >> 3, key & 7
+        wire = key & 7
+        value: Any
         if wire == 0:
             value, at = _varint(data, at)
-            yield field, value
-            continue
-        need(wire in (1, 2, 5), f"ONNX: wire type {wire}")
-        size, at = _varint(data, at) if wire == 2 else ((8, at) if wire == 1 else (4, at))
-        need(at + size <= len(data), "ONNX: the file ends within a field")
-        yield field, data[at : at + size]
-        at += size
+        else:
+            need(wire in (1, 2, 5), f"ONNX: wire type {wire}")
+            size, at = _varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
+            need(at + size <= len(data), "ONNX: the file ends within a field")
+            value, at = data[at : at + size], at + size
+        found[key >> 3].append(value)
+    return found
 
 
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _numbers(found: Any) -> list[int]:
+def _integers(values: Sequence[Any]) -> list[int]:
     """A repeated integer, packed or not."""
-    if isinstance(found, int):
-        return [_signed(found)]
-    values, at = [], 0
-    while at < len(found):
-        value, at = _varint(found, at)
-        values.append(_signed(value))
-    return values
+    found = []
+    for value in values:
+        data, at = value, 0
+        while isinstance(data, bytes) and at < len(data):
+            member, at = _varint(data, at)
+            found.append(member)
+        if isinstance(data, int):
+            found.append(data)
+    return [v - (1 << 64) if v >> 63 else v for v in found]
+
+
+def _text(values: Sequence[bytes]) -> str:
+    return values[-1].decode() if values else ""
 
 
 def _array(letter: str, data: bytes) -> array[Any]:
@@ -108,86 +112,56 @@ def _array(letter: str, data: bytes) -> array[Any]:
 
 
 def _tensor(data: bytes) -> tuple[str, Const]:
-    shape: list[int] = []
-    kind, name, stored = 0, "", b""
-    integers: list[int] = []
-    for field, value in _fields(data):
-        if field == 1:
-            shape += _numbers(value)
-        elif field == 2:
-            kind = value
-        elif field in (5, 7):
-            integers += _numbers(value)
-        elif field == 8:
-            name = value.decode()
-        elif field in (4, 9, 10):
-            stored += value
-        need(field not in (13, 14) or value == 0, f"ONNX: '{name}' is stored outside of the file")
+    m = _message(data)
+    name, kind = _text(m[8]), (m[2] or [0])[0]
+    need(not m[13] and not any(m[14]), f"ONNX: '{name}' is stored outside of the file")
     need(kind in _TYPES, f"ONNX: '{name}' has the data type {kind}, which is not read")
-    return name, Const(tuple(shape), integers or _array(_TYPES[kind], stored))
+    integers = _integers(m[5] + m[7])
+    return name, Const(tuple(_integers(m[1])), integers or _array(_TYPES[kind], b"".join(m[4] + m[9] + m[10])))
 
 
 def _attribute(data: bytes) -> tuple[str, Any]:
-    name, value = "", None
-    for field, found in _fields(data):
-        if field == 1:
-            name = found.decode()
-        elif field == 2:
-            value = _array("f", found)[0]
-        elif field == 3:
-            value = _signed(found)
-        elif field == 4:
-            value = bytes(found).decode()
-        elif field == 5:
-            value = _tensor(found)[1]
-        elif field == 7:
-            value = [*(value or ()), *_array("f", found)]
-        elif field == 8:
-            value = [*(value or ()), *_numbers(found)]
-    return name, value
+    m, value = _message(data), None
+    if m[2]:
+        value = _array("f", m[2][0])[0]
+    elif m[3]:
+        value = _integers(m[3])[0]
+    elif m[4]:
+        value = _text(m[4])
+    elif m[5]:
+        value = _tensor(m[5][0])[1]
+    elif m[7]:
+        value = list(_array("f", b"".join(m[7])))
+    elif m[8]:
+        value = _integers(m[8])
+    return _text(m[1]), value
 
 
 def _op(data: bytes) -> Op:
-    kind, inputs, outputs, attributes = "", [], [], {}
-    for field, value in _fields(data):
-        if field == 1:
-            inputs.append(value.decode())
-        elif field == 2:
-            outputs.append(value.decode())
-        elif field == 4:
-            kind = value.decode()
-        elif field == 5:
-            name, found = _attribute(value)
-            attributes[name] = found
-        need(field != 7 or value in (b"", b"ai.onnx"), f"ONNX: an operator of the domain {value!r}")
-    return Op(kind, tuple(inputs), tuple(outputs), attributes)
+    m = _message(data)
+    need(_text(m[7]) in ("", "ai.onnx"), f"ONNX: an operator of the domain '{_text(m[7])}'")
+    reads, makes = (tuple(v.decode() for v in m[k]) for k in (1, 2))
+    return Op(_text(m[4]), reads, makes, dict(map(_attribute, m[5])))
 
 
 def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
     """A declared tensor: its name and shape."""
-    name, shape = "", []
-    for field, value in _fields(data):
-        if field == 1:
-            name = value.decode()
-        elif field == 2:
-            tensor = b"".join(v for f, v in _fields(value) if f == 1)
-            dims = b"".join(v for f, v in _fields(tensor) if f == 2)
-            shape = [next((d for g, d in _fields(v) if g == 1), 0) for f, v in _fields(dims) if f == 1]
-    return name, tuple(_signed(d) for d in shape)
+    m = _message(data)
+    tensor = _message(_message((m[2] or [b""])[0])[1][0])
+    dims = _message((tensor[2] or [b""])[0])[1]
+    return _text(m[1]), tuple(next(iter(_integers(_message(d)[1])), 0) for d in dims)
 
 
 def read_onnx(data: bytes) -> Model:
     """The graph of an ONNX file."""
     try:
-        graphs = [value for field, value in _fields(data) if field == 7]
+        graphs = _message(data)[7]
         need(len(graphs) == 1, "ONNX: the file holds no graph, or more than one")
-        parts: dict[int, list[Any]] = {1: [], 5: [], 11: [], 12: []}
-        for field, value in _fields(graphs[0]):
-            need(field != 15, "ONNX: sparse constants are not read")
-            parts.setdefault(field, []).append(value)
-        constants = dict(map(_tensor, parts[5]))
-        inputs = tuple(v for v in map(_value, parts[11]) if v[0] not in constants)
-        return Model(inputs, constants, tuple(map(_op, parts[1])), tuple(_value(v)[0] for v in parts[12]))
+        m = _message(graphs[0])
+        need(not m[15], "ONNX: sparse constants are not read")
+        constants = dict(map(_tensor, m[5]))
+        inputs = tuple(v for v in map(_value, m[11]) if v[0] not in constants)
+        return Model(inputs, constants, tuple(map(_op, m[1])), tuple(_value(v)[0] for v in m[12]))
     except (IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise Refused(f"ONNX: the file is damaged ({error})") from None
 

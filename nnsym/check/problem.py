@@ -10,10 +10,11 @@ from math import prod
 from typing import Any
 
 from .errors import Refused, need
-from .graph import Graph, Node, Value
+from .graph import Graph, Input, Node, Value
 from .model import Model, read_onnx, read_plain
-from .operators import OPERATORS, Call
-from .vnnlib import Atom, Declared, Junction, Polynomial, Property, Variable, read_property
+from .moves import Call
+from .operators import OPERATORS
+from .vnnlib import Atom, Declared, Junction, Property, Variable, read_property
 
 _DEEPEST = 20
 
@@ -29,16 +30,23 @@ class Fact:
     squares: Mapping[int, Fraction] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
+class Pending:
+    """A refresh of bounds that cases of one box share, and the case that it gave once it is made."""
+
+    made: Case | None = None
+
+
 @dataclass(frozen=True)
 class Case:
-    """What is known at a place of the tree. ``known`` holds bounds of nodes; ``stale``: they are not of this box."""
+    """What is known at a place of the tree: ``known`` are bounds of nodes, which a ``pending`` refresh will narrow."""
 
     lower: tuple[Fraction | None, ...]
     upper: tuple[Fraction | None, ...]
     facts: tuple[Fact, ...] = ()
     disjunctions: tuple[Junction, ...] = ()
     known: Mapping[Node, Any] = field(default_factory=dict)
-    stale: bool = True
+    pending: Pending | None = field(default_factory=Pending)
     empty: bool = False
 
     def narrowed(self, k: int, low: Fraction | None, high: Fraction | None) -> Case:
@@ -50,7 +58,7 @@ class Case:
             upper[k] = high
         a, b = lower[k], upper[k]
         empty = self.empty or (a is not None and b is not None and a > b)
-        return replace(self, lower=tuple(lower), upper=tuple(upper), stale=True, empty=empty)
+        return replace(self, lower=tuple(lower), upper=tuple(upper), pending=Pending(), empty=empty)
 
 
 class Problem:
@@ -78,7 +86,10 @@ class Problem:
             if "graph" in found:
                 self.models[entry] = read_plain(found["graph"])
             else:
-                need(found["sha256"] in self.files, f"no file of the network '{found.get('name')}' with its hash is given")
+                need(
+                    found["sha256"] in self.files,
+                    f"no file of the network '{found.get('name')}' with its hash is given",
+                )
                 self.models[entry] = read_onnx(self.files[found["sha256"]])
         return self.models[entry]
 
@@ -90,10 +101,16 @@ class Problem:
             need(entry < len(self.entries), f"the certificate has no network for '{network.name}'")
             model = self.model(entry)
             declared = {k: [t for t in network.tensors if t.kind == k] for k in ("input", "output", "hidden")}
-            need(stated.flat or len(declared["input"]) == len(model.inputs), f"'{network.name}' has {len(model.inputs)} inputs")
-            need(stated.flat or len(declared["output"]) == len(model.outputs), f"'{network.name}' has {len(model.outputs)} outputs")
+            need(
+                stated.flat or len(declared["input"]) == len(model.inputs),
+                f"'{network.name}' has {len(model.inputs)} inputs",
+            )
+            need(
+                stated.flat or len(declared["output"]) == len(model.outputs),
+                f"'{network.name}' has {len(model.outputs)} outputs",
+            )
             arguments = []
-            for k, (name, shape) in enumerate(model.inputs):
+            for k, (_, shape) in enumerate(model.inputs):
                 value = self.graph.input(_shape(shape, None if stated.flat else declared["input"][k]))
                 if not stated.flat:
                     self._place(declared["input"][k], value)
@@ -107,12 +124,15 @@ class Problem:
             self.outputs = outputs
 
     def _place(self, tensor: Declared, value: Value) -> None:
-        need(prod(tensor.shape) == value.node.size, f"'{tensor.name}' has {value.node.size} elements, not {tensor.shape}")
+        need(
+            prod(tensor.shape) == value.node.size, f"'{tensor.name}' has {value.node.size} elements, not {tensor.shape}"
+        )
         self.places[tensor.name] = value
         if tensor.integer:
-            first = getattr(value.node, "first", None)
-            need(first is not None, f"'{tensor.name}' is no input, its type cannot be whole numbers")
-            self.integers |= set(range(first, first + value.node.size))  # type: ignore[operator]
+            node = value.node
+            if not isinstance(node, Input):
+                raise Refused(f"'{tensor.name}' is no input, its type cannot be whole numbers")
+            self.integers |= set(range(node.first, node.first + node.size))
 
     def tensor(self, network: int, name: str) -> Value:
         """A tensor of a declared network by its name in the file."""
@@ -137,7 +157,9 @@ class Problem:
             except Refused as error:
                 raise Refused(f"{op.kind} '{prefix}{op.outputs[0]}': {error}") from None
             except (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError) as error:
-                raise Refused(f"{op.kind} '{prefix}{op.outputs[0]}': not as the operator wants it ({error!r})") from None
+                raise Refused(
+                    f"{op.kind} '{prefix}{op.outputs[0]}': not as the operator wants it ({error!r})"
+                ) from None
             for name, value in zip(op.outputs, made if isinstance(made, list) else [made], strict=False):
                 tensors[name] = value
         for name, value in tensors.items():
@@ -153,7 +175,10 @@ class Problem:
         shaped = []
         for value, (_, shape) in zip(given, model.inputs, strict=True):
             full = _shape(shape, None)
-            need(isinstance(value, Value) and value.node.size == prod(full), f"an argument of '{name}' does not fit {full}")
+            need(
+                isinstance(value, Value) and value.node.size == prod(full),
+                f"an argument of '{name}' does not fit {full}",
+            )
             shaped.append(Value(value.node, full))
         return self.lower(model, shaped, index, prefix)
 
@@ -238,7 +263,11 @@ def _ordered(model: Model, ready: set[str]) -> list[Any]:
 
 def _shape(shape: Sequence[int], declared: Declared | None) -> tuple[int, ...]:
     """The shape of an input: sizes that the file leaves open are those that the property declares, or 1."""
-    if declared and len(declared.shape) == len(shape) and all(a in (0, b) for a, b in zip(shape, declared.shape, strict=True)):
+    if (
+        declared
+        and len(declared.shape) == len(shape)
+        and all(a in (0, b) for a, b in zip(shape, declared.shape, strict=True))
+    ):
         return declared.shape
     need(all(d >= 0 for d in shape) and prod(d or 1 for d in shape) < 1 << 26, f"an input of shape {shape}")
     return tuple(d or 1 for d in shape)
@@ -256,4 +285,3 @@ def _text(stated: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise Refused("the property's text is not UTF-8") from None
-

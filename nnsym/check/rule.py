@@ -45,7 +45,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Semantics:
-    """Rounding in floats: units u = 2^-``precision``, least normal number 2^-``least``; none for the real function."""
+    """Rounding in floats: u = 2^-``precision``, normal numbers from 2^-``least`` to 2^``greatest``; else none."""
 
     precision: int = 0
     least: int = 0
@@ -73,28 +73,29 @@ class Reference:
         self.lines_kept: dict[Any, Any] = {}
         self.rows, self.far = 0, 1 << bits + 4096  # no value is as far away
         self.consumers: dict[Node, list[Curve]] = {n: [] for n in nodes}
-        for node in nodes:
-            for parent in node.parents if isinstance(node, Curve) else ():
-                self.consumers[parent].append(node)
-                inexact = semantics.precision and not getattr(node.function, "exact_in_floats", False)
-                need(not inexact, "a function, or a product, whose rounding in floats is not modelled")
+        for curve in (n for n in nodes if isinstance(n, Curve)):
+            for parent in curve.parents:
+                self.consumers[parent].append(curve)
+            modelled = not semantics.precision or getattr(curve.function, "exact_in_floats", False)
+            need(modelled, "a function, or a product, whose rounding in floats is not modelled")
 
     # Linear maps
 
     def integers(self, m: Map) -> Any:
         """The map's exponent, rows of integers, columns of integers where it is dense, and whether it is loose."""
         if m not in self.maps:
-            shift, rows, loose = m.integers()
+            shift, rows, loose = m.integers
             dense = all(columns is None for columns, _ in m.rows)
             self.maps[m] = shift, rows, list(zip(*rows, strict=True)) if dense else None, loose
         return self.maps[m]
 
     def forward(self, m: Map, values: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
         """For each row ``W values``, ``|W| sizes`` scaled by 2^-P-E, and the number of terms."""
+        wide = any(sizes)
         for (columns, _), row in zip(m.rows, self.integers(m)[1], strict=True):
             v = values if columns is None else [values[j] for j in columns]
-            r = sizes if columns is None else [sizes[j] for j in columns]
-            yield sum(map(mul, row, v)), sum(map(mul, map(abs, row), r)), len(row)
+            r = sizes if columns is None or not wide else [sizes[j] for j in columns]
+            yield sum(map(mul, row, v)), sum(map(mul, map(abs, row), r)) if wide else 0, len(row)
 
     def affine(self, node: Affine, current: Mapping[Node, Bounds]) -> Bounds:
         """The interval of an affine node, with its error."""
@@ -105,13 +106,16 @@ class Reference:
         rounds = node.rounds and self.semantics.precision
         for parent, m in node.parts:
             shift, _, _, loose = self.integers(m)
-            l, u = current[parent].lower, current[parent].upper
-            doubled, widths = [a + b for a, b in zip(l, u, strict=True)], [b - a for a, b in zip(l, u, strict=True)]
+            left, right = current[parent].lower, current[parent].upper
+            doubled, widths = (
+                [a + b for a, b in zip(left, right, strict=True)],
+                [b - a for a, b in zip(left, right, strict=True)],
+            )
             for i, (value, width, _) in enumerate(self.forward(m, doubled, widths)):
                 lower[i] += value - width >> shift + 1
                 upper[i] -= -(value + width) >> shift + 1
             if loose or rounds:
-                most = [max(-a, b) for a, b in zip(l, u, strict=True)]
+                most = [max(-a, b) for a, b in zip(left, right, strict=True)]
                 for i, (_, weight, count) in enumerate(self.forward(m, most, most)):
                     size[i] += Fraction(weight, 1 << shift)
                     terms[i] += count
@@ -121,12 +125,19 @@ class Reference:
         if rounds:
             for i, b in enumerate(bias):
                 whole, gamma = size[i] + abs(b), self.semantics.gamma(terms[i])
-                need(whole * (1 + gamma) < 1 << self.semantics.greatest + self.bits, "sums that may leave the floats' range")
+                need(
+                    whole * (1 + gamma) < 1 << self.semantics.greatest + self.bits,
+                    "sums that may leave the floats' range",
+                )
                 tiny = Fraction((terms[i] + 2) << self.bits, 1 << self.semantics.least)
                 error[i] += (gamma * whole + tiny).__ceil__()
         if not any(error):
             return Bounds(lower, upper)
-        return Bounds([a - e for a, e in zip(lower, error, strict=True)], [a + e for a, e in zip(upper, error, strict=True)], error)
+        return Bounds(
+            [a - e for a, e in zip(lower, error, strict=True)],
+            [a + e for a, e in zip(upper, error, strict=True)],
+            error,
+        )
 
     # Bounds of a case
 
@@ -138,7 +149,7 @@ class Reference:
         current: dict[Node, Bounds] = dict(case.known)
         for node in self.nodes:
             if case.empty:
-                return replace(case, stale=False)
+                return replace(case, pending=None)
             found, old = self.interval(node, case, current), current.get(node)
             if old:
                 lower, upper = list(map(max, found.lower, old.lower)), list(map(min, found.upper, old.upper))
@@ -150,7 +161,7 @@ class Reference:
             for lemma in mine:
                 current[node] = self._lemma(lemma, case, current)
             case = replace(case, empty=any(map(int.__gt__, current[node].lower, current[node].upper)))
-        return replace(case, known=current, stale=False)
+        return replace(case, known=current, pending=None)
 
     def interval(self, node: Node, case: Case, current: Mapping[Node, Bounds]) -> Bounds:
         """What the parents' bounds say of a node."""
@@ -159,7 +170,11 @@ class Reference:
         if isinstance(node, Curve):
             pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in node.parents]
             f = node.function
-            ranges = [f.range(l, u, self.bits) for l, u in pairs[0]] if f else [PRODUCT.range(*xz, self.bits) for xz in zip(*pairs, strict=True)]
+            ranges = (
+                [f.range(left, right, self.bits) for left, right in pairs[0]]
+                if f
+                else [PRODUCT.range(xz, self.bits) for xz in zip(*pairs, strict=True)]
+            )
             return Bounds(*map(list, zip(*ranges, strict=True)))
         assert isinstance(node, Input)
         return Bounds(*scaled_box(case, node, self.bits))
@@ -180,10 +195,14 @@ class Reference:
         return replace(known, lower=lower, upper=upper)
 
     def opened(self, node: Node, current: Mapping[Node, Bounds]) -> list[int]:
-        """Elements of an argument that some curve needs more than one line for."""
+        """Elements of an argument for which some curve needs more than one line; for a product, all that vary."""
         found: set[int] = set()
+        ends = list(zip(current[node].lower, current[node].upper, strict=True))
         for curve in self.consumers[node]:
-            found.update(i for i, o in enumerate(self.open_elements(curve, current)) if o)
+            f = curve.function
+            found.update(
+                i for i, (left, right) in enumerate(ends) if (f.is_open(left, right, self.bits) if f else left < right)
+            )
         return sorted(found)
 
     def open_elements(self, curve: Curve, current: Mapping[Node, Bounds]) -> list[bool]:
@@ -192,7 +211,7 @@ class Reference:
         f = curve.function
         if f is None:
             return [PRODUCT.is_open(x, z) for x, z in zip(*pairs, strict=True)]
-        return [f.is_open(l, u, self.bits) for l, u in pairs[0]]
+        return [f.is_open(left, right, self.bits) for left, right in pairs[0]]
 
     # Rows
 
@@ -219,8 +238,8 @@ class Reference:
                     c[i] += floored
                     total += min(0, need_bounds(current, node).lower[i]) if floored != m * a * unit else 0
         for node in reversed(self.nodes):
-            c = row.pop(node, None)
-            if c is None or not any(c):
+            c = row.pop(node, [])
+            if not any(c):
                 continue
             if isinstance(node, Input):
                 total += self.at_inputs(case, current[node], node, c, squares)
@@ -234,15 +253,17 @@ class Reference:
 
     def at_inputs(self, case: Case, bounds: Bounds, node: Input, c: Sequence[int], squares: dict[int, Fraction]) -> int:
         total = 0
-        for i, (a, l, u) in enumerate(zip(c, bounds.lower, bounds.upper, strict=True)):
+        for i, (a, left, right) in enumerate(zip(c, bounds.lower, bounds.upper, strict=True)):
             q = squares.pop(node.first + i, None)
             if q is not None:
                 total += least_square(q, Fraction(a, 1 << self.bits), case, node.first + i, 2 * self.bits)
             elif a:
-                total += a * (l if a > 0 else u)
+                total += a * (left if a > 0 else right)
         return total
 
-    def through_affine(self, node: Affine, c: list[int], row: dict[Node, list[int]], current: Mapping[Node, Bounds]) -> int:
+    def through_affine(
+        self, node: Affine, c: list[int], row: dict[Node, list[int]], current: Mapping[Node, Bounds]
+    ) -> int:
         total, error = 0, current[node].error
         if node.bias is not None:
             total += sum((a * b).__floor__() for a, b in zip(c, self.bias(node), strict=True) if a)
@@ -272,11 +293,16 @@ class Reference:
         return self.biases[node]
 
     def _floored(
-        self, product: Sequence[int], shift: int, parent: Node, row: dict[Node, list[int]], current: Mapping[Node, Bounds]
+        self,
+        product: Sequence[int],
+        shift: int,
+        parent: Node,
+        row: dict[Node, list[int]],
+        current: Mapping[Node, Bounds],
     ) -> int:
         """Add a floored product to the parent's coefficients; what the floors lose at most, as a number <= 0."""
         mask, lower = (1 << shift) - 1, current[parent].lower
-        lost = sum(min(0, l) for p, l in zip(product, lower, strict=True) if p & mask)
+        lost = sum(min(0, left) for p, left in zip(product, lower, strict=True) if p & mask)
         floored = [p >> shift for p in product]
         old = row.get(parent)
         row[parent] = [a + b for a, b in zip(old, floored, strict=True)] if old else floored
@@ -287,7 +313,9 @@ class Reference:
     ) -> int:
         total = 0
         products: list[list[int]] = [[] for _ in node.parents]
-        for a, (slopes_low, offset_low, slopes_high, offset_high) in zip(c, self.lines(node, current, shares), strict=True):
+        for a, (slopes_low, offset_low, slopes_high, offset_high) in zip(
+            c, self.lines(node, current, shares), strict=True
+        ):
             slopes, offset = (slopes_low, offset_low) if a > 0 else (slopes_high, offset_high)
             total += a * offset
             for found, s in zip(products, slopes, strict=True):
@@ -305,7 +333,8 @@ class Reference:
         pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in node.parents]
         opened = self.open_elements(node, current)
         low, high = (spread(given, opened) for given in shares.get(node, (None, None)))
-        f, made = node.function, []
+        f = node.function
+        made: list[Any] = []
         for i in range(node.size):
             if f is None:
                 a, b, below, p, q, above = PRODUCT.planes(pairs[0][i], pairs[1][i], self.bits, low[i], high[i])
@@ -337,9 +366,9 @@ def scaled_box(case: Case, node: Input, bits: int) -> tuple[list[int], list[int]
 
 def least_square(q: Fraction, a: Fraction, case: Case, k: int, bits: int) -> int:
     """The least of ``q x^2 + a x`` in the box, scaled by 2^-bits."""
-    l, u = case.lower[k], case.upper[k]
-    need(l is not None and u is not None, "an input has no bounds")
-    x = min(max(-a / (2 * q), l), u) if q else (l if a > 0 else u)  # type: ignore[type-var]
+    left, right = case.lower[k], case.upper[k]
+    need(left is not None and right is not None, "an input has no bounds")
+    x = min(max(-a / (2 * q), left), right) if q else (left if a > 0 else right)  # type: ignore[type-var]
     return ((q * x * x + a * x) * (1 << bits)).__floor__()  # type: ignore[operator]
 
 

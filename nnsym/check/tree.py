@@ -1,4 +1,4 @@
-"""The tree of an unsat claim: tokens in prefix order, each of which makes its own children, so that nothing is left out.
+"""The tree of an unsat claim: tokens in prefix order. Each makes its own children, so that nothing is left out.
 
 Cases are derived from the property and the tokens on the way; no box, bound or verdict is read from the certificate.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from .errors import Refused, need, number, whole
+from .errors import OutOfRange, Refused, need, number, whole
 from .graph import Curve, Node
-from .problem import Case, Fact, Problem
+from .problem import Case, Fact, Pending, Problem
 from .rule import Bounds, Lemma, Shares, Weighted
 
 _ARITY = {"x": (2, 3), "i": (3, 3), "r": (3, 3), "g": (3, 3), "o": (2, 2), "b": (1, 2), "l": (1, 3)}
@@ -53,8 +53,14 @@ class Tree:
             case = stack.pop()
             try:
                 stack += reversed(self.children(place, token, case))
+            except OutOfRange:
+                raise
             except Refused as error:
                 raise Refused(f"token {place}: {error}") from None
+            except (TypeError, ValueError, KeyError) as error:
+                raise Refused(f"token {place} is damaged: {error!r}") from None
+            if len(self.jobs) >= self.engine.batch:
+                self._flush()
         need(not stack, "the tree ends early: a case is left open")
         self._flush()
         return self.leaves
@@ -69,16 +75,22 @@ class Tree:
             return []
         if kind == "b":
             lemmas = [self.lemma(entry, case) for entry in _list(token[1:] and token[1])]
-            return list(self.engine.refresh([case], lemmas))
+            return [
+                self.engine.refresh([case], lemmas)[0] if lemmas else replace(case, pending=case.pending or Pending())
+            ]
         if kind in "xi":
             return self._input(token, case)
         if kind == "o":
             chosen = case.disjunctions[whole(token[1], 0, len(case.disjunctions), "disjunction")]
             return [self.problem.assume(case, part) for part in chosen.parts]
+        (case,) = self.refreshed([case])
         if kind == "r":
             return self._halves([(self.node(token[1]), token[2], 1)], Fraction(0), case)
         terms = _list(token[1])
-        need(terms and all(isinstance(t, list) and len(t) == 3 for t in terms), "'g' wants [[name, element, factor], ...]")
+        need(
+            terms and all(isinstance(t, list) and len(t) == 3 for t in terms),
+            "'g' wants [[name, element, factor], ...]",
+        )
         form = [(self.node(n, i), i, number(a)) for n, i, a in terms]
         return self._halves(form, number(token[2]), case)
 
@@ -99,9 +111,9 @@ class Tree:
         if len(token) == 3:
             at = number(token[2])
         else:
-            l, u = case.lower[k], case.upper[k]
-            need(l is not None and u is not None, f"input element {k} has no bounds and so no middle")
-            at = (l + u) / 2  # type: ignore[operator]
+            left, right = case.lower[k], case.upper[k]
+            need(left is not None and right is not None, f"input element {k} has no bounds and so no middle")
+            at = (left + right) / 2  # type: ignore[operator]
         return [case.narrowed(k, None, at), case.narrowed(k, at, None)]
 
     def _halves(self, form: Sequence[tuple[Any, Any, Any]], at: Fraction, case: Case) -> list[Case]:
@@ -116,8 +128,8 @@ class Tree:
         below, above = Fact(terms, -at), Fact(upside, at)
         found = [replace(case, facts=(*case.facts, fact)) for fact in (below, above)]
         if len(form) == 1 and form[0][2]:
-            (node, row), = terms.items()
-            (i, a), = row.items()
+            ((node, row),) = terms.items()
+            ((i, a),) = row.items()
             sides = [(None, at / a), (at / a, None)]
             found = [self._known(c, node, i, *s) for c, s in zip(found, sides if a > 0 else sides[::-1], strict=True)]
         return found
@@ -133,6 +145,17 @@ class Tree:
             upper[i] = min(upper[i], (high * unit).__ceil__())
         known = {**case.known, node: Bounds(lower, upper, old.error)}
         return replace(case, known=known, empty=case.empty or lower[i] > upper[i])
+
+    def refreshed(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases with bounds of their boxes; cases that wait for one refresh share it."""
+        waiting = {c.pending: c for c in cases if c.pending and not c.pending.made and not c.empty}
+        for pending, made in zip(waiting, self.engine.refresh(list(waiting.values())) if waiting else (), strict=True):
+            pending.made = made
+        found = []
+        for c in cases:
+            made = c.pending.made if c.pending else None
+            found.append(replace(c, pending=None, known=made.known, empty=c.empty or made.empty) if made else c)
+        return found
 
     # Leaves
 
@@ -172,18 +195,14 @@ class Tree:
     def _leaf(self, place: int, token: Any, case: Case) -> None:
         given = (*token, None, None)
         self.jobs.append(Job(place, case, self.facts(given[1], case), self.shares(given[2])))
-        if len(self.jobs) >= self.engine.batch:
-            self._flush()
 
     def _flush(self) -> None:
         """Check the leaves that wait."""
         jobs, self.jobs = self.jobs, []
         self.leaves.count += len(jobs)
         jobs = [j for j in jobs if not j.case.empty]
-        stale = [j for j in jobs if j.case.stale]
-        fresh = dict(zip(map(id, stale), self.engine.refresh([j.case for j in stale]) if stale else (), strict=True))
-        jobs = [replace(j, case=fresh[id(j)]) if id(j) in fresh else j for j in jobs]
-        jobs = [j for j in jobs if not j.case.empty]
+        fresh = self.refreshed([j.case for j in jobs])
+        jobs = [replace(j, case=c) for j, c in zip(jobs, fresh, strict=True) if not c.empty]
         values = self.engine.values([(j.case, j.facts, j.shares) for j in jobs]) if jobs else []
         for job, value in zip(jobs, values, strict=True):
             strict = any(job.case.facts[k].strict for k, m in job.facts if m > 0)

@@ -140,7 +140,10 @@ class Reader:
             dims = re.findall(r"\d+", " ".join(w for w in part[3:] if w[:1] != '"'))
             onnx = next((w.strip('"') for w in part[3:] if w[:1] == '"'), "")
             shape = tuple(map(int, dims))
-            need(prod(shape) < 1 << 26 and part[1] not in self.shapes, f"VNN-LIB: '{part[1]}' is declared twice, or too large")
+            need(
+                prod(shape) < 1 << 26 and part[1] not in self.shapes,
+                f"VNN-LIB: '{part[1]}' is declared twice, or too large",
+            )
             self.shapes[part[1]] = shape
             tensors.append(Declared(kind, part[1], shape, part[2].strip("u").startswith("int"), onnx))
         return Network(item[1], equal, tuple(tensors))

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, report, doctor, demo.
+"""``nnsym``: verify, compare, export, explain, bounds, show, check, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -402,6 +402,29 @@ def solvers() -> None:
     print_rich(
         plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
     )
+
+
+@app.command(cls=Command)
+def check(
+    certificate: Annotated[Path, typer.Argument(help="A certificate's file, .json or .json.gz.")],
+    files: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Its networks and properties, where they do not lie beside it; found by their hashes."),
+    ] = None,
+    engine: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="fast (NumPy, the default) or reference (Python's integers)."),
+    ] = None,
+) -> None:
+    """Check a certificate with the independent checker: accepted (0) or refused (10)."""
+    from nnsym.check.checker import check as run
+    from nnsym.check.errors import Refused
+
+    try:
+        print_line(str(run(certificate, files or (), engine)))
+    except Refused as error:
+        print_line(f"refused: {error}")
+        raise typer.Exit(EXIT["falsified"]) from None
 
 
 @app.command(cls=Command)
