@@ -121,6 +121,9 @@ def verify(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Record the search here; go on where the file has one.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from the record of a search.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Write a certificate of the verdict that nnsym check accepts.")
+    ] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
@@ -134,7 +137,7 @@ def verify(
         from nnsym.report.table import result_lines
         from nnsym.results.plain import result_json
 
-    for path in (witness, save):
+    for path in (witness, save, certificate):
         if path is not None:
             from nnsym.ask.export import check_writable
 
@@ -162,6 +165,7 @@ def verify(
             progress=progress,
             watch=None if progress is None else progress.watch,
             clock=clock,
+            certificate=certificate or False,
         )
     checked = None
     if vacuity:  # what the verdict left of the budget

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from nnsym.errors import InputError
 
@@ -35,6 +36,20 @@ class Certificate:
     def sha256(self) -> str:
         """The digest of its bytes."""
         return hashlib.sha256(self.data).hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """What a record says of it; the bytes are in a file of their own."""
+        return {
+            "sha256": self.sha256,
+            "claim": self.claim,
+            "semantics": self.semantics,
+            "checked_by": self.checked_by,
+            "leaves": self.leaves,
+            "least": self.least if math.isfinite(self.least) else None,
+            "bytes": len(self.data),
+            "check_seconds": round(self.check_seconds, 6),
+            "prove_seconds": round(self.prove_seconds, 6),
+        }
 
     def save(self, path: str | Path) -> Path:
         """Write it, gzipped where the name ends in ``.gz``; raises :class:`InputError` where that fails."""
