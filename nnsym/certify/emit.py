@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
@@ -65,19 +64,12 @@ def certified_sat(query: Query, point: Mapping[str, Array]) -> Certificate:
     started = time.process_time()
     try:
         claimed = theorem(query)
-        values = {name: [_number(v) for v in np.asarray(array).ravel()] for name, array in point.items()}
-        if claimed.own and "declare-network" not in claimed.head["property"]["vnnlib"]:
-            values = {"X": [v for x in query.inputs for v in values[x.name]]}
+        values = {name: [str(v) for v in exact] for name, exact in claimed.point(point).items()}
         return _accepted(claimed, claimed.certificate(claim="sat", point=values), started)
     except UnsupportedError as error:
         raise Uncertified(error.reason) from None
     except Refused as error:
         raise Uncertified(f"the checker: {error}") from None
-
-
-def _number(value: Any) -> str:
-    exact = Fraction(value) if isinstance(value, Fraction) else Fraction(float(value))
-    return str(exact)
 
 
 def _accepted(claimed: Theorem, certificate: Mapping[str, Any], started: float) -> Certificate:
