@@ -17,6 +17,7 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.certify.grounds import Ground, Grounds
 from nnsym.certify.mirror import Mirror
+from nnsym.certify.premises import Premises
 from nnsym.certify.tree import Place, Token
 from nnsym.check.problem import Fact
 from nnsym.results.clock import Deadline
@@ -51,6 +52,8 @@ class Boxes:
         self.room = np.zeros(len(mirrored.facts))
         self._measured = False
         self._targets: dict[int, list[Array]] = {}
+        self._premises: dict[int, Premises] = {}
+        self.weights: dict[tuple[Place, int], Token] = {}
 
     def start(self, grounds: Iterable[Ground]) -> list[Part]:
         """The boxes of some grounds; an empty one is closed at once."""
@@ -93,10 +96,12 @@ class Boxes:
         wanted = np.zeros((len(batch), len(self.mirror.facts)), dtype=bool)
         wanted[:, np.unique(np.concatenate(targets))] = True
         found = self.engine.bound(Domains({x: limit}, wanted), gaps=False, deadline=self.deadline)
-        lower = np.where(found.empty[:, None], np.inf, found.lower)
+        lower = found.lower.copy()
         if not self._measured:
             finite = np.where(np.isfinite(lower[0]), lower[0], 0.0)
             self.room, self._measured = _ROOM * np.maximum(-finite, 0.0), True
+        for k, part in enumerate(batch):
+            self._weigh(part, found, lower, k, targets)
         above = lower > self.room
         left = np.stack([~above[:, rows].any(1) for rows in targets], axis=1)
         for k in np.flatnonzero(~left.any(1)):
@@ -106,6 +111,38 @@ class Boxes:
             return []
         chosen = self._scores(found.take(rest), limit.take(rest), lower[rest], targets, left[rest]).argmax(1)
         return [part for k, j in zip(rest, chosen, strict=True) for part in self._halves(batch[k], int(j))]
+
+    def _weigh(self, part: Part, found: Found, lower: Array, k: int, targets: list[Array]) -> None:
+        """Raise the bounds of a part's rows by multiples of what the property says of its inputs."""
+        premises = self._premises_of(part.ground)
+        if not premises.places:
+            return
+        excluding = premises.excluding(part.lower, part.upper)
+        if excluding is not None:
+            first = int(excluding.argmax())
+            self._raise(part, premises, lower[k], first, np.inf, excluding / excluding[first])
+            return
+        for rows in targets:
+            row = int(rows[lower[k, rows].argmax()])
+            if (lower[k, rows] > self.room[rows]).any() or not np.isfinite(found.constant[k, row]):
+                continue
+            form = found.forms[self.mirror.input][k, row].astype(np.float64)
+            value, weights = premises.best(form, float(found.constant[k, row]), part.lower, part.upper)
+            if value > lower[k, row]:
+                lower[k, row] = value
+                self.weights[part.place, row] = _pairs(premises, weights)
+
+    def _raise(self, part: Part, premises: Premises, lower: Array, first: int, value: float, weights: Array) -> None:
+        """Let a premise of weight 1, with the others, close a part."""
+        row = self.mirror.row(part.ground.case.facts[premises.places[first]])
+        lower[row] = value
+        others = np.where(np.arange(len(weights)) == first, 0.0, weights)
+        self.weights[part.place, row] = _pairs(premises, others)
+
+    def _premises_of(self, ground: Ground) -> Premises:
+        if id(ground) not in self._premises:
+            self._premises[id(ground)] = Premises.of(ground.case.facts, self.mirror.input.size)
+        return self._premises[id(ground)]
 
     def _rows(self, ground: Ground) -> list[Array]:
         if id(ground) not in self._targets:
@@ -139,7 +176,15 @@ class Boxes:
 
     def _close(self, part: Part, lower: Array) -> None:
         def leaf(facts: Sequence[Fact]) -> Token | None:
-            return one_fact(facts, [lower[self.mirror.row(f)] - self.room[self.mirror.row(f)] for f in facts])
+            rows = [self.mirror.row(f) for f in facts]
+            token = one_fact(facts, [lower[row] - self.room[row] for row in rows])
+            if token is None or part.place not in weighed:
+                return token
+            best = token[1][0][0] if len(token) > 1 else max(k for k, f in enumerate(facts) if f.own)
+            more = self.weights.get((part.place, rows[best]), [])
+            return ["l", [[best, 1], *more]] if more else token
+
+        weighed = {place for place, _ in self.weights}
 
         tokens = self.grounds.closed(part.ground, leaf)
         assert tokens is not None
@@ -156,3 +201,8 @@ def one_fact(facts: Sequence[Fact], values: Sequence[float]) -> Token | None:
         return None
     last = max((k for k, f in enumerate(facts) if f.own), default=-1)
     return ["l"] if best == last else ["l", [[best, 1]]]
+
+
+def _pairs(premises: Premises, weights: Array) -> list[list[Any]]:
+    """Numbers of facts with their multipliers, as they are written."""
+    return [[k, float(f"{w:.6g}")] for k, w in zip(premises.places, weights.tolist(), strict=True) if w]

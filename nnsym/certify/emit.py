@@ -119,40 +119,43 @@ class _Proof:
                 ground.place.tokens = [["l", []]]
         if not live:
             return self._settled(None)
-        mirrored = mirror(self.checker.problem, [ground.case for ground in live], grounds.facts())
-        engine = Engine(mirrored.query, inherit=False, deadline=self.deadline)
         free = max(self._free(ground) for ground in live)
         if free <= _FEW:
-            return self._settled(self._by_boxes(mirrored, engine, live, self.deadline))
+            return self._settled(self._by_boxes(live, self.deadline))
         if free > _SOME:
-            return self._settled(self._by_phases(mirrored, engine, live, self.deadline))
+            return self._settled(self._by_phases(live, self.deadline))
         try:
-            return self._settled(self._by_phases(mirrored, engine, live, self.deadline.share(0.5)))
+            return self._settled(self._by_phases(live, self.deadline.share(0.5)))
         except (Uncertified, OutOfTime):
             for ground in live:
                 ground.place.tokens, ground.place.children = [], []
-            return self._settled(self._by_boxes(mirrored, engine, live, self.deadline))
+            return self._settled(self._by_boxes(live, self.deadline))
 
     @staticmethod
     def _free(ground: Ground) -> int:
         ends = zip(ground.case.lower, ground.case.upper, strict=True)
         return sum(low is None or high is None or low < high for low, high in ends)
 
-    def _by_boxes(self, mirrored: Mirror, engine: Engine, live: list[Ground], deadline: Deadline) -> Boxes:
-        grower = Boxes(self.grounds, mirrored, engine, deadline)
+    def _engine(self, live: list[Ground], *, held: bool) -> tuple[Mirror, Engine]:
+        cases = [ground.case for ground in live]
+        mirrored = mirror(self.checker.problem, cases, self.grounds.facts(), held=held)
+        return mirrored, Engine(mirrored.query, inherit=False, deadline=self.deadline)
+
+    def _by_boxes(self, live: list[Ground], deadline: Deadline) -> Boxes:
+        grower = Boxes(self.grounds, *self._engine(live, held=False), deadline)
         if not grower.grow(grower.start(live)):
             raise OutOfTime
         return grower
 
-    def _by_phases(self, mirrored: Mirror, engine: Engine, live: list[Ground], deadline: Deadline) -> Phases:
-        if len(live) > 1 and len(engine.query.nodes) > 2:
+    def _by_phases(self, live: list[Ground], deadline: Deadline) -> Phases:
+        if len(live) > 1:
             raise Uncertified("several boxes of many inputs are not certified")
+        mirrored, engine = self._engine(live, held=True)
         grower = Phases(self.grounds, mirrored, engine, self.checker, self.names, deadline)
-        for ground in live:
-            if not grower.grow(grower.start(ground)):
-                if deadline.passed:
-                    raise OutOfTime
-                raise Uncertified("no tree of phases was found")
+        if not grower.grow(grower.start(live[0])):
+            if deadline.passed:
+                raise OutOfTime
+            raise Uncertified("no tree of phases was found")
         return grower
 
     def _settled(self, grower: Boxes | Phases | None) -> Certificate:

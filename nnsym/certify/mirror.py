@@ -49,8 +49,10 @@ class Mirror:
         return self.number[id(fact)]
 
 
-def mirror(problem: Problem, cases: Sequence[Case], facts: Sequence[Fact]) -> Mirror:
+def mirror(problem: Problem, cases: Sequence[Case], facts: Sequence[Fact], *, held: bool) -> Mirror:
     """The query of a problem on the hull of some cases, with a row for each of ``facts``.
+
+    If ``held``, what the property says of all points counts as its preconditions and balls; else boxes alone bound.
 
     Raises :class:`UnsupportedError` for inputs without bounds and for functions that no engine here knows.
     """
@@ -58,9 +60,9 @@ def mirror(problem: Problem, cases: Sequence[Case], facts: Sequence[Fact]) -> Mi
     nodes: dict[Any, ir.Node] = {}
     for node in problem.nodes:
         nodes[node] = _node(node, nodes, x)
-    shared = {id(f) for f in problem.root.facts}
-    held = [k for k, f in enumerate(facts) if id(f) in shared and not f.squares]
-    formula = Atoms(np.array(held), strict=False, soft=False) if held else TRUE
+    shared = {id(f) for f in problem.root.facts} if held else set()
+    always = [k for k, f in enumerate(facts) if id(f) in shared and not f.squares]
+    formula = Atoms(np.array(always), strict=False, soft=False) if always else TRUE
     balls = [ball for f in facts if id(f) in shared and f.squares for ball in _ball(f, problem.graph.width)]
     query = Query(
         name="certificate",

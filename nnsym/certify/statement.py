@@ -5,7 +5,7 @@ The text asserts what the query searches for, exactly: numbers are decimals or s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import lcm
 from typing import Any, final
@@ -80,22 +80,23 @@ class _Text:
         for x, some in self.query.balls.items():
             for ball in some:
                 if ball.p == 1:
-                    yield f"(<= (* {ball.radius.denominator} d{number}[0]) {ball.radius.numerator})"
+                    q = _scale([ball.radius])
+                    yield f"(<= {_times(Fraction(q), f'd{number}[0]')} {_decimal(q * ball.radius)})"
                     number += 1
                     continue
                 centre = to_fractions(ball.centre)
                 rest = ball.radius**2 - sum(c * c for c in centre)
-                scale = lcm(rest.denominator, *(c.denominator for c in centre))
+                scale = _scale([rest, *(2 * c for c in centre)])
                 terms = []
                 for k, c in enumerate(centre):
                     name = f"{self.names[x]}[{k}]"
-                    terms.append(f"(* {scale} {name} {name})")
+                    terms.append(_times(Fraction(scale), f"{name} {name}"))
                     if c:
-                        terms.append(f"(* {-2 * c * scale} {name})")
-                yield f"(<= (+ {' '.join(terms)}) {rest * scale})"
+                        terms.append(_times(-2 * c * scale, name))
+                yield f"(<= (+ {' '.join(terms)}) {_decimal(rest * scale)})"
 
     def _rows(self) -> list[str]:
-        """The left sides of the rows, each multiplied by the denominator of its numbers."""
+        """The left sides of the rows, each multiplied by what makes decimals of its numbers."""
         count = len(self.query.rows)
         terms: list[list[tuple[Fraction, str]]] = [[] for _ in range(count)]
         for node, part in self.query.rows.parts.items():
@@ -103,9 +104,9 @@ class _Text:
                 terms[row].append((c, f"{self.names[node]}[{column}]"))
         found = []
         for row, constant in zip(terms, to_fractions(self.query.rows.constant), strict=True):
-            scale = lcm(constant.denominator, *(c.denominator for c, _ in row))
-            words = [name if c * scale == 1 else f"(* {c * scale} {name})" for c, name in row]
-            words += [str(constant * scale)] if constant or not row else []
+            scale = _scale([constant, *(c for c, _ in row)])
+            words = [_times(c * scale, name) for c, name in row]
+            words += [_decimal(constant * scale)] if constant or not row else []
             found.append(words[0] if len(words) == 1 else f"(+ {' '.join(words)})")
         return found
 
@@ -131,8 +132,8 @@ def _between(name: str, low: Fraction | None, high: Fraction | None) -> list[str
     atoms = []
     for sign, limit in ((">=", low), ("<=", high)):
         if limit is not None:
-            q = limit.denominator
-            atoms.append(f"({sign} {name if q == 1 else f'(* {q} {name})'} {limit * q})")
+            q = _scale([limit])
+            atoms.append(f"({sign} {_times(Fraction(q), name)} {_decimal(q * limit)})")
     return atoms
 
 
@@ -148,3 +149,29 @@ def _any(parts: list[str]) -> str:
     if "" in parts:
         return ""
     return parts[0] if len(parts) == 1 else f"(or {' '.join(parts)})"
+
+
+def _times(factor: Fraction, name: str) -> str:
+    return name if factor == 1 and " " not in name else f"(* {_decimal(factor)} {name})"
+
+
+def _scale(numbers: Sequence[Fraction]) -> int:
+    """The least whole number that makes decimals of some numbers."""
+    scale = 1
+    for value in numbers:
+        rest = value.denominator
+        for prime in (2, 5):
+            while rest % prime == 0:
+                rest //= prime
+        scale = lcm(scale, rest)
+    return scale
+
+
+def _decimal(value: Fraction) -> str:
+    """The digits of a decimal, all of them."""
+    places = 0
+    while 10**places % value.denominator:
+        places += 1
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    whole, rest = digits[: len(digits) - places], digits[len(digits) - places :]
+    return ("-" if value < 0 else "") + whole + ("." + rest if places else "")
