@@ -5,7 +5,7 @@ Cases are derived from the property and the tokens on the way; no box, bound or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -40,9 +40,17 @@ class Job:
 class Tree:
     """Walks the tokens of one certificate with one engine."""
 
-    def __init__(self, problem: Problem, engine: Any, tokens: Sequence[Any], collect: bool = False) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        engine: Any,
+        tokens: Sequence[Any],
+        collect: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         need(isinstance(tokens, list), "a tree is a list of tokens")
         self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
+        self.stop = stop
         self.leaves, self.jobs = Leaves(), list[Job]()
 
     def run(self) -> Leaves:
@@ -202,6 +210,7 @@ class Tree:
 
     def _flush(self) -> None:
         """Check the leaves that wait."""
+        need(not self.stop(), "stopped")
         jobs, self.jobs = self.jobs, []
         self.leaves.count += len(jobs)
         jobs = [j for j in jobs if not j.case.empty]
