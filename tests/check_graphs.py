@@ -14,9 +14,12 @@ CURVES: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def random_graph(
-    rng: np.random.Generator, *, curves: int = 3, kinds: tuple[str, ...] = ()
+    rng: np.random.Generator, *, curves: int = 3, kinds: tuple[str, ...] = (), fine: bool = False
 ) -> tuple[dict[str, Any], int]:
-    """A graph over x[3], and the size of its output y: layers that read any earlier tensors, products and maxima."""
+    """A graph over x[3], and the size of its output y: layers that read any earlier tensors, products and maxima.
+
+    Weights are eighths, or (``fine``) float32 numbers of 24 bits.
+    """
     chosen = [c for c in CURVES if not kinds or c[0] in kinds]
     constants: dict[str, Any] = {"two": [2], "low": -0.5, "high": 1.25}
     nodes: list[Any] = []
@@ -24,8 +27,9 @@ def random_graph(
 
     def dense(source: tuple[str, int], size: int) -> str:
         k = len(nodes)
-        constants[f"W{k}"] = rng.integers(-8, 9, (source[1], size)) / 8
-        constants[f"b{k}"] = rng.integers(-8, 9, size) / 8
+        for name, shape in ((f"W{k}", (source[1], size)), (f"b{k}", (size,))):
+            coarse = rng.integers(-8, 9, shape) / 8
+            constants[name] = rng.standard_normal(shape).astype(np.float32).astype(float) if fine else coarse
         nodes.append(["MatMul", [source[0], f"W{k}"], [f"m{k}"]])
         nodes.append(["Add", [f"m{k}", f"b{k}"], [f"z{k}"]])
         return f"z{k}"

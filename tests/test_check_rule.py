@@ -111,7 +111,7 @@ def _made(
     rng: np.random.Generator, tree: Any, **more: Any
 ) -> tuple[dict[str, Any], list[Fraction], list[Fraction], list[Fraction]]:
     """A certificate about a random graph: its box, and the weights of the row ``w y <= 0``."""
-    graph, _ = random_graph(rng)
+    graph, _ = random_graph(rng, fine="precision" in more)
     lower = rng.integers(-8, 8, 3) / 8
     upper = lower + rng.integers(0, 9, 3) / 8 * rng.choice([2**-7, 1, 1])
     weights = [int(v) / 4 for v in rng.integers(-8, 9, 2)]
@@ -129,9 +129,13 @@ def _points(
 
 
 def _contains(seed: int) -> None:
-    """Every bound of every node holds at points, and the leaf's value is not above what points attain."""
+    """Every bound of every node holds at points, and the leaf's value is not above what points attain.
+
+    With 16 binary places what rounding loses is large enough to be seen, if it is not charged.
+    """
     rng = np.random.default_rng(seed)
-    made, lower, upper, weights = _made(rng, [["l"]])
+    coarse = seed % 2 == 1
+    made, lower, upper, weights = _made(rng, [["l"]], **({"precision": 16} if coarse else {}))
     runs = []
     for engine in ("reference", "fast"):
         checker = Checker(made, {}, engine)
@@ -151,17 +155,17 @@ def _contains(seed: int) -> None:
             ]
             assert least <= sum(attained)
         runs.append(least)
-    assert abs(runs[0] - runs[1]) < Fraction(1, 10**6)
+    assert abs(runs[0] - runs[1]) < Fraction(1, 10 ** (0 if coarse else 6))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(16))
 def test_bounds_hold_at_points_and_engines_agree(seed: int) -> None:
     _contains(seed)
 
 
 @pytest.mark.slow
 def test_bounds_hold_at_points_and_engines_agree_on_many_graphs() -> None:
-    for seed in range(100, 500):
+    for seed in range(100, 250):
         _contains(seed)
 
 
@@ -210,22 +214,36 @@ def test_every_order_of_float32_sums_is_covered() -> None:
     text = stated(
         graph, box("x", x.astype(float).tolist(), x.astype(float).tolist()) + "(assert (<= z2[0] -9999.0))", {"z2": [6]}
     )
-    least = {}
+    least, known = {}, {}
+    names = [[0, f"z{k}"] for k in range(3)]
     for semantics in ("real", "float32"):
         for engine in ("reference", "fast"):
-            made = certificate(text, [["l"]], {"name": "f", "graph": graph}, semantics=semantics)
-            least[semantics, engine] = Checker(made, {}, engine).run().least
+            made = certificate(text, [["l"]], {"name": "f", "graph": graph}, semantics=semantics, names=names)
+            checker = Checker(made, {}, engine)
+            least[semantics, engine] = checker.run().least
+            bounds, unit = checker.root([["b"]]).known, 1 << checker.engine.bits
+            known[semantics, engine] = [
+                (Fraction(int(low), unit), Fraction(int(high), unit))
+                for tensor in checker.problem.names
+                for low, high in zip(bounds[tensor.node].lower, bounds[tensor.node].upper, strict=True)
+            ]
+    outside = dict.fromkeys(known, 0)
     runs = []
     for _ in range(200):
-        value = x
+        value, sums = x, list[float]()
         for k, w in enumerate(layers):
             order = rng.permutation(6)
             total = np.zeros(6, dtype=np.float32)
             for j in order:
                 total = total + value[j] * w[j]
             value = np.maximum(total, 0) if k < 2 else total
+            sums += total.astype(float).tolist()
+        for key, ends in known.items():
+            outside[key] += sum(not low <= Fraction(v) <= high for v, (low, high) in zip(sums, ends, strict=True))
         runs.append(Fraction(float(value[0])) + 9999)
+    assert outside["real", "reference"] > 100
     for engine in ("reference", "fast"):
+        assert outside["float32", engine] == 0
         assert least["float32", engine] <= min(runs)
         assert least["float32", engine] < least["real", engine]
     assert min(runs) < least["real", "reference"]

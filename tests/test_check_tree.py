@@ -145,6 +145,13 @@ def test_failures_are_collected_where_asked_for() -> None:
         assert "3 leaves fail" in str(report)
 
 
+def test_a_run_can_be_stopped_between_batches() -> None:
+    built = made("(assert (<= y[0] -2.0))", [["l"]])
+    for engine in ENGINES:
+        with pytest.raises(Refused, match="stopped"):
+            Checker(built, {}, engine).run(stop=lambda: True)
+
+
 # Claims and files
 
 

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from .rule import SEMANTICS, Reference
 from .tree import Leaves, Tree
 
 FORMAT = "nnsym-cert/1"
+VERSION = "1"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
 _LARGEST = 1 << 30  # bytes of a file, unpacked
 _SMOOTH = 256  # binary places of functions that are no lines
@@ -44,7 +45,7 @@ class Report:
         least = "" if self.least is None else f", least value {float(self.least):.3g}"
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
         verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
-        return f"{verdict}: {self.claim}, {self.semantics}; {work}{self.engine} engine, {self.seconds:.2f} s"
+        return f"{verdict}: {self.claim}, {self.semantics}; {work}checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"
 
 
 class Checker:
@@ -78,26 +79,29 @@ class Checker:
                 return Fast(self.problem.nodes, min(bits, Fast.finest), SEMANTICS[self.semantics])
         return Reference(self.problem.nodes, bits, SEMANTICS[self.semantics])
 
-    def run(self, failures: bool = False) -> Report:
-        """Check the claim; raises :class:`Refused` where it does not hold. ``failures`` collects leaves instead."""
+    def run(self, failures: bool = False, stop: Callable[[], bool] = lambda: False) -> Report:
+        """Check the claim; raises :class:`Refused` where it does not hold. ``failures`` collects leaves instead.
+
+        ``stop`` is asked between batches of leaves: where it says so, the certificate is refused as "stopped".
+        """
         least, leaves, failed = None, 0, list[tuple[int, Fraction]]()
         if self.claim == "unsat":
-            found = self._walk(failures)
+            found = self._walk(failures, stop)
             least, leaves, failed = found.least, found.count, found.failures
         else:
             self.replay()
         seconds = time.process_time() - self.started
         return Report(self.claim, self.semantics, self.engine.name, leaves, self.engine.rows, least, seconds, failed)
 
-    def _walk(self, failures: bool) -> Leaves:
+    def _walk(self, failures: bool, stop: Callable[[], bool]) -> Leaves:
         tokens = self.certificate.get("tree", [])
         try:
-            return Tree(self.problem, self.engine, tokens, failures).run()
+            return Tree(self.problem, self.engine, tokens, failures, stop).run()
         except (OutOfRange, OverflowError) as error:
             if self.asked:
                 raise OutOfRange(str(error)) from None
         self.engine = self._engine("reference")
-        return Tree(self.problem, self.engine, tokens, failures).run()
+        return Tree(self.problem, self.engine, tokens, failures, stop).run()
 
     def root(self, tokens: Sequence[Any] = ()) -> Case:
         """The case that tokens with one child each lead to."""

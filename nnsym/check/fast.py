@@ -383,6 +383,7 @@ def _is_relu(function: Any) -> bool:
 
 def _relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequence[bytes | None]) -> Lines:
     """``s z <= max(z, 0) <= s' z + o`` with ``o = max(-s' left, (1 - s') right)``; s' near the chord's slope."""
+    fits(max(most(left), most(right)) < 2 * REACH)
     one = 1 << SLOPE
     active = (left >= 0).astype(np.int64) * one
     below = np.where(opened, (right > -left).astype(np.int64) * one, active)

@@ -243,6 +243,12 @@ def same(call: Call) -> Tensor:
     return call.arguments[0]
 
 
+def dropped(call: Call) -> Tensor:
+    """Dropout, which changes nothing outside of training."""
+    need(not any(call.get(2, "", [False])), "Dropout in training")
+    return call.arguments[0]
+
+
 def cast(call: Call) -> Tensor:
     """To floats: nothing; constants to integers: towards 0."""
     x, kind = call.arguments[0], call.attributes["to"]

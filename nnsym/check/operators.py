@@ -142,6 +142,7 @@ def batch_normalization(call: Call) -> Tensor:
     """``(x - mean) scale / sqrt(var + epsilon) + B``, the root to 100 binary places."""
     x, scale, shift, mean, variance = call.arguments[:5]
     need(isinstance(x, Value) and len(x.shape) >= 2, "BatchNormalization of a constant, or of a vector")
+    need(not call.attributes.get("training_mode"), "BatchNormalization in training")
     epsilon = exact(call.attributes.get("epsilon", 1e-5))
     each = broadcast(Const((x.shape[1],) + (1,) * (len(x.shape) - 2), range(x.shape[1])), x.shape).values
     factors = []
@@ -209,7 +210,7 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "Transpose": moves.transpose, "Slice": moves.slices, "Gather": moves.gather, "Split": moves.split,
     "Concat": moves.concat, "Pad": moves.pad, "Expand": moves.expand, "Reshape": moves.reshaped,
     "Flatten": moves.flatten, "Squeeze": moves.squeeze, "Unsqueeze": moves.unsqueeze,
-    "Identity": moves.same, "Dropout": moves.same, "Cast": moves.cast, "Constant": moves.constant,
+    "Identity": moves.same, "Dropout": moves.dropped, "Cast": moves.cast, "Constant": moves.constant,
     "ConstantOfShape": moves.filled, "Shape": moves.shape_of,
     "Relu": pointwise(lambda c: relu()), "Abs": pointwise(lambda c: leaky(Fraction(-1))),
     "LeakyRelu": pointwise(lambda c: leaky(exact(c.attributes.get("alpha", 0.009999999776482582)))),

@@ -90,7 +90,9 @@ class Problem:
                     found["sha256"] in self.files,
                     f"no file of the network '{found.get('name')}' with its hash is given",
                 )
-                self.models[entry] = read_onnx(self.files[found["sha256"]])
+                data = self.files[found["sha256"]]
+                need(hashlib.sha256(data).hexdigest() == found["sha256"], "a file that is not that of its hash")
+                self.models[entry] = read_onnx(data)
         return self.models[entry]
 
     def _declare(self, stated: Property) -> None:
@@ -281,6 +283,7 @@ def _text(stated: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     else:
         need(stated["sha256"] in files, "no file of the property with its hash is given")
         data = files[stated["sha256"]]
+        need(hashlib.sha256(data).hexdigest() == stated["sha256"], "a file that is not that of its hash")
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -5,13 +5,13 @@ Cases are derived from the property and the tokens on the way; no box, bound or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from .errors import OutOfRange, Refused, need, number, whole
-from .graph import Curve, Node
+from .graph import Curve, Input, Node
 from .problem import Case, Fact, Pending, Problem
 from .rule import Bounds, Lemma, Shares, Weighted
 
@@ -40,9 +40,17 @@ class Job:
 class Tree:
     """Walks the tokens of one certificate with one engine."""
 
-    def __init__(self, problem: Problem, engine: Any, tokens: Sequence[Any], collect: bool = False) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        engine: Any,
+        tokens: Sequence[Any],
+        collect: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         need(isinstance(tokens, list), "a tree is a list of tokens")
         self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
+        self.stop = stop
         self.leaves, self.jobs = Leaves(), list[Job]()
 
     def run(self) -> Leaves:
@@ -85,21 +93,27 @@ class Tree:
             return [self.problem.assume(case, part) for part in chosen.parts]
         (case,) = self.refreshed([case])
         if kind == "r":
-            return self._halves([(self.node(token[1]), token[2], 1)], Fraction(0), case)
+            return self._halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
         terms = _list(token[1])
         need(
             terms and all(isinstance(t, list) and len(t) == 3 for t in terms),
             "'g' wants [[name, element, factor], ...]",
         )
-        form = [(self.node(n, i), i, number(a)) for n, i, a in terms]
+        form = [(*self.element(n, i), number(a)) for n, i, a in terms]
         return self._halves(form, number(token[2]), case)
 
-    def node(self, name: Any, element: Any = 0) -> Any:
-        """The node of an index into the table of names; -1 stands for the inputs."""
-        if name == -1:
-            place = whole(element, 0, self.problem.graph.width, "input element")
-            return next(n for n in self.problem.nodes if hasattr(n, "first") and n.first <= place < n.first + n.size)
+    def node(self, name: Any) -> Node:
+        """The node of an index into the table of names."""
         return self.problem.names[whole(name, 0, len(self.problem.names), "name")].node
+
+    def element(self, name: Any, i: Any) -> tuple[Node, int]:
+        """An element of a tensor; where the index of its name is -1, of the inputs."""
+        if name != -1:
+            node = self.node(name)
+            return node, whole(i, 0, node.size, "element")
+        place = whole(i, 0, self.problem.graph.width, "input element")
+        inputs = [n for n in self.problem.nodes if isinstance(n, Input)]
+        return next((n, place - n.first) for n in inputs if n.first <= place < n.first + n.size)
 
     def _input(self, token: Any, case: Case) -> list[Case]:
         k = whole(token[1], 0, len(case.lower), "input element")
@@ -116,14 +130,12 @@ class Tree:
             at = (left + right) / 2  # type: ignore[operator]
         return [case.narrowed(k, None, at), case.narrowed(k, at, None)]
 
-    def _halves(self, form: Sequence[tuple[Any, Any, Any]], at: Fraction, case: Case) -> list[Case]:
+    def _halves(self, form: Sequence[tuple[Node, int, Fraction]], at: Fraction, case: Case) -> list[Case]:
         """``form <= at`` and ``form >= at``; of one element, its known bounds are narrowed too."""
         terms: dict[Node, dict[int, Fraction]] = {}
         for node, i, a in form:
-            first = getattr(node, "first", 0) if len(form) and hasattr(node, "first") else 0
             row = terms.setdefault(node, {})
-            place = whole(i, first, first + node.size, "element") - first
-            row[place] = row.get(place, Fraction(0)) + a
+            row[i] = row.get(i, Fraction(0)) + a
         upside = {n: {i: -a for i, a in row.items()} for n, row in terms.items()}
         below, above = Fact(terms, -at), Fact(upside, at)
         found = [replace(case, facts=(*case.facts, fact)) for fact in (below, above)]
@@ -198,6 +210,7 @@ class Tree:
 
     def _flush(self) -> None:
         """Check the leaves that wait."""
+        need(not self.stop(), "stopped")
         jobs, self.jobs = self.jobs, []
         self.leaves.count += len(jobs)
         jobs = [j for j in jobs if not j.case.empty]
