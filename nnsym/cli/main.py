@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, check, methods, solvers, report, doctor, demo.
+"""``nnsym``: verify, compare, export, explain, bounds, show, check, audit, methods, solvers, report, doctor, demo.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -429,6 +429,30 @@ def check(
     except Refused as error:
         print_line(f"refused: {error}")
         raise typer.Exit(EXIT["falsified"]) from None
+
+
+@app.command(cls=Command)
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Certificates and saved results, in it and in its folders.")],
+    networks: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Networks that lie elsewhere: files or folders; found by their hashes."),
+    ] = None,
+    engine: Annotated[Optional[str], typer.Option(help="fast (the default) or reference.")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Check all certificates of a folder: all certified (0), one refused (10), a result without one (30)."""
+    from nnsym.ask.audit import audit as run
+    from nnsym.report.audit import audit_grids, summary
+
+    found = run(folder, networks=networks or (), engine=engine)
+    if as_json:
+        print_line(json.dumps(found.to_json()))
+    else:
+        for grid in audit_grids(found):
+            print_rich(grid)
+        print_line(summary(found))
+    raise typer.Exit(found.code)
 
 
 @app.command(cls=Command)
