@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ def verify(
     progress: Progress | None = None,
     watch: Callable[[Snapshot], None] | None = None,
     clock: Clock | None = None,
+    certificate: bool | str | Path = False,
 ) -> Result:
     """Verify a property by one method, or by a short portfolio if none is named.
 
@@ -80,6 +82,8 @@ def verify(
         progress: called with (lower bound, best value) as a solver improves them.
         watch: called with where a search stands, after every batch.
         clock: a budget that has been running already (time spent on loading counts).
+        certificate: also give a certificate of the verdict, in what is left of the time, and write it to the file that
+            is named here; nothing is written that the checker (:mod:`nnsym.check`) has not accepted.
 
     Returns:
         A :class:`nnsym.results.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
@@ -94,10 +98,14 @@ def verify(
         raise InputError(
             "a term to minimise is neither true nor false", where=query.name, remedy="Use nn.minimize, or state a bound"
         )
+    if isinstance(certificate, (str, Path)):
+        from nnsym.ask.export import check_writable
+
+        check_writable(Path(certificate))
+    running = clock if clock is not None else Clock(timeout)
     query = query.relaxed(slack) if slack else query
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     chosen.accept(query)
-    running = clock if clock is not None else Clock(timeout)
     settings = Settings(
         memory=memory,
         threads=threads,
@@ -110,6 +118,13 @@ def verify(
     )
     result = _judged(query, chosen, semantics, running, settings)
     _LOG.info("%s: %s by %s (%s)", query.name, result.status.value, result.method, result.reason)
+    if certificate is False:
+        return result
+    from nnsym.certify.attach import with_certificate
+
+    result = with_certificate(query, result, running)
+    if result.certificate is not None and certificate is not True:
+        result.certificate.save(certificate)
     return result
 
 

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, table, export, explain, bounds, lipschitz, show, methods, solvers, report, doctor, demo.
+"""``nnsym``: verify, compare, table, export, explain, bounds, lipschitz, show, check, audit, and what there is.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -133,6 +133,9 @@ def verify(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Record the search here; go on where the file has one.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from the record of a search.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Write a certificate of the verdict that nnsym check accepts.")
+    ] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
@@ -146,7 +149,7 @@ def verify(
         from nnsym.report.table import result_lines
         from nnsym.results.plain import result_json
 
-    for path in (witness, save):
+    for path in (witness, save, certificate):
         if path is not None:
             from nnsym.ask.export import check_writable
 
@@ -174,6 +177,7 @@ def verify(
             progress=progress,
             watch=None if progress is None else progress.watch,
             clock=clock,
+            certificate=certificate or False,
         )
     checked = None
     if vacuity:  # what the verdict left of the budget
@@ -443,6 +447,53 @@ def solvers() -> None:
     print_rich(
         plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
     )
+
+
+@app.command(cls=Command)
+def check(
+    certificate: Annotated[Path, typer.Argument(help="A certificate's file, .json or .json.gz.")],
+    files: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Its networks and properties, where they do not lie beside it; found by their hashes."),
+    ] = None,
+    engine: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="fast (NumPy, the default) or reference (Python's integers)."),
+    ] = None,
+) -> None:
+    """Check a certificate with the independent checker: accepted (0) or refused (10)."""
+    from nnsym.check.checker import check as run
+    from nnsym.check.errors import Refused
+
+    try:
+        print_line(str(run(certificate, files or (), engine)))
+    except Refused as error:
+        print_line(f"refused: {error}")
+        raise typer.Exit(EXIT["falsified"]) from None
+
+
+@app.command(cls=Command)
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Certificates and saved results, in it and in its folders.")],
+    networks: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Networks that lie elsewhere: files or folders; found by their hashes."),
+    ] = None,
+    engine: Annotated[Optional[str], typer.Option(help="fast (the default) or reference.")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Check all certificates of a folder: all certified (0), one refused (10), a result without one (30)."""
+    from nnsym.ask.audit import audit as run
+    from nnsym.report.audit import audit_grids, summary
+
+    found = run(folder, networks=networks or (), engine=engine)
+    if as_json:
+        print_line(json.dumps(found.to_json()))
+    else:
+        for grid in audit_grids(found):
+            print_rich(grid)
+        print_line(summary(found))
+    raise typer.Exit(found.code)
 
 
 @app.command(cls=Command)

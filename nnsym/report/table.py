@@ -130,6 +130,11 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
     lines.extend((f"  {text}", "") for text in _meant(result))
+    if result.certificate is not None:
+        made = result.certificate
+        lines.append((f"  certified {made.claim}: {len(made.data)} bytes, accepted by {made.checked_by}", ""))
+    elif result.uncertified:
+        lines.append((f"  certified no: {result.uncertified}", "bold"))
     if result.slack:
         lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))
     for word, found in (("counterexample", result.counterexample), ("witness", result.witness)):
