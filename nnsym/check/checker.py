@@ -45,7 +45,8 @@ class Report:
         least = "" if self.least is None else f", least value {float(self.least):.3g}"
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
         verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
-        return f"{verdict}: {self.claim}, {self.semantics}; {work}checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"
+        by = f"checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"
+        return f"{verdict}: {self.claim}, {self.semantics}; {work}{by}"
 
 
 class Checker:

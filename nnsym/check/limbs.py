@@ -24,6 +24,7 @@ _MASK = (1 << LIMB) - 1
 REACH = 1 << 53  # what coefficients and values stay below
 _INNER = 1 << 11  # products of limbs that one sum may hold
 _MANY = 48  # rows from which it pays to look for columns of zeros
+_BLOCK = 16  # rows that a sparse map takes at once, so that they stay near
 _DENSE = 1 << 20  # elements up to which a sparse map is written out
 _SPLIT = 26
 
@@ -150,13 +151,16 @@ class Matrix:
     @staticmethod
     def _gathered(left: Sequence[Floats], index: Ints, weights: Sequence[Floats]) -> list[Ints]:
         need(len(index) <= _INNER, "a linear map with too many terms for one element")
-        sums: list[Any] = [0.0] * (len(left) + len(weights) - 1)
-        for a, x in enumerate(left):
-            parts: list[Any] = [0.0] * len(weights)
-            for k, places in enumerate(index):
-                chosen = x[:, places]
-                for b, w in enumerate(weights):
-                    parts[b] = parts[b] + chosen * w[k]
-            for b, part in enumerate(parts):
-                sums[a + b] = sums[a + b] + part.astype(np.int64)
-        return [np.asarray(s, dtype=np.int64) for s in sums]
+        made = np.zeros((len(left) + len(weights) - 1, len(left[0]), index.shape[1]), dtype=np.int64)
+        for first in range(0, len(left[0]), _BLOCK):
+            block = slice(first, first + _BLOCK)
+            for a, x in enumerate(left):
+                parts: list[Any] = [0.0] * len(weights)
+                columns = np.ascontiguousarray(x[block].T)
+                for k, places in enumerate(index):
+                    chosen = columns[places]
+                    for b, w in enumerate(weights):
+                        parts[b] = parts[b] + chosen * w[k][:, None]
+                for b, part in enumerate(parts):
+                    made[a + b, block] += part.T.astype(np.int64)
+        return list(made)
