@@ -22,7 +22,7 @@ from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, least_squ
 
 State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
 
-_ROWS = 1 << 21  # coefficients that are carried at once
+_ROWS = 1 << 15  # coefficients that are carried at once
 _CASES = 32
 
 
