@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from certificates import box, certificate, plain, stated, verdict
+from typer.testing import CliRunner
 
 from nnsym.check.checker import Checker, read_json
 from nnsym.check.errors import Refused
+from nnsym.cli.main import app
 
 ENGINES = ("reference", "fast")
 # y = relu(x0 + x1) + relu(x0 - x1): at least |x0| for x0 >= 0, the least is 0
@@ -143,6 +145,17 @@ def test_failures_are_collected_where_asked_for() -> None:
         report = Checker(built, {}, engine).run(failures=True)
         assert [token for token, _ in report.failures] == [1, 3, 4]
         assert "3 leaves fail" in str(report)
+
+
+def test_the_command_writes_vipr_files(tmp_path: Path) -> None:
+    path, file = _written(tmp_path), tmp_path / "proof.vipr"
+    ran = CliRunner().invoke(app, ["check", str(path), "--vipr", str(file)])
+    assert ran.exit_code == 0
+    assert "accepted: unsat, real; 1 leaves" in ran.output
+    assert file.read_text().startswith("VER 1.0\nVAR 9\n")
+    path.write_text(path.read_text().replace('"unsat"', '"sat"'))
+    ran = CliRunner().invoke(app, ["check", str(path)])
+    assert (ran.exit_code, ran.output) == (10, "refused: a sat claim without a point\n")
 
 
 def test_a_run_can_be_stopped_between_batches() -> None:

@@ -460,13 +460,25 @@ def check(
         Optional[str],  # noqa: UP045
         typer.Option(help="fast (NumPy, the default) or reference (Python's integers)."),
     ] = None,
+    vipr: Annotated[
+        Path | None, typer.Option(help="Also write the proof for viprchk (small ReLU networks, split by phases).")
+    ] = None,
 ) -> None:
     """Check a certificate with the independent checker: accepted (0) or refused (10)."""
     from nnsym.check.checker import check as run
+    from nnsym.check.checker import opened
     from nnsym.check.errors import Refused
 
+    if vipr is not None:
+        from nnsym.ask.export import check_writable
+
+        check_writable(vipr)
     try:
         print_line(str(run(certificate, files or (), engine)))
+        if vipr is not None:
+            from nnsym.write.vipr import to_vipr
+
+            vipr.write_text(to_vipr(*opened(certificate, files or ())), encoding="utf-8")
     except Refused as error:
         print_line(f"refused: {error}")
         raise typer.Exit(EXIT["falsified"]) from None
