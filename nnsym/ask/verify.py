@@ -29,7 +29,7 @@ from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 Array = NDArray[Any]
 

@@ -396,6 +396,22 @@ def show(
 
 
 @app.command(cls=Command)
+def search(
+    record: Annotated[Path, typer.Argument(metavar="RECORD", help="The record of a search, from --log.")],
+    plot: Annotated[Optional[Path], typer.Option("--plot", metavar="FILE", help="Draw it too: svg, png, pdf.")] = None,  # noqa: UP045
+) -> None:
+    """A recorded search: parts by depth, the first splits, what was split most and what that gained."""
+    from nnsym.ask.export import check_writable
+    from nnsym.report.search import draw_search, story
+
+    if plot is not None:
+        check_writable(plot)
+    print_line(story(record))
+    if plot is not None:
+        draw_search(record, plot)
+
+
+@app.command(cls=Command)
 def report(
     source: Annotated[Path, typer.Argument(help="result.json of --save, or a record (.jsonl) of compare or table.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
@@ -418,12 +434,17 @@ def methods() -> None:
     from nnsym.relaxation.sources import source_providers, sources
     from nnsym.report.grid import plain_grid
     from nnsym.search.branching import RULES
+    from nnsym.search.frontier import FRONTIERS
+    from nnsym.search.reduce import REDUCTIONS
 
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
     rows.append(["bab", "exact", SearchMethod.summary, SearchMethod.paper])
-    rows += [[f"bab:{rule.text}", "splits", rule.summary, rule.paper] for rule in RULES.values()]
+    words = [("splits", rule.text, rule.summary, rule.paper) for rule in RULES.values()]
+    words += [("reduces", some.text, some.summary, some.paper) for some in REDUCTIONS.values()]
+    words += [("order", some.text, some.summary, "") for some in FRONTIERS.values()]
+    rows += [[f"bab:{word}", kind, summary, paper] for kind, word, summary, paper in words]
     rows += [[name, "method", guest.summary, guest.paper] for name, guest in guests().items()]
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"

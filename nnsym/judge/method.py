@@ -30,7 +30,7 @@ from nnsym.results.result import Result, Sizes
 from nnsym.solvers.base import Progress
 
 if TYPE_CHECKING:
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 Array = NDArray[Any]
 
