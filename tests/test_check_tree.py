@@ -148,11 +148,12 @@ def test_failures_are_collected_where_asked_for() -> None:
 
 
 def test_the_command_writes_vipr_files(tmp_path: Path) -> None:
-    path, file = _written(tmp_path), tmp_path / "proof.vipr"
-    ran = CliRunner().invoke(app, ["check", str(path), "--vipr", str(file)])
+    path, file, lean = _written(tmp_path), tmp_path / "proof.vipr", tmp_path / "Proof.lean"
+    ran = CliRunner().invoke(app, ["check", str(path), "--vipr", str(file), "--lean", str(lean)])
     assert ran.exit_code == 0
     assert "accepted: unsat, real; 1 leaves" in ran.output
     assert file.read_text().startswith("VER 1.0\nVAR 9\n")
+    assert "def width : Nat := 9" in lean.read_text()
     path.write_text(path.read_text().replace('"unsat"', '"sat"'))
     ran = CliRunner().invoke(app, ["check", str(path)])
     assert (ran.exit_code, ran.output) == (10, "refused: a sat claim without a point\n")

@@ -418,22 +418,28 @@ def check(
     vipr: Annotated[
         Path | None, typer.Option(help="Also write the proof for viprchk (small ReLU networks, split by phases).")
     ] = None,
+    lean: Annotated[Path | None, typer.Option(help="Also write the proof for Lean 4, of the same networks.")] = None,
 ) -> None:
     """Check a certificate with the independent checker: accepted (0) or refused (10)."""
     from nnsym.check.checker import check as run
     from nnsym.check.checker import opened
     from nnsym.check.errors import Refused
 
-    if vipr is not None:
-        from nnsym.ask.export import check_writable
+    for path in (vipr, lean):
+        if path is not None:
+            from nnsym.ask.export import check_writable
 
-        check_writable(vipr)
+            check_writable(path)
     try:
         print_line(str(run(certificate, files or (), engine)))
         if vipr is not None:
             from nnsym.write.vipr import to_vipr
 
             vipr.write_text(to_vipr(*opened(certificate, files or ())), encoding="utf-8")
+        if lean is not None:
+            from nnsym.write.lean import to_lean
+
+            lean.write_text(to_lean(*opened(certificate, files or ())), encoding="utf-8")
     except Refused as error:
         print_line(f"refused: {error}")
         raise typer.Exit(EXIT["falsified"]) from None
