@@ -236,3 +236,17 @@ def test_the_command_finds_files_beside_and_gzipped(tmp_path: Path) -> None:
     path.write_text(json.dumps(broken))
     ran = subprocess.run([sys.executable, "-m", "nnsym.check", str(path)], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (10, "refused: token 1: the tree has ended, tokens are left\n")
+
+
+def test_what_one_engine_found_is_nothing_to_the_other() -> None:
+    """The fast engine bounds the root, then meets a multiplier beyond its range: the reference begins anew."""
+    tree = [["b"], ["x", 0, 0], ["l", [[0, 1]]], ["l", [[0, 1e9]]]]
+    for claim, holds in (("(assert (>= y[0] 1.5))", False), ("(assert (>= y[0] 4.5))", True)):
+        report = Checker(made(claim, [["b"], ["r", 0, 0], ["l", [[0, 1e9]]], ["l", [[0, 1e9]]]]), {}).run(failures=True)
+        assert report.engine == "reference"
+        assert (not report.failures) == holds
+        checker = Checker(made(claim, tree), {})
+        checker.root([["b"]])
+        report = checker.run(failures=True)
+        assert report.engine == "reference"
+        assert (not report.failures) == holds

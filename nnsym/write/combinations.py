@@ -86,7 +86,7 @@ class Combinations:
         self.tree, self.tokens = Tree(checker.problem, checker.engine, []), iter(enumerate(tokens))
         self.nodes, self.engine = checker.problem.nodes, checker.engine
         self.rows: dict[Any, Row] = {}
-        case = checker.problem.root
+        case = self.tree.root
         if case.disjunctions or checker.semantics != "real" or any(f.squares for f in case.facts):
             raise unsupported("a property with 'or', squares, or about runs in floats")
         place, token = next(self.tokens)
