@@ -104,7 +104,9 @@ def _stated(f: object, where: object) -> tuple[dict[str, Term], Formula, dict[In
         outputs = dict(zip(f.outputs, made if isinstance(made, tuple) else (made,), strict=True))
         inputs = [x for term in arguments for x in term.rows.parts if isinstance(x, Input)]
         return outputs, premise, dict(zip(inputs, (t.shape for t in f.inputs.values()), strict=True))
-    premise = as_statement(where, "where")
+    if not isinstance(f, (Term, Mapping)):
+        raise misread(f"{type(f).__name__} is no network and no term", "Give f, or f(x), or terms by name")
+    premise = _premise(where)
     if isinstance(f, Mapping):
         return {str(name): as_term(term) for name, term in f.items()}, premise, {}
     term = as_term(f)
@@ -127,7 +129,7 @@ def _arguments(f: Network, where: object) -> tuple[list[Term], Formula]:
     if pairs is not None:
         variables = [Variable(tensor.shape or 1, name=name) for name, tensor in f.inputs.items()]
         return list(variables), reduce_all(*(box(v, *pairs[v.name]) for v in variables))
-    premise = as_statement(where, "where")
+    premise = _premise(where)
     inputs = mentioned(premise)
     if len(inputs) == len(f.inputs) == 1:
         return [of_input(inputs[0])], premise
@@ -136,6 +138,13 @@ def _arguments(f: Network, where: object) -> tuple[list[Term], Formula]:
         remedy = "Call the variables as the inputs, or say which is which: nn.surrogate(f(a, b), where=...)"
         raise misread(f"'where' is about {', '.join(by_name)}, the inputs are {', '.join(f.inputs)}", remedy)
     return [of_input(by_name[name]) for name in f.inputs], premise
+
+
+def _premise(where: object) -> Formula:
+    parts = where if isinstance(where, (list, tuple)) else [where]
+    if not parts or not all(isinstance(part, Formula) for part in parts):
+        raise misread(f"'where' is {type(where).__name__}", "Give nn.box(x, lower, upper), or (lower, upper)")
+    return as_statement(where, "where")
 
 
 def _pairs(f: Network, where: object) -> Mapping[str, tuple[object, object]] | None:
