@@ -66,7 +66,7 @@ def test_the_version_is_said_once_everywhere() -> None:
 
 
 def test_the_entry_of_the_solver_database_is_of_this_version() -> None:
-    folder = ROOT / "packaging" / "vnnlib-database"
+    folder = ROOT / "scripts" / "vnnlib-database"
     install = (folder / "install.sh").read_bytes()
     assert install.startswith(b"#!/usr/bin/env bash\n")
     assert b"\r" not in install
