@@ -7,6 +7,7 @@
 #   make site    the docs as a site, in site/index.html         make coverage  the tests, and the lines they run
 #   make satisfactory  a peer's 178 tests of the VNN-LIB standard, with nnsym-vnnlib as the solver (minutes)
 #   make slow    proofs, kits on every lane, long searches      (make test leaves these out, .ci/run does not)
+#   make thorough  the test suite with every example of its random tests (make test draws DEPTH=0.4 of them)
 #
 # VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
 # NNSYM_SYSTEM_SOLVERS=1 lets tests use what else the system has (cbc, scip); else they are hidden from them.
@@ -16,6 +17,7 @@ VENV ?= .venv
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
 WORKERS ?= 2
+DEPTH ?= 0.4
 FUZZ ?= all
 SEED ?= 0
 SECONDS ?= 120
@@ -34,10 +36,10 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   test_read_arrays test_solvers_statuses test_verdict test_write_smtlib
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test slow quick check field fuzz bench docs site satisfactory coverage format clean
+.PHONY: help install install-dev demo test thorough slow quick check field fuzz bench docs site satisfactory coverage format clean
 
 help:
-	@sed -n '3,11s/^# *//p' Makefile
+	@sed -n '3,12s/^# *//p' Makefile
 
 # The environment, then torch alone (on Linux the plain wheel brings CUDA libraries, see README.md), then the rest.
 $(VENV)/.torch: constraints.txt
@@ -69,6 +71,9 @@ demo: $(VENV)/.installed
 	$(BIN)/nnsym demo --output build/demo
 
 test: $(VENV)/.installed-dev
+	NNSYM_DEPTH=$(DEPTH) $(PYTEST) $(SPREAD)
+
+thorough: $(VENV)/.installed-dev
 	$(PYTEST) $(SPREAD)
 
 slow: $(VENV)/.installed-dev

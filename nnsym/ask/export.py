@@ -39,7 +39,7 @@ def build_program(
     from nnsym.judge.build import build
     from nnsym.relaxation.sources import find_source
 
-    query = query_of(prop)
+    query = query_of(prop, "export")
     found = find_encoding(encoding)
     _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=options.device(device))
     return query, build(query, computed, found), found
@@ -73,7 +73,7 @@ def export(
     if target.suffix == ".vnnlib":
         return _write(target, to_vnnlib(prop, version=version).text)
     chosen = encoding if encoding is not None else ("smt" if target.suffix == ".smt2" else "bigm")
-    query = query_of(prop)
+    query = query_of(prop, "export")
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to solve", where=query.name)
     query, program, found = build_program(query, chosen, bounds=bounds, device=device)
@@ -106,7 +106,7 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
     from nnsym.results.versions import package_version
     from nnsym.write.vnnlib import to_vnnlib as write
 
-    query = query_of(prop)
+    query = query_of(prop, "export")
     if query.reading is Reading.MINIMUM:
         remedy = "State a bound as a property, or export to .lp or .mps"
         raise UnsupportedError("VNN-LIB has no objectives", where=query.name, remedy=remedy)

@@ -8,13 +8,14 @@ What runs programs is imported by the methods that do: a verdict by search loads
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
-from nnsym.bounds.sources import Alpha, Source, Told
+from nnsym.bounds.sources import Alpha, FloatBoxes, Source, Told
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import soft_rows
@@ -51,6 +52,13 @@ class BoundMethod(Establisher):
         from nnsym.judge.run import establish_bounds
 
         return establish_bounds(query, self.source, clock, settings)
+
+    def establish_each(
+        self, query: Query, boxes: FloatBoxes, clock: Clock, settings: Settings
+    ) -> Sequence[Established]:
+        from nnsym.judge.run import establish_bounds_each
+
+        return establish_bounds_each(query, self.source, boxes, clock, settings)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return self.narrow(scouted(query, clock, settings), query, clock, settings, precision)

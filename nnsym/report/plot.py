@@ -27,6 +27,8 @@ def plot_comparison(table: Comparison, path: str | Path | None = None) -> Any:
     """
     from matplotlib.patches import Patch
 
+    if table.parts:
+        raise InputError("several properties have no one margin", remedy="Draw one: table.parts[0].plot()")
     rows = [row for row in table.rows if row.result is not None]
     if not rows:
         raise InputError("no row has a result that could be drawn", where=table.name)

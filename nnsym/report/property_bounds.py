@@ -121,7 +121,7 @@ def bounds(
     from nnsym.judge.run import require_bounded
     from nnsym.relaxation.sources import find_source
 
-    query = query_of(prop)
+    query = query_of(prop, "bounds")
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     text = check_bounds(method)
