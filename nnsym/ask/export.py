@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.titles import output_title
+from nnsym.ir.titles import node_titles, output_title
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
@@ -154,10 +155,19 @@ def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> t
         f"encoding  {encoding.name}: {encoding.summary}",
         f"source    {encoding.source}",
         f"bounds    {bounds}",
+        *_named(query),
         f"objective {form}",
         f"meaning   {program.decides}",
         f"written by {used}",
     )
+
+
+def _named(query: Query) -> Iterator[str]:
+    """What stored models call the layers whose columns are called by our names, and of which application they are."""
+    titles = node_titles(query)
+    said = [f"{name} is {titles[node]}" for node, name in node_names(query.nodes).items() if node in titles]
+    if said:
+        yield f"layers    in the models: {', '.join(said)}"
 
 
 def check_writable(path: Path) -> None:
