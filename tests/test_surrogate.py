@@ -245,7 +245,7 @@ X = nn.Variable(2, name="x")
         (lambda: nn.surrogate(F, (0, 1), encoding="triangle+krelu2"), UnsupportedError, "cuts are found against"),
         (lambda: nn.surrogate(F, (0, 1), encoding="indicator"), UnsupportedError, "implications"),
         (lambda: nn.surrogate(F, nn.box(X, 0, None)), MissingBoundsError, "element 0 has bounds"),
-        (lambda: nn.surrogate(F, nn.box(X, 0, 1) & (X[0] >= 2)), InputError, "the region is empty"),
+        (lambda: nn.surrogate(F, nn.box(X, 0, 1) & (X[0] >= 2)), InputError, "the domain is empty"),
         (lambda: nn.surrogate(F, {"u": (0, 1)}), LanguageError, r"pair \(lower, upper\) for each of: x"),
         (lambda: nn.surrogate(F, (1, 0)), InputError, "leave nothing"),
         (lambda: nn.surrogate(F, None), LanguageError, r"'where' is NoneType.*nn\.box"),

@@ -197,7 +197,7 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)
     if program.quadratics:
-        remedy = "Take its box for the region, and state the ball in Pyomo as a quadratic constraint over model.inputs"
+        remedy = "Take its box for the domain, and state the ball in Pyomo as a quadratic constraint over model.inputs"
         raise UnsupportedError("a ball of norm 1 or 2 has no linear rows", where=query.name, remedy=remedy)
     model = convert(program, columns="all")
     inputs, outputs = _ends(query, program)

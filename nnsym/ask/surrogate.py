@@ -15,7 +15,7 @@ from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable, of_input
 from nnsym.lang.guard import misread
 from nnsym.lang.statements.formulas import Formula, reduce_all
-from nnsym.lang.statements.region import region
+from nnsym.lang.statements.over import terms_over
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.results import ranges as options
@@ -39,7 +39,7 @@ def surrogate(
 
     Args:
         f: a network; or a term over variables, such as ``f((x - mean) / scale)``; or several terms by name.
-        where: the region the function is encoded over: bounds and linear conditions, all of which hold (``nn.box(x, 0,
+        where: the domain the function is encoded over: bounds and linear conditions, all of which hold (``nn.box(x, 0,
             1) & (x[0] + x[1] == 1)``). For a network with one input also ``(lower, upper)``; for one with several a
             dictionary of such pairs, or a formula over variables with the inputs' names.
         encoding: rules of linear rows and binaries (``bigm``, ``partition4``, ``triangle`` ...).
@@ -51,13 +51,13 @@ def surrogate(
         as the terms use them), and found by name
         (:class:`nnsym.solvers.pyomo_block.Elements`); ``block.x`` are all columns by their names, ``block.rows`` the
         rows. Bounds of variables may be tightened; a wider one is refused when the model is solved or written, because
-        the rows hold for none but the region.
+        the rows hold for none but the domain.
 
     Raises:
         UnsupportedError: alternatives or balls in ``where``; an encoding with cuts, in Boolean form, or with more than
             linear rows and binaries.
         MissingBoundsError: an input that ``where`` leaves open.
-        InputError: an empty region, names or shapes that do not fit.
+        InputError: an empty domain, names or shapes that do not fit.
     """
     from nnsym.bounds.methods import compute
     from nnsym.encode.function import encode_function
@@ -69,9 +69,9 @@ def surrogate(
 
     chosen = _fitting(find_encoding(encoding))
     terms, premise, shapes = _stated(f, where)
-    query, rows = region(terms, premise, name="surrogate", first=tuple(shapes))
+    query, rows = terms_over(terms, premise, name="surrogate", first=tuple(shapes))
     if query.empty_box:
-        raise InputError("the region is empty: there is nothing to encode", where=str(premise))
+        raise InputError("the domain is empty: there is nothing to encode", where=str(premise))
     found = compute(query, find_source(check_bounds(bounds)), device=options.device(device))
     encoded = encode_function(query, found, chosen, rows)
     inputs = [
@@ -97,7 +97,7 @@ def _fitting(encoding: Encoding) -> Encoding:
 
 
 def _stated(f: object, where: object) -> tuple[dict[str, Term], Formula, dict[Input, tuple[int, ...]]]:
-    """The outputs as terms by name, the region as a formula, and shapes of inputs where a network declares them."""
+    """The outputs as terms by name, the domain as a formula, and shapes of inputs where a network declares them."""
     if isinstance(f, Network):
         arguments, premise = _arguments(f, where)
         made = f(*arguments)
@@ -124,7 +124,7 @@ def _output_name(term: Term) -> str:
 
 
 def _arguments(f: Network, where: object) -> tuple[list[Term], Formula]:
-    """A variable for every input of the network, and the region over them."""
+    """A variable for every input of the network, and the domain over them."""
     pairs = _pairs(f, where)
     if pairs is not None:
         variables = [Variable(tensor.shape or 1, name=name) for name, tensor in f.inputs.items()]
