@@ -101,8 +101,10 @@ def lipschitz(
     if gap != 0 or options:
         name = "gap" if gap != 0 else next(iter(options))
         raise InputError(f"'{name}' is an option of the search along L", remedy="Give high=, or leave it out")
-    running = clock if clock is not None else Clock(options_of.seconds(timeout))
     space = Space.of(f, domain)
+    if domain is not None:
+        import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before the clock runs)
+    running = clock if clock is not None else Clock(options_of.seconds(timeout))
     asker = _Asker(space, norm_of(2 if p is None else p), norm_of(2 if q is None else q), running)
     chosen = _methods(method)
     tried = [asker.ask(name, left=len(chosen) - k, named=method is not None) for k, name in enumerate(chosen)]
