@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ask.bracket import Family, search
+from nnsym.ask.sampled_radius import sampled_radius
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Max, Pointwise
+from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.property import Property
 from nnsym.lang.props import robust
 from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
@@ -147,7 +149,7 @@ def smallest(
 
 
 def radius(
-    f: Network | Family,
+    f: Network | SmoothedClassifier | Family,
     x0: object = None,
     label: object = None,
     method: Any = None,
@@ -164,7 +166,13 @@ def radius(
     ``f`` is a network with a point and its label, or a callable that gives a property for every eps. The options are
     those of :func:`largest`; ``within`` cuts the balls to valid inputs. In the norm 2, bounds are met with what
     Lipschitz constants say (:data:`EUCLIDEAN`), unless some are named.
+    Of a smoothed classifier (:func:`nnsym.smooth`) one draw of samples tells the radius, with the confidence of its
+    ``nn.sampling`` method.
     """
+    if isinstance(f, SmoothedClassifier):
+        high, precision = _end(high), _end(precision)
+        result = sampled_radius(f, x0, label, method, high=high, p=p, options=options)
+        return _of_samples(*result, precision)
     if not isinstance(f, Network):
         if x0 is not None or label is not None:
             raise InputError("a family of properties takes no point and no label", remedy="Put them into the family")
@@ -182,6 +190,15 @@ def radius(
         return robust(net, x0, label, eps, p=p, within=within)
 
     return largest(ball_of, method, low=low, high=high, precision=precision, **options)
+
+
+def _of_samples(at: float, result: Result, precision: float) -> Threshold:
+    """What was certified, and nothing of where it ends."""
+    certified = at if result.verified else -np.inf
+    asked = ((at, result),)
+    return Threshold(
+        goal="largest", certified=certified, falsified=np.inf, witness=None, results=asked, precision=precision
+    )
 
 
 def _end(value: Any) -> float:
