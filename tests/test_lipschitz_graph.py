@@ -9,13 +9,15 @@ import pytest
 
 from nnsym.bounds.lipschitz.ball_box import Lens
 from nnsym.bounds.lipschitz.distance import NORMS, Distance, propagate
+from nnsym.bounds.lipschitz.jacobian import interval_jacobian, jacobian_norm
 from nnsym.bounds.lipschitz.merged import merged
+from nnsym.bounds.points.steep import jacobians
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.functions.exponentials import Exp
 from nnsym.ir.intervals import interval_run
 from nnsym.ir.linear import Dense, Scale, Select, identity
-from nnsym.ir.node import Affine, Node, affine, concatenate, maximum, new_input, pointwise, product
+from nnsym.ir.node import Affine, Input, Node, affine, concatenate, maximum, new_input, pointwise, product
 from nnsym.ir.univariate import Tanh, absolute, clip, leaky_relu, relu
 from nnsym.ir.walk import topological
 
@@ -78,6 +80,24 @@ def test_no_pair_of_runs_is_farther_apart(name: str, p: Any) -> None:
         for q in NORMS:
             size = np.linalg.norm(change, ord=np.inf if q == "inf" else q, axis=1).max()
             assert size <= found[node][q] * (1 + 1e-12) + 1e-12, (node, q)
+
+
+@pytest.mark.parametrize("name", graphs())
+def test_jacobians_lie_in_their_intervals(name: str) -> None:
+    x, root = graphs()[name]
+    assert isinstance(x, Input)
+    nodes = topological((root,))
+    for reach in (0.05, 1.0):
+        centre = RNG.standard_normal(4)
+        ranges = interval_run(nodes, {x: (centre - reach, centre + reach)})
+        ends = interval_jacobian(root, x, ranges)
+        assert ends is not None
+        found = jacobians(root, x, centre + reach * RNG.uniform(-1, 1, (200, 4)))
+        assert (ends[0] <= found + 1e-12).all()
+        assert (found <= ends[1] + 1e-12).all()
+        for p in NORMS:
+            norms = np.linalg.norm(found @ np.eye(4), ord=np.inf if p == "inf" else p, axis=(1, 2))
+            assert norms.max() <= jacobian_norm(ends, p, p) * (1 + 1e-12)
 
 
 def test_what_the_rules_are_worth() -> None:
