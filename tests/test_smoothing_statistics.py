@@ -84,10 +84,10 @@ def test_a_sequential_test_keeps_its_level() -> None:
 def test_bounds_at_any_time_hold_at_all_times() -> None:
     p, source = 0.9, np.random.default_rng(5)
     wrong = 0
-    for _ in range(200):
+    for _ in range(80):
         hits = np.cumsum(source.random(300) < p)
         wrong += any(confidence.anytime_lower(int(hits[k]), k + 1, 0.05) > p for k in range(0, 300, 10))
-    assert wrong <= 0.05 * 200 + 3 * math.sqrt(0.05 * 0.95 * 200)
+    assert wrong <= 0.05 * 80 + 3 * math.sqrt(0.05 * 0.95 * 80)
 
 
 def test_sequential_verdicts_need_fewer_samples() -> None:
@@ -106,7 +106,7 @@ def test_sequential_verdicts_need_fewer_samples() -> None:
 
 
 def test_a_sequential_verdict_is_wrong_no_more_often_than_alpha() -> None:
-    g, alpha, runs = smoothed_half_space(), 0.1, 200
+    g, alpha, runs = smoothed_half_space(), 0.1, 80
     prop = robust_at_zero(g, 1.0)  # just false
     wrong = sum(
         nn.verify(prop, nn.sampling(stop="sequential", alpha=alpha, n=400, n0=5, seed=k)).verified for k in range(runs)
