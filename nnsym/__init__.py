@@ -36,7 +36,7 @@ def __getattr__(name: str) -> Any:
     if name.startswith("__") or name not in _homes():
         raise AttributeError(f"module 'nnsym' has no attribute '{name}'")
     module, own = _homes()[name]
-    holder = importlib.import_module(module)
+    holder = importlib.import_module(module) if module != __name__ else None  # a room itself, as nn.train
     value = getattr(holder, own) if hasattr(holder, own) else importlib.import_module(f"{module}.{own}")
     globals()[name] = value
     return value

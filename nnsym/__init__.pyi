@@ -1,5 +1,6 @@
 """The public names, each once, with the module that holds it; what type checkers read, and where names load from."""
 
+from nnsym import train as train
 from nnsym.ask.answer_file import write_witness as write_witness
 from nnsym.ask.certified import certified_accuracy as certified_accuracy
 from nnsym.ask.compare import compare as compare
@@ -10,10 +11,11 @@ from nnsym.ask.export import to_pyomo as to_pyomo
 from nnsym.ask.export import to_vnnlib as to_vnnlib
 from nnsym.ask.extremes import maximize as maximize
 from nnsym.ask.extremes import minimize as minimize
+from nnsym.ask.lipschitz import lipschitz as lipschitz
 from nnsym.ask.reach import margin_table as margin_table
 from nnsym.ask.reach import reach as reach
+from nnsym.ask.surrogate import surrogate as surrogate
 from nnsym.ask.threshold import largest as largest
-from nnsym.ask.threshold import lipschitz as lipschitz
 from nnsym.ask.threshold import radius as radius
 from nnsym.ask.threshold import smallest as smallest
 from nnsym.ask.vacuity import vacuous as vacuous
@@ -82,10 +84,13 @@ from nnsym.read.onnx import load as load
 from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
-from nnsym.report.draw import draw_reach as draw_reach
+from nnsym.report.draw_reach import draw_reach as draw_reach
 from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
+from nnsym.report.trajectory import trajectory as trajectory
 from nnsym.results.plain import load_result as load_result
+from nnsym.sweep.answered import load_table as load_table
+from nnsym.sweep.table import table as table
 
 __version__: str

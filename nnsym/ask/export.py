@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,11 +177,18 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`).
 
     ``model.inputs`` and ``model.outputs`` are the variables of inputs and of networks' outputs by name, in C order:
-    what a model of one's own is tied to.
+    what a model of one's own is tied to. A network alone, without a property, is :func:`nnsym.ask.surrogate.surrogate`.
+
+    Raises:
+        UnsupportedError: the program has more than linear rows and binaries; balls of norm 1 and 2 are more.
     """
     from nnsym.solvers.pyomo_model import to_pyomo as convert
 
+    importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)
+    if program.quadratics:
+        remedy = "Take its box for the region, and state the ball in Pyomo as a quadratic constraint over model.inputs"
+        raise UnsupportedError("a ball of norm 1 or 2 has no linear rows", where=query.name, remedy=remedy)
     model = convert(program, columns="all")
     inputs, outputs = _ends(query, program)
     columns = program.column_names()

@@ -1,4 +1,4 @@
-"""``radius``, ``largest``, ``smallest`` and ``lipschitz``: where along a family of properties the verdict changes.
+"""``radius``, ``largest`` and ``smallest``: where along a family of properties the verdict changes.
 
 A family gives one property for every number. ``largest`` is for families that get harder as the number grows (a ball of
 radius eps), ``smallest`` for those that get easier (a Lipschitz bound L). :mod:`nnsym.ask.bracket` is the search.
@@ -18,11 +18,14 @@ from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.property import Property
-from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.lang.props import robust
 from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
 
 Array = NDArray[Any]
+
+
+#: What feeds a method, and is asked before it, where a radius is in the norm 2: neither of the two is always better.
+EUCLIDEAN = "crown+lipschitz:sdp"
 
 
 @final
@@ -157,8 +160,10 @@ def radius(
     """``sup {eps: argmax f(x) == label for all x with norm(x - x0, p) <= eps}``, or that of any family of properties.
 
     ``f`` is a network with a point and its label, or a callable that gives a property for every eps. The options are
-    those of :func:`largest`; ``within`` cuts the balls to valid inputs. Of a smoothed classifier (:func:`nnsym.smooth`)
-    one draw of samples tells the radius, with the confidence of its ``nn.sampling`` method.
+    those of :func:`largest`; ``within`` cuts the balls to valid inputs. In the norm 2, bounds are met with what
+    Lipschitz constants say (:data:`EUCLIDEAN`), unless some are named.
+    Of a smoothed classifier (:func:`nnsym.smooth`) one draw of samples tells the radius, with the confidence of its
+    ``nn.sampling`` method.
     """
     if isinstance(f, SmoothedClassifier):
         high, precision = _end(high), _end(precision)
@@ -173,6 +178,8 @@ def radius(
             "the radius of a network needs a point and its label", remedy="nn.radius(f, x0, label, high=1)"
         )
     net = f
+    if p == 2:
+        options.setdefault("bounds", EUCLIDEAN)
 
     def ball_of(eps: float) -> Property:
         return robust(net, x0, label, eps, p=p, within=within)
@@ -187,30 +194,6 @@ def _of_samples(at: float, result: Result, precision: float) -> Threshold:
     return Threshold(
         goal="largest", certified=certified, falsified=np.inf, witness=None, results=asked, precision=precision
     )
-
-
-def lipschitz(
-    f: Network,
-    lower: object,
-    upper: object,
-    method: Any = None,
-    *,
-    high: float,
-    low: float = 0.0,
-    precision: float = 1e-3,
-    p: object = np.inf,
-    gap: object = 0,
-    **options: Any,
-) -> Threshold:
-    """The smallest L in ``[low, high]`` with ``|f_k(x) - f_k(y)| <= L norm(x - y, p) + gap`` on the box, for all k.
-
-    The options are those of :func:`smallest`.
-    """
-
-    def bounded_by(constant: float) -> Property:
-        return lipschitz_property(f, lower, upper, constant, p=p, gap=gap)
-
-    return smallest(bounded_by, method, low=low, high=high, precision=precision, **options)
 
 
 def _end(value: Any) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -27,9 +29,12 @@ from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 Array = NDArray[Any]
+
+#: Verdicts at INFO, the steps of the trail at DEBUG (docs/reports.md, "Logs").
+_LOG = logging.getLogger("nnsym")
 
 
 def verify(
@@ -52,6 +57,7 @@ def verify(
     progress: Progress | None = None,
     watch: Callable[[Snapshot], None] | None = None,
     clock: Clock | None = None,
+    certificate: bool | str | Path = False,
 ) -> Result:
     """Verify a property by one method, or by a short portfolio if none is named.
 
@@ -76,6 +82,8 @@ def verify(
         progress: called with (lower bound, best value) as a solver improves them.
         watch: called with where a search stands, after every batch.
         clock: a budget that has been running already (time spent on loading counts).
+        certificate: also give a certificate of the verdict, in what is left of the time, and write it to the file that
+            is named here; nothing is written that the checker (:mod:`nnsym.check`) has not accepted.
 
     Returns:
         A :class:`nnsym.results.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
@@ -90,10 +98,14 @@ def verify(
         raise InputError(
             "a term to minimise is neither true nor false", where=query.name, remedy="Use nn.minimize, or state a bound"
         )
+    if isinstance(certificate, (str, Path)):
+        from nnsym.ask.export import check_writable
+
+        check_writable(Path(certificate))
+    running = clock if clock is not None else Clock(timeout)
     query = query.relaxed(slack) if slack else query
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     chosen.accept(query)
-    running = clock if clock is not None else Clock(timeout)
     settings = Settings(
         memory=memory,
         threads=threads,
@@ -104,6 +116,20 @@ def verify(
         progress=progress,
         watch=watch,
     )
+    result = _judged(query, chosen, semantics, running, settings)
+    _LOG.info("%s: %s by %s (%s)", query.name, result.status.value, result.method, result.reason)
+    if certificate is False:
+        return result
+    from nnsym.certify.attach import with_certificate
+
+    result = with_certificate(query, result, running)
+    if result.certificate is not None and certificate is not True:
+        result.certificate.save(certificate)
+    return result
+
+
+def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: Clock, settings: Settings) -> Result:
+    """The verdict of one method on the function that is meant."""
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
     if smoothed_nodes(query):

@@ -7,15 +7,16 @@ the rules that ours are under. It is handed over as an object, or found by an en
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
-from nnsym.ir.formula import Atoms
+from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.smoothed import refuse_smoothed
@@ -29,7 +30,7 @@ from nnsym.results.result import Result, Sizes
 from nnsym.solvers.base import Progress
 
 if TYPE_CHECKING:
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 Array = NDArray[Any]
 
@@ -97,6 +98,15 @@ class Method(ABC):
         """The verdict where others come after: less of the time, if it is known to find early what it finds."""
         return self.judge(query, clock, settings)
 
+    def establish_each(
+        self, query: Query, boxes: FloatBoxes, clock: Clock, settings: Settings
+    ) -> Sequence[Established] | None:
+        """What is found out on each box of a batch, as if the query had that box; None: it takes one at a time.
+
+        ``boxes`` are float64 arrays ``(batch, size)``, rounded outward.
+        """
+        return None
+
     @abstractmethod
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         """An interval round the least margin of a query, until it is as narrow as ``precision`` or time is over."""
@@ -106,7 +116,7 @@ class Method(ABC):
         return found.better(self.optimum(query, clock, settings, precision))
 
     def support(self, asked: Query) -> Array:
-        """A lower bound of each row of a query over its domain, ``(rows,)``: the region that a picture shows."""
+        """A lower bound of each soft row of a query where its hard ones hold, ``(rows,)``: what a picture shows."""
         raise UnsupportedError(f"'{self.name}' has no region to draw", remedy="Name bounds or an encoding")
 
 
@@ -130,10 +140,10 @@ class Establisher(Method):
         return found.better(Least(floor=floor(facts), point=best, sizes=told.sizes))
 
     def support(self, asked: Query) -> Array:
-        least = np.full(len(asked.rows), -np.inf)
-        for k in range(len(least)):
-            formula = Atoms(np.arange(1), strict=False, soft=True)
-            one = replace(asked, rows=asked.rows.take(np.array([k])), formula=formula)
+        rows = soft_rows(asked.formula)
+        least = np.full(len(rows), -np.inf)
+        for k, row in enumerate(rows.tolist()):
+            one = replace(asked, formula=about(asked.formula, row))
             least[k] = floor(self.establish(one, Clock(60.0), Settings()).facts).bound
         return least
 

@@ -6,6 +6,7 @@ used is left out, and said to be wherever a method is not found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -60,7 +61,7 @@ def method_providers() -> tuple[Provider, ...]:
 
 def is_bounds(name: object) -> bool:
     """True for the text of a source of bounds, whether or not its parameters are well formed."""
-    return isinstance(name, Told) or (isinstance(name, str) and name.partition(":")[0] in sources())
+    return isinstance(name, Told) or (isinstance(name, str) and re.split("[:+]", name)[0] in sources())
 
 
 def judges_alone(name: object) -> bool:

@@ -63,6 +63,8 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
 
 def comparison_json(table: Comparison) -> dict[str, Any]:
     """A comparison with its counterexamples."""
+    if table.parts:
+        return {"comparisons": [comparison_json(part) for part in table.parts]}
     return {
         "property": table.name,
         "text": table.text,

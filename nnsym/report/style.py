@@ -48,6 +48,7 @@ _METHODS = {
     "attack": VIOLET,
     "sampling": "#5b8c5a",
     "bab": "#b22222",
+    "portfolio": "#1f2328",
 }
 _OTHERS = (VIOLET, PINK, SKY, RED, GREEN, ORANGE, BLUE)
 

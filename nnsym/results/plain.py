@@ -96,6 +96,8 @@ def result_json(result: Result) -> dict[str, Any]:
         "sizes": asdict(result.sizes),
         "trail": [{"step": s.name, "seconds": round(s.seconds, 6), "note": s.note} for s in result.trail],
         "versions": dict(result.versions),
+        "certificate": None if result.certificate is None else result.certificate.summary(),
+        "uncertified": result.uncertified,
     }
 
 
@@ -195,6 +197,7 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
             peak_memory=int(data["peak_memory"]),
             trail=tuple(Step(name=s["step"], seconds=s["seconds"], note=s["note"]) for s in data["trail"]),
             versions=dict(data["versions"]),
+            uncertified=str(data.get("uncertified", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"a field is missing or wrong: {type(error).__name__}: {error}", where=where) from None

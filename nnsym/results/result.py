@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnsym.errors import LanguageError
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
+from nnsym.results.certificate import Certificate
 
 Array = NDArray[Any]
 
@@ -29,6 +30,7 @@ class Verdict(StrEnum):
 class Trust(StrEnum):
     """What a verdict rests on, strongest first."""
 
+    CHECKED = "checked"  # a certificate that the independent checker accepted
     EXACT = "exact"  # rational arithmetic, or a counterexample that was replayed
     CERTIFIED = "certified"  # a float bound re-derived with outward rounding
     SOLVER = "solver"  # a MILP solver's own dual bound, beyond its published tolerance
@@ -38,6 +40,7 @@ class Trust(StrEnum):
 
 #: In words, for verdicts that rest on no point.
 _RESTS = {
+    Trust.CHECKED: "a certificate that the independent checker accepted",
     Trust.EXACT: "exact rational arithmetic",
     Trust.CERTIFIED: "bounds that were computed with outward rounding",
     Trust.SOLVER: "the solver's own bound, beyond its published tolerance",
@@ -191,8 +194,9 @@ class Result(NoTruthValue):
     property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far any row of the
     property can then be from its real value, on the whole domain; None where it was not needed. ``slack`` is what the
     conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality ("root LP"), where it was
-    asked for. ``evidence`` are the counts of a smoothed classifier. ``query`` is what was searched. A result has no
-    truth value: ``verified`` and ``falsified`` have.
+    asked for. ``evidence`` are the counts of a smoothed classifier. ``query`` is what was searched.
+    ``certificate`` is one of the verdict, where it was asked for, and ``uncertified`` the reason why there is none. A
+    result has no truth value: ``verified`` and ``falsified`` have.
     """
 
     spoken = (
@@ -229,6 +233,8 @@ class Result(NoTruthValue):
     trail: tuple[Step, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     query: Query | None = None
+    certificate: Certificate | None = None
+    uncertified: str = ""
 
     @property
     def verified(self) -> bool:
@@ -244,6 +250,8 @@ class Result(NoTruthValue):
     def rests_on(self) -> str:
         """What the verdict rests on, in words."""
         found = self.counterexample if self.falsified else self.witness if self.verified else None
+        if self.trust is Trust.CHECKED:
+            return _RESTS[Trust.CHECKED]
         if found is not None:
             done = _REPLAYED.get(found.replayed_by, f"replayed by {found.replayed_by}")
             return f"the {'counterexample' if self.falsified else 'witness'}, {done}"
