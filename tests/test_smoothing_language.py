@@ -97,6 +97,18 @@ def test_sampling_refuses_a_function_and_what_it_cannot_judge() -> None:
             nn.verify(prop, "sampling")
 
 
+def test_a_slack_relaxes_and_progress_is_told() -> None:
+    g = smoothed_half_space(size=400)
+    prop = robust_at_zero(g, 1.05)
+    assert not nn.verify(prop, nn.sampling(n=20_000)).verified
+    told: list[tuple[float, float]] = []
+    slack = nn.verify(prop, nn.sampling(n=300_000), slack=0.2, progress=lambda *sides: told.append(sides))
+    assert slack.verified
+    assert "slack of 0.2" in slack.reason
+    assert told
+    assert all(lower <= slack.lower + 1e-9 for lower, _ in told)
+
+
 def test_without_a_method_it_is_sampled() -> None:
     result = nn.verify(robust_at_zero(smoothed_half_space(), 0.5))
     assert (result.status, result.method) == (Verdict.VERIFIED, "sampling")
