@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 from scipy.stats import norm
-from smoothed import smoothed_half_space
+from smoothed import half_space, smoothed_half_space
 
 import nnsym as nn
 from nnsym.evidence.certificate import Known, NeymanPearson
 from nnsym.evidence.dsrs import MARGIN, DoubleSampling, best_dual, nowhere_less, steepest
 from nnsym.evidence.dual import Dual, Interval, Two
 from nnsym.evidence.general_gaussian import GeneralGaussian, Pair, needed
+from nnsym.evidence.margin import least_rows
 from nnsym.evidence.order1 import FirstOrder, gradient_bound, least, slab
 
 MNIST = GeneralGaussian(sigma=1.0, k=380)
@@ -212,3 +214,29 @@ def test_rounding_is_charged_where_two_centres_nearly_meet() -> None:
         assert needed(noise, away, 10) >= 0.5
     assert Pair(noise, 10, 1e-9).mass(0.0).error > 1e-7
     assert Pair(noise, 10, 1.0).mass(0.0).error < 1e-8
+
+
+@given(st.integers(0, 10**6), st.integers(2, 6))
+@settings(deadline=None, max_examples=30)
+def test_rows_over_probabilities_are_a_linear_program(seed: int, classes: int) -> None:
+    source = np.random.default_rng(seed)
+    rows, constant = source.normal(size=(4, classes)), source.normal(size=4)
+    inside = source.dirichlet(np.ones(classes))
+    lower, upper = inside * source.random(classes), np.minimum(1, inside + source.random(classes))
+    found = least_rows(rows, constant, lower, upper)
+    bounds = list(zip(lower, upper, strict=True))
+    for k in range(4):
+        exact = linprog(rows[k], A_eq=np.ones((1, classes)), b_eq=[1], bounds=bounds).fun + constant[k]
+        assert found[k] == pytest.approx(exact, abs=1e-8)
+        assert found[k] <= rows[k] @ inside + constant[k]
+
+
+@pytest.mark.slow
+def test_double_sampling_from_end_to_end_stays_within_the_truth() -> None:
+    """A half-space at distance 1: whatever spherical noise, its class changes there."""
+    g = nn.smooth(half_space(size=20), nn.general_gaussian(0.5, 6))
+    for seed in range(3):
+        found = nn.evidence(g, np.zeros(20), n=20_000, seed=seed, certificate="dsrs")
+        assert 0.9 < found.radius(certificate="dsrs") <= 1.0
+    held = nn.verify(nn.props.robust(g, np.zeros(20), 1, 0.8, p=2), nn.sampling(n=20_000, certificate="dsrs"))
+    assert held.verified
