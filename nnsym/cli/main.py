@@ -111,7 +111,7 @@ def options(
 def verify(
     targets: Targets,
     sets: Sets = None,
-    method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, or an encoding.")] = None,  # noqa: UP045
+    method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, sampling, or an encoding.")] = None,  # noqa: UP045
     encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
     solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
     bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
@@ -440,6 +440,7 @@ def methods() -> None:
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
+    rows.append(["sampling", "samples", "of a smoothed classifier; verdicts with a confidence", "Cohen et al. 2019"])
     rows.append(["bab", "exact", SearchMethod.summary, SearchMethod.paper])
     words = [("splits", rule.text, rule.summary, rule.paper) for rule in RULES.values()]
     words += [("reduces", some.text, some.summary, some.paper) for some in REDUCTIONS.values()]
