@@ -17,6 +17,7 @@ from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
 
 CERTIFICATES = "nnsym-cert/1"
+_NAMED = (".onnx", ".vnnlib")
 
 
 @final
@@ -172,7 +173,7 @@ def _files(places: Iterable[Path]) -> dict[str, bytes]:
 def _network_files(places: Iterable[Path]) -> Iterator[Path]:
     for place in places:
         if place.is_dir():
-            yield from (p for p in sorted(place.rglob("*")) if p.name.endswith((".onnx", ".onnx.gz", ".vnnlib", ".vnnlib.gz")))
+            yield from (p for p in sorted(place.rglob("*")) if p.name.removesuffix(".gz").endswith(_NAMED))
         elif place.is_file():
             yield place
         else:
@@ -187,7 +188,11 @@ def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | 
     except Refused as error:
         refused = str(error)
     entries = found.get("networks") if isinstance(found.get("networks"), list) else []
-    named = [(str(e.get("name", "")), str(e.get("sha256", "in the certificate"))) for e in entries or [] if isinstance(e, dict)]
+    named = [
+        (str(e.get("name", "")), str(e.get("sha256", "in the certificate")))
+        for e in entries or []
+        if isinstance(e, dict)
+    ]
     stated = found.get("property")
     return Checked(
         file=str(path),

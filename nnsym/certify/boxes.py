@@ -100,8 +100,8 @@ class Boxes:
         if not self._measured:
             finite = np.where(np.isfinite(lower[0]), lower[0], 0.0)
             self.room, self._measured = _ROOM * np.maximum(-finite, 0.0), True
-        for k, part in enumerate(batch):
-            self._weigh(part, found, lower, k, targets)
+        for number, part in enumerate(batch):
+            self._weigh(part, found, lower, number, targets)
         above = lower > self.room
         left = np.stack([~above[:, rows].any(1) for rows in targets], axis=1)
         for k in np.flatnonzero(~left.any(1)):
@@ -130,14 +130,14 @@ class Boxes:
             value, weights = premises.best(form, float(found.constant[k, row]), part.lower, part.upper)
             if value > lower[k, row]:
                 lower[k, row] = value
-                self.weights[part.place, row] = _pairs(premises, weights)
+                self.weights[part.place, row] = premises.pairs(weights)
 
     def _raise(self, part: Part, premises: Premises, lower: Array, first: int, value: float, weights: Array) -> None:
         """Let a premise of weight 1, with the others, close a part."""
         row = self.mirror.row(part.ground.case.facts[premises.places[first]])
         lower[row] = value
         others = np.where(np.arange(len(weights)) == first, 0.0, weights)
-        self.weights[part.place, row] = _pairs(premises, others)
+        self.weights[part.place, row] = premises.pairs(others)
 
     def _premises_of(self, ground: Ground) -> Premises:
         if id(ground) not in self._premises:
@@ -201,8 +201,3 @@ def one_fact(facts: Sequence[Fact], values: Sequence[float]) -> Token | None:
         return None
     last = max((k for k, f in enumerate(facts) if f.own), default=-1)
     return ["l"] if best == last else ["l", [[best, 1]]]
-
-
-def _pairs(premises: Premises, weights: Array) -> list[list[Any]]:
-    """Numbers of facts with their multipliers, as they are written."""
-    return [[k, float(f"{w:.6g}")] for k, w in zip(premises.places, weights.tolist(), strict=True) if w]

@@ -19,6 +19,7 @@ from nnsym.certify.boxes import one_fact
 from nnsym.certify.grounds import Ground, Grounds, Operand
 from nnsym.certify.mirror import Mirror
 from nnsym.certify.names import Names
+from nnsym.certify.premises import Premises
 from nnsym.certify.tree import Place, Token
 from nnsym.check.checker import Checker
 from nnsym.check.functions import Pieces
@@ -61,6 +62,7 @@ class Phases:
         self.parts: dict[Place, Part] = {}
         self.steps = _STEPS
         self._ground: Ground | None = None
+        self._premises = Premises.of((), mirrored.input.size)
         self._opened: list[Array] = []
 
     @property
@@ -75,7 +77,7 @@ class Phases:
 
     def start(self, ground: Ground) -> list[Part]:
         """Bound the ground's box, expand what is left of its disjunctions, close what needs no slopes."""
-        self._ground = ground
+        self._ground, self._premises = ground, Premises.of(ground.case.facts, self.mirror.input.size)
         ranges = self.engine.root().ranges or {}
         wanted = np.ones((1, len(self.mirror.facts)), dtype=bool)
         found = self.engine.bound(Domains({}, wanted, ranges), refresh=False, gaps=False, deadline=self.deadline)
@@ -137,9 +139,9 @@ class Phases:
         following: list[Part] = []
         chosen = self._chosen(batch, found)
         for k, part in enumerate(batch):
-            value = max(float(again.lower[k, part.row]), np.inf if again.empty[k] else -np.inf)
+            value, more = self._weighed(again, k, part.row)
             if value > 0:
-                part.place.tokens = [self._leaf(k, part, written)]
+                part.place.tokens = [self._leaf(k, part, written, more)]
                 self.parts[part.place] = part
                 continue
             choice = chosen[k]
@@ -178,8 +180,18 @@ class Phases:
         multipliers = {n: _rounded(m) for n, m in dual.multipliers.items()}
         return Dual(slopes, multipliers)
 
-    def _leaf(self, k: int, part: Part, dual: Dual) -> Token:
-        facts: list[list[Any]] = [[self._number(part), 1]]
+    def _weighed(self, found: Found, k: int, row: int) -> tuple[float, list[list[Any]]]:
+        """The bound of a part's row, with multiples of what the property says of its inputs."""
+        value = float(found.lower[k, row])
+        if value > 0 or not self._premises.places or not np.isfinite(found.constant[k, row]):
+            return value, []
+        box = self.mirror.query.boxes[self.mirror.input].outer
+        form = found.forms[self.mirror.input][k, row].astype(np.float64)
+        better, weights = self._premises.best(form, float(found.constant[k, row]), *box)
+        return (better, self._premises.pairs(weights)) if better > value else (value, [])
+
+    def _leaf(self, k: int, part: Part, dual: Dual, more: list[list[Any]]) -> Token:
+        facts: list[list[Any]] = [[self._number(part), 1], *more]
         base = len(part.facts)
         for number, (curve, i, side) in enumerate(part.path):
             node = self.mirror.nodes[self.curves[curve].parents[0]]
@@ -189,14 +201,14 @@ class Phases:
                 facts.append([base + number, _decimal(m)])
         slopes: dict[str, str] = {}
         gone = {(curve, i) for curve, i, _ in part.path}
-        for c, curve in enumerate(self.curves):
-            node, mask = self.mirror.nodes[curve], self.opened[c].copy()
+        for c, steered in enumerate(self.curves):
+            node, mask = self.mirror.nodes[steered], self.opened[c].copy()
             mask[[i for own, i in gone if own == c]] = False
             if mask.any() and node in dual.slopes:
-                least, width = _ends(curve)
+                least, width = _ends(steered)
                 share = np.round((dual.slopes[node][k, part.row][mask] - least) / width * 255)
                 digits = np.clip(share, 0, 255).astype(np.uint8).tobytes().hex()
-                slopes[str(self.names.number(curve))] = digits
+                slopes[str(self.names.number(steered))] = digits
         return ["l", facts, slopes] if slopes else ["l", facts]
 
     def _number(self, part: Part) -> int:
@@ -257,8 +269,5 @@ def _side_by_side(duals: Sequence[Dual]) -> Dual:
     shape = {n: next(d.multipliers[n].shape[1:] for d in duals if n in d.multipliers) for n in nodes}
     return Dual(
         {n: np.concatenate([d.slopes[n] for d in duals]) for n in duals[0].slopes},
-        {
-            n: np.concatenate([d.multipliers.get(n, np.zeros((1, *shape[n]))) for d in duals])
-            for n in nodes
-        },
+        {n: np.concatenate([d.multipliers.get(n, np.zeros((1, *shape[n]))) for d in duals]) for n in nodes},
     )

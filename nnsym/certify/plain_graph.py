@@ -93,7 +93,7 @@ class PlainGraph:
 
     def _write(self, node: Node) -> None:
         if node in self.called or node in self.hidden:
-            return
+            return None
         if node in self._inside:
             return self._apply(self._inside[node])
         if node.model:
@@ -149,9 +149,7 @@ class PlainGraph:
         if not node.maps:
             raise UnsupportedError("a term of constants alone is not certified", where=self.query.name)
         copied = self._copies(node)
-        terms = copied or [
-            self._linear(m, self.called_of(p)) for m, p in zip(node.maps, node.parents, strict=True)
-        ]
+        terms = copied or [self._linear(m, self.called_of(p)) for m, p in zip(node.maps, node.parents, strict=True)]
         total = terms[0]
         for term in terms[1:]:
             total = self.add("Add", [total, term])
@@ -222,7 +220,8 @@ class PlainGraph:
     def _maximum(self, node: Max) -> str:
         name = self.called_of(node.parents[0])
         groups = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
-        members = [self.add("Gather", [name, self.constant(groups[:, k], "i8")], axis=0) for k in range(groups.shape[1])]
+        columns = (self.constant(column, "i8") for column in groups.T)
+        members = [self.add("Gather", [name, column], axis=0) for column in columns]
         return members[0] if len(members) == 1 else self.add("Max", members)
 
 

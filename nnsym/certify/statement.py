@@ -43,7 +43,7 @@ class _Text:
         self.sums = {x: [self._distance(x, ball) for ball in some if ball.p == 1] for x, some in query.balls.items()}
         self.outputs = outputs_of(query.rows.parts, graph)
         self.hidden = [n for n in query.rows.parts if n in graph.hidden and n not in self.outputs]
-        self.names = {x: graph.called[x] for x in query.inputs}
+        self.names: dict[Node, str] = {x: graph.called[x] for x in query.inputs}
         self.names |= {node: f"y{k}" for k, node in enumerate(self.outputs)}
         self.names |= {node: f"h{k}" for k, node in enumerate(self.hidden)}
         self.rows = self._rows()
@@ -100,7 +100,9 @@ class _Text:
         count = len(self.query.rows)
         terms: list[list[tuple[Fraction, str]]] = [[] for _ in range(count)]
         for node, part in self.query.rows.parts.items():
-            for row, column, c in zip(part.row.tolist(), part.column.tolist(), to_fractions(part.coefficient), strict=True):
+            for row, column, c in zip(
+                part.row.tolist(), part.column.tolist(), to_fractions(part.coefficient), strict=True
+            ):
                 terms[row].append((c, f"{self.names[node]}[{column}]"))
         found = []
         for row, constant in zip(terms, to_fractions(self.query.rows.constant), strict=True):

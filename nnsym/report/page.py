@@ -46,9 +46,9 @@ _ENGINE = {
 
 
 def write_report(source: str | Path, path: str | Path) -> Path:
-    """The page of a saved result (``result.save``, ``nnsym verify --save``), of a run record (``.jsonl``), or of a folder.
+    """The page of a saved result (``result.save``, ``nnsym verify --save``) or of a run record (``.jsonl``).
 
-    In a folder every certificate is checked again (:func:`nnsym.ask.audit.audit`).
+    Of a folder it is an audit: every certificate in it is checked again (:func:`nnsym.ask.audit.audit`).
 
     Raises :class:`InputError` for a file that is neither, and where the page cannot be written.
     """
