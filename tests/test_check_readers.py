@@ -251,3 +251,20 @@ def test_a_composition_applies_networks_by_name() -> None:
     report = verdict(made, "reference")  # t = (0, 1), u = (1/2, 2), v = (3/2, 7/2)
     assert not isinstance(report, str)
     assert report.least == Fraction(3, 4)
+
+
+@pytest.mark.parametrize(("kind", "constants", "attributes"), [
+    ("Expand", [np.int64([1 << 40, 1, 3])], {}), ("Pad", [np.int64([1 << 40, 0])], {}), ("Gather", [np.int64([9])], {}),
+    ("Reshape", [np.int64([1 << 40, -1])], {}), ("Slice", [np.int64([0]), np.int64([1]), np.int64([7])], {}),
+    ("Unsqueeze", [np.int64([0, 0])], {}), ("Transpose", [], {"perm": [1]}), ("Split", [np.int64([2, 2])], {}),
+])  # fmt: skip
+def test_what_no_tensor_can_be_is_refused_before_it_is_made(kind: str, constants: Any, attributes: Any) -> None:
+    with pytest.raises(Refused, match=f"{kind} 'y'"):
+        forward(model(kind, (3,), *constants, **attributes), grid(3))
+
+
+def test_windows_of_any_size_are_refused_before_they_are_made() -> None:
+    with pytest.raises(Refused, match="Conv 'y'"):
+        forward(model("Conv", (1, 1, 5), grid(1, 1, 2), pads=[1 << 40, 0]), grid(5))
+    with pytest.raises(Refused, match="MaxPool 'y'"):
+        forward(model("MaxPool", (1, 1, 5), kernel_shape=[1 << 40]), grid(5))

@@ -11,7 +11,7 @@ from certificates import box, certificate, plain, stated
 
 from nnsym.check.checker import Checker
 from nnsym.check.graph import Map
-from nnsym.check.limbs import Matrix, dot, floored, times_slope
+from nnsym.check.limbs import LIMB, Matrix, dot, floored, times_slope
 from nnsym.check.tree import Tree
 
 
@@ -58,12 +58,12 @@ def test_slopes_and_dots_floor_as_integers_do(seed: int) -> None:
 
 
 def test_carries_go_through_limbs_of_ones() -> None:
-    ones, top = (1 << 21) - 1, 1 << 45
+    ones, top = (1 << LIMB) - 1, 1 << 45
     for low in (-1, 0, 1, ones, ones + 1, -ones - 1, -top):
         for high in (-1, 0, ones, -ones - 1):
-            for shift in (0, 1, 20, 21, 22, 41, 42, 43, 64):
+            for shift in (0, 1, LIMB - 1, LIMB, LIMB + 1, 2 * LIMB - 1, 2 * LIMB, 64):
                 made, lost = floored([np.array([low]), np.array([high]), np.array([3])], shift)
-                true = low + (high << 21) + (3 << 42)
+                true = low + (high << LIMB) + (3 << 2 * LIMB)
                 assert made[0] == true >> shift
                 assert lost[0] == bool(true & ((1 << shift) - 1))
 

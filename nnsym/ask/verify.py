@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.smoothed import refuse_smoothed, smoothed_nodes
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice
@@ -27,9 +29,12 @@ from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 Array = NDArray[Any]
+
+#: Verdicts at INFO, the steps of the trail at DEBUG (docs/reports.md, "Logs").
+_LOG = logging.getLogger("nnsym")
 
 
 def verify(
@@ -100,6 +105,7 @@ def verify(
     running = clock if clock is not None else Clock(timeout)
     query = query.relaxed(slack) if slack else query
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
+    chosen.accept(query)
     settings = Settings(
         memory=memory,
         threads=threads,
@@ -111,6 +117,7 @@ def verify(
         watch=watch,
     )
     result = _judged(query, chosen, semantics, running, settings)
+    _LOG.info("%s: %s by %s (%s)", query.name, result.status.value, result.method, result.reason)
     if certificate is False:
         return result
     from nnsym.certify.attach import with_certificate
@@ -122,9 +129,11 @@ def verify(
 
 
 def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: Clock, settings: Settings) -> Result:
-    """The verdict of a method on a query."""
+    """The verdict of one method on the function that is meant."""
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
+    if smoothed_nodes(query):
+        return judged_by_samples(query, chosen, semantics, running, settings)
     query, trouble = as_meant(query, semantics, running, settings)
     if trouble:
         return unenclosed(query, chosen, trouble, running, settings)
@@ -134,6 +143,15 @@ def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: C
             "softmax", "its values are compared by its arguments, which are in the same order; margins are theirs"
         )
     return with_premise(query, chosen.judge(query, running, settings), chosen, running, settings)
+
+
+def judged_by_samples(
+    query: Query, method: Method, semantics: str | Semantics, clock: Clock, settings: Settings
+) -> Result:
+    """The verdict on a smoothed classifier of the real function, whose runs are counted."""
+    if semantics != Semantics.REAL:
+        refuse_smoothed(query, "semantics")
+    return method.judge(query, clock, settings)
 
 
 def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: Settings) -> tuple[Query, str]:

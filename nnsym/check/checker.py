@@ -45,7 +45,8 @@ class Report:
         least = "" if self.least is None else f", least value {float(self.least):.3g}"
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
         verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
-        return f"{verdict}: {self.claim}, {self.semantics}; {work}checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"
+        by = f"checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"
+        return f"{verdict}: {self.claim}, {self.semantics}; {work}{by}"
 
 
 class Checker:
@@ -105,7 +106,8 @@ class Checker:
 
     def root(self, tokens: Sequence[Any] = ()) -> Case:
         """The case that tokens with one child each lead to."""
-        case, tree = self.problem.root, Tree(self.problem, self.engine, [])
+        tree = Tree(self.problem, self.engine, [])
+        case = tree.root
         for place, token in enumerate(tokens):
             (case,) = tree.children(place, token, case)
         return tree.refreshed([case])[0] if tokens else case
@@ -213,23 +215,27 @@ def content(path: Path) -> bytes:
     return data
 
 
-def check(path: Path, given: Iterable[Path] = (), engine: str | None = None) -> Report:
-    """Check a certificate's file with files of networks and properties, found by their hashes.
+def opened(path: Path, given: Iterable[Path] = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A certificate and the files that it speaks of, by their hashes.
 
     Files that the certificate names are looked for beside it where they are not given.
     """
     certificate = read_json(content(path))
     need(isinstance(certificate, dict), f"not of the format {FORMAT}")
     files = {hashlib.sha256(data).hexdigest(): data for data in map(content, given)}
-    entries = [*(certificate.get("networks") or []), certificate.get("property")]
-    for entry in entries:
+    networks = certificate.get("networks")
+    for entry in [*(networks if isinstance(networks, list) else []), certificate.get("property")]:
         if isinstance(entry, dict) and "file" in entry and entry.get("sha256") not in files:
             for name in (str(entry["file"]), f"{entry['file']}.gz"):
-                beside = path.parent / name
-                if beside.is_file():
-                    data = content(beside)
+                if (path.parent / name).is_file():
+                    data = content(path.parent / name)
                     files[hashlib.sha256(data).hexdigest()] = data
-    return Checker(certificate, files, engine).run()
+    return certificate, files
 
 
-__all__ = ["Checker", "Report", "check", "content", "read_json"]
+def check(path: Path, given: Iterable[Path] = (), engine: str | None = None) -> Report:
+    """Check a certificate's file with files of networks and properties, found by their hashes or beside it."""
+    return Checker(*opened(path, given), engine).run()
+
+
+__all__ = ["Checker", "Report", "check", "content", "opened", "read_json"]

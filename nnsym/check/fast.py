@@ -18,11 +18,11 @@ from .functions import SLOPE, Pieces
 from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
 from .limbs import REACH, Ints, Matrix, dot, floored, most, times_slope
 from .problem import Case
-from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, least_square, scaled_box, spread
+from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
 
 State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
 
-_ROWS = 1 << 21  # coefficients that are carried at once
+_ROWS = 1 << 15  # coefficients that are carried at once
 _CASES = 32
 
 
@@ -52,12 +52,7 @@ class Fast:
         self.nodes, self.bits, self.semantics, self.rows = nodes, bits, semantics, 0
         self.matrices: dict[Map, Matrix] = {}
         self.biases: dict[Node, tuple[Ints, Ints]] = {}
-        self.consumers: dict[Node, list[Curve]] = {n: [] for n in nodes}
-        for curve in (n for n in nodes if isinstance(n, Curve)):
-            for parent in curve.parents:
-                self.consumers[parent].append(curve)
-            modelled = not semantics.precision or getattr(curve.function, "exact_in_floats", False)
-            need(modelled, "a function, or a product, whose rounding in floats is not modelled")
+        self.consumers = consumers(nodes, semantics)
 
     def matrix(self, m: Map) -> Matrix:
         if m not in self.matrices:

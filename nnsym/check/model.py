@@ -18,7 +18,7 @@ from .errors import Refused, need, number
 
 Number = Any  # int, float (read as the dyadic number it is) or Fraction
 
-_LARGEST = 1 << 27  # elements of all constants together
+LARGEST = 1 << 27  # elements of all constants together
 _TYPES = {1: "f", 2: "B", 3: "b", 5: "h", 6: "i", 7: "q", 9: "b", 11: "d"}  # TensorProto.DataType -> array's letters
 _PLAIN = {"f4": "f", "f8": "d", "i8": "q"}
 
@@ -31,8 +31,8 @@ class Const:
     values: Sequence[Number]
 
     def __post_init__(self) -> None:
-        need(all(0 <= d < _LARGEST for d in self.shape), f"a constant of shape {self.shape}")
-        need(prod(self.shape) == len(self.values) <= _LARGEST, f"{len(self.values)} values for the shape {self.shape}")
+        need(all(0 <= d < LARGEST for d in self.shape), f"a constant of shape {self.shape}")
+        need(prod(self.shape) == len(self.values) <= LARGEST, f"{len(self.values)} values for the shape {self.shape}")
 
 
 @dataclass(frozen=True)

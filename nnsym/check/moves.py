@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import need
 from .graph import Graph, Map, Value
-from .model import Const
+from .model import LARGEST, Const
 
 Tensor = Any  # Value or Const
 
@@ -48,8 +48,15 @@ def strides(shape: Sequence[int]) -> list[int]:
     return [prod(shape[k + 1 :]) for k in range(len(shape))]
 
 
+def sized(shape: Sequence[int]) -> int:
+    """How many elements a shape has; refused before they are made, if they are too many."""
+    need(all(0 <= d < LARGEST for d in shape) and prod(shape) < LARGEST, f"a tensor of shape {list(shape)[:8]}")
+    return prod(shape)
+
+
 def outer(lists: Sequence[Sequence[int]]) -> list[int]:
     """All sums of one member of each list, the last list fastest."""
+    sized([len(members) for members in lists])
     found = [0]
     for members in lists:
         found = [a + b for a in found for b in members]
@@ -191,7 +198,7 @@ def pad(call: Call) -> Tensor:
         for before in (True, False):
             shape = list(x.shape)
             shape[axis] = pads[axis if before else axis + rank]
-            border = Const(tuple(shape), [fill] * prod(shape))
+            border = Const(tuple(shape), [fill] * sized(shape))
             x = concatenated(call, [border, x] if before else [x, border], axis) if border.values else x
     return x
 
@@ -199,7 +206,7 @@ def pad(call: Call) -> Tensor:
 def expand(call: Call) -> Tensor:
     """Repeated to a shape."""
     x, shape = call.arguments[0], tuple(call.get(1))
-    full = together(x, Const(shape, range(prod(shape))))
+    full = together(x, Const(shape, range(sized(shape))))
     return moved(call, x, broadcast(x, full))
 
 
@@ -275,7 +282,7 @@ def filled(call: Call) -> Tensor:
     """A constant of one value."""
     value = call.attributes.get("value", Const((1,), [0.0]))
     shape = tuple(call.get(0))
-    return Const(shape, list(value.values) * prod(shape))
+    return Const(shape, list(value.values) * sized(shape))
 
 
 def shape_of(call: Call) -> Tensor:

@@ -17,6 +17,8 @@ from .operators import OPERATORS
 from .vnnlib import Atom, Declared, Junction, Property, Variable, read_property
 
 _DEEPEST = 20
+#: What an operator raises whose arguments are not as it wants them.
+_DAMAGED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, StopIteration)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Problem:
                     made = OPERATORS[op.kind](call)
             except Refused as error:
                 raise Refused(f"{op.kind} '{prefix}{op.outputs[0]}': {error}") from None
-            except (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError) as error:
+            except _DAMAGED as error:
                 raise Refused(
                     f"{op.kind} '{prefix}{op.outputs[0]}': not as the operator wants it ({error!r})"
                 ) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from operator import mul
+from operator import add, mul, sub
 from typing import Any
 
 from .errors import Refused, need
@@ -60,6 +60,17 @@ class Semantics:
 SEMANTICS = {"real": Semantics(), "float32": Semantics(24, 126, 127), "float64": Semantics(53, 1022, 1023)}
 
 
+def consumers(nodes: Sequence[Node], semantics: Semantics) -> dict[Node, list[Curve]]:
+    """The curves that read each node; refused where a float run rounds one in a way that is not modelled."""
+    found: dict[Node, list[Curve]] = {n: [] for n in nodes}
+    for curve in (n for n in nodes if isinstance(n, Curve)):
+        for parent in curve.parents:
+            found[parent].append(curve)
+        modelled = not semantics.precision or getattr(curve.function, "exact_in_floats", False)
+        need(modelled, "a function, or a product, whose rounding in floats is not modelled")
+    return found
+
+
 class Reference:
     """Bounds and rows of one case after the other."""
 
@@ -72,12 +83,7 @@ class Reference:
         self.biases: dict[Node, list[Fraction]] = {}
         self.lines_kept: dict[Any, Any] = {}
         self.rows, self.far = 0, 1 << bits + 4096  # no value is as far away
-        self.consumers: dict[Node, list[Curve]] = {n: [] for n in nodes}
-        for curve in (n for n in nodes if isinstance(n, Curve)):
-            for parent in curve.parents:
-                self.consumers[parent].append(curve)
-            modelled = not semantics.precision or getattr(curve.function, "exact_in_floats", False)
-            need(modelled, "a function, or a product, whose rounding in floats is not modelled")
+        self.consumers = consumers(nodes, semantics)
 
     # Linear maps
 
@@ -107,10 +113,7 @@ class Reference:
         for parent, m in node.parts:
             shift, _, _, loose = self.integers(m)
             left, right = current[parent].lower, current[parent].upper
-            doubled, widths = (
-                [a + b for a, b in zip(left, right, strict=True)],
-                [b - a for a, b in zip(left, right, strict=True)],
-            )
+            doubled, widths = list(map(add, left, right)), list(map(sub, right, left))
             for i, (value, width, _) in enumerate(self.forward(m, doubled, widths)):
                 lower[i] += value - width >> shift + 1
                 upper[i] -= -(value + width) >> shift + 1
@@ -133,11 +136,7 @@ class Reference:
                 error[i] += (gamma * whole + tiny).__ceil__()
         if not any(error):
             return Bounds(lower, upper)
-        return Bounds(
-            [a - e for a, e in zip(lower, error, strict=True)],
-            [a + e for a, e in zip(upper, error, strict=True)],
-            error,
-        )
+        return Bounds(list(map(sub, lower, error)), list(map(add, upper, error)), error)
 
     # Bounds of a case
 
@@ -304,8 +303,7 @@ class Reference:
         mask, lower = (1 << shift) - 1, current[parent].lower
         lost = sum(min(0, left) for p, left in zip(product, lower, strict=True) if p & mask)
         floored = [p >> shift for p in product]
-        old = row.get(parent)
-        row[parent] = [a + b for a, b in zip(old, floored, strict=True)] if old else floored
+        row[parent] = list(map(add, row[parent], floored)) if parent in row else floored
         return lost
 
     def through_curve(

@@ -12,7 +12,7 @@ from .errors import need
 from .functions import relu
 from .graph import Map, Value
 from .model import Const
-from .moves import Call, Tensor, concatenated, outer, pick, reshape, spread, strides
+from .moves import Call, Tensor, concatenated, outer, pick, reshape, sized, spread, strides
 
 
 def _axis_windows(call: Call, size: int, kernel: int, k: int, rank: int) -> list[list[tuple[int, int]]]:
@@ -31,6 +31,7 @@ def _axis_windows(call: Call, size: int, kernel: int, k: int, rank: int) -> list
     count = (room // stride if not get("ceil_mode", 0) else -(-room // stride)) + 1
     if get("ceil_mode", 0) and (count - 1) * stride >= size + before:
         count -= 1
+    sized([max(count, 0), kernel])
     places = [[(j, o * stride + j * dilation - before) for j in range(kernel)] for o in range(count)]
     return [[(j, i) for j, i in window if 0 <= i < size] for window in places]
 

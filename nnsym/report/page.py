@@ -46,9 +46,10 @@ _ENGINE = {
 
 
 def write_report(source: str | Path, path: str | Path) -> Path:
-    """The page of a saved result (``result.save``, ``nnsym verify --save``) or of a run record (``.jsonl``).
+    """The page of a saved result (``result.save``, ``nnsym verify --save``), of a record, or of a folder.
 
-    Of a folder it is an audit: every certificate in it is checked again (:func:`nnsym.ask.audit.audit`).
+    A record (``.jsonl``) is one of runs of ``compare``, or of a table over a data set. In a folder every certificate is
+    checked again (:func:`nnsym.ask.audit.audit`).
 
     Raises :class:`InputError` for a file that is neither, and where the page cannot be written.
     """
@@ -72,6 +73,14 @@ def report_page(source: Path) -> str:
         text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror}", where=str(source)) from error
+    from nnsym.sweep.record import is_record
+
+    if is_record(text):
+        from nnsym.sweep.answered import load_table
+        from nnsym.sweep.page import table_parts
+
+        table = load_table(source)
+        return _page(", ".join(table.header.families), (_section(*part) for part in table_parts(table)))
     try:
         lines = [json.loads(line) for line in text.splitlines() if line.strip()] if source.suffix == ".jsonl" else None
         data = json.loads(text) if lines is None else None
