@@ -17,7 +17,7 @@ from nnsym.certify.plain_graph import PlainGraph, outputs_of
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.network import Network
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Ball, Query
 
 Array = NDArray[Any]
