@@ -54,7 +54,8 @@ def certified_unsat(query: Query, deadline: Deadline, *, semantics: str = "real"
     except UnsupportedError as error:
         raise UncertifiedError(error.reason) from None
     except Refused as error:
-        raise UncertifiedError(f"the checker: {error}") from None
+        late = deadline.passed
+        raise UncertifiedError("no time was left to check it" if late else f"the checker: {error}") from None
     except OutOfTime:
         raise UncertifiedError("no time was left to find one") from None
 
