@@ -41,6 +41,7 @@ from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Node
 from nnsym.ir.row_bounds import bounded
 from nnsym.ir.rows import Rows, stack
+from nnsym.ir.stated import Source
 from nnsym.ir.walk import flat_pickle, topological
 
 Array = NDArray[Any]
@@ -187,7 +188,8 @@ class Query:
     variables of the file that the query was read from, in its order; a witness speaks of them. ``runs`` is the query
     whose stored models are run, where this one encloses what they compute in floats (:mod:`nnsym.deployed`); its
     further inputs are errors of rounding. ``stated`` is the query that stored models are judged by, where this one says
-    the same of the real function in other rows (:mod:`nnsym.ir.order`).
+    the same of the real function in other rows (:mod:`nnsym.ir.order`). ``source`` is the VNN-LIB text that it was read
+    from (:func:`nnsym.ir.stated.source_of`).
     """
 
     name: str
@@ -204,6 +206,7 @@ class Query:
     declared: tuple[Declaration, ...] = ()
     runs: Query | None = None
     stated: Query | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         closed = self._closed()

@@ -23,6 +23,7 @@ from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Rows
+from nnsym.ir.smoothed import Smoothed
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 
@@ -162,6 +163,8 @@ def _operation(node: Node, names: Mapping[Node, str], width: int) -> str:
             return f"max({names[node.parents[0]]}, groups {_shape(node.groups)} {_array(node.groups, width)})"
         case Product():
             return " * ".join(names[p] for p in node.parents)
+        case Smoothed():
+            return f"smoothed {node.network.hash} {node.noise.text}({names[node.parents[0]]})"
     return type(node).__name__.lower()
 
 

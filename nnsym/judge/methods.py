@@ -18,6 +18,7 @@ from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import Alpha, FloatBoxes, Source, Told
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.formula import soft_rows
 from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked
@@ -68,7 +69,7 @@ class BoundMethod(Establisher):
         return found.better(by_bounds(query, self.source, clock, settings))
 
     def support(self, asked: Query) -> Array:
-        return compute(asked, find_source(self.source)).rows.lower
+        return compute(asked, find_source(self.source)).rows.lower[soft_rows(asked.formula)]
 
 
 @final

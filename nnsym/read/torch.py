@@ -39,6 +39,26 @@ def from_torch(
     counterexamples are replayed. Raises :class:`UnsupportedError` for what the exporter or
     :func:`~nnsym.read.onnx.load` refuses.
     """
+    network = unchecked(module, input_shape, name=name, drop_softmax=drop_softmax, check=True)
+    first = next(module.parameters(), None)
+    device = "cpu" if first is None else first.device
+    with evaluating(module), _scores(drop_softmax) as scores:
+        require_agreement(network, lambda point: _outputs(module, network, point, device, scores), by="torch")
+    return network
+
+
+def unchecked(
+    module: torch.nn.Module,
+    input_shape: Sequence[int] | Sequence[Sequence[int]] | torch.Tensor | Sequence[torch.Tensor],
+    *,
+    name: str | None = None,
+    drop_softmax: bool = False,
+    check: bool = False,
+) -> Network:
+    """The network as :func:`from_torch` reads it, compared with nothing, or with ONNX Runtime alone for ``check``.
+
+    For whoever compares it himself, as training does for parameters that are not the module's own.
+    """
     import torch
 
     if not isinstance(module, torch.nn.Module):
@@ -50,12 +70,9 @@ def from_torch(
     dtype = torch.float32 if first is None else first.dtype
     device = "cpu" if first is None else first.device
     arguments = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in _shapes(input_shape, label))
-    with _evaluating(module), _quiet():
+    with evaluating(module), _quiet():
         model = _export(module, arguments, label, drop_softmax)
-    network = load(model, name=label)
-    with _evaluating(module), _scores(drop_softmax) as scores:
-        require_agreement(network, lambda point: _outputs(module, network, point, device, scores), by="torch")
-    return network
+    return load(model, name=label, check=check)
 
 
 def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label: str, drop_softmax: bool) -> bytes:
@@ -166,7 +183,7 @@ def _line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode, with the training flag of every submodule restored afterwards."""
     flags = [(part, part.training) for part in module.modules()]
     module.eval()

@@ -76,7 +76,7 @@ def _margins(axes: Any, values: list[float | None], colours: list[str]) -> None:
             va="center",
             fontsize=7.5,
             color="white" if cut else "black",
-            bbox=None if cut else {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.8},
+            bbox=None if cut else {"facecolor": "white", "linewidth": 0, "pad": 0.8},
         )
     plain_axes(axes, grid="x")
 

@@ -42,7 +42,8 @@ COLUMNS = (
         "{}",
         6,
         "what the verdict rests on: exact (rationals, or a replayed point), certified (bounds "
-        "rounded outward), solver (its own bound, beyond its tolerance), assumed",
+        "rounded outward), solver (its own bound, beyond its tolerance), statistical (samples of a smoothed "
+        "classifier, at the method's confidence), assumed",
     ),
     Shown("margin ≥", "lower", "{:.5g}", 3, "lower bound of the margin; positive: the property holds"),
     Shown("margin ≤", "upper", "{:.5g}", 7, "margin at the worst point that was evaluated"),
@@ -129,6 +130,11 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
     lines.extend((f"  {text}", "") for text in _meant(result))
+    if result.certificate is not None:
+        made = result.certificate
+        lines.append((f"  certified {made.claim}: {len(made.data)} bytes, accepted by {made.checked_by}", ""))
+    elif result.uncertified:
+        lines.append((f"  certified no: {result.uncertified}", "bold"))
     if result.slack:
         lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))
     for word, found in (("counterexample", result.counterexample), ("witness", result.witness)):

@@ -25,10 +25,14 @@ def _sums_of_products(x: Tensor) -> AbstractContextManager[object]:
 
 @final
 class ConvMap(TorchMap):
-    """Cross-correlation over one, two or three spatial axes; the adjoint is the transposed convolution."""
+    """Cross-correlation over one, two or three spatial axes; the adjoint is the transposed convolution.
 
-    def __init__(self, conv: Conv, weight: Tensor, exact: bool) -> None:
+    ``stored`` says that ``weight`` are the numbers of ``conv``; others, and their gradients, take the plain ways.
+    """
+
+    def __init__(self, conv: Conv, weight: Tensor, exact: bool, *, stored: bool = True) -> None:
         self._hold(weight, exact)
+        self.stored = stored
         self.n_in, self.n_out, self.groups, self.weight = conv.n_in, conv.n_out, conv.groups, weight
         self.in_shape, self.out_shape = conv.in_shape, conv.out_shape
         self.strides, self.dilations = conv.strides, conv.dilations
@@ -79,7 +83,8 @@ class ConvMap(TorchMap):
     def transposed(self, image: Tensor, cut: tuple[int, ...] | None = None) -> Tensor:
         """The transposed convolution of an image of any size; ``cut`` is taken off at both ends of every axis."""
         cut = (0,) * self.rank if cut is None else cut
-        if self.rank == 2 and self.groups == 1 and self.dilations == (1, 1):
+        interleaved = self.rank == 2 and self.groups == 1 and self.dilations == (1, 1)
+        if interleaved and self.stored:  # its gradient is that of the image alone
             return cast(Tensor, _Interleaved.apply(image, self, cut))  # type: ignore[no-untyped-call]
         by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
         with _sums_of_products(image):
@@ -120,6 +125,8 @@ class ConvMap(TorchMap):
         return self._convolve(x, self._abs)
 
     def rows(self, index: Tensor) -> Tensor:
+        if not self.stored:
+            return super().rows(index)
         source, coefficients = self._windows
         out = torch.zeros(len(index), self.n_in, dtype=self.dtype, device=self.device)
         return out.scatter_add_(1, source[index], coefficients[index])

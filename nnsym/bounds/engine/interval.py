@@ -94,7 +94,7 @@ class Forward:
             case Pointwise(fn=Hinge()):
                 return self._hinge(node, parents[0])
             case Pointwise(fn=fn):
-                low, high = fn.span(_array(parents[0].lower), _array(parents[0].upper))
+                low, high = self.maps.computed(fn.span, parents[0].lower, parents[0].upper)
                 return Range(self.maps.outward(low, -torch.inf), self.maps.outward(high, torch.inf))
             case Max():
                 members = self.maps.members(node)

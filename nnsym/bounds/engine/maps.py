@@ -23,6 +23,7 @@ from nnsym.ir.node import Affine, Max, Pointwise
 from nnsym.ir.univariate import Hinge
 
 Array = NDArray[Any]
+Interval = Callable[[Array, Array], tuple[Array, ...]]
 
 _FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
 _SMALL = 2**14  # entries of a matrix up to which its zeros cost nothing
@@ -56,12 +57,12 @@ class Slopes:
         return Slopes(left, right, exact, relu, least, most, flattest, left <= right, left != right)
 
 
-@final
 class Maps:
     """The maps and constants of one engine on one device in one format, converted when first asked for.
 
     ``device`` is a name of torch's, or ``auto`` for CUDA where there is any; ``dtype`` is float64 or float32. An engine
-    works in chunks whose coefficients take about ``memory`` bytes.
+    works in chunks whose coefficients take about ``memory`` bytes. Training has maps of its own, whose coefficients are
+    the parameters of a module (:mod:`nnsym.train.live`).
     """
 
     def __init__(self, device: str = "cpu", dtype: Dtype = "float64", *, memory: int = 2**28) -> None:
@@ -97,7 +98,8 @@ class Maps:
 
     def outward(self, values: object, direction: float) -> Tensor:
         """A copy on the device, rounded towards an infinity where the format is shorter than float64."""
-        exact = torch.tensor(values, dtype=torch.float64, device=self.device)
+        known = values.to(torch.float64) if isinstance(values, Tensor) else None
+        exact = torch.tensor(values, dtype=torch.float64, device=self.device) if known is None else known
         return exact if self.precision is FLOAT64 else rounded(exact, self.dtype, direction)
 
     def between(self, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,7 +110,7 @@ class Maps:
 
     def bias(self, node: Affine) -> Tensor:
         """The constant of an affine node, rounded to nearest."""
-        found: Tensor = self._once(("bias", node), lambda: self.tensor(node.bias))
+        found: Tensor = self._once(("bias", node), lambda: self._take(node.bias)[0])
         return found
 
     def slopes(self, node: Pointwise) -> Slopes:
@@ -118,7 +120,7 @@ class Maps:
 
         def make() -> Slopes:
             exact = bool(np.isin(fn.left, (-1, 0, 1)).all() and np.isin(fn.right, (-1, 0, 1)).all())
-            left, right = map(self.tensor, fn.slopes(node.size))
+            left, right = (self._take(values)[0] for values in fn.slopes(node.size))
             return Slopes.of(left, right, exact)
 
         found: Slopes = self._once(("hinge", node), make)
@@ -129,6 +131,11 @@ class Maps:
         filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
         found: Tensor = self._once(("max", node), lambda: torch.tensor(filled, device=self.device))
         return found
+
+    def computed(self, function: Interval, lower: Tensor, upper: Tensor) -> tuple[Tensor, ...]:
+        """What a NumPy function makes of intervals, elementwise: float64 tensors."""
+        ends = (side.to(torch.float64).cpu().numpy() for side in (lower, upper))
+        return tuple(torch.tensor(values, dtype=torch.float64, device=self.device) for values in function(*ends))
 
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
         if key not in self._known:

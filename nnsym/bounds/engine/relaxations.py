@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,7 +21,7 @@ from torch.nn import functional
 
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, precision, product
+from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, magnitude, precision, product
 from nnsym.bounds.pairs.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
@@ -157,22 +156,20 @@ def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope)
 
 def _made(node: Pointwise, lines: Callable[[Array, Array], Made], x: Range, maps: Maps) -> Relaxation:
     """Lines made in float64; where a shorter format moves a slope, the offset pays for it at the wider end."""
-    lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
-    low, low_offset, high, high_offset = lines(lo, hi)
-    slopes = [maps.tensor(low), maps.tensor(high)]
+    low, low_offset, high, high_offset = maps.computed(lines, x.lower, x.upper)
+    slopes = [low.to(maps.dtype), high.to(maps.dtype)]
     if maps.precision is not FLOAT64:
-        reach = np.maximum(np.abs(lo), np.abs(hi))
-        low_moved, high_moved = (_moved(s, a) for s, a in zip(slopes, (low, high), strict=True))
-        paid = [np.where(moved > 0, moved, 1.0) * np.where(moved > 0, reach, 0.0) for moved in (low_moved, high_moved)]
-        low_offset = low_offset - (paid[0] + 4 * U * np.abs(low_offset) + TINY)
-        high_offset = high_offset + (paid[1] + 4 * U * np.abs(high_offset) + TINY)
+        reach = magnitude(x.lower, x.upper).to(torch.float64)
+        paid = [product(_moved(kept, slope), reach) for kept, slope in zip(slopes, (low, high), strict=True)]
+        low_offset = low_offset - (paid[0] + 4 * U * low_offset.abs() + TINY)
+        high_offset = high_offset + (paid[1] + 4 * U * high_offset.abs() + TINY)
     offsets = (maps.outward(low_offset, -torch.inf), maps.outward(high_offset, torch.inf))
     return Relaxation((Tap(node.parents[0], None, *slopes),), *offsets)
 
 
-def _moved(stored: Tensor, slope: Array) -> Array:
+def _moved(kept: Tensor, slope: Tensor) -> Tensor:
     """By how much rounding moved a slope, from above."""
-    return np.asarray(np.abs(stored.to(torch.float64).cpu().numpy() - slope) * (1 + 8 * U))
+    return (kept.to(torch.float64) - slope).abs() * (1 + 8 * U)
 
 
 def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:

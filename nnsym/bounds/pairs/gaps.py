@@ -44,9 +44,8 @@ def slope_range(node: Difference, a: Range, b: Range, maps: Maps) -> tuple[Tenso
                 torch.where(rising, own.right, torch.where(falling, own.left, own.most)),
             )
         case Pointwise(fn=fn):
-            low = torch.minimum(a.lower, b.lower).to(torch.float64).cpu().numpy()
-            high = torch.maximum(a.upper, b.upper).to(torch.float64).cpu().numpy()
-            least, most = fn.steepness(low, high)
+            low, high = torch.minimum(a.lower, b.lower), torch.maximum(a.upper, b.upper)
+            least, most = maps.computed(fn.steepness, low, high)
             return maps.outward(least, -torch.inf), maps.outward(most, torch.inf)
     raise UnsupportedError(f"no slopes of {node.left!r}")
 

@@ -119,6 +119,18 @@ def descend(query: Query, start: Points, *, steps: int, device: str = "cpu", dea
 def _descend(
     tape: Tape, points: Points, limits: Limits, *, steps: int, deadline: Deadline, rng: np.random.Generator
 ) -> Candidates:
+    found = lowest(tape, points, limits, steps=steps, deadline=deadline, rng=rng)
+    order = np.argsort(found.margin, kind="stable")
+    return Candidates(_take(found.points, order), found.margin[order])
+
+
+def lowest(
+    tape: Tape, points: Points, limits: Limits, *, steps: int, rng: np.random.Generator, deadline: Deadline = NEVER
+) -> Candidates:
+    """Where descents from given points end, each inside its own float64 box of ``limits``, in the order of the points.
+
+    ``limits`` are the lower and the upper ends of the boxes, ``(count, n)`` for every input.
+    """
     query = tape.query
     values, here = tape.run(points)
     share = np.full(len(here.margin), _FIRST)
@@ -136,9 +148,7 @@ def _descend(
         points = {x: np.where(better[:, None], moved[x], points[x]) for x in query.inputs}
         values = tape.choose(found, values, better)
         share = np.where(better, share, 0.5 * share)
-    score = here.score
-    order = np.argsort(score, kind="stable")
-    return Candidates(_take(points, order), score[order])
+    return Candidates(points, here.score)
 
 
 def _step(query: Query, x: Input, at: Array, slope: Array, share: Array, limits: tuple[Array, ...]) -> Array:

@@ -104,10 +104,10 @@ def standing(query: Query, rows: Array, points: Points) -> Standing:
 
 @final
 class Tape:
-    """Runs batches of points of one query and remembers their values for the way back."""
+    """Runs batches of points of one query and remembers their values for the way back; ``maps`` may be the caller's."""
 
-    def __init__(self, query: Query, device: str = "cpu") -> None:
-        self.query, self.maps = query, Maps(device)
+    def __init__(self, query: Query, device: str = "cpu", *, maps: Maps | None = None) -> None:
+        self.query, self.maps = query, maps or Maps(device)
         self.spec = query.spec[0]
         self.nodes = topological((*query.nodes, self.spec))
 
