@@ -19,6 +19,7 @@ def atlas() -> dict[str, Any]:
     return runpy.run_path(str(ROOT / "scripts" / "atlas.py"), run_name="atlas")
 
 
+@pytest.mark.slow
 def test_a_small_atlas_is_asked_once_and_fills_its_page(atlas: dict[str, Any], tmp_path: Path) -> None:
     record = tmp_path / "atlas.jsonl"
     words = ["--first", "3", "--methods", "ibp,crown,bigm,bab", "--seconds", "20"]
