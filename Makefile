@@ -6,6 +6,7 @@
 #   make bench   timings of building and handing over models    make fuzz    look for wrong answers (SEED, SECONDS)
 #   make site    the docs as a site, in site/index.html         make coverage  the tests, and the lines they run
 #   make slow    proofs, kits on every lane, long searches      (make test leaves these out, .ci/run does not)
+#   make thorough  the test suite with every example of its random tests (make test draws DEPTH=0.4 of them)
 #
 # VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
 # NNSYM_SYSTEM_SOLVERS=1 lets tests use what else the system has (cbc, scip); else they are hidden from them.
@@ -15,6 +16,7 @@ VENV ?= .venv
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
 WORKERS ?= 2
+DEPTH ?= 0.4
 FUZZ ?= all
 SEED ?= 0
 SECONDS ?= 120
@@ -35,10 +37,11 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   test_read_arrays test_solvers_statuses test_verdict test_write_smtlib
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test slow quick check field fuzz bench docs lecture site coverage format clean
+.PHONY: help install install-dev demo test thorough slow quick check field fuzz bench docs lecture site coverage format \
+  clean
 
 help:
-	@sed -n '3,10s/^# *//p' Makefile
+	@sed -n '3,11s/^# *//p' Makefile
 
 # The environment, then torch alone (on Linux the plain wheel brings CUDA libraries, see README.md), then the rest.
 $(VENV)/.torch: constraints.txt
@@ -70,6 +73,9 @@ demo: $(VENV)/.installed
 	$(BIN)/nnsym demo --output build/demo
 
 test: $(VENV)/.installed-dev
+	NNSYM_DEPTH=$(DEPTH) $(PYTEST) $(SPREAD)
+
+thorough: $(VENV)/.installed-dev
 	$(PYTEST) $(SPREAD)
 
 slow: $(VENV)/.installed-dev

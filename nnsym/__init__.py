@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# The package ``nnsym.bounds`` is imported now and its name given back: later imports of its modules do not bind it
-# again, so that ``nn.bounds`` is the function that ``__init__.pyi`` names.
-importlib.import_module("nnsym.bounds")
-del globals()["bounds"]
+# Packages that are called like a function of ``__init__.pyi`` are imported now and their names given back: later
+# imports of their modules do not bind them again, so that ``nn.bounds`` and ``nn.evidence`` are the functions.
+for _package in ("bounds", "evidence"):
+    importlib.import_module(f"nnsym.{_package}")
+    del globals()[_package]
 
 
 @cache

@@ -2,17 +2,20 @@
 
 from nnsym import train as train
 from nnsym.ask.answer_file import write_witness as write_witness
+from nnsym.ask.certified import certified_accuracy as certified_accuracy
 from nnsym.ask.compare import compare as compare
+from nnsym.ask.evidence import evidence as evidence
 from nnsym.ask.explain import explain as explain
 from nnsym.ask.export import export as export
 from nnsym.ask.export import to_pyomo as to_pyomo
 from nnsym.ask.export import to_vnnlib as to_vnnlib
 from nnsym.ask.extremes import maximize as maximize
 from nnsym.ask.extremes import minimize as minimize
+from nnsym.ask.lipschitz import lipschitz as lipschitz
 from nnsym.ask.reach import margin_table as margin_table
 from nnsym.ask.reach import reach as reach
+from nnsym.ask.surrogate import surrogate as surrogate
 from nnsym.ask.threshold import largest as largest
-from nnsym.ask.threshold import lipschitz as lipschitz
 from nnsym.ask.threshold import radius as radius
 from nnsym.ask.threshold import smallest as smallest
 from nnsym.ask.vacuity import vacuous as vacuous
@@ -23,6 +26,12 @@ from nnsym.errors import MissingBoundsError as MissingBoundsError
 from nnsym.errors import NnsymError as NnsymError
 from nnsym.errors import SolverUnavailableError as SolverUnavailableError
 from nnsym.errors import UnsupportedError as UnsupportedError
+from nnsym.evidence.evidence import load_evidence as load_evidence
+from nnsym.evidence.families import flips as flips
+from nnsym.evidence.families import gaussian as gaussian
+from nnsym.evidence.families import general_gaussian as general_gaussian
+from nnsym.evidence.families import laplace as laplace
+from nnsym.evidence.families import uniform as uniform
 from nnsym.ir.network import Network as Network
 from nnsym.judge.bab import bab as bab
 from nnsym.judge.methods import alpha as alpha
@@ -33,6 +42,7 @@ from nnsym.judge.methods import lp as lp
 from nnsym.judge.methods import milp as milp
 from nnsym.judge.methods import smt as smt
 from nnsym.judge.registry import portfolio as portfolio
+from nnsym.judge.sampling import sampling as sampling
 from nnsym.lang import props as props
 from nnsym.lang import zoo as zoo
 from nnsym.lang.algebra.functions import abs_ as abs
@@ -53,6 +63,7 @@ from nnsym.lang.algebra.ranking import argmax as argmax
 from nnsym.lang.algebra.ranking import argmin as argmin
 from nnsym.lang.algebra.ranking import topk as topk
 from nnsym.lang.algebra.ranking import wins as wins
+from nnsym.lang.algebra.smooth import smooth as smooth
 from nnsym.lang.algebra.variables import Variable as Variable
 from nnsym.lang.algebra.variables import one_hot as one_hot
 from nnsym.lang.files import load_property as load_property
@@ -73,10 +84,13 @@ from nnsym.read.onnx import load as load
 from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
-from nnsym.report.draw import draw_reach as draw_reach
+from nnsym.report.draw_reach import draw_reach as draw_reach
 from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
+from nnsym.report.trajectory import trajectory as trajectory
 from nnsym.results.plain import load_result as load_result
+from nnsym.sweep.answered import load_table as load_table
+from nnsym.sweep.table import table as table
 
 __version__: str

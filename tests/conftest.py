@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from system_programs import PACKAGES, asked_for, path_without
 
 from tests.benchmarks.measure import benchmark_folder
@@ -30,6 +31,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Which of the two."""
     return "the system's solvers: " + ("used" if asked_for() else "hidden (NNSYM_SYSTEM_SOLVERS=1 uses them)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``NNSYM_DEPTH=0.4``: random tests draw that share of their examples, at least 3 (``make test``; else all)."""
+    depth = float(os.environ.get("NNSYM_DEPTH", "1"))
+    for function in {getattr(item.obj, "__func__", item.obj) for item in items if isinstance(item, pytest.Function)}:
+        found = getattr(function, "_hypothesis_internal_use_settings", None)
+        if found is not None:
+            examples = max(3, round(found.max_examples * depth))
+            function._hypothesis_internal_use_settings = settings(found, max_examples=min(found.max_examples, examples))
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def ran(
     search = begin(query, bounding, goal, strategy, given)
     search.watch = lambda at: _stop(search, at.nodes >= nodes)
     search.go()
-    search.log.end()
+    search.ledger.log.end()
     return Ran(search, goal, minimum_margin(query).margin)
 
 

@@ -297,7 +297,7 @@ def test_nothing_is_proved_where_a_function_is_undefined() -> None:
     found = nn.verify(nn.forall(x, where=everywhere, then=1 / x[0] <= 3), timeout=20)
     assert found.status.value == "falsified"
     assert 0 < found.counterexample.inputs["x"][0] < Fraction(1, 3)
-    assert nn.minimize(1 / x[0], where=everywhere, timeout=20).lower == -np.inf
+    assert nn.minimize(1 / x[0], where=everywhere, timeout=2).lower == -np.inf
 
 
 def test_quotients_and_powers_are_exact_in_smt() -> None:

@@ -9,7 +9,7 @@ from models import single
 
 from nnsym.errors import UnsupportedError
 from nnsym.read.onnx import load
-from tests.fuzz import controls, operators, optima, properties
+from tests.fuzz import controls, operators, optima, properties, searches
 from tests.fuzz.__main__ import main
 from tests.fuzz.cells import Cell, Undecided, box_cells, decided, sign
 from tests.fuzz.deployed import decisive_runs
@@ -48,9 +48,9 @@ def test_float_runs_are_spoken_of_only_where_every_run_agrees(method: str | None
     assert outcome.status != "verified"
 
 
-@pytest.mark.parametrize("fuzz", [properties.fuzz, optima.fuzz, operators.fuzz])
+@pytest.mark.parametrize("fuzz", [properties.fuzz, optima.fuzz, operators.fuzz, searches.fuzz])
 def test_a_few_seeds_have_no_fault(fuzz: object) -> None:
-    seed, cases = (300, 30) if fuzz is operators.fuzz else (300, 3)
+    seed, cases = (300, 30) if fuzz in (operators.fuzz, searches.fuzz) else (300, 3)
     report = fuzz(seed, 60.0, cases=cases)  # type: ignore[operator]
     assert (report.wrong, report.tracebacks) == (0, 0), table([report])
     assert report.cases >= 0.8 * cases

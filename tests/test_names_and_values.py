@@ -35,6 +35,7 @@ def test_names_stand_in_formulas_and_change_no_hash():
     where = nn.box(plain, -1, 1) & (plain[0] + plain[1] <= 1.5)
     other = nn.forall(plain, where=where, then=f(plain)[0] <= f(plain)[1] - 100)
     assert p.hash == other.hash
+    assert r"{x}_{\mathrm{pos}} + {x}_{\mathrm{vel}} \leq 1.5" in p._repr_latex_()
     read = nn.parse(p.text(), [f])
     assert read.text() == p.text()
     assert read.hash == p.hash
@@ -121,6 +122,7 @@ def test_layers_have_the_names_of_model_and_step():
     assert {f"ctl_1.{output}", f"ctl_2.{output}"} <= set(node_titles(p.query).values())
     assert any(titles[0] == f"ctl_2.{output}[0]" for titles in element_titles(p.query).values())
     assert f"ctl_2.{output}" in str(nn.bounds(p))
+    assert f"<td>ctl_2.{output}</td>" in nn.bounds(p)._repr_html_()
 
 
 def test_terms_have_the_values_that_the_property_reads():
@@ -186,3 +188,14 @@ def test_pyomo_models_name_their_ends():
     assert pyo.value(model.profit) == pytest.approx(best.lower, abs=1e-5)
     copy = model.clone()
     assert copy.outputs["y"][0] is not model.outputs["y"][0]
+
+
+def test_a_property_is_asked_at_a_point_by_name():
+    f = nn.zoo.random_mlp(2, widths=(2, 5, 3))
+    x, v = nn.Variable(2, name="x"), nn.Variable(1, name="v")
+    p = nn.forall([x, v], where=nn.box(x, -1, 1) & nn.box(v, 0, 1), then=nn.max(f(x)) - v[0] <= -50)
+    found = nn.verify(p, "attack").counterexample
+    assert not p(found)
+    assert p.margin(found) == p.margin(found.inputs) == p.margin(found.inputs["x"], found.inputs["v"]) < 0
+    with pytest.raises(nn.InputError, match="no values for 'v'"):
+        p({"x": [0, 0]})

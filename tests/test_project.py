@@ -76,7 +76,9 @@ def test_the_package_says_its_version_as_a_module_and_as_an_attribute() -> None:
 def test_every_page_of_the_docs_stands_in_the_menu_of_the_site() -> None:
     menu = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
     listed = re.findall(r"(\S+\.md)$", menu, re.M)
-    assert sorted(listed) == sorted(str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md"))
+    notebooks = [p.with_suffix(".md") for p in (ROOT / "docs").rglob("*.ipynb")]  # scripts/site_notebooks.py
+    pages = [*(ROOT / "docs").rglob("*.md"), *notebooks]
+    assert sorted(listed) == sorted(str(p.relative_to(ROOT / "docs")) for p in pages)
 
 
 def test_the_reference_lists_every_public_name_once() -> None:

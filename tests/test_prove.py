@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nnsym_encodings.bigm
@@ -15,9 +16,12 @@ import nnsym_encodings.triangle
 from nnsym.bounds.engine import relaxations
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness
+from nnsym.ir import outward
 from nnsym.ir.univariate import clip, sign
+from nnsym.separation.box import BoxNeurons
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 from nnsym.testing.prove import Answer, Theorem, prove_encoding, theorems
+from nnsym.testing.prove.cuts import prove_cut
 from nnsym.testing.prove.lines import prove_lines
 from nnsym.testing.prove.search import prove
 from nnsym.testing.prove.subjects import Subject, hinge, pieces
@@ -70,8 +74,35 @@ def test_neurons_of_affine_maps_with_any_weights() -> None:
 
 @pytest.mark.parametrize("name", ["bigm+anderson", "triangle+tj"])
 def test_cuts_of_one_neuron(name: str) -> None:
-    encoding = replace(find_encoding(name), rules=())
-    assert prove_encoding(encoding, fan_in=1).answer is Answer.PROVED
+    proofs = prove_encoding(replace(find_encoding(name), rules=()), fan_in=2)
+    assert [p.answer for p in proofs] == [Answer.PROVED] * 2, str(proofs)
+
+
+def _without_slip(self: BoxNeurons, c: Any) -> Any:
+    d = self.rise[:, None] * self.W - c
+    peak = outward.dot_up(d, np.where(d > 0, self.upper, self.lower))
+    return outward.sum_up(peak, np.nextafter(self.rise * self.b, np.inf))
+
+
+WRONG_BOXES = {
+    "passive: the other end": ("passive", lambda self, c: outward.dot_up(-c, np.where(c < 0, self.lower, self.upper))),
+    "passive: a product left out": (
+        "passive",
+        lambda self, c: outward.dot_up(-c[:, :1], np.where(c < 0, self.upper, self.lower)[:, :1]),
+    ),
+    "active: rounding of differences": ("active", _without_slip),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_BOXES)
+@pytest.mark.parametrize("name", ["bigm+anderson", "triangle+tj"])
+def test_wrong_right_hand_sides_of_cuts_are_not_proved(name: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoxNeurons, *WRONG_BOXES[wrong])
+    encoding = find_encoding(name)
+    fan_in = 2 if "left out" in wrong else 1
+    proof = prove_cut(encoding, encoding.cuts[0], fan_in, seconds=20)
+    harmless = "rounding" in wrong and "anderson" in name  # its coefficients are w or 0: no difference rounds
+    assert (proof.answer is Answer.PROVED) == harmless, str(proof)
 
 
 TRIANGLE, BIGM, SMT = nnsym_encodings.triangle, nnsym_encodings.bigm, nnsym_encodings.smt

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
+from nnsym import demo
 from nnsym.bounds.methods import compute
 from nnsym.encode.balls import tangents
 from nnsym.encode.registry import find_encoding
@@ -147,6 +148,26 @@ def test_a_round_that_decides_is_the_last_and_time_leaves_a_bound() -> None:
     assert "1 rounds" in decided.message
     late = Outer(lane=find("highs")).solve(program, Limits(seconds=1e-9), Goal(decide=False))
     assert late.status is Status.TIME_LIMIT
+
+
+def test_tangents_pass_to_the_next_case_of_one_program_and_to_no_other() -> None:
+    """An exact l2 question of 27 binaries and nine disjuncts ends; each alone used to take its full rounds."""
+    from nnsym.solvers.outer import Kept
+
+    balls = program_of(near(2), "triangle").quadratics
+    kept, rows = Kept(), program_of(near(2), "triangle").rows
+    kept.take(balls, rows)
+    assert kept.of(balls) == rows
+    assert kept.of(program_of(near(2), "triangle").quadratics) == ()
+
+
+@pytest.mark.slow
+def test_an_l2_question_of_27_binaries_ends() -> None:
+    image, label = demo.digit(0)
+    p = nn.props.robust(demo.network(), image, label, 0.5, p=2)
+    result = nn.verify(p, "bigm", solver="highs", timeout=120)
+    assert result.verified
+    assert result.sizes.binary == 27
 
 
 @pytest.mark.parametrize("solver", ["highs", "z3", "gurobi"])

@@ -27,11 +27,11 @@ from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock
 from nnsym.search.branching import RULES
+from nnsym.search.clipping import clipped
 from nnsym.search.frontier import BestFirst, DepthFirst
 from nnsym.search.leaf import restricted
 from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import Place, places
-from nnsym.search.reduce import clipped
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Worth, targets
 from nnsym.testing.check_method import check_method

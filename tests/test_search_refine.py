@@ -53,7 +53,7 @@ def test_a_domain_that_better_ranges_decide_is_split_no_further() -> None:
     first, second = watched.engines
     assert watched.rounds == [2, 8]
     assert whole(Engine(query, dtype="float32")) < -0.1 < whole(first) < 0 < whole(second)
-    assert found.search.engine is second
+    assert found.search.examiner.engines.engine is second
     assert found.search.exhausted
     assert (found.search.tally.nodes, found.search.tally.mass) == (31, 1)
 

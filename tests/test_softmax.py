@@ -164,3 +164,10 @@ def test_a_long_softmax_stays_between_0_and_1_in_every_bound():
         bounds = bounded[y]
         assert (bounds.lower >= -1e-9).all()
         assert (bounds.upper <= 1 + 1e-9).all()
+
+
+def test_sums_of_three_that_are_no_softmax_are_left_alone() -> None:
+    """A row that copies, one that shifts and one that adds look like ``x - m - log sum`` at the first glance."""
+    y = nn.zoo.random_mlp(1, widths=(2, 4, 2))(x := nn.Variable(2, name="x"))
+    rows = nn.concat(nn.clip(y[0], -0.3, 1), y[0] + 1.25, nn.relu(y[1]) + y[0])
+    assert nn.verify(nn.forall(x, where=nn.box(x, -1, 1), then=nn.norm(rows, 1) <= 40), "ibp").status == "verified"

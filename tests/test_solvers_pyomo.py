@@ -109,8 +109,8 @@ def test_written_lp_is_read_with_its_binaries(tmp_path: Path) -> None:
 def test_pprint_and_indexing_make_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
     model = to_pyomo(relu(), columns="all")
     assert len(model.rows) == 5
-    assert [c.name for c in model.component_data_objects(pyo.Constraint)] == [f"rows[{k}]" for k in range(5)]
-    assert (model.rows[0].lower, model.rows[0].upper) == (1.0, 1.0)
+    assert [c.name for c in model.component_data_objects(pyo.Constraint)] == [f"rows[network_{k}_0]" for k in range(5)]
+    assert (model.rows["network_0_0"].lower, model.rows["network_0_0"].upper) == (1.0, 1.0)
     model.pprint()
     assert "2.0*x['x[0].value'] - x['h[0].pre']" in capsys.readouterr().out
     with pytest.raises(UnsupportedError, match=r"rows.*columns='all'"):
@@ -200,7 +200,7 @@ def test_what_is_within_is_solved_as_it_says(name: str) -> None:
 
 def test_a_single_row_cannot_be_taken_from_arrays() -> None:
     model = to_pyomo(relu(), columns="all")
-    model.rows[4].deactivate()
+    model.rows["network_4_0"].deactivate()
     with pytest.raises(UnsupportedError, match="a single row is deactivated"):
         solver("nnsym_highs").solve(model)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,10 @@ class Row(NoTruthValue):
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Comparison(NoTruthValue):
-    """All rows; prints as a table in a terminal and in a notebook."""
+    """All rows; prints as a table in a terminal and in a notebook.
+
+    Where several properties were compared ``parts`` are their comparisons, and the table has a column for the property.
+    """
 
     spoken = (
         "a comparison",
@@ -72,16 +76,21 @@ class Comparison(NoTruthValue):
     seed: int
     timeout: float
     reading: Reading = Reading.FORALL
+    parts: tuple[Comparison, ...] = ()
 
     @property
     def best(self) -> float | None:
-        """The strongest proved bound of the table, whatever it rests on."""
+        """The strongest proved bound of the table, whatever it rests on; None of several properties."""
+        if self.parts:
+            return None
         pick = min if self.reading is Reading.EXISTS else max
         return pick((row.margin for row in self.rows if row.margin is not None), default=None)
 
     @property
     def disagreement(self) -> tuple[Row, Row] | None:
-        """A row that verified and a row that falsified, if there are both; a bug in one of them."""
+        """A row that verified and a row that falsified one property, if there are both; a bug in one of them."""
+        if self.parts:
+            return next((part.disagreement for part in self.parts if part.disagreement is not None), None)
         verified = [r for r in self.rows if r.result is not None and r.result.status is Verdict.VERIFIED]
         falsified = [r for r in self.rows if r.result is not None and r.result.status is Verdict.FALSIFIED]
         return (verified[0], falsified[0]) if verified and falsified else None
@@ -90,7 +99,10 @@ class Comparison(NoTruthValue):
         """One flat dictionary per row."""
         from nnsym.report.records import row_record
 
-        return [row_record(row, self.best) for row in self.rows]
+        if self.parts:
+            return [record for part in self.parts for record in part.to_records()]
+        about = {"property": self.name, "property_hash": self.property_hash}
+        return [{**about, **row_record(row, self.best)} for row in self.rows]
 
     def to_json(self) -> dict[str, Any]:
         """The whole comparison as plain data."""
@@ -105,7 +117,7 @@ class Comparison(NoTruthValue):
         return frame(self)
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Bars of certified margin and of seconds per method (extra ``report``)."""
+        """Bars of certified margin and of seconds per method, of one property (extra ``report``)."""
         from nnsym.report.plot import plot_comparison
 
         return plot_comparison(self, path)
@@ -199,7 +211,7 @@ def _pair(encoding: Encoding, solver: str | Solver | None, source: str, optimise
 
 
 def compare(
-    prop: HasQuery | Query,
+    prop: HasQuery | Query | Sequence[HasQuery | Query],
     methods: Sequence[MethodChoice] = ("ibp", "crown", "triangle", "bigm", "smt"),
     *,
     solvers: Sequence[str | Solver] | None = None,
@@ -216,7 +228,7 @@ def compare(
     """Run every method on the property and put the results side by side.
 
     Args:
-        prop: a property or its query.
+        prop: a property or its query, or a list of several, which have one table.
         methods: bound methods, encodings or method values; encodings are paired with every solver.
         solvers: lanes; each encoding's default where none are given. Pairs that do not fit become rows that say why.
         bounds: bounds that feed the encodings; one row for each.
@@ -229,33 +241,60 @@ def compare(
         record: a JSON-lines file; each row is appended as it finishes.
         announce: called with (row number, rows, plan) before each row runs.
     """
-    query = query_of(prop)
+    queries = [query_of(one) for one in prop] if isinstance(prop, (list, tuple)) else [query_of(prop)]  # type: ignore[arg-type]
+    if not queries:
+        raise InputError("no properties to compare methods on", remedy="Give one, or a list of some")
     timeout, repeat = options.seconds(timeout), options.repeats(repeat)
     memory, seed = options.count_of_bytes(memory), options.seed(seed)
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
     sources = tuple(check_bounds(choice) for choice in several)
     plans = plan(methods, solvers, sources, optimise=not decide)
-    networks = tuple(dict.fromkeys(a.network.hash for a in query.applications))
     import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before any row is timed)
 
-    table = Comparison(
-        name=query.name,
-        text=query.text,
-        rows=(),
-        network_hashes=networks,
-        property_hash=query.hash,
-        seed=seed,
-        timeout=timeout,
-        reading=query.reading,
+    tables: list[Comparison] = []
+    for query, name in zip(queries, _told_apart([query.name for query in queries]), strict=True):
+        table = Comparison(
+            name=name,
+            text=query.text,
+            rows=(),
+            network_hashes=tuple(dict.fromkeys(a.network.hash for a in query.applications)),
+            property_hash=query.hash,
+            seed=seed,
+            timeout=timeout,
+            reading=query.reading,
+        )
+        for number, item in enumerate(plans, len(tables) * len(plans)):
+            if announce is not None:
+                announce(number, len(plans) * len(queries), item)
+            row = _run(query, item, repeat=repeat, timeout=timeout, memory=memory, seed=seed, semantics=semantics)
+            table = replace(table, rows=(*table.rows, row))
+            if record is not None:
+                append_record(record, table, row)
+        tables.append(table)
+    return tables[0] if len(tables) == 1 else _together(tables)
+
+
+def _together(tables: Sequence[Comparison]) -> Comparison:
+    """The comparisons of several properties as one."""
+    return replace(
+        tables[0],
+        name=f"{len(tables)} properties",
+        text="\n".join(table.text for table in tables),
+        rows=tuple(row for table in tables for row in table.rows),
+        network_hashes=tuple(dict.fromkeys(digest for table in tables for digest in table.network_hashes)),
+        property_hash="",
+        parts=tuple(tables),
     )
-    for number, item in enumerate(plans):
-        if announce is not None:
-            announce(number, len(plans), item)
-        row = _run(query, item, repeat=repeat, timeout=timeout, memory=memory, seed=seed, semantics=semantics)
-        table = replace(table, rows=(*table.rows, row))
-        if record is not None:
-            append_record(record, table, row)
-    return table
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Names that occur more than once with their number."""
+    met: Counter[str] = Counter()
+    found = []
+    for name in names:
+        met[name] += 1
+        found.append(name if names.count(name) == 1 else f"{name} {met[name]}")
+    return found
 
 
 def _run(

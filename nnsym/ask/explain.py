@@ -112,7 +112,7 @@ def explain(
     from nnsym.encode.registry import find_encoding
     from nnsym.judge.methods import check_bounds
 
-    query = query_of(prop)
+    query = query_of(prop, "explain")
     found = find_encoding(encoding)
     match = re.fullmatch(r"(.+)\[(\d+)\]", neuron.strip())
     if match is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def build_program(
     from nnsym.judge.build import build
     from nnsym.relaxation.sources import find_source
 
-    query = query_of(prop)
+    query = query_of(prop, "export")
     found = find_encoding(encoding)
     _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=options.device(device))
     return query, build(query, computed, found), found
@@ -72,7 +73,7 @@ def export(
     if target.suffix == ".vnnlib":
         return _write(target, to_vnnlib(prop, version=version).text)
     chosen = encoding if encoding is not None else ("smt" if target.suffix == ".smt2" else "bigm")
-    query = query_of(prop)
+    query = query_of(prop, "export")
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to solve", where=query.name)
     query, program, found = build_program(query, chosen, bounds=bounds, device=device)
@@ -105,7 +106,7 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
     from nnsym.results.versions import package_version
     from nnsym.write.vnnlib import to_vnnlib as write
 
-    query = query_of(prop)
+    query = query_of(prop, "export")
     if query.reading is Reading.MINIMUM:
         remedy = "State a bound as a property, or export to .lp or .mps"
         raise UnsupportedError("VNN-LIB has no objectives", where=query.name, remedy=remedy)
@@ -176,11 +177,18 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`).
 
     ``model.inputs`` and ``model.outputs`` are the variables of inputs and of networks' outputs by name, in C order:
-    what a model of one's own is tied to.
+    what a model of one's own is tied to. A network alone, without a property, is :func:`nnsym.ask.surrogate.surrogate`.
+
+    Raises:
+        UnsupportedError: the program has more than linear rows and binaries; balls of norm 1 and 2 are more.
     """
     from nnsym.solvers.pyomo_model import to_pyomo as convert
 
+    importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)
+    if program.quadratics:
+        remedy = "Take its box for the region, and state the ball in Pyomo as a quadratic constraint over model.inputs"
+        raise UnsupportedError("a ball of norm 1 or 2 has no linear rows", where=query.name, remedy=remedy)
     model = convert(program, columns="all")
     inputs, outputs = _ends(query, program)
     columns = program.column_names()

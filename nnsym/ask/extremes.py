@@ -15,6 +15,7 @@ import numpy as np
 from nnsym.ask.verify import as_meant
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
+from nnsym.ir.smoothed import refuse_smoothed
 from nnsym.judge.least import Least
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice
@@ -75,7 +76,9 @@ def minimize(
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=True)
     settings = Settings(memory=memory, threads=threads, seed=seed, device=device, progress=progress)
     running = clock if clock is not None else Clock(timeout)
-    query, trouble = as_meant(objective(term, where), semantics, running, settings)
+    asked = objective(term, where)
+    refuse_smoothed(asked, "minimize")
+    query, trouble = as_meant(asked, semantics, running, settings)
     return _optimum(query, FIRST if trouble else chosen, running, settings, precision)
 
 

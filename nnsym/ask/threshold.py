@@ -1,4 +1,4 @@
-"""``radius``, ``largest``, ``smallest`` and ``lipschitz``: where along a family of properties the verdict changes.
+"""``radius``, ``largest`` and ``smallest``: where along a family of properties the verdict changes.
 
 A family gives one property for every number. ``largest`` is for families that get harder as the number grows (a ball of
 radius eps), ``smallest`` for those that get easier (a Lipschitz bound L). :mod:`nnsym.ask.bracket` is the search.
@@ -13,14 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ask.bracket import Family, search
+from nnsym.ask.sampled_radius import sampled_radius
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
+from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.property import Property
-from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.lang.props import robust
 from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
 
 Array = NDArray[Any]
+
+
+#: What feeds a method, and is asked before it, where a radius is in the norm 2: neither of the two is always better.
+EUCLIDEAN = "crown+lipschitz:sdp"
 
 
 @final
@@ -140,7 +145,7 @@ def smallest(
 
 
 def radius(
-    f: Network | Family,
+    f: Network | SmoothedClassifier | Family,
     x0: object = None,
     label: object = None,
     method: Any = None,
@@ -155,8 +160,15 @@ def radius(
     """``sup {eps: argmax f(x) == label for all x with norm(x - x0, p) <= eps}``, or that of any family of properties.
 
     ``f`` is a network with a point and its label, or a callable that gives a property for every eps. The options are
-    those of :func:`largest`; ``within`` cuts the balls to valid inputs.
+    those of :func:`largest`; ``within`` cuts the balls to valid inputs. In the norm 2, bounds are met with what
+    Lipschitz constants say (:data:`EUCLIDEAN`), unless some are named.
+    Of a smoothed classifier (:func:`nnsym.smooth`) one draw of samples tells the radius, with the confidence of its
+    ``nn.sampling`` method.
     """
+    if isinstance(f, SmoothedClassifier):
+        high, precision = _end(high), _end(precision)
+        result = sampled_radius(f, x0, label, method, high=high, p=p, options=options)
+        return _of_samples(*result, precision)
     if not isinstance(f, Network):
         if x0 is not None or label is not None:
             raise InputError("a family of properties takes no point and no label", remedy="Put them into the family")
@@ -166,6 +178,8 @@ def radius(
             "the radius of a network needs a point and its label", remedy="nn.radius(f, x0, label, high=1)"
         )
     net = f
+    if p == 2:
+        options.setdefault("bounds", EUCLIDEAN)
 
     def ball_of(eps: float) -> Property:
         return robust(net, x0, label, eps, p=p, within=within)
@@ -173,28 +187,13 @@ def radius(
     return largest(ball_of, method, low=low, high=high, precision=precision, **options)
 
 
-def lipschitz(
-    f: Network,
-    lower: object,
-    upper: object,
-    method: Any = None,
-    *,
-    high: float,
-    low: float = 0.0,
-    precision: float = 1e-3,
-    p: object = np.inf,
-    gap: object = 0,
-    **options: Any,
-) -> Threshold:
-    """The smallest L in ``[low, high]`` with ``|f_k(x) - f_k(y)| <= L norm(x - y, p) + gap`` on the box, for all k.
-
-    The options are those of :func:`smallest`.
-    """
-
-    def bounded_by(constant: float) -> Property:
-        return lipschitz_property(f, lower, upper, constant, p=p, gap=gap)
-
-    return smallest(bounded_by, method, low=low, high=high, precision=precision, **options)
+def _of_samples(at: float, result: Result, precision: float) -> Threshold:
+    """What was certified, and nothing of where it ends."""
+    certified = at if result.verified else -np.inf
+    asked = ((at, result),)
+    return Threshold(
+        goal="largest", certified=certified, falsified=np.inf, witness=None, results=asked, precision=precision
+    )
 
 
 def _end(value: Any) -> float:

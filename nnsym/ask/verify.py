@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.smoothed import refuse_smoothed, smoothed_nodes
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice
@@ -26,9 +29,12 @@ from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 Array = NDArray[Any]
+
+#: Verdicts at INFO, the steps of the trail at DEBUG (docs/reports.md, "Logs").
+_LOG = logging.getLogger("nnsym")
 
 
 def verify(
@@ -51,6 +57,7 @@ def verify(
     progress: Progress | None = None,
     watch: Callable[[Snapshot], None] | None = None,
     clock: Clock | None = None,
+    certificate: bool | str | Path = False,
 ) -> Result:
     """Verify a property by one method, or by a short portfolio if none is named.
 
@@ -75,6 +82,8 @@ def verify(
         progress: called with (lower bound, best value) as a solver improves them.
         watch: called with where a search stands, after every batch.
         clock: a budget that has been running already (time spent on loading counts).
+        certificate: also give a certificate of the verdict, in what is left of the time, and write it to the file that
+            is named here; nothing is written that the checker (:mod:`nnsym.check`) has not accepted.
 
     Returns:
         A :class:`nnsym.results.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
@@ -89,9 +98,14 @@ def verify(
         raise InputError(
             "a term to minimise is neither true nor false", where=query.name, remedy="Use nn.minimize, or state a bound"
         )
+    if isinstance(certificate, (str, Path)):
+        from nnsym.ask.export import check_writable
+
+        check_writable(Path(certificate))
+    running = clock if clock is not None else Clock(timeout)
     query = query.relaxed(slack) if slack else query
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
-    running = clock if clock is not None else Clock(timeout)
+    chosen.accept(query)
     settings = Settings(
         memory=memory,
         threads=threads,
@@ -102,8 +116,24 @@ def verify(
         progress=progress,
         watch=watch,
     )
+    result = _judged(query, chosen, semantics, running, settings)
+    _LOG.info("%s: %s by %s (%s)", query.name, result.status.value, result.method, result.reason)
+    if certificate is False:
+        return result
+    from nnsym.certify.attach import with_certificate
+
+    result = with_certificate(query, result, running)
+    if result.certificate is not None and certificate is not True:
+        result.certificate.save(certificate)
+    return result
+
+
+def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: Clock, settings: Settings) -> Result:
+    """The verdict of one method on the function that is meant."""
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
+    if smoothed_nodes(query):
+        return judged_by_samples(query, chosen, semantics, running, settings)
     query, trouble = as_meant(query, semantics, running, settings)
     if trouble:
         return unenclosed(query, chosen, trouble, running, settings)
@@ -113,6 +143,15 @@ def verify(
             "softmax", "its values are compared by its arguments, which are in the same order; margins are theirs"
         )
     return with_premise(query, chosen.judge(query, running, settings), chosen, running, settings)
+
+
+def judged_by_samples(
+    query: Query, method: Method, semantics: str | Semantics, clock: Clock, settings: Settings
+) -> Result:
+    """The verdict on a smoothed classifier of the real function, whose runs are counted."""
+    if semantics != Semantics.REAL:
+        refuse_smoothed(query, "semantics")
+    return method.judge(query, clock, settings)
 
 
 def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: Settings) -> tuple[Query, str]:

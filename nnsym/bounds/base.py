@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -70,6 +70,16 @@ class Bounds:
 
     def __getitem__(self, node: Node) -> Interval:
         return self.nodes[node]
+
+    def meet(self, other: Bounds) -> Bounds:
+        """What both say of every node and row; the seconds add up."""
+        return replace(
+            self,
+            nodes={n: i.intersect(other[n]) for n, i in self.nodes.items()},
+            rows=self.rows.intersect(other.rows),
+            seconds=self.seconds + other.seconds,
+            ended=self.ended or other.ended,
+        )
 
     def case(self, index: int) -> Bounds:
         """The bounds of one domain of a batch."""

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.lipschitz.ball_box import BallAndBox
+from nnsym.bounds.lipschitz.source import Lipschitz
 from nnsym.bounds.pairs.differential import both
-from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Source, Told, Zonotope
+from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Met, Source, Told, Zonotope
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
@@ -29,6 +31,8 @@ SOURCES: Mapping[str, Source] = {
     source.name: source
     for source in (
         Ibp(),
+        Lipschitz(),
+        BallAndBox(),
         Linear(
             name="ibp-merged",
             summary="ibp with the last affine layer merged into the rows",
@@ -64,7 +68,10 @@ METHODS = tuple(SOURCES)
 
 
 def find_source(source: str | Source, known: Mapping[str, Source] = SOURCES) -> Source:
-    """The source that a text names (``crown``, ``alpha:20``), among the known ones; a source is itself."""
+    """The source that a text names (``crown``, ``alpha:20``), among the known ones; a source is itself.
+
+    ``crown+lipschitz`` is both, met.
+    """
     if isinstance(source, Told):
         return source.source
     if isinstance(source, Source):
@@ -72,10 +79,24 @@ def find_source(source: str | Source, known: Mapping[str, Source] = SOURCES) -> 
     if not isinstance(source, str):
         remedy = "Give a name, or an nnsym.bounds.sources.Source"
         raise InputError(f"no source of bounds but a {type(source).__name__}", where=repr(source), remedy=remedy)
-    name, colon, parameters = source.partition(":")
-    if name not in known:
-        raise InputError(f"there are no bounds '{source}'", remedy=f"Choose one of: {', '.join(known)}")
-    return known[name].parse(parameters) if colon else known[name]
+    found = []
+    for text in summands(source, known):
+        name, colon, parameters = text.partition(":")
+        if name not in known:
+            raise InputError(f"there are no bounds '{text}'", remedy=f"Choose one of: {', '.join(known)}")
+        found.append(known[name].parse(parameters) if colon else known[name])
+    return found[0] if len(found) == 1 else Met.of(tuple(found))
+
+
+def summands(text: str, known: Mapping[str, Source] = SOURCES) -> list[str]:
+    """The texts of the sources in ``crown+lipschitz:sdp``; a ``+`` before no name of a source belongs to a text."""
+    found: list[str] = []
+    for part in text.split("+"):
+        if found and part.partition(":")[0] not in known:
+            found[-1] += f"+{part}"
+        else:
+            found.append(part)
+    return found
 
 
 def compute(

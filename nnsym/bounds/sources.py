@@ -202,3 +202,27 @@ class ForwardLinear(Source):
         from nnsym.bounds.engine.forward import forward_linear
 
         return forward_linear(query, boxes, device=device, dtype=dtype, deadline=self.deadline, memory=self.memory)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Met(Source):
+    """Several sources, their intervals met; each may take an equal part of the time that is left."""
+
+    members: tuple[Source, ...]
+
+    @staticmethod
+    def of(members: tuple[Source, ...]) -> Met:
+        text = "+".join(m.text for m in members)
+        return Met(name=text, summary="all of these, met", paper="", members=members)
+
+    def compute(
+        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
+    ) -> Bounds:
+        found: Bounds | None = None
+        for k, member in enumerate(self.members):
+            end = self.deadline.share(1 / (len(self.members) - k))
+            one = member.until(end, memory=self.memory).compute(query, boxes, device=device, dtype=dtype)
+            found = one if found is None else found.meet(one)
+        assert found is not None  # no sum of sources is empty
+        return replace(found, method=self.name)

@@ -14,6 +14,9 @@ from typing import Any, final
 
 from typer.core import TyperCommand, TyperGroup
 
+from nnsym.cli.defaults import Defaults, find_defaults, of_command, shown
+from nnsym.cli.streams import complain
+
 _WHOLE, _NUMBER = re.compile("[0-9]{1,15}", re.ASCII), re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
 
@@ -24,6 +27,17 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return _eased(super().get_params(ctx))
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """With the defaults of the working folder, which are said on stderr."""
+        asks_help = any(arg in ("-h", "--help") for arg in args)
+        if not asks_help and isinstance(parent and parent.command, Commands):
+            found = find_defaults()
+            extra["default_map"] = taken = parent.command.defaults(found, info_name or "")
+            if taken:
+                given = ", ".join(f"{name} = {shown(value)}" for name, value in taken.items())
+                complain(f"defaults of {found.source}: {given}")
+        return super().make_context(info_name, args, parent, **extra)
+
 
 @final
 class Commands(TyperGroup):
@@ -31,6 +45,19 @@ class Commands(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _eased(super().get_params(ctx))
+
+    def defaults(self, found: Defaults, command: str) -> dict[str, Any]:
+        """What a file of defaults says to one command, by parameter."""
+        if not found.table:
+            return {}
+        options = {name: _options(one) for name, one in self.commands.items()}
+        return of_command(found, command, options[command], {name: frozenset(some) for name, some in options.items()})
+
+
+def _options(command: Any) -> dict[str, str]:
+    """The options of a command that are given once, by the name that a file uses: ``json-file`` for ``--json-file``."""
+    single = [p for p in command.params if p.param_type_name == "option" and not p.multiple and not p.required]
+    return {max(p.opts, key=len).lstrip("-"): p.name for p in single}
 
 
 def _eased(params: list[Any]) -> list[Any]:

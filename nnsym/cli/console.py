@@ -16,7 +16,7 @@ from nnsym.cli.streams import SENTENCES
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Plan
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 
 class _Terminal(Console):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 
+from nnsym.cli.defaults import find_defaults
 from nnsym.results.versions import all_versions, package_version
 from nnsym.solvers.registry import solver_providers, solver_table
 
@@ -26,6 +27,8 @@ def findings() -> list[list[str]]:
         rows.append([f"solver {row.name}", found, "" if here.available else here.remedy])
     rows += [[f"solvers of {p.name}", "left out", p.error] for p in solver_providers() if p.error]
     rows.append(["devices", _devices(), ""])
+    taken = find_defaults()
+    rows.append(["defaults", "; ".join([taken.source, *taken.lines()]) if taken.source else "none in this folder", ""])
     return rows
 
 

@@ -1,4 +1,4 @@
-"""``nnsym``: verify, compare, export, explain, bounds, show, methods, solvers, report, doctor, demo.
+"""``nnsym``: verify, compare, table, export, explain, bounds, lipschitz, show, check, audit, and what there is.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
 40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 from nnsym.cli.arguments import Command, Commands
 from nnsym.cli.streams import bare, complain, fits, open_streams, writing
+from nnsym.cli.table import table
 from nnsym.errors import NnsymError, OutOfTimeError
 from nnsym.results import ranges
 
@@ -84,15 +85,26 @@ def _say_versions(asked: bool) -> None:
         raise typer.Exit
 
 
+def _log(asked: bool) -> None:
+    if asked:
+        import logging
+
+        logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)  # to stderr
+        logging.getLogger("nnsym").setLevel(logging.DEBUG)
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of internal errors.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_say_versions, is_eager=True, help="Print what is installed.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", callback=_log, help="Say every step on stderr as it ends.")
+    ] = False,
 ) -> None:
     """Options before the command."""
-    del debug, version  # read by entry(), before anything can fail, and by its own callback
+    del debug, version, verbose  # read by entry(), before anything can fail, and by their own callbacks
 
 
 @app.command(cls=Command)
@@ -121,6 +133,9 @@ def verify(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Record the search here; go on where the file has one.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from the record of a search.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Write a certificate of the verdict that nnsym check accepts.")
+    ] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
     from nnsym.results.clock import Clock
@@ -134,7 +149,7 @@ def verify(
         from nnsym.report.table import result_lines
         from nnsym.results.plain import result_json
 
-    for path in (witness, save):
+    for path in (witness, save, certificate):
         if path is not None:
             from nnsym.ask.export import check_writable
 
@@ -162,6 +177,7 @@ def verify(
             progress=progress,
             watch=None if progress is None else progress.watch,
             clock=clock,
+            certificate=certificate or False,
         )
     checked = None
     if vacuity:  # what the verdict left of the budget
@@ -269,6 +285,9 @@ def compare(
         raise typer.Exit(DISAGREE)
 
 
+app.command(cls=Command)(table)
+
+
 @app.command(cls=Command)
 def export(
     targets: Targets,
@@ -329,6 +348,32 @@ def bounds(
 
 
 @app.command(cls=Command)
+def lipschitz(
+    network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
+    lower: Annotated[
+        str | None, typer.Option(help="Lower limit of the inputs, or one for each with commas; all inputs if left out.")
+    ] = None,
+    upper: Annotated[str | None, typer.Option(help="Upper limit of the inputs, likewise.")] = None,
+    p: Annotated[str, typer.Option("-p", help="Norm of the inputs: 1, 2 or inf.")] = "2",
+    q: Annotated[str, typer.Option("-q", help="Norm of the outputs: 1, 2 or inf.")] = "2",
+    method: Annotated[
+        str, typer.Option(help="norms, sdp, jacobian, exact, crown, bigm ..., or several with commas.")
+    ] = "norms,sdp,jacobian",
+    timeout: Timeout = 60.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """A network's Lipschitz constant: certified above (0), a slope of two points below; 30 without an upper bound."""
+    from nnsym.cli.lipschitz import run_lipschitz
+    from nnsym.cli.targets import load_network
+
+    limits, norms, methods = (lower, upper), (p, q), split(method)
+    net = load_network(network)
+    held = run_lipschitz(net, limits, norms, methods, timeout, seed, as_json, print_rich, print_line)
+    raise typer.Exit(0 if held else EXIT["unknown"])
+
+
+@app.command(cls=Command)
 def show(
     network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
     output: Annotated[Optional[Path], typer.Argument(metavar="[FILE]", help="Write here, not to stdout.")] = None,  # noqa: UP045
@@ -351,11 +396,27 @@ def show(
 
 
 @app.command(cls=Command)
+def search(
+    record: Annotated[Path, typer.Argument(metavar="RECORD", help="The record of a search, from --log.")],
+    plot: Annotated[Optional[Path], typer.Option("--plot", metavar="FILE", help="Draw it too: svg, png, pdf.")] = None,  # noqa: UP045
+) -> None:
+    """A recorded search: parts by depth, the first splits, what was split most and what that gained."""
+    from nnsym.ask.export import check_writable
+    from nnsym.report.search import draw_search, story
+
+    if plot is not None:
+        check_writable(plot)
+    print_line(story(record))
+    if plot is not None:
+        draw_search(record, plot)
+
+
+@app.command(cls=Command)
 def report(
-    source: Annotated[Path, typer.Argument(help="result.json of --save, or a run record (.jsonl) of compare.")],
+    source: Annotated[Path, typer.Argument(help="result.json of --save, or a record (.jsonl) of compare or table.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
 ) -> None:
-    """An HTML page of a result or of a run record, for those who have to judge it; it needs no network."""
+    """An HTML page of a result or of a record, for those who have to judge it; it needs no network."""
     from nnsym.ask.export import check_writable
     from nnsym.report.page import write_report
 
@@ -373,12 +434,17 @@ def methods() -> None:
     from nnsym.relaxation.sources import source_providers, sources
     from nnsym.report.grid import plain_grid
     from nnsym.search.branching import RULES
+    from nnsym.search.frontier import FRONTIERS
+    from nnsym.search.reduce import REDUCTIONS
 
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
     rows.append(["bab", "exact", SearchMethod.summary, SearchMethod.paper])
-    rows += [[f"bab:{rule.text}", "splits", rule.summary, rule.paper] for rule in RULES.values()]
+    words = [("splits", rule.text, rule.summary, rule.paper) for rule in RULES.values()]
+    words += [("reduces", some.text, some.summary, some.paper) for some in REDUCTIONS.values()]
+    words += [("order", some.text, some.summary, "") for some in FRONTIERS.values()]
+    rows += [[f"bab:{word}", kind, summary, paper] for kind, word, summary, paper in words]
     rows += [[name, "method", guest.summary, guest.paper] for name, guest in guests().items()]
     for name, found in sorted(encodings().items()):
         exact = "exact" if all(r.exactness.value != "outer" for r in found.rules) else "outer"
@@ -402,6 +468,65 @@ def solvers() -> None:
     print_rich(
         plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
     )
+
+
+@app.command(cls=Command)
+def check(
+    certificate: Annotated[Path, typer.Argument(help="A certificate's file, .json or .json.gz.")],
+    files: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Its networks and properties, where they do not lie beside it; found by their hashes."),
+    ] = None,
+    engine: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="fast (NumPy, the default) or reference (Python's integers)."),
+    ] = None,
+    vipr: Annotated[
+        Path | None, typer.Option(help="Also write the proof for viprchk (small ReLU networks, split by phases).")
+    ] = None,
+) -> None:
+    """Check a certificate with the independent checker: accepted (0) or refused (10)."""
+    from nnsym.check.checker import check as run
+    from nnsym.check.checker import opened
+    from nnsym.check.errors import Refused
+
+    if vipr is not None:
+        from nnsym.ask.export import check_writable
+
+        check_writable(vipr)
+    try:
+        print_line(str(run(certificate, files or (), engine)))
+        if vipr is not None:
+            from nnsym.write.vipr import to_vipr
+
+            vipr.write_text(to_vipr(*opened(certificate, files or ())), encoding="utf-8")
+    except Refused as error:
+        print_line(f"refused: {error}")
+        raise typer.Exit(EXIT["falsified"]) from None
+
+
+@app.command(cls=Command)
+def audit(
+    folder: Annotated[Path, typer.Argument(help="Certificates and saved results, in it and in its folders.")],
+    networks: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Networks that lie elsewhere: files or folders; found by their hashes."),
+    ] = None,
+    engine: Annotated[Optional[str], typer.Option(help="fast (the default) or reference.")] = None,  # noqa: UP045
+    as_json: Json = False,
+) -> None:
+    """Check all certificates of a folder: all certified (0), one refused (10), a result without one (30)."""
+    from nnsym.ask.audit import audit as run
+    from nnsym.report.audit import audit_grids, summary
+
+    found = run(folder, networks=networks or (), engine=engine)
+    if as_json:
+        print_line(json.dumps(found.to_json()))
+    else:
+        for grid in audit_grids(found):
+            print_rich(grid)
+        print_line(summary(found))
+    raise typer.Exit(found.code)
 
 
 @app.command(cls=Command)

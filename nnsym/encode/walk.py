@@ -73,6 +73,30 @@ def encode_columns(
         UnsupportedError: a node has no rule in this encoding.
         MissingBoundsError: a bound that the encoding needs is infinite.
     """
+    walked = walk(query, bounds, encoding, deadline)
+    if encoding.bits is None:
+        encode_differences(walked.ctx, query)
+    deadline.check()
+    goal = encode_spec(walked.ctx, query, encoding, walked.ids, max_cases)
+    exactness = exactness_of(encoding, query)
+    meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
+    decides = _decides(encoding, query)
+    program = walked.ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
+    program = finished(program, encoding, query, element_titles(query))
+    return Encoded(program, walked.ctx.bounds, walked.ids, goal.rows)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """Domain and nodes of a query as columns and rows, before anything is asked of them."""
+
+    ctx: Context
+    ids: dict[Node, Array]
+
+
+def walk(query: Query, bounds: Bounds, encoding: Encoding, deadline: Deadline = NEVER) -> Walked:
+    """Inputs, balls, and every node by its rule. Raises as :func:`encode_columns`."""
     names = node_names(query.nodes)
     ids: dict[Node, Array] = {}
     bits = encoding.bits
@@ -91,17 +115,15 @@ def encode_columns(
                 raise _unsupported(encoding, node, names[node])
             made = rule.rule(ctx, node, tuple(ids[parent] for parent in node.parents))
             ids[node] = _checked(made, encoding, node, names[node])
-    if bits is None:
-        encode_differences(ctx, query)
-    deadline.check()
-    goal = encode_spec(ctx, query, encoding, ids, max_cases)
-    exactness = exactness_of(encoding, query)
-    meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
-    decides = _decides(encoding, query)
-    program = ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
-    program = _titled(program, {names[node]: titles for node, titles in element_titles(query).items()})
+    return Walked(ctx, ids)
+
+
+def finished(program: Program, encoding: Encoding, query: Query, titles: Mapping[Node, tuple[str, ...]]) -> Program:
+    """The program under the names that people gave, relaxed where the encoding is, of declared blocks only."""
+    names = node_names(query.nodes)
+    program = _titled(program, {names[node]: found for node, found in titles.items()})
     _check_declared(program, encoding, query)
-    return Encoded(program.relax() if encoding.relaxed else program, bounds, ids, goal.rows)
+    return program.relax() if encoding.relaxed else program
 
 
 def _titled(program: Program, titles: Mapping[str, tuple[str, ...]]) -> Program:

@@ -61,4 +61,5 @@ def apply_node(node: Node, args: tuple[Array, ...]) -> Array:
             return np.asarray(args[0] - args[1])
         case Input():
             raise InputError("the input has no value", where=node.name)
+    node.refuse_value()
     raise InputError(f"unknown node {node!r}")

@@ -133,6 +133,22 @@ def leaves(formula: Formula) -> list[Atoms | InBox]:
     return found
 
 
+def soft_rows(formula: Formula) -> Array:
+    """The numbers of the rows of soft atoms, in order."""
+    found = [leaf.rows for leaf in leaves(formula) if isinstance(leaf, Atoms) and leaf.soft]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def about(formula: Formula, row: int) -> Formula:
+    """The formula whose soft atoms are one row alone; what is hard stays."""
+
+    def leaf(node: Atoms | InBox) -> Formula:
+        asked = isinstance(node, Atoms) and node.soft
+        return Atoms(np.array([row]), strict=False, soft=True) if asked else node
+
+    return reduce_formula(formula, leaf, lambda p: conjunction(*p), lambda p: disjunction(*p))
+
+
 def always(formula: Formula) -> Array:
     """The numbers, sorted, of the rows of hard atoms that hold wherever the formula does."""
 

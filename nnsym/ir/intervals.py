@@ -84,8 +84,35 @@ def _affine(node: Affine, parents: tuple[Sides, ...]) -> Sides:
     slip = gamma(most + 2 * len(node.maps) + 4) * size + np.where(size > 0, _TINY, 0.0)
     reach = sum_up(radius, slip)
     open_ends = ~np.isfinite(reach) | ~np.isfinite(centre)
-    low = np.where(open_ends, -np.inf, sum_down(centre, -reach))
-    return low, np.where(open_ends, np.inf, sum_up(centre, reach))
+    low, high = sum_down(centre, -reach), sum_up(centre, reach)
+    if not open_ends.any():
+        return low, high
+    free = _one_sided(node, parents)
+    return np.where(open_ends, free[0], low), np.where(open_ends, free[1], high)
+
+
+def _one_sided(node: Affine, parents: tuple[Sides, ...]) -> Sides:
+    """Each side by itself, by the signs of the coefficients: one may be finite where the other is not."""
+    low, high, size, most = node.bias, node.bias, np.abs(node.bias), 0
+    for linear, (lo, hi) in zip(node.maps, parents, strict=True):
+        matrix = linear.matrix()
+        plus, minus = matrix.maximum(0), matrix.minimum(0)
+        low, high = low + _signed(plus, lo, minus, hi), high + _signed(plus, hi, minus, lo)
+        finite = np.maximum(*(np.where(np.isfinite(side), np.abs(side), 0.0) for side in (lo, hi)))
+        size, most = size + stretch(linear, finite), max(most, linear.n_in)
+    slip = gamma(most + 2 * len(node.maps) + 4) * size + _TINY
+    return np.where(np.isnan(low), -np.inf, low - slip), np.where(np.isnan(high), np.inf, high + slip)
+
+
+def _signed(plus: Any, a: Array, minus: Any, b: Array) -> Array:
+    """``plus a + minus b``, of which an infinite term makes the sum infinite."""
+    total = np.zeros(plus.shape[0])
+    for matrix, side in ((plus, a), (minus, b)):
+        wild = np.where(np.isinf(side), np.sign(side), 0.0)
+        towards = matrix @ wild
+        found = matrix @ np.where(wild == 0, side, 0.0)
+        total = total + np.where(towards == 0, found, np.copysign(np.inf, towards))
+    return total
 
 
 def _product(x: Sides, y: Sides, square: bool) -> Sides:

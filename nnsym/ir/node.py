@@ -47,6 +47,9 @@ class Node:
         """The same operation on other parents (of the same sizes), by the same run if no other is named."""
         raise InputError("an input has no parents")
 
+    def refuse_value(self) -> None:
+        """Raise, in words, where the node has no value at a point that could be computed."""
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), *self._content())
 

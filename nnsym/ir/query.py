@@ -41,15 +41,18 @@ from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Node
 from nnsym.ir.row_bounds import bounded
 from nnsym.ir.rows import Rows, stack
+from nnsym.ir.stated import Source
 from nnsym.ir.walk import flat_pickle, topological
 
 Array = NDArray[Any]
 
 
-@final
 @dataclass(frozen=True, eq=False)
 class Box:
-    """``lower <= x <= upper`` elementwise; exact numbers, infinite where open."""
+    """``lower <= x <= upper`` elementwise; exact numbers, infinite where open.
+
+    :class:`nnsym.ir.reach.Reach` makes its exact numbers late.
+    """
 
     lower: Array
     upper: Array
@@ -72,6 +75,11 @@ class Box:
     @property
     def empty(self) -> bool:
         return bool((self.lower > self.upper).any())
+
+    @property
+    def bounded(self) -> bool:
+        """True if it is certain that no element is open."""
+        return False
 
     def intersect(self, other: Box) -> Box:
         return Box(_pick(self.lower, other.lower, +1), _pick(self.upper, other.upper, -1))
@@ -180,7 +188,8 @@ class Query:
     variables of the file that the query was read from, in its order; a witness speaks of them. ``runs`` is the query
     whose stored models are run, where this one encloses what they compute in floats (:mod:`nnsym.deployed`); its
     further inputs are errors of rounding. ``stated`` is the query that stored models are judged by, where this one says
-    the same of the real function in other rows (:mod:`nnsym.ir.order`).
+    the same of the real function in other rows (:mod:`nnsym.ir.order`). ``source`` is the VNN-LIB text that it was read
+    from (:func:`nnsym.ir.stated.source_of`).
     """
 
     name: str
@@ -197,14 +206,21 @@ class Query:
     declared: tuple[Declaration, ...] = ()
     runs: Query | None = None
     stated: Query | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
-        closed = bounded({x: (b.lower, b.upper) for x, b in self.boxes.items()}, self.rows, self.formula)
+        closed = self._closed()
         if closed:
             boxes = {x: Box(*closed[x]) if x in closed else box for x, box in self.boxes.items()}
             object.__setattr__(self, "boxes", boxes)
         if any(x.integer.any() for x in self.boxes):
             object.__setattr__(self, "boxes", {x: box.whole(x.integer) for x, box in self.boxes.items()})
+
+    def _closed(self) -> Mapping[Input, tuple[Array, Array]]:
+        """The boxes whose open ends hard rows close."""
+        if all(box.bounded for box in self.boxes.values()):
+            return {}
+        return bounded({x: (b.lower, b.upper) for x, b in self.boxes.items()}, self.rows, self.formula)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return flat_pickle(self, self.nodes if self.stated is None else (*self.nodes, *self.stated.nodes))

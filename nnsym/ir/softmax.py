@@ -142,8 +142,9 @@ def _read(node: Affine, size: int) -> list[tuple[Node, Array]]:
     first = node.maps[0]
     if len(node.maps) == 3 and isinstance(first, Select):  # x_i - m - log sum
         rows = node.maps[1].csr()[1]
-        k = int((rows == rows[0]).sum())
-        return [(node.parents[0], first.index.reshape(-1, k))] if k and len(rows) % k == 0 else []
+        k = int((rows == rows[:1]).sum())
+        fits = k > 0 and len(first.index) == len(rows) and (first.index >= 0).all() and len(rows) % k == 0
+        return [(node.parents[0], first.index.reshape(-1, k))] if fits else []
     if isinstance(first, Sparse) and len(node.maps) == 1 and len(first.indices) == 2 * node.size:
         sides = [first.indices[first.data == sign] for sign in (1.0, -1.0)]
         each, rest = divmod(node.size, size)

@@ -23,6 +23,7 @@ from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Rows
+from nnsym.ir.smoothed import Smoothed
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 
@@ -56,8 +57,11 @@ def dump_network(network: Network) -> str:
     return "\n".join([*heads, graph])
 
 
-def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: int = 32) -> str:
-    """A query's content: networks, graph, boxes, rows and formula; its name, text and labels are left out."""
+def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: int = 32, boxes: bool = True) -> str:
+    """A query's content: networks, graph, boxes, rows and formula; its name, text and labels are left out.
+
+    Without ``boxes`` it is the text of all queries that differ in nothing but the boxes of their inputs.
+    """
     outputs = [[a.output(o) for o in a.network.outputs] for a in query.applications]
     used = [node for a, some in zip(query.applications, outputs, strict=True) for node in (*a.arguments, *some)]
     nodes = topological((*query.inputs, *query.rows.parts, *used))
@@ -73,8 +77,29 @@ def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: 
     for node, balls in query.balls.items():
         lines += [f"|{names[node]} - {_array(b.centre, width)}|_{b.p} <= {number(b.radius)}" for b in balls]
     lines += _rows(query.rows, names, width)
-    head = {Reading.FORALL: "exists", Reading.EXISTS: "witness", Reading.MINIMUM: "minimum"}[query.reading]
-    return "\n".join([*lines, f"{head} {_formula(query.formula, names, width)}", ""])
+    return "\n".join([*lines, f"{_HEADS[query.reading]} {_formula(query.formula, names, width)}", ""])
+
+
+_HEADS = {Reading.FORALL: "exists", Reading.EXISTS: "witness", Reading.MINIMUM: "minimum"}
+
+
+def dump_kind(query: Query) -> str | None:
+    """The text of all queries that differ in nothing but the boxes and balls of their inputs.
+
+    Networks stand in it by their hashes. None where something else than networks' outputs is computed of the inputs, or
+    bounds are assumed: equal texts mean equal queries, and that would take more than this to tell.
+    """
+    names: dict[Node, str] = {x: f"x{k} {_operation(x, {}, 32)}" for k, x in enumerate(query.inputs)}
+    lines = []
+    for k, application in enumerate(query.applications):
+        if any(node not in names for node in application.arguments):
+            return None
+        lines.append(f"{k} = network {application.network.hash}({', '.join(names[n] for n in application.arguments)})")
+        names |= {application.output(output): f"{k} {output}" for output in application.network.outputs}
+    if query.assumed or any(node not in names for node in query.rows.parts):
+        return None
+    lines += _rows(query.rows, names, 32)
+    return "\n".join([*names.values(), *lines, f"{_HEADS[query.reading]} {_formula(query.formula, names, 32)}"])
 
 
 def number(value: float | Fraction) -> str:
@@ -138,6 +163,8 @@ def _operation(node: Node, names: Mapping[Node, str], width: int) -> str:
             return f"max({names[node.parents[0]]}, groups {_shape(node.groups)} {_array(node.groups, width)})"
         case Product():
             return " * ".join(names[p] for p in node.parents)
+        case Smoothed():
+            return f"smoothed {node.network.hash} {node.noise.text}({names[node.parents[0]]})"
     return type(node).__name__.lower()
 
 

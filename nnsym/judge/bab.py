@@ -26,6 +26,7 @@ from nnsym.search.goal import Decide, Minimise
 from nnsym.search.leaf import Told
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
+from nnsym.search.trial import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +93,7 @@ class SearchMethod(Establisher):
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         goal = Minimise(query, precision)
-        strategy = replace(self.strategy, best=True, soft=False)
+        strategy = replace(self.strategy, frontier="best", soft=False)
         done = replace(self, strategy=strategy).run(query, goal, clock, settings)
         facts = replace(_facts(query, done), attained=goal.best)
         return Least(floor=floor(facts), point=goal.point, by=self.name)
@@ -128,17 +129,25 @@ class SearchMethod(Establisher):
         with clock.step("search") as notes:
             engine = Engine(query, dtype=strategy.dtype, deadline=end)
             search = begin(query, engine if engine.holds else fine({}), goal, strategy, given)
-            search.go()
-            notes.append(f"{strategy.text}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
+            together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
+            search.go(PARTS if together else np.inf)
+            if together and not search.decided and not search.ended:
+                from nnsym.search.crew import Crew
+
+                dtype = strategy.dtype if engine.holds else "float64"
+                Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
+            by = replace(strategy, branching=search.rule).text
+            notes.append(f"{by}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
                 notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
-            search.log.end()
+            search.ledger.log.end()
         return search
 
 
 def _root(query: Query, done: Search) -> Bounds:
     """What the engine knew of the nodes before anything was split."""
-    nodes = {n: Interval(limit.lower[0], limit.upper[0], "kept") for n, limit in done.engine.ranges.items()}
+    ranges = done.examiner.engines.engine.ranges
+    nodes = {n: Interval(limit.lower[0], limit.upper[0], "kept") for n, limit in ranges.items()}
     nothing = np.full(len(query.rows), np.inf)
     return Bounds("kept", nodes, Interval(-nothing, nothing, "kept"))
 
@@ -203,6 +212,7 @@ def bab(
     refine: int | None = None,
     clip: bool = False,
     best: bool = False,
+    workers: int = 1,
     log: str | Path | None = None,
 ) -> SearchMethod:
     """Branch and bound.
@@ -217,6 +227,7 @@ def bab(
             few dozen parts do not decide it; 0 leaves them, None does so where inputs are split.
         clip: also cut boxes by rows of the conclusion.
         best: the part with the least bound first, instead of the newest.
+        workers: processes that share the work.
         log: a file for the record of the search; where it has a beginning the search goes on from there.
     """
     words = [w for w in (branching, dtype if dtype != "float32" else "", "clip" if clip else "") if w]
@@ -224,4 +235,5 @@ def bab(
     words += [f"steps={steps}"] if steps is not None else []
     words += [f"refine={refine}"] if refine is not None else []
     words += [f"batch={batch}"] if batch else []
+    words += [f"workers={workers}"] if workers != 1 else []
     return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else Path(log))

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.deployed.statement import FloatError, float_error, is_stored
+from nnsym.evidence.evidence import Evidence
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.verdict import Facts, Ruling, beside, rule
 from nnsym.replay import Replay
 from nnsym.results.clock import Clock
@@ -47,7 +49,7 @@ class Established:
     ``replayed`` is what :func:`nnsym.replay.confirm` made of points of the method's; ``points`` are those whose values
     are worth knowing where a term is minimised. ``relaxation`` and ``answer`` are of a program that was solved,
     ``error`` is how far float runs may be from the real function. ``before`` says that the bounds decided, so that the
-    method's program was never built.
+    method's program was never built. ``evidence`` is what was counted of a smoothed classifier.
     """
 
     facts: Facts
@@ -60,6 +62,7 @@ class Established:
     answer: Answer | None = None
     error: FloatError | None = None
     before: bool = False
+    evidence: Evidence | None = None
 
     @property
     def ruling(self) -> Ruling:
@@ -98,6 +101,9 @@ def conclude(
         clock.note("undefined", told.facts.undefined)
     upper = np.inf if replayed is None else replayed.margin
     trusts = (proved.trust, proved.trust if ruling.vacuous else Trust.EXACT if upper < np.inf else None)
+    sampled = told.facts.sampled
+    if sampled is not None and sampled.upper < np.inf:
+        upper, trusts = sampled.upper, (trusts[0], Trust.STATISTICAL)
     deployed = _deployed(query, ruling, replayed, covered=told.error is not None and told.error.covers(told.facts.sure))
     lower = min(proved.bound, upper)  # a solver's own bound may be off by its tolerance
     exists = query.reading is Reading.EXISTS
@@ -132,6 +138,8 @@ def conclude(
         lower_trust=trusts[0],
         upper_trust=trusts[1],
         relaxation=relaxation,
+        confidence=None if sampled is None else sampled.confidence,
+        evidence=told.evidence,
         counterexample=None if exists else found,
         witness=found if exists else None,
         sizes=told.sizes,
@@ -149,6 +157,8 @@ def _deployed(query: Query, ruling: Ruling, replayed: Replay | None, *, covered:
     if replayed is not None and replayed.deployed:
         return Deployed.HOLDS if exists else Deployed.VIOLATED
     same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
+    if smoothed_nodes(query):  # what was counted is runs; nothing was said of other runs
+        return Deployed.OPEN
     if query.runs is not None or not is_stored(query):
         return same
     return same if covered and ruling.excluded else Deployed.OPEN

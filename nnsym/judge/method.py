@@ -7,17 +7,19 @@ the rules that ours are under. It is handed over as an object, or found by an en
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
-from nnsym.ir.formula import Atoms
+from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.smoothed import refuse_smoothed
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked, run_beside
 from nnsym.judge.verdict import facts_about, floor
@@ -28,7 +30,7 @@ from nnsym.results.result import Result, Sizes
 from nnsym.solvers.base import Progress
 
 if TYPE_CHECKING:
-    from nnsym.search.loop import Snapshot
+    from nnsym.search.progress import Snapshot
 
 Array = NDArray[Any]
 
@@ -68,7 +70,8 @@ class Method(ABC):
     ``name`` is its own, ``summary`` and ``paper`` are what ``nnsym methods`` prints, ``bounds`` the text of the source
     that feeds it, or nothing. ``exact`` is true if it decides every property it supports, given time; ``rational`` if
     it does so in exact arithmetic. One that does not ``prove`` only finds counterexamples; one that is ``quick`` takes
-    no longer than bounds do. ``encoded``, ``lane`` and ``goal`` go into the record.
+    no longer than bounds do. ``encoded``, ``lane`` and ``goal`` go into the record. A method speaks of functions unless
+    it overrides :meth:`accept`.
     """
 
     name: str
@@ -83,6 +86,10 @@ class Method(ABC):
     lane: str = ""
     goal: str = "decide"
 
+    def accept(self, query: Query) -> None:
+        """Raise :class:`UnsupportedError` where the query is about what the method cannot speak of at all."""
+        refuse_smoothed(query, self.name)
+
     @abstractmethod
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
         """The verdict on a query, within the clock."""
@@ -90,6 +97,15 @@ class Method(ABC):
     def briefly(self, query: Query, clock: Clock, settings: Settings) -> Result:
         """The verdict where others come after: less of the time, if it is known to find early what it finds."""
         return self.judge(query, clock, settings)
+
+    def establish_each(
+        self, query: Query, boxes: FloatBoxes, clock: Clock, settings: Settings
+    ) -> Sequence[Established] | None:
+        """What is found out on each box of a batch, as if the query had that box; None: it takes one at a time.
+
+        ``boxes`` are float64 arrays ``(batch, size)``, rounded outward.
+        """
+        return None
 
     @abstractmethod
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
@@ -100,7 +116,7 @@ class Method(ABC):
         return found.better(self.optimum(query, clock, settings, precision))
 
     def support(self, asked: Query) -> Array:
-        """A lower bound of each row of a query over its domain, ``(rows,)``: the region that a picture shows."""
+        """A lower bound of each soft row of a query where its hard ones hold, ``(rows,)``: what a picture shows."""
         raise UnsupportedError(f"'{self.name}' has no region to draw", remedy="Name bounds or an encoding")
 
 
@@ -124,10 +140,10 @@ class Establisher(Method):
         return found.better(Least(floor=floor(facts), point=best, sizes=told.sizes))
 
     def support(self, asked: Query) -> Array:
-        least = np.full(len(asked.rows), -np.inf)
-        for k in range(len(least)):
-            formula = Atoms(np.arange(1), strict=False, soft=True)
-            one = replace(asked, rows=asked.rows.take(np.array([k])), formula=formula)
+        rows = soft_rows(asked.formula)
+        least = np.full(len(rows), -np.inf)
+        for k, row in enumerate(rows.tolist()):
+            one = replace(asked, formula=about(asked.formula, row))
             least[k] = floor(self.establish(one, Clock(60.0), Settings()).facts).bound
         return least
 

@@ -8,15 +8,17 @@ What runs programs is imported by the methods that do: a verdict by search loads
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
-from nnsym.bounds.sources import Alpha, Source, Told
+from nnsym.bounds.sources import Alpha, FloatBoxes, Source, Told
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.formula import soft_rows
 from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked
@@ -51,6 +53,13 @@ class BoundMethod(Establisher):
 
         return establish_bounds(query, self.source, clock, settings)
 
+    def establish_each(
+        self, query: Query, boxes: FloatBoxes, clock: Clock, settings: Settings
+    ) -> Sequence[Established]:
+        from nnsym.judge.run import establish_bounds_each
+
+        return establish_bounds_each(query, self.source, boxes, clock, settings)
+
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return self.narrow(scouted(query, clock, settings), query, clock, settings, precision)
 
@@ -60,7 +69,7 @@ class BoundMethod(Establisher):
         return found.better(by_bounds(query, self.source, clock, settings))
 
     def support(self, asked: Query) -> Array:
-        return compute(asked, find_source(self.source)).rows.lower
+        return compute(asked, find_source(self.source)).rows.lower[soft_rows(asked.formula)]
 
 
 @final

@@ -9,10 +9,12 @@ from typing import final
 from nnsym.errors import MissingBoundsError, NnsymError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
+from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod
+from nnsym.judge.sampling import sampling
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Verdict
 
@@ -144,7 +146,12 @@ class Usual(Method):
         programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
         return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
 
+    def accept(self, query: Query) -> None:
+        """Whatever it is about: smoothed classifiers are sampled."""
+
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        if smoothed_nodes(query):
+            return sampling().judge(query, clock, settings)
         late = pair(query) is not None
         searched = None if late else self._searched(query, clock, settings)
         if searched is not None and searched.status is not Verdict.UNKNOWN:

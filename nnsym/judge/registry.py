@@ -6,6 +6,7 @@ used is left out, and said to be wherever a method is not found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -28,6 +29,7 @@ from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Method
 from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds, program
 from nnsym.judge.portfolio import Portfolio, Usual
+from nnsym.judge.sampling import sampling
 from nnsym.relaxation.sources import source_providers, sources
 from nnsym.search.strategy import Strategy
 from nnsym.solvers.base import Solver
@@ -59,12 +61,16 @@ def method_providers() -> tuple[Provider, ...]:
 
 def is_bounds(name: object) -> bool:
     """True for the text of a source of bounds, whether or not its parameters are well formed."""
-    return isinstance(name, Told) or (isinstance(name, str) and name.partition(":")[0] in sources())
+    return isinstance(name, Told) or (isinstance(name, str) and re.split("[:+]", name)[0] in sources())
 
 
 def judges_alone(name: object) -> bool:
     """True for the name of a method that pairs no encoding with a solver."""
-    return is_bounds(name) or is_search(name) or (isinstance(name, str) and (name == "attack" or name in methods()))
+    return (
+        is_bounds(name)
+        or is_search(name)
+        or (isinstance(name, str) and (name in ("attack", "sampling") or name in methods()))
+    )
 
 
 def is_search(name: object) -> bool:
@@ -102,6 +108,8 @@ def resolve(
             raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
         if chosen == "attack":
             return AttackMethod()
+        if chosen == "sampling":
+            return sampling()
         if is_search(chosen):
             return SearchMethod(strategy=Strategy.of(chosen))
         if not is_bounds(chosen):
@@ -142,7 +150,7 @@ def check_method(name: str) -> None:
         return
     if name.partition("+")[0] not in encodings():
         parties = (*encoding_providers(), *source_providers(), *method_providers())
-        names = (*sources(), "attack", "bab", *methods(), *encodings())
+        names = (*sources(), "attack", "bab", "sampling", *methods(), *encodings())
         remedy = (
             f"{did_you_mean(name.partition('+')[0].partition(':')[0], names)}Known methods: {listed(names, parties)}"
         )

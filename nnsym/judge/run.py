@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
+from nnsym.bounds.sources import FloatBoxes
 from nnsym.encode.walk import closes
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
@@ -58,6 +59,25 @@ def establish_bounds(query: Query, source: str, clock: Clock, settings: Settings
         ended=bounds.ended,
         error=error_beside(query, rule(facts), bounds, clock),
     )
+
+
+def establish_bounds_each(
+    query: Query, source: str, boxes: FloatBoxes, clock: Clock, settings: Settings
+) -> list[Established]:
+    """The same on each box of a batch, less what is looked at one by one: ties with the threshold, float errors."""
+    from nnsym.bounds.methods import compute, margin
+    from nnsym.relaxation.sources import find_source
+
+    with clock.step("bounds") as notes:
+        within = find_source(source).until(clock.deadline(), memory=settings.memory)
+        bounds = compute(query, within, boxes=boxes, device=settings.device)
+        count = len(bounds.rows.lower)
+        notes.append(f"{source} on {count} boxes")
+    facts = facts_about(query)
+    return [
+        Established(facts=replace(facts, certified=margin(query, bounds.case(k))), bounds=source, ended=bounds.ended)
+        for k in range(count)
+    ]
 
 
 def establish_attack(

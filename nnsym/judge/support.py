@@ -1,4 +1,4 @@
-"""The least value of each row of a query under an encoding, one program a row: what pictures of regions show."""
+"""The least value of each soft row of a query under an encoding, one program a row: what pictures of regions show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.methods import compute
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import UnsupportedError
-from nnsym.ir.formula import Atoms
+from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.query import Query
 from nnsym.judge.build import build
 from nnsym.program import Feature
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 
 def support_by_programs(asked: Query, encoding: Encoding, lane_name: str, source: str) -> Array:
-    """A lower bound of each row, ``(rows,)``.
+    """A lower bound of each soft row where the hard ones hold, ``(rows,)``.
 
     +inf where the program has no solution at all, which no right encoding of a domain that is not empty has; -inf where
     the solver gave up.
@@ -35,14 +35,12 @@ def support_by_programs(asked: Query, encoding: Encoding, lane_name: str, source
             where=f"encoding '{encoding.name}'",
             remedy="Draw a linear encoding, such as triangle or bigm",
         )
-    bounds = compute(asked, find_source(source))
-    lane, least = taking(find(lane_name), frozenset({Feature.QUADRATIC})), np.full(len(asked.rows), -np.inf)
-    for k in range(len(least)):
-        one = replace(asked, rows=asked.rows.take(np.array([k])), formula=Atoms(np.arange(1), strict=False, soft=True))
-        row = replace(bounds.rows, lower=bounds.rows.lower[[k]], upper=bounds.rows.upper[[k]])
-        program = build(one, replace(bounds, rows=row), encoding)
+    bounds, rows = compute(asked, find_source(source)), soft_rows(asked.formula)
+    lane, least = taking(find(lane_name), frozenset({Feature.QUADRATIC})), np.full(len(rows), -np.inf)
+    for k, row in enumerate(rows.tolist()):
+        program = build(replace(asked, formula=about(asked.formula, row)), bounds, encoding)
         answer = lane.solve(program, Limits(seconds=60), Goal(decide=False))
         if answer.status is Status.INFEASIBLE:
-            return np.full(len(asked.rows), np.inf)
+            return np.full(len(rows), np.inf)
         least[k] = max(answer.certified, answer.bound)
     return least

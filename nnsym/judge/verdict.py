@@ -30,6 +30,19 @@ BOUNDED = (Status.OPTIMAL, Status.FEASIBLE, Status.TARGET, Status.TIME_LIMIT, St
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """What samples of a smoothed classifier say with ``confidence``, both sides at once.
+
+    ``lower`` is a lower bound of the margin over the domain, ``upper`` one of the margin at a point of it.
+    """
+
+    confidence: float
+    lower: float = -np.inf
+    upper: float = np.inf
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What a run established about the least margin of a query.
 
@@ -40,7 +53,8 @@ class Facts:
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
     ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
     is true where the program took both limits at a jump for values: a point of it need not be one of the query.
-    ``undefined`` names a function that need not be defined on the whole domain: then nothing is ruled out.
+    ``sampled`` is of a smoothed classifier: nothing else is known of one. ``undefined`` names a function that need not
+    be defined on the whole domain: then nothing is ruled out.
     """
 
     strict: bool
@@ -63,6 +77,7 @@ class Facts:
     assumed: bool = False
     deployed: bool = False
     replay: Outcome | None = None
+    sampled: Sampled | None = None
     undefined: str = ""
     message: str = ""
 
@@ -90,6 +105,7 @@ class Facts:
             Floor(bound=self._exact, trust=Trust.EXACT),
             Floor(bound=self.certified, trust=Trust.CERTIFIED),
             Floor(bound=self.believed, trust=Trust.SOLVER, tau=self.tau),
+            Floor(bound=-np.inf if self.sampled is None else self.sampled.lower, trust=Trust.STATISTICAL),
         )
         return tuple(replace(side, trust=Trust.ASSUMED) for side in sides) if self.assumed else sides
 
@@ -157,6 +173,9 @@ def rule(facts: Facts) -> Ruling:
     if facts.replay is Outcome.CONFIRMED:
         reason = f"{'witness' if exists else 'counterexample'} replayed"
         return Ruling(verdict=found, reason=reason + _relaxed(facts), trust=Trust.EXACT)
+    if facts.sampled is not None and facts.sampled.upper < 0:
+        reason = "the smoothed classifier violates it at a point, with confidence"
+        return Ruling(verdict=found, reason=reason + _relaxed(facts), trust=Trust.STATISTICAL)
     known = _excluded(facts)
     if known is not None and facts.undefined and not known[2]:
         return Ruling(verdict=Verdict.UNKNOWN, reason="undefined")
@@ -188,6 +207,8 @@ def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
         return f"the margin's certified {side} bound rules a {what} out", Trust.CERTIFIED, False
     if facts.exhausted:
         return f"every part of the domain rules a {what} out", Trust.CERTIFIED, False
+    if facts.sampled is not None and positive(facts.sampled.lower, strict=facts.strict):
+        return "the margin's lower bound rules a violation out, with confidence", Trust.STATISTICAL, False
     if facts.status is Status.INFEASIBLE and ((facts.nominal and facts.resolved) or facts.conclusive_empty):
         trust = Trust.CERTIFIED if facts.conclusive_empty else Trust.SOLVER
         return "the precondition is empty: the program is infeasible", trust, True
@@ -248,6 +269,8 @@ def tight(facts: Facts) -> bool:
 def _why_not(facts: Facts) -> str:
     if facts.undefined:
         return "undefined"
+    if facts.sampled is not None:
+        return "abstain"
     if facts.status is Status.INFEASIBLE:
         return "infeasible_unconfirmed"
     if not facts.resolved and facts.replay is None and facts.bound > facts.tau:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from nnsym.errors import InputError, NnsymError
 from nnsym.lang.prop import PropertyFunction
@@ -23,13 +24,8 @@ def load_property(spec: str, settings: Mapping[str, str] | None = None) -> Prope
     files are found by paths relative to ``__file__``. Raises :class:`InputError` naming the line that failed, or
     listing the properties the file has.
     """
-    path, colon, name = spec.rpartition(":")
-    if not colon or not path or path.endswith(("/", "\\")):
-        path, name = spec, ""
-    file = Path(path)
-    if not file.is_file():
-        raise InputError("no such file", where=path, remedy="Write file.py:property")
-    with _running(file) as module:
+    path, name = _split(spec)
+    with _running(Path(path)) as module:
         chosen = _chosen(module, path, name)
         if isinstance(chosen, PropertyFunction):
             return chosen.with_text(settings or {})
@@ -37,6 +33,39 @@ def load_property(spec: str, settings: Mapping[str, str] | None = None) -> Prope
         reason = f"'{name or chosen.name}' has no parameters, so {', '.join(settings)} cannot be set"
         raise InputError(reason, where=path, remedy="Decorate a function by @nn.prop that returns the property")
     return chosen
+
+
+def load_family(spec: str) -> Callable[..., Any]:
+    """The function ``name`` that the file of ``file.py:name`` defines, from an item to a property; it is not called.
+
+    The file is run as :func:`load_property` runs it. Raises :class:`InputError` listing the functions the file has.
+    """
+    path, name = _split(spec)
+    with _running(Path(path)) as module:
+        own: dict[str, Callable[..., Any]] = {
+            k: v
+            for k, v in vars(module).items()
+            if callable(v) and not k.startswith("_") and getattr(v, "__module__", module.__name__) == module.__name__
+        }
+        if name not in own and callable(getattr(module, name, None)):
+            own[name] = getattr(module, name)
+    if not name and len(own) == 1:
+        return next(iter(own.values()))
+    if name not in own:
+        reason = f"has no function '{name}'" if name else "name the function to take"
+        listed = f"It has: {', '.join(own)}" if own else "It has none; def family(x, label, eps): return nn.props..."
+        raise InputError(reason, where=path, remedy=listed)
+    return own[name]
+
+
+def _split(spec: str) -> tuple[str, str]:
+    """Path and name of ``file.py:name``; raises where there is no such file."""
+    path, colon, name = spec.rpartition(":")
+    if not colon or not path or path.endswith(("/", "\\")):
+        path, name = spec, ""
+    if not Path(path).is_file():
+        raise InputError("no such file", where=path, remedy="Write file.py:property")
+    return path, name
 
 
 def _chosen(module: ModuleType, path: str, name: str) -> Property | PropertyFunction:

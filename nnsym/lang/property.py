@@ -131,7 +131,8 @@ class Property:
     def __call__(self, *points: object) -> bool:
         """True if the property holds at the point, in exact rational arithmetic (in float64 with smooth activations).
 
-        Outside the precondition, ``forall`` holds and ``exists`` does not.
+        ``points`` are arrays, one for each variable in order; or one counterexample or witness, or a dictionary by the
+        variables' names. Outside the precondition, ``forall`` holds and ``exists`` does not.
         """
         return self.query.violated(self._values(points)) == (self.reading is Reading.EXISTS)
 
@@ -148,6 +149,7 @@ class Property:
         return replace(self, slack=self.query.relaxed(slack).slack)
 
     def _values(self, points: tuple[object, ...]) -> dict[Node, Array]:
+        points = self._by_name(points)
         if len(points) != len(self.variables):
             names = ", ".join(v.name for v in self.variables)
             raise misread(f"{len(points)} arrays for the variables {names}", "Pass one array per variable, in order")
@@ -166,6 +168,16 @@ class Property:
             return self.query.values({x: fractions(v) for x, v in given.items()}, exact=True)
         except UnsupportedError:  # a smooth activation has no exact value
             return self.query.values({x: v.astype(np.float64) for x, v in given.items()})
+
+    def _by_name(self, points: tuple[object, ...]) -> tuple[object, ...]:
+        """One array for each variable, where a counterexample or a dictionary has them by name."""
+        named = getattr(points[0], "inputs", points[0]) if len(points) == 1 else None
+        if not isinstance(named, Mapping):
+            return points
+        missing = [v.name for v in self.variables if v.name not in named]
+        if missing:
+            raise bad_input(f"the point has no values for '{missing[0]}'", "Give all variables of the property by name")
+        return tuple(named[v.name] for v in self.variables)
 
     def __bool__(self) -> bool:
         raise misread(f"the property '{self.name}' is not known to hold", "Use nn.verify(p), or p(x0) at a point")

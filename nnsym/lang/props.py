@@ -15,6 +15,7 @@ import numpy as np
 from nnsym.ir.network import Network
 from nnsym.lang.algebra.functions import abs_, concat, norm
 from nnsym.lang.algebra.ranking import argmax, wins
+from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.algebra.terms import Term
 from nnsym.lang.algebra.variables import Variable, one_hot
 from nnsym.lang.guard import bad_input
@@ -31,7 +32,7 @@ def __dir__() -> list[str]:
 
 
 def robust(
-    f: Network,
+    f: Network | SmoothedClassifier,
     x0: Any,
     label: object,
     eps: object,
@@ -40,7 +41,7 @@ def robust(
     within: tuple[object, object] | None = None,
     name: str = "robust",
 ) -> Property:
-    """``forall x in the ball round x0: argmax(f(x)) == label``.
+    """``forall x in the ball round x0: argmax(f(x)) == label``, of a network or a smoothed classifier.
 
     ``x0`` has the network's declared input shape, or as many elements. ``within`` cuts the ball to valid inputs, such
     as (0, 1) for images.
@@ -50,7 +51,7 @@ def robust(
 
 
 def targeted(
-    f: Network,
+    f: Network | SmoothedClassifier,
     x0: Any,
     target: object,
     eps: object,
@@ -183,7 +184,7 @@ def _same_decision(y: Term, z: Term) -> Formula:
     return (y[0] > 0) == (z[0] > 0) if y.size == 1 else argmax(y) == argmax(z)
 
 
-def variable_of(f: Network, what: str, name: str = "x") -> Variable:
+def variable_of(f: Network | SmoothedClassifier, what: str, name: str = "x") -> Variable:
     """A variable of the network's input shape; raises unless the network has one input and one output."""
     if len(f.inputs) != 1 or len(f.outputs) != 1:
         raise bad_input(

@@ -7,6 +7,7 @@ from typing import Protocol
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
+from nnsym.ir.smoothed import refuse_smoothed
 
 
 class HasQuery(Protocol):
@@ -16,15 +17,16 @@ class HasQuery(Protocol):
     def query(self) -> Query: ...
 
 
-def query_of(prop: HasQuery | Query) -> Query:
+def query_of(prop: HasQuery | Query, asked: str = "") -> Query:
     """The query of a property, or the query itself.
 
-    Raises :class:`InputError` for what is neither, with what to do where that is clear.
+    Raises :class:`InputError` for what is neither, with what to do where that is clear, and :class:`UnsupportedError`
+    for a smoothed classifier where ``asked``, the name of the question, treats functions only.
     """
-    if isinstance(prop, Query):
-        return prop
-    found = getattr(prop, "query", None)
+    found = prop if isinstance(prop, Query) else getattr(prop, "query", None)
     if isinstance(found, Query):
+        if asked:
+            refuse_smoothed(found, asked)
         return found
     remedy = "Pass nn.forall(...), nn.exists(...) or what nn.load_vnnlib gives"
     if isinstance(prop, Network):

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from nnsym.ir.query import Query
 
 _VERSION = re.compile(r"\s*\(\s*vnnlib-version\s*<\s*([0-9]+)\.([0-9]+)\s*>")
+#: Characters of the longest text that a query keeps.
+_KEPT = 2**24
+
 _COMMENTS = re.compile(r"\A(?:\s*;[^\n]*\n)+")
 
 
@@ -59,9 +62,16 @@ def load_vnnlib(
             )
         from nnsym.read.vnnlib2_query import read_query
 
-        return read_query(text, name, network, given, meter)
+        return _sourced(read_query(text, name, network, given, meter), text)
     with no_collection() if len(text) >= LONG else contextlib.nullcontext():
-        return _version1(text, name, network, given, meter)
+        return _sourced(_version1(text, name, network, given, meter), text)
+
+
+def _sourced(query: Query, text: str) -> Query:
+    """The query with its text, which a certificate carries."""
+    from nnsym.ir.stated import with_source
+
+    return with_source(query, text) if len(text) < _KEPT else query
 
 
 def _version1(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,10 +23,14 @@ from nnsym.ir.node import Input, Node, affine, new_input, product
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib2 import Variables, parse_file, read_assertions
+from nnsym.read.pause import no_collection
+from nnsym.read.vnnlib2 import Parsed, Variables, parse_file, read_assertions
+from nnsym.read.vnnlib2_bulk import read as read_bulk
 from nnsym.read.vnnlib2_models import Source, bind, check, element_type, hidden
+from nnsym.read.vnnlib_bulk import LONG, Bulk
+from nnsym.read.vnnlib_bulk_query import BulkQuery
 from nnsym.read.vnnlib_places import Places
-from nnsym.read.vnnlib_query import build_query
+from nnsym.read.vnnlib_query import build_query, bulk_query
 from nnsym.read.vnnlib_tree import Term, VnnSpec
 
 Array = NDArray[Any]
@@ -38,9 +43,25 @@ def read_query(text: str, where: str, network: Source | None, networks: Mapping[
 
     Comparisons that no network's value enters are preconditions (hard), the others the conclusion (soft).
     """
-    tree = parse_file(text, where, meter)
-    bound = bind(tree.networks, where, network, networks, meter)
-    check(tree.networks, bound, text, where)
+    with no_collection() if len(text) >= LONG else contextlib.nullcontext():
+        long = read_bulk(text, where, meter) if len(text) >= LONG else None
+        tree = long[0] if long else parse_file(text, where, meter)
+        bound = bind(tree.networks, where, network, networks, meter)
+        check(tree.networks, bound, text, where)
+        query = _long_query(*long, bound, meter) if long else None
+    return query or _query(tree if long is None else parse_file(text, where, meter), bound, where, meter)
+
+
+def _long_query(tree: Parsed, bulk: Bulk, bound: Mapping[str, Network], meter: Meter) -> Query | None:
+    """The query of a long file's arrays; None where it says nothing of outputs, or bounds an input twice in a case."""
+    variables = Variables.of(tree.networks, meter)
+    made = Made(tree.networks, bound, variables)
+    found = BulkQuery(bulk, Places(made.inputs, made.computed), meter, name=_names(variables, made.declared))
+    query = bulk_query(found, made.applications, declared=made.declared)
+    return query if query and any(_soft(leaf) for leaf in leaves(query.formula)) else None
+
+
+def _query(tree: Parsed, bound: Mapping[str, Network], where: str, meter: Meter) -> Query:
     variables = Variables.of(tree.networks, meter)
     lower, upper, condition = read_assertions(tree, variables)
     made = Made(tree.networks, bound, variables)

@@ -6,7 +6,7 @@ decimals are made on floats first, and in rationals where those are within round
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from itertools import repeat
@@ -34,9 +34,10 @@ _CASE = 1500  # bytes of a case's formula
 
 @final
 class BulkQuery:
-    """The parts of the query of a file, about variables at ``places``."""
+    """The parts of the query of a file, about variables at ``places``; ``name`` is what people call a variable."""
 
-    def __init__(self, bulk: Bulk, places: Places, meter: Meter) -> None:
+    def __init__(self, bulk: Bulk, places: Places, meter: Meter, *, name: Callable[[int], str] = flat_name) -> None:
+        self.name = name
         self.bulk, self.places, self.meter = bulk, places, meter
         self.numbers = Numbers(bulk.atoms.value, bulk.atoms.decimals)
         atoms = bulk.atoms
@@ -172,7 +173,7 @@ class BulkQuery:
 
     def _text(self, index: Array) -> Iterator[str]:
         for comparison in comparisons(self.bulk.atoms, self.numbers, index):
-            yield comparison_text(comparison, flat_name)
+            yield comparison_text(comparison, self.name)
 
     def text(self) -> list[str]:
         """What the file says about outputs, for people: in full where that is short."""

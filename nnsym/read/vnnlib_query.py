@@ -61,7 +61,7 @@ def to_query(spec: VnnSpec | Bulk, network: Network, meter: Meter | None = None)
             )
     places = Places(inputs, outputs)
     if isinstance(spec, Bulk):
-        query = _bulk_query(BulkQuery(spec, places, meter or Meter()), application)
+        query = bulk_query(BulkQuery(spec, places, meter or Meter()), (application,))
     else:
         query = build_query(spec, places, (application,))
     if query and not any(node in query.rows.parts for node in outputs) and query.formula is not FALSE:
@@ -69,7 +69,10 @@ def to_query(spec: VnnSpec | Bulk, network: Network, meter: Meter | None = None)
     return query
 
 
-def _bulk_query(found: BulkQuery, application: Application) -> Query | None:
+def bulk_query(
+    found: BulkQuery, applications: tuple[Application, ...], *, declared: tuple[Declaration, ...] = ()
+) -> Query | None:
+    """The query of a long file's arrays; None where a case bounds an input twice from one side."""
     if len(found.boxed) and found.repeated:
         return None
     spec = found.bulk
@@ -81,9 +84,10 @@ def _bulk_query(found: BulkQuery, application: Application) -> Query | None:
         boxes={x: Box(*arrays) for x, arrays in found.places.boxes(ranges).items()},
         rows=found.rows(),
         formula=found.formula(),
-        applications=(application,),
+        applications=applications,
         text="\n  ".join(["violated where", f"the inputs lie in a box of {spec.inputs} elements", *found.text()]),
         labels=found.labels(),
+        declared=declared,
     )
 
 

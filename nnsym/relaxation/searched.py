@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
+from nnsym.bounds.batch import alone, stacked
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.kept.types import Domains
@@ -17,7 +18,6 @@ from nnsym.bounds.sources import Dtype, FloatBoxes, Linear, Source
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
-from nnsym.relaxation.batch import alone, stacked
 
 _STEPS = 20  # of ascent for the rows of the query
 

@@ -13,12 +13,12 @@ from typing import final
 
 from nnsym.bounds import methods
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.batch import alone, stacked
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source, Told
 from nnsym.encode.registry import Provider, apart, collect, encodings, find_encoding, listed, providers
 from nnsym.encoding import Exactness
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
-from nnsym.relaxation.batch import alone, stacked
 from nnsym.relaxation.searched import Search
 
 
@@ -90,8 +90,13 @@ def source_providers() -> tuple[Provider, ...]:
 
 
 def find_source(source: str | Source) -> Source:
-    """The source that a text names (``crown``, ``alpha:20``, ``lp:triangle+krelu2``); a source is itself."""
-    if isinstance(source, str) and not isinstance(source, Told) and source.partition(":")[0] not in sources():
-        known = listed(sources(), source_providers())
-        raise InputError(f"there are no bounds '{source}'", remedy=f"Choose one of: {known}")
+    """The source that a text names (``crown``, ``alpha:20``, ``lp:triangle+krelu2``, ``crown+lipschitz``).
+
+    A source is itself.
+    """
+    if isinstance(source, str) and not isinstance(source, Told):
+        for text in methods.summands(source, sources()):
+            if text.partition(":")[0] not in sources():
+                known = listed(sources(), source_providers())
+                raise InputError(f"there are no bounds '{text}'", remedy=f"Choose one of: {known}")
     return methods.find_source(source, sources())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from nnsym.report.records import row_record
 from nnsym.report.table import COLUMNS, cells
 from nnsym.results.html import VERDICTS
 
@@ -14,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def comparison_html(table: Comparison) -> str:
-    """An HTML table with the reasons of unsupported rows below it."""
-    records = [row_record(row, table.best) for row in table.rows]
+    """An HTML table with the reasons of unsupported rows below it; of several properties they have one table."""
+    named, records = bool(table.parts), table.to_records()
     filled = [cells(record) for record in records]
     used = [i for i in range(len(COLUMNS)) if any(row[i] for row in filled)]
-    head = "".join(f'<th title="{escape(COLUMNS[i].meaning)}">{escape(COLUMNS[i].heading)}</th>' for i in used)
+    head = "<th>property</th>" * named + "".join(
+        f'<th title="{escape(COLUMNS[i].meaning)}">{escape(COLUMNS[i].heading)}</th>' for i in used
+    )
     body = []
     for record, row in zip(records, filled, strict=True):
         ink = VERDICTS[record["verdict"]]
@@ -28,7 +29,8 @@ def comparison_html(table: Comparison) -> str:
             else f"<td>{escape(row[i])}</td>"
             for i in used
         )
-        body.append(f"<tr>{''.join(tds)}</tr>")
+        about = f"<td>{escape(record['property'])}</td>" * named
+        body.append(f"<tr>{about}{''.join(tds)}</tr>")
     loud = "<div style='color:#cf222e'><b>DISAGREEMENT</b>: exact methods contradict each other</div>"
     notes = (loud if table.disagreement is not None else "") + "".join(
         f"<div style='color:#6e7781'>{escape(r['method'])} {escape(r['solver'])}: {escape(r['reason'])}</div>"

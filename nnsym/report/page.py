@@ -46,7 +46,10 @@ _ENGINE = {
 
 
 def write_report(source: str | Path, path: str | Path) -> Path:
-    """The page of a saved result (``result.save``, ``nnsym verify --save``) or of a run record (``.jsonl``).
+    """The page of a saved result (``result.save``, ``nnsym verify --save``), of a record, or of a folder.
+
+    A record (``.jsonl``) is one of runs of ``compare``, or of a table over a data set. In a folder every certificate is
+    checked again (:func:`nnsym.ask.audit.audit`).
 
     Raises :class:`InputError` for a file that is neither, and where the page cannot be written.
     """
@@ -60,11 +63,24 @@ def write_report(source: str | Path, path: str | Path) -> Path:
 
 
 def report_page(source: Path) -> str:
-    """The text of the page."""
+    """The text of the page; of a folder it is an audit."""
+    if source.is_dir():
+        from nnsym.ask.audit import audit
+        from nnsym.report.audit import audit_sections
+
+        return _page(f"Audit of {source.name}", audit_sections(audit(source)))
     try:
         text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror}", where=str(source)) from error
+    from nnsym.sweep.record import is_record
+
+    if is_record(text):
+        from nnsym.sweep.answered import load_table
+        from nnsym.sweep.page import table_parts
+
+        table = load_table(source)
+        return _page(", ".join(table.header.families), (_section(*part) for part in table_parts(table)))
     try:
         lines = [json.loads(line) for line in text.splitlines() if line.strip()] if source.suffix == ".jsonl" else None
         data = json.loads(text) if lines is None else None
@@ -108,12 +124,31 @@ def _result(data: Mapping[str, Any], where: str) -> Iterator[str]:
     if found is not None:
         word = "Counterexample" if result.counterexample is not None else "Witness"
         yield _section(word, _point(found, data.get("boxes", {})))
+    yield _section("Certificate", _certificate(data))
     yield _section("Margin", _margin(result))
     yield _section("How it was reached", _trail(result))
     yield _section("Versions", facts_html(sorted(result.versions.items())))
     yield _section("Check it again", _again(result, about, data.get("networks", [])))
     if about.get("source"):
         yield _section("The property in full", _pre(about["source"]))
+
+
+def _certificate(data: Mapping[str, Any]) -> str:
+    """What is said of a certificate; its bytes are a file of their own."""
+    made = data.get("certificate")
+    if not made:
+        return f"<p>None: {escape(str(data['uncertified']))}</p>" if data.get("uncertified") else ""
+    least = made.get("least")
+    return facts_html(
+        [
+            ("claim", f"{made['claim']}, {made['semantics']}"),
+            ("SHA-256", str(made["sha256"])),
+            ("accepted by", str(made["checked_by"])),
+            ("leaves", str(made["leaves"])),
+            *([("least value", f"{least:.3g}")] if least is not None else []),
+            ("seconds", f"{made['prove_seconds']:.3g} to find, {made['check_seconds']:.3g} to check"),
+        ]
+    )
 
 
 def _verdict(result: Result) -> str:

@@ -27,6 +27,8 @@ def plot_comparison(table: Comparison, path: str | Path | None = None) -> Any:
     """
     from matplotlib.patches import Patch
 
+    if table.parts:
+        raise InputError("several properties have no one margin", remedy="Draw one: table.parts[0].plot()")
     rows = [row for row in table.rows if row.result is not None]
     if not rows:
         raise InputError("no row has a result that could be drawn", where=table.name)
@@ -74,7 +76,7 @@ def _margins(axes: Any, values: list[float | None], colours: list[str]) -> None:
             va="center",
             fontsize=7.5,
             color="white" if cut else "black",
-            bbox=None if cut else {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.8},
+            bbox=None if cut else {"facecolor": "white", "linewidth": 0, "pad": 0.8},
         )
     plain_axes(axes, grid="x")
 

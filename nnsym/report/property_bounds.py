@@ -90,11 +90,14 @@ class PropertyBounds(NoTruthValue):
 
     def _repr_html_(self) -> str:
         spec = self.found.rows
-        rows = [(x.name, str(x.size), str(x.unstable), f"{x.mean_width:.6g}") for x in self.layers]
+        layers = self.layers
+        rows = [(x.name, str(x.size), str(x.unstable), f"{x.mean_width:.6g}", x.title) for x in layers]
         width = f"{(spec.upper - spec.lower).mean():.6g}" if len(spec.lower) else ""
-        rows.append(("spec", str(len(spec.lower)), "", width))
-        head = "".join(f"<th>{name}</th>" for name in ("layer", "size", "unstable", "mean width"))
-        body = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row) + "</tr>" for row in rows)
+        rows.append(("spec", str(len(spec.lower)), "", width, ""))
+        shown = 5 if any(x.title for x in layers) else 4
+        headings = ("layer", "size", "unstable", "mean width", "in the model")[:shown]
+        head = "".join(f"<th>{name}</th>" for name in headings)
+        body = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row[:shown]) + "</tr>" for row in rows)
         note = f"margin &ge; {self.lower:.6g} ({escape(self.source)})"
         return f"<b>{escape(self.query.name)}</b><table><tr>{head}</tr>{body}</table>{note}"
 
@@ -118,7 +121,7 @@ def bounds(
     from nnsym.judge.run import require_bounded
     from nnsym.relaxation.sources import find_source
 
-    query = query_of(prop)
+    query = query_of(prop, "bounds")
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)
     text = check_bounds(method)

@@ -35,6 +35,7 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
         "verdict": result.status.value if result is not None else "unsupported" if not row.repeats else "error",
         "reason": row.error or (result.reason if result is not None else ""),
         "trust": trust_word(result.trust) if result is not None else None,
+        "confidence": result.confidence if result is not None else None,
         "vacuous": result.vacuous if result is not None else None,
         "semantics": result.semantics.value if result is not None else None,
         "float_error": error_number(result.float_error) if result is not None else None,
@@ -62,6 +63,8 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
 
 def comparison_json(table: Comparison) -> dict[str, Any]:
     """A comparison with its counterexamples."""
+    if table.parts:
+        return {"comparisons": [comparison_json(part) for part in table.parts]}
     return {
         "property": table.name,
         "text": table.text,

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.formula import Atoms
+from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine
 from nnsym.ir.query import Query
-from nnsym.ir.rows import Rows
+from nnsym.ir.rows import Rows, stack
 from nnsym.judge.method import Method
 
 Array = NDArray[Any]
@@ -32,11 +32,14 @@ def directions(count: int) -> Array:
 def support(query: Query, plane: tuple[Node, Node], method: Method, d: Array) -> Array:
     """``b_k <= d_k . (u, v)`` for the two single elements of ``plane`` over the domain of the query, ``(k,)``.
 
-    All directions are the rows of one query. +inf where a program has no solution at all, -inf where a solver gave up.
+    The query has hard atoms only; all directions are further rows of it. +inf where a program has no solution at all,
+    -inf where a solver gave up.
     """
     u, v = plane
     maps = ((Dense(d[:, :1]), u), (Dense(d[:, 1:]), v)) if u is not v else ((Dense(d.sum(1, keepdims=True)), u),)
-    asked = replace(query, rows=Rows.of(affine(maps)), formula=Atoms(np.arange(len(d)), strict=False, soft=True))
+    rows = stack([query.rows, Rows.of(affine(maps))])
+    asked_rows = Atoms(np.arange(len(query.rows), len(rows)), strict=False, soft=True)
+    asked = replace(query, rows=rows, labels=(), formula=conjunction(query.formula, asked_rows))
     return method.support(asked)
 
 

@@ -47,6 +47,7 @@ _METHODS = {
     "smt": RED,
     "attack": VIOLET,
     "bab": "#b22222",
+    "portfolio": "#1f2328",
 }
 _OTHERS = (VIOLET, PINK, SKY, RED, GREEN, ORANGE, BLUE)
 

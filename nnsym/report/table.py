@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from nnsym.report.grid import Column, Grid
-from nnsym.report.records import row_record
 from nnsym.results.result import Agreement, Deployed, Semantics, Verdict
 
 if TYPE_CHECKING:
@@ -43,7 +42,8 @@ COLUMNS = (
         "{}",
         6,
         "what the verdict rests on: exact (rationals, or a replayed point), certified (bounds "
-        "rounded outward), solver (its own bound, beyond its tolerance), assumed",
+        "rounded outward), solver (its own bound, beyond its tolerance), statistical (samples of a smoothed "
+        "classifier, at the method's confidence), assumed",
     ),
     Shown("margin ≥", "lower", "{:.5g}", 3, "lower bound of the margin; positive: the property holds"),
     Shown("margin ≤", "upper", "{:.5g}", 7, "margin at the worst point that was evaluated"),
@@ -81,15 +81,20 @@ def cells(record: dict[str, Any]) -> list[str]:
 
 
 def comparison_table(table: Comparison, *, wide: bool = False) -> Any:
-    """The comparison for rich: the columns that fit, or all, with the reasons of unsupported rows below."""
+    """The comparison for rich: the columns that fit, or all, with the reasons of unsupported rows below.
+
+    Of several properties there is one table, with a column for the property.
+    """
     from rich.console import Group
     from rich.text import Text
 
-    records = [row_record(row, table.best) for row in table.rows]
-    verdict = [c.key for c in COLUMNS].index("verdict")
+    named, records = bool(table.parts), table.to_records()
+    verdict = [c.key for c in COLUMNS].index("verdict") + named
+    columns = tuple(Column(c.heading, rank=c.rank + named, right=c.right) for c in COLUMNS)
+    rows = [((record["property"],) if named else ()) + tuple(cells(record)) for record in records]
     grid = Grid(
-        columns=tuple(Column(c.heading, rank=c.rank, right=c.right) for c in COLUMNS),
-        rows=tuple(tuple(cells(record)) for record in records),
+        columns=((Column("property"),) if named else ()) + columns,
+        rows=tuple(rows),
         title=table.name,
         styles={(k, verdict): COLOURS[record["verdict"]] for k, record in enumerate(records)},
         wide=wide,
@@ -100,16 +105,16 @@ def comparison_table(table: Comparison, *, wide: bool = False) -> Any:
         for r in records
         if r["verdict"] in ("unsupported", "error") or "differ" in r["reason"]
     )
+    clashes = [part.disagreement for part in table.parts or (table,) if part.disagreement is not None]
     notes = [Text(line, style="dim") for line in said]
-    clash = table.disagreement
-    if clash is not None:
-        notes.append(
-            Text(
-                f"DISAGREEMENT: {clash[0].method} {clash[0].solver} verified what {clash[1].method} {clash[1].solver} "
-                "falsified. One of them is wrong; please report it with the exported files.",
-                style="bold red",
-            )
+    notes += [
+        Text(
+            f"DISAGREEMENT: {one.method} {one.solver} verified what {other.method} {other.solver} "
+            "falsified. One of them is wrong; please report it with the exported files.",
+            style="bold red",
         )
+        for one, other in clashes
+    ]
     return Group(grid, *notes)
 
 
@@ -125,6 +130,11 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
     lines.extend((f"  {text}", "") for text in _meant(result))
+    if result.certificate is not None:
+        made = result.certificate
+        lines.append((f"  certified {made.claim}: {len(made.data)} bytes, accepted by {made.checked_by}", ""))
+    elif result.uncertified:
+        lines.append((f"  certified no: {result.uncertified}", "bold"))
     if result.slack:
         lines.append((f"  slack    {result.slack:g}: the conclusion is relaxed by this much", "bold"))
     for word, found in (("counterexample", result.counterexample), ("witness", result.witness)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -54,6 +55,10 @@ class Deadline:
         return Deadline(self.end + seconds)
 
 
+#: Steps as they end, for whoever configures Python's logging: nothing is written unless somebody asks.
+_LOG = logging.getLogger("nnsym")
+
+
 #: No limit.
 NEVER = Deadline()
 
@@ -90,8 +95,12 @@ class Clock:
         finally:
             spent = time.perf_counter() - begin
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
-            self.trail.append(Step(name=name, seconds=spent, note="; ".join(notes)))
+            self._append(Step(name=name, seconds=spent, note="; ".join(notes)))
 
     def note(self, name: str, text: str) -> None:
         """A line of the trail that took no time of its own."""
-        self.trail.append(Step(name=name, seconds=0.0, note=text))
+        self._append(Step(name=name, seconds=0.0, note=text))
+
+    def _append(self, step: Step) -> None:
+        self.trail.append(step)
+        _LOG.debug("%s %.3f s %s", step.name, step.seconds, step.note)

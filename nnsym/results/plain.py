@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nnsym.errors import InputError
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
-from nnsym.results.result import Agreement, Deployed, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
+from nnsym.results.result import Agreement, Deployed, Evidence, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
 
 Array = NDArray[Any]
 
@@ -89,11 +89,15 @@ def result_json(result: Result) -> dict[str, Any]:
         "bounds": result.bounds,
         "goal": result.goal,
         "relaxation": number(result.relaxation),
+        "confidence": result.confidence,
+        "evidence": None if result.evidence is None else result.evidence.to_json(),
         "peak_memory": result.peak_memory,
         "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
         "sizes": asdict(result.sizes),
         "trail": [{"step": s.name, "seconds": round(s.seconds, 6), "note": s.note} for s in result.trail],
         "versions": dict(result.versions),
+        "certificate": None if result.certificate is None else result.certificate.summary(),
+        "uncertified": result.uncertified,
     }
 
 
@@ -184,6 +188,8 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
             lower_trust=_trust(data["lower_trust"]),
             upper_trust=_trust(data["upper_trust"]),
             relaxation=data["relaxation"],
+            confidence=data.get("confidence"),
+            evidence=_evidence(data.get("evidence"), where),
             counterexample=_witness(data["counterexample"]),
             witness=_witness(data["witness"]),
             sizes=Sizes(**data["sizes"]),
@@ -191,9 +197,18 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
             peak_memory=int(data["peak_memory"]),
             trail=tuple(Step(name=s["step"], seconds=s["seconds"], note=s["note"]) for s in data["trail"]),
             versions=dict(data["versions"]),
+            uncertified=str(data.get("uncertified", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"a field is missing or wrong: {type(error).__name__}: {error}", where=where) from None
+
+
+def _evidence(data: Mapping[str, Any] | None, where: str) -> Evidence | None:
+    if data is None:
+        return None
+    from nnsym.evidence.evidence import evidence_from
+
+    return evidence_from(data, where=where)
 
 
 def _trust(word: str | None) -> Trust | None:

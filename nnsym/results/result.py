@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnsym.errors import LanguageError
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
+from nnsym.results.certificate import Certificate
 
 Array = NDArray[Any]
 
@@ -29,17 +30,21 @@ class Verdict(StrEnum):
 class Trust(StrEnum):
     """What a verdict rests on, strongest first."""
 
+    CHECKED = "checked"  # a certificate that the independent checker accepted
     EXACT = "exact"  # rational arithmetic, or a counterexample that was replayed
     CERTIFIED = "certified"  # a float bound re-derived with outward rounding
     SOLVER = "solver"  # a MILP solver's own dual bound, beyond its published tolerance
+    STATISTICAL = "statistical"  # of a smoothed classifier, with a confidence over what was sampled
     ASSUMED = "assumed"  # rests on bounds that the user asserted
 
 
 #: In words, for verdicts that rest on no point.
 _RESTS = {
+    Trust.CHECKED: "a certificate that the independent checker accepted",
     Trust.EXACT: "exact rational arithmetic",
     Trust.CERTIFIED: "bounds that were computed with outward rounding",
     Trust.SOLVER: "the solver's own bound, beyond its published tolerance",
+    Trust.STATISTICAL: "samples of the smoothed classifier",
     Trust.ASSUMED: "bounds that the user asserted",
 }
 
@@ -69,6 +74,12 @@ class Agreement(StrEnum):
     DIFFERS = "differs"
     NOT_RUN = "not run"  # some number of the point is none of the models' dtype
     NONE = "none"  # nothing is stored: networks from arrays are exact
+
+
+class Evidence(Protocol):
+    """What was counted of a smoothed classifier (:class:`nnsym.evidence.evidence.Evidence`)."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 class Stated(Protocol):
@@ -175,15 +186,17 @@ class Result(NoTruthValue):
     For ``forall`` the margin is the least one, ``lower`` is proved and ``upper`` is the margin at a point that was
     evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one, ``upper`` is proved, ``lower`` was
     evaluated, and a ``witness`` verifies. ``lower_trust`` and ``upper_trust`` say what each side rests on, None where
-    it is infinite because nothing is known; a side of trust ``solver`` may be off by that solver's tolerance. Beside a
-    verdict of trust ``exact`` or ``certified`` the proved side rests on nobody's word, unless the margin was asked for
-    (``optimise``) and a counterexample, or witness, carries the verdict. ``vacuous`` is true where no input satisfies
-    the precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is
-    known of the property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far
-    any row of the property can then be from its real value, on the whole domain; None where it was not needed.
-    ``slack`` is what the conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality
-    ("root LP"), where it was asked for. ``query`` is what was searched. A result has no truth value: ``verified`` and
-    ``falsified`` have.
+    it is infinite because nothing is known; a side of trust ``solver`` may be off by that solver's tolerance, those of
+    trust ``statistical`` hold together with probability ``confidence`` over the samples. Beside a verdict of trust
+    ``exact`` or ``certified`` the proved side rests on nobody's word, unless the margin was asked for (``optimise``)
+    and a counterexample, or witness, carries the verdict. ``vacuous`` is true where no input satisfies the
+    precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is known of the
+    property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far any row of the
+    property can then be from its real value, on the whole domain; None where it was not needed. ``slack`` is what the
+    conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality ("root LP"), where it was
+    asked for. ``evidence`` are the counts of a smoothed classifier. ``query`` is what was searched.
+    ``certificate`` is one of the verdict, where it was asked for, and ``uncertified`` the reason why there is none. A
+    result has no truth value: ``verified`` and ``falsified`` have.
     """
 
     spoken = (
@@ -210,6 +223,8 @@ class Result(NoTruthValue):
     lower_trust: Trust | None = None
     upper_trust: Trust | None = None
     relaxation: float | None = None
+    confidence: float | None = None
+    evidence: Evidence | None = None
     counterexample: Witness | None = None
     witness: Witness | None = None
     sizes: Sizes = field(default_factory=Sizes)
@@ -218,6 +233,8 @@ class Result(NoTruthValue):
     trail: tuple[Step, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     query: Query | None = None
+    certificate: Certificate | None = None
+    uncertified: str = ""
 
     @property
     def verified(self) -> bool:
@@ -233,9 +250,13 @@ class Result(NoTruthValue):
     def rests_on(self) -> str:
         """What the verdict rests on, in words."""
         found = self.counterexample if self.falsified else self.witness if self.verified else None
+        if self.trust is Trust.CHECKED:
+            return _RESTS[Trust.CHECKED]
         if found is not None:
             done = _REPLAYED.get(found.replayed_by, f"replayed by {found.replayed_by}")
             return f"the {'counterexample' if self.falsified else 'witness'}, {done}"
+        if self.trust is Trust.STATISTICAL:
+            return f"{_RESTS[self.trust]}, with confidence {self.confidence:.10g}"
         return _RESTS[self.trust] if self.trust is not None else "nothing: no verdict was reached"
 
     def to_json(self) -> dict[str, Any]:
@@ -274,6 +295,7 @@ class Result(NoTruthValue):
         """One line: verdict, what it rests on, the margin's interval, the method."""
         vacuous = " (vacuous)" if self.vacuous else ""
         trust = f", trust {self.trust.value}" if self.trust else ""
+        trust += f" (confidence {self.confidence:.10g})" if self.confidence is not None else ""
         margin = f"margin in [{self.lower:.6g}, {self.upper:.6g}]{self.bound_rests_on}"
         slack = f"; slack {self.slack:g}" if self.slack else ""
         meant = f"; {self.semantics.value}" if self.semantics is not Semantics.REAL else ""

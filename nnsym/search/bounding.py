@@ -1,13 +1,24 @@
-"""What a search asks of the engine that bounds its subproblems, and how a better one comes in its place."""
+"""What a search asks of the engines that bound its subproblems, and how a better one comes in the place of another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline
+from nnsym.search.nodes import Nodes
+from nnsym.search.scene import Scene
+
+Array = NDArray[Any]
+
+#: From this depth on bounds are computed by the finer engine.
+DEEP = 36
 
 
 class Bounding(Protocol):
@@ -32,3 +43,44 @@ Fine = Callable[[Mapping[Node, Limit]], Bounding]
 
 #: An engine whose ranges were searched for, from those that are known, by so many rounds and up to a deadline.
 Better = Callable[[Mapping[Node, Limit], int, Deadline], Bounding]
+
+
+@final
+class Engines:
+    """The engine of a search, and a finer one, made when it is needed, for parts that are deep in the tree."""
+
+    def __init__(self, engine: Bounding, fine: Fine | None = None) -> None:
+        self.engine, self._fine = engine, fine
+        self._finest = engine if fine is None else None
+
+    def become(self, engine: Bounding) -> None:
+        """A better engine; the finer one that is made from now on begins with its ranges."""
+        self.engine = engine
+        self._finest = engine if self._fine is None else None
+
+    def bound(
+        self, nodes: Nodes, scene: Scene, *, steps: int, gaps: bool, deadline: Deadline
+    ) -> tuple[Found, Array, Array]:
+        """What is found of a batch, the targets' lower bounds ``(batch, targets)``, and the rows that these rest on."""
+        engine = self._deep() if int(nodes.depth.min()) >= DEEP else self.engine
+        domains = replace(nodes.domains, wanted=scene.worth.wanted(nodes.opened))
+        found = engine.bound(domains, steps=steps, goal=scene.threshold, gaps=gaps, deadline=deadline)
+        found = found if len(scene.query.rows) else _pointed(found)
+        inputs: dict[Node, Limit] = {x: found.ranges[x] for x in scene.query.inputs}
+        lower, picks = scene.worth.lower(found.lower, inputs)
+        return found, np.where(found.empty[:, None], np.inf, lower), picks
+
+    def _deep(self) -> Bounding:
+        if self._finest is None:
+            assert self._fine is not None
+            self._finest = self._fine(self.engine.ranges)
+        return self._finest
+
+
+def _pointed(found: Found) -> Found:
+    """Where there are no rows at all, one without slope, whose points are the centres."""
+    inputs = {x: found.ranges[x] for x in found.point}
+    centre = {x: (limit.lower + (limit.upper - limit.lower) / 2)[:, None] for x, limit in inputs.items()}
+    forms = {x: np.zeros(c.shape) for x, c in centre.items()}
+    gaps = {n: np.zeros((len(found), 1, n.size)) for n in found.gaps}
+    return replace(found, forms=forms, constant=np.zeros((len(found), 1)), point=centre, gaps=gaps)

@@ -7,7 +7,8 @@ moment a lower bound of the margin on all that it holds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ Array = NDArray[Any]
 
 class Frontier(ABC):
     """Open subproblems, held to ``memory`` bytes: beyond them what only saves work is dropped, oldest first."""
+
+    text: ClassVar[str]
+    summary: ClassVar[str] = ""
 
     def __init__(self, memory: float = np.inf) -> None:
         self.memory = memory
@@ -50,6 +54,19 @@ class Frontier(ABC):
         """The least bound of all that is open; +inf where nothing is."""
         return min((float(block.least.min(initial=np.inf)) for block in self.blocks), default=np.inf)
 
+    def nearest(self, count: int) -> Nodes:
+        """So many subproblems that are nearest to the root."""
+        return self._least([block.depth for block in self.blocks], count)
+
+    def _least(self, keys: Sequence[Array], count: int) -> Nodes:
+        """So many subproblems with the least keys, of the arrays of all blocks."""
+        owner = np.repeat(np.arange(len(self.blocks)), [len(block) for block in self.blocks])
+        place = np.concatenate([np.arange(len(block)) for block in self.blocks])
+        chosen = np.argsort(np.concatenate(keys), kind="stable")[:count]
+        taken = [self._pull(int(k), np.sort(place[chosen[owner[chosen] == k]])) for k in np.unique(owner[chosen])]
+        self._drop_empty()
+        return Nodes.concatenate(taken)
+
     @abstractmethod
     def take(self, count: int) -> Nodes:
         """So many subproblems, or all there are."""
@@ -73,6 +90,9 @@ class Frontier(ABC):
 class DepthFirst(Frontier):
     """The last batch first, and in it what is nearest to being ruled out: few subproblems are open at a time."""
 
+    text = "depth"
+    summary = "the newest first, of these the one that is nearest to being ruled out"
+
     def push(self, nodes: Nodes) -> None:
         super().push(nodes.take(np.argsort(nodes.least, kind="stable")) if len(nodes) else nodes)
 
@@ -89,11 +109,12 @@ class DepthFirst(Frontier):
 class BestFirst(Frontier):
     """The least bounds first: the certified bound of the whole grows fastest, and memory with it."""
 
+    text = "best"
+    summary = "the least bound first"
+
     def take(self, count: int) -> Nodes:
-        keys = np.concatenate([block.least for block in self.blocks])
-        owner = np.repeat(np.arange(len(self.blocks)), [len(block) for block in self.blocks])
-        place = np.concatenate([np.arange(len(block)) for block in self.blocks])
-        chosen = np.argsort(keys, kind="stable")[:count]
-        taken = [self._pull(int(k), np.sort(place[chosen[owner[chosen] == k]])) for k in np.unique(owner[chosen])]
-        self._drop_empty()
-        return Nodes.concatenate(taken)
+        return self._least([block.least for block in self.blocks], count)
+
+
+#: The frontiers by name.
+FRONTIERS: Mapping[str, type[Frontier]] = {kind.text: kind for kind in (DepthFirst, BestFirst)}

@@ -57,24 +57,67 @@ class Story:
 class Log:
     """Where a search writes. This one keeps nothing."""
 
+    keeps = False
+
     def split(self, nodes: Nodes, branches: Branches) -> None:
         """Subproblems that were split."""
+        if not self.keeps:
+            return
+        columns = (
+            nodes.number.tolist(),
+            branches.place.tolist(),
+            branches.element.tolist(),
+            branches.point.tolist(),
+            [_bits(row) for row in nodes.opened],
+            [_finite(v) for v in nodes.least.tolist()],
+        )
+        self.write({"split": list(zip(*columns, strict=True))})
 
     def close(self, number: Array, least: Array) -> None:
         """Subproblems that are done, and the least certified bound of each."""
+        if self.keeps and len(number):
+            pairs = zip(number.tolist(), map(_finite, least.tolist()), strict=True)
+            self.write({"close": list(pairs)})
 
     def cut(self, least: float) -> None:
         """The margin, at least, of all that was cut off subproblems without a split."""
+        if self.keeps:
+            self.write({"cut": _finite(least)})
+
+    def write(self, line: dict[str, Any]) -> None:
+        """One line of the record."""
+
+    def become(self, other: Log) -> None:
+        """The lines of another search in place of those that are held back."""
+
+    def release(self) -> None:
+        """Hold nothing back any more."""
 
     def end(self) -> None:
         """Nothing comes after."""
 
 
+class Kept(Log):
+    """Lines that are held in memory."""
+
+    keeps = True
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def write(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+
+
 @final
-class FileLog(Log):
-    """A file of JSON lines. What is there already is the beginning."""
+class FileLog(Kept):
+    """A file of JSON lines. What is there already is the beginning.
+
+    A new one holds its lines back until it is told to ``release`` them: another tree may take the place of the first.
+    """
 
     def __init__(self, path: Path, asked: Mapping[str, str], roots: int) -> None:
+        super().__init__()
         self.path, self.story = path, None
         head = {"search": FORMAT, **asked, "roots": roots}
         text = path.read_bytes() if path.exists() else b""
@@ -86,36 +129,32 @@ class FileLog(Log):
         self._file: IO[str] = path.open("r+" if path.exists() else "w", encoding="utf-8")
         self._file.truncate(len(whole))  # a torn line
         self._file.seek(len(whole))
+        self._holds = False
         if not whole:
-            self._write(head)
+            self.write(head)
+        self._holds = not whole
 
     story: Story | None
 
-    def split(self, nodes: Nodes, branches: Branches) -> None:
-        columns = (
-            nodes.number.tolist(),
-            branches.place.tolist(),
-            branches.element.tolist(),
-            branches.point.tolist(),
-            [_bits(row) for row in nodes.opened],
-            [_finite(v) for v in nodes.least.tolist()],
-        )
-        self._write({"split": list(zip(*columns, strict=True))})
-
-    def close(self, number: Array, least: Array) -> None:
-        if len(number):
-            pairs = zip(number.tolist(), map(_finite, least.tolist()), strict=True)
-            self._write({"close": list(pairs)})
-
-    def cut(self, least: float) -> None:
-        self._write({"cut": _finite(least)})
-
-    def end(self) -> None:
-        self._file.close()
-
-    def _write(self, line: dict[str, Any]) -> None:
+    def write(self, line: dict[str, Any]) -> None:
+        if self._holds:
+            super().write(line)
+            return
         self._file.write(_line(line))
         self._file.flush()
+
+    def become(self, other: Log) -> None:
+        if self._holds and isinstance(other, Kept):
+            self.lines = other.lines
+
+    def release(self) -> None:
+        self._holds, lines, self.lines = False, self.lines, []
+        for line in lines:
+            self.write(line)
+
+    def end(self) -> None:
+        self.release()
+        self._file.close()
 
 
 def read(text: str, head: Mapping[str, Any], where: str) -> Story:

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Found
-from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
-from nnsym.search.goal import Goal
 from nnsym.search.nodes import Nodes
 from nnsym.search.points import Tried, descended, scouted, tried
-from nnsym.search.targets import Worth
+from nnsym.search.scene import Scene
 
 Array = NDArray[Any]
 
@@ -26,11 +24,11 @@ _EVERY, _POLISHED = 8, 16
 
 @final
 class Looks:
-    """Tries points, and tells the goal of them. ``flat`` says that boxes get smaller: their centres are tried too."""
+    """Tries points, and tells the goal of them. Where boxes get smaller their centres are tried too."""
 
-    def __init__(self, query: Query, worth: Worth, goal: Goal, *, flat: bool, seed: int) -> None:
-        self.query, self.worth, self.goal, self.flat, self.seed = query, worth, goal, flat, seed
-        self._hard, self._turn = bool(worth.hard.any()), 0
+    def __init__(self, scene: Scene, seed: int) -> None:
+        self.query, self.worth, self.goal, self.seed = scene.query, scene.worth, scene.goal, seed
+        self.flat, self._hard, self._turn = scene.strategy.flat, scene.hard, 0
 
     def attack(self, most: int, deadline: Deadline) -> None:
         """A short counter-search from random points."""

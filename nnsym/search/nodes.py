@@ -49,6 +49,11 @@ class Nodes:
             *(np.concatenate([getattr(p, name) for p in parts]) for name in ("lower", "opened", "depth", "number")),
         )
 
+    def opening(self, opened: Array, kept: Array) -> Nodes:
+        """The subproblems ``kept`` with the targets ``opened`` left."""
+        nodes = replace(self, opened=opened)
+        return nodes if len(kept) == len(nodes) else nodes.take(kept)
+
     @property
     def least(self) -> Array:
         """The least bound ``(batch,)`` of what is left of each; +inf where nothing is."""

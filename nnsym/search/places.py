@@ -6,6 +6,7 @@ of maxima, inputs) in the middle of its range. An element at which nothing is le
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -82,3 +83,10 @@ def _place(node: Node, users: list[Node], height: int) -> Place:
             case _:
                 curved[:] = True
     return Place(node, np.concatenate(breaks, axis=1), curved, height)
+
+
+def unstable(found: Sequence[Place], ranges: Mapping[Node, Limit]) -> int:
+    """How many hidden elements are open in some subproblem of a batch."""
+    hidden = [place for place in found if place.node in ranges and not isinstance(place.node, Input)]
+    opened = (~np.isnan(place.points(ranges[place.node])) for place in hidden)
+    return sum(int(np.count_nonzero(some.any(0))) for some in opened)

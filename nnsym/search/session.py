@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -17,14 +18,24 @@ from nnsym.ir.query import Query, Reading
 from nnsym.results.clock import Deadline
 from nnsym.results.versions import package_version
 from nnsym.search import log as logs
-from nnsym.search.bounding import Better, Bounding, Fine
+from nnsym.search.bounding import Better, Bounding, Engines, Fine
+from nnsym.search.branching import Branching
+from nnsym.search.examine import Examiner
+from nnsym.search.finish import Finisher
+from nnsym.search.frontier import FRONTIERS
 from nnsym.search.goal import Goal
 from nnsym.search.leaf import Leaf
-from nnsym.search.loop import Search, Snapshot
+from nnsym.search.ledger import Ledger
+from nnsym.search.looks import Looks
+from nnsym.search.loop import Search
 from nnsym.search.nodes import Nodes
 from nnsym.search.places import places
+from nnsym.search.progress import Snapshot
+from nnsym.search.reduce import Clip
+from nnsym.search.scene import Scene
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Target, targets
+from nnsym.search.trial import trial
 
 Array = NDArray[Any]
 
@@ -65,30 +76,58 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
     """
     parts = targets(query)
     roots = _roots(query, engine.root(), parts)
+    strategy = replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM)
     asked = {"query": query.hash, "goal": type(goal).__name__.lower(), "version": package_version("nnsym")}
-    record = None if given.log is None else logs.FileLog(given.log, asked, len(roots))
-    search = Search(
-        query,
-        engine,
-        parts,
-        goal,
-        fine=given.fine,
-        better=given.better,
-        brief=given.brief,
-        strategy=replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM),
-        deadline=given.deadline,
-        memory=_SHARE * given.memory,
-        log=record,
-        leaf=given.leaf,
-        watch=given.watch,
-        seed=given.seed,
-    )
-    story = None if record is None else record.story
-    search.start(roots if story is None else _again(query, roots, story), len(roots))
-    if story is not None:
-        search.next, search.closed = story.next, story.closed_least
-        search.tally.told(story.seen, story.closed, [(search.places[p].node, e) for p, e in story.splits])
-    return search
+    log = None if given.log is None else logs.FileLog(given.log, asked, len(roots))
+    make = _Maker(Scene(query, parts, goal, strategy), engine, given, roots)
+    assert strategy.branching is not None
+    story = None if log is None else log.story
+    if story is not None and strategy.rivals:
+        tried = (make.search(rule) for rule in strategy.rivals)
+        rule = trial(make.search(strategy.branching), tried).rule
+    else:
+        rule = strategy.branching
+    return make.search(rule, log or logs.Log(), story)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Maker:
+    """Makes searches of one query that share its engines."""
+
+    scene: Scene
+    engine: Bounding
+    given: Conditions
+    roots: Nodes
+
+    @cached_property
+    def engines(self) -> Engines:
+        return Engines(self.engine, self.given.fine)
+
+    def search(self, rule: Branching, log: logs.Log | None = None, story: logs.Story | None = None) -> Search:
+        """A search by a rule; that of a record ``log`` is the real one, others are only tried."""
+        scene, given = self.scene, self.given
+        strategy, real = scene.strategy, log is not None
+        ledger = Ledger(FRONTIERS[strategy.frontier](_SHARE * given.memory), log if log is not None else logs.Kept())
+        ledger.start(self.roots if story is None else _again(scene.query, self.roots, story), len(self.roots))
+        if story is not None:
+            ledger.next, ledger.closed = story.next, story.closed_least
+            splits = [(scene.places[place].node, element) for place, element in story.splits]
+            ledger.tally.told(story.seen, story.closed, splits)
+        return Search(
+            scene=scene,
+            rule=rule,
+            ledger=ledger,
+            examiner=Examiner(scene, self.engines, Looks(scene, given.seed)),
+            finisher=Finisher(scene, given.leaf),
+            reductions=(Clip(strategy.soft),) if scene.hard or strategy.soft else (),
+            deadline=given.deadline,
+            better=given.better if strategy.refine and real else None,
+            brief=given.brief if real else 1.0,
+            watch=given.watch if real else None,
+            rivals=strategy.rivals if real and story is None else (),
+            rival=self.search if real and story is None else None,
+        )
 
 
 def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:

@@ -10,6 +10,7 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
 from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Smear, rule
+from nnsym.search.frontier import FRONTIERS
 
 #: So many boxes are bounded without ascent where inputs are split.
 _EASY = 512
@@ -30,8 +31,8 @@ class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
     once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
     ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
-    decide it. ``soft`` also cuts boxes by rows of the conclusion, ``best`` takes the least bound first instead of the
-    newest.
+    decide it. ``soft`` also cuts boxes by rows of the conclusion, ``frontier`` says what is bounded next. ``workers``
+    processes share the work. ``rivals`` are rules that are tried beside ``branching`` where few parts do not decide it.
     """
 
     branching: Branching | None = None
@@ -42,7 +43,9 @@ class Strategy:
     refine: int | None = None
     easy: int = 0
     soft: bool = False
-    best: bool = False
+    frontier: str = "depth"
+    workers: int = 1
+    rivals: tuple[Branching, ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -61,10 +64,11 @@ class Strategy:
             *((self.branching.text,) if self.branching is not None else ()),
             *(("float64",) if self.dtype == "float64" else ()),
             *(("clip",) if self.soft else ()),
-            *(("best",) if self.best else ()),
+            *((self.frontier,) if self.frontier != "depth" else ()),
             *((f"steps={self.steps}",) if self.steps is not None else ()),
             *((f"refine={self.refine}",) if self.refine is not None else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
+            *((f"workers={self.workers}",) if self.workers > 1 else ()),
         ]
         return ":".join(("bab", *words))
 
@@ -83,16 +87,20 @@ class Strategy:
                 found = replace(found, refine=int(value))
             elif key == "batch" and value.isdecimal() and int(value):
                 found = replace(found, batch=int(value))
+            elif key == "workers" and value.isdecimal() and int(value):
+                found = replace(found, workers=int(value))
             elif word in ("float32", "float64"):
                 found = replace(found, dtype=word)
             elif word == "clip":
                 found = replace(found, soft=True)
-            elif word == "best":
-                found = replace(found, best=True)
+            elif word in FRONTIERS:
+                found = replace(found, frontier=word)
             elif word in RULES:
                 found = replace(found, branching=rule(word))
             else:
-                known = ", ".join((*RULES, "float64", "clip", "best", "steps=N", "refine=N", "batch=N"))
+                known = ", ".join(
+                    (*RULES, *FRONTIERS, "float64", "clip", "steps=N", "refine=N", "batch=N", "workers=N")
+                )
                 raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
         return found
 
@@ -103,12 +111,13 @@ class Strategy:
     def settled(self, query: Query) -> Strategy:
         """With everything chosen that was left open."""
         free = sum(int(np.count_nonzero(box.lower != box.upper)) for box in query.boxes.values())
-        name = "smear" if free <= FEW else "mixed" if free <= SOME else "early"
+        name, *others = ("smear",) if free <= FEW else ("mixed", "gap") if free <= SOME else ("early", "gap")
         chosen = self.branching or rule(name)
         shallow = isinstance(chosen, _INPUTS)
         return replace(
             self,
             branching=chosen,
+            rivals=() if self.branching is not None else tuple(map(rule, others)),
             root=0 if shallow else self.root,
             refine=self.refine if self.refine is not None else 0 if shallow else _ROUNDS,
             steps=self.steps if self.steps is not None else 3 if shallow else 8,

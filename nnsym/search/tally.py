@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, final
@@ -42,6 +43,12 @@ class Tally:
 
     def told(self, seen: list[int], closed: list[int], splits: list[tuple[Node, int]]) -> None:
         """What a record says of an earlier run."""
+        self.seen.update(seen)
+        self.closed.update(closed)
+        self.splits.update(splits)
+
+    def merge(self, seen: Mapping[int, int], closed: Mapping[int, int], splits: Mapping[tuple[Node, int], int]) -> None:
+        """What was done elsewhere."""
         self.seen.update(seen)
         self.closed.update(closed)
         self.splits.update(splits)

@@ -1,7 +1,8 @@
 """Gurobi by arrays: ``addMVar`` and ``addMConstr`` on the CSR, no gaps, bounds streamed from a callback.
 
 A licence is only known to fall short when ``optimize`` says so (errno 10010, pip's licence stops at 2000 columns
-or rows; a full one has no limit), so the refusal is read there and answered as a status.
+or rows, and at 200 columns of a quadratic program; a full one has no limit), so the refusal is read there and answered
+as a status.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nnsym.solvers.workers.worker import Report
 
 Array = NDArray[Any]
 
-LICENCE = "pip's licence: at most 2000 columns and 2000 rows"
+LICENCE = "pip's licence: at most 2000 columns and 2000 rows, 200 columns with balls or products"
 #: errno of a missing or expired licence, of a model beyond its size, and of a licence server's refusal.
 _REFUSALS = frozenset({10009, 10010, 10030})
 

@@ -176,5 +176,6 @@ def refused(answer: Answer, program: Program) -> Answer:
     from nnsym.solvers.registry import fitting
 
     others = [name for name in fitting(program.features) if "gurobi" not in name]
-    size = f"{program.n_columns} columns, {program.n_rows} rows"
+    kind = "quadratic, " if {Feature.QUADRATIC, Feature.PRODUCTS} & program.features else ""
+    size = f"{kind}{program.n_columns} columns, {program.n_rows} rows"
     return replace(answer, message=f"{answer.message} ({size}). Lanes that fit: {', '.join(others) or 'none'}")

@@ -4,7 +4,8 @@ A program in margin form has squares ``s`` of every offset u of a ball, ``sum s 
 ``s >= 2 a u - a^2`` (:mod:`nnsym.encode.balls`). Without its quadratic rows it is an outer approximation, so that every
 bound of it is a bound of the program. A round solves it and adds the tangents at ``a = u / |u|`` for the point found;
 together they say ``a u <= 1``, which the point violates and every point of the ball satisfies. The relaxation of a
-mixed-integer program has its rounds first, which cost little.
+mixed-integer program has its rounds first, which cost little, until its bound decides or hardly moves. Tangents belong
+to the ball, not to a disjunct: those that one case of a program ended with are where the next one begins.
 
 Source: outer approximation, Duran and Grossmann, An outer-approximation algorithm for a class of mixed-integer
 nonlinear programs, Mathematical Programming 36 (1986).
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -30,6 +31,9 @@ Array = NDArray[Any]
 GAP = 1e-8
 #: Rounds of one program.
 MOST_ROUNDS = 60
+_STILL = 3  # rounds of a relaxation in which its bound has to move by _MOVES, relative beyond 1
+_MOVES = 2e-3
+_TIGHT = 1e-4  # a tangent that a relaxation's last point misses by at most this is handed on to the next case
 _SEEN = 1e-10  # a tangent that cuts less than this from the point is none
 
 _ON = (Status.OPTIMAL, Status.FEASIBLE, Status.TARGET)
@@ -38,9 +42,10 @@ _ON = (Status.OPTIMAL, Status.FEASIBLE, Status.TARGET)
 @final
 @dataclass(frozen=True, kw_only=True)
 class Outer:
-    """A lane that takes no quadratic rows, as one that does."""
+    """A lane that takes no quadratic rows, as one that does; it keeps the tangents of the program it solved last."""
 
     lane: Solver
+    kept: Kept = field(default_factory=lambda: Kept(), compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -62,10 +67,11 @@ class Outer:
         if not program.quadratics:
             return self.lane.solve(program, limits, goal, progress)
         rounds = _Rounds(self.lane, program.quadratics, limits, time.monotonic() + limits.seconds)
-        linear = replace(program, quadratics=())
+        linear = replace(program, quadratics=(), rows=(*program.rows, *self.kept.of(program.quadratics)))
         relaxed = linear.relax()
         if (relaxed.kind != linear.kind).any():
-            linear = rounds.refine(linear, relaxed, Goal(decide=False), None)
+            linear = rounds.relax(linear, relaxed, goal)
+            self.kept.take(program.quadratics, rounds.tight(linear.rows[len(program.rows) :]))
         rounds.refine(linear, linear, goal, None if progress is None else lambda lower, _: progress(lower, np.inf))
         return rounds.answer()
 
@@ -73,6 +79,23 @@ class Outer:
 def taking(lane: Solver, features: frozenset[Feature]) -> Solver:
     """The lane, or its outer approximation where the features hold quadratic rows that it does not take."""
     return Outer(lane=lane) if Feature.QUADRATIC in features - lane.accepts else lane
+
+
+@final
+class Kept:
+    """The tangents of one program's balls, from case to case."""
+
+    def __init__(self) -> None:
+        self._balls: tuple[QuadraticBlock, ...] = ()
+        self._rows: tuple[RowBlock, ...] = ()
+
+    def of(self, balls: tuple[QuadraticBlock, ...]) -> tuple[RowBlock, ...]:
+        """Those of these very balls; none of others."""
+        known = len(balls) == len(self._balls) and all(a is b for a, b in zip(balls, self._balls, strict=True))
+        return self._rows if known else ()
+
+    def take(self, balls: tuple[QuadraticBlock, ...], rows: tuple[RowBlock, ...]) -> None:
+        self._balls, self._rows = balls, rows
 
 
 class _Rounds:
@@ -83,8 +106,37 @@ class _Rounds:
         self._answers: list[Answer] = []
         self._tangents = 0
 
-    def refine(self, program: Program, solved: Program, goal: Goal, progress: Progress | None) -> Program:
-        """Solve ``solved`` until its point lies in the balls or the goal is met; ``program`` with the tangents."""
+    def relax(self, program: Program, relaxed: Program, goal: Goal) -> Program:
+        """Rounds of the relaxation, whose bounds are the program's: until they decide or stand still."""
+        return self.refine(program, relaxed, Goal(decide=False), None, enough=goal)
+
+    def tight(self, rows: tuple[RowBlock, ...]) -> tuple[RowBlock, ...]:
+        """Those of the tangents that the last point nearly lies on."""
+        point = self._answers[-1].point if self._answers else None
+        if point is None:
+            return ()
+        kept = []
+        for block in rows:
+            value = np.add.reduceat(block.data * point[block.indices], block.indptr[:-1])
+            near = np.flatnonzero(value - block.lower <= _TIGHT)
+            if len(near):
+                kept.append(_taken(block, near))
+        return tuple(kept)
+
+    def refine(
+        self,
+        program: Program,
+        solved: Program,
+        goal: Goal,
+        progress: Progress | None,
+        *,
+        enough: Goal | None = None,
+    ) -> Program:
+        """Solve ``solved`` until its point lies in the balls or the goal is met; ``program`` with the tangents.
+
+        With ``enough`` it is a relaxation: it ends where that goal is decided, too, or its bound hardly moves.
+        """
+        bounds: list[float] = []
         for _ in range(MOST_ROUNDS):
             left = self._deadline - time.monotonic()
             if left <= 0:
@@ -94,6 +146,10 @@ class _Rounds:
             decided = goal.decide and max(answer.bound, answer.certified) > max(goal.above, answer.tau)
             if answer.point is None or answer.status not in _ON or decided:
                 break
+            if enough is not None:
+                bounds.append(max(answer.bound, answer.certified))
+                if (enough.decide and bounds[-1] > max(enough.above, answer.tau)) or _stands(bounds):
+                    break
             cuts = self._cuts(answer.point)
             if not cuts:
                 break
@@ -136,6 +192,27 @@ class _Rounds:
             peak_memory=max(a.peak_memory for a in self._answers),
             nodes=sum(a.nodes for a in self._answers),
         )
+
+
+def _stands(bounds: list[float]) -> bool:
+    """True where the last rounds hardly moved a bound."""
+    if len(bounds) <= _STILL:
+        return False
+    return bounds[-1] - bounds[-1 - _STILL] <= _MOVES * max(1.0, abs(bounds[-1]))
+
+
+def _taken(block: RowBlock, index: Array) -> RowBlock:
+    """Some rows of a block of tangents, of two entries each."""
+    pairs = (2 * index[:, None] + np.arange(2)).ravel()
+    indptr = 2 * np.arange(len(index) + 1)
+    return replace(
+        block,
+        data=block.data[pairs],
+        indices=block.indices[pairs],
+        indptr=indptr,
+        lower=block.lower[index],
+        upper=block.upper[index],
+    )
 
 
 def _total(seconds: list[Mapping[str, float]]) -> dict[str, float]:

@@ -77,8 +77,8 @@ def run(job: PyomoJob, report: Report) -> Found:
     seconds: dict[str, float] = {}
     with timed(seconds, "handover"):
         compiled = compile_model(to_pyomo(job.program))
-    cases = compiled.rows.arrays.cases if compiled.rows is not None else ()
-    arrays = replace(compiled.arrays, cases=cases)
+    ((rows, _),) = compiled.rows
+    arrays = replace(compiled.arrays, cases=rows.arrays.cases)
     inner = LinearJob(model=arrays, goal=job.goal, threads=job.threads, seed=job.seed, memory=0)
     found: Found = lane.run(inner, report, seconds)
     return found

@@ -22,6 +22,7 @@ from pyomo.core.expr.numeric_expr import LinearExpression
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.program import Feature, Kind, Program, Role
 from nnsym.solvers.arrays import LinearModel
+from nnsym.write.linear import linear_blocks
 from nnsym.write.names import symbols
 
 Array = NDArray[Any]
@@ -45,32 +46,43 @@ def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
     single variables does not go through them: call ``model.rows.check()`` first. Deactivating ``rows`` takes the
     network out of the model.
 
+    Rows are called as in an LP file: ``rows["network_3_17"]``.
+
     Raises:
         UnsupportedError: the program has implications or products.
     """
+    model = pyo.ConcreteModel(name="nnsym")
+    fill(model, program, columns=columns)
+    if program.objective is not None:
+        model.objective = pyo.Objective(expr=model.rows.variables[program.objective])
+    return model
+
+
+def fill(block: Any, program: Program, *, columns: Literal["io", "all"]) -> None:
+    """Give a block the variables ``x[symbol]`` and the rows ``rows``; see :func:`to_pyomo`."""
     missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS, Feature.CASES, Feature.SOS1, Feature.SOS2}
     if missing:
         what = ", ".join(sorted(f.value for f in missing))
         raise UnsupportedError(f"a Pyomo model of {what} is not available", remedy="Use a linear encoding such as bigm")
-    model = pyo.ConcreteModel(name="nnsym")
     roles = None if columns == "all" else _EXPOSED
     shown = [int(b.start) + k for b in program.blocks if roles is None or b.role in roles for k in range(len(b.index))]
-    lower, upper, kinds = program.lower.tolist(), program.upper.tolist(), program.kind.tolist()
-    where = dict(zip(symbols(program, roles), shown, strict=True))
-    model.x = pyo.Var(
-        list(where),
-        domain=lambda _, name: _DOMAINS[kinds[where[name]]],
-        bounds=lambda _, name: (_finite(lower[where[name]]), _finite(upper[where[name]])),
+    names = symbols(program, roles)
+    kinds, lower, upper = (numbers[shown].tolist() for numbers in (program.kind, program.lower, program.upper))
+    block.x = pyo.Var(
+        names,
+        domain=dict(zip(names, (_DOMAINS[kind] for kind in kinds), strict=True)),
+        bounds=dict(zip(names, zip(map(_finite, lower), map(_finite, upper), strict=True), strict=True)),
     )
-    variables = dict(zip(shown, model.x.values(), strict=True))
-    model.rows = MatrixRows(program, variables)
-    if program.objective is not None:
-        model.objective = pyo.Objective(expr=variables[program.objective])
-    return model
+    variables = dict(zip(shown, block.x.values(), strict=True))
+    block.rows = MatrixRows(program, variables)
 
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+#: What is relaxed by linear rows, or refused before.
+_ELSE = frozenset(Feature)
 
 
 #: A value that a variable is fixed at may be beyond a bound by a solver's tolerance, as a share of the bound beyond 1.
@@ -99,10 +111,12 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
     """
 
     def __init__(self, program: Program, variables: dict[int, Any]) -> None:
-        self._made: dict[int, Any] | None = None
+        self._made: dict[str, Any] | None = None
         self.arrays, self.variables, self._program = LinearModel.of(program), variables, program
         self.values_of_columns: Array | None = None
-        super().__init__(pyo.RangeSet(0, len(self.arrays.row_lower) - 1))
+        blocks = linear_blocks(program, ".lp", besides=_ELSE)
+        self._names = [f"{name}_{k}" for name, rows in blocks for k in range(len(rows))]
+        super().__init__(pyo.Set(initialize=self._names))
         self._made = None
 
     _constructed: bool
@@ -122,7 +136,7 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
                 raise InputError(
                     f"{reason}; the rows hold for {'whole numbers' if whole else 'values'} in [{low:g}, {high:g}] only",
                     where=f"Pyomo variable '{variable.name}'",
-                    remedy="Bounds may be tightened; export a larger box, or 'triangle' for a relaxation",
+                    remedy="Bounds may be tightened; else encode a larger region, or take 'triangle' for a relaxation",
                 )
 
     def check_whole(self) -> None:
@@ -153,7 +167,7 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
             anonymous.construct()
 
     @property
-    def _data(self) -> dict[int, Any]:
+    def _data(self) -> dict[str, Any]:
         if self._made is None:
             if len(self.variables) < len(self.arrays.lower):
                 raise UnsupportedError(
@@ -165,20 +179,21 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
         return self._made
 
     @_data.setter
-    def _data(self, value: dict[int, Any]) -> None:
+    def _data(self, value: dict[str, Any]) -> None:
         self._made = value
 
-    def _rows(self) -> dict[int, Any]:
+    def _rows(self) -> dict[str, Any]:
         """All rows as ordinary constraints with real expressions."""
         a, x = self.arrays, self.variables
         data, columns, ends = a.data.tolist(), a.indices.tolist(), a.indptr.tolist()
-        made: dict[int, Any] = {}
-        for k, (low, high) in enumerate(zip(a.row_lower.tolist(), a.row_upper.tolist(), strict=True)):
+        made: dict[str, Any] = {}
+        sides = zip(self._names, a.row_lower.tolist(), a.row_upper.tolist(), strict=True)
+        for k, (name, low, high) in enumerate(sides):
             start, stop = ends[k], ends[k + 1]
             body = LinearExpression(linear_coefs=data[start:stop], linear_vars=[x[j] for j in columns[start:stop]])
             both = (body == low) if low == high else (_finite(low), body, _finite(high))
-            made[k] = ConstraintData(both, component=self)
-            made[k]._index = k
+            made[name] = ConstraintData(both, component=self)
+            made[name]._index = name
         return made
 
     def _create_objects_for_deepcopy(self, memo: dict[int, Any], component_list: list[Any]) -> Any:

@@ -7,7 +7,7 @@ the same variables as well: those go through Pyomo's ``LinearStandardFormCompile
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,14 +35,17 @@ Array = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Compiled:
-    """A Pyomo model as arrays: minimise ``sign * (cost x + offset)``; ``variables`` maps columns to Pyomo variables."""
+    """A Pyomo model as arrays: minimise ``sign * (cost x + offset)``; ``variables`` maps columns to Pyomo variables.
+
+    ``rows`` are the components of matrix rows in the model, each with the number of its first column.
+    """
 
     arrays: LinearModel
     cost: Array
     offset: float
     sign: float
     variables: Mapping[int, Any]
-    rows: MatrixRows | None
+    rows: tuple[tuple[MatrixRows, int], ...]
 
 
 def compile_model(model: Any) -> Compiled:
@@ -54,18 +57,18 @@ def compile_model(model: Any) -> Compiled:
     for block in blocks:
         block.check()
         block.check_whole()
-    if len(blocks) > 1:
-        raise UnsupportedError("two matrix components in one model", remedy="Export one program per model")
     if len(list(model.component_data_objects(pyo.Objective, active=True))) > 1:
         raise UnsupportedError("more than one active objective", remedy="Deactivate all but one")
     with _hidden(blocks):
         rest = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
-    base = blocks[0].arrays if blocks else _EMPTY
-    variables: dict[int, Any] = dict(blocks[0].variables) if blocks else {}
+    starts = np.concatenate(([0], np.cumsum([len(b.arrays.lower) for b in blocks]))).astype(int).tolist()
+    placed = tuple(zip(blocks, starts, strict=False))
+    base = _side_by_side([b.arrays for b in blocks], starts)
+    variables: dict[int, Any] = {start + k: v for block, start in placed for k, v in block.variables.items()}
     place = {id(v): k for k, v in variables.items()}
     for variable in rest.columns:
         if id(variable) not in place:
-            place[id(variable)] = len(base.lower) + len(variables) - (len(blocks[0].variables) if blocks else 0)
+            place[id(variable)] = starts[-1] + len(place) - _shown(placed)
             variables[place[id(variable)]] = variable
     arrays = _stack(_with_variables(base, variables), rest, place)
     cost, offset, sign = np.zeros(len(arrays.lower)), 0.0, 1.0
@@ -81,7 +84,35 @@ def compile_model(model: Any) -> Compiled:
         offset=sign * offset,
         sign=sign,
         variables=variables,
-        rows=blocks[0] if blocks else None,
+        rows=placed,
+    )
+
+
+def _shown(placed: Sequence[tuple[MatrixRows, int]]) -> int:
+    """How many columns of the matrix rows are Pyomo variables."""
+    return sum(len(block.variables) for block, _ in placed)
+
+
+def _side_by_side(models: Sequence[LinearModel], starts: Sequence[int]) -> LinearModel:
+    """Models of different columns as one; a model's cases speak of all columns only where it is alone."""
+    if len(models) == 1:
+        return models[0]
+    ends = np.cumsum([0, *(m.indptr[-1] for m in models)])
+    moved = [m.indices + start for m, start in zip(models, starts, strict=False)]
+    pointers = [m.indptr[1:] + end for m, end in zip(models, ends, strict=False)]
+
+    def join(part: Callable[[LinearModel], Array]) -> Array:
+        return np.concatenate([part(m) for m in (_EMPTY, *models)])
+
+    return LinearModel(
+        lower=join(lambda m: m.lower),
+        upper=join(lambda m: m.upper),
+        integer=join(lambda m: m.integer),
+        data=join(lambda m: m.data),
+        indices=np.concatenate([_EMPTY.indices, *moved]).astype(np.int32),
+        indptr=np.concatenate([_EMPTY.indptr, *pointers]).astype(np.int32),
+        row_lower=join(lambda m: m.row_lower),
+        row_upper=join(lambda m: m.row_upper),
     )
 
 
@@ -212,8 +243,8 @@ class _ArraySolver(SolverBase):  # type: ignore[misc]
         if config.load_solutions and found.point is not None:
             for variable, value in results.solution_loader.get_vars().items():
                 variable.set_value(value, skip_validation=True)
-            if compiled.rows is not None:
-                compiled.rows.values_of_columns = found.point
+            for rows, start in compiled.rows:
+                rows.values_of_columns = found.point[start : start + len(rows.arrays.lower)]
         return results
 
 

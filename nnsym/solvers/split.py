@@ -92,11 +92,15 @@ class _Fold:
             certified=min(-np.inf if rest < np.inf else np.inf, *(a.certified for a in self.taken_)),
             certified_exact=None,
             conclusive_empty=empty and all(a.conclusive_empty for a in self.taken_),
-            message=f"{len(self.taken_)} of {count} disjuncts, each its own program",
+            message="; ".join([f"{len(self.taken_)} of {count} disjuncts, each its own program", *self._refusals()]),
             seconds=self._total(),
             peak_memory=max(a.peak_memory for a in self.taken_),
             nodes=sum(a.nodes for a in self.taken_),
         )
+
+    def _refusals(self) -> list[str]:
+        """What a lane said that took no case."""
+        return [a.message for a in self.taken_ if a.status is Status.LICENSE and a.message]
 
     def _status(self, complete: bool, empty: bool, goal: Goal) -> Status:
         if self.halted is not None:

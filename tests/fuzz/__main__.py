@@ -1,4 +1,4 @@
-"""Fuzzers: ``python -m tests.fuzz [readers|properties|operators|optima|all] [--seed 0] [--seconds 60] [--controls]``.
+"""Fuzzers: ``python -m tests.fuzz [HARNESS] [--seed 0] [--seconds 60] [--controls]``.
 
 Each case has a seed; the harnesses share the seconds. ``--cases 1`` repeats one case. Leaves with 1 if an answer was
 wrong, something raised what is no answer, or a planted fault was not caught.
@@ -16,7 +16,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from tests.fuzz.report import Report, table  # noqa: E402
 
-HARNESSES = ("readers", "properties", "operators", "optima")
+HARNESSES = ("readers", "properties", "operators", "optima", "searches")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from nnsym.solvers.registry import available, find
 
 _CUT = ("triangle+tj", "triangle+krelu2", "triangle+krelu3", "triangle+krelu4", "triangle+tangents", "bigm+anderson")
 _SOURCES = (*(s for s in SOURCES if s not in ("alpha", "search")), "alpha:3", "search:3")
+_SEARCHES = ("bab", "bab:gap:clip", "bab:mixed", "bab:smear:float64", "bab:early:steps=4", "bab:finish:best")
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,14 @@ def triples() -> tuple[tuple[str, str, str], ...]:
 
 
 def plan(seed: int, count: int = 4) -> list[Run]:
-    """The runs of a seed: the portfolio or the attack, a source by itself, and ``count`` triples in turn."""
+    """The runs of a seed: the portfolio or the attack, a search, a source by itself, and ``count`` triples in turn."""
     rng = np.random.default_rng([seed, 3])
     first = "portfolio" if seed % 4 else "attack"
     runs = [Run(first, None if first == "portfolio" else first)]
     source = _SOURCES[seed % len(_SOURCES)] if seed % len(_SOURCES) else "ibp"
     if source != "lp":
         runs.append(Run(source, source, proved=True))
+    runs.append(Run("search", _SEARCHES[seed % len(_SEARCHES)], proved=True))
     every = triples()
     for k in range(count):
         encoding, lane, bounds = every[(seed * count + k) % len(every)]

@@ -50,7 +50,8 @@ class Engine:
 
     ``dtype`` is the format of rows, float64 or float32. ``ranges`` are sound bounds of nodes on the query's domain that
     are known already, ``(1, size)``. ``hidden`` steps of ascent optimise the bounds of hidden nodes there. Up to the
-    ``deadline`` all this is done; what it cuts off has intervals.
+    ``deadline`` all this is done; what it cuts off has intervals. Without ``inherit`` a subproblem is bounded from its
+    own limits alone, as someone would who knows nothing of the whole domain.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class Engine:
         dtype: str = "float64",
         ranges: Mapping[Node, Limit] | None = None,
         hidden: int = 0,
+        inherit: bool = True,
         deadline: Deadline = NEVER,
     ) -> None:
-        self.query, self.precision = query, precision(dtype)
+        self.query, self.precision, self._inherit = query, precision(dtype), inherit
         options = Options(0, np.inf, hidden, True, False, deadline)
         with np.errstate(all="ignore"):
             self._begin(query, ranges or {}, options)
@@ -79,7 +81,8 @@ class Engine:
         self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
         self.plan = Plan(query, self.precision, zero)
-        kept = (n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts)
+        kept = [n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts]
+        kept = kept if self._inherit else [n for n in kept if n not in self.plan.arguments or isinstance(n, Input)]
         self._base = {n: self._cut(n, self.ranges[n]) for n in kept}
 
     def root(self) -> Domains:

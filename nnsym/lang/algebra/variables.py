@@ -95,6 +95,11 @@ def _labels(size: int, names: Sequence[str], units: str | Sequence[str]) -> Labe
     return Labels(tuple(names), several)
 
 
+def of_input(x: Input) -> Term:
+    """The elements of an input that a formula speaks of, as one vector."""
+    return Term(Rows.of(x), (x.size,), leaf(x.name, x))
+
+
 def one_hot(choices: int | tuple[int, ...], name: str = "s") -> Variable:
     """A categorical variable: one of its elements is 1 and the others are 0; for a shape, along the last axis."""
     return Variable(choices, name, one_hot=True)

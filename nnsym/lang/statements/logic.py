@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.node import Input
-from nnsym.ir.query import Ball
+from nnsym.ir.query import Ball, Box
 from nnsym.ir.rows import Rows, stack
 
 Array = NDArray[Any]
@@ -54,11 +54,10 @@ class Block(Tree):
 @final
 @dataclass(frozen=True, eq=False)
 class Inside(Tree):
-    """``lower <= input <= upper``, exact numbers, infinite where open."""
+    """The input lies in the box."""
 
     input: Input
-    lower: Array
-    upper: Array
+    box: Box
     label: str
 
 
@@ -221,12 +220,12 @@ def _reduced(tree: Tree, size: int, all_of: bool) -> Tree:
     return tree
 
 
-def box_atoms(box: Inside) -> Block:
+def box_atoms(inside: Inside) -> Block:
     """The finite bounds of a box as rows: ``lower - x <= 0`` and ``x - upper <= 0``."""
-    x = Rows.of(box.input)
+    x, box = Rows.of(inside.input), inside.box
     low, high = (
         np.flatnonzero([np.isfinite(float(v)) if isinstance(v, float) else True for v in b.tolist()])
         for b in (box.lower, box.upper)
     )
     rows = stack([Rows.constants(box.lower[low]) - x.take(low), x.take(high) - Rows.constants(box.upper[high])])
-    return Block(Each(rows, False, box.label, np.concatenate((low, high))), True)
+    return Block(Each(rows, False, inside.label, np.concatenate((low, high))), True)

@@ -15,6 +15,7 @@ from nnsym.ir import formula as ir
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Ball, Box
+from nnsym.ir.reach import Reach
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.algebra.linear import entries
 from nnsym.lang.guard import fractions
@@ -52,6 +53,8 @@ def _everything(x: Input) -> Box:
 
 
 def _tidy(box: Box) -> Box:
+    if isinstance(box, Reach):
+        return box
     lower, upper = (b if b.dtype != object else simplify(fractions(b)) for b in (box.lower, box.upper))
     return Box(lower, upper)
 
@@ -59,7 +62,7 @@ def _tidy(box: Box) -> Box:
 def _leaf_boxes(leaf: Tree) -> Boxes:
     match leaf:
         case Inside():
-            return {leaf.input: Box(leaf.lower, leaf.upper)}
+            return {leaf.input: leaf.box}
         case InBall():
             return {leaf.input: leaf.ball.box}
         case Each() if len(leaf.rows) == 1:
@@ -152,7 +155,7 @@ class _Builder:
                 case Block():
                     return self.atoms(node.each, every=node.every, soft=soft)
                 case Inside() if not soft:
-                    return ir.InBox(node.input, node.lower, node.upper)
+                    return ir.InBox(node.input, node.box.lower, node.box.upper)
                 case Inside():
                     return leaf(logic.box_atoms(node))
                 case InBall():

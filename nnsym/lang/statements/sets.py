@@ -12,6 +12,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import add
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
+from nnsym.ir.reach import Reach
 from nnsym.ir.rows import Rows
 from nnsym.lang.algebra.linear import difference, is_plain
 from nnsym.lang.algebra.norms import ball_tree
@@ -33,7 +34,7 @@ def box(x: Term, lower: object, upper: object) -> Formula:
     low, high = _bound(term, lower, "lower", -np.inf), _bound(term, upper, "upper", np.inf)
     _refuse_empty(term, low, high, "lower", "upper")
     text = call("box", term.text, *(_as_written(b) for b in (lower, upper)))
-    return Formula(_box_tree(term, low, high, text.string), text, (), term.applications)
+    return Formula(_box_tree(term, Box(low, high), text.string), text, (), term.applications)
 
 
 def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[object, object] | None = None) -> Formula:
@@ -54,20 +55,27 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
         options["within"] = pair(_as_written(within[0]), _as_written(within[1]))
     if p not in (1, 2, np.inf):
         raise UnsupportedError(f"a ball of the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
-    reach = Box(add(centre, -radius), add(centre, radius))
-    found = reach.intersect(limits)
-    low, high = _tidy(found.lower), _tidy(found.upper)
-    _refuse_empty(term, low, high, "the ball", "'within'")
+    reach = _reach(centre, radius, limits)
+    if reach.empty:
+        _refuse_empty(term, reach.lower, reach.upper, "the ball", "'within'")
     text = call("ball", term.text, _as_written(x0), _as_written(eps), **options)
     if p == np.inf:
-        return Formula(_box_tree(term, low, high, text.string), text, (), term.applications)
+        return Formula(_box_tree(term, reach, text.string), text, (), term.applications)
     if len(set(radius.tolist())) != 1:
         raise bad_input(f"a ball of the norm p = {p} has one eps")
     ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), Fraction(radius.tolist()[0]), int(p), text.string)
     if isinstance(ball_, logic.InBall):  # which brings its own box
-        low, high = limits.lower, limits.upper
-    tree = logic.conjunction((_box_tree(term, _tidy(low), _tidy(high), text.string), ball_))
+        reach = Box(_tidy(limits.lower), _tidy(limits.upper))
+    tree = logic.conjunction((_box_tree(term, reach, text.string), ball_))
     return Formula(tree, text, (), term.applications)
+
+
+def _reach(centre: Array, radius: Array, limits: Box) -> Box:
+    """The box round a centre, cut to limits; its numbers are made late where floats tell enough of them."""
+    if all(side.dtype != object for side in (limits.lower, limits.upper)) and Reach.fits(centre, radius):
+        return Reach(centre, Fraction(radius.flat[0]), (limits.lower, limits.upper))
+    found = Box(add(centre, -radius), add(centre, radius)).intersect(limits)
+    return Box(_tidy(found.lower), _tidy(found.upper))
 
 
 def _term(x: object, what: str) -> Term:
@@ -119,17 +127,24 @@ def _show(value: Any) -> str:
     return str(float(value))
 
 
-def _box_tree(term: Term, low: Array, high: Array, label: str) -> logic.Tree:
+def _box_tree(term: Term, box: Box, label: str) -> logic.Tree:
     """An ``Inside`` leaf for distinct elements of one input, else one row for every finite bound."""
     if len(term.rows.parts) == 1 and is_plain(term.rows):
         node, part = next(iter(term.rows.parts.items()))
-        if not (_finite(low).any() or _finite(high).any()):
+        if not box.bounded and not (_finite(box.lower).any() or _finite(box.upper).any()):
             return logic.TRUE
+        whole = np.arange(term.size)
+        if (
+            isinstance(node, Input)
+            and all(np.array_equal(v, whole) for v in (part.row, part.column))
+            and (node.size == term.size)
+        ):
+            return logic.Inside(node, box, label)
         if isinstance(node, Input) and len(part.row) == term.size and len(set(part.column.tolist())) == term.size:
-            lower, upper = _open(node.size, low, -np.inf), _open(node.size, high, np.inf)
-            lower[part.column], upper[part.column] = low, high
-            return logic.Inside(node, lower, upper, label)
-    parts = [_side(term.rows, low, label, below=True), _side(term.rows, high, label, below=False)]
+            lower, upper = _open(node.size, box.lower, -np.inf), _open(node.size, box.upper, np.inf)
+            lower[part.column], upper[part.column] = box.lower, box.upper
+            return logic.Inside(node, Box(lower, upper), label)
+    parts = [_side(term.rows, box.lower, label, below=True), _side(term.rows, box.upper, label, below=False)]
     return logic.conjunction(p for p in parts if p is not None)
 
 

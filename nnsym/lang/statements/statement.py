@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Query, Reading
+from nnsym.ir.query import Box, Query, Reading
 from nnsym.ir.rows import Rows
 from nnsym.ir.walk import inputs_of
 from nnsym.lang.guard import misread
@@ -64,7 +64,8 @@ def one_hot(x: Input) -> logic.Tree:
     if not groups:
         return logic.TRUE
     member = x.choice >= 0
-    box = logic.Inside(x, np.where(member, 0.0, -np.inf), np.where(member, 1.0, np.inf), f"{x.name} is one-hot")
+    unit = Box(np.where(member, 0.0, -np.inf), np.where(member, 1.0, np.inf))
+    box = logic.Inside(x, unit, f"{x.name} is one-hot")
     columns = np.flatnonzero(member)
     total = Rows.collect([(x, x.choice[columns], columns, np.ones(len(columns)))], np.full(len(groups), -1.0))
     sums = logic.comparison(total, "==", f"the elements of {x.name} sum to 1")

@@ -78,7 +78,7 @@ def _write(node: ast.expr, depth: int) -> tuple[str, int]:
             symbol, strength = _OPERATORS[type(sign)]
             return f"{symbol} {_at(operand, strength, depth)}", strength
         case ast.Subscript(value=value, slice=key):
-            return f"{{{_at(value, _ATOM, depth)}}}_{{{_key(key)}}}", _ATOM
+            return f"{{{_at(value, _ATOM, depth)}}}_{{{_label(value, key) or _key(key)}}}", _ATOM
         case ast.Attribute(value=value, attr=name):
             owner = _at(value, _ATOM, depth)
             return rf"{{{owner}}}^{{T}}" if name == "T" else rf"{owner}.\mathrm{{{name}}}", _ATOM
@@ -97,6 +97,14 @@ def _at(node: ast.expr, strength: int, depth: int) -> str:
 def _several(parts: list[ast.expr], depth: int) -> str:
     shown = [_write(p, depth + 1)[0] for p in parts[:_SHOWN]]
     return ", ".join([*shown, *([r"\ldots"] if len(parts) > _SHOWN else [])])
+
+
+def _label(value: ast.expr, key: ast.expr) -> str:
+    """The name of a variable's element; nothing where it has none."""
+    variable, place = (node.value if isinstance(node, ast.Constant) else None for node in (value, key))
+    if not isinstance(variable, Input) or not variable.labels.names or np.ndim(place) or place is None:
+        return ""
+    return rf"\mathrm{{{_escaped(variable.labels.names[int(place)])}}}"
 
 
 def _key(key: ast.expr) -> str:

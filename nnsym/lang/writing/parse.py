@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from nnsym.errors import InputError, NnsymError
+from nnsym.evidence.families import FAMILIES
 from nnsym.ir.network import Hidden, Network
 from nnsym.lang.algebra import functions, ranking
 from nnsym.lang.algebra.hidden import HiddenTerms
 from nnsym.lang.algebra.ranking import Argmax, TopK
+from nnsym.lang.algebra.smooth import SmoothedClassifier, smooth
 from nnsym.lang.algebra.terms import Term
 from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.property import Property, exists, forall
@@ -47,9 +49,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "relu": functions.relu_,
     "sign": functions.sign,
     "sin": functions.sin,
+    "smooth": smooth,
     "sqrt": functions.sqrt,
     "topk": ranking.topk,
     "wins": ranking.wins,
+    **FAMILIES,
 }
 _METHODS: dict[type, frozenset[str]] = {
     Term: frozenset({"reshape", "sum", "mean", "max", "min", "abs", "hidden", "active"}),
@@ -206,7 +210,7 @@ class _Reader:
             case ast.Attribute(value=value, attr=name):
                 return self._member(node, self.value(value), name, _METHODS)(*arguments, **options)
         function = self.value(node.func)
-        if not isinstance(function, (Network, Hidden)):
+        if not isinstance(function, (Network, Hidden, SmoothedClassifier)):
             raise self._refused(node, f"{type(function).__name__} cannot be called")
         return function(*arguments, **options)
 

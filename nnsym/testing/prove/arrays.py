@@ -178,7 +178,8 @@ def _dot_up(a: Any, b: Any) -> Any:
     products = np.frompyfunc(_exact_product, 2, 1)(a, b)
     out = np.empty(products.shape[:-1], dtype=object)
     for place in np.ndindex(out.shape):
-        out[place] = _total(list(products[place]))
+        out[place] = total = _total(list(products[place]))
+        total.world.dots.append(tuple(map(term, products[place])))
     return out
 
 

@@ -115,6 +115,7 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
     known = [fact for fact in world.facts if z3.is_eq(fact) and z3.is_real(fact.arg(0))]
     origins = about(world, ancestors(world, z3.And(denial, *known)))
     for facts, make, share in (
+        (world.facts, _linear, 0.02),
         (near, z3.Solver, 0.02),
         (origins, z3.Solver, 0.1),
         (origins, _nonlinear, 0.1),
@@ -127,9 +128,16 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
         answer = solver.check()
         if answer == z3.unsat:
             return False
-        if answer == z3.sat and facts is world.facts:
+        if answer == z3.sat and facts is world.facts and make is not _linear:
             return solver.model()
     return None
+
+
+def _linear() -> Any:
+    """Takes each product of unknowns for an unknown of its own."""
+    solver = z3.SimpleSolver()
+    solver.set("arith.nl", False)
+    return solver
 
 
 def _nonlinear() -> Any:

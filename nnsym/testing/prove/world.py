@@ -51,6 +51,7 @@ class World:
         self.facts: list[Any] = []
         self.made: dict[int, tuple[Any, ...]] = {}  # the facts that a new real came with, by the real
         self.others: list[Script] = []
+        self.dots: list[tuple[Any, ...]] = []  # the exact products of every dot product that was rounded up
         self._memory = memory or Memory()
         self._script, self._answers = script, list[tuple[bool, bool]]()
         self._known: dict[int, bool] = {}

@@ -1,0 +1,229 @@
+"""``audit``: every certificate in a folder checked again, and the verdicts beside them that have none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+from nnsym.check.checker import VERSION, Checker, Report, content, read_json
+from nnsym.check.errors import Refused
+from nnsym.errors import InputError
+from nnsym.results.plain import FORMAT, NUMBER
+from nnsym.results.result import NoTruthValue
+
+CERTIFICATES = "nnsym-cert/1"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A certificate's file and what the checker said: ``refused`` is empty where it accepted.
+
+    ``claim`` is ``unsat`` or ``sat``, ``networks`` their names and hashes, ``stated`` the property's hash, ``digest``
+    that of the certificate's content.
+    """
+
+    file: str
+    digest: str
+    size: int
+    claim: str
+    semantics: str
+    networks: tuple[tuple[str, str], ...]
+    stated: str
+    report: Report | None
+    refused: str
+
+    @property
+    def checked_by(self) -> str:
+        """The checker, its version and its engine."""
+        return "" if self.report is None else f"nnsym.check {VERSION} ({self.report.engine})"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A saved result: its verdict, its property, and why it counts as certified, or why not."""
+
+    file: str
+    name: str
+    verdict: str
+    trust: str
+    certificate: str
+    reason: str
+
+    @property
+    def certified(self) -> bool:
+        return not self.reason
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Audit(NoTruthValue):
+    """All certificates and all saved results of a folder."""
+
+    spoken = ("an audit of a folder", "Ask for its code, or for what was refused")
+
+    folder: str
+    certificates: tuple[Checked, ...]
+    results: tuple[Recorded, ...]
+
+    @cached_property
+    def refused(self) -> tuple[Checked, ...]:
+        """Certificates that the checker did not accept."""
+        return tuple(c for c in self.certificates if c.refused)
+
+    @cached_property
+    def uncertified(self) -> tuple[Recorded, ...]:
+        """Results without an accepted certificate in the folder."""
+        return tuple(r for r in self.results if not r.certified)
+
+    @property
+    def code(self) -> int:
+        """0: all is certified; 10: a certificate was refused; 30: a result has none."""
+        return 10 if self.refused else 30 if self.uncertified else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "folder": self.folder,
+            "checker": VERSION,
+            "certificates": [_plain(c) for c in self.certificates],
+            "results": [vars(r) | {"certified": r.certified} for r in self.results],
+            "code": self.code,
+        }
+
+
+def _plain(found: Checked) -> dict[str, Any]:
+    made = found.report
+    return {
+        "file": found.file,
+        "sha256": found.digest,
+        "bytes": found.size,
+        "claim": found.claim,
+        "semantics": found.semantics,
+        "networks": [{"name": name, "sha256": digest} for name, digest in found.networks],
+        "property": found.stated,
+        "accepted": not found.refused,
+        "refused": found.refused,
+        "checked_by": found.checked_by,
+        "leaves": None if made is None else made.leaves,
+        "least": None if made is None or made.least is None else float(made.least),
+        "seconds": None if made is None else round(made.seconds, 6),
+    }
+
+
+def audit(folder: str | Path, *, networks: Iterable[str | Path] = (), engine: str | None = None) -> Audit:
+    """Check every certificate of a folder and of its folders, and hold the saved results against them.
+
+    Networks are found by their hashes among ``.onnx`` files in the folder and among ``networks`` (files or folders).
+    A result is certified if a certificate in the folder whose hash it names was accepted.
+
+    Raises :class:`InputError` where the folder cannot be read or has neither certificates nor results.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError("no such folder", where=str(root), remedy="Give the folder of certificates and saved results")
+    certificates, results = [], []
+    for path in sorted(p for p in root.rglob("*") if p.name.endswith((".json", ".json.gz"))):
+        data = _content(path)
+        kind = _kind(data)
+        if kind == "certificate":
+            certificates.append((path, data))
+        elif kind == "result":
+            results.append((path, data))
+    if not certificates and not results:
+        raise InputError("holds neither certificates nor saved results", where=str(root), remedy="Give another folder")
+    files = _files([root, *map(Path, networks)])
+    checked = tuple(_checked(path.relative_to(root), data, files, engine) for path, data in certificates)
+    accepted = {c.digest: c for c in checked if not c.refused}
+    recorded = tuple(_recorded(path.relative_to(root), json.loads(data), accepted) for path, data in results)
+    return Audit(folder=str(root), certificates=checked, results=recorded)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return content(path)
+    except Refused:
+        return b""
+
+
+def _kind(data: bytes) -> str:
+    """What a JSON file is, by its first words."""
+    head = data[:200].replace(b" ", b"").replace(b"\n", b"")
+    if f'"format":"{CERTIFICATES}"'.encode() in head:
+        return "certificate"
+    return "result" if f'"{FORMAT}":{NUMBER}'.replace(" ", "").encode() in head else ""
+
+
+def _files(places: Iterable[Path]) -> dict[str, bytes]:
+    """The contents of all networks and properties at hand by their hashes."""
+    found = {}
+    for path in _network_files(places):
+        data = _content(path)
+        found[hashlib.sha256(data).hexdigest()] = data
+    return found
+
+
+def _network_files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from (
+                p for p in sorted(place.rglob("*")) if p.name.endswith((".onnx", ".onnx.gz", ".vnnlib", ".vnnlib.gz"))
+            )
+        elif place.is_file():
+            yield place
+        else:
+            raise InputError("no such file or folder", where=str(place))
+
+
+def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | None) -> Checked:
+    report, refused, found = None, "", dict[str, Any]()
+    try:
+        found = read_json(data)
+        report = Checker(found, files, engine).run()
+    except Refused as error:
+        refused = str(error)
+    entries = found.get("networks") if isinstance(found.get("networks"), list) else []
+    named = [
+        (str(e.get("name", "")), str(e.get("sha256", "in the certificate")))
+        for e in entries or []
+        if isinstance(e, dict)
+    ]
+    stated = found.get("property")
+    return Checked(
+        file=str(path),
+        digest=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        claim=str(found.get("claim", "")),
+        semantics=str(found.get("semantics", "real")),
+        networks=tuple(named),
+        stated=str(stated.get("sha256", "")) if isinstance(stated, dict) else "",
+        report=report,
+        refused=refused,
+    )
+
+
+def _recorded(path: Path, data: Mapping[str, Any], accepted: Mapping[str, Checked]) -> Recorded:
+    made = data.get("certificate") or {}
+    digest = str(made.get("sha256", ""))
+    if digest and digest in accepted:
+        reason = ""
+    elif digest:
+        reason = "its certificate was refused, or is not in the folder"
+    elif data.get("status") == "unknown":
+        reason = "no verdict was reached"
+    else:
+        reason = str(data.get("uncertified") or "none was asked for")
+    return Recorded(
+        file=str(path),
+        name=str(data.get("property", {}).get("name", "")),
+        verdict=str(data.get("status", "")),
+        trust=str(data.get("trust") or ""),
+        certificate=digest,
+        reason=reason,
+    )

@@ -1,0 +1,129 @@
+"""``certified_accuracy``: how many points of a data set a smoothed classifier keeps right, for each radius."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.evidence.certificate import Certificate, find_certificate
+from nnsym.evidence.evidence import Evidence
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CertifiedAccuracy:
+    """Of every point whether its class is certified at every radius; prints as a table.
+
+    ``certified`` has shape ``(points, radii)``: the class that was selected is the point's label, and the smoothed
+    classifier keeps it within the radius in the norm ``p``. ``joint`` says whose the ``confidence`` is: of all these
+    statements at once, or of those about each point by themselves.
+    """
+
+    radii: tuple[float, ...]
+    certified: Array
+    p: float
+    noise: str
+    certificate: str
+    confidence: float
+    joint: bool
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Certified accuracy at every radius."""
+        return tuple(float(v) for v in self.certified.mean(axis=0))
+
+    @property
+    def speaks_of(self) -> str:
+        """What the confidence is of."""
+        whose = "all points at once" if self.joint else "each point by itself"
+        return f"confidence {self.confidence:.10g} for {whose}"
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat dictionary for each radius."""
+        return [
+            {"radius": radius, "certified": share, "points": int(column.sum()), "of": len(column)}
+            for radius, share, column in zip(self.radii, self.shares, self.certified.T, strict=True)
+        ]
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Certified accuracy against the radius (extra ``report``)."""
+        from nnsym.report.smoothing import plot_certified
+
+        return plot_certified({self.certificate: self}, path)
+
+    @property
+    def _title(self) -> str:
+        return f"certified accuracy, l{self.p:g} ({self.certificate}, {self.noise}), {self.speaks_of}"
+
+    def __str__(self) -> str:
+        from nnsym.report.optima import records_text
+
+        return records_text(self._title, self.to_records())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from nnsym.report.optima import records_html
+
+        return records_html(self._title, self.to_records())
+
+
+def certified_accuracy(
+    evidence: Sequence[Evidence],
+    labels: Sequence[int],
+    radii: Sequence[float],
+    *,
+    alpha: float = 1e-3,
+    p: float = 2,
+    certificate: str | Certificate = "np",
+    classes: str = "top",
+    joint: bool = False,
+) -> CertifiedAccuracy:
+    """The share of points at which the smoothed classifier is right and certified, for every radius.
+
+    Args:
+        evidence: what was counted at each point, of one noise (:func:`nnsym.evidence`).
+        labels: the right class of each.
+        radii: radii in the norm ``p``.
+        alpha: the probability that something said of a point is wrong; with ``joint``, that anything said is.
+        p: 1, 2 or inf.
+        certificate: ``np``, ``dsrs`` or ``order1``, as the evidence was drawn for.
+        classes: ``top`` or ``all`` (:meth:`nnsym.evidence.evidence.Evidence.known`).
+        joint: whether alpha is shared between all points, so that with the confidence no row of the table is too high.
+    """
+    points, right = list(evidence), [int(label) for label in labels]
+    if not points or len(points) != len(right):
+        raise InputError(f"{len(points)} points and {len(right)} labels", remedy="Give one label for each point")
+    if len({(one.noise, one.size) for one in points}) != 1:
+        raise InputError("the points were sampled with different noise", remedy="Make a table for each noise")
+    asked = tuple(float(radius) for radius in radii)
+    if not asked or not all(0 <= radius < np.inf for radius in asked):
+        raise InputError("the radii of a table are finite and not negative")
+    chosen = find_certificate(certificate)
+    noise, size = points[0].noise, points[0].size
+    chosen.check(noise, size)
+    share = alpha / len(points) if joint else alpha
+    known = [one.known(share, chosen, classes) for one in points]
+    hits = np.array([one.top == label for one, label in zip(points, right, strict=True)])
+    certified = np.zeros((len(points), len(asked)), dtype=bool)
+    for column, radius in enumerate(asked):
+        open_ = np.flatnonzero(hits)
+        kept = chosen.keep_all([known[k] for k in open_], noise.distance_of_ball(radius, p, size))
+        certified[open_[kept], column] = True
+    return CertifiedAccuracy(
+        radii=asked,
+        certified=certified,
+        p=p,
+        noise=noise.text,
+        certificate=chosen.text,
+        confidence=1.0 - alpha,
+        joint=joint,
+    )

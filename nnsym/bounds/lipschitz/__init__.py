@@ -1,0 +1,1 @@
+"""Lipschitz bounds: norms of layers, distances through a graph, semidefinite certificates, and the source they are."""

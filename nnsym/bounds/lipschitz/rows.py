@@ -1,0 +1,59 @@
+"""How far the rows of a query can be from their values at a centre, by multipliers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.lipschitz.constants import certificate
+from nnsym.bounds.lipschitz.distance import Distance
+from nnsym.bounds.lipschitz.multipliers import Multipliers
+from nnsym.bounds.lipschitz.norms import length, row_norms
+from nnsym.bounds.lipschitz.sectors import Sectors, sectors
+from nnsym.ir.intervals import Sides, interval_run
+from nnsym.ir.node import Affine, Node
+from nnsym.ir.query import Query
+from nnsym.ir.walk import inputs_of, topological
+from nnsym.results.clock import Deadline
+
+Array = NDArray[Any]
+
+
+def row_distances(
+    query: Query, moved: Mapping[Node, Distance], ranges: Mapping[Node, Sides], *, together: bool, deadline: Deadline
+) -> Array:
+    """How far every row can be from its value at the centre, by constants of all of R^n; infinite where none is known.
+
+    With ``together`` the constant is that of the rows' arguments at once, times the norm of a row's coefficients.
+    """
+    spec, far = query.spec[0], np.full(len(query.rows), np.inf)
+    starts = inputs_of((spec,))
+    radius = length(np.array([moved[x].two for x in starts]), 2)
+    if not np.isfinite(radius) or not starts:
+        return far
+    if together:
+        if not isinstance(spec, Affine) or len(spec.maps) != 1:
+            return far
+        system = everywhere(spec.parents[0], starts, ranges)
+        constant = np.inf if system is None else certificate(system, deadline=deadline).constant
+        return np.asarray(row_norms(spec.maps[0], 2) * constant * radius * (1 + 2.0**-50))
+    system = everywhere(spec, starts, ranges)
+    start: Multipliers | None = None
+    for i in range(len(far) if system is not None else 0):
+        if deadline.passed:
+            break
+        assert system is not None
+        one = certificate(system.row(i), start=start, deadline=deadline)
+        far[i], start = one.constant * radius * (1 + 2.0**-50), one.multipliers or start
+    return far
+
+
+def everywhere(root: Node, starts: tuple[Node, ...], ranges: Mapping[Node, Sides]) -> Sectors | None:
+    """The system over all of the inputs' space, or over the ranges where slopes are not bounded there."""
+    nodes = tuple(n for n in topological((root,)) if n not in starts)
+    whole: dict[Node, Sides] = {x: (np.full(x.size, -np.inf), np.full(x.size, np.inf)) for x in starts}
+    found = sectors(root, starts, interval_run(nodes, whole), nodes)
+    return sectors(root, starts, ranges, nodes) if found is None else found

@@ -1,0 +1,50 @@
+"""A result with its certificate, or with the reason why it has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nnsym.certify.emit import Uncertified, certified_sat, certified_unsat
+from nnsym.ir.query import Query, Reading
+from nnsym.results.certificate import Certificate
+from nnsym.results.clock import Clock
+from nnsym.results.result import Result, Semantics, Trust, Verdict
+
+
+def with_certificate(query: Query, result: Result, clock: Clock) -> Result:
+    """The result of a query as it was asked, with a certificate of its verdict that the checker accepted.
+
+    Its trust is then ``checked``. What is left of the clock is the time for it.
+    """
+    with clock.step("certificate") as notes:
+        try:
+            made = _certificate(query, result, clock)
+            notes.append(f"{made.claim}: {made.leaves} leaves, {len(made.data)} bytes, accepted by {made.checked_by}")
+            changed = {"certificate": made, "trust": Trust.CHECKED}
+        except Uncertified as error:
+            notes.append(f"none: {error}")
+            changed = {"uncertified": str(error)}
+    seconds = {**result.seconds, "certificate": clock.seconds.get("certificate", 0.0), "total": clock.elapsed}
+    return replace(result, **changed, seconds=seconds, trail=tuple(clock.trail))  # type: ignore[arg-type]
+
+
+def _certificate(query: Query, result: Result, clock: Clock) -> Certificate:
+    if result.status is Verdict.UNKNOWN:
+        raise Uncertified("no verdict was reached")
+    found = result.counterexample if result.falsified else result.witness
+    sought = result.verified if query.reading is Reading.EXISTS else result.falsified
+    deployed = result.semantics is Semantics.DEPLOYED
+    if sought:
+        if deployed:
+            raise Uncertified("that a run of the stored model violates is a matter of running it")
+        assert found is not None
+        return certified_sat(query, found.inputs)
+    return certified_unsat(query, clock.deadline(), semantics=_dtype(query) if deployed else "real")
+
+
+def _dtype(query: Query) -> str:
+    """The type of floats that all networks of a query compute in."""
+    found = {a.network.dtype for a in query.applications if a.network.model is not None}
+    if len(found) != 1 or not found <= {"float32", "float64"}:
+        raise Uncertified(f"runs in {', '.join(sorted(found)) or 'no type of floats'} are not certified")
+    return found.pop()

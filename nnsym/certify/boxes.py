@@ -1,0 +1,208 @@
+"""Trees over boxes of the inputs: every leaf is bounded from nothing, as the checker will bound it.
+
+The search of a verdict inherits bounds and cuts boxes down; a certificate's leaf has its box alone. So the tree is
+grown anew, in batches, by the bounds that a leaf gets by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.certify.grounds import Ground, Grounds
+from nnsym.certify.mirror import Mirror
+from nnsym.certify.premises import Premises
+from nnsym.certify.tree import Place, Token
+from nnsym.check.problem import Fact
+from nnsym.results.clock import Deadline
+from nnsym.search.branching import Seen, Smear
+
+Array = NDArray[Any]
+
+_BATCH = 256
+
+#: What a bound should be above zero, as a share of how far below it is on the whole domain: the checker rounds more.
+_ROOM = 2.0**-23
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Part:
+    """An open box: where it stands in the tree, and what it is a part of."""
+
+    place: Place
+    ground: Ground
+    lower: Array
+    upper: Array
+
+
+@final
+class Boxes:
+    """Grows the trees of some grounds until every box is closed, or time is over."""
+
+    def __init__(self, grounds: Grounds, mirrored: Mirror, engine: Engine, deadline: Deadline) -> None:
+        self.grounds, self.mirror, self.engine, self.deadline = grounds, mirrored, engine, deadline
+        self.parts: dict[Place, Part] = {}
+        self.room = np.zeros(len(mirrored.facts))
+        self._measured = False
+        self._targets: dict[int, list[Array]] = {}
+        self._premises: dict[int, Premises] = {}
+        self.weights: dict[tuple[Place, int], Token] = {}
+
+    def start(self, grounds: Iterable[Ground]) -> list[Part]:
+        """The boxes of some grounds; an empty one is closed at once."""
+        found = []
+        for ground in grounds:
+            if ground.case.empty:
+                ground.place.tokens = [["l", []]]
+                continue
+            lower, upper = (np.array([float(v) for v in side]) for side in (ground.case.lower, ground.case.upper))  # type: ignore[arg-type]
+            found.append(Part(ground.place, ground, lower, upper))
+        return found
+
+    def grow(self, opened: Sequence[Part]) -> bool:
+        """Split until all is closed; False where the deadline came first."""
+        stacks: dict[int, list[Part]] = {}
+        for part in opened:
+            stacks.setdefault(id(part.ground), []).append(part)
+        for stack in stacks.values():
+            while stack:
+                if self.deadline.passed:
+                    return False
+                batch, stack[-_BATCH:] = stack[-_BATCH:], []
+                stack += self._step(batch)
+        return True
+
+    def again(self, places: Iterable[Place]) -> bool:
+        """Split places that the checker did not accept as leaves."""
+        opened = []
+        for place in places:
+            part = self.parts[place]
+            width = part.upper - part.lower
+            opened += self._halves(part, int(width.argmax()))
+        return self.grow(opened)
+
+    def _step(self, batch: list[Part]) -> list[Part]:
+        """Bound a batch of one ground, close what can be closed and split the others."""
+        ground, x = batch[0].ground, self.mirror.input
+        limit = Limit(np.stack([p.lower for p in batch]), np.stack([p.upper for p in batch]))
+        targets = self._rows(ground)
+        wanted = np.zeros((len(batch), len(self.mirror.facts)), dtype=bool)
+        wanted[:, np.unique(np.concatenate(targets))] = True
+        found = self.engine.bound(Domains({x: limit}, wanted), gaps=False, deadline=self.deadline)
+        lower = found.lower.copy()
+        if not self._measured:
+            finite = np.where(np.isfinite(lower[0]), lower[0], 0.0)
+            self.room, self._measured = _ROOM * np.maximum(-finite, 0.0), True
+        for k, part in enumerate(batch):
+            self._weigh(part, found, lower, k, targets)
+        above = lower > self.room
+        left = np.stack([~above[:, rows].any(1) for rows in targets], axis=1)
+        for k in np.flatnonzero(~left.any(1)):
+            self._close(batch[k], lower[k])
+        rest = np.flatnonzero(left.any(1))
+        if not len(rest):
+            return []
+        chosen = self._scores(found.take(rest), limit.take(rest), lower[rest], targets, left[rest]).argmax(1)
+        return [part for k, j in zip(rest, chosen, strict=True) for part in self._halves(batch[k], int(j))]
+
+    def _weigh(self, part: Part, found: Found, lower: Array, k: int, targets: list[Array]) -> None:
+        """Raise the bounds of a part's rows by multiples of what the property says of its inputs."""
+        premises = self._premises_of(part.ground)
+        if not premises.places:
+            return
+        excluding = premises.excluding(part.lower, part.upper)
+        if excluding is not None:
+            first = int(excluding.argmax())
+            self._raise(part, premises, lower[k], first, np.inf, excluding / excluding[first])
+            return
+        for rows in targets:
+            row = int(rows[lower[k, rows].argmax()])
+            if (lower[k, rows] > self.room[rows]).any() or not np.isfinite(found.constant[k, row]):
+                continue
+            form = found.forms[self.mirror.input][k, row].astype(np.float64)
+            value, weights = premises.best(form, float(found.constant[k, row]), part.lower, part.upper)
+            if value > lower[k, row]:
+                lower[k, row] = value
+                self.weights[part.place, row] = _pairs(premises, weights)
+
+    def _raise(self, part: Part, premises: Premises, lower: Array, first: int, value: float, weights: Array) -> None:
+        """Let a premise of weight 1, with the others, close a part."""
+        row = self.mirror.row(part.ground.case.facts[premises.places[first]])
+        lower[row] = value
+        others = np.where(np.arange(len(weights)) == first, 0.0, weights)
+        self.weights[part.place, row] = _pairs(premises, others)
+
+    def _premises_of(self, ground: Ground) -> Premises:
+        if id(ground) not in self._premises:
+            self._premises[id(ground)] = Premises.of(ground.case.facts, self.mirror.input.size)
+        return self._premises[id(ground)]
+
+    def _rows(self, ground: Ground) -> list[Array]:
+        if id(ground) not in self._targets:
+            self._targets[id(ground)] = self.grounds.targets(ground, self.mirror.row)
+        return self._targets[id(ground)]
+
+    def _scores(self, found: Found, limit: Limit, lower: Array, targets: list[Array], left: Array) -> Array:
+        """How much each input counts: its coefficients in the rows nearest to closing what is left, added up."""
+        x, every = self.mirror.input, np.arange(len(lower))
+        total = np.zeros((len(lower), x.size))
+        for k, rows in enumerate(targets):
+            best = rows[lower[:, rows].argmax(1)]
+            total += np.abs(found.forms[x][every, best]) * left[:, [k]]
+        seen = Seen(inputs={x: limit}, forms={x: total}, gaps={}, height={}, number=every)
+        scores = Smear().score(seen)[x]
+        return np.where(limit.lower < limit.upper, scores, -1.0)
+
+    def _halves(self, part: Part, j: int) -> list[Part]:
+        low, high = part.lower[j], part.upper[j]
+        self.parts.pop(part.place, None)
+        if self.mirror.input.integer[j]:
+            below = np.floor((low + high) / 2)
+            token, ends = ["i", j, int(below)], (below, below + 1)
+        else:
+            middle = low + (high - low) / 2
+            token, ends = ["x", j], (middle, middle)
+        upper, lower = part.upper.copy(), part.lower.copy()
+        upper[j], lower[j] = ends
+        left, right = part.place.split(token)
+        return [Part(left, part.ground, part.lower, upper), Part(right, part.ground, lower, part.upper)]
+
+    def _close(self, part: Part, lower: Array) -> None:
+        def leaf(facts: Sequence[Fact]) -> Token | None:
+            rows = [self.mirror.row(f) for f in facts]
+            token = one_fact(facts, [lower[row] - self.room[row] for row in rows])
+            if token is None or part.place not in weighed:
+                return token
+            best = token[1][0][0] if len(token) > 1 else max(k for k, f in enumerate(facts) if f.own)
+            more = self.weights.get((part.place, rows[best]), [])
+            return ["l", [[best, 1], *more]] if more else token
+
+        weighed = {place for place, _ in self.weights}
+
+        tokens = self.grounds.closed(part.ground, leaf)
+        assert tokens is not None
+        part.place.tokens = tokens if tokens[0][0] == "l" else [["b"], *tokens]
+        self.parts[part.place] = part
+
+
+def one_fact(facts: Sequence[Fact], values: Sequence[float]) -> Token | None:
+    """The leaf of the fact with the largest value, if that is positive."""
+    if not facts:
+        return None
+    best = max(range(len(facts)), key=values.__getitem__)
+    if not values[best] > 0:
+        return None
+    last = max((k for k, f in enumerate(facts) if f.own), default=-1)
+    return ["l"] if best == last else ["l", [[best, 1]]]
+
+
+def _pairs(premises: Premises, weights: Array) -> list[list[Any]]:
+    """Numbers of facts with their multipliers, as they are written."""
+    return [[k, float(f"{w:.6g}")] for k, w in zip(premises.places, weights.tolist(), strict=True) if w]

@@ -1,0 +1,180 @@
+"""From a verdict to a certificate: a theorem, a tree or a point, and the checker's word on it.
+
+Whatever method gave the verdict, the proof is found anew on the checker's own graph: boxes where few inputs are free,
+else phases of neurons. What the checker does not accept is split further; nothing leaves here that it has not accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.engine import Engine
+from nnsym.certify.boxes import Boxes
+from nnsym.certify.grounds import Ground, Grounds
+from nnsym.certify.mirror import Mirror, mirror
+from nnsym.certify.names import Names
+from nnsym.certify.phases import Phases
+from nnsym.certify.theorem import Theorem, theorem
+from nnsym.certify.tree import Place, flat
+from nnsym.check.checker import VERSION, Checker, Report, read_json
+from nnsym.check.errors import Refused
+from nnsym.errors import UnsupportedError
+from nnsym.ir.query import Query
+from nnsym.results.certificate import Certificate
+from nnsym.results.clock import Deadline, OutOfTime
+
+Array = NDArray[Any]
+
+#: Up to so many free inputs boxes are split; beyond the second number neurons alone.
+_FEW, _SOME = 20, 60
+
+#: So often leaves that the checker did not accept are split further.
+_ROUNDS = 6
+
+
+class Uncertified(Exception):
+    """No certificate, and why."""
+
+
+def certified_unsat(query: Query, deadline: Deadline, *, semantics: str = "real") -> Certificate:
+    """A certificate that no point of the query's domain makes its formula true.
+
+    Raises :class:`Uncertified` with the reason where there is none.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return _Proof(query, deadline, semantics).certificate()
+    except UnsupportedError as error:
+        raise Uncertified(error.reason) from None
+    except Refused as error:
+        raise Uncertified(f"the checker: {error}") from None
+    except OutOfTime:
+        raise Uncertified("no time was left to find one") from None
+
+
+def certified_sat(query: Query, point: Mapping[str, Array]) -> Certificate:
+    """A certificate that a point, by the names of the query's inputs, satisfies the property's assertions."""
+    started = time.process_time()
+    try:
+        claimed = theorem(query)
+        values = {name: [str(v) for v in exact] for name, exact in claimed.point(point).items()}
+        return _accepted(claimed, claimed.certificate(claim="sat", point=values), started)
+    except UnsupportedError as error:
+        raise Uncertified(error.reason) from None
+    except Refused as error:
+        raise Uncertified(f"the checker: {error}") from None
+
+
+def _accepted(claimed: Theorem, certificate: Mapping[str, Any], started: float) -> Certificate:
+    """The certificate if the checker accepts the bytes that are written."""
+    data = written(certificate)
+    proved = time.process_time()
+    report = Checker(read_json(data), claimed.files).run()
+    return _certificate(data, report, proved - started)
+
+
+def _certificate(data: bytes, report: Report, prove_seconds: float) -> Certificate:
+    return Certificate(
+        data=data,
+        claim=report.claim,
+        semantics=report.semantics,
+        checked_by=f"nnsym.check {VERSION} ({report.engine})",
+        leaves=report.leaves,
+        least=np.inf if report.least is None else float(report.least),
+        check_seconds=report.seconds,
+        prove_seconds=prove_seconds,
+    )
+
+
+def written(certificate: Mapping[str, Any]) -> bytes:
+    """The bytes of a certificate."""
+    return json.dumps(certificate, separators=(",", ":"), allow_nan=False).encode()
+
+
+@final
+class _Proof:
+    """The search for one tree, and the checker's answers to it."""
+
+    def __init__(self, query: Query, deadline: Deadline, semantics: str) -> None:
+        self.started, self.checking = time.process_time(), 0.0
+        self.deadline, self.semantics = deadline, semantics
+        self.claimed = theorem(query)
+        head = self.claimed.certificate(claim="unsat", semantics=semantics)
+        self.checker = Checker(head, self.claimed.files)
+        self.grounds = Grounds(self.checker.problem)
+        self.names = Names(self.checker.problem)
+
+    def certificate(self) -> Certificate:
+        grounds = self.grounds
+        live = [ground for ground in grounds.all if not ground.case.empty]
+        for ground in grounds.all:
+            if ground.case.empty:
+                ground.place.tokens = [["l", []]]
+        if not live:
+            return self._settled(None)
+        free = max(self._free(ground) for ground in live)
+        if free <= _FEW:
+            return self._settled(self._by_boxes(live, self.deadline))
+        if free > _SOME:
+            return self._settled(self._by_phases(live, self.deadline))
+        try:
+            return self._settled(self._by_phases(live, self.deadline.share(0.5)))
+        except (Uncertified, OutOfTime):
+            for ground in live:
+                ground.place.tokens, ground.place.children = [], []
+            return self._settled(self._by_boxes(live, self.deadline))
+
+    def _late(self) -> bool:
+        return self.deadline.passed
+
+    @staticmethod
+    def _free(ground: Ground) -> int:
+        ends = zip(ground.case.lower, ground.case.upper, strict=True)
+        return sum(low is None or high is None or low < high for low, high in ends)
+
+    def _engine(self, live: list[Ground], *, held: bool) -> tuple[Mirror, Engine]:
+        cases = [ground.case for ground in live]
+        mirrored = mirror(self.checker.problem, cases, self.grounds.facts(), held=held)
+        return mirrored, Engine(mirrored.query, inherit=False, deadline=self.deadline)
+
+    def _by_boxes(self, live: list[Ground], deadline: Deadline) -> Boxes:
+        grower = Boxes(self.grounds, *self._engine(live, held=False), deadline)
+        if not grower.grow(grower.start(live)):
+            raise OutOfTime
+        return grower
+
+    def _by_phases(self, live: list[Ground], deadline: Deadline) -> Phases:
+        if len(live) > 1:
+            raise Uncertified("several boxes of many inputs are not certified")
+        mirrored, engine = self._engine(live, held=True)
+        grower = Phases(self.grounds, mirrored, engine, self.checker, self.names, deadline)
+        if not grower.grow(grower.start(live[0])):
+            if deadline.passed:
+                raise OutOfTime
+            raise Uncertified("no tree of phases was found")
+        return grower
+
+    def _settled(self, grower: Boxes | Phases | None) -> Certificate:
+        """Ask the checker, and split what it does not accept, until it accepts all."""
+        for _ in range(_ROUNDS):
+            tokens, owners = flat(self.grounds.root)
+            tables = {"names": self.names.table} if self.names.table else {}
+            claim = {"claim": "unsat", **({} if self.semantics == "real" else {"semantics": self.semantics})}
+            data = written(self.claimed.certificate(**claim, **tables, tree=tokens))
+            before = time.process_time()
+            report = Checker(read_json(data), self.claimed.files).run(failures=True, stop=self._late)
+            self.checking += time.process_time() - before
+            if not report.failures:
+                prove = time.process_time() - self.started - self.checking
+                return replace(_certificate(data, report, prove), check_seconds=time.process_time() - before)
+            places: dict[Place, None] = dict.fromkeys(owners[index] for index, _ in report.failures)
+            if grower is None or not grower.again(places):
+                break
+        raise Uncertified("the checker did not accept every leaf")

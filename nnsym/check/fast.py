@@ -1,0 +1,394 @@
+"""The one rule with NumPy, for the rows of many cases at once; rounding and charges are those of ``rule``.
+
+Only the offset t is coarser: it counts units of 2^-P, not of 2^-2P. What leaves the range of exact integers is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import fits, need
+from .functions import SLOPE, Pieces
+from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
+from .limbs import REACH, Ints, Matrix, dot, floored, most, times_slope
+from .problem import Case
+from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
+
+State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
+
+_ROWS = 1 << 15  # coefficients that are carried at once
+_CASES = 32
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Of a curve, a row for each case: slopes for each parent and the offset, below and above.
+
+    Elements that are 0 in all cases are left out: ``live`` numbers those that are not.
+    """
+
+    live: Ints
+    below: tuple[Ints, ...]
+    offset_below: Ints
+    above: tuple[Ints, ...]
+    offset_above: Ints
+
+
+class Fast:
+    """Bounds and rows of many cases at once."""
+
+    name = "fast"
+    batch = 256
+    finest = 32
+    far = 1 << 62
+
+    def __init__(self, nodes: Sequence[Node], bits: int, semantics: Semantics) -> None:
+        self.nodes, self.bits, self.semantics, self.rows = nodes, bits, semantics, 0
+        self.matrices: dict[Map, Matrix] = {}
+        self.biases: dict[Node, tuple[Ints, Ints]] = {}
+        self.consumers = consumers(nodes, semantics)
+
+    def matrix(self, m: Map) -> Matrix:
+        if m not in self.matrices:
+            self.matrices[m] = Matrix(m)
+        return self.matrices[m]
+
+    def bias(self, node: Affine) -> tuple[Ints, Ints]:
+        """The bias scaled by 2^P, its floors and ceilings."""
+        if node not in self.biases:
+            values = [exact(b) * (1 << self.bits) for b in node.bias or [0] * node.size]
+            fits(all(abs(v) < REACH for v in values), "a bias")
+            sides = [np.array([f(v) for v in values], dtype=np.int64) for f in (Fraction.__floor__, Fraction.__ceil__)]
+            self.biases[node] = sides[0], sides[1]
+        return self.biases[node]
+
+    # Bounds
+
+    def refresh(self, cases: Sequence[Case], lemmas: Sequence[Lemma] = ()) -> list[Case]:
+        """The cases with bounds of every node on their boxes."""
+        found: list[Case] = []
+        for first in range(0, len(cases), _CASES):
+            found += self._refresh(cases[first : first + _CASES], lemmas)
+        return found
+
+    def _refresh(self, cases: Sequence[Case], lemmas: Sequence[Lemma]) -> list[Case]:
+        state: State = {}
+        later = [n for n in self.nodes if any(n in c.known for c in cases)] if lemmas else []
+        for node in later:  # a lemma's facts may speak of nodes that come after it
+            state[node] = self._known(node, cases)
+        empty = np.array([c.empty for c in cases])
+        for node in self.nodes:
+            lower, upper, error = self.interval(node, cases, state)
+            if any(node in c.known for c in cases):
+                known = self._known(node, cases)
+                lower, upper = np.maximum(lower, known[0]), np.minimum(upper, known[1])
+            state[node] = lower, upper, error
+            mine = [lemma for lemma in lemmas if lemma.node is node]
+            if not mine and isinstance(node, Affine) and not all(isinstance(p, Input) for p, _ in node.parts):
+                mine = [Lemma(node, None, {}, ())]
+            for lemma in mine:
+                state[node] = self._lemma(lemma, cases, state)
+            lower, upper, error = state[node]
+            empty |= (lower > upper).any(axis=1)
+            state[node] = lower, np.maximum(lower, upper), error
+        found = []
+        for b, (case, crossed) in enumerate(zip(cases, empty.tolist(), strict=True)):
+            bounds = {n: Bounds(low[b], up[b], None if e is None else e[b]) for n, (low, up, e) in state.items()}
+            found.append(replace(case, pending=None, empty=crossed, known=bounds))
+        return found
+
+    def _known(self, node: Node, cases: Sequence[Case]) -> tuple[Ints, Ints, Ints | None]:
+        blank = Bounds([-self.far] * node.size, [self.far] * node.size)
+        found = [c.known.get(node, blank) for c in cases]
+        errors = [b.error for b in found]
+        return (
+            np.array([b.lower for b in found], dtype=np.int64), np.array([b.upper for b in found], dtype=np.int64),
+            None if any(e is None for e in errors) else np.array(errors, dtype=np.int64),
+        )  # fmt: skip
+
+    def interval(self, node: Node, cases: Sequence[Case], state: State) -> tuple[Ints, Ints, Ints | None]:
+        """What the parents' bounds say of a node, a row for each case."""
+        if isinstance(node, Affine):
+            return self.affine(node, state, len(cases))
+        if isinstance(node, Curve):
+            f, sides = node.function, [state[p] for p in node.parents]
+            if _is_relu(f):
+                return np.maximum(sides[0][0], 0), np.maximum(sides[0][1], 0), None
+            flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right, _ in sides]
+            ranges = (
+                [f.range(*lu, self.bits) for lu in flat[0]]
+                if f
+                else [PRODUCT.range(xz, self.bits) for xz in zip(*flat, strict=True)]
+            )
+            found = np.array(ranges, dtype=np.int64).reshape(*sides[0][0].shape, 2)
+            return found[..., 0], found[..., 1], None
+        assert isinstance(node, Input)
+        boxes = np.array([scaled_box(c, node, self.bits) for c in cases], dtype=np.int64)
+        fits(most(boxes) < REACH, "a box")
+        return boxes[:, 0], boxes[:, 1], None
+
+    def affine(self, node: Affine, state: State, count: int) -> tuple[Ints, Ints, Ints | None]:
+        """The intervals of an affine node, with its error."""
+        floor, ceiling = self.bias(node)
+        lower, upper = np.tile(floor, (count, 1)), np.tile(ceiling, (count, 1))
+        rounds = bool(node.rounds and self.semantics.precision)
+        size = np.tile(np.maximum(np.abs(floor), np.abs(ceiling)), (count, 1))
+        terms, error, loosest = np.ones(node.size, dtype=np.int64), np.zeros_like(lower), False
+        for parent, m in node.parts:
+            matrix, (left, right, _) = self.matrix(m), state[parent]
+            value, width = matrix.times(left + right, matrix.forth), matrix.times(right - left, matrix.size)
+            length = max(len(value), len(width))
+            zero = np.zeros_like(value[0])
+            value, width = ([*s, *[zero] * (length - len(s))] for s in (value, width))
+            lower += floored([a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
+            upper -= floored([-a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
+            if matrix.loose or rounds:
+                magnitude = np.maximum(np.maximum(-left, right), 0)
+                size += floored(matrix.times(magnitude, matrix.size), matrix.shift)[0] + 1
+                terms += matrix.terms
+                if matrix.loose:
+                    loosest = True
+                    reach = magnitude.sum(axis=1, keepdims=True)
+                    error += (reach >> LOOSE - 2) + 1
+        if rounds:
+            need(
+                most(size) < 1 << min(62, self.semantics.greatest + self.bits - 1),
+                "sums that may leave the floats' range",
+            )
+            error += self._rounding(size, terms)
+        if not rounds and not loosest:
+            return lower, upper, None
+        return lower - error, upper + error, error
+
+    def _rounding(self, size: Ints, terms: Ints) -> Ints:
+        """``gamma size`` and what underflow adds, in units, rounded up."""
+        gammas = [(self.semantics.gamma(n) * (1 << 100)).__ceil__() for n in terms.tolist()]
+        tiny = max((n + 2) << self.bits >> self.semantics.least for n in terms.tolist()) + 1
+        errors = [[-(-s * g >> 100) + tiny for s, g in zip(row, gammas, strict=True)] for row in size.tolist()]
+        return np.array(errors, dtype=np.int64)
+
+    def _lemma(self, lemma: Lemma, cases: Sequence[Case], state: State) -> tuple[Ints, Ints, Ints | None]:
+        node, (lower, upper, error) = lemma.node, state[lemma.node]
+        if lemma.rows is None:
+            owner, element = self.opened(node, state).nonzero()
+            owner, element = np.repeat(owner, 2), np.repeat(element, 2)
+            sign = np.tile([1, -1], len(owner) // 2).astype(np.int64)
+        else:
+            rows = np.array(lemma.rows, dtype=np.int64)
+            owner, element = (
+                np.repeat(np.arange(len(cases)), len(rows)),
+                np.tile(np.where(rows >= 0, rows, -1 - rows), len(cases)),
+            )
+            sign = np.tile(np.where(rows >= 0, 1, -1), len(cases))
+        lower, upper = lower.copy(), upper.copy()
+        lines: dict[Curve, Lines] = {}
+        step = max(1, _ROWS // max(n.size for n in self.nodes))
+        for first in range(0, len(owner), step):
+            o, e, s = (a[first : first + step] for a in (owner, element, sign))
+            c = np.zeros((len(o), node.size), dtype=np.int64)
+            c[np.arange(len(o)), e] = s << self.bits
+            value = self.least(
+                cases, state, {node: c}, o, [lemma.facts] * len(cases), [lemma.shares] * len(cases), lines
+            )
+            up = s > 0
+            np.maximum.at(lower, (o[up], e[up]), value[up])
+            np.minimum.at(upper, (o[~up], e[~up]), -value[~up])
+        return lower, upper, error
+
+    def opened(self, node: Node, state: State) -> NDArray[np.bool_]:
+        """Elements of an argument for which some curve needs more than one line; for a product, all that vary."""
+        found = np.zeros(state[node][0].shape, dtype=bool)
+        for curve in self.consumers[node]:
+            lower, upper, _ = state[node]
+            found |= self._open(curve, [(lower, upper)]) if curve.function else lower < upper
+        return found
+
+    def _open(self, curve: Curve, sides: Sequence[tuple[Ints, Ints]]) -> NDArray[np.bool_]:
+        f = curve.function
+        if _is_relu(f):
+            return (sides[0][0] < 0) & (sides[0][1] > 0)
+        if f is None:
+            return (sides[0][0] < sides[0][1]) & (sides[1][0] < sides[1][1])
+        left, right = sides[0]
+        found = [f.is_open(a, b, self.bits) for a, b in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)]
+        return np.array(found, dtype=bool).reshape(left.shape)
+
+    def open_elements(self, curve: Curve, known: Mapping[Node, Bounds]) -> list[bool]:
+        """Which elements of a curve are open in one case."""
+        sides = [tuple(np.array([a], dtype=np.int64) for a in (known[p].lower, known[p].upper)) for p in curve.parents]
+        return list(map(bool, self._open(curve, sides)[0]))  # type: ignore[arg-type]
+
+    # Rows
+
+    def values(self, jobs: Sequence[tuple[Case, Weighted, Shares]]) -> list[Fraction]:
+        """The least value of each case's row."""
+        cases = [c for c, _, _ in jobs]
+        state = {n: self._known(n, cases) for n in self.nodes if all(n in c.known for c in cases)}
+        found = self.least(cases, state, {}, np.arange(len(jobs)), [f for _, f, _ in jobs], [s for _, _, s in jobs], {})
+        return [Fraction(int(v), 1 << self.bits) for v in found]
+
+    def least(
+        self, cases: Sequence[Case], state: State, row: dict[Node, Ints], owner: Ints,
+        facts: Sequence[Weighted], shares: Sequence[Shares], lines: dict[Curve, Lines],
+    ) -> Ints:  # fmt: skip
+        """What rows and multiples of facts are at least, scaled by 2^-P; ``owner`` is the case of each row."""
+        self.rows += len(owner)
+        total, squares = self._facts(cases, state, row, owner, facts)
+        for node in reversed(self.nodes):
+            c = row.pop(node, None)
+            if c is None or not c.any():
+                continue
+            if isinstance(node, Input):
+                total += self._at_inputs(node, c, state, owner, squares, cases)
+            elif isinstance(node, Affine):
+                total += self._through_affine(node, c, row, state, owner)
+            elif isinstance(node, Curve):
+                if node not in lines:
+                    lines[node] = self.lines(node, state, shares)
+                total += self._through_curve(node, c, row, state, owner, lines[node])
+        for r, left in squares.items():
+            for k, q in left.items():
+                total[r] += least_square(q, Fraction(0), cases[owner[r]], k, self.bits)
+        fits(most(total) < self.far)
+        return total
+
+    def _facts(
+        self, cases: Sequence[Case], state: State, row: dict[Node, Ints], owner: Ints, facts: Sequence[Weighted]
+    ) -> tuple[Ints, dict[int, dict[int, Fraction]]]:
+        """Add multiples of facts to the rows; their constants, with what floors lose, and their squares."""
+        unit = 1 << self.bits
+        total, squares = np.zeros(len(owner), dtype=np.int64), dict[int, dict[int, Fraction]]()
+        for r, b in enumerate(owner.tolist() if any(facts) else ()):
+            sum_of = 0
+            for number, m in facts[b]:
+                fact = cases[b].facts[number]
+                sum_of += (m * fact.constant * unit).__floor__()
+                for k, q in fact.squares.items():
+                    mine = squares.setdefault(r, {})
+                    mine[k] = mine.get(k, Fraction(0)) + m * q
+                for node, terms in fact.terms.items():
+                    need(node in state, "a fact is used before the nodes that it speaks of have bounds")
+                    c = row.setdefault(node, np.zeros((len(owner), node.size), dtype=np.int64))
+                    for i, a in terms.items():
+                        whole = (m * a * unit).__floor__()
+                        fits(abs(whole) < REACH, "a multiplier")
+                        c[r, i] += whole
+                        if whole != m * a * unit:
+                            sum_of += min(0, int(state[node][0][b, i])) // unit
+            fits(abs(sum_of) < self.far)
+            total[r] = sum_of
+        return total, squares
+
+    def _at_inputs(
+        self,
+        node: Input,
+        c: Ints,
+        state: State,
+        owner: Ints,
+        squares: dict[int, dict[int, Fraction]],
+        cases: Sequence[Case],
+    ) -> Ints:
+        lower, upper, _ = state[node]
+        extra = np.zeros(len(c), dtype=np.int64)
+        for r, mine in squares.items():
+            for k in [k for k in mine if node.first <= k < node.first + node.size]:
+                a, q = Fraction(int(c[r, k - node.first]), 1 << self.bits), mine.pop(k)
+                extra[r] += least_square(q, a, cases[owner[r]], k, self.bits)
+                c[r, k - node.first] = 0
+        return dot(c, np.where(c > 0, lower[owner], upper[owner]), self.bits) + extra
+
+    def _through_affine(self, node: Affine, c: Ints, row: dict[Node, Ints], state: State, owner: Ints) -> Ints:
+        total: Ints = np.zeros(len(c), dtype=np.int64)
+        if node.bias is not None:
+            floor, ceiling = self.bias(node)
+            total += dot(c, np.where(c > 0, floor, ceiling), self.bits)
+        error = state[node][2]
+        if error is not None:
+            total += dot(-np.abs(c), error[owner], self.bits)
+        for parent, m in node.parts:
+            matrix = self.matrix(m)
+            made, lost = floored(matrix.times(c, matrix.back, sparing=True), matrix.shift)
+            total += self._charge(state[parent][0], lost, owner)
+            row[parent] = row[parent] + made if parent in row else made
+        return total
+
+    def _charge(self, lower: Ints, lost: NDArray[np.bool_], owner: Ints) -> Ints:
+        """What floored coefficients of values with these lower bounds lose at most."""
+        below = np.minimum(lower, 0)
+        if not below.any():
+            return np.zeros(len(lost), dtype=np.int64)
+        fits(most(below) < 1 << 62 - lost.shape[1].bit_length())
+        charged: Ints = np.where(lost, below[owner], 0).sum(axis=1) >> self.bits
+        return charged
+
+    def _through_curve(
+        self, node: Curve, c: Ints, row: dict[Node, Ints], state: State, owner: Ints, lines: Lines
+    ) -> Ints:
+        c = c[:, lines.live]
+        up = c > 0
+        total: Ints = dot(c, np.where(up, lines.offset_below[owner], lines.offset_above[owner]), self.bits)
+        fits(most(c) < REACH)
+        for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
+            made, lost = times_slope(c, np.where(up, below[owner], above[owner]))
+            total += self._charge(state[parent][0][:, lines.live], lost, owner)
+            whole = row.setdefault(parent, np.zeros((len(c), node.size), dtype=np.int64))
+            whole[:, lines.live] += made
+        return total
+
+    def lines(self, node: Curve, state: State, shares: Sequence[Shares]) -> Lines:
+        """Lines of every element in every case."""
+        sides = [state[p][:2] for p in node.parents]
+        f, opened = node.function, self._open(node, sides)
+        given = [s.get(node, (None, None)) for s in shares]
+        if _is_relu(f) and all(high is None for _, high in given):
+            return _relu_lines(*sides[0], opened, [low for low, _ in given])
+        low, high = ([v for g, o in zip(given, opened.tolist(), strict=True) for v in spread(g[k], o)] for k in (0, 1))
+        flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right in sides]
+        if f is None:
+            made = [PRODUCT.planes(x, z, self.bits, p, q) for x, z, p, q in zip(*flat, low, high, strict=True)]
+        else:
+            made = [f.lines(*lu, self.bits, p, q) for lu, p, q in zip(flat[0], low, high, strict=True)]  # type: ignore[misc]
+        table = np.array(made, dtype=np.int64).reshape(*sides[0][0].shape, -1)
+        columns = [table[..., k] for k in range(table.shape[-1])]
+        half = len(columns) // 2
+        fits(most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35, "a slope")
+        return _live(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
+
+
+def _live(below: Sequence[Ints], low: Ints, above: Sequence[Ints], high: Ints) -> Lines:
+    """The lines of elements that are not 0 in every case."""
+    live = np.any([(a != 0).any(axis=0) for a in (*below, low, *above, high)], axis=0).nonzero()[0]
+    sides = [tuple(a[:, live] for a in part) for part in (below, above)]
+    return Lines(live, sides[0], low[:, live], sides[1], high[:, live])
+
+
+def _is_relu(function: Any) -> bool:
+    return (
+        isinstance(function, Pieces)
+        and function.d == 1
+        and (function.breaks, function.parts) == ([0], [(0, 0), (1, 0)])
+    )
+
+
+def _relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequence[bytes | None]) -> Lines:
+    """``s z <= max(z, 0) <= s' z + o`` with ``o = max(-s' left, (1 - s') right)``; s' near the chord's slope."""
+    fits(max(most(left), most(right)) < 2 * REACH)
+    one = 1 << SLOPE
+    active = (left >= 0).astype(np.int64) * one
+    below = np.where(opened, (right > -left).astype(np.int64) * one, active)
+    for b, data in enumerate(given):
+        if data is not None:
+            numbers = [v for v in spread(data, opened[b].tolist()) if v is not None]
+            below[b, opened[b]] = [v.numerator * one // v.denominator for v in numbers]
+    width = np.where(opened, right - left, 1)
+    chord = np.clip((np.where(opened, right, 0) / width * one).astype(np.int64), 0, one)
+    above = np.where(opened, chord, active)
+    offset = np.maximum(-times_slope(left, above)[0], -times_slope(-right, one - above)[0])
+    zero = np.zeros_like(left)
+    return _live([below], zero, [above], np.where(opened, np.maximum(offset, 0), zero))

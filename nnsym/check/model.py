@@ -1,0 +1,194 @@
+"""Files of networks: a graph of operators from ONNX's bytes (own protobuf reader) or from its plain form in JSON.
+
+Field numbers are those of ONNX's ``onnx.proto``. Constants are kept as stored: floats are dyadic numbers, exactly.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, prod
+from typing import Any
+
+from .errors import Refused, need, number
+
+Number = Any  # int, float (read as the dyadic number it is) or Fraction
+
+LARGEST = 1 << 27  # elements of all constants together
+_TYPES = {1: "f", 2: "B", 3: "b", 5: "h", 6: "i", 7: "q", 9: "b", 11: "d"}  # TensorProto.DataType -> array's letters
+_PLAIN = {"f4": "f", "f8": "d", "i8": "q"}
+
+
+@dataclass(frozen=True)
+class Const:
+    """A constant tensor: row-major exact values."""
+
+    shape: tuple[int, ...]
+    values: Sequence[Number]
+
+    def __post_init__(self) -> None:
+        need(all(0 <= d < LARGEST for d in self.shape), f"a constant of shape {self.shape}")
+        need(prod(self.shape) == len(self.values) <= LARGEST, f"{len(self.values)} values for the shape {self.shape}")
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator: its kind, the names of tensors that it reads (empty: none) and makes, and its attributes."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs."""
+
+    inputs: tuple[tuple[str, tuple[int, ...]], ...]
+    constants: dict[str, Const]
+    ops: tuple[Op, ...]
+    outputs: tuple[str, ...]
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise Refused("ONNX: a number of more than ten bytes")
+
+
+def _message(data: bytes) -> defaultdict[int, list[Any]]:
+    """The fields of a message by their numbers: integers of varints, bytes of everything else, in order."""
+    found, at = defaultdict[int, list[Any]](list), 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        wire = key & 7
+        value: Any
+        if wire == 0:
+            value, at = _varint(data, at)
+        else:
+            need(wire in (1, 2, 5), f"ONNX: wire type {wire}")
+            size, at = _varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
+            need(at + size <= len(data), "ONNX: the file ends within a field")
+            value, at = data[at : at + size], at + size
+        found[key >> 3].append(value)
+    return found
+
+
+def _integers(values: Sequence[Any]) -> list[int]:
+    """A repeated integer, packed or not."""
+    found = []
+    for value in values:
+        data, at = value, 0
+        while isinstance(data, bytes) and at < len(data):
+            member, at = _varint(data, at)
+            found.append(member)
+        if isinstance(data, int):
+            found.append(data)
+    return [v - (1 << 64) if v >> 63 else v for v in found]
+
+
+def _text(values: Sequence[bytes]) -> str:
+    return values[-1].decode() if values else ""
+
+
+def _array(letter: str, data: bytes) -> array[Any]:
+    values = array(letter)
+    need(len(data) % values.itemsize == 0, "a tensor's bytes do not fit its type")
+    values.frombytes(data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    need(letter not in "fd" or all(map(isfinite, values)), "a constant is infinite or not a number")
+    return values
+
+
+def _tensor(data: bytes) -> tuple[str, Const]:
+    m = _message(data)
+    name, kind = _text(m[8]), (m[2] or [0])[0]
+    need(not m[13] and not any(m[14]), f"ONNX: '{name}' is stored outside of the file")
+    need(kind in _TYPES, f"ONNX: '{name}' has the data type {kind}, which is not read")
+    integers = _integers(m[5] + m[7])
+    return name, Const(tuple(_integers(m[1])), integers or _array(_TYPES[kind], b"".join(m[4] + m[9] + m[10])))
+
+
+def _attribute(data: bytes) -> tuple[str, Any]:
+    m, value = _message(data), None
+    if m[2]:
+        value = _array("f", m[2][0])[0]
+    elif m[3]:
+        value = _integers(m[3])[0]
+    elif m[4]:
+        value = _text(m[4])
+    elif m[5]:
+        value = _tensor(m[5][0])[1]
+    elif m[7]:
+        value = list(_array("f", b"".join(m[7])))
+    elif m[8]:
+        value = _integers(m[8])
+    return _text(m[1]), value
+
+
+def _op(data: bytes) -> Op:
+    m = _message(data)
+    need(_text(m[7]) in ("", "ai.onnx"), f"ONNX: an operator of the domain '{_text(m[7])}'")
+    reads, makes = (tuple(v.decode() for v in m[k]) for k in (1, 2))
+    return Op(_text(m[4]), reads, makes, dict(map(_attribute, m[5])))
+
+
+def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
+    """A declared tensor: its name and shape."""
+    m = _message(data)
+    tensor = _message(_message((m[2] or [b""])[0])[1][0])
+    dims = _message((tensor[2] or [b""])[0])[1]
+    return _text(m[1]), tuple(next(iter(_integers(_message(d)[1])), 0) for d in dims)
+
+
+def read_onnx(data: bytes) -> Model:
+    """The graph of an ONNX file."""
+    try:
+        graphs = _message(data)[7]
+        need(len(graphs) == 1, "ONNX: the file holds no graph, or more than one")
+        m = _message(graphs[0])
+        need(not m[15], "ONNX: sparse constants are not read")
+        constants = dict(map(_tensor, m[5]))
+        inputs = tuple(v for v in map(_value, m[11]) if v[0] not in constants)
+        return Model(inputs, constants, tuple(map(_op, m[1])), tuple(_value(v)[0] for v in m[12]))
+    except (IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise Refused(f"ONNX: the file is damaged ({error})") from None
+
+
+def _plain_constant(found: dict[str, Any]) -> Const:
+    shape = tuple(int(d) for d in found["shape"])
+    if "values" in found:
+        return Const(shape, [number(v) for v in found["values"]])
+    return Const(shape, _array(_PLAIN[found["type"]], base64.b64decode(found["data"], validate=True)))
+
+
+def _plain_attribute(value: Any) -> Any:
+    if isinstance(value, list):
+        return [number(v) if not isinstance(v, int) else v for v in value]
+    return value if isinstance(value, (int, str)) else number(value)
+
+
+def read_plain(graph: dict[str, Any]) -> Model:
+    """The graph of the plain form."""
+    try:
+        inputs = tuple((str(name), tuple(int(d) for d in shape)) for name, shape in graph["inputs"])
+        constants = {name: _plain_constant(c) for name, c in graph.get("constants", {}).items()}
+        ops = tuple(
+            Op(str(kind), tuple(map(str, reads)), tuple(map(str, makes)),
+               {k: _plain_attribute(v) for k, v in (more[0] if more else {}).items()})
+            for kind, reads, makes, *more in graph["nodes"]
+        )  # fmt: skip
+        return Model(inputs, constants, ops, tuple(map(str, graph["outputs"])))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Refused(f"a graph in plain form is damaged: {error!r}") from None

@@ -1,0 +1,220 @@
+"""Operators of ONNX as the graph's three kinds of nodes: arithmetic, matrices, functions, and the table of all.
+
+Every operator takes the call (arguments, attributes, the graph) and returns its outputs. Constants are folded exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import isqrt, prod
+from typing import Any
+
+from . import moves, windows
+from .errors import need
+from .functions import Function, Sigmoid, Square, clip, leaky, relu, sign
+from .graph import Map, Value, exact
+from .model import Const
+from .moves import Call, Tensor, broadcast, moved, spread, transposed
+
+
+def add(call: Call) -> Tensor:
+    """Sums, of two or more."""
+    total = call.arguments[0]
+    for other in call.arguments[1:]:
+        total = _plus(call, total, other, 1)
+    return total
+
+
+def _plus(call: Call, first: Tensor, second: Tensor, factor: int) -> Tensor:
+    a, b = spread(call, first, second)
+    if isinstance(b, Const):
+        bias = [factor * exact(v) for v in b.values]
+        if isinstance(a, Const):
+            return Const(a.shape, [exact(v) + w for v, w in zip(a.values, bias, strict=True)])
+        return call.graph.shift(a, bias)
+    if isinstance(a, Const):
+        return call.graph.shift(call.graph.scale(b, [factor] * b.node.size) if factor != 1 else b, a.values)
+    rows = [[((i,), (f,)) for i in range(a.node.size)] for f in (1, factor)]
+    maps = [Map(a.node.size, r) for r in rows]
+    return call.graph.affine(a.shape, [(a.node, maps[0]), (b.node, maps[1])])
+
+
+def subtract(call: Call) -> Tensor:
+    """``a - b``."""
+    return _plus(call, call.arguments[0], call.arguments[1], -1)
+
+
+def negate(call: Call) -> Tensor:
+    """``-a``."""
+    a = call.arguments[0]
+    if isinstance(a, Const):
+        return Const(a.shape, [-v for v in a.values])
+    return call.graph.scale(a, [-1] * a.node.size)
+
+
+def multiply(call: Call) -> Tensor:
+    """Products: by constants, of a tensor with itself (a square), of two tensors."""
+    a, b = spread(call, *call.arguments)
+    if isinstance(a, Const):
+        a, b = b, a
+    if isinstance(a, Const):
+        return Const(a.shape, [exact(v) * exact(w) for v, w in zip(a.values, b.values, strict=True)])
+    if isinstance(b, Const):
+        return call.graph.scale(a, b.values)
+    return call.graph.curve(Square(), a) if a.node is b.node else call.graph.curve(None, a, b)
+
+
+def divide(call: Call) -> Tensor:
+    """By constants other than 0; integers among constants towards 0."""
+    a, b = spread(call, *call.arguments)
+    need(isinstance(b, Const) and all(b.values), "a divisor that depends on inputs, or is 0")
+    if isinstance(a, Const):
+        pairs = list(zip(a.values, b.values, strict=True))
+        whole = all(isinstance(v, int) for pair in pairs for v in pair)
+        return Const(
+            a.shape, [abs(v) // abs(w) * (1 if v * w >= 0 else -1) if whole else exact(v) / exact(w) for v, w in pairs]
+        )
+    return call.graph.scale(a, [1 / exact(v) for v in b.values])
+
+
+def power(call: Call) -> Tensor:
+    """Squares."""
+    need(call.get(1) == [2], "a power other than 2")
+    return call.graph.curve(Square(), call.arguments[0])
+
+
+def matmul(call: Call) -> Tensor:
+    """A matrix of constants times a vector, a matrix, or a stack of them, from either side."""
+    a, b = call.arguments
+    x, w = (b, a) if isinstance(a, Const) else (a, b)
+    need(isinstance(w, Const) and isinstance(x, Value), "a product of matrices that both depend on inputs, or neither")
+    left = x is a
+    need(left or len(w.shape) == 2, "a stack of constant matrices on the left")
+    xs = ((1, *x.shape) if left else (*x.shape, 1)) if len(x.shape) == 1 else x.shape
+    ws = (*w.shape, 1) if len(w.shape) == 1 else w.shape
+    need(len(ws) == 2, "a stack of constant matrices")
+    lead, (m, n) = prod(xs[:-2]), xs[-2:]
+    rows: list[Any] = []
+    if left:
+        need(n == ws[0], f"matrices of the shapes {a.shape} and {b.shape}")
+        columns = [w.values[j :: ws[1]] for j in range(ws[1])]
+        rows = [(range(r * n, r * n + n), c) for r in range(lead * m) for c in columns]
+        shape = [*xs[:-1], ws[1]]
+    else:
+        need(m == ws[1], f"matrices of the shapes {a.shape} and {b.shape}")
+        lines = [w.values[i * m : i * m + m] for i in range(ws[0])]
+        rows = [
+            (range(k * m * n + j, (k + 1) * m * n, n), line) for k in range(lead) for line in lines for j in range(n)
+        ]
+        shape = [*xs[:-2], ws[0], n]
+    if len(a.shape) == 1:
+        shape.pop(-2)
+    if len(b.shape) == 1:
+        shape.pop()
+    dense = [(None, weights) if len(weights) == x.node.size else (columns, weights) for columns, weights in rows]
+    return call.graph.affine(shape, [(x.node, Map(x.node.size, dense))])
+
+
+def gemm(call: Call) -> Tensor:
+    """``alpha a b + beta c``, turned as asked for."""
+    a, b = call.arguments[:2]
+    get = call.attributes.get
+    a = moved(call, a, _turned(a)) if get("transA", 0) else a
+    b = moved(call, b, _turned(b)) if get("transB", 0) else b
+    made = matmul(Call(call.graph, call.name, [a, b], {}))
+    if get("alpha", 1.0) != 1:
+        made = call.graph.scale(made, [exact(get("alpha"))] * made.node.size)
+    if len(call.arguments) < 3 or call.arguments[2] is None:
+        return made
+    c = call.arguments[2]
+    if get("beta", 1.0) != 1:
+        c = multiply(Call(call.graph, call.name, [c, Const((), [get("beta")])], {}))
+    return _plus(call, made, c, 1)
+
+
+def _turned(value: Tensor) -> Const:
+    need(len(value.shape) == 2, "Gemm of tensors that are no matrices")
+    return transposed(value.shape, (1, 0))
+
+
+def batch_normalization(call: Call) -> Tensor:
+    """``(x - mean) scale / sqrt(var + epsilon) + B``, the root to 100 binary places."""
+    x, scale, shift, mean, variance = call.arguments[:5]
+    need(isinstance(x, Value) and len(x.shape) >= 2, "BatchNormalization of a constant, or of a vector")
+    need(not call.attributes.get("training_mode"), "BatchNormalization in training")
+    epsilon = exact(call.attributes.get("epsilon", 1e-5))
+    each = broadcast(Const((x.shape[1],) + (1,) * (len(x.shape) - 2), range(x.shape[1])), x.shape).values
+    factors = []
+    for s, v in zip(scale.values, variance.values, strict=True):
+        need(exact(v) + epsilon > 0, "BatchNormalization of no positive variance")
+        root = isqrt((2**200 / (exact(v) + epsilon)).__floor__())
+        factors.append(exact(s) * Fraction(root, 2**100))
+        need(abs(exact(s)) < 2**27, "BatchNormalization of a scale beyond 2^27")
+    centred = call.graph.shift(x, [-exact(mean.values[c]) for c in each])
+    return call.graph.scale(centred, [factors[c] for c in each], [shift.values[c] for c in each], inexact=True)
+
+
+def pointwise(make: Callable[[Call], Function]) -> Callable[[Call], Tensor]:
+    """An operator that is one function of each element."""
+
+    def apply(call: Call) -> Tensor:
+        x = call.arguments[0]
+        need(isinstance(x, Value), "a function of constants")
+        return call.graph.curve(make(call), x)
+
+    return apply
+
+
+def _limit(call: Call, place: int, name: str) -> Fraction | None:
+    found = call.get(place, name)
+    value = found[0] if isinstance(found, list) else found
+    return None if value is None else exact(value)
+
+
+def clipped(call: Call) -> Function:
+    """``min(max(x, low), high)``."""
+    low, high = _limit(call, 1, "min"), _limit(call, 2, "max")
+    need(low is None or high is None or low < high, "a clip that is constant")
+    return clip(low, high)
+
+
+def parametric(call: Call) -> Tensor:
+    """PRelu: ``relu(x) - slope relu(-x)``, with a slope for each element; one slope for all is one function."""
+    x, slope = call.arguments
+    need(isinstance(slope, Const), "a slope that depends on inputs")
+    slopes = moved(call, slope, broadcast(slope, x.shape)).values
+    if len(set(slopes)) == 1:
+        return call.graph.curve(leaky(exact(slopes[0])), x)
+    up = call.inner("#0", call.graph.curve(relu(), x))
+    turned = call.graph.scale(x, [-1] * x.node.size)
+    down = call.graph.scale(call.inner("#1", call.graph.curve(relu(), turned)), [-exact(s) for s in slopes])
+    return _plus(call, up, down, 1)
+
+
+def hard_sigmoid(call: Call) -> Function:
+    """``max(0, min(1, alpha x + beta))``."""
+    alpha, beta = (exact(call.attributes.get(n, d)) for n, d in (("alpha", 0.20000000298023224), ("beta", 0.5)))
+    need(alpha > 0, "HardSigmoid of no positive slope")
+    return clip(Fraction(0), Fraction(1), alpha, beta)
+
+
+OPERATORS: dict[str, Callable[[Call], Any]] = {
+    "Add": add, "Sum": add, "Sub": subtract, "Neg": negate, "Mul": multiply, "Div": divide, "Pow": power,
+    "MatMul": matmul, "Gemm": gemm, "BatchNormalization": batch_normalization,
+    "Conv": windows.convolution, "AveragePool": windows.average_pool, "MaxPool": windows.max_pool,
+    "GlobalAveragePool": lambda c: windows.average_pool(c, True), "GlobalMaxPool": lambda c: windows.max_pool(c, True),
+    "Max": windows.maximum, "Min": lambda c: windows.maximum(c, -1),
+    "ReduceSum": windows.reduce_sum, "ReduceMean": lambda c: windows.reduce_sum(c, True),
+    "ReduceMax": windows.reduce_max, "ReduceMin": lambda c: windows.reduce_max(c, -1),
+    "Transpose": moves.transpose, "Slice": moves.slices, "Gather": moves.gather, "Split": moves.split,
+    "Concat": moves.concat, "Pad": moves.pad, "Expand": moves.expand, "Reshape": moves.reshaped,
+    "Flatten": moves.flatten, "Squeeze": moves.squeeze, "Unsqueeze": moves.unsqueeze,
+    "Identity": moves.same, "Dropout": moves.dropped, "Cast": moves.cast, "Constant": moves.constant,
+    "ConstantOfShape": moves.filled, "Shape": moves.shape_of,
+    "Relu": pointwise(lambda c: relu()), "Abs": pointwise(lambda c: leaky(Fraction(-1))),
+    "LeakyRelu": pointwise(lambda c: leaky(exact(c.attributes.get("alpha", 0.009999999776482582)))),
+    "PRelu": parametric, "Clip": pointwise(clipped), "HardSigmoid": pointwise(hard_sigmoid),
+    "Sign": pointwise(lambda c: sign()), "Sigmoid": pointwise(lambda c: Sigmoid()),
+    "Tanh": pointwise(lambda c: Sigmoid(2, 2, -1)),
+}  # fmt: skip

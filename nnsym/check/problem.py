@@ -1,0 +1,292 @@
+"""What a certificate is about: its networks as one graph, and the case at the root of its tree."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+from .errors import Refused, need
+from .graph import Graph, Input, Node, Value
+from .model import Model, read_onnx, read_plain
+from .moves import Call
+from .operators import OPERATORS
+from .vnnlib import Atom, Declared, Junction, Property, Variable, read_property
+
+_DEEPEST = 20
+#: What an operator raises whose arguments are not as it wants them.
+_DAMAGED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, StopIteration)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """``sum_n terms[n][i] v_n[i] + sum_k squares[k] x_k^2 + constant <= 0``, or ``< 0``; ``own``: of the property."""
+
+    terms: Mapping[Node, Mapping[int, Fraction]]
+    constant: Fraction
+    strict: bool = False
+    own: bool = False
+    squares: Mapping[int, Fraction] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Pending:
+    """A refresh of bounds that cases of one box share, and the case that it gave once it is made."""
+
+    made: Case | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known at a place of the tree: ``known`` are bounds of nodes, which a ``pending`` refresh will narrow."""
+
+    lower: tuple[Fraction | None, ...]
+    upper: tuple[Fraction | None, ...]
+    facts: tuple[Fact, ...] = ()
+    disjunctions: tuple[Junction, ...] = ()
+    known: Mapping[Node, Any] = field(default_factory=dict)
+    pending: Pending | None = field(default_factory=Pending)
+    empty: bool = False
+
+    def narrowed(self, k: int, low: Fraction | None, high: Fraction | None) -> Case:
+        """With input element k between two limits."""
+        lower, upper = list(self.lower), list(self.upper)
+        if low is not None and (lower[k] is None or low > lower[k]):  # type: ignore[operator]
+            lower[k] = low
+        if high is not None and (upper[k] is None or high < upper[k]):  # type: ignore[operator]
+            upper[k] = high
+        a, b = lower[k], upper[k]
+        empty = self.empty or (a is not None and b is not None and a > b)
+        return replace(self, lower=tuple(lower), upper=tuple(upper), pending=Pending(), empty=empty)
+
+
+class Problem:
+    """The graph, and where the property's variables stand in it."""
+
+    def __init__(self, certificate: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        self.graph = Graph()
+        self.files = files
+        self.entries = certificate["networks"]
+        need(isinstance(self.entries, list) and self.entries, "a certificate names the networks it is about")
+        self.models: dict[int, Model] = {}
+        self.places: dict[str, Value] = {}
+        self.integers: set[int] = set()
+        self.inputs: list[tuple[str, Value]] = []
+        self.property = read_property(_text(certificate["property"], files))
+        self._declare(self.property)
+        self.names = [self.tensor(int(n), str(t)) for n, t in certificate.get("names", [])]
+        self.root = self._root()
+        self.nodes = self._reachable()
+
+    def model(self, entry: int) -> Model:
+        """The model of an entry of ``networks``; its hash is compared."""
+        if entry not in self.models:
+            found = self.entries[entry]
+            if "graph" in found:
+                self.models[entry] = read_plain(found["graph"])
+            else:
+                need(
+                    found["sha256"] in self.files,
+                    f"no file of the network '{found.get('name')}' with its hash is given",
+                )
+                data = self.files[found["sha256"]]
+                need(hashlib.sha256(data).hexdigest() == found["sha256"], "a file that is not that of its hash")
+                self.models[entry] = read_onnx(data)
+        return self.models[entry]
+
+    def _declare(self, stated: Property) -> None:
+        own = {n.name: k for k, n in enumerate(n for n in stated.networks if not n.equal)}
+        for index, network in enumerate(stated.networks):
+            need(not network.equal or network.equal in own, f"VNN-LIB: '{network.name}' equals no network before it")
+            entry = own[network.equal or network.name]
+            need(entry < len(self.entries), f"the certificate has no network for '{network.name}'")
+            model = self.model(entry)
+            declared = {k: [t for t in network.tensors if t.kind == k] for k in ("input", "output", "hidden")}
+            need(
+                stated.flat or len(declared["input"]) == len(model.inputs),
+                f"'{network.name}' has {len(model.inputs)} inputs",
+            )
+            need(
+                stated.flat or len(declared["output"]) == len(model.outputs),
+                f"'{network.name}' has {len(model.outputs)} outputs",
+            )
+            arguments = []
+            for k, (_, shape) in enumerate(model.inputs):
+                value = self.graph.input(_shape(shape, None if stated.flat else declared["input"][k]))
+                if not stated.flat:
+                    self._place(declared["input"][k], value)
+                self.inputs.append(("X" if stated.flat else declared["input"][k].name, value))
+                arguments.append(value)
+            outputs = self.lower(model, arguments, index, "")
+            for tensor, value in zip(declared["output"], outputs, strict=False):
+                self._place(tensor, value)
+            for tensor in declared["hidden"]:
+                self._place(tensor, self.tensor(index, tensor.onnx))
+            self.outputs = outputs
+
+    def _place(self, tensor: Declared, value: Value) -> None:
+        need(
+            prod(tensor.shape) == value.node.size, f"'{tensor.name}' has {value.node.size} elements, not {tensor.shape}"
+        )
+        self.places[tensor.name] = value
+        if tensor.integer:
+            node = value.node
+            if not isinstance(node, Input):
+                raise Refused(f"'{tensor.name}' is no input, its type cannot be whole numbers")
+            self.integers |= set(range(node.first, node.first + node.size))
+
+    def tensor(self, network: int, name: str) -> Value:
+        """A tensor of a declared network by its name in the file."""
+        need((network, name) in self.graph.tensors, f"network {network} has no tensor '{name}'")
+        return self.graph.tensors[network, name]
+
+    def lower(self, model: Model, arguments: Sequence[Any], index: int, prefix: str) -> list[Value]:
+        """Add a model's nodes to the graph; the values of its outputs."""
+        need(prefix.count("/") < _DEEPEST, "networks are nested too deeply")
+        need(len(arguments) == len(model.inputs), f"{len(arguments)} arguments for {len(model.inputs)} inputs")
+        tensors: dict[str, Any] = dict(model.constants)
+        tensors |= {name: v for (name, _), v in zip(model.inputs, arguments, strict=True)}
+        for op in _ordered(model, set(tensors)):
+            given = [tensors[name] if name else None for name in op.inputs]
+            call = Call(self.graph, (index, prefix + op.outputs[0]), given, op.attributes, len(op.outputs))
+            try:
+                if op.kind == "Network":
+                    made: Any = self._apply(op.attributes.get("name"), given, index, f"{prefix}{op.outputs[0]}/")
+                else:
+                    need(op.kind in OPERATORS, "the operator is not read")
+                    made = OPERATORS[op.kind](call)
+            except Refused as error:
+                raise Refused(f"{op.kind} '{prefix}{op.outputs[0]}': {error}") from None
+            except _DAMAGED as error:
+                raise Refused(
+                    f"{op.kind} '{prefix}{op.outputs[0]}': not as the operator wants it ({error!r})"
+                ) from None
+            for name, value in zip(op.outputs, made if isinstance(made, list) else [made], strict=False):
+                tensors[name] = value
+        for name, value in tensors.items():
+            if isinstance(value, Value):
+                self.graph.tensors[index, prefix + name] = value
+        need(all(isinstance(tensors.get(o), Value) for o in model.outputs), "an output that depends on no input")
+        return [tensors[o] for o in model.outputs]
+
+    def _apply(self, name: Any, given: Sequence[Any], index: int, prefix: str) -> list[Value]:
+        entry = next((k for k, e in enumerate(self.entries) if e.get("name") == name), None)
+        need(entry is not None, f"no network is named '{name}'")
+        model = self.model(entry)  # type: ignore[arg-type]
+        shaped = []
+        for value, (_, shape) in zip(given, model.inputs, strict=True):
+            full = _shape(shape, None)
+            need(
+                isinstance(value, Value) and value.node.size == prod(full),
+                f"an argument of '{name}' does not fit {full}",
+            )
+            shaped.append(Value(value.node, full))
+        return self.lower(model, shaped, index, prefix)
+
+    def element(self, variable: Variable) -> tuple[Node, int]:
+        """The node and the element that a variable of the property stands for."""
+        name, i = variable
+        if self.property.flat and name in "XY":
+            for _, value in self.inputs if name == "X" else [("Y", v) for v in self.outputs]:
+                if i < value.node.size:
+                    return value.node, i
+                i -= value.node.size
+            raise Refused(f"VNN-LIB: {name}_{variable[1]} is beyond the network's elements")
+        return self.places[name].node, i
+
+    def fact(self, atom: Atom) -> Fact:
+        """An atom over the graph."""
+        terms: dict[Node, dict[int, Fraction]] = {}
+        squares: dict[int, Fraction] = {}
+        for monomial, c in atom.left.items():
+            found = [self.element(v) for v in monomial]
+            if len(found) == 1:
+                row = terms.setdefault(found[0][0], {})
+                row[found[0][1]] = row.get(found[0][1], Fraction(0)) + c
+            elif found:
+                first = getattr(found[0][0], "first", None)
+                need(found[0] == found[1] and first is not None, "a product of two variables, or a square of no input")
+                squares[first + found[0][1]] = c  # type: ignore[operator]
+        need(min(squares.values(), default=1) >= 0, "a square that makes the points no convex set")
+        return Fact(terms, atom.left.get((), Fraction(0)), atom.strict, True, squares)
+
+    def assume(self, case: Case, part: Any) -> Case:
+        """The case in which a part of the formula holds as well."""
+        if isinstance(part, Junction):
+            if not part.every:
+                return replace(case, disjunctions=(*case.disjunctions, part))
+            for inner in part.parts:
+                case = self.assume(case, inner)
+            return case
+        fact = self.fact(part)
+        single = [(n, i, a) for n, row in fact.terms.items() for i, a in row.items()]
+        if len(single) == 1 and not fact.squares and hasattr(single[0][0], "first"):
+            node, i, a = single[0]
+            limit = -fact.constant / a
+            return case.narrowed(node.first + i, None if a > 0 else limit, limit if a > 0 else None)  # type: ignore[attr-defined]
+        return replace(case, facts=(*case.facts, fact))
+
+    def _root(self) -> Case:
+        """The case in which every assertion holds; limits of inputs are collected first, as there are many."""
+        blank = (None,) * self.graph.width
+        return self.assume(Case(blank, blank), self.property.formula)
+
+    def _reachable(self) -> list[Node]:
+        """Nodes that the property or a name speaks of, and what they are computed from."""
+        roots = [v.node for v in self.names]
+        parts: list[Any] = [self.property.formula]
+        while parts:
+            part = parts.pop()
+            if isinstance(part, Junction):
+                parts += part.parts
+            else:
+                roots += [self.element(v)[0] for monomial in part.left for v in monomial]
+        self.graph.reachable(roots)
+        return self.graph.nodes
+
+
+def _ordered(model: Model, ready: set[str]) -> list[Any]:
+    """Operators in an order in which every argument is made before it is read."""
+    waiting, order = list(model.ops), []
+    while waiting:
+        later = []
+        for op in waiting:
+            need(op.outputs, f"a {op.kind} that makes nothing")
+            if all(not name or name in ready for name in op.inputs):
+                order.append(op)
+                ready.update(op.outputs)
+            else:
+                later.append(op)
+        need(len(later) < len(waiting), f"'{waiting[0].outputs[0]}' needs a tensor that nothing makes")
+        waiting = later
+    return order
+
+
+def _shape(shape: Sequence[int], declared: Declared | None) -> tuple[int, ...]:
+    """The shape of an input: sizes that the file leaves open are those that the property declares, or 1."""
+    if (
+        declared
+        and len(declared.shape) == len(shape)
+        and all(a in (0, b) for a, b in zip(shape, declared.shape, strict=True))
+    ):
+        return declared.shape
+    need(all(d >= 0 for d in shape) and prod(d or 1 for d in shape) < 1 << 26, f"an input of shape {shape}")
+    return tuple(d or 1 for d in shape)
+
+
+def _text(stated: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """The property's text; its hash is compared."""
+    if "vnnlib" in stated:
+        data = str(stated["vnnlib"]).encode()
+        need(hashlib.sha256(data).hexdigest() == stated["sha256"], "the property's text is not that of its hash")
+    else:
+        need(stated["sha256"] in files, "no file of the property with its hash is given")
+        data = files[stated["sha256"]]
+        need(hashlib.sha256(data).hexdigest() == stated["sha256"], "a file that is not that of its hash")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Refused("the property's text is not UTF-8") from None

@@ -1,0 +1,382 @@
+"""The one rule in Python's integers, the reference: a row is carried back through the graph to the box of the inputs.
+
+The row is ``sum_n C[n] . v_n + t``, its coefficients integers scaled by 2^-P, t by 2^-2P. Each step replaces the last
+node's values by what they are at least (where the coefficient is positive) or at most (negative). A coefficient that is
+floored loses less than one unit, so the row loses at most one unit of each ``max(0, -v)``: that is charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from operator import add, mul, sub
+from typing import Any
+
+from .errors import Refused, need
+from .functions import SLOPE, Product
+from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
+from .problem import Case
+
+Weighted = Sequence[tuple[int, Fraction]]  # numbers of facts with multipliers
+Shares = Mapping[Node, tuple[bytes | None, bytes | None]]  # below and above, of open elements
+PRODUCT = Product()
+_KEPT = 512  # lists of lines
+
+
+@dataclass(frozen=True)
+class Lemma:
+    """Rows of a node to be bounded: r >= 0 element r from below, r < 0 element -1-r from above; None: all open."""
+
+    node: Node
+    rows: Sequence[int] | None
+    shares: Shares
+    facts: Weighted
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A node's bounds scaled by 2^-P, and how far its values may be from what its weights say (None: not at all)."""
+
+    lower: Sequence[int]
+    upper: Sequence[int]
+    error: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """Rounding in floats: u = 2^-``precision``, normal numbers from 2^-``least`` to 2^``greatest``; else none."""
+
+    precision: int = 0
+    least: int = 0
+    greatest: int = 0
+
+    def gamma(self, terms: int) -> Fraction:
+        """``k u / (1 - k u)`` for k = n + 8."""
+        k = Fraction(terms + 8, 1 << self.precision)
+        return k / (1 - k)
+
+
+SEMANTICS = {"real": Semantics(), "float32": Semantics(24, 126, 127), "float64": Semantics(53, 1022, 1023)}
+
+
+def consumers(nodes: Sequence[Node], semantics: Semantics) -> dict[Node, list[Curve]]:
+    """The curves that read each node; refused where a float run rounds one in a way that is not modelled."""
+    found: dict[Node, list[Curve]] = {n: [] for n in nodes}
+    for curve in (n for n in nodes if isinstance(n, Curve)):
+        for parent in curve.parents:
+            found[parent].append(curve)
+        modelled = not semantics.precision or getattr(curve.function, "exact_in_floats", False)
+        need(modelled, "a function, or a product, whose rounding in floats is not modelled")
+    return found
+
+
+class Reference:
+    """Bounds and rows of one case after the other."""
+
+    name = "reference"
+    batch = 1
+
+    def __init__(self, nodes: Sequence[Node], bits: int, semantics: Semantics) -> None:
+        self.nodes, self.bits, self.semantics = nodes, bits, semantics
+        self.maps: dict[Map, Any] = {}
+        self.biases: dict[Node, list[Fraction]] = {}
+        self.lines_kept: dict[Any, Any] = {}
+        self.rows, self.far = 0, 1 << bits + 4096  # no value is as far away
+        self.consumers = consumers(nodes, semantics)
+
+    # Linear maps
+
+    def integers(self, m: Map) -> Any:
+        """The map's exponent, rows of integers, columns of integers where it is dense, and whether it is loose."""
+        if m not in self.maps:
+            shift, rows, loose = m.integers
+            dense = all(columns is None for columns, _ in m.rows)
+            self.maps[m] = shift, rows, list(zip(*rows, strict=True)) if dense else None, loose
+        return self.maps[m]
+
+    def forward(self, m: Map, values: Sequence[int], sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """For each row ``W values``, ``|W| sizes`` scaled by 2^-P-E, and the number of terms."""
+        wide = any(sizes)
+        for (columns, _), row in zip(m.rows, self.integers(m)[1], strict=True):
+            v = values if columns is None else [values[j] for j in columns]
+            r = sizes if columns is None or not wide else [sizes[j] for j in columns]
+            yield sum(map(mul, row, v)), sum(map(mul, map(abs, row), r)) if wide else 0, len(row)
+
+    def affine(self, node: Affine, current: Mapping[Node, Bounds]) -> Bounds:
+        """The interval of an affine node, with its error."""
+        bias = self.bias(node)
+        lower, upper = [b.__floor__() for b in bias], [b.__ceil__() for b in bias]
+        size, terms = [Fraction(0)] * node.size, [1] * node.size  # of |W| |y|
+        error = [0] * node.size
+        rounds = node.rounds and self.semantics.precision
+        for parent, m in node.parts:
+            shift, _, _, loose = self.integers(m)
+            left, right = current[parent].lower, current[parent].upper
+            doubled, widths = list(map(add, left, right)), list(map(sub, right, left))
+            for i, (value, width, _) in enumerate(self.forward(m, doubled, widths)):
+                lower[i] += value - width >> shift + 1
+                upper[i] -= -(value + width) >> shift + 1
+            if loose or rounds:
+                most = [max(-a, b) for a, b in zip(left, right, strict=True)]
+                for i, (_, weight, count) in enumerate(self.forward(m, most, most)):
+                    size[i] += Fraction(weight, 1 << shift)
+                    terms[i] += count
+                    columns = m.rows[i][0]
+                    reach = sum(most) if columns is None else sum(most[j] for j in columns)
+                    error[i] += (reach >> LOOSE - 2) + 1 if loose else 0
+        if rounds:
+            for i, b in enumerate(bias):
+                whole, gamma = size[i] + abs(b), self.semantics.gamma(terms[i])
+                need(
+                    whole * (1 + gamma) < 1 << self.semantics.greatest + self.bits,
+                    "sums that may leave the floats' range",
+                )
+                tiny = Fraction((terms[i] + 2) << self.bits, 1 << self.semantics.least)
+                error[i] += (gamma * whole + tiny).__ceil__()
+        if not any(error):
+            return Bounds(lower, upper)
+        return Bounds(list(map(sub, lower, error)), list(map(add, upper, error)), error)
+
+    # Bounds of a case
+
+    def refresh(self, cases: Sequence[Case], lemmas: Sequence[Lemma] = ()) -> list[Case]:
+        """The cases with bounds of every node on their boxes."""
+        return [self._refresh(case, lemmas) for case in cases]
+
+    def _refresh(self, case: Case, lemmas: Sequence[Lemma]) -> Case:
+        current: dict[Node, Bounds] = dict(case.known)
+        for node in self.nodes:
+            if case.empty:
+                return replace(case, pending=None)
+            found, old = self.interval(node, case, current), current.get(node)
+            if old:
+                lower, upper = list(map(max, found.lower, old.lower)), list(map(min, found.upper, old.upper))
+                found = replace(found, lower=lower, upper=upper)
+            current[node] = found
+            mine = [lemma for lemma in lemmas if lemma.node is node]
+            if not mine and isinstance(node, Affine) and not all(isinstance(p, Input) for p, _ in node.parts):
+                mine = [Lemma(node, None, {}, ())]
+            for lemma in mine:
+                current[node] = self._lemma(lemma, case, current)
+            case = replace(case, empty=any(map(int.__gt__, current[node].lower, current[node].upper)))
+        return replace(case, known=current, pending=None)
+
+    def interval(self, node: Node, case: Case, current: Mapping[Node, Bounds]) -> Bounds:
+        """What the parents' bounds say of a node."""
+        if isinstance(node, Affine):
+            return self.affine(node, current)
+        if isinstance(node, Curve):
+            pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in node.parents]
+            f = node.function
+            ranges = (
+                [f.range(left, right, self.bits) for left, right in pairs[0]]
+                if f
+                else [PRODUCT.range(xz, self.bits) for xz in zip(*pairs, strict=True)]
+            )
+            return Bounds(*map(list, zip(*ranges, strict=True)))
+        assert isinstance(node, Input)
+        return Bounds(*scaled_box(case, node, self.bits))
+
+    def _lemma(self, lemma: Lemma, case: Case, current: dict[Node, Bounds]) -> Bounds:
+        known, rows = current[lemma.node], lemma.rows
+        if rows is None:
+            rows = [r for i in self.opened(lemma.node, current) for r in (i, -1 - i)]
+        lower, upper = list(known.lower), list(known.upper)
+        for r in rows:
+            i, sign = (r, 1) if r >= 0 else (-1 - r, -1)
+            start = {lemma.node: [0] * i + [sign << self.bits] + [0] * (lemma.node.size - i - 1)}
+            value = self.least(case, current, start, lemma.facts, lemma.shares) >> self.bits
+            if sign > 0:
+                lower[i] = max(lower[i], value)
+            else:
+                upper[i] = min(upper[i], -value)
+        return replace(known, lower=lower, upper=upper)
+
+    def opened(self, node: Node, current: Mapping[Node, Bounds]) -> list[int]:
+        """Elements of an argument for which some curve needs more than one line; for a product, all that vary."""
+        found: set[int] = set()
+        ends = list(zip(current[node].lower, current[node].upper, strict=True))
+        for curve in self.consumers[node]:
+            f = curve.function
+            found.update(
+                i for i, (left, right) in enumerate(ends) if (f.is_open(left, right, self.bits) if f else left < right)
+            )
+        return sorted(found)
+
+    def open_elements(self, curve: Curve, current: Mapping[Node, Bounds]) -> list[bool]:
+        """Which elements of a curve are open: those that a certificate gives slopes for."""
+        pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in curve.parents]
+        f = curve.function
+        if f is None:
+            return [PRODUCT.is_open(x, z) for x, z in zip(*pairs, strict=True)]
+        return [f.is_open(left, right, self.bits) for left, right in pairs[0]]
+
+    # Rows
+
+    def values(self, jobs: Sequence[tuple[Case, Weighted, Shares]]) -> list[Fraction]:
+        """The least value of each case's row."""
+        return [Fraction(self.least(c, c.known, {}, f, s), 1 << 2 * self.bits) for c, f, s in jobs]
+
+    def least(
+        self, case: Case, current: Mapping[Node, Bounds], row: dict[Node, list[int]], facts: Weighted, shares: Shares
+    ) -> int:
+        """What a row and multiples of facts are at least in a case, scaled by 2^-2P."""
+        self.rows += 1
+        total, squares = 0, dict[int, Fraction]()
+        unit = 1 << self.bits
+        for number, m in facts:
+            fact = case.facts[number]
+            total += (m * fact.constant * unit * unit).__floor__()
+            for k, q in fact.squares.items():
+                squares[k] = squares.get(k, Fraction(0)) + m * q
+            for node, terms in fact.terms.items():
+                c = row.setdefault(node, [0] * node.size)
+                for i, a in terms.items():
+                    floored = (m * a * unit).__floor__()
+                    c[i] += floored
+                    total += min(0, need_bounds(current, node).lower[i]) if floored != m * a * unit else 0
+        for node in reversed(self.nodes):
+            c = row.pop(node, [])
+            if not any(c):
+                continue
+            if isinstance(node, Input):
+                total += self.at_inputs(case, current[node], node, c, squares)
+            elif isinstance(node, Affine):
+                total += self.through_affine(node, c, row, current)
+            elif isinstance(node, Curve):
+                total += self.through_curve(node, c, row, current, shares)
+        for k, q in squares.items():  # of elements without a coefficient
+            total += least_square(q, Fraction(0), case, k, 2 * self.bits)
+        return total
+
+    def at_inputs(self, case: Case, bounds: Bounds, node: Input, c: Sequence[int], squares: dict[int, Fraction]) -> int:
+        total = 0
+        for i, (a, left, right) in enumerate(zip(c, bounds.lower, bounds.upper, strict=True)):
+            q = squares.pop(node.first + i, None)
+            if q is not None:
+                total += least_square(q, Fraction(a, 1 << self.bits), case, node.first + i, 2 * self.bits)
+            elif a:
+                total += a * (left if a > 0 else right)
+        return total
+
+    def through_affine(
+        self, node: Affine, c: list[int], row: dict[Node, list[int]], current: Mapping[Node, Bounds]
+    ) -> int:
+        total, error = 0, current[node].error
+        if node.bias is not None:
+            total += sum((a * b).__floor__() for a, b in zip(c, self.bias(node), strict=True) if a)
+        if error is not None:
+            total -= sum(map(mul, map(abs, c), error))
+        for parent, m in node.parts:
+            shift, rows, columns, _ = self.integers(m)
+            used = [(i, a) for i, a in enumerate(c) if a]
+            if columns is not None and 2 * len(used) > len(c):
+                product = [sum(map(mul, c, column)) for column in columns]
+            else:
+                product = [0] * m.width
+                for i, a in used:
+                    places = m.rows[i][0]
+                    if places is None:
+                        product = [p + a * w for p, w in zip(product, rows[i], strict=True)]
+                    else:
+                        for j, w in zip(places, rows[i], strict=True):
+                            product[j] += a * w
+            total += self._floored(product, shift, parent, row, current)
+        return total
+
+    def bias(self, node: Affine) -> list[Fraction]:
+        """The bias scaled so that a coefficient times it counts units of 2^-2P."""
+        if node not in self.biases:
+            self.biases[node] = [exact(b) * (1 << self.bits) for b in node.bias or [0] * node.size]
+        return self.biases[node]
+
+    def _floored(
+        self,
+        product: Sequence[int],
+        shift: int,
+        parent: Node,
+        row: dict[Node, list[int]],
+        current: Mapping[Node, Bounds],
+    ) -> int:
+        """Add a floored product to the parent's coefficients; what the floors lose at most, as a number <= 0."""
+        mask, lower = (1 << shift) - 1, current[parent].lower
+        lost = sum(min(0, left) for p, left in zip(product, lower, strict=True) if p & mask)
+        floored = [p >> shift for p in product]
+        row[parent] = list(map(add, row[parent], floored)) if parent in row else floored
+        return lost
+
+    def through_curve(
+        self, node: Curve, c: Sequence[int], row: dict[Node, list[int]], current: Mapping[Node, Bounds], shares: Shares
+    ) -> int:
+        total = 0
+        products: list[list[int]] = [[] for _ in node.parents]
+        for a, (slopes_low, offset_low, slopes_high, offset_high) in zip(
+            c, self.lines(node, current, shares), strict=True
+        ):
+            slopes, offset = (slopes_low, offset_low) if a > 0 else (slopes_high, offset_high)
+            total += a * offset
+            for found, s in zip(products, slopes, strict=True):
+                found.append(a * s)
+        for parent, product in zip(node.parents, products, strict=True):
+            total += self._floored(product, SLOPE, parent, row, current)
+        return total
+
+    def lines(self, node: Curve, current: Mapping[Node, Bounds], shares: Shares) -> Iterator[tuple[Any, int, Any, int]]:
+        """For each element the slopes and the offset below, and above."""
+        key = (node, *(id(current[p]) for p in node.parents))
+        if node not in shares and key in self.lines_kept:
+            yield from self.lines_kept[key][0]
+            return
+        pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in node.parents]
+        opened = self.open_elements(node, current)
+        low, high = (spread(given, opened) for given in shares.get(node, (None, None)))
+        f = node.function
+        made: list[Any] = []
+        for i in range(node.size):
+            if f is None:
+                a, b, below, p, q, above = PRODUCT.planes(pairs[0][i], pairs[1][i], self.bits, low[i], high[i])
+                made.append(((a, b), below, (p, q), above))
+            else:
+                s, below, p, above = f.lines(*pairs[0][i], self.bits, low[i], high[i])
+                made.append(((s,), below, (p,), above))
+        if node not in shares:  # the bounds are kept beside, so that no others take their identity
+            if len(self.lines_kept) > _KEPT:
+                self.lines_kept.clear()
+            self.lines_kept[key] = made, [current[p] for p in node.parents]
+        yield from made
+
+
+def need_bounds(current: Mapping[Node, Bounds], node: Node) -> Bounds:
+    """A node's bounds, which a fact about later nodes may lack."""
+    if node not in current:
+        raise Refused("a fact is used before the nodes that it speaks of have bounds")
+    return current[node]
+
+
+def scaled_box(case: Case, node: Input, bits: int) -> tuple[list[int], list[int]]:
+    """The box of an input, outward."""
+    places = range(node.first, node.first + node.size)
+    need(all(case.lower[k] is not None and case.upper[k] is not None for k in places), "an input has no bounds")
+    lower = [(case.lower[k] * (1 << bits)).__floor__() for k in places]  # type: ignore[operator]
+    return lower, [(case.upper[k] * (1 << bits)).__ceil__() for k in places]  # type: ignore[operator]
+
+
+def least_square(q: Fraction, a: Fraction, case: Case, k: int, bits: int) -> int:
+    """The least of ``q x^2 + a x`` in the box, scaled by 2^-bits."""
+    left, right = case.lower[k], case.upper[k]
+    need(left is not None and right is not None, "an input has no bounds")
+    x = min(max(-a / (2 * q), left), right) if q else (left if a > 0 else right)  # type: ignore[type-var]
+    return ((q * x * x + a * x) * (1 << bits)).__floor__()  # type: ignore[operator]
+
+
+def spread(given: bytes | None, opened: Sequence[bool]) -> list[Fraction | None]:
+    """The numbers of open elements at their places: n/255 of a byte each, or n/65535 of two."""
+    if given is None:
+        return [None] * len(opened)
+    count = sum(opened)
+    need(len(given) in (count, 2 * count), f"{2 * len(given)} digits of slopes for {count} open elements")
+    width = len(given) // count if count else 1
+    numbers = [int.from_bytes(given[k : k + width]) for k in range(0, len(given), width)]
+    rest = iter(numbers)
+    return [Fraction(next(rest), 256**width - 1) if o else None for o in opened]

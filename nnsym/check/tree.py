@@ -1,0 +1,238 @@
+"""The tree of an unsat claim: tokens in prefix order. Each makes its own children, so that nothing is left out.
+
+Cases are derived from the property and the tokens on the way; no box, bound or verdict is read from the certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from .errors import OutOfRange, Refused, need, number, whole
+from .graph import Curve, Input, Node
+from .problem import Case, Fact, Pending, Problem
+from .rule import Bounds, Lemma, Shares, Weighted
+
+_ARITY = {"x": (2, 3), "i": (3, 3), "r": (3, 3), "g": (3, 3), "o": (2, 2), "b": (1, 2), "l": (1, 3)}
+
+
+@dataclass
+class Leaves:
+    """What the leaves came to: their number, the least value, and those that do not hold (token, value)."""
+
+    count: int = 0
+    least: Fraction | None = None
+    failures: list[tuple[int, Fraction]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A leaf to be checked."""
+
+    token: int
+    case: Case
+    facts: Weighted
+    shares: Shares
+
+
+class Tree:
+    """Walks the tokens of one certificate with one engine."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        engine: Any,
+        tokens: Sequence[Any],
+        collect: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        need(isinstance(tokens, list), "a tree is a list of tokens")
+        self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
+        self.stop = stop
+        self.leaves, self.jobs = Leaves(), list[Job]()
+
+    def run(self) -> Leaves:
+        """Check every leaf; refuses at the first that does not hold, unless they are collected."""
+        stack = [self.problem.root]
+        for place, token in enumerate(self.tokens):
+            need(stack, f"token {place}: the tree has ended, tokens are left")
+            case = stack.pop()
+            try:
+                stack += reversed(self.children(place, token, case))
+            except OutOfRange:
+                raise
+            except Refused as error:
+                raise Refused(f"token {place}: {error}") from None
+            except (TypeError, ValueError, KeyError) as error:
+                raise Refused(f"token {place} is damaged: {error!r}") from None
+            if len(self.jobs) >= self.engine.batch:
+                self._flush()
+        need(not stack, "the tree ends early: a case is left open")
+        self._flush()
+        return self.leaves
+
+    def children(self, place: int, token: Any, case: Case) -> list[Case]:
+        """The cases that a token splits a case into; a leaf has none and is queued."""
+        need(isinstance(token, list) and token and token[0] in _ARITY, f"no token: {str(token)[:60]}")
+        kind, low_high = token[0], _ARITY[token[0]]
+        need(low_high[0] <= len(token) <= low_high[1], f"'{kind}' with {len(token) - 1} values")
+        if kind == "l":
+            self._leaf(place, token, case)
+            return []
+        if kind == "b":
+            lemmas = [self.lemma(entry, case) for entry in _list(token[1:] and token[1])]
+            return [
+                self.engine.refresh([case], lemmas)[0] if lemmas else replace(case, pending=case.pending or Pending())
+            ]
+        if kind in "xi":
+            return self._input(token, case)
+        if kind == "o":
+            chosen = case.disjunctions[whole(token[1], 0, len(case.disjunctions), "disjunction")]
+            return [self.problem.assume(case, part) for part in chosen.parts]
+        (case,) = self.refreshed([case])
+        if kind == "r":
+            return self._halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
+        terms = _list(token[1])
+        need(
+            terms and all(isinstance(t, list) and len(t) == 3 for t in terms),
+            "'g' wants [[name, element, factor], ...]",
+        )
+        form = [(*self.element(n, i), number(a)) for n, i, a in terms]
+        return self._halves(form, number(token[2]), case)
+
+    def node(self, name: Any) -> Node:
+        """The node of an index into the table of names."""
+        return self.problem.names[whole(name, 0, len(self.problem.names), "name")].node
+
+    def element(self, name: Any, i: Any) -> tuple[Node, int]:
+        """An element of a tensor; where the index of its name is -1, of the inputs."""
+        if name != -1:
+            node = self.node(name)
+            return node, whole(i, 0, node.size, "element")
+        place = whole(i, 0, self.problem.graph.width, "input element")
+        inputs = [n for n in self.problem.nodes if isinstance(n, Input)]
+        return next((n, place - n.first) for n in inputs if n.first <= place < n.first + n.size)
+
+    def _input(self, token: Any, case: Case) -> list[Case]:
+        k = whole(token[1], 0, len(case.lower), "input element")
+        if token[0] == "i":
+            need(k in self.problem.integers, f"input element {k} is not declared as a whole number")
+            below = number(token[2])
+            need(below.denominator == 1, "a split of a whole number at a fraction")
+            return [case.narrowed(k, None, below), case.narrowed(k, below + 1, None)]
+        if len(token) == 3:
+            at = number(token[2])
+        else:
+            left, right = case.lower[k], case.upper[k]
+            need(left is not None and right is not None, f"input element {k} has no bounds and so no middle")
+            at = (left + right) / 2  # type: ignore[operator]
+        return [case.narrowed(k, None, at), case.narrowed(k, at, None)]
+
+    def _halves(self, form: Sequence[tuple[Node, int, Fraction]], at: Fraction, case: Case) -> list[Case]:
+        """``form <= at`` and ``form >= at``; of one element, its known bounds are narrowed too."""
+        terms: dict[Node, dict[int, Fraction]] = {}
+        for node, i, a in form:
+            row = terms.setdefault(node, {})
+            row[i] = row.get(i, Fraction(0)) + a
+        upside = {n: {i: -a for i, a in row.items()} for n, row in terms.items()}
+        below, above = Fact(terms, -at), Fact(upside, at)
+        found = [replace(case, facts=(*case.facts, fact)) for fact in (below, above)]
+        if len(form) == 1 and form[0][2]:
+            ((node, row),) = terms.items()
+            ((i, a),) = row.items()
+            sides = [(None, at / a), (at / a, None)]
+            found = [self._known(c, node, i, *s) for c, s in zip(found, sides if a > 0 else sides[::-1], strict=True)]
+        return found
+
+    def _known(self, case: Case, node: Node, i: int, low: Fraction | None, high: Fraction | None) -> Case:
+        """With known bounds of one element narrowed, outward."""
+        far, unit = self.engine.far, 1 << self.engine.bits
+        old = case.known.get(node) or Bounds([-far] * node.size, [far] * node.size)
+        lower, upper = list(old.lower), list(old.upper)
+        if low is not None:
+            lower[i] = max(lower[i], (low * unit).__floor__())
+        if high is not None:
+            upper[i] = min(upper[i], (high * unit).__ceil__())
+        known = {**case.known, node: Bounds(lower, upper, old.error)}
+        return replace(case, known=known, empty=case.empty or lower[i] > upper[i])
+
+    def refreshed(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases with bounds of their boxes; cases that wait for one refresh share it."""
+        waiting = {c.pending: c for c in cases if c.pending and not c.pending.made and not c.empty}
+        for pending, made in zip(waiting, self.engine.refresh(list(waiting.values())) if waiting else (), strict=True):
+            pending.made = made
+        found = []
+        for c in cases:
+            made = c.pending.made if c.pending else None
+            found.append(replace(c, pending=None, known=made.known, empty=c.empty or made.empty) if made else c)
+        return found
+
+    # Leaves
+
+    def facts(self, given: Any, case: Case) -> Weighted:
+        """Multipliers of facts; by default 1 on the property's last."""
+        if given is None:
+            own = [k for k, fact in enumerate(case.facts) if fact.own]
+            return [(own[-1], Fraction(1))] if own else []
+        found = []
+        for entry in _list(given):
+            need(isinstance(entry, list) and len(entry) == 2, "facts are [[number, multiplier], ...]")
+            m = number(entry[1], "multiplier")
+            need(m >= 0, f"a negative multiplier {entry[1]}")
+            found.append((whole(entry[0], 0, len(case.facts), "fact"), m))
+        return found
+
+    def shares(self, given: Any) -> Shares:
+        """Slopes of curves; how many elements are open, and so how many digits each has, is known at their use."""
+        found: dict[Node, Any] = {}
+        need(given is None or isinstance(given, Mapping), "slopes are {name: digits}")
+        for name, text in (given or {}).items():
+            node = self.node(number(name))
+            need(isinstance(node, Curve), f"slopes for '{name}', which is no function or product")
+            pair = text if isinstance(text, list) else [text, None]
+            need(len(pair) == 2 and all(t is None or isinstance(t, str) for t in pair), "slopes are texts of digits")
+            found[node] = _digits(pair[0]), _digits(pair[1])
+        return found
+
+    def lemma(self, entry: Any, case: Case) -> Lemma:
+        need(isinstance(entry, list) and 1 <= len(entry) <= 4, "a lemma is [name, rows, slopes, facts]")
+        name, rows, slopes, facts = (*entry, None, None, None)[:4]
+        node = self.node(name)
+        if rows is not None:
+            rows = [whole(r, -node.size, node.size, "row") for r in _list(rows)]
+        return Lemma(node, rows, self.shares(slopes), self.facts(facts, case) if facts is not None else ())
+
+    def _leaf(self, place: int, token: Any, case: Case) -> None:
+        given = (*token, None, None)
+        self.jobs.append(Job(place, case, self.facts(given[1], case), self.shares(given[2])))
+
+    def _flush(self) -> None:
+        """Check the leaves that wait."""
+        need(not self.stop(), "stopped")
+        jobs, self.jobs = self.jobs, []
+        self.leaves.count += len(jobs)
+        jobs = [j for j in jobs if not j.case.empty]
+        fresh = self.refreshed([j.case for j in jobs])
+        jobs = [replace(j, case=c) for j, c in zip(jobs, fresh, strict=True) if not c.empty]
+        values = self.engine.values([(j.case, j.facts, j.shares) for j in jobs]) if jobs else []
+        for job, value in zip(jobs, values, strict=True):
+            strict = any(job.case.facts[k].strict for k, m in job.facts if m > 0)
+            if self.leaves.least is None or value < self.leaves.least:
+                self.leaves.least = value
+            if value < 0 or (value == 0 and not strict):
+                need(self.collect, f"token {job.token}: the leaf's value is {float(value):.3g}, not positive")
+                self.leaves.failures.append((job.token, value))
+
+
+def _digits(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        raise Refused("slopes are not hexadecimal digits") from None
+
+
+def _list(found: Any) -> list[Any]:
+    need(found is None or isinstance(found, list), "a list is missing")
+    return found or []

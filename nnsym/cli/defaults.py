@@ -1,0 +1,114 @@
+"""Defaults of commands' options, from ``nnsym.toml`` or ``[tool.nnsym]`` of pyproject.toml in the working folder.
+
+Only commands read them, never the Python functions; every run says on stderr what it took. What stands on the command
+line goes before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from nnsym.errors import InputError, did_you_mean
+
+OWN, SHARED = "nnsym.toml", "pyproject.toml"
+
+
+@final
+@dataclass(frozen=True)
+class Defaults:
+    """Where defaults were found, and the table there: options of every command that has them, and tables by command."""
+
+    source: str = ""
+    table: Mapping[str, Any] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """``timeout = 30`` and ``verify.method = bab``, a line each."""
+        return [f"{'.'.join(path)} = {shown(value)}" for path, value in _leaves(self.table)]
+
+
+def find_defaults(folder: Path | None = None) -> Defaults:
+    """The defaults of a folder, by default the working one; none where neither file has any.
+
+    Raises :class:`InputError` for a file that is no TOML, or has no table where one is expected.
+    """
+    folder = folder if folder is not None else Path()
+    for name, keys in ((OWN, ()), (SHARED, ("tool", "nnsym"))):
+        path = folder / name
+        if not path.is_file():
+            continue
+        found: Any = _read(path)
+        for key in keys:
+            found = found.get(key, {}) if isinstance(found, dict) else found
+        if not isinstance(found, dict):
+            raise InputError(
+                "[tool.nnsym] is no table", where=str(path), remedy="Write [tool.nnsym] and lines below it"
+            )
+        if found or name == OWN:
+            return Defaults(source=str(path), table=found)
+    return Defaults()
+
+
+def of_command(
+    found: Defaults, command: str, options: Mapping[str, str], others: Mapping[str, frozenset[str]]
+) -> dict[str, Any]:
+    """The values for one command by parameter, as text: what a command line would say.
+
+    ``options`` maps the names that a file uses (``json-file``) to parameters (``json_file``) of this command;
+    ``others`` has those of every command. Raises :class:`InputError` for a key that no command has.
+    """
+    known = frozenset[str]().union(*others.values())
+    values: dict[str, Any] = {}
+    for key, value in found.table.items():
+        if isinstance(value, dict):
+            if key not in others:
+                remedy = f"{did_you_mean(key, others)}Commands: {', '.join(others)}"
+                raise InputError(f"no command is called '{key}'", where=found.source, remedy=remedy)
+            for name in value:
+                _require(found.source, f"{key}.{name}", name, others[key])
+        else:
+            _require(found.source, key, key, known)
+    for table in (found.table, found.table.get(command, {})):
+        values |= {options[key]: as_given(found.source, key, v) for key, v in table.items() if key in options}
+    return values
+
+
+def _require(source: str, shown_: str, name: str, known: frozenset[str]) -> None:
+    if name not in known:
+        remedy = f"{did_you_mean(name, known)}Options: {', '.join(sorted(known))}"
+        raise InputError(f"no option is called '{shown_}'", where=source, remedy=remedy)
+
+
+def as_given(source: str, key: str, value: Any) -> Any:
+    """A value of the file as the command line would have it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise InputError(f"'{key}' is {shown(value)}", where=source, remedy="Give text, a number, true or false")
+
+
+def shown(value: Any) -> str:
+    """As TOML writes it, nearly."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read: {error}", where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"not TOML: {error}", where=str(path)) from error
+
+
+def _leaves(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value

@@ -1,0 +1,167 @@
+"""``nnsym table``: a family over a data set, a folder of the competition, or a record that is there already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnsym.errors import InputError
+from nnsym.results import ranges
+
+if TYPE_CHECKING:
+    from nnsym.sweep.answered import Table
+    from nnsym.sweep.instances import Instances
+
+_METHODS = "ibp,crown,portfolio"
+
+
+def table(
+    target: Annotated[
+        str, typer.Argument(help="FILE.py:family, instances.csv of a competition's folder, or a record (.jsonl).")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="The data set: an .npz file whose arrays are named as the family's parameters.")
+    ] = None,
+    eps: Annotated[str, typer.Option(help="Comma-separated radii, such as 0.01,0.02 or 8/255.")] = "",
+    methods: Annotated[
+        str, typer.Option(help=f"Comma-separated methods, the quick ones first ({_METHODS}; portfolio for instances).")
+    ] = "",
+    file: Annotated[
+        Path | None, typer.Option(help="The record (JSON lines); what it holds is not asked again.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Wall seconds of each question (60; for instances at most what their file says).",
+            callback=lambda value: value if value is None else ranges.seconds(value, "--timeout"),
+        ),
+    ] = None,
+    each: Annotated[bool, typer.Option("--each", help="Ask every method everything, not only what is open.")] = False,
+    first: Annotated[int, typer.Option(min=0, help="Only so many items, the first ones; 0 for all.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=1024, help="Processes; 0 for this one alone.")] = 0,
+    scheduler: Annotated[str, typer.Option(help="tcp://HOST:PORT of a dask scheduler (extra: sweep).")] = "",
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Write the picture as .png or .svg (extra: report).")
+    ] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write an answer a line.")] = None,
+    parquet_file: Annotated[Path | None, typer.Option("--parquet", help="The same as Parquet (needs pyarrow).")] = None,
+    memory: Annotated[
+        float,
+        typer.Option(
+            help="GiB that a solver's process may use.", callback=lambda value: ranges.gibibytes(value, "--memory")
+        ),
+    ] = 8.0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of sampling and solvers.", callback=lambda value: ranges.seed(value, "--seed"))
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Show every column, however long the lines become.")] = False,
+) -> None:
+    """Judge a property of every item of a data set, by methods in stages; a run that was interrupted goes on."""
+    from nnsym.ask.export import check_writable
+
+    for path in (plot_file, csv_file, parquet_file):
+        if path is not None:
+            check_writable(path)
+    rows: Instances | None = None
+    if target.endswith(".jsonl"):
+        from nnsym.sweep.answered import load_table
+
+        found = load_table(target)
+    else:
+        limit = 60.0 if timeout is None else timeout
+        options = {"file": file, "memory": int(memory), "seed": seed, "staged": not each}
+        if target.endswith(".csv"):
+            from nnsym.sweep.instances import read_instances
+
+            _refuse(data is not None or bool(eps), target)
+            rows = read_instances(Path(target), most=timeout)
+            rows = rows.head(first) if first else rows
+            found = _instances(rows, methods or "portfolio", options, workers, scheduler)
+        else:
+            asked = {**options, "timeout": limit, "eps": _split(eps) or None}
+            found = _family(target, data, methods or _METHODS, first, asked, workers, scheduler)
+    _show(found, rows, as_json=as_json, wide=wide)
+    if plot_file is not None:
+        found.plot(plot_file)
+    if csv_file is not None:
+        _write_csv(found, csv_file)
+    if parquet_file is not None:
+        found.to_parquet(parquet_file)
+    if found.disagreements:
+        raise typer.Exit(40)
+
+
+def _refuse(given: bool, target: str) -> None:
+    if given:
+        raise InputError("instances have their own data and radii", where=target, remedy="Leave --data and --eps out")
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _instances(rows: Instances, methods: str, options: dict[str, Any], count: int, scheduler: str) -> Table:
+    from nnsym.sweep.instances import instance
+    from nnsym.sweep.pool import workers
+    from nnsym.sweep.table import table as run
+
+    with workers(count, scheduler) as executor:
+        return run(
+            {rows.path.parent.name or "instances": instance},
+            rows.data,
+            _split(methods),
+            timeout=rows.timeouts,
+            executor=executor,
+            **options,
+        )
+
+
+def _family(
+    target: str, data: Path | None, methods: str, first: int, options: dict[str, Any], count: int, scheduler: str
+) -> Table:
+    from nnsym.sweep.data import Data
+    from nnsym.sweep.family import FileFamily
+    from nnsym.sweep.pool import workers
+    from nnsym.sweep.table import table as run
+
+    if data is None:
+        raise InputError("a family needs a data set", where=target, remedy="Give --data FILE.npz")
+    items = Data.of(data)
+    with workers(count, scheduler) as executor:
+        return run(
+            FileFamily(target), items.head(first) if first else items, _split(methods), executor=executor, **options
+        )
+
+
+def _write_csv(found: Table, path: Path) -> None:
+    import csv
+
+    records = found.to_records(every=True)
+    names = dict.fromkeys(name for record in records for name in record)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(records)
+    except OSError as error:
+        raise InputError(f"cannot write: {error.strerror}", where=str(path)) from error
+
+
+def _show(found: Table, rows: Instances | None, *, as_json: bool, wide: bool) -> None:
+    from nnsym.cli.console import print_out
+    from nnsym.cli.streams import writing
+    from nnsym.sweep.grid import table_grid
+    from nnsym.sweep.instances import instances_grid, score
+
+    with writing():
+        if as_json:
+            points = {} if rows is None else {"points": score(found, rows).points}
+            print_out(json.dumps({**found.to_json(), **points}))
+        elif rows is not None:
+            print_out(instances_grid(rows, found), chosen=not wide)
+        else:
+            print_out(table_grid(found, wide=wide), chosen=True)

@@ -1,0 +1,187 @@
+"""Double sampling at one point: multipliers that an ascent finds, and what they prove up to a distance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError
+from nnsym.evidence import confidence
+from nnsym.evidence.certificate import Certificate, Known
+from nnsym.evidence.dual import Dual, Interval, Two
+from nnsym.evidence.general_gaussian import GeneralGaussian, root
+from nnsym.evidence.noise import Noise
+
+if TYPE_CHECKING:
+    from nnsym.evidence.evidence import Evidence
+
+Array = NDArray[Any]
+
+
+#: What is given away so that a bound at one distance, with a bound of its slope, reaches the next.
+MARGIN = 1e-8
+
+
+def steepest(two: Two) -> float:
+    """A bound of how fast any mass under P changes with v: the greatest density of one element, at 0.
+
+    ``E[1 / |x|] Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2))``, where ``E t^(-1/2) = Gamma(a - 1/2) / Gamma(a)``.
+    """
+    from scipy.special import gammaln
+
+    d, shape = two.size, two.size / 2 - two.noise.k
+    logarithm = gammaln(d / 2) - gammaln((d - 1) / 2) + gammaln(shape - 0.5) - gammaln(shape)
+    return float(math.exp(logarithm)) / (math.sqrt(2 * math.pi) * two.noise.scale(d)) * (1 + 1e-12)
+
+
+def nowhere_less(dual: Dual, known: Interval, level: float, safe: float) -> bool:
+    """True if the pair gives at least ``level`` at every distance from its own down to ``safe``.
+
+    Unless l2 < 0 < l1, S is outside a cap of every sphere round v, and its mass falls as v moves away: what the pair
+    gives at a smaller distance is no less. Else the distance is walked down: the slope is bounded, so that what is
+    above the level at one distance covers a step, and there the pair is evaluated again.
+    """
+    here = dual.value(known)
+    if here < level:
+        return False
+    if not (dual.l2 < 0 < dual.l1):
+        return True
+    slope, away = steepest(dual.two), dual.away
+    for _ in range(1000):
+        away -= (here - level) / slope
+        if away <= safe:
+            return True
+        here = Dual(dual.two, away, dual.l1, dual.m).value(known)
+        if here <= level:
+            return False
+    return False
+
+
+def best_dual(two: Two, away: float, known: Interval, start: tuple[float, float] | None = None) -> Dual:
+    """The pair of multipliers with the greatest bound that an ascent finds; the dual is concave in them.
+
+    Its slope is ``(p - P, q - Q)``. l2 is in units in which the two densities of a usual radius are alike.
+    """
+    from scipy.optimize import minimize
+
+    weight = math.exp(two.kappa * (two.size / 2 - two.noise.k) - two.scaling)  # l2 of a unit
+    tried: list[tuple[float, Dual]] = []
+
+    def loss(at: Array) -> tuple[float, Array]:
+        dual = Dual(two, away, float(at[0]), float(at[1]) * weight * math.exp(two.scaling))
+        found = dual.value(known)
+        tried.append((found, dual))
+        p = known.p[0] if dual.l1 >= 0 else known.p[1]
+        q = known.q[0] if dual.l2 >= 0 else known.q[1]
+        return -found, -np.array([p - dual.p.value, (q - dual.q.value) * weight])
+
+    first = np.array(start if start is not None else (_plain(two, away, known.p[0]), 0.0))
+    minimize(loss, first, jac=True, method="BFGS", options={"maxiter": 40, "gtol": 1e-7})
+    return max(tried, key=lambda pair: pair[0])[1]
+
+
+def _plain(two: Two, away: float, p: float) -> float:
+    """The multiplier of the first noise alone."""
+    pair = two.pair(away)
+    return math.exp(-root(lambda c: pair.mass(c).value - p))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DoubleSampling(Certificate):
+    """``dsrs:0.8``: half of the samples, and half of alpha, go to general Gaussian noise of 0.8 times the deviation."""
+
+    share: float = 0.8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise InputError(
+                f"the second noise of dsrs has {self.share} of the deviation", remedy="Give 0 to 1, as 0.8"
+            )
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return f"dsrs:{self.share:g}"
+
+    def check(self, noise: Noise, size: int) -> None:
+        if not isinstance(noise, GeneralGaussian) or noise.k == 0:
+            remedy = "Use nn.general_gaussian(sigma, k), k somewhat below half the number of elements"
+            raise InputError(f"double sampling takes general Gaussian noise of k > 0, not {noise.text}", remedy=remedy)
+        noise.check(size)
+
+    def second(self, noise: Noise) -> Noise | None:
+        assert isinstance(noise, GeneralGaussian)
+        return GeneralGaussian(sigma=noise.sigma * self.share, k=noise.k)
+
+    def known(self, evidence: Evidence, alpha: float, *, uppers: bool) -> Known:
+        """Both sides of both probabilities, each with a quarter of alpha."""
+        if evidence.second is None:
+            raise InputError("the evidence holds no second noise", remedy='Draw it with certificate="dsrs"')
+        hits, n, part = evidence.second.hits, evidence.second.n, alpha / 4
+        other = (evidence.second.noise, confidence.lower(hits, n, part), confidence.upper(hits, n, part))
+        plain = Certificate.known(self, evidence, part, uppers=uppers)
+        return Known(
+            noise=plain.noise,
+            size=plain.size,
+            top=plain.top,
+            lower=plain.lower,
+            upper=evidence.upper(evidence.top, part),
+            uppers=plain.uppers,
+            second=other,
+        )
+
+    def least(self, known: Known, t: float) -> float:
+        plain = known.noise.least(known.lower, t, known.size)
+        if t <= 0 or known.second is None:
+            return plain
+        two = self._two(known)
+        interval = Interval((known.lower, known.upper), known.second[1:])
+        dual = best_dual(two, t, interval)
+        level = dual.value(interval) - MARGIN
+        if level <= plain or not nowhere_less(dual, interval, level, self._safe(known, level, t)):
+            return plain
+        return float(level)
+
+    def keep_all(self, known: Sequence[Known], t: float) -> Array:
+        """Points of the same two noises share their certificates (:mod:`nnsym.evidence.pool`)."""
+        from nnsym.evidence.pool import Pool
+
+        two = {self._two(one) for one in known}
+        if len(two) != 1 or t <= 0 or any(min(one.uppers) < 1 for one in known):
+            return super().keep_all(known, t)
+        sides = np.array([(one.lower, one.upper, *(one.second or (None, 0.0, 1.0))[1:]) for one in known]).T
+        plain = known[0].noise.needed(t, known[0].size)
+        return Pool(two.pop(), t).certified(Interval((sides[0], sides[1]), (sides[2], sides[3])), sides[0] > plain)
+
+    @staticmethod
+    def _two(known: Known) -> Two:
+        assert known.second is not None
+        assert isinstance(known.noise, GeneralGaussian)
+        assert isinstance(known.second[0], GeneralGaussian)
+        return Two(known.noise, known.second[0].sigma, known.size)
+
+    def _safe(self, known: Known, level: float, t: float) -> float:
+        """A distance up to which the first noise alone gives the level."""
+        low, high = 0.0, t
+        for _ in range(12):
+            middle = (low + high) / 2
+            low, high = (middle, high) if known.noise.least(known.lower, middle, known.size) >= level else (low, middle)
+        return low
+
+    def distance(self, known: Known) -> float:
+        """By bisection between what the first noise alone certifies and where this no longer does."""
+        low = known.noise.distance(known.lower, known.size)
+        if low <= 0:
+            return 0.0
+        high = 1.5 * low
+        while self.keeps(known, high) and high < 100 * low:
+            low, high = high, 1.5 * high
+        for _ in range(14):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.keeps(known, middle) else (low, middle)
+        return low

@@ -1,0 +1,278 @@
+"""``nn.sampling``: a property of a smoothed classifier, judged by samples at the centre of its domain.
+
+Confidence bounds of the probabilities there bound them wherever the domain reaches, and with them every row of the
+property: for ``argmax g(x) == c`` on a ball with Gaussian noise and one lower bound p the margin is
+``2 Phi(Phi^-1(p) - r / sigma) - 1``, positive exactly where r is below the radius of Cohen et al. 2019. One event, of
+confidence ``1 - alpha``, carries both sides: that the property holds, and that it fails at the centre.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.errors import InputError, UnsupportedError
+from nnsym.evidence.certificate import Certificate, Known, find_certificate
+from nnsym.evidence.draw import Sampler, check_counts, classifier
+from nnsym.evidence.evidence import Evidence
+from nnsym.evidence.margin import least_rows, margin, rows_of
+from nnsym.evidence.noise import Noise
+from nnsym.ir.exact import nearest, round_up, to_fractions
+from nnsym.ir.formula import Atoms, InBox, leaves
+from nnsym.ir.node import Input
+from nnsym.ir.query import Query, Reading
+from nnsym.ir.smoothed import Smoothed, smoothed_nodes
+from nnsym.judge.conclude import Established
+from nnsym.judge.least import Least
+from nnsym.judge.method import Establisher, Settings
+from nnsym.judge.verdict import Sampled, facts_about
+from nnsym.results import ranges as options
+from nnsym.results.clock import Clock
+
+Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SamplingMethod(Establisher):
+    """Judge a property of a smoothed classifier by ``n`` samples of the class that ``n0`` others select.
+
+    ``alpha`` is the probability that the verdict is wrong. ``stop`` is ``fixed``, or ``sequential``: samples end as
+    soon as they decide, n at most. ``certificate`` is ``np``, ``dsrs`` or ``order1``, ``classes`` is ``top`` or
+    ``all`` (:meth:`nnsym.evidence.evidence.Evidence.known`). ``batch`` samples are run at a time, which changes no
+    count. ``seed`` overrides the seed of the run.
+    """
+
+    n: int = 100_000
+    n0: int = 100
+    alpha: float = 1e-3
+    stop: str = "fixed"
+    certificate: Certificate
+    classes: str = "top"
+    seed: int | None = None
+    batch: int = 0
+    name = "sampling"
+    goal = "sample"
+
+    def __post_init__(self) -> None:
+        check_counts(self.n, self.n0)
+        if not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < 1:
+            raise InputError(f"alpha is {self.alpha!r}", remedy="Give the probability of error, as in 0.001")
+        if self.stop not in ("fixed", "sequential"):
+            raise InputError(f"stop is {self.stop!r}", remedy="Use fixed or sequential")
+        if self.classes not in ("top", "all"):
+            raise InputError(f"classes is {self.classes!r}", remedy="Use top or all")
+        if self.stop == "sequential" and (self.certificate.text != "np" or self.classes == "all"):
+            raise InputError("sequential sampling tests one probability", remedy="Use certificate np, classes top")
+        if self.seed is not None:
+            options.seed(self.seed)
+
+    def accept(self, query: Query) -> None:
+        if not smoothed_nodes(query):
+            raise UnsupportedError(
+                "'sampling' speaks of smoothed classifiers, and the property is about a function itself",
+                where=query.name,
+                remedy="State it of g = nn.smooth(f, nn.gaussian(sigma)), or use another method",
+            )
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        raise UnsupportedError("'sampling' judges properties and minimises no terms", where=query.name)
+
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        self.accept(query)
+        asked = Asked.of(query)
+        evidence, known = self.sample(asked, clock, settings)
+        told = self.told(asked, evidence, known)
+        return replace(told, ended="timeout" if evidence.n < self.n and self.stop == "fixed" else "")
+
+    def sample(self, asked: Asked, clock: Clock, settings: Settings) -> tuple[Evidence, Known]:
+        """Count, and say what is known of the probabilities at the point with all of alpha."""
+        self.certificate.check(asked.noise, asked.size)
+        seed = settings.seed if self.seed is None else self.seed
+        network = asked.node.network
+        sampler = Sampler(
+            run=classifier(network), classes=asked.node.size, noise=asked.noise, network=network.hash, batch=self.batch
+        )
+        with clock.step("sampling") as notes:
+            draw = self._fixed if self.stop == "fixed" else self._sequential
+            evidence, known = draw(asked, sampler, seed, clock)
+            notes.append(f"{evidence!r}, {asked.noise.text} at distance {asked.distance:.6g}")
+        return evidence, known
+
+    def told(self, asked: Asked, evidence: Evidence, known: Known) -> Established:
+        """What that says of a property."""
+        lower, upper = asked.lower(self.certificate, known), asked.upper(self.certificate, known)
+        sampled = Sampled(confidence=1.0 - self.alpha, lower=lower, upper=upper)
+        return Established(facts=replace(facts_about(asked.query), sampled=sampled), evidence=evidence)
+
+    def _fixed(self, asked: Asked, sampler: Sampler, seed: int, clock: Clock) -> tuple[Evidence, Known]:
+        evidence = sampler.evidence(
+            asked.point,
+            n=self.n,
+            n0=self.n0,
+            seed=seed,
+            certificate=self.certificate,
+            over=lambda: clock.left <= 0,
+        )
+        if evidence.stop == "sequential":  # time was over: what else a certificate asks for was not sampled
+            return evidence, evidence.known(self.alpha, find_certificate("np"), self.classes)
+        return evidence, evidence.known(self.alpha, self.certificate, self.classes)
+
+    def _sequential(self, asked: Asked, sampler: Sampler, seed: int, clock: Clock) -> tuple[Evidence, Known]:
+        selected = sampler.select(asked.point, self.n0, seed)
+        plain = Known(
+            noise=asked.noise,
+            size=asked.size,
+            top=int(selected.argmax()),
+            lower=0.0,
+            uppers=(1.0,) * len(selected),
+        )
+        p = asked.decisive(self.certificate, plain)
+        most = self.n if p < 1 else min(self.n, self.n0)  # nothing that it could have would decide
+        found = sampler.until(
+            asked.point,
+            selected,
+            min(p, 1 - 2.0**-50),
+            n=most,
+            alpha=self.alpha,
+            seed=seed,
+            over=lambda: clock.left <= 0,
+        )
+        return found.evidence, replace(plain, lower=p) if found.shown and p < 1 else plain
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Asked:
+    """A property of one smoothed classifier; every input of its domain is within ``distance`` of ``point``.
+
+    ``inside`` says whether the point itself lies in the domain.
+    """
+
+    query: Query
+    node: Smoothed
+    noise: Noise
+    point: Array
+    distance: float
+    inside: bool
+
+    @staticmethod
+    def of(query: Query) -> Asked:
+        """Read a query; raises :class:`UnsupportedError` for one that samples at a point say nothing about."""
+        nodes = smoothed_nodes(query)
+        node, x = nodes[0], nodes[0].parents[0]
+        if len(nodes) > 1 or len(query.inputs) > 1 or not isinstance(x, Input) or set(query.rows.parts) - {node}:
+            raise _refused(query, "it is about more than one smoothed classifier of one variable", "State it of one")
+        if query.reading is not Reading.FORALL:
+            raise _refused(query, "a witness of it could not be replayed", "State it for all points of a ball")
+        if query.slack or any(not leaf.soft for leaf in leaves(query.formula) if isinstance(leaf, Atoms)):
+            raise _refused(query, "its precondition, or a slack, compares probabilities", "State a ball or a box")
+        assert isinstance(node.noise, Noise)
+        node.noise.check(x.size)
+        point, distance = _centre(query, x, node.noise)
+        exact = query.inside({x: to_fractions(point)}) and not _boxes(query)
+        return Asked(query=query, node=node, noise=node.noise, point=point, distance=distance, inside=exact)
+
+    @property
+    def size(self) -> int:
+        """Elements of the input."""
+        return self.point.size
+
+    def lower(self, certificate: Certificate, known: Known) -> float:
+        """A lower bound of the margin over the domain."""
+        coefficients, constant = rows_of(self.query, self.node)
+        rows = least_rows(coefficients, constant, *certificate.probabilities(known, self.distance))
+        return margin(self.query, rows)
+
+    def upper(self, certificate: Certificate, known: Known) -> float:
+        """An upper bound of the margin at the point; +inf where it is not in the domain."""
+        if not self.inside:
+            return np.inf
+        coefficients, constant = rows_of(self.query, self.node)
+        rows = -least_rows(-coefficients, -constant, *certificate.probabilities(known, 0.0))
+        return margin(self.query, rows)
+
+    def decisive(self, certificate: Certificate, known: Known) -> float:
+        """The least probability of the selected class, as bisection finds it, that decides the property; else 1."""
+
+        def decides(p: float) -> bool:
+            told = replace(known, lower=p)
+            return self.lower(certificate, told) > 0 or self.upper(certificate, told) < 0
+
+        low, high = 0.0, 1.0 - 2.0**-40
+        if not decides(high):
+            return 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if decides(middle) else (middle, high)
+        return high
+
+
+def _centre(query: Query, x: Input, noise: Noise) -> tuple[Array, float]:
+    """The float64 point that is sampled, and the distance within which every input of the domain lies, rounded up."""
+    box, balls = query.boxes[x], query.balls.get(x, ())
+    bounded = all(abs(v) != np.inf for side in (box.lower, box.upper) for v in side)
+    if not bounded and not balls:
+        raise _refused(query, f"the domain of '{x.name}' is not bounded", "Give a ball: nn.ball(x, x0, r, p=2)")
+    if balls:
+        exact = to_fractions(balls[0].centre)
+    else:
+        exact = (to_fractions(box.lower) + to_fractions(box.upper)) / 2
+    point = nearest(exact)
+    off = np.abs(to_fractions(point) - exact)
+    distances = []
+    if bounded:
+        sides = (abs(to_fractions(side) - to_fractions(point)) for side in (box.lower, box.upper))
+        distances.append(noise.distance_of_box(round_up(np.maximum(*sides))))
+    if balls:
+        ball = balls[0]
+        reached = noise.distance_of_ball(float(round_up(np.array([ball.radius], dtype=object))[0]), ball.p, x.size)
+        distances.append(reached + (noise.distance_of_box(round_up(off)) if off.any() else 0.0))
+    return point, float(np.nextafter(min(distances), np.inf))
+
+
+def _boxes(query: Query) -> bool:
+    return any(isinstance(leaf, InBox) for leaf in leaves(query.formula))
+
+
+def _refused(query: Query, reason: str, remedy: str) -> UnsupportedError:
+    return UnsupportedError(f"sampling cannot judge the property: {reason}", where=query.name, remedy=remedy)
+
+
+def sampling(
+    *,
+    n: int = 100_000,
+    n0: int = 100,
+    alpha: float = 1e-3,
+    stop: str = "fixed",
+    certificate: str | Certificate = "np",
+    classes: str = "top",
+    seed: int | None = None,
+    batch: int = 0,
+) -> SamplingMethod:
+    """Judge properties of smoothed classifiers by samples (:class:`SamplingMethod`).
+
+    Args:
+        n: samples that judge; the most of them where ``stop`` is ``sequential``.
+        n0: samples before them that select the class.
+        alpha: the probability of a wrong verdict, over the samples.
+        stop: ``fixed``, or ``sequential``: as soon as the samples decide, by a test that may stop at any time.
+        certificate: ``np`` (Neyman and Pearson), ``dsrs`` (a second noise; Li et al. 2022), ``order1`` (a gradient;
+            Mohapatra et al. 2020, Levine et al. 2020).
+        classes: ``top``: all of alpha for the selected class; ``all``: bounds of every class, jointly.
+        seed: of the samples, instead of the run's.
+        batch: samples that are run at a time; the counts do not depend on it.
+    """
+    return SamplingMethod(
+        n=n,
+        n0=n0,
+        alpha=alpha,
+        stop=stop,
+        certificate=find_certificate(certificate),
+        classes=classes,
+        seed=seed,
+        batch=batch,
+    )

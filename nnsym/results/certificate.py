@@ -1,0 +1,67 @@
+"""A certificate as a result carries it: the very bytes that the checker accepted."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from nnsym.errors import InputError
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Certificate:
+    """``data`` is a file of the format ``nnsym-cert/1``, as it was accepted (docs/certificates.md).
+
+    ``claim`` is ``unsat`` (no point satisfies the property's assertions: a ``forall`` holds, an ``exists`` does not) or
+    ``sat`` (the point in it does). ``semantics`` is ``real``, or the type of floats whose runs it also speaks of.
+    ``checked_by`` names the checker and its engine, ``check_seconds`` what it took, ``prove_seconds`` what finding it
+    took beside the verdict itself. ``least`` is the least value of its ``leaves``, infinite for a point.
+    """
+
+    data: bytes
+    claim: str
+    semantics: str
+    checked_by: str
+    leaves: int
+    least: float
+    check_seconds: float
+    prove_seconds: float
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """What a record says of it; the bytes are in a file of their own."""
+        return {
+            "sha256": self.sha256,
+            "claim": self.claim,
+            "semantics": self.semantics,
+            "checked_by": self.checked_by,
+            "leaves": self.leaves,
+            "least": self.least if math.isfinite(self.least) else None,
+            "bytes": len(self.data),
+            "check_seconds": round(self.check_seconds, 6),
+            "prove_seconds": round(self.prove_seconds, 6),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write it, gzipped where the name ends in ``.gz``; raises :class:`InputError` where that fails."""
+        target = Path(path)
+        packed = gzip.compress(self.data, mtime=0) if target.suffix == ".gz" else self.data
+        try:
+            target.write_bytes(packed)
+        except OSError as error:
+            raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
+        return target
+
+    def __repr__(self) -> str:
+        """One line: the claim, its size, who checked it."""
+        size = f"{self.leaves} leaves, {len(self.data)} bytes" if self.claim == "unsat" else f"{len(self.data)} bytes"
+        return f"<certificate: {self.claim}, {self.semantics}; {size}; accepted by {self.checked_by}>"

@@ -1,0 +1,65 @@
+"""One batch is split: scores of the rule, the elements that are open, and children as many as fill the next batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.search.branching import Branching, Seen
+from nnsym.search.choose import choose
+from nnsym.search.ledger import Ledger
+from nnsym.search.nodes import Nodes
+from nnsym.search.scene import Bounded, Scene
+
+Array = NDArray[Any]
+
+#: From this depth on nothing is split: a part of 2^-90 of the domain that is still open lies at a margin of 0.
+DEEPEST = 90
+
+_LEVELS = 3  # at most so many splits of a subproblem at once
+
+
+def branched(batch: Bounded, rule: Branching, scene: Scene, ledger: Ledger) -> Nodes:
+    """Push the children of a batch; the subproblems that have nothing left to split."""
+    nodes = batch.nodes
+    ranges = nodes.domains.ranges or {}
+    room = scene.strategy.batch // max(2 * (len(nodes) + len(ledger.frontier)), 1)
+    levels = min(_LEVELS, max(room, 1).bit_length()) if scene.strategy.flat else 1
+    chosen, able = choose(scene.places, ranges, rule.score(_seen(batch, scene)), levels)
+    able &= nodes.depth < DEEPEST
+    stuck, owner = nodes.take(np.flatnonzero(~able)), np.flatnonzero(able)
+    nodes = nodes if able.all() else nodes.take(owner)
+    for branches in chosen:
+        here, none = branches.take(owner), np.isnan(branches.point[owner])
+        if none.any():
+            real = np.flatnonzero(~none)
+            ledger.frontier.push(nodes.take(np.flatnonzero(none)))
+            nodes, here, owner = nodes.take(real), here.take(real), owner[real]
+        nodes, owner = ledger.split(nodes, here), np.repeat(owner, 2)
+    ledger.frontier.push(nodes)
+    return stuck
+
+
+def _seen(batch: Bounded, scene: Scene) -> Seen:
+    """What a rule sees of a batch."""
+    found, nodes, every = batch.found, batch.nodes, np.arange(len(batch))
+    ranges = nodes.domains.ranges or {}
+    picks = np.maximum(batch.picks, 0)
+    return Seen(
+        inputs={x: ranges[x] for x in scene.query.inputs},
+        forms={x: C[every, batch.row] for x, C in found.forms.items()},
+        gaps={n: _summed(g, nodes.opened, picks) for n, g in found.gaps.items() if n in scene.height},
+        height=scene.height,
+        number=nodes.number,
+    )
+
+
+def _summed(gap: Array, opened: Array, picks: Array) -> Array:
+    """Gaps ``(batch, rows, size)`` of the rows that the open targets rest on, added up."""
+    total = np.zeros((len(gap), gap.shape[-1]), dtype=gap.dtype)
+    every = np.arange(len(gap))
+    for k in range(opened.shape[1]):
+        total += gap[every, picks[:, k]] * opened[:, [k]]
+    return total

@@ -1,0 +1,45 @@
+"""A batch is bounded: what that closes is booked, and the points at which the other bounds are attained are tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from nnsym.results.clock import Deadline
+from nnsym.search.bounding import Engines
+from nnsym.search.ledger import Ledger
+from nnsym.search.looks import POINTS, Looks
+from nnsym.search.nodes import Nodes
+from nnsym.search.scene import Bounded, Scene
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Examiner:
+    """Bounds and points of one search."""
+
+    scene: Scene
+    engines: Engines
+    looks: Looks
+
+    def examine(self, nodes: Nodes, ledger: Ledger, *, first: bool, gaps: bool, deadline: Deadline) -> Bounded:
+        """What is left of a batch. The ``first`` has more steps of ascent, and a counter-search where neurons are
+        split; ``gaps`` says whether anyone looks at them.
+        """
+        strategy, goal = self.scene.strategy, self.scene.goal
+        steps = strategy.root if first else strategy.then(ledger.tally.nodes)
+        found, lower, picks = self.engines.bound(nodes, self.scene, steps=steps, gaps=gaps, deadline=deadline)
+        nodes = replace(nodes.bare(), lower=np.maximum(nodes.lower, lower))
+        ledger.tally.bounded(nodes)
+        nodes, kept = ledger.close(nodes, nodes.opened & ~goal.closes(nodes.lower))
+        if len(kept) < len(found):
+            found, picks = found.take(kept), picks[kept]
+        if not len(nodes) or goal.done:
+            return Bounded(nodes, found, picks, kept)
+        row = self.looks.minimisers(nodes, found, picks, deadline)
+        if first and strategy.hidden and not goal.done:
+            self.looks.attack(POINTS, deadline)
+        known = replace(nodes.domains, ranges=found.ranges, dual=found.dual)
+        return Bounded(replace(nodes, domains=known), found, picks, row)

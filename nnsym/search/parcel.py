@@ -1,0 +1,69 @@
+"""Subproblems as they travel between processes: arrays, with the number of a node in place of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.types import Domains, Dual, Limit
+from nnsym.ir.node import Node
+from nnsym.ir.query import Query
+from nnsym.search.nodes import Nodes
+
+Array = NDArray[Any]
+_Sides = dict[int, tuple[Array, Array]]
+
+_RICH = 256  # so many subproblems take inherited ranges and multipliers along, which only save work
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Parcel:
+    """Subproblems of one query."""
+
+    limits: _Sides
+    wanted: Array
+    ranges: _Sides | None
+    dual: tuple[dict[int, Array], dict[int, Array]] | None
+    rest: tuple[Array, Array, Array, Array]
+
+    @staticmethod
+    def of(nodes: Nodes, known: Sequence[Node]) -> Parcel:
+        """Nodes whose limits are on ``known`` nodes; of what only saves work others are left out."""
+        number = {node: k for k, node in enumerate(known)}
+        domains = nodes.domains if len(nodes) <= _RICH else nodes.bare().domains
+        ranges, dual = domains.ranges, domains.dual
+        some = None if ranges is None else {number[n]: (r.lower, r.upper) for n, r in ranges.items() if n in number}
+        parts = () if dual is None else (dual.slopes, dual.multipliers)
+        pair = [{number[n]: a for n, a in part.items() if n in number} for part in parts]
+        return Parcel(
+            {number[n]: (s.lower, s.upper) for n, s in domains.limits.items()},
+            domains.wanted,
+            some,
+            (pair[0], pair[1]) if pair else None,
+            (nodes.lower, nodes.opened, nodes.depth, nodes.number),
+        )
+
+    def nodes(self, known: Sequence[Node]) -> Nodes:
+        """The subproblems."""
+
+        def limits(sides: Mapping[int, tuple[Array, Array]]) -> dict[Node, Limit]:
+            return {known[k]: Limit(*pair) for k, pair in sides.items()}
+
+        dual = None if self.dual is None else Dual(*({known[k]: a for k, a in p.items()} for p in self.dual))
+        ranges = None if self.ranges is None else limits(self.ranges)
+        return Nodes(Domains(limits(self.limits), self.wanted, ranges, dual), *self.rest)
+
+
+def known_nodes(query: Query) -> tuple[Node, ...]:
+    """The nodes of a query in the order that a parcel numbers them."""
+    return tuple(dict.fromkeys((*query.inputs, *query.nodes)))
+
+
+def renumbered(number: Array, names: Mapping[int, int]) -> Array:
+    """Numbers of parts under their names elsewhere."""
+    return np.array([names.get(k, k) for k in number.tolist()], dtype=np.int64)

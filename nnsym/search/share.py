@@ -1,0 +1,142 @@
+"""A share of a search in a process of its own: the same loop on some of the open parts, for a short while.
+
+What comes back is a record, as a file would have it, what is still open, and points that may violate the property.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.types import Limit
+from nnsym.ir.node import Node
+from nnsym.ir.query import Query
+from nnsym.results.clock import Deadline
+from nnsym.search.bounding import Engines
+from nnsym.search.branching import rule
+from nnsym.search.examine import Examiner
+from nnsym.search.finish import Finisher
+from nnsym.search.frontier import FRONTIERS
+from nnsym.search.goal import Decide
+from nnsym.search.ledger import Ledger
+from nnsym.search.log import Kept
+from nnsym.search.looks import Looks
+from nnsym.search.loop import Search
+from nnsym.search.parcel import Parcel, known_nodes
+from nnsym.search.reduce import Reducing
+from nnsym.search.scene import Scene
+from nnsym.search.strategy import Strategy
+from nnsym.search.targets import targets
+
+if TYPE_CHECKING:
+    from nnsym.solvers.workers.worker import Report
+
+Array = NDArray[Any]
+
+#: Numbers of parts that are made in a share begin here.
+FRESH = 2**40
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Whole:
+    """What all shares of a search have in common: the query, and what is known of it and of how to go about it."""
+
+    query: Query
+    strategy: Strategy
+    reductions: Sequence[Reducing]
+    dtype: str
+    ranges: Mapping[Node, Limit]
+
+    def sealed(self) -> bytes:
+        """For another process, which unpacks it once."""
+        return pickle.dumps(self, protocol=5)
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Share:
+    """The parts that a process is to work on, and how far the search is: ``batches`` and ``bounded`` parts so far."""
+
+    whole: bytes
+    parts: Parcel
+    rule: str
+    seconds: float
+    memory: float
+    batches: int
+    bounded: int
+    seed: int
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Done:
+    """What became of a share: lines of a record, parts that are still open, those that nothing is left to do for,
+    counts by depth, the least bound of what was closed, the best margin that was seen and a point that was confirmed.
+    """
+
+    lines: Sequence[dict[str, Any]]
+    opened: Parcel | None
+    stuck: Sequence[Parcel]
+    seen: Mapping[int, int]
+    closed: Mapping[int, int]
+    splits: Mapping[tuple[int, int], int]
+    least: float
+    batches: int
+    point: Sequence[Array] | None
+
+
+def run(share: Share, report: Report) -> Done:
+    """What a worker process does."""
+    whole, engines = _opened(share.whole)
+    goal, known = Decide(whole.query), known_nodes(whole.query)
+    scene = Scene(whole.query, targets(whole.query), goal, whole.strategy)
+    ledger = Ledger(FRONTIERS[whole.strategy.frontier](share.memory), Kept())
+    ledger.start(share.parts.nodes(known), 1)
+    ledger.next = FRESH
+    ledger.tally.seen[0] = share.bounded
+    search = Search(
+        scene=scene,
+        rule=rule(share.rule),
+        ledger=ledger,
+        examiner=Examiner(scene, engines, Looks(scene, share.seed)),
+        finisher=Finisher(scene, None),
+        reductions=whole.reductions,
+        deadline=Deadline.after(min(share.seconds, report.remaining())),
+        batches=share.batches,
+    )
+    search.go()
+    ledger.tally.seen[0] -= share.bounded
+    left = ledger.frontier.take(len(ledger.frontier)) if len(ledger.frontier) else None
+    number = {node: k for k, node in enumerate(known)}
+    assert isinstance(ledger.log, Kept)
+    return Done(
+        lines=ledger.log.lines,
+        opened=None if left is None else Parcel.of(left, known),
+        stuck=[Parcel.of(nodes, known) for nodes in ledger.lost],
+        seen=ledger.tally.seen,
+        closed=ledger.tally.closed,
+        splits={(number[node], element): n for (node, element), n in ledger.tally.splits.items()},
+        least=ledger.closed,
+        batches=search.batches,
+        point=None if goal.point is None else [np.asarray(goal.point[x]) for x in whole.query.inputs],
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(sealed: bytes) -> tuple[Whole, Engines]:
+    """The common part, and its engines, which serve all shares that this process gets."""
+    whole: Whole = pickle.loads(sealed)  # noqa: S301 - written by our own parent process, never by a user
+
+    def fine(ranges: Mapping[Node, Limit]) -> Engine:
+        return Engine(whole.query, dtype="float64", ranges=ranges)
+
+    engine = Engine(whole.query, dtype=whole.dtype, ranges=whole.ranges)
+    return whole, Engines(engine, None if whole.dtype == "float64" else fine)

@@ -1,0 +1,162 @@
+"""The record of a table: a file of JSON lines that is only ever appended to.
+
+The first line, the header, says what was asked: families by what they make of some items, the data by its digest, the
+networks, methods, radii, the version. Every further line is an :class:`nnsym.sweep.entry.Entry`. A line that a kill
+tore is dropped; a record of anything else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, final
+
+from nnsym.errors import InputError
+from nnsym.sweep.entry import Entry
+
+FORMAT = "nnsym table 1"
+
+_UNDAMAGED = "Give an undamaged file"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a table asks.
+
+    ``families`` are digests by name, ``data`` is the digest of ``count`` items, ``networks`` are hashes, ``methods``
+    the labels in order; with ``staged`` each is asked what those before it left open. ``clean`` says that items were
+    looked at themselves first. ``timeouts`` are the least and the largest number of seconds for a question.
+    """
+
+    families: Mapping[str, str]
+    data: str
+    count: int
+    networks: tuple[str, ...]
+    methods: tuple[str, ...]
+    eps: tuple[float, ...]
+    staged: bool
+    clean: bool
+    timeouts: tuple[float, float]
+    seed: int
+    version: str
+
+    def line(self) -> str:
+        return json.dumps({"table": FORMAT, **asdict(self)}, separators=(",", ":"), allow_nan=False)
+
+    @staticmethod
+    def of(found: Mapping[str, Any]) -> Header:
+        """The header of a line; raises KeyError, TypeError or ValueError for one that is none."""
+        lists: dict[str, Any] = {name: tuple(found[name]) for name in ("networks", "methods", "eps", "timeouts")}
+        names = [name for name in Header.__dataclass_fields__ if name not in lists]
+        return Header(**{name: found[name] for name in names}, **lists)
+
+
+def read(path: Path) -> tuple[Header, list[Entry]]:
+    """The header and the entries of a record.
+
+    Raises:
+        InputError: the file cannot be read, is no record of a table, or is damaged before its last line.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error
+    found = _parsed(text, path)
+    if found is None:
+        raise _foreign(path)
+    return found
+
+
+def is_record(line: str) -> bool:
+    """True for the first line of a record."""
+    return line.startswith(f'{{"table":"{FORMAT}"')
+
+
+@final
+class Record:
+    """A record that is appended to; without a path nothing is kept.
+
+    ``entries`` are those that the file has already.
+    """
+
+    def __init__(self, path: Path | None, header: Header) -> None:
+        self.path, self.entries = path, list[Entry]()
+        self._file: IO[str] | None = None
+        if path is None:
+            return
+        try:
+            text = path.read_bytes() if path.exists() else b""
+            whole = text[: text.rfind(b"\n") + 1]
+            found = _parsed(text, path)
+            if found is not None:
+                _same(found[0], header, path)
+                self.entries = found[1]
+            elif not header.line().encode().startswith(text):  # not even the torn first line of this record
+                raise _foreign(path)
+            self._file = path.open("r+" if path.exists() else "w", encoding="utf-8")
+            self._file.truncate(len(whole))
+            self._file.seek(len(whole))
+            if found is None:
+                self._write([header.line()])
+        except OSError as error:
+            raise InputError(f"cannot write: {error.strerror}", where=str(path)) from error
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add entries; they are on their way to the disk when this returns."""
+        self._write([entry.line() for entry in entries])
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, lines: list[str]) -> None:
+        if self._file is None or not lines:
+            return
+        try:
+            self._file.write("".join(f"{line}\n" for line in lines))
+            self._file.flush()
+        except OSError as error:
+            raise InputError(f"cannot write: {error.strerror}", where=str(self.path)) from error
+
+
+def _parsed(text: bytes, path: Path) -> tuple[Header, list[Entry]] | None:
+    """Header and entries of the whole lines; None where there is not one."""
+    lines = text[: text.rfind(b"\n") + 1].decode(errors="replace").splitlines()
+    if not lines:
+        return None
+    if not is_record(lines[0]):
+        raise _foreign(path)
+    entries: list[Entry] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found = json.loads(line)
+            if number == 1:
+                header = Header.of(found)
+            else:
+                entries.append(Entry.of(found))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError("not a line of a record", where=f"{path}:{number}", remedy=_UNDAMAGED) from None
+    return header, entries
+
+
+def _same(found: Header, header: Header, path: Path) -> None:
+    different = [
+        name for name in Header.__dataclass_fields__ if _plain(getattr(found, name)) != _plain(getattr(header, name))
+    ]
+    if different:
+        raise InputError(
+            f"the record of another table (differs in: {', '.join(different)})",
+            where=str(path),
+            remedy="Give another file, or ask what the file's header asks",
+        )
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _foreign(path: Path) -> InputError:
+    return InputError("no record of a table", where=str(path), remedy=f"Give a file that begins with '{FORMAT}'")

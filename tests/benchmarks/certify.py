@@ -1,0 +1,107 @@
+"""The field's rows with certificates: what is checked, what is not and why, and what proving and checking take.
+
+    python -m tests.benchmarks certify
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import nnsym as nn
+from nnsym.check.checker import Checker, read_json
+from nnsym.results.result import Result
+from tests.benchmarks.measure import benchmark_folder, table
+from tests.benchmarks.search import rows
+
+#: Folder, what a row's model and property have to contain, method (empty: the portfolio), seconds for each row.
+SETS: Sequence[tuple[str, str, str, str, float]] = (
+    ("test", "", "", "", 20),
+    ("rl_benchmarks", "", "", "", 20),
+    ("acasxu", "", "", "", 120),
+    ("mnist_fc", "256x2", "", "", 60),
+    ("mnist_fc", "256x4", "", "", 60),
+    ("rl_benchmarks", "", "", "crown", 20),
+    ("mnist_fc", "256x2", "", "triangle", 60),
+    ("mnist_fc", "256x4", "", "crown", 60),
+)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row: verdict, certificate or reason, CPU seconds of the verdict, of the proof and of the check."""
+
+    name: str
+    result: Result
+    verdict_seconds: float
+    refused: str
+
+    @property
+    def made(self) -> bool:
+        return self.result.certificate is not None
+
+    @property
+    def tree_bytes(self) -> float:
+        """Bytes of the tree for each leaf."""
+        made = self.result.certificate
+        if made is None or not made.leaves:
+            return 0.0
+        text = made.data.decode()
+        return (len(text) - text.index('"tree":')) / made.leaves
+
+
+def one(onnx: str, vnnlib: str, method: str, seconds: float) -> Row:
+    """A verdict with its certificate, which is then checked once more from its bytes."""
+    query = nn.load_vnnlib(vnnlib, onnx)
+    before = time.process_time()
+    result = nn.verify(query, method or None, timeout=seconds, certificate=True)
+    spent, made, refused = time.process_time() - before, result.certificate, ""
+    if made is not None:
+        spent -= made.check_seconds + made.prove_seconds
+        files = {a.network.hash: bytes(a.network.model or b"") for a in query.applications}
+        try:
+            Checker(read_json(made.data), files).run()
+        except Exception as error:
+            refused = str(error)
+    return Row(name=f"{Path(onnx).name} {Path(vnnlib).name}", result=result, verdict_seconds=spent, refused=refused)
+
+
+def found(name: str, model: str, spec: str, method: str, seconds: float) -> Iterator[Row]:
+    """The rows of a set that are not known to be violated."""
+    for onnx, vnnlib, known in rows(benchmark_folder() / name, model, spec):
+        if known != "sat":
+            yield one(onnx, vnnlib, method, seconds)
+
+
+def report(rounds: int) -> str:
+    """A line for every set, and every verdict without a certificate with its reason; ``rounds`` are not asked for."""
+    del rounds
+    lines, reasons, refused = [], list[str](), 0
+    for name, model, spec, method, seconds in SETS:
+        mine = [row for row in found(name, model, spec, method, seconds) if row.result.verified]
+        made = [row for row in mine if row.made]
+        refused += sum(bool(row.refused) for row in mine)
+        reasons += [f"{row.name}: {row.result.uncertified}" for row in mine if not row.made]
+        certificates = [row.result.certificate for row in made if row.result.certificate is not None]
+        verdict = sum(row.verdict_seconds for row in made)
+        proof, check = sum(c.prove_seconds for c in certificates), sum(c.check_seconds for c in certificates)
+        size = max((row.tree_bytes for row in made), default=0.0)
+        lines.append(
+            [
+                " ".join(word for word in (name, model, spec, method or "portfolio") if word),
+                f"{len(made)} of {len(mine)}",
+                f"{sum(c.leaves for c in certificates)}",
+                f"{verdict:.1f}",
+                f"{proof:.1f}",
+                f"{check:.1f}",
+                f"{check / max(verdict + proof, 1e-9):.2f}",
+                f"{size:.0f}",
+            ]
+        )
+    titles = ["rows", "certified", "leaves", "verdict s", "proof s", "check s", "check/prove", "bytes/leaf"]
+    said = table("Verified rows of the field with certificates", titles, lines)
+    return "\n".join([said, f"refused after writing: {refused}", *reasons])

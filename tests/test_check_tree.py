@@ -1,0 +1,237 @@
+"""Tokens: what each makes of a case, and everything that is refused, with its reason."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import box, certificate, plain, stated, verdict
+from typer.testing import CliRunner
+
+from nnsym.check.checker import Checker, read_json
+from nnsym.check.errors import Refused
+from nnsym.cli.main import app
+
+ENGINES = ("reference", "fast")
+# y = relu(x0 + x1) + relu(x0 - x1): at least |x0| for x0 >= 0, the least is 0
+NODES = [["MatMul", ["x", "W"], ["z"]], ["Relu", ["z"], ["r"]], ["MatMul", ["r", "one"], ["y"]]]
+GRAPH = plain({"x": [2]}, NODES, ["y"], W=[[1, 1], [1, -1]], one=[[1], [1]])
+NETWORK = {"name": "f", "graph": GRAPH}
+NAMES = [[0, "z"], [0, "r"], [0, "y"]]
+
+
+def text(assertions: str, lower: Any = (-1, -1), upper: Any = (1, 1)) -> str:
+    return stated(GRAPH, box("x", lower, upper) + assertions, {"y": [1]})
+
+
+def made(assertions: str, tree: Any, *, lower: Any = (-1, -1), upper: Any = (1, 1), **more: Any) -> dict[str, Any]:
+    return certificate(text(assertions, lower, upper), tree, NETWORK, **{"names": NAMES, **more})
+
+
+def value(built: dict[str, Any], engine: str) -> Fraction:
+    report = verdict(built, engine)
+    assert not isinstance(report, str), report
+    assert report.least is not None
+    return report.least
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+class TestTokens:
+    def test_a_leaf_of_default_slopes(self, engine: str) -> None:
+        built = made("(assert (<= y[0] -2.0))", [["l"]])
+        assert value(built, engine) == 2  # both slopes are 0 where l = -u
+
+    def test_slopes_of_one_byte_and_of_two(self, engine: str) -> None:
+        for digits in ("ffff", "ffffffff"):  # y >= 2 x0 >= -2
+            assert value(made("(assert (<= y[0] -3.0))", [["l", None, {"1": digits}]]), engine) == pytest.approx(
+                1, abs=1e-6
+            )
+        assert value(made("(assert (<= y[0] -3.0))", [["l", None, {"1": ["0000", None]}]]), engine) == 3
+
+    def test_upper_lines_may_be_chosen_too(self, engine: str) -> None:
+        default = value(made("(assert (>= y[0] 5.0))", [["l"]]), engine)  # y <= x0 + 2 <= 3
+        assert default == pytest.approx(2, abs=1e-6)
+        flat = value(made("(assert (>= y[0] 5.0))", [["l", None, {"1": [None, "0000"]}]]), engine)  # y <= 2 + 2
+        assert flat == pytest.approx(1, abs=1e-6)
+
+    def test_inputs_are_split_at_a_number_or_in_the_middle(self, engine: str) -> None:
+        claim = "(assert (<= y[0] 0.25))"
+        lower = (0.5, -1)
+        for at in (["x", 1, 0], ["x", 1], ["x", 1, "0/7"]):
+            built = made(claim, [at, ["l"], ["l"]], lower=lower)
+            assert value(built, engine) == pytest.approx(0.75, abs=1e-6)  # y >= 2 x0
+
+    def test_phases_are_split_and_their_sides_are_facts(self, engine: str) -> None:
+        """y >= x0 + x1: where z0 <= 0 by that fact, else as r0 = z0."""
+        tree = [["b"], ["r", 0, 0], ["l", [[0, 1], [1, 1]]], ["l"]]
+        assert value(made("(assert (<= (- y[0] x[0] x[1]) -0.125))", tree), engine) == pytest.approx(0.125, abs=1e-6)
+        without = [["b"], ["r", 0, 0], ["l"], ["l"]]
+        assert "not positive" in str(verdict(made("(assert (<= (- y[0] x[0] x[1]) -0.125))", without), engine))
+
+    def test_a_cut_is_proved_in_one_child_and_used_in_the_other(self, engine: str) -> None:
+        """r0 + r1 <= 2.25 can fail nowhere; so 3 - r0 - r1 > 0."""
+        cut = ["g", [[1, 0, 1], [1, 1, 1]], 3.25]
+        tree = [["b"], cut, ["l", [[0, 1], [1, 1]]], ["l", [[1, 1]]]]
+        report = verdict(made("(assert (>= y[0] 3.5))", tree), engine)
+        assert not isinstance(report, str), report
+
+    def test_lemmas_refresh_bounds(self, engine: str) -> None:
+        for lemmas in ([], [[0, []]], [[0, [0, -1, 1, -2]]], [[0, None, None, []]], [[0], [0, [-1], None, []]]):
+            assert value(made("(assert (<= y[0] -2.0))", [["b", lemmas], ["l"]]), engine) == pytest.approx(2, abs=1e-6)
+
+    def test_facts_enter_lemmas(self, engine: str) -> None:
+        """On x0 + x1 <= 0 (a fact of the property) z0 is closed, and y = r1 <= 2."""
+        claim = "(assert (<= (+ x[0] x[1]) 0.0))(assert (>= y[0] 2.125))"
+        assert isinstance(verdict(made(claim, [["l"]]), engine), str)
+        tree = [["b", [[0, [-1], None, [[0, 1]]]]], ["l", [[1, 1]]]]
+        assert value(made(claim, tree), engine) == pytest.approx(0.125, abs=1e-6)
+
+    def test_disjunctions_are_split_in_their_order(self, engine: str) -> None:
+        claim = "(assert (or (<= y[0] -1.0) (and (>= y[0] 4.0) (<= x[0] 0.5)) (!= y[0] y[0])))"
+        tree = [["b"], ["o", 0], ["l"], ["l"], ["o", 1], ["l"], ["l"]]
+        report = verdict(made(claim, tree), engine)  # y < y: no term is left, 0 < 0 is no fact that can hold
+        assert not isinstance(report, str), report
+
+    def test_strict_facts_need_no_slack(self, engine: str) -> None:
+        assert not isinstance(verdict(made("(assert (< y[0] -2.0))", [["l"]], lower=(-1, -1)), engine), str)
+        point = {"lower": (0, 0), "upper": (0, 0)}
+        assert not isinstance(verdict(made("(assert (< y[0] 0.0))", [["l"]], **point), engine), str)
+        assert "not positive" in str(verdict(made("(assert (<= y[0] 0.0))", [["l"]], **point), engine))
+
+    def test_whole_numbers_are_split_with_a_gap(self, engine: str) -> None:
+        whole = text("(assert (>= (- y[0] x[0]) 1.125))", (0, 0), (1, 0)).replace("input x real", "input x int8")
+        gap = whole.replace("(assert (>= (- y[0] x[0]) 1.125))", "(assert (>= x[0] 0.25))(assert (<= x[0] 0.75))")
+        assert not isinstance(verdict(certificate(gap, [["i", 0, 0], ["l"], ["l"]], NETWORK), engine), str)
+        real = certificate(gap.replace("int8", "real"), [["i", 0, 0], ["l"], ["l"]], NETWORK)
+        assert "not declared as a whole number" in str(verdict(real, engine))
+
+    def test_balls_are_squares_of_inputs(self, engine: str) -> None:
+        """x0 + x1 >= -sqrt(2)/2 in the ball of radius 1/2: the best multiplier is sqrt(2)."""
+        ball = "(assert (<= (+ (* x[0] x[0]) (* x[1] x[1])) 0.25))"
+        claim = ball + "(assert (<= (+ x[0] x[1]) -0.75))"
+        assert "not positive" in str(verdict(made(claim, [["l", [[1, 1]]]]), engine))
+        assert value(made(claim, [["l", [[0, 1.4142], [1, 1]]]]), engine) == pytest.approx(0.75 - 0.5**0.5, abs=1e-4)
+
+    @pytest.mark.parametrize(("tree", "reason"), [
+        ([], "ends early"), ([["x", 0], ["l"]], "ends early"), ([["l"], ["l"]], "tokens are left"),
+        ([["b"]], "ends early"), ([["l", [[0, -1]]]], "negative multiplier"), ([["l", [[3, 1]]]], "fact: 3 is not in"),
+        ([["q"]], "no token"), ([["l", [[0, 1]], {"0": "ff"}]], "no function"),
+        ([["l", [[0, 1]], {"1": "ff"}]], "2 digits of slopes for 2"), ([["l", None, {"1": "zz"}]], "hexadecimal"),
+        ([["l", None, {"9": "ff"}]], "name: 9"), ([["x", 2], ["l"], ["l"]], "input element"),
+        ([["o", 0]], "disjunction"), ([["g", [], 0], ["l"], ["l"]], "'g' wants"),
+        ([["r", 0, 2], ["l"], ["l"]], "element"), ([["l", [["a", 1]]]], "no number"), ([[["x"]]], "damaged"),
+        ([["b", [[0, [5]]]], ["l"]], "row: 5"),
+    ])  # fmt: skip
+    def test_trees_that_are_refused_say_why(self, engine: str, tree: Any, reason: str) -> None:
+        assert reason in str(verdict(made("(assert (<= y[0] -2.0))", tree), engine))
+
+
+def test_a_split_beyond_the_box_leaves_an_empty_case() -> None:
+    """A cut that lies outside loses nothing: one child is empty, the other the whole."""
+    assert not isinstance(verdict(made("(assert (<= y[0] -2.0))", [["x", 0, 5], ["l"], ["l"]]), "fast"), str)
+
+
+def test_failures_are_collected_where_asked_for() -> None:
+    built = made("(assert (<= y[0] 1.9))", [["x", 0, 0.875], ["l"], ["x", 1], ["l"], ["l"]])
+    for engine in ENGINES:
+        report = Checker(built, {}, engine).run(failures=True)
+        assert [token for token, _ in report.failures] == [1, 3, 4]
+        assert "3 leaves fail" in str(report)
+
+
+def test_the_command_writes_vipr_files(tmp_path: Path) -> None:
+    path, file = _written(tmp_path), tmp_path / "proof.vipr"
+    ran = CliRunner().invoke(app, ["check", str(path), "--vipr", str(file)])
+    assert ran.exit_code == 0
+    assert "accepted: unsat, real; 1 leaves" in ran.output
+    assert file.read_text().startswith("VER 1.0\nVAR 9\n")
+    path.write_text(path.read_text().replace('"unsat"', '"sat"'))
+    ran = CliRunner().invoke(app, ["check", str(path)])
+    assert (ran.exit_code, ran.output) == (10, "refused: a sat claim without a point\n")
+
+
+def test_a_run_can_be_stopped_between_batches() -> None:
+    built = made("(assert (<= y[0] -2.0))", [["l"]])
+    for engine in ENGINES:
+        with pytest.raises(Refused, match="stopped"):
+            Checker(built, {}, engine).run(stop=lambda: True)
+
+
+# Claims and files
+
+
+def test_hashes_are_compared() -> None:
+    good = made("(assert (<= y[0] -2.0))", [["l"]])
+    property_ = good["property"] | {"vnnlib": good["property"]["vnnlib"].replace("-2.0", "-9.0")}
+    assert "not that of its hash" in str(verdict(good | {"property": property_}, "reference"))
+    other = good | {"networks": [{"name": "f", "sha256": "0" * 64, "file": "f.onnx"}]}
+    assert "no file of the network" in str(verdict(other, "reference"))
+
+
+def test_witnesses_are_replayed_exactly() -> None:
+    claim = "(assert (or (and (<= y[0] 0.5) (>= y[0] 0.5)) (<= y[0] -1.0)))"
+    for point, reason in (
+        (["0.25", "0"], None), ([0.25, 0.125], None), (["1/4", "1/3"], "does not satisfy"),
+        (["0.25", "1e-30"], "does not satisfy"),  # it does, but a decimal is only enclosed
+        (["0.2500000000000000000000000001", "0"], "does not satisfy"), (["2", "0"], "does not satisfy"),
+        (["0.25"], "too few"), (["0.25", "0", "0"], "more values"),
+    ):  # fmt: skip
+        found = verdict(made(claim, [], claim="sat", point={"x": point}), "reference")
+        assert (reason or "accepted") in str(found)
+
+
+@pytest.mark.parametrize("data", [
+    b"{", b"[]", b'{"format": NaN}', b'{"a": 1, "a": 2}', b"[" * 100000, b'{"format": 1e999999999}',
+    b'{"format": "other"}',
+    b"\xff\xfe", b'{"format": "nnsym-cert/1", "claim": "unsat"}', b'{"format": "nnsym-cert/1", "claim": "perhaps"}',
+    b'{"format": "nnsym-cert/1", "claim": "unsat", "networks": 3, "property": []}', b"9" * 10000,
+])  # fmt: skip
+def test_hostile_files_are_refused(data: bytes) -> None:
+    with pytest.raises(Refused):
+        Checker(read_json(data), {})
+
+
+def _written(folder: Path, **more: Any) -> Path:
+    path = folder / "proof.json"
+    built = made("(assert (<= y[0] -2.0))", [["l"]], **more)
+    path.write_text(json.dumps(built, default=lambda v: int(v) if v.denominator == 1 else str(v)))
+    return path
+
+
+def test_the_folder_runs_when_copied_out_alone(tmp_path: Path) -> None:
+    """By the standard library alone: no site packages, no NumPy, nothing of nnsym."""
+    source = Path(__file__).parents[1] / "nnsym" / "check"
+    shutil.copytree(source, tmp_path / "checker", ignore=shutil.ignore_patterns("__pycache__"))
+    path = _written(tmp_path)
+    bare = {"PATH": os.environ["PATH"]}
+    for engine in ("reference", None):
+        command = [sys.executable, "-S", "-E", "-m", "checker", str(path), *(["--engine", engine] if engine else [])]
+        ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=bare, timeout=60, check=False)
+        assert ran.returncode == 0, ran.stderr
+        assert "accepted: unsat, real; 1 leaves" in ran.stdout
+        assert "reference engine" in ran.stdout
+
+
+def test_the_command_finds_files_beside_and_gzipped(tmp_path: Path) -> None:
+    path = _written(tmp_path)
+    packed = tmp_path / "proof.json.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    program = "import sys; from nnsym.check.__main__ import main; print(main(sys.argv[1:]), *sorted(sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(packed), "--engine", "fast"], capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.startswith("accepted"), ran.stdout
+    assert not {"torch", "onnx", "onnxruntime", "scipy", "nnsym.ir", "nnsym.lang"} & set(ran.stdout.split())
+    broken = json.loads(path.read_text())
+    broken["tree"] = [["l"], ["l"]]
+    path.write_text(json.dumps(broken))
+    ran = subprocess.run([sys.executable, "-m", "nnsym.check", str(path)], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (10, "refused: token 1: the tree has ended, tokens are left\n")

@@ -1,0 +1,204 @@
+"""The parts of a search: rules that are tried, records that are held back, and several processes on one search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnsym as nn
+from nnsym.bounds.kept.engine import Engine
+from nnsym.errors import InputError
+from nnsym.judge.method import Settings
+from nnsym.judge.registry import resolve
+from nnsym.results.clock import Clock, Deadline
+from nnsym.search.crew import Crew
+from nnsym.search.frontier import FRONTIERS
+from nnsym.search.goal import Decide
+from nnsym.search.parcel import Parcel, known_nodes
+from nnsym.search.reduce import REDUCTIONS
+from nnsym.search.session import Conditions, begin
+from nnsym.search.strategy import Strategy
+from nnsym.search.trial import PARTS, left
+from nnsym.solvers.workers.runner import Outcome
+from tests.test_kept_engine import relu_query
+
+
+def begun(query, text, log=None, **more):  # type: ignore[no-untyped-def]
+    strategy, goal = Strategy.of(text).settled(query), Decide(query)
+    given = Conditions(deadline=Deadline.after(60.0), log=log)
+    return begin(query, Engine(query, dtype=strategy.dtype), goal, strategy, given)
+
+
+def wide():  # type: ignore[no-untyped-def]
+    """A query with more inputs than are split: some 900 parts by ``early``, 113 by ``gap``."""
+    f = nn.zoo.random_mlp(0, widths=(64, 16, 16, 2))
+    x = nn.Variable(64, name="x")
+    y = f(x)
+    return nn.forall(x, where=nn.box(x, -0.6, 0.6), then=y[0] - y[1] <= 42).query
+
+
+def test_words_name_values() -> None:
+    assert set(FRONTIERS) == {"depth", "best"}
+    assert set(REDUCTIONS) == {"clip"}
+    assert all(kind.summary for kind in (*FRONTIERS.values(), *REDUCTIONS.values()))
+    assert Strategy.of("bab:gap:best:workers=2").text == "bab:gap:best:workers=2"
+
+
+def test_two_rules_are_tried_where_none_is_named() -> None:
+    """Up to PARTS parts by the first; the one that leaves less goes on, and its tree alone is in the record."""
+    query = wide()
+    strategy = Strategy.of("bab").settled(query)
+    assert [rule.text for rule in (strategy.branching, *strategy.rivals)] == ["early", "gap"]
+    assert Strategy.of("bab:gap").settled(query).rivals == ()
+    search = begun(query, "bab:refine=0")
+    trees = {}
+    for name in ("early", "gap"):
+        alone = begun(query, f"bab:{name}:refine=0")
+        alone.go(PARTS)
+        trees[name] = left(alone.ledger, alone.scene)
+    search.go(PARTS)
+    assert trees["gap"] < trees["early"]
+    assert search.rule.text == "gap"
+    assert left(search.ledger, search.scene) == trees["gap"]
+    search.go()
+    assert search.exhausted
+    assert search.tally.nodes < 300
+
+
+def test_what_is_left_counts_parts_by_their_share() -> None:
+    query = wide()
+    search = begun(query, "bab:gap:refine=0")
+    search.go(PARTS)
+    far, mass = left(search.ledger, search.scene)
+    assert mass == pytest.approx(1 - float(search.tally.mass))
+    deepest = sum(0.5 ** int(d) * -b for n in search.frontier.blocks for d, b in zip(n.depth, n.least, strict=True))
+    assert far == pytest.approx(deepest)
+
+
+@pytest.mark.parametrize("text", ["bab:refine=0", "bab:gap:refine=0"])
+def test_the_record_of_a_tried_search_is_gone_on_from(tmp_path: Path, text: str) -> None:
+    query, path = wide(), tmp_path / "search.jsonl"
+    first = begun(query, text, path)
+    first.go(10)
+    held = len(path.read_text().splitlines())
+    first.go(PARTS + 20)
+    assert not first.decided
+    first.ledger.log.end()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert held == 1  # the head alone, until a rule is chosen
+    assert sum(len(line.get("split", ())) for line in lines) == sum(first.tally.splits.values())
+    again = begun(query, text, path)
+    assert (again.tally.mass, len(again.frontier)) == (first.tally.mass, len(first.frontier))
+    assert again.rule == first.rule
+    again.go()
+    assert again.decided
+
+
+def test_parcels_hold_what_they_are_given() -> None:
+    query = relu_query(2, widths=(8, 8, 6), inputs=3, radius=1.0)
+    search = begun(query, "bab:gap:refine=0:steps=4:batch=4")
+    search.go(9)
+    nodes = search.frontier.take(len(search.frontier))
+    again = Parcel.of(nodes, known_nodes(query)).nodes(known_nodes(query))
+    for some in (nodes.domains, again.domains):
+        assert some.ranges is not None
+        assert some.dual is not None
+    for name in ("lower", "opened", "depth", "number"):
+        assert (getattr(again, name) == getattr(nodes, name)).all()
+    for one, two in ((again.domains.limits, nodes.domains.limits), (again.domains.ranges, nodes.domains.ranges)):
+        assert set(one) == set(two)
+        assert all((one[n].lower == two[n].lower).all() and (one[n].upper == two[n].upper).all() for n in one)
+    assert set(again.domains.dual.slopes) == set(nodes.domains.dual.slopes)
+    many = nodes.take(np.zeros(300, dtype=int))
+    assert Parcel.of(many, known_nodes(query)).ranges is None
+
+
+def _long(most: float):  # type: ignore[no-untyped-def]
+    """Some hundred parts by the widest input; the difference is at most 2.58487."""
+    f = nn.zoo.random_mlp(1, widths=(4, 16, 16, 2))
+    x = nn.Variable(4, name="x")
+    y = f(x)
+    return nn.forall(x, where=nn.box(x, -1, 1), then=y[0] - y[1] <= most).query
+
+
+TWO = "bab:longest:batch=16:workers=2"
+
+
+def test_two_workers_say_what_one_does(tmp_path: Path) -> None:
+    """Verdict and closed mass; one record, from which one process goes on."""
+    query, path = _long(2.605), tmp_path / "search.jsonl"
+    search = begun(query, TWO, path)
+    search.go(PARTS)
+    assert not search.decided
+    Crew(search, dtype="float32", memory=2**31, seed=0).go()
+    search.ledger.log.end()
+    assert search.exhausted
+    assert search.tally.mass == 1
+    assert search.tally.nodes > 300
+    assert 0 < search.lower <= 2.605 - 2.5848
+    text = path.read_bytes()
+    for share in (0.5, 0.9, 1.0):
+        path.write_bytes(text[: int(share * len(text))])
+        again = begun(query, "bab:longest", path)
+        assert share < 1.0 or again.tally.mass == 1
+        again.go()
+        assert again.exhausted
+        assert again.tally.mass == 1
+
+
+def test_a_worker_finds_a_counterexample() -> None:
+    result = resolve(TWO).judge(_long(2.5847), Clock(60.0), Settings())
+    assert result.status == "falsified"
+    assert ":workers=2" in next(step.note for step in result.trail if step.name == "search")
+
+
+def test_a_least_value_is_found_alone() -> None:
+    """A best value would have to be shared: the search of an optimum is one process, whatever its text says."""
+    f, x = nn.zoo.random_mlp(2, widths=(3, 8, 2)), nn.Variable(3, name="x")
+    term = 20 + f(x)[0]
+    one, two = (nn.minimize(term, text, where=nn.box(x, -1, 1)) for text in ("bab:smear", "bab:smear:workers=2"))
+    assert (two.lower, two.upper) == (one.lower, one.upper)
+    assert two.gap <= 1e-3
+
+
+def test_a_lost_worker_has_done_nothing() -> None:
+    """Its share is open again; after some losses the search goes on alone."""
+    search = begun(_long(2.605), TWO)
+    search.go(PARTS)
+    crew = Crew(search, dtype="float32", memory=2**31, seed=0)
+    opened = len(search.frontier)
+    for _ in range(3):
+        crew._take(search.frontier.nearest(4), Outcome(error="killed"))
+        assert len(search.frontier) == opened
+    crew.go()
+    assert search.exhausted
+    assert search.tally.mass == 1
+
+
+def test_a_record_is_shown(tmp_path: Path) -> None:
+    """By depth, with the first splits; the counts are those of the search, and a picture has both panels."""
+    from nnsym.report.search import Tree, draw_search, story
+
+    query, path = wide(), tmp_path / "search.jsonl"
+    search = begun(query, "bab:gap:refine=0:batch=8", path)
+    search.go(60)
+    assert not search.decided
+    search.ledger.log.end()
+    tree = Tree.read(path)
+    counts = np.array(tree.counts())
+    assert counts[:, 0].sum() == sum(search.tally.splits.values())
+    assert counts[:, 1].sum() == sum(search.tally.closed.values())
+    assert counts[:, 2].sum() == len(search.frontier)
+    assert tree.masses[-1][1] == pytest.approx(float(search.tally.mass))
+    assert all(tree.parts[k].least >= tree.parts[p.parent].least for k, p in tree.parts.items() if p.closed)
+    text = story(path)
+    assert "split at place" in text
+    assert "<= margin" in text
+    assert len(draw_search(path, tmp_path / "search.svg").axes) == 2
+    assert (tmp_path / "search.svg").stat().st_size > 1000
+    (tmp_path / "other").write_text('{"something": 1}\n')
+    with pytest.raises(InputError, match="no record of a search"):
+        story(tmp_path / "other")

@@ -1,0 +1,207 @@
+"""The record of a table: what is resumed, what is refused, who may run the tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnsym as nn
+from nnsym import demo
+from nnsym.sweep.answered import Table
+from nnsym.sweep.pool import workers
+
+METHODS = ("ibp", "crown", "bigm")
+EPS = (0.02, 0.05, 0.08)
+
+
+def family(x: Any, label: int, eps: float) -> nn.Property:
+    return nn.props.robust(demo.network(), x, label, eps, within=(0, 1))
+
+
+def digits(count: int = 6) -> tuple[Any, Any]:
+    found = [demo.digit(k) for k in range(count)]
+    return np.stack([image for image, _ in found]), np.array([label for _, label in found])
+
+
+def ask(file: Path | None = None, count: int = 4, **other: Any) -> Table:
+    given: dict[str, Any] = {"eps": EPS, "timeout": 30, "file": file, **other}
+    f = demo.network()
+    return nn.table(partial(nn.props.robust, f, within=(0, 1)), digits(count), METHODS, **given)
+
+
+def said(table: Table) -> list[dict[str, Any]]:
+    """All answers without their seconds."""
+    rows = table.to_records(every=True)
+    return [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in rows]
+
+
+def test_a_record_cut_anywhere_ends_as_the_whole_one(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jsonl"
+    table = ask(whole)
+    text = whole.read_bytes()
+    ends = [k + 1 for k, byte in enumerate(text) if byte == ord("\n")]
+    cut = tmp_path / "cut.jsonl"
+    for end in (3, ends[6] + 4, ends[-3] + 1):
+        cut.write_bytes(text[:end])
+        assert said(ask(cut)) == said(table)
+        assert cut.read_bytes().startswith(text[:end][: text[:end].rfind(b"\n") + 1])
+        assert [json.loads(line) for line in cut.read_text().splitlines()]
+    assert said(nn.load_table(whole)) == said(table)
+    assert len(said(table)) == len({(r["index"], r["eps"], r["method"]) for r in said(table)})
+
+
+def test_what_is_recorded_is_not_asked_again(tmp_path: Path) -> None:
+    file, heard = tmp_path / "run.jsonl", []
+    ask(file)
+    before = file.read_bytes()
+    ask(file, progress=lambda stage, done, total: heard.append((stage, done, total)))
+    assert file.read_bytes() == before
+    assert all(done == total for _, done, total in heard)
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        ({"eps": (0.02, 0.05)}, "families, eps"),
+        ({"seed": 1}, "seed"),
+        ({"staged": False}, "staged"),
+        ({"timeout": 9}, "timeouts"),
+    ],
+)
+def test_the_record_of_another_question_is_refused(tmp_path: Path, other: dict[str, Any], differs: str) -> None:
+    file = tmp_path / "run.jsonl"
+    ask(file)
+    before = file.read_bytes()
+    with pytest.raises(nn.InputError, match=rf"another table \(differs in: {differs}\)"):
+        ask(file, **other)
+    assert file.read_bytes() == before
+
+
+def test_other_data_families_and_methods_are_seen(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    images, labels = digits()
+    one = partial(nn.props.robust, demo.network())
+    nn.table(one, (images, labels), "ibp", eps=0.02, file=file)
+    moved = images.copy()
+    moved[4, 7] += np.float32(1 / 16)
+    other = partial(nn.props.robust, nn.zoo.random_mlp(0, widths=(64, 8, 10)))
+    for given, differs in (
+        ((one, (moved, labels), "ibp"), "data"),
+        ((partial(one, p=2), (images, labels), "ibp"), "families"),
+        ((one, (images, labels), "crown"), "methods"),
+        ((other, (images, labels), "ibp"), "families, networks"),
+    ):
+        with pytest.raises(nn.InputError, match=rf"differs in: {differs}\)"):
+            nn.table(*given, eps=0.02, file=file)
+
+
+def test_what_is_no_record_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    for text in ("notes\n", '{"search":"nnsym search 1"}\n', "a torn line of something else"):
+        file.write_text(text)
+        with pytest.raises(nn.InputError, match="no record of a table"):
+            ask(file)
+        assert file.read_text() == text
+    ask(file := tmp_path / "damaged.jsonl")
+    lines = file.read_text().splitlines()
+    lines[4] = lines[4][:20]
+    file.write_text("\n".join(lines) + "\n")
+    for read in (ask, nn.load_table):
+        with pytest.raises(nn.InputError, match=r"damaged.jsonl:5: not a line of a record"):
+            read(file)
+    with pytest.raises(nn.InputError, match="cannot read"):
+        nn.load_table(tmp_path / "none.jsonl")
+
+
+def test_an_interrupt_keeps_everything(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "crown" and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(file, progress=stop)
+    kept = nn.load_table(file)
+    assert not kept.complete
+    assert "not finished" in str(kept)
+    assert sum(e.method == "crown" for e in kept.entries) == 1
+    assert said(ask(file)) == said(ask())
+
+
+def test_any_executor(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        assert said(ask(executor=threads)) == said(ask())
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_sweep_record import *
+if __name__ == "__main__":
+    f = demo.network()
+    nn.table(partial(nn.props.robust, f, within=(0, 1)), digits(20), METHODS, eps=EPS, timeout=60, file=sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_five_kills_and_the_table_is_the_same(tmp_path: Path) -> None:
+    script, file = tmp_path / "run.py", tmp_path / "run.jsonl"
+    script.write_text(SCRIPT.format(folder=str(Path(__file__).parent)))
+    rng, kills, lengths = np.random.default_rng(0), 0, []
+    while kills < 5:
+        process = subprocess.Popen([sys.executable, str(script), str(file)])
+        start = lines = _lines(file)
+        while process.poll() is None and lines < start + 8:  # something new of every run is killed
+            time.sleep(0.02)
+            lines = _lines(file)
+        time.sleep(float(rng.uniform(0, 0.3)))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills += 1
+        lengths.append(_lines(file))
+    subprocess.run([sys.executable, str(script), str(file)], check=True, timeout=300)
+    whole = nn.table(partial(nn.props.robust, demo.network(), within=(0, 1)), digits(20), METHODS, eps=EPS, timeout=60)
+    assert kills >= 3
+    assert lengths == sorted(lengths)
+    assert said(nn.load_table(file)) == said(whole)
+
+
+def _lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+@pytest.mark.slow
+def test_two_workers_of_which_one_is_killed_give_the_same_rows(tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill(stage: str, done: int, total: int) -> None:
+        if stage.startswith("bigm") and done and not killed and pool is not None:
+            killed.append(next(iter(pool._pool._processes)))  # type: ignore[union-attr]
+            os.kill(killed[0], signal.SIGKILL)
+
+    with workers(2) as pool:
+        table = ask(count=20, executor=pool, progress=kill)
+    assert killed
+    assert said(table) == said(ask(count=20))
+
+
+def test_workers_and_schedulers_are_asked_for_in_words() -> None:
+    with pytest.raises(nn.InputError, match="2 workers and a scheduler"), workers(2, "tcp://127.0.0.1:1"):
+        pass
+    pytest.importorskip("distributed")
+    with pytest.raises(nn.InputError, match="no scheduler answers"), workers(0, "tcp://127.0.0.1:1"):
+        pass
