@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def cost(width: int, bound: Callable[..., Bounds], repeat: int = 3) -> float:
     """The least of several runs, milliseconds; weights are converted once, before."""
     rng = np.random.default_rng(0)
     sizes = (width, width, width, width, 10)
-    layers = [(rng.normal(0, a**-0.5, (b, a)), np.zeros(b)) for a, b in zip(sizes, sizes[1:], strict=False)]
+    layers = [(rng.normal(0, a**-0.5, (b, a)), np.zeros(b)) for a, b in pairwise(sizes)]
     f = nn.sequential(layers, activation="relu")
     x = nn.Variable(width)
     query = nn.forall(x, where=nn.box(x, -1, 1), then=nn.wins(f(x), 0)).query

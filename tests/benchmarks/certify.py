@@ -1,6 +1,6 @@
 """The field's rows with certificates: what is checked, what is not and why, and what proving and checking take.
 
-    python -m tests.benchmarks certify
+python -m tests.benchmarks certify
 """
 
 from __future__ import annotations
