@@ -24,6 +24,8 @@ SEED ?= 0
 SECONDS ?= 120
 FUZZ_FLAGS ?= --controls
 COVER ?=
+NETS ?= ../shared/nets
+IMAGES ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
@@ -37,7 +39,8 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   test_read_arrays test_solvers_statuses test_verdict test_write_smtlib
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test thorough slow quick check field fuzz bench docs atlas site satisfactory coverage format clean
+.PHONY: help install install-dev demo test thorough slow quick check field fuzz bench docs lecture atlas site satisfactory \
+  coverage format clean
 
 help:
 	@sed -n '3,13s/^# *//p' Makefile
@@ -97,6 +100,11 @@ fuzz: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks
+
+lecture: $(VENV)/.installed-dev
+	$(BIN)/python docs/lecture/costs.py
+	$(BIN)/python docs/lecture/published.py $(NETS) $(if $(IMAGES),--images $(IMAGES))
+	$(PYTEST) -m "field or slow" tests/test_train_robust.py
 
 docs: $(VENV)/.installed-dev
 	$(PYTEST) -m '' tests/test_docs.py tests/test_lecture.py

@@ -348,6 +348,24 @@ def bounds(
 
 
 @app.command(cls=Command)
+def choose(
+    targets: Targets,
+    sets: Sets = None,
+    timeout: Timeout = 60.0,
+    as_json: Json = False,
+    network: Networks = None,
+) -> None:
+    """The method to ask, and why, from a look at the question by cheap bounds."""
+    import json
+
+    from nnsym.ask.choose import choose as run
+    from nnsym.cli.targets import load_query
+
+    found = run(load_query(targets, sets or (), network or ()), timeout=timeout)
+    print_line(json.dumps(found.to_dict()) if as_json else str(found))
+
+
+@app.command(cls=Command)
 def lipschitz(
     network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
     lower: Annotated[
