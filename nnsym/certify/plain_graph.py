@@ -220,9 +220,8 @@ class PlainGraph:
     def _maximum(self, node: Max) -> str:
         name = self.called_of(node.parents[0])
         groups = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
-        members = [
-            self.add("Gather", [name, self.constant(groups[:, k], "i8")], axis=0) for k in range(groups.shape[1])
-        ]
+        columns = (self.constant(column, "i8") for column in groups.T)
+        members = [self.add("Gather", [name, column], axis=0) for column in columns]
         return members[0] if len(members) == 1 else self.add("Max", members)
 
 
