@@ -104,6 +104,7 @@ bench: $(VENV)/.installed-dev
 lecture: $(VENV)/.installed-dev
 	$(BIN)/python docs/lecture/costs.py
 	$(BIN)/python docs/lecture/published.py $(NETS) $(if $(IMAGES),--images $(IMAGES))
+	$(BIN)/python docs/lecture/mnist_training.py
 	$(PYTEST) -m "field or slow" tests/test_train_robust.py
 
 docs: $(VENV)/.installed-dev
