@@ -148,11 +148,12 @@ def test_failures_are_collected_where_asked_for() -> None:
 
 
 def test_the_command_writes_vipr_files(tmp_path: Path) -> None:
-    path, file = _written(tmp_path), tmp_path / "proof.vipr"
-    ran = CliRunner().invoke(app, ["check", str(path), "--vipr", str(file)])
+    path, file, lean = _written(tmp_path), tmp_path / "proof.vipr", tmp_path / "Proof.lean"
+    ran = CliRunner().invoke(app, ["check", str(path), "--vipr", str(file), "--lean", str(lean)])
     assert ran.exit_code == 0
     assert "accepted: unsat, real; 1 leaves" in ran.output
     assert file.read_text().startswith("VER 1.0\nVAR 9\n")
+    assert "def width : Nat := 9" in lean.read_text()
     path.write_text(path.read_text().replace('"unsat"', '"sat"'))
     ran = CliRunner().invoke(app, ["check", str(path)])
     assert (ran.exit_code, ran.output) == (10, "refused: a sat claim without a point\n")
@@ -235,3 +236,17 @@ def test_the_command_finds_files_beside_and_gzipped(tmp_path: Path) -> None:
     path.write_text(json.dumps(broken))
     ran = subprocess.run([sys.executable, "-m", "nnsym.check", str(path)], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (10, "refused: token 1: the tree has ended, tokens are left\n")
+
+
+def test_what_one_engine_found_is_nothing_to_the_other() -> None:
+    """The fast engine bounds the root, then meets a multiplier beyond its range: the reference begins anew."""
+    tree = [["b"], ["x", 0, 0], ["l", [[0, 1]]], ["l", [[0, 1e9]]]]
+    for claim, holds in (("(assert (>= y[0] 1.5))", False), ("(assert (>= y[0] 4.5))", True)):
+        report = Checker(made(claim, [["b"], ["r", 0, 0], ["l", [[0, 1e9]]], ["l", [[0, 1e9]]]]), {}).run(failures=True)
+        assert report.engine == "reference"
+        assert (not report.failures) == holds
+        checker = Checker(made(claim, tree), {})
+        checker.root([["b"]])
+        report = checker.run(failures=True)
+        assert report.engine == "reference"
+        assert (not report.failures) == holds

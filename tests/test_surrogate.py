@@ -211,6 +211,17 @@ def test_terms_in_engineering_units_whole_numbers_and_conditions() -> None:
     assert solved(m) == pytest.approx(float(min(least)), abs=1e-5)
 
 
+def test_choices_and_conditions_on_outputs_are_rows() -> None:
+    s = nn.one_hot(3, "s")
+    f = nn.zoo.random_mlp(1, widths=(3, 6, 2))
+    m = pyo.ConcreteModel()
+    m.net = nn.surrogate(f(s), where=nn.box(s, 0, 1) & (f(s)[0] >= "0.2"))
+    m.goal = pyo.Objective(expr=m.net.outputs[0])
+    reached = [v for v in (f(np.eye(3)[k])[0] for k in range(3)) if v >= 0.2]
+    assert len(reached) < 3
+    assert solved(m) == pytest.approx(min(reached), abs=1e-6)
+
+
 def test_several_inputs_and_constant_outputs() -> None:
     a, b = nn.Variable(2, name="a"), nn.Variable(1, name="b")
     g = nn.zoo.random_mlp(2, widths=(3, 4, 1))
@@ -234,9 +245,12 @@ X = nn.Variable(2, name="x")
         (lambda: nn.surrogate(F, (0, 1), encoding="triangle+krelu2"), UnsupportedError, "cuts are found against"),
         (lambda: nn.surrogate(F, (0, 1), encoding="indicator"), UnsupportedError, "implications"),
         (lambda: nn.surrogate(F, nn.box(X, 0, None)), MissingBoundsError, "element 0 has bounds"),
-        (lambda: nn.surrogate(F, nn.box(X, 0, 1) & (X[0] >= 2)), InputError, "the region is empty"),
+        (lambda: nn.surrogate(F, nn.box(X, 0, 1) & (X[0] >= 2)), InputError, "the domain is empty"),
         (lambda: nn.surrogate(F, {"u": (0, 1)}), LanguageError, r"pair \(lower, upper\) for each of: x"),
         (lambda: nn.surrogate(F, (1, 0)), InputError, "leave nothing"),
+        (lambda: nn.surrogate(F, None), LanguageError, r"'where' is NoneType.*nn\.box"),
+        (lambda: nn.surrogate(F, (0, 1, 2)), LanguageError, r"'where' is tuple"),
+        (lambda: nn.surrogate(abs, nn.box(X, 0, 1)), LanguageError, "no network and no term"),
         (lambda: nn.surrogate(F, (0, 1), bounds="crwn"), InputError, "no bounds 'crwn'"),
         (lambda: nn.to_pyomo(nn.forall(X, where=nn.ball(X, 0, 1, p=2), then=F(X)[0] <= 9)), UnsupportedError, "ball"),
     ],

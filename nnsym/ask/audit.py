@@ -17,6 +17,7 @@ from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
 
 CERTIFICATES = "nnsym-cert/1"
+_NAMED = (".onnx", ".vnnlib")
 
 
 @final
@@ -172,9 +173,7 @@ def _files(places: Iterable[Path]) -> dict[str, bytes]:
 def _network_files(places: Iterable[Path]) -> Iterator[Path]:
     for place in places:
         if place.is_dir():
-            yield from (
-                p for p in sorted(place.rglob("*")) if p.name.endswith((".onnx", ".onnx.gz", ".vnnlib", ".vnnlib.gz"))
-            )
+            yield from (p for p in sorted(place.rglob("*")) if p.name.removesuffix(".gz").endswith(_NAMED))
         elif place.is_file():
             yield place
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nnsym.certify.emit import Uncertified, certified_sat, certified_unsat
+from nnsym.certify.emit import UncertifiedError, certified_sat, certified_unsat
 from nnsym.ir.query import Query, Reading
 from nnsym.results.certificate import Certificate
 from nnsym.results.clock import Clock
@@ -21,7 +21,7 @@ def with_certificate(query: Query, result: Result, clock: Clock) -> Result:
             made = _certificate(query, result, clock)
             notes.append(f"{made.claim}: {made.leaves} leaves, {len(made.data)} bytes, accepted by {made.checked_by}")
             changed = {"certificate": made, "trust": Trust.CHECKED}
-        except Uncertified as error:
+        except UncertifiedError as error:
             notes.append(f"none: {error}")
             changed = {"uncertified": str(error)}
     seconds = {**result.seconds, "certificate": clock.seconds.get("certificate", 0.0), "total": clock.elapsed}
@@ -30,13 +30,13 @@ def with_certificate(query: Query, result: Result, clock: Clock) -> Result:
 
 def _certificate(query: Query, result: Result, clock: Clock) -> Certificate:
     if result.status is Verdict.UNKNOWN:
-        raise Uncertified("no verdict was reached")
+        raise UncertifiedError("no verdict was reached")
     found = result.counterexample if result.falsified else result.witness
     sought = result.verified if query.reading is Reading.EXISTS else result.falsified
     deployed = result.semantics is Semantics.DEPLOYED
     if sought:
         if deployed:
-            raise Uncertified("that a run of the stored model violates is a matter of running it")
+            raise UncertifiedError("that a run of the stored model violates is a matter of running it")
         assert found is not None
         return certified_sat(query, found.inputs)
     return certified_unsat(query, clock.deadline(), semantics=_dtype(query) if deployed else "real")
@@ -46,5 +46,5 @@ def _dtype(query: Query) -> str:
     """The type of floats that all networks of a query compute in."""
     found = {a.network.dtype for a in query.applications if a.network.model is not None}
     if len(found) != 1 or not found <= {"float32", "float64"}:
-        raise Uncertified(f"runs in {', '.join(sorted(found)) or 'no type of floats'} are not certified")
+        raise UncertifiedError(f"runs in {', '.join(sorted(found)) or 'no type of floats'} are not certified")
     return found.pop()

@@ -18,6 +18,7 @@ from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.certify.grounds import Ground, Grounds
 from nnsym.certify.mirror import Mirror
 from nnsym.certify.premises import Premises
+from nnsym.certify.sums import best_sums
 from nnsym.certify.tree import Place, Token
 from nnsym.check.problem import Fact
 from nnsym.results.clock import Deadline
@@ -26,6 +27,9 @@ from nnsym.search.branching import Seen, Smear
 Array = NDArray[Any]
 
 _BATCH = 256
+
+#: A row of less weight is left out of a sum.
+_LEAST = 1e-4
 
 #: What a bound should be above zero, as a share of how far below it is on the whole domain: the checker rounds more.
 _ROOM = 2.0**-23
@@ -54,6 +58,7 @@ class Boxes:
         self._targets: dict[int, list[Array]] = {}
         self._premises: dict[int, Premises] = {}
         self.weights: dict[tuple[Place, int], Token] = {}
+        self.sums: dict[Place, list[dict[int, float]]] = {}
 
     def start(self, grounds: Iterable[Ground]) -> list[Part]:
         """The boxes of some grounds; an empty one is closed at once."""
@@ -100,16 +105,17 @@ class Boxes:
         if not self._measured:
             finite = np.where(np.isfinite(lower[0]), lower[0], 0.0)
             self.room, self._measured = _ROOM * np.maximum(-finite, 0.0), True
-        for k, part in enumerate(batch):
-            self._weigh(part, found, lower, k, targets)
+        for number, part in enumerate(batch):
+            self._weigh(part, found, lower, number, targets)
         above = lower > self.room
         left = np.stack([~above[:, rows].any(1) for rows in targets], axis=1)
+        coefficients = self._sum(batch, found, limit, lower, targets, left)
         for k in np.flatnonzero(~left.any(1)):
             self._close(batch[k], lower[k])
         rest = np.flatnonzero(left.any(1))
         if not len(rest):
             return []
-        chosen = self._scores(found.take(rest), limit.take(rest), lower[rest], targets, left[rest]).argmax(1)
+        chosen = self._scores(limit.take(rest), coefficients[rest]).argmax(1)
         return [part for k, j in zip(rest, chosen, strict=True) for part in self._halves(batch[k], int(j))]
 
     def _weigh(self, part: Part, found: Found, lower: Array, k: int, targets: list[Array]) -> None:
@@ -130,14 +136,14 @@ class Boxes:
             value, weights = premises.best(form, float(found.constant[k, row]), part.lower, part.upper)
             if value > lower[k, row]:
                 lower[k, row] = value
-                self.weights[part.place, row] = _pairs(premises, weights)
+                self.weights[part.place, row] = premises.pairs(weights)
 
     def _raise(self, part: Part, premises: Premises, lower: Array, first: int, value: float, weights: Array) -> None:
         """Let a premise of weight 1, with the others, close a part."""
         row = self.mirror.row(part.ground.case.facts[premises.places[first]])
         lower[row] = value
         others = np.where(np.arange(len(weights)) == first, 0.0, weights)
-        self.weights[part.place, row] = _pairs(premises, others)
+        self.weights[part.place, row] = premises.pairs(others)
 
     def _premises_of(self, ground: Ground) -> Premises:
         if id(ground) not in self._premises:
@@ -149,16 +155,42 @@ class Boxes:
             self._targets[id(ground)] = self.grounds.targets(ground, self.mirror.row)
         return self._targets[id(ground)]
 
-    def _scores(self, found: Found, limit: Limit, lower: Array, targets: list[Array], left: Array) -> Array:
-        """How much each input counts: its coefficients in the rows nearest to closing what is left, added up."""
-        x, every = self.mirror.input, np.arange(len(lower))
-        total = np.zeros((len(lower), x.size))
-        for k, rows in enumerate(targets):
-            best = rows[lower[:, rows].argmax(1)]
-            total += np.abs(found.forms[x][every, best]) * left[:, [k]]
-        seen = Seen(inputs={x: limit}, forms={x: total}, gaps={}, height={}, number=every)
-        scores = Smear().score(seen)[x]
-        return np.where(limit.lower < limit.upper, scores, -1.0)
+    def _sum(
+        self, batch: list[Part], found: Found, limit: Limit, lower: Array, targets: list[Array], left: Array
+    ) -> Array:
+        """Close what sums of rows close; the sizes of coefficients ``(batch, n)`` of what is left, added up."""
+        x = self.mirror.input
+        total = np.zeros((len(batch), x.size))
+        for t, rows in enumerate(targets):
+            opened = np.flatnonzero(left[:, t])
+            forms, constants = found.forms[x][opened][:, rows].astype(np.float64), found.constant[opened][:, rows]
+            if len(rows) == 1 or not np.isfinite(constants).all():
+                best = lower[opened][:, rows].argmax(1)
+                total[opened] += np.abs(forms[np.arange(len(opened)), best])
+                continue
+            values, weights = best_sums(forms, constants, limit.lower[opened], limit.upper[opened])
+            total[opened] += np.einsum("br,brn->bn", weights, np.abs(forms))
+            room = weights @ self.room[rows]
+            for k in np.flatnonzero(values > room):
+                left[opened[k], t] = False
+                pairs = zip(rows.tolist(), weights[k].tolist(), strict=True)
+                own = {row: float(f"{w:.4g}") for row, w in pairs if w > _LEAST}
+                self.sums.setdefault(batch[opened[k]].place, []).append(own)
+        return total
+
+    def _scores(self, limit: Limit, coefficients: Array) -> Array:
+        """How much each input counts: its coefficients in the rows nearest to closing what is left."""
+        x = self.mirror.input
+        every = np.arange(len(coefficients))
+        seen = Seen(inputs={x: limit}, forms={x: coefficients}, gaps={}, height={}, number=every)
+        return np.where(limit.lower < limit.upper, Smear().score(seen)[x], -1.0)
+
+    def _summed(self, part: Part, rows: list[int]) -> Token | None:
+        """The leaf of a sum of rows that closes a part, if all of its rows are facts there."""
+        for weights in self.sums.get(part.place, ()):
+            if all(row in rows for row in weights):
+                return ["l", [[rows.index(row), w] for row, w in weights.items()]]
+        return None
 
     def _halves(self, part: Part, j: int) -> list[Part]:
         low, high = part.lower[j], part.upper[j]
@@ -178,7 +210,9 @@ class Boxes:
         def leaf(facts: Sequence[Fact]) -> Token | None:
             rows = [self.mirror.row(f) for f in facts]
             token = one_fact(facts, [lower[row] - self.room[row] for row in rows])
-            if token is None or part.place not in weighed:
+            if token is None:
+                return self._summed(part, rows)
+            if part.place not in weighed:
                 return token
             best = token[1][0][0] if len(token) > 1 else max(k for k, f in enumerate(facts) if f.own)
             more = self.weights.get((part.place, rows[best]), [])
@@ -201,8 +235,3 @@ def one_fact(facts: Sequence[Fact], values: Sequence[float]) -> Token | None:
         return None
     last = max((k for k, f in enumerate(facts) if f.own), default=-1)
     return ["l"] if best == last else ["l", [[best, 1]]]
-
-
-def _pairs(premises: Premises, weights: Array) -> list[list[Any]]:
-    """Numbers of facts with their multipliers, as they are written."""
-    return [[k, float(f"{w:.6g}")] for k, w in zip(premises.places, weights.tolist(), strict=True) if w]

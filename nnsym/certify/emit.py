@@ -39,24 +39,25 @@ _FEW, _SOME = 20, 60
 _ROUNDS = 6
 
 
-class Uncertified(Exception):
+class UncertifiedError(Exception):
     """No certificate, and why."""
 
 
 def certified_unsat(query: Query, deadline: Deadline, *, semantics: str = "real") -> Certificate:
     """A certificate that no point of the query's domain makes its formula true.
 
-    Raises :class:`Uncertified` with the reason where there is none.
+    Raises :class:`UncertifiedError` with the reason where there is none.
     """
     try:
         with np.errstate(all="ignore"):
             return _Proof(query, deadline, semantics).certificate()
     except UnsupportedError as error:
-        raise Uncertified(error.reason) from None
+        raise UncertifiedError(error.reason) from None
     except Refused as error:
-        raise Uncertified(f"the checker: {error}") from None
+        late = deadline.passed
+        raise UncertifiedError("no time was left to check it" if late else f"the checker: {error}") from None
     except OutOfTime:
-        raise Uncertified("no time was left to find one") from None
+        raise UncertifiedError("no time was left to find one") from None
 
 
 def certified_sat(query: Query, point: Mapping[str, Array]) -> Certificate:
@@ -67,9 +68,9 @@ def certified_sat(query: Query, point: Mapping[str, Array]) -> Certificate:
         values = {name: [str(v) for v in exact] for name, exact in claimed.point(point).items()}
         return _accepted(claimed, claimed.certificate(claim="sat", point=values), started)
     except UnsupportedError as error:
-        raise Uncertified(error.reason) from None
+        raise UncertifiedError(error.reason) from None
     except Refused as error:
-        raise Uncertified(f"the checker: {error}") from None
+        raise UncertifiedError(f"the checker: {error}") from None
 
 
 def _accepted(claimed: Theorem, certificate: Mapping[str, Any], started: float) -> Certificate:
@@ -126,7 +127,7 @@ class _Proof:
             return self._settled(self._by_phases(live, self.deadline))
         try:
             return self._settled(self._by_phases(live, self.deadline.share(0.5)))
-        except (Uncertified, OutOfTime):
+        except (UncertifiedError, OutOfTime):
             for ground in live:
                 ground.place.tokens, ground.place.children = [], []
             return self._settled(self._by_boxes(live, self.deadline))
@@ -139,26 +140,26 @@ class _Proof:
         ends = zip(ground.case.lower, ground.case.upper, strict=True)
         return sum(low is None or high is None or low < high for low, high in ends)
 
-    def _engine(self, live: list[Ground], *, held: bool) -> tuple[Mirror, Engine]:
+    def _engine(self, live: list[Ground]) -> tuple[Mirror, Engine]:
         cases = [ground.case for ground in live]
-        mirrored = mirror(self.checker.problem, cases, self.grounds.facts(), held=held)
+        mirrored = mirror(self.checker.problem, cases, self.grounds.facts())
         return mirrored, Engine(mirrored.query, inherit=False, deadline=self.deadline)
 
     def _by_boxes(self, live: list[Ground], deadline: Deadline) -> Boxes:
-        grower = Boxes(self.grounds, *self._engine(live, held=False), deadline)
+        grower = Boxes(self.grounds, *self._engine(live), deadline)
         if not grower.grow(grower.start(live)):
             raise OutOfTime
         return grower
 
     def _by_phases(self, live: list[Ground], deadline: Deadline) -> Phases:
         if len(live) > 1:
-            raise Uncertified("several boxes of many inputs are not certified")
-        mirrored, engine = self._engine(live, held=True)
+            raise UncertifiedError("several boxes of many inputs are not certified")
+        mirrored, engine = self._engine(live)
         grower = Phases(self.grounds, mirrored, engine, self.checker, self.names, deadline)
         if not grower.grow(grower.start(live[0])):
             if deadline.passed:
                 raise OutOfTime
-            raise Uncertified("no tree of phases was found")
+            raise UncertifiedError("no tree of phases was found")
         return grower
 
     def _settled(self, grower: Boxes | Phases | None) -> Certificate:
@@ -177,4 +178,4 @@ class _Proof:
             places: dict[Place, None] = dict.fromkeys(owners[index] for index, _ in report.failures)
             if grower is None or not grower.again(places):
                 break
-        raise Uncertified("the checker did not accept every leaf")
+        raise UncertifiedError("the checker did not accept every leaf")

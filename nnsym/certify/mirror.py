@@ -7,10 +7,9 @@ counts only once the checker has accepted it. Every fact ``g <= 0`` of the certi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isqrt
 from typing import Any, final
 
 import numpy as np
@@ -21,11 +20,12 @@ from nnsym.check.graph import Affine, Curve, Input, Map, exact
 from nnsym.check.problem import Case, Fact, Problem
 from nnsym.errors import UnsupportedError
 from nnsym.ir import node as ir
-from nnsym.ir.formula import TRUE, Atoms
+from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Dense, LinearMap, Select, Sparse
-from nnsym.ir.query import Ball, Box, Query
+from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 
 Array = NDArray[Any]
 
@@ -49,10 +49,10 @@ class Mirror:
         return self.number[id(fact)]
 
 
-def mirror(problem: Problem, cases: Sequence[Case], facts: Sequence[Fact], *, held: bool) -> Mirror:
+def mirror(problem: Problem, cases: Sequence[Case], facts: Sequence[Fact]) -> Mirror:
     """The query of a problem on the hull of some cases, with a row for each of ``facts``.
 
-    If ``held``, what the property says of all points counts as its preconditions and balls; else boxes alone bound.
+    Boxes alone bound it, as they do the checker's nodes; other premises take part in a leaf by their multipliers.
 
     Raises :class:`UnsupportedError` for inputs without bounds and for functions that no engine here knows.
     """
@@ -60,17 +60,7 @@ def mirror(problem: Problem, cases: Sequence[Case], facts: Sequence[Fact], *, he
     nodes: dict[Any, ir.Node] = {}
     for node in problem.nodes:
         nodes[node] = _node(node, nodes, x)
-    shared = {id(f) for f in problem.root.facts} if held else set()
-    always = [k for k, f in enumerate(facts) if id(f) in shared and not f.squares]
-    formula = Atoms(np.array(always), strict=False, soft=False) if always else TRUE
-    balls = [ball for f in facts if id(f) in shared and f.squares for ball in _ball(f, problem.graph.width)]
-    query = Query(
-        name="certificate",
-        boxes={x: _hull(cases)},
-        rows=_rows(facts, nodes, x),
-        formula=formula,
-        balls={x: tuple(balls)} if balls else {},
-    )
+    query = Query(name="certificate", boxes={x: _hull(cases)}, rows=_rows(facts, nodes, x), formula=TRUE)
     return Mirror(query, x, nodes, tuple(facts), {id(f): k for k, f in enumerate(facts)})
 
 
@@ -100,22 +90,6 @@ def _rows(facts: Sequence[Fact], nodes: Mapping[Any, ir.Node], x: ir.Input) -> R
             target = x if isinstance(node, Input) else nodes[node]
             entries.append((target, np.full(len(terms), k), place, _fractions(list(terms.values()))))
     return Rows.collect(entries, _fractions(constant))
-
-
-def _ball(fact: Fact, width: int) -> Iterator[Ball]:
-    """The ball of ``q sum x_k^2 + b x + c <= 0`` over all elements; nothing where it is another body."""
-    weights = set(fact.squares.values())
-    if len(weights) != 1 or len(fact.squares) != width or any(not isinstance(n, Input) for n in fact.terms):
-        return
-    (q,) = weights
-    centre = [Fraction(0)] * width
-    for node, terms in fact.terms.items():
-        for i, b in terms.items():
-            centre[node.first + i] = -b / (2 * q)
-    squared = sum(c * c for c in centre) - fact.constant / q
-    if squared > 0:
-        scale = 2**80
-        yield Ball(_fractions(centre), Fraction(isqrt(int(squared * scale**2)) + 1, scale), 2)
 
 
 def _node(node: Any, nodes: Mapping[Any, ir.Node], x: ir.Input) -> ir.Node:

@@ -19,6 +19,7 @@ from nnsym.certify.boxes import one_fact
 from nnsym.certify.grounds import Ground, Grounds, Operand
 from nnsym.certify.mirror import Mirror
 from nnsym.certify.names import Names
+from nnsym.certify.premises import Premises
 from nnsym.certify.tree import Place, Token
 from nnsym.check.checker import Checker
 from nnsym.check.functions import Pieces
@@ -31,6 +32,9 @@ Array = NDArray[Any]
 
 #: Parts that are bounded at once, steps of ascent on each, and what the slopes of a leaf may cost of its bound.
 _BATCH, _STEPS, _ROOM = 32, 24, 2.0**-16
+
+#: How many steps a slope has, as it is written: of two digits, and of four where these are too coarse.
+_LEVELS = (255, 65535)
 
 #: A multiplier is written to so many digits.
 _DIGITS = 4
@@ -61,6 +65,7 @@ class Phases:
         self.parts: dict[Place, Part] = {}
         self.steps = _STEPS
         self._ground: Ground | None = None
+        self._premises = Premises.of((), mirrored.input.size)
         self._opened: list[Array] = []
 
     @property
@@ -75,7 +80,7 @@ class Phases:
 
     def start(self, ground: Ground) -> list[Part]:
         """Bound the ground's box, expand what is left of its disjunctions, close what needs no slopes."""
-        self._ground = ground
+        self._ground, self._premises = ground, Premises.of(ground.case.facts, self.mirror.input.size)
         ranges = self.engine.root().ranges or {}
         wanted = np.ones((1, len(self.mirror.facts)), dtype=bool)
         found = self.engine.bound(Domains({}, wanted, ranges), refresh=False, gaps=False, deadline=self.deadline)
@@ -132,20 +137,25 @@ class Phases:
             domains, steps=self.steps, goal=goal, refresh=False, gaps=True, deadline=self.deadline
         )
         assert found.dual is not None
-        written = self._written(batch, found.dual)
-        again = self.engine.bound(replace(domains, dual=written), refresh=False, gaps=False, deadline=self.deadline)
+        values = np.full(len(batch), -np.inf)
+        for levels in _LEVELS:
+            left = np.flatnonzero(~(values > 0))
+            if not len(left) or (levels != _LEVELS[0] and not (found.lower[left] > 0).any()):
+                break
+            written = self._written(found.dual, levels)
+            again = self.engine.bound(replace(domains, dual=written), refresh=False, gaps=False, deadline=self.deadline)
+            for k in left:
+                values[k], more = self._weighed(again, int(k), batch[k].row)
+                if values[k] > 0:
+                    batch[k].place.tokens = [self._leaf(int(k), batch[k], written, levels, more)]
+                    self.parts[batch[k].place] = batch[k]
         following: list[Part] = []
         chosen = self._chosen(batch, found)
-        for k, part in enumerate(batch):
-            value = max(float(again.lower[k, part.row]), np.inf if again.empty[k] else -np.inf)
-            if value > 0:
-                part.place.tokens = [self._leaf(k, part, written)]
-                self.parts[part.place] = part
-                continue
-            choice = chosen[k]
+        for k in np.flatnonzero(~(values > 0)).tolist():
+            choice = chosen[k] or self._widest(batch[k])
             if choice is None:
                 return None
-            following += self._halves(replace(part, dual=found.dual.take(np.array([k]))), choice)
+            following += self._halves(replace(batch[k], dual=found.dual.take(np.array([k]))), choice)
         return following
 
     def _domains(self, batch: Sequence[Part]) -> Domains:
@@ -167,19 +177,29 @@ class Phases:
         dual = _side_by_side(duals) if len(duals) == count else None
         return Domains(limits, wanted, ranges, dual)
 
-    def _written(self, batch: Sequence[Part], dual: Dual) -> Dual:
-        """The choices as a certificate writes them: slopes of 255 steps, multipliers of a few digits."""
+    def _written(self, dual: Dual, levels: int) -> Dual:
+        """The choices as a certificate writes them: slopes of so many steps, multipliers of a few digits."""
         slopes = {}
         for curve in self.curves:
             node = self.mirror.nodes[curve]
             if node in dual.slopes:
                 least, width = _ends(curve)
-                slopes[node] = least + width * np.round((dual.slopes[node] - least) / width * 255) / 255
+                slopes[node] = least + width * np.round((dual.slopes[node] - least) / width * levels) / levels
         multipliers = {n: _rounded(m) for n, m in dual.multipliers.items()}
         return Dual(slopes, multipliers)
 
-    def _leaf(self, k: int, part: Part, dual: Dual) -> Token:
-        facts: list[list[Any]] = [[self._number(part), 1]]
+    def _weighed(self, found: Found, k: int, row: int) -> tuple[float, list[list[Any]]]:
+        """The bound of a part's row, with multiples of what the property says of its inputs."""
+        value = float(found.lower[k, row])
+        if value > 0 or not self._premises.places or not np.isfinite(found.constant[k, row]):
+            return value, []
+        box = self.mirror.query.boxes[self.mirror.input].outer
+        form = found.forms[self.mirror.input][k, row].astype(np.float64)
+        better, weights = self._premises.best(form, float(found.constant[k, row]), *box)
+        return (better, self._premises.pairs(weights)) if better > value else (value, [])
+
+    def _leaf(self, k: int, part: Part, dual: Dual, levels: int, more: list[list[Any]]) -> Token:
+        facts: list[list[Any]] = [[self._number(part), 1], *more]
         base = len(part.facts)
         for number, (curve, i, side) in enumerate(part.path):
             node = self.mirror.nodes[self.curves[curve].parents[0]]
@@ -189,14 +209,14 @@ class Phases:
                 facts.append([base + number, _decimal(m)])
         slopes: dict[str, str] = {}
         gone = {(curve, i) for curve, i, _ in part.path}
-        for c, curve in enumerate(self.curves):
-            node, mask = self.mirror.nodes[curve], self.opened[c].copy()
+        for c, steered in enumerate(self.curves):
+            node, mask = self.mirror.nodes[steered], self.opened[c].copy()
             mask[[i for own, i in gone if own == c]] = False
             if mask.any() and node in dual.slopes:
-                least, width = _ends(curve)
-                share = np.round((dual.slopes[node][k, part.row][mask] - least) / width * 255)
-                digits = np.clip(share, 0, 255).astype(np.uint8).tobytes().hex()
-                slopes[str(self.names.number(curve))] = digits
+                least, width = _ends(steered)
+                share = np.round((dual.slopes[node][k, part.row][mask] - least) / width * levels)
+                digits = np.clip(share, 0, levels).astype(">u2" if levels > 255 else np.uint8).tobytes().hex()
+                slopes[str(self.names.number(steered))] = digits
         return ["l", facts, slopes] if slopes else ["l", facts]
 
     def _number(self, part: Part) -> int:
@@ -216,6 +236,17 @@ class Phases:
                 if gap[i] > best[k][0]:
                     best[k] = float(gap[i]), (c, i)
         return [choice for _, choice in best]
+
+    def _widest(self, part: Part) -> tuple[int, int] | None:
+        """The open neuron of the widest range, where no relaxation costs anything at the minimiser."""
+        best: tuple[float, tuple[int, int] | None] = (0.0, None)
+        for c, curve in enumerate(self.curves):
+            known = self.engine.ranges[self.mirror.nodes[curve.parents[0]]]
+            width = (known.upper - known.lower)[0] * self.opened[c]
+            width[[i for own, i, _ in part.path if own == c]] = 0.0
+            if self._splits(curve) and width.max(initial=0.0) > best[0]:
+                best = float(width.max()), (c, int(width.argmax()))
+        return best[1]
 
     def _gaps(self, parts: Sequence[Part]) -> list[tuple[int, int] | None]:
         if not parts:

@@ -19,7 +19,8 @@ from nnsym.ir.linear import LinearMap, Scale, Select
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]
@@ -220,9 +221,8 @@ class PlainGraph:
     def _maximum(self, node: Max) -> str:
         name = self.called_of(node.parents[0])
         groups = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
-        members = [
-            self.add("Gather", [name, self.constant(groups[:, k], "i8")], axis=0) for k in range(groups.shape[1])
-        ]
+        columns = (self.constant(column, "i8") for column in groups.T)
+        members = [self.add("Gather", [name, column], axis=0) for column in columns]
         return members[0] if len(members) == 1 else self.add("Max", members)
 
 

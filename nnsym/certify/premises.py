@@ -1,8 +1,8 @@
 """Multiples of what the property says of its inputs alone, where a row needs them: half-spaces and balls.
 
-With ``g_k(x) <= 0`` and ``m_k >= 0`` a row ``s`` is at least ``s + sum_k m_k g_k``, whose least value over a box is found
-exactly: every ``g_k`` is a sum of functions of one element, ``q x^2 + a x``. The best multipliers maximise a concave
-function; each in turn is found by golden sections.
+With ``g_k(x) <= 0`` and ``m_k >= 0`` a row ``s`` is at least ``s + sum_k m_k g_k``, whose least value over a box is
+found exactly: every ``g_k`` is a sum of functions of one element, ``q x^2 + a x``. The best multipliers maximise a
+concave function; each in turn is found by golden sections.
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ class Premises:
             turn = np.where(q > 0, np.clip(-a / (2 * q), lower, upper), np.where(a > 0, lower, upper))
         values = np.minimum(np.minimum(q * lower**2 + a * lower, q * upper**2 + a * upper), q * turn**2 + a * turn)
         return float(values.sum() + constant + weights @ self.constants)
+
+    def pairs(self, weights: Array) -> list[list[Any]]:
+        """Numbers of facts with their multipliers, as they are written."""
+        return [[k, float(f"{w:.6g}")] for k, w in zip(self.places, weights.tolist(), strict=True) if w]
 
     def excluding(self, lower: Array, upper: Array) -> Array | None:
         """Weights with which the premises alone are positive on a box, the largest 1; None where none are found."""

@@ -17,7 +17,7 @@ from nnsym.certify.plain_graph import PlainGraph, outputs_of
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.network import Network
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Ball, Query
 
 Array = NDArray[Any]
@@ -43,7 +43,7 @@ class _Text:
         self.sums = {x: [self._distance(x, ball) for ball in some if ball.p == 1] for x, some in query.balls.items()}
         self.outputs = outputs_of(query.rows.parts, graph)
         self.hidden = [n for n in query.rows.parts if n in graph.hidden and n not in self.outputs]
-        self.names = {x: graph.called[x] for x in query.inputs}
+        self.names: dict[Node, str] = {x: graph.called[x] for x in query.inputs}
         self.names |= {node: f"y{k}" for k, node in enumerate(self.outputs)}
         self.names |= {node: f"h{k}" for k, node in enumerate(self.hidden)}
         self.rows = self._rows()

@@ -15,7 +15,7 @@ from nnsym.certify.statement import written
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.network import Network
-from nnsym.ir.node import Input
+from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.stated import source_of
 
@@ -86,7 +86,7 @@ class _Own:
     def __call__(self, point: Mapping[str, Array]) -> dict[str, list[Fraction]]:
         if self.flat:
             return {"X": [v for x in self.query.inputs for v in exactly(point[x.name])]}
-        given: dict[Input, Array] = {x: to_fractions(np.array(exactly(point[x.name]))) for x in self.query.inputs}
+        given: dict[Node, Array] = {x: to_fractions(np.array(exactly(point[x.name]))) for x in self.query.inputs}
         declared = [d for d in self.query.declared if d.kind == "input"]
         values = evaluate([d.node for d in declared], given)
         return {d.name: list(values[d.node]) for d in declared}

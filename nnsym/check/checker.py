@@ -106,7 +106,8 @@ class Checker:
 
     def root(self, tokens: Sequence[Any] = ()) -> Case:
         """The case that tokens with one child each lead to."""
-        case, tree = self.problem.root, Tree(self.problem, self.engine, [])
+        tree = Tree(self.problem, self.engine, [])
+        case = tree.root
         for place, token in enumerate(tokens):
             (case,) = tree.children(place, token, case)
         return tree.refreshed([case])[0] if tokens else case

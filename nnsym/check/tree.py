@@ -51,11 +51,12 @@ class Tree:
         need(isinstance(tokens, list), "a tree is a list of tokens")
         self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
         self.stop = stop
+        self.root = replace(problem.root, pending=Pending())  # bounds of another engine have another scale
         self.leaves, self.jobs = Leaves(), list[Job]()
 
     def run(self) -> Leaves:
         """Check every leaf; refuses at the first that does not hold, unless they are collected."""
-        stack = [self.problem.root]
+        stack = [self.root]
         for place, token in enumerate(self.tokens):
             need(stack, f"token {place}: the tree has ended, tokens are left")
             case = stack.pop()

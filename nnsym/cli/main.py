@@ -111,7 +111,7 @@ def options(
 def verify(
     targets: Targets,
     sets: Sets = None,
-    method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, or an encoding.")] = None,  # noqa: UP045
+    method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, sampling, or an encoding.")] = None,  # noqa: UP045
     encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
     solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
     bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
@@ -458,6 +458,7 @@ def methods() -> None:
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
+    rows.append(["sampling", "samples", "of a smoothed classifier; verdicts with a confidence", "Cohen et al. 2019"])
     rows.append(["bab", "exact", SearchMethod.summary, SearchMethod.paper])
     words = [("splits", rule.text, rule.summary, rule.paper) for rule in RULES.values()]
     words += [("reduces", some.text, some.summary, some.paper) for some in REDUCTIONS.values()]
@@ -502,22 +503,28 @@ def check(
     vipr: Annotated[
         Path | None, typer.Option(help="Also write the proof for viprchk (small ReLU networks, split by phases).")
     ] = None,
+    lean: Annotated[Path | None, typer.Option(help="Also write the proof for Lean 4, of the same networks.")] = None,
 ) -> None:
     """Check a certificate with the independent checker: accepted (0) or refused (10)."""
     from nnsym.check.checker import check as run
     from nnsym.check.checker import opened
     from nnsym.check.errors import Refused
 
-    if vipr is not None:
-        from nnsym.ask.export import check_writable
+    for path in (vipr, lean):
+        if path is not None:
+            from nnsym.ask.export import check_writable
 
-        check_writable(vipr)
+            check_writable(path)
     try:
         print_line(str(run(certificate, files or (), engine)))
         if vipr is not None:
             from nnsym.write.vipr import to_vipr
 
             vipr.write_text(to_vipr(*opened(certificate, files or ())), encoding="utf-8")
+        if lean is not None:
+            from nnsym.write.lean import to_lean
+
+            lean.write_text(to_lean(*opened(certificate, files or ())), encoding="utf-8")
     except Refused as error:
         print_line(f"refused: {error}")
         raise typer.Exit(EXIT["falsified"]) from None

@@ -48,9 +48,9 @@ def audit_sections(found: Audit) -> Iterator[str]:
     ink = "#1a7f37" if not found.code else "#cf222e" if found.refused else "#9a6700"
     yield f"<p class='verdict' style='color:{ink}'>{escape(summary(found))}</p>"
     yield (
-        "<p>Each certificate was read and checked anew by the independent checker, which shares no code with what found "
-        "the proof. <i>excluded</i>: no input meets the property's assertions; <i>point</i>: the one that is given does. "
-        "Real arithmetic of the stored constants, unless a type of floats is named.</p>"
+        "<p>Each certificate was read and checked anew by the independent checker, which shares no code with what "
+        "found the proof. <i>excluded</i>: no input meets the property's assertions; <i>point</i>: the one that is "
+        "given does. Real arithmetic of the stored constants, unless a type of floats is named.</p>"
     )
     titles = ["certificate", "claim", "leaves", "least", "seconds", "checked"]
     yield "<h2>Certificates</h2>\n" + _table(titles, [_cells(c) for c in found.certificates])

@@ -46,6 +46,7 @@ _METHODS = {
     "balas": "#00553f",
     "smt": RED,
     "attack": VIOLET,
+    "sampling": "#5b8c5a",
     "bab": "#b22222",
     "portfolio": "#1f2328",
 }

@@ -21,12 +21,12 @@ from tests.benchmarks.search import rows
 SETS: Sequence[tuple[str, str, str, str, float]] = (
     ("test", "", "", "", 20),
     ("rl_benchmarks", "", "", "", 20),
-    ("acasxu", "", "", "", 120),
-    ("mnist_fc", "256x2", "", "", 60),
-    ("mnist_fc", "256x4", "", "", 60),
+    ("acasxu", "", "", "", 600),
+    ("mnist_fc", "256x2", "", "", 300),
+    ("mnist_fc", "256x4", "", "", 300),
     ("rl_benchmarks", "", "", "crown", 20),
-    ("mnist_fc", "256x2", "", "triangle", 60),
-    ("mnist_fc", "256x4", "", "crown", 60),
+    ("mnist_fc", "256x2", "", "triangle", 300),
+    ("mnist_fc", "256x4", "", "crown", 300),
 )
 
 

@@ -1,7 +1,8 @@
-"""VIPR files of certificates: checked by a reader of the format of its own, and by viprchk where it is at hand."""
+"""Files of certificates for VIPR and Lean: read by readers of their own here, and run where the programs are."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from fractions import Fraction
@@ -16,6 +17,7 @@ from test_check_mutations import Theorem
 from nnsym.check.checker import Checker
 from nnsym.check.errors import Refused
 from nnsym.errors import UnsupportedError
+from nnsym.write.lean import to_lean
 from nnsym.write.vipr import to_vipr
 
 Row = tuple[str, Fraction, dict[int, Fraction]]
@@ -146,3 +148,63 @@ def test_what_a_milp_of_this_form_cannot_say_is_refused() -> None:
         to_vipr(made, {})
     with pytest.raises(Refused, match="ends early"):
         to_vipr(made | {"tree": [["x", 0]]}, {})
+
+
+def _lean(text: str) -> tuple[int, list[tuple[list[int], int]], Any]:
+    """Width, rows and proof of a file for Lean, read by their text."""
+    body = text.partition("def width : Nat := ")[2]
+    width = int(body.split()[0])
+    rows = [
+        ([int(a) for a in found[1].split(",")], int(found[2]))
+        for found in re.finditer(r"\{ coefficients := \[([^\]]*)\], limit := (-?\d+) \}", body)
+    ]
+    words = re.findall(
+        r"\.leaf|\.split|\[[^\]]*\]|-?\d+|[()]", body.partition("def proof : Proof :=")[2].partition("#eval")[0]
+    )
+
+    def tree() -> Any:
+        word = words.pop(0)
+        if word == "(":
+            inner = tree()
+            assert words.pop(0) == ")"
+            return inner
+        if word == ".leaf":
+            return [int(m) for m in words.pop(0)[1:-1].split(",")]
+        assert word == ".split"
+        return int(words.pop(0)), tree(), tree()
+
+    proof = tree()
+    assert not words
+    return width, rows, proof
+
+
+def _holds(width: int, rows: list[tuple[list[int], int]], proof: Any) -> bool:
+    """What the file's own function computes."""
+    if isinstance(proof, list):
+        assert len(proof) == len(rows)
+        sums = [sum(m * row[j] for m, (row, _) in zip(proof, rows, strict=True)) for j in range(width)]
+        right = sum(m * limit for m, (_, limit) in zip(proof, rows, strict=True))
+        return min(proof) >= 0 and not any(sums) and right > 0
+    j, off, on = proof
+    unit = [int(k == j) for k in range(width)]
+    return _holds(width, [*rows, ([-u for u in unit], 0)], off) and _holds(width, [*rows, (unit, 1)], on)
+
+
+def test_lean_files_hold_by_what_they_compute(tmp_path: Path) -> None:
+    nodes = [["MatMul", ["x", "W"], ["z"]], ["Relu", ["z"], ["r"]], ["MatMul", ["r", "one"], ["y"]]]
+    graph = plain({"x": [2]}, nodes, ["y"], W=[[1, 1], [1, -1]], one=[[1], [1]])
+    text = stated(graph, box("x", [-1, -1], [1, 1]) + "(assert (<= (- y[0] x[0] x[1]) -0.125))", {"y": [1]})
+    tree = [["b"], ["r", 0, 0], ["l", [[0, 1], [1, 1]]], ["r", 0, 1], ["l"], ["l", [[0, 1], [2, 1]]]]
+    file = to_lean(certificate(text, tree, {"name": "f", "graph": graph}, names=[[0, "z"], [0, "r"]]), {})
+    width, rows, proof = _lean(file)
+    assert _holds(width, rows, proof)
+    assert not _holds(width, [*rows[:-1], (rows[-1][0], rows[-1][1] - 1)], proof)
+    assert all(len(row) == width for row, _ in rows)
+    opened, closed = (file.count(c) for c in "([{"), (file.count(c) for c in ")]}")
+    assert list(opened) == list(closed)
+    program = shutil.which("lean")
+    if program is not None:
+        path = tmp_path / "Certificate.lean"
+        path.write_text(file)
+        ran = subprocess.run([program, str(path)], capture_output=True, text=True, timeout=300, check=False)
+        assert (ran.returncode, ran.stdout.split()[-1]) == (0, "true"), ran.stdout + ran.stderr
