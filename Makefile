@@ -43,7 +43,7 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   coverage format clean
 
 help:
-	@sed -n '3,13s/^# *//p' Makefile
+	@sed -n '3,/^$$/s/^# *//p' Makefile
 
 # The environment, then torch alone (on Linux the plain wheel brings CUDA libraries, see README.md), then the rest.
 $(VENV)/.torch: constraints.txt
@@ -104,6 +104,7 @@ bench: $(VENV)/.installed-dev
 lecture: $(VENV)/.installed-dev
 	$(BIN)/python docs/lecture/costs.py
 	$(BIN)/python docs/lecture/published.py $(NETS) $(if $(IMAGES),--images $(IMAGES))
+	$(BIN)/python docs/lecture/mnist_training.py
 	$(PYTEST) -m "field or slow" tests/test_train_robust.py
 
 docs: $(VENV)/.installed-dev

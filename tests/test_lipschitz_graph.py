@@ -18,7 +18,8 @@ from nnsym.ir.functions.exponentials import Exp
 from nnsym.ir.intervals import interval_run
 from nnsym.ir.linear import Dense, Scale, Select, identity
 from nnsym.ir.node import Affine, Input, Node, affine, concatenate, maximum, new_input, pointwise, product
-from nnsym.ir.univariate import Tanh, absolute, clip, leaky_relu, relu
+from nnsym.ir.smooth_functions import Tanh
+from nnsym.ir.univariate import absolute, clip, leaky_relu, relu
 from nnsym.ir.walk import topological
 
 RNG = np.random.default_rng(0)
