@@ -34,7 +34,7 @@ def in_ball(f: Network, p: float, radius: float, seed: int) -> Property:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("kind", ["leaky", "residual", "conv", "maxpool", "tanh"])
+@pytest.mark.parametrize("kind", ["residual", "maxpool", "tanh"])
 def test_rows_and_nodes_hold_at_runs_in_balls(source: str, kind: str) -> None:
     f = random_network(kind, 3)
     exact = kind not in SMOOTH_KINDS
