@@ -4,6 +4,7 @@ from nnsym import train as train
 from nnsym.ask.answer_file import write_witness as write_witness
 from nnsym.ask.audit import audit as audit
 from nnsym.ask.certified import certified_accuracy as certified_accuracy
+from nnsym.ask.choose import choose as choose
 from nnsym.ask.compare import compare as compare
 from nnsym.ask.evidence import evidence as evidence
 from nnsym.ask.explain import explain as explain

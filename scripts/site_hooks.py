@@ -28,7 +28,7 @@ def public_names() -> dict[str, str]:
     return {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in imports
-        if (node.module or "").startswith("nnsym.")
+        if (node.module or "").partition(".")[0] == "nnsym"
         for alias in node.names
     }
 

@@ -12,7 +12,8 @@ import pytest
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir import activations as registry
-from nnsym.ir.univariate import Sigmoid, Smooth, Tanh, Univariate, absolute, leaky_relu, relu6, sign
+from nnsym.ir.smooth_functions import Sigmoid, Smooth, Tanh
+from nnsym.ir.univariate import Univariate, absolute, leaky_relu, relu6, sign
 from nnsym.testing.check_activation import check_activation
 from nnsym.testing.check_bounds import ConformanceError
 
@@ -292,7 +293,7 @@ def test_what_a_function_does_not_say_is_named_with_the_remedy(method: str, ques
     p = nn.forall(x, where=nn.box(x, -1, 1), then=f(x)[0] <= 1000)
     with pytest.raises(UnsupportedError, match=f"activation 'bare_softplus': .* not say its {question}") as caught:
         nn.verify(p, method)
-    assert "nnsym.ir.univariate.Smooth" in caught.value.remedy
+    assert "nnsym.ir.smooth_functions.Smooth" in caught.value.remedy
     with pytest.raises(UnsupportedError, match="bare_softplus"):
         nn.verify(p, "bigm")
     ranged = nn.sequential([(np.eye(2), None), ([[1.0, 1.0]], None)], activation=Ranged())

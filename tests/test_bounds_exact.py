@@ -19,7 +19,8 @@ from nnsym.ir.node import affine, new_input, pointwise, product
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
-from nnsym.ir.univariate import Tanh, relu
+from nnsym.ir.smooth_functions import Tanh
+from nnsym.ir.univariate import relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
 

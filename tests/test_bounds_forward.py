@@ -21,7 +21,8 @@ from nnsym.ir.node import affine, maximum, new_input, pointwise, product
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Ball
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Sigmoid, Tanh, absolute, leaky_relu, relu
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import absolute, leaky_relu, relu
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS, random_network, random_query
 
 FORWARD = ("forward", "zonotope")

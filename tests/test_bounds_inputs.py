@@ -25,7 +25,8 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise, product
 from nnsym.ir.query import Ball, Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Sigmoid, Tanh, leaky_relu, relu
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import leaky_relu, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
 

@@ -7,7 +7,8 @@ import torch
 from nnsym.bounds.engine import maps as maps_module
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.torch_maps import SparseMap
-from nnsym.ir.linear import Conv, Dense, Scale, Select, Sparse
+from nnsym.ir.convolution import Conv
+from nnsym.ir.linear import Dense, Scale, Select, Sparse
 
 RNG = np.random.default_rng(1)
 

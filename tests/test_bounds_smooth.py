@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.ir import sigmoidal as smooth
-from nnsym.ir.univariate import Sigmoid, Tanh
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
 
 FUNCTIONS = {
     "sigmoid": (Sigmoid(), lambda x: 1 / (1 + (-x).exp())),

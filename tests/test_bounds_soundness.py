@@ -21,7 +21,8 @@ from nnsym.ir.linear import Dense, identity
 from nnsym.ir.node import affine, constant, maximum, new_input, pointwise, product
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, absolute, leaky_relu, relu
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
 ACTIVATIONS = {

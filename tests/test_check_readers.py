@@ -268,3 +268,29 @@ def test_windows_of_any_size_are_refused_before_they_are_made() -> None:
         forward(model("Conv", (1, 1, 5), grid(1, 1, 2), pads=[1 << 40, 0]), grid(5))
     with pytest.raises(Refused, match="MaxPool 'y'"):
         forward(model("MaxPool", (1, 1, 5), kernel_shape=[1 << 40]), grid(5))
+
+
+def test_what_may_be_read_in_two_ways_is_refused() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["y"])]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 2)) for n in "xy"]
+    twice = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    stored = [numpy_helper.from_array(np.float32([v]), "c") for v in (1, 2)]
+    named = helper.make_graph([helper.make_node("Add", ["x", "c"], ["y"])], "g", ends[:1], ends[1:], stored)
+    for graph, reason in ((twice, "two tensors have the name 'y'"), (named, "two constants have one name")):
+        with pytest.raises(Refused, match=reason):
+            forward(helper.make_model(graph).SerializeToString(), grid(1, 2))
+    for kind in (TensorProto.BOOL, TensorProto.FLOAT16):
+        with pytest.raises(Refused, match="Cast"):
+            forward(model("Cast", (2,), to=kind), grid(2))
+
+
+def test_shapes_are_cut_as_they_are_asked_for() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], start=-1),
+        helper.make_node("ConstantOfShape", ["s"], ["c"], value=numpy_helper.from_array(np.float32([2]))),
+        helper.make_node("Mul", ["x", "c"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, (4, 2)) for n in "xy"]
+    network = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:])).SerializeToString()
+    ((values, _),) = forward(network, np.arange(8, dtype=np.float32))
+    assert values == [0, 2, 4, 6, 8, 10, 12, 14]

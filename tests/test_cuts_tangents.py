@@ -15,7 +15,7 @@ from nnsym.encoding import Rounds
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.sigmoidal import lines
-from nnsym.ir.univariate import Sigmoid, Tanh
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.judge.build import build
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find

@@ -21,7 +21,8 @@ from nnsym.ir.network import Network
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Sigmoid, absolute, clip, leaky_relu, relu, sign
+from nnsym.ir.smooth_functions import Sigmoid
+from nnsym.ir.univariate import absolute, clip, leaky_relu, relu, sign
 from nnsym.replay.orders import ORDERS, float_runs
 from nnsym.results.result import Agreement, Deployed, Semantics
 

@@ -24,7 +24,8 @@ from nnsym.ir.paired import pair
 from nnsym.ir.pairs import map_difference
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
-from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, absolute, leaky_relu, relu
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.ir.walk import fold
 from nnsym.testing.random_nets import KINDS, random_network
 

@@ -11,9 +11,10 @@ from nnsym.builder import ProgramBuilder
 from nnsym.encode.affine import AffineLayer, encode_affine, gather
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import complete, encode, residual
+from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
-from nnsym.ir.linear import Conv, Dense, Select, identity
+from nnsym.ir.linear import Dense, Select, identity
 from nnsym.ir.node import affine, concatenate, constant, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows

@@ -17,7 +17,8 @@ from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.query import Box, Query
-from nnsym.ir.univariate import Hinge, Tanh, absolute, leaky_relu, relu
+from nnsym.ir.smooth_functions import Tanh
+from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.program import Kind
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find

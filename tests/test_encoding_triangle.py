@@ -15,7 +15,8 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.node import product as product_node
-from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, absolute, leaky_relu, relu
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.program import Tag
 from nnsym.testing.check_encoding import check_encoding
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS

@@ -75,7 +75,7 @@ def test_the_docs_say_what_was_looked_for():
     docs = ROOT / "docs"
     pages = {str(path.relative_to(docs)): path.read_text(encoding="utf-8") for path in docs.rglob("*.md")}
     led = pages["reading.md"].partition("## Words that are looked for")[2].partition("\n## ")[0]
-    for word in ("DeepPoly", "branch and bound", "MIPVerify", "OMLT", "certified radius"):
+    for word in ("DeepPoly", "branch and bound", "MIPVerify", "OMLT", "randomized smoothing", "certified training"):
         assert word in led, word
     assert "glpsol --freemps" in pages["howto/pyomo.md"]
     for column in ("gap", "unst", "goal", "hand s"):

@@ -20,7 +20,8 @@ from nnsym.ir.functions.shrinks import shrink, threshold
 from nnsym.ir.functions.steps import Atan, Erf, Softsign
 from nnsym.ir.functions.waves import Cos, Sin
 from nnsym.ir.node import Pointwise, Product
-from nnsym.ir.univariate import Sigmoid, Smooth, Tanh, Univariate
+from nnsym.ir.smooth_functions import Sigmoid, Smooth, Tanh
+from nnsym.ir.univariate import Univariate
 from nnsym.ir.walk import topological
 from nnsym.read.runtime import run
 from nnsym.testing.check_activation import check_activation

@@ -32,7 +32,8 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge, Sigmoidal, absolute, leaky_relu, relu
+from nnsym.ir.smooth_functions import Sigmoidal
+from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.judge.build import build
 from nnsym.program import Program, RowBlock, Tag
 from nnsym.read.onnx import load

@@ -26,7 +26,8 @@ from nnsym.ir.node import (
     pointwise,
     product,
 )
-from nnsym.ir.univariate import Tanh, absolute, leaky_relu, relu
+from nnsym.ir.smooth_functions import Tanh
+from nnsym.ir.univariate import absolute, leaky_relu, relu
 from nnsym.ir.walk import fold, inputs_of, substitute, to_networkx, topological
 
 A = Dense([[1.0, 2.0], [3.0, -4.0]])

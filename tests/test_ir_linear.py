@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.errors import InputError
+from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select, Sparse, digest, freeze, identity, window_sources
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, digest, freeze, identity
 
 
 def _sparse(rng: np.random.Generator) -> Sparse:

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.convolution import Conv
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.linear import Conv, Dense, Scale, Select, Sparse
+from nnsym.ir.linear import Dense, Scale, Select, Sparse
 from nnsym.ir.node import Node, affine, constant, maximum, new_input, pointwise, product
 from nnsym.ir.scaled import Scaled, evaluate_scaled
-from nnsym.ir.univariate import Sigmoid, absolute, clip, leaky_relu, relu, sign
+from nnsym.ir.smooth_functions import Sigmoid
+from nnsym.ir.univariate import absolute, clip, leaky_relu, relu, sign
 
 floats = st.floats(allow_nan=False, allow_infinity=False, width=64)
 

@@ -214,3 +214,16 @@ def test_latex_is_the_formula() -> None:
         r"\;\Rightarrow\; \left|{x}_{0}\right| < 1 \vee \neg \left(\max\left(x\right) = 3\right)$"
     )
     assert not hasattr(p, "_repr_html_")  # a notebook would show it instead
+
+
+def test_a_formula_that_is_no_line_any_more_is_shown_as_text():
+    f, a = nn.zoo.random_mlp(2, widths=(2, 4, 2)), np.array([[1, 0.5], [0, 1]])
+    x = state = nn.Variable(2, name="x")
+    short = nn.forall(x, where=nn.box(x, -1, 1), then=nn.all(a @ state <= 3))
+    for _ in range(5):
+        state = a @ state + f(state)
+    long = nn.forall(x, where=nn.box(x, -1, 1), then=nn.all(state <= 3))
+    assert short._repr_latex_().startswith("$")
+    assert long._repr_latex_() is None
+    assert long.statement()["latex"] == ""
+    assert "let   t_4" in repr(long)

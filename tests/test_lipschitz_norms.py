@@ -12,8 +12,9 @@ from nnsym.bounds.lipschitz.frequencies import convolution_norm
 from nnsym.bounds.lipschitz.gram import spectral_norm
 from nnsym.bounds.lipschitz.norms import operator_norm
 from nnsym.errors import InputError
+from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.linear import Conv, Dense, Scale, Select
+from nnsym.ir.linear import Dense, Scale, Select
 
 NORMS = (1, 2, np.inf)
 

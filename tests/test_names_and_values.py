@@ -112,7 +112,7 @@ def test_the_answer_file_has_the_stated_and_the_networks_units(tmp_path: Path):
     assert given[0] == pytest.approx(feet / 1000, rel=1e-6)
 
 
-def test_layers_have_the_names_of_model_and_step():
+def test_layers_have_the_names_of_model_and_step(tmp_path: Path):
     f = stored_mlp(random_layers(3, 2, 4, 2), "ctl")
     x = nn.Variable(2, name="x")
     once = f(x).ravel()
@@ -123,6 +123,10 @@ def test_layers_have_the_names_of_model_and_step():
     assert any(titles[0] == f"ctl_2.{output}[0]" for titles in element_titles(p.query).values())
     assert f"ctl_2.{output}" in str(nn.bounds(p))
     assert f"<td>ctl_2.{output}</td>" in nn.bounds(p)._repr_html_()
+    head = nn.export(p, tmp_path / "loop.lp").read_text().partition("Minimize")[0]
+    assert "layers    in the models: " in head
+    assert "is ctl_1.act1," in head
+    assert "is ctl_2.act1," in head
 
 
 def test_terms_have_the_values_that_the_property_reads():

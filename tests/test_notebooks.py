@@ -17,7 +17,7 @@ nbformat = pytest.importorskip("nbformat", reason="notebooks run with nbclient a
 SHOWN = {
     "bounds": (4, 1),
     "closed_loop": (3, 3),
-    "data_sets": (1, 2),
+    "data_sets": (2, 4),
     "encodings": (5, 3),
     "properties": (0, 2),
     "search": (1, 0),

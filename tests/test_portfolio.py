@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.judge.method import Method
-from nnsym.judge.portfolio import Usual
+from nnsym.judge.portfolio import Usual, room
 from nnsym.results.result import Result, Verdict
 from tests.guest_methods import Halves
 
@@ -99,3 +103,14 @@ def test_the_usual_one_is_a_value_like_any() -> None:
     assert names == ["attack", "bigm+highs", "triangle+highs", "smt+z3"]
     assert Usual(bounds="ibp").bounds == "ibp"
     assert np.isfinite(nn.verify(small(-100), Usual(bounds="ibp")).lower)
+
+
+def test_torch_is_not_loaded_where_it_would_not_be_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import cannot be interrupted: late in the budget, or on a busy machine, the search's answer is the answer."""
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(time, "process_time", lambda: 1.0)
+    quiet, late, busy = (SimpleNamespace(elapsed=e, left=k) for e, k in ((1.0, 60.0), (1.0, 1.0), (50.0, 60.0)))
+    assert (room(quiet), room(late), room(busy)) == (True, False, False)
+    assert (room(quiet, 0.1), room(quiet, 0.01)) == (True, False)
+    monkeypatch.setitem(sys.modules, "torch", object())
+    assert room(late)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -62,6 +63,20 @@ def test_the_version_is_said_once_everywhere() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == version  # type: ignore[index]
+
+
+def test_the_entry_of_the_solver_database_is_of_this_version() -> None:
+    folder = ROOT / "scripts" / "vnnlib-database"
+    install = (folder / "install.sh").read_bytes()
+    assert install.startswith(b"#!/usr/bin/env bash\n")
+    assert b"\r" not in install
+    assert os.access(folder / "install.sh", os.X_OK)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion={version}\n" in install.decode()
+    assert f"nnsym {version} for" in install.decode()
+    entry = tomllib.loads((folder / "solver.toml").read_text())
+    assert {"name", "license", "repo"} <= set(entry)
+    assert f"nnsym-vnnlib/{version}" in (folder / "solver.toml").read_text()
 
 
 def test_the_package_says_its_version_as_a_module_and_as_an_attribute() -> None:

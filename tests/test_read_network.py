@@ -12,8 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nnsym.errors import InputError
+from nnsym.ir.convolution import Conv
 from nnsym.ir.evaluate import evaluate
-from nnsym.ir.linear import Conv, Dense, Scale, Select
+from nnsym.ir.linear import Dense, Scale, Select
 from nnsym.ir.node import Affine, Max, Pointwise
 from nnsym.read.onnx import load
 from nnsym.read.runtime import run

@@ -10,7 +10,8 @@ from nnsym.encode.registry import collect, encodings, find_encoding
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise, Product, new_input, pointwise
-from nnsym.ir.univariate import Sigmoid, relu
+from nnsym.ir.smooth_functions import Sigmoid
+from nnsym.ir.univariate import relu
 from nnsym_encodings import ENCODINGS
 
 

@@ -160,7 +160,7 @@ def test_the_report_says_it_all_and_asks_nobody(tmp_path: Path):
         p.hash,
         f"x.speed = {float(point.inputs['x'][0]):.9g} m/s",
         f"{result.upper:.6g}",
-        "nnsym verify property.txt --network f=f.onnx",
+        "nn.verify(nn.parse(open('property.txt').read(), [f]))",
         result.trail[0].note,
         result.versions["numpy"],
         "slow <&>",
@@ -179,6 +179,8 @@ def test_images_stand_beside_the_middle_and_the_difference(tmp_path: Path):
     page = nn.write_report(saved, tmp_path / "r.html").read_text()
     assert page.count("<figure") == 3
     assert "difference, at most" in page
+    with_text = nn.write_report(result.save(tmp_path / "p.json", digits(8 / 64)), tmp_path / "p.html").read_text()
+    assert "nnsym verify property.txt --network digits=digits.onnx" in with_text
     fills = re.findall(r"fill='rgb\((\d+),(\d+),(\d+)\)'", page)
     assert len(fills) == 3 * 64
     image, _ = demo.digit(4)

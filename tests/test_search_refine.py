@@ -48,7 +48,7 @@ def test_a_domain_that_better_ranges_decide_is_split_no_further() -> None:
     """After 31 parts, with four times the rounds each time; what holds of the whole closes what is open."""
     query = thin(0.12)
     watched = Watched(query)
-    found = ran(query, TEXT, better=watched)
+    found = ran(query, TEXT, better=watched, seconds=120.0)  # a quarter of them for the ranges
     found.check("decided by ranges")
     first, second = watched.engines
     assert watched.rounds == [2, 8]
@@ -62,7 +62,7 @@ def test_a_search_goes_on_with_better_ranges() -> None:
     """More rounds end where they do not pay. The bound is at once that of the whole."""
     query = thin(0.05)
     watched, plain = Watched(query), ran(query, TEXT.replace("=2", "=0"), nodes=31)
-    found = ran(query, TEXT, better=watched, nodes=31)
+    found = ran(query, TEXT, better=watched, nodes=31, seconds=120.0)
     found.check("stopped")
     assert watched.rounds == [2, 8]
     assert whole(watched.engines[1]) < 0.8 * whole(watched.engines[0]) < 0

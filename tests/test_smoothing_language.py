@@ -73,6 +73,7 @@ def test_other_methods_refuse_a_smoothed_classifier() -> None:
         lambda: prop([0, 0]),
         lambda: prop.margin([0, 0]),
         lambda: nn.verify(prop, semantics="deployed"),
+        lambda: nn.verify(prop, certificate=True),
     ):
         with pytest.raises(UnsupportedError, match="expectation over noise"):
             ask()
@@ -95,6 +96,18 @@ def test_sampling_refuses_a_function_and_what_it_cannot_judge() -> None:
     ):
         with pytest.raises(UnsupportedError, match="sampling cannot judge"):
             nn.verify(prop, "sampling")
+
+
+def test_a_slack_relaxes_and_progress_is_told() -> None:
+    g = smoothed_half_space(size=400)
+    prop = robust_at_zero(g, 1.05)
+    assert not nn.verify(prop, nn.sampling(n=20_000)).verified
+    told: list[tuple[float, float]] = []
+    slack = nn.verify(prop, nn.sampling(n=300_000), slack=0.2, progress=lambda *sides: told.append(sides))
+    assert slack.verified
+    assert "slack of 0.2" in slack.reason
+    assert told
+    assert all(lower <= slack.lower + 1e-9 for lower, _ in told)
 
 
 def test_without_a_method_it_is_sampled() -> None:
@@ -194,3 +207,12 @@ def test_a_radius_is_read_off_one_draw() -> None:
         with pytest.raises(InputError, match="gives no radius"):
             nn.radius(g, [0, 0], 1, method, high=3, p=2)
     assert nn.verify(nn.props.robust(g, [0, 0], 1, 0.5, p=2), nn.sampling(n=2_000)).verified
+
+
+def test_an_empty_precondition_is_said() -> None:
+    g = smoothed_half_space()
+    x = nn.Variable(2, name="x")
+    where = [nn.ball(x, [0, 0], 0.1, p=2), nn.box(x, 0.09, 0.2)]
+    result = nn.verify(nn.forall(x, where=where, then=nn.argmax(g(x)) == 1), nn.sampling(n=1_000))
+    assert result.verified
+    assert result.vacuous

@@ -39,7 +39,7 @@ def asked(table: Table, method: str) -> set[tuple[int, float | None]]:
     return {(e.index, e.eps) for e in table.entries if e.method == method and e.implied is None}
 
 
-@pytest.mark.parametrize("method", ["ibp", "crown", "alpha:5"])
+@pytest.mark.parametrize("method", ["ibp", "crown", pytest.param("alpha:5", marks=pytest.mark.slow)])
 def test_a_batch_says_what_single_questions_say(family: Any, digits: tuple[Any, Any], method: str) -> None:
     table = nn.table(family, digits, method, eps=EPS[1])
     assert {e.way for e in table.finals()} >= ({Way.UNKNOWN} if method == "ibp" else {Way.UNKNOWN, Way.VERIFIED})

@@ -147,6 +147,7 @@ def test_rows_that_are_none_are_named(tmp_path: Path, row: str) -> None:
         read_instances(file)
 
 
+@pytest.mark.slow
 def test_the_page_of_a_record(spec: Path) -> None:
     file, page = spec.parent / "run.jsonl", spec.parent / "page.html"
     run(f"{spec}:near", "--data", spec.parent / "digits.npz", "--eps", "0.02,0.3", "--file", file, "--timeout", "10")

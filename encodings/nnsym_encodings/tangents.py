@@ -31,7 +31,7 @@ from nnsym.builder import RowTerms, row_block
 from nnsym.encoding import Cut, Separator
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Pointwise
-from nnsym.ir.univariate import Smooth
+from nnsym.ir.smooth_functions import Smooth
 from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import Scene
 

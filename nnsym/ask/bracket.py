@@ -19,8 +19,8 @@ from nnsym.ask.verify import verify
 from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
 from nnsym.ir.query import Reading
 from nnsym.judge.method import Method
-from nnsym.judge.methods import FIRST, BoundMethod
-from nnsym.judge.registry import resolve
+from nnsym.judge.methods import FIRST, BoundMethod, check_bounds
+from nnsym.judge.registry import is_bounds, resolve
 from nnsym.lang.property import Property
 from nnsym.replay import found_at
 from nnsym.results.clock import Clock
@@ -109,7 +109,9 @@ def search(
     chosen = resolve(method, **{name: options[name] for name in named if name in options})
     rest = {name: value for name, value in options.items() if name not in (*named, "timeout", "clock")}
     clock = options.get("clock") or Clock(seconds(options.get("timeout", 60.0)))
-    asker = _Asker(family=family, method=chosen, clock=clock, precision=precision, options=rest)
+    source = chosen.bounds if is_bounds(chosen.bounds) else options.get("bounds", "crown")
+    quick = BoundMethod(source=check_bounds(source))
+    asker = _Asker(family=family, method=chosen, quick=quick, clock=clock, precision=precision, options=rest)
     bracket = Bracket(good=good, bad=bad, certifies=chosen.proves)
     if not chosen.quick:
         bracket = replace(_quickly(asker, bracket, precision), doubt=None)
@@ -152,6 +154,7 @@ class _Asker:
 
     family: Family
     method: Method
+    quick: BoundMethod
     clock: Clock
     precision: float
     options: dict[str, Any]
@@ -170,9 +173,8 @@ class _Asker:
     def quickly(self, bracket: Bracket, at: float) -> Bracket:
         """Bounds, then a counter-search if they do not verify; at the bad end the search comes first."""
         prop = self._property(at)
-        bounds = BoundMethod(source=self.method.bounds or "crown")
         result = None
-        for method in (FIRST, bounds) if at == bracket.bad else (bounds, FIRST):
+        for method in (FIRST, self.quick) if at == bracket.bad else (self.quick, FIRST):
             asked = self._briefly(prop, method)
             result = result if asked is None else asked
             if result is not None and result.status is not Verdict.UNKNOWN:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.titles import output_title
+from nnsym.ir.titles import node_titles, output_title
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
@@ -154,10 +155,19 @@ def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> t
         f"encoding  {encoding.name}: {encoding.summary}",
         f"source    {encoding.source}",
         f"bounds    {bounds}",
+        *_named(query),
         f"objective {form}",
         f"meaning   {program.decides}",
         f"written by {used}",
     )
+
+
+def _named(query: Query) -> Iterator[str]:
+    """What stored models call the layers whose columns are called by our names, and of which application they are."""
+    titles = node_titles(query)
+    said = [f"{name} is {titles[node]}" for node, name in node_names(query.nodes).items() if node in titles]
+    if said:
+        yield f"layers    in the models: {', '.join(said)}"
 
 
 def check_writable(path: Path) -> None:
@@ -187,7 +197,7 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)
     if program.quadratics:
-        remedy = "Take its box for the region, and state the ball in Pyomo as a quadratic constraint over model.inputs"
+        remedy = "Take its box for the domain, and state the ball in Pyomo as a quadratic constraint over model.inputs"
         raise UnsupportedError("a ball of norm 1 or 2 has no linear rows", where=query.name, remedy=remedy)
     model = convert(program, columns="all")
     inputs, outputs = _ends(query, program)

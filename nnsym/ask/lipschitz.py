@@ -21,6 +21,7 @@ from nnsym.ask.jacobians import by_bounds, by_program, by_regions
 from nnsym.ask.slope import steepest
 from nnsym.ask.space import Space
 from nnsym.ask.threshold import Threshold, smallest
+from nnsym.bounds.lipschitz.certificate import proved_exactly
 from nnsym.bounds.lipschitz.constants import certificate
 from nnsym.bounds.lipschitz.distance import Distance, propagate
 from nnsym.bounds.lipschitz.jacobian import interval_jacobian, jacobian_norm
@@ -41,6 +42,7 @@ Array = NDArray[Any]
 #: Methods of this question alone, the quick ones first.
 OWN = ("norms", "sdp", "jacobian", "exact")
 
+_EXACT = 40  # inputs and neurons together up to which multipliers are checked in rationals, too
 _SLOPES_SHARE = 0.2  # of the time, for the search of steep pairs
 
 
@@ -89,39 +91,50 @@ def lipschitz(
         InputError: an unknown method or norm, a domain that is no box or ball.
         UnsupportedError: the method that was named cannot take the network.
     """
+    domain = _domain(lower, upper, where)
+    if high is not None:
+        search = {"low": low, "high": high, "precision": precision, "timeout": timeout, "seed": seed, **options}
+        return _bisected(f, domain, method, p, q, gap, **search)
+    if gap != 0 or options:
+        name = "gap" if gap != 0 else next(iter(options))
+        raise InputError(f"'{name}' is an option of the search along L", remedy="Give high=, or leave it out")
+    space, chosen, seed = Space.of(f, domain), _methods(method), options_of.seed(seed)
+    if domain is not None:
+        import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before the clock runs)
+    running = clock if clock is not None else Clock(options_of.seconds(timeout))
+    asker = _Asker(space, norm_of(2 if p is None else p), norm_of(2 if q is None else q), running)
+    tried = tuple(asker.ask(name, left=len(chosen) - k, named=method is not None) for k, name in enumerate(chosen))
+    return _answer(asker, tried, seed)
+
+
+def _domain(lower: object, upper: object, where: object) -> object:
+    """The domain as ``where`` takes it."""
     if (lower is None) is not (upper is None):
         raise InputError("one limit of the box is missing", remedy="Give lower and upper, or where=(lower, upper)")
     if lower is not None and where is not None:
         raise InputError("the domain is given twice", remedy="Give lower and upper, or where=")
-    domain = (lower, upper) if lower is not None else where
-    if high is not None:
-        return _bisected(
-            f, domain, method, p, q, gap, low=low, high=high, precision=precision, timeout=timeout, seed=seed, **options
-        )
-    if gap != 0 or options:
-        name = "gap" if gap != 0 else next(iter(options))
-        raise InputError(f"'{name}' is an option of the search along L", remedy="Give high=, or leave it out")
-    running = clock if clock is not None else Clock(options_of.seconds(timeout))
-    space = Space.of(f, domain)
-    asker = _Asker(space, norm_of(2 if p is None else p), norm_of(2 if q is None else q), running)
-    chosen = _methods(method)
-    tried = [asker.ask(name, left=len(chosen) - k, named=method is not None) for k, name in enumerate(chosen)]
-    with running.step("slopes") as notes:
-        found = steepest(space, asker.p, asker.q, seed=options_of.seed(seed), deadline=running.deadline(_SLOPES_SHARE))
+    return (lower, upper) if lower is not None else where
+
+
+def _answer(asker: _Asker, tried: tuple[Tried, ...], seed: int) -> LipschitzConstant:
+    """The least of the upper bounds, and the steepest pair of points."""
+    clock, best = asker.clock, min(tried, key=lambda t: t.bound)
+    with clock.step("slopes") as notes:
+        end = clock.deadline(_SLOPES_SHARE)
+        found = steepest(asker.space, asker.p, asker.q, seed=seed, deadline=end)
         notes.append("no pair" if found is None else f"{found.value:.9g}, {found.replayed_by}")
-    best = min(tried, key=lambda t: t.bound)
     return LipschitzConstant(
         p=asker.p,
         q=asker.q,
-        where=space.text(),
+        where=asker.space.text(),
         certified=best.bound,
         falsified=found.value if found is not None else 0.0,
         trust=best.trust,
         method=best.method if np.isfinite(best.bound) else "",
         witness=found,
-        tried=tuple(tried),
-        seconds={**running.seconds, "total": running.elapsed},
-        trail=tuple(running.trail),
+        tried=tried,
+        seconds={**clock.seconds, "total": clock.elapsed},
+        trail=tuple(clock.trail),
     )
 
 
@@ -208,7 +221,8 @@ class _Asker:
                 "no sectors of this graph: too many neurons, a product, or slopes without bounds",
                 remedy="Use norms, jacobian, or a domain",
             )
-        found = certificate(system, deadline=deadline.share(0.7)).constant
+        proof = certificate(system, deadline=deadline.share(0.7))
+        found = proof.constant
         if self.q == "inf" and system.outputs > 1:
             start, rows = None, []
             for i in range(system.outputs):
@@ -216,6 +230,9 @@ class _Asker:
                 start = one.multipliers or start
                 rows.append(one.constant)
             found = min(found, max(rows))
+        if (self.p, self.q) == (2, 2) and space.query is None and sum(system.sizes) <= _EXACT:
+            exact = proved_exactly(system, proof.multipliers, found)
+            return found, Trust.EXACT if exact else Trust.CERTIFIED
         wide = len(space.open_axes) if self.p == "inf" else 1
         tall = space.root.size if self.q == 1 else 1
         return found * float(np.sqrt(wide) * np.sqrt(tall)) * (1 + 2.0**-50), Trust.CERTIFIED

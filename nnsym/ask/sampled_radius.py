@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from nnsym.errors import InputError
+from nnsym.judge.asked import Asked
 from nnsym.judge.conclude import conclude
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
-from nnsym.judge.sampling import Asked, SamplingMethod, sampling
+from nnsym.judge.sampling import SamplingMethod, sampling
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.props import robust
 from nnsym.results.clock import Clock

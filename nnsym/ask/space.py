@@ -81,13 +81,14 @@ class Space:
         return "" if self.where is None else str(self.where)
 
     def ranges(self, source: str, deadline: Deadline) -> Mapping[Node, Sides]:
-        """The range of every node: by a source of bounds on a domain, by slopes and limits of functions without one."""
+        """The range of every node: by intervals, and on a domain by a source of bounds that ends by the deadline."""
         if self.query is None:
             return interval_run(self.nodes, {self.x: (np.full(self.x.size, -np.inf), np.full(self.x.size, np.inf))})
         from nnsym.relaxation.sources import find_source
 
+        plain = interval_run(self.nodes, {self.x: self.query.boxes[self.x].outer})
         found = compute(self.query, find_source(source).until(deadline))
-        return {n: (found[n].lower, found[n].upper) for n in self.nodes}
+        return {n: (np.maximum(plain[n][0], found[n].lower), np.minimum(plain[n][1], found[n].upper)) for n in plain}
 
     @property
     def open_axes(self) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnsym.encoding import Encoding, Form
@@ -15,14 +15,14 @@ from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable, of_input
 from nnsym.lang.guard import misread
 from nnsym.lang.statements.formulas import Formula, reduce_all
-from nnsym.lang.statements.region import region
+from nnsym.lang.statements.over import terms_over
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.results import ranges as options
 
 
 def surrogate(
-    f: Network | Term | Mapping[str, Term],
+    f: Network | Term | Sequence[Term] | Mapping[str, Term],
     where: object,
     *,
     encoding: str | Encoding = "bigm",
@@ -38,8 +38,9 @@ def surrogate(
     is no margin, no guard and no objective.
 
     Args:
-        f: a network; or a term over variables, such as ``f((x - mean) / scale)``; or several terms by name.
-        where: the region the function is encoded over: bounds and linear conditions, all of which hold (``nn.box(x, 0,
+        f: a network; or a term over variables, such as ``f((x - mean) / scale)``; or several terms by name; or what a
+            network of several outputs gives on terms.
+        where: the domain the function is encoded over: bounds and linear conditions, all of which hold (``nn.box(x, 0,
             1) & (x[0] + x[1] == 1)``). For a network with one input also ``(lower, upper)``; for one with several a
             dictionary of such pairs, or a formula over variables with the inputs' names.
         encoding: rules of linear rows and binaries (``bigm``, ``partition4``, ``triangle`` ...).
@@ -51,13 +52,13 @@ def surrogate(
         as the terms use them), and found by name
         (:class:`nnsym.solvers.pyomo_block.Elements`); ``block.x`` are all columns by their names, ``block.rows`` the
         rows. Bounds of variables may be tightened; a wider one is refused when the model is solved or written, because
-        the rows hold for none but the region.
+        the rows hold for none but the domain.
 
     Raises:
         UnsupportedError: alternatives or balls in ``where``; an encoding with cuts, in Boolean form, or with more than
             linear rows and binaries.
         MissingBoundsError: an input that ``where`` leaves open.
-        InputError: an empty region, names or shapes that do not fit.
+        InputError: an empty domain, names or shapes that do not fit.
     """
     from nnsym.bounds.methods import compute
     from nnsym.encode.function import encode_function
@@ -69,9 +70,9 @@ def surrogate(
 
     chosen = _fitting(find_encoding(encoding))
     terms, premise, shapes = _stated(f, where)
-    query, rows = region(terms, premise, name="surrogate", first=tuple(shapes))
+    query, rows = terms_over(terms, premise, name="surrogate", first=tuple(shapes))
     if query.empty_box:
-        raise InputError("the region is empty: there is nothing to encode", where=str(premise))
+        raise InputError("the domain is empty: there is nothing to encode", where=str(premise))
     found = compute(query, find_source(check_bounds(bounds)), device=options.device(device))
     encoded = encode_function(query, found, chosen, rows)
     inputs = [
@@ -97,14 +98,23 @@ def _fitting(encoding: Encoding) -> Encoding:
 
 
 def _stated(f: object, where: object) -> tuple[dict[str, Term], Formula, dict[Input, tuple[int, ...]]]:
-    """The outputs as terms by name, the region as a formula, and shapes of inputs where a network declares them."""
+    """The outputs as terms by name, the domain as a formula, and shapes of inputs where a network declares them."""
     if isinstance(f, Network):
         arguments, premise = _arguments(f, where)
         made = f(*arguments)
         outputs = dict(zip(f.outputs, made if isinstance(made, tuple) else (made,), strict=True))
         inputs = [x for term in arguments for x in term.rows.parts if isinstance(x, Input)]
         return outputs, premise, dict(zip(inputs, (t.shape for t in f.inputs.values()), strict=True))
-    premise = as_statement(where, "where")
+    if isinstance(f, (list, tuple)) and f and all(isinstance(term, Term) for term in f):
+        names = [_output_name(term) for term in f]
+        if len(set(names)) < len(names):
+            raise misread(
+                "two of the terms have no name of their own", "Give them by name: {'profit': ..., 'heat': ...}"
+            )
+        f = dict(zip(names, f, strict=True))
+    if not isinstance(f, (Term, Mapping)):
+        raise misread(f"{type(f).__name__} is no network and no term", "Give f, or f(x), or terms by name")
+    premise = _premise(where)
     if isinstance(f, Mapping):
         return {str(name): as_term(term) for name, term in f.items()}, premise, {}
     term = as_term(f)
@@ -122,12 +132,12 @@ def _output_name(term: Term) -> str:
 
 
 def _arguments(f: Network, where: object) -> tuple[list[Term], Formula]:
-    """A variable for every input of the network, and the region over them."""
+    """A variable for every input of the network, and the domain over them."""
     pairs = _pairs(f, where)
     if pairs is not None:
         variables = [Variable(tensor.shape or 1, name=name) for name, tensor in f.inputs.items()]
         return list(variables), reduce_all(*(box(v, *pairs[v.name]) for v in variables))
-    premise = as_statement(where, "where")
+    premise = _premise(where)
     inputs = mentioned(premise)
     if len(inputs) == len(f.inputs) == 1:
         return [of_input(inputs[0])], premise
@@ -136,6 +146,13 @@ def _arguments(f: Network, where: object) -> tuple[list[Term], Formula]:
         remedy = "Call the variables as the inputs, or say which is which: nn.surrogate(f(a, b), where=...)"
         raise misread(f"'where' is about {', '.join(by_name)}, the inputs are {', '.join(f.inputs)}", remedy)
     return [of_input(by_name[name]) for name in f.inputs], premise
+
+
+def _premise(where: object) -> Formula:
+    parts = where if isinstance(where, (list, tuple)) else [where]
+    if not parts or not all(isinstance(part, Formula) for part in parts):
+        raise misread(f"'where' is {type(where).__name__}", "Give nn.box(x, lower, upper), or (lower, upper)")
+    return as_statement(where, "where")
 
 
 def _pairs(f: Network, where: object) -> Mapping[str, tuple[object, object]] | None:

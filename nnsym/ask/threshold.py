@@ -16,6 +16,7 @@ from nnsym.ask.bracket import Family, search
 from nnsym.ask.sampled_radius import sampled_radius
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
+from nnsym.ir.node import Max, Pointwise
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.property import Property
 from nnsym.lang.props import robust
@@ -26,6 +27,9 @@ Array = NDArray[Any]
 
 #: What feeds a method, and is asked before it, where a radius is in the norm 2: neither of the two is always better.
 EUCLIDEAN = "crown+lipschitz:sdp"
+
+#: Neurons up to which multipliers are worth their time there.
+_NEURONS = 600
 
 
 @final
@@ -179,7 +183,8 @@ def radius(
         )
     net = f
     if p == 2:
-        options.setdefault("bounds", EUCLIDEAN)
+        neurons = sum(n.size for n in net.nodes if isinstance(n, (Pointwise, Max)))
+        options.setdefault("bounds", EUCLIDEAN if neurons <= _NEURONS else "crown+lipschitz")
 
     def ball_of(eps: float) -> Property:
         return robust(net, x0, label, eps, p=p, within=within)

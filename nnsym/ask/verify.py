@@ -106,6 +106,8 @@ def verify(
     query = query.relaxed(slack) if slack else query
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     chosen.accept(query)
+    if certificate is not False:
+        refuse_smoothed(query, "certificate")
     settings = Settings(
         memory=memory,
         threads=threads,
@@ -151,7 +153,7 @@ def judged_by_samples(
     """The verdict on a smoothed classifier of the real function, whose runs are counted."""
     if semantics != Semantics.REAL:
         refuse_smoothed(query, "semantics")
-    return method.judge(query, clock, settings)
+    return with_premise(query, method.judge(query, clock, settings), method, clock, settings)
 
 
 def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: Settings) -> tuple[Query, str]:

@@ -24,7 +24,8 @@ from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Dense, LinearMap, Select, Sparse
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 
 Array = NDArray[Any]
 

@@ -19,7 +19,8 @@ from nnsym.ir.linear import LinearMap, Scale, Select
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import topological
 
 Array = NDArray[Any]

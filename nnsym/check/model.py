@@ -116,7 +116,7 @@ def _tensor(data: bytes) -> tuple[str, Const]:
     name, kind = _text(m[8]), (m[2] or [0])[0]
     need(not m[13] and not any(m[14]), f"ONNX: '{name}' is stored outside of the file")
     need(kind in _TYPES, f"ONNX: '{name}' has the data type {kind}, which is not read")
-    integers = _integers(m[5] + m[7])
+    integers = _integers(m[5] + m[7]) if kind not in (1, 11) else []
     return name, Const(tuple(_integers(m[1])), integers or _array(_TYPES[kind], b"".join(m[4] + m[9] + m[10])))
 
 
@@ -155,11 +155,14 @@ def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
 def read_onnx(data: bytes) -> Model:
     """The graph of an ONNX file."""
     try:
-        graphs = _message(data)[7]
+        whole = _message(data)
+        graphs = whole[7]
+        need(not whole[25], "ONNX: functions of the file's own are not read")
         need(len(graphs) == 1, "ONNX: the file holds no graph, or more than one")
         m = _message(graphs[0])
         need(not m[15], "ONNX: sparse constants are not read")
         constants = dict(map(_tensor, m[5]))
+        need(len(constants) == len(m[5]), "ONNX: two constants have one name")
         inputs = tuple(v for v in map(_value, m[11]) if v[0] not in constants)
         return Model(inputs, constants, tuple(map(_op, m[1])), tuple(_value(v)[0] for v in m[12]))
     except (IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:

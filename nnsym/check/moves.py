@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -262,7 +263,12 @@ def cast(call: Call) -> Tensor:
     if isinstance(x, Value):
         need(kind in (1, 11), "a cast of values that depend on inputs, to something other than floats")
         return x
-    return Const(x.shape, [int(v) for v in x.values] if kind in (6, 7) else x.values)
+    if kind in (6, 7):
+        return Const(x.shape, [int(v) for v in x.values])
+    need(kind in (1, 11), "a cast of constants to something other than floats and integers")
+    stored = array("f" if kind == 1 else "d", map(float, x.values))
+    need(all(a == b for a, b in zip(stored, x.values, strict=True)), "a cast that rounds constants")
+    return x
 
 
 def constant(call: Call) -> Tensor:
@@ -288,4 +294,5 @@ def filled(call: Call) -> Tensor:
 def shape_of(call: Call) -> Tensor:
     """The shape, as it is known here."""
     shape = call.arguments[0].shape
+    shape = shape[call.attributes.get("start", 0) : call.attributes.get("end")]
     return Const((len(shape),), list(shape))

@@ -99,6 +99,7 @@ class Problem:
 
     def _declare(self, stated: Property) -> None:
         own = {n.name: k for k, n in enumerate(n for n in stated.networks if not n.equal)}
+        need(len({n.name for n in stated.networks}) == len(stated.networks), "VNN-LIB: two networks have one name")
         for index, network in enumerate(stated.networks):
             need(not network.equal or network.equal in own, f"VNN-LIB: '{network.name}' equals no network before it")
             entry = own[network.equal or network.name]
@@ -165,6 +166,7 @@ class Problem:
                     f"{op.kind} '{prefix}{op.outputs[0]}': not as the operator wants it ({error!r})"
                 ) from None
             for name, value in zip(op.outputs, made if isinstance(made, list) else [made], strict=False):
+                need(name not in tensors, f"two tensors have the name '{prefix}{name}'")
                 tensors[name] = value
         for name, value in tensors.items():
             if isinstance(value, Value):

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
+from nnsym.ir.convolution import Conv
 from nnsym.ir.intervals import copies, stretch
-from nnsym.ir.linear import Conv, Dense, LinearMap, Select
+from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate

@@ -1,6 +1,6 @@
 """A network as a relation between inputs and outputs: the program of a query without objective, margin and guards.
 
-The points of the program, seen at inputs and outputs, are ``{(x, f(x)) : x in the region}`` under an exact encoding and
+The points of the program, seen at inputs and outputs, are ``{(x, f(x)) : x in the domain}`` under an exact encoding and
 contain it under an outer one. Whoever takes it in adds an objective and rows of their own.
 """
 
@@ -31,11 +31,11 @@ Array = NDArray[Any]
 def encode_function(query: Query, bounds: Bounds, encoding: Encoding, outputs: Mapping[str, Array]) -> Encoded:
     """The program of the rows of ``query`` that ``outputs`` lists by name, over the query's domain.
 
-    The formula holds the region's conditions beside its boxes: linear ones, all of which hold. ``rows`` of the answer
+    The formula holds the domain's conditions beside its boxes: linear ones, all of which hold. ``rows`` of the answer
     are the columns of all rows; each output's element has one.
 
     Raises:
-        UnsupportedError: the region is no conjunction, has balls, or a node has no rule.
+        UnsupportedError: the domain is no conjunction, has balls, or a node has no rule.
         MissingBoundsError: a bound that the encoding needs is infinite.
     """
     conditions = _conditions(query)
@@ -44,7 +44,7 @@ def encode_function(query: Query, bounds: Bounds, encoding: Encoding, outputs: M
     hard = np.unique(np.concatenate([np.zeros(0, np.int64), *(a.rows for a in conditions)]))
     s[hard] = _layer(walked, query, SPEC, hard)
     for atoms in conditions:
-        origin = f"region: {'; '.join(query.labels[r] for r in atoms.rows[:9])}"
+        origin = f"domain: {'; '.join(query.labels[r] for r in atoms.rows[:9])}"
         walked.ctx.builder.rows(row_block([(1.0, s[atoms.rows])], upper=0.0, tag=Tag.PRECONDITION, origin=origin))
     for name, rows in outputs.items():
         s[rows] = _present(walked, name, rows, _layer(walked, query, name, rows))
@@ -57,15 +57,15 @@ def encode_function(query: Query, bounds: Bounds, encoding: Encoding, outputs: M
 
 
 def _conditions(query: Query) -> tuple[Atoms, ...]:
-    """The conditions of a region, all of which hold."""
+    """The conditions of a domain, all of which hold."""
     parts: tuple[Formula, ...] = query.formula.parts if isinstance(query.formula, And) else (query.formula,)
     found = tuple(part for part in parts if isinstance(part, Atoms) and (part.every or len(part.rows) == 1))
     if len(found) < len(parts):
-        remedy = "Take its box for the region, and state the choice in your own model"
-        raise UnsupportedError("the region holds alternatives (or)", where=query.name, remedy=remedy)
+        remedy = "Take its box for the domain, and state the choice in your own model"
+        raise UnsupportedError("the domain holds alternatives (or)", where=query.name, remedy=remedy)
     if any(query.balls.values()):
-        remedy = "Take nn.box for the region, and state the ball in your own model as a quadratic constraint"
-        raise UnsupportedError("the region holds a ball of norm 1 or 2", where=query.name, remedy=remedy)
+        remedy = "Take nn.box for the domain, and state the ball in your own model as a quadratic constraint"
+        raise UnsupportedError("the domain holds a ball of norm 1 or 2", where=query.name, remedy=remedy)
     return found
 
 

@@ -20,8 +20,14 @@ from nnsym.ir.network import Network
 
 Array = NDArray[Any]
 
-#: Whether time is over.
-Over = Callable[[], bool]
+#: Hears of the counts so far, and of the class that is judged; true if time is over.
+Over = Callable[[Array, int], bool]
+
+
+def never_over(counts: Array, top: int) -> bool:
+    """Time is not limited."""
+    return False
+
 
 #: The most samples of a kind.
 _MOST = 10**9
@@ -57,7 +63,14 @@ class Sampler:
         return counted(self.draws(point, seed, Purpose.SELECT), self.run, self.classes, n0, self.batch)
 
     def evidence(
-        self, point: Array, *, n: int, n0: int, seed: int, certificate: Certificate, over: Over = lambda: False
+        self,
+        point: Array,
+        *,
+        n: int,
+        n0: int,
+        seed: int,
+        certificate: Certificate,
+        over: Over = never_over,
     ) -> Evidence:
         """``n`` fresh samples of the class that ``n0`` others select; fewer where time is over, which the record says.
 
@@ -78,7 +91,7 @@ class Sampler:
                 for half, part in enumerate((slice(0, first), slice(first, None))):
                     halves[half] += noise[part][labels[part] == top].sum(axis=0)
             total += np.bincount(labels, minlength=self.classes)
-            if over() and total.sum() < own:
+            if over(total, top) and total.sum() < own:
                 return self._told(point, total, selected, seed, stop="sequential")
         other = None
         if second is not None:
@@ -104,7 +117,7 @@ class Sampler:
             ends = np.flatnonzero(shown | hopeless)
             taken = labels[: ends[0] + 1] if len(ends) else labels
             total += np.bincount(taken, minlength=self.classes)
-            if len(ends) or over():
+            if len(ends) or over(total, top):
                 told = self._told(point, total, selected, seed, stop="sequential")
                 return Reached(evidence=told, shown=bool(len(ends) and shown[ends[0]]))
         return Reached(evidence=self._told(point, total, selected, seed, stop="sequential"), shown=False)

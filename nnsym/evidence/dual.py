@@ -107,13 +107,13 @@ class Dual:
     @cached_property
     def p(self) -> Enclosed:
         """The mass of S under P."""
-        return self.pair.gamma.mean(self.inside, (self.sign_change,))
+        return self.pair.mean(self.inside, (self.sign_change,))
 
     @cached_property
     def q(self) -> Enclosed:
         """The mass of S under Q, whose own t is ``1 + kappa`` times that of P."""
         ratio = 1 + self.two.kappa
-        return self.pair.gamma.mean(lambda t: self.inside(t / ratio), (self.sign_change * ratio,))
+        return self.pair.mean(lambda t: self.inside(t / ratio), (self.sign_change * ratio,))
 
     def level(self, t: Array) -> Array:
         """``F = -ln p(x) - ln L``, which is below ``-ln p(x - v)`` in S; +inf where L <= 0."""
@@ -174,7 +174,7 @@ class Dual:
 
         edges = np.array([t for piece in self.pieces for t in piece if t > 0])
         opens = [float(pair.where(np.array(f))) for f in self.level(edges) if np.isfinite(f)]
-        return pair.gamma.mean(share, opens)
+        return pair.mean(share, opens)
 
     def _crossed(self, t: Array, height: Array, start: float, stop: float) -> Array:
         """Of the sphere of each t round v: the share whose own t about 0 lies in a piece, where F < height."""

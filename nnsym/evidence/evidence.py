@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, final
 
@@ -58,11 +59,13 @@ class Evidence:
     versions: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        whole = [isinstance(k, int) and k >= 0 for k in (*self.counts, *self.selected)]
-        if len(self.counts) < 2 or len(self.counts) != len(self.selected) or not all(whole) or not sum(self.counts):
+        whole = all(isinstance(k, Integral) and k >= 0 for k in (*self.counts, *self.selected))
+        if len(self.counts) < 2 or len(self.counts) != len(self.selected) or not whole or not sum(self.counts):
             raise InputError("evidence holds counts of two classes or more, and of as many that were selected")
         if self.stop not in ("fixed", "sequential"):
             raise InputError(f"stop is {self.stop!r}", remedy="Use fixed or sequential")
+        for name in ("counts", "selected"):  # plain numbers, whatever counted them
+            object.__setattr__(self, name, tuple(int(k) for k in getattr(self, name)))
 
     @property
     def n(self) -> int:
@@ -146,12 +149,6 @@ class Evidence:
         except OSError as error:
             raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
         return target
-
-    def for_class(self, label: int) -> Evidence:
-        """The same counts where ``label`` is judged, whatever was selected: for a class that was known beforehand."""
-        if not 0 <= label < len(self.counts):
-            raise InputError(f"class {label} does not exist among {len(self.counts)}")
-        return replace(self, selected=tuple(int(k == label) for k in range(len(self.counts))))
 
     def __repr__(self) -> str:
         share = self.counts[self.top] / self.n

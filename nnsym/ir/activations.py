@@ -18,7 +18,8 @@ from nnsym.ir.functions.powers import Reciprocal, Sqrt
 from nnsym.ir.functions.shrinks import shrink
 from nnsym.ir.functions.steps import Atan, Erf, Softsign
 from nnsym.ir.functions.waves import Cos, Sin
-from nnsym.ir.univariate import Sigmoid, Tanh, Univariate, absolute, hard_tanh, leaky_relu, relu, relu6, sign
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Univariate, absolute, hard_tanh, leaky_relu, relu, relu6, sign
 
 GROUP = "nnsym.activations"
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import round_up, to_fractions
 from nnsym.ir.formula import always
-from nnsym.ir.linear import Conv
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge

@@ -9,11 +9,9 @@ float64 and are only ever copied. ``apply`` and ``adjoint`` take float arrays an
 from __future__ import annotations
 
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.exact_product import exact_product
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -94,7 +93,7 @@ class LinearMap(ABC):
     def apply(self, x: Array) -> Array:
         """``A x`` for ``x`` of shape ``(..., n_in)``; the result has shape ``(..., n_out)``."""
         if x.dtype == object:
-            return _exact_product(self.csr(), x, self.n_out)
+            return exact_product(self.csr(), x, self.n_out)
         flat = x.reshape(-1, self.n_in)
         if self._few is not None:
             data, row, column = self._few
@@ -106,7 +105,7 @@ class LinearMap(ABC):
         if y.dtype == object:
             transposed = self._csr_array.T.tocsr()
             parts = (transposed.data, transposed.indices, transposed.indptr)
-            return _exact_product(parts, y, self.n_in)
+            return exact_product(parts, y, self.n_in)
         flat = y.reshape(-1, self.n_out)
         if self._few is not None:
             data, row, column = self._few
@@ -133,64 +132,6 @@ def _gathered(x: Array, data: Array, reads: Array, to: Array, n: int) -> Array:
     place = to + n * np.arange(len(x))[:, None]
     found = np.bincount(place.ravel(), weights=terms.ravel(), minlength=len(x) * n)
     return found.astype(np.float64, copy=False).reshape(len(x), n)  # without entries it counts in integers
-
-
-_DIGITS = 4096  # bits of a common denominator from which sums of Fractions are the shorter way
-
-
-def _exact_product(csr: tuple[Array, Array, Array], x: Array, n_out: int) -> Array:
-    """The product on Fractions: each vector over its common denominator, so that rows are sums of integers."""
-    data, indices, indptr = csr
-    flat = x.reshape(-1, x.shape[-1])
-    common = [_over_common(vector) for vector in flat]
-    if not all(common):
-        return _sum_of_fractions(csr, x, n_out)
-    weights, exponent = _integers(data)
-    out = np.empty((len(flat), n_out), dtype=object)
-    above, below = 1 << max(exponent, 0), 1 << max(-exponent, 0)
-    for batch, found in enumerate(common):
-        whole, denominator = found  # type: ignore[misc]
-        for row in range(n_out):
-            span = slice(indptr[row], indptr[row + 1])
-            total = int(np.dot(weights[span], whole[indices[span]]))
-            out[batch, row] = Fraction(total * above, denominator * below)
-    return out.reshape(*x.shape[:-1], n_out)
-
-
-def _over_common(vector: Array) -> tuple[Array, int] | None:
-    """Integers and their common denominator; None of other numbers than Fractions, or where it would be too long."""
-    if not all(type(v) is Fraction for v in vector):
-        return None
-    denominator = 1
-    for d in {v.denominator for v in vector}:
-        denominator = math.lcm(denominator, d)
-        if denominator.bit_length() > _DIGITS:
-            return None
-    whole = np.array([0, *(v.numerator * (denominator // v.denominator) for v in vector)], dtype=object)
-    return whole[1:], denominator
-
-
-def _integers(data: Array) -> tuple[Array, int]:
-    """Python integers and one exponent: ``data = integers 2^exponent`` exactly."""
-    mantissa, exponent = np.frexp(data)
-    whole = (mantissa * 2.0**53).astype(np.int64)
-    least = int(exponent[whole != 0].min(initial=0)) - 53
-    shifts = np.where(whole != 0, exponent - 53 - least, 0)
-    scaled = [w << s for w, s in zip(whole.tolist(), shifts.tolist(), strict=True)]
-    return np.array([0, *scaled], dtype=object)[1:], least
-
-
-def _sum_of_fractions(csr: tuple[Array, Array, Array], x: Array, n_out: int) -> Array:
-    data, indices, indptr = csr
-    weights = to_fractions(data)
-    flat = x.reshape(-1, x.shape[-1])
-    out = np.empty((len(flat), n_out), dtype=object)
-    for row in range(n_out):
-        span = slice(indptr[row], indptr[row + 1])
-        columns, coefficients = indices[span], weights[span]
-        for batch, vector in enumerate(flat):
-            out[batch, row] = sum(coefficients * vector[columns], start=to_fractions(0.0))
-    return out.reshape(*x.shape[:-1], n_out)
 
 
 @final
@@ -370,103 +311,3 @@ class Select(LinearMap):
 def identity(n: int) -> Select:
     """The identity on ``n`` elements."""
     return Select(np.arange(n), n)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Conv(LinearMap):
-    """Cross-correlation over any number of spatial axes, as ONNX ``Conv`` defines it (without bias).
-
-    ``weight`` has shape ``(out, in / groups, *kernel)``; ``in_shape`` is ``(in, *spatial)``; ``pads`` is
-    ``(begin..., end...)``. Input and output are flat in C order.
-    """
-
-    weight: Array
-    in_shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    pads: tuple[int, ...]
-    dilations: tuple[int, ...]
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", freeze(self.weight))
-
-    @property
-    def n_in(self) -> int:  # type: ignore[override]
-        return int(np.prod(self.in_shape))
-
-    @cached_property
-    def out_shape(self) -> tuple[int, ...]:
-        rank = len(self.in_shape) - 1
-        reach = [d * (k - 1) + 1 for d, k in zip(self.dilations, self.weight.shape[2:], strict=True)]
-        padded = [self.in_shape[1 + a] + self.pads[a] + self.pads[rank + a] for a in range(rank)]
-        spatial = ((n - r) // s + 1 for n, r, s in zip(padded, reach, self.strides, strict=True))
-        return (self.weight.shape[0], *spatial)
-
-    @property
-    def n_out(self) -> int:  # type: ignore[override]
-        return int(np.prod(self.out_shape))
-
-    @cached_property
-    def key(self) -> str:
-        return digest(("conv", self.weight, self.in_shape, self.strides, self.pads, self.dilations, self.groups))
-
-    @cached_property
-    def _csr(self) -> tuple[Array, Array, Array]:
-        source, inside = window_sources(
-            self.in_shape[1:], self.weight.shape[2:], self.strides, self.pads, self.dilations
-        )
-        outputs, per_group = self.weight.shape[0], self.weight.shape[1]
-        positions, taps = source.shape
-        spatial = int(np.prod(self.in_shape[1:]))
-        first = (np.arange(outputs) // (outputs // self.groups)) * per_group
-        channel = first[:, None] + np.arange(per_group)  # (out, in/groups)
-        indices = channel[:, None, :, None] * spatial + source[None, :, None, :]
-        data = np.broadcast_to(self.weight.reshape(outputs, 1, per_group, taps), indices.shape)
-        kept = np.broadcast_to(inside[None, :, None, :], indices.shape)
-        counts = kept.reshape(outputs * positions, -1).sum(axis=1)
-        indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        return data[kept], indices[kept].astype(np.int32), indptr
-
-    def csr(self) -> tuple[Array, Array, Array]:
-        return self._csr
-
-    @cached_property
-    def nonnegative(self) -> bool:
-        return bool((self.weight >= 0).all())
-
-    def abs(self) -> Conv:
-        return Conv(np.abs(self.weight), self.in_shape, self.strides, self.pads, self.dilations, self.groups)
-
-
-def window_sources(
-    spatial: tuple[int, ...],
-    kernel: tuple[int, ...],
-    strides: tuple[int, ...],
-    pads: tuple[int, ...],
-    dilations: tuple[int, ...],
-    ceil: bool = False,
-) -> tuple[Array, Array]:
-    """Which flat spatial element each tap of each window reads.
-
-    Returns ``(source, inside)`` of shape ``(positions, taps)``: ``source`` is 0 where ``inside`` is false
-    (padding). Shared by convolution and pooling; ``ceil`` is the pooling attribute ``ceil_mode``.
-    """
-    rank = len(spatial)
-    per_axis: list[Array] = []
-    for a in range(rank):
-        span = spatial[a] + pads[a] + pads[rank + a] - dilations[a] * (kernel[a] - 1) - 1
-        count = (-(-span // strides[a]) if ceil else span // strides[a]) + 1
-        if ceil and (count - 1) * strides[a] >= spatial[a] + pads[a]:
-            count -= 1  # a window must start inside the image or its leading padding
-        starts = np.arange(count) * strides[a] - pads[a]
-        per_axis.append(starts[:, None] + np.arange(kernel[a]) * dilations[a])
-    source: Array = np.zeros((1, 1), dtype=np.int64)
-    inside: Array = np.ones((1, 1), dtype=bool)
-    for a, reads in enumerate(per_axis):
-        valid = (reads >= 0) & (reads < spatial[a])
-        source = source[:, None, :, None] * spatial[a] + np.where(valid, reads, 0)[None, :, None, :]
-        inside = inside[:, None, :, None] & valid[None, :, None, :]
-        shape = (source.shape[0] * source.shape[1], source.shape[2] * source.shape[3])
-        source, inside = source.reshape(shape), inside.reshape(shape)
-    return np.where(inside, source, 0), inside

@@ -20,8 +20,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.convolution import Conv
 from nnsym.ir.difference import alike, difference
-from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select, Sparse, identity
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, identity
 from nnsym.ir.node import Affine, Input, Node, affine, constant, new_input
 
 Array = NDArray[Any]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from nnsym.ir.curves import TINY, U
 
 if TYPE_CHECKING:
-    from nnsym.ir.univariate import Sigmoidal
+    from nnsym.ir.smooth_functions import Sigmoidal
 
 Array = NDArray[Any]
 Function = Callable[[Array], Array]

@@ -25,7 +25,8 @@ from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Reciprocal
 from nnsym.ir.linear import Scale, Select, Sparse, identity
 from nnsym.ir.node import Affine, Node, Pointwise, affine, constant, maximum, pointwise
-from nnsym.ir.univariate import Hinge, Sigmoid, relu
+from nnsym.ir.smooth_functions import Sigmoid
+from nnsym.ir.univariate import Hinge, relu
 from nnsym.ir.walk import substitute
 
 Array = NDArray[Any]

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir import digits
+from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
-from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select, digest
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, digest
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product

@@ -85,7 +85,7 @@ class SearchMethod(Establisher):
             facts=facts,
             bounds=self.strategy.text,
             error=error_beside(query, rule(facts), _root(query, done), clock),
-            sizes=Sizes(unstable=done.unstable),
+            sizes=Sizes(unstable=done.unstable, nodes=done.tally.nodes),
             points=points,
             ended=done.ended,
             replayed=goal.replayed if goal.looked is not None else None,

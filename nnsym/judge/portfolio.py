@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -26,6 +28,7 @@ _PROGRAMS = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
 
 _LOOSE = 1e-4  # a gap that a MILP's tolerances may leave, as a share of the value beyond 1: no reason to ask once more
 _MOST, _LITTLE = 0.7, 0.2  # the share of the time that the search may take, and where few neurons are open
+_LOADING = 2.0  # CPU seconds that torch takes to load
 _MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
 
 
@@ -156,6 +159,9 @@ class Usual(Method):
         searched = None if late else self._searched(query, clock, settings)
         if searched is not None and searched.status is not Verdict.UNKNOWN:
             return searched
+        if searched is not None and not room(clock):
+            clock.note("passed over", "attack, bounds and programs: no time is left to load what they need")
+            return searched
         decided = self.turns.judge(query, clock, settings)
         if late and decided.status is Verdict.UNKNOWN and clock.left > 0:
             searched = self._searched(query, clock, settings)
@@ -166,7 +172,8 @@ class Usual(Method):
     def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of the search; None where it cannot take the question."""
         try:
-            result = SearchMethod(log=self.log, share=_MOST, brief=_LITTLE).judge(query, clock, settings)
+            share, brief = (_MOST, _LITTLE) if room(clock, 1 - _MOST) else (1.0, 1.0)
+            result = SearchMethod(log=self.log, share=share, brief=brief).judge(query, clock, settings)
         except _PASSED as error:
             clock.note("passed over", str(error))
             return None
@@ -174,6 +181,15 @@ class Usual(Method):
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return self.turns.optimum(query, clock, settings, precision)
+
+
+def room(clock: Clock, share: float = 1.0) -> bool:
+    """True if torch is loaded, or would be within a share of the time that is left: an import cannot be stopped.
+
+    The machine is taken to stay as busy as it has been.
+    """
+    busy = clock.elapsed / max(time.process_time(), 1e-3)
+    return "torch" in sys.modules or share * clock.left > _LOADING * max(1.0, busy)
 
 
 def _both(decided: Result, searched: Result, clock: Clock) -> Result:

@@ -196,7 +196,7 @@ def establish_program(query: Query, method: ProgramMethod, clock: Clock, setting
     return Established(
         facts=facts,
         bounds=method.bounds,
-        sizes=measure(program, sizes.unstable),
+        sizes=replace(measure(program, sizes.unstable), nodes=answer.nodes),
         replayed=replayed,
         relaxation=relaxation,
         answer=answer,

@@ -11,26 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.evidence import confidence
 from nnsym.evidence.certificate import Certificate, Known, find_certificate
 from nnsym.evidence.draw import Sampler, check_counts, classifier
 from nnsym.evidence.evidence import Evidence
-from nnsym.evidence.margin import least_rows, margin, rows_of
-from nnsym.evidence.noise import Noise
-from nnsym.ir.exact import nearest, round_up, to_fractions
-from nnsym.ir.formula import Atoms, InBox, leaves
-from nnsym.ir.node import Input
-from nnsym.ir.query import Query, Reading
-from nnsym.ir.smoothed import Smoothed, smoothed_nodes
+from nnsym.ir.query import Query
+from nnsym.ir.smoothed import smoothed_nodes
+from nnsym.judge.asked import Asked
 from nnsym.judge.conclude import Established
 from nnsym.judge.least import Least
 from nnsym.judge.method import Establisher, Settings
 from nnsym.judge.verdict import Sampled, facts_about
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock
+from nnsym.solvers.base import Progress
 
 Array = NDArray[Any]
 
@@ -96,9 +93,10 @@ class SamplingMethod(Establisher):
         sampler = Sampler(
             run=classifier(network), classes=asked.node.size, noise=asked.noise, network=network.hash, batch=self.batch
         )
+        heard = Listener(asked=asked, alpha=self.alpha, clock=clock, progress=settings.progress)
         with clock.step("sampling") as notes:
             draw = self._fixed if self.stop == "fixed" else self._sequential
-            evidence, known = draw(asked, sampler, seed, clock)
+            evidence, known = draw(asked, sampler, seed, heard)
             notes.append(f"{evidence!r}, {asked.noise.text} at distance {asked.distance:.6g}")
         return evidence, known
 
@@ -108,20 +106,20 @@ class SamplingMethod(Establisher):
         sampled = Sampled(confidence=1.0 - self.alpha, lower=lower, upper=upper)
         return Established(facts=replace(facts_about(asked.query), sampled=sampled), evidence=evidence)
 
-    def _fixed(self, asked: Asked, sampler: Sampler, seed: int, clock: Clock) -> tuple[Evidence, Known]:
+    def _fixed(self, asked: Asked, sampler: Sampler, seed: int, heard: Listener) -> tuple[Evidence, Known]:
         evidence = sampler.evidence(
             asked.point,
             n=self.n,
             n0=self.n0,
             seed=seed,
             certificate=self.certificate,
-            over=lambda: clock.left <= 0,
+            over=heard,
         )
         if evidence.stop == "sequential":  # time was over: what else a certificate asks for was not sampled
             return evidence, evidence.known(self.alpha, find_certificate("np"), self.classes)
         return evidence, evidence.known(self.alpha, self.certificate, self.classes)
 
-    def _sequential(self, asked: Asked, sampler: Sampler, seed: int, clock: Clock) -> tuple[Evidence, Known]:
+    def _sequential(self, asked: Asked, sampler: Sampler, seed: int, heard: Listener) -> tuple[Evidence, Known]:
         selected = sampler.select(asked.point, self.n0, seed)
         plain = Known(
             noise=asked.noise,
@@ -139,107 +137,35 @@ class SamplingMethod(Establisher):
             n=most,
             alpha=self.alpha,
             seed=seed,
-            over=lambda: clock.left <= 0,
+            over=heard,
         )
         return found.evidence, replace(plain, lower=p) if found.shown and p < 1 else plain
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Asked:
-    """A property of one smoothed classifier; every input of its domain is within ``distance`` of ``point``.
+@dataclass(eq=False, kw_only=True)
+class Listener:
+    """Hears of the counts so far: tells whoever waits the margin that they would give, and whether time is over."""
 
-    ``inside`` says whether the point itself lies in the domain.
-    """
+    asked: Asked
+    alpha: float
+    clock: Clock
+    progress: Progress | None
+    told: float = 0.0
 
-    query: Query
-    node: Smoothed
-    noise: Noise
-    point: Array
-    distance: float
-    inside: bool
-
-    @staticmethod
-    def of(query: Query) -> Asked:
-        """Read a query; raises :class:`UnsupportedError` for one that samples at a point say nothing about."""
-        nodes = smoothed_nodes(query)
-        node, x = nodes[0], nodes[0].parents[0]
-        if len(nodes) > 1 or len(query.inputs) > 1 or not isinstance(x, Input) or set(query.rows.parts) - {node}:
-            raise _refused(query, "it is about more than one smoothed classifier of one variable", "State it of one")
-        if query.reading is not Reading.FORALL:
-            raise _refused(query, "a witness of it could not be replayed", "State it for all points of a ball")
-        if query.slack or any(not leaf.soft for leaf in leaves(query.formula) if isinstance(leaf, Atoms)):
-            raise _refused(query, "its precondition, or a slack, compares probabilities", "State a ball or a box")
-        assert isinstance(node.noise, Noise)
-        node.noise.check(x.size)
-        point, distance = _centre(query, x, node.noise)
-        exact = query.inside({x: to_fractions(point)}) and not _boxes(query)
-        return Asked(query=query, node=node, noise=node.noise, point=point, distance=distance, inside=exact)
-
-    @property
-    def size(self) -> int:
-        """Elements of the input."""
-        return self.point.size
-
-    def lower(self, certificate: Certificate, known: Known) -> float:
-        """A lower bound of the margin over the domain."""
-        coefficients, constant = rows_of(self.query, self.node)
-        rows = least_rows(coefficients, constant, *certificate.probabilities(known, self.distance))
-        return margin(self.query, rows)
-
-    def upper(self, certificate: Certificate, known: Known) -> float:
-        """An upper bound of the margin at the point; +inf where it is not in the domain."""
-        if not self.inside:
-            return np.inf
-        coefficients, constant = rows_of(self.query, self.node)
-        rows = -least_rows(-coefficients, -constant, *certificate.probabilities(known, 0.0))
-        return margin(self.query, rows)
-
-    def decisive(self, certificate: Certificate, known: Known) -> float:
-        """The least probability of the selected class, as bisection finds it, that decides the property; else 1."""
-
-        def decides(p: float) -> bool:
-            told = replace(known, lower=p)
-            return self.lower(certificate, told) > 0 or self.upper(certificate, told) < 0
-
-        low, high = 0.0, 1.0 - 2.0**-40
-        if not decides(high):
-            return 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if decides(middle) else (middle, high)
-        return high
+    def __call__(self, counts: Array, top: int) -> bool:
+        now = self.clock.elapsed
+        if self.progress is not None and now - self.told > _TELL:
+            self.told = now
+            lower = confidence.anytime_lower(int(counts[top]), int(counts.sum()), self.alpha)
+            asked, plain = self.asked, find_certificate("np")
+            known = Known(noise=asked.noise, size=asked.size, top=top, lower=lower, uppers=(1.0,) * len(counts))
+            self.progress(asked.lower(plain, known), asked.upper(plain, known))
+        return self.clock.left <= 0
 
 
-def _centre(query: Query, x: Input, noise: Noise) -> tuple[Array, float]:
-    """The float64 point that is sampled, and the distance within which every input of the domain lies, rounded up."""
-    box, balls = query.boxes[x], query.balls.get(x, ())
-    bounded = all(abs(v) != np.inf for side in (box.lower, box.upper) for v in side)
-    if not bounded and not balls:
-        raise _refused(query, f"the domain of '{x.name}' is not bounded", "Give a ball: nn.ball(x, x0, r, p=2)")
-    if balls:
-        exact = to_fractions(balls[0].centre)
-    else:
-        exact = (to_fractions(box.lower) + to_fractions(box.upper)) / 2
-    point = nearest(exact)
-    off = np.abs(to_fractions(point) - exact)
-    distances = []
-    if bounded:
-        sides = (abs(to_fractions(side) - to_fractions(point)) for side in (box.lower, box.upper))
-        distances.append(noise.distance_of_box(round_up(np.maximum(*sides))))
-    if balls:
-        ball = balls[0]
-        reached = noise.distance_of_ball(float(round_up(np.array([ball.radius], dtype=object))[0]), ball.p, x.size)
-        distances.append(reached + (noise.distance_of_box(round_up(off)) if off.any() else 0.0))
-    return point, float(np.nextafter(min(distances), np.inf))
-
-
-def _boxes(query: Query) -> bool:
-    return any(isinstance(leaf, InBox) for leaf in leaves(query.formula))
-
-
-def _refused(query: Query, reason: str, remedy: str) -> UnsupportedError:
-    return UnsupportedError(f"sampling cannot judge the property: {reason}", where=query.name, remedy=remedy)
+#: Seconds between two lines of progress.
+_TELL = 0.5
 
 
 def sampling(

@@ -124,9 +124,9 @@ class Property:
 
     def statement(self) -> dict[str, str]:
         """The property in other forms: ``source``, which :func:`nnsym.parse` reads, and ``latex``; empty without."""
-        from nnsym.lang.writing.latex import to_latex
+        from nnsym.lang.writing.latex import short_latex
 
-        return {} if self.form is None else {"source": self.text(), "latex": to_latex(self.form)}
+        return {} if self.form is None else {"source": self.text(), "latex": short_latex(self.form)}
 
     def __call__(self, *points: object) -> bool:
         """True if the property holds at the point, in exact rational arithmetic (in float64 with smooth activations).
@@ -190,10 +190,11 @@ class Property:
         return f"Property({self.name!r})\n{self.short}{free}"
 
     def _repr_latex_(self) -> str | None:
-        """Typeset in a notebook; None, so that its text is shown, where the property has no syntax tree."""
-        from nnsym.lang.writing.latex import to_latex
+        """Typeset in a notebook; None, so that its text is shown, where that is too long or there is no syntax tree."""
+        from nnsym.lang.writing.latex import short_latex
 
-        return None if self.form is None else f"$\\displaystyle {to_latex(self.form)}$"
+        latex = short_latex(self.form)
+        return f"$\\displaystyle {latex}$" if latex else None
 
 
 def forall(

@@ -33,7 +33,8 @@ from nnsym.ir.functions.powers import Reciprocal, WholePower
 from nnsym.ir.functions.steps import Erf, Softsign
 from nnsym.ir.linear import LinearMap, Scale, Select
 from nnsym.ir.node import Affine, Node, Pointwise, Product, affine, pointwise
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 
 Array = NDArray[Any]
 Polynomial = dict[int, Fraction]

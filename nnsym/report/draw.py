@@ -18,7 +18,8 @@ from nnsym.ir.node import new_input, pointwise
 from nnsym.ir.pieces import cells, lower_edges, profile
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Piecewise, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Piecewise, Univariate, absolute, clip, leaky_relu, relu, sign
 from nnsym.judge.methods import ProgramMethod
 from nnsym.report.region import directions, support
 from nnsym.report.sets import SIZE, fill, finish, mark_cut_off, window_round

@@ -1,4 +1,4 @@
-"""The picture of two outputs: what methods say that a network reaches over a region."""
+"""The picture of two outputs: what methods say that a network reaches over a domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nnsym.lang.algebra.linear import materialise
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable, of_input
 from nnsym.lang.statements.formulas import Formula
-from nnsym.lang.statements.region import region
+from nnsym.lang.statements.over import terms_over
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.report.region import directions, polygon, support
@@ -42,7 +42,7 @@ def draw_reach(
     samples: int = 2000,
     path: str | Path | None = None,
 ) -> Any:
-    """What methods say of two numbers together, over a region, in 64 directions.
+    """What methods say of two numbers together, over a domain, in 64 directions.
 
     Args:
         f: a network with one input and one output, or a term of the language, such as the state after some steps.
@@ -52,17 +52,17 @@ def draw_reach(
         names: what the two are called.
         methods: sources of bounds and encodings; of an exact one the outline is the convex hull of what is reached.
             Conditions that are no bounds of variables are rows of encodings; bounds see little of them.
-        samples: random inputs of the region's box whose outputs are dotted in where they satisfy ``domain``.
+        samples: random inputs of the box whose outputs are dotted in where they satisfy ``domain``.
         path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
 
     Raises:
-        InputError: an empty or open region, axes that are not there.
+        InputError: an empty or open domain, axes that are not there.
     """
     name, term, premise = _asked(f, domain)
     if not all(0 <= k < term.size for k in axes):
         raise InputError(f"axes {axes} of an output of {term.size} elements", where=name)
     pair = term.ravel()[list(axes)]
-    query, places = region({name: pair}, premise, name=name)
+    query, places = terms_over({name: pair}, premise, name=name)
     if query.empty_box:
         raise InputError("the domain is empty", where=name)
     u, v = (materialise(query.rows.take(places[name][[k]])) for k in (0, 1))
@@ -86,7 +86,7 @@ def draw_reach(
 
 
 def _asked(f: Network | Term, domain: object) -> tuple[str, Term, Formula]:
-    """The name of what is drawn, its term, and its region."""
+    """The name of what is drawn, its term, and its domain."""
     if isinstance(f, Term):
         shown = str(f)
         return shown if len(shown) <= 30 else "the term", f, as_statement(domain, "domain")

@@ -11,7 +11,8 @@ from typing import final
 from xml.sax.saxutils import escape
 
 from nnsym.errors import InputError
-from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select
+from nnsym.ir.convolution import Conv
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product

@@ -254,12 +254,20 @@ def _again(result: Result, about: Mapping[str, Any], networks: list[Mapping[str,
     """Commands that repeat the verdict from the files themselves."""
     if not about.get("source"):
         return "<p>Verify the property's own file again; its hash and those of its networks stand above.</p>"
-    options = " ".join(f"--network {n['name']}={n['name']}.onnx" for n in networks)
-    encoding = f" --encoding {result.encoding}" if result.encoding else ""
-    lines = [
-        "# save the text below as property.txt, and the networks of the hashes above beside it",
-        f"nnsym verify property.txt {options}{encoding}".rstrip(),
-    ]
+    built = [n["name"] for n in networks if not n.get("stored", True)]
+    if built:  # from arrays: there is no file of them
+        names = ", ".join(built)
+        lines = [
+            f"# save the text below as property.txt, and make {names} from the same arrays (hashes are compared)",
+            f"nn.verify(nn.parse(open('property.txt').read(), [{', '.join(n['name'] for n in networks)}]))",
+        ]
+    else:
+        options = " ".join(f"--network {n['name']}={n['name']}.onnx" for n in networks)
+        encoding = f" --encoding {result.encoding}" if result.encoding else ""
+        lines = [
+            "# save the text below as property.txt, and the networks of the hashes above beside it",
+            f"nnsym verify property.txt {options}{encoding}".rstrip(),
+        ]
     if about.get("hash"):
         lines.append(f"# the property's hash: {about['hash']}")
     if (found := result.counterexample or result.witness) is not None:

@@ -119,6 +119,7 @@ def _about(query: Query, statement: Mapping[str, str]) -> dict[str, Any]:
                 "name": f.name,
                 "sha256": digest,
                 "dtype": f.dtype,
+                "stored": f.model is not None,
                 "inputs": {name: list(t.shape) for name, t in f.inputs.items()},
                 "outputs": {name: list(t.shape) for name, t in f.outputs.items()},
             }

@@ -169,13 +169,14 @@ class Step:
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sizes:
-    """Size of a program and of what the bounds left open."""
+    """Size of a program, of what the bounds left open, and of the tree that was searched."""
 
     columns: int = 0
     binary: int = 0
     rows: int = 0
     nonzeros: int = 0
     unstable: int = 0
+    nodes: int = 0
 
 
 @final

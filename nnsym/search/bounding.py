@@ -63,8 +63,7 @@ class Engines:
     ) -> tuple[Found, Array, Array]:
         """What is found of a batch, the targets' lower bounds ``(batch, targets)``, and the rows that these rest on."""
         engine = self._deep() if int(nodes.depth.min()) >= DEEP else self.engine
-        domains = replace(nodes.domains, wanted=scene.worth.wanted(nodes.opened))
-        found = engine.bound(domains, steps=steps, goal=scene.threshold, gaps=gaps, deadline=deadline)
+        found = engine.bound(nodes.domains, steps=steps, goal=scene.threshold, gaps=gaps, deadline=deadline)
         found = found if len(scene.query.rows) else _pointed(found)
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in scene.query.inputs}
         lower, picks = scene.worth.lower(found.lower, inputs)

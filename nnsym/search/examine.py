@@ -30,6 +30,7 @@ class Examiner:
         """
         strategy, goal = self.scene.strategy, self.scene.goal
         steps = strategy.root if first else strategy.then(ledger.tally.nodes)
+        nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.scene.worth.wanted(nodes.opened)))
         found, lower, picks = self.engines.bound(nodes, self.scene, steps=steps, gaps=gaps, deadline=deadline)
         nodes = replace(nodes.bare(), lower=np.maximum(nodes.lower, lower))
         ledger.tally.bounded(nodes)

@@ -31,7 +31,7 @@ from nnsym.search.loop import Search
 from nnsym.search.nodes import Nodes
 from nnsym.search.places import places
 from nnsym.search.progress import Snapshot
-from nnsym.search.reduce import Clip
+from nnsym.search.reduce import Clip, Joint, Reducing
 from nnsym.search.scene import Scene
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Target, targets
@@ -120,7 +120,7 @@ class _Maker:
             ledger=ledger,
             examiner=Examiner(scene, self.engines, Looks(scene, given.seed)),
             finisher=Finisher(scene, given.leaf),
-            reductions=(Clip(strategy.soft),) if scene.hard or strategy.soft else (),
+            reductions=_reductions(scene),
             deadline=given.deadline,
             better=given.better if strategy.refine and real else None,
             brief=given.brief if real else 1.0,
@@ -128,6 +128,12 @@ class _Maker:
             rivals=strategy.rivals if real and story is None else (),
             rival=self.search if real and story is None else None,
         )
+
+
+def _reductions(scene: Scene) -> tuple[Reducing, ...]:
+    """What the query gives anything to do."""
+    clips = (Clip(scene.strategy.soft),) if scene.hard or scene.strategy.soft else ()
+    return (*((Joint(),) if Joint.joined(scene) else ()), *clips)
 
 
 def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:

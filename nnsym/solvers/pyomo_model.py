@@ -136,7 +136,7 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
                 raise InputError(
                     f"{reason}; the rows hold for {'whole numbers' if whole else 'values'} in [{low:g}, {high:g}] only",
                     where=f"Pyomo variable '{variable.name}'",
-                    remedy="Bounds may be tightened; else encode a larger region, or take 'triangle' for a relaxation",
+                    remedy="Bounds may be tightened; else encode a larger domain, or take 'triangle' for a relaxation",
                 )
 
     def check_whole(self) -> None:

@@ -141,11 +141,11 @@ def _details(result: Result) -> dict[str, float]:
         "rows": sizes.rows,
         "nonzeros": sizes.nonzeros,
         "unstable": sizes.unstable,
+        "nodes": sizes.nodes,
     }
     found = {name: value for name, value in found.items() if value}
     if result.relaxation is not None and np.isfinite(result.relaxation):
         found["relaxation"] = result.relaxation
-    for part in ("bounds", "encode", "solve", "hand-over"):
-        if sizes.columns and part in result.seconds:
-            found[f"seconds {part}"] = round(result.seconds[part], 6)
+    parts = ("bounds", "encode", "solve", "hand-over")
+    found |= {f"seconds {part}": round(result.seconds[part], 6) for part in parts if part in result.seconds}
     return found

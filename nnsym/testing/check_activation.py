@@ -25,7 +25,8 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Smooth, Univariate
+from nnsym.ir.smooth_functions import Smooth
+from nnsym.ir.univariate import Univariate
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.skipped import say_skipped
 

@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.exact import add, from_numbers
 from nnsym.ir.formula import Atoms, Formula, InBox, conjunction, disjunction, leaves
-from nnsym.ir.linear import Conv, Dense, window_sources
+from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Input, Node, affine, concatenate, maximum, new_input, pointwise
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
-from nnsym.ir.univariate import Hinge, Sigmoid, Tanh, Univariate, absolute, clip, leaky_relu, relu, sign
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, Univariate, absolute, clip, leaky_relu, relu, sign
 
 Array = NDArray[Any]
 Random = np.random.Generator

@@ -19,7 +19,8 @@ from nnsym.bounds.engine.maps import Interval, Maps
 from nnsym.bounds.engine.torch_maps import DenseMap, TorchMap
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import UnsupportedError
-from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select
+from nnsym.ir.convolution import Conv
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.train.tags import Copies, Tags
 
 Array = NDArray[Any]

@@ -23,7 +23,7 @@ from nnsym.lang.property import Property, forall
 from nnsym.lang.statements.sets import box
 from nnsym.train.distance import DistanceNet, sharpness
 from nnsym.train.loss import Loss
-from nnsym.train.points import descended
+from nnsym.train.points import ascended
 from nnsym.train.spectral import Spectral
 
 _STEPS = 8  # of projected gradient descent
@@ -92,7 +92,8 @@ class Recipe(ABC):
         return functional.cross_entropy(self.module(batch.images), batch.labels)
 
     def _attacked(self, batch: Batch) -> Tensor:
-        return descended(self.module, batch, steps=_STEPS, chance=self.setting.chance)
+        boxes = (batch.lower, batch.upper)
+        return ascended(self.module, batch.labels, *boxes, steps=_STEPS, chance=self.setting.chance)
 
 
 @final

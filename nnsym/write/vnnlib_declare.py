@@ -10,8 +10,9 @@ from typing import TypeAlias, final
 import numpy as np
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.convolution import Conv
 from nnsym.ir.declaration import Declaration
-from nnsym.ir.linear import Conv, LinearMap
+from nnsym.ir.linear import LinearMap
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise

@@ -20,7 +20,7 @@ import torch
 from nnsym.bounds.engine.linear import crown
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.slopes import Ascent
-from nnsym.ir.linear import Conv
+from nnsym.ir.convolution import Conv
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query
 from nnsym.read.onnx import load

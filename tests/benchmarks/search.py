@@ -21,6 +21,7 @@ SETS = (
     ("acasxu", "", "", 60),
     ("mnist_fc", "256x2", "", 60),
     ("mnist_fc", "256x4", "", 60),
+    ("oval21", "", "", 120),
 )
 SAID = {"verified": "unsat", "falsified": "sat", "unknown": "unknown"}
 

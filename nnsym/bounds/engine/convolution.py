@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nnsym.bounds.engine.torch_maps import TorchMap, kept
-from nnsym.ir.linear import Conv
+from nnsym.ir.convolution import Conv
 
 _PHASES = 2**18  # products of a transposed convolution that stay in a processor's caches
 

@@ -18,7 +18,8 @@ from nnsym.bounds.engine.rounding import FLOAT32, FLOAT64, rounded
 from nnsym.bounds.engine.torch_maps import DenseMap, ScaleMap, SelectMap, SparseMap, TorchMap
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir.linear import Conv, Dense, LinearMap, Scale, Select
+from nnsym.ir.convolution import Conv
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.node import Affine, Max, Pointwise
 from nnsym.ir.univariate import Hinge
 

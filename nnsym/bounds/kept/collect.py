@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.kept.descent import Choice, Descent, Seed
-from nnsym.bounds.kept.inputs import constants, minimiser
+from nnsym.bounds.kept.inputs import minimiser
 from nnsym.bounds.kept.minimum import gaps
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.state import State
@@ -48,11 +48,10 @@ class Collector:
         self.slopes: dict[Node, Array] = {}
         self.multipliers: dict[Node, Array] = {}
 
-    def add(self, seed: Seed, row: Array, done: Descent, choice: Choice, lower: Array) -> None:
-        """One piece: rows ``row``, ``(sets, rows)``, of the seed's subproblems."""
+    def add(self, seed: Seed, row: Array, done: Descent, choice: Choice, lower: Array, constant: Array) -> None:
+        """One piece: rows ``row``, ``(sets, rows)``, of the seed's subproblems, bounds, constants of forms."""
         at = (seed.where, row)
-        self.lower[at] = lower
-        self.constant[at] = constants(self.state, seed, done)
+        self.lower[at], self.constant[at] = lower, constant
         for x, c in done.forms.items():
             self.forms[x][at] = c  # type: ignore[index]
         for x in self.point:

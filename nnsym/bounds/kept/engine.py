@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.kept.ascent import beginning, climb
 from nnsym.bounds.kept.collect import Collector, Options, warm
 from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
-from nnsym.bounds.kept.inputs import least
+from nnsym.bounds.kept.inputs import constants, least
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
 from nnsym.bounds.kept.relaxations import is_relu
@@ -134,7 +134,8 @@ class Engine:
                 start = beginning(state, part, warm(self.plan, domains.dual, part, row[:, rows]))
                 choice = climb(state, part, start, self._least(state), options, steps=options.steps)[1]
             done = descend(state, part, choice, keep=options.gaps)
-            filled.add(part, row[:, rows], done, choice, self._least(state)(part, done))
+            lower, constant = self._least(state)(part, done), constants(state, part, done) - self._slack(state, part)
+            filled.add(part, row[:, rows], done, choice, lower, constant)
         return filled.found(self._ranges(domains, state, options.refresh), empty)
 
     def _least(self, state: State) -> Callable[[Seed, Descent], Array]:

@@ -162,7 +162,7 @@ def _plain(node: Affine, known: Mapping[Node, Distance]) -> list[_Term]:
 
 def _through(node: Affine, found: Distance, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides]) -> Distance:
     """With what the block says that ends here, where branches meet."""
-    block = joint(node)
+    block = joint(node, known)
     if block is None or not np.isfinite(known[block.start].two):
         return found
     two = block_constant(block, ranges) * known[block.start].two * _ONE

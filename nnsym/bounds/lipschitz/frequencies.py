@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.gram import STEPS, spectral_norm
-from nnsym.ir.linear import Conv
+from nnsym.ir.convolution import Conv
 from nnsym.ir.outward import gamma
 
 Array = NDArray[Any]

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from nnsym.bounds.lipschitz.frequencies import convolution_norm
 from nnsym.bounds.lipschitz.gram import spectral_norm
 from nnsym.errors import InputError
-from nnsym.ir.linear import Conv, LinearMap, Scale, Select
+from nnsym.ir.convolution import Conv
+from nnsym.ir.linear import LinearMap, Scale, Select
 from nnsym.ir.outward import gamma
 
 Array = NDArray[Any]

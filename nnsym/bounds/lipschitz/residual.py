@@ -9,7 +9,7 @@ al., A Unified Algebraic Perspective on Lipschitz Neural Networks, 2023, theorem
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -18,11 +18,10 @@ import numpy as np
 from nnsym.bounds.lipschitz.constants import certificate
 from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.ir.intervals import Sides
-from nnsym.ir.node import Affine, Max, Node, Pointwise
-from nnsym.ir.walk import topological
+from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 
-#: Inputs and neurons of a block up to which it is looked at, and steps of its search.
-MOST, STEPS = 700, 120
+#: Inputs and neurons of a block, and nodes, up to which it is looked at, and steps of its search.
+MOST, LONGEST, STEPS = 700, 60, 120
 
 
 @final
@@ -35,11 +34,15 @@ class Joint:
     inner: tuple[Node, ...]
 
 
-def joint(node: Node) -> Joint | None:
-    """The block that ends in a node; None where branches do not meet, or nothing nonlinear lies between."""
+def joint(node: Node, below: Iterable[Node]) -> Joint | None:
+    """The block that ends in a node; None where branches do not meet, or nothing nonlinear lies between.
+
+    ``below`` holds the nodes that it depends on, parents first.
+    """
     if not isinstance(node, Affine) or not _meets(node):
         return None
-    order = {n: k for k, n in enumerate(topological((node,)))}
+    order = {n: k for k, n in enumerate(below)}
+    order[node] = len(order)
     frontier = [(-order[p], p) for p in dict.fromkeys(node.parents)]
     seen = {p for _, p in frontier}
     inner: list[Node] = [node]
@@ -49,7 +52,7 @@ def joint(node: Node) -> Joint | None:
     while len(heap) > 1:
         _, place = heapq.heappop(heap)
         top = members[place]
-        if not top.parents:
+        if isinstance(top, Input) or len(inner) > LONGEST:
             return None
         inner.append(top)
         for parent in top.parents:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.rational import exact_gaps
 from nnsym.ir import piece_lines
+from nnsym.ir.convolution import Conv
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
-from nnsym.ir.linear import Conv, LinearMap
+from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.paired import pair
 from nnsym.ir.pieces import cells

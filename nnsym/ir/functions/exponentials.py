@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from nnsym.errors import UnsupportedError
 from nnsym.ir.curves import U
 from nnsym.ir.linear import digest
-from nnsym.ir.univariate import Smooth, Univariate
+from nnsym.ir.smooth_functions import Smooth
+from nnsym.ir.univariate import Univariate
 
 Array = NDArray[Any]
 

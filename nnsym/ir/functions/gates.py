@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import digest
-from nnsym.ir.univariate import Smooth
+from nnsym.ir.smooth_functions import Smooth
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.univariate import Sigmoidal, Smooth
+from nnsym.ir.smooth_functions import Sigmoidal, Smooth
 
 Array = NDArray[Any]
 

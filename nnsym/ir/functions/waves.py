@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir import curves
-from nnsym.ir.univariate import Smooth
+from nnsym.ir.smooth_functions import Smooth
 
 Array = NDArray[Any]
 

@@ -12,7 +12,8 @@ from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Reciprocal, Sqrt
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import concatenate, maximum, pointwise
-from nnsym.ir.univariate import Hinge, Piecewise, Sigmoid, Tanh, Univariate, absolute, leaky_relu
+from nnsym.ir.smooth_functions import Sigmoid, Tanh
+from nnsym.ir.univariate import Hinge, Piecewise, Univariate, absolute, leaky_relu
 from nnsym.ir.univariate import clip as clip_function
 from nnsym.ir.univariate import relu as relu_function
 from nnsym.ir.univariate import sign as sign_function

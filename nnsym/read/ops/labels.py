@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from nnsym.ir.linear import matrix_map
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import affine, pointwise
+from nnsym.ir.smooth_functions import Sigmoid
 from nnsym.ir.softmax import softmax
-from nnsym.ir.univariate import Sigmoid
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.positions import steps_to_largest
 from nnsym.read.tensors import Value, scaled, total

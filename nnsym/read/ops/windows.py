@@ -8,8 +8,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.functions.powers import Sqrt
-from nnsym.ir.linear import Conv, LinearMap, Sparse, window_sources
+from nnsym.ir.linear import LinearMap, Sparse
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import affine, concatenate, maximum, pointwise, product
 from nnsym.ir.univariate import absolute

@@ -1,4 +1,4 @@
-"""Functions on a region: queries that ask nothing, whose rows are the elements of terms."""
+"""Functions on a domain: queries that ask nothing, whose rows are the elements of terms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nnsym.lang.statements.statement import mentioned, one_hot
 Array = NDArray[Any]
 
 
-def region(
+def terms_over(
     terms: Mapping[str, Term], where: Formula, *, name: str, first: tuple[Input, ...] = ()
 ) -> tuple[Query, dict[str, Array]]:
     """The query of terms over ``where``, and which of its rows each term's elements are.
