@@ -43,7 +43,7 @@ QUICK := test_encode_affine test_encode_formula test_encode_spec test_encoding_b
   coverage format clean
 
 help:
-	@sed -n '3,13s/^# *//p' Makefile
+	@sed -n '3,/^$$/s/^# *//p' Makefile
 
 # The environment, then torch alone (on Linux the plain wheel brings CUDA libraries, see README.md), then the rest.
 $(VENV)/.torch: constraints.txt

@@ -88,9 +88,10 @@ class Row:
     @property
     def gap(self) -> float | None:
         """How far the bound of the method's relaxation is below the exact margin."""
-        bound = self.entry.details.get("relaxation", self.entry.lower)
-        known = self.exact is not None and np.isfinite(bound)
-        return max(0.0, self.exact - bound) if known and self.exact is not None else None
+        name, details = self.entry.method, self.entry.details
+        relaxes = name in BOUNDS or name.partition("+")[0] in RELAXED
+        bound = details.get("relaxation", self.entry.lower if relaxes else -np.inf)
+        return None if self.exact is None or not np.isfinite(bound) else max(0.0, self.exact - bound)
 
 
 def run(questions: Mapping[str, Sequence[Any]], record: Path, chosen: Sequence[Method | str], seconds: float) -> Any:
@@ -134,18 +135,19 @@ def profile(rows: Sequence[Row], names: Iterable[str]) -> dict[str, tuple[list[f
 
 
 def plot_profiles(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
-    """The profiles of methods that decide most, on a logarithmic axis."""
+    """The profiles of the methods, on a logarithmic axis."""
     from nnsym.report.style import dashes, finished, ink, picture, plain_axes, titled
 
     curves = profile(rows, names)
+    last = 2 * max((x[-1] for x, _ in curves.values() if x), default=1.0)
     figure = picture(7.6, 4.8)
     axes = figure.subplots()
-    for name, dash in zip(names, dashes([name.partition("+")[0] for name in names]), strict=True):
+    for name, dash in zip(names, dashes(names), strict=True):
         x, y = curves[name]
-        if x:
-            last = max(300.0, x[-1])
-            axes.step([*x, last], [*y, y[-1]], where="post", color=ink(name), linestyle=dash, label=name, linewidth=1.5)
+        axes.step([*x, last], [*y, y[-1]], where="post", color=ink(name), linestyle=dash, label=name, linewidth=1.5)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlim(0.9, last)
     axes.set_xlabel("seconds, as a multiple of the fastest on the same question", fontsize=9)
     axes.set_ylabel("share of the questions decided", fontsize=9)
     axes.set_ylim(0, 1.02)
@@ -156,21 +158,21 @@ def plot_profiles(rows: Sequence[Row], names: Sequence[str], path: Path) -> None
 
 
 def plot_gaps(rows: Sequence[Row], path: Path) -> None:
-    """The mean distance of each relaxation's bound from the exact margin, by architecture."""
-    from nnsym.report.style import finished, hatches, ink, picture, plain_axes, titled
+    """The mean distance of each relaxation's bound from the exact margin, by architecture, on a logarithmic axis."""
+    from nnsym.report.style import finished, ink, picture, plain_axes, titled
 
-    known = dict.fromkeys(row.entry.method for row in rows if row.gap is not None)
-    names = [name for name in known if name in BOUNDS or name.endswith("(optimise)")]
+    names = list(dict.fromkeys(row.entry.method for row in rows if row.gap is not None))
     kinds = list(dict.fromkeys(row.kin for row in rows))
-    figure = picture(7.6, 3.6)
+    figure = picture(7.6, 3.8)
     axes = figure.subplots()
-    wide = 0.8 / max(1, len(names))
-    for k, (name, hatch) in enumerate(zip(names, hatches(names), strict=True)):
+    for k, (name, marker) in enumerate(zip(names, "osD^vPX" * len(names), strict=False)):
         gaps = [[r.gap for r in rows if r.entry.method == name and r.kin == kin and r.gap is not None] for kin in kinds]
-        heights = [float(np.mean(some)) if some else 0.0 for some in gaps]
-        places = [j + (k - (len(names) - 1) / 2) * wide for j in range(len(kinds))]
+        shown = [(j, float(np.mean(some))) for j, some in enumerate(gaps) if some]
+        places = [j + 0.7 * (k - (len(names) - 1) / 2) / len(names) for j, _ in shown]
         label = name.removesuffix(" (optimise)") + (", root" if name.startswith("bigm") else "")
-        axes.bar(places, heights, wide * 0.9, color=ink(name), hatch=hatch, edgecolor="white", linewidth=0, label=label)
+        axes.scatter(places, [max(g, 1e-3) for _, g in shown], c=ink(name), marker=marker, s=34, zorder=3, label=label)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xticks(range(len(kinds)), kinds)
     axes.set_ylabel("mean gap to the exact margin", fontsize=9)
     plain_axes(axes, grid="y")

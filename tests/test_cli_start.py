@@ -14,7 +14,8 @@ import pytest
 import typer
 from onnx import TensorProto, helper, numpy_helper
 
-from nnsym.cli.main import app, print_styled
+from nnsym.cli.main import app
+from nnsym.cli.output import print_styled
 from nnsym.cli.streams import WISHES
 
 GIVEN = ["1", "0", "007", "1.5", "-2", " 3", "1e3", "1_0", "nan", "x", "", "/none/such", "/", ("a", "b"), (), None, 5.0]

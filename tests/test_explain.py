@@ -227,7 +227,7 @@ def test_wrong_neurons_name_the_right_ones(neuron: str, message: str) -> None:
 
 
 def test_the_command_line_explains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from nnsym.cli.main import explain
+    from nnsym.cli.look import explain
 
     (tmp_path / "prop.py").write_text(
         "import nnsym as nn\nx = nn.Variable(2, name='x')\n"

@@ -34,7 +34,7 @@ def in_ball(f: Network, p: float, radius: float, seed: int) -> Property:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("kind", ["leaky", "residual", "conv", "maxpool", "tanh"])
+@pytest.mark.parametrize("kind", ["residual", "maxpool", "tanh"])
 def test_rows_and_nodes_hold_at_runs_in_balls(source: str, kind: str) -> None:
     f = random_network(kind, 3)
     exact = kind not in SMOOTH_KINDS
@@ -59,7 +59,7 @@ def test_rows_and_nodes_hold_at_runs_in_balls(source: str, kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["lipschitz", "lipschitz:sdp", "bcp", "crown+lipschitz"])
+@pytest.mark.parametrize("source", ["lipschitz:sdp", "bcp"])
 def test_the_kit_of_sources(source: str) -> None:
     assert check_bounds(source).runs > 1000
 

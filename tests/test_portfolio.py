@@ -111,5 +111,6 @@ def test_torch_is_not_loaded_where_it_would_not_be_in_time(monkeypatch: pytest.M
     monkeypatch.setattr(time, "process_time", lambda: 1.0)
     quiet, late, busy = (SimpleNamespace(elapsed=e, left=k) for e, k in ((1.0, 60.0), (1.0, 1.0), (50.0, 60.0)))
     assert (room(quiet), room(late), room(busy)) == (True, False, False)
+    assert (room(quiet, 0.1), room(quiet, 0.01)) == (True, False)
     monkeypatch.setitem(sys.modules, "torch", object())
     assert room(late)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from models import model
+from onnx import helper
 from stored import onnx_values, random_layers, stored_mlp
 
 import nnsym as nn
@@ -220,6 +222,37 @@ def test_choices_and_conditions_on_outputs_are_rows() -> None:
     reached = [v for v in (f(np.eye(3)[k])[0] for k in range(3)) if v >= 0.2]
     assert len(reached) < 3
     assert solved(m) == pytest.approx(min(reached), abs=1e-6)
+
+
+def test_a_stored_network_of_two_inputs_and_two_outputs() -> None:
+    weight = np.float32([[1, -2, 0.5], [0.5, 1, -1]])
+    nodes = [
+        helper.make_node("Concat", ["u", "v"], ["c"], axis=1),
+        helper.make_node("Gemm", ["c", "W"], ["h"], transB=1),
+        helper.make_node("Relu", ["h"], ["positive"]),
+        helper.make_node("ReduceSum", ["positive", "axes"], ["total"], keepdims=1),
+    ]
+    constants = {"W": weight, "axes": np.array([1], np.int64)}
+    f = nn.load(model(nodes, {"u": (1, 2), "v": (1, 1)}, ["positive", "total"], constants))
+    a, b, u, v = (nn.Variable(n, name=name) for n, name in ((2, "a"), (1, "b"), (2, "u"), (1, "v")))
+    ways = {
+        "pairs": nn.surrogate(f, {"v": (0, 1), "u": (-1, 1)}),
+        "names": nn.surrogate(f, nn.box(v, 0, 1) & nn.box(u, -1, 1)),
+        "terms": nn.surrogate(f(a, b), nn.box(b, 0, 1) & nn.box(a, -1, 1)),
+    }
+    x = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (0, 1)])
+    most = np.maximum(x @ weight.T, 0).sum(axis=1).max()  # convex, so at a corner
+    for block in ways.values():
+        m = pyo.ConcreteModel()
+        m.net = block
+        m.goal = pyo.Objective(expr=m.net.outputs["total"][0], sense=pyo.maximize)
+        assert solved(m) == pytest.approx(float(most), abs=1e-6)
+        assert m.net.outputs["positive", 0, 1] is m.net.outputs[1]
+    assert ways["pairs"].inputs["v", 0] is ways["pairs"].inputs[2]
+    with pytest.raises(LanguageError, match=r"about a, v, the inputs are u, v.*nn.surrogate\(f\(a, b\)"):
+        nn.surrogate(f, nn.box(v, 0, 1) & nn.box(a, -1, 1))
+    with pytest.raises(LanguageError, match="for each of: u, v"):
+        nn.surrogate(f, (0, 1))
 
 
 def test_several_inputs_and_constant_outputs() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnsym.encoding import Encoding, Form
@@ -22,7 +22,7 @@ from nnsym.results import ranges as options
 
 
 def surrogate(
-    f: Network | Term | Mapping[str, Term],
+    f: Network | Term | Sequence[Term] | Mapping[str, Term],
     where: object,
     *,
     encoding: str | Encoding = "bigm",
@@ -38,7 +38,8 @@ def surrogate(
     is no margin, no guard and no objective.
 
     Args:
-        f: a network; or a term over variables, such as ``f((x - mean) / scale)``; or several terms by name.
+        f: a network; or a term over variables, such as ``f((x - mean) / scale)``; or several terms by name; or what a
+            network of several outputs gives on terms.
         where: the domain the function is encoded over: bounds and linear conditions, all of which hold (``nn.box(x, 0,
             1) & (x[0] + x[1] == 1)``). For a network with one input also ``(lower, upper)``; for one with several a
             dictionary of such pairs, or a formula over variables with the inputs' names.
@@ -104,6 +105,13 @@ def _stated(f: object, where: object) -> tuple[dict[str, Term], Formula, dict[In
         outputs = dict(zip(f.outputs, made if isinstance(made, tuple) else (made,), strict=True))
         inputs = [x for term in arguments for x in term.rows.parts if isinstance(x, Input)]
         return outputs, premise, dict(zip(inputs, (t.shape for t in f.inputs.values()), strict=True))
+    if isinstance(f, (list, tuple)) and f and all(isinstance(term, Term) for term in f):
+        names = [_output_name(term) for term in f]
+        if len(set(names)) < len(names):
+            raise misread(
+                "two of the terms have no name of their own", "Give them by name: {'profit': ..., 'heat': ...}"
+            )
+        f = dict(zip(names, f, strict=True))
     if not isinstance(f, (Term, Mapping)):
         raise misread(f"{type(f).__name__} is no network and no term", "Give f, or f(x), or terms by name")
     premise = _premise(where)

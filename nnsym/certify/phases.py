@@ -144,10 +144,10 @@ class Phases:
                 break
             written = self._written(found.dual, levels)
             again = self.engine.bound(replace(domains, dual=written), refresh=False, gaps=False, deadline=self.deadline)
-            for k in left:
-                values[k], more = self._weighed(again, int(k), batch[k].row)
+            for k in left.tolist():
+                values[k], more = self._weighed(again, k, batch[k].row)
                 if values[k] > 0:
-                    batch[k].place.tokens = [self._leaf(int(k), batch[k], written, levels, more)]
+                    batch[k].place.tokens = [self._leaf(k, batch[k], written, levels, more)]
                     self.parts[batch[k].place] = batch[k]
         following: list[Part] = []
         chosen = self._chosen(batch, found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import Any, final
@@ -149,12 +149,6 @@ class Evidence:
         except OSError as error:
             raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
         return target
-
-    def for_class(self, label: int) -> Evidence:
-        """The same counts where ``label`` is judged, whatever was selected: for a class that was known beforehand."""
-        if not 0 <= label < len(self.counts):
-            raise InputError(f"class {label} does not exist among {len(self.counts)}")
-        return replace(self, selected=tuple(int(k == label) for k in range(len(self.counts))))
 
     def __repr__(self) -> str:
         share = self.counts[self.top] / self.n

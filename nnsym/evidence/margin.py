@@ -40,15 +40,13 @@ def rows_of(query: Query, node: Smoothed) -> tuple[Array, Array]:
     return dense, nearest(query.rows.constant)
 
 
-def margin(query: Query, rows: Array, *, inside: bool | None = None) -> float:
+def margin(query: Query, rows: Array) -> float:
     """The margin of the query's formula from bounds of its rows, of the side that they are bounds of.
 
-    ``inside`` says whether a point lies in the boxes of the formula; None where it may.
+    Inputs may lie in the boxes of the formula, and are taken to.
     """
 
     def atom(leaf: Atoms | InBox) -> Array:
-        if isinstance(leaf, InBox):
-            return np.array([np.inf if inside is False else -np.inf])
-        return rows[leaf.rows]
+        return np.array([-np.inf]) if isinstance(leaf, InBox) else rows[leaf.rows]
 
     return margin_lower(query.formula, atom)

@@ -101,10 +101,6 @@ class Noise(ABC):
             low, high = (middle, high) if self.least(p, middle, size) > 0.5 else (low, middle)
         return low
 
-    def radius(self, p: float, norm: float, size: int) -> float:
-        """The radius in the norm ``norm`` within which a class with at least ``p`` keeps more than a half."""
-        return _down(self.distance(p, size) * self.unit / translation(norm, self.norm, size))
-
 
 def translation(given: float, own: int, size: int) -> float:
     """The factor by which ``|v|_own`` may exceed ``|v|_given``, rounded up: ``size^(1/own - 1/given)``, at least 1."""

@@ -102,8 +102,8 @@ class Univariate(ABC):
         return UnsupportedError(
             f"the function does not say {question}",
             where=f"activation '{self.name}'",
-            remedy=f"Define {method}, or make it an nnsym.ir.smooth_functions.Smooth, which answers everything from value, "
-            "derivative, extremes and inflections",
+            remedy=f"Define {method}, or make it an nnsym.ir.smooth_functions.Smooth, which answers everything from "
+            "value, derivative, extremes and inflections",
         )
 
 

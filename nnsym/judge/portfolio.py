@@ -172,7 +172,8 @@ class Usual(Method):
     def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of the search; None where it cannot take the question."""
         try:
-            result = SearchMethod(log=self.log, share=_MOST, brief=_LITTLE).judge(query, clock, settings)
+            share, brief = (_MOST, _LITTLE) if room(clock, 1 - _MOST) else (1.0, 1.0)
+            result = SearchMethod(log=self.log, share=share, brief=brief).judge(query, clock, settings)
         except _PASSED as error:
             clock.note("passed over", str(error))
             return None
@@ -182,10 +183,13 @@ class Usual(Method):
         return self.turns.optimum(query, clock, settings, precision)
 
 
-def room(clock: Clock) -> bool:
-    """True if torch is loaded, or would be in time on a machine as busy as it has been: an import cannot be stopped."""
+def room(clock: Clock, share: float = 1.0) -> bool:
+    """True if torch is loaded, or would be within a share of the time that is left: an import cannot be stopped.
+
+    The machine is taken to stay as busy as it has been.
+    """
     busy = clock.elapsed / max(time.process_time(), 1e-3)
-    return "torch" in sys.modules or clock.left > _LOADING * max(1.0, busy)
+    return "torch" in sys.modules or share * clock.left > _LOADING * max(1.0, busy)
 
 
 def _both(decided: Result, searched: Result, clock: Clock) -> Result:

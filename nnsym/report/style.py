@@ -39,6 +39,8 @@ _METHODS = {
     "alpha": SKY,
     "zonotope": PINK,
     "forward": "#9b4f78",
+    "lipschitz": "#c9a227",
+    "bcp": "#8a6d00",
     "triangle": ORANGE,
     "lp": "#a87400",
     "bigm": GREEN,

@@ -39,7 +39,10 @@ class Workers:
             return self._pool.submit(call, *args)
 
     def shutdown(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the processes at once, whatever they do: nothing of theirs is waited for by then."""
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

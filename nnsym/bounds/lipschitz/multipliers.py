@@ -31,7 +31,8 @@ _STEPS = 400
 _RATE = 0.03
 _PATIENCE = 40  # steps in which rho has to fall by _GAIN
 _GAIN = 1e-5
-_ROOMS = (2.0, 1.2, 1 + 1e-7)  # of the first multipliers, over the least that leave a block definite
+_ROOMS = (2.0, 1.2)  # of the first multipliers, over the least that leave a block definite
+_EDGE = 1 + 1e-7  # where a sort has its best ones; descent would be stuck there
 
 
 @final
@@ -48,16 +49,19 @@ def search(
 ) -> Found | None:
     """The best multipliers that were found; None if none were feasible in floats."""
     form = _Form(_narrowed(system))
-    made = [form.eliminated(start if start is not None else form.cancelling())]
-    made += [form.eliminated(None, room=room) for room in _ROOMS]
-    first = min((e for e in made if e is not None), key=lambda e: e.rho, default=None)
-    if first is None:
+    inner = [form.eliminated(start)] if start is not None else []
+    inner += [form.eliminated(None, room=room) for room in _ROOMS]
+    edge = [form.eliminated(form.cancelling()), form.eliminated(None, room=_EDGE)]
+    made = [e for e in (*inner, *edge) if e is not None]
+    if not made:
         return None
-    best = Found(first.multipliers, first.rho)
+    first = next((e for e in inner if e is not None), made[0])
+    top = min(made, key=lambda e: e.rho)
+    best = Found(top.multipliers, top.rho)
     if best.rho <= form.least * (1 + _GAIN) or not first.multipliers:
         return best
     here, logs = first, np.log(np.concatenate(first.multipliers))
-    mean, square, trend = np.zeros_like(logs), np.zeros_like(logs), [best.rho]
+    mean, square, trend = np.zeros_like(logs), np.zeros_like(logs), [here.rho]
     for step in range(1, steps + 1):
         if deadline.passed:
             break
@@ -76,7 +80,7 @@ def search(
         logs, here = logs - move, tried
         if here.rho < best.rho:
             best = Found(here.multipliers, here.rho)
-        trend.append(best.rho)
+        trend.append(min(trend[-1], here.rho))
         if len(trend) > _PATIENCE and trend[-1] > trend[-1 - _PATIENCE] * (1 - _GAIN):
             break
     return best

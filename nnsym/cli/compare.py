@@ -1,0 +1,114 @@
+"""``nnsym compare``: one property, many methods."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from nnsym.cli.options import (
+    DISAGREE,
+    Json,
+    Meaning,
+    Memory,
+    Networks,
+    Seed,
+    Sets,
+    Targets,
+    Wide,
+)
+from nnsym.cli.output import (
+    print_error,
+    print_line,
+    print_styled,
+    print_table,
+    row_progress,
+    split,
+)
+from nnsym.cli.streams import complain
+from nnsym.results import ranges
+
+
+def compare(
+    targets: Targets,
+    sets: Sets = None,
+    methods: Annotated[str, typer.Option(help="Comma-separated methods.")] = "ibp,crown,triangle,bigm,smt",
+    solvers: Annotated[
+        str | None, typer.Option(help="Comma-separated lanes; each encoding's default if left out.")
+    ] = None,
+    bounds: Annotated[str, typer.Option(help="Comma-separated bounds for the encodings.")] = "crown",
+    timeout: Annotated[
+        float,
+        typer.Option(
+            help="Wall seconds of each run of each row, and of reading.",
+            callback=lambda value: ranges.seconds(value, "--timeout"),
+        ),
+    ] = 60.0,
+    repeat: Annotated[
+        int,
+        typer.Option(
+            help="Runs per row; seconds are medians.", callback=lambda value: ranges.repeats(value, "--repeat")
+        ),
+    ] = 1,
+    decide: Annotated[bool, typer.Option("--decide", help="Ask for the margin's sign only.")] = False,
+    semantics: Meaning = "real",
+    memory: Memory = 8.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    json_file: Annotated[Optional[Path], typer.Option("--json-file", help="Write the table as JSON.")] = None,  # noqa: UP045
+    csv_file: Annotated[Optional[Path], typer.Option("--csv", help="Write the table as CSV.")] = None,  # noqa: UP045
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Write bars as .png or .svg (extra: report).")
+    ] = None,
+    record: Annotated[Path, typer.Option(help="JSON-lines run record that every row is appended to.")] = Path(
+        "nnsym-runs.jsonl"
+    ),
+    wide: Wide = False,
+    network: Networks = None,
+) -> None:
+    """Judge one property by many methods, one row each."""
+    from nnsym.ask.compare import compare as run
+    from nnsym.ask.export import check_writable
+    from nnsym.cli.reading import read_target
+    from nnsym.report.files import write_csv, write_json
+
+    for path in (json_file, csv_file, plot_file, record):
+        if path is not None:
+            check_writable(path)
+    query = read_target(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
+    with row_progress() as announce:
+        table = run(
+            query,
+            split(methods),
+            solvers=split(solvers) if solvers else None,
+            bounds=split(bounds),
+            timeout=timeout,
+            repeat=repeat,
+            decide=decide,
+            semantics=semantics,
+            memory=int(memory),
+            seed=seed,
+            record=record,
+            announce=announce,
+        )
+    if json_file is not None:
+        write_json(table, json_file)
+    if csv_file is not None:
+        write_csv(table, csv_file)
+    if plot_file is not None:
+        table.plot(plot_file)
+    if as_json:
+        print_line(json.dumps(table.to_json()))
+    else:
+        print_table(table, wide=wide)
+    complain(f"{len(table.rows)} rows appended to {record}")
+    if table.disagreement is not None:
+        for row in table.disagreement:
+            if row.result is not None and (row.result.counterexample or row.result.witness):
+                from nnsym.report.table import result_lines
+
+                if not as_json:
+                    print_styled(result_lines(row.result))
+        raise typer.Exit(DISAGREE)

@@ -1,0 +1,122 @@
+"""``nnsym verify``: one property, one method."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from nnsym.cli.options import (
+    EXIT,
+    Json,
+    Meaning,
+    Memory,
+    Networks,
+    Seed,
+    Sets,
+    Targets,
+    Timeout,
+)
+from nnsym.cli.output import (
+    print_line,
+    print_styled,
+    report_late,
+    spinner,
+)
+from nnsym.errors import OutOfTimeError
+
+
+def verify(
+    targets: Targets,
+    sets: Sets = None,
+    method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, sampling, or an encoding.")] = None,  # noqa: UP045
+    encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
+    solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
+    bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
+    timeout: Timeout = 60.0,
+    optimise: Annotated[bool, typer.Option("--optimise", help="Ask for the margin, not only its sign.")] = False,
+    slack: Annotated[str, typer.Option(help="Relax the conclusion's comparisons by this; the result says so.")] = "0",
+    semantics: Meaning = "real",
+    vacuity: Annotated[bool, typer.Option("--vacuity", help="Also ask if any input meets the precondition.")] = False,
+    memory: Memory = 8.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    network: Networks = None,
+    witness: Annotated[
+        Path | None,
+        typer.Option(help="Write the answer in the competition's format; as .json with the variables as stated."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the result as JSON, for nnsym report and nn.load_result.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Record the search here; go on where the file has one.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on from the record of a search.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Write a certificate of the verdict that nnsym check accepts.")
+    ] = None,
+) -> None:
+    """Verify a property: verified (0), falsified (10) or unknown (30)."""
+    from nnsym.results.clock import Clock
+
+    clock = Clock(timeout)
+    with clock.step("start"):  # imports count
+        from nnsym.ask.verify import verify as run
+        from nnsym.cli.reading import read_target
+        from nnsym.judge.registry import recorded, resolve
+        from nnsym.lang.question import query_of
+        from nnsym.report.table import result_lines
+        from nnsym.results.plain import result_json
+
+    for path in (witness, save, certificate):
+        if path is not None:
+            from nnsym.ask.export import check_writable
+
+            check_writable(path)
+    chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
+    if log is not None or resume is not None:
+        chosen = recorded(chosen, resume or log or Path(), goes_on=resume is not None)
+    late = partial(report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
+    try:
+        with clock.step("load"):
+            stated = read_target(targets, sets, network, seconds=clock.left, memory=int(memory), late=late)
+            stated = stated if slack == "0" else stated.relaxed(slack)
+            query = query_of(stated)
+    except OutOfTimeError as error:
+        late(error)
+        raise typer.Exit(EXIT["unknown"]) from None
+    with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
+        result = run(
+            query,
+            chosen,
+            timeout=timeout,
+            memory=int(memory),
+            semantics=semantics,
+            seed=seed,
+            progress=progress,
+            watch=None if progress is None else progress.watch,
+            clock=clock,
+            certificate=certificate or False,
+        )
+    checked = None
+    if vacuity:  # what the verdict left of the budget
+        from nnsym.ask.vacuity import vacuous
+
+        checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed, clock=clock)
+    if witness is not None:
+        from nnsym.ask.answer_file import write_witness
+
+        write_witness(query, result, witness)
+    if save is not None:
+        from nnsym.lang.property import Property
+
+        result.save(save, stated if isinstance(stated, Property) else None)
+    if as_json:
+        print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
+    else:
+        print_styled(result_lines(result))
+        if checked is not None:
+            print_styled([(f"  vacuity  {repr(checked)[1:-1]}", "bold" if checked.warnings else "")])
+    raise typer.Exit(EXIT[result.status.value])
