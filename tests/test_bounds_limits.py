@@ -118,6 +118,13 @@ def test_an_optimum_without_time_is_an_interval():
         assert optimum.lower <= optimum.upper
 
 
+def test_terms_that_there_is_no_time_for_are_intervals_of_anything():
+    x = nn.Variable(16, name="x")
+    y = nn.zoo.random_mlp(3, widths=(16, 60, 60, 60, 2))(x)
+    found = nn.reach(y, where=nn.box(x, -1, 1), timeout=1e-9)
+    assert [(o.lower, o.upper, o.point) for o in (*found.minima, *found.maxima)] == [(-np.inf, np.inf, None)] * 4
+
+
 def test_an_open_input_is_named_where_time_was_not_the_reason():
     x = nn.Variable(1, name="x")
     p = nn.forall(x, then=nn.relu(x)[0] >= -1)
