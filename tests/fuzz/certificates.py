@@ -7,12 +7,13 @@ oracle knows the contrary, a proof of a property with a violation or a point tha
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,9 +23,9 @@ import numpy as np
 import nnsym as nn
 from nnsym.certify import emit
 from nnsym.check.checker import Checker, check
-from nnsym.check.checker import Report as Checked
 from nnsym.check.errors import Refused
 from nnsym.ir.query import Query
+from nnsym.results.certificate import Certificate
 from nnsym.results.clock import Deadline
 from nnsym.results.result import Result, Semantics, Trust
 from tests.fuzz.deployed import can_run
@@ -163,7 +164,7 @@ def planted() -> dict[str, bool]:
     """Which planted faults are caught within a few seeds."""
     return {
         "networks that are 0.25 off": _caught(lie=0.25),
-        "a checker that lets leaves fail": _caught(lambda: patch.object(emit, "Checker", _Lenient)),
+        "a file without the tree that was accepted": _caught(lambda: patch.object(Certificate, "save", _torn)),
         "a point that is not replayed": _caught(lambda: patch.object(emit, "Checker", _Blind)),
     }
 
@@ -180,11 +181,11 @@ def _caught(during: Callable[[], Any] = nullcontext, *, lie: float = 0.0) -> boo
     return False
 
 
-class _Lenient(Checker):
-    """Accepts whatever fails."""
-
-    def run(self, failures: bool = False, stop: Callable[[], bool] = lambda: False) -> Checked:
-        return replace(super().run(True, stop), failures=())
+def _torn(made: Certificate, path: Path) -> Path:
+    """Writes other bytes than were accepted: the tree is lost."""
+    lost = json.loads(made.data) | {"tree": []}
+    path.write_bytes(json.dumps(lost).encode())
+    return path
 
 
 class _Blind(Checker):
