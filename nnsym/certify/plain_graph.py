@@ -132,7 +132,7 @@ class PlainGraph:
             self.called.setdefault(application.output(name), self._flat(out, application.output(name).size))
         for name, tensor in network.tensors.items():
             here = application.image[tensor.node]
-            if here not in self.called:  # of names of operators and of their results the last ones are the results'
+            if here not in self.called:  # the names of operators come first, then those of results
                 self.hidden[here] = f"{outs[0]}/{name}"
 
     def _flat(self, name: str, size: int) -> str:
