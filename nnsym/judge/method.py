@@ -87,7 +87,7 @@ class Method(ABC):
     goal: str = "decide"
 
     def __repr__(self) -> str:
-        return f"<method {self.name}{f' on {self.bounds}' if self.bounds else ''}>"
+        return f"<method {self.name}{f' on {self.bounds}' if self.encoded else ''}>"
 
     def accept(self, query: Query) -> None:
         """Raise :class:`UnsupportedError` where the query is about what the method cannot speak of at all."""
