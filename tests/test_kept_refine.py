@@ -5,8 +5,7 @@ import pytest
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
-from nnsym.ir.exact import to_fractions
-from nnsym.results.clock import Deadline
+from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 from tests.kept import faults, inside, network_query, relu_query, root
 
@@ -81,12 +80,9 @@ def test_rounds_pay():
     assert (lower[1] > lower[0] + 1e-3).any()
 
 
-def test_a_deadline_leaves_what_is_known():
-    query = relu_query(2)
-    engine = refined(query, deadline=Deadline.after(-1.0))
-    (x,) = query.inputs
-    value = query.values({x: to_fractions(np.zeros((1, 4)))}, exact=True)
-    assert faults(engine, value, engine.bound(engine.root())) == []
+def test_without_time_there_is_no_engine():
+    with pytest.raises(OutOfTime):
+        refined(relu_query(2), deadline=Deadline.after(-1.0))
 
 
 @pytest.mark.parametrize(("seed", "radius"), [(0, 0.8), (1, 1.5)])
