@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import numpy as np
 import z3
@@ -18,7 +18,7 @@ from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.relaxations import Relaxation, relax
 from nnsym.bounds.kept.relaxations import lines as kept_lines
 from nnsym.bounds.sources import LowerSlope
-from nnsym.ir.node import Max, Node, Pointwise
+from nnsym.ir.node import Max
 from nnsym.ir.univariate import Piecewise
 from nnsym.testing.prove.arrays import symbolic
 from nnsym.testing.prove.number import Number, term
@@ -29,14 +29,6 @@ from nnsym.testing.prove.theorem import counterexample
 from nnsym.testing.prove.world import World
 
 _UNIT = z3.Q(1, 2**53)
-
-
-class Enclosure(Protocol):
-    """A line below and a line above: what both engines return."""
-
-    taps: tuple[Any, ...]
-    low: Any
-    high: Any
 
 
 #: An engine's lines of the node of a setup.
@@ -79,7 +71,6 @@ class _Plan:
 @final
 @dataclass(frozen=True, eq=False)
 class _Made:
-    world: World
     setup: Setup
     lines: Any
 
@@ -97,8 +88,7 @@ def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float) -> P
 
     def run(world: World) -> _Made:
         setup = subject.make(world)
-        world.assume(*setup.lemmas)
-        return _Made(world, setup, makes(setup))
+        return _Made(setup, makes(setup))
 
     def denials(made: _Made) -> Iterator[Denial]:
         (y,) = made.setup.values[made.setup.node]

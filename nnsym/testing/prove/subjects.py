@@ -27,7 +27,6 @@ class Setup:
 
     ``values`` maps each node, the parents first, to one real an element; ``zero`` marks parents whose columns are the
     constant 0; ``closed`` are values of the node that jumps add. ``shown`` names the numbers for a counterexample.
-    ``lemmas`` follow from the bounds, and are what Z3 does not find by itself.
     """
 
     node: Node
@@ -36,7 +35,6 @@ class Setup:
     closed: tuple[Any, ...] = ()
     shown: dict[str, Any] = field(default_factory=dict)
     zero: bool = False
-    lemmas: tuple[Any, ...] = ()
 
 
 @final

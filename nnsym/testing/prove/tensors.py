@@ -57,10 +57,10 @@ class Tensors(Numbers):
         return tensors(np.logical_and.reduce(self.view(np.ndarray), axis=axis, keepdims=keepdim))
 
     def gather(self, axis: int, place: Any) -> Any:
-        return np.take_along_axis(self, place, axis)
+        return np.take_along_axis(self, np.asarray(place).astype(int), axis)
 
     def to(self, *_: Any) -> Any:
-        return self
+        return tensors(self.view(np.ndarray).astype(float)) if self.dtype == bool else self
 
     def cpu(self) -> Any:
         return self
