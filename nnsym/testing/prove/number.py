@@ -7,9 +7,10 @@ A :class:`Number` is a real term that stands for any float. What is known of a f
 - exact: negation, ``abs``, 0 and +-1 as factors, 0 as a summand, powers of two from 2 on, sums of multiples of one
   power of two that is at most 50 bits below the largest of them.
 
-So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain result is
-off by at most that part of it, as float64's is (underflow left out); a sum with 0 and a positive number by itself are exact. Overflow is left out in all, results are finite,
-and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes of it is exact.
+So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain sum or
+product is off by at most that part of it, as float64's is (underflow left out), a sum with a number that is 0 is exact,
+and a positive number divided by itself is 1. Overflow is left out in all, results are finite, and zeros have no sign. A
+number with ``exact`` is one of the theorem, not of the code; what comes of it is exact.
 """
 
 from __future__ import annotations

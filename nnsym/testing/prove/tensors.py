@@ -35,7 +35,7 @@ class Tensors(Numbers):
     def abs(self) -> Any:
         return np.abs(self)
 
-    def clamp(self, least: Any = None, most: Any = None, *, min: Any = None) -> Any:
+    def clamp(self, least: Any = None, most: Any = None, *, min: Any = None) -> Any:  # noqa: A002, the name is PyTorch's
         return np.maximum(self, min) if min is not None else np.clip(self, least, most)
 
     def max(self, axis: Any, keepdim: bool = False) -> Any:  # type: ignore[override]
