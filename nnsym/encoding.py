@@ -143,6 +143,9 @@ class Encoding:
     cuts: tuple[Cut, ...] = ()
     rounds: Rounds = Rounds()
 
+    def __repr__(self) -> str:
+        return f"<encoding {self.name}: {self.summary}>"
+
     def __add__(self, cut: Cut) -> Encoding:
         """The encoding with one more family of cuts: ``triangle + tj + krelu(3)``.
 

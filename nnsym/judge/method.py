@@ -86,6 +86,9 @@ class Method(ABC):
     lane: str = ""
     goal: str = "decide"
 
+    def __repr__(self) -> str:
+        return f"<method {self.name}{f' on {self.bounds}' if self.encoded else ''}>"
+
     def accept(self, query: Query) -> None:
         """Raise :class:`UnsupportedError` where the query is about what the method cannot speak of at all."""
         refuse_smoothed(query, self.name)

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BoundMethod(Establisher):
     """Judge by the bounds of the specification layer from ``source``, a text such as ``crown`` or ``alpha:20``."""
 
@@ -73,7 +73,7 @@ class BoundMethod(Establisher):
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AttackMethod(Establisher):
     """Look for a counterexample by sampling and projected gradient descent; falsifies or says nothing.
 
@@ -121,7 +121,7 @@ class AttackMethod(Establisher):
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ProgramMethod(Establisher):
     """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
 

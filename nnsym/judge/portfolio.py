@@ -33,7 +33,7 @@ _MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Portfolio(Method):
     """A method of methods: the members in turn, until one decides, or one that is exact has had its say.
 
@@ -127,7 +127,7 @@ def _last(
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Usual(Method):
     """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
 

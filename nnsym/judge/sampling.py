@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SamplingMethod(Establisher):
     """Judge a property of a smoothed classifier by ``n`` samples of the class that ``n0`` others select.
 

@@ -1,11 +1,13 @@
 """Long synthetic files, each read in a process of its own: ``python -m tests.benchmarks.long_files [MB]``.
 
 A model of selections and of minima and maxima of pairs, as dense float32 matrices (270 MB), loaded and bounded; and
-VNN-LIB 1.0 files of several kinds. CPU seconds, and memory beyond the imports in MB: the most, and afterwards.
+VNN-LIB files of several kinds, in both versions. CPU seconds, and memory beyond the imports in MB: the most, and
+afterwards.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -44,9 +46,10 @@ for method in ('ibp', 'crown'):
     timed(method, lambda: nn.verify(p, method, timeout=300))
 """
 _TEXT = """
-n, m = map(int, sys.argv[2:])
-net = nn.sequential([(np.eye(m, n), np.zeros(m))])
-timed(sys.argv[1].split('/')[-1], lambda: nn.load_vnnlib(sys.argv[1], net))
+import os
+net = nn.load(sys.argv[2])
+size = os.path.getsize(sys.argv[1]) / 1e6
+timed(f"{sys.argv[1].split('/')[-1]}, {size:.1f} MB", lambda: nn.load_vnnlib(sys.argv[1], net))
 """
 
 
@@ -124,6 +127,24 @@ def texts(size: float) -> Iterator[tuple[str, int, int, str]]:
     yield "cases", 1, 5, _filled(several, lambda: f"(and {output()} (<= Y_0 Y_1) {output()})\n", "))", size)
 
 
+def version2(inputs: int, outputs: int, text: str) -> str:
+    """A 1.0 text of :func:`texts` in the words of 2.0."""
+    body = re.sub(r"\b([XY])_([0-9]+)", r"\1[0,\2]", text[text.index("(assert") :])
+    body = re.sub(r"(?<= )([0-9]+)(?=\))", r"\1.0", body)
+    declared = f"(declare-input X real [1,{inputs}]) (declare-output Y real [1,{outputs}])"
+    return f"(vnnlib-version <2.0>)\n(declare-network f {declared})\n{body}"
+
+
+def matrix(inputs: int, outputs: int) -> bytes:
+    """A model of one dense layer, on a batch of one."""
+    weight = numpy_helper.from_array(np.eye(inputs, outputs, dtype=np.float32), "W")
+    sizes = (("x", [1, inputs]), ("y", [1, outputs]))
+    ends = [helper.make_tensor_value_info(name, 1, shape) for name, shape in sizes]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "W"], ["y"])], "matrix", ends[:1], ends[1:], [weight])
+    opsets = [helper.make_opsetid("", 13)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+
 def main(size: float) -> None:
     """Print a line for each step."""
     with TemporaryDirectory() as folder:
@@ -131,9 +152,12 @@ def main(size: float) -> None:
         path.write_bytes(selections(64))
         subprocess.run([sys.executable, "-c", _MEASURE + _MODEL, path], check=True)
         for name, inputs, outputs, text in texts(size * 1e6):
-            path = Path(folder) / f"{name}.vnnlib"
-            path.write_text(text, encoding="utf-8")
-            subprocess.run([sys.executable, "-c", _MEASURE + _TEXT, path, str(inputs), str(outputs)], check=True)
+            model = Path(folder) / "matrix.onnx"
+            model.write_bytes(matrix(inputs, outputs))
+            for version, words in (("1.0", text), ("2.0", version2(inputs, outputs, text))):
+                path = Path(folder) / f"{name}-{version}.vnnlib"
+                path.write_text(words, encoding="utf-8")
+                subprocess.run([sys.executable, "-c", _MEASURE + _TEXT, path, model], check=True)
 
 
 if __name__ == "__main__":
