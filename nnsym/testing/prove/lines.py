@@ -87,6 +87,7 @@ def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float) -> P
     """Prove or refute the lines of one node; ``of`` names whose they are."""
 
     def run(world: World) -> _Made:
+        world.sharp = not isinstance(subject.fn, Piecewise)  # as the unit
         setup = subject.make(world)
         return _Made(setup, makes(setup))
 

@@ -8,9 +8,10 @@ A :class:`Number` is a real term that stands for any float. What is known of a f
   power of two that is at most 50 bits below the largest of them.
 
 So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain sum or
-product is off by at most that part of it, as float64's is (underflow left out), a sum with a number that is 0 is exact,
-and a positive number divided by itself is 1. Overflow is left out in all, results are finite, and zeros have no sign. A
-number with ``exact`` is one of the theorem, not of the code; what comes of it is exact.
+product is off by at most that part of it, as float64's is (underflow left out). A ``sharp`` one also knows that a sum
+with a number that is 0 is exact, and that a positive number divided by itself is 1. Overflow is left out in all, results
+are finite, and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes of it is
+exact.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Number:
         if z3.is_rational_value(result) and make is add:
             return Number(world, result)
         known = [] if world.unit is None else [world.unit]
-        if world.unit is not None and make is add:
+        if world.unit is not None and world.sharp and make is add:
             known += sorted((self.term, term(other)), key=lambda t: t.get_id())
         return Number(world, world.result(facts, result, *known))
 
@@ -179,7 +180,7 @@ def _quotient(a: Any, b: Any) -> Any:
         return Number(some.world, some.world.term(operator.truediv, term(a), term(b)), exact=True)
     facts = _nothing
     if b > 0:
-        facts = _quotient_sign if some.world.unit is None else _quotient_in_format
+        facts = _quotient_in_format if some.world.sharp else _quotient_sign
     return Number(some.world, some.world.result(facts, term(a), term(b)))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
-import torch
 
 from nnsym.bounds.engine.maps import Slopes
 from nnsym.bounds.engine.rounding import FLOAT64
@@ -19,7 +18,7 @@ class Tensors(Numbers):
 
     @property
     def dtype(self) -> Any:
-        return torch.float64 if np.ndarray.dtype.__get__(self).hasobject else np.ndarray.dtype.__get__(self)
+        return FLOAT64.dtype if np.ndarray.dtype.__get__(self).hasobject else np.ndarray.dtype.__get__(self)
 
     def __array_ufunc__(self, *args: Any, **options: Any) -> Any:
         return tensors(super().__array_ufunc__(*args, **options))
@@ -45,16 +44,16 @@ class Tensors(Numbers):
         return (found, tensors(place)) if keepdim else (found.squeeze(axis), tensors(place.squeeze(axis)))
 
     def amax(self, axis: Any, keepdim: bool = False) -> Any:
-        return np.maximum.reduce(self, axis=axis, keepdims=keepdim)
+        return _reduced(np.maximum, self, axis, keepdim)
 
     def amin(self, axis: Any, keepdim: bool = False) -> Any:
-        return np.minimum.reduce(self, axis=axis, keepdims=keepdim)
+        return _reduced(np.minimum, self, axis, keepdim)
 
     def sum(self, axis: Any, keepdim: bool = False) -> Any:  # type: ignore[override]
-        return np.add.reduce(self, axis=axis, keepdims=keepdim)
+        return _reduced(np.add, self, axis, keepdim)
 
     def all(self, axis: Any = None, keepdim: bool = False) -> Any:  # type: ignore[override]
-        return tensors(np.logical_and.reduce(self.view(np.ndarray), axis=axis, keepdims=keepdim))
+        return tensors(_reduced(np.logical_and, self.view(np.ndarray), axis, keepdim))
 
     def gather(self, axis: int, place: Any) -> Any:
         return np.take_along_axis(self, np.asarray(place).astype(int), axis)
@@ -67,6 +66,10 @@ class Tensors(Numbers):
 
     def numpy(self) -> Any:
         return self.view(Numbers)
+
+
+def _reduced(ufunc: Any, values: Any, axis: Any, keepdim: bool) -> Any:
+    return ufunc.reduce(values, axis=axis, keepdims=keepdim)
 
 
 def _one_hot(place: Any, count: int) -> Any:
@@ -83,7 +86,7 @@ def _arrays(values: Any) -> Any:
         return type(values)(map(_arrays, values))
     if isinstance(values, dict):
         return {key: _arrays(value) for key, value in values.items()}
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else values
 
 
 def tensors(values: Any) -> Any:
@@ -101,7 +104,7 @@ class NodeMaps:
     """What the lines of one node ask of an engine."""
 
     precision = FLOAT64
-    dtype = torch.float64
+    dtype = FLOAT64.dtype
     device = "cpu"
 
     def slopes(self, node: Pointwise) -> Slopes:
