@@ -47,7 +47,7 @@ def test_lines_of_linear_bounds_are_proved(subject: Subject, slope: Any) -> None
 
 @pytest.mark.parametrize("subject", [RELU, ABS, times(), times(square=True)], ids=lambda v: v.name)
 def test_lines_of_the_kept_engine_are_proved(subject: Subject) -> None:
-    proof = prove_lines(subject, array_lines(), of="kept", seconds=400)
+    proof = prove_lines(subject, array_lines(), of="kept", seconds=400, sharp=subject is RELU)
     assert proof.answer is Answer.PROVED, str(proof)
 
 
@@ -95,5 +95,5 @@ KEPT = {
 def test_wrong_lines_of_the_kept_engine_are_refuted(wrong: str) -> None:
     subject, before, after = KEPT[wrong]
     lines = mutant(arrays, before, after)["lines"]
-    proof = prove_lines(subject, array_lines(lines=lines), of=wrong, seconds=60)
+    proof = prove_lines(subject, array_lines(lines=lines), of=wrong, seconds=60, sharp=subject is RELU)
     assert proof.answer is Answer.REFUTED, str(proof)

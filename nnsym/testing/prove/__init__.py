@@ -103,7 +103,10 @@ def prove_bounds(*, functions: Iterable[Piecewise] = FUNCTIONS, seconds: float =
     proofs = [
         prove_lines(subject, engine_lines(slope), of=f"lines, {slope}", seconds=seconds) for subject, slope in engine
     ]
-    proofs += [prove_lines(subject, array_lines(), of="lines, kept", seconds=seconds) for subject in hinges + others]
+    proofs += [
+        prove_lines(subject, array_lines(), of="lines, kept", seconds=seconds, sharp=subject is hinges[0])
+        for subject in hinges + others
+    ]
     return Proofs(tuple(proofs))
 
 

@@ -83,11 +83,11 @@ class _Made:
         return summed
 
 
-def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float) -> Proof:
-    """Prove or refute the lines of one node; ``of`` names whose they are."""
+def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float, sharp: bool = False) -> Proof:
+    """Prove or refute the lines of one node; ``of`` names whose they are, ``sharp`` what is known of floats (World)."""
 
     def run(world: World) -> _Made:
-        world.sharp = not isinstance(subject.fn, Piecewise)  # as the unit
+        world.sharp = sharp
         setup = subject.make(world)
         return _Made(setup, makes(setup))
 
