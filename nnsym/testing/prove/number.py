@@ -10,8 +10,8 @@ A :class:`Number` is a real term that stands for any float. What is known of a f
 So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain sum or
 product is off by at most that part of it, as float64's is (underflow left out). A ``sharp`` one also knows that a sum
 with a number that is 0 is exact, and that a positive number divided by itself is 1. Overflow is left out in all,
-results are finite, and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes of
-it is exact.
+results are finite, and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes
+of it is exact.
 """
 
 from __future__ import annotations
