@@ -28,15 +28,20 @@ from nnsym.program import (
     Valued,
     role_of,
 )
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 RowTerms = Sequence[tuple[Array | float, Array]]  # coefficient (one, or one a row) and column, of each term of a row
 
 
 class ProgramBuilder:
-    """Collects columns and blocks; the only way a Program is made."""
+    """Collects columns and blocks; the only way a Program is made.
 
-    def __init__(self) -> None:
+    Past the ``deadline`` columns and rows raise OutOfTime: one node may have millions of them.
+    """
+
+    def __init__(self, deadline: Deadline = NEVER) -> None:
+        self._deadline = deadline
         self._lower: list[Array] = []
         self._upper: list[Array] = []
         self._kind: list[Array] = []
@@ -65,6 +70,7 @@ class ProgramBuilder:
         value: Valued | None = None,
     ) -> Array:
         """Add columns; returns their ids. ``exact`` gives the bounds as exact numbers where float64 cannot."""
+        self._deadline.check()
         count = len(index)
         ids = np.arange(self.n_columns, self.n_columns + count)
         self._blocks.append(ColumnBlock(node, role_of(role), np.asarray(index), self.n_columns, factors, value))
@@ -82,6 +88,7 @@ class ProgramBuilder:
 
     def rows(self, block: RowBlock) -> None:
         """Add linear rows."""
+        self._deadline.check()
         if len(block):
             self._rows.append(block)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import matplotlib
@@ -12,6 +13,7 @@ import numpy as np
 
 import nnsym as nn
 from nnsym import demo
+from nnsym.report.search import draw_search
 
 A, B, K = np.array([[1, 0.5], [0, 1]]), np.array([[0.125], [0.5]]), np.array([[2.0, 2.5]])
 
@@ -43,6 +45,13 @@ def figures() -> Iterator[tuple[str, Any]]:
     f, z = nn.zoo.random_mlp(1, widths=(2, 6, 6, 2)), nn.Variable(2, name="z")
     where = nn.box(z, -1, 1) & (z[0] + z[1] <= 0)
     yield "where", nn.draw_reach(f, where, methods=["crown", "triangle", "bigm"], samples=300)
+    v, g = nn.Variable(4, name="v"), nn.zoo.random_mlp(1, widths=(4, 16, 16, 2))
+    least = nn.minimize(g(v)[0], "bab", where=nn.box(v, -1, 1)).lower
+    close = nn.forall(v, where=nn.box(v, -1, 1), then=g(v)[0] >= least - 0.01, name="close")
+    with TemporaryDirectory() as folder:
+        record = Path(folder) / "search.jsonl"
+        nn.verify(close, nn.bab("longest", batch=8, log=record))
+        yield "search", draw_search(record)
 
 
 def main() -> None:

@@ -116,3 +116,27 @@ def faults(engine: Engine, values: Mapping[Node, Any], found: Found) -> list[str
 def root(engine: Engine, count: int) -> Domains:
     """The query itself, several times."""
     return engine.root().take(np.zeros(count, dtype=np.int64))
+
+
+def relu_query(
+    seed: int = 0, widths: tuple[int, ...] = (12, 10, 8), inputs: int = 4, radius: float = 0.6, shift: float = -0.2
+) -> Query:
+    """A ReLU network with some neurons that are dead."""
+    rng = np.random.default_rng(seed)
+    x = new_input("x", inputs)
+    node: Node = x
+    for width in widths:
+        weight = rng.normal(size=(width, node.size)) / np.sqrt(node.size)
+        node = pointwise(relu(), affine(((Dense(weight), node),), rng.normal(size=width) + shift))
+    y = affine(((Dense(rng.normal(size=(3, node.size))), node),), rng.normal(size=3))
+    rows = Rows.of(y)
+    box = Box(np.full(inputs, -radius), np.full(inputs, radius))
+    return Query("relu", {x: box}, rows, Atoms(np.arange(3), strict=False, soft=True, every=False))
+
+
+def boxes(query: Query, rng: np.random.Generator, count: int) -> tuple[Input, Limit]:
+    """Random boxes inside the query's."""
+    (x,) = query.inputs
+    lower, upper = query.boxes[x].outer
+    ends = np.sort(rng.uniform(lower, upper, size=(2, count, x.size)), axis=0)
+    return x, Limit(ends[0], ends[1])

@@ -12,6 +12,8 @@ from test_bounds_soundness import violations
 import nnsym as nn
 from nnsym.bounds.engine.forward import forward_linear
 from nnsym.bounds.engine.zonotope import zonotope
+from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.bounds.points.attack import search
 from nnsym.bounds.points.tape import Tape
@@ -20,6 +22,7 @@ from nnsym.encode.registry import encodings, find_encoding
 from nnsym.encode.walk import encode_columns
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
+from nnsym.ir.intervals import interval_run
 from nnsym.ir.linear import Dense, Sparse, matrix_map
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
@@ -29,7 +32,7 @@ from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import NEVER, Clock, Deadline, OutOfTime
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
-SOURCES = (*METHODS, "alpha:30:shared", "lp")
+SOURCES = (*METHODS, "alpha:30:shared", "lp", "search", "lipschitz:sdp")
 
 
 def claim(widths=(16, 60, 60, 60, 2)):
@@ -115,6 +118,13 @@ def test_an_optimum_without_time_is_an_interval():
         assert optimum.lower <= optimum.upper
 
 
+def test_terms_that_there_is_no_time_for_are_intervals_of_anything():
+    x = nn.Variable(16, name="x")
+    y = nn.zoo.random_mlp(3, widths=(16, 60, 60, 60, 2))(x)
+    found = nn.reach(y, where=nn.box(x, -1, 1), timeout=1e-9)
+    assert [(o.lower, o.upper, o.point) for o in (*found.minima, *found.maxima)] == [(-np.inf, np.inf, None)] * 4
+
+
 def test_an_open_input_is_named_where_time_was_not_the_reason():
     x = nn.Variable(1, name="x")
     p = nn.forall(x, then=nn.relu(x)[0] >= -1)
@@ -139,6 +149,62 @@ def test_vacuity_shares_the_budget_of_the_verdict():
     checked = nn.vacuous(p, clock=Clock(1e-6))
     assert checked.vacuous is None
     assert checked.result.reason == "timeout"
+
+
+def test_a_search_without_time_to_lay_out_matrices_ends_in_a_timeout():
+    p = claim()
+    for dtype in ("float32", "float64"):
+        with pytest.raises(OutOfTime):
+            Engine(p.query, dtype=dtype, deadline=Deadline.after(0))
+    with pytest.raises(OutOfTime):
+        refined(p.query, deadline=Deadline.after(0))
+    found = nn.verify(p, "bab", timeout=1e-6)
+    assert (found.status.value, found.reason, found.lower) == ("unknown", "timeout", -np.inf)
+    x = nn.Variable(16, name="x")
+    y = nn.zoo.random_mlp(3, widths=(16, 60, 60, 60, 2))(x)
+    least = nn.minimize(y[0], "bab", where=nn.box(x, -1, 1), timeout=1e-6)
+    assert least.lower == -np.inf
+
+
+class Moments:
+    """A deadline that passes when it has been looked at so many times."""
+
+    def __init__(self, looks):
+        self.left = looks
+
+    @property
+    def passed(self):
+        self.left -= 1
+        return self.left < 0
+
+    def check(self):
+        if self.passed:
+            raise OutOfTime
+
+
+def test_one_layer_of_many_columns_is_left_between_its_blocks():
+    """A copy of every input for every neuron is one node: the time is looked at between its columns and its rows."""
+    p = claim(widths=(16, 60, 2))
+    bounds = compute(p.query, "ibp")
+    balas, looks = find_encoding("balas"), Moments(10**9)
+    encode_columns(p.query, bounds, balas, deadline=looks)
+    taken = 10**9 - looks.left
+    assert taken > 3 * len(p.query.nodes)
+    for few in range(0, taken, 3):
+        with pytest.raises(OutOfTime):
+            encode_columns(p.query, bounds, balas, deadline=Moments(few))
+
+
+def test_intervals_that_came_late_are_infinite():
+    query = claim().query
+    nodes, start = query.nodes, {x: box.outer for x, box in query.boxes.items()}
+    asked = iter(range(1000))
+    found = interval_run(nodes, start, late=lambda: next(asked) >= 2)
+    whole = interval_run(nodes, start)
+    reached = [n for n in nodes if np.isfinite(found[n][0]).all()]
+    assert len(reached) == 3
+    assert all((found[n][0] == whole[n][0]).all() for n in reached)
+    assert all((found[n][0] == -np.inf).all() and (found[n][1] == np.inf).all() for n in nodes if n not in reached)
 
 
 def test_large_networks_are_searched_in_groups():

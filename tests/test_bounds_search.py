@@ -11,7 +11,7 @@ from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Deadline
 from nnsym.testing.check_bounds import check_bounds
 from nnsym.testing.random_nets import random_network, random_query
-from tests.test_kept_engine import boxes, relu_query
+from tests.kept import boxes, relu_query
 
 
 def test_the_kit_finds_nothing():

@@ -9,7 +9,7 @@ from models import single
 
 from nnsym.errors import UnsupportedError
 from nnsym.read.onnx import load
-from tests.fuzz import controls, operators, optima, properties, searches
+from tests.fuzz import certificates, controls, operators, optima, properties, searches, sources
 from tests.fuzz.__main__ import main
 from tests.fuzz.cells import Cell, Undecided, box_cells, decided, sign
 from tests.fuzz.deployed import decisive_runs
@@ -48,7 +48,10 @@ def test_float_runs_are_spoken_of_only_where_every_run_agrees(method: str | None
     assert outcome.status != "verified"
 
 
-@pytest.mark.parametrize("fuzz", [properties.fuzz, optima.fuzz, operators.fuzz, searches.fuzz])
+FUZZERS = (properties.fuzz, optima.fuzz, operators.fuzz, searches.fuzz, certificates.fuzz, sources.fuzz)
+
+
+@pytest.mark.parametrize("fuzz", FUZZERS)
 def test_a_few_seeds_have_no_fault(fuzz: object) -> None:
     seed, cases = (300, 30) if fuzz in (operators.fuzz, searches.fuzz) else (300, 3)
     report = fuzz(seed, 60.0, cases=cases)  # type: ignore[operator]
@@ -71,6 +74,12 @@ def test_pooling_that_is_padded_in_two_ways_is_refused_by_name(op: str) -> None:
 def test_planted_faults_are_caught() -> None:
     for found in (controls.property_controls(), controls.optimum_controls(), controls.operator_controls()):
         assert len(found) >= 4
+        assert all(found.values()), found
+
+
+def test_planted_faults_of_certificates_and_sources_are_caught() -> None:
+    for found in (certificates.planted(), sources.planted()):
+        assert len(found) >= 3
         assert all(found.values()), found
 
 

@@ -47,6 +47,7 @@ maps = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(maps)
 def test_all_views_of_a_map_are_the_same_matrix(linear: LinearMap) -> None:
+    assert linear.nnz == len(linear.csr()[0])
     matrix = linear.matrix().toarray()
     assert matrix.shape == (linear.n_out, linear.n_in)
     rng = np.random.default_rng(0)

@@ -8,8 +8,7 @@ from nnsym.bounds.kept.refine import refined
 from nnsym.ir.exact import to_fractions
 from nnsym.results.clock import Deadline
 from nnsym.testing.random_nets import KINDS, random_network, random_query
-from tests.kept import faults, inside, network_query, root
-from tests.test_kept_engine import relu_query
+from tests.kept import faults, inside, network_query, relu_query, root
 
 
 def opened(engine):

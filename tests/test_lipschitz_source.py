@@ -10,7 +10,12 @@ from nnsym import demo
 from nnsym.bounds.methods import compute, find_source, summands
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.formula import Atoms
+from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
+from nnsym.ir.node import affine, new_input
+from nnsym.ir.query import Box, Query
+from nnsym.ir.rows import Rows
 from nnsym.lang.property import Property
 from nnsym.relaxation.sources import find_source as find_any
 from nnsym.results.result import Trust
@@ -56,6 +61,16 @@ def test_rows_and_nodes_hold_at_runs_in_balls(source: str, kind: str) -> None:
             for node in query.nodes:
                 assert (bounds[node].lower <= values[node] + room).all()
                 assert (values[node] <= bounds[node].upper + room).all()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_row_of_a_constant_is_a_constant(source: str) -> None:
+    x = new_input("x", 2)
+    two = affine((), np.full(2, 2.0))
+    rows = Rows.of(affine(((Dense(np.array([[1.0, 0.5]])), two),), np.array([-1.0])))
+    query = Query("constant", {x: Box(np.zeros(2), np.ones(2))}, rows, Atoms(np.array([0]), False, True))
+    found = compute(query, find_any(source)).rows
+    assert (found.lower[0], found.upper[0]) == pytest.approx((2.0, 2.0))
 
 
 @pytest.mark.slow

@@ -123,3 +123,14 @@ def test_a_refusal_is_the_message_alone(capfd):
     captured = capfd.readouterr()
     assert captured.out == ""
     assert captured.err == ""
+
+
+def test_a_model_says_nothing_of_the_machine_it_was_made_on():
+    """The exporter's call stacks name files and folders of whoever exported."""
+    import torch
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    data = bytes(from_torch(module, (1, 2, 2)).model)
+    assert b"site-packages" not in data
+    assert b".py" not in data

@@ -26,7 +26,7 @@ from nnsym.search.strategy import Strategy
 from nnsym.search.targets import targets
 from nnsym.search.trial import PARTS, left
 from nnsym.solvers.workers.runner import Outcome
-from tests.test_kept_engine import relu_query
+from tests.kept import relu_query
 
 
 def begun(query, text, log=None, **more):  # type: ignore[no-untyped-def]

@@ -15,8 +15,8 @@ from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 from nnsym.search.strategy import Strategy
+from tests.kept import relu_query
 from tests.searching import ran
-from tests.test_kept_engine import relu_query
 
 
 class Watched:

@@ -105,6 +105,8 @@ def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, pre
 
     if query.empty_box:
         found = Least(floor=floor(replace(facts_about(query), empty=True)))
+    elif not clock.left:
+        found = Least()
     else:
         found = method.optimum(query, clock, settings, precision)
     proved, empty = found.floor, found.floor.empty

@@ -183,7 +183,7 @@ class _Asker:
         before, note, bound, trust = self.clock.elapsed, "", np.inf, Trust.CERTIFIED
         with self.clock.step(name) as notes:
             try:
-                bound, trust = self._ways().get(method, self._other)(method, self.clock.deadline(1 / (left + 1)))
+                bound, trust = self._own().get(method, self._other)(method, self.clock.deadline(1 / (left + 1)))
             except UnsupportedError as error:
                 if named:
                     raise
@@ -195,7 +195,7 @@ class _Asker:
             method=name, bound=bound, trust=trust if reached else None, seconds=self.clock.elapsed - before, note=note
         )
 
-    def _ways(self) -> dict[Any, Callable[[Any, Deadline], tuple[float, Trust]]]:
+    def _own(self) -> dict[Any, Callable[[Any, Deadline], tuple[float, Trust]]]:
         return {"norms": self._norms, "sdp": self._sdp, "jacobian": self._jacobian, "exact": self._exact}
 
     def ranges(self, deadline: Deadline) -> Any:

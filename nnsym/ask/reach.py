@@ -16,6 +16,7 @@ from nnsym.lang.algebra.ranking import wins
 from nnsym.lang.props import variable_of
 from nnsym.lang.statements.objective import elements
 from nnsym.lang.statements.sets import ball
+from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
 from nnsym.results.result import NoTruthValue, Trust
@@ -178,8 +179,11 @@ def _budget(timeout: float, count: int) -> Callable[..., Optimum]:
 
     def run(optimise: Callable[..., Optimum], *arguments: Any, **options: Any) -> Optimum:
         nonlocal left
-        share = max(deadline - time.monotonic(), 1e-3) / left
+        remaining = deadline - time.monotonic()
+        share = max(remaining, 1e-3) / left
         left -= 1
+        if remaining <= 0:  # even a first look takes a while on a large network, and there may be many terms
+            options = {**options, "clock": Clock(0.0)}
         return optimise(*arguments, timeout=share, **options)
 
     return run

@@ -63,8 +63,7 @@ def verify(
 
     Args:
         prop: a property (``nn.forall``, ``nn.exists``, ``nn.load_vnnlib``) or its query.
-        method: bounds (``"ibp"``, ``"crown"`` ...), ``"attack"``, the name of an encoding, or a method value such as
-            ``nn.milp("bigm")``.
+        method: bounds such as ``"crown"``, ``"attack"``, ``"bab"``, an encoding, or a value like ``nn.milp("bigm")``.
         encoding: the same, for an encoding.
         solver: a lane (``nnsym solvers`` lists them); each encoding has a default.
         bounds: what feeds the encoding, a name such as ``"crown"`` (``nnsym methods`` lists them) or a source.
@@ -92,22 +91,10 @@ def verify(
         InputError, UnsupportedError, SolverUnavailableError: before or instead of a verdict.
         MissingBoundsError: the method that was named needs bounds of an input; with none, SMT is asked.
     """
-    timeout = options.seconds(timeout)
-    query = query_of(prop)
-    if query.reading is Reading.MINIMUM:
-        raise InputError(
-            "a term to minimise is neither true nor false", where=query.name, remedy="Use nn.minimize, or state a bound"
-        )
-    if isinstance(certificate, (str, Path)):
-        from nnsym.ask.export import check_writable
-
-        check_writable(Path(certificate))
-    running = clock if clock is not None else Clock(timeout)
-    query = query.relaxed(slack) if slack else query
+    query = _asked(prop, slack, certificate)
+    running = clock if clock is not None else Clock(options.seconds(timeout))
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     chosen.accept(query)
-    if certificate is not False:
-        refuse_smoothed(query, "certificate")
     settings = Settings(
         memory=memory,
         threads=threads,
@@ -119,18 +106,43 @@ def verify(
         watch=watch,
     )
     result = _judged(query, chosen, semantics, running, settings)
-    _LOG.info("%s: %s by %s (%s)", query.name, result.status.value, result.method, result.reason)
-    if certificate is False:
-        return result
+    return result if certificate is False else _certified(query, result, running, certificate)
+
+
+def _asked(prop: HasQuery | Query, slack: object, certificate: bool | str | Path) -> Query:
+    """The query with its slack, once a verdict, and a certificate of it where one is wanted, can be given."""
+    query = query_of(prop)
+    if query.reading is Reading.MINIMUM:
+        raise InputError(
+            "a term to minimise is neither true nor false", where=query.name, remedy="Use nn.minimize, or state a bound"
+        )
+    if certificate is not False:
+        refuse_smoothed(query, "certificate")
+    if isinstance(certificate, (str, Path)):
+        from nnsym.ask.export import check_writable
+
+        check_writable(Path(certificate))
+    return query.relaxed(slack) if slack else query
+
+
+def _certified(query: Query, result: Result, running: Clock, certificate: bool | str | Path) -> Result:
+    """The result with its certificate, which is written where a file was named."""
     from nnsym.certify.attach import with_certificate
 
     result = with_certificate(query, result, running)
-    if result.certificate is not None and certificate is not True:
+    if result.certificate is not None and not isinstance(certificate, bool):
         result.certificate.save(certificate)
     return result
 
 
 def _judged(query: Query, chosen: Method, semantics: str | Semantics, running: Clock, settings: Settings) -> Result:
+    """The verdict of one method, said in the log."""
+    result = _verdict(query, chosen, semantics, running, settings)
+    _LOG.info("%s: %s by %s (%s)", query.name, result.status.value, result.method, result.reason)
+    return result
+
+
+def _verdict(query: Query, chosen: Method, semantics: str | Semantics, running: Clock, settings: Settings) -> Result:
     """The verdict of one method on the function that is meant."""
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -20,6 +21,7 @@ from nnsym.cli.options import (
     Wide,
 )
 from nnsym.cli.output import (
+    check_files,
     print_error,
     print_line,
     print_styled,
@@ -29,6 +31,9 @@ from nnsym.cli.output import (
 )
 from nnsym.cli.streams import complain
 from nnsym.results import ranges
+
+if TYPE_CHECKING:
+    from nnsym.ask.compare import Comparison, Row
 
 
 def compare(
@@ -70,13 +75,9 @@ def compare(
 ) -> None:
     """Judge one property by many methods, one row each."""
     from nnsym.ask.compare import compare as run
-    from nnsym.ask.export import check_writable
     from nnsym.cli.reading import read_target
-    from nnsym.report.files import write_csv, write_json
 
-    for path in (json_file, csv_file, plot_file, record):
-        if path is not None:
-            check_writable(path)
+    check_files(json_file, csv_file, plot_file, record)
     query = read_target(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
     with row_progress() as announce:
         table = run(
@@ -93,22 +94,33 @@ def compare(
             record=record,
             announce=announce,
         )
-    if json_file is not None:
-        write_json(table, json_file)
-    if csv_file is not None:
-        write_csv(table, csv_file)
-    if plot_file is not None:
-        table.plot(plot_file)
+    _write(table, json_file, csv_file, plot_file)
     if as_json:
         print_line(json.dumps(table.to_json()))
     else:
         print_table(table, wide=wide)
     complain(f"{len(table.rows)} rows appended to {record}")
     if table.disagreement is not None:
-        for row in table.disagreement:
-            if row.result is not None and (row.result.counterexample or row.result.witness):
-                from nnsym.report.table import result_lines
-
-                if not as_json:
-                    print_styled(result_lines(row.result))
+        if not as_json:
+            _show_points(table.disagreement)
         raise typer.Exit(DISAGREE)
+
+
+def _write(table: Comparison, json_file: Path | None, csv_file: Path | None, plot_file: Path | None) -> None:
+    from nnsym.report.files import write_csv, write_json
+
+    if json_file is not None:
+        write_json(table, json_file)
+    if csv_file is not None:
+        write_csv(table, csv_file)
+    if plot_file is not None:
+        table.plot(plot_file)
+
+
+def _show_points(rows: Iterable[Row]) -> None:
+    """The results of those rows that have a point to show for it."""
+    from nnsym.report.table import result_lines
+
+    for row in rows:
+        if row.result is not None and (row.result.counterexample or row.result.witness):
+            print_styled(result_lines(row.result))

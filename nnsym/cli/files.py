@@ -16,6 +16,7 @@ from nnsym.cli.options import (
     Targets,
 )
 from nnsym.cli.output import (
+    check_files,
     print_line,
     print_rich,
 )
@@ -75,11 +76,7 @@ def check(
     from nnsym.check.checker import opened
     from nnsym.check.errors import Refused
 
-    for path in (vipr, lean):
-        if path is not None:
-            from nnsym.ask.export import check_writable
-
-            check_writable(path)
+    check_files(vipr, lean)
     try:
         print_line(str(run(certificate, files or (), engine)))
         if vipr is not None:

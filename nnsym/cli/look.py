@@ -19,6 +19,7 @@ from nnsym.cli.options import (
     Timeout,
 )
 from nnsym.cli.output import (
+    check_files,
     print_line,
     print_rich,
     split,
@@ -51,7 +52,7 @@ def bounds(
     as_json: Json = False,
     network: Networks = None,
 ) -> None:
-    """Widths and unstable neurons per layer, and the specification's bounds."""
+    """Widths and open neurons per layer, and the specification's bounds."""
     from nnsym.cli.bounds import run_bounds
     from nnsym.cli.targets import load_query
 
@@ -105,13 +106,11 @@ def show(
     svg: Annotated[bool, typer.Option("--svg", help="Draw the graph as SVG.")] = False,
 ) -> None:
     """The network's IR as text, or drawn: nnsym show net.onnx --svg net.svg."""
-    from nnsym.ask.export import check_writable
     from nnsym.cli.targets import load_network
     from nnsym.ir.text import dump_network
     from nnsym.report.graph import to_svg
 
-    if output is not None:
-        check_writable(output)
+    check_files(output)
     found = load_network(network)
     text = to_svg(found) if svg else dump_network(found)
     if output is None:
@@ -125,11 +124,9 @@ def search(
     plot: Annotated[Optional[Path], typer.Option("--plot", metavar="FILE", help="Draw it too: svg, png, pdf.")] = None,  # noqa: UP045
 ) -> None:
     """A recorded search: parts by depth, the first splits, what was split most and what that gained."""
-    from nnsym.ask.export import check_writable
     from nnsym.report.search import draw_search, story
 
-    if plot is not None:
-        check_writable(plot)
+    check_files(plot)
     print_line(story(record))
     if plot is not None:
         draw_search(record, plot)

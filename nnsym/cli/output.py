@@ -44,6 +44,16 @@ def print_error(error: NnsymError) -> None:
     complain("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error)))
 
 
+def check_files(*paths: Path | None) -> None:
+    """Refuse files that cannot be written, before any work; None stands for one that was not asked for."""
+    wanted = [path for path in paths if path is not None]
+    if wanted:
+        from nnsym.ask.export import check_writable
+
+        for path in wanted:
+            check_writable(path)
+
+
 def split(text: str) -> list[str]:
     """Comma-separated names."""
     return [part.strip() for part in text.split(",") if part.strip()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnsym.cli.output import check_files, split
 from nnsym.errors import InputError
 from nnsym.results import ranges
 
@@ -61,11 +62,7 @@ def table(
     wide: Annotated[bool, typer.Option("--wide", help="Show every column, however long the lines become.")] = False,
 ) -> None:
     """Judge a property of every item of a data set, by methods in stages; a run that was interrupted goes on."""
-    from nnsym.ask.export import check_writable
-
-    for path in (plot_file, csv_file, parquet_file):
-        if path is not None:
-            check_writable(path)
+    check_files(plot_file, csv_file, parquet_file)
     rows: Instances | None = None
     if target.endswith(".jsonl"):
         from nnsym.sweep.answered import load_table
@@ -82,15 +79,10 @@ def table(
             rows = rows.head(first) if first else rows
             found = _instances(rows, methods or "portfolio", options, workers, scheduler)
         else:
-            asked = {**options, "timeout": limit, "eps": _split(eps) or None}
+            asked = {**options, "timeout": limit, "eps": split(eps) or None}
             found = _family(target, data, methods or _METHODS, first, asked, workers, scheduler)
     _show(found, rows, as_json=as_json, wide=wide)
-    if plot_file is not None:
-        found.plot(plot_file)
-    if csv_file is not None:
-        _write_csv(found, csv_file)
-    if parquet_file is not None:
-        found.to_parquet(parquet_file)
+    _write(found, plot_file, csv_file, parquet_file)
     if found.disagreements:
         raise typer.Exit(40)
 
@@ -98,10 +90,6 @@ def table(
 def _refuse(given: bool, target: str) -> None:
     if given:
         raise InputError("instances have their own data and radii", where=target, remedy="Leave --data and --eps out")
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _instances(rows: Instances, methods: str, options: dict[str, Any], count: int, scheduler: str) -> Table:
@@ -113,7 +101,7 @@ def _instances(rows: Instances, methods: str, options: dict[str, Any], count: in
         return run(
             {rows.path.parent.name or "instances": instance},
             rows.data,
-            _split(methods),
+            split(methods),
             timeout=rows.timeouts,
             executor=executor,
             **options,
@@ -133,8 +121,17 @@ def _family(
     items = Data.of(data)
     with workers(count, scheduler) as executor:
         return run(
-            FileFamily(target), items.head(first) if first else items, _split(methods), executor=executor, **options
+            FileFamily(target), items.head(first) if first else items, split(methods), executor=executor, **options
         )
+
+
+def _write(found: Table, plot_file: Path | None, csv_file: Path | None, parquet_file: Path | None) -> None:
+    if plot_file is not None:
+        found.plot(plot_file)
+    if csv_file is not None:
+        _write_csv(found, csv_file)
+    if parquet_file is not None:
+        found.to_parquet(parquet_file)
 
 
 def _write_csv(found: Table, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -21,6 +21,7 @@ from nnsym.cli.options import (
     Timeout,
 )
 from nnsym.cli.output import (
+    check_files,
     print_line,
     print_styled,
     report_late,
@@ -28,11 +29,17 @@ from nnsym.cli.output import (
 )
 from nnsym.errors import OutOfTimeError
 
+if TYPE_CHECKING:
+    from nnsym.ask.vacuity import Vacuity
+    from nnsym.ir.query import Query
+    from nnsym.results.clock import Clock
+    from nnsym.results.result import Result
+
 
 def verify(
     targets: Targets,
     sets: Sets = None,
-    method: Annotated[Optional[str], typer.Option(help="ibp, crown ..., attack, sampling, or an encoding.")] = None,  # noqa: UP045
+    method: Annotated[Optional[str], typer.Option(help="crown ..., attack, bab, sampling, or an encoding.")] = None,  # noqa: UP045
     encoding: Annotated[Optional[str], typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = None,  # noqa: UP045
     solver: Annotated[Optional[str], typer.Option(help="A lane (see: nnsym solvers).")] = None,  # noqa: UP045
     bounds: Annotated[str, typer.Option(help="What feeds the encoding: ibp, crown, alpha:20 ...")] = "crown",
@@ -67,14 +74,8 @@ def verify(
         from nnsym.cli.reading import read_target
         from nnsym.judge.registry import recorded, resolve
         from nnsym.lang.question import query_of
-        from nnsym.report.table import result_lines
-        from nnsym.results.plain import result_json
 
-    for path in (witness, save, certificate):
-        if path is not None:
-            from nnsym.ask.export import check_writable
-
-            check_writable(path)
+    check_files(witness, save, certificate)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     if log is not None or resume is not None:
         chosen = recorded(chosen, resume or log or Path(), goes_on=resume is not None)
@@ -100,11 +101,21 @@ def verify(
             clock=clock,
             certificate=certificate or False,
         )
-    checked = None
-    if vacuity:  # what the verdict left of the budget
-        from nnsym.ask.vacuity import vacuous
+    checked = _precondition(query, clock, memory, seed) if vacuity else None
+    _write(result, stated, query, witness, save)
+    _show(result, checked, as_json=as_json)
+    raise typer.Exit(EXIT[result.status.value])
 
-        checked = vacuous(query, timeout=timeout, memory=int(memory), seed=seed, clock=clock)
+
+def _precondition(query: Query, clock: Clock, memory: float, seed: int) -> Vacuity:
+    """Whether any input meets the precondition, in what the verdict left of the time."""
+    from nnsym.ask.vacuity import vacuous
+
+    return vacuous(query, memory=int(memory), seed=seed, clock=clock)
+
+
+def _write(result: Result, stated: object, query: Query, witness: Path | None, save: Path | None) -> None:
+    """The files that were asked for; a result keeps its property where one was stated in Python or text."""
     if witness is not None:
         from nnsym.ask.answer_file import write_witness
 
@@ -113,10 +124,16 @@ def verify(
         from nnsym.lang.property import Property
 
         result.save(save, stated if isinstance(stated, Property) else None)
+
+
+def _show(result: Result, checked: Vacuity | None, *, as_json: bool) -> None:
+    """The verdict on stdout, and what is known of its precondition."""
+    from nnsym.report.table import result_lines
+    from nnsym.results.plain import result_json
+
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
-    else:
-        print_styled(result_lines(result))
-        if checked is not None:
-            print_styled([(f"  vacuity  {repr(checked)[1:-1]}", "bold" if checked.warnings else "")])
-    raise typer.Exit(EXIT[result.status.value])
+        return
+    print_styled(result_lines(result))
+    if checked is not None:
+        print_styled([(f"  vacuity  {repr(checked)[1:-1]}", "bold" if checked.warnings else "")])

@@ -66,7 +66,7 @@ def encode_columns(
         bounds: intervals of every node of ``query.nodes`` and of the rows of its specification.
         encoding: the rules to use.
         max_cases: list the disjuncts as separate cases if there are at most this many.
-        deadline: looked at between nodes.
+        deadline: looked at between nodes, and between blocks of columns and rows.
 
     Raises:
         OutOfTime: the deadline passed before the program was complete.
@@ -101,7 +101,7 @@ def walk(query: Query, bounds: Bounds, encoding: Encoding, deadline: Deadline = 
     ids: dict[Node, Array] = {}
     bits = encoding.bits
     bounds = bounds if bits is None else short_bounds(bounds, bits)
-    ctx = Context(ProgramBuilder(), bounds, names, ids)
+    ctx = Context(ProgramBuilder(deadline), bounds, names, ids)
     activated = {node.parents[0] for node in query.nodes if isinstance(node, Pointwise)}
     ids.update(encode_inputs(ctx, query, encoding))
     encode_balls(ctx, query, encoding.form, ids)

@@ -74,6 +74,13 @@ class Conv(LinearMap):
         return self._csr
 
     @cached_property
+    def nnz(self) -> int:  # type: ignore[override]
+        """Those of :meth:`csr`, counted without it."""
+        window = self.weight.shape[2:]
+        _, inside = window_sources(self.in_shape[1:], window, self.strides, self.pads, self.dilations)
+        return int(inside.sum()) * self.weight.shape[0] * self.weight.shape[1]
+
+    @cached_property
     def nonnegative(self) -> bool:
         return bool((self.weight >= 0).all())
 

@@ -7,7 +7,7 @@ Stability of Numerical Algorithms, 2002, section 3.1). The other nodes are monot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -125,10 +125,17 @@ def _product(x: Sides, y: Sides, square: bool) -> Sides:
     return low, high
 
 
-def interval_run(nodes: tuple[Node, ...], ranges: Mapping[Node, Sides]) -> dict[Node, Sides]:
-    """The ranges of all nodes, parents first, given those of the inputs."""
+def interval_run(
+    nodes: tuple[Node, ...], ranges: Mapping[Node, Sides], *, late: Callable[[], bool] = lambda: False
+) -> dict[Node, Sides]:
+    """The ranges of all nodes, parents first, given those of the inputs; infinite ones once ``late`` says so."""
     found = dict(ranges)
     for node in nodes:
         if node not in found:
-            found[node] = interval_step(node, tuple(found[p] for p in node.parents))
+            found[node] = unbounded(node) if late() else interval_step(node, tuple(found[p] for p in node.parents))
     return found
+
+
+def unbounded(node: Node) -> Sides:
+    """The range of a node of which nothing is known."""
+    return np.full(node.size, -np.inf), np.full(node.size, np.inf)

@@ -20,7 +20,7 @@ from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
 from nnsym.judge.method import Establisher, Settings
 from nnsym.judge.verdict import Facts, facts_about, floor, rule
-from nnsym.results.clock import Clock, Deadline
+from nnsym.results.clock import Clock, Deadline, OutOfTime
 from nnsym.results.result import Sizes, Trust, Verdict
 from nnsym.search.goal import Decide, Minimise
 from nnsym.search.leaf import Told
@@ -75,7 +75,10 @@ class SearchMethod(Establisher):
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
         goal = Decide(query)
-        done = self.run(query, goal, clock, settings)
+        try:
+            done = self.run(query, goal, clock, settings)
+        except OutOfTime:
+            return Established(facts=facts_about(query), bounds=self.strategy.text, ended="timeout")
         if goal.looked is None and done.exhausted and _size(query) <= _QUICK:
             point = goal.hopeful or {x: np.add(*(v / 2 for v in box.outer)) for x, box in query.boxes.items()}
             goal.replay(point, clock.deadline())  # the other end of the margin's interval, and a float run
@@ -94,12 +97,15 @@ class SearchMethod(Establisher):
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         goal = Minimise(query, precision)
         strategy = replace(self.strategy, frontier="best", soft=False)
-        done = replace(self, strategy=strategy).run(query, goal, clock, settings)
+        try:
+            done = replace(self, strategy=strategy).run(query, goal, clock, settings)
+        except OutOfTime:
+            return Least(floor=floor(facts_about(query)), point=None, by=self.name)
         facts = replace(_facts(query, done), attained=goal.best)
         return Least(floor=floor(facts), point=goal.point, by=self.name)
 
     def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
-        """The search, run until it is decided or its share of the clock is over."""
+        """The search, run until it is decided or its share of the clock is over; OutOfTime where it could not begin."""
         from nnsym.bounds.kept.engine import Engine
         from nnsym.bounds.kept.refine import refined
 

@@ -93,9 +93,21 @@ def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label:
     if program is None:
         raise UnsupportedError("torch.onnx.export gives no model", where=label, remedy="Use nnsym.load on a file")
     model = program.model_proto
+    _forget_places(model)
     if drop_softmax:
         _drop_softmax(model.graph, label)
     return bytes(model.SerializeToString())
+
+
+def _forget_places(model: Any) -> None:
+    """Drop the exporter's remarks: they hold call stacks, with the folders of this machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+    for function in model.functions:
+        del function.metadata_props[:]
+        for node in function.node:
+            del node.metadata_props[:]
 
 
 _SOFTMAX = ("Softmax", "LogSoftmax")

@@ -18,6 +18,7 @@ from nnsym.bounds.sources import Dtype, FloatBoxes, Linear, Source
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
+from nnsym.results.clock import OutOfTime
 
 _STEPS = 20  # of ascent for the rows of the query
 
@@ -69,6 +70,8 @@ class Search(Source):
             engine = refined(query, dtype=dtype, rounds=self.rounds, deadline=self.deadline)
         except UnsupportedError:
             return known
+        except OutOfTime:
+            return replace(known, ended=TIMEOUT)
         ranges: Mapping[Node, Interval] = {
             n: Interval(engine.ranges[n].lower[0], engine.ranges[n].upper[0], self.name) for n in known.nodes
         }

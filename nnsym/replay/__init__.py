@@ -106,7 +106,7 @@ _HOPELESS = 1e-2
 def replay_once(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> Replay:
     """The points at a candidate, until one is confirmed."""
     if query.runs is not None:
-        return _deployed_once(query.runs, candidate)
+        return _deployed_once(query.runs, candidate, deadline)
     best = Replay(outcome=Outcome.SPURIOUS)
     for place in places(query, candidate):
         best = stronger(best, _real_at(query, place, deadline))
@@ -126,7 +126,7 @@ def _real_at(query: Query, place: Place, deadline: Deadline) -> Replay:
     return Replay(outcome=outcome, margin=real.margin, deployed=violates)
 
 
-def _deployed_once(query: Query, candidate: Point) -> Replay:
+def _deployed_once(query: Query, candidate: Point, deadline: Deadline) -> Replay:
     """Float runs of the stored models at the nearest numbers of their dtype, in several orders of summation."""
     own = {x: candidate[x] for x in query.inputs}
     best = Replay(outcome=Outcome.SPURIOUS)
@@ -137,8 +137,10 @@ def _deployed_once(query: Query, candidate: Point) -> Replay:
             witness = _witness(query, place, None, least)
             return Replay(outcome=Outcome.CONFIRMED, counterexample=witness, margin=witness.margin, deployed=True)
         margin = np.inf if least is None else least.margin(query)
-        outcome = Outcome.BOUNDARY if run_real(query, place.values).found else Outcome.SPURIOUS
+        outcome = Outcome.BOUNDARY if run_real(query, place.values, deadline=deadline).found else Outcome.SPURIOUS
         best = stronger(best, Replay(outcome=outcome, margin=margin))
+        if deadline.passed:
+            break
     return best
 
 

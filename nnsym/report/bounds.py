@@ -92,7 +92,7 @@ def bounds_table(query: Query, bounds: Bounds, lower: float) -> Any:
     columns = (
         Column("layer"),
         Column("size", rank=1, right=True),
-        Column("unstable", rank=2, right=True),
+        Column("open", rank=2, right=True),
         Column("mean width", rank=3, right=True),
         Column("intervals", rank=5, wraps=True),
         Column("in the model", rank=4 if len(query.applications) > 1 else 6),

@@ -95,7 +95,7 @@ class PropertyBounds(NoTruthValue):
         width = f"{(spec.upper - spec.lower).mean():.6g}" if len(spec.lower) else ""
         rows.append(("spec", str(len(spec.lower)), "", width, ""))
         shown = 5 if any(x.title for x in layers) else 4
-        headings = ("layer", "size", "unstable", "mean width", "in the model")[:shown]
+        headings = ("layer", "size", "open", "mean width", "in the model")[:shown]
         head = "".join(f"<th>{name}</th>" for name in headings)
         body = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row[:shown]) + "</tr>" for row in rows)
         note = f"margin &ge; {self.lower:.6g} ({escape(self.source)})"

@@ -122,6 +122,7 @@ def draw_search(path: str | Path, file: str | Path | None = None) -> Any:
         left.bar(np.arange(len(counts)), counts[:, k], bottom=base, color=colour, label=name)
         base = base + counts[:, k]
     left.set(xlabel="depth", ylabel="parts")
+    left.xaxis.get_major_locator().set_params(integer=True)
     left.legend(frameon=False, fontsize=8)
     masses = np.array([(0, 0.0), *tree.masses])
     right.step(masses[:, 0], masses[:, 1], where="post", color=GREEN)

@@ -55,7 +55,7 @@ COLUMNS = (
     Shown("bin", "binary", "{}", 11, "binary columns of the program"),
     Shown("rows", "rows", "{}", 12, "rows of the program"),
     Shown("nonz", "nonzeros", "{}", 15, "nonzero coefficients of the program"),
-    Shown("unst", "unstable", "{}", 13, "neurons that the bounds leave open"),
+    Shown("open", "unstable", "{}", 13, "neurons that the bounds leave open"),
     Shown("bound s", "seconds_bounds", "{:.3f}", 16, "seconds for the bounds"),
     Shown("enc s", "seconds_encode", "{:.3f}", 17, "seconds for building the program"),
     Shown("hand s", "seconds_handover", "{:.3f}", 18, "seconds for handing it over to the solver"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.ir.node import Node
-from nnsym.results.clock import Deadline
+from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.search.nodes import Nodes
 from nnsym.search.scene import Scene
 
@@ -72,7 +72,10 @@ class Engines:
     def _deep(self) -> Bounding:
         if self._finest is None:
             assert self._fine is not None
-            self._finest = self._fine(self.engine.ranges)
+            try:
+                self._finest = self._fine(self.engine.ranges)
+            except OutOfTime:
+                return self.engine
         return self._finest
 
 

@@ -97,7 +97,7 @@ class Gap(Branching):
 
     early: float = 1.0
     text: str = field(default="gap", compare=False)
-    summary = "the neuron whose relaxation costs most at the row's minimiser"
+    summary: str = field(default="the neuron whose relaxation costs most at the row's minimiser", compare=False)
 
     def score(self, seen: Seen) -> Mapping[Node, Array]:
         most = max((seen.height[node] for node in seen.gaps), default=0)
@@ -171,7 +171,7 @@ RULES: Mapping[str, Branching] = {
         Smear(),
         Longest(),
         Gap(),
-        Gap(10.0, "early"),
+        Gap(10.0, "early", "as gap, the earlier layers first"),
         Mixed(Smear(), Gap(10.0, "early")),
         Finish(Smear(), Gap()),
         Random(),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.ir.node import Node
-from nnsym.results.clock import Deadline
+from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.search.bounding import Better, Bounding, Engines
 from nnsym.search.ledger import Ledger
 from nnsym.search.scene import Scene
@@ -29,7 +29,10 @@ def refine(scene: Scene, engines: Engines, ledger: Ledger, better: Better, deadl
     end, rounds = deadline.share(_SHARE), scene.strategy.refine or 0
     gap, lower = _gap(scene, engines.engine, deadline)
     while gap > 0 and not end.passed:
-        engines.become(better(engines.engine.ranges, rounds, end))
+        try:
+            engines.become(better(engines.engine.ranges, rounds, end))
+        except OutOfTime:
+            break
         before = gap
         gap, found = _gap(scene, engines.engine, deadline)
         lower, rounds = np.maximum(lower, found), 4 * rounds

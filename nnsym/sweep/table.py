@@ -77,21 +77,8 @@ def table(
     radii = _radii(eps)
     chosen = _methods(methods, bounds)
     timeouts = _timeouts(timeout, len(items))
-    for one in families.values():
-        check_call(one, items.arguments(0), radius=radii != (None,))
-    prints = {name: fingerprint(one, items, radii) for name, one in families.items()}
-    header = Header(
-        families={name: digest for name, (digest, _) in prints.items()},
-        data=items.digest,
-        count=len(items),
-        networks=tuple(dict.fromkeys(n for _, networks in prints.values() for n in networks)),
-        methods=tuple(chosen),
-        eps=tuple(float(v) for v in radii if v is not None),
-        staged=staged,
-        clean=clean and radii != (None,),
-        timeouts=(min(timeouts), max(timeouts)),
-        seed=options.seed(seed),
-        version=package_version("nnsym"),
+    header = _header(
+        families, items, radii, tuple(chosen), timeouts, staged=staged, clean=clean, seed=options.seed(seed)
     )
     settings = Settings(memory=memory, seed=seed, relaxation=relaxation, shortcut=shortcut, device=device)
     record = Record(None if file is None else Path(file), header)
@@ -102,6 +89,36 @@ def table(
     finally:
         record.close()
     return Table(header=header, entries=tuple(run.entries))
+
+
+def _header(
+    families: Mapping[str, Family],
+    items: Data,
+    radii: tuple[Any, ...],
+    methods: tuple[str, ...],
+    timeouts: Sequence[float],
+    *,
+    staged: bool,
+    clean: bool,
+    seed: int,
+) -> Header:
+    """What a record says of the question, once every family takes the items."""
+    for one in families.values():
+        check_call(one, items.arguments(0), radius=radii != (None,))
+    prints = {name: fingerprint(one, items, radii) for name, one in families.items()}
+    return Header(
+        families={name: digest for name, (digest, _) in prints.items()},
+        data=items.digest,
+        count=len(items),
+        networks=tuple(dict.fromkeys(n for _, networks in prints.values() for n in networks)),
+        methods=methods,
+        eps=tuple(float(v) for v in radii if v is not None),
+        staged=staged,
+        clean=clean and radii != (None,),
+        timeouts=(min(timeouts), max(timeouts)),
+        seed=seed,
+        version=package_version("nnsym"),
+    )
 
 
 def heard(progress: bool | Heard | None) -> Any:

@@ -116,8 +116,8 @@ def _check(
         if not refusal:
             raise
         return replace(done, skipped=(*done.skipped, (refusal, f"{type(error).__name__}: {error.reason}")))
-    _check_shape(bounds, query, where)
-    return _check_runs(bounds, query, points, where, done, smooth=smooth)
+    check_shape(bounds, query, where)
+    return check_runs(bounds, query, points, where, done, smooth=smooth)
 
 
 def _check_batch(source: Source, query: Query, done: Conformance) -> Conformance:
@@ -130,8 +130,8 @@ def _check_batch(source: Source, query: Query, done: Conformance) -> Conformance
     for k, part in enumerate(parts):
         where, alone = f"{source.text} on box {k} of {len(parts)} of {query.name}", replace(query, boxes=part)
         one = bounds.case(k)
-        _check_shape(one, alone, where)
-        done = _check_runs(one, alone, [*_grid(alone, 4), *_plane(alone)], where, done)
+        check_shape(one, alone, where)
+        done = check_runs(one, alone, [*_grid(alone, 4), *_plane(alone)], where, done)
     return done
 
 
@@ -148,7 +148,7 @@ def _check_memory(source: Source, done: Conformance) -> Conformance:
     return _check(source, again, [*_grid(query, 4), *_plane(query)], done)
 
 
-def _check_shape(bounds: Bounds, query: Query, where: str) -> None:
+def check_shape(bounds: Bounds, query: Query, where: str) -> None:
     """An interval for every node and for the rows, of the right shape, without NaN, in float64."""
     names = node_names(query.nodes)
     for node in query.nodes:
@@ -166,9 +166,10 @@ def _check_shape(bounds: Bounds, query: Query, where: str) -> None:
                 raise ConformanceError(f"{where}: NaN among the bounds of {name}")
 
 
-def _check_runs(
+def check_runs(
     bounds: Bounds, query: Query, points: list[Point], where: str, done: Conformance, *, smooth: bool = False
 ) -> Conformance:
+    """Whether the values at the points that meet the preconditions are inside: of nodes, rows and differences."""
     names = node_names(query.nodes)
     for point in points:
         given = {x: v.astype(float) for x, v in point.items()} if smooth else point

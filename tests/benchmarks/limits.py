@@ -1,20 +1,19 @@
-"""By how much a limit is overrun: every method on every lane, on networks that are too large for the time given.
+"""By how much a limit is overrun: every question and lane, on networks that are too large for the time given.
 
 Three networks make different steps long: ``dense`` 784-256x6-10 many open neurons, ``image`` three convolutions of 30
-channels on 32 x 32, ``narrow`` the same behind an affine layer of 16 inputs. Each row is one ``verify`` with its own
-limit in this process, where everything is imported; wall seconds, seconds of the processor in this process, and
-seconds beyond the limit. Whole commands come last, their imports taken off: :data:`READINGS` are inputs whose reading
-itself is long.
+channels on 32 x 32, ``narrow`` the same behind an affine layer of 16 inputs. Each row is one question
+(:mod:`tests.benchmarks.limit_questions`) with its own limit in this process, where everything is imported; wall
+seconds, seconds of the processor in this process, and seconds beyond the limit. Whole commands come last, their imports
+taken off: :data:`READINGS` are inputs whose reading itself is long.
 """
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,8 @@ import numpy as np
 from onnx import helper
 
 import nnsym as nn
-from nnsym.encode.registry import encodings
-from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
-from nnsym.relaxation.sources import SOURCES
-from nnsym.solvers.registry import lanes
+from tests.benchmarks.limit_questions import Question, questions
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import WIDE, onnx_model, random_instance, vnnlib_text
 from tests.models import model
@@ -38,12 +34,12 @@ LIMIT = 3.0
 ALLOWED = 2.0
 
 Row = tuple[str, str, str, str, str, str, str, str]
-HEAD = ("network", "method", "lane", "limit s", "wall s", "processor s", "over s", "says")
+HEAD = ("network", "question", "lane", "limit s", "wall s", "processor s", "over s", "says")
 
 
 def report(_: int = 1) -> str:
     """The table of this file."""
-    return table(f"limits of {LIMIT:g} s", HEAD, [*runs(instances()), *commands(READINGS)])
+    return table(f"limits of {LIMIT:g} s", HEAD, [*runs(instances(), questions()), *commands(READINGS)])
 
 
 def image(inputs: int = 0) -> Any:
@@ -73,53 +69,32 @@ def instances() -> Mapping[str, Callable[[], Any]]:
     return {"dense": lambda: random_instance().prop, "image": image, "narrow": lambda: image(16)}
 
 
-def questions() -> Iterator[tuple[str, str | None, str | None, dict[str, str]]]:
-    """What is shown and asked: ``(method, its name, lane, options)``."""
-    yield "portfolio", None, None, {}
-    for name in (*SOURCES, "alpha:10000", "lp:triangle+tj", "attack"):
-        yield name, name, None, {}
-    for name, encoding in encodings().items():
-        for lane in _lanes(encoding):
-            yield name, name, lane, {}
-    for name in ("triangle+tj", "triangle+krelu3", "bigm+krelu2"):
-        yield name, name, "highs", {}
-    yield "bigm on alpha:10000", "bigm", "highs", {"bounds": "alpha:10000"}
-
-
-def _lanes(encoding: Encoding) -> Iterator[str]:
-    """The lanes at hand that take an encoding's programs."""
-    for name, lane in lanes().items():
-        if encoding.emits <= lane.accepts and lane.availability().available:
-            yield name
-
-
-def runs(made: Mapping[str, Callable[[], Any]], *, limit: float = LIMIT, only: int | None = None) -> Iterator[Row]:
-    """One row for each question about each property; ``only`` so many questions."""
-    warm = nn.Variable(1, name="w")
-    for _, name, lane, options in itertools.islice(questions(), only):  # imports, and the lanes' workers
-        _said(nn.forall(warm, where=nn.box(warm, 0, 1), then=nn.relu(warm)[0] <= 2), name, lane, 20.0, options)
+def runs(made: Mapping[str, Callable[[], Any]], asked: Iterable[Question], *, limit: float = LIMIT) -> Iterator[Row]:
+    """One row for each question about each property."""
+    asked, warm = tuple(asked), random_instance((2, 3, 2)).prop
+    for question in asked:  # imports, and the lanes' workers
+        _said(question, warm, 20.0)
     for network, make in made.items():
         prop = make()
-        for shown, name, lane, options in itertools.islice(questions(), only):
+        for question in asked:
             wall, used = time.perf_counter(), time.process_time()
-            says = _said(prop, name, lane, limit, options)
+            says = _said(question, prop, limit)
             wall, used = time.perf_counter() - wall, time.process_time() - used
-            yield _row(network, shown, lane or "", limit, wall, f"{used:.1f}", says)
+            yield _row(network, question.name, question.lane, limit, wall, f"{used:.1f}", says)
 
 
-def _row(network: str, method: str, lane: str, limit: float, wall: float, used: str, says: str) -> Row:
+def _row(network: str, name: str, lane: str, limit: float, wall: float, used: str, says: str) -> Row:
     over = max(0.0, wall - limit)
-    print(f"{network}, {method} {lane}: {wall:.1f} s, {says}", file=sys.stderr, flush=True)  # it takes a while
+    print(f"{network}, {name} {lane}: {wall:.1f} s, {says}", file=sys.stderr, flush=True)  # it takes a while
     mark = " (!)" if over > ALLOWED else ""
-    return network, method, lane, f"{limit:g}", f"{wall:.1f}", used, f"{over:.1f}{mark}", says
+    return network, name, lane, f"{limit:g}", f"{wall:.1f}", used, f"{over:.1f}{mark}", says
 
 
-def _said(prop: Any, name: str | None, lane: str | None, limit: float, options: dict[str, str]) -> str:
+def _said(question: Question, prop: Any, limit: float) -> str:
     try:
-        found = nn.verify(prop, name, solver=lane, timeout=limit, **options)  # type: ignore[arg-type]
+        return question.ask(prop, limit)
     except NnsymError as error:
         return f"{type(error).__name__}: {error.reason[:40]}"
-    return f"{found.status.value} ({found.reason})"
 
 
 #: Inputs of a command: a name, and what writes the files into a folder and gives the command's targets.

@@ -16,7 +16,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from tests.fuzz.report import Report, table  # noqa: E402
 
-HARNESSES = ("readers", "properties", "operators", "optima", "searches")
+HARNESSES = ("readers", "properties", "operators", "optima", "searches", "certificates", "sources")
 
 
 def main(arguments: list[str] | None = None) -> int:

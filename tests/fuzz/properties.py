@@ -53,9 +53,9 @@ class Trial:
             result = nn.verify(self.prop, run.method, timeout=_TIMEOUT, **dict(run.options))
             return change(result) if change is not None else result
 
-        return attempt(ask, lambda result: self._faults(result, proved=run.proved))
+        return attempt(ask, lambda result: self.faults(result, proved=run.proved))
 
-    def _faults(self, result: Result, *, proved: bool) -> list[str]:
+    def faults(self, result: Result, *, proved: bool) -> list[str]:
         found = deployed_faults(self.case, self.runs, result)
         if result.semantics is Semantics.REAL:
             found += faults(self.case, self.truth, result, proved=proved)

@@ -33,6 +33,9 @@ from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
+#: Seconds beyond the deadline to lay matrices out anew, so that what was bounded by then is not lost.
+_GRACE = 0.5
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,8 @@ class Engine:
     ``dtype`` is the format of rows, float64 or float32. ``ranges`` are sound bounds of nodes on the query's domain that
     are known already, ``(1, size)``. ``hidden`` steps of ascent optimise the bounds of hidden nodes there. Up to the
     ``deadline`` all this is done; what it cuts off has intervals. Without ``inherit`` a subproblem is bounded from its
-    own limits alone, as someone would who knows nothing of the whole domain.
+    own limits alone, as someone would who knows nothing of the whole domain. Raises OutOfTime where there was no time
+    to lay out the query's matrices.
     """
 
     def __init__(
@@ -71,7 +75,7 @@ class Engine:
 
     def _begin(self, query: Query, ranges: Mapping[Node, Limit], options: Options) -> None:
         """Bound everything once, in float64; then prepare the query anew without what is 0."""
-        self.plan = Plan(query, FLOAT64)
+        self.plan = Plan(query, FLOAT64, deadline=options.deadline)
         base = {x: Limit(*(side[None] for side in box.outer)) for x, box in query.boxes.items()}
         given = {n: self._cut(n, r) for n, r in ranges.items()}
         first = Refresh(self.plan, 1, base, given, {}, options.deadline, whole=True)
@@ -80,7 +84,7 @@ class Engine:
         nothing = {n: Limit(np.full((1, n.size), -np.inf), np.full((1, n.size), np.inf)) for n in self.plan.nodes}
         self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
-        self.plan = Plan(query, self.precision, zero)
+        self.plan = Plan(query, self.precision, zero, deadline=options.deadline.later(_GRACE))
         kept = [n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts]
         kept = kept if self._inherit else [n for n in kept if n not in self.plan.arguments or isinstance(n, Input)]
         self._base = {n: self._cut(n, self.ranges[n]) for n in kept}

@@ -18,6 +18,7 @@ from nnsym.ir.formula import always
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
@@ -30,11 +31,19 @@ class Plan:
     domain is worth nothing to whoever reads it. All arrays inside the engine have these elements only. ``cuts`` is the
     layer of the linear preconditions, None if there are none; ``extra[node]`` are slack and weight of a layer of rows
     (:meth:`nnsym.ir.rows.Rows.node`). ``fused[z]`` is the pointwise node that alone reads an affine ``z``: a pass steps
-    over the two at once. ``count`` is what is added to the lengths of all sums.
+    over the two at once. ``count`` is what is added to the lengths of all sums. Raises OutOfTime past the ``deadline``,
+    at which it looks between layers.
     """
 
-    def __init__(self, query: Query, by: Precision, zero: Mapping[Node, Array] | None = None) -> None:
-        self.query, self.by = query, by
+    def __init__(
+        self,
+        query: Query,
+        by: Precision,
+        zero: Mapping[Node, Array] | None = None,
+        *,
+        deadline: Deadline = NEVER,
+    ) -> None:
+        self.query, self.by, self.deadline = query, by, deadline
         self.spec = query.spec[0]
         self.balls = {x: tuple(Round.of(ball) for ball in some) for x, some in query.balls.items() if some}
         self.extra = {self.spec: query.spec[1:]}
@@ -48,7 +57,7 @@ class Plan:
         for node in self.nodes:
             for parent in node.parents:
                 self.readers[parent].append(node)
-        self.keep = _needed(self.nodes, ends, self._worthless(zero or {}))
+        self.keep = _needed(self.nodes, ends, self._worthless(zero or {}), deadline)
         self.fused: dict[Node, Node] = {}
         for node in self.nodes:
             if isinstance(node, Affine) and node.maps and node not in ends and len(self.readers[node]) == 1:
@@ -124,6 +133,7 @@ class Plan:
         return {n: z for n, z in zero.items() if all(isinstance(r, Affine) for r in self.readers[n])}
 
     def _matrices(self, node: Affine) -> tuple[Matrix, ...]:
+        self.deadline.check()
         pairs = zip(node.maps, node.parents, strict=True)
         return tuple(Matrix(m, self.keep[node], self.keep[p], self.by) for m, p in pairs)
 
@@ -157,10 +167,13 @@ class Plan:
         return max(found.values(), default=0) + 2
 
 
-def _needed(nodes: tuple[Node, ...], ends: list[Node], zero: Mapping[Node, Array]) -> dict[Node, Array]:
+def _needed(
+    nodes: tuple[Node, ...], ends: list[Node], zero: Mapping[Node, Array], deadline: Deadline
+) -> dict[Node, Array]:
     """The elements of every node that the ends depend on; ``zero`` marks those that are 0."""
     used = {n: np.full(n.size, n in ends or isinstance(n, Input)) for n in nodes}
     for node in reversed(nodes):
+        deadline.check()
         if node in zero and node not in ends:
             used[node] &= ~zero[node]
         mine = used[node]

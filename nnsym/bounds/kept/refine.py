@@ -23,7 +23,7 @@ from nnsym.bounds.kept.types import Domains, Dual, Found, Limit
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
-from nnsym.results.clock import NEVER, Deadline
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 
@@ -45,7 +45,7 @@ def refined(
 
     Its ranges hold on the query's boxes and balls; ``ranges`` are some that are known to. Past the ``deadline`` layers
     keep what they have, and so do those whose trees would take more than ``memory`` bytes: before that there are fewer
-    rounds.
+    rounds. Raises OutOfTime where there is no engine by then.
     """
     given = ranges or {}
     engine = Engine(query, dtype=dtype, deadline=deadline)
@@ -57,7 +57,10 @@ def refined(
             better = _layer(engine, layer, known[layer], rounds, memory, deadline)
             known[layer] = known[layer] if better is None else known[layer].meet(better)
         if known[layer] is not first:
-            engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
+            try:
+                engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
+            except OutOfTime:
+                return engine
     return engine
 
 

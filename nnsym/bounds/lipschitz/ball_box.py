@@ -27,7 +27,7 @@ from nnsym.bounds.lipschitz.merged import Weight, merged
 from nnsym.bounds.lipschitz.norms import length
 from nnsym.bounds.lipschitz.source import Around, round_value, widened
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
-from nnsym.ir.intervals import Sides, interval_run, interval_step
+from nnsym.ir.intervals import Sides, interval_run, interval_step, unbounded
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.outward import gamma, sum_down, sum_up
 from nnsym.ir.query import Query
@@ -117,7 +117,7 @@ class BallAndBox(Source):
     def _single(self, query: Query) -> Bounds:
         spec, around = query.spec[0], Around.of(query)
         nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
-        values = interval_run(nodes, around.centre)
+        values = interval_run(nodes, around.centre, late=lambda: self.deadline.passed)
         ranges, moved = dict(around.ranges), dict(around.moved)
         for node in nodes:
             if node not in ranges:
@@ -133,8 +133,10 @@ class BallAndBox(Source):
     def _range(
         self, node: Node, ranges: Mapping[Node, Sides], values: Mapping[Node, Sides], moved: Mapping[Node, Distance]
     ) -> Sides:
+        if self.deadline.passed:
+            return unbounded(node)
         found = interval_step(node, tuple(ranges[p] for p in node.parents))
-        weights = merged(node) if isinstance(node, Affine) and not self.deadline.passed else None
+        weights = merged(node) if isinstance(node, Affine) else None
         if not weights or not all(np.isfinite(side).all() for n in (node, *weights) for side in values[n]):
             return found
         low, high = _rows(weights, ranges, values, moved)

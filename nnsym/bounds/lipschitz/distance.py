@@ -145,10 +145,10 @@ def _times(a: Array | float, b: Array | float) -> Any:
 
 
 def _affine(node: Affine, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides], merge: bool) -> Distance:
-    if not node.maps:
-        return Distance.of(np.zeros(node.size), 0.0, 0.0, 0.0)
     weights = merged(node) if merge else None
     terms = _plain(node, known) if weights is None else _merged_terms(weights, known, ranges)
+    if not terms:  # a constant, at times of a constant
+        return Distance.of(np.zeros(node.size), 0.0, 0.0, 0.0)
     each = np.sum([t.each() for t in terms], axis=0) * (1 + gamma(len(terms)))
     sizes = [sum(t.norm(q) for t in terms) * (1 + gamma(len(terms))) for q in NORMS]
     if len(terms) > 1:

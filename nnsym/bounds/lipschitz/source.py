@@ -116,7 +116,7 @@ class Lipschitz(Source):
         """The bounds of one domain."""
         spec, around = query.spec[0], Around.of(query)
         nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
-        values, ranges = interval_run(nodes, around.centre), interval_run(nodes, around.ranges)
+        values, ranges = (interval_run(nodes, start, late=self._late) for start in (around.centre, around.ranges))
         moved = propagate(query.nodes, around.moved, ranges, deadline=self.deadline)
         each = np.full(len(query.rows), np.inf)
         if spec in moved:
@@ -131,6 +131,9 @@ class Lipschitz(Source):
         found = _met(ranges[spec], values[spec], each, self.name)
         ended = TIMEOUT if self.deadline.passed else ""
         return Bounds(self.text, intervals, widened(found, query, ranges), ended=ended)
+
+    def _late(self) -> bool:
+        return self.deadline.passed
 
     def _named(self, node: Node) -> str:
         return "domain" if isinstance(node, Input) else self.name
