@@ -139,6 +139,7 @@ def test_the_files_of_the_benchmarks_state_the_same_property() -> None:
         assert query.margin(query.values({query.inputs[0]: x})) == pytest.approx(instance.prop.margin(x), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_times_are_taken_where_they_are_spent() -> None:
     instance = random_instance(SMALL)
     steps = {"build": lambda _: sum(range(1000)), "hand-over": lambda n: None if n == 499500 else 1 / 0}

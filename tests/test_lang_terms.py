@@ -168,7 +168,7 @@ def sizes(n: int, encoding: str) -> np.ndarray[Any, Any]:
     return np.array([program.n_columns, program.n_rows, program.nnz, len(p.query.rows)])
 
 
-@pytest.mark.parametrize("encoding", ["bigm", "smt"])
+@pytest.mark.parametrize("encoding", ["bigm", pytest.param("smt", marks=pytest.mark.slow)])
 def test_a_thousand_outputs_compile_to_linear_size(encoding: str) -> None:
     one, two, four = (sizes(n, encoding) for n in (250, 500, 1000))
     assert (two <= 2.1 * one).all()

@@ -157,7 +157,7 @@ def sorting(seed: int) -> Network:
     return nn.from_torch(torch.nn.Sequential(Layer(6), Layer(6)), input_shape=(1, 6))
 
 
-@pytest.mark.parametrize("make", [residual, sorting])
+@pytest.mark.parametrize("make", [pytest.param(residual, marks=pytest.mark.slow), sorting])
 def test_networks_of_constant_1_are_recognised(make: Any) -> None:
     """Where the product of norms gives 2 and more; each method by itself."""
     found = ask(make(0), method=["norms", "sdp"])

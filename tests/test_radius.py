@@ -135,6 +135,7 @@ def test_the_ends_of_the_search_are_reported_as_they_are() -> None:
         nn.largest(lambda eps: nn.exists(x, where=nn.box(x, 0, eps), then=x[0] >= 1), high=1)
 
 
+@pytest.mark.slow
 def test_the_smallest_lipschitz_constant_is_the_steepest_slope() -> None:
     """|f(x) - f(z)| <= L norm(x - z, inf) on [-1, 1], for a function of one variable: its steepest piece."""
     g = nn.zoo.random_mlp(6, widths=(1, 4, 1))
