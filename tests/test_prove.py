@@ -13,18 +13,14 @@ import pytest
 import nnsym_encodings.bigm
 import nnsym_encodings.smt
 import nnsym_encodings.triangle
-from nnsym.bounds.engine import relaxations
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness
 from nnsym.ir import outward
-from nnsym.ir.univariate import clip, sign
 from nnsym.separation.box import BoxNeurons
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 from nnsym.testing.prove import Answer, Theorem, prove_encoding, theorems
 from nnsym.testing.prove.cuts import prove_cut
-from nnsym.testing.prove.lines import prove_lines
 from nnsym.testing.prove.search import prove
-from nnsym.testing.prove.subjects import Subject, hinge, pieces
 from nnsym_encodings import ENCODINGS, TANGENTS
 
 pytestmark = pytest.mark.slow
@@ -210,36 +206,6 @@ def test_a_rule_that_rounds_to_floats_itself_is_not_called_proved() -> None:
     proofs = prove_encoding(odd)
     assert proofs.answer is Answer.UNKNOWN
     assert all("turned into a float" in p.reason for p in proofs)
-
-
-LINES = [
-    *((hinge("relu", 0.0, 1.0), slope) for slope in ("adaptive", "parallel", "zero")),
-    (hinge("abs", -1.0, 1.0), "adaptive"),
-    (pieces(sign()), "adaptive"),
-    pytest.param(pieces(clip(-1.0, 1.5)), "adaptive", marks=pytest.mark.field),  # a minute
-]
-
-
-@pytest.mark.parametrize(("subject", "slope"), LINES, ids=lambda v: getattr(v, "name", v))
-def test_lines_of_linear_bounds_are_proved(subject: Subject, slope: Any) -> None:
-    proof = prove_lines(subject, slope, seconds=400)
-    assert proof.answer is Answer.PROVED, str(proof)
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("torch.maximum(at_l + slip_l, at_u + slip_u)", "torch.maximum(at_l - slip_l, at_u - slip_u)"),
-        ("8 * by.u * (right.abs()", "0 * by.u * (right.abs()"),
-        ("torch.where(convex, chord, through)", "torch.where(convex, through, chord)"),
-        ("own = torch.where(x.lower >= 0, right, left)", "own = torch.where(x.lower >= 0, left, right)"),
-    ],
-    ids=["slip subtracted", "no slip", "lines swapped", "stable sides swapped"],
-)
-def test_wrong_lines_are_refuted(before: str, after: str) -> None:
-    wrong = mutant(relaxations, before, after)["relax"]
-    proof = prove_lines(hinge("relu", 0.0, 1.0), "adaptive", seconds=100, lines=wrong)
-    assert proof.answer is Answer.REFUTED, str(proof)
 
 
 def test_nothing_to_prove_is_not_proved() -> None:

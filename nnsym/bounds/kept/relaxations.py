@@ -137,7 +137,7 @@ def _relu(node: Pointwise, lo: Array, hi: Array) -> Lines:
     if not bounded.all():  # the ends of what is not open stay as they are: they have no chord
         neg, pos = (np.where(np.isfinite(v), v, np.sign(v)) for v in (neg, pos))
         width = pos - neg
-    chord = pos / np.maximum(width, 2.0**-1000)
+    chord = pos / np.where(width > 0.0, width, 1.0)
     opened = ((lo < 0) & (hi > 0)).astype(np.float64)
     misses = np.maximum(-chord * neg, (1.0 - chord) * pos) + 8.0 * _U * (1.0 + chord) * width + _TINY
     low = ((pos >= -neg) & (pos > 0)).astype(np.float64)

@@ -17,7 +17,7 @@ from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
 from nnsym.ir.zero_one import gates
 from nnsym.testing.prove.cuts import prove_cut
-from nnsym.testing.prove.lines import prove_lines
+from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines
 from nnsym.testing.prove.search import Answer, Counterexample, Proof
 from nnsym.testing.prove.subjects import Subject, gate, hinge, largest, pieces, times
 from nnsym.testing.prove.theorem import prove_rule
@@ -90,16 +90,24 @@ def prove_encoding(
 
 
 def prove_bounds(*, functions: Iterable[Piecewise] = FUNCTIONS, seconds: float = 120.0) -> Proofs:
-    """Prove the lines that linear bounds put below and above a neuron (:mod:`nnsym.bounds.engine.relaxations`)."""
-    subjects = [hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0), *map(pieces, functions)]
+    """Prove the lines that linear bounds put below and above a neuron, a product and a square.
+
+    These are the lines of :mod:`nnsym.bounds.engine.relaxations`, for each lower slope of a hinge, and of
+    :mod:`nnsym.bounds.kept.relaxations`.
+    """
+    hinges = [hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0)]
+    others = [*map(pieces, functions), times(), times(square=True)]
     slopes: tuple[LowerSlope, ...] = ("adaptive", "parallel", "zero")
-    return Proofs(
-        tuple(
-            prove_lines(subject, slope, seconds=seconds)
-            for subject in subjects
-            for slope in (slopes if not isinstance(subject.fn, Piecewise) else slopes[:1])
-        )
-    )
+    engine = [(subject, slope) for subject in hinges for slope in slopes]
+    engine += [(subject, "adaptive") for subject in others]
+    proofs = [
+        prove_lines(subject, engine_lines(slope), of=f"lines, {slope}", seconds=seconds) for subject, slope in engine
+    ]
+    proofs += [
+        prove_lines(subject, array_lines(), of="lines, kept", seconds=seconds, sharp=subject is hinges[0])
+        for subject in hinges + others
+    ]
+    return Proofs(tuple(proofs))
 
 
 def theorems(

@@ -1,8 +1,7 @@
-"""The lines of linear bounds, proved by running :func:`nnsym.bounds.engine.relaxations.relax` itself on symbolic
-tensors.
+"""The lines of linear bounds, proved by running the engines' own code on symbolic tensors and arrays.
 
-The theorem: ``low h + c <= f(h) <= high h + d`` for all bounds ``l <= h <= u`` and all slopes. The slip in a hinge's
-offsets is made for float64, so there plain operations are off by at most its unit (underflow left out).
+The theorem: ``sum_t low_t x_t + c <= y <= sum_t high_t x_t + d`` for all parents within their bounds and all slopes.
+The slip in the offsets is made for float64, so there plain operations are off by at most its unit (underflow left out).
 """
 
 from __future__ import annotations
@@ -16,103 +15,89 @@ import numpy as np
 import z3
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.maps import Slopes
 from nnsym.bounds.engine.relaxations import Relaxation, relax
-from nnsym.bounds.engine.rounding import FLOAT64
+from nnsym.bounds.kept.relaxations import lines as kept_lines
 from nnsym.bounds.sources import LowerSlope
-from nnsym.ir.node import Pointwise
+from nnsym.ir.node import Max
 from nnsym.ir.univariate import Piecewise
-from nnsym.testing.prove.arrays import Numbers
+from nnsym.testing.prove.arrays import symbolic
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.search import Denial, Proof, prove
 from nnsym.testing.prove.subjects import Setup, Subject
+from nnsym.testing.prove.tensors import NodeMaps, tensor
 from nnsym.testing.prove.theorem import counterexample
 from nnsym.testing.prove.world import World
 
-
-class Tensors(Numbers):
-    """Symbolic arrays that pass for tensors: PyTorch asks them what its functions are, and NumPy has the answers."""
-
-    def __array_ufunc__(self, *args: Any, **options: Any) -> Any:
-        return tensors(super().__array_ufunc__(*args, **options))
-
-    def __array_function__(self, *args: Any) -> Any:
-        return tensors(super().__array_function__(*args))
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return getattr(np, func.__name__)(*args, **(kwargs or {}))
-
-    def abs(self) -> Any:
-        return np.abs(self)
-
-    def clamp(self, least: Any, most: Any) -> Any:
-        return np.clip(self, least, most)
-
-    def to(self, *_: Any) -> Any:
-        return self
-
-    def cpu(self) -> Any:
-        return self
-
-    def numpy(self) -> Any:
-        return self.view(Numbers)
+_UNIT = z3.Q(1, 2**53)
 
 
-def tensors(values: Any) -> Any:
-    """Arrays as symbolic tensors; other results as they are."""
-    return values.view(Tensors) if isinstance(values, np.ndarray) else values
+#: An engine's lines of the node of a setup.
+Makes = Callable[[Setup], Any]
 
 
-def _tensor(values: Any) -> Any:
-    return np.asarray(values, dtype=object).view(Tensors)
+def engine_lines(lower: LowerSlope = "adaptive", *, relax: Callable[..., Relaxation] = relax) -> Makes:
+    """The lines of :mod:`nnsym.bounds.engine.relaxations`, or of a function in its place."""
+
+    def make(setup: Setup) -> Relaxation:
+        ranges = {node: Range(*(tensor(side)[None] for side in ends)) for node, ends in setup.bounds.items()}
+        parents = tuple(ranges[parent] for parent in setup.node.parents)
+        return relax(setup.node, parents, ranges[setup.node], NodeMaps(), lower)
+
+    return make
+
+
+def array_lines(*, lines: Callable[..., Any] = kept_lines) -> Makes:
+    """The lines of :mod:`nnsym.bounds.kept.relaxations`, or of a function in its place."""
+
+    def make(setup: Setup) -> Any:
+        ranges = {node: tuple(symbolic(side[None]) for side in ends) for node, ends in setup.bounds.items()}
+        parents = tuple(ranges[parent] for parent in setup.node.parents)
+        return lines(_Plan(setup), setup.node, parents, ranges[setup.node])
+
+    return make
 
 
 @final
-class _Maps:
-    """What the lines of one neuron ask of an engine."""
+class _Plan:
+    """What the lines of one node ask of a plan: all elements matter."""
 
-    precision = FLOAT64
+    def __init__(self, setup: Setup) -> None:
+        self.keep = {node: np.arange(node.size) for node in setup.bounds}
 
-    def slopes(self, node: Pointwise) -> Slopes:
-        return Slopes.of(_tensor(node.fn.left), _tensor(node.fn.right), exact=False)  # type: ignore[attr-defined]
-
-    def tensor(self, values: Any) -> Any:
-        return _tensor(values)
-
-    def outward(self, values: Any, direction: float) -> Any:
-        return _tensor(values)
+    def groups(self, node: Max) -> Any:
+        return node.groups
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Made:
     setup: Setup
-    lines: Relaxation
+    lines: Any
+
+    def at(self, side: str, offset: Any) -> Any:
+        """The value of one line, a term."""
+        summed = term(offset)
+        for tap in self.lines.taps:
+            index = 0 if tap.index is None else int(np.ravel(tap.index)[0])
+            summed = summed + term(np.ravel(getattr(tap, side))[0]) * self.setup.values[tap.parent][index]
+        return summed
 
 
-def prove_lines(
-    subject: Subject, lower: LowerSlope, *, seconds: float, lines: Callable[..., Relaxation] = relax
-) -> Proof:
-    """Prove or refute the lines of one neuron."""
+def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float, sharp: bool = False) -> Proof:
+    """Prove or refute the lines of one node; ``of`` names whose they are, ``sharp`` what is known of floats (World)."""
 
     def run(world: World) -> _Made:
+        world.sharp = sharp
         setup = subject.make(world)
-        h, own = (Range(*(_tensor(side)[None] for side in ends)) for ends in setup.bounds.values())
-        return _Made(setup, lines(setup.node, (h,), own, _Maps(), lower))
+        return _Made(setup, makes(setup))
 
     def denials(made: _Made) -> Iterator[Denial]:
-        (h,), (y,) = made.setup.values.values()
-        (tap,) = made.lines.taps
-        sides = ((1, tap.low, made.lines.low, "its lower line"), (-1, tap.high, made.lines.high, "its upper line"))
-        for sign, slope, offset, name in sides:
-            constant = offset.item()
-            if isinstance(constant, Number) or np.isfinite(constant):
-                wrong = sign * (term(slope.item()) * h + term(constant) - y) > 0
+        (y,) = made.setup.values[made.setup.node]
+        for sign, side, name in ((1, "low", "its lower line"), (-1, "high", "its upper line")):
+            offset = np.ravel(getattr(made.lines, side))[0]
+            if isinstance(offset, Number) or np.isfinite(offset):
+                wrong = sign * (made.at(side, offset) - y) > 0
                 yield wrong, partial(counterexample, made.setup, subject, f"{name} cuts it off")
 
     unit = _UNIT if not isinstance(subject.fn, Piecewise) else None
-    return prove((f"lines, {lower}", subject.name, "below and above"), run, denials, seconds=seconds, unit=unit)
-
-
-_UNIT = z3.Q(1, 2**53)
+    return prove((of, subject.name, "below and above"), run, denials, seconds=seconds, unit=unit)

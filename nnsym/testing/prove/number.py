@@ -7,9 +7,11 @@ A :class:`Number` is a real term that stands for any float. What is known of a f
 - exact: negation, ``abs``, 0 and +-1 as factors, 0 as a summand, powers of two from 2 on, sums of multiples of one
   power of two that is at most 50 bits below the largest of them.
 
-So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain result is
-off by at most that part of it, as float64's is (underflow left out). Overflow is left out in all, results are finite,
-and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes of it is exact.
+So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain sum or
+product is off by at most that part of it, as float64's is (underflow left out). A ``sharp`` one also knows that a sum
+with a number that is 0 is exact, and that a positive number divided by itself is 1. Overflow is left out in all,
+results are finite, and zeros have no sign. A number with ``exact`` is one of the theorem, not of the code; what comes
+of it is exact.
 """
 
 from __future__ import annotations
@@ -56,7 +58,10 @@ class Number:
             return Number(world, result, exact=of_theorem, grid=shared_grid(self, other))
         if z3.is_rational_value(result) and make is add:
             return Number(world, result)
-        return Number(world, world.result(facts, result, *([world.unit] if world.unit is not None else [])))
+        known = [] if world.unit is None else [world.unit]
+        if world.unit is not None and world.sharp and make is add:
+            known += sorted((self.term, term(other)), key=lambda t: t.get_id())
+        return Number(world, world.result(facts, result, *known))
 
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, Number) and (other == 0 or not math.isfinite(other)):
@@ -173,7 +178,9 @@ def _quotient(a: Any, b: Any) -> Any:
         return math.nan if a == 0 else math.inf if a > 0 else -math.inf
     if any(isinstance(v, Number) and v.exact for v in (a, b)):
         return Number(some.world, some.world.term(operator.truediv, term(a), term(b)), exact=True)
-    facts = _quotient_sign if b > 0 else _nothing
+    facts = _nothing
+    if b > 0:
+        facts = _quotient_in_format if some.world.sharp else _quotient_sign
     return Number(some.world, some.world.result(facts, term(a), term(b)))
 
 
@@ -185,8 +192,9 @@ def add(a: Any, b: Any) -> Any:
 # What is known of a new number ``r``, by the operation that it is the result of.
 
 
-def _plain_sum(r: Any, exact: Any, unit: Any = None) -> tuple[Any, ...]:
-    return ((r > 0) == (exact > 0), (r < 0) == (exact < 0), *_plain_product(r, exact, unit))
+def _plain_sum(r: Any, exact: Any, unit: Any = None, *summands: Any) -> tuple[Any, ...]:
+    same = (z3.Implies(exact == s, r == s) for s in summands)  # the other one is 0
+    return ((r > 0) == (exact > 0), (r < 0) == (exact < 0), *_plain_product(r, exact, unit), *same)
 
 
 def _plain_product(r: Any, exact: Any, unit: Any = None) -> tuple[Any, ...]:
@@ -198,6 +206,10 @@ def _plain_product(r: Any, exact: Any, unit: Any = None) -> tuple[Any, ...]:
 
 def _quotient_sign(r: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return z3.Implies(a >= 0, r >= 0), z3.Implies(a <= 0, r <= 0)
+
+
+def _quotient_in_format(r: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    return *_quotient_sign(r, a, b), z3.Implies(a == b, r == 1)
 
 
 def _nothing(r: Any, *terms: Any) -> tuple[Any, ...]:

@@ -48,6 +48,7 @@ class World:
 
     def __init__(self, script: Script = (), memory: Memory | None = None, *, unit: Any = None) -> None:
         self.unit = unit
+        self.sharp = False  # that sums with 0 and quotients of equal numbers are exact is among the facts
         self.facts: list[Any] = []
         self.made: dict[int, tuple[Any, ...]] = {}  # the facts that a new real came with, by the real
         self.others: list[Script] = []

@@ -1,0 +1,99 @@
+"""The lines of linear bounds are proved, of both engines, and wrong ones are refuted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from nnsym.bounds.engine import relaxations
+from nnsym.bounds.kept import relaxations as arrays
+from nnsym.ir.univariate import clip, sign
+from nnsym.testing.prove import Answer
+from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines
+from nnsym.testing.prove.subjects import Subject, hinge, pieces, times
+
+pytestmark = pytest.mark.slow
+
+RELU, ABS = hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0)
+
+
+def mutant(module: ModuleType, before: str, after: str) -> dict[str, Any]:
+    """The names of a module whose source has one place changed."""
+    source = Path(str(module.__file__)).read_text()
+    assert source.count(before) == 1, before
+    names: dict[str, Any] = {"__name__": module.__name__}
+    exec(compile(source.replace(before, after), f"<mutant of {module.__name__}>", "exec"), names)
+    return names
+
+
+LINES = [
+    *((RELU, slope) for slope in ("adaptive", "parallel", "zero")),
+    (ABS, "adaptive"),
+    (pieces(sign()), "adaptive"),
+    (times(), "adaptive"),
+    (times(square=True), "adaptive"),
+    pytest.param(pieces(clip(-1.0, 1.5)), "adaptive", marks=pytest.mark.field),  # a minute
+]
+
+
+@pytest.mark.parametrize(("subject", "slope"), LINES, ids=lambda v: getattr(v, "name", v))
+def test_lines_of_linear_bounds_are_proved(subject: Subject, slope: Any) -> None:
+    proof = prove_lines(subject, engine_lines(slope), of=slope, seconds=400)
+    assert proof.answer is Answer.PROVED, str(proof)
+
+
+@pytest.mark.parametrize("subject", [RELU, ABS, times(), times(square=True)], ids=lambda v: v.name)
+def test_lines_of_the_kept_engine_are_proved(subject: Subject) -> None:
+    proof = prove_lines(subject, array_lines(), of="kept", seconds=400, sharp=subject is RELU)
+    assert proof.answer is Answer.PROVED, str(proof)
+
+
+HINGES = {
+    "slip subtracted": ("torch.maximum(at_l + slip_l, at_u + slip_u)", "torch.maximum(at_l - slip_l, at_u - slip_u)"),
+    "no slip": ("8 * by.u * (right.abs()", "0 * by.u * (right.abs()"),
+    "lines swapped": ("torch.where(convex, chord, through)", "torch.where(convex, through, chord)"),
+    "stable sides swapped": (
+        "own = torch.where(x.lower >= 0, right, left)",
+        "own = torch.where(x.lower >= 0, left, right)",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", HINGES)
+def test_wrong_lines_are_refuted(wrong: str) -> None:
+    relax = mutant(relaxations, *HINGES[wrong])["relax"]
+    proof = prove_lines(RELU, engine_lines(relax=relax), of=wrong, seconds=100)
+    assert proof.answer is Answer.REFUTED, str(proof)
+
+
+PRODUCTS = {
+    "no slip": ("4 * by.u * (a * b).abs()", "0 * by.u * (a * b).abs()"),
+    "slip of the wrong sign": ("constant(lx, uy, 1.0)", "constant(lx, uy, -1.0)"),
+    "an end": ("constant(lx, uy, 1.0)", "constant(lx, ly, 1.0)"),
+    "the slope of another end": ("Tap(left, None, ly_low, uy)", "Tap(left, None, uy, uy)"),
+}
+
+
+@pytest.mark.parametrize("wrong", PRODUCTS)
+def test_wrong_lines_of_products_are_refuted(wrong: str) -> None:
+    relax = mutant(relaxations, *PRODUCTS[wrong])["relax"]
+    proof = prove_lines(times(), engine_lines(relax=relax), of=wrong, seconds=60)
+    assert proof.answer is Answer.REFUTED, str(proof)
+
+
+KEPT = {
+    "a chord of a tiny width": (RELU, "np.where(width > 0.0, width, 1.0)", "np.maximum(width, 2.0**-1000)"),
+    "a ReLU's slip": (RELU, "+ 8.0 * _U * (1.0 + chord) * width", "- 8.0 * _U * (1.0 + chord) * width"),
+    "a product without slip": (times(), "sign * (4 * _U * np.abs(a * b)", "sign * (0 * _U * np.abs(a * b)"),
+}
+
+
+@pytest.mark.parametrize("wrong", KEPT)
+def test_wrong_lines_of_the_kept_engine_are_refuted(wrong: str) -> None:
+    subject, before, after = KEPT[wrong]
+    lines = mutant(arrays, before, after)["lines"]
+    proof = prove_lines(subject, array_lines(lines=lines), of=wrong, seconds=60, sharp=subject is RELU)
+    assert proof.answer is Answer.REFUTED, str(proof)
