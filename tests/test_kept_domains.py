@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
 from nnsym.errors import InputError, UnsupportedError
@@ -20,7 +21,7 @@ from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Ball, Box, Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import relu
-from nnsym.results.clock import Deadline
+from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.testing.bound_queries import infinite_queries
 from tests.kept import around, boxes, faults, inside, relu_query, root
 
@@ -101,8 +102,14 @@ def test_open_inputs_are_unbounded_and_nothing_else():
         assert not np.isnan(found.lower).any()
 
 
-def test_a_deadline_that_passed_leaves_intervals():
+def test_a_deadline_that_passed_leaves_intervals(monkeypatch):
+    """Once the matrices are laid out; before that there is no engine."""
     query = relu_query()
+    with pytest.raises(OutOfTime):
+        Engine(query, deadline=Deadline.after(-1.0))
+    monkeypatch.setattr(
+        "nnsym.bounds.kept.engine.Plan", lambda query, by, zero=None, *, deadline: Plan(query, by, zero)
+    )
     late = Engine(query, deadline=Deadline.after(-1.0))
     assert (late.bound(late.root(), deadline=Deadline.after(-1.0)).lower == -np.inf).all()
     third = late.plan.arguments[2]
