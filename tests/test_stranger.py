@@ -63,7 +63,7 @@ def test_the_files_are_formatted_linted_and_typed_as_ours_are(tmp_path: Path) ->
 
 
 BY_NAME = """
-MINE, CUT, SCIPY, HALVED, SAMPLING, SILU = "mine", "line-parallel+above", "scipy", "halved", "sampling", "acme_silu"
+MINE, CUT, SCIPY, HALVED, DICE, SILU = "mine", "line-parallel+above", "scipy", "halved", "dice", "acme_silu"
 """
 
 AS_OBJECTS = """
@@ -71,7 +71,7 @@ from acme_activation import SILU
 from acme_bounds import HALVED
 from acme_cut import ABOVE
 from acme_encoding import MINE
-from acme_method import SAMPLING
+from acme_method import DICE
 from acme_solver import SCIPY
 from nnsym.encode.registry import find_encoding
 
@@ -148,12 +148,12 @@ def bounds():
 
 
 def method():
-    told["verify"] = [[r.method, r.bounds, r.lower, r.upper] for r in (nn.verify(p, SAMPLING), nn.verify(p, "ibp"))]
-    told["compare"] = rows(SAMPLING, "ibp")
-    told["draw"] = reach("ibp", SAMPLING)
-    least = nn.minimize(y[0] - y[1], SAMPLING, where=unit)
+    told["verify"] = [[r.method, r.bounds, r.lower, r.upper] for r in (nn.verify(p, DICE), nn.verify(p, "ibp"))]
+    told["compare"] = rows(DICE, "ibp")
+    told["draw"] = reach("ibp", DICE)
+    least = nn.minimize(y[0] - y[1], DICE, where=unit)
     told["minimum"] = [least.method, least.lower < least.upper < 0]
-    radius = nn.radius(f, [0.1, 0.2, 0.3], 0, high=2.0, method=SAMPLING, precision=0.01)
+    radius = nn.radius(f, [0.1, 0.2, 0.3], 0, high=2.0, method=DICE, precision=0.01)
     told["radius"] = [0 < radius.certified < 1, radius.results[-1][1].method]
 
 
@@ -278,12 +278,12 @@ def test_a_source_of_bounds(ask: Ask) -> None:
 def test_a_method(ask: Ask) -> None:
     told = ask("method")
     (*mine, lower, upper), (_, _, loose, above) = told["verify"]
-    assert (mine, lower) == (["sampling", "ibp"], loose)
+    assert (mine, lower) == (["dice", "ibp"], loose)
     assert upper < above
-    assert [row[:4] for row in told["compare"]] == [["sampling", "", "ibp", ""], ["ibp", "", "ibp", ""]]
-    assert told["draw"] == ["ibp", "sampling", "the same set: ibp, sampling", "samples"]
-    assert told["minimum"] == ["sampling", True]
-    assert told["radius"] == [True, "sampling"]
+    assert [row[:4] for row in told["compare"]] == [["dice", "", "ibp", ""], ["ibp", "", "ibp", ""]]
+    assert told["draw"] == ["ibp", "dice", "the same set: ibp, dice", "samples"]
+    assert told["minimum"] == ["dice", True]
+    assert told["radius"] == [True, "dice"]
 
 
 @pytest.mark.slow
@@ -304,7 +304,7 @@ def test_the_command_line_has_what_a_package_offers(installed: Path) -> None:
     site = installed
     cli = ("-m", "nnsym.cli.main")
     listed = python(site, *cli, "methods")
-    assert all(word in listed for word in ("mine ", "M and N", "+above", "halved", "two halves", "sampling"))
+    assert all(word in listed for word in ("mine ", "M and N", "+above", "halved", "two halves", "dice"))
     assert "scipy" in python(site, *cli, "solvers")
     run = ("verify", "prop.py:p", "--encoding", "mine", "--solver", "scipy", "--bounds", "halved", "--optimise")
     told = json.loads(python(site, *cli, *run, "--json"))
@@ -324,7 +324,7 @@ KITS: Mapping[str, Callable[[Any], Any]] = {
     ),
     "acme_solver": lambda m: check_solver(m.SCIPY),
     "acme_bounds": lambda m: check_bounds(m.HALVED, kinds=("dense",)),
-    "acme_method": lambda m: check_method(m.SAMPLING, kinds=("dense",)),
+    "acme_method": lambda m: check_method(m.DICE, kinds=("dense",)),
     "acme_activation": lambda m: check_activation(m.SILU),
 }
 

@@ -57,7 +57,7 @@ def test_a_package_that_fails_is_left_out_and_said_to_be(tmp_path: Path) -> None
     assert "Left out: wrong (acme 0.3): SOLVERS has a str, expected a tuple of Solver" in told
     reason = "unsound (acme 0.3): SOURCES has a str, expected a tuple of Source"
     assert reason in python(tmp_path, *cli, "verify", "prop.py:p", "--bounds", "weaker", code=2)
-    told = python(tmp_path, *cli, "verify", "prop.py:p", "--method", "sampling", code=2)
+    told = python(tmp_path, *cli, "verify", "prop.py:p", "--method", "dice", code=2)
     assert "Left out" in told
     assert "empty (acme 0.3): the module has no METHODS" in told
     assert "left out" in python(tmp_path, *cli, "methods")
@@ -65,11 +65,18 @@ def test_a_package_that_fails_is_left_out_and_said_to_be(tmp_path: Path) -> None
 
 
 def test_a_method_of_the_name_of_an_encoding_is_an_error(tmp_path: Path) -> None:
-    taken = FILES["acme_method"].replace('"sampling"', '"mine"')
+    taken = FILES["acme_method"].replace('"dice"', '"mine"')
     points = {GROUP: "acme", "nnsym.methods": "other"}
     install(tmp_path, "acme", {"acme": ENCODING, "other": taken}, points)
     told = python(tmp_path, "-m", "nnsym.cli.main", "methods", code=2)
     assert "method 'mine': also the name of an encoding" in told
+
+
+@pytest.mark.parametrize("name", ["attack", "bab", "sampling", "crown"])
+def test_a_method_of_the_name_of_one_of_ours_is_left_out(tmp_path: Path, name: str) -> None:
+    taken = FILES["acme_method"].replace('"dice"', f'"{name}"')
+    install(tmp_path, "acme", {"other": taken}, {"nnsym.methods": "other"})
+    assert f"METHODS has the name '{name}'" in python(tmp_path, "-m", "nnsym.cli.main", "methods")
 
 
 @pytest.mark.parametrize(

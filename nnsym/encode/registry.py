@@ -26,7 +26,7 @@ GROUP, BUILTIN = "nnsym.encodings", "nnsym_encodings"
 _NAME = re.compile(r"[\w.-]+")
 
 #: What a method's name means before it can be an encoding's.
-METHODS = ("attack", "bab", "portfolio", "lp", *SOURCES)
+METHODS = ("attack", "bab", "sampling", "portfolio", "lp", *SOURCES)
 
 
 class Named(Protocol):
