@@ -21,6 +21,7 @@ from nnsym.evidence import confidence
 from nnsym.evidence.certificate import Certificate, Known, find_certificate
 from nnsym.evidence.families import parse_noise
 from nnsym.evidence.noise import Noise
+from nnsym.results.saved import read_saved_as
 
 FORMAT, NUMBER = "nnsym evidence", 1
 
@@ -157,14 +158,8 @@ class Evidence:
 
 def load_evidence(path: str | Path) -> Evidence:
     """What :meth:`Evidence.save` wrote. Raises :class:`InputError` for any other file."""
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(path)) from None
-    if not isinstance(data, dict) or data.get(FORMAT) != NUMBER:
-        raise InputError("not saved evidence", where=str(path), remedy='Write it by evidence.save("evidence.json")')
+    remedy = 'Write it by evidence.save("evidence.json")'
+    data = read_saved_as(path, (FORMAT, NUMBER), what="saved evidence", remedy=remedy)
     return evidence_from(data, where=str(path))
 
 

@@ -17,6 +17,7 @@ from nnsym.errors import InputError
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
 from nnsym.results.result import Agreement, Deployed, Evidence, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
+from nnsym.results.saved import read_saved_as
 
 Array = NDArray[Any]
 
@@ -153,15 +154,8 @@ def load_result(path: str | Path) -> Result:
 
 def read_saved(path: str | Path) -> dict[str, Any]:
     """The plain data of a saved result."""
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(path)) from None
-    if not isinstance(data, dict) or data.get(FORMAT) != NUMBER:
-        raise InputError("not a saved result", where=str(path), remedy='Write one by result.save("result.json")')
-    return data
+    remedy = 'Write one by result.save("result.json")'
+    return read_saved_as(path, (FORMAT, NUMBER), what="a saved result", remedy=remedy)
 
 
 def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:

@@ -12,16 +12,15 @@ charged for its rounding. Ball radii come from :mod:`distance`, and from the box
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
-from nnsym.bounds.batch import alone, stacked
+from nnsym.bounds.batch import in_turn
 from nnsym.bounds.lipschitz.distance import Distance, step, unknown
 from nnsym.bounds.lipschitz.merged import Weight, merged
 from nnsym.bounds.lipschitz.norms import length
@@ -110,9 +109,7 @@ class BallAndBox(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        start = time.perf_counter()
-        found = self._single(query) if boxes is None else stacked([self._single(one) for one in alone(query, boxes)])
-        return replace(found, seconds=time.perf_counter() - start)
+        return in_turn(self._single, query, boxes)
 
     def _single(self, query: Query) -> Bounds:
         spec, around = query.spec[0], Around.of(query)

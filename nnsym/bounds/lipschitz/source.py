@@ -10,7 +10,6 @@ network's outputs are bounded together and a row has the norm of its coefficient
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
-from nnsym.bounds.batch import alone, stacked
+from nnsym.bounds.batch import in_turn
 from nnsym.bounds.lipschitz.distance import Distance, propagate, step
 from nnsym.bounds.lipschitz.norms import length
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
@@ -108,9 +107,7 @@ class Lipschitz(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        start = time.perf_counter()
-        found = self._single(query) if boxes is None else stacked([self._single(one) for one in alone(query, boxes)])
-        return replace(found, seconds=time.perf_counter() - start)
+        return in_turn(self._single, query, boxes)
 
     def _single(self, query: Query) -> Bounds:
         """The bounds of one domain."""
