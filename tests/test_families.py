@@ -1,0 +1,1 @@
+"""Networks built like those of the field's families, exported by torch: read, equal to ONNX Runtime, and bounded."""
