@@ -255,13 +255,15 @@ def _shares(lx: Array, ux: Array, ly: Array, uy: Array, summed: bool) -> Sides:
 
 
 def _nearest_half(one: Array, other: Array) -> Array:
-    return np.asarray(np.minimum(np.maximum(0.5, np.minimum(one, other)), np.maximum(one, other)))
+    found: Array = np.minimum(np.maximum(0.5, np.minimum(one, other)), np.maximum(one, other))
+    return found
 
 
 def _zero(low: Array, high: Array) -> Array:
     """Where 0 lies between two ends, as a share of the way; beyond the ends at the nearer one."""
     width = high - low
-    return np.asarray(np.minimum(np.maximum(-low, 0.0), width) / np.maximum(width, _TINY))
+    share: Array = np.minimum(np.maximum(-low, 0.0), width) / np.maximum(width, _TINY)
+    return share
 
 
 def _corners(x: Sides, y: Sides, square: bool) -> Sides:

@@ -118,17 +118,18 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
         (world.facts, _linear, 0.02),
         (near, z3.Solver, 0.02),
         (origins, z3.Solver, 0.1),
+        (origins, _elsewhere, 0.1),
         (origins, _nonlinear, 0.1),
         (world.facts, z3.Solver, 0.4),
         (world.facts, _nonlinear, 1.0),
     ):
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
-        solver.add(*facts, denial)
+        solver.add(*facts, denial) if make is not _elsewhere else _last_first(solver, [*facts, denial])
         answer = solver.check()
         if answer == z3.unsat:
             return False
-        if answer == z3.sat and facts is world.facts and make is not _linear:
+        if answer == z3.sat and facts is world.facts and make not in (_linear, _elsewhere):
             return solver.model()
     return None
 
@@ -138,6 +139,16 @@ def _linear() -> Any:
     solver = z3.SimpleSolver()
     solver.set("arith.nl", False)
     return solver
+
+
+def _elsewhere() -> Any:
+    """Knows nothing of what was asked before: among many products the order of terms decides whether Z3 gives up."""
+    return z3.Solver(ctx=z3.Context())
+
+
+def _last_first(solver: Any, formulas: list[Any]) -> None:
+    for formula in reversed(formulas):
+        solver.add(formula.translate(solver.ctx))
 
 
 def _nonlinear() -> Any:
