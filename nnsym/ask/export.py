@@ -7,16 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnsym.bounds.domains import domain_margin
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.titles import node_titles, output_title
+from nnsym.judge.build import build
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
+from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
+from nnsym.results.versions import package_version, versions
+from nnsym.write.lp import to_lp
+from nnsym.write.mps import to_mps
+from nnsym.write.smtlib import to_smtlib
+from nnsym.write.vnnlib import to_vnnlib as write
 
 if TYPE_CHECKING:
     from nnsym.write.vnnlib import VnnlibFile
@@ -35,11 +44,6 @@ def build_program(
     prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown", device: str = "cpu"
 ) -> tuple[Query, Program, Encoding]:
     """The program of a property under an encoding, cuts included."""
-    from nnsym.bounds.domains import domain_margin
-    from nnsym.encode.registry import find_encoding
-    from nnsym.judge.build import build
-    from nnsym.relaxation.sources import find_source
-
     query = query_of(prop, "export")
     found = find_encoding(encoding)
     _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=options.device(device))
@@ -104,9 +108,6 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
     ``sat`` means that the property is violated (for ``exists``: that it holds). Whatever is lost makes the file
     satisfied by more points, so that ``unsat`` carries over. Raises :class:`UnsupportedError` for what cannot be said.
     """
-    from nnsym.results.versions import package_version
-    from nnsym.write.vnnlib import to_vnnlib as write
-
     query = query_of(prop, "export")
     if query.reading is Reading.MINIMUM:
         remedy = "State a bound as a property, or export to .lp or .mps"
@@ -127,22 +128,14 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
 def program_text(program: Program, suffix: str, head: tuple[str, ...], *, strict: bool) -> str:
     """A program in one of :data:`FORMATS`. As SMT-LIB a margin program is asked for a margin that violates."""
     if suffix == ".lp":
-        from nnsym.write.lp import to_lp
-
         return to_lp(program, header=head)
     if suffix == ".mps":
-        from nnsym.write.mps import to_mps
-
         return to_mps(program, header=head)
-    from nnsym.write.smtlib import to_smtlib
-
     return to_smtlib(program, header=head, decide_below=None if program.objective is None else 0, strictly=strict)
 
 
 def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> tuple[str, ...]:
     """What a reader of the file must know."""
-    from nnsym.results.versions import versions
-
     used = ", ".join(f"{name} {text}" for name, text in versions().items())
     networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
     goal, least = _GOALS[query.reading]

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.assumed import meet
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.lipschitz.ball_box import BallAndBox
 from nnsym.bounds.lipschitz.source import Lipschitz
@@ -117,8 +118,6 @@ def compute(
     found = both(query, find_source(source), boxes, device=device, dtype=dtype)
     if not query.assumed:
         return found
-    from nnsym.bounds.assumed import meet
-
     return meet(query, found, boxes, device=device, deadline=find_source(source).deadline)
 
 

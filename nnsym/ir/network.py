@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.evaluate import evaluate
+from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.stored import Packed
 from nnsym.ir.walk import flat_pickle, substitute, topological
@@ -131,8 +132,6 @@ class Network:
 
     def tensor(self, name: str) -> Tensor:
         """A value by the name of its ONNX tensor or node, or by its nnsym name (``relu_2``); lists close names."""
-        from nnsym.ir.names import node_names
-
         named = {**{n: Tensor(node, (node.size,)) for node, n in node_names(self.nodes).items()}, **self.tensors}
         if name not in named:
             import difflib

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
+from nnsym.bounds.domains import domain_margin
+from nnsym.bounds.methods import compute, layers, margin
+from nnsym.bounds.rational.exact import exact_margin
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.encode.walk import closes
 from nnsym.encoding import Exactness, Form
@@ -17,17 +20,23 @@ from nnsym.errors import MissingBoundsError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
+from nnsym.judge.build import build
 from nnsym.judge.conclude import Established, conclude, error_beside
 from nnsym.judge.method import Settings
 from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.judge.repair import repaired
 from nnsym.judge.verdict import Facts, facts_about, rule, tight
 from nnsym.program import Feature, Kind, Program
+from nnsym.relaxation.sources import find_source
 from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
 from nnsym.replay import replay as run_replay
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Sizes, Trust
 from nnsym.solvers.base import Answer, Goal, Limits, Status
+from nnsym.solvers.lane import resolved
+from nnsym.solvers.outer import GAP, taking
+from nnsym.solvers.registry import check_fits, check_query, find
+from nnsym.solvers.split import solve_split, worth_splitting
 
 if TYPE_CHECKING:
     from nnsym.judge.methods import AttackMethod, ProgramMethod
@@ -65,9 +74,6 @@ def establish_bounds_each(
     query: Query, source: str, boxes: FloatBoxes, clock: Clock, settings: Settings
 ) -> list[Established]:
     """The same on each box of a batch, less what is looked at one by one: ties with the threshold, float errors."""
-    from nnsym.bounds.methods import compute, margin
-    from nnsym.relaxation.sources import find_source
-
     with clock.step("bounds") as notes:
         within = find_source(source).until(clock.deadline(), memory=settings.memory)
         bounds = compute(query, within, boxes=boxes, device=settings.device)
@@ -138,9 +144,6 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share:
 
     ``share`` is the part of the time left that they may take. What they found by then counts (``Bounds.ended``).
     """
-    from nnsym.bounds.domains import domain_margin
-    from nnsym.relaxation.sources import find_source
-
     with clock.step("bounds") as notes:
         within = find_source(source).until(clock.deadline(share), memory=settings.memory)
         lower, bounds = domain_margin(query, within, device=settings.device)
@@ -156,8 +159,6 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share:
 
 def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Facts:
     """Re-evaluate a bound within rounding of the threshold in exact rationals."""
-    from nnsym.bounds.rational.exact import exact_margin
-
     if facts.certified > 0 or not tight(facts):
         return facts
     with clock.step("exact check") as notes:
@@ -178,8 +179,6 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
 
 def establish_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Established:
     """Bounds, encoding, solver, replay."""
-    from nnsym.solvers.registry import check_fits, check_query
-
     check_fits(method.encoding, method.solver)
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
@@ -212,11 +211,6 @@ def solve(
     Where time is over before the program is complete, or bounds that it needs were not reached in time, the answer is
     that of a lane at its limit, of an empty program.
     """
-    from nnsym.judge.build import build
-    from nnsym.solvers.outer import taking
-    from nnsym.solvers.registry import find
-    from nnsym.solvers.split import solve_split, worth_splitting
-
     goal = Goal(decide=not method.optimise)
     with clock.step("encode") as notes:
         try:
@@ -253,9 +247,6 @@ def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answe
 
 def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
-    from nnsym.solvers.lane import resolved
-    from nnsym.solvers.outer import GAP
-
     margin_form = method.encoding.form is Form.MARGIN
     return replace(
         facts_about(query),
@@ -339,9 +330,6 @@ def relax_bound(
     program: Program, method: ProgramMethod, answer: Answer, clock: Clock, settings: Settings
 ) -> float | None:
     """The optimum of the program without the network's integrality ("root LP"), over the same disjuncts."""
-    from nnsym.solvers.outer import taking
-    from nnsym.solvers.registry import find
-
     if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
         return None
     if not method.exact:
@@ -365,6 +353,4 @@ def measure(program: Program, unstable: int) -> Sizes:
 
 
 def _open(query: Query, bounds: Bounds) -> Sizes:
-    from nnsym.bounds.methods import layers
-
     return Sizes(unstable=sum(layer.unstable for layer in layers(query, bounds)))

@@ -21,6 +21,7 @@ from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.statements.statement import as_statement, mentioned, searched
+from nnsym.lang.writing.latex import short_latex
 from nnsym.lang.writing.text import call, is_clipped, listed, method, number_text
 
 Array = NDArray[Any]
@@ -124,8 +125,6 @@ class Property:
 
     def statement(self) -> dict[str, str]:
         """The property in other forms: ``source``, which :func:`nnsym.parse` reads, and ``latex``; empty without."""
-        from nnsym.lang.writing.latex import short_latex
-
         return {} if self.form is None else {"source": self.text(), "latex": short_latex(self.form)}
 
     def __call__(self, *points: object) -> bool:
@@ -191,8 +190,6 @@ class Property:
 
     def _repr_latex_(self) -> str | None:
         """Typeset in a notebook; None, so that its text is shown, where that is too long or there is no syntax tree."""
-        from nnsym.lang.writing.latex import short_latex
-
         latex = short_latex(self.form)
         return f"$\\displaystyle {latex}$" if latex else None
 

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.methods import compute
 from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
@@ -93,8 +94,6 @@ def _shown(query: Query, point: Point) -> dict[Node, Array]:
 
 def _in_intervals(query: Query, point: Point) -> RealRun:
     """The formula is true if the upper ends of all rows make it so, and false if the lower ends do."""
-    from nnsym.bounds.methods import compute
-
     boxes = {x: (round_down(to_fractions(v)), round_up(to_fractions(v))) for x, v in point.items()}
     rows = compute(query, "ibp", boxes=boxes).case(0).rows
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.evidence.evidence import evidence_from
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
 from nnsym.results.result import Agreement, Deployed, Evidence, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
@@ -201,8 +202,6 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
 def _evidence(data: Mapping[str, Any] | None, where: str) -> Evidence | None:
     if data is None:
         return None
-    from nnsym.evidence.evidence import evidence_from
-
     return evidence_from(data, where=where)
 
 

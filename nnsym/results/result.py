@@ -15,6 +15,7 @@ from nnsym.errors import LanguageError
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
 from nnsym.results.certificate import Certificate
+from nnsym.results.html import result_html, witness_html
 
 Array = NDArray[Any]
 
@@ -148,8 +149,6 @@ class Witness:
         return f"<witness: margin {self.margin:.6g}, replayed by {self.replayed_by}; {tensors}>"
 
     def _repr_html_(self) -> str:
-        from nnsym.results.html import witness_html
-
         return witness_html(self)
 
 
@@ -276,8 +275,6 @@ class Result(NoTruthValue):
         return save_result(saved_json(self, None if prop is None else prop.statement()), path)
 
     def _repr_html_(self) -> str:
-        from nnsym.results.html import result_html
-
         return result_html(self)
 
     @property

@@ -18,7 +18,15 @@ from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError, d
 from nnsym.ir.query import Query
 from nnsym.program import Feature
 from nnsym.solvers.base import Availability, Solver
+from nnsym.solvers.command import PREFIX, Command
+from nnsym.solvers.cvc5 import Cvc5
+from nnsym.solvers.glpk import Glpk
+from nnsym.solvers.gurobi import LICENCE, Gurobi
+from nnsym.solvers.highs import Highs
 from nnsym.solvers.outer import taking
+from nnsym.solvers.pyomo_lane import PyomoLane
+from nnsym.solvers.pyomo_stock import Cbc, Scip
+from nnsym.solvers.z3 import Z3
 
 
 class Emitter(Protocol):
@@ -51,14 +59,6 @@ def lanes() -> Mapping[str, Solver]:
 
 
 def _own() -> tuple[Solver, ...]:
-    from nnsym.solvers.cvc5 import Cvc5
-    from nnsym.solvers.glpk import Glpk
-    from nnsym.solvers.gurobi import LICENCE, Gurobi
-    from nnsym.solvers.highs import Highs
-    from nnsym.solvers.pyomo_lane import PyomoLane
-    from nnsym.solvers.pyomo_stock import Cbc, Scip
-    from nnsym.solvers.z3 import Z3
-
     return (
         Highs(),
         Gurobi(),
@@ -90,8 +90,6 @@ class Handed(str):
 
 def find(name: str | Solver) -> Solver:
     """The lane of a name, or of ``smtlib:COMMAND``, or the lane itself; InputError with the known ones otherwise."""
-    from nnsym.solvers.command import PREFIX, Command
-
     if isinstance(name, Handed):
         return name.lane
     if not isinstance(name, str) and isinstance(name, Solver):

@@ -20,6 +20,7 @@ from nnsym.ir.univariate import Univariate, absolute, relu
 from nnsym.ir.univariate import clip as clip_function
 from nnsym.ir.univariate import sign as sign_function
 from nnsym.lang.algebra.linear import materialise
+from nnsym.lang.algebra.norms import Euclidean
 from nnsym.lang.algebra.terms import Term, aligned, as_term
 from nnsym.lang.guard import bad_input, exact, misread, user_line
 from nnsym.lang.statements.formulas import broadcast, together
@@ -165,8 +166,6 @@ def norm(term: object, p: object = 2) -> Term:
     taken = as_term(term)
     text = call("norm", taken.text, number_text(p, exact(p, infinite=True)))
     if p == 2:
-        from nnsym.lang.algebra.norms import Euclidean
-
         return Euclidean(taken, text)
     if p not in (1, np.inf):
         raise UnsupportedError(f"the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")

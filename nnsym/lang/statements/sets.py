@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.exact import add
+from nnsym.ir.exact import add, simplify
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
 from nnsym.ir.reach import Reach
@@ -105,8 +105,6 @@ def _tidy(bound: Array) -> Array:
     """float64 where that is exact, else Fractions throughout."""
     if bound.dtype != object:
         return bound
-    from nnsym.ir.exact import simplify
-
     return simplify(fractions(bound))
 
 
