@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ask.export import check_writable
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.query import Query
@@ -28,6 +27,7 @@ from nnsym.read.tensor_file import tensor_bytes
 from nnsym.replay.engine import execute
 from nnsym.results.plain import witness_json
 from nnsym.results.result import Result, Trust, Verdict, Witness
+from nnsym.results.saved import check_writable
 from nnsym.write.vnnlib_declare import layout
 from nnsym.write.vnnlib_terms import decimal
 

@@ -21,6 +21,7 @@ from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
 from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
+from nnsym.results.saved import check_writable
 from nnsym.results.versions import package_version, versions
 from nnsym.write.lp import to_lp
 from nnsym.write.mps import to_mps
@@ -161,19 +162,6 @@ def _named(query: Query) -> Iterator[str]:
     said = [f"{name} is {titles[node]}" for node, name in node_names(query.nodes).items() if node in titles]
     if said:
         yield f"layers    in the models: {', '.join(said)}"
-
-
-def check_writable(path: Path) -> None:
-    """Raise before long work if a file cannot be written there; nothing is created or changed."""
-    import os
-
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"the folder '{folder}' does not exist", where=str(path), remedy="Create it first")
-    if path.is_dir():
-        raise InputError("this is a folder", where=str(path), remedy="Name a file")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise InputError("cannot write here: permission denied", where=str(path))
 
 
 def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:

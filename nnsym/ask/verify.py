@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from nnsym.ask.export import check_writable
 from nnsym.bounds.methods import compute, find_source
 from nnsym.certify.attach import with_certificate
 from nnsym.deployed.enclose import enclose
@@ -31,6 +30,7 @@ from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Semantics, Verdict
+from nnsym.results.saved import check_writable
 from nnsym.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
