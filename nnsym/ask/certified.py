@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-from nnsym.evidence.certificate import Certificate, find_certificate
+from nnsym.evidence.certificate import Certificate
+from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.evidence import Evidence
 from nnsym.report.optima import records_html, records_text
 from nnsym.report.smoothing import plot_certified

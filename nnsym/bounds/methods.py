@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.assumed import meet
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.builtin import Alpha, ForwardLinear, Ibp, Linear, Zonotope
 from nnsym.bounds.lipschitz.ball_box import BallAndBox
 from nnsym.bounds.lipschitz.source import Lipschitz
 from nnsym.bounds.pairs.differential import both
-from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Met, Source, Told, Zonotope
+from nnsym.bounds.sources import Dtype, FloatBoxes, Met, Source, Told
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names

@@ -17,6 +17,7 @@ from nnsym.ir.evaluate import evaluate
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.stored import Packed
+from nnsym.ir.text import dump
 from nnsym.ir.walk import flat_pickle, substitute, topological
 
 Array = NDArray[Any]
@@ -86,8 +87,6 @@ class Network:
             return self.model.sha256
         if self.model is not None:
             return hashlib.sha256(self.model).hexdigest()
-        from nnsym.ir.text import dump
-
         return hashlib.sha256(dump([t.node for t in self.outputs.values()]).encode()).hexdigest()
 
     @property

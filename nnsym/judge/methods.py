@@ -14,8 +14,9 @@ from typing import Any, final
 
 from numpy.typing import NDArray
 
+from nnsym.bounds.builtin import Alpha
 from nnsym.bounds.methods import compute
-from nnsym.bounds.sources import Alpha, FloatBoxes, Source, Told
+from nnsym.bounds.sources import FloatBoxes, Source, Told
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
@@ -193,7 +194,7 @@ def attack(*, restarts: int = 100, steps: int = 50, seed: int | None = None) -> 
 
 
 def alpha(iterations: int = 20, *, hidden: bool = True, shared: bool = False) -> BoundMethod:
-    """Backward linear bounds with optimised slopes (:class:`nnsym.bounds.sources.Alpha`)."""
+    """Backward linear bounds with optimised slopes (:class:`nnsym.bounds.builtin.Alpha`)."""
     return BoundMethod(source=Alpha(iterations, hidden=hidden, shared=shared).text)
 
 

@@ -35,7 +35,7 @@ from nnsym.results.result import Result, Sizes, Trust
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.lane import resolved
 from nnsym.solvers.outer import GAP, taking
-from nnsym.solvers.registry import check_fits, check_query, find
+from nnsym.solvers.registry import check_fits, check_query, find, naming_others
 from nnsym.solvers.split import solve_split, worth_splitting
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def solve(
     lane = taking(find(method.solver), program.features)
     with clock.step("solve") as notes:
         run = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
-        answer = run(program, _limits(clock, settings), goal, settings.progress)
+        answer = naming_others(run(program, _limits(clock, settings), goal, settings.progress), program)
         notes.append(
             f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
         )

@@ -21,6 +21,7 @@ from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.statements.statement import as_statement, mentioned, searched
+from nnsym.lang.writing.dump import dumps, outline
 from nnsym.lang.writing.latex import short_latex
 from nnsym.lang.writing.text import call, is_clipped, listed, method, number_text
 
@@ -88,8 +89,6 @@ class Property:
         if self.assumed:
             return self.query.text
         if self.form is not None and is_clipped(f"{self.where}{self.then}"):
-            from nnsym.lang.writing.dump import outline
-
             slack = [f"  slack {number(self.slack)}"] if self.slack else []
             return "\n".join([outline(self), *slack])
         ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in self.variables)
@@ -119,8 +118,6 @@ class Property:
 
     def text(self) -> str:
         """The full text, which ``nnsym.parse`` reads back; ``str(p)`` is the short one for people."""
-        from nnsym.lang.writing.dump import dumps
-
         return dumps(self)
 
     def statement(self) -> dict[str, str]:

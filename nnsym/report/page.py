@@ -16,7 +16,8 @@ from nnsym.report.audit import audit_sections
 from nnsym.report.records import RECORDED
 from nnsym.report.style import picture
 from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
-from nnsym.results.plain import FORMAT, NUMBER, result_from
+from nnsym.results.plain import FORMAT, NUMBER
+from nnsym.results.restored import result_from
 from nnsym.results.result import Agreement, Result, Verdict, Witness
 from nnsym.results.versions import package_version
 from nnsym.sweep.answered import load_table

@@ -54,6 +54,12 @@ class Formula(Foreign):
     ) -> None:
         self.tree, self.text, self.shape, self.applications = tree, text, shape, applications
 
+    first = True
+
+    @staticmethod
+    def lifted(value: object) -> Formula:
+        return as_formula(value)
+
     @property
     def size(self) -> int:
         """How many truth values it holds."""
@@ -240,12 +246,10 @@ def _reduce(name: str, items: tuple[object, ...]) -> Formula:
 
 
 def _formulas(items: Iterable[object]) -> Iterator[Formula]:
-    from nnsym.lang.algebra.terms import Term
-
     for element in items:
         if isinstance(element, (Formula, bool, np.bool_)) or getattr(element, "dtype", None) == np.bool_:
             yield as_formula(element)
-        elif isinstance(element, Iterable) and not isinstance(element, (str, bytes, dict, Term)):
+        elif isinstance(element, Iterable) and not isinstance(element, (str, bytes, dict, Foreign)):
             yield from _formulas(element)
         else:
             yield as_formula(element)
