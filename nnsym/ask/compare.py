@@ -237,7 +237,7 @@ def compare(
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
     sources = tuple(check_bounds(choice) for choice in several)
     plans = plan(methods, solvers, sources, optimise=not decide)
-    import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before any row is timed)
+    import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before any row is timed
 
     tables: list[Comparison] = []
     for query, name in zip(queries, _told_apart([query.name for query in queries]), strict=True):

@@ -173,7 +173,7 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     Raises:
         UnsupportedError: the program has more than linear rows and binaries; balls of norm 1 and 2 are more.
     """
-    from nnsym.solvers.pyomo_model import to_pyomo as convert
+    from nnsym.solvers.pyomo_model import to_pyomo as convert  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)

@@ -64,7 +64,7 @@ def surrogate(
         MissingBoundsError: an input that ``where`` leaves open.
         InputError: an empty domain, names or shapes that do not fit.
     """
-    from nnsym.solvers.pyomo_block import End, to_block
+    from nnsym.solvers.pyomo_block import End, to_block  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
 

@@ -73,7 +73,7 @@ class Checker:
         bits = whole(self.certificate.get("precision", PRECISION), 16, 401, "precision")
         if name != "reference" and self.claim == "unsat":
             try:
-                from .fast import Fast
+                from .fast import Fast  # heavy: numpy
             except ImportError:
                 need(name is None, "the fast engine needs NumPy")
             else:

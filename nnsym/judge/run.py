@@ -105,7 +105,7 @@ _REPLAYED = 5
 
 def attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, seconds: float) -> Replay:
     """Search on the settings' device and replay the best candidates; the margin is the least that was replayed."""
-    from nnsym.bounds.points.attack import search
+    from nnsym.bounds.points.attack import search  # heavy: torch
 
     seed = settings.seed if method.seed is None else method.seed
     with clock.step("attack") as notes:

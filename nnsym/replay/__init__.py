@@ -58,7 +58,7 @@ def replay(query: Query, candidate: Point, *, polish_steps: int = 40, deadline: 
 
 
 def _attempts(query: Query, candidate: Point, steps: int) -> Iterator[Point]:
-    from nnsym.bounds.points.attack import descend
+    from nnsym.bounds.points.attack import descend  # heavy: torch
 
     yield candidate
     yield descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=steps)[0]

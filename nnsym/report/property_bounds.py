@@ -63,7 +63,7 @@ class PropertyBounds(NoTruthValue):
 
         Backward linear bounds (CROWN's lines) over these bounds of the nodes, valid in exact arithmetic.
         """
-        from nnsym.bounds.engine.forms import linear_bounds
+        from nnsym.bounds.engine.forms import linear_bounds  # heavy: torch
 
         return linear_bounds(self.query, self.found, *self._node(key))
 

@@ -171,7 +171,7 @@ def check_emits(encoding: Encoding, program: Program, query: Query) -> None:
 
 def _proved(encoding: Encoding, picture: str | Path | None) -> Conformance:
     """How many theorems were proved, and of how many that is not known."""
-    from nnsym.testing.prove import Answer, prove_encoding
+    from nnsym.testing.prove import Answer, prove_encoding  # heavy: z3
 
     proofs = list(prove_encoding(encoding))
     for proof in proofs:
