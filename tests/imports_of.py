@@ -108,12 +108,12 @@ class House:
         """Imports inside functions without a reason, or with one that is not true.
 
         ``heavy: LIBRARY`` is true where the import loads the library and the file alone does not; ``circle`` where what
-        is imported imports the file; ``start`` in a file that one of ``starts`` loads, of what none of them does.
+        is imported imports the file; ``start`` where one of ``starts`` loads the file and not what is imported.
         """
-        light = self.loaded_by(*starts)
+        light = [self.loaded_by(start) for start in starts]
         return [self._said(one) for one in self.imports if one.where == "function" and not self._founded(one, light)]
 
-    def _founded(self, one: Import, light: set[str]) -> bool:
+    def _founded(self, one: Import, light: list[set[str]]) -> bool:
         if one.target in HEAVY:
             return True
         loaded = self.loaded_by(*self._with_packages(one))
@@ -123,7 +123,7 @@ class House:
             case "circle":
                 return one.file in loaded
             case "start":
-                return one.file in light and one.target not in light
+                return any(one.file in some and one.target not in some for some in light)
         return False
 
     @staticmethod

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute, find_source
-from nnsym.certify.attach import with_certificate
 from nnsym.deployed.enclose import enclose
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding
@@ -130,6 +129,8 @@ def _asked(prop: HasQuery | Query, slack: object, certificate: bool | str | Path
 
 def _certified(query: Query, result: Result, running: Clock, certificate: bool | str | Path) -> Result:
     """The result with its certificate, which is written where a file was named."""
+    from nnsym.certify.attach import with_certificate  # start: few ask for certificates
+
     result = with_certificate(query, result, running)
     if result.certificate is not None and not isinstance(certificate, bool):
         result.certificate.save(certificate)

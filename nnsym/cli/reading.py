@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from nnsym.cli.targets import load_target
 from nnsym.errors import InputError, OutOfTimeError
 from nnsym.ir.query import Query
-from nnsym.lang.property import Property
 from nnsym.solvers.workers.memory import tree_rss
+
+if TYPE_CHECKING:
+    from nnsym.lang.property import Property
 
 _GRACE = 0.5  # seconds that a reader may overrun its limit before the watch ends the process
 _POLL = 0.05

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnsym.cli.networks import HOW, listed_networks, named_networks
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
-from nnsym.lang.files import load_property
-from nnsym.lang.property import Property
 from nnsym.lang.question import query_of
-from nnsym.lang.writing.dump import HEAD
-from nnsym.lang.writing.parse import parse
 from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
+
+if TYPE_CHECKING:
+    from nnsym.lang.property import Property
 
 
 def load_query(
@@ -74,6 +74,8 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
         if networks:
             raise InputError("a Python property names its own networks", where=name, remedy="Leave --network out")
         if ".py" in name:
+            from nnsym.lang.files import load_property  # start: VNN-LIB files need no language
+
             return load_property(name, values)
         raise InputError(
             "not a property",
@@ -85,6 +87,8 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
 
 def _is_saved(name: str) -> bool:
     """True for a file that begins as the text of a property does."""
+    from nnsym.lang.writing.dump import HEAD  # start: VNN-LIB files need no language
+
     try:
         with Path(name).open(encoding="utf-8", errors="replace") as file:
             return file.readline(len(HEAD) + 1).strip() == HEAD
@@ -94,6 +98,8 @@ def _is_saved(name: str) -> bool:
 
 def _parsed(name: str, networks: dict[str, str]) -> Property:
     """A saved property over the files of its networks; it names the networks, and their hashes are compared."""
+    from nnsym.lang.writing.parse import parse  # start: VNN-LIB files need no language
+
     text = Path(name).read_text(encoding="utf-8")
     return parse(text, {label: load(file, name=label) for label, file in networks.items()})
 

@@ -35,7 +35,6 @@ from nnsym.cli.reading import read_target
 from nnsym.errors import NnsymError, OutOfTimeError
 from nnsym.ir.query import Query
 from nnsym.judge.registry import recorded, resolve
-from nnsym.lang.property import Property
 from nnsym.lang.question import query_of
 from nnsym.report.table import result_lines
 from nnsym.results.clock import Clock
@@ -117,6 +116,8 @@ def _write(result: Result, stated: object, query: Query, witness: Path | None, s
     if witness is not None:
         write_witness(query, result, witness)
     if save is not None:
+        from nnsym.lang.property import Property  # start: VNN-LIB files need no language
+
         result.save(save, stated if isinstance(stated, Property) else None)
 
 
