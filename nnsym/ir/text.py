@@ -98,7 +98,7 @@ def dump_kind(query: Query) -> str | None:
         names |= {application.output(output): f"{k} {output}" for output in application.network.outputs}
     if query.assumed or any(node not in names for node in query.rows.parts):
         return None
-    lines += _rows(query.rows, names, 32)
+    lines += _rows(query.rows, names, 32, inline=0)  # digests are made sooner than readable rows
     return "\n".join([*names.values(), *lines, f"{query.reading.sought} {_formula(query.formula, names, 32)}"])
 
 
@@ -224,8 +224,8 @@ def _nested(values: object) -> str:
     return number(values) if isinstance(values, float) else str(values)  # 0.1 is the float, 1/10 the rational
 
 
-def _rows(rows: Rows, names: Mapping[Node, str], width: int) -> list[str]:
-    if sum(len(part.row) for part in rows.parts.values()) > _ROWS_INLINE:
+def _rows(rows: Rows, names: Mapping[Node, str], width: int, inline: int = _ROWS_INLINE) -> list[str]:
+    if sum(len(part.row) for part in rows.parts.values()) > inline:
         lines = [f"s : {len(rows)} = {_array(rows.constant, width)}"]
         for node, part in rows.parts.items():
             places = f"{_array(part.row, width)} {_array(part.column, width)} {_array(part.coefficient, width)}"

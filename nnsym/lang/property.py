@@ -64,7 +64,7 @@ class Property:
             )
         inputs = tuple(v.input for v in self.variables)
         goal = ~self.then if self.reading is Reading.FORALL else self.then
-        plain = replace(self, slack=Fraction(0), assumed={}).short
+        plain = replace(self, slack=Fraction(0), assumed={}).short if self.slack or self.assumed else self.short
         query = searched(self.reading, inputs, self.where, goal, name=self.name, text=plain)
         query = query.relaxed(self.slack) if self.slack else query
         if not self.assumed:
@@ -73,7 +73,7 @@ class Property:
         lines = (f"  assuming bounds of {called[node]}" for node in self.assumed)
         return replace(query, assumed=self.assumed, text="\n".join([query.text, *lines]))
 
-    @property
+    @cached_property
     def free(self) -> tuple[Input, ...]:
         """The variables that the formula is about and that it does not range over."""
         bound = {v.input for v in self.variables}

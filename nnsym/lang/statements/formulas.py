@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
@@ -63,7 +64,7 @@ class Formula(Foreign):
     @property
     def size(self) -> int:
         """How many truth values it holds."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def __str__(self) -> str:
         return self.text.string

@@ -96,7 +96,7 @@ def _bound(term: Term, value: object, what: str, default: float | None) -> Array
     if numbers.ndim and numbers.shape != term.shape and numbers.size == term.size:
         numbers = numbers.reshape(term.shape)
     try:
-        return np.broadcast_to(numbers, term.shape).ravel()
+        return (numbers if numbers.shape == term.shape else np.broadcast_to(numbers, term.shape)).ravel()
     except ValueError:
         raise bad_input(f"{what} has shape {numbers.shape}, '{term}' has shape {term.shape}") from None
 
