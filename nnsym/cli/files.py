@@ -60,12 +60,14 @@ def check(
     certificate: Annotated[Path, typer.Argument(help="A certificate's file, .json or .json.gz.")],
     files: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Argument(help="Its networks and properties, where they do not lie beside it; found by their hashes."),
+        typer.Argument(help="What the claim must be about: networks and properties; else found beside it by hashes."),
     ] = None,
     engine: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="fast (NumPy, the default) or reference (Python's integers)."),
     ] = None,
+    seconds: Annotated[float, typer.Option(help="Processor time that the check may take.")] = 3600.0,
+    memory: Annotated[float, typer.Option(help="Memory that the check may take, in GiB.")] = 16.0,
     vipr: Annotated[
         Path | None, typer.Option(help="Also write the proof for viprchk (small ReLU networks, split by phases).")
     ] = None,
@@ -73,20 +75,20 @@ def check(
 ) -> None:
     """Check a certificate with the independent checker: accepted (0) or refused (10)."""
     from nnsym.check.checker import check as run
-    from nnsym.check.checker import opened
     from nnsym.check.errors import Refused
+    from nnsym.check.files import content, opened
 
     check_files(vipr, lean)
     try:
-        print_line(str(run(certificate, files or (), engine)))
+        print_line(str(run(certificate, files or (), engine, seconds, memory)))
         if vipr is not None:
             from nnsym.write.vipr import to_vipr
 
-            vipr.write_text(to_vipr(*opened(certificate, files or ())), encoding="utf-8")
+            vipr.write_text(to_vipr(*opened(certificate, map(content, files or ()))), encoding="utf-8")
         if lean is not None:
             from nnsym.write.lean import to_lean
 
-            lean.write_text(to_lean(*opened(certificate, files or ())), encoding="utf-8")
+            lean.write_text(to_lean(*opened(certificate, map(content, files or ()))), encoding="utf-8")
     except Refused as error:
         print_line(f"refused: {error}")
         raise typer.Exit(EXIT["falsified"]) from None
