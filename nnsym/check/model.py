@@ -21,6 +21,7 @@ Number = Any  # int, float (read as the dyadic number it is) or Fraction
 LARGEST = 1 << 27  # elements of all constants together
 _TYPES = {1: "f", 2: "B", 3: "b", 5: "h", 6: "i", 7: "q", 9: "b", 11: "d"}  # TensorProto.DataType -> array's letters
 _PLAIN = {"f4": "f", "f8": "d", "i8": "q"}
+_PRECISIONS = {1: 24, 10: 11, 11: 53, 16: 8}  # TensorProto.DataType -> binary places of such floats
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,16 @@ class Op:
 
 @dataclass(frozen=True)
 class Model:
-    """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs."""
+    """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs.
+
+    ``precision``: binary places of the coarsest floats that its runs meet, as declared; 0 where that is not known.
+    """
 
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     constants: dict[str, Const]
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
+    precision: int = 53
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -144,12 +149,24 @@ def _op(data: bytes) -> Op:
     return Op(_text(m[4]), reads, makes, dict(map(_attribute, m[5])))
 
 
+def _declared(data: bytes) -> tuple[str, Any]:
+    """A declared tensor: its name, and the message of its type."""
+    m = _message(data)
+    return _text(m[1]), _message(_message((m[2] or [b""])[0])[1][0])
+
+
 def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
     """A declared tensor: its name and shape."""
-    m = _message(data)
-    tensor = _message(_message((m[2] or [b""])[0])[1][0])
+    name, tensor = _declared(data)
     dims = _message((tensor[2] or [b""])[0])[1]
-    return _text(m[1]), tuple(next(iter(_integers(_message(d)[1])), 0) for d in dims)
+    return name, tuple(next(iter(_integers(_message(d)[1])), 0) for d in dims)
+
+
+def _precision(inputs: Sequence[bytes], ops: Sequence[Op]) -> int:
+    """The least precision of the inputs' types and of casts."""
+    kinds = [next(iter(_integers(_declared(v)[1][1])), 0) for v in inputs]
+    casts = [op.attributes.get("to", 1) for op in ops if op.kind == "Cast"]
+    return min([_PRECISIONS.get(k, 0) for k in kinds] + [_PRECISIONS.get(k, 53) for k in casts], default=0)
 
 
 def read_onnx(data: bytes) -> Model:
@@ -163,8 +180,9 @@ def read_onnx(data: bytes) -> Model:
         need(not m[15], "ONNX: sparse constants are not read")
         constants = dict(map(_tensor, m[5]))
         need(len(constants) == len(m[5]), "ONNX: two constants have one name")
-        inputs = tuple(v for v in map(_value, m[11]) if v[0] not in constants)
-        return Model(inputs, constants, tuple(map(_op, m[1])), tuple(_value(v)[0] for v in m[12]))
+        given, ops = [v for v in m[11] if _value(v)[0] not in constants], tuple(map(_op, m[1]))
+        ends = tuple(map(_value, given)), tuple(_value(v)[0] for v in m[12])
+        return Model(ends[0], constants, ops, ends[1], _precision(given, ops))
     except (IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise Refused(f"ONNX: the file is damaged ({error})") from None
 
