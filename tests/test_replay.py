@@ -174,7 +174,7 @@ def test_a_tie_of_a_smooth_function_is_within_rounding_and_no_fault_of_anybody()
     sigmoid = sequential([([[1.0]], [0.0]), ([[1.0]], [0.0])], activation="sigmoid")
     value = float(sigmoid.evaluate(np.array([0.5]))[0])
     for network in (sigmoid, load(single("Sigmoid", (1, 1)))):
-        for away, outcome in ((-1e-9, Outcome.SPURIOUS), (0.0, Outcome.UNDECIDED), (1e-9, Outcome.CONFIRMED)):
+        for away, outcome in ((-1e-5, Outcome.SPURIOUS), (0.0, Outcome.UNDECIDED), (1e-5, Outcome.CONFIRMED)):
             query, x = query_below(network, Box(np.array([0.5]), np.array([0.5])), value + away)
             assert replay_once(query, {x: np.array([0.5])}).outcome is outcome
         variable = Variable(1, name="x")
