@@ -284,7 +284,7 @@ def _why_not(facts: Facts) -> str:
         return _GAVE_UP[facts.status]
     if undecided or tight(facts):
         return "within_rounding"
-    if facts.exactness is Exactness.OUTER:
+    if facts.exactness is Exactness.OUTER or facts.deployed:  # not every point of the enclosure is a run's
         return "inconclusive"
     if facts.replay is Outcome.SPURIOUS:
         return "jump" if facts.closed else "spurious"
