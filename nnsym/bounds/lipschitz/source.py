@@ -118,8 +118,8 @@ class Lipschitz(Source):
         each = np.full(len(query.rows), np.inf)
         if spec in moved:
             each = moved[spec].each
-        elif not self.deadline.passed:
-            each = step(spec, moved, ranges, merge=not self.outputs).each
+        else:
+            each = step(spec, moved, ranges, merge=not self.outputs, deadline=self.deadline).each
         if self.sdp and not self.deadline.passed:
             from nnsym.bounds.lipschitz.rows import row_distances
 
