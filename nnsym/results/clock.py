@@ -5,16 +5,27 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 from nnsym.results.result import Step
+
+T = TypeVar("T")
 
 
 class OutOfTime(Exception):  # noqa: N818 - not an error: what was found so far counts
     """A deadline passed in the middle of a step. Whoever holds the best answer so far catches it and returns that."""
+
+
+def latest(answers: Iterable[T]) -> T | None:
+    """The last of better and better answers that came in time; None if time was over before the first."""
+    kept: T | None = None
+    with suppress(OutOfTime):
+        for answer in answers:
+            kept = answer
+    return kept
 
 
 @final

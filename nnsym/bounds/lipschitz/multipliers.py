@@ -14,7 +14,6 @@ Nothing here is a proof: :mod:`certificate` checks what comes out.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.bounds.lipschitz.sectors import Block, Sectors
-from nnsym.results.clock import NEVER, Deadline, OutOfTime
+from nnsym.results.clock import NEVER, Deadline, latest
 
 Array = NDArray[Any]
 Multipliers = tuple[Array, ...]
@@ -50,11 +49,7 @@ def search(
     system: Sectors, *, start: Multipliers | None = None, steps: int = _STEPS, deadline: Deadline = NEVER
 ) -> Found | None:
     """The best multipliers that were found; None if none were feasible in floats, or none by the deadline."""
-    best: Found | None = None
-    with contextlib.suppress(OutOfTime):
-        for best in _improved(_Form(_narrowed(system), deadline), start, steps):
-            pass
-    return best
+    return latest(_improved(_Form(_narrowed(system), deadline), start, steps))
 
 
 def _improved(form: _Form, start: Multipliers | None, steps: int) -> Iterator[Found]:

@@ -32,8 +32,8 @@ def row_distances(
     spec, far = query.spec[0], np.full(len(query.rows), np.inf)
     starts = inputs_of((spec,))
     radius = length(np.array([moved[x].two for x in starts]), 2)
-    merged = isinstance(spec, Affine) and len(spec.maps) == 1
-    if not np.isfinite(radius) or not starts or (together and not merged):
+    merged = spec.maps if isinstance(spec, Affine) else ()
+    if not np.isfinite(radius) or not starts or (together and len(merged) != 1):
         return far
     try:
         system = everywhere(spec.parents[0] if together else spec, starts, ranges, deadline=deadline)
@@ -43,7 +43,7 @@ def row_distances(
         return far
     if together:
         constant = certificate(system, deadline=deadline).constant
-        return np.asarray(row_norms(spec.maps[0], 2) * constant * radius * (1 + 2.0**-50))
+        return np.asarray(row_norms(merged[0], 2) * constant * radius * (1 + 2.0**-50))
     start: Multipliers | None = None
     for i in range(len(far)):
         if deadline.passed:

@@ -7,7 +7,6 @@ pieces is constant on its regions, so that its norm has no gradient. The directi
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
@@ -19,7 +18,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.walk import topological
-from nnsym.results.clock import NEVER, Deadline, OutOfTime
+from nnsym.results.clock import NEVER, Deadline, latest
 
 Array = NDArray[Any]
 Inside = Callable[[Array], Array]
@@ -47,10 +46,7 @@ def steep_pairs(
     root: Node, x: Input, place: Place, *, p: Any, q: Any, seed: int = 0, deadline: Deadline = NEVER
 ) -> list[tuple[Array, Array]]:
     """Pairs of points of the domain, the steepest first as floats say: of what was found by the deadline."""
-    best: tuple[Array, Array] | None = None
-    with contextlib.suppress(OutOfTime):
-        for best in _climb(root, x, place, p, q, np.random.default_rng(seed), deadline):
-            pass
+    best = latest(_climb(root, x, place, p, q, np.random.default_rng(seed), deadline))
     return [] if best is None else _ordered(root, x, place, best, p, q, deadline)
 
 
