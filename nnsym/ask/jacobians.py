@@ -16,7 +16,7 @@ from nnsym.bounds.methods import compute, unstable
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms
-from nnsym.ir.gradient import gradient
+from nnsym.ir.gradient import gradients
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import Node, affine, maximum, pointwise
 from nnsym.ir.query import Query
@@ -32,10 +32,16 @@ _MOST_OPEN = 16  # open neurons up to which regions are enumerated
 _ORDER = list(Trust)
 
 
-def entries(space: Space) -> list[Node]:
-    """For every output its gradient by the inputs that can change."""
-    axes, unit = Select(space.open_axes, space.x.size), np.eye(space.root.size)
-    return [affine(((axes, gradient(space.root, row, space.x)),)) for row in unit]
+def entries(space: Space, deadline: Deadline = NEVER) -> list[Node]:
+    """For every output its gradient by the inputs that can change.
+
+    Raises :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two outputs.
+    """
+    axes, found = Select(space.open_axes, space.x.size), list[Node]()
+    for row in gradients(space.root, np.eye(space.root.size), space.x):
+        found.append(affine(((axes, row),)))
+        deadline.check()
+    return found
 
 
 def _domain(space: Space) -> Query:
@@ -54,7 +60,7 @@ def by_bounds(space: Space, source: Any, p: Any, q: Any, deadline: Deadline) -> 
     query = _domain(space)
     if not len(space.open_axes):
         return 0.0, Trust.CERTIFIED
-    rows = entries(space)
+    rows = entries(space, deadline)
     sums = [_row_norm(row, p) for row in rows] if p != 2 else []
     blocks = [Rows.of(node) for node in (*rows, *sums)]
     every = stack(blocks)
@@ -76,7 +82,7 @@ def by_program(space: Space, method: Any, p: Any, q: Any, deadline: Deadline) ->
     _domain(space)
     if not len(space.open_axes):
         return 0.0, Trust.EXACT
-    rows = entries(space)
+    rows = entries(space, deadline)
     goals = _goals(rows, p, q)
     bound, trust = 0.0, Trust.EXACT
     for k, goal in enumerate(goals):

@@ -15,6 +15,9 @@ from nnsym.results.result import Step
 T = TypeVar("T")
 
 
+_GRACE = 0.5  # seconds after a deadline
+
+
 class OutOfTime(Exception):  # noqa: N818 - not an error: what was found so far counts
     """A deadline passed in the middle of a step. Whoever holds the best answer so far catches it and returns that."""
 
@@ -61,9 +64,10 @@ class Deadline:
         """The deadline of a step that may take this part of the time left."""
         return self if self.end == math.inf else Deadline.after(part * self.left)
 
-    def later(self, seconds: float) -> Deadline:
-        """So many seconds after this one."""
-        return Deadline(self.end + seconds)
+    @property
+    def grace(self) -> Deadline:
+        """A little later: for a first answer, which costs little, and without which nothing would be known."""
+        return Deadline(self.end + _GRACE)
 
 
 #: Steps as they end, for whoever configures Python's logging: nothing is written unless somebody asks.

@@ -1,8 +1,9 @@
 """A clock that stands still while its thread waits for a processor, so that limits can be measured on a busy machine.
 
 Linux counts, for every thread, the nanoseconds that it was ready to run and did not (the second number of
-``/proc/PID/schedstat``). The wall's seconds less these are what an idle machine would have taken; sleeping, for a solver's process or a
-disk, counts in full. A limit that is held by this clock has as much work done before it as one on an idle machine.
+``/proc/PID/schedstat``). The wall's seconds less these are what an idle machine would have taken; sleeping, for a
+solver's process or a disk, counts in full. A limit that is held by this clock has as much work done before it as one on
+an idle machine.
 """
 
 from __future__ import annotations
