@@ -162,7 +162,7 @@ def test_a_graph_of_its_own_may_not_stand_for_a_network(tmp_path: Path) -> None:
         check(proof, [f, p])
 
 
-def test_numbers_that_double_without_end_take_what_is_given(tmp_path: Path) -> None:
+def test_numbers_that_double_without_end_are_refused(tmp_path: Path) -> None:
     nodes = [["Mul", [a, a], [b]] for a, b in zip("xabcdefghijklmnopqrst", "abcdefghijklmnopqrstu", strict=True)]
     nodes += [["Mul", ["u" + k, "u" + k], ["u" + k + "1"]] for k in ("", "1", "11", "111", "1111")]
     nodes += [["Identity", ["u11111"], ["y"]]]
@@ -170,8 +170,8 @@ def test_numbers_that_double_without_end_take_what_is_given(tmp_path: Path) -> N
     text = stated(graph, box("x", [2], [3]) + "(assert (<= y[0] 0))", {"y": [1]})
     made = certificate(text, [["l"]], {"name": "f", "graph": graph})
     for engine in ("reference", None):
-        with pytest.raises(Refused, match=r"larger than|range|processor time"):
-            check(written(tmp_path, "p.json", json.dumps(made).encode()), (), engine, seconds=0.5)
+        with pytest.raises(Refused, match="more than 4096 binary digits"):
+            check(written(tmp_path, "p.json", json.dumps(made).encode()), (), engine)
 
 
 def test_time_and_memory_are_limited(tmp_path: Path) -> None:

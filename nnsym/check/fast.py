@@ -7,15 +7,13 @@ of exact integers is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import fits, need
-from .functions import SLOPE, Pieces
 from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
 from .limbs import (
     COARSE,
@@ -36,6 +34,7 @@ from .limbs import (
     times_slope,
     written,
 )  # fmt: skip
+from .lines import Lines, is_relu, live_lines, relu_lines
 from .problem import Case
 from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
 
@@ -43,21 +42,6 @@ State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row f
 
 _ROWS = 1 << 15  # coefficients that are carried at once
 _CASES = 32
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Of a curve, a row for each case: slopes for each parent (whole numbers) and the offset, below and above.
-
-    Elements that are 0 in all cases are left out: ``live`` numbers those that are not.
-    """
-
-    live: Ints
-    below: tuple[Floats, ...]
-    offset_below: Ints
-    above: tuple[Floats, ...]
-    offset_above: Ints
-    rounded: bool = False
 
 
 class Fast:
@@ -143,7 +127,7 @@ class Fast:
             return self.affine(node, state, len(cases))
         if isinstance(node, Curve):
             f, sides = node.function, [state[p] for p in node.parents]
-            if _is_relu(f):
+            if is_relu(f):
                 return np.maximum(sides[0][0], 0), np.maximum(sides[0][1], 0), None
             flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right, _ in sides]
             ranges = (
@@ -237,7 +221,7 @@ class Fast:
 
     def _open(self, curve: Curve, sides: Sequence[tuple[Ints, Ints]]) -> NDArray[np.bool_]:
         f = curve.function
-        if _is_relu(f):
+        if is_relu(f):
             return (sides[0][0] < 0) & (sides[0][1] > 0)
         if f is None:
             return (sides[0][0] < sides[0][1]) & (sides[1][0] < sides[1][1])
@@ -275,6 +259,7 @@ class Fast:
             elif isinstance(node, Affine):
                 found = self._through_affine(node, c, row, state, owner)
             else:
+                assert isinstance(node, Curve)
                 if node not in lines:
                     lines[node] = self.lines(node, state, shares)
                 found = self._through_curve(node, c, row, state, owner, lines[node])
@@ -373,8 +358,8 @@ class Fast:
         sides = [state[p][:2] for p in node.parents]
         f, opened = node.function, self._open(node, sides)
         given = [s.get(node, (None, None)) for s in shares]
-        if _is_relu(f) and all(high is None for _, high in given):
-            return _relu_lines(*sides[0], opened, [low for low, _ in given])
+        if is_relu(f) and all(high is None for _, high in given):
+            return relu_lines(*sides[0], opened, [low for low, _ in given])
         low, high = ([v for g, o in zip(given, opened.tolist(), strict=True) for v in spread(g[k], o)] for k in (0, 1))
         flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right in sides]
         if f is None:
@@ -385,52 +370,10 @@ class Fast:
         columns = [table[..., k] for k in range(table.shape[-1])]
         half = len(columns) // 2
         fits(most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35, "a slope")
-        return _live(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
-
-
-def _live(below: Sequence[Ints], low: Ints, above: Sequence[Ints], high: Ints, rounded: bool = False) -> Lines:
-    """The lines of elements that are not 0 in every case."""
-    live = np.any([(a != 0).any(axis=0) for a in (*below, low, *above, high)], axis=0).nonzero()[0]
-    sides = [tuple(a[:, live].astype(np.float64) for a in part) for part in (below, above)]
-    return Lines(live, sides[0], low[:, live], sides[1], high[:, live], rounded)
+        return live_lines(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
 
 
 def _whole(value: int) -> int:
     """A number that sums may still be added to."""
     fits(abs(value) < 1 << 61)
     return value
-
-
-def _is_relu(function: Any) -> bool:
-    return (
-        isinstance(function, Pieces)
-        and function.d == 1
-        and (function.breaks, function.parts) == ([0], [(0, 0), (1, 0)])
-    )
-
-
-def _scaled(value: Ints, slope: Ints) -> Ints:
-    """``floor(value slope / 2^30)`` for values below 2^54 and slopes from 0 to 1."""
-    low = (value & ((1 << SLOPE) - 1)) * slope
-    return np.asarray((value >> SLOPE) * slope + (low >> SLOPE))
-
-
-def _relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequence[bytes | None]) -> Lines:
-    """``s z <= max(z, 0) <= s' z + o`` with ``o = max(-s' left, (1 - s') right)``; s' near the chord's.
-
-    Slopes are multiples of 2^-27.
-    """
-    fits(max(most(left), most(right)) < 2 * REACH)
-    one = 1 << SLOPE
-    active = (left >= 0).astype(np.int64) * one
-    below = np.where(opened, (right > -left).astype(np.int64) * one, active)
-    for b, data in enumerate(given):
-        if data is not None:
-            numbers = [v for v in spread(data, opened[b].tolist()) if v is not None]
-            below[b, opened[b]] = [v.numerator * one // v.denominator & -8 for v in numbers]
-    width = np.where(opened, right - left, 1)
-    chord = np.clip((np.where(opened, right, 0) / width * one).astype(np.int64), 0, one) & -8
-    above = np.where(opened, chord, active)
-    offset = np.maximum(-_scaled(left, above), -_scaled(-right, one - above))
-    zero = np.zeros_like(left)
-    return _live([below], zero, [above], np.where(opened, np.maximum(offset, 0), zero), rounded=True)

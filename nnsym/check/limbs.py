@@ -179,7 +179,7 @@ def charged(row: Rows, units: Floats, below: Ints, owner: Ints) -> Ints:
     sums = (low.sum(axis=1) >> 16).astype(np.float64)[owner] * units
     lost = np.floor(sums * np.ldexp(1.0, 16 - row.e))
     fits(most(lost) < 1 << 50)
-    return lost.astype(np.int64)
+    return np.asarray(lost, dtype=np.int64)
 
 
 class Matrix:
