@@ -158,16 +158,16 @@ def times_slope(row: Rows, slope: Floats, rounded: bool) -> tuple[Rows, Floats]:
 def dot(row: Rows, low: Ints, high: Ints, owner: Ints, places: int = 0) -> Ints:
     """``floor(sum_i c_i v_i 2^-e-places)`` of each row, v the owner's low end where c > 0, else its high end."""
     width = room(row.bits, row.c.shape[1])
-    total = np.zeros(len(row.c))
+    total = np.zeros(len(row.c), dtype=np.int64)
     scale = np.ldexp(1.0, np.maximum(-row.e - places, -900))
     sides = [(row.c, low)] if low is high else [(np.maximum(row.c, 0.0), low), (np.minimum(row.c, 0.0), high)]
     for c, v in sides:
         for k, part in enumerate(limbs(v, width) if v.any() else ()):
             made = c @ part[0] if len(part) == 1 else np.einsum("ri,ri->r", c, part[owner])
             added = np.floor(made * scale * 2.0 ** (width * k))
-            fits(most(added) < 1 << 48)
-            total += added
-    return total.astype(np.int64)
+            fits(most(added) < REACH)
+            total += added.astype(np.int64)
+    return total
 
 
 def charged(row: Rows, units: Floats, below: Ints, owner: Ints) -> Ints:
@@ -178,7 +178,7 @@ def charged(row: Rows, units: Floats, below: Ints, owner: Ints) -> Ints:
     fits(most(low) < 1 << 59 - low.shape[1].bit_length())
     sums = (low.sum(axis=1) >> 16).astype(np.float64)[owner] * units
     lost = np.floor(sums * np.ldexp(1.0, 16 - row.e))
-    fits(most(lost) < 1 << 50)
+    fits(most(lost) < REACH)
     return np.asarray(lost, dtype=np.int64)
 
 
