@@ -66,6 +66,9 @@ class Checker:
             self.problem = Problem(certificate, files)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Refused(f"the certificate is damaged: {error!r}") from None
+        coarsest = min((m.precision for m in self.problem.models.values()), default=0)
+        fits = SEMANTICS[self.semantics].precision <= coarsest
+        need(fits, f"a network whose runs meet coarser floats than {self.semantics}")
         self.asked, self.engine = engine, self._engine(engine)
 
     def _engine(self, name: str | None) -> Any:
@@ -73,7 +76,7 @@ class Checker:
         bits = whole(self.certificate.get("precision", PRECISION), 16, 401, "precision")
         if name != "reference" and self.claim == "unsat":
             try:
-                from .fast import Fast
+                from .fast import Fast  # heavy: numpy
             except ImportError:
                 need(name is None, "the fast engine needs NumPy")
             else:

@@ -26,6 +26,7 @@ _DATA = (4, 5, 6, 7, 10, 11)
 _VALUES = {2: 1, 3: 2, 4: 3, 5: 4, 6: 0, 7: 6, 8: 7, 9: 0, 10: 0, 11: 0, 14: 0, 15: 0, 22: 0, 23: 0}
 _OLDEST = 7  # operator set from which on operators repeat their arguments as they do today
 _PLAIN = {"f4": "f", "f8": "d", "i8": "q"}
+_PRECISIONS = {1: 24, 10: 11, 11: 53, 16: 8}  # TensorProto.DataType -> binary places of such floats
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,16 @@ class Op:
 
 @dataclass(frozen=True)
 class Model:
-    """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs."""
+    """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs.
+
+    ``precision``: binary places of the coarsest floats that its runs meet, as declared; 0 where that is not known.
+    """
 
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     constants: dict[str, Const]
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
+    precision: int = 53
 
     def __post_init__(self) -> None:
         names = [*self.constants, *(name for name, _ in self.inputs)]
@@ -172,12 +177,24 @@ def _op(data: bytes) -> Op:
     return Op(_text(m, 4), reads, makes, attributes)
 
 
+def _declared(data: bytes) -> tuple[str, Any]:
+    """A declared tensor: its name, and the message of its type."""
+    m = _message(data)
+    return _text(m, 1), _message(_one(_message(_one(m, 2, b"")), 1, b""))
+
+
 def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
     """A declared tensor: its name and shape."""
-    m = _message(data)
-    tensor = _message(_one(_message(_one(m, 2, b"")), 1, b""))
+    name, tensor = _declared(data)
     dims = _message(_one(tensor, 2, b""))[1]
-    return _text(m, 1), tuple(_integers([_one(_message(d), 1, 0)])[0] for d in dims)
+    return name, tuple(_integers([_one(_message(d), 1, 0)])[0] for d in dims)
+
+
+def _precision(inputs: Sequence[bytes], ops: Sequence[Op]) -> int:
+    """The least precision of the inputs' types and of casts."""
+    kinds = [_integers([_one(_declared(v)[1], 1, 0)])[0] for v in inputs]
+    casts = [op.attributes.get("to", 1) for op in ops if op.kind == "Cast"]
+    return min([_PRECISIONS.get(k, 0) for k in kinds] + [_PRECISIONS.get(k, 53) for k in casts], default=0)
 
 
 def read_onnx(data: bytes) -> Model:
@@ -192,8 +209,9 @@ def read_onnx(data: bytes) -> Model:
         need(not m[15], "ONNX: sparse constants are not read")
         constants = dict(map(_tensor, m[5]))
         need(len(constants) == len(m[5]), "ONNX: two constants have one name")
-        inputs = tuple(v for v in map(_value, m[11]) if v[0] not in constants)
-        return Model(inputs, constants, tuple(map(_op, m[1])), tuple(_value(v)[0] for v in m[12]))
+        given, ops = [v for v in m[11] if _value(v)[0] not in constants], tuple(map(_op, m[1]))
+        ends = tuple(map(_value, given)), tuple(_value(v)[0] for v in m[12])
+        return Model(ends[0], constants, ops, ends[1], _precision(given, ops))
     except (IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise Refused(f"ONNX: the file is damaged ({error})") from None
 
