@@ -9,6 +9,7 @@ from typing import Any
 from nnsym.errors import InputError
 from nnsym.ir.digits import fraction
 from nnsym.ir.network import Network
+from nnsym.results.clock import Clock
 
 
 def run_lipschitz(
@@ -16,7 +17,7 @@ def run_lipschitz(
     limits: tuple[str | None, str | None],
     norms: tuple[str, str],
     methods: list[str],
-    timeout: float,
+    clock: Clock,
     seed: int,
     as_json: bool,
     show: Callable[[Any], None],
@@ -35,7 +36,7 @@ def run_lipschitz(
         methods or None,
         p=_norm(norms[0]),
         q=_norm(norms[1]),
-        timeout=timeout,
+        clock=clock,
         seed=seed,
     )
     assert isinstance(found, LipschitzConstant)  # nothing was bisected

@@ -25,6 +25,8 @@ from nnsym.cli.output import (
     split,
 )
 
+_LEAST = 1e-3  # seconds, where reading took all of them
+
 
 def explain(
     targets: Targets,
@@ -68,10 +70,14 @@ def choose(
     network: Networks = None,
 ) -> None:
     """The method to ask, and why, from a look at the question by cheap bounds."""
+    from nnsym.results.clock import Clock
+
+    clock = Clock(timeout)  # imports and reading count
     from nnsym.ask.choose import choose as run
     from nnsym.cli.targets import load_query
 
-    found = run(load_query(targets, sets or (), network or ()), timeout=timeout)
+    query = load_query(targets, sets or (), network or (), timeout=clock.left)
+    found = run(query, timeout=max(clock.left, _LEAST))
     print_line(json.dumps(found.to_dict()) if as_json else str(found))
 
 
@@ -91,12 +97,15 @@ def lipschitz(
     as_json: Json = False,
 ) -> None:
     """A network's Lipschitz constant: certified above (0), a slope of two points below; 30 without an upper bound."""
+    from nnsym.results.clock import Clock
+
+    clock = Clock(timeout)  # imports and reading count
     from nnsym.cli.lipschitz import run_lipschitz
     from nnsym.cli.targets import load_network
 
     limits, norms, methods = (lower, upper), (p, q), split(method)
-    net = load_network(network)
-    held = run_lipschitz(net, limits, norms, methods, timeout, seed, as_json, print_rich, print_line)
+    net = load_network(network, timeout=clock.left)
+    held = run_lipschitz(net, limits, norms, methods, clock, seed, as_json, print_rich, print_line)
     raise typer.Exit(0 if held else EXIT["unknown"])
 
 

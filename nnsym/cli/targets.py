@@ -118,11 +118,11 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def load_network(path: str) -> Network:
-    """A network file."""
+def load_network(path: str, *, timeout: float = SECONDS) -> Network:
+    """A network file, read within ``timeout`` seconds."""
     from nnsym.read.onnx import load
 
-    return load(path)
+    return load(path, timeout=timeout)
 
 
 def _load(spec: str, networks: dict[str, str], meter: Meter, network: str | None = None) -> Query:
