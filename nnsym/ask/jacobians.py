@@ -23,6 +23,7 @@ from nnsym.ir.query import Query
 from nnsym.ir.regions import Domain, Region, count_unstable, regions
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute
+from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import NEVER, Deadline
 from nnsym.results.result import Trust
 
@@ -55,8 +56,6 @@ def by_bounds(space: Space, source: Any, p: Any, q: Any, deadline: Deadline) -> 
 
     With ``r_i`` bounds of the rows' dual norms the norm p -> q is at most ``|r|_q``.
     """
-    from nnsym.relaxation.sources import find_source
-
     query = _domain(space)
     if not len(space.open_axes):
         return 0.0, Trust.CERTIFIED

@@ -63,7 +63,7 @@ class Least:
 
 def attacked(query: Query, clock: Clock, *, restarts: int, steps: int, seed: int, device: str, share: float) -> Least:
     """The least value that a counter-search reaches; it takes no more than ``share`` of the time that is left."""
-    from nnsym.bounds.points.attack import search
+    from nnsym.bounds.points.attack import search  # heavy: torch
 
     with clock.step("attack") as notes:
         size = {"restarts": restarts, "steps": steps}
@@ -85,7 +85,7 @@ def run_beside(query: Query, candidate: Mapping[Input, Array], anchor: Witness |
     A solver's point may miss a row of the condition by its tolerance. Then it is moved onto the row in rationals
     (:mod:`nnsym.judge.repair`), and where that finds nothing, towards ``anchor``, which satisfies the condition.
     """
-    from nnsym.bounds.points.attack import descend
+    from nnsym.bounds.points.attack import descend  # heavy: torch
 
     end = clock.deadline()
     first = attained(query, candidate, deadline=end)

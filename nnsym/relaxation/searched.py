@@ -11,10 +11,11 @@ import numpy as np
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.batch import alone, stacked
+from nnsym.bounds.builtin import Linear
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.kept.types import Domains
-from nnsym.bounds.sources import Dtype, FloatBoxes, Linear, Source
+from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query

@@ -35,6 +35,7 @@ class Outcome(Enum):
 
     CONFIRMED = "confirmed"
     BOUNDARY = "boundary"  # only the other of the two functions is violated there
+    UNDECIDED = "undecided"  # intervals straddle a threshold of the real function, and nothing finer could be had
     SPURIOUS = "spurious"
 
 
@@ -58,7 +59,7 @@ def replay(query: Query, candidate: Point, *, polish_steps: int = 40, deadline: 
 
 
 def _attempts(query: Query, candidate: Point, steps: int, deadline: Deadline) -> Iterator[Point]:
-    from nnsym.bounds.points.attack import descend
+    from nnsym.bounds.points.attack import descend  # heavy: torch
 
     yield candidate
     yield descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=steps, deadline=deadline)[0]
@@ -79,7 +80,7 @@ def confirm(query: Query, candidates: Iterable[Point], *, deadline: Deadline = N
     return best
 
 
-_RANK = {Outcome.SPURIOUS: 0, Outcome.BOUNDARY: 1, Outcome.CONFIRMED: 2}
+_RANK = {Outcome.SPURIOUS: 0, Outcome.UNDECIDED: 1, Outcome.BOUNDARY: 2, Outcome.CONFIRMED: 3}
 
 
 def stronger(first: Replay, second: Replay) -> Replay:
@@ -122,7 +123,8 @@ def _real_at(query: Query, place: Place, deadline: Deadline) -> Replay:
     if real.found:
         witness = _witness(query, place, real, run)
         return Replay(outcome=Outcome.CONFIRMED, counterexample=witness, margin=real.margin, deployed=violates)
-    outcome = Outcome.BOUNDARY if violates else Outcome.SPURIOUS
+    other = Outcome.BOUNDARY if violates else Outcome.SPURIOUS
+    outcome = Outcome.UNDECIDED if real.undecided else other
     return Replay(outcome=outcome, margin=real.margin, deployed=violates)
 
 

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.methods import compute, find_source
 from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
@@ -96,8 +97,6 @@ def _in_intervals(query: Query, point: Point, deadline: Deadline) -> RealRun:
 
     Where the deadline passes between two layers nothing is known.
     """
-    from nnsym.bounds.methods import compute, find_source
-
     point = {x: v if v.dtype == object else v.astype(np.float64) for x, v in point.items()}  # floats stay exact
     boxes = {x: (round_down(v), round_up(v)) for x, v in point.items()}
     rows = compute(query, find_source("ibp").until(deadline), boxes=boxes).case(0).rows

@@ -80,13 +80,18 @@ NEVER = Deadline()
 
 @final
 class Clock:
-    """Counts down from ``budget`` seconds and keeps the trail."""
+    """Counts down from ``budget`` seconds and keeps the trail.
 
-    def __init__(self, budget: float) -> None:
-        self._start = time.perf_counter()
+    ``began`` is when the budget began, by ``time.perf_counter``, if not now: what has passed is the step ``start``.
+    """
+
+    def __init__(self, budget: float, *, began: float | None = None) -> None:
+        self._start = time.perf_counter() if began is None else began
         self._budget = budget
         self.trail: list[Step] = []
         self.seconds: dict[str, float] = {}
+        if began is not None:
+            self._add(Step(name="start", seconds=self.elapsed))
 
     @property
     def elapsed(self) -> float:
@@ -108,13 +113,15 @@ class Clock:
         try:
             yield notes
         finally:
-            spent = time.perf_counter() - begin
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
-            self._append(Step(name=name, seconds=spent, note="; ".join(notes)))
+            self._add(Step(name=name, seconds=time.perf_counter() - begin, note="; ".join(notes)))
 
     def note(self, name: str, text: str) -> None:
         """A line of the trail that took no time of its own."""
         self._append(Step(name=name, seconds=0.0, note=text))
+
+    def _add(self, step: Step) -> None:
+        self.seconds[step.name] = self.seconds.get(step.name, 0.0) + step.seconds
+        self._append(step)
 
     def _append(self, step: Step) -> None:
         self.trail.append(step)
