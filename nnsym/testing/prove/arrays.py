@@ -18,7 +18,9 @@ from nnsym.testing.prove.number import (
     above,
     add,
     below,
+    floor,
     larger,
+    nearest,
     root,
     shared_grid,
     sum_above,
@@ -114,9 +116,22 @@ def _sqrt(value: Any) -> Any:
     return Number(value.world, value.world.result(root, value.term)) if isinstance(value, Number) else math.sqrt(value)
 
 
+def _rounded(facts: Callable[..., tuple[Any, ...]], by_float: Callable[[float], Any]) -> Callable[[Any], Any]:
+    """To an integer, which is exact."""
+
+    def rounded(value: Any) -> Any:
+        if not isinstance(value, Number):
+            return by_float(value)
+        return Number(value.world, value.world.integer(facts, value.term), exact=value.exact, grid=1)
+
+    return rounded
+
+
 _BY_ELEMENT: dict[np.ufunc, Callable[..., Any]] = {
     np.nextafter: _next,
     np.sqrt: _sqrt,
+    np.floor: _rounded(floor, np.floor),
+    np.rint: _rounded(nearest, np.rint),
     np.isfinite: lambda v: isinstance(v, Number) or math.isfinite(v),
     np.isinf: lambda v: not isinstance(v, Number) and math.isinf(v),
     np.isnan: lambda v: not isinstance(v, Number) and math.isnan(v),
