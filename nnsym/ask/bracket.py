@@ -209,7 +209,8 @@ class _Asker:
         while abs(at - easy) > width and self.clock.left > 0:
             middle = easy + (at - easy) / 2
             query = self.family(middle).query
-            still = found_at(query, {x: found.inputs[x.name].ravel() for x in query.inputs})
+            at_it = {x: found.inputs[x.name].ravel() for x in query.inputs}
+            still = found_at(query, at_it, deadline=self.clock.deadline())
             if still is None:
                 easy = middle
             else:

@@ -27,6 +27,7 @@ from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.pieces import Cells, cells
 from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
+from nnsym.ir.titles import node_titles
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
@@ -120,10 +121,11 @@ def explain(
 
 
 def _node(query: Query, name: str) -> Node:
-    """The node of that name: nnsym's, or that of a tensor of the one network application that has it."""
+    """The node of that name: nnsym's, its title, or that of a tensor of the one network application that has it."""
     named = {text: node for node, text in node_names(query.nodes).items()}
-    if name in named:
-        return named[name]
+    titled = {text: node for node, text in node_titles(query).items() if node in named.values()}
+    if name in named or name in titled:
+        return named.get(name) or titled[name]
     tensors = [(a, a.network.tensors[name]) for a in query.applications if name in a.network.tensors]
     nodes = {a.image[tensor.node] for a, tensor in tensors} & set(query.nodes)
     if len(nodes) == 1:
@@ -147,6 +149,7 @@ class _Neuron:
 
     def explained(self, encoding: Encoding) -> Explanation:
         program, names = self.encoded.program, self.encoded.program.column_names()
+        nodes = [block.node for block in program.blocks for _ in block.index]
 
         def called(column: int) -> str:
             return self.letters.get(column, names[column])
@@ -156,10 +159,7 @@ class _Neuron:
         used: Counter[str] = Counter()
         mine = np.array([*self.own, *self.arguments.values()], dtype=np.int64)
         for line in lines(program, mine, called):
-            if (
-                line.columns[-1] in self.arguments.values()
-                and line.writer == names[line.columns[-1]].rpartition("[")[0]
-            ):
+            if line.columns[-1] in self.arguments.values() and line.writer == nodes[line.columns[-1]]:
                 definitions.append(line)
             elif not set(self.own).isdisjoint(line.columns):
                 if line.writer == self.name or line.tag is Tag.CUT:

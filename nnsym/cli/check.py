@@ -11,6 +11,7 @@ import typer
 from nnsym.ask import audit as auditing
 from nnsym.check import checker
 from nnsym.check.errors import Refused
+from nnsym.check.files import content, opened
 from nnsym.cli.options import EXIT, Json
 from nnsym.cli.output import check_files, print_line, print_rich
 from nnsym.report.audit import audit_grids, summary
@@ -22,12 +23,14 @@ def check(
     certificate: Annotated[Path, typer.Argument(help="A certificate's file, .json or .json.gz.")],
     files: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Argument(help="Its networks and properties, where they do not lie beside it; found by their hashes."),
+        typer.Argument(help="What the claim must be about: networks and properties; else found beside it by hashes."),
     ] = None,
     engine: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="fast (NumPy, the default) or reference (Python's integers)."),
     ] = None,
+    seconds: Annotated[float, typer.Option(help="Processor time that the check may take.")] = 3600.0,
+    memory: Annotated[float, typer.Option(help="Memory that the check may take, in GiB.")] = 16.0,
     vipr: Annotated[
         Path | None, typer.Option(help="Also write the proof for viprchk (small ReLU networks, split by phases).")
     ] = None,
@@ -36,11 +39,11 @@ def check(
     """Check a certificate with the independent checker: accepted (0) or refused (10)."""
     check_files(vipr, lean)
     try:
-        print_line(str(checker.check(certificate, files or (), engine)))
+        print_line(str(checker.check(certificate, files or (), engine, seconds, memory)))
         if vipr is not None:
-            vipr.write_text(to_vipr(*checker.opened(certificate, files or ())), encoding="utf-8")
+            vipr.write_text(to_vipr(*opened(certificate, map(content, files or ()))), encoding="utf-8")
         if lean is not None:
-            lean.write_text(to_lean(*checker.opened(certificate, files or ())), encoding="utf-8")
+            lean.write_text(to_lean(*opened(certificate, map(content, files or ()))), encoding="utf-8")
     except Refused as error:
         print_line(f"refused: {error}")
         raise typer.Exit(EXIT["falsified"]) from None

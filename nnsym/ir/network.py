@@ -38,9 +38,10 @@ class Network:
     """``inputs`` and ``outputs`` by name, in the model's order, and every named tensor between them.
 
     ``dtype`` is what the model reads and computes in (``float32``, ``float64``, ``float16``), ``types`` are those of
-    tensors that have another one; the IR holds its constants as float64, which is exact. ``model`` is the serialised
-    ONNX model that a counterexample is replayed on (``bytes(network.model)``: long ones are kept packed), or None for a
-    network built from arrays (replayed in exact rationals).
+    tensors that have another one; the IR holds its constants as float64, which is exact. ``coarse`` is a float format
+    of fewer bits than ``dtype`` in which an engine evaluates some layer, if there is one: a cast, or a kernel that has
+    no other. ``model`` is the serialised ONNX model that a counterexample is replayed on (``bytes(network.model)``:
+    long ones are kept packed), or None for a network built from arrays (replayed in exact rationals).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Network:
     dtype: str = "float64"
     model: bytes | Packed | None = field(default=None, repr=False)
     types: Mapping[str, str] = field(default_factory=dict, repr=False)
+    coarse: str = field(default="", repr=False)
 
     def type_of(self, name: str) -> str:
         """The element type of a tensor of the model: ``float32``, ``int64``, ``bool`` ..."""

@@ -11,7 +11,7 @@ from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
 from nnsym.judge.run import judge_program
 from nnsym.results.clock import Clock
-from nnsym.results.result import Result, Trust, Verdict
+from nnsym.results.result import Deployed, Result, Trust, Verdict
 from nnsym.solvers.registry import find
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, s
         reason=exact.reason + " (exact re-check)",
         trust=exact.trust,
         vacuous=exact.vacuous,
+        deployed=result.deployed if exact.deployed is Deployed.OPEN else exact.deployed,
+        float_error=exact.float_error,
         counterexample=exact.counterexample,
         witness=exact.witness,
         seconds=exact.seconds,

@@ -51,6 +51,7 @@ NEAR_ZERO = 1e-5
 _SAID = {
     Outcome.CONFIRMED: "confirmed",
     Outcome.BOUNDARY: "a point of the other function only: floats and reals differ by rounding",
+    Outcome.UNDECIDED: "within rounding of the threshold: neither confirmed nor refuted",
     Outcome.SPURIOUS: "not confirmed",
 }
 
@@ -94,7 +95,7 @@ def establish_attack(
     It takes no more than ``share`` of the time that is left.
     """
     replayed = attack(query, method, clock, settings, share * clock.left)
-    late = not clock.left and replayed.outcome is not Outcome.BOUNDARY
+    late = not clock.left and replayed.outcome not in (Outcome.BOUNDARY, Outcome.UNDECIDED)
     facts = replace(facts_about(query), replay=replayed.outcome)
     return Established(facts=facts, replayed=replayed, ended="timeout" if late else "")
 

@@ -88,7 +88,7 @@ class Search(Source):
         for sign in (1.0, -1.0):
             target = engine.rows(engine.query.spec[0], np.arange(count)[None], np.full((1, count), sign))
             found = engine.bound(
-                domains, target=target, steps=_STEPS, goal=np.inf, gaps=False, deadline=self.deadline.later(0.5)
+                domains, target=target, steps=_STEPS, goal=np.inf, gaps=False, deadline=self.deadline.grace
             )
             sides.append(sign * found.lower[0])
         return Interval(sides[0], sides[1], self.name)

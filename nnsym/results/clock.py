@@ -5,16 +5,30 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 from nnsym.results.result import Step
+
+T = TypeVar("T")
+
+
+_GRACE = 0.5  # seconds after a deadline
 
 
 class OutOfTime(Exception):  # noqa: N818 - not an error: what was found so far counts
     """A deadline passed in the middle of a step. Whoever holds the best answer so far catches it and returns that."""
+
+
+def latest(answers: Iterable[T]) -> T | None:
+    """The last of better and better answers that came in time; None if time was over before the first."""
+    kept: T | None = None
+    with suppress(OutOfTime):
+        for answer in answers:
+            kept = answer
+    return kept
 
 
 @final
@@ -50,9 +64,10 @@ class Deadline:
         """The deadline of a step that may take this part of the time left."""
         return self if self.end == math.inf else Deadline.after(part * self.left)
 
-    def later(self, seconds: float) -> Deadline:
-        """So many seconds after this one."""
-        return Deadline(self.end + seconds)
+    @property
+    def grace(self) -> Deadline:
+        """A little later: for a first answer, which costs little, and without which nothing would be known."""
+        return Deadline(self.end + _GRACE)
 
 
 #: Steps as they end, for whoever configures Python's logging: nothing is written unless somebody asks.

@@ -119,8 +119,8 @@ class Lipschitz(Source):
         each = np.full(len(query.rows), np.inf)
         if spec in moved:
             each = moved[spec].each
-        elif not self.deadline.passed:
-            each = step(spec, moved, ranges, merge=not self.outputs).each
+        else:
+            each = step(spec, moved, ranges, merge=not self.outputs, deadline=self.deadline).each
         if self.sdp and not self.deadline.passed:
             each = np.minimum(each, row_distances(query, moved, ranges, together=self.outputs, deadline=self.deadline))
         intervals = {n: _met(ranges[n], values[n], moved[n].each, self._named(n)) for n in query.nodes}
