@@ -164,8 +164,11 @@ def _product(sign: int) -> Callable[[Any, Any], Any]:
             return a * b
         if known and not math.isfinite(known[0]):
             return 0.0 if (a == 0 or b == 0) else a * b
-        world = a.world if isinstance(a, Number) else b.world
-        return Number(world, world.result(facts, world.term(operator.mul, term(a), term(b))))
+        some = a if isinstance(a, Number) else b
+        exact = some.world.term(operator.mul, term(a), term(b))
+        if known and some.grid == 1 and abs(math.frexp(known[0])[0]) == 0.5:  # an integer and a power of two
+            return Number(some.world, exact)
+        return Number(some.world, some.world.result(facts, exact))
 
     return rounded
 
