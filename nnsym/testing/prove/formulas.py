@@ -90,7 +90,7 @@ def unknown_columns(program: Program) -> list[Any]:
 def integral(program: Program, values: Sequence[Any], world: World) -> list[Any]:
     """What it says that columns take integer values."""
     said = [z3.Or(values[j] == 0, values[j] == 1) for j in binaries(program)]
-    for j in np.flatnonzero(program.kind == Kind.INTEGER):
+    for j in np.flatnonzero(program.kind == Kind.INTEGER).tolist():
         said += [z3.IsInt(values[j]), *world.apart(values[j])]
     return said
 
