@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import nnsym as nn
-from nnsym.errors import NnsymError, WorkerError
+from nnsym.errors import NnsymError
 from nnsym.results.optimum import Optimum
 from tests.fuzz.cells import Cell, Incomplete, Point, decided
 from tests.fuzz.draws import Draw
@@ -128,8 +128,6 @@ def judge(trial: Trial, run: Run, change: Callable[[Optimum], Optimum] | None = 
     """What kind of answer, what is wrong with it, and the crash if it is one."""
     try:
         found = trial.ask(run)
-    except WorkerError as error:
-        return "crash", [], f"WorkerError: {error}"
     except NnsymError as error:
         return "refused", [], str(error) if "report" in str(error) else ""
     except Exception as error:
