@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.ask.proved import with_certificates
 from nnsym.ask.verify import as_meant
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
@@ -84,11 +85,7 @@ def minimize(
     refuse_smoothed(asked, "minimize")
     query, trouble = as_meant(asked, semantics, running, settings)
     found = _optimum(query, FIRST if trouble else chosen, running, settings, precision)
-    if not certificate:
-        return found
-    from nnsym.ask.proved import with_certificates
-
-    return with_certificates(found, term, where, running)
+    return with_certificates(found, term, where, running) if certificate else found
 
 
 def maximize(term: object, method: MethodChoice | None = None, **options: Any) -> Optimum:
