@@ -19,7 +19,7 @@ from nnsym.lang.statements.sets import ball
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
-from nnsym.results.result import NoTruthValue, Trust
+from nnsym.results.result import NoTruthValue, Trust, weakest
 
 Array = NDArray[Any]
 
@@ -190,6 +190,5 @@ def _budget(timeout: float, count: int) -> Callable[..., Optimum]:
 
 
 def _weaker(*sides: Trust | None) -> str | None:
-    order = list(Trust)
     known = [side for side in sides if side is not None]
-    return max(known, key=order.index).value if len(known) == len(sides) else None
+    return weakest(*known).value if len(known) == len(sides) else None

@@ -31,6 +31,8 @@ from nnsym.testing.random_nets import KINDS, PIECE_KINDS, random_network, random
 from tests.fuzz.properties import trials
 from tests.fuzz.report import Report, missed
 
+LEAFY = ("bab:gap:leaf=lp:few=99", "bab:early:leaf=milp", "bab:mixed:leaf=smt", "bab:smear:leaf=lp+tj:few=9")
+
 TEXTS = (
     "bab",
     "bab:smear",
@@ -41,6 +43,7 @@ TEXTS = (
     "bab:longest:best",
     "bab:gap:clip:batch=4",
     "bab:random",
+    *LEAFY,
 )
 
 _SECONDS = 5.0
