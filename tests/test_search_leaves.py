@@ -82,7 +82,7 @@ def test_what_is_said_is_true(kind: str) -> None:
     for seed, text in enumerate(LEAFY):
         query = random_query(random_network(kind, seed), seed, tight=seed % 2 == 1)
         result = resolve(text).judge(query, Clock(10.0), Settings())
-        assert not faults(result, query, minimum_margin(query).margin), (text, seed)
+        assert not faults(result, query, minimum_margin(query)), (text, seed)
         decided += result.status != "unknown"
     assert decided >= 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -17,6 +17,7 @@ from nnsym.cli.output import (
     print_table,
     row_progress,
 )
+from nnsym.results import ranges
 
 
 def methods() -> None:
@@ -29,6 +30,7 @@ def methods() -> None:
     from nnsym.report.grid import plain_grid
     from nnsym.search.branching import RULES
     from nnsym.search.frontier import FRONTIERS
+    from nnsym.search.leaves import LEAVES
     from nnsym.search.reduce import REDUCTIONS
 
     parties = (*encoding_providers(), *source_providers(), *method_providers())
@@ -39,6 +41,7 @@ def methods() -> None:
     words = [("splits", rule.text, rule.summary, rule.paper) for rule in RULES.values()]
     words += [("reduces", some.text, some.summary, some.paper) for some in REDUCTIONS.values()]
     words += [("order", some.text, some.summary, "") for some in FRONTIERS.values()]
+    words += [("leaf", f"leaf={some.text}", some.summary, some.paper) for some in LEAVES.values()]
     rows += [[f"bab:{word}", kind, summary, paper] for kind, word, summary, paper in words]
     rows += [[name, "method", guest.summary, guest.paper] for name, guest in guests().items()]
     for name, found in sorted(encodings().items()):
@@ -64,12 +67,30 @@ def solvers() -> None:
     )
 
 
-def doctor() -> None:
+def doctor(
+    device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Compare this device's bounds and times with the processor's.",
+            callback=lambda value: value if value is None else ranges.device(value, "--device"),
+        ),
+    ] = None,
+) -> None:
     """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
     from nnsym.cli.doctor import findings
     from nnsym.report.grid import plain_grid
 
     print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
+    if device is None:
+        return
+    from nnsym.cli.devices import compared
+
+    found = compared(device)
+    print_rich(
+        plain_grid(["the same boxes", "cpu", device, "apart", "runs of the network"], [one.row for one in found])
+    )
+    if any(one.outside for one in found):
+        raise typer.Exit(1)
 
 
 def demo(
