@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import numpy as np
 
@@ -20,14 +20,13 @@ from nnsym.ir.node import Node
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
+from nnsym.judge.methods import ProgramMethod, program
+from nnsym.judge.run import bound, candidate_of, read, solve
 from nnsym.judge.verdict import rule
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Trust
 from nnsym.search.leaf import Told
 from nnsym.search.leaves import LeafSolver
-
-if TYPE_CHECKING:
-    from nnsym.judge.methods import ProgramMethod
 
 #: What says that a solver cannot take a part.
 _PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
@@ -52,8 +51,6 @@ class Leaves:
         return told
 
     def _told(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
-        from nnsym.judge.run import bound, candidate_of, read, solve
-
         method = self._method(solver)
         bounds = on_ranges(part, ranges) if ranges else bound(part, method.bounds, clock, self.settings)[0]
         made, answer = solve(part, method, bounds, clock, self.settings)
@@ -66,8 +63,6 @@ class Leaves:
 
     def _method(self, solver: LeafSolver) -> ProgramMethod:
         """Encoding and lane, looked up once."""
-        from nnsym.judge.methods import program
-
         if solver not in self._methods:
             self._methods[solver] = program(solver.encoding, solver=solver.solver)
         return self._methods[solver]

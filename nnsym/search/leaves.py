@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import InputError
 from nnsym.results.result import Trust
 
@@ -61,6 +62,7 @@ LEAVES: Mapping[str, LeafSolver] = {
             solver="z3",
             few=8,
             trust=Trust.EXACT,
+            seconds=20.0,
             summary="rational arithmetic decides parts with few open neurons",
             paper="Katz et al. 2017",
         ),
@@ -80,8 +82,6 @@ def leaf_solver(text: str) -> LeafSolver:
         raise InputError(f"no leaf '{name}'", remedy=f"Use one of: {', '.join(LEAVES)}")
     if not plus:
         return LEAVES[name]
-    from nnsym.encode.registry import find_encoding  # looks for guests, which an ordinary search need not
-
     found = replace(LEAVES[name], text=text, encoding=f"{LEAVES[name].encoding}+{cuts}")
     find_encoding(found.encoding)
     return found
