@@ -24,6 +24,7 @@ from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.bounds.points.attack import lowest
 from nnsym.bounds.points.steep import steep_pairs
 from nnsym.bounds.points.tape import Tape
+from nnsym.certify.emit import UncertifiedError, certified_unsat
 from nnsym.encode.affine import Terms
 from nnsym.ir.intervals import interval_run
 from nnsym.replay.real import run_real
@@ -205,3 +206,14 @@ def test_runs_of_a_partition_are_the_same_in_groups_of_any_size(monkeypatch: pyt
     assert all((getattr(whole, name) == getattr(parts, name)).all() for name in ("owner", "lower", "upper"))
     assert (whole.terms.data == parts.terms.data).all()
     assert (whole.terms.columns == parts.terms.columns).all()
+
+
+def test_a_certificate_that_there_was_no_time_for_is_none() -> None:
+    x = nn.Variable(2, name="x")
+    y = nn.zoo.random_mlp(1, widths=(2, 3, 2))(x)
+    query = nn.forall(x, where=nn.box(x, 0, 1), then=y[0] <= y[1] + 10**6).query
+    every = Moments()
+    assert certified_unsat(query, every).claim == "unsat"  # type: ignore[arg-type]
+    for few in range(0, every.taken, 2):
+        with pytest.raises(UncertifiedError, match="no time was left"):
+            certified_unsat(query, Moments(few))  # type: ignore[arg-type]
