@@ -52,7 +52,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("wongkolter", "convexadversarialpolytope"), "fastlin"),
     **dict.fromkeys(("milp", "mip", "mipverify"), "bigm"),
     **dict.fromkeys(("planet", "relaxation", "linearprogram"), "triangle"),
-    **dict.fromkeys(("kpoly", "prima"), "krelu"),
+    **dict.fromkeys(("kpoly", "prima"), "krelu3"),
     **dict.fromkeys(("reluplex", "marabou"), "smt"),
     **dict.fromkeys(("pgd", "fgsm", "madry"), "attack"),
     **dict.fromkeys(("smoothing", "randomizedsmoothing"), "sampling"),

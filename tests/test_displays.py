@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import linecache
 import re
@@ -12,11 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import nnsym as nn
 from nnsym import demo
 from nnsym.bounds.base import Interval
+from nnsym.cli.console import styled
 from nnsym.cli.main import app
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import did_you_mean
@@ -176,7 +179,13 @@ def test_names_that_nearly_fit():
     for wrong, meant in (("crwn", "crown"), ("alhpa:20", "alpha"), ("BigM+tj", "bigm")):
         with pytest.raises(nn.InputError, match=rf"Did you mean {meant}\?"):
             check_method(wrong)
-    for wrong, meant in (("DeepPoly", "crown"), ("alpha-beta-CROWN", "bab"), ("milp", "bigm"), ("pgd", "attack")):
+    for wrong, meant in (
+        ("DeepPoly", "crown"),
+        ("alpha-beta-CROWN", "bab"),
+        ("milp", "bigm"),
+        ("pgd", "attack"),
+        ("triangle+prima", "krelu3"),
+    ):
         with pytest.raises(nn.InputError, match=rf"Did you mean {meant}\?"):
             check_method(wrong)
     for wrong, meant in (("deeppoly", "crown"), ("alhpa:20", "alpha")):
@@ -230,3 +239,13 @@ def test_what_a_session_shows_is_a_line():
         assert repr(one).startswith("<")
     assert repr(table.rows[0]).endswith("by ibp: 2 of 2 verified>")
     assert max(map(len, str(nn.explain(P, neuron="relu_1[0]")).splitlines())) <= 80
+
+
+def test_long_lines_of_a_verdict_hang():
+    console = Console(width=30, record=True, file=io.StringIO())
+    console.print(styled([("  reason   " + "word " * 9, ""), ("short", "bold")]))
+    lines = console.export_text().splitlines()
+    assert lines[0].startswith("  reason   word")
+    assert [line[:6] for line in lines[1:-1]] == ["      "] * (len(lines) - 2)
+    assert lines[-1] == "short"
+    assert max(map(len, lines)) <= 30
