@@ -18,7 +18,7 @@ KERNEL = {"errors", "functions", "rule", "tree"}
 #: Networks and properties from their files to the graph and the case.
 READERS = {"model", "graph", "moves", "windows", "operators", "vnnlib", "problem"}
 FAST = {"limbs", "fast"}
-COMMAND = {"__init__", "__main__", "checker"}
+COMMAND = {"__init__", "__main__", "checker", "files", "limits"}
 
 
 def lines_of(path: Path) -> int:

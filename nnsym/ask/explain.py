@@ -16,6 +16,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.domains import domain_margin
+from nnsym.encode.registry import find_encoding
 from nnsym.encode.statement import QUERY, SPEC
 from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Encoding
@@ -27,9 +29,10 @@ from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
 from nnsym.ir.titles import node_titles
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.judge.methods import BoundsChoice
+from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Kind, Role, Tag
+from nnsym.report.explain import explanation_html, explanation_rich, explanation_text
 from nnsym.results.result import NoTruthValue
 from nnsym.write.notation import Line, lines
 
@@ -75,20 +78,14 @@ class Explanation(NoTruthValue):
     encoded: Encoded
 
     def __str__(self) -> str:
-        from nnsym.report.explain import explanation_text
-
         return explanation_text(self)
 
     __repr__ = __str__
 
     def __rich__(self) -> Any:
-        from nnsym.report.explain import explanation_rich
-
         return explanation_rich(self)
 
     def _repr_html_(self) -> str:
-        from nnsym.report.explain import explanation_html
-
         return explanation_html(self)
 
 
@@ -109,10 +106,6 @@ def explain(
         InputError: no such neuron; lists close names.
         UnsupportedError, MissingBoundsError: the encoding does not fit the property.
     """
-    from nnsym.bounds.domains import domain_margin
-    from nnsym.encode.registry import find_encoding
-    from nnsym.judge.methods import check_bounds
-
     query = query_of(prop, "explain")
     found = find_encoding(encoding)
     match = re.fullmatch(r"(.+)\[(\d+)\]", neuron.strip())

@@ -27,6 +27,7 @@ from nnsym.results import ranges as options
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.result import Semantics, Trust
+from nnsym.results.versions import versions
 from nnsym.solvers.base import Progress, Solver
 
 
@@ -101,8 +102,6 @@ def maximize(term: object, method: MethodChoice | None = None, **options: Any) -
 
 
 def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, precision: float) -> Optimum:
-    from nnsym.results.versions import versions
-
     if query.empty_box:
         found = Least(floor=floor(replace(facts_about(query), empty=True)))
     elif not clock.left:

@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.bounds.methods import compute
+from nnsym.encode.function import encode_function
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
+from nnsym.judge.build import cut
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable, of_input
@@ -20,7 +24,9 @@ from nnsym.lang.statements.formulas import Formula, reduce_all
 from nnsym.lang.statements.over import terms_over
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
+from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
+from nnsym.solvers.base import Goal, Limits
 
 
 def surrogate(
@@ -65,13 +71,7 @@ def surrogate(
         MissingBoundsError: an input that ``where`` leaves open.
         InputError: an empty domain, names or shapes that do not fit.
     """
-    from nnsym.bounds.methods import compute
-    from nnsym.encode.function import encode_function
-    from nnsym.encode.registry import find_encoding
-    from nnsym.judge.build import cut
-    from nnsym.relaxation.sources import find_source
-    from nnsym.solvers.base import Goal, Limits
-    from nnsym.solvers.pyomo_block import End, to_block
+    from nnsym.solvers.pyomo_block import End, to_block  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .errors import fits, need
 from .functions import SLOPE, Pieces
 from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
-from .limbs import REACH, Ints, Matrix, dot, floored, most, times_slope
+from .limbs import REACH, Ints, Matrix, dot, floored, most, plus, times_slope
 from .problem import Case
 from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
 
@@ -146,16 +146,16 @@ class Fast:
             length = max(len(value), len(width))
             zero = np.zeros_like(value[0])
             value, width = ([*s, *[zero] * (length - len(s))] for s in (value, width))
-            lower += floored([a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
-            upper -= floored([-a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
+            lower = plus(lower, floored([a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0])
+            upper = plus(upper, -floored([-a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0])
             if matrix.loose or rounds:
                 magnitude = np.maximum(np.maximum(-left, right), 0)
-                size += floored(matrix.times(magnitude, matrix.size), matrix.shift)[0] + 1
+                size = plus(size, floored(matrix.times(magnitude, matrix.size), matrix.shift)[0] + 1)
                 terms += matrix.terms
                 if matrix.loose:
                     loosest = True
-                    reach = magnitude.sum(axis=1, keepdims=True)
-                    error += (reach >> LOOSE - 2) + 1
+                    fits(most(magnitude) < 1 << LOOSE - 2 - magnitude.shape[1].bit_length())
+                    error += 1
         if rounds:
             need(
                 most(size) < 1 << min(62, self.semantics.greatest + self.bits - 1),
@@ -164,7 +164,7 @@ class Fast:
             error += self._rounding(size, terms)
         if not rounds and not loosest:
             return lower, upper, None
-        return lower - error, upper + error, error
+        return plus(lower, -error), plus(upper, error), error
 
     def _rounding(self, size: Ints, terms: Ints) -> Ints:
         """``gamma size`` and what underflow adds, in units, rounded up."""
@@ -245,17 +245,16 @@ class Fast:
             if c is None or not c.any():
                 continue
             if isinstance(node, Input):
-                total += self._at_inputs(node, c, state, owner, squares, cases)
+                total = plus(total, self._at_inputs(node, c, state, owner, squares, cases))
             elif isinstance(node, Affine):
-                total += self._through_affine(node, c, row, state, owner)
+                total = plus(total, self._through_affine(node, c, row, state, owner))
             elif isinstance(node, Curve):
                 if node not in lines:
                     lines[node] = self.lines(node, state, shares)
-                total += self._through_curve(node, c, row, state, owner, lines[node])
+                total = plus(total, self._through_curve(node, c, row, state, owner, lines[node]))
         for r, left in squares.items():
-            for k, q in left.items():
-                total[r] += least_square(q, Fraction(0), cases[owner[r]], k, self.bits)
-        fits(most(total) < self.far)
+            rest = sum(least_square(q, Fraction(0), cases[owner[r]], k, self.bits) for k, q in left.items())
+            total[r] = _whole(int(total[r]) + rest)
         return total
 
     def _facts(
@@ -277,12 +276,12 @@ class Fast:
                     c = row.setdefault(node, np.zeros((len(owner), node.size), dtype=np.int64))
                     for i, a in terms.items():
                         whole = (m * a * unit).__floor__()
-                        fits(abs(whole) < REACH, "a multiplier")
-                        c[r, i] += whole
+                        summed = int(c[r, i]) + whole  # of Python's, as a fact may stand there many times
+                        fits(abs(summed) < REACH, "a multiplier")
+                        c[r, i] = summed
                         if whole != m * a * unit:
                             sum_of += min(0, int(state[node][0][b, i])) // unit
-            fits(abs(sum_of) < self.far)
-            total[r] = sum_of
+            total[r] = _whole(sum_of)
         return total, squares
 
     def _at_inputs(
@@ -299,7 +298,7 @@ class Fast:
         for r, mine in squares.items():
             for k in [k for k in mine if node.first <= k < node.first + node.size]:
                 a, q = Fraction(int(c[r, k - node.first]), 1 << self.bits), mine.pop(k)
-                extra[r] += least_square(q, a, cases[owner[r]], k, self.bits)
+                extra[r] = _whole(int(extra[r]) + least_square(q, a, cases[owner[r]], k, self.bits))
                 c[r, k - node.first] = 0
         return dot(c, np.where(c > 0, lower[owner], upper[owner]), self.bits) + extra
 
@@ -307,15 +306,15 @@ class Fast:
         total: Ints = np.zeros(len(c), dtype=np.int64)
         if node.bias is not None:
             floor, ceiling = self.bias(node)
-            total += dot(c, np.where(c > 0, floor, ceiling), self.bits)
+            total = dot(c, np.where(c > 0, floor, ceiling), self.bits)
         error = state[node][2]
         if error is not None:
-            total += dot(-np.abs(c), error[owner], self.bits)
+            total = plus(total, dot(-np.abs(c), error[owner], self.bits))
         for parent, m in node.parts:
             matrix = self.matrix(m)
             made, lost = floored(matrix.times(c, matrix.back, sparing=True), matrix.shift)
-            total += self._charge(state[parent][0], lost, owner)
-            row[parent] = row[parent] + made if parent in row else made
+            total = plus(total, self._charge(state[parent][0], lost, owner))
+            row[parent] = plus(row[parent], made) if parent in row else made
         return total
 
     def _charge(self, lower: Ints, lost: NDArray[np.bool_], owner: Ints) -> Ints:
@@ -336,9 +335,9 @@ class Fast:
         fits(most(c) < REACH)
         for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
             made, lost = times_slope(c, np.where(up, below[owner], above[owner]))
-            total += self._charge(state[parent][0][:, lines.live], lost, owner)
+            total = plus(total, self._charge(state[parent][0][:, lines.live], lost, owner))
             whole = row.setdefault(parent, np.zeros((len(c), node.size), dtype=np.int64))
-            whole[:, lines.live] += made
+            whole[:, lines.live] = plus(whole[:, lines.live], made)
         return total
 
     def lines(self, node: Curve, state: State, shares: Sequence[Shares]) -> Lines:
@@ -366,6 +365,12 @@ def _live(below: Sequence[Ints], low: Ints, above: Sequence[Ints], high: Ints) -
     live = np.any([(a != 0).any(axis=0) for a in (*below, low, *above, high)], axis=0).nonzero()[0]
     sides = [tuple(a[:, live] for a in part) for part in (below, above)]
     return Lines(live, sides[0], low[:, live], sides[1], high[:, live])
+
+
+def _whole(value: int) -> int:
+    """A number that sums may still be added to."""
+    fits(abs(value) < 1 << 61)
+    return value
 
 
 def _is_relu(function: Any) -> bool:

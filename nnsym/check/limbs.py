@@ -27,6 +27,7 @@ _MANY = 48  # rows from which it pays to look for columns of zeros
 _BLOCK = 16  # rows that a sparse map takes at once, so that they stay near
 _DENSE = 1 << 20  # elements up to which a sparse map is written out
 _SPLIT = 26
+_SUM = 1 << 61
 
 
 def limbs(values: Ints) -> list[Floats]:
@@ -43,6 +44,13 @@ def most(values: Ints) -> int:
     return max(int(values.max()), -int(values.min())) if values.size else 0
 
 
+def plus(a: Any, b: Any) -> Any:
+    """A sum that stays below 2^61 in magnitude, as both terms do: nothing wraps, whatever is added up."""
+    total = a + b
+    fits(most(total) < _SUM)
+    return total
+
+
 def floored(sums: Sequence[Any], shift: int, width: int = LIMB) -> tuple[Ints, NDArray[np.bool_]]:
     """``floor(sum_k sums[k] 2^(width k) / 2^shift)``, and where it loses something."""
     whole, rest = divmod(shift, width)
@@ -57,7 +65,7 @@ def floored(sums: Sequence[Any], shift: int, width: int = LIMB) -> tuple[Ints, N
     total = carry >> rest
     for k in range(whole + 1, len(sums)):
         places = width * (k - whole) - rest
-        fits(most(sums[k]) < 1 << max(0, 61 - places))
+        fits(most(sums[k]) < 1 << max(0, 59 - places))
         total = total + (sums[k] << places)
     fits(most(total) < REACH)
     return total, lost
@@ -137,7 +145,7 @@ class Matrix:
             used = np.flatnonzero(c.any(axis=0))
             c, which = (c[:, used], [m[used] for m in which]) if 0 < len(used) < c.shape[1] else (c, which)
         left = limbs(c)
-        sums: list[Any] = [0] * (len(left) + len(which) - 1)
+        sums: list[Any] = [np.zeros((len(c), which[0].shape[1]), dtype=np.int64)] * (len(left) + len(which) - 1)
         step = _INNER // min(len(left), len(which))  # so that products of one place are summed as floats too
         for first in range(0, c.shape[1], step):
             part = slice(first, first + step)
@@ -145,7 +153,7 @@ class Matrix:
             for a, x in enumerate(left):
                 for b, m in enumerate(which):
                     made[a + b] = made[a + b] + x[:, part] @ m[part]
-            sums = [s + f.astype(np.int64) for s, f in zip(sums, made, strict=True)]
+            sums = [plus(s, f.astype(np.int64)) for s, f in zip(sums, made, strict=True)]
         return sums
 
     @staticmethod
@@ -162,5 +170,5 @@ class Matrix:
                         for b, w in enumerate(weights):
                             parts[b] = parts[b] + chosen * w[k][:, None]
                     for b, part in enumerate(parts):
-                        made[a + b, block] += part.T.astype(np.int64)
+                        made[a + b, block] = plus(made[a + b, block], part.T.astype(np.int64))
         return list(made)

@@ -54,6 +54,7 @@ class Semantics:
     def gamma(self, terms: int) -> Fraction:
         """``k u / (1 - k u)`` for k = n + 8."""
         k = Fraction(terms + 8, 1 << self.precision)
+        need(2 * k <= 1, "sums of too many terms for the floats' precision")
         return k / (1 - k)
 
 

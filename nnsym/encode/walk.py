@@ -23,6 +23,7 @@ from nnsym.encode.differences import encode_differences
 from nnsym.encode.needs import needs
 from nnsym.encode.point import complete as complete
 from nnsym.encode.point import residual as residual
+from nnsym.encode.registry import encodings
 from nnsym.encode.shorten import short_bounds, short_rows
 from nnsym.encode.statement import encode_inputs, encode_spec
 from nnsym.encoding import Context, Encoding, Exactness, Form
@@ -203,8 +204,6 @@ def _check_declared(program: Program, encoding: Encoding, query: Query) -> None:
 
 
 def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:
-    from nnsym.encode.registry import encodings
-
     known = {e.name: e.rule_for(node) for e in encodings().values()}
     fitting = [n for n, rule in known.items() if rule is not None and rule.exactness is not Exactness.UNSUPPORTED]
     return UnsupportedError(

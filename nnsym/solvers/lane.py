@@ -172,10 +172,6 @@ def _exact(program: Program, found: Found) -> Fraction | None:
 
 
 def refused(answer: Answer, program: Program) -> Answer:
-    """A licence's refusal, with the lanes named that take the program and are at hand."""
-    from nnsym.solvers.registry import fitting
-
-    others = [name for name in fitting(program.features) if "gurobi" not in name]
+    """A licence's refusal, with the size that was refused."""
     kind = "quadratic, " if {Feature.QUADRATIC, Feature.PRODUCTS} & program.features else ""
-    size = f"{kind}{program.n_columns} columns, {program.n_rows} rows"
-    return replace(answer, message=f"{answer.message} ({size}). Lanes that fit: {', '.join(others) or 'none'}")
+    return replace(answer, message=f"{answer.message} ({kind}{program.n_columns} columns, {program.n_rows} rows)")

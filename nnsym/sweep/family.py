@@ -10,6 +10,7 @@ from typing import Any, final
 
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
+from nnsym.lang.files import load_family
 from nnsym.lang.question import query_of
 from nnsym.sweep.content import Held
 from nnsym.sweep.data import Arguments, Data
@@ -29,8 +30,6 @@ class FileFamily:
 
     @cached_property
     def function(self) -> Family:
-        from nnsym.lang.files import load_family
-
         return load_family(self.spec)
 
     def __call__(self, *args: Any, **named: Any) -> Any:

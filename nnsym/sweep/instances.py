@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
+from nnsym.read.onnx import load
+from nnsym.read.vnnlib import load_vnnlib
+from nnsym.report.grid import Column, Grid
 from nnsym.results import ranges
 from nnsym.sweep.data import Data
 from nnsym.sweep.entry import Way
@@ -125,8 +128,6 @@ def _several(folder: Path, cell: str) -> Model:
 
 def instance(network: Model, prop: Path) -> Query:
     """The query of a row: a family without a radius."""
-    from nnsym.read.vnnlib import load_vnnlib
-
     if isinstance(network, Path):
         return load_vnnlib(prop, _network(str(network)))
     if isinstance(network, str):
@@ -136,8 +137,6 @@ def instance(network: Model, prop: Path) -> Query:
 
 @lru_cache(maxsize=8)
 def _network(path: str) -> Any:
-    from nnsym.read.onnx import load
-
     return load(path)
 
 
@@ -183,8 +182,6 @@ def instances_grid(rows: Instances, table: Table) -> Any:
     """A line for each instance, and the points."""
     from rich.console import Group
     from rich.text import Text
-
-    from nnsym.report.grid import Column, Grid
 
     found = score(table, rows)
     seconds = [0.0] * len(rows.rows)

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.sources import Linear
+from nnsym.bounds.builtin import Linear
 from nnsym.encoding import Context, NodeRule
 from nnsym.errors import NnsymError
 from nnsym.ir.node import Pointwise

@@ -52,7 +52,6 @@ _SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs lit
 _STEP = 2**32  # products of one step of a pass on a processor: about a second, during which nobody looks at the clock
 _TRIMMED = 4  # pieces between two times that freed memory is handed back
 _HIDDEN = 0.8  # the part of the time that passes from hidden layers may take; the rest is for the rows
-_GRACE = 0.5  # seconds after the deadline for interval steps: they cost little, and without them nothing is known
 
 
 def crown(
@@ -118,7 +117,7 @@ class Backward:
         self.blind = False  # some node has no lines, so that no pass can go through it
         self.nodes = topological((*query.nodes, query.spec[0]))
         balls, added = device_balls(query, maps.wide), additions(self.nodes)
-        self.forward = Forward(maps.wide, balls, count=added, deadline=deadline.later(_GRACE))
+        self.forward = Forward(maps.wide, balls, count=added, deadline=deadline.grace)
         # examples made by hand keep the intervals that one finds by hand
         linear = (m for n in self.nodes if isinstance(n, Affine) for m in n.maps)
         fine = all(not self.soon.passed and maps.wide[m].fine for m in linear)

@@ -21,6 +21,7 @@ from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines
 from nnsym.testing.prove.search import Answer, Counterexample, Proof
 from nnsym.testing.prove.subjects import Subject, gate, hinge, largest, pieces, times
 from nnsym.testing.prove.theorem import prove_rule
+from nnsym.testing.prove.world import NotModelledError
 
 __all__ = ["Answer", "Counterexample", "Proof", "Proofs", "Theorem", "prove_bounds", "prove_encoding", "theorems"]
 
@@ -159,6 +160,4 @@ def _subjects(
 
 
 def _uncovered(world: Any) -> Any:
-    from nnsym.testing.prove.world import NotModelledError
-
     raise NotModelledError("functions that are not piecewise linear are not covered")

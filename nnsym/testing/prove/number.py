@@ -145,7 +145,7 @@ class Number:
 
     def __outward__(self, name: str, args: tuple[Any, ...]) -> Any:
         """The function of that name of :mod:`nnsym.ir.outward`, of arrays that hold the number."""
-        from nnsym.testing.prove.arrays import outward_of  # arrays are made of numbers
+        from nnsym.testing.prove.arrays import outward_of  # circle: arrays are made of numbers
 
         return outward_of(name, args)
 

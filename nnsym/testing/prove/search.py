@@ -14,6 +14,7 @@ import z3
 
 from nnsym.encoding import Encoding
 from nnsym.ir.univariate import Univariate
+from nnsym.report.draw import draw
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.world import World, paths
 
@@ -45,8 +46,6 @@ class Counterexample:
 
     def draw(self, encoding: Encoding, path: str | Path | None = None) -> Any:
         """What the encoding makes of the neuron, beside the triangle (:func:`nnsym.draw`)."""
-        from nnsym.report.draw import draw
-
         lower, upper = (float(self.numbers[f"{side}(h)"]) for side in "lu")
         return draw([encoding, "triangle"], op=self.fn or "relu", l=lower, u=upper, path=path)
 
