@@ -26,6 +26,7 @@ from nnsym.testing.prove.number import (
     sum_above,
     sum_below,
     term,
+    within,
 )
 from nnsym.testing.prove.world import NotModelledError, World
 
@@ -173,6 +174,14 @@ def _product(sign: int) -> Callable[[Any, Any], Any]:
     return rounded
 
 
+def _between(low: Any, high: Any, share: Any) -> Any:
+    """Any number within the ends; another one for another share."""
+    worlds = [v.world for v in (low, high) if isinstance(v, Number)]
+    if not worlds:
+        return float(outward.between(low, high, share))
+    return Number(worlds[0], worlds[0].result(within, *map(term, (low, high, share))))
+
+
 def _total(exact: list[Any]) -> Any:
     """A number not below a sum of exact terms, Numbers or Fractions."""
     worlds = [v.world for v in exact if isinstance(v, Number)]
@@ -224,6 +233,7 @@ OUTWARD: dict[str, Callable[..., Any]] = {
     "sum_down": np.frompyfunc(_sum(-1), 2, 1),
     "product_up": np.frompyfunc(_product(1), 2, 1),
     "product_down": np.frompyfunc(_product(-1), 2, 1),
+    "between": np.frompyfunc(_between, 3, 1),
     "dot_up": _dot_up,
     "group_dot_up": _group_dot_up,
     "group_sum_up": _group_sum_up,

@@ -267,6 +267,11 @@ def below(r: Any, exact: Any) -> tuple[Any, ...]:
     return (r <= exact,)
 
 
+def within(r: Any, low: Any, high: Any, share: Any) -> tuple[Any, ...]:
+    """No more than the ends, wherever between them."""
+    return r >= low, r <= high
+
+
 def sum_above(r: Any, exact: Any) -> tuple[Any, ...]:
     """A sum that is not positive is not rounded up beyond 0; a product may be, where it underflows."""
     return r >= exact, z3.Implies(exact <= 0, r <= 0)
