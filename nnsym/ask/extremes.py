@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.ask.proved import with_certificates
 from nnsym.ask.verify import as_meant
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
@@ -86,8 +87,6 @@ def minimize(
     found = _optimum(query, FIRST if trouble else chosen, running, settings, precision)
     if not certificate:
         return found
-    from nnsym.ask.proved import with_certificates
-
     return with_certificates(found, term, where, running)
 
 
