@@ -249,6 +249,7 @@ def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answe
 def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
     margin_form = method.encoding.form is Form.MARGIN
+    claims = answer.bound > -np.inf or answer.status is Status.INFEASIBLE  # else nothing rests on the program's numbers
     return replace(
         facts_about(query),
         exactness=Exactness.EXACT if method.exact and answer.outside <= GAP else Exactness.OUTER,
@@ -258,7 +259,7 @@ def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float
         bound=answer.bound if margin_form else -np.inf,
         tau=answer.tau,
         exact_solver=answer.exact,
-        resolved=answer.exact or resolved(program),
+        resolved=answer.exact or not claims or resolved(program),
         conclusive_empty=answer.conclusive_empty,
         closed=closes(method.encoding, query),
         message=answer.message,
