@@ -266,6 +266,14 @@ def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float
     )
 
 
+def read(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer, clock: Clock) -> Facts:
+    """What a solver's answer says; what rests on its word alone is probed."""
+    facts = facts_of(query, method, program, lower, answer)
+    if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
+        return probe(query, program, facts, clock)
+    return facts
+
+
 def _limits(clock: Clock, settings: Settings) -> Limits:
     return Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
 
@@ -279,11 +287,9 @@ def interpret(
     answer: Answer,
     clock: Clock,
 ) -> tuple[Facts, Replay | None]:
-    """Turn a solver's answer into facts: probe what rests on its word, replay its point, settle tight bounds."""
+    """Turn a solver's answer into facts: read it, replay its point, settle tight bounds."""
     margin_form = method.encoding.form is Form.MARGIN
-    facts = facts_of(query, method, program, lower, answer)
-    if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
-        facts = probe(query, program, facts, clock)
+    facts = read(query, method, program, lower, answer, clock)
     replayed = None
     if answer.point is not None:
         violating = answer.objective < NEAR_ZERO or not margin_form
