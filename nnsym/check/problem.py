@@ -72,7 +72,7 @@ class Problem:
     def __init__(
         self, certificate: Mapping[str, Any], files: Mapping[str, bytes], stop: Callable[[], bool] = lambda: False
     ) -> None:
-        self.graph, self.stop = Graph(), stop  # asked between nodes of the networks
+        self.graph = Graph(stop=stop)
         self.files = files
         self.entries = certificate["networks"]
         need(isinstance(self.entries, list) and self.entries, "a certificate names the networks it is about")
@@ -169,7 +169,7 @@ class Problem:
         tensors: dict[str, Any] = dict(model.constants)
         tensors |= {name: v for (name, _), v in zip(model.inputs, arguments, strict=True)}
         for op in _ordered(model, set(tensors)):
-            need(not self.stop(), "stopped")
+            self.graph.look()
             given = [tensors[name] if name else None for name in op.inputs]
             asked = Attributes(op.attributes)
             call = Call(self.graph, (index, prefix + op.outputs[0]), given, asked, len(op.outputs))
