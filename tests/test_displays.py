@@ -211,6 +211,26 @@ def test_the_command_line_says_what_is_here_and_completes_itself():
     assert "verify" in shown.output.split()
 
 
+def test_a_device_is_compared_with_the_processor(monkeypatch):
+    from nnsym.cli import devices
+
+    monkeypatch.setattr(devices, "_WIDTHS", (4, 16, 16, 3))
+    told = run.invoke(app, ["doctor", "--device", "cpu"], env={"COLUMNS": "120"})
+    assert told.exit_code == 0
+    assert told.output.count("bounds hold") == 2
+    real = devices._question
+
+    def moved():
+        query, boxes, rows = real()
+        return query, boxes, np.where(np.arange(len(rows))[:, None] == 3, 1e6, rows)
+
+    monkeypatch.setattr(devices, "_question", moved)
+    told = run.invoke(app, ["doctor", "--device", "cpu"], env={"COLUMNS": "120"})
+    assert told.exit_code == 1
+    assert "1 runs outside: report it" in told.output
+    assert "Give cpu, auto, cuda" in str(run.invoke(app, ["doctor", "--device", "gpu"]).exception)
+
+
 def test_compare_prints_json_and_names_its_record(tmp_path: Path):
     (tmp_path / "p.py").write_text(
         "import nnsym as nn\nx = nn.Variable(1)\np = nn.forall(x, where=nn.box(x, 0, 1), then=x[0] <= 2)\n"

@@ -35,6 +35,7 @@ from nnsym.bounds.engine.interval import Forward, additions, finish, meetings, r
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.engine.rounding import FLOAT64, settle
+from nnsym.bounds.engine.shares import below_shares
 from nnsym.bounds.engine.slopes import Ascent, preconditions, trace
 from nnsym.bounds.engine.state import State
 from nnsym.bounds.engine.torch_maps import ScaleMap, SelectMap
@@ -42,6 +43,7 @@ from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query
+from nnsym.ir.summed import sums_of_products
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
@@ -127,6 +129,7 @@ class Backward:
         self.state = State(maps, balls, shorter, contractions(self.nodes), dict(inputs))
         self.precise = self.state if maps.wide is maps else replace(self.state, maps=maps.wide, count=added)
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
+        self.summed = frozenset[Node](sums_of_products(self.nodes).values())
         for node in inputs:
             self.state.add_input(node)
         self.cuts: Node | None = None
@@ -169,7 +172,9 @@ class Backward:
             self._prepare_affine(node, parents)
             return
         self._keep(node, self.forward.step(node, parents))
-        self.state.add_lines(node, relax(node, parents, self.ranges[node], self.maps.wide, self.lower))
+        summed = node in self.summed
+        lines = relax(node, parents, self.ranges[node], self.maps.wide, self.lower, summed=summed)
+        self.state.add_lines(node, below_shares(node, lines, self.ranges))
 
     def _prepare_affine(self, node: Affine, parents: tuple[Range, ...], moved: Tensor | None = None) -> None:
         found, image = self.forward.affine(node, parents, self.state.probes(node))
