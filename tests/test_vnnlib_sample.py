@@ -16,7 +16,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from nnsym.cli import vnnlib
+from nnsym.cli.networks import named_networks
+from nnsym.cli.vnnlib import _parser
+from nnsym.cli.vnnlib_answer import decided
 from nnsym.read.runtime import Session
 from tests.models import model, single
 
@@ -111,8 +113,8 @@ def answer(tmp_path: Path) -> Answer:
         for name, proto in networks.items():
             onnx.save(proto, tmp_path / f"{name}.onnx")
             words += ["--network", f"{name}={tmp_path / name}.onnx"]
-        given = vnnlib._parser().parse_args(words)
-        return vnnlib._decided(given, vnnlib._networks(given.network), given.timeout).splitlines()
+        given = _parser().parse_args(words)
+        return decided(given, named_networks(given.network), given.timeout).splitlines()
 
     return asked
 
