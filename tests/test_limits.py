@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +24,8 @@ from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.bounds.points.attack import lowest
 from nnsym.bounds.points.steep import steep_pairs
 from nnsym.bounds.points.tape import Tape
+from nnsym.certify.emit import UncertifiedError, certified_unsat
+from nnsym.encode.affine import Terms
 from nnsym.ir.intervals import interval_run
 from nnsym.replay.real import run_real
 from nnsym.results.clock import Deadline, OutOfTime, latest
@@ -185,3 +189,31 @@ def test_entries_in_any_order_are_the_same_sparse_matrix() -> None:
     assert np.allclose(made.apply(maps.tensor(x)), x @ full.T)
     assert np.allclose(made.adjoint(maps.tensor(y)), y @ full)
     assert np.allclose(made.stretch(maps.tensor(np.abs(x))), np.abs(x) @ full.T)
+
+
+def test_runs_of_a_partition_are_the_same_in_groups_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("nnsym_encodings.partition")
+    counts = RNG.integers(1, 6, 50)
+    ends = np.concatenate(([0], np.cumsum(counts)))
+    data = RNG.choice([-2.0, -1.0, 1.0, 2.0], ends[-1])  # ties
+    terms = Terms(data, np.arange(len(data)), ends, False)
+    split = SimpleNamespace(terms=terms, lower=RNG.random(len(data)) - 1, upper=RNG.random(len(data)) + 1)
+    whole = module.runs(split, 2)
+    monkeypatch.setattr(module, "_AT_ONCE", 7)
+    looks = Moments()
+    parts = module.runs(split, 2, looks.check)
+    assert looks.taken > 10
+    assert all((getattr(whole, name) == getattr(parts, name)).all() for name in ("owner", "lower", "upper"))
+    assert (whole.terms.data == parts.terms.data).all()
+    assert (whole.terms.columns == parts.terms.columns).all()
+
+
+def test_a_certificate_that_there_was_no_time_for_is_none() -> None:
+    x = nn.Variable(2, name="x")
+    y = nn.zoo.random_mlp(1, widths=(2, 3, 2))(x)
+    query = nn.forall(x, where=nn.box(x, 0, 1), then=y[0] <= y[1] + 10**6).query
+    every = Moments()
+    assert certified_unsat(query, every).claim == "unsat"  # type: ignore[arg-type]
+    for few in range(0, every.taken, 2):
+        with pytest.raises(UncertifiedError, match="no time was left"):
+            certified_unsat(query, Moments(few))  # type: ignore[arg-type]

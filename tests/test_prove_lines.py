@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,19 +12,11 @@ from nnsym.ir.univariate import clip, sign
 from nnsym.testing.prove import Answer
 from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines
 from nnsym.testing.prove.subjects import Subject, hinge, pieces, times
+from tests.mutants import mutant
 
 pytestmark = pytest.mark.slow
 
 RELU, ABS = hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0)
-
-
-def mutant(module: ModuleType, before: str, after: str) -> dict[str, Any]:
-    """The names of a module whose source has one place changed."""
-    source = Path(str(module.__file__)).read_text()
-    assert source.count(before) == 1, before
-    names: dict[str, Any] = {"__name__": module.__name__}
-    exec(compile(source.replace(before, after), f"<mutant of {module.__name__}>", "exec"), names)
-    return names
 
 
 LINES = [

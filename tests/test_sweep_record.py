@@ -124,6 +124,7 @@ HOLDERS: dict[str, str] = {
     "    def at(self, k):\n        return near(self.images[k])\nfamily = Look(IMAGES).at",
     "an object": "class Look:\n    def __init__(self, images):\n        self.images = images\n"
     "    def __call__(self, k):\n        return near(self.images[k])\nfamily = Look(IMAGES)",
+    "a term": "X = nn.Variable(2)\nfamily = lambda k: nn.forall(X, where=nn.box(X, 0, IMAGES[k]), then=X[0] <= 9)",
     "code": "def family(k):\n    return near(IMAGES[0] + (SHIFT if k == 1 else 0))",
 }
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Row(NoTruthValue):
     """One method on the property. ``error`` says why there is no result; ``seconds`` are medians over repeats."""
 
@@ -54,6 +54,12 @@ class Row(NoTruthValue):
     error: str = ""
     seconds: Mapping[str, float] | None = None
     repeats: int = 0
+
+    def __repr__(self) -> str:
+        """``<row bigm+highs on crown: verified>``."""
+        fed = f" on {self.bounds}" if self.bounds and self.bounds != self.method else ""
+        said = self.error if self.result is None else self.result.status.value
+        return f"<row {self.method}{f'+{self.solver}' if self.solver else ''}{fed}: {said}>"
 
     @property
     def margin(self) -> float | None:

@@ -25,12 +25,11 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import NEVER, Deadline
-from nnsym.results.result import Trust
+from nnsym.results.result import Trust, weakest
 
 Array = NDArray[Any]
 
 _MOST_OPEN = 16  # open neurons up to which regions are enumerated
-_ORDER = list(Trust)
 
 
 def entries(space: Space, deadline: Deadline = NEVER) -> list[Node]:
@@ -89,7 +88,7 @@ def by_program(space: Space, method: Any, p: Any, q: Any, deadline: Deadline) ->
         seconds = max(deadline.left / (len(goals) - k), 0.1)
         found = maximize(space.term(goal)[0], method, where=space.where, timeout=min(seconds, 1e6))
         bound = max(bound, found.upper)
-        trust = max(trust, found.upper_trust or Trust.CERTIFIED, key=_ORDER.index)
+        trust = weakest(trust, found.upper_trust or Trust.CERTIFIED)
     return bound, trust
 
 

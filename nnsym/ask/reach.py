@@ -20,7 +20,7 @@ from nnsym.report.optima import records_html, records_text
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
-from nnsym.results.result import NoTruthValue, Trust
+from nnsym.results.result import NoTruthValue, Trust, weakest
 
 Array = NDArray[Any]
 
@@ -183,6 +183,5 @@ def _budget(timeout: float, count: int) -> Callable[..., Optimum]:
 
 
 def _weaker(*sides: Trust | None) -> str | None:
-    order = list(Trust)
     known = [side for side in sides if side is not None]
-    return max(known, key=order.index).value if len(known) == len(sides) else None
+    return weakest(*known).value if len(known) == len(sides) else None

@@ -153,7 +153,7 @@ def radius(
     label: object = None,
     method: Any = None,
     *,
-    high: float,
+    high: float | None = None,
     low: float = 0.0,
     precision: float = 1e-3,
     p: object = np.inf,
@@ -168,6 +168,8 @@ def radius(
     Of a smoothed classifier (:func:`nnsym.smooth`) one draw of samples tells the radius, with the confidence of its
     ``nn.sampling`` method.
     """
+    if high is None:
+        raise InputError("'high' is missing, the radius that the search ends at", remedy="Give one, such as high=1")
     if isinstance(f, SmoothedClassifier):
         high, precision = _end(high), _end(precision)
         result = sampled_radius(f, x0, label, method, high=high, p=p, options=options)

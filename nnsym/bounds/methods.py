@@ -16,7 +16,7 @@ from nnsym.bounds.lipschitz.ball_box import BallAndBox
 from nnsym.bounds.lipschitz.source import Lipschitz
 from nnsym.bounds.pairs.differential import both
 from nnsym.bounds.sources import Dtype, FloatBoxes, Met, Source, Told
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Max, Node, Pointwise, Product
@@ -85,7 +85,8 @@ def find_source(source: str | Source, known: Mapping[str, Source] = SOURCES) -> 
     for text in summands(source, known):
         name, colon, parameters = text.partition(":")
         if name not in known:
-            raise InputError(f"there are no bounds '{text}'", remedy=f"Choose one of: {', '.join(known)}")
+            remedy = f"{did_you_mean(name, known)}Choose one of: {', '.join(known)}"
+            raise InputError(f"there are no bounds '{text}'", remedy=remedy)
         found.append(known[name].parse(parameters) if colon else known[name])
     return found[0] if len(found) == 1 else Met.of(tuple(found))
 

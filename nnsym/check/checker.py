@@ -19,7 +19,7 @@ from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
 from .tree import Leaves, Tree
 
-VERSION = "1"  # of the checker: counted up when it accepts, or refuses, other certificates than before
+VERSION = "2"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
 _SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
@@ -53,17 +53,24 @@ class Checker:
     """One certificate with the files that it speaks of, by the SHA-256 of their content.
 
     ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast
-    one where NumPy is and its range is kept, else the reference.
+    one where NumPy is and its range is kept, else the reference. ``stop`` is asked between nodes
+    of the networks: where it says so, the certificate is refused as "stopped".
     """
 
-    def __init__(self, certificate: Mapping[str, Any], files: Mapping[str, bytes], engine: str | None = None) -> None:
+    def __init__(
+        self,
+        certificate: Mapping[str, Any],
+        files: Mapping[str, bytes],
+        engine: str | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         need(isinstance(certificate, Mapping) and certificate.get("format") == FORMAT, f"not of the format {FORMAT}")
         self.certificate, self.started = certificate, time.process_time()
         self.claim, self.semantics = str(certificate.get("claim")), str(certificate.get("semantics", "real"))
         need(self.claim in ("unsat", "sat"), f"a claim {self.claim!r}")
         need(self.semantics in SEMANTICS, f"semantics {self.semantics!r}")
         try:
-            self.problem = Problem(certificate, files)
+            self.problem = Problem(certificate, files, stop)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Refused(f"the certificate is damaged: {error!r}") from None
         coarsest = min((m.precision for m in self.problem.models.values()), default=0)

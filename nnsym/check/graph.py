@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -90,6 +90,11 @@ class Graph:
     nodes: list[Any] = field(default_factory=list)
     tensors: dict[tuple[int, str], Value] = field(default_factory=dict)
     width: int = 0
+    stop: Callable[[], bool] = lambda: False  # asked while it is made: where it says so, it is given up
+
+    def look(self) -> None:
+        """Refuse as "stopped" where :attr:`stop` says so."""
+        need(not self.stop(), "stopped")
 
     def add(self, node: Node) -> Node:
         need(node.size < _LARGEST, "a tensor of too many elements")

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import mmap
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .errors import Refused
 
 SECONDS = 3600.0
 MEMORY = 16.0  # GiB
+
+
+def _used() -> int:
+    """Bytes of the address space that are in use already, libraries included."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * mmap.PAGESIZE
+    except (OSError, ValueError):
+        return 0
 
 
 @contextmanager
@@ -33,8 +43,9 @@ def limited(seconds: float, memory: float) -> Iterator[None]:
         raise Refused(f"it needs more than {seconds:g} s of processor time")
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = int(memory * (1 << 30))
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    most = _used() + int(memory * (1 << 30))
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     before = signal.signal(signal.SIGPROF, late)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
@@ -69,8 +69,10 @@ class Case:
 class Problem:
     """The graph, and where the property's variables stand in it."""
 
-    def __init__(self, certificate: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        self.graph = Graph()
+    def __init__(
+        self, certificate: Mapping[str, Any], files: Mapping[str, bytes], stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.graph = Graph(stop=stop)
         self.files = files
         self.entries = certificate["networks"]
         need(isinstance(self.entries, list) and self.entries, "a certificate names the networks it is about")
@@ -167,6 +169,7 @@ class Problem:
         tensors: dict[str, Any] = dict(model.constants)
         tensors |= {name: v for (name, _), v in zip(model.inputs, arguments, strict=True)}
         for op in _ordered(model, set(tensors)):
+            self.graph.look()
             given = [tensors[name] if name else None for name in op.inputs]
             asked = Attributes(op.attributes)
             call = Call(self.graph, (index, prefix + op.outputs[0]), given, asked, len(op.outputs))

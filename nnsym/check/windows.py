@@ -68,6 +68,7 @@ def convolution(call: Call) -> Tensor:
     area, size = prod(spatial), prod(kernel)
     rows: list[Any] = []
     for n, m in product(range(batch), range(made)):
+        call.graph.look()
         first = n * depth + m // (made // group) * deep
         for window in places:
             columns = [(first + c) * area + i for c in range(deep) for _, i in window]

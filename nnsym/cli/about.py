@@ -11,6 +11,7 @@ from nnsym.relaxation.sources import source_providers, sources
 from nnsym.report.grid import plain_grid
 from nnsym.search.branching import RULES
 from nnsym.search.frontier import FRONTIERS
+from nnsym.search.leaves import LEAVES
 from nnsym.search.reduce import REDUCTIONS
 from nnsym.solvers.registry import solver_providers, solver_table
 
@@ -25,6 +26,7 @@ def methods() -> None:
     words = [("splits", rule.text, rule.summary, rule.paper) for rule in RULES.values()]
     words += [("reduces", some.text, some.summary, some.paper) for some in REDUCTIONS.values()]
     words += [("order", some.text, some.summary, "") for some in FRONTIERS.values()]
+    words += [("leaf", f"leaf={some.text}", some.summary, some.paper) for some in LEAVES.values()]
     rows += [[f"bab:{word}", kind, summary, paper] for kind, word, summary, paper in words]
     rows += [[name, "method", guest.summary, guest.paper] for name, guest in guests().items()]
     for name, found in sorted(encodings().items()):

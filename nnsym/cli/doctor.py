@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+from typing import Annotated, Optional
+
+import typer
 
 from nnsym.cli.defaults import find_defaults
+from nnsym.cli.devices import compared
 from nnsym.cli.output import print_rich
 from nnsym.read.torch import devices
 from nnsym.report.grid import plain_grid
+from nnsym.results import ranges
 from nnsym.results.versions import all_versions, package_version
 from nnsym.solvers.registry import solver_providers, solver_table
 
@@ -20,9 +25,24 @@ _OPTIONAL = {
 }
 
 
-def doctor() -> None:
+def doctor(
+    device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Compare this device's bounds and times with the processor's.",
+            callback=lambda value: value if value is None else ranges.device(value, "--device"),
+        ),
+    ] = None,
+) -> None:
     """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
     print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
+    if device is None:
+        return
+    found = compared(device)
+    heads = ["the same boxes", "cpu", device, "apart", "runs of the network"]
+    print_rich(plain_grid(heads, [one.row for one in found]))
+    if any(one.outside for one in found):
+        raise typer.Exit(1)
 
 
 def findings() -> list[list[str]]:

@@ -15,6 +15,7 @@ from nnsym.cli.targets import load_network
 from nnsym.errors import InputError
 from nnsym.ir.digits import fraction
 from nnsym.report.optima import records_grid
+from nnsym.results.clock import Clock
 
 
 def lipschitz(
@@ -33,14 +34,15 @@ def lipschitz(
     as_json: Json = False,
 ) -> None:
     """A network's Lipschitz constant: certified above (0), a slope of two points below; 30 without an upper bound."""
+    clock = Clock(timeout)  # reading counts
     found = asking.lipschitz(
-        load_network(network),
+        load_network(network, timeout=clock.left),
         None if lower is None else _numbers(lower),
         None if upper is None else _numbers(upper),
         split(method) or None,
         p=_norm(p),
         q=_norm(q),
-        timeout=timeout,
+        clock=clock,
         seed=seed,
     )
     assert isinstance(found, LipschitzConstant)  # nothing was bisected

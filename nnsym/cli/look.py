@@ -16,6 +16,9 @@ from nnsym.cli.targets import load_network, load_query
 from nnsym.ir.text import dump_network
 from nnsym.report.graph import to_svg
 from nnsym.report.search import draw_search, story
+from nnsym.results.clock import Clock
+
+_LEAST = 1e-3  # seconds, where reading took all of them
 
 
 def explain(
@@ -37,7 +40,9 @@ def choose(
     network: Networks = None,
 ) -> None:
     """The method to ask, and why, from a look at the question by cheap bounds."""
-    found = choosing.choose(load_query(targets, sets or (), network or ()), timeout=timeout)
+    clock = Clock(timeout)  # reading counts
+    query = load_query(targets, sets or (), network or (), timeout=clock.left)
+    found = choosing.choose(query, timeout=max(clock.left, _LEAST))
     print_line(json.dumps(found.to_dict()) if as_json else str(found))
 
 

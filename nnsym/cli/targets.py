@@ -117,9 +117,9 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def load_network(path: str) -> Network:
-    """A network file."""
-    return load(path)
+def load_network(path: str, *, timeout: float = SECONDS) -> Network:
+    """A network file, read within ``timeout`` seconds."""
+    return load(path, timeout=timeout)
 
 
 def _load(spec: str, networks: dict[str, str], meter: Meter, network: str | None = None) -> Query:

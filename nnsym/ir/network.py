@@ -262,8 +262,3 @@ def _symbolic(arguments: Any) -> Any:
         if isinstance(argument, (list, tuple)) and (found := _symbolic(argument)) is not None:
             return found
     return None
-
-
-def free_inputs(network: Network) -> tuple[Input, ...]:
-    """The input nodes of the network itself."""
-    return tuple(t.node for t in network.inputs.values() if isinstance(t.node, Input))

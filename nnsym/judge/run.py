@@ -249,6 +249,7 @@ def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answe
 def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
     margin_form = method.encoding.form is Form.MARGIN
+    claims = answer.bound > -np.inf or answer.status is Status.INFEASIBLE  # else nothing rests on the program's numbers
     return replace(
         facts_about(query),
         exactness=Exactness.EXACT if method.exact and answer.outside <= GAP else Exactness.OUTER,
@@ -258,11 +259,19 @@ def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float
         bound=answer.bound if margin_form else -np.inf,
         tau=answer.tau,
         exact_solver=answer.exact,
-        resolved=answer.exact or resolved(program),
+        resolved=answer.exact or not claims or resolved(program),
         conclusive_empty=answer.conclusive_empty,
         closed=closes(method.encoding, query),
         message=answer.message,
     )
+
+
+def read(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer, clock: Clock) -> Facts:
+    """What a solver's answer says; what rests on its word alone is probed."""
+    facts = facts_of(query, method, program, lower, answer)
+    if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
+        return probe(query, program, facts, clock)
+    return facts
 
 
 def _limits(clock: Clock, settings: Settings) -> Limits:
@@ -278,11 +287,9 @@ def interpret(
     answer: Answer,
     clock: Clock,
 ) -> tuple[Facts, Replay | None]:
-    """Turn a solver's answer into facts: probe what rests on its word, replay its point, settle tight bounds."""
+    """Turn a solver's answer into facts: read it, replay its point, settle tight bounds."""
     margin_form = method.encoding.form is Form.MARGIN
-    facts = facts_of(query, method, program, lower, answer)
-    if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
-        facts = probe(query, program, facts, clock)
+    facts = read(query, method, program, lower, answer, clock)
     replayed = None
     if answer.point is not None:
         violating = answer.objective < NEAR_ZERO or not margin_form

@@ -17,7 +17,7 @@ from nnsym.bounds.batch import alone, stacked
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source, Told
 from nnsym.encode.registry import Provider, apart, collect, encodings, find_encoding, listed, providers
 from nnsym.encoding import Exactness
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 from nnsym.ir.query import Query
 from nnsym.relaxation.searched import Search
 from nnsym.relaxation.tighten import tighten
@@ -97,5 +97,6 @@ def find_source(source: str | Source) -> Source:
         for text in methods.summands(source, sources()):
             if text.partition(":")[0] not in sources():
                 known = listed(sources(), source_providers())
-                raise InputError(f"there are no bounds '{text}'", remedy=f"Choose one of: {known}")
+                meant = did_you_mean(text.partition(":")[0], sources())
+                raise InputError(f"there are no bounds '{text}'", remedy=f"{meant}Choose one of: {known}")
     return methods.find_source(source, sources())

@@ -18,7 +18,7 @@ from nnsym.report.style import picture
 from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.restored import result_from
-from nnsym.results.result import Agreement, Result, Verdict, Witness
+from nnsym.results.result import Result, Verdict, Witness
 from nnsym.results.versions import package_version
 from nnsym.sweep.answered import load_table
 from nnsym.sweep.page import table_parts
@@ -41,14 +41,6 @@ _MEANS = {
     Verdict.VERIFIED: "The property was shown to hold.",
     Verdict.FALSIFIED: "The property was shown not to hold.",
     Verdict.UNKNOWN: "Nothing was shown, neither that the property holds nor that it does not.",
-}
-
-
-_ENGINE = {
-    Agreement.AGREES: "the stored models say the same",
-    Agreement.DIFFERS: "the stored models say something else",
-    Agreement.NOT_RUN: "the stored models were not run",
-    Agreement.NONE: "no model is stored",
 }
 
 

@@ -103,7 +103,7 @@ class PropertyBounds(NoTruthValue):
 
 
 def bounds(
-    prop: HasQuery | Query, *, method: BoundsChoice = "crown", device: str = "cpu", dtype: Dtype = "float64"
+    prop: HasQuery | Query, method: BoundsChoice = "crown", *, device: str = "cpu", dtype: Dtype = "float64"
 ) -> PropertyBounds:
     """Bounds of every layer and of the specification by one method.
 

@@ -40,6 +40,11 @@ class Trust(StrEnum):
     ASSUMED = "assumed"  # rests on bounds that the user asserted
 
 
+def weakest(*trusts: Trust) -> Trust:
+    """The trust of what rests on all of them."""
+    return max(trusts, key=list(Trust).index)
+
+
 #: In words, for verdicts that rest on no point.
 _RESTS = {
     Trust.CHECKED: "a certificate that the independent checker accepted",

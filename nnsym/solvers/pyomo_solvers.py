@@ -62,6 +62,9 @@ def compile_model(model: Any) -> Compiled:
         block.check_whole()
     if len(list(model.component_data_objects(pyo.Objective, active=True))) > 1:
         raise UnsupportedError("more than one active objective", remedy="Deactivate all but one")
+    if any(True for _ in model.component_data_objects(pyo.SOSConstraint, active=True)):
+        remedy = "Use Pyomo's own interface to a solver that knows them: gurobi_direct, cplex_direct, scip"
+        raise UnsupportedError("special ordered sets are no rows", where=f"Pyomo model '{model.name}'", remedy=remedy)
     with _hidden(blocks):
         rest = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
     starts = np.concatenate(([0], np.cumsum([len(b.arrays.lower) for b in blocks]))).astype(int).tolist()

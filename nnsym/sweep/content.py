@@ -165,11 +165,17 @@ _LISTED = "OT"  # kinds of arrays whose elements are objects
 
 
 def _as_array(value: object) -> Any:
-    """What calls itself an array as one of numpy's; tensors, which may want gradients, too."""
+    """What calls itself an array as one of numpy's; tensors, which may want gradients, too.
+
+    A symbolic term is asked for an array only to refuse, and is itself.
+    """
     if isinstance(value, (np.ndarray, np.generic, type)) or not hasattr(value, "__array__"):
         return value
     detach = getattr(value, "detach", None)
-    return np.asarray(value if detach is None else detach().cpu())
+    try:
+        return np.asarray(value if detach is None else detach().cpu())
+    except Exception:
+        return value
 
 
 def _text(value: object) -> str | None:

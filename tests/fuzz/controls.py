@@ -132,7 +132,7 @@ def _in_operators(op: str, change: dict[str, Any]) -> bool:
 
 def _operators_find(seeds: range, during: Callable[[], Any]) -> bool:
     for seed in seeds:
-        planted, honest = operators.Tally(), operators.Tally()
+        planted, honest = operators.OperatorTally(), operators.OperatorTally()
         with during():
             operators.judge(seed, planted)
         if planted.wrong:

@@ -71,11 +71,6 @@ def multiply(weights: Array, rows: Rows) -> Rows:
     return rows.combine(weights)
 
 
-def unit_bounds(rows: Rows) -> Array:
-    """Which rows are ``c * v + d`` of a single element v, or a constant, and nothing more."""
-    return entries(rows) <= 1
-
-
 def entries(rows: Rows) -> Array:
     """How many elements each row reads."""
     counts = np.zeros(len(rows), dtype=np.int64)

@@ -44,12 +44,19 @@ class Counterexample:
     fn: Univariate | None = None
 
     def __str__(self) -> str:
-        return f"{', '.join(f'{name} = {float(v):.6g}' for name, v in self.numbers.items())}: {self.says}"
+        return f"{', '.join(f'{name} = {_shown(v)}' for name, v in self.numbers.items())}: {self.says}"
 
     def draw(self, encoding: Encoding, path: str | Path | None = None) -> Any:
         """What the encoding makes of the neuron, beside the triangle (:func:`nnsym.draw`)."""
         lower, upper = (float(self.numbers[f"{side}(h)"]) for side in "lu")
         return draw([encoding, "triangle"], op=self.fn or "relu", l=lower, u=upper, path=path)
+
+
+def _shown(value: Fraction) -> str:
+    try:
+        return f"{float(value):.6g}"
+    except OverflowError:
+        return "a number beyond all floats"
 
 
 @final
