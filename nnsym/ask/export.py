@@ -17,6 +17,7 @@ from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
 from nnsym.results import ranges as options
+from nnsym.results.files import require_reader
 
 if TYPE_CHECKING:
     from nnsym.write.vnnlib import VnnlibFile
@@ -181,6 +182,7 @@ def check_writable(path: Path) -> None:
         raise InputError("this is a folder", where=str(path), remedy="Name a file")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise InputError("cannot write here: permission denied", where=str(path))
+    require_reader(path)
 
 
 def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:

@@ -150,7 +150,8 @@ class Checker:
     def point(self) -> tuple[Fraction, ...]:
         """The point of a sat claim, over all input elements."""
         given, found = self.certificate.get("point"), list[Fraction]()
-        need(isinstance(given, Mapping), "a sat claim without a point")
+        listed = isinstance(given, Mapping) and all(isinstance(values, list) for values in given.values())
+        need(listed, "a sat claim without a point")
         rest = {name: list(values) for name, values in given.items()}  # type: ignore[union-attr]
         for name, value in self.problem.inputs:
             need(len(rest.get(name, ())) >= value.node.size, f"the point has too few values for '{name}'")
@@ -208,6 +209,7 @@ def read_json(data: bytes) -> Any:
 def content(path: Path) -> bytes:
     """A file's bytes, unpacked if it is gzipped."""
     try:
+        need(path.is_file(), f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as stream:
@@ -228,7 +230,7 @@ def opened(path: Path, given: Iterable[Path] = ()) -> tuple[dict[str, Any], dict
     files = {hashlib.sha256(data).hexdigest(): data for data in map(content, given)}
     networks = certificate.get("networks")
     for entry in [*(networks if isinstance(networks, list) else []), certificate.get("property")]:
-        if isinstance(entry, dict) and "file" in entry and entry.get("sha256") not in files:
+        if isinstance(entry, dict) and "file" in entry and str(entry.get("sha256")) not in files:
             for name in (str(entry["file"]), f"{entry['file']}.gz"):
                 if (path.parent / name).is_file():
                     data = content(path.parent / name)

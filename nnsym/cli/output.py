@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nnsym.results.clock import Clock
 
 
+_LONGEST = 2000  # characters of an error
+
+
 def report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path | None, as_json: bool) -> None:
     """``unknown (timeout)`` of a question that was not read in time, in all the forms of an answer."""
     from nnsym.report.table import result_lines
@@ -40,8 +43,9 @@ def report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path |
 
 
 def print_error(error: NnsymError) -> None:
-    """An error as one line on stderr; control characters and line breaks of names are escaped."""
-    complain("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error)))
+    """An error as one line on stderr; control characters and line breaks of names are escaped, long texts cut."""
+    said = str(error) if len(str(error)) <= _LONGEST else f"{str(error)[: _LONGEST - 300]} ... {str(error)[-300:]}"
+    complain("".join(c if c.isprintable() else repr(c)[1:-1] for c in said))
 
 
 def check_files(*paths: Path | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.report.records import RECORDED
+from nnsym.results.fields import undamaged
+from nnsym.results.files import plain_data, read_text
 from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
 from nnsym.results.plain import FORMAT, NUMBER, result_from
 from nnsym.results.result import Agreement, Result, Verdict, Witness
@@ -69,10 +70,7 @@ def report_page(source: Path) -> str:
         from nnsym.report.audit import audit_sections
 
         return _page(f"Audit of {source.name}", audit_sections(audit(source)))
-    try:
-        text = source.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read: {error.strerror}", where=str(source)) from error
+    text = read_text(source)
     from nnsym.sweep.record import is_record
 
     if is_record(text):
@@ -81,11 +79,17 @@ def report_page(source: Path) -> str:
 
         table = load_table(source)
         return _page(", ".join(table.header.families), (_section(*part) for part in table_parts(table)))
-    try:
-        lines = [json.loads(line) for line in text.splitlines() if line.strip()] if source.suffix == ".jsonl" else None
-        data = json.loads(text) if lines is None else None
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(source)) from None
+    with undamaged(str(source)):
+        return _of_text(text, source)
+
+
+def _of_text(text: str, source: Path) -> str:
+    """The page of a saved result or of a record of runs."""
+    where, lines, data = str(source), None, None
+    if source.suffix == ".jsonl":
+        lines = [plain_data(line, where=where) for line in text.splitlines() if line.strip()]
+    else:
+        data = plain_data(text, where=where)
     if lines is not None and lines and all(isinstance(line, dict) and {*RECORDED} <= {*line} for line in lines):
         return _page("Run record", _record(lines))
     if isinstance(data, dict) and data.get(FORMAT) == NUMBER:
