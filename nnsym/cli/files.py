@@ -20,6 +20,7 @@ from nnsym.cli.output import (
     print_line,
     print_rich,
 )
+from nnsym.cli.streams import shown
 
 
 def export(
@@ -88,7 +89,7 @@ def check(
 
             lean.write_text(to_lean(*opened(certificate, files or ())), encoding="utf-8")
     except Refused as error:
-        print_line(f"refused: {error}")
+        print_line(shown(f"refused: {error}", kept=""))
         raise typer.Exit(EXIT["falsified"]) from None
 
 

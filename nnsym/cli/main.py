@@ -21,7 +21,7 @@ from nnsym.cli.compare import compare
 from nnsym.cli.files import audit, check, export, report
 from nnsym.cli.look import bounds, choose, explain, lipschitz, search, show
 from nnsym.cli.output import print_error, print_line
-from nnsym.cli.streams import complain, open_streams, writing
+from nnsym.cli.streams import complain, open_streams, shown, writing
 from nnsym.cli.table import table
 from nnsym.cli.verify import verify
 from nnsym.errors import NnsymError
@@ -50,7 +50,13 @@ def _log(asked: bool) -> None:
     if asked:
         import logging
 
-        logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)  # to stderr
+        class Shown(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return shown(super().format(record))
+
+        handler = logging.StreamHandler()  # to stderr
+        handler.setFormatter(Shown("%(name)s: %(message)s"))
+        logging.basicConfig(handlers=[handler], level=logging.WARNING)
         logging.getLogger("nnsym").setLevel(logging.DEBUG)
 
 
