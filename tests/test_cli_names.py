@@ -24,7 +24,8 @@ COMMANDS = [
     "verify {n} {p}", "verify {n} {p} --vacuity", "compare {n} {p} --methods crown,ibp --wide", "bounds {n} {p}",
     "explain {n} {p} --neuron relu_1[0] --encoding bigm", "lipschitz {n} --lower 0 --upper 1 --method norms",
     "show {n}", "choose {n} {p}", "verify none{x} {p}", "verify {n} {p} --method {x}", "table i.csv",
-    "verify {p} --network {x}={n}", "verify {n} {p} --solver {x}", "check {n}", "audit {x}", "report {x}", "search {x}", "table {x}",
+    "verify {p} --network {x}={n}", "verify {n} {p} --solver {x}", "check {n}", "audit {x}",
+    "report {x}", "search {x}", "table {x}",
 ]  # fmt: skip
 
 
