@@ -10,6 +10,8 @@ from nnsym.errors import InputError
 from nnsym.ir.digits import fraction
 from nnsym.ir.network import Network
 
+_LARGEST = 2**1000  # sums of such numbers are still float64
+
 
 def run_lipschitz(
     network: Network,
@@ -58,6 +60,8 @@ def _numbers(text: str) -> Any:
     """A number, or one for every element, with commas."""
     try:
         found = [fraction(part.strip()) for part in text.split(",")]
+        if not all(abs(number) <= _LARGEST for number in found):
+            raise ValueError("beyond float64")
     except (ValueError, ArithmeticError):
         raise InputError(
             f"'{text[:60]}' are no numbers", remedy="Write -1, or one number for every element: 0,0.5,1"
