@@ -42,11 +42,31 @@ def _cell(name: str) -> int | None:
     return cells.get(name)
 
 
+#: What papers and other tools call things, in letters and digits alone, and their names here.
+_ELSEWHERE = {
+    **dict.fromkeys(("deeppoly", "lirpa", "autolirpa"), "crown"),
+    **dict.fromkeys(("alphacrown", "acrown"), "alpha"),
+    **dict.fromkeys(("betacrown", "abcrown", "alphabetacrown", "bnb", "branchandbound"), "bab"),
+    **dict.fromkeys(("interval", "intervals", "box"), "ibp"),
+    **dict.fromkeys(("deepz", "ai2"), "zonotope"),
+    **dict.fromkeys(("wongkolter", "convexadversarialpolytope"), "fastlin"),
+    **dict.fromkeys(("milp", "mip", "mipverify"), "bigm"),
+    **dict.fromkeys(("planet", "relaxation", "linearprogram"), "triangle"),
+    **dict.fromkeys(("kpoly", "prima"), "krelu3"),
+    **dict.fromkeys(("reluplex", "marabou"), "smt"),
+    **dict.fromkeys(("pgd", "fgsm", "madry"), "attack"),
+    **dict.fromkeys(("smoothing", "randomizedsmoothing"), "sampling"),
+}
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``Did you mean crown? `` for a name that nearly is one of those known; else an empty text."""
+    """``Did you mean crown? `` for a name that nearly is one of those known, or is so in papers; else no text."""
     import difflib
 
     by_letters = {text.lower(): text for text in known}
+    elsewhere = _ELSEWHERE.get("".join(c for c in name.lower() if c.isalnum()))
+    if elsewhere in by_letters:
+        return f"Did you mean {by_letters[elsewhere]}? "
     close = difflib.get_close_matches(name.lower(), by_letters, n=2, cutoff=0.7)
     return f"Did you mean {' or '.join(by_letters[text] for text in close)}? " if close else ""
 
@@ -106,9 +126,3 @@ class LanguageError(NnsymError, TypeError):
 
 class SolverUnavailableError(NnsymError):
     """A solver that is not installed, or whose licence does not cover the problem."""
-
-
-class WorkerError(NnsymError):
-    """A worker process died or answered out of protocol; never a verdict."""
-
-    exit_code = 1

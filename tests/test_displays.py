@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import linecache
 import re
@@ -12,11 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import nnsym as nn
 from nnsym import demo
 from nnsym.bounds.base import Interval
+from nnsym.cli.console import styled
 from nnsym.cli.main import app
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import did_you_mean
@@ -176,6 +179,20 @@ def test_names_that_nearly_fit():
     for wrong, meant in (("crwn", "crown"), ("alhpa:20", "alpha"), ("BigM+tj", "bigm")):
         with pytest.raises(nn.InputError, match=rf"Did you mean {meant}\?"):
             check_method(wrong)
+    for wrong, meant in (
+        ("DeepPoly", "crown"),
+        ("alpha-beta-CROWN", "bab"),
+        ("milp", "bigm"),
+        ("pgd", "attack"),
+        ("triangle+prima", "krelu3"),
+    ):
+        with pytest.raises(nn.InputError, match=rf"Did you mean {meant}\?"):
+            check_method(wrong)
+    for wrong, meant in (("deeppoly", "crown"), ("alhpa:20", "alpha")):
+        with pytest.raises(nn.InputError, match=rf"Did you mean {meant}\?"):
+            nn.bounds(P, wrong)
+    with pytest.raises(nn.InputError, match=r"'high' is missing"):
+        nn.radius(P)
     with pytest.raises(nn.InputError, match=r"Did you mean highs\?"):
         nn.verify(P, "bigm", solver="higs")
 
@@ -192,6 +209,26 @@ def test_the_command_line_says_what_is_here_and_completes_itself():
         env={"_NNSYM_COMPLETE": "complete_bash", "COMP_WORDS": "nnsym ver", "COMP_CWORD": "1"},
     )
     assert "verify" in shown.output.split()
+
+
+def test_a_device_is_compared_with_the_processor(monkeypatch):
+    from nnsym.cli import devices
+
+    monkeypatch.setattr(devices, "_WIDTHS", (4, 16, 16, 3))
+    told = run.invoke(app, ["doctor", "--device", "cpu"], env={"COLUMNS": "120"})
+    assert told.exit_code == 0
+    assert told.output.count("bounds hold") == 2
+    real = devices._question
+
+    def moved():
+        query, boxes, rows = real()
+        return query, boxes, np.where(np.arange(len(rows))[:, None] == 3, 1e6, rows)
+
+    monkeypatch.setattr(devices, "_question", moved)
+    told = run.invoke(app, ["doctor", "--device", "cpu"], env={"COLUMNS": "120"})
+    assert told.exit_code == 1
+    assert "1 runs outside: report it" in told.output
+    assert "Give cpu, auto, cuda" in str(run.invoke(app, ["doctor", "--device", "gpu"]).exception)
 
 
 def test_compare_prints_json_and_names_its_record(tmp_path: Path):
@@ -212,3 +249,23 @@ def test_methods_and_encodings_have_short_reprs() -> None:
     assert shown[-1] == "<method bigm+highs on crown>"
     assert all(len(text) < 80 and " at 0x" not in text for text in shown)
     assert repr(find_encoding("bigm")).startswith("<encoding bigm: ")
+
+
+def test_what_a_session_shows_is_a_line():
+    table = nn.table(lambda x: nn.forall(X, where=nn.box(X, 0, x), then=F(X)[0] <= 9), [1, 2], "ibp", progress=False)
+    shown = [nn.choose(P), nn.compare(P, ["ibp"]).rows[0], table.rows[0], table.entries[0]]
+    for one in shown:
+        assert len(repr(one)) < 120
+        assert repr(one).startswith("<")
+    assert repr(table.rows[0]).endswith("by ibp: 2 of 2 verified>")
+    assert max(map(len, str(nn.explain(P, neuron="relu_1[0]")).splitlines())) <= 80
+
+
+def test_long_lines_of_a_verdict_hang():
+    console = Console(width=30, record=True, file=io.StringIO())
+    console.print(styled([("  reason   " + "word " * 9, ""), ("short", "bold")]))
+    lines = console.export_text().splitlines()
+    assert lines[0].startswith("  reason   word")
+    assert [line[:6] for line in lines[1:-1]] == ["      "] * (len(lines) - 2)
+    assert lines[-1] == "short"
+    assert max(map(len, lines)) <= 30

@@ -26,6 +26,9 @@ def test_the_least_margin_is_what_is_said(least: float) -> None:
         near = case.point[x] + rng.uniform(-0.02, 0.02, (2000, 3))
         rows = case.query.rows.value(case.query.values({x: np.concatenate([near, rng.uniform(-1, 1, (2000, 3))])}))
         assert rows.min() >= least
+    shallow = hidden(7000539, inputs=2, width=4, least=0.25)  # above an eighth: the rest lies higher still
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 80)] * 2), -1).reshape(-1, 2)
+    assert shallow.query.rows.value(shallow.query.values({shallow.query.inputs[0]: grid})).min() >= 0.25
     small = hidden(1, inputs=1, width=2, least=least)
     assert minimum_margin(small.query, max_unstable=16).margin == Fraction(least)
 

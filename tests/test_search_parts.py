@@ -10,7 +10,6 @@ import pytest
 
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.errors import InputError
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
@@ -18,14 +17,12 @@ from nnsym.results.clock import Clock, Deadline
 from nnsym.search.crew import Crew
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.goal import Decide
-from nnsym.search.joint import joint
 from nnsym.search.parcel import Parcel, known_nodes
 from nnsym.search.reduce import REDUCTIONS
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
-from nnsym.search.targets import targets
 from nnsym.search.trial import PARTS, left
-from nnsym.solvers.workers.runner import Outcome
+from nnsym.solvers.workers.runner import Returned
 from tests.kept import relu_query
 
 
@@ -174,7 +171,7 @@ def test_a_lost_worker_has_done_nothing() -> None:
     crew = Crew(search, dtype="float32", memory=2**31, seed=0)
     opened = len(search.frontier)
     for _ in range(3):
-        crew._take(search.frontier.nearest(4), Outcome(error="killed"))
+        crew._take(search.frontier.nearest(4), Returned(error="killed"))
         assert len(search.frontier) == opened
     crew.go()
     assert search.exhausted
@@ -205,47 +202,3 @@ def test_a_record_is_shown(tmp_path: Path) -> None:
     (tmp_path / "other").write_text('{"something": 1}\n')
     with pytest.raises(InputError, match="no record of a search"):
         story(tmp_path / "other")
-
-
-def test_conjunctions_are_bounded_together() -> None:
-    """Neither of ``x_0 - x_1 <= -1/4`` and ``x_1 - x_0 <= -1/4`` is ruled out by itself, their mean is, at once."""
-    x = nn.Variable(2, name="x")
-    y = nn.sequential([([[1.0, -1.0]], [0.0])])(x)[0]
-    query = nn.exists(x, where=nn.box(x, -1, 1), then=(y + 0.25 <= 0) & (0.25 - y <= 0)).query
-    search, alone = begun(query, "bab:longest"), begun(query, "bab:longest")
-    assert [type(r).__name__ for r in search.reductions] == ["Joint", "Clip"]
-    alone.reductions = ()
-    search.go()
-    alone.go(200)
-    assert (search.exhausted, search.tally.nodes) == (True, 1)
-    assert search.lower == pytest.approx(0.25, rel=1e-5)
-    assert search.lower <= 0.25
-    assert alone.tally.nodes > 20
-
-
-def _joined(rng):  # type: ignore[no-untyped-def]
-    """Three rows of a network, together, at times under a precondition on its output."""
-    f, x = nn.zoo.random_mlp(int(rng.integers(99)), widths=(3, 8, 4)), nn.Variable(3, name="x")
-    y = f(x)
-    where = [nn.box(x, -1, 1), *([y[3] <= float(rng.normal())] if rng.random() < 0.5 else [])]
-    a, b, c = rng.normal(0, 1, 3)
-    then = (y[0] <= float(a)) & (y[1] - y[0] <= float(b)) & (y[2] + y[1] <= float(c))
-    return nn.exists(x, where=nn.all(where), then=then).query
-
-
-def test_what_is_said_of_conjunctions_is_true() -> None:
-    """No sampled point has less than the joint bound, whatever part of the box is looked at."""
-    rng = np.random.default_rng(0)
-    for seed in range(6):
-        query = _joined(rng)
-        engine, parts = Engine(query, dtype="float32"), targets(query)
-        (target,) = parts
-        (x,) = query.inputs
-        for _ in range(5):
-            low, high = np.sort(rng.uniform(-1, 1, (2, x.size)), axis=0)
-            limits = {x: Limit(low[None], high[None])}
-            found = engine.bound(Domains(limits, np.ones((1, len(query.rows)), dtype=bool)))
-            bound = joint(found, limits, target.rows, np.isin(target.rows, target.hard))
-            points = rng.uniform(low, high, (300, x.size))
-            margins = [query.margin(query.values({x: p})) for p in points]
-            assert bound[0] <= min(margins), seed

@@ -197,6 +197,46 @@ def test_a_relaxation_contains_the_function() -> None:
     assert found[0] < found[1] - 1e-3
 
 
+def test_cuts_tighten_every_output_both_ways_and_take_no_point_away() -> None:
+    f = nn.zoo.random_mlp(4, widths=(2, 8, 8, 2))
+    x, m = nn.Variable(2), pyo.ConcreteModel()
+    m.plain, m.cut = (nn.surrogate(f, (-1, 1), encoding=e) for e in ("triangle", "triangle+krelu2"))
+    assert any(name.startswith("cut_") for name in m.cut.rows)
+    for sense, k in itertools.product((pyo.minimize, pyo.maximize), (0, 1)):
+        best = [sense * float(minimum_margin(objective(sense * f(x)[k], nn.box(x, -1, 1))).margin)]
+        for block in (m.cut, m.plain):
+            m.goal = pyo.Objective(expr=block.outputs[k], sense=sense)
+            best.append(solved(m, "nnsym_highs"))
+            m.del_component("goal")
+        exact, cut, plain = (sense * value for value in best)
+        assert plain < cut - 0.1
+        assert cut <= exact + 1e-6
+    m.goal = pyo.Objective(expr=m.cut.outputs[0])
+    for point in np.random.default_rng(0).uniform(-1, 1, (10, 2)):
+        for variable, value in zip(m.cut.inputs.values(), point, strict=True):
+            variable.fix(value)
+        assert solved(m, "nnsym_highs") <= f(point)[0] + 1e-6
+
+
+@pytest.mark.parametrize("encoding", ["sos1", "sos2"])
+def test_special_ordered_sets_are_components_that_copies_keep(encoding: str) -> None:
+    f = nn.zoo.random_mlp(3, widths=(2, 5, 5, 2))
+    m = pyo.ConcreteModel()
+    m.net = nn.surrogate(f, (-1, 1), encoding=encoding)
+    x = nn.Variable(2)
+    m.goal = pyo.Objective(expr=m.net.outputs[0])
+    for solver, kind in (("nnsym_highs", UnsupportedError), ("appsi_highs", NotImplementedError)):
+        with pytest.raises(kind, match=r"special ordered sets.*gurobi_direct|SOS"):
+            solved(m, solver)
+    if not pyo.SolverFactory("gurobi_direct").available(exception_flag=False):
+        pytest.skip("no Gurobi, and no other solver here knows special ordered sets")
+    exact = float(minimum_margin(objective(f(x)[0], nn.box(x, -1, 1))).margin)
+    for same in (m, m.clone(), pickle.loads(pickle.dumps(m))):
+        assert solved(same, "gurobi_direct") == pytest.approx(exact, abs=1e-5)
+    m.net.component(encoding).deactivate()
+    assert solved(m, "gurobi_direct") < exact - 0.01  # the sets are what makes it exact
+
+
 def test_terms_in_engineering_units_whole_numbers_and_conditions() -> None:
     f = nn.zoo.random_mlp(5, widths=(2, 5, 1))
     x = nn.Variable(2, name="x", integer=[True, False], names=["count", "load"])
@@ -275,8 +315,8 @@ X = nn.Variable(2, name="x")
         (lambda: nn.surrogate(F, nn.box(X, 0, 1) | nn.box(X, 2, 3)), UnsupportedError, r"alternatives \(or\)"),
         (lambda: nn.surrogate(F, nn.ball(X, [0, 0], 1, p=2)), UnsupportedError, "ball of norm 1 or 2"),
         (lambda: nn.surrogate(F, (0, 1), encoding="smt"), UnsupportedError, "Boolean problem.*bigm"),
-        (lambda: nn.surrogate(F, (0, 1), encoding="triangle+krelu2"), UnsupportedError, "cuts are found against"),
-        (lambda: nn.surrogate(F, (0, 1), encoding="indicator"), UnsupportedError, "implications"),
+        (lambda: nn.surrogate(F, (0, 1), encoding="indicator"), UnsupportedError, "implications.*sos1"),
+        (lambda: nn.surrogate(F, (0, 1), encoding="triangle+krelu2", timeout=-1), InputError, "-1"),
         (lambda: nn.surrogate(F, nn.box(X, 0, None)), MissingBoundsError, "element 0 has bounds"),
         (lambda: nn.surrogate(F, nn.box(X, 0, 1) & (X[0] >= 2)), InputError, "the domain is empty"),
         (lambda: nn.surrogate(F, {"u": (0, 1)}), LanguageError, r"pair \(lower, upper\) for each of: x"),

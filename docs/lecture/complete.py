@@ -21,7 +21,9 @@ METHODS = {
     "MILP": ("bigm", "highs"),
     "SMT": ("smt", "z3"),
     "input splitting": ("bab:smear", None),
+    "search on LPs": ("bab:gap:refine=0:leaf=lp:few=9999", None),
     "search on bounds": ("bab:early", None),
+    "bounds, then MILP": ("bab:early:leaf=milp", None),
 }
 EPS, SECONDS, IMAGES = 0.05, 20.0, 3
 

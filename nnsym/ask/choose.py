@@ -88,7 +88,7 @@ RULES = (
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Choice:
     """A method with the reason for it, and what it was chosen from; ``method`` is what :func:`nnsym.verify` takes."""
 
@@ -102,6 +102,10 @@ class Choice:
             name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in vars(self.facts).items()
         }
         return {"method": self.method, "because": self.because, "facts": numbers}
+
+    def __repr__(self) -> str:
+        """``<choice: bigm, because at most 60 neurons are open: ...>``."""
+        return f"<choice: {self.method}, because {self.because}>"
 
     def __str__(self) -> str:
         q = self.facts
@@ -134,7 +138,7 @@ def look(query: Query, budget: float) -> Facts:
     intervals = lines = -np.inf
     bounds: Bounds | None = None
     if not smoothed:
-        import nnsym.bounds.engine.linear  # noqa: F401 - torch loads before the clock runs
+        import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
 
         intervals, bounds = domain_margin(query, find_source("ibp-merged").within(0.2 * budget))
         lines, bounds = domain_margin(query, find_source("crown").within(0.8 * budget))

@@ -16,10 +16,11 @@ from nnsym.lang.algebra.ranking import wins
 from nnsym.lang.props import variable_of
 from nnsym.lang.statements.objective import elements
 from nnsym.lang.statements.sets import ball
+from nnsym.report.optima import records_html, records_text
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
-from nnsym.results.result import NoTruthValue, Trust
+from nnsym.results.result import NoTruthValue, Trust, weakest
 
 Array = NDArray[Any]
 
@@ -67,15 +68,11 @@ class Reach(NoTruthValue):
         ]
 
     def __str__(self) -> str:
-        from nnsym.report.optima import records_text
-
         return records_text(self._title, self.to_records())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(self._title, self.to_records())
 
     @property
@@ -116,15 +113,11 @@ class MarginTable(NoTruthValue):
         ]
 
     def __str__(self) -> str:
-        from nnsym.report.optima import records_text
-
         return records_text(self._title, self.to_records())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(self._title, self.to_records())
 
     @property
@@ -190,6 +183,5 @@ def _budget(timeout: float, count: int) -> Callable[..., Optimum]:
 
 
 def _weaker(*sides: Trust | None) -> str | None:
-    order = list(Trust)
     known = [side for side in sides if side is not None]
-    return max(known, key=order.index).value if len(known) == len(sides) else None
+    return weakest(*known).value if len(known) == len(sides) else None

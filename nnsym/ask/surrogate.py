@@ -6,10 +6,16 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from nnsym.bounds.methods import compute
+from nnsym.encode.function import encode_function
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
+from nnsym.judge.build import cut
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable, of_input
@@ -18,7 +24,9 @@ from nnsym.lang.statements.formulas import Formula, reduce_all
 from nnsym.lang.statements.over import terms_over
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
+from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
+from nnsym.solvers.base import Goal, Limits
 
 
 def surrogate(
@@ -28,6 +36,7 @@ def surrogate(
     encoding: str | Encoding = "bigm",
     bounds: BoundsChoice = "crown",
     device: str = "cpu",
+    timeout: float = 60.0,
 ) -> Any:
     """A Pyomo ``Block`` that relates ``block.inputs`` to ``block.outputs`` as ``f`` does over ``where``.
 
@@ -43,9 +52,12 @@ def surrogate(
         where: the domain the function is encoded over: bounds and linear conditions, all of which hold (``nn.box(x, 0,
             1) & (x[0] + x[1] == 1)``). For a network with one input also ``(lower, upper)``; for one with several a
             dictionary of such pairs, or a formula over variables with the inputs' names.
-        encoding: rules of linear rows and binaries (``bigm``, ``partition4``, ``triangle`` ...).
+        encoding: rules of linear rows, binaries and special ordered sets (``bigm``, ``partition4``, ``sos2``,
+            ``triangle`` ...). Cuts (``triangle+krelu2``) are those that least and largest outputs of the relaxation
+            violate: rows that hold for the whole domain, whatever the model is asked for.
         bounds: what the constants of the encoding and the bounds of its variables come from.
         device: where bounds are computed.
+        timeout: wall seconds that cuts may take; fewer of them are right too.
 
     Returns:
         ``block.inputs`` and ``block.outputs`` are indexed by place in C order (inputs as the network declares them, or
@@ -55,16 +67,11 @@ def surrogate(
         the rows hold for none but the domain.
 
     Raises:
-        UnsupportedError: alternatives or balls in ``where``; an encoding with cuts, in Boolean form, or with more than
-            linear rows and binaries.
+        UnsupportedError: alternatives or balls in ``where``; an encoding in Boolean form, or with implications.
         MissingBoundsError: an input that ``where`` leaves open.
         InputError: an empty domain, names or shapes that do not fit.
     """
-    from nnsym.bounds.methods import compute
-    from nnsym.encode.function import encode_function
-    from nnsym.encode.registry import find_encoding
-    from nnsym.relaxation.sources import find_source
-    from nnsym.solvers.pyomo_block import End, to_block
+    from nnsym.solvers.pyomo_block import End, to_block  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
 
@@ -80,20 +87,21 @@ def surrogate(
         for x in query.inputs
     ]
     outputs = [End(name=name, shape=terms[name].shape, columns=encoded.rows[index]) for name, index in rows.items()]
-    return to_block(encoded.program, inputs=inputs, outputs=outputs)
+    program = encoded.program
+    if chosen.cuts:
+        limits = Limits(seconds=options.seconds(timeout))
+        aims = np.unique(np.concatenate([end.columns for end in outputs])).tolist()
+        program = cut(query, encoded, chosen, limits=limits, goal=Goal(decide=False), aims=aims)
+    return to_block(program, inputs=inputs, outputs=outputs)
 
 
 def _fitting(encoding: Encoding) -> Encoding:
-    """The encoding, unless it needs an objective or states no linear program."""
+    """The encoding, unless it states no program of rows."""
     if encoding.form is Form.BOOLEAN:
         remedy = "Use one of linear rows, such as bigm, or triangle for a relaxation"
         raise UnsupportedError(
             f"the encoding '{encoding.name}' states a Boolean problem", where="surrogate", remedy=remedy
         )
-    if encoding.cuts:
-        remedy = f"Take '{encoding.name.split('+')[0]}', or exact bounds of hidden neurons with bounds='lp'"
-        reason = "cuts are found against an objective, and there is none yet"
-        raise UnsupportedError(reason, where="surrogate", remedy=remedy)
     return encoding
 
 

@@ -20,6 +20,7 @@ from nnsym.ir.node import Max, Pointwise
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.property import Property
 from nnsym.lang.props import robust
+from nnsym.report.optima import records_html
 from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
 
 Array = NDArray[Any]
@@ -120,8 +121,6 @@ class Threshold(NoTruthValue):
         return f"no counterexample known {words}"
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(repr(self)[1:-1], self.to_records())
 
 
@@ -154,7 +153,7 @@ def radius(
     label: object = None,
     method: Any = None,
     *,
-    high: float,
+    high: float | None = None,
     low: float = 0.0,
     precision: float = 1e-3,
     p: object = np.inf,
@@ -169,6 +168,8 @@ def radius(
     Of a smoothed classifier (:func:`nnsym.smooth`) one draw of samples tells the radius, with the confidence of its
     ``nn.sampling`` method.
     """
+    if high is None:
+        raise InputError("'high' is missing, the radius that the search ends at", remedy="Give one, such as high=1")
     if isinstance(f, SmoothedClassifier):
         high, precision = _end(high), _end(precision)
         result = sampled_radius(f, x0, label, method, high=high, p=p, options=options)

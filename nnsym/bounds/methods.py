@@ -9,12 +9,14 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.assumed import meet
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.builtin import Alpha, ForwardLinear, Ibp, Linear, Zonotope
 from nnsym.bounds.lipschitz.ball_box import BallAndBox
 from nnsym.bounds.lipschitz.source import Lipschitz
 from nnsym.bounds.pairs.differential import both
-from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Met, Source, Told, Zonotope
-from nnsym.errors import InputError
+from nnsym.bounds.sources import Dtype, FloatBoxes, Met, Source, Told
+from nnsym.errors import InputError, did_you_mean
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Max, Node, Pointwise, Product
@@ -83,7 +85,8 @@ def find_source(source: str | Source, known: Mapping[str, Source] = SOURCES) -> 
     for text in summands(source, known):
         name, colon, parameters = text.partition(":")
         if name not in known:
-            raise InputError(f"there are no bounds '{text}'", remedy=f"Choose one of: {', '.join(known)}")
+            remedy = f"{did_you_mean(name, known)}Choose one of: {', '.join(known)}"
+            raise InputError(f"there are no bounds '{text}'", remedy=remedy)
         found.append(known[name].parse(parameters) if colon else known[name])
     return found[0] if len(found) == 1 else Met.of(tuple(found))
 
@@ -117,8 +120,6 @@ def compute(
     found = both(query, find_source(source), boxes, device=device, dtype=dtype)
     if not query.assumed:
         return found
-    from nnsym.bounds.assumed import meet
-
     return meet(query, found, boxes, device=device, deadline=find_source(source).deadline)
 
 

@@ -23,8 +23,9 @@ from nnsym.certify.names import Names
 from nnsym.certify.phases import Phases
 from nnsym.certify.theorem import Theorem, theorem
 from nnsym.certify.tree import Place, flat
-from nnsym.check.checker import VERSION, Checker, Report, read_json
+from nnsym.check.checker import VERSION, Checker, Report
 from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
 from nnsym.errors import UnsupportedError
 from nnsym.ir.query import Query
 from nnsym.results.certificate import Certificate
@@ -106,9 +107,12 @@ class _Proof:
     def __init__(self, query: Query, deadline: Deadline, semantics: str) -> None:
         self.started, self.checking = time.process_time(), 0.0
         self.deadline, self.semantics = deadline, semantics
+        deadline.check()
         self.claimed = theorem(query)
         head = self.claimed.certificate(claim="unsat", semantics=semantics)
-        self.checker = Checker(head, self.claimed.files)
+        deadline.check()
+        self.checker = Checker(head, self.claimed.files, stop=self._late)
+        deadline.check()
         self.grounds = Grounds(self.checker.problem)
         self.names = Names(self.checker.problem)
 
@@ -142,7 +146,9 @@ class _Proof:
 
     def _engine(self, live: list[Ground]) -> tuple[Mirror, Engine]:
         cases = [ground.case for ground in live]
+        self.deadline.check()
         mirrored = mirror(self.checker.problem, cases, self.grounds.facts())
+        self.deadline.check()
         return mirrored, Engine(mirrored.query, inherit=False, deadline=self.deadline)
 
     def _by_boxes(self, live: list[Ground], deadline: Deadline) -> Boxes:
@@ -171,7 +177,8 @@ class _Proof:
             claim = {"claim": "unsat", **({} if self.semantics == "real" else {"semantics": self.semantics})}
             data = written(self.claimed.certificate(**claim, **tables, tree=tokens))
             before = time.process_time()
-            report = Checker(read_json(data), self.claimed.files).run(failures=True, stop=self._late)
+            checker = Checker(read_json(data), self.claimed.files, stop=self._late)
+            report = checker.run(failures=True, stop=self._late)
             self.checking += time.process_time() - before
             if not report.failures:
                 prove = time.process_time() - self.started - self.checking

@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from rich.console import Console, ConsoleOptions, Group
@@ -54,9 +56,23 @@ def print_out(renderable: Any, *, chosen: bool = False) -> None:
     console.print(_Escaped(renderable), crop=False)
 
 
+@final
+@dataclass(frozen=True)
+class Hanging:
+    """A line with a style; where it is longer than the terminal, its further lines stand four columns in."""
+
+    text: str
+    style: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        inside = " " * (4 + len(self.text) - len(self.text.lstrip()))
+        parts = wrap(self.text, options.max_width, subsequent_indent=inside, break_long_words=False) or [self.text]
+        yield from (Text(part, style=self.style) for part in parts)
+
+
 def styled(lines: list[tuple[str, str]]) -> Group:
     """Lines with styles."""
-    return Group(*(Text(text, style=style) for text, style in lines))
+    return Group(*(Hanging(text, style) for text, style in lines))
 
 
 @contextmanager

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import platform
+from typing import Annotated, Optional
+
+import typer
 
 from nnsym.cli.defaults import find_defaults
+from nnsym.cli.devices import compared
+from nnsym.cli.output import print_rich
+from nnsym.read.torch import devices
+from nnsym.report.grid import plain_grid
+from nnsym.results import ranges
 from nnsym.results.versions import all_versions, package_version
 from nnsym.solvers.registry import solver_providers, solver_table
 
@@ -14,6 +23,26 @@ _OPTIONAL = {
     "pandas": ("to_frame", "pip install 'nnsym[report]'"),
     "vnnlib": ("the standard's own parser, in tests", "pip install 'nnsym[vnnlib]'"),
 }
+
+
+def doctor(
+    device: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Compare this device's bounds and times with the processor's.",
+            callback=lambda value: value if value is None else ranges.device(value, "--device"),
+        ),
+    ] = None,
+) -> None:
+    """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
+    print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
+    if device is None:
+        return
+    found = compared(device)
+    heads = ["the same boxes", "cpu", device, "apart", "runs of the network"]
+    print_rich(plain_grid(heads, [one.row for one in found]))
+    if any(one.outside for one in found):
+        raise typer.Exit(1)
 
 
 def findings() -> list[list[str]]:
@@ -39,14 +68,10 @@ def _optional(name: str) -> list[str]:
 
 
 def _cores() -> str:
-    import os
-
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{usable} usable core{'s' if usable != 1 else ''}"
 
 
 def _devices() -> str:
     """What ``device=`` may name here."""
-    from nnsym.read.torch import devices
-
     return ", ".join(devices())

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.evaluate import evaluate
+from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.stored import Packed
+from nnsym.ir.text import dump
 from nnsym.ir.walk import flat_pickle, substitute, topological
 
 Array = NDArray[Any]
@@ -87,8 +89,6 @@ class Network:
             return self.model.sha256
         if self.model is not None:
             return hashlib.sha256(self.model).hexdigest()
-        from nnsym.ir.text import dump
-
         return hashlib.sha256(dump([t.node for t in self.outputs.values()]).encode()).hexdigest()
 
     @property
@@ -133,8 +133,6 @@ class Network:
 
     def tensor(self, name: str) -> Tensor:
         """A value by the name of its ONNX tensor or node, or by its nnsym name (``relu_2``); lists close names."""
-        from nnsym.ir.names import node_names
-
         named = {**{n: Tensor(node, (node.size,)) for node, n in node_names(self.nodes).items()}, **self.tensors}
         if name not in named:
             import difflib
@@ -264,8 +262,3 @@ def _symbolic(arguments: Any) -> Any:
         if isinstance(argument, (list, tuple)) and (found := _symbolic(argument)) is not None:
             return found
     return None
-
-
-def free_inputs(network: Network) -> tuple[Input, ...]:
-    """The input nodes of the network itself."""
-    return tuple(t.node for t in network.inputs.values() if isinstance(t.node, Input))

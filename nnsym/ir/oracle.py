@@ -33,7 +33,8 @@ _ZERO = Fraction(0)
 class OracleAnswer:
     """The least margin, ``inf`` if no input satisfies the precondition, and an input where it is attained.
 
-    ``margin`` is ``-inf`` where the violation has no soft atom and holds somewhere.
+    ``margin`` is ``-inf`` where the violation has no soft atom and holds somewhere. At a jump it may be a
+    limit that the point does not have.
     """
 
     margin: Fraction | float

@@ -15,15 +15,12 @@ or through the far end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.curves import TINY, U
-
-if TYPE_CHECKING:
-    from nnsym.ir.smooth_functions import Sigmoidal
+from nnsym.ir.curves import TINY, Curve, U
 
 Array = NDArray[Any]
 Function = Callable[[Array], Array]
@@ -31,14 +28,14 @@ Function = Callable[[Array], Array]
 _STEPS = 40  # halvings of an interval while looking for the tangent point; accuracy is not needed for soundness
 
 
-def span(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
+def span(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Outward rounded range of an increasing function."""
     low, high = fn.value(lower), fn.value(upper)
     least, most = fn.limits
     return np.maximum(low - _error(fn, low), least), np.minimum(high + _error(fn, high), most)
 
 
-def steepness(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
+def steepness(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The least and the largest slope on an interval: the derivative falls with the distance from 0."""
     near, far = np.maximum(np.maximum(lower, -upper), 0.0), np.maximum(-lower, upper)
     slip = 2 * (fn.ulps + 4) * U
@@ -46,7 +43,7 @@ def steepness(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array]:
         return fn.derivative(far) * (1 - slip), fn.derivative(near) * (1 + slip)
 
 
-def lines(fn: Sigmoidal, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
+def lines(fn: Curve, lower: Array, upper: Array, at: Array | None = None) -> tuple[Array, Array, Array, Array]:
     """``(slope, offset)`` of a line below and of a line above ``fn`` on ``[lower, upper]``.
 
     The tightest ones at the point ``at``, or at the middle, which is least area: the tangent at that point, or the
@@ -66,7 +63,7 @@ def lines(fn: Sigmoidal, lower: Array, upper: Array, at: Array | None = None) ->
     )
 
 
-def band(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+def band(fn: Curve, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
     """``(slope, low, high)`` with ``slope x + low <= fn(x) <= slope x + high`` on ``[lower, upper]``.
 
     The derivative is smallest at an end of the interval. A slope that is not above it leaves ``fn(x) - slope x``
@@ -84,12 +81,12 @@ def band(fn: Sigmoidal, lower: Array, upper: Array) -> tuple[Array, Array, Array
     return np.where(bounded, slope, 0.0), np.where(bounded, at_l, low), np.where(bounded, at_u, high)
 
 
-def _error(fn: Sigmoidal, value: Array) -> Array:
+def _error(fn: Curve, value: Array) -> Array:
     return 2 * (fn.ulps + 2) * U * np.abs(value) + TINY
 
 
 def _above(
-    fn: Sigmoidal, value: Function, slope_at: Function, lo: Array, hi: Array, at: Array | None
+    fn: Curve, value: Function, slope_at: Function, lo: Array, hi: Array, at: Array | None
 ) -> tuple[Array, Array]:
     """Slope and offset of a line above a convex-then-concave function."""
     f_l, f_u = value(lo), value(hi)
@@ -105,7 +102,7 @@ def _above(
     return a, _offset(fn, value, slope_at, lo, hi, a, d)
 
 
-def _offset(fn: Sigmoidal, value: Function, slope_at: Function, lo: Array, hi: Array, a: Array, d: Array) -> Array:
+def _offset(fn: Curve, value: Function, slope_at: Function, lo: Array, hi: Array, a: Array, d: Array) -> Array:
     """The ``b`` of the module's formula, rounded up."""
     zero, knee = np.maximum(lo, 0), np.minimum(hi, 0)
     f_d, g = value(d), slope_at(d)
@@ -118,7 +115,7 @@ def _offset(fn: Sigmoidal, value: Function, slope_at: Function, lo: Array, hi: A
     return best + 8 * U * np.abs(best) + TINY
 
 
-def _rise(fn: Sigmoidal, value: Array, a: Array, x: Array) -> Array:
+def _rise(fn: Curve, value: Array, a: Array, x: Array) -> Array:
     """``f(x) - a x`` from above."""
     return np.asarray(value - a * x + _error(fn, value) + 8 * U * np.abs(a * x))
 

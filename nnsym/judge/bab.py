@@ -13,17 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
-from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
+from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.refine import refined
+from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.ir.node import Affine
-from nnsym.ir.query import Query, Reading
+from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
+from nnsym.judge.leaves import Leaves
 from nnsym.judge.method import Establisher, Settings
 from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline, OutOfTime
-from nnsym.results.result import Sizes, Trust, Verdict
+from nnsym.results.result import Sizes
+from nnsym.search.crew import Crew
 from nnsym.search.goal import Decide, Minimise
-from nnsym.search.leaf import Told
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
 from nnsym.search.trial import PARTS
@@ -38,17 +41,11 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-#: So many coefficients at most go to rationals at once; beyond them an LP is asked first.
-_SMALL = 20_000
-
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000
 
 #: The share of the memory that trees of hidden rows may take.
 _TREES = 0.25
-
-#: Seconds that one leaf may take, and how many leaves are handed over.
-_LEAF, _LEAVES = 10.0, 32
 
 
 @final
@@ -106,9 +103,6 @@ class SearchMethod(Establisher):
 
     def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
         """The search, run until it is decided or its share of the clock is over; OutOfTime where it could not begin."""
-        from nnsym.bounds.kept.engine import Engine
-        from nnsym.bounds.kept.refine import refined
-
         _check(query)
         strategy = self.strategy.settled(query)
         end = clock.deadline(self.share)
@@ -121,6 +115,7 @@ class SearchMethod(Establisher):
             dtype = strategy.dtype if engine.holds else "float64"
             return refined(query, dtype=dtype, ranges=ranges, rounds=rounds, memory=memory, deadline=deadline)
 
+        leaves = Leaves(settings)
         given = Conditions(
             deadline=end,
             brief=self.brief,
@@ -129,7 +124,7 @@ class SearchMethod(Establisher):
             log=self.log,
             fine=None if strategy.dtype == "float64" else fine,
             better=better,
-            leaf=_Leaves(clock, settings),
+            ask=leaves,
             watch=settings.watch,
         )
         with clock.step("search") as notes:
@@ -138,14 +133,14 @@ class SearchMethod(Establisher):
             together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
             search.go(PARTS if together else np.inf)
             if together and not search.decided and not search.ended:
-                from nnsym.search.crew import Crew
-
                 dtype = strategy.dtype if engine.holds else "float64"
                 Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
             by = replace(strategy, branching=search.rule).text
             notes.append(f"{by}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
                 notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
+            if leaves.asked:
+                notes.append(f"{leaves.asked} parts went to solvers, {leaves.closed} were closed by them")
             search.ledger.log.end()
         return search
 
@@ -176,37 +171,8 @@ def _size(query: Query) -> int:
 
 
 def _facts(query: Query, done: Search) -> Facts:
-    return replace(facts_about(query), certified=done.lower, exhausted=done.exhausted)
-
-
-@final
-class _Leaves:
-    """Hands leaves to exact encodings, in rationals where that decides."""
-
-    def __init__(self, clock: Clock, settings: Settings) -> None:
-        self.clock, self.settings, self.asked = clock, settings, 0
-
-    def __call__(self, leaf: Query, deadline: Deadline) -> Told | None:
-        from nnsym.judge.methods import program
-
-        self.asked += 1
-        if self.asked > _LEAVES or deadline.passed:
-            return None
-        exact = (("smt", "z3"),)
-        for encoding, solver in exact if _size(leaf) <= _SMALL else (("triangle", "highs"), *exact):
-            try:
-                method = program(encoding, solver=solver)
-                result = method.judge(leaf, Clock(min(_LEAF, deadline.left)), replace(self.settings, progress=None))
-            except (UnsupportedError, MissingBoundsError, SolverUnavailableError):
-                continue
-            exists = leaf.reading is Reading.EXISTS
-            found = result.witness if exists else result.counterexample
-            if found is not None:
-                return Told(point={x: np.asarray(found.inputs[x.name]).ravel() for x in leaf.inputs})
-            excluded = result.status is (Verdict.FALSIFIED if exists else Verdict.VERIFIED)
-            if excluded and result.trust in (Trust.EXACT, Trust.CERTIFIED):
-                return Told(excluded=True)
-        return None
+    facts, ledger = facts_about(query), done.ledger
+    return replace(facts, certified=done.lower, exhausted=done.exhausted, granted=ledger.believed, word=ledger.word)
 
 
 def bab(
@@ -219,6 +185,8 @@ def bab(
     clip: bool = False,
     best: bool = False,
     workers: int = 1,
+    leaf: str | None = None,
+    few: int | None = None,
     log: str | Path | None = None,
 ) -> SearchMethod:
     """Branch and bound.
@@ -234,6 +202,8 @@ def bab(
         clip: also cut boxes by rows of the conclusion.
         best: the part with the least bound first, instead of the newest.
         workers: processes that share the work.
+        leaf: who is asked about parts with few open neurons: ``lp``, ``milp`` or ``smt``, with cuts such as ``lp+tj``.
+        few: with at most so many, always; None leaves the number to the solver, and asks ever more rarely in vain.
         log: a file for the record of the search; where it has a beginning the search goes on from there.
     """
     words = [w for w in (branching, dtype if dtype != "float32" else "", "clip" if clip else "") if w]
@@ -242,4 +212,6 @@ def bab(
     words += [f"refine={refine}"] if refine is not None else []
     words += [f"batch={batch}"] if batch else []
     words += [f"workers={workers}"] if workers != 1 else []
+    words += [f"leaf={leaf}"] if leaf is not None else []
+    words += [f"few={few}"] if few is not None else []
     return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else Path(log))

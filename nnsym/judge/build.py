@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.encode.walk import encode_columns
+from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
 from nnsym.program import Kind, Program, Role
@@ -43,6 +44,17 @@ def build(
     if not encoding.cuts or program.objective is None or 0 < binaries < encoding.rounds.least_binaries:
         return program
     limits = limits if limits is not None else Limits()
+    limits = replace(limits, seconds=SHARE * min(limits.seconds, deadline.left))
+    return cut(query, encoded, encoding, limits=limits, goal=goal if goal is not None else Goal(decide=False))
+
+
+def cut(
+    query: Query, encoded: Encoded, encoding: Encoding, *, limits: Limits, goal: Goal, aims: Sequence[int] = ()
+) -> Program:
+    """The program with rows that its relaxation's optimum violates; without an objective those of least and largest
+    values of the columns ``aims``.
+    """
+    program = encoded.program
     job = CutJob(
         query=query,
         bounds=encoded.bounds,
@@ -50,19 +62,21 @@ def build(
         ids=encoded.ids,
         cuts=encoding.cuts,
         rounds=encoding.rounds,
-        goal=goal if goal is not None else Goal(decide=False),
+        goal=goal,
         threads=limits.threads,
         seed=limits.seed,
+        aims=tuple(aims),
     )
-    seconds = SHARE * min(limits.seconds, deadline.left)
-    outcome = submit("cuts", "nnsym.relaxation.rounds", job, replace(limits, seconds=seconds), None)
+    outcome = submit("cuts", "nnsym.relaxation.rounds", job, limits, None)
     if outcome.end is not End.DONE:
         return replace(program, meta={**program.meta, "cuts": f"none: {outcome.error or outcome.end.value}"})
     found: Cuts = outcome.value
-    names = ["relaxation", *(cut.text for cut in encoding.cuts)]
-    said = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, found.bounds, strict=True))
-    meta = {**program.meta, "cuts": f"{sum(map(len, found.rows))} rows; {said}"}
-    return replace(program.with_rows(found.rows), meta=meta)
+    said = f"{sum(map(len, found.rows))} rows"
+    if found.bounds:
+        names = ["relaxation", *(family.text for family in encoding.cuts)]
+        values = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, found.bounds, strict=True))
+        said += f"; {values}"
+    return replace(program.with_rows(found.rows), meta={**program.meta, "cuts": said})
 
 
 def network_binaries(program: Program) -> int:

@@ -12,6 +12,7 @@ from nnsym.judge.method import Settings
 from nnsym.judge.run import judge_program
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Trust, Verdict
+from nnsym.solvers.registry import find
 
 if TYPE_CHECKING:
     from nnsym.judge.methods import ProgramMethod
@@ -35,8 +36,6 @@ _RECHECKED = (
 
 def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
     """Ask the exact SMT encoding where a tolerance solver's answer lies within rounding, or was refuted."""
-    from nnsym.solvers.registry import find
-
     if (
         result.reason not in _RECHECKED
         or method.encoding.form is Form.BOOLEAN

@@ -54,7 +54,8 @@ class Facts:
     ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
     is true where the program took both limits at a jump for values: a point of it need not be one of the query.
     ``sampled`` is of a smoothed classifier: nothing else is known of one. ``undefined`` names a function that need not
-    be defined on the whole domain: then nothing is ruled out.
+    be defined on the whole domain: then nothing is ruled out. Of a search ``exhausted`` is true where every part of
+    the domain was ruled out; ``word`` is what that rests on, and its lower bound ``granted``.
     """
 
     strict: bool
@@ -72,6 +73,8 @@ class Facts:
     conclusive_empty: bool = False
     nominal: bool = False
     exhausted: bool = False
+    granted: float = -np.inf
+    word: Trust = Trust.CERTIFIED
     empty: bool = False
     closed: bool = False
     assumed: bool = False
@@ -105,6 +108,7 @@ class Facts:
             Floor(bound=self._exact, trust=Trust.EXACT),
             Floor(bound=self.certified, trust=Trust.CERTIFIED),
             Floor(bound=self.believed, trust=Trust.SOLVER, tau=self.tau),
+            Floor(bound=min(self.granted, self.attained), trust=self.word),
             Floor(bound=-np.inf if self.sampled is None else self.sampled.lower, trust=Trust.STATISTICAL),
         )
         return tuple(replace(side, trust=Trust.ASSUMED) for side in sides) if self.assumed else sides
@@ -206,7 +210,8 @@ def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
     if positive(facts.certified, strict=facts.strict):
         return f"the margin's certified {side} bound rules a {what} out", Trust.CERTIFIED, False
     if facts.exhausted:
-        return f"every part of the domain rules a {what} out", Trust.CERTIFIED, False
+        some = "" if facts.word is Trust.CERTIFIED else ", some on a solver's word"
+        return f"every part of the domain rules a {what} out{some}", facts.word, False
     if facts.sampled is not None and positive(facts.sampled.lower, strict=facts.strict):
         return "the margin's lower bound rules a violation out, with confidence", Trust.STATISTICAL, False
     if facts.status is Status.INFEASIBLE and ((facts.nominal and facts.resolved) or facts.conclusive_empty):

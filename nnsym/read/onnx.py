@@ -19,6 +19,7 @@ from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input, pointwise
 from nnsym.ir.stored import Packed
+from nnsym.read.agree import require_agreement
 from nnsym.read.chosen import Chosen, chosen
 from nnsym.read.compounds import compound
 from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
@@ -28,6 +29,7 @@ from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.fold import fold, stored
 from nnsym.read.order import node_label, sorted_nodes
+from nnsym.read.runtime import fed, run
 from nnsym.read.sizes import LARGEST_CONSTANT, LARGEST_TOGETHER, require_size
 from nnsym.read.sources import read_model
 from nnsym.read.standard import body
@@ -77,9 +79,6 @@ def load(
     network = reader.network(name or found.stem, found.kept)
     meter.check(label)
     if check:
-        from nnsym.read.agree import require_agreement
-        from nnsym.read.runtime import fed, run
-
         with _guarded(label):
             session = fed(found.model, found.arrays) if found.arrays else None
             require_agreement(

@@ -8,6 +8,7 @@ Runs in a worker.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,7 +39,10 @@ _TIGHT = 1e-7
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CutJob:
-    """The payload: cuts for ``program``, which is of ``query`` on ``bounds`` with columns ``ids``."""
+    """The payload: cuts for ``program``, which is of ``query`` on ``bounds`` with columns ``ids``.
+
+    Without an objective the program is cut where the columns ``aims`` are least and largest, one after the other.
+    """
 
     query: Query
     bounds: Bounds
@@ -49,12 +53,16 @@ class CutJob:
     goal: Goal
     threads: int
     seed: int
+    aims: tuple[int, ...] = ()
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cuts:
-    """What a worker sends back: rows, and the least optimum of the relaxation without any and after each family."""
+    """What a worker sends back: rows, and the least optimum of the relaxation without any and after each family.
+
+    There is no optimum where several columns were aimed at.
+    """
 
     rows: tuple[RowBlock, ...]
     bounds: tuple[float, ...]
@@ -62,9 +70,10 @@ class Cuts:
 
 def run(job: CutJob, report: Report) -> Cuts:
     """In the worker: cut the disjunct with the smallest optimum, then the next, as long as it could be the least."""
-    program = replace(job.program.relax(), quadratics=())
+    program = replace(job.program.relax(), quadratics=(), sets=())
     model = LinearModel.of(program)
-    lp = WarmLp(without_idle(model, np.array([model.objective])), threads=job.threads, seed=job.seed)
+    kept = np.array(job.aims or [model.objective])
+    lp = WarmLp(without_idle(model, kept), threads=job.threads, seed=job.seed)
     scene = Scene(
         query=job.query,
         bounds=job.bounds,
@@ -77,6 +86,11 @@ def run(job: CutJob, report: Report) -> Cuts:
     loop = _Loop(lp, job.rounds, report, job.goal)
     separators = [cut.separator(scene) for cut in job.cuts]
     boxes = [model.bounds(case) for case in model.cases or (_WHOLE,)]
+    if job.aims:
+        for column, sign in itertools.product(job.aims, (1.0, -1.0)):
+            lp.aim(np.where(np.arange(len(model.lower)) == column, sign, 0.0))
+            loop.case(separators, *boxes[0])
+        return Cuts(rows=tuple(loop.kept), bounds=())
     plain = [_value(lp.solve(*box, report.remaining())) for box in boxes]
     traces = {k: [value] * (len(separators) + 1) for k, value in enumerate(plain)}
     for k in np.argsort(plain, kind="stable"):

@@ -17,9 +17,10 @@ from nnsym.bounds.batch import alone, stacked
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source, Told
 from nnsym.encode.registry import Provider, apart, collect, encodings, find_encoding, listed, providers
 from nnsym.encoding import Exactness
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 from nnsym.ir.query import Query
 from nnsym.relaxation.searched import Search
+from nnsym.relaxation.tighten import tighten
 
 
 @final
@@ -51,8 +52,6 @@ class Lp(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.relaxation.tighten import tighten
-
         encoding = find_encoding(self.encoding)
         if boxes is None:
             return tighten(query, encoding, deadline=self.deadline, device=device, dtype=dtype)
@@ -98,5 +97,6 @@ def find_source(source: str | Source) -> Source:
         for text in methods.summands(source, sources()):
             if text.partition(":")[0] not in sources():
                 known = listed(sources(), source_providers())
-                raise InputError(f"there are no bounds '{text}'", remedy=f"Choose one of: {known}")
+                meant = did_you_mean(text.partition(":")[0], sources())
+                raise InputError(f"there are no bounds '{text}'", remedy=f"{meant}Choose one of: {known}")
     return methods.find_source(source, sources())

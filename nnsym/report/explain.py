@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from nnsym.ir.text import number
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from nnsym.ask.explain import ExplainedColumn, Explanation
     from nnsym.write.notation import Line
 
+_WIDTH = 80
 _SETS = {Kind.REAL: "", Kind.INTEGER: "integer ", Kind.BINARY: "binary "}
 
 
@@ -40,7 +42,7 @@ def _line(line: Line) -> tuple[str, ...]:
 
 
 def explanation_text(found: Explanation) -> str:
-    """Plain text, aligned."""
+    """Plain text, aligned; what does not fit 80 columns has its cells below each other."""
     out: list[str] = []
     for heading, rows in _sections(found):
         if not rows:
@@ -49,8 +51,16 @@ def explanation_text(found: Explanation) -> str:
         out += [heading] if not out else ["", heading]
         for row in rows:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            out.append(f"  {'  '.join(cells)}".rstrip())
+            line = f"  {'  '.join(cells)}".rstrip()
+            out += [line] if len(line) <= _WIDTH else _folded(row, f"  {cells[0]}  ")
     return "\n".join(out)
+
+
+def _folded(row: tuple[str, ...], head: str) -> list[str]:
+    """A row whose cells after the first have lines of their own."""
+    indent = " " * len(head)
+    told = [line for cell in row[1:] for line in wrap(cell, max(20, _WIDTH - len(head)), break_long_words=False)]
+    return [(indent if k else head) + line for k, line in enumerate(told)]
 
 
 def explanation_rich(found: Explanation) -> Any:

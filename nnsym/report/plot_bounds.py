@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from nnsym.report.property_bounds import PropertyBounds
 
 
+#: Points of methods that share a colour, by what fills their bars.
+_MARKERS = {"": "o", "//": "D", "..": "s", "xx": "^"}
+
+
 def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None) -> Any:
-    """Two panels of bars per layer, one bar a method: the mean width (logarithmic), and how many neurons stay open.
+    """Two panels per layer: the mean width as points (logarithmic), and bars of how many neurons stay open.
 
     The specification's rows are the last group of the left panel; the right one shows layers with open neurons only.
     """
@@ -29,16 +33,24 @@ def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None)
     for k, one in enumerate(shown):
         look = {"width": thick, "color": ink(one.source), "edgecolor": "white", "linewidth": 0.5}
         look["hatch"] = fillings[k]
+        dot = {"marker": _MARKERS[fillings[k]], "color": look["color"], "markersize": 7, "linestyle": "none"}
         shift, spec = (k - (len(shown) - 1) / 2) * thick, one.found.rows
         widths = [*(layer.mean_width for layer in one.layers), float(np.mean(spec.upper - spec.lower))]
-        left.bar(np.arange(len(layers)) + shift, widths, label=f"{one.source}: margin ≥ {one.lower:.3g}", **look)
+        left.plot(np.arange(len(layers)) + shift, widths, label=f"{one.source}: margin ≥ {one.lower:.3g}", **dot)
         bars = right.bar(np.arange(len(opened)) + shift, [one.layers[i].unstable for i in opened], **look)
         right.bar_label(bars, fontsize=7, padding=1)
-    left.set_yscale("log")
+    left.set_yscale("log")  # without a zero that bars could stand on
+    left.set_xlim(-0.5, len(layers) - 0.5)
+    left.vlines(
+        np.arange(1, len(layers)) - 0.5, 0, 1, transform=left.get_xaxis_transform(), color="#e5e5e5", linewidth=0.6
+    )
     left.set_title("mean width of the bounds", fontsize=10)
     left.set_xticks(range(len(layers)), layers)
     right.set_title("open neurons" if opened else "no neuron is open", fontsize=10)
     right.set_xticks(range(len(opened)), [f"{layers[i]}\nof {shown[0].layers[i].size}" for i in opened])
+    if opened:
+        middle, half = (len(opened) - 1) / 2, max(1.0, len(opened) / 2 + 0.25)
+        right.set_xlim(middle - half, middle + half)
     for axes in (left, right):
         plain_axes(axes, grid="y")
     titled(figure, shown[0].query.name or "bounds", shown[0].query.text)

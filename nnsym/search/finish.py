@@ -1,54 +1,127 @@
-"""What no split ends goes to another method: parts with nothing left to split, and margins of 0 up to rounding."""
+"""Parts that go to a solver: those with few open neurons left, where the strategy names one, and those with nothing
+left to split, whose margins are 0 up to rounding.
+"""
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nnsym.bounds.kept.types import Limit
+from nnsym.ir.node import Affine, Node
+from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
-from nnsym.search.leaf import Leaf, restricted
+from nnsym.results.result import weakest
+from nnsym.search.leaf import Ask, Told, restricted
+from nnsym.search.leaves import LEAVES, LeafSolver
 from nnsym.search.ledger import Ledger
 from nnsym.search.nodes import Nodes
-from nnsym.search.scene import Scene
+from nnsym.search.patience import Patience
+from nnsym.search.places import unstable
+from nnsym.search.points import tried
+from nnsym.search.scene import Bounded, Scene
+
+Array = NDArray[Any]
 
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 GIVEN_UP = 64
 
+#: So many parts in a row a solver may leave open before it is asked more rarely; how many may be stuck and asked about.
+_MISSES, _STUCK = 8, 32
+
+#: So many coefficients at most go to rationals at once; beyond them an LP is asked first.
+_SMALL = 20_000
+
 
 @final
 class Finisher:
-    """Asks the leaves' method, if there is one."""
+    """Asks solvers about parts, if there is somebody who does; of what is said it books what is good enough."""
 
-    def __init__(self, scene: Scene, leaf: Leaf | None) -> None:
-        self.scene, self.leaf = scene, leaf
+    def __init__(self, scene: Scene, ask: Ask | None) -> None:
+        self.scene, self._ask, self._stuck = scene, ask, 0
+        self._patience = Patience(_MISSES if scene.strategy.few is None else np.inf)
+
+    def ask(self, batch: Bounded, ledger: Ledger, deadline: Deadline) -> Bounded:
+        """What is left of a batch once the strategy's solver was asked about the parts with few open neurons."""
+        leaf, few = self.scene.strategy.leaf, self.scene.strategy.few
+        if leaf is None or not len(batch):
+            return batch
+        opened = unstable(self.scene.places, batch.nodes.domains.ranges or {})
+        nodes, left, lower = batch.nodes, np.ones(len(batch), dtype=bool), batch.nodes.lower.copy()
+        for k in np.flatnonzero(opened <= (leaf.few if few is None else few)):
+            if self.scene.goal.done or deadline.passed:
+                break
+            if self._patience.waits():
+                continue
+            one = nodes.take(np.array([k]))
+            told = self._told(leaf, one, deadline)
+            left[k] = not self._booked(told, leaf, one, ledger)
+            lower[k] = np.where(nodes.opened[k], np.maximum(lower[k], told.lower), lower[k])
+            (self._patience.missed if left[k] else self._patience.hit)()
+        kept = np.flatnonzero(left)
+        return batch.left(replace(nodes, lower=lower).take(kept), kept)
 
     def finish(self, nodes: Nodes, ledger: Ledger, deadline: Deadline) -> None:
-        """Subproblems one by one; those that nothing decides are given up."""
-        goal = self.scene.goal
+        """Subproblems with nothing left to split, one by one; those that nothing decides are given up."""
         for k in range(len(nodes)):
-            one, told = nodes.take(np.array([k])), None
-            if self.leaf is not None and not deadline.passed:
-                told = self.leaf(restricted(self.scene.query, one, self.scene.worth, goal.threshold), deadline)
-            if told is not None and told.point is not None:
-                goal.replay(told.point, deadline)
-            if told is None or not told.excluded:
+            one = nodes.take(np.array([k]))
+            self._stuck += 1
+            solvers = self._solvers if self._stuck <= _STUCK else ()
+            if not any(self._booked(self._told(leaf, one, deadline), leaf, one, ledger) for leaf in solvers):
                 ledger.give_up(one)
-            else:
-                ledger.rule_out(one, np.maximum(one.least, goal.threshold))
 
     def settle(self, ledger: Ledger, deadline: Deadline) -> None:
         """No bound in floats gets above what a point has: the whole query is one leaf, and nothing is split any more.
 
         Where that decides nothing, so many parts count as given up that the search ends.
         """
-        told = None if self.leaf is None else self.leaf(self.scene.query, deadline)
         ledger.given_up = GIVEN_UP + 1
-        if told is not None and told.point is not None:
-            self.scene.goal.replay(told.point, deadline)
-        elif told is not None and told.excluded:
-            ledger.given_up = 0
-            if len(ledger.frontier):
-                nodes = ledger.frontier.take(len(ledger.frontier))
-                ledger.rule_out(nodes, np.zeros(len(nodes)))
-            ledger.closed = min(ledger.closed, 0.0)
+        for leaf in self._solvers:
+            if _enough(self._answer(leaf, self.scene.query, {}, deadline), leaf):
+                ledger.settle()
+                return
+
+    @property
+    def _solvers(self) -> tuple[LeafSolver, ...]:
+        """Those that are asked about what no split ends: rationals, which a large part is not handed to at once."""
+        maps = (linear for node in self.scene.query.nodes if isinstance(node, Affine) for linear in node.maps)
+        small = sum(linear.nnz for linear in maps) <= _SMALL
+        return (LEAVES["smt"],) if small else (LEAVES["lp"], LEAVES["smt"])
+
+    def _told(self, leaf: LeafSolver, one: Nodes, deadline: Deadline) -> Told:
+        """What a solver says of one part; its bound is moved by what the rows were."""
+        shift = self.scene.threshold
+        asked = restricted(self.scene.query, one, self.scene.worth, shift)
+        told = self._answer(leaf, asked, one.domains.ranges or {}, deadline)
+        return replace(told, lower=float(np.nextafter(told.lower + shift, -np.inf))) if shift else told
+
+    def _answer(self, leaf: LeafSolver, asked: Query, ranges: Mapping[Node, Limit], deadline: Deadline) -> Told:
+        """What a solver says of a query. Its point is looked at like any other; one in rationals is replayed."""
+        if self._ask is None or deadline.passed or self.scene.goal.done:
+            return Told()
+        told, goal = self._ask(leaf, asked, ranges, deadline), self.scene.goal
+        if told.point is None:
+            return told
+        if all(np.asarray(v).dtype == object for v in told.point.values()):
+            goal.replay(told.point, deadline)
+        else:
+            points = {x: np.asarray(v, dtype=np.float64)[None] for x, v in told.point.items()}
+            goal.look(tried(self.scene.query, self.scene.worth, points), deadline)
+        return told
+
+    def _booked(self, told: Told, leaf: LeafSolver, one: Nodes, ledger: Ledger) -> bool:
+        """True if the part is closed by what was said of it."""
+        if told.excluded is None or not _enough(told, leaf):
+            return False
+        least = np.maximum(np.maximum(one.least, self.scene.threshold), told.lower)
+        ledger.rule_out(one, least, told.excluded)
+        return True
+
+
+def _enough(told: Told, leaf: LeafSolver) -> bool:
+    """True if what was said rests on no less than the solver is asked for."""
+    return told.excluded is not None and weakest(told.excluded, leaf.trust) is leaf.trust

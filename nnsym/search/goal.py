@@ -14,6 +14,7 @@ from nnsym.ir.query import Query
 from nnsym.replay import Outcome, Replay, attained, replay_once, stronger
 from nnsym.results.clock import Deadline
 from nnsym.results.result import Witness
+from nnsym.search.patience import Patience
 from nnsym.search.points import Tried
 
 Array = NDArray[Any]
@@ -21,7 +22,7 @@ Array = NDArray[Any]
 #: A float64 margin up to this much above zero is worth an exact look.
 _NEAR = 1e-9
 
-#: So many looks that confirm nothing; after them only every next power of two of promising batches has one.
+#: So many exact looks that confirm nothing are had; after them ever fewer promising batches have one.
 _PATIENCE = 8
 
 
@@ -64,12 +65,12 @@ class Decide(Goal):
         self.point: Mapping[Input, Array] | None = None
         self.hopeful: dict[Input, Array] | None = None
         self._least = np.inf
-        self._misses, self._skipped = 0, 0
+        self._patience = Patience(_PATIENCE)
 
     @property
     def looked(self) -> Outcome | None:
         """What replay found, if anything was replayed."""
-        return self.replayed.outcome if self._misses else None
+        return self.replayed.outcome if self._patience.misses else None
 
     @property
     def tight(self) -> bool:
@@ -85,7 +86,7 @@ class Decide(Goal):
         k = int(margins.argmin())
         if margins[k] < self._least:
             self._least, self.hopeful = float(margins[k]), at.point(k)
-        if margins[k] <= _NEAR and not self._waits():
+        if margins[k] <= _NEAR and not self._patience.waits():
             self.replay(at.point(k), deadline)
 
     def replay(self, point: Mapping[Input, Array], deadline: Deadline) -> None:
@@ -94,14 +95,7 @@ class Decide(Goal):
         self.best = min(self.best, found.margin)
         if found.outcome is Outcome.CONFIRMED:
             self.point, self.done = point, True
-        self._misses += 1
-
-    def _waits(self) -> bool:
-        """Rational arithmetic is dear: after some misses ever fewer points are looked at."""
-        if self._misses < _PATIENCE:
-            return False
-        self._skipped += 1
-        return self._skipped & (self._skipped - 1) != 0
+        self._patience.missed()
 
 
 @final
@@ -130,6 +124,6 @@ class Minimise(Goal):
         self.replay(at.point(k), deadline)
 
     def replay(self, point: Mapping[Input, Array], deadline: Deadline) -> None:
-        run = attained(self.query, point)
+        run = attained(self.query, point, deadline=deadline)
         if run is not None and run.margin < self.best:
             self.best, self.point = run.margin, run

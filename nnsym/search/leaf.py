@@ -1,4 +1,4 @@
-"""Subproblems that leave nothing to split: the query cut down to one, for a method that decides it another way."""
+"""One subproblem for somebody else to decide: the query cut down to it, and what is known of its nodes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.results.clock import Deadline
+from nnsym.results.result import Trust
+from nnsym.search.leaves import LeafSolver
 from nnsym.search.nodes import Nodes
 from nnsym.search.targets import Worth
 
@@ -25,14 +27,18 @@ Array = NDArray[Any]
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Told:
-    """What a leaf's method says of it: ``excluded`` if it proved that no point violates, or a candidate ``point``."""
+    """What a solver says of a part: on what ``trust`` no point of it violates, if so, or a candidate ``point``.
 
-    excluded: bool = False
+    ``lower`` is a certified lower bound of the margin that was asked about.
+    """
+
+    excluded: Trust | None = None
+    lower: float = -np.inf
     point: Mapping[Input, Array] | None = None
 
 
-#: Decides a query that is one leaf; None where it cannot take it.
-Leaf = Callable[[Query, Deadline], Told | None]
+#: Asks a solver about a query that is one part, of whose nodes these ranges ``(1, size)`` are known.
+Ask = Callable[[LeafSolver, Query, Mapping[Node, Limit], Deadline], Told]
 
 
 def restricted(query: Query, leaf: Nodes, worth: Worth, threshold: float = 0.0) -> Query:

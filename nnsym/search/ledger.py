@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.results.result import Trust, weakest
 from nnsym.search.frontier import Frontier
 from nnsym.search.log import Log
 from nnsym.search.nodes import Branches, Nodes, split
@@ -23,13 +24,15 @@ Array = NDArray[Any]
 class Ledger:
     """Books what becomes of subproblems.
 
-    ``closed`` is the least bound of all that is done, ``stuck`` that of parts for which nothing is left to do, ``next``
-    the number of the next part, ``given_up`` how many parts are stuck, ``lost`` those.
+    ``closed`` is the least certified bound of all that is done, ``granted`` the least that solvers gave their word for,
+    ``word`` the weakest trust in that. ``stuck`` is the least bound of parts for which nothing is left to do,
+    ``given_up`` their number, ``lost`` those; ``next`` is the number of the next part.
     """
 
     def __init__(self, frontier: Frontier, log: Log) -> None:
         self.frontier, self.log, self.tally = frontier, log, Tally()
         self.closed, self.stuck, self.next, self.given_up = np.inf, np.inf, 0, 0
+        self.granted, self.word = np.inf, Trust.CERTIFIED
         self.lost: list[Nodes] = []
 
     def start(self, nodes: Nodes, roots: int) -> None:
@@ -43,11 +46,17 @@ class Ledger:
         self.log.become(other.log)
         self.frontier, self.tally, self.next = other.frontier, other.tally, other.next
         self.closed, self.stuck, self.given_up, self.lost = other.closed, other.stuck, other.given_up, other.lost
+        self.granted, self.word = other.granted, other.word
 
     @property
     def lower(self) -> float:
         """The certified lower bound of the margin."""
         return min(self.closed, self.stuck, self.frontier.least())
+
+    @property
+    def believed(self) -> float:
+        """A lower bound of the margin that rests on ``word``."""
+        return min(self.granted, self.stuck, self.frontier.least())
 
     @property
     def exhausted(self) -> bool:
@@ -58,7 +67,7 @@ class Ledger:
         """Targets that are no longer ``opened`` are done; the subproblems with something left, and which they are."""
         done = nodes.opened & ~opened
         least = np.where(done, nodes.lower, np.inf).min(1, initial=np.inf)
-        self.closed = min(self.closed, float(least.min(initial=np.inf)))
+        self._done(float(least.min(initial=np.inf)))
         over = ~opened.any(1)
         self.log.close(nodes.number[over], least[over])
         self.tally.close(nodes.depth[over])
@@ -68,18 +77,38 @@ class Ledger:
     def cut(self, margin: Array) -> None:
         """What was cut off subproblems without a split has at least these margins."""
         least = float(margin.min(initial=np.inf))
-        self.closed = min(self.closed, least)
+        self._done(least)
         self._note(least)
+
+    def _done(self, least: float, granted: float | None = None) -> None:
+        """Something is done whose margin is at least this, or on a solver's word at least ``granted``."""
+        self.closed = min(self.closed, least)
+        self.granted = min(self.granted, least if granted is None else granted)
 
     def _note(self, least: float) -> None:
         if least < np.inf:
             self.log.cut(least)
 
-    def rule_out(self, nodes: Nodes, least: Array) -> None:
-        """Subproblems of which something else than their bounds said that their margins are at least these."""
-        self.closed = min(self.closed, float(least.min(initial=np.inf)))
-        self.log.close(nodes.number, least)
+    def rule_out(self, nodes: Nodes, least: Array, trust: Trust = Trust.CERTIFIED) -> None:
+        """Subproblems of which something else than their bounds said that their margins are at least these.
+
+        Where that rests on less than certified bounds their own bounds are what is certified of them.
+        """
+        granted = float(least.min(initial=np.inf))
+        if weakest(trust, Trust.CERTIFIED) is Trust.CERTIFIED:
+            self._done(granted)
+            self.log.close(nodes.number, least)
+        else:
+            self._done(float(nodes.least.min(initial=np.inf)), granted)
+            self.word = weakest(self.word, trust)
+            self.log.grant(nodes.number, nodes.least, granted, trust)
         self.tally.close(nodes.depth)
+
+    def settle(self) -> None:
+        """The whole query was decided: no point has a margin below 0."""
+        self.stuck, self.given_up = np.inf, 0
+        nodes = self.frontier.take(len(self.frontier))
+        self.rule_out(nodes, np.zeros(len(nodes)))
 
     def give_up(self, nodes: Nodes) -> None:
         """Subproblems for which nothing is left to do."""

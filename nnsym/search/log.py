@@ -2,7 +2,8 @@
 
 One JSON object a line. The first says what was searched: the query by its hash, for what (a decision, a minimum), and
 by which version, since that is what numbers of places and closed parts mean. Then ``split`` lists ``[number, place,
-element, point, opened, least]``, the children take the next two numbers; ``close`` lists ``[number, least]``.
+element, point, opened, least]``, the children take the next two numbers; ``close`` lists ``[number, least]``. Beside it
+``word`` says on whose trust parts are closed with the margin ``granted``, where ``least`` is what is certified of them.
 ``opened`` is the set of open targets as bits, ``least`` the certified bound (null for +inf). A line that a kill tore is
 dropped; a record of anything else is refused. The open leaves of the record are the frontier.
 """
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.results.files import read_file
+from nnsym.results.result import Trust, weakest
 from nnsym.search.nodes import Branches, Nodes
 
 Array = NDArray[Any]
 
-FORMAT = "nnsym search 1"
+FORMAT = "nnsym search 2"
 
 _UNDAMAGED = "Give an undamaged file"
 
@@ -45,10 +47,12 @@ class Leaf:
 @final
 @dataclass
 class Story:
-    """What a record says: open leaves, the least bound of all that was closed, counts for the tally."""
+    """What a record says: open leaves, the least bounds of all that was closed, counts for the tally."""
 
     leaves: dict[int, Leaf] = field(default_factory=dict)
     closed_least: float = np.inf
+    granted: float = np.inf
+    word: Trust = Trust.CERTIFIED
     closed: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     splits: list[tuple[int, int]] = field(default_factory=list)
@@ -79,6 +83,12 @@ class Log:
         if self.keeps and len(number):
             pairs = zip(number.tolist(), map(_finite, least.tolist()), strict=True)
             self.write({"close": list(pairs)})
+
+    def grant(self, number: Array, least: Array, granted: float, word: Trust) -> None:
+        """Subproblems that are done on a solver's word, whose margin is at least ``granted``; what is certified."""
+        if self.keeps:
+            pairs = zip(number.tolist(), map(_finite, least.tolist()), strict=True)
+            self.write({"close": list(pairs), "granted": _finite(granted), "word": word.value})
 
     def cut(self, least: float) -> None:
         """The margin, at least, of all that was cut off subproblems without a split."""
@@ -204,8 +214,12 @@ def _story(lines: Iterator[dict[str, Any]], roots: int) -> Story:
             story.seen.append(leaf.depth)
             story.closed.append(leaf.depth)
             story.closed_least = min(story.closed_least, _number(least))
+            story.granted = min(story.granted, _number(line.get("granted", least)))
+        if "word" in line:
+            story.word = weakest(story.word, Trust(line["word"]))
         if "cut" in line:
             story.closed_least = min(story.closed_least, _number(line["cut"]))
+            story.granted = min(story.granted, _number(line["cut"]))
     return story
 
 

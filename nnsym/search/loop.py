@@ -122,11 +122,12 @@ class Search:
         goal, first = self.scene.goal, not self.batches
         batch = self.examiner.examine(nodes, self.ledger, first=first, gaps=self.rule.gaps, deadline=self.deadline)
         if first and len(batch):
-            self.unstable = unstable(self.scene.places, batch.found.ranges)
+            self.unstable = int(unstable(self.scene.places, batch.found.ranges).max())
             self.deadline = self.deadline.share(self.brief) if self.unstable <= FEW else self.deadline
         for reducing in self.reductions:
             if len(batch) and not goal.done:
                 batch = reducing.reduce(batch, self.scene, self.ledger)
+        batch = self.finisher.ask(batch, self.ledger, self.deadline)
         if goal.done or not len(batch):
             return self.frontier.push(batch.nodes)
         stuck = branched(batch, self.rule, self.scene, self.ledger)

@@ -85,8 +85,8 @@ def _place(node: Node, users: list[Node], height: int) -> Place:
     return Place(node, np.concatenate(breaks, axis=1), curved, height)
 
 
-def unstable(found: Sequence[Place], ranges: Mapping[Node, Limit]) -> int:
-    """How many hidden elements are open in some subproblem of a batch."""
+def unstable(found: Sequence[Place], ranges: Mapping[Node, Limit]) -> Array:
+    """How many hidden elements are open in each subproblem, ``(batch,)``."""
     hidden = [place for place in found if place.node in ranges and not isinstance(place.node, Input)]
-    opened = (~np.isnan(place.points(ranges[place.node])) for place in hidden)
-    return sum(int(np.count_nonzero(some.any(0))) for some in opened)
+    counts = [np.count_nonzero(~np.isnan(place.points(ranges[place.node])), axis=1) for place in hidden]
+    return np.asarray(np.sum(counts or np.zeros((1, 1), dtype=np.int64), axis=0))

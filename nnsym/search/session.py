@@ -24,7 +24,7 @@ from nnsym.search.examine import Examiner
 from nnsym.search.finish import Finisher
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.goal import Goal
-from nnsym.search.leaf import Leaf
+from nnsym.search.leaf import Ask
 from nnsym.search.ledger import Ledger
 from nnsym.search.looks import Looks
 from nnsym.search.loop import Search
@@ -52,7 +52,7 @@ class Rooted(Bounding, Protocol):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a search is given: limits, a file for its record, other engines, what decides leaves, who is told.
+    """What a search is given: limits, a file for its record, other engines, who asks solvers about parts, who is told.
 
     ``brief`` is the share of the time that it may take where at most :data:`nnsym.search.loop.FEW` neurons are open.
     """
@@ -64,7 +64,7 @@ class Conditions:
     log: Path | None = None
     fine: Fine | None = None
     better: Better | None = None
-    leaf: Leaf | None = None
+    ask: Ask | None = None
     watch: Callable[[Snapshot], None] | None = None
 
 
@@ -112,6 +112,7 @@ class _Maker:
         ledger.start(self.roots if story is None else _again(scene.query, self.roots, story), len(self.roots))
         if story is not None:
             ledger.next, ledger.closed = story.next, story.closed_least
+            ledger.granted, ledger.word = story.granted, story.word
             splits = [(scene.places[place].node, element) for place, element in story.splits]
             ledger.tally.told(story.seen, story.closed, splits)
         return Search(
@@ -119,7 +120,7 @@ class _Maker:
             rule=rule,
             ledger=ledger,
             examiner=Examiner(scene, self.engines, Looks(scene, given.seed)),
-            finisher=Finisher(scene, given.leaf),
+            finisher=Finisher(scene, given.ask),
             reductions=_reductions(scene),
             deadline=given.deadline,
             better=given.better if strategy.refine and real else None,

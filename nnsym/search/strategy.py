@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from nnsym.errors import InputError
 from nnsym.ir.query import Query
 from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Smear, rule
 from nnsym.search.frontier import FRONTIERS
+from nnsym.search.leaves import LEAVES, LeafSolver, leaf_solver
 
 #: So many boxes are bounded without ascent where inputs are split.
 _EASY = 512
@@ -33,6 +34,8 @@ class Strategy:
     ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
     decide it. ``soft`` also cuts boxes by rows of the conclusion, ``frontier`` says what is bounded next. ``workers``
     processes share the work. ``rivals`` are rules that are tried beside ``branching`` where few parts do not decide it.
+    ``leaf`` is asked about parts with at most ``few`` open neurons; where that is None, with as many as suit it, and
+    ever more rarely if it closes none.
     """
 
     branching: Branching | None = None
@@ -45,7 +48,16 @@ class Strategy:
     soft: bool = False
     frontier: str = "depth"
     workers: int = 1
+    leaf: LeafSolver | None = None
+    few: int | None = None
     rivals: tuple[Branching, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.leaf is not None and self.workers > 1:
+            remedy = f"Leave out leaf={self.leaf.text}, or workers={self.workers}"
+            raise InputError("several processes ask no solver about parts", where=self.text, remedy=remedy)
+        if self.few is not None and self.leaf is None:
+            raise InputError("nobody is named to ask", where=f"few={self.few}", remedy="Add leaf=lp, or drop it")
 
     @property
     def flat(self) -> bool:
@@ -69,6 +81,8 @@ class Strategy:
             *((f"refine={self.refine}",) if self.refine is not None else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
             *((f"workers={self.workers}",) if self.workers > 1 else ()),
+            *((f"leaf={self.leaf.text}",) if self.leaf is not None else ()),
+            *((f"few={self.few}",) if self.few is not None else ()),
         ]
         return ":".join(("bab", *words))
 
@@ -78,31 +92,10 @@ class Strategy:
         name, *words = text.split(":")
         if name != "bab":
             raise InputError(f"no search '{text}'", remedy="Write bab, or bab:smear:float64")
-        found = Strategy()
+        found: dict[str, Any] = {}
         for word in words:
-            key, _, value = word.partition("=")
-            if key == "steps" and value.isdecimal():
-                found = replace(found, steps=int(value))
-            elif key == "refine" and value.isdecimal():
-                found = replace(found, refine=int(value))
-            elif key == "batch" and value.isdecimal() and int(value):
-                found = replace(found, batch=int(value))
-            elif key == "workers" and value.isdecimal() and int(value):
-                found = replace(found, workers=int(value))
-            elif word in ("float32", "float64"):
-                found = replace(found, dtype=word)
-            elif word == "clip":
-                found = replace(found, soft=True)
-            elif word in FRONTIERS:
-                found = replace(found, frontier=word)
-            elif word in RULES:
-                found = replace(found, branching=rule(word))
-            else:
-                known = ", ".join(
-                    (*RULES, *FRONTIERS, "float64", "clip", "steps=N", "refine=N", "batch=N", "workers=N")
-                )
-                raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
-        return found
+            found |= _parameter(word)
+        return Strategy(**found)
 
     def then(self, nodes: int) -> int:
         """Steps for others than the first, once so many were bounded: what is easy is done before ascent pays."""
@@ -125,3 +118,27 @@ class Strategy:
             soft=self.soft or shallow,
             batch=self.batch or (128 if shallow else 64),
         )
+
+
+#: Parameters that are a number, and the least that each may be.
+_NUMBERS = {"steps": 0, "refine": 0, "batch": 1, "workers": 1, "few": 0}
+
+
+def _parameter(word: str) -> dict[str, Any]:
+    """What one word of a text sets."""
+    key, _, value = word.partition("=")
+    if key in _NUMBERS and value.isdecimal() and int(value) >= _NUMBERS[key]:
+        return {key: int(value)}
+    if key == "leaf" and value:
+        return {"leaf": leaf_solver(value)}
+    if word in ("float32", "float64"):
+        return {"dtype": word}
+    if word == "clip":
+        return {"soft": True}
+    if word in FRONTIERS:
+        return {"frontier": word}
+    if word in RULES:
+        return {"branching": rule(word)}
+    numbers = (f"{key}=N" for key in _NUMBERS)
+    known = ", ".join((*RULES, *FRONTIERS, "float64", "clip", *(f"leaf={text}" for text in LEAVES), *numbers))
+    raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")

@@ -11,6 +11,7 @@ Pyomo 6.10 can read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, final
 
 import numpy as np
@@ -20,7 +21,7 @@ from pyomo.core.base.constraint import ConstraintData, IndexedConstraint
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.program import Feature, Kind, Program, Role
+from nnsym.program import Feature, Kind, Program, Role, SosBlock
 from nnsym.solvers.arrays import LinearModel
 from nnsym.write.linear import linear_blocks
 from nnsym.write.names import symbols
@@ -46,10 +47,11 @@ def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
     single variables does not go through them: call ``model.rows.check()`` first. Deactivating ``rows`` takes the
     network out of the model.
 
-    Rows are called as in an LP file: ``rows["network_3_17"]``.
+    Rows are called as in an LP file: ``rows["network_3_17"]``. Special ordered sets are components ``sos1`` and
+    ``sos2`` beside them, which the registered solvers refuse and Pyomo's interfaces to Gurobi, CPLEX and SCIP take.
 
     Raises:
-        UnsupportedError: the program has implications or products.
+        UnsupportedError: the program has implications, products or definitions by cases.
     """
     model = pyo.ConcreteModel(name="nnsym")
     fill(model, program, columns=columns)
@@ -60,10 +62,13 @@ def to_pyomo(program: Program, *, columns: Literal["io", "all"] = "io") -> Any:
 
 def fill(block: Any, program: Program, *, columns: Literal["io", "all"]) -> None:
     """Give a block the variables ``x[symbol]`` and the rows ``rows``; see :func:`to_pyomo`."""
-    missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS, Feature.CASES, Feature.SOS1, Feature.SOS2}
+    missing = program.features & {Feature.IMPLICATIONS, Feature.PRODUCTS, Feature.CASES}
+    if columns != "all":
+        missing |= program.features & {Feature.SOS1, Feature.SOS2}
     if missing:
         what = ", ".join(sorted(f.value for f in missing))
-        raise UnsupportedError(f"a Pyomo model of {what} is not available", remedy="Use a linear encoding such as bigm")
+        remedy = "Use linear rows and sets: bigm, partition4, sos1, sos2"
+        raise UnsupportedError(f"a Pyomo model of {what} is not available", remedy=remedy)
     roles = None if columns == "all" else _EXPOSED
     shown = [int(b.start) + k for b in program.blocks if roles is None or b.role in roles for k in range(len(b.index))]
     names = symbols(program, roles)
@@ -75,6 +80,17 @@ def fill(block: Any, program: Program, *, columns: Literal["io", "all"]) -> None
     )
     variables = dict(zip(shown, block.x.values(), strict=True))
     block.rows = MatrixRows(program, variables)
+    for most in (1, 2):
+        sets = (some for found in program.sets if found.most == most for some in _split(found))
+        members = {k: [names[j] for j in some] for k, some in enumerate(sets)}
+        if members:
+            component = pyo.SOSConstraint(list(members), var=block.x, index=members, sos=most)
+            block.add_component(f"sos{most}", component)
+
+
+def _split(block: SosBlock) -> list[Array]:
+    """The columns of each set."""
+    return np.split(block.indices, block.indptr[1:-1])
 
 
 def _finite(value: float) -> float | None:
@@ -113,6 +129,7 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
     def __init__(self, program: Program, variables: dict[int, Any]) -> None:
         self._made: dict[str, Any] | None = None
         self.arrays, self.variables, self._program = LinearModel.of(program), variables, program
+        self.arrays = replace(self.arrays, sets=())  # components of their own
         self.values_of_columns: Array | None = None
         blocks = linear_blocks(program, ".lp", besides=_ELSE)
         self._names = [f"{name}_{k}" for name, rows in blocks for k in range(len(rows))]

@@ -32,7 +32,7 @@ _WAYS = {verdict: Way(verdict.value) for verdict in Verdict}
 
 
 @final
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Entry:
     """What ``method`` said of an item of a family at a radius, ``eps`` None where the family has none.
 
@@ -56,6 +56,11 @@ class Entry:
     vacuous: bool = False
     point: Mapping[str, Any] | None = None
     details: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """``<robust, item 3 at eps 0.02 by crown: verified>``."""
+        at = "" if self.eps is None else f" at eps {self.eps:g}"
+        return f"<{self.family}, item {self.index}{at} by {self.method}: {self.way.value}>"
 
     @property
     def key(self) -> tuple[str, int, float | None, str]:

@@ -107,7 +107,7 @@ def _check_result(method: Method, query: Query, result: Result, least: OracleAns
     where = f"{method.name} on {query.name} ({query.reading.value}), whose least margin is {_short(least.margin)}"
     found, excluded = (Verdict.VERIFIED, Verdict.FALSIFIED) if exists else (Verdict.FALSIFIED, Verdict.VERIFIED)
     point = result.witness if exists else result.counterexample
-    sure = least.margin != 0 or query.strict or _reached(query, least)
+    sure = least.margin != 0 or query.strict or reached(query, least)
     violated = least.margin < 0 or (least.margin == 0 and not query.strict)
     if result.status is excluded and sure and violated:
         raise ConformanceError(f"{where}: says {result.status.value} ({result.reason}), a point refutes it")
@@ -187,7 +187,7 @@ def _is_point(query: Query, point: Witness) -> bool:
         return False
 
 
-def _reached(query: Query, least: OracleAnswer) -> bool:
+def reached(query: Query, least: OracleAnswer) -> bool:
     """True if the least margin is that of the oracle's point, and not just a limit at a jump."""
     return least.point is not None and exact_margin(query, query.values(least.point, exact=True)) == least.margin
 

@@ -1,11 +1,11 @@
 """Networks whose counterexample is hidden: a dip too narrow to be hit by chance, with slopes of 0 all round it.
 
 A method that takes "nothing was found" for "nothing is there" says ``verified`` of them. The truth is known exactly, at
-any size: far from the point c the row is at least 1/8, and round it
+any size: far from the point c the row is at least 1/8, and at least twice ``least``, and round it
 
     row(x) = g(x) - t - A relu(1 - k |x - c|_1),        A = g(c) - t - least,
 
-with ``t`` an eighth below an interval bound of the random network g, and ``k A`` at least its Lipschitz constant, so
+with ``t`` so much below an interval bound of the random network g, and ``k A`` at least its Lipschitz constant, so
 that the least value is that at c, ``least``. It is negative where there is a counterexample. SoundnessBench (Zhou et
 al., 2024, arXiv 2412.03154) plants counterexamples by training, which hides them from attacks in another way.
 """
@@ -65,7 +65,7 @@ def hidden(seed: int, *, inputs: int = 5, width: int = 16, least: float = -(2.0*
         low, high, at = plus @ low + minus @ high + b, plus @ high + minus @ low + b, W @ at + b
         if k < len(weights) - 1:
             low, high, at = np.maximum(low, 0), np.maximum(high, 0), np.maximum(at, 0)
-    threshold = float(low[0]) - 0.125
+    threshold = float(low[0]) - max(0.125, 2 * least)
     depth = float(at[0]) - threshold - least
     steep = float(np.linalg.multi_dot([np.abs(W) for W in reversed(weights)]).max()) / depth
     layers = _dipped(weights, biases, centre, depth, 2.0 ** max(4, int(np.ceil(np.log2(max(steep, 1.0))))))

@@ -107,7 +107,7 @@ def _row(block: RowBlock, k: int, called: Name, longest: int) -> str:
     left = linear_text(terms if len(terms) <= longest else terms[: longest - 1], 0.0)
     if len(terms) > longest:
         last = linear_text(terms[-1:], 0.0)
-        left += f" + ... ({len(terms)} terms) {last if last.startswith('-') else f'+ {last}'}"
+        left += f" + ... ({len(terms)} terms) {f'- {last[1:]}' if last.startswith('-') else f'+ {last}'}"
     sign = "<" if block.strict else "<="
     lower, upper = (end or 0 for end in (*low[k : k + 1].tolist(), *high[k : k + 1].tolist()))  # 0 for -0
     if not math.isinf(lower) and lower == upper:

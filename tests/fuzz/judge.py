@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.errors import NnsymError, WorkerError
+from nnsym.errors import NnsymError
 from nnsym.results.result import Deployed, Result, Semantics, Trust, Verdict
 from tests.fuzz.cells import Point
 from tests.fuzz.oracle import Case, Truth, holds_at
@@ -39,8 +39,6 @@ def attempt(ask: Callable[[], Result], look: Callable[[Result], list[str]]) -> O
     """Run, and judge the answer; refusals are an answer, other exceptions are crashes."""
     try:
         result = ask()
-    except WorkerError as error:
-        return Outcome("crash", crash=f"WorkerError: {error}")
     except NnsymError as error:
         asked = str(error) if "report" in str(error) or not error.remedy else ""
         return Outcome("refused", str(error), odd=asked)

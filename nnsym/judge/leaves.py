@@ -1,0 +1,85 @@
+"""Parts of a search are handed to encodings and solvers, under the rules that these are under anywhere else.
+
+The ranges that the search has of a part are the bounds that it is encoded on; they hold for every point of the part,
+and its limits are rows of the query that is asked, so that no point of it is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+
+from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.kept.types import Limit
+from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
+from nnsym.ir.intervals import Sides, interval_run, interval_step, magnitude
+from nnsym.ir.node import Node
+from nnsym.ir.outward import product_up, sum_down, sum_up
+from nnsym.ir.query import Query
+from nnsym.judge.method import Settings
+from nnsym.judge.methods import ProgramMethod, program
+from nnsym.judge.run import bound, candidate_of, read, solve
+from nnsym.judge.verdict import rule
+from nnsym.results.clock import Clock, Deadline
+from nnsym.results.result import Trust
+from nnsym.search.leaf import Told
+from nnsym.search.leaves import LeafSolver
+
+#: What says that a solver cannot take a part.
+_PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
+
+
+@final
+class Leaves:
+    """Asks the solvers of one search, and counts what they said."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = replace(settings, progress=None, watch=None, relaxation=False)
+        self.asked, self.closed = 0, 0
+        self._methods: dict[LeafSolver, ProgramMethod] = {}
+
+    def __call__(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], deadline: Deadline) -> Told:
+        self.asked += 1
+        try:
+            told = self._told(solver, part, ranges, Clock(min(solver.seconds, deadline.left)))
+        except _PASSED:
+            return Told()
+        self.closed += told.excluded is not None
+        return told
+
+    def _told(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
+        method = self._method(solver)
+        bounds = on_ranges(part, ranges) if ranges else bound(part, method.bounds, clock, self.settings)[0]
+        made, answer = solve(part, method, bounds, clock, self.settings)
+        facts = read(part, method, made, -np.inf, answer, clock)
+        ruling = rule(facts)
+        if ruling.excluded:
+            return Told(excluded=ruling.trust, lower=facts.sure if ruling.trust is not Trust.SOLVER else -np.inf)
+        point = None if answer.point is None else candidate_of(part, made, answer)
+        return Told(lower=facts.sure, point=point)
+
+    def _method(self, solver: LeafSolver) -> ProgramMethod:
+        """Encoding and lane, looked up once."""
+        if solver not in self._methods:
+            self._methods[solver] = program(solver.encoding, solver=solver.solver)
+        return self._methods[solver]
+
+
+def on_ranges(part: Query, ranges: Mapping[Node, Limit]) -> Bounds:
+    """Bounds of every node and row: the ranges that are known, and intervals over them."""
+    inputs: dict[Node, Sides] = {x: box.outer for x, box in part.boxes.items()}
+    known = {n: (r.lower[0], r.upper[0]) for n, r in ranges.items() if n not in inputs}
+    found = interval_run(part.nodes, {**inputs, **known})
+    spec, slack, weight = part.spec
+    parents = tuple(found[p] for p in spec.parents)
+    low, high = interval_step(spec, parents)
+    most = max((float(magnitude(sides).max(initial=0.0)) for sides in parents), default=0.0)
+    moved = sum_up(slack, product_up(weight, most))
+    rows = Interval(sum_down(low, -moved), sum_up(high, moved), _NAME)
+    return Bounds(_NAME, {n: Interval(*sides, _NAME) for n, sides in found.items()}, rows)
+
+
+_NAME = "search"

@@ -1,0 +1,130 @@
+"""Conjunctions are bounded by weighted sums of their rows: sound to the last place, and worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnsym as nn
+from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.ir.node import Input, new_input
+from nnsym.search import joint as joining
+from nnsym.search.joint import joint
+from nnsym.search.targets import targets
+from tests.mutants import mutant
+from tests.test_search_parts import begun
+
+
+def test_conjunctions_are_bounded_together() -> None:
+    """Neither of ``x_0 - x_1 <= -1/4`` and ``x_1 - x_0 <= -1/4`` is ruled out by itself, their mean is, at once."""
+    x = nn.Variable(2, name="x")
+    y = nn.sequential([([[1.0, -1.0]], [0.0])])(x)[0]
+    query = nn.exists(x, where=nn.box(x, -1, 1), then=(y + 0.25 <= 0) & (0.25 - y <= 0)).query
+    search, alone = begun(query, "bab:longest"), begun(query, "bab:longest")
+    assert [type(r).__name__ for r in search.reductions] == ["Joint", "Clip"]
+    alone.reductions = ()
+    search.go()
+    alone.go(200)
+    assert (search.exhausted, search.tally.nodes) == (True, 1)
+    assert search.lower == pytest.approx(0.25, rel=1e-5)
+    assert search.lower <= 0.25
+    assert alone.tally.nodes > 20
+
+
+def _joined(rng):  # type: ignore[no-untyped-def]
+    """Three rows of a network, together, at times under a precondition on its output."""
+    f, x = nn.zoo.random_mlp(int(rng.integers(99)), widths=(3, 8, 4)), nn.Variable(3, name="x")
+    y = f(x)
+    where = [nn.box(x, -1, 1), *([y[3] <= float(rng.normal())] if rng.random() < 0.5 else [])]
+    a, b, c = rng.normal(0, 1, 3)
+    then = (y[0] <= float(a)) & (y[1] - y[0] <= float(b)) & (y[2] + y[1] <= float(c))
+    return nn.exists(x, where=nn.all(where), then=then).query
+
+
+def test_what_is_said_of_conjunctions_is_true() -> None:
+    """No sampled point has less than the joint bound, whatever part of the box is looked at."""
+    rng = np.random.default_rng(0)
+    for seed in range(6):
+        query = _joined(rng)
+        engine, parts = Engine(query, dtype="float32"), targets(query)
+        (target,) = parts
+        (x,) = query.inputs
+        for _ in range(5):
+            low, high = np.sort(rng.uniform(-1, 1, (2, x.size)), axis=0)
+            limits = {x: Limit(low[None], high[None])}
+            found = engine.bound(Domains(limits, np.ones((1, len(query.rows)), dtype=bool)))
+            bound = joint(found, limits, target.rows, np.isin(target.rows, target.hard))
+            points = rng.uniform(low, high, (300, x.size))
+            margins = [query.margin(query.values({x: p})) for p in points]
+            assert bound[0] <= min(margins), seed
+
+
+def _lines(x: Input, coefficients: np.ndarray, constant: np.ndarray) -> Found:
+    """A part of which these lines ``(rows, n)``, ``(rows,)`` are known."""
+    one, nothing = np.zeros((1, len(constant))), np.zeros((1, len(constant), x.size))
+    return Found(one, {}, np.zeros(1, bool), {x: coefficients[None]}, constant[None], {x: nothing}, {})
+
+
+def _above(bound: Callable[..., Any]) -> int:
+    """How often a bound is more than a point of the box has that meets the hard rows."""
+    rng, wrong, x = np.random.default_rng(3), 0, new_input("x", 3)
+    for _ in range(60):
+        count, hard = 4, np.array([False, False, True, rng.random() < 0.5])
+        found = _lines(x, rng.normal(0, 1, (count, 3)), rng.normal(0.3, 1, count))
+        low, high = np.sort(rng.uniform(-1, 1, (2, 3)), axis=0)
+        value = bound(found, {x: Limit(low[None], high[None])}, np.arange(count), hard)[0]
+        points = np.concatenate([rng.uniform(low, high, (60, 3)), low + (high - low) * rng.integers(0, 2, (20, 3))])
+        rows = points @ found.forms[x][0].T + found.constant[0]
+        met = (rows[:, hard] <= 0).all(1)
+        wrong += bool((rows[met][:, ~hard].max(1) < value - 1e-12).any())
+    return wrong
+
+
+def _rounded_up(bound: Callable[..., Any]) -> int:
+    """How often several copies of one line have a bound above the line's least value, in rationals."""
+    rng, wrong, x = np.random.default_rng(5), 0, new_input("x", 3)
+    for k in range(80):
+        count, sign = 2 + k % 6, (1.0, -1.0)[k % 2]
+        line, constant = np.abs(rng.normal(0, 1, 3)) * [sign, 1.0, sign], float(abs(rng.normal()))
+        found = _lines(x, np.repeat(line[None], count, 0), np.full(count, constant))
+        low = np.abs(rng.normal(0, 1, 3))
+        high = low + (k % 3) * np.abs(rng.normal(0, 1, 3))
+        value = bound(found, {x: Limit(low[None], high[None])}, np.arange(count), np.zeros(count, dtype=bool))[0]
+        ends = [[Fraction(c) * Fraction(v) for c, v in zip(line, side, strict=True)] for side in (low, high)]
+        wrong += Fraction(float(value)) > Fraction(constant) + sum(map(min, *ends))
+    return wrong
+
+
+def _gained(bound: Callable[..., Any]) -> float:
+    """What weights of 3 to 1 leave of a conjunction whose rows have slopes of 1 to 3; the best are worth 1/4."""
+    x = new_input("x", 1)
+    found = _lines(x, np.array([[1.0], [-3.0]]), np.array([0.25, 0.25]))
+    box = {x: Limit(np.array([[-1.0]]), np.array([[1.0]]))}
+    return float(bound(found, box, np.arange(2), np.zeros(2, dtype=bool))[0])
+
+
+def test_weights_climb_and_no_rounding_is_forgotten() -> None:
+    assert (_above(joint), _rounded_up(joint)) == (0, 0)
+    assert _gained(joint) > 0.05
+
+
+WRONG: dict[str, tuple[str, str, Callable[..., bool]]] = {
+    "the minimising end": ("np.where(together > 0, low", "np.where(together < 0, low", lambda b: _above(b) > 0),
+    "the constants": ("(weights * constant).sum(1), (", "(-weights * constant).sum(1), (", lambda b: _above(b) > 0),
+    "the first weights": ("np.maximum((~hard)", "np.maximum((hard)", lambda b: _above(b) > 0),
+    "the sum of weights": ("weights[:, ~hard]", "weights[:, hard]", lambda b: _above(b) > 0),
+    "the slack": ("total - slack", "total + slack", lambda b: _rounded_up(b) > 0),
+    "the share of weights": ("- slack - 4 *", "- slack + 4 *", lambda b: _rounded_up(b) > 0),
+    "the ascent": ("_RATE * slope", "-_RATE * slope", lambda b: _gained(b) < 0.05),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_sign_is_noticed(wrong: str) -> None:
+    before, after, noticed = WRONG[wrong]
+    assert noticed(mutant(joining, before, after)["joint"])
