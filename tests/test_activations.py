@@ -110,6 +110,34 @@ class Inward(Softplus):
         return low + 1e-13, high
 
 
+class Mixed(SiLU):
+    """In a batch every interval gets what the first one is due."""
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        low, high = super().span(lower, upper)
+        return (low, high) if low.ndim == 1 else (0 * low + low.min(axis=0), 0 * high + high[:1])
+
+
+class Selected(SiLU):
+    """A selection of its elements is something else."""
+
+    def take(self, index: Array) -> Univariate:
+        return SiLU() if len(index) == 1 else Softplus()
+
+
+class Near(SiLU):
+    """Far out it has no value."""
+
+    def value(self, x: Array) -> Array:
+        return np.where(np.abs(x) > 300, np.nan, super().value(x))
+
+
+class Rational(SiLU):
+    """It says that it is exact."""
+
+    exact = True
+
+
 class Hasty(Univariate):
     """|x|, said to be exact, with a line that is off by 2^-60 in rationals."""
 
@@ -128,7 +156,21 @@ class Hasty(Univariate):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
-    "wrong", [NoInflection, NoInflections, FarInflection, NoExtreme, Steeper, Flatter, Inward, Hasty]
+    "wrong",
+    [
+        NoInflection,
+        NoInflections,
+        FarInflection,
+        NoExtreme,
+        Steeper,
+        Flatter,
+        Inward,
+        Hasty,
+        Mixed,
+        Selected,
+        Near,
+        Rational,
+    ],
 )
 def test_the_kit_refuses_a_wrong_twin(wrong: type[Univariate]) -> None:
     with pytest.raises((ConformanceError, InputError)) as caught:

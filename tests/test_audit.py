@@ -63,6 +63,28 @@ def test_a_result_without_a_certificate_counts_and_says_why(folder: Path) -> Non
     assert [(r.file, r.reason) for r in found.uncertified] == [("bare.json", "none was asked for")]
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"status": "falsified"}, "claims 'unsat', which is not its verdict"),
+        ({"status": "unknown"}, "claims 'unsat', which is not its verdict"),
+        ({"reading": "exists"}, "claims 'unsat', which is not its verdict"),
+        ({"semantics": "deployed"}, "speaks of 'real' semantics"),
+        ({"networks": [{"name": "f", "sha256": "0" * 64, "stored": True}]}, "about other networks"),
+        ({"certificate": "fails.json"}, "none was asked for"),
+    ],
+)
+def test_a_result_that_names_the_certificate_of_something_else_is_not_certified(
+    change: dict[str, object], reason: str, folder: Path
+) -> None:
+    path = folder / "holds.result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    found = nn.audit(folder)
+    assert found.code == 30
+    assert [r.name for r in found.uncertified] == ["holds"]
+    assert reason in found.uncertified[0].reason
+
+
 def test_without_the_network_a_certificate_is_refused_with_it_it_is_accepted(folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "models"
     elsewhere.mkdir()

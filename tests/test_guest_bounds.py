@@ -12,7 +12,7 @@ import pytest
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.methods import find_source
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
-from nnsym.ir.node import Input, Max, Pointwise
+from nnsym.ir.node import Input, Max, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.testing.check_bounds import ConformanceError, check_bounds
 
@@ -127,6 +127,11 @@ FAULTS: Mapping[str, Callable[..., Bounds]] = {
     "assumed intervals that stay": Leaks(),
     "open inputs closed": closed,
     "whole inputs cut": whole,
+    "one box of a batch of one": lambda b, query, boxes: (
+        b if boxes is None or len(b.rows.lower) > 1 else each(NEAREST)(b)
+    ),
+    "two inputs": lambda b, query, boxes: each(NEAREST)(b) if len(query.inputs) > 1 else b,
+    "products": nodes(Product, one_element),
     "nan": rows(sides(lambda low, high: low * np.nan, lambda low, high: high)),
     "infinite below and above nothing": each(sides(lambda low, high: low + np.inf, lambda low, high: high)),
     "a node left out": without_last,

@@ -163,6 +163,20 @@ def test_a_broken_node_is_named(case: str) -> None:
     assert "report" not in str(caught.value)
 
 
+@pytest.mark.parametrize("number", [-1, -(2**47) - 1, 2**31, 2**40, 2**63 - 1])
+@pytest.mark.parametrize("what", ["ai.onnx", "com.acme", "IR"])
+def test_versions_that_do_not_exist_are_refused(number: int, what: str) -> None:
+    proto = single("Relu", (1, 2))
+    if what == "IR":
+        proto.ir_version = number
+    elif what == "ai.onnx":
+        proto.opset_import[0].version = number
+    else:
+        proto.opset_import.add(domain=what, version=number)
+    with pytest.raises(InputError, match=f"version.* is {number}"):
+        load(proto)
+
+
 def test_whatever_a_lowering_raises_names_the_node(monkeypatch) -> None:
     from nnsym.read.ops import LOWERINGS
 

@@ -85,8 +85,8 @@ def test_a_family_of_a_file(spec: Path) -> None:
         (("{spec}:near", "--data", "{folder}/digits.npz"), "missing a required argument: 'eps'"),
         (("{spec}:near", "--data", "{folder}/spec.py", "--eps", "0.1"), "not an .npz file"),
         (("{spec}:near", "--data", "{folder}/digits.npz", "--eps", "much"), "eps is"),
-        (("{folder}/none.jsonl",), "cannot read"),
-        (("{folder}/none.csv",), "cannot read"),
+        (("{folder}/none.jsonl",), "no such file"),
+        (("{folder}/none.csv",), "no such file"),
         (("{folder}/none.csv", "--eps", "0.1"), "instances have their own data"),
     ],
 )

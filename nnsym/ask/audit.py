@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from nnsym.check.errors import Refused
 from nnsym.check.files import content, read_json
 from nnsym.check.limits import MEMORY, SECONDS, limited
 from nnsym.errors import InputError
+from nnsym.results.files import plain_data
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
 
@@ -144,7 +144,7 @@ def audit(folder: str | Path, *, networks: Iterable[str | Path] = (), engine: st
     files = _files([root, *map(Path, networks)])
     checked = tuple(_checked(path.relative_to(root), data, files, engine) for path, data in certificates)
     accepted = {c.digest: c for c in checked if not c.refused}
-    recorded = tuple(_recorded(path.relative_to(root), json.loads(data), accepted) for path, data in results)
+    recorded = tuple(_recorded(path.relative_to(root), data, accepted) for path, data in results)
     return Audit(folder=str(root), certificates=checked, results=recorded)
 
 
@@ -210,11 +210,14 @@ def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | 
     )
 
 
-def _recorded(path: Path, data: Mapping[str, Any], accepted: Mapping[str, Checked]) -> Recorded:
-    made = data.get("certificate") or {}
-    digest = str(made.get("sha256", ""))
+def _recorded(path: Path, content_: bytes, accepted: Mapping[str, Checked]) -> Recorded:
+    try:
+        data = _object(plain_data(content_, where=str(path)))
+    except InputError as error:
+        return Recorded(file=str(path), name="", verdict="", trust="", certificate="", reason=error.reason)
+    digest = str(_object(data.get("certificate")).get("sha256", ""))
     if digest and digest in accepted:
-        reason = ""
+        reason = _unlike(data, accepted[digest])
     elif digest:
         reason = "its certificate was refused, or is not in the folder"
     elif data.get("status") == "unknown":
@@ -223,9 +226,26 @@ def _recorded(path: Path, data: Mapping[str, Any], accepted: Mapping[str, Checke
         reason = str(data.get("uncertified") or "none was asked for")
     return Recorded(
         file=str(path),
-        name=str(data.get("property", {}).get("name", "")),
+        name=str(_object(data.get("property")).get("name", "")),
         verdict=str(data.get("status", "")),
         trust=str(data.get("trust") or ""),
         certificate=digest,
         reason=reason,
     )
+
+
+def _unlike(data: Mapping[str, Any], made: Checked) -> str:
+    """What an accepted certificate says other than the result that names it; empty where nothing."""
+    sought = (data.get("status") == "verified") == (data.get("reading") == "exists")
+    if data.get("status") not in ("verified", "falsified") or made.claim != ("sat" if sought else "unsat"):
+        return f"its certificate claims '{made.claim}', which is not its verdict"
+    if (made.semantics == "real") != (data.get("semantics") == "real"):
+        return f"its certificate speaks of '{made.semantics}' semantics"
+    listed = data.get("networks")
+    stored = {n.get("sha256") for n in map(_object, listed if isinstance(listed, list) else []) if n.get("stored")}
+    return "" if stored <= {digest for _, digest in made.networks} else "its certificate is about other networks"
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """A JSON object; nothing of what is none."""
+    return value if isinstance(value, dict) else {}

@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = check(options.certificate, options.files, options.engine, options.seconds, options.memory)
     except Refused as error:
-        sys.stdout.write(f"refused: {error}\n")
+        said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))  # names are the certificate's
+        sys.stdout.write(f"refused: {said}\n")
         return 10
     sys.stdout.write(f"{report}\n")
     return 0

@@ -160,7 +160,8 @@ class Checker:
     def point(self) -> tuple[Fraction, ...]:
         """The point of a sat claim, over all input elements."""
         given, found = self.certificate.get("point"), list[Fraction]()
-        need(isinstance(given, Mapping), "a sat claim without a point")
+        listed = isinstance(given, Mapping) and all(isinstance(values, list) for values in given.values())
+        need(listed, "a sat claim without a point")
         rest = {name: list(values) for name, values in given.items()}  # type: ignore[union-attr]
         for name, value in self.problem.inputs:
             need(len(rest.get(name, ())) >= value.node.size, f"the point has too few values for '{name}'")

@@ -40,6 +40,7 @@ def read_json(data: bytes) -> Any:
 def content(path: Path) -> bytes:
     """A file's bytes, unpacked if it is gzipped."""
     try:
+        need(path.is_file(), f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as stream:

@@ -14,6 +14,7 @@ from nnsym.check.errors import Refused
 from nnsym.check.files import content, opened
 from nnsym.cli.options import EXIT, Json
 from nnsym.cli.output import check_files, print_line, print_rich
+from nnsym.cli.streams import shown
 from nnsym.report.audit import audit_grids, summary
 from nnsym.write.lean import to_lean
 from nnsym.write.vipr import to_vipr
@@ -45,7 +46,7 @@ def check(
         if lean is not None:
             lean.write_text(to_lean(*opened(certificate, map(content, files or ()))), encoding="utf-8")
     except Refused as error:
-        print_line(f"refused: {error}")
+        print_line(shown(f"refused: {error}", kept=""))
         raise typer.Exit(EXIT["falsified"]) from None
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.text import Text
 
-from nnsym.cli.streams import SENTENCES
+from nnsym.cli.streams import SENTENCES, shown
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Plan
@@ -26,6 +27,18 @@ class _Terminal(Console):
 
     def on_broken_pipe(self) -> NoReturn:
         raise BrokenPipeError
+
+
+@final
+class _Escaped:
+    """Something to print, with what its texts might tell a terminal to do escaped; styles are put on afterwards."""
+
+    def __init__(self, renderable: Any) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for part in console.render(self.renderable, options):
+            yield part if part.control else Segment(shown(part.text), part.style)
 
 
 #: Where output goes to a file or a pipe, columns are chosen as for a terminal.
@@ -40,7 +53,7 @@ def print_out(renderable: Any, *, chosen: bool = False) -> None:
     console = _Terminal(markup=False, emoji=False, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = _Terminal(width=_COLUMNS if chosen else SENTENCES, markup=False, emoji=False, highlight=False)
-    console.print(renderable, crop=False)
+    console.print(_Escaped(renderable), crop=False)
 
 
 @final
@@ -104,6 +117,6 @@ def row_progress() -> Iterator[Callable[[int, int, Plan], None]]:
         task = progress.add_task("starting")
 
         def announce(number: int, total: int, plan: Plan) -> None:
-            progress.update(task, description=f"row {number + 1} of {total}: {plan.label}")
+            progress.update(task, description=shown(f"row {number + 1} of {total}: {plan.label}", kept=""))
 
         yield announce

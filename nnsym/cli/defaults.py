@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, final
 
 from nnsym.errors import InputError, did_you_mean
+from nnsym.results.files import read_text
 
 OWN, SHARED = "nnsym.toml", "pyproject.toml"
+_LARGEST = 2**24  # bytes of either
 
 
 @final
@@ -97,10 +99,10 @@ def _read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read: {error}", where=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(read_text(path, limit=_LARGEST))
+    except RecursionError:
+        raise InputError("not TOML that can be read: it is nested too deeply", where=str(path)) from None
+    except ValueError as error:  # TOMLDecodeError, and numbers of too many digits
         raise InputError(f"not TOML: {error}", where=str(path)) from error
 
 

@@ -17,6 +17,8 @@ from nnsym.ir.digits import fraction
 from nnsym.report.optima import records_grid
 from nnsym.results.clock import Clock
 
+_LARGEST = 2**1000  # sums of such numbers are still float64
+
 
 def lipschitz(
     network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
@@ -65,6 +67,8 @@ def _numbers(text: str) -> Any:
     """A number, or one for every element, with commas."""
     try:
         found = [fraction(part.strip()) for part in text.split(",")]
+        if not all(abs(number) <= _LARGEST for number in found):
+            raise ValueError("beyond float64")
     except (ValueError, ArithmeticError):
         raise InputError(
             f"'{text[:60]}' are no numbers", remedy="Write -1, or one number for every element: 0,0.5,1"

@@ -17,7 +17,7 @@ import typer
 
 from nnsym.cli.arguments import Commands
 from nnsym.cli.output import print_error, print_line
-from nnsym.cli.streams import complain, open_streams, writing
+from nnsym.cli.streams import complain, open_streams, shown, writing
 from nnsym.errors import NnsymError
 
 app = typer.Typer(
@@ -44,7 +44,13 @@ def _log(asked: bool) -> None:
     if asked:
         import logging
 
-        logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)  # to stderr
+        class Shown(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return shown(super().format(record))
+
+        handler = logging.StreamHandler()  # to stderr
+        handler.setFormatter(Shown("%(name)s: %(message)s"))
+        logging.basicConfig(handlers=[handler], level=logging.WARNING)
         logging.getLogger("nnsym").setLevel(logging.DEBUG)
 
 

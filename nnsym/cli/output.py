@@ -7,14 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nnsym.cli.streams import bare, complain, fits, writing
+from nnsym.cli.streams import bare, complain, fits, shown, writing
 from nnsym.errors import NnsymError
 from nnsym.results.saved import check_writable
 
+_LONGEST = 2000  # characters of an error
+
 
 def print_error(error: NnsymError) -> None:
-    """An error as one line on stderr; control characters and line breaks of names are escaped."""
-    complain("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error)))
+    """An error as one line on stderr; control characters and line breaks of names are escaped, long texts cut."""
+    said = str(error) if len(str(error)) <= _LONGEST else f"{str(error)[: _LONGEST - 300]} ... {str(error)[-300:]}"
+    complain(shown(said, kept=""))
 
 
 def check_files(*paths: Path | None) -> None:
@@ -32,7 +35,7 @@ def split(text: str) -> list[str]:
 def print_line(text: str) -> None:
     """A plain line on stdout."""
     with writing():
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(shown(text) + "\n")
         sys.stdout.flush()
 
 
@@ -45,7 +48,8 @@ def print_rich(renderable: Any, *, chosen: bool = False) -> None:
 
 
 def print_styled(lines: list[tuple[str, str]]) -> None:
-    """Styled lines on stdout."""
+    """Styled lines on stdout; a name's line break makes no line of its own."""
+    lines = [(shown(text, kept=""), style) for text, style in lines]
     if bare(sys.stdout) and all(fits(text) for text, _ in lines):
         print_line("\n".join(text for text, _ in lines))
         return
@@ -60,4 +64,11 @@ def spinner(show: bool, label: str) -> Any:
         return contextlib.nullcontext()
     from nnsym.cli.console import solve_progress  # heavy: rich
 
-    return solve_progress(label)
+    return solve_progress(shown(label, kept=""))
+
+
+def row_progress() -> Any:
+    """A comparison's progress on stderr."""
+    from nnsym.cli.console import row_progress as progress
+
+    return progress()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nnsym.cli.streams import complain
 from nnsym.cli.targets import load_target
 from nnsym.errors import InputError, OutOfTimeError
 from nnsym.ir.query import Query
@@ -58,7 +59,7 @@ def _watched(seconds: float, memory: int, where: str, late: Callable[[], None]) 
             if tree_rss(pid) > most:
                 reason = f"reading it takes more than {memory / 2**30:.3g} GiB"
                 error = InputError(reason, where=where, remedy="If it is meant, give more: --memory")
-                sys.stderr.write(f"nnsym: {error}\n")
+                complain(str(error))
                 _leave(error.exit_code)
 
     thread = threading.Thread(target=watch, daemon=True, name="limits of reading")

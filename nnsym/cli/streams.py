@@ -32,10 +32,17 @@ def discard_stdout() -> None:
     os.close(nowhere)
 
 
+def shown(text: str, *, kept: str = "\n\t") -> str:
+    """A text that names of others may be part of: what a terminal would obey, or turns lines round, is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
 def complain(text: str) -> None:
     """One line on stderr, if anyone can read it."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"nnsym: {' '.join(text.splitlines())}\n")
+        sys.stderr.write(f"nnsym: {shown(' '.join(text.splitlines()))}\n")
 
 
 def open_streams() -> None:

@@ -14,6 +14,7 @@ from nnsym.lang.question import query_of
 from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
+from nnsym.results.files import read_text, regular_file
 
 if TYPE_CHECKING:
     from nnsym.lang.property import Property
@@ -70,7 +71,7 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
                 raise InputError("a .vnnlib file needs its network", where=name, remedy=remedy)
             return _load(name, named_networks(networks), meter)
         if _is_saved(name):
-            return _parsed(name, named_networks(networks))
+            return _parsed(name, named_networks(networks), meter)
         if networks:
             raise InputError("a Python property names its own networks", where=name, remedy="Leave --network out")
         if ".py" in name:
@@ -89,19 +90,19 @@ def _is_saved(name: str) -> bool:
     """True for a file that begins as the text of a property does."""
     from nnsym.lang.writing.dump import HEAD  # start: VNN-LIB files need no language
 
-    try:
-        with Path(name).open(encoding="utf-8", errors="replace") as file:
-            return file.readline(len(HEAD) + 1).strip() == HEAD
-    except OSError:
-        return False
+    path = Path(name)
+    if not path.exists() or path.is_dir():
+        return False  # FILE.py:NAME
+    with regular_file(path) as file:
+        return file.readline(len(HEAD) + 2).strip() == HEAD.encode()
 
 
-def _parsed(name: str, networks: dict[str, str]) -> Property:
+def _parsed(name: str, networks: dict[str, str], meter: Meter) -> Property:
     """A saved property over the files of its networks; it names the networks, and their hashes are compared."""
     from nnsym.lang.writing.parse import parse  # start: VNN-LIB files need no language
 
-    text = Path(name).read_text(encoding="utf-8")
-    return parse(text, {label: load(file, name=label) for label, file in networks.items()})
+    text = read_text(name, limit=meter.text_bytes)
+    return parse(text, {label: load(file, name=label, meter=meter) for label, file in networks.items()})
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:

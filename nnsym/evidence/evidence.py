@@ -22,6 +22,7 @@ from nnsym.evidence.certificate import Certificate, Known, Second
 from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.families import parse_noise
 from nnsym.evidence.noise import Noise
+from nnsym.results.fields import count, each, named, real, text, undamaged
 from nnsym.results.saved import read_saved_as
 
 FORMAT, NUMBER = "nnsym evidence", 1
@@ -156,34 +157,24 @@ def load_evidence(path: str | Path) -> Evidence:
 
 def evidence_from(data: Mapping[str, Any], *, where: str = "") -> Evidence:
     """Evidence from its plain data."""
-    try:
+    with undamaged(where):
         second, gradient = data["second"], data["gradient"]
         if second is not None:
             noise = parse_noise(second["noise"])
-            second = Second(noise=noise, hits=_count(second["hits"]), n=_count(second["n"]))
+            second = Second(noise=noise, hits=count(second["hits"]), n=count(second["n"]))
         return Evidence(
             noise=parse_noise(data["noise"]),
-            size=_count(data["size"]),
-            counts=tuple(map(_count, data["counts"])),
-            selected=tuple(map(_count, data["selected"])),
-            stop=data["stop"],
-            seed=_count(data["seed"]),
+            size=count(data["size"]),
+            counts=tuple(each(count, data["counts"])),
+            selected=tuple(each(count, data["selected"])),
+            stop=text(data["stop"]),
+            seed=count(data["seed"]),
             second=second,
-            gradient=None if gradient is None else (float(gradient[0]), float(gradient[1])),
-            network=str(data["network"]),
-            point=str(data["point"]),
-            versions=dict(data["versions"]),
+            gradient=None if gradient is None else (real(gradient[0]), real(gradient[1])),
+            network=text(data["network"]),
+            point=text(data["point"]),
+            versions=named(text, data["versions"]),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"a field is missing or wrong: {type(error).__name__}: {error}", where=where) from None
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} is no count")
-    return value
 
 
 def _check_alpha(alpha: float) -> None:

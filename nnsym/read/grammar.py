@@ -10,15 +10,21 @@ from typing import Any, final
 from nnsym.errors import InputError
 
 _STANDARD = ("", "ai.onnx")
+_VERSIONS = 2**31  # onnx holds them in 32 bits
 
 
 @final
 class Rules:
     """The operators of the sets that a model names: their inputs, and their attributes with types."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, where: str) -> None:
         from onnx import checker
 
+        numbers = {"the IR version": model.ir_version}
+        numbers |= {f"the version of the operator set '{o.domain or 'ai.onnx'}'": o.version for o in model.opset_import}
+        for what, number in numbers.items():
+            if not 0 <= number < _VERSIONS:
+                raise InputError(f"{what} is {number}", where=where, remedy=_REMEDY)
         self._context = checker.C.CheckerContext()
         self._context.ir_version = model.ir_version or 3
         self._context.opset_imports = {o.domain: o.version for o in model.opset_import}

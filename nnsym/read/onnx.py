@@ -134,7 +134,7 @@ class _Reader:
         self.graph, self.where, self.meter, self.shapes = model.graph, where, meter, shapes
         self.opsets = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
         self.opset = self.opsets.get("", 0)
-        self.rules = Rules(model)
+        self.rules = Rules(model, where)
         self.initializers, self.arrays = {t.name: t for t in self.graph.initializer}, arrays
         self.values: dict[str, Value] = {}
         self.dtype = "float32"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import BinaryIO
 from nnsym.errors import InputError
 from nnsym.ir.stored import in_pieces
 from nnsym.read.meter import Meter
+from nnsym.results.files import regular_file
 
 _GZIP = b"\x1f\x8b"
 _PIECE = 2**20  # bytes between two looks at the clock
@@ -35,24 +35,11 @@ def file_pieces(path: Path, limit: int, meter: Meter) -> Iterator[bytes]:
     Pipes, devices and sockets are refused without waiting for them.
     """
     where = str(path)
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError:
-        raise InputError("no such file", where=where, remedy="Check the path") from None
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
-    try:
-        found = os.fstat(handle)
-        if stat.S_ISDIR(found.st_mode):
-            raise InputError("cannot be read: it is a folder", where=where, remedy="Give the file itself")
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError("is a pipe or a device, not a file", where=where, remedy="Save the content to a file")
-        if found.st_size > limit:
-            raise _too_long(where, found.st_size, limit, meter)
-        with open(handle, "rb", closefd=False) as file:
-            yield from unpacked(_content(file, limit, meter, where), where, limit, meter)
-    finally:
-        os.close(handle)
+    with regular_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise _too_long(where, size, limit, meter)
+        yield from unpacked(_content(file, limit, meter, where), where, limit, meter)
 
 
 def _content(file: BinaryIO, limit: int, meter: Meter, where: str) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -15,6 +14,8 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.report.audit import audit_sections
 from nnsym.report.records import RECORDED
 from nnsym.report.style import picture
+from nnsym.results.fields import undamaged
+from nnsym.results.files import plain_data, read_text
 from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.restored import result_from
@@ -65,18 +66,22 @@ def report_page(source: Path) -> str:
     """The text of the page; of a folder it is an audit."""
     if source.is_dir():
         return _page(f"Audit of {source.name}", audit_sections(audit(source)))
-    try:
-        text = source.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read: {error.strerror}", where=str(source)) from error
+    text = read_text(source)
+
     if is_record(text):
         table = load_table(source)
         return _page(", ".join(table.header.families), (_section(*part) for part in table_parts(table)))
-    try:
-        lines = [json.loads(line) for line in text.splitlines() if line.strip()] if source.suffix == ".jsonl" else None
-        data = json.loads(text) if lines is None else None
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(source)) from None
+    with undamaged(str(source)):
+        return _of_text(text, source)
+
+
+def _of_text(text: str, source: Path) -> str:
+    """The page of a saved result or of a record of runs."""
+    where, lines, data = str(source), None, None
+    if source.suffix == ".jsonl":
+        lines = [plain_data(line, where=where) for line in text.splitlines() if line.strip()]
+    else:
+        data = plain_data(text, where=where)
     if lines is not None and lines and all(isinstance(line, dict) and {*RECORDED} <= {*line} for line in lines):
         return _page("Run record", _record(lines))
     if isinstance(data, dict) and data.get(FORMAT) == NUMBER:

@@ -16,8 +16,10 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.report.style import GREEN, GREY, ORANGE, finished, picture, plain_axes, titled
+from nnsym.results.files import read_file
 
 _WIDTH, _MOST, _LEVELS = 40, 5, 3  # of a bar, of what was split most, of the tree's first levels
+_ROOTS = 2**20  # disjuncts of a query
 
 
 @final
@@ -49,15 +51,15 @@ class Tree:
     @staticmethod
     def read(path: str | Path) -> Tree:
         """The tree of a record; raises :class:`InputError` for a file that is none."""
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        text = read_file(path).decode(errors="replace")
         try:
             lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-            if not lines or "search" not in lines[0]:
+            if not lines or "search" not in lines[0] or not 0 < lines[0]["roots"] <= _ROOTS:
                 raise KeyError("search")
             tree = Tree({k: Part(0) for k in range(lines[0]["roots"])}, lines[0]["roots"])
             for line in lines[1:]:
                 tree._take(line)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise InputError("no record of a search", where=str(path), remedy="Give a file that --log wrote") from None
         return tree
 

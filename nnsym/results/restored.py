@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import InputError
 from nnsym.evidence.evidence import evidence_from
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Reading
+from nnsym.results.fields import count, each, named, optional, real, text, undamaged
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import Agreement, Deployed, Evidence, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
 from nnsym.results.saved import read_saved_as
@@ -38,42 +38,44 @@ def read_saved(path: str | Path) -> dict[str, Any]:
 
 def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
     """The result of its plain data."""
-    try:
+    with undamaged(where):
         exists, vacuous = data["reading"] == Reading.EXISTS.value, bool(data["vacuous"])
         nowhere = -math.inf if exists else math.inf  # the margin where no input satisfies the precondition
         return Result(
             status=Verdict(data["status"]),
-            reason=data["reason"],
+            reason=text(data["reason"]),
             trust=_trust(data["trust"]),
-            method=data["method"],
-            encoding=data["encoding"],
-            solver=data["solver"],
-            bounds=data["bounds"],
-            goal=data["goal"],
+            method=text(data["method"]),
+            encoding=text(data["encoding"]),
+            solver=text(data["solver"]),
+            bounds=text(data["bounds"]),
+            goal=text(data["goal"]),
             reading=Reading(data["reading"]),
-            slack=float(data["slack"]),
+            slack=real(data["slack"]),
             semantics=Semantics(data["semantics"]),
-            float_error=None if data["float_error"] is None else float(data["float_error"]),
+            float_error=optional(real, data["float_error"]),
             deployed=Deployed(data["deployed"]),
             vacuous=vacuous,
             lower=_end(data["lower"], nowhere if vacuous else -math.inf),
             upper=_end(data["upper"], nowhere if vacuous else math.inf),
             lower_trust=_trust(data["lower_trust"]),
             upper_trust=_trust(data["upper_trust"]),
-            relaxation=data["relaxation"],
-            confidence=data.get("confidence"),
+            relaxation=optional(real, data["relaxation"]),
+            confidence=optional(real, data.get("confidence")),
             evidence=_evidence(data.get("evidence"), where),
             counterexample=_witness(data["counterexample"]),
             witness=_witness(data["witness"]),
-            sizes=Sizes(**data["sizes"]),
-            seconds=dict(data["seconds"]),
-            peak_memory=int(data["peak_memory"]),
-            trail=tuple(Step(name=s["step"], seconds=s["seconds"], note=s["note"]) for s in data["trail"]),
-            versions=dict(data["versions"]),
-            uncertified=str(data.get("uncertified", "")),
+            sizes=Sizes(**named(count, data["sizes"])),
+            seconds=named(real, data["seconds"]),
+            peak_memory=count(data["peak_memory"]),
+            trail=tuple(each(_step, data["trail"])),
+            versions=named(text, data["versions"]),
+            uncertified=text(data.get("uncertified", "")),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"a field is missing or wrong: {type(error).__name__}: {error}", where=where) from None
+
+
+def _step(data: Mapping[str, Any]) -> Step:
+    return Step(name=text(data["step"]), seconds=real(data["seconds"]), note=text(data["note"]))
 
 
 def _evidence(data: Mapping[str, Any] | None, where: str) -> Evidence | None:
@@ -87,7 +89,7 @@ def _trust(word: str | None) -> Trust | None:
 
 
 def _end(value: float | None, missing: float) -> float:
-    return missing if value is None else float(value)
+    return missing if value is None else real(value)
 
 
 def _witness(data: Mapping[str, Any] | None) -> Witness | None:
@@ -97,11 +99,15 @@ def _witness(data: Mapping[str, Any] | None) -> Witness | None:
         inputs={name: _array(t) for name, t in data["inputs"].items()},
         outputs={name: _array(t) for name, t in data["outputs"].items()},
         margin=_end(data["margin"], math.nan),
-        replayed_by=data["replayed_by"],
+        replayed_by=text(data["replayed_by"]),
         engine=Agreement(data["engine"]),
-        note=data["note"],
-        labels={n: Labels(tuple(v["names"]), tuple(v["units"])) for n, v in data["labels"].items()},
+        note=text(data["note"]),
+        labels=named(_labels, data["labels"]),
     )
+
+
+def _labels(data: Mapping[str, Any]) -> Labels:
+    return Labels(tuple(each(text, data["names"])), tuple(each(text, data["units"])))
 
 
 def _array(data: Mapping[str, Any]) -> Array:

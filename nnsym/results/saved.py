@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from nnsym.errors import InputError
+from nnsym.results.files import plain_data, read_text, require_reader
 
 
 def read_saved_as(path: str | Path, mark: tuple[str, int], *, what: str, remedy: str) -> dict[str, Any]:
     """The object in a file whose key ``mark[0]`` is ``mark[1]``; raises :class:`InputError` for any other file."""
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(path)) from None
+    data = plain_data(read_text(path), where=str(path))
     if not isinstance(data, dict) or data.get(mark[0]) != mark[1]:
         raise InputError(f"not {what}", where=str(path), remedy=remedy)
     return data
@@ -32,3 +27,4 @@ def check_writable(path: Path) -> None:
         raise InputError("this is a folder", where=str(path), remedy="Name a file")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise InputError("cannot write here: permission denied", where=str(path))
+    require_reader(path)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.results.files import read_file
 from nnsym.results.result import Trust, weakest
 from nnsym.search.nodes import Branches, Nodes
 
@@ -130,7 +131,7 @@ class FileLog(Kept):
         super().__init__()
         self.path, self.story = path, None
         head = {"search": FORMAT, **asked, "roots": roots}
-        text = path.read_bytes() if path.exists() else b""
+        text = read_file(path) if path.exists() else b""
         whole = text[: text.rfind(b"\n") + 1]
         if whole:
             self.story = read(whole.decode(errors="replace"), head, str(path))
@@ -182,7 +183,7 @@ def read(text: str, head: Mapping[str, Any], where: str) -> Story:
         )
     try:
         return _story(lines, head["roots"])
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, LookupError, OverflowError, AttributeError):
         raise InputError("a line of the record does not fit the others", where=where, remedy=_UNDAMAGED) from None
 
 
@@ -226,7 +227,7 @@ def _lines(text: str, where: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(text.splitlines(), 1):
         try:
             found = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise InputError("not a line of a record", where=f"{where}:{number}", remedy=_UNDAMAGED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.errors import InputError
+from nnsym.results.files import regular_file
 from nnsym.sweep.content import Content
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+_LARGEST = 2**33  # bytes of the arrays of a file
 
 _FORMS = (
     "Give columns, (images, labels) or {'x': images, 'label': labels}, a list of items, or the path of an .npz file"
@@ -99,10 +103,16 @@ def _plain(value: object) -> Any:
 
 
 def _read(path: Path) -> Data:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Data.of({name: file[name] for name in file.files})
-    except OSError as error:
-        raise InputError(f"cannot read: {error.strerror or error}", where=str(path)) from error
-    except (ValueError, AttributeError) as error:
-        raise InputError(f"not an .npz file of plain arrays: {error}", where=str(path), remedy=_FORMS) from error
+    with regular_file(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+            if size > _LARGEST:
+                raise ValueError(f"{size} bytes unpacked, at most {_LARGEST} are read")
+            with np.load(file, allow_pickle=False) as arrays:
+                return Data.of({name: arrays[name] for name in arrays.files})
+        except InputError:
+            raise
+        except Exception as error:  # zipfile, zlib and NumPy raise whatever they like on damaged files
+            reason = str(error) or type(error).__name__
+            raise InputError(f"not an .npz file of plain arrays: {reason}", where=str(path), remedy=_FORMS) from error

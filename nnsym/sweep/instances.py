@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from nnsym.read.onnx import load
 from nnsym.read.vnnlib import load_vnnlib
 from nnsym.report.grid import Column, Grid
 from nnsym.results import ranges
+from nnsym.results.files import read_text
 from nnsym.sweep.data import Data
 from nnsym.sweep.entry import Way
 
@@ -77,9 +79,9 @@ def read_instances(path: Path, *, most: float | None = None) -> Instances:
         InputError: the file cannot be read, or a row names no network, property and number of seconds.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        cells = csv.reader(io.StringIO(read_text(path), newline=""))
+        lines = [row for row in cells if any(cell.strip() for cell in row)]
+    except csv.Error as error:
         raise InputError(f"cannot read: {error}", where=str(path)) from error
     if lines and lines[0][0].strip().lower() == "onnx":
         del lines[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, final
 
 from nnsym.errors import InputError
+from nnsym.results.files import read_file
 from nnsym.sweep.entry import Entry
 
 FORMAT = "nnsym table 1"
@@ -60,11 +61,7 @@ def read(path: Path) -> tuple[Header, list[Entry]]:
     Raises:
         InputError: the file cannot be read, is no record of a table, or is damaged before its last line.
     """
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read: {error.strerror}", where=str(path)) from error
-    found = _parsed(text, path)
+    found = _parsed(read_file(path), path)
     if found is None:
         raise _foreign(path)
     return found
@@ -88,7 +85,7 @@ class Record:
         if path is None:
             return
         try:
-            text = path.read_bytes() if path.exists() else b""
+            text = read_file(path) if path.exists() else b""
             whole = text[: text.rfind(b"\n") + 1]
             found = _parsed(text, path)
             if found is not None:
@@ -137,7 +134,7 @@ def _parsed(text: bytes, path: Path) -> tuple[Header, list[Entry]] | None:
                 header = Header.of(found)
             else:
                 entries.append(Entry.of(found))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             raise InputError("not a line of a record", where=f"{path}:{number}", remedy=_UNDAMAGED) from None
     return header, entries
 

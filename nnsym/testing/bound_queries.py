@@ -1,4 +1,4 @@
-"""Queries on which bounds go wrong: sums that cancel, boxes that are points, whole inputs, open inputs."""
+"""Queries on which bounds go wrong: sums that cancel; boxes that are points; whole, open, several inputs; products."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
-from nnsym.ir.node import Input, Node, affine, maximum, new_input, pointwise
+from nnsym.ir.node import Input, Node, affine, maximum, new_input, pointwise, product
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute, clip, leaky_relu, relu
@@ -79,3 +79,27 @@ def infinite_queries() -> Iterator[Query]:
         rng = np.random.default_rng([seed, 31])
         x = new_input("x", 2)
         yield about(f"open-{seed}", real_network(rng, x), x, np.array([low, -1.0]), np.array([high, 1.0]))
+
+
+def _of_pair(name: str, y: Node, *inputs: Input) -> Query:
+    """Some element of y is at most 0, on a box of each input."""
+    boxes = {x: Box(np.full(x.size, -0.75 - k), np.full(x.size, 0.5 + k)) for k, x in enumerate(inputs)}
+    return Query(name, boxes, Rows.of(y), Atoms(np.arange(y.size), strict=False, soft=True, every=False))
+
+
+def pair_queries() -> Iterator[Query]:
+    """Two inputs that meet in one layer."""
+    rng = np.random.default_rng(37)
+    a, b = new_input("a", 1), new_input("b", 1)
+    both = affine(((Dense(rng.normal(size=(3, 1))), a), (Dense(rng.normal(size=(3, 1))), b)), rng.normal(size=3))
+    yield _of_pair("pair", dense(rng, pointwise(relu(), both), 2), a, b)
+
+
+def product_queries() -> Iterator[Query]:
+    """Products of two inputs, and of two hidden values."""
+    rng = np.random.default_rng(41)
+    a, b = new_input("a", 1), new_input("b", 1)
+    yield _of_pair("product", dense(rng, product(a, b), 2), a, b)
+    x = new_input("x", 2)
+    hidden = pointwise(relu(), dense(rng, x, 3))
+    yield _of_pair("product-hidden", dense(rng, product(hidden, dense(rng, x, 3)), 2), x)

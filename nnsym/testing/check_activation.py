@@ -56,9 +56,11 @@ def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = ran
     Raises:
         ConformanceError: an answer is refuted, missing, or no number.
     """
-    fn = find_activation(activation).take(np.zeros(1, dtype=int))
+    whole = find_activation(activation)
+    fn = whole.take(np.zeros(1, dtype=int))
     done = Conformance()
     _check_values(fn)
+    _check_selection(whole)
     for seed in seeds:
         lower, upper = _intervals(fn, np.random.default_rng(seed))
         done = _check_answers(fn, lower, upper, done)
@@ -83,11 +85,43 @@ def _check_values(fn: Univariate) -> None:
     if not isinstance(fn.key, str) or not fn.key:
         raise ConformanceError(f"{fn.name}: key is no text")
     if fn.exact:
-        exact = fn.value(to_fractions(x))
+        try:
+            exact = fn.value(to_fractions(x))
+        except TypeError as error:  # NumPy has no exponential of a Fraction
+            raise ConformanceError(f"{fn.name}: says it is exact, but has no value of Fractions: {error}") from error
         if not all(isinstance(v, (Fraction, int)) for v in exact.tolist()):
             raise ConformanceError(f"{fn.name}: says it is exact, but its value of Fractions holds no Fractions")
         if (np.abs(exact.astype(float) - y) > 1e-9 * np.maximum(1.0, np.abs(y))).any():
             raise ConformanceError(f"{fn.name}: its values of Fractions and of float64 differ")
+
+
+def _check_selection(fn: Univariate) -> None:
+    """A selection of elements is the function of these elements."""
+    x = np.linspace(-7.5, 7.5, 31)
+    x = np.where(fn.take(np.zeros(1, dtype=int)).defined(x, x), x, np.abs(x) + 0.25)
+    try:
+        y = np.asarray(fn.value(x))
+    except ValueError:  # parameters of another number of elements
+        return
+    index = np.array([3, 0, 30, 3])
+    if (np.asarray(fn.take(index).value(x[index])) != y[index]).any():
+        raise ConformanceError(f"{fn.name}: take does not give the function of the selected elements")
+
+
+def _check_batches(fn: Univariate, lower: Array, upper: Array) -> None:
+    """Intervals of a batch get the answers that each gets alone."""
+    both = np.stack((lower, lower[::-1])), np.stack((upper, upper[::-1]))
+    for name in ("span", "steepness", "lines", "band"):
+        ask = getattr(fn, name)
+        try:
+            with np.errstate(all="ignore"):
+                alone, together = ask(lower, upper), ask(*both)
+        except UnsupportedError:
+            continue
+        for one, two in zip(alone, together, strict=True):
+            expected = np.stack((np.broadcast_to(one, lower.shape), np.broadcast_to(one, lower.shape)[::-1]))
+            if np.shape(two) != expected.shape or not np.array_equal(two, expected, equal_nan=True):
+                raise ConformanceError(f"{fn.name}: {name} of a batch of intervals is not what each gets alone")
 
 
 def _intervals(fn: Univariate, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -129,6 +163,10 @@ def _check_answers(fn: Univariate, lower: Array, upper: Array, done: Conformance
     x = _points(fn, lower, upper)
     with np.errstate(all="ignore"):
         y = np.asarray(fn.value(x))
+    if np.isnan(y).any():
+        at = float(x[tuple(np.argwhere(np.isnan(y))[0])])
+        raise ConformanceError(f"{fn.name}: value at x = {at!r}, where the function is defined, is no number")
+    _check_batches(fn, lower, upper)
     for name, ask in _QUESTIONS.items():
         try:
             with np.errstate(all="ignore"):

@@ -26,7 +26,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query
-from nnsym.testing.bound_queries import infinite_queries, integer_queries, real_queries
+from nnsym.testing.bound_queries import infinite_queries, integer_queries, pair_queries, product_queries, real_queries
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.ranges import corners
@@ -95,6 +95,8 @@ _SPECIAL: Mapping[str, Callable[[], Iterable[Query]]] = {
     "numbers that are no short binary fractions": real_queries,
     "integer inputs": integer_queries,
     "open inputs": infinite_queries,
+    "several inputs": pair_queries,
+    "products": product_queries,
 }
 
 
@@ -121,17 +123,19 @@ def _check(
 
 
 def _check_batch(source: Source, query: Query, done: Conformance) -> Conformance:
-    """Halves and quarters of the box at once: the bounds of each hold on it, whatever those of the others are."""
-    parts = list(_parts(query))
-    batch: FloatBoxes = {
-        x: (np.stack([p[x].outer[0] for p in parts]), np.stack([p[x].outer[1] for p in parts])) for x in query.inputs
-    }
-    bounds = source.compute(query, boxes=batch)
-    for k, part in enumerate(parts):
-        where, alone = f"{source.text} on box {k} of {len(parts)} of {query.name}", replace(query, boxes=part)
-        one = bounds.case(k)
-        check_shape(one, alone, where)
-        done = check_runs(one, alone, [*_grid(alone, 4), *_plane(alone)], where, done)
+    """Halves and a corner of the box at once, and one half alone: the bounds of each hold on it."""
+    every = list(_parts(query))
+    for parts in (every, every[1:2]):
+        batch: FloatBoxes = {
+            x: (np.stack([p[x].outer[0] for p in parts]), np.stack([p[x].outer[1] for p in parts]))
+            for x in query.inputs
+        }
+        bounds = source.compute(query, boxes=batch)
+        for k, part in enumerate(parts):
+            where, alone = f"{source.text} on box {k} of {len(parts)} of {query.name}", replace(query, boxes=part)
+            one = bounds.case(k)
+            check_shape(one, alone, where)
+            done = check_runs(one, alone, [*_grid(alone, 4), *_plane(alone)], where, done)
     return done
 
 

@@ -1,0 +1,77 @@
+"""Files of others: regular ones only, of a size that may be read, and JSON of whatever depth without a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nnsym.errors import InputError
+
+_LARGEST = 2**30  # bytes of a file of texts or plain data
+
+
+@contextmanager
+def regular_file(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open; pipes, devices, sockets and folders are refused without waiting for them."""
+    where = str(path)
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise InputError("no such file", where=where, remedy="Check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
+    try:
+        kind = os.fstat(handle).st_mode
+        if stat.S_ISDIR(kind):
+            raise InputError("cannot be read: it is a folder", where=where, remedy="Give the file itself")
+        if not stat.S_ISREG(kind):
+            raise InputError("is a pipe or a device, not a file", where=where, remedy="Save the content to a file")
+        with open(handle, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(handle)
+
+
+def read_file(path: str | Path, *, limit: int = _LARGEST) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes."""
+    with regular_file(Path(path)) as file:
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if len(data) > limit:
+        raise InputError(f"has more than {limit / 2**20:.0f} MiB", where=str(path), remedy="Check that it is the file")
+    return data
+
+
+def read_text(path: str | Path, *, limit: int = _LARGEST) -> str:
+    """The content of a regular file as UTF-8."""
+    try:
+        return read_file(path, limit=limit).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8: {error}", where=str(path), remedy="Check that it is the file") from None
+
+
+def plain_data(text: str | bytes, *, where: str) -> Any:
+    """The value of a JSON text; raises :class:`InputError` for any other, nested too deeply included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise InputError("not JSON that can be read: it is nested too deeply", where=where) from None
+    except ValueError as error:
+        raise InputError(f"not JSON: {error}", where=where) from None
+
+
+def require_reader(path: Path) -> None:
+    """Raise :class:`InputError` for a pipe that nobody reads: writing to it would wait for ever."""
+    if not path.is_fifo():
+        return
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        raise InputError("is a pipe that nobody reads", where=str(path), remedy="Name a file") from None
