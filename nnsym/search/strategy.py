@@ -21,6 +21,9 @@ _INPUTS = (Smear, Longest, Finish)
 #: Rounds of a first search on hidden rows.
 _ROUNDS = 5
 
+#: So many rows have cuts.
+_CUT = 16
+
 #: Up to so many inputs that are not fixed, inputs are split; up to the second number inputs and neurons.
 FEW, SOME = 20, 60
 
@@ -31,8 +34,9 @@ class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
     once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
     ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
-    decide it. ``soft`` also cuts boxes by rows of the conclusion, ``frontier`` says what is bounded next. ``workers``
-    processes share the work. ``rivals`` are rules that are tried beside ``branching`` where few parts do not decide it.
+    decide it, and ``cuts`` of its lowest rows have cuts from then on. ``soft`` also makes boxes smaller by rows of the
+    conclusion, ``frontier`` says what is bounded next. ``workers`` processes share the work. ``rivals`` are rules that
+    are tried beside ``branching`` where few parts do not decide it.
     """
 
     branching: Branching | None = None
@@ -41,6 +45,7 @@ class Strategy:
     steps: int | None = None
     root: int = 20
     refine: int | None = None
+    cuts: int | None = None
     easy: int = 0
     soft: bool = False
     frontier: str = "depth"
@@ -67,6 +72,7 @@ class Strategy:
             *((self.frontier,) if self.frontier != "depth" else ()),
             *((f"steps={self.steps}",) if self.steps is not None else ()),
             *((f"refine={self.refine}",) if self.refine is not None else ()),
+            *((f"cuts={self.cuts}",) if self.cuts is not None else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
             *((f"workers={self.workers}",) if self.workers > 1 else ()),
         ]
@@ -85,6 +91,8 @@ class Strategy:
                 found = replace(found, steps=int(value))
             elif key == "refine" and value.isdecimal():
                 found = replace(found, refine=int(value))
+            elif key == "cuts" and value.isdecimal():
+                found = replace(found, cuts=int(value))
             elif key == "batch" and value.isdecimal() and int(value):
                 found = replace(found, batch=int(value))
             elif key == "workers" and value.isdecimal() and int(value):
@@ -99,7 +107,7 @@ class Strategy:
                 found = replace(found, branching=rule(word))
             else:
                 known = ", ".join(
-                    (*RULES, *FRONTIERS, "float64", "clip", "steps=N", "refine=N", "batch=N", "workers=N")
+                    (*RULES, *FRONTIERS, "float64", "clip", "steps=N", "refine=N", "cuts=N", "batch=N", "workers=N")
                 )
                 raise InputError(f"'{word}' is no parameter of a search", remedy=f"Use some of: {known}")
         return found
@@ -120,6 +128,7 @@ class Strategy:
             rivals=() if self.branching is not None else tuple(map(rule, others)),
             root=0 if shallow else self.root,
             refine=self.refine if self.refine is not None else 0 if shallow else _ROUNDS,
+            cuts=self.cuts if self.cuts is not None else 0 if shallow else _CUT,
             steps=self.steps if self.steps is not None else 3 if shallow else 8,
             easy=_EASY if shallow and self.steps is None else 0,
             soft=self.soft or shallow,

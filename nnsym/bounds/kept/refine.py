@@ -29,6 +29,7 @@ Array = NDArray[Any]
 
 _EARLY = 10.0  # the weight of a layer's gaps against those of the next one
 _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a leaf
+_GRACE = 0.5  # seconds beyond the deadline for an engine that knows what was found
 _BYTES = 32  # of a leaf for each element below: a phase, a slope, a multiplier, and what bounding it takes
 
 
@@ -43,9 +44,9 @@ def refined(
 ) -> Engine:
     """An engine of the query whose hidden bounds were searched for, ``rounds`` splits for every row of a layer.
 
-    Its ranges hold on the query's boxes and balls; ``ranges`` are some that are known to. Past the ``deadline`` layers
-    keep what they have, and so do those whose trees would take more than ``memory`` bytes: before that there are fewer
-    rounds. Raises OutOfTime where there is no engine by then.
+    Its ranges hold on the query's boxes and balls; ``ranges`` are some that are known to, and none of its own is worse.
+    Past the ``deadline`` layers keep what they have, and so do those whose trees would take more than ``memory`` bytes:
+    before that there are fewer rounds. Raises OutOfTime where there is no engine by then.
     """
     given = ranges or {}
     engine = Engine(query, dtype=dtype, deadline=deadline)
@@ -59,8 +60,8 @@ def refined(
         if known[layer] is not first:
             try:
                 engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
-            except OutOfTime:
-                return engine
+            except OutOfTime:  # what layers gained by now is worth the time of one more engine
+                return Engine(query, dtype=dtype, ranges={**given, **known}, deadline=deadline.later(_GRACE))
     return engine
 
 
