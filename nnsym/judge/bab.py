@@ -238,7 +238,7 @@ def bab(
         refine: rounds of search on hidden rows, with which the ranges of the whole domain begin to be improved where a
             few dozen parts do not decide it; 0 leaves them, None does so where inputs are split.
         cuts: so many rows, those with the lowest bounds, have cuts on ReLUs where a few dozen parts do not decide it; 0
-            for none, None does so where inputs are split.
+            for none, None for some where neurons are split by ``gap``.
         clip: also cut boxes by rows of the conclusion.
         best: the part with the least bound first, instead of the newest.
         workers: processes that share the work.

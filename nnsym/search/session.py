@@ -130,7 +130,8 @@ class _Maker:
             deadline=given.deadline,
             improving=Improving(
                 better=given.better if strategy.refine and real else None,
-                cutting=given.cutting if strategy.cuts and real else None,
+                cutting=given.cutting if strategy.cuts != 0 and real else None,
+                wanted=strategy.cuts is not None,
             ),
             brief=given.brief if real else 1.0,
             watch=given.watch if real else None,

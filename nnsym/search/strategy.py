@@ -21,9 +21,6 @@ _INPUTS = (Smear, Longest, Finish)
 #: Rounds of a first search on hidden rows.
 _ROUNDS = 5
 
-#: So many rows have cuts.
-_CUT = 16
-
 #: Up to so many inputs that are not fixed, inputs are split; up to the second number inputs and neurons.
 FEW, SOME = 20, 60
 
@@ -34,9 +31,9 @@ class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
     once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
     ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
-    decide it, and ``cuts`` of its lowest rows have cuts from then on. ``soft`` also makes boxes smaller by rows of the
-    conclusion, ``frontier`` says what is bounded next. ``workers`` processes share the work. ``rivals`` are rules that
-    are tried beside ``branching`` where few parts do not decide it.
+    decide it; ``cuts`` of its lowest rows have cuts then, None lets the rule decide. ``soft`` also makes boxes smaller
+    by rows of the conclusion, ``frontier`` says what is bounded next. ``workers`` processes share the work. ``rivals``
+    are rules that are tried beside ``branching`` where few parts do not decide it.
     """
 
     branching: Branching | None = None
@@ -128,7 +125,7 @@ class Strategy:
             rivals=() if self.branching is not None else tuple(map(rule, others)),
             root=0 if shallow else self.root,
             refine=self.refine if self.refine is not None else 0 if shallow else _ROUNDS,
-            cuts=self.cuts if self.cuts is not None else 0 if shallow else _CUT,
+            cuts=0 if self.cuts is None and shallow else self.cuts,
             steps=self.steps if self.steps is not None else 3 if shallow else 8,
             easy=_EASY if shallow and self.steps is None else 0,
             soft=self.soft or shallow,

@@ -24,6 +24,9 @@ LATER = 32 * PARTS
 #: The share of the time for this; what is left of the gap, as a share of what was, where more rounds pay.
 _SHARE, _PAYS = 0.25, 0.8
 
+#: So many rows have cuts where nobody says how many.
+CUT = 16
+
 #: The same for cuts, which every part pays for from then on.
 _CUTS_PAY = 0.95
 
@@ -33,12 +36,13 @@ _CUTS_PAY = 0.95
 class Improving:
     """What is still to come: ``better`` ranges after ``refined`` parts, and cuts.
 
-    Where splits do not aim at ranges (``local``) cuts come first, and ranges, which take longer, wait where these pay.
-    Everywhere cuts are made on the better ranges.
+    Where splits do not aim at ranges (``local``) cuts come first, and ranges, which take longer, wait where these pay;
+    cuts are made anew on better ranges. With other rules there are none, unless they are ``wanted``.
     """
 
     better: Better | None = None
     cutting: Cutting | None = None
+    wanted: bool = False
     refined: int = PARTS
 
     @property
@@ -52,12 +56,13 @@ class Improving:
         def going() -> bool:
             return len(ledger.frontier) > 0 and not scene.goal.done
 
-        if self.cutting is not None and self.better is not None and local and self.refined < LATER and going():
+        first = local and self.better is not None and self.refined < LATER
+        if self.cutting is not None and first and going():
             self.refined = LATER if cut(scene, engines, ledger, self.cutting, deadline) else 0
         if self.better is not None and ledger.tally.nodes >= self.refined and going():
             refine(scene, engines, ledger, self.better, deadline)
             self.better = None
-        if self.cutting is not None and self.better is None and going():
+        if self.cutting is not None and self.better is None and (local or self.wanted) and going():
             cut(scene, engines, ledger, self.cutting, deadline)
             self.cutting = None
 
@@ -91,7 +96,8 @@ def cut(scene: Scene, engines: Engines, ledger: Ledger, cutting: Cutting, deadli
     """
     before, _ = _gap(scene, engines.engine, deadline)
     try:
-        other = cutting(engines.engine, scene.strategy.cuts or 0, scene.threshold, deadline.share(_SHARE))
+        rows = CUT if scene.strategy.cuts is None else scene.strategy.cuts
+        other = cutting(engines.engine, rows, scene.threshold, deadline.share(_SHARE))
     except OutOfTime:
         return False
     if other is engines.engine:
