@@ -30,7 +30,7 @@ def _homes() -> dict[str, tuple[str, str]]:
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":  # looked up when asked for: reading the metadata takes longer than the import
-        from nnsym.results.versions import package_version
+        from nnsym.results.versions import package_version  # start: reading metadata takes its time
 
         return package_version("nnsym") or "unknown"
     if name.startswith("__") or name not in _homes():

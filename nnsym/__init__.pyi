@@ -91,7 +91,7 @@ from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
 from nnsym.report.property_bounds import bounds as bounds
 from nnsym.report.trajectory import trajectory as trajectory
-from nnsym.results.plain import load_result as load_result
+from nnsym.results.restored import load_result as load_result
 from nnsym.sweep.answered import load_table as load_table
 from nnsym.sweep.table import table as table
 

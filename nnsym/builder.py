@@ -82,6 +82,10 @@ class ProgramBuilder:
         self.n_columns += count
         return ids
 
+    def check(self) -> None:
+        """Raise OutOfTime past the deadline: for rules between steps that take long and add nothing yet."""
+        self._deadline.check()
+
     def bounds(self) -> tuple[Array, Array]:
         """Bounds of all columns so far."""
         return np.concatenate(self._lower), np.concatenate(self._upper)

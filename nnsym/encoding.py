@@ -21,7 +21,7 @@ from nnsym.builder import ProgramBuilder, RowTerms, row_block, sum_block
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.outward import floats
-from nnsym.program import OWN, Feature, Kind, Role, RowBlock, Tag, Valued, role_of
+from nnsym.program import OWN, Feature, ImplicationBlock, Kind, Role, RowBlock, Tag, Valued, role_of
 
 if TYPE_CHECKING:
     from nnsym.separation.scene import Scene
@@ -272,8 +272,6 @@ class Context:
         says: str = "",
     ) -> None:
         """Rows that hold where Boolean column ``guard`` equals ``value``; ``strict`` excludes equality."""
-        from nnsym.program import ImplicationBlock
-
         block: RowBlock = row_block(terms, lower=lower, upper=upper, tag=Tag.NETWORK, origin=self._origin(node, says))
         block = replace(block, strict=strict)
         self.builder.implications(ImplicationBlock(guard, np.full(len(guard), value, dtype=np.int8), block))

@@ -106,9 +106,3 @@ class LanguageError(NnsymError, TypeError):
 
 class SolverUnavailableError(NnsymError):
     """A solver that is not installed, or whose licence does not cover the problem."""
-
-
-class WorkerError(NnsymError):
-    """A worker process died or answered out of protocol; never a verdict."""
-
-    exit_code = 1

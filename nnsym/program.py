@@ -108,7 +108,8 @@ class ColumnBlock:
     """Columns ``start .. start + len(index)``: elements ``index`` of a node in one role.
 
     A column with ``factors`` is the product of two earlier columns; ``value`` gives a run's values of the columns. It
-    does not go to other processes, which solve and cut and need none. ``titles`` are names of the node's elements.
+    does not go to other processes, which solve and cut and need none. ``titles`` is what people call the node, or each
+    of its elements.
     """
 
     node: str
@@ -117,15 +118,15 @@ class ColumnBlock:
     start: int
     factors: tuple[Array, Array] | None = None
     value: Valued | None = None
-    titles: tuple[str, ...] = ()
+    titles: str | tuple[str, ...] = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ColumnBlock, (self.node, self.role, self.index, self.start, self.factors, None, self.titles)
 
     def name(self, position: int) -> str:
         """``relu_1[17].pre``: the symbolic key of one column; ``x.speed.value`` where elements have names."""
-        index = self.index[position]
-        return f"{self.titles[index]}.{self.role}" if self.titles else f"{self.node}[{index}].{self.role}"
+        index, called = self.index[position], self.titles or self.node
+        return f"{called}[{index}].{self.role}" if isinstance(called, str) else f"{called[index]}.{self.role}"
 
 
 @final

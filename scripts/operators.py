@@ -54,7 +54,8 @@ def _said(lowering: Lowering) -> str:
         return "Elements are moved; the operator's reference implementation says where to."
     text = inspect.getdoc(lowering) or ""
     for made_of in () if text else inspect.getclosurevars(lowering).nonlocals.values():
-        text = text or inspect.getdoc(made_of if callable(made_of) else type(made_of)) or ""
+        named = made_of if callable(made_of) else type(made_of)
+        text = text or ("" if named.__module__ == "builtins" else inspect.getdoc(named) or "")
     return text.split("\n\n")[0].replace("\n", " ").replace("``", "`").replace("|", "\\|")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.check.checker import Checker, Report, read_json
+from nnsym.check.checker import Checker, Report
 from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
 
 
 def plain(

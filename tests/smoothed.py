@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import nnsym as nn
-from nnsym.evidence.evidence import Evidence, Second
+from nnsym.evidence.certificate import Second
+from nnsym.evidence.evidence import Evidence
 from nnsym.evidence.general_gaussian import GeneralGaussian
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 

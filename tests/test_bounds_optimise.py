@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from nnsym.bounds.builtin import Alpha
 from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.engine import linear
 from nnsym.bounds.engine.descent import Dual
@@ -19,7 +20,6 @@ from nnsym.bounds.engine.linear import Backward, crown, fixed
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.slopes import Ascent, preconditions
 from nnsym.bounds.methods import compute, find_source, margin
-from nnsym.bounds.sources import Alpha
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, Or

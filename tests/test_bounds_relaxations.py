@@ -27,10 +27,10 @@ def boxes(size):
     return pairs.map(lambda ends: (np.array([min(e) for e in ends]), np.array([max(e) for e in ends])))
 
 
-def lines(node, ranges):
+def lines(node, ranges, **options):
     maps = Maps("cpu")
     parents = tuple(Range(torch.tensor(lo[None]), torch.tensor(hi[None])) for lo, hi in ranges)
-    return relax(node, parents, Forward(maps).step(node, parents), maps)
+    return relax(node, parents, Forward(maps).step(node, parents), maps, **options)
 
 
 def exact_line(relaxation, side, values):
@@ -43,8 +43,8 @@ def exact_line(relaxation, side, values):
     return total
 
 
-def encloses(node, ranges, points):
-    relaxation = lines(node, ranges)
+def encloses(node, ranges, points, **options):
+    relaxation = lines(node, ranges, **options)
     for point in points:
         values = dict(zip(node.parents, point, strict=True))
         true = apply_node(node, tuple(values[p] for p in node.parents))
@@ -74,10 +74,33 @@ def test_maximum_lines(box):
 def test_product_lines(x, y):
     ends = itertools.product(*(map(to_fractions, (*x, *y)),) * 2)
     inside = [(a, b) for a, b in ends if x[0] <= a[0] <= x[1] and y[0] <= b[0] <= y[1]]
-    encloses(product(new_input("x", 1), new_input("y", 1)), [x, y], inside)
+    for summed in (False, True):
+        encloses(product(new_input("x", 1), new_input("y", 1)), [x, y], inside, summed=summed)
     z = new_input("z", 1)
     centre = (to_fractions(x[0]) + to_fractions(x[1])) / 2
     encloses(product(z, z), [x, x], [(v, v) for v in (*map(to_fractions, x), centre)])
+
+
+@settings(max_examples=50, deadline=None)
+@given(x=boxes(1), y=boxes(1))
+def test_planes_of_a_product_are_as_tight_as_intervals_over_the_box_itself(x, y):
+    """McCormick's first plane alone is -8 somewhere on [-2, -1]^2, where x y is at least 1."""
+    found = lines(product(new_input("x", 1), new_input("y", 1)), [x, y])
+    corners = [a * b for a in (x[0][0], x[1][0]) for b in (y[0][0], y[1][0])]
+    size = max(np.abs([*x, *y]).max() ** 2, 1e-200)
+    for side, sign, wanted in (("low", 1, min(corners)), ("high", -1, max(corners))):
+        ends = [float(getattr(tap, side)) * np.array(box).ravel() for tap, box in zip(found.taps, (x, y), strict=True)]
+        reached = sign * sum((sign * end).min() for end in ends) + float(getattr(found, side))
+        assert reached == pytest.approx(wanted, abs=1e-12 * size)
+
+
+def test_slopes_of_a_sum_of_products_are_the_least_weights():
+    weights, values = (np.array([0.2]), np.array([0.6])), (np.array([-3.0]), np.array([1.0]))
+    for pair, which in (((weights, values), 1), ((values, weights), 0)):
+        found = lines(product(new_input("x", 1), new_input("y", 1)), pair, summed=True)
+        assert found.taps[which].low.item() == found.taps[which].high.item() == 0.2
+    found = lines(product(new_input("x", 1), new_input("y", 1)), (weights, values))
+    assert found.taps[1].low.item() > 0.2
 
 
 @pytest.mark.parametrize("node", [maximum(new_input("x", 2), [[0, 1]]), pointwise(Hinge(-1.0, 2.0), new_input("x", 2))])

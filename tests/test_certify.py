@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import nnsym as nn
-from nnsym.check.checker import Checker, check, read_json
+from nnsym.check.checker import Checker, check
 from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
 from nnsym.results.result import Result, Trust
 from tests.stored import random_layers, stored_mlp
 

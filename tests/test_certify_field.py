@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import nnsym as nn
-from nnsym.check.checker import Checker, read_json
+from nnsym.check.checker import Checker
 from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
 from nnsym.results.result import Trust
 
 #: Folder, network, property, method.

@@ -17,8 +17,8 @@ FILES = sorted(ROOM.glob("*.py"))
 KERNEL = {"errors", "functions", "rule", "tree"}
 #: Networks and properties from their files to the graph and the case.
 READERS = {"model", "graph", "moves", "windows", "operators", "vnnlib", "problem"}
-FAST = {"limbs", "fast"}
-COMMAND = {"__init__", "__main__", "checker"}
+FAST = {"limbs", "lines", "fast"}
+COMMAND = {"__init__", "__main__", "checker", "files", "limits"}
 
 
 def lines_of(path: Path) -> int:
@@ -41,7 +41,7 @@ def test_every_file_is_counted() -> None:
     assert {p.stem for p in FILES} == KERNEL | READERS | FAST | COMMAND
 
 
-@pytest.mark.parametrize(("part", "most"), [(KERNEL, 730), (READERS, 1150), (FAST, 470), (COMMAND, 210)])
+@pytest.mark.parametrize(("part", "most"), [(KERNEL, 730), (READERS, 1230), (FAST, 610), (COMMAND, 285)])
 def test_lines_are_counted(part: set[str], most: int) -> None:
     assert sum(lines_of(ROOM / f"{name}.py") for name in part) <= most
 

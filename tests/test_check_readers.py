@@ -122,7 +122,7 @@ def operators() -> Iterator[Any]:
     yield case("Abs", "Abs", (4,))
     yield case("Sign", "Sign", (4,))
     yield case("Clip", "Clip", (4,), np.float32(-0.5), np.float32(0.25))
-    yield case("Clip-attributes", "Clip", (4,), opset=6, max=0.25)
+    yield case("Clip-attributes", "Clip", (4,), opset=7, max=0.25)
     yield case("HardSigmoid", "HardSigmoid", (4,), alpha=0.3, beta=0.4)
     yield case("Sigmoid", "Sigmoid", (4,))
     yield case("Tanh", "Tanh", (4,))

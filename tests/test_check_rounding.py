@@ -11,7 +11,20 @@ from certificates import box, certificate, plain, stated
 
 from nnsym.check.checker import Checker
 from nnsym.check.graph import Map
-from nnsym.check.limbs import LIMB, Matrix, dot, floored, times_slope
+from nnsym.check.limbs import (
+    COARSE,
+    FINE,
+    Matrix,
+    Rows,
+    charged,
+    dot,
+    floored,
+    joined,
+    limbs,
+    settled,
+    times_slope,
+    written,
+)
 from nnsym.check.tree import Tree
 
 
@@ -19,53 +32,103 @@ def _whole(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> Any:
     return rng.integers(-(1 << bits), 1 << bits, shape)
 
 
-@pytest.mark.parametrize("seed", range(20))
+def _exact(rows: Rows) -> list[list[Fraction]]:
+    """The numbers that rows stand for."""
+    return [[Fraction(int(v)) / Fraction(2) ** e for v in c] for c, e in zip(rows.c, rows.e.tolist(), strict=True)]
+
+
+def _loses(true: list[list[Fraction]], found: Rows, units: Any) -> None:
+    """No coefficient is above the true one, or below it by more than the units that are told."""
+    for wanted, made, e, told in zip(true, _exact(found), found.e.tolist(), units.tolist(), strict=True):
+        for a, b in zip(wanted, made, strict=True):
+            assert 0 <= a - b <= told / Fraction(2) ** e
+    assert np.abs(found.c).max() <= (1 << found.bits) * 1.02
+
+
+@pytest.mark.parametrize("seed", range(24))
 def test_limbs_multiply_and_floor_as_integers_do(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    c = _whole(rng, int(rng.integers(1, 44)), (5, 7))
     dense, sparse = rng.standard_normal((7, 6)).astype(np.float32), [(0, 3), (), (2,), (1, 4, 5), (5,), (0,), (3, 2)]
-    if seed % 2:
+    dense *= np.float32(2.0) ** rng.integers(-20, 16, (7, 6))
+    if seed % 3 == 2:
+        m = Map(6, [(None, [Fraction(float(v)) / 3 for v in row]) for row in dense])
+    elif seed % 2:
         m = Map(6, [(None, [float(v) for v in row]) for row in dense])
     else:
         m = Map(6, [(list(js), [float(dense[i, j]) for j in js]) for i, js in enumerate(sparse)])
     matrix = Matrix(m)
-    if not seed % 2 and seed % 4:
-        matrix.dense = False
-        matrix.back = matrix._listed(matrix._limbs([w for r in m.integers[1] for w in r]), *matrix.places)
+    matrix.dense = matrix.full or bool(seed % 4)
     shift, weights, _ = m.integers
+    assert matrix.shift == shift
     full = [[dict(zip(range(6) if js is None else js, ws, strict=True)).get(j, 0) for j in range(6)]
             for (js, _), ws in zip(m.rows, weights, strict=True)]  # fmt: skip
-    made, lost = floored(matrix.times(c, matrix.back), shift)
-    for r in range(5):
-        for j in range(6):
-            true = sum(int(c[r, i]) * full[i][j] for i in range(7))
-            assert made[r, j] == true >> shift
-            assert bool(lost[r, j]) == bool(true & ((1 << shift) - 1))
+    for bits in (COARSE, FINE):
+        c, e = _whole(rng, int(rng.integers(1, bits)), (5, 7)).astype(float), rng.integers(-40, 40, 5)
+        sums = matrix.times([c], "back", bits)
+        products = [[sum(int(c[r, i]) * full[i][j] for i in range(7)) for j in range(6)] for r in range(5)]
+        true = [[Fraction(v, 1 << shift) / Fraction(2) ** int(e[r]) for v in row] for r, row in enumerate(products)]
+        for told in (True, False):
+            _loses(true, *settled(sums, matrix.width(bits), e + shift, bits, told))
+    values, w = _whole(rng, int(rng.integers(1, 30)), (3, 6)), matrix.width(FINE)
+    made = floored(matrix.times(limbs(values, w), "forth", FINE), shift, w)
+    for r in range(3):
+        for i in range(7):
+            assert made[r, i] == sum(int(values[r, j]) * full[i][j] for j in range(6)) >> shift
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_slopes_and_dots_floor_as_integers_do(seed: int) -> None:
+def test_rows_floor_as_integers_do(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    c, slope = _whole(rng, int(rng.integers(2, 53)), (4, 9)), _whole(rng, 31, (4, 9))
-    made, lost = times_slope(c, slope)
-    for a, s, found, less in zip(c.ravel().tolist(), slope.ravel().tolist(), made.ravel(), lost.ravel(), strict=True):
-        assert found == a * s >> 30
-        assert less == bool(a * s & ((1 << 30) - 1))
-    values = _whole(rng, 40, (4, 9))
-    c = _whole(rng, int(rng.integers(2, 40)), (4, 9))
-    for row, v, found in zip(c.tolist(), values.tolist(), dot(c, values, 32), strict=True):
-        assert found == sum(a * b for a, b in zip(row, v, strict=True)) >> 32
+    bits = (COARSE, FINE)[seed % 2]
+    rows = [Rows(_whole(rng, bits, (4, 9)).astype(float), rng.integers(24, 60, 4), bits) for _ in range(2)]
+    exact = [_exact(r) for r in rows]
+    _loses([[a + b for a, b in zip(*pair, strict=True)] for pair in zip(*exact, strict=True)], *joined(*rows))
+    for most, rounded in ((30, True), (30, False), (34, False)):
+        slope = _whole(rng, most, (4, 9)) & (-8 if rounded else -1)
+        slope = np.minimum(slope, 1 << 30) if rounded else slope
+        pairs = zip(exact[0], slope.tolist(), strict=True)
+        true = [[a * Fraction(s, 1 << 30) for a, s in zip(*pair, strict=True)] for pair in pairs]
+        _loses(true, *times_slope(rows[0], slope.astype(float), rounded))
+    low = _whole(rng, 40, (4, 9))
+    high, owner = low + _whole(rng, 20, (4, 9)) ** 2, rng.integers(0, 4, 4)
+    for r, found in enumerate(dot(rows[0], low, high, owner, 3).tolist()):
+        ends = [a * int((low if a > 0 else high)[owner[r], i]) for i, a in enumerate(exact[0][r])]
+        assert 0 <= sum(ends) / 8 - found < 30
+    units = np.full(4, 2.0)
+    for r, found in enumerate(charged(rows[0], units, low, owner).tolist()):
+        wanted = 2 * int(np.minimum(low[owner[r]], 0).sum()) / Fraction(2) ** int(rows[0].e[r])
+        assert wanted - (1 << 18) / Fraction(2) ** int(rows[0].e[r]) - 2 < found <= wanted
+
+
+@pytest.mark.parametrize(("bits", "step"), [(COARSE, 8), (COARSE, 1), (FINE, 1)])
+def test_slopes_that_miss_a_whole_number_by_the_least_are_floored(bits: int, step: int) -> None:
+    """``c s`` is ``step`` below a multiple of 2^30: one digit too few, and it would be rounded up to that."""
+    c = [(1 << bits) - 1 - 2 * k for k in range(400)]
+    slopes = [step * (-pow(v, -1, (1 << 30) // step) % ((1 << 30) // step)) for v in c]
+    made, units = times_slope(
+        Rows(np.array([c], float), np.zeros(1, np.int64), bits), np.array([slopes], float), step == 8
+    )
+    for v, slope, found in zip(c, slopes, made.c[0].tolist(), strict=True):
+        assert v * slope % (1 << 30) == (1 << 30) - step
+        assert found == v * slope >> 30
+    assert units == 1
+
+
+def test_numbers_of_facts_floor() -> None:
+    added = {(0, 1): Fraction(1, 3), (0, 2): Fraction(-(10**9)), (2, 0): Fraction(0), (3, 0): Fraction(-7, 1 << 60)}
+    rows, units = written(added, 4, 3, FINE)
+    _loses([[added.get((r, i), Fraction(0)) for i in range(3)] for r in range(4)], rows, units)
+    assert units.tolist() == [1, 0, 0, 0]
 
 
 def test_carries_go_through_limbs_of_ones() -> None:
-    ones, top = (1 << LIMB) - 1, 1 << 45
+    width = 16
+    ones, top = (1 << width) - 1, 1 << 45
     for low in (-1, 0, 1, ones, ones + 1, -ones - 1, -top):
         for high in (-1, 0, ones, -ones - 1):
-            for shift in (0, 1, LIMB - 1, LIMB, LIMB + 1, 2 * LIMB - 1, 2 * LIMB, 64):
-                made, lost = floored([np.array([low]), np.array([high]), np.array([3])], shift)
-                true = low + (high << LIMB) + (3 << 2 * LIMB)
-                assert made[0] == true >> shift
-                assert lost[0] == bool(true & ((1 << shift) - 1))
+            for shift in (0, 1, width - 1, width, width + 1, 2 * width - 1, 2 * width, 64):
+                made = floored([np.array([low]), np.array([high]), np.array([3])], shift, width)
+                assert made[0] == low + (high << width) + (3 << 2 * width) >> shift
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])

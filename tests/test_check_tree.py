@@ -16,8 +16,9 @@ import pytest
 from certificates import box, certificate, plain, stated, verdict
 from typer.testing import CliRunner
 
-from nnsym.check.checker import Checker, read_json
+from nnsym.check.checker import Checker
 from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
 from nnsym.cli.main import app
 
 ENGINES = ("reference", "fast")

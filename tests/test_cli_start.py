@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import typer
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
+from nnsym.cli.arguments import find_command
+from nnsym.cli.commands import COMMANDS
 from nnsym.cli.main import app
 from nnsym.cli.output import print_styled
 from nnsym.cli.streams import WISHES
@@ -42,7 +44,7 @@ def _said(read: Any, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("name", ["verify", "compare", "bounds", "show", "report"])
 def test_arguments_are_read_as_typer_reads_them(name: str) -> None:
-    command: Any = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    command: Any = find_command(name)
     ctx = command.make_context(name, ["a"], resilient_parsing=True)
     for param in command.get_params(ctx):
         ours = param.get_runtime_param
@@ -96,3 +98,14 @@ def test_lines_for_a_pipe_are_what_rich_writes(
     print_styled(lines)
     assert capsys.readouterr().out == short
     assert short.count("\n") == 4
+
+
+def test_help_has_a_whole_line_of_every_command_and_every_command_is_there() -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["--help"]).stdout
+    assert "..." not in shown.split("Commands:")[1]
+    for name, (module, line) in COMMANDS.items():
+        assert f"{name:11}{line}\n" in shown
+        command = find_command(name)
+        assert command.name == name
+        assert command.callback.__module__ == module
+        assert command.help

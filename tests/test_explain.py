@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from stored import random_layers, stored_mlp
 
 import nnsym as nn
 from nnsym.ask.explain import Explanation
@@ -237,3 +238,15 @@ def test_the_command_line_explains(tmp_path: Path, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert "y = max(0, h)" in out
     assert "y - h + z <= 1" in out
+
+
+def test_layers_of_a_stored_model_are_found_by_its_names_and_keep_their_definition() -> None:
+    f = stored_mlp(random_layers(3, 2, 6, 2), "ctl")
+    x = nn.Variable(2, name="x")
+    p = nn.forall(x, where=nn.box(x, -1, 1), then=f(f(x)).ravel()[0] <= 1e6)
+    ours = nn.explain(p, "bigm", neuron="relu_2[1]")
+    assert str(nn.explain(p, "bigm", neuron="ctl_2.act1[1]")) == str(ours)
+    assert [line.origin.partition(":")[0] for line in ours.definitions] == ["affine_3"]
+    assert "ctl_2.act1[1].post" in str(ours)
+    with pytest.raises(nn.InputError, match="2 applications have it"):
+        nn.explain(p, "bigm", neuron="act1[1]")

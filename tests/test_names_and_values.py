@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models import model
+from onnx import helper
 from stored import random_layers, stored_mlp
 
 import nnsym as nn
 from nnsym.ask.export import build_program
-from nnsym.ir.titles import element_titles, node_titles
+from nnsym.ir.titles import column_titles, node_titles
 
 NAMES, UNITS = ["pos", "vel"], ["m", "m/s"]
 
@@ -120,7 +122,7 @@ def test_layers_have_the_names_of_model_and_step(tmp_path: Path):
     p = nn.forall(x, where=nn.box(x, -1, 1), then=twice[0] <= 1e6)
     output = next(iter(f.outputs))
     assert {f"ctl_1.{output}", f"ctl_2.{output}"} <= set(node_titles(p.query).values())
-    assert any(titles[0] == f"ctl_2.{output}[0]" for titles in element_titles(p.query).values())
+    assert f"ctl_2.{output}" in column_titles(p.query).values()
     assert f"ctl_2.{output}" in str(nn.bounds(p))
     assert f"<td>ctl_2.{output}</td>" in nn.bounds(p)._repr_html_()
     head = nn.export(p, tmp_path / "loop.lp").read_text().partition("Minimize")[0]
@@ -203,3 +205,38 @@ def test_a_property_is_asked_at_a_point_by_name():
     assert p.margin(found) == p.margin(found.inputs) == p.margin(found.inputs["x"], found.inputs["v"]) < 0
     with pytest.raises(nn.InputError, match="no values for 'v'"):
         p({"x": [0, 0]})
+
+
+def renamed(first: str, second: str) -> nn.Network:
+    """Two hidden layers whose activations are called so in the model."""
+    shapes = {"A": (4, 2), "B": (4, 4), "C": (2, 4)}
+    constants = {k: np.random.default_rng(1).normal(size=v).astype(np.float32) for k, v in shapes.items()}
+    steps = [("Gemm", ["x", "A"], "p"), ("Relu", ["p"], first), ("Gemm", [first, "B"], "q"), ("Relu", ["q"], second)]
+    steps.append(("Gemm", [second, "C"], "y"))
+    nodes = [
+        helper.make_node(kind, inputs, [output], **({"transB": 1} if kind == "Gemm" else {}))
+        for kind, inputs, output in steps
+    ]
+    return nn.load(model(nodes, {"x": (1, 2)}, ["y"], constants))
+
+
+def columns_of(f: nn.Network) -> list[str]:
+    v = nn.Variable(2, name="x")
+    return build_program(nn.forall(v, where=nn.box(v, -1, 1), then=f(v).ravel()[0] <= 1))[1].column_names()
+
+
+def test_hidden_columns_have_the_models_names_and_never_anothers_of_ours(tmp_path: Path):
+    names = columns_of(renamed("encoder", "decoder"))
+    assert {"x[1].value", "p[0].pre", "encoder[2].post", "q[3].pre", "decoder[0].post", "y[0].value"} <= set(names)
+    assert any(name.startswith("encoder[") and name.endswith(".phase") for name in names)
+    assert not any(name.startswith(("relu_", "affine_")) for name in names)
+    swapped = columns_of(renamed("relu_2", "relu_1"))  # our relu_1 is the first one
+    assert {"relu_1[0].post", "relu_2[0].post"} <= set(swapped)
+    assert swapped.index("relu_1[0].post") < swapped.index("relu_2[0].post")
+    long = "/backbone/" + "block/" * 20 + "Relu_output_0"
+    f = renamed(long, "decoder")
+    v = nn.Variable(2, name="x")
+    p = nn.forall(v, where=nn.box(v, -1, 1), then=f(v).ravel()[0] <= 1)
+    text = nn.export(p, tmp_path / "p.lp").read_text()
+    assert "block_Relu_output_0_2_post" in text  # a long name keeps its end, where the place stands
+    assert "layers    in the models: " in text

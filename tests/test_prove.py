@@ -13,6 +13,7 @@ import pytest
 import nnsym_encodings.bigm
 import nnsym_encodings.smt
 import nnsym_encodings.triangle
+from nnsym.encode import stairs
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness
 from nnsym.ir import outward
@@ -25,8 +26,8 @@ from nnsym_encodings import ENCODINGS, TANGENTS
 
 pytestmark = pytest.mark.slow
 
-#: Beyond the reach of proofs: curved functions, powers, the tangents of their cuts, and steps without number.
-SMOOTH = ("any other function", "floor", "roundeven", "monomial")
+#: Beyond the reach of proofs: curved functions, most powers, and the tangents of their cuts.
+SMOOTH = ("any other function", "other powers")
 
 
 def mutant(module: ModuleType, before: str, after: str) -> dict[str, Any]:
@@ -156,6 +157,31 @@ def test_mutants_are_refuted_with_numbers(name: str) -> None:
     refuted = [p for p in prove_encoding(wrong) if p.answer is Answer.REFUTED]
     assert refuted, name
     assert all(p.counterexample is not None and p.counterexample.numbers for p in refuted)
+
+
+WRONG_STAIRS = {
+    "floor: no lower row": ('    ctx.rows(node, terms, lower=0.0, says="h >= q y")\n', "", "floor"),
+    "floor: the upper row a unit lower": ("upper=fn.unit, tag", "upper=0.0, tag", "floor"),
+    "floor: no integer": (", kind=Kind.INTEGER)\n    return ids, k, h[k]", ")\n    return ids, k, h[k]", "floor"),
+    "floor: its bounds from the middle": ("low[k], high[k], kind", "low[k], high[k] - 1, kind", "floor"),
+    "round: a tie too wide": ("lower=-0.5, upper=0.5, says", "lower=-0.5, upper=0.75, says", "nearest_rows"),
+    "round: odd ones take ties": ("lower=-0.5, upper=0.5, strict=True", "lower=-0.5, upper=0.5", "nearest_cases"),
+    "round: even for odd": (
+        "[(1.0, y), (-2.0, j)], lower=value",
+        "[(1.0, y), (-2.0, j)], lower=1 - value",
+        "nearest_cases",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STAIRS)
+def test_wrong_rules_of_what_rounds_are_refuted(name: str) -> None:
+    before, after, rule = WRONG_STAIRS[name]
+    names = mutant(stairs, before, after)
+    smt = rule == "nearest_cases"
+    wrong = [r for r in names["STAIRS_CASES" if smt else "STAIRS_ROWS"] if r.rule.__name__ == rule]
+    proofs = prove_encoding(replace(find_encoding("smt" if smt else "bigm"), rules=tuple(wrong)), seconds=20)
+    assert proofs.answer is Answer.REFUTED, str(proofs)
 
 
 def test_exact_claimed_of_an_outer_rule() -> None:

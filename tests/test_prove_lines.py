@@ -70,10 +70,10 @@ def test_wrong_lines_are_refuted(wrong: str) -> None:
 
 
 PRODUCTS = {
-    "no slip": ("4 * by.u * (a * b).abs()", "0 * by.u * (a * b).abs()"),
-    "slip of the wrong sign": ("constant(lx, uy, 1.0)", "constant(lx, uy, -1.0)"),
-    "an end": ("constant(lx, uy, 1.0)", "constant(lx, ly, 1.0)"),
-    "the slope of another end": ("Tap(left, None, ly_low, uy)", "Tap(left, None, uy, uy)"),
+    "no slip": ("(8 * by.u * ((a * b).abs() + far) + by.tiny)", "(0 * by.u * ((a * b).abs() + far) + by.tiny)"),
+    "one corner": ("torch.maximum((ux - b_high) * (uy - a_high),", "torch.maximum((ux - ux) * (uy - a_high),"),
+    "another corner": ("(ux - b_low) * (a_low - ly)", "(ux - b_low) * (uy - a_low)"),
+    "the slope of another plane": ("Tap(left, None, a_low, a_high)", "Tap(left, None, a_high, a_high)"),
 }
 
 
@@ -87,7 +87,7 @@ def test_wrong_lines_of_products_are_refuted(wrong: str) -> None:
 KEPT = {
     "a chord of a tiny width": (RELU, "np.where(width > 0.0, width, 1.0)", "np.maximum(width, 2.0**-1000)"),
     "a ReLU's slip": (RELU, "+ 8.0 * _U * (1.0 + chord) * width", "- 8.0 * _U * (1.0 + chord) * width"),
-    "a product without slip": (times(), "sign * (4 * _U * np.abs(a * b)", "sign * (0 * _U * np.abs(a * b)"),
+    "a product without slip": (times(), "(8 * _U * (np.abs(a * b) + far) + _TINY)", "(0 * _U * far)"),
 }
 
 

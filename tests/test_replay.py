@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from nnsym import Variable, box, forall, verify
 from nnsym.ir.formula import Atoms, InBox, conjunction
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, new_input
@@ -19,6 +20,7 @@ from nnsym.read.onnx import load
 from nnsym.replay import Outcome, confirm, replay, replay_once
 from nnsym.replay.points import cast_inward
 from nnsym.results.result import Agreement
+from tests.models import single
 
 FLOAT32 = np.float32
 
@@ -165,3 +167,16 @@ def test_confirm_stops_at_the_first_violation_and_keeps_the_least_margin() -> No
     none = confirm(query, [{x: np.array([v])} for v in (0.5, 0.0)])
     assert (none.outcome, none.margin) == (Outcome.SPURIOUS, 0.25)
     assert confirm(query, []).margin == np.inf
+
+
+def test_a_tie_of_a_smooth_function_is_within_rounding_and_no_fault_of_anybody() -> None:
+    """No rationals are had of a sigmoid: intervals decide up to their width, and what they leave open is said so."""
+    sigmoid = sequential([([[1.0]], [0.0]), ([[1.0]], [0.0])], activation="sigmoid")
+    value = float(sigmoid.evaluate(np.array([0.5]))[0])
+    for network in (sigmoid, load(single("Sigmoid", (1, 1)))):
+        for away, outcome in ((-1e-5, Outcome.SPURIOUS), (0.0, Outcome.UNDECIDED), (1e-5, Outcome.CONFIRMED)):
+            query, x = query_below(network, Box(np.array([0.5]), np.array([0.5])), value + away)
+            assert replay_once(query, {x: np.array([0.5])}).outcome is outcome
+        variable = Variable(1, name="x")
+        tied = forall(variable, where=box(variable, 0.5, 0.5), then=network(variable).reshape(-1)[0] > value)
+        assert verify(tied, "attack", timeout=5).reason == "within_rounding"

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 import nnsym as nn
 from nnsym import demo
 from nnsym.cli.main import app
-from nnsym.results.plain import read_saved, result_json
+from nnsym.results.plain import result_json
+from nnsym.results.restored import read_saved
 
 run = CliRunner()
 

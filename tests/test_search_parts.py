@@ -25,7 +25,7 @@ from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import targets
 from nnsym.search.trial import PARTS, left
-from nnsym.solvers.workers.runner import Outcome
+from nnsym.solvers.workers.runner import Returned
 from tests.kept import relu_query
 
 
@@ -174,7 +174,7 @@ def test_a_lost_worker_has_done_nothing() -> None:
     crew = Crew(search, dtype="float32", memory=2**31, seed=0)
     opened = len(search.frontier)
     for _ in range(3):
-        crew._take(search.frontier.nearest(4), Outcome(error="killed"))
+        crew._take(search.frontier.nearest(4), Returned(error="killed"))
         assert len(search.frontier) == opened
     crew.go()
     assert search.exhausted

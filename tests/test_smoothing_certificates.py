@@ -14,7 +14,8 @@ from smoothed import half_space, smoothed_half_space
 
 import nnsym as nn
 from nnsym.evidence.certificate import Known, NeymanPearson
-from nnsym.evidence.dsrs import MARGIN, DoubleSampling, best_dual, nowhere_less, steepest
+from nnsym.evidence.distances import MARGIN, nowhere_less, steepest
+from nnsym.evidence.dsrs import DoubleSampling, best_dual
 from nnsym.evidence.dual import Dual, Interval, Two
 from nnsym.evidence.general_gaussian import GeneralGaussian, Pair, needed
 from nnsym.evidence.margin import least_rows

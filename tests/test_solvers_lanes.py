@@ -19,7 +19,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.program import Feature, Kind, Program, RowBlock, Tag
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.glpk import GlpkJob
-from nnsym.solvers.registry import check_fits, find, lanes, solver_table
+from nnsym.solvers.registry import check_fits, find, lanes, naming_others, solver_table
 from nnsym.solvers.workers import memory
 from nnsym.solvers.workers.runner import Job, Worker
 from nnsym.testing.check_solver import check_solver, check_time_limit, market_split, problems
@@ -115,7 +115,8 @@ def test_licence_refusal_is_read_and_names_lanes_that_fit(name: str) -> None:
     b = ProgramBuilder()
     x = b.columns("x", "value", np.arange(2001), np.zeros(2001), np.ones(2001), kind=Kind.BINARY)
     b.rows(RowBlock(np.ones(2001), x, np.array([0, 2001]), np.ones(1), np.ones(1), Tag.NETWORK, "one"))
-    answer = find(name).solve(b.build(objective=0), Limits(seconds=20), Goal())
+    program = b.build(objective=0)
+    answer = naming_others(find(name).solve(program, Limits(seconds=20), Goal()), program)
     if answer.status is Status.OPTIMAL:
         pytest.skip("this Gurobi licence has no size limit")
     assert answer.status is Status.LICENSE

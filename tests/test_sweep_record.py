@@ -9,16 +9,19 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import nnsym as nn
 from nnsym import demo
 from nnsym.sweep.answered import Table
+from nnsym.sweep.data import Data
+from nnsym.sweep.family import fingerprint
 from nnsym.sweep.pool import workers
 
 METHODS = ("ibp", "crown", "attack")
@@ -105,6 +108,66 @@ def test_other_data_families_and_methods_are_seen(tmp_path: Path) -> None:
     ):
         with pytest.raises(nn.InputError, match=rf"differs in: {differs}\)"):
             nn.table(*given, eps=0.02, file=file)
+
+
+#: Families of an index, which look their image up in what they hold: by how they hold it.
+HOLDERS: dict[str, str] = {
+    "a closure": "def made(images):\n    return lambda k: near(images[k])\nfamily = made(IMAGES)",
+    "a list": "def made(images):\n    return lambda k: near(images[k])\nfamily = made(list(map(tuple, IMAGES)))",
+    "a default": "def family(k, images=IMAGES):\n    return near(images[k])",
+    "a keyword": "def of(k, *, images):\n    return near(images[k])\nfamily = partial(of, images=IMAGES)",
+    "a global": "def family(k):\n    return near(IMAGES[k])",
+    "a tensor": "W = torch.nn.Parameter(torch.tensor(IMAGES))\ndef family(k):\n    return near(W.detach().numpy()[k])",
+    "a helper": "@cache\ndef image(k):\n    return IMAGES[k]\ndef family(k):\n    return near(image(k))",
+    "a dictionary": "BY_NUMBER = dict(enumerate(IMAGES))\nfamily = nn.prop(lambda k: near(BY_NUMBER[k]))",
+    "an attribute": "class Look:\n    def __init__(self, images):\n        self.images = images\n"
+    "    def at(self, k):\n        return near(self.images[k])\nfamily = Look(IMAGES).at",
+    "an object": "class Look:\n    def __init__(self, images):\n        self.images = images\n"
+    "    def __call__(self, k):\n        return near(self.images[k])\nfamily = Look(IMAGES)",
+    "code": "def family(k):\n    return near(IMAGES[0] + (SHIFT if k == 1 else 0))",
+}
+
+
+def holding(text: str, images: Any, shift: float) -> Any:
+    """The family that a user's file of this text defines; what it holds is made anew each time."""
+    f = nn.zoo.random_mlp(0, widths=(2, 3, 3))
+    space: dict[str, Any] = {"nn": nn, "partial": partial, "cache": cache, "torch": torch, "__name__": "spec"}
+    space["IMAGES"], space["near"] = images.copy(), lambda image: nn.props.robust(f, np.asarray(image), 1, 0.01)
+    exec(compile(text.replace("SHIFT", str(shift)), "spec.py", "exec"), space)
+    return space["family"]
+
+
+@pytest.mark.parametrize("text", HOLDERS.values(), ids=HOLDERS)
+def test_what_a_family_holds_for_items_in_between_is_seen(text: str, tmp_path: Path) -> None:
+    images = np.linspace(0, 1, 8, dtype=np.float32).reshape(4, 2)
+    moved = images.copy()
+    moved[1, 0] += np.float32(1 / 16)  # not the first, the middle or the last
+    first, same, other = (
+        fingerprint(holding(text, some, shift), Data.of(range(4)), (None,))
+        for some, shift in ((images, 0.25), (images, 0.25), (moved, 0.5))
+    )
+    assert first == same
+    assert first[0] != other[0]
+    assert first[1] == other[1]
+    if text == HOLDERS["a global"]:
+        file = tmp_path / "run.jsonl"
+        nn.table(holding(text, images, 0.25), range(4), "ibp", file=file)
+        nn.table(holding(text, images, 0.25), range(4), "ibp", file=file)
+        with pytest.raises(nn.InputError, match=r"differs in: families\)"):
+            nn.table(holding(text, moved, 0.25), range(4), "ibp", file=file)
+
+
+def test_networks_of_a_list_are_known_by_their_content(tmp_path: Path) -> None:
+    from nnsym.sweep.instances import read_instances
+
+    (tmp_path / "p.vnnlib").write_text("")
+    (tmp_path / "a.onnx").write_bytes(b"one")
+    (tmp_path / "instances.csv").write_text("\"[('f', 'a.onnx'), ('g', 'a.onnx')]\",p.vnnlib,5\n[f],p.vnnlib,5\n")
+    before = read_instances(tmp_path / "instances.csv").data
+    digest = before.digest
+    assert before.arguments(0)[0][0] == (("f", tmp_path / "a.onnx"), ("g", tmp_path / "a.onnx"))
+    (tmp_path / "a.onnx").write_bytes(b"two")
+    assert read_instances(tmp_path / "instances.csv").data.digest != digest
 
 
 def test_what_is_no_record_is_left_alone(tmp_path: Path) -> None:

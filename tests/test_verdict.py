@@ -76,6 +76,14 @@ def test_supported(facts: Facts, verdict: Verdict, trust: Trust) -> None:
             "spurious",
         ),
         (Facts(strict=True, status=Status.OPTIMAL, bound=-1.0, replay=Outcome.SPURIOUS), "inconclusive"),
+        # An exact encoding of what encloses all float runs has points that are none.
+        (
+            Facts(strict=True, status=Status.SAT, replay=Outcome.SPURIOUS, exactness=Exactness.EXACT, deployed=True),
+            "inconclusive",
+        ),
+        # What intervals cannot tell from a tie is nobody's fault, and hides no limit.
+        (Facts(strict=True, status=Status.OPTIMAL, bound=-1.0, replay=Outcome.UNDECIDED), "within_rounding"),
+        (Facts(strict=True, status=Status.TIME_LIMIT, bound=-1.0, replay=Outcome.UNDECIDED), "timeout"),
         (Facts(strict=True, status=Status.TIME_LIMIT, bound=-1.0), "timeout"),
         (Facts(strict=True, status=Status.MEMORY_LIMIT), "memory"),
     ],

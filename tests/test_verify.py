@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import nnsym as nn
 from nnsym.ask.compare import append_record
@@ -17,7 +18,9 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.program import RowBlock
-from nnsym.results.result import Trust, Verdict
+from nnsym.results.result import Deployed, Trust, Verdict
+from tests.fuzz.judge import incoherent
+from tests.models import model
 
 
 def textbook(*, strict: bool) -> nn.Property:
@@ -65,6 +68,19 @@ def test_a_milp_margin_of_zero_is_settled_exactly(solver: str) -> None:
     tiny = Fraction(1, 10**12)
     assert nn.verify(zero(tiny), "bigm", solver=solver).status is Verdict.FALSIFIED
     assert nn.verify(zero(-tiny), "bigm", solver=solver).status is Verdict.VERIFIED
+
+
+def test_an_exact_check_says_of_float_runs_what_it_decided() -> None:
+    """2^54 x0 + x1 - 2^54 x2 at (1, 1, 1) in float64: 1 on reals, 0 in some orders of summation."""
+    node = helper.make_node("MatMul", ["x", "W"], ["y"])
+    weights = {"W": np.array([[2.0**54], [1.0], [-(2.0**54)]])}
+    f = nn.load(model([node], {"x": (1, 3)}, constants=weights, elem=TensorProto.DOUBLE))
+    x = nn.Variable((1, 3), name="x")
+    p = nn.forall(x, where=nn.box(x, 1, 1), then=f(x)[0, 0] >= 0.75)
+    for method in ("bigm", "smt", "balas"):
+        result = nn.verify(p, method, semantics="deployed")
+        assert (result.status, result.deployed) == (Verdict.FALSIFIED, Deployed.VIOLATED)
+        assert incoherent(result) == []
 
 
 def test_portfolio_stops_at_the_first_verdict() -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import random
 import re
 from decimal import Decimal
-from fractions import Fraction
 from itertools import product
 
 import numpy as np
 import pytest
+from same_queries import assert_same
 
 import nnsym as nn
 from nnsym.errors import InputError
-from nnsym.ir.check import check_query
 from nnsym.ir.query import Query
 from nnsym.read import vnnlib2_bulk, vnnlib2_query
 from nnsym.read.meter import Meter
@@ -33,24 +32,6 @@ def slow(text: str, network: nn.Network = NET) -> Query:
 def fast(text: str, network: nn.Network = NET) -> Query | None:
     found = vnnlib2_bulk.read(text, "text", Meter())
     return None if found is None else vnnlib2_query._long_query(*found, {"f": network}, Meter())
-
-
-def same(one: Query, other: Query, r: random.Random) -> None:
-    check_query(other)
-    assert one.declared == other.declared or [d.name for d in one.declared] == [d.name for d in other.declared]
-    for a, b in zip(one.boxes.values(), other.boxes.values(), strict=True):
-        assert all((a.lower == b.lower) & (a.upper == b.upper))
-    assert sorted(one.labels) == sorted(other.labels)
-    for _ in range(10):
-        point = [Fraction(r.randint(-20, 20), 8) for _ in range(sum(x.size for x in one.inputs))]
-        mine, theirs = (q.values(_split(q, point), exact=True) for q in (one, other))
-        assert one.violated(mine) == other.violated(theirs)
-        assert one.margin(mine) == other.margin(theirs)
-
-
-def _split(query: Query, point: list[Fraction]) -> dict[object, np.ndarray]:
-    starts = np.cumsum([0, *(x.size for x in query.inputs)])
-    return {x: np.array(point[s : s + x.size], dtype=object) for x, s in zip(query.inputs, starts, strict=False)}
 
 
 def as_version2(text: str) -> str:
@@ -77,7 +58,7 @@ def test_random_files() -> None:
             found = None
         if found is not None:
             taken += 1
-            same(slow(text), found, r)
+            assert_same(slow(text), found, r)
     assert taken > 15
 
 
@@ -93,7 +74,7 @@ def test_random_files() -> None:
 def test_files_that_are_taken(lines: str) -> None:
     found = fast(HEAD + lines)
     assert found is not None
-    same(slow(HEAD + lines), found, random.Random(0))
+    assert_same(slow(HEAD + lines), found, random.Random(0))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +125,7 @@ def test_indices_are_in_the_order_of_rows() -> None:
     text = f"{head}{lines}(assert (<= out[0,1] 0.25))"
     found = fast(text, GRID)
     assert found is not None
-    same(slow(text, GRID), found, random.Random(1))
+    assert_same(slow(text, GRID), found, random.Random(1))
     assert found.labels == ("out[0,1] <= 1/4",) or "out[0,1]" in found.labels[0]
 
 
@@ -158,7 +139,7 @@ def test_both_readers_on_one_long_file() -> None:
     text = f"{HEAD}(assert (or\n{cases}))\n"
     assert len(text) > LONG
     found = vnnlib2_query.read_query(text, "text", NET, {}, Meter())
-    same(slow(text), found, r)
+    assert_same(slow(text), found, r)
     assert "one of 400 cases" in found.text  # the arrays were read
     broken = text.replace("(>= x[1] -0.5)", "(>= x[1] -0.5", 1)
     with pytest.raises(InputError, match="line"):

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from same_queries import assert_same
 
 import nnsym as nn
-from nnsym.ir.check import check_query
 from nnsym.ir.query import Query
 from nnsym.read import vnnlib_bulk
 from nnsym.read.meter import Meter
@@ -34,18 +34,6 @@ def slow(text: str) -> Query:
     return query
 
 
-def same(one: Query, other: Query, r: random.Random) -> None:
-    check_query(other)
-    for a, b in zip(one.boxes.values(), other.boxes.values(), strict=True):
-        assert all((a.lower == b.lower) & (a.upper == b.upper))
-    assert sorted(one.labels) == sorted(other.labels)
-    for _ in range(10):
-        point = np.array([Fraction(r.randint(-20, 20), 8) for _ in range(2)], dtype=object)
-        mine, theirs = (q.values({q.inputs[0]: point}, exact=True) for q in (one, other))
-        assert one.violated(mine) == other.violated(theirs)
-        assert one.margin(mine) == other.margin(theirs)
-
-
 def test_random_files() -> None:
     taken = 0
     for seed in range(150):
@@ -54,7 +42,7 @@ def test_random_files() -> None:
         found = fast(text)
         if found is not None:
             taken += 1
-            same(slow(text), found, r)
+            assert_same(slow(text), found, r)
     assert taken > 10
 
 
@@ -72,7 +60,7 @@ def test_random_files() -> None:
 def test_files_that_are_taken(lines: str) -> None:
     found = fast(HEAD + lines)
     assert found is not None
-    same(slow(HEAD + lines), found, random.Random(0))
+    assert_same(slow(HEAD + lines), found, random.Random(0))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +112,7 @@ def test_long_files_are_fast() -> None:
 def test_both_readers_on_one_long_file() -> None:
     text = boxes(400)
     assert len(text) > vnnlib_bulk.LONG
-    same(slow(text), nn.load_vnnlib(text.encode(), NET), random.Random(1))
+    assert_same(slow(text), nn.load_vnnlib(text.encode(), NET), random.Random(1))
 
 
 @pytest.mark.parametrize("most", [3, 18, 40])

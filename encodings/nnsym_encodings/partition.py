@@ -18,6 +18,8 @@ neural networks, NeurIPS 2021, equations 8 to 12 (their sigma is 1 - z).
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -40,6 +42,8 @@ from nnsym_encodings.split import Split, active_copies, close_active, split_hing
 
 Array = NDArray[Any]
 
+_AT_ONCE = 2**20  # terms that are sorted before the clock is looked at again
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -52,11 +56,18 @@ class Runs:
     upper: Array
 
 
-def runs(split: Split, count: int) -> Runs:
-    """Cut the terms of every open pre-activation into ``count`` runs of equal length, in order of weight."""
+def runs(split: Split, count: int, check: Callable[[], None] = lambda: None) -> Runs:
+    """Cut the terms of every open pre-activation into ``count`` runs of equal length, in order of weight.
+
+    ``check`` is called between groups of rows, and may raise.
+    """
     terms, counts = split.terms, split.terms.counts
-    row = np.repeat(np.arange(len(counts)), counts)
-    order = _by_weight(terms.data, row, counts)
+    row, order = np.repeat(np.arange(len(counts)), counts), np.arange(len(terms.data))
+    for first, last in itertools.pairwise(_groups(terms.indptr)):
+        check()
+        span = slice(int(terms.indptr[first]), int(terms.indptr[last]))
+        order[span] = span.start + _by_weight(terms.data[span], row[span], counts[first:last])
+    check()
     data, low, high = terms.data[order], split.lower[order], split.upper[order]
     rank = np.arange(len(row)) - terms.indptr[row]
     run = row * count + rank * count // counts[row]
@@ -68,6 +79,12 @@ def runs(split: Split, count: int) -> Runs:
         -group_dot_up(first, -data, np.where(rising, low, high)),
         group_dot_up(first, data, np.where(rising, high, low)),
     )
+
+
+def _groups(indptr: Array) -> Array:
+    """Where groups of rows begin and end: of about :data:`_AT_ONCE` terms each."""
+    begin = np.searchsorted(indptr, np.arange(0, indptr[-1], _AT_ONCE))
+    return np.unique(np.append(begin, len(indptr) - 1))
 
 
 def _by_weight(data: Array, row: Array, counts: Array) -> Array:
@@ -86,7 +103,7 @@ def hinge(count: int) -> Rule:
 
     def rule(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
         ids, s = split_hinges(ctx, node, args[0])
-        r = runs(s, count)
+        r = runs(s, count, ctx.builder.check)
         require_finite(ctx, node.parents[0], r.lower, r.upper, s.open_.index[r.owner])
         number = np.arange(len(r.owner))
         layer = AffineLayer(

@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ask.export import check_writable
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.question import HasQuery, query_of
+from nnsym.read.tensor_file import tensor_bytes
 from nnsym.replay.engine import execute
 from nnsym.results.plain import witness_json
 from nnsym.results.result import Result, Trust, Verdict, Witness
+from nnsym.results.saved import check_writable
+from nnsym.write.vnnlib_declare import layout
 from nnsym.write.vnnlib_terms import decimal
 
 Array = NDArray[Any]
@@ -96,8 +98,6 @@ def _word(result: Result, version: str) -> str:
 
 def _values(query: Query, found: Witness) -> Iterator[tuple[Declaration, Array]]:
     """Every declared variable with its values at the point, run by the model itself."""
-    from nnsym.write.vnnlib_declare import layout
-
     declared = query.declared or layout(query).tensors
     rows = stack([Rows.of(d.node) for d in declared])
     point = {x: np.ravel(found.inputs[x.name]) for x in query.inputs}
@@ -121,8 +121,6 @@ def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path
     Each has the declared element type, that of the model where it is declared real, and the declared shape. The folder
     is made if it is not there. Raises :class:`InputError` where nothing can be written, or there is no assignment.
     """
-    from nnsym.read.tensor_file import tensor_bytes
-
     query = query_of(prop)
     found = result.counterexample or result.witness
     if found is None:

@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from nnsym.check.checker import VERSION, Checker, Report, content, read_json
+from nnsym.check.checker import VERSION, Checker, Report
 from nnsym.check.errors import Refused
+from nnsym.check.files import content, read_json
+from nnsym.check.limits import MEMORY, SECONDS, limited
 from nnsym.errors import InputError
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
@@ -183,8 +185,9 @@ def _network_files(places: Iterable[Path]) -> Iterator[Path]:
 def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | None) -> Checked:
     report, refused, found = None, "", dict[str, Any]()
     try:
-        found = read_json(data)
-        report = Checker(found, files, engine).run()
+        with limited(SECONDS, MEMORY):
+            found = read_json(data)
+            report = Checker(found, files, engine).run()
     except Refused as error:
         refused = str(error)
     entries = found.get("networks") if isinstance(found.get("networks"), list) else []

@@ -103,7 +103,7 @@ def search(
     family: Family, method: Any, good: float, bad: float, precision: float, options: dict[str, Any]
 ) -> tuple[Bracket, list[tuple[float, Result]]]:
     """The bracket between ``good`` and ``bad``, and what was asked; ``options`` are those of ``verify``."""
-    import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before the clock runs)
+    import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
 
     named = ("encoding", "solver", "bounds", "optimise")
     chosen = resolve(method, **{name: options[name] for name in named if name in options})
@@ -209,7 +209,8 @@ class _Asker:
         while abs(at - easy) > width and self.clock.left > 0:
             middle = easy + (at - easy) / 2
             query = self.family(middle).query
-            still = found_at(query, {x: found.inputs[x.name].ravel() for x in query.inputs})
+            at_it = {x: found.inputs[x.name].ravel() for x in query.inputs}
+            still = found_at(query, at_it, deadline=self.clock.deadline())
             if still is None:
                 easy = middle
             else:

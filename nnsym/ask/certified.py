@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-from nnsym.evidence.certificate import Certificate, find_certificate
+from nnsym.evidence.certificate import Certificate
+from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.evidence import Evidence
+from nnsym.report.optima import records_html, records_text
+from nnsym.report.smoothing import plot_certified
 
 Array = NDArray[Any]
 
@@ -55,8 +58,6 @@ class CertifiedAccuracy:
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Certified accuracy against the radius (extra ``report``)."""
-        from nnsym.report.smoothing import plot_certified
-
         return plot_certified({self.certificate: self}, path)
 
     @property
@@ -64,15 +65,11 @@ class CertifiedAccuracy:
         return f"certified accuracy, l{self.p:g} ({self.certificate}, {self.noise}), {self.speaks_of}"
 
     def __str__(self) -> str:
-        from nnsym.report.optima import records_text
-
         return records_text(self._title, self.to_records())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(self._title, self.to_records())
 
 

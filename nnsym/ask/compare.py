@@ -14,16 +14,25 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from nnsym.ask.verify import verify
-from nnsym.encoding import Encoding
+from nnsym.encode.registry import find_encoding
+from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.method import Method
 from nnsym.judge.methods import BoundsChoice, check_bounds, program
 from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
 from nnsym.lang.question import HasQuery, query_of
+from nnsym.report.frame import frame
+from nnsym.report.grid import render
+from nnsym.report.html import comparison_html
+from nnsym.report.plot import plot_comparison
+from nnsym.report.records import comparison_json, row_record
+from nnsym.report.table import comparison_table
 from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue, Result, Semantics, Verdict
+from nnsym.results.versions import versions
 from nnsym.solvers.base import Solver
+from nnsym.solvers.registry import find
 
 if TYPE_CHECKING:
     import pandas
@@ -97,8 +106,6 @@ class Comparison(NoTruthValue):
 
     def to_records(self) -> list[dict[str, Any]]:
         """One flat dictionary per row."""
-        from nnsym.report.records import row_record
-
         if self.parts:
             return [record for part in self.parts for record in part.to_records()]
         about = {"property": self.name, "property_hash": self.property_hash}
@@ -106,32 +113,21 @@ class Comparison(NoTruthValue):
 
     def to_json(self) -> dict[str, Any]:
         """The whole comparison as plain data."""
-        from nnsym.report.records import comparison_json
-
         return comparison_json(self)
 
     def to_frame(self) -> pandas.DataFrame:
         """A pandas DataFrame (extra ``report``)."""
-        from nnsym.report.frame import frame
-
         return frame(self)
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Bars of certified margin and of seconds per method, of one property (extra ``report``)."""
-        from nnsym.report.plot import plot_comparison
-
         return plot_comparison(self, path)
 
     def __rich__(self) -> Any:
-        from nnsym.report.table import comparison_table
-
         return comparison_table(self)
 
     def to_text(self, *, wide: bool = False, width: int = 80) -> str:
         """The table as text: the columns that fit ``width``, or with ``wide`` all of them. Nothing is ever cut."""
-        from nnsym.report.grid import render
-        from nnsym.report.table import comparison_table
-
         return render(comparison_table(self, wide=wide), width)
 
     def __str__(self) -> str:
@@ -140,8 +136,6 @@ class Comparison(NoTruthValue):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from nnsym.report.html import comparison_html
-
         return comparison_html(self)
 
 
@@ -172,9 +166,6 @@ def plan(
     optimise: bool,
 ) -> list[Plan]:
     """The rows of a comparison: method x solver x bounds, unsupported pairs kept with their reason."""
-    from nnsym.encode.registry import find_encoding
-    from nnsym.solvers.registry import find
-
     for solver in solvers or ():
         find(solver)
     rows: list[Plan] = []
@@ -197,9 +188,6 @@ def _given(method: Method) -> Plan:
 
 
 def _pair(encoding: Encoding, solver: str | Solver | None, source: str, optimise: bool) -> Plan:
-    from nnsym.encoding import Form
-    from nnsym.solvers.registry import find
-
     try:
         can = encoding.form is Form.MARGIN and (solver is None or not find(solver).exact)
         chosen = program(encoding, solver=solver, bounds=source, optimise=optimise and can)
@@ -249,7 +237,7 @@ def compare(
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
     sources = tuple(check_bounds(choice) for choice in several)
     plans = plan(methods, solvers, sources, optimise=not decide)
-    import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before any row is timed)
+    import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before any row is timed
 
     tables: list[Comparison] = []
     for query, name in zip(queries, _told_apart([query.name for query in queries]), strict=True):
@@ -346,9 +334,6 @@ def _unstable_verdict(results: Iterable[Result]) -> str:
 
 def append_record(path: str | Path, table: Comparison, row: Row) -> None:
     """Append one finished row with what is needed to reproduce it."""
-    from nnsym.report.records import row_record
-    from nnsym.results.versions import versions
-
     found = row_record(row, None)
     del found["gap"]  # the best row may be yet to come
     data = {

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.report.optima import records_html
 from nnsym.results.result import NoTruthValue, Step, Trust
 
 Array = NDArray[Any]
@@ -125,6 +126,4 @@ class LipschitzConstant(NoTruthValue):
         return f"<{interval}: {held}; {slope}>"
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(repr(self)[1:-1], self.to_records())

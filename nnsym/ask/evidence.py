@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nnsym.errors import InputError
-from nnsym.evidence.certificate import Certificate, find_certificate
+from nnsym.evidence.certificate import Certificate
+from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.draw import Sampler, classifier
 from nnsym.evidence.evidence import Evidence
 from nnsym.ir.exact import nearest

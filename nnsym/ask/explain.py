@@ -16,6 +16,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.domains import domain_margin
+from nnsym.encode.registry import find_encoding
 from nnsym.encode.statement import QUERY, SPEC
 from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Encoding
@@ -25,10 +27,12 @@ from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.pieces import Cells, cells
 from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
+from nnsym.ir.titles import node_titles
 from nnsym.ir.univariate import Hinge, Piecewise
-from nnsym.judge.methods import BoundsChoice
+from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Kind, Role, Tag
+from nnsym.report.explain import explanation_html, explanation_rich, explanation_text
 from nnsym.results.result import NoTruthValue
 from nnsym.write.notation import Line, lines
 
@@ -74,20 +78,14 @@ class Explanation(NoTruthValue):
     encoded: Encoded
 
     def __str__(self) -> str:
-        from nnsym.report.explain import explanation_text
-
         return explanation_text(self)
 
     __repr__ = __str__
 
     def __rich__(self) -> Any:
-        from nnsym.report.explain import explanation_rich
-
         return explanation_rich(self)
 
     def _repr_html_(self) -> str:
-        from nnsym.report.explain import explanation_html
-
         return explanation_html(self)
 
 
@@ -108,10 +106,6 @@ def explain(
         InputError: no such neuron; lists close names.
         UnsupportedError, MissingBoundsError: the encoding does not fit the property.
     """
-    from nnsym.bounds.domains import domain_margin
-    from nnsym.encode.registry import find_encoding
-    from nnsym.judge.methods import check_bounds
-
     query = query_of(prop, "explain")
     found = find_encoding(encoding)
     match = re.fullmatch(r"(.+)\[(\d+)\]", neuron.strip())
@@ -127,10 +121,11 @@ def explain(
 
 
 def _node(query: Query, name: str) -> Node:
-    """The node of that name: nnsym's, or that of a tensor of the one network application that has it."""
+    """The node of that name: nnsym's, its title, or that of a tensor of the one network application that has it."""
     named = {text: node for node, text in node_names(query.nodes).items()}
-    if name in named:
-        return named[name]
+    titled = {text: node for node, text in node_titles(query).items() if node in named.values()}
+    if name in named or name in titled:
+        return named.get(name) or titled[name]
     tensors = [(a, a.network.tensors[name]) for a in query.applications if name in a.network.tensors]
     nodes = {a.image[tensor.node] for a, tensor in tensors} & set(query.nodes)
     if len(nodes) == 1:
@@ -154,6 +149,7 @@ class _Neuron:
 
     def explained(self, encoding: Encoding) -> Explanation:
         program, names = self.encoded.program, self.encoded.program.column_names()
+        nodes = [block.node for block in program.blocks for _ in block.index]
 
         def called(column: int) -> str:
             return self.letters.get(column, names[column])
@@ -163,10 +159,7 @@ class _Neuron:
         used: Counter[str] = Counter()
         mine = np.array([*self.own, *self.arguments.values()], dtype=np.int64)
         for line in lines(program, mine, called):
-            if (
-                line.columns[-1] in self.arguments.values()
-                and line.writer == names[line.columns[-1]].rpartition("[")[0]
-            ):
+            if line.columns[-1] in self.arguments.values() and line.writer == nodes[line.columns[-1]]:
                 definitions.append(line)
             elif not set(self.own).isdisjoint(line.columns):
                 if line.writer == self.name or line.tag is Tag.CUT:

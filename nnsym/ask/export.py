@@ -7,16 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nnsym.bounds.domains import domain_margin
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.titles import node_titles, output_title
+from nnsym.judge.build import build
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
+from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
+from nnsym.results.saved import check_writable
+from nnsym.results.versions import package_version, versions
+from nnsym.write.lp import to_lp
+from nnsym.write.mps import to_mps
+from nnsym.write.smtlib import to_smtlib
+from nnsym.write.vnnlib import to_vnnlib as write
 
 if TYPE_CHECKING:
     from nnsym.write.vnnlib import VnnlibFile
@@ -35,11 +45,6 @@ def build_program(
     prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown", device: str = "cpu"
 ) -> tuple[Query, Program, Encoding]:
     """The program of a property under an encoding, cuts included."""
-    from nnsym.bounds.domains import domain_margin
-    from nnsym.encode.registry import find_encoding
-    from nnsym.judge.build import build
-    from nnsym.relaxation.sources import find_source
-
     query = query_of(prop, "export")
     found = find_encoding(encoding)
     _, computed = domain_margin(query, find_source(check_bounds(bounds)), device=options.device(device))
@@ -104,9 +109,6 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
     ``sat`` means that the property is violated (for ``exists``: that it holds). Whatever is lost makes the file
     satisfied by more points, so that ``unsat`` carries over. Raises :class:`UnsupportedError` for what cannot be said.
     """
-    from nnsym.results.versions import package_version
-    from nnsym.write.vnnlib import to_vnnlib as write
-
     query = query_of(prop, "export")
     if query.reading is Reading.MINIMUM:
         remedy = "State a bound as a property, or export to .lp or .mps"
@@ -127,22 +129,14 @@ def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:
 def program_text(program: Program, suffix: str, head: tuple[str, ...], *, strict: bool) -> str:
     """A program in one of :data:`FORMATS`. As SMT-LIB a margin program is asked for a margin that violates."""
     if suffix == ".lp":
-        from nnsym.write.lp import to_lp
-
         return to_lp(program, header=head)
     if suffix == ".mps":
-        from nnsym.write.mps import to_mps
-
         return to_mps(program, header=head)
-    from nnsym.write.smtlib import to_smtlib
-
     return to_smtlib(program, header=head, decide_below=None if program.objective is None else 0, strictly=strict)
 
 
 def header(query: Query, program: Program, encoding: Encoding, bounds: str) -> tuple[str, ...]:
     """What a reader of the file must know."""
-    from nnsym.results.versions import versions
-
     used = ", ".join(f"{name} {text}" for name, text in versions().items())
     networks = dict.fromkeys((a.network.name, a.network.hash) for a in query.applications)
     goal, least = _GOALS[query.reading]
@@ -170,19 +164,6 @@ def _named(query: Query) -> Iterator[str]:
         yield f"layers    in the models: {', '.join(said)}"
 
 
-def check_writable(path: Path) -> None:
-    """Raise before long work if a file cannot be written there; nothing is created or changed."""
-    import os
-
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"the folder '{folder}' does not exist", where=str(path), remedy="Create it first")
-    if path.is_dir():
-        raise InputError("this is a folder", where=str(path), remedy="Name a file")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise InputError("cannot write here: permission denied", where=str(path))
-
-
 def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:
     """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`).
 
@@ -192,7 +173,7 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     Raises:
         UnsupportedError: the program has more than linear rows and binaries; balls of norm 1 and 2 are more.
     """
-    from nnsym.solvers.pyomo_model import to_pyomo as convert
+    from nnsym.solvers.pyomo_model import to_pyomo as convert  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)

@@ -27,6 +27,7 @@ from nnsym.results import ranges as options
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.result import Semantics, Trust
+from nnsym.results.versions import versions
 from nnsym.solvers.base import Progress, Solver
 
 
@@ -47,6 +48,7 @@ def minimize(
     device: str = "cpu",
     progress: Progress | None = None,
     clock: Clock | None = None,
+    certificate: bool = False,
 ) -> Optimum:
     """The least value of a term where ``where`` holds, as an interval: ``lower <= min term <= upper``.
 
@@ -67,6 +69,8 @@ def minimize(
         device: where bounds are computed.
         progress: called with (lower bound, best value) as a solver improves them.
         clock: a budget that has been running already.
+        certificate: also give a certificate of each side, in what is left of the time; the sides are then what these
+            prove, a little further out (:attr:`Optimum.lower_certificate`, :attr:`Optimum.uncertified`).
 
     Raises:
         MissingBoundsError: the method that was named needs bounds of an input that ``where`` leaves open.
@@ -79,7 +83,12 @@ def minimize(
     asked = objective(term, where)
     refuse_smoothed(asked, "minimize")
     query, trouble = as_meant(asked, semantics, running, settings)
-    return _optimum(query, FIRST if trouble else chosen, running, settings, precision)
+    found = _optimum(query, FIRST if trouble else chosen, running, settings, precision)
+    if not certificate:
+        return found
+    from nnsym.ask.proved import with_certificates
+
+    return with_certificates(found, term, where, running)
 
 
 def maximize(term: object, method: MethodChoice | None = None, **options: Any) -> Optimum:
@@ -96,13 +105,13 @@ def maximize(term: object, method: MethodChoice | None = None, **options: Any) -
         upper=0.0 - least.lower,
         lower_trust=least.upper_trust,
         upper_trust=least.lower_trust,
+        lower_certificate=least.upper_certificate,
+        upper_certificate=least.lower_certificate,
         point=point,
     )
 
 
 def _optimum(query: Query, method: Method, clock: Clock, settings: Settings, precision: float) -> Optimum:
-    from nnsym.results.versions import versions
-
     if query.empty_box:
         found = Least(floor=floor(replace(facts_about(query), empty=True)))
     elif not clock.left:

@@ -12,18 +12,19 @@ from nnsym.ask.extremes import maximize
 from nnsym.ask.space import Space
 from nnsym.bounds.lipschitz.jacobian import jacobian_norm
 from nnsym.bounds.lipschitz.norms import length, operator_norm
-from nnsym.bounds.methods import compute
+from nnsym.bounds.methods import compute, unstable
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms
-from nnsym.ir.gradient import gradient
+from nnsym.ir.gradient import gradients
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import Node, affine, maximum, pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.regions import Domain, Region, count_unstable, regions
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute
-from nnsym.results.clock import Deadline
+from nnsym.relaxation.sources import find_source
+from nnsym.results.clock import NEVER, Deadline
 from nnsym.results.result import Trust
 
 Array = NDArray[Any]
@@ -32,10 +33,16 @@ _MOST_OPEN = 16  # open neurons up to which regions are enumerated
 _ORDER = list(Trust)
 
 
-def entries(space: Space) -> list[Node]:
-    """For every output its gradient by the inputs that can change."""
-    axes, unit = Select(space.open_axes, space.x.size), np.eye(space.root.size)
-    return [affine(((axes, gradient(space.root, row, space.x)),)) for row in unit]
+def entries(space: Space, deadline: Deadline = NEVER) -> list[Node]:
+    """For every output its gradient by the inputs that can change.
+
+    Raises :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two outputs.
+    """
+    axes, found = Select(space.open_axes, space.x.size), list[Node]()
+    for row in gradients(space.root, np.eye(space.root.size), space.x):
+        found.append(affine(((axes, row),)))
+        deadline.check()
+    return found
 
 
 def _domain(space: Space) -> Query:
@@ -49,12 +56,10 @@ def by_bounds(space: Space, source: Any, p: Any, q: Any, deadline: Deadline) -> 
 
     With ``r_i`` bounds of the rows' dual norms the norm p -> q is at most ``|r|_q``.
     """
-    from nnsym.relaxation.sources import find_source
-
     query = _domain(space)
     if not len(space.open_axes):
         return 0.0, Trust.CERTIFIED
-    rows = entries(space)
+    rows = entries(space, deadline)
     sums = [_row_norm(row, p) for row in rows] if p != 2 else []
     blocks = [Rows.of(node) for node in (*rows, *sums)]
     every = stack(blocks)
@@ -71,15 +76,16 @@ def by_bounds(space: Space, source: Any, p: Any, q: Any, deadline: Deadline) -> 
 def by_program(space: Space, method: Any, p: Any, q: Any, deadline: Deadline) -> tuple[float, Trust]:
     """The largest norm of the Jacobian, by an exact encoding with its solver: norms that are sums and maxima only.
 
-    Raises :class:`UnsupportedError` for others.
+    Raises :class:`UnsupportedError` for others, :class:`nnsym.results.clock.OutOfTime` at the deadline.
     """
     _domain(space)
     if not len(space.open_axes):
         return 0.0, Trust.EXACT
-    rows = entries(space)
+    rows = entries(space, deadline)
     goals = _goals(rows, p, q)
     bound, trust = 0.0, Trust.EXACT
     for k, goal in enumerate(goals):
+        deadline.check()
         seconds = max(deadline.left / (len(goals) - k), 0.1)
         found = maximize(space.term(goal)[0], method, where=space.where, timeout=min(seconds, 1e6))
         bound = max(bound, found.upper)
@@ -110,17 +116,21 @@ def _row_norm(row: Node, p: Any) -> Node:
     return affine(((Dense(np.ones((1, row.size))), size),))
 
 
-def by_regions(space: Space, p: Any, q: Any) -> tuple[float, Trust]:
+def by_regions(space: Space, p: Any, q: Any, deadline: Deadline = NEVER) -> tuple[float, Trust]:
     """The largest norm among the Jacobians of all regions of a small network of pieces, in rationals up to the norm.
 
-    Raises :class:`UnsupportedError` where neurons are too many, or there are balls.
+    Raises :class:`UnsupportedError` where neurons are too many, or there are balls, and
+    :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two regions.
     """
     query = _domain(space)
     if any(query.balls.values()):
         raise UnsupportedError("regions are enumerated on a box", remedy="Leave the ball out")
-    domain = Domain.of(query)
     inner = tuple(n for n in space.nodes if n is not space.x)
-    count = count_unstable(inner, domain)
+    ranges = compute(query, "ibp")
+    count = sum(int(unstable(ranges, n).sum()) for n in inner)
+    if count <= 2 * _MOST_OPEN:  # outward rounding may open a few that are not
+        domain = Domain.of(query)
+        count = count_unstable(inner, domain)
     if count > _MOST_OPEN:
         raise UnsupportedError(
             f"{count} open neurons have too many regions", remedy=f"Up to {_MOST_OPEN}: take a smaller box, or crown"
@@ -128,6 +138,7 @@ def by_regions(space: Space, p: Any, q: Any) -> tuple[float, Trust]:
     start = Region(domain.forms, (), domain.centre)
     largest = 0.0
     for found in regions(inner, domain, start):
+        deadline.check()
         form = found.forms[space.root][:-1].T[:, space.open_axes]
         near = nearest(form)
         off = float(length(np.abs(near).ravel(), 2)) * 2.0**-52

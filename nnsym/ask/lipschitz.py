@@ -34,7 +34,7 @@ from nnsym.judge.registry import resolve
 from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.results import ranges as options_of
-from nnsym.results.clock import Clock, Deadline
+from nnsym.results.clock import Clock, Deadline, OutOfTime
 from nnsym.results.result import Trust
 
 Array = NDArray[Any]
@@ -100,7 +100,7 @@ def lipschitz(
         raise InputError(f"'{name}' is an option of the search along L", remedy="Give high=, or leave it out")
     space, chosen, seed = Space.of(f, domain), _methods(method), options_of.seed(seed)
     if domain is not None:
-        import nnsym.bounds.engine.linear  # noqa: F401  (loads torch before the clock runs)
+        import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
     running = clock if clock is not None else Clock(options_of.seconds(timeout))
     asker = _Asker(space, norm_of(2 if p is None else p), norm_of(2 if q is None else q), running)
     tried = tuple(asker.ask(name, left=len(chosen) - k, named=method is not None) for k, name in enumerate(chosen))
@@ -184,6 +184,8 @@ class _Asker:
         with self.clock.step(name) as notes:
             try:
                 bound, trust = self._own().get(method, self._other)(method, self.clock.deadline(1 / (left + 1)))
+            except OutOfTime:
+                note = "no time"
             except UnsupportedError as error:
                 if named:
                     raise
@@ -209,13 +211,14 @@ class _Asker:
         sizes = {1: (1.0, 1.0, 1.0), 2: (np.inf, 1.0, 1.0), "inf": (np.inf, np.inf, 1.0)}[self.p]
         start = Distance.of(np.ones(n), *sizes)
         ranges = self.ranges(deadline.share(0.5))
-        return propagate(self.space.nodes, {self.space.x: start}, ranges)[self.space.root][self.q], Trust.CERTIFIED
+        moved = propagate(self.space.nodes, {self.space.x: start}, ranges, deadline=deadline)
+        return moved[self.space.root][self.q], Trust.CERTIFIED
 
     def _sdp(self, _: Any, deadline: Deadline) -> tuple[float, Trust]:
         """Of the norms 2 -> 2, with ``|x|_2 <= sqrt n |x|_inf`` at both ends; q = inf output by output."""
         space = self.space
         nodes = tuple(n for n in space.nodes if n is not space.x)
-        system = sectors(space.root, (space.x,), self.ranges(deadline.share(0.5)), nodes)
+        system = sectors(space.root, (space.x,), self.ranges(deadline.share(0.5)), nodes, deadline=deadline)
         if system is None:
             raise UnsupportedError(
                 "no sectors of this graph: too many neurons, a product, or slopes without bounds",
@@ -238,7 +241,8 @@ class _Asker:
         return found * float(np.sqrt(wide) * np.sqrt(tall)) * (1 + 2.0**-50), Trust.CERTIFIED
 
     def _jacobian(self, _: Any, deadline: Deadline) -> tuple[float, Trust]:
-        ends = interval_jacobian(self.space.root, self.space.x, self.ranges(deadline))
+        ranges = self.ranges(deadline.share(0.5))
+        ends = interval_jacobian(self.space.root, self.space.x, ranges, deadline=deadline)
         if ends is None:
             raise UnsupportedError("the graph has a node without slopes", remedy="Use norms")
         axes = self.space.open_axes
@@ -246,7 +250,7 @@ class _Asker:
 
     def _exact(self, _: Any, deadline: Deadline) -> tuple[float, Trust]:
         if self.p == 2 or (self.q == 2 and self.space.root.size > 1):
-            return by_regions(self.space, self.p, self.q)
+            return by_regions(self.space, self.p, self.q, deadline)
         return by_program(self.space, "bigm", self.p, self.q, deadline)
 
     def _other(self, method: Any, deadline: Deadline) -> tuple[float, Trust]:

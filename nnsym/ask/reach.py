@@ -16,6 +16,7 @@ from nnsym.lang.algebra.ranking import wins
 from nnsym.lang.props import variable_of
 from nnsym.lang.statements.objective import elements
 from nnsym.lang.statements.sets import ball
+from nnsym.report.optima import records_html, records_text
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
@@ -67,15 +68,11 @@ class Reach(NoTruthValue):
         ]
 
     def __str__(self) -> str:
-        from nnsym.report.optima import records_text
-
         return records_text(self._title, self.to_records())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(self._title, self.to_records())
 
     @property
@@ -116,15 +113,11 @@ class MarginTable(NoTruthValue):
         ]
 
     def __str__(self) -> str:
-        from nnsym.report.optima import records_text
-
         return records_text(self._title, self.to_records())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(self._title, self.to_records())
 
     @property

@@ -21,19 +21,21 @@ from nnsym.results.clock import Deadline
 
 Array = NDArray[Any]
 
+_REPLAY = 0.3  # of the time
 _REPLAYED = 8  # of the steepest pairs that floats propose
 _RATIONAL = 2_000_000  # coefficients up to which values are computed in rationals
 
 
 def steepest(space: Space, p: Any, q: Any, *, seed: int, deadline: Deadline) -> Slope | None:
-    """The steepest pair of points that was found and evaluated; None if there is none."""
+    """The steepest pair of points that was found and evaluated by the deadline; None if there is none."""
+    soon = deadline.share(1 - _REPLAY)
     try:
-        pairs = steep_pairs(space.root, space.x, space.place(), p=p, q=q, seed=seed, deadline=deadline)
+        pairs = steep_pairs(space.root, space.x, space.place(), p=p, q=q, seed=seed, deadline=soon)
     except UnsupportedError:
         return None
     found: Slope | None = None
     for a, b in pairs[:_REPLAYED]:
-        if found is not None and deadline.passed:
+        if deadline.passed:
             break
         if space.holds(a) and space.holds(b):
             slope = slope_between(space, a, b, p, q)

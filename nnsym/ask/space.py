@@ -27,6 +27,7 @@ from nnsym.lang.statements.objective import objective
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.lang.writing.text import leaf
+from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Deadline
 
 Array = NDArray[Any]
@@ -84,9 +85,8 @@ class Space:
         """The range of every node: by intervals, and on a domain by a source of bounds that ends by the deadline."""
         if self.query is None:
             return interval_run(self.nodes, {self.x: (np.full(self.x.size, -np.inf), np.full(self.x.size, np.inf))})
-        from nnsym.relaxation.sources import find_source
-
-        plain = interval_run(self.nodes, {self.x: self.query.boxes[self.x].outer})
+        start: dict[Node, Sides] = {self.x: self.query.boxes[self.x].outer}
+        plain = interval_run(self.nodes, start, late=lambda: deadline.passed)
         found = compute(self.query, find_source(source).until(deadline))
         return {n: (np.maximum(plain[n][0], found[n].lower), np.minimum(plain[n][1], found[n].upper)) for n in plain}
 

@@ -6,6 +6,9 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nnsym.bounds.methods import compute
+from nnsym.encode.function import encode_function
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.network import Network
@@ -18,6 +21,7 @@ from nnsym.lang.statements.formulas import Formula, reduce_all
 from nnsym.lang.statements.over import terms_over
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
+from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
 
 
@@ -60,11 +64,7 @@ def surrogate(
         MissingBoundsError: an input that ``where`` leaves open.
         InputError: an empty domain, names or shapes that do not fit.
     """
-    from nnsym.bounds.methods import compute
-    from nnsym.encode.function import encode_function
-    from nnsym.encode.registry import find_encoding
-    from nnsym.relaxation.sources import find_source
-    from nnsym.solvers.pyomo_block import End, to_block
+    from nnsym.solvers.pyomo_block import End, to_block  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
 

@@ -20,6 +20,7 @@ from nnsym.ir.node import Max, Pointwise
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.property import Property
 from nnsym.lang.props import robust
+from nnsym.report.optima import records_html
 from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
 
 Array = NDArray[Any]
@@ -120,8 +121,6 @@ class Threshold(NoTruthValue):
         return f"no counterexample known {words}"
 
     def _repr_html_(self) -> str:
-        from nnsym.report.optima import records_html
-
         return records_html(repr(self)[1:-1], self.to_records())
 
 

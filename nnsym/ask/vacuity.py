@@ -16,6 +16,7 @@ from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 from nnsym.lang.question import HasQuery, query_of
+from nnsym.results.plain import witness_json
 from nnsym.results.result import Result, Verdict
 
 
@@ -55,8 +56,6 @@ class Vacuity:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
-        from nnsym.results.plain import witness_json
-
         return {
             "vacuous": self.vacuous,
             "about_network": self.about_network,

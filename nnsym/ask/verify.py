@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from nnsym.bounds.methods import compute, find_source
+from nnsym.deployed.enclose import enclose
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
@@ -21,11 +23,13 @@ from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice
 from nnsym.judge.premise import with_premise
 from nnsym.judge.registry import MethodChoice, resolve
+from nnsym.judge.run import BOUNDS_SHARE
 from nnsym.judge.verdict import facts_about
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Semantics, Verdict
+from nnsym.results.saved import check_writable
 from nnsym.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
@@ -119,15 +123,13 @@ def _asked(prop: HasQuery | Query, slack: object, certificate: bool | str | Path
     if certificate is not False:
         refuse_smoothed(query, "certificate")
     if isinstance(certificate, (str, Path)):
-        from nnsym.ask.export import check_writable
-
         check_writable(Path(certificate))
     return query.relaxed(slack) if slack else query
 
 
 def _certified(query: Query, result: Result, running: Clock, certificate: bool | str | Path) -> Result:
     """The result with its certificate, which is written where a file was named."""
-    from nnsym.certify.attach import with_certificate
+    from nnsym.certify.attach import with_certificate  # start: few ask for certificates
 
     result = with_certificate(query, result, running)
     if result.certificate is not None and not isinstance(certificate, bool):
@@ -180,10 +182,6 @@ def as_meant(query: Query, semantics: str | Semantics, clock: Clock, settings: S
         raise InputError(f"no semantics '{semantics}'", remedy=f"Use one of: {known}") from None
     if wanted is Semantics.REAL or not is_stored(query):
         return query, ""
-    from nnsym.bounds.methods import compute, find_source
-    from nnsym.deployed.enclose import enclose
-    from nnsym.judge.run import BOUNDS_SHARE
-
     with clock.step("rounding errors") as notes:
         within = find_source("crown").until(clock.deadline(BOUNDS_SHARE), memory=settings.memory)
         try:

@@ -35,8 +35,8 @@ def meet(
     Raises :class:`InputError` where an assumed interval and a computed one have no point in common: then no input
     satisfies the assumption.
     """
-    from nnsym.bounds.engine.linear import crown
-    from nnsym.bounds.engine.maps import Maps
+    from nnsym.bounds.engine.linear import crown  # heavy: torch
+    from nnsym.bounds.engine.maps import Maps  # heavy: torch
 
     nodes = dict(bounds.nodes)
     for node, box in query.assumed.items():

@@ -9,11 +9,13 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.assumed import meet
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.builtin import Alpha, ForwardLinear, Ibp, Linear, Zonotope
 from nnsym.bounds.lipschitz.ball_box import BallAndBox
 from nnsym.bounds.lipschitz.source import Lipschitz
 from nnsym.bounds.pairs.differential import both
-from nnsym.bounds.sources import Alpha, Dtype, FloatBoxes, ForwardLinear, Ibp, Linear, Met, Source, Told, Zonotope
+from nnsym.bounds.sources import Dtype, FloatBoxes, Met, Source, Told
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
@@ -117,8 +119,6 @@ def compute(
     found = both(query, find_source(source), boxes, device=device, dtype=dtype)
     if not query.assumed:
         return found
-    from nnsym.bounds.assumed import meet
-
     return meet(query, found, boxes, device=device, deadline=find_source(source).deadline)
 
 

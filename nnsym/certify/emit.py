@@ -23,8 +23,9 @@ from nnsym.certify.names import Names
 from nnsym.certify.phases import Phases
 from nnsym.certify.theorem import Theorem, theorem
 from nnsym.certify.tree import Place, flat
-from nnsym.check.checker import VERSION, Checker, Report, read_json
+from nnsym.check.checker import VERSION, Checker, Report
 from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
 from nnsym.errors import UnsupportedError
 from nnsym.ir.query import Query
 from nnsym.results.certificate import Certificate

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from .errors import OutOfRange, Refused, need, number, whole
+from .files import FORMAT, content, opened
 from .functions import Pieces
 from .graph import Affine, Input
+from .limits import MEMORY, SECONDS, limited
 from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
 from .tree import Leaves, Tree
 
-FORMAT = "nnsym-cert/1"
-VERSION = "1"  # of the checker: counted up when it accepts, or refuses, other certificates than before
+VERSION = "2"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
-_LARGEST = 1 << 30  # bytes of a file, unpacked
 _SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
 ENGINES = ("fast", "reference")
@@ -30,7 +28,7 @@ ENGINES = ("fast", "reference")
 
 @dataclass(frozen=True)
 class Report:
-    """An accepted claim: what was asked of which files, and how it was checked."""
+    """An accepted claim: what was asked of which files (names and digests), and how it was checked."""
 
     claim: str
     semantics: str
@@ -39,6 +37,7 @@ class Report:
     rows: int
     least: Fraction | None
     seconds: float
+    subjects: Sequence[tuple[str, str]]
     failures: Sequence[tuple[int, Fraction]] = ()
 
     def __str__(self) -> str:
@@ -46,7 +45,8 @@ class Report:
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
         verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
         by = f"checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"
-        return f"{verdict}: {self.claim}, {self.semantics}; {work}{by}"
+        about = "".join(f"\n  {name}: SHA-256 {digest}" for name, digest in self.subjects)
+        return f"{verdict}: {self.claim}, {self.semantics}; {work}{by}{about}"
 
 
 class Checker:
@@ -66,6 +66,9 @@ class Checker:
             self.problem = Problem(certificate, files)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Refused(f"the certificate is damaged: {error!r}") from None
+        coarsest = min((m.precision for m in self.problem.models.values()), default=0)
+        fits = SEMANTICS[self.semantics].precision <= coarsest
+        need(fits, f"a network whose runs meet coarser floats than {self.semantics}")
         self.asked, self.engine = engine, self._engine(engine)
 
     def _engine(self, name: str | None) -> Any:
@@ -73,7 +76,7 @@ class Checker:
         bits = whole(self.certificate.get("precision", PRECISION), 16, 401, "precision")
         if name != "reference" and self.claim == "unsat":
             try:
-                from .fast import Fast
+                from .fast import Fast  # heavy: numpy
             except ImportError:
                 need(name is None, "the fast engine needs NumPy")
             else:
@@ -92,7 +95,10 @@ class Checker:
         else:
             self.replay()
         seconds = time.process_time() - self.started
-        return Report(self.claim, self.semantics, self.engine.name, leaves, self.engine.rows, least, seconds, failed)
+        about = self.problem.subjects
+        return Report(
+            self.claim, self.semantics, self.engine.name, leaves, self.engine.rows, least, seconds, about, failed
+        )
 
     def _walk(self, failures: bool, stop: Callable[[], bool]) -> Leaves:
         tokens = self.certificate.get("tree", [])
@@ -180,62 +186,33 @@ class Checker:
         return int(max(2 * max(places[p] for p in node.parents), _SMOOTH))
 
 
-def read_json(data: bytes) -> Any:
-    """A certificate's object; numbers are exact, names stand once."""
+def check(
+    path: Path, given: Sequence[Path] = (), engine: str | None = None, seconds: float = SECONDS, memory: float = MEMORY
+) -> Report:
+    """Check a certificate's file with files of networks and properties, found by their hashes or beside it.
 
-    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        need(len({k for k, _ in pairs}) == len(pairs), "a name stands twice in one object")
-        return dict(pairs)
-
-    def refuse(word: str) -> Any:
-        raise Refused(f"the number {word}")
-
-    def integer(word: str) -> int:
-        need(len(word) < 4000, "a number of too many digits")
-        return int(word)
-
-    try:
-        return json.loads(
-            data, parse_float=number, parse_int=integer, parse_constant=refuse, object_pairs_hook=object_of
-        )
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"the certificate is no JSON: {error}") from None
-
-
-def content(path: Path) -> bytes:
-    """A file's bytes, unpacked if it is gzipped."""
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            data = bytes(stream.read(_LARGEST + 1))
-    except (OSError, EOFError) as error:
-        raise Refused(f"{path}: {error}") from None
-    need(len(data) <= _LARGEST, f"{path} is larger than {_LARGEST} bytes")
-    return data
-
-
-def opened(path: Path, given: Iterable[Path] = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """A certificate and the files that it speaks of, by their hashes.
-
-    Files that the certificate names are looked for beside it where they are not given.
+    Each file that is given must be one that the claim is about. ``seconds`` of processor time and ``memory`` in GiB
+    are what it may cost; a certificate that asks for more is refused.
     """
-    certificate = read_json(content(path))
-    need(isinstance(certificate, dict), f"not of the format {FORMAT}")
-    files = {hashlib.sha256(data).hexdigest(): data for data in map(content, given)}
-    networks = certificate.get("networks")
-    for entry in [*(networks if isinstance(networks, list) else []), certificate.get("property")]:
-        if isinstance(entry, dict) and "file" in entry and entry.get("sha256") not in files:
-            for name in (str(entry["file"]), f"{entry['file']}.gz"):
-                if (path.parent / name).is_file():
-                    data = content(path.parent / name)
-                    files[hashlib.sha256(data).hexdigest()] = data
-    return certificate, files
+    with limited(seconds, memory):
+        contents = {file: content(file) for file in given}
+        checker = Checker(*opened(path, contents.values()), engine)
+        _bound(checker.problem, {hashlib.sha256(data).hexdigest(): file for file, data in contents.items()})
+        return checker.run()
 
 
-def check(path: Path, given: Iterable[Path] = (), engine: str | None = None) -> Report:
-    """Check a certificate's file with files of networks and properties, found by their hashes or beside it."""
-    return Checker(*opened(path, given), engine).run()
+def _bound(problem: Problem, given: Mapping[str, Path]) -> None:
+    """Refuse a claim about other files than those that are given.
+
+    Beside a property's file the networks that it declares are files too: a graph of the certificate's own may read a
+    network and make of it whatever it wants.
+    """
+    subjects = {digest: name for name, digest in problem.subjects}
+    for digest, file in given.items():
+        need(digest in subjects, f"the claim is not about {file}, whose content has the SHA-256 {digest}")
+    if "property" in {subjects[digest] for digest in given} and len(given) > 1:
+        for name, digest in problem.subjects:
+            need(digest in given or name not in problem.declared, f"the {name} is none of the files that are given")
 
 
-__all__ = ["Checker", "Report", "check", "content", "opened", "read_json"]
+__all__ = ["ENGINES", "VERSION", "Checker", "Report", "check"]

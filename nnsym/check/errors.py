@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from typing import Any
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?(/\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?(/\d+)?", re.ASCII)
 _LONGEST = 4000
 _EXPONENT = 1200
 

@@ -1,22 +1,40 @@
-"""The one rule with NumPy, for the rows of many cases at once; rounding and charges are those of ``rule``.
+"""The one rule with NumPy, for the rows of many cases at once; charges are those of ``rule``.
 
-Only the offset t is coarser: it counts units of 2^-P, not of 2^-2P. What leaves the range of exact integers is refused.
+Coefficients have so many digits and an exponent for each row; the offset t counts units of 2^-P. What leaves the range
+of exact integers is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import fits, need
-from .functions import SLOPE, Pieces
 from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
-from .limbs import REACH, Ints, Matrix, dot, floored, most, times_slope
+from .limbs import (
+    COARSE,
+    FINE,
+    REACH,
+    Floats,
+    Ints,
+    Matrix,
+    Rows,
+    charged,
+    dot,
+    floored,
+    joined,
+    limbs,
+    most,
+    plus,
+    settled,
+    times_slope,
+    written,
+)  # fmt: skip
+from .lines import Lines, is_relu, live_lines, relu_lines
 from .problem import Case
 from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
 
@@ -24,20 +42,6 @@ State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row f
 
 _ROWS = 1 << 15  # coefficients that are carried at once
 _CASES = 32
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Of a curve, a row for each case: slopes for each parent and the offset, below and above.
-
-    Elements that are 0 in all cases are left out: ``live`` numbers those that are not.
-    """
-
-    live: Ints
-    below: tuple[Ints, ...]
-    offset_below: Ints
-    above: tuple[Ints, ...]
-    offset_above: Ints
 
 
 class Fast:
@@ -52,6 +56,7 @@ class Fast:
         self.nodes, self.bits, self.semantics, self.rows = nodes, bits, semantics, 0
         self.matrices: dict[Map, Matrix] = {}
         self.biases: dict[Node, tuple[Ints, Ints]] = {}
+        self.exact: dict[Node, tuple[Ints, int]] = {}  # biases that are whole numbers, with places beyond P
         self.consumers = consumers(nodes, semantics)
 
     def matrix(self, m: Map) -> Matrix:
@@ -65,7 +70,11 @@ class Fast:
             values = [exact(b) * (1 << self.bits) for b in node.bias or [0] * node.size]
             fits(all(abs(v) < REACH for v in values), "a bias")
             sides = [np.array([f(v) for v in values], dtype=np.int64) for f in (Fraction.__floor__, Fraction.__ceil__)]
-            self.biases[node] = sides[0], sides[1]
+            self.biases[node] = sides[0][None], sides[1][None]
+            places = max((v.denominator.bit_length() - 1 for v in values), default=0)
+            scaled = [v * (1 << places) for v in values] if places < 60 else [Fraction(REACH, 3)]
+            if all(v.denominator == 1 and abs(v) < REACH for v in scaled):
+                self.exact[node] = np.array([[int(v) for v in scaled]], dtype=np.int64), places
         return self.biases[node]
 
     # Bounds
@@ -118,7 +127,7 @@ class Fast:
             return self.affine(node, state, len(cases))
         if isinstance(node, Curve):
             f, sides = node.function, [state[p] for p in node.parents]
-            if _is_relu(f):
+            if is_relu(f):
                 return np.maximum(sides[0][0], 0), np.maximum(sides[0][1], 0), None
             flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right, _ in sides]
             ranges = (
@@ -136,26 +145,28 @@ class Fast:
     def affine(self, node: Affine, state: State, count: int) -> tuple[Ints, Ints, Ints | None]:
         """The intervals of an affine node, with its error."""
         floor, ceiling = self.bias(node)
-        lower, upper = np.tile(floor, (count, 1)), np.tile(ceiling, (count, 1))
+        lower, upper = np.repeat(floor, count, axis=0), np.repeat(ceiling, count, axis=0)
         rounds = bool(node.rounds and self.semantics.precision)
-        size = np.tile(np.maximum(np.abs(floor), np.abs(ceiling)), (count, 1))
+        size = np.repeat(np.maximum(np.abs(floor), np.abs(ceiling)), count, axis=0)
         terms, error, loosest = np.ones(node.size, dtype=np.int64), np.zeros_like(lower), False
         for parent, m in node.parts:
             matrix, (left, right, _) = self.matrix(m), state[parent]
-            value, width = matrix.times(left + right, matrix.forth), matrix.times(right - left, matrix.size)
+            w = matrix.width(FINE)
+            value = matrix.times(limbs(left + right, w), "forth", FINE)
+            width = matrix.times(limbs(right - left, w), "size", FINE)
             length = max(len(value), len(width))
             zero = np.zeros_like(value[0])
             value, width = ([*s, *[zero] * (length - len(s))] for s in (value, width))
-            lower += floored([a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
-            upper -= floored([-a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1)[0]
+            lower = plus(lower, floored([a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1, w))
+            upper = plus(upper, -floored([-a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1, w))
             if matrix.loose or rounds:
                 magnitude = np.maximum(np.maximum(-left, right), 0)
-                size += floored(matrix.times(magnitude, matrix.size), matrix.shift)[0] + 1
+                size = plus(size, floored(matrix.times(limbs(magnitude, w), "size", FINE), matrix.shift, w) + 1)
                 terms += matrix.terms
                 if matrix.loose:
                     loosest = True
-                    reach = magnitude.sum(axis=1, keepdims=True)
-                    error += (reach >> LOOSE - 2) + 1
+                    fits(most(magnitude) < 1 << LOOSE - 2 - magnitude.shape[1].bit_length())
+                    error += 1
         if rounds:
             need(
                 most(size) < 1 << min(62, self.semantics.greatest + self.bits - 1),
@@ -164,7 +175,7 @@ class Fast:
             error += self._rounding(size, terms)
         if not rounds and not loosest:
             return lower, upper, None
-        return lower - error, upper + error, error
+        return plus(lower, -error), plus(upper, error), error
 
     def _rounding(self, size: Ints, terms: Ints) -> Ints:
         """``gamma size`` and what underflow adds, in units, rounded up."""
@@ -178,7 +189,7 @@ class Fast:
         if lemma.rows is None:
             owner, element = self.opened(node, state).nonzero()
             owner, element = np.repeat(owner, 2), np.repeat(element, 2)
-            sign = np.tile([1, -1], len(owner) // 2).astype(np.int64)
+            sign = np.tile(np.array([1, -1]), len(owner) // 2)
         else:
             rows = np.array(lemma.rows, dtype=np.int64)
             owner, element = (
@@ -191,11 +202,10 @@ class Fast:
         step = max(1, _ROWS // max(n.size for n in self.nodes))
         for first in range(0, len(owner), step):
             o, e, s = (a[first : first + step] for a in (owner, element, sign))
-            c = np.zeros((len(o), node.size), dtype=np.int64)
-            c[np.arange(len(o)), e] = s << self.bits
-            value = self.least(
-                cases, state, {node: c}, o, [lemma.facts] * len(cases), [lemma.shares] * len(cases), lines
-            )
+            c = np.zeros((len(o), node.size))
+            c[np.arange(len(o)), e] = s << COARSE
+            row = {node: Rows(c, np.full(len(o), COARSE), COARSE)}
+            value = self.least(cases, state, row, o, [lemma.facts] * len(cases), [lemma.shares] * len(cases), lines)
             up = s > 0
             np.maximum.at(lower, (o[up], e[up]), value[up])
             np.minimum.at(upper, (o[~up], e[~up]), -value[~up])
@@ -211,7 +221,7 @@ class Fast:
 
     def _open(self, curve: Curve, sides: Sequence[tuple[Ints, Ints]]) -> NDArray[np.bool_]:
         f = curve.function
-        if _is_relu(f):
+        if is_relu(f):
             return (sides[0][0] < 0) & (sides[0][1] > 0)
         if f is None:
             return (sides[0][0] < sides[0][1]) & (sides[1][0] < sides[1][1])
@@ -234,7 +244,7 @@ class Fast:
         return [Fraction(int(v), 1 << self.bits) for v in found]
 
     def least(
-        self, cases: Sequence[Case], state: State, row: dict[Node, Ints], owner: Ints,
+        self, cases: Sequence[Case], state: State, row: dict[Node, Rows], owner: Ints,
         facts: Sequence[Weighted], shares: Sequence[Shares], lines: dict[Curve, Lines],
     ) -> Ints:  # fmt: skip
         """What rows and multiples of facts are at least, scaled by 2^-P; ``owner`` is the case of each row."""
@@ -242,103 +252,105 @@ class Fast:
         total, squares = self._facts(cases, state, row, owner, facts)
         for node in reversed(self.nodes):
             c = row.pop(node, None)
-            if c is None or not c.any():
+            if c is None or not c.c.any():
                 continue
             if isinstance(node, Input):
-                total += self._at_inputs(node, c, state, owner, squares, cases)
+                found = self._at_inputs(node, c, state, owner, squares, cases)
             elif isinstance(node, Affine):
-                total += self._through_affine(node, c, row, state, owner)
-            elif isinstance(node, Curve):
+                found = self._through_affine(node, c, row, state, owner)
+            else:
+                assert isinstance(node, Curve)
                 if node not in lines:
                     lines[node] = self.lines(node, state, shares)
-                total += self._through_curve(node, c, row, state, owner, lines[node])
+                found = self._through_curve(node, c, row, state, owner, lines[node])
+            total = plus(total, found)
         for r, left in squares.items():
-            for k, q in left.items():
-                total[r] += least_square(q, Fraction(0), cases[owner[r]], k, self.bits)
-        fits(most(total) < self.far)
+            rest = sum(least_square(q, Fraction(0), cases[owner[r]], k, self.bits) for k, q in left.items())
+            total[r] = _whole(int(total[r]) + rest)
         return total
 
     def _facts(
-        self, cases: Sequence[Case], state: State, row: dict[Node, Ints], owner: Ints, facts: Sequence[Weighted]
+        self, cases: Sequence[Case], state: State, row: dict[Node, Rows], owner: Ints, facts: Sequence[Weighted]
     ) -> tuple[Ints, dict[int, dict[int, Fraction]]]:
-        """Add multiples of facts to the rows; their constants, with what floors lose, and their squares."""
-        unit = 1 << self.bits
+        """Add multiples of facts to the rows; their constants, and their squares."""
         total, squares = np.zeros(len(owner), dtype=np.int64), dict[int, dict[int, Fraction]]()
+        sums: dict[Node, dict[tuple[int, int], Fraction]] = {}
         for r, b in enumerate(owner.tolist() if any(facts) else ()):
-            sum_of = 0
+            constant = Fraction(0)
             for number, m in facts[b]:
                 fact = cases[b].facts[number]
-                sum_of += (m * fact.constant * unit).__floor__()
+                constant += m * fact.constant
                 for k, q in fact.squares.items():
                     mine = squares.setdefault(r, {})
                     mine[k] = mine.get(k, Fraction(0)) + m * q
                 for node, terms in fact.terms.items():
                     need(node in state, "a fact is used before the nodes that it speaks of have bounds")
-                    c = row.setdefault(node, np.zeros((len(owner), node.size), dtype=np.int64))
+                    added = sums.setdefault(node, {})
                     for i, a in terms.items():
-                        whole = (m * a * unit).__floor__()
-                        fits(abs(whole) < REACH, "a multiplier")
-                        c[r, i] += whole
-                        if whole != m * a * unit:
-                            sum_of += min(0, int(state[node][0][b, i])) // unit
-            fits(abs(sum_of) < self.far)
-            total[r] = sum_of
+                        added[r, i] = added.get((r, i), Fraction(0)) + m * a
+            total[r] = _whole((constant * (1 << self.bits)).__floor__())
+        bits = next((known.bits for known in row.values()), FINE)
+        for node, added in sums.items():
+            total = plus(total, self._add(row, node, *written(added, len(owner), node.size, bits), state, owner))
         return total, squares
+
+    def _add(self, row: dict[Node, Rows], node: Node, more: Rows, units: Floats, state: State, owner: Ints) -> Ints:
+        """Add to the coefficients of a node; what floors, of so many units, lose at most."""
+        below = state[node][0]
+        lost = charged(more, units, below, owner)
+        if node in row:
+            more, units = joined(row[node], more)
+            lost = plus(lost, charged(more, units, below, owner))
+        row[node] = more
+        return lost
 
     def _at_inputs(
         self,
         node: Input,
-        c: Ints,
+        row: Rows,
         state: State,
         owner: Ints,
         squares: dict[int, dict[int, Fraction]],
         cases: Sequence[Case],
     ) -> Ints:
         lower, upper, _ = state[node]
-        extra = np.zeros(len(c), dtype=np.int64)
+        extra = np.zeros(len(owner), dtype=np.int64)
         for r, mine in squares.items():
             for k in [k for k in mine if node.first <= k < node.first + node.size]:
-                a, q = Fraction(int(c[r, k - node.first]), 1 << self.bits), mine.pop(k)
-                extra[r] += least_square(q, a, cases[owner[r]], k, self.bits)
-                c[r, k - node.first] = 0
-        return dot(c, np.where(c > 0, lower[owner], upper[owner]), self.bits) + extra
+                a = Fraction(int(row.c[r, k - node.first])) / Fraction(2) ** int(row.e[r])
+                extra[r] = _whole(int(extra[r]) + least_square(mine.pop(k), a, cases[owner[r]], k, self.bits))
+                row.c[r, k - node.first] = 0
+        return np.asarray(plus(extra, dot(row, lower, upper, owner)))
 
-    def _through_affine(self, node: Affine, c: Ints, row: dict[Node, Ints], state: State, owner: Ints) -> Ints:
-        total: Ints = np.zeros(len(c), dtype=np.int64)
+    def _through_affine(self, node: Affine, c: Rows, row: dict[Node, Rows], state: State, owner: Ints) -> Ints:
+        total: Ints = np.zeros(len(owner), dtype=np.int64)
         if node.bias is not None:
             floor, ceiling = self.bias(node)
-            total += dot(c, np.where(c > 0, floor, ceiling), self.bits)
+            known, places = self.exact.get(node, (None, 0))
+            total = dot(c, floor, ceiling, owner) if known is None else dot(c, known, known, owner, places)
         error = state[node][2]
         if error is not None:
-            total += dot(-np.abs(c), error[owner], self.bits)
+            total = plus(total, dot(c, -error, error, owner))
         for parent, m in node.parts:
             matrix = self.matrix(m)
-            made, lost = floored(matrix.times(c, matrix.back, sparing=True), matrix.shift)
-            total += self._charge(state[parent][0], lost, owner)
-            row[parent] = row[parent] + made if parent in row else made
+            sums = matrix.times([c.c], "back", c.bits)
+            told = bool((state[parent][0] < 0).any())
+            made, units = settled(sums, matrix.width(c.bits), c.e + matrix.shift, c.bits, told)
+            total = plus(total, self._add(row, parent, made, units, state, owner))
         return total
 
-    def _charge(self, lower: Ints, lost: NDArray[np.bool_], owner: Ints) -> Ints:
-        """What floored coefficients of values with these lower bounds lose at most."""
-        below = np.minimum(lower, 0)
-        if not below.any():
-            return np.zeros(len(lost), dtype=np.int64)
-        fits(most(below) < 1 << 62 - lost.shape[1].bit_length())
-        charged: Ints = np.where(lost, below[owner], 0).sum(axis=1) >> self.bits
-        return charged
-
     def _through_curve(
-        self, node: Curve, c: Ints, row: dict[Node, Ints], state: State, owner: Ints, lines: Lines
+        self, node: Curve, row: Rows, rows: dict[Node, Rows], state: State, owner: Ints, lines: Lines
     ) -> Ints:
-        c = c[:, lines.live]
-        up = c > 0
-        total: Ints = dot(c, np.where(up, lines.offset_below[owner], lines.offset_above[owner]), self.bits)
-        fits(most(c) < REACH)
+        row = Rows(row.c[:, lines.live], row.e, row.bits)
+        up = row.c > 0
+        total = dot(row, lines.offset_below, lines.offset_above, owner)
         for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
-            made, lost = times_slope(c, np.where(up, below[owner], above[owner]))
-            total += self._charge(state[parent][0][:, lines.live], lost, owner)
-            whole = row.setdefault(parent, np.zeros((len(c), node.size), dtype=np.int64))
-            whole[:, lines.live] += made
+            made, units = times_slope(row, np.where(up, below[owner], above[owner]), lines.rounded)
+            total = plus(total, charged(made, units, state[parent][0][:, lines.live], owner))
+            whole = np.zeros((len(owner), node.size))
+            whole[:, lines.live] = made.c
+            total = plus(total, self._add(rows, parent, Rows(whole, made.e, made.bits), 0 * units, state, owner))
         return total
 
     def lines(self, node: Curve, state: State, shares: Sequence[Shares]) -> Lines:
@@ -346,8 +358,8 @@ class Fast:
         sides = [state[p][:2] for p in node.parents]
         f, opened = node.function, self._open(node, sides)
         given = [s.get(node, (None, None)) for s in shares]
-        if _is_relu(f) and all(high is None for _, high in given):
-            return _relu_lines(*sides[0], opened, [low for low, _ in given])
+        if is_relu(f) and all(high is None for _, high in given):
+            return relu_lines(*sides[0], opened, [low for low, _ in given])
         low, high = ([v for g, o in zip(given, opened.tolist(), strict=True) for v in spread(g[k], o)] for k in (0, 1))
         flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right in sides]
         if f is None:
@@ -358,37 +370,10 @@ class Fast:
         columns = [table[..., k] for k in range(table.shape[-1])]
         half = len(columns) // 2
         fits(most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35, "a slope")
-        return _live(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
+        return live_lines(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
 
 
-def _live(below: Sequence[Ints], low: Ints, above: Sequence[Ints], high: Ints) -> Lines:
-    """The lines of elements that are not 0 in every case."""
-    live = np.any([(a != 0).any(axis=0) for a in (*below, low, *above, high)], axis=0).nonzero()[0]
-    sides = [tuple(a[:, live] for a in part) for part in (below, above)]
-    return Lines(live, sides[0], low[:, live], sides[1], high[:, live])
-
-
-def _is_relu(function: Any) -> bool:
-    return (
-        isinstance(function, Pieces)
-        and function.d == 1
-        and (function.breaks, function.parts) == ([0], [(0, 0), (1, 0)])
-    )
-
-
-def _relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequence[bytes | None]) -> Lines:
-    """``s z <= max(z, 0) <= s' z + o`` with ``o = max(-s' left, (1 - s') right)``; s' near the chord's slope."""
-    fits(max(most(left), most(right)) < 2 * REACH)
-    one = 1 << SLOPE
-    active = (left >= 0).astype(np.int64) * one
-    below = np.where(opened, (right > -left).astype(np.int64) * one, active)
-    for b, data in enumerate(given):
-        if data is not None:
-            numbers = [v for v in spread(data, opened[b].tolist()) if v is not None]
-            below[b, opened[b]] = [v.numerator * one // v.denominator for v in numbers]
-    width = np.where(opened, right - left, 1)
-    chord = np.clip((np.where(opened, right, 0) / width * one).astype(np.int64), 0, one)
-    above = np.where(opened, chord, active)
-    offset = np.maximum(-times_slope(left, above)[0], -times_slope(-right, one - above)[0])
-    zero = np.zeros_like(left)
-    return _live([below], zero, [above], np.where(opened, np.maximum(offset, 0), zero))
+def _whole(value: int) -> int:
+    """A number that sums may still be added to."""
+    fits(abs(value) < 1 << 61)
+    return value

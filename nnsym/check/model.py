@@ -9,18 +9,24 @@ import base64
 import sys
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 from typing import Any
 
-from .errors import Refused, need, number
+from .errors import Refused, need, number, whole
 
 Number = Any  # int, float (read as the dyadic number it is) or Fraction
 
 LARGEST = 1 << 27  # elements of all constants together
-_TYPES = {1: "f", 2: "B", 3: "b", 5: "h", 6: "i", 7: "q", 9: "b", 11: "d"}  # TensorProto.DataType -> array's letters
+#: TensorProto.DataType -> array's letter, and the field of values that are not raw.
+_TYPES = {1: ("f", 4), 2: ("B", 5), 3: ("b", 5), 5: ("h", 5), 6: ("i", 5), 7: ("q", 7), 9: ("b", 5), 11: ("d", 10)}
+_DATA = (4, 5, 6, 7, 10, 11)
+#: The fields of an attribute's value -> AttributeProto.AttributeType; 0: none that is read.
+_VALUES = {2: 1, 3: 2, 4: 3, 5: 4, 6: 0, 7: 6, 8: 7, 9: 0, 10: 0, 11: 0, 14: 0, 15: 0, 22: 0, 23: 0}
+_OLDEST = 7  # operator set from which on operators repeat their arguments as they do today
 _PLAIN = {"f4": "f", "f8": "d", "i8": "q"}
+_PRECISIONS = {1: 24, 10: 11, 11: 53, 16: 8}  # TensorProto.DataType -> binary places of such floats
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,20 @@ class Op:
 
 @dataclass(frozen=True)
 class Model:
-    """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs."""
+    """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs.
+
+    ``precision``: binary places of the coarsest floats that its runs meet, as declared; 0 where that is not known.
+    """
 
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     constants: dict[str, Const]
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
+    precision: int = 53
+
+    def __post_init__(self) -> None:
+        names = [*self.constants, *(name for name, _ in self.inputs)]
+        need(len(set(names)) == len(names), "two inputs, or an input and a constant, have one name")
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -94,11 +108,18 @@ def _integers(values: Sequence[Any]) -> list[int]:
             found.append(member)
         if isinstance(data, int):
             found.append(data)
-    return [v - (1 << 64) if v >> 63 else v for v in found]
+    return [(v + (1 << 63)) % (1 << 64) - (1 << 63) for v in found]
 
 
-def _text(values: Sequence[bytes]) -> str:
-    return values[-1].decode() if values else ""
+def _one(message: Mapping[int, list[Any]], field: int, default: Any) -> Any:
+    """A field that a message has once, or not at all: readers differ in what they make of two."""
+    found = message.get(field, ())
+    need(len(found) < 2, f"ONNX: field {field} stands twice in one message")
+    return found[0] if found else default
+
+
+def _text(message: Mapping[int, list[Any]], field: int) -> str:
+    return str(_one(message, field, b"").decode())
 
 
 def _array(letter: str, data: bytes) -> array[Any]:
@@ -113,64 +134,94 @@ def _array(letter: str, data: bytes) -> array[Any]:
 
 def _tensor(data: bytes) -> tuple[str, Const]:
     m = _message(data)
-    name, kind = _text(m[8]), (m[2] or [0])[0]
-    need(not m[13] and not any(m[14]), f"ONNX: '{name}' is stored outside of the file")
+    name, kind = _text(m, 8), _one(m, 2, 0)
+    need(not m[3] and not m[13] and not any(m[14]), f"ONNX: '{name}' is stored outside of the file, or in parts")
     need(kind in _TYPES, f"ONNX: '{name}' has the data type {kind}, which is not read")
-    integers = _integers(m[5] + m[7]) if kind not in (1, 11) else []
-    return name, Const(tuple(_integers(m[1])), integers or _array(_TYPES[kind], b"".join(m[4] + m[9] + m[10])))
+    letter, field = _TYPES[kind]
+    need(sum(map(bool, (m[9], *(m[k] for k in _DATA)))) < 2, f"ONNX: '{name}' has its values twice")
+    raw = b"".join(m[field]) if letter in "fd" and not m[9] else _one(m, 9, b"")
+    values = _array(letter, raw) if letter in "fd" or m[9] else array(letter, _integers(m[field]))
+    return name, Const(tuple(_integers(m[1])), values)
 
 
 def _attribute(data: bytes) -> tuple[str, Any]:
-    m, value = _message(data), None
-    if m[2]:
-        value = _array("f", m[2][0])[0]
-    elif m[3]:
-        value = _integers(m[3])[0]
-    elif m[4]:
-        value = _text(m[4])
-    elif m[5]:
-        value = _tensor(m[5][0])[1]
-    elif m[7]:
-        value = list(_array("f", b"".join(m[7])))
-    elif m[8]:
-        value = _integers(m[8])
-    return _text(m[1]), value
+    """Its name and value; a value that is 0 or empty may be left out of the file."""
+    m = _message(data)
+    stated = [k for k in _VALUES if m[k]]
+    kind = _VALUES[stated[0]] if stated else _one(m, 20, 0)
+    name = _text(m, 1)
+    need(
+        len(stated) < 2 and not m[21] and _one(m, 20, kind) in (0, kind),
+        f"ONNX: '{name}' has two values, or a foreign one",
+    )
+    if kind == 1:
+        return name, _array("f", _one(m, 2, bytes(4)))[0]
+    if kind == 2:
+        return name, _integers([_one(m, 3, 0)])[0]
+    if kind == 3:
+        return name, _text(m, 4)
+    if kind == 6:
+        return name, list(_array("f", b"".join(m[7])))
+    if kind == 7:
+        return name, _integers(m[8])
+    need(kind == 4, f"ONNX: the attribute '{name}' is of a type that is not read")
+    return name, _tensor(_one(m, 5, b""))[1]
 
 
 def _op(data: bytes) -> Op:
     m = _message(data)
-    need(_text(m[7]) in ("", "ai.onnx"), f"ONNX: an operator of the domain '{_text(m[7])}'")
+    need(_text(m, 7) in ("", "ai.onnx"), f"ONNX: an operator of the domain '{_text(m, 7)}'")
     reads, makes = (tuple(v.decode() for v in m[k]) for k in (1, 2))
-    return Op(_text(m[4]), reads, makes, dict(map(_attribute, m[5])))
+    attributes = dict(map(_attribute, m[5]))
+    need(len(attributes) == len(m[5]), "ONNX: two attributes have one name")
+    return Op(_text(m, 4), reads, makes, attributes)
+
+
+def _declared(data: bytes) -> tuple[str, Any]:
+    """A declared tensor: its name, and the message of its type."""
+    m = _message(data)
+    return _text(m, 1), _message(_one(_message(_one(m, 2, b"")), 1, b""))
 
 
 def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
     """A declared tensor: its name and shape."""
-    m = _message(data)
-    tensor = _message(_message((m[2] or [b""])[0])[1][0])
-    dims = _message((tensor[2] or [b""])[0])[1]
-    return _text(m[1]), tuple(next(iter(_integers(_message(d)[1])), 0) for d in dims)
+    name, tensor = _declared(data)
+    dims = _message(_one(tensor, 2, b""))[1]
+    return name, tuple(_integers([_one(_message(d), 1, 0)])[0] for d in dims)
+
+
+def _precision(inputs: Sequence[bytes], ops: Sequence[Op]) -> int:
+    """The least precision of the inputs' types and of casts."""
+    kinds = [_integers([_one(_declared(v)[1], 1, 0)])[0] for v in inputs]
+    casts = [op.attributes.get("to", 1) for op in ops if op.kind == "Cast"]
+    return min([_PRECISIONS.get(k, 0) for k in kinds] + [_PRECISIONS.get(k, 53) for k in casts], default=0)
 
 
 def read_onnx(data: bytes) -> Model:
     """The graph of an ONNX file."""
     try:
-        whole = _message(data)
-        graphs = whole[7]
-        need(not whole[25], "ONNX: functions of the file's own are not read")
-        need(len(graphs) == 1, "ONNX: the file holds no graph, or more than one")
-        m = _message(graphs[0])
+        file = _message(data)
+        need(not file[25], "ONNX: functions of the file's own are not read")
+        need(file[7], "ONNX: the file holds no graph")
+        versions = [_one(o, 2, 0) for o in map(_message, file[8]) if _text(o, 1) in ("", "ai.onnx")]
+        need(len(versions) == 1 and versions[0] >= _OLDEST, f"ONNX: an operator set before {_OLDEST}, or none, or two")
+        m = _message(_one(file, 7, b""))
         need(not m[15], "ONNX: sparse constants are not read")
         constants = dict(map(_tensor, m[5]))
         need(len(constants) == len(m[5]), "ONNX: two constants have one name")
-        inputs = tuple(v for v in map(_value, m[11]) if v[0] not in constants)
-        return Model(inputs, constants, tuple(map(_op, m[1])), tuple(_value(v)[0] for v in m[12]))
-    except (IndexError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        given, ops = [v for v in m[11] if _value(v)[0] not in constants], tuple(map(_op, m[1]))
+        ends = tuple(map(_value, given)), tuple(_value(v)[0] for v in m[12])
+        return Model(ends[0], constants, ops, ends[1], _precision(given, ops))
+    except (IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise Refused(f"ONNX: the file is damaged ({error})") from None
 
 
+def _sizes(shape: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(whole(d, 0, LARGEST, "size") for d in shape)
+
+
 def _plain_constant(found: dict[str, Any]) -> Const:
-    shape = tuple(int(d) for d in found["shape"])
+    shape = _sizes(found["shape"])
     if "values" in found:
         return Const(shape, [number(v) for v in found["values"]])
     return Const(shape, _array(_PLAIN[found["type"]], base64.b64decode(found["data"], validate=True)))
@@ -185,7 +236,7 @@ def _plain_attribute(value: Any) -> Any:
 def read_plain(graph: dict[str, Any]) -> Model:
     """The graph of the plain form."""
     try:
-        inputs = tuple((str(name), tuple(int(d) for d in shape)) for name, shape in graph["inputs"])
+        inputs = tuple((str(name), _sizes(shape)) for name, shape in graph["inputs"])
         constants = {name: _plain_constant(c) for name, c in graph.get("constants", {}).items()}
         ops = tuple(
             Op(str(kind), tuple(map(str, reads)), tuple(map(str, makes)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,6 +15,22 @@ from .model import LARGEST, Const
 Tensor = Any  # Value or Const
 
 
+class Attributes(dict[str, Any]):
+    """An operator's attributes; ``asked`` are those that its reading has asked for."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        super().__init__(given)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
 @dataclass
 class Call:
     """One use of an operator."""
@@ -22,7 +38,7 @@ class Call:
     graph: Graph
     name: tuple[int, str]  # the network and the first output
     arguments: list[Any]  # tensors, None where one is left out
-    attributes: dict[str, Any]
+    attributes: Attributes
     outputs: int = 1
 
     def get(self, place: int, name: str = "", default: Any = None) -> Any:
@@ -152,6 +168,7 @@ def split(call: Call) -> list[Tensor]:
     x = call.arguments[0]
     axis = call.axis(len(x.shape))
     size = x.shape[axis]
+    need(call.attributes.get("num_outputs", call.outputs) == call.outputs, "a split into another number of outputs")
     each = -(-size // call.outputs)
     lengths = call.get(1, "split") or [min(each, size - k * each) for k in range(call.outputs)]
     need(sum(lengths) == size and min(lengths) >= 0, f"a split of {size} into {lengths}")
@@ -214,10 +231,8 @@ def expand(call: Call) -> Tensor:
 def reshaped(call: Call) -> Tensor:
     """Another shape, in which 0 keeps a size."""
     x = call.arguments[0]
-    shape = call.get(1, "shape")
-    return reshape(
-        call, x, [x.shape[k] if d == 0 and not call.attributes.get("allowzero") else d for k, d in enumerate(shape)]
-    )
+    shape, zero = call.get(1, "shape"), call.attributes.get("allowzero")
+    return reshape(call, x, [x.shape[k] if d == 0 and not zero else d for k, d in enumerate(shape)])
 
 
 def flatten(call: Call) -> Tensor:
@@ -273,7 +288,8 @@ def cast(call: Call) -> Tensor:
 
 def constant(call: Call) -> Tensor:
     """A stored value."""
-    for name, value in call.attributes.items():
+    for name in call.attributes:
+        value = call.attributes[name]
         if name == "value":
             return value
         if name in ("value_float", "value_int"):

@@ -15,7 +15,7 @@ from .errors import need
 from .functions import Function, Sigmoid, Square, clip, leaky, relu, sign
 from .graph import Map, Value, exact
 from .model import Const
-from .moves import Call, Tensor, broadcast, moved, spread, transposed
+from .moves import Attributes, Call, Tensor, broadcast, moved, spread, transposed
 
 
 def add(call: Call) -> Tensor:
@@ -120,16 +120,17 @@ def gemm(call: Call) -> Tensor:
     """``alpha a b + beta c``, turned as asked for."""
     a, b = call.arguments[:2]
     get = call.attributes.get
+    alpha, beta = get("alpha", 1.0), get("beta", 1.0)
     a = moved(call, a, _turned(a)) if get("transA", 0) else a
     b = moved(call, b, _turned(b)) if get("transB", 0) else b
-    made = matmul(Call(call.graph, call.name, [a, b], {}))
-    if get("alpha", 1.0) != 1:
-        made = call.graph.scale(made, [exact(get("alpha"))] * made.node.size)
+    made = matmul(Call(call.graph, call.name, [a, b], Attributes({})))
+    if alpha != 1:
+        made = call.graph.scale(made, [exact(alpha)] * made.node.size)
     if len(call.arguments) < 3 or call.arguments[2] is None:
         return made
     c = call.arguments[2]
-    if get("beta", 1.0) != 1:
-        c = multiply(Call(call.graph, call.name, [c, Const((), [get("beta")])], {}))
+    if beta != 1:
+        c = multiply(Call(call.graph, call.name, [c, Const((), [beta])], Attributes({})))
     return _plus(call, made, c, 1)
 
 
@@ -142,7 +143,8 @@ def batch_normalization(call: Call) -> Tensor:
     """``(x - mean) scale / sqrt(var + epsilon) + B``, the root to 100 binary places."""
     x, scale, shift, mean, variance = call.arguments[:5]
     need(isinstance(x, Value) and len(x.shape) >= 2, "BatchNormalization of a constant, or of a vector")
-    need(not call.attributes.get("training_mode"), "BatchNormalization in training")
+    get = call.attributes.get
+    need(not get("training_mode") and get("spatial", 1) == 1, "BatchNormalization in training, or of each position")
     epsilon = exact(call.attributes.get("epsilon", 1e-5))
     each = broadcast(Const((x.shape[1],) + (1,) * (len(x.shape) - 2), range(x.shape[1])), x.shape).values
     factors = []

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
 from typing import Any
 
-from .errors import Refused, need
+from .errors import Refused, need, whole
 from .graph import Graph, Input, Node, Value
 from .model import Model, read_onnx, read_plain
-from .moves import Call
+from .moves import Attributes, Call
 from .operators import OPERATORS
 from .vnnlib import Atom, Declared, Junction, Property, Variable, read_property
 
 _DEEPEST = 20
+#: Attributes that change nothing when a network is run: of training, and of indices that nobody may read.
+_NO_MATTER = {"momentum", "ratio", "seed", "storage_order"}
 #: What an operator raises whose arguments are not as it wants them.
 _DAMAGED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, StopIteration)
 
@@ -72,12 +75,16 @@ class Problem:
         self.entries = certificate["networks"]
         need(isinstance(self.entries, list) and self.entries, "a certificate names the networks it is about")
         self.models: dict[int, Model] = {}
+        self.subjects: list[tuple[str, str]] = []  # what was read: names and digests
+        self.declared: set[str] = set()  # names of the networks that the property speaks of
         self.places: dict[str, Value] = {}
         self.integers: set[int] = set()
         self.inputs: list[tuple[str, Value]] = []
-        self.property = read_property(_text(certificate["property"], files))
+        text = _text(certificate["property"], files)
+        self.subjects.append(("property", certificate["property"]["sha256"]))
+        self.property = read_property(text)
         self._declare(self.property)
-        self.names = [self.tensor(int(n), str(t)) for n, t in certificate.get("names", [])]
+        self.names = [self.tensor(whole(n, 0, 1 << 30, "network"), str(t)) for n, t in certificate.get("names", [])]
         self.root = self._root()
         self.nodes = self._reachable()
 
@@ -85,17 +92,25 @@ class Problem:
         """The model of an entry of ``networks``; its hash is compared."""
         if entry not in self.models:
             found = self.entries[entry]
+            name = self._called(entry)
             if "graph" in found:
+                need("sha256" not in found, f"the {name} has a graph of its own and the hash of a file")
+                self.subjects.append((name, _digest(found["graph"])))
                 self.models[entry] = read_plain(found["graph"])
             else:
                 need(
                     found["sha256"] in self.files,
-                    f"no file of the network '{found.get('name')}' with its hash is given",
+                    f"no file of the {name} with its hash is given",
                 )
                 data = self.files[found["sha256"]]
                 need(hashlib.sha256(data).hexdigest() == found["sha256"], "a file that is not that of its hash")
+                self.subjects.append((name, found["sha256"]))
                 self.models[entry] = read_onnx(data)
         return self.models[entry]
+
+    def _called(self, entry: int) -> str:
+        found = self.entries[entry]
+        return f"network '{str(found.get('name'))[:100]}'{', stated in the certificate' if 'graph' in found else ''}"
 
     def _declare(self, stated: Property) -> None:
         own = {n.name: k for k, n in enumerate(n for n in stated.networks if not n.equal)}
@@ -105,6 +120,7 @@ class Problem:
             entry = own[network.equal or network.name]
             need(entry < len(self.entries), f"the certificate has no network for '{network.name}'")
             model = self.model(entry)
+            self.declared.add(self._called(entry))
             declared = {k: [t for t in network.tensors if t.kind == k] for k in ("input", "output", "hidden")}
             need(
                 stated.flat or len(declared["input"]) == len(model.inputs),
@@ -152,13 +168,16 @@ class Problem:
         tensors |= {name: v for (name, _), v in zip(model.inputs, arguments, strict=True)}
         for op in _ordered(model, set(tensors)):
             given = [tensors[name] if name else None for name in op.inputs]
-            call = Call(self.graph, (index, prefix + op.outputs[0]), given, op.attributes, len(op.outputs))
+            asked = Attributes(op.attributes)
+            call = Call(self.graph, (index, prefix + op.outputs[0]), given, asked, len(op.outputs))
             try:
                 if op.kind == "Network":
-                    made: Any = self._apply(op.attributes.get("name"), given, index, f"{prefix}{op.outputs[0]}/")
+                    made: Any = self._apply(asked.get("name"), given, index, f"{prefix}{op.outputs[0]}/")
                 else:
                     need(op.kind in OPERATORS, "the operator is not read")
                     made = OPERATORS[op.kind](call)
+                unread = sorted(asked.keys() - asked.asked - _NO_MATTER)
+                need(not unread, f"the attribute {', '.join(unread)} is not read")
             except Refused as error:
                 raise Refused(f"{op.kind} '{prefix}{op.outputs[0]}': {error}") from None
             except _DAMAGED as error:
@@ -277,6 +296,11 @@ def _shape(shape: Sequence[int], declared: Declared | None) -> tuple[int, ...]:
         return declared.shape
     need(all(d >= 0 for d in shape) and prod(d or 1 for d in shape) < 1 << 26, f"an input of shape {shape}")
     return tuple(d or 1 for d in shape)
+
+
+def _digest(graph: Any) -> str:
+    """The hash of a graph in plain form, its names in order."""
+    return hashlib.sha256(json.dumps(graph, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _text(stated: Mapping[str, Any], files: Mapping[str, bytes]) -> str:

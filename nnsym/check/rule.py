@@ -54,6 +54,7 @@ class Semantics:
     def gamma(self, terms: int) -> Fraction:
         """``k u / (1 - k u)`` for k = n + 8."""
         k = Fraction(terms + 8, 1 << self.precision)
+        need(2 * k <= 1, "sums of too many terms for the floats' precision")
         return k / (1 - k)
 
 
@@ -150,6 +151,8 @@ class Reference:
             if case.empty:
                 return replace(case, pending=None)
             found, old = self.interval(node, case, current), current.get(node)
+            reach = max(-min(found.lower, default=0), max(found.upper, default=0))
+            need(reach < self.far, "a value of more than 4096 binary digits")
             if old:
                 lower, upper = list(map(max, found.lower, old.lower)), list(map(min, found.upper, old.upper))
                 found = replace(found, lower=lower, upper=upper)

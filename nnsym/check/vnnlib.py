@@ -15,10 +15,12 @@ from typing import Any
 
 from .errors import Refused, need, number
 
-_WORDS = re.compile(r'[()]|"[^"]*"|[^\s()"]+')
-_ELEMENT = re.compile(r"([^\[\]]+)\[(\d+(?:,\d+)*)\]")
+_WORDS = re.compile(r'[()]|"[^"]*"|[^\s()"]+|"')
+_ELEMENT = re.compile(r"([^\[\]]+)\[([0-9]+(?:,[0-9]+)*)\]")
+_SHAPE = re.compile(r"\[([0-9]+(?:,[0-9]+)*)?\]")
 _DEEPEST = 100
-_FLAT = re.compile(r"([XY])_(\d+)")
+_TERMS = 1 << 22  # of all polynomials of a file together
+_FLAT = re.compile(r"([XY])_(0|[1-9][0-9]*)")
 _TYPES = re.compile(r"(real|float\d*|bfloat16|int\d*|uint\d*|Real)")
 
 Variable = tuple[str, int]  # declared name, flat element
@@ -71,9 +73,13 @@ class Property:
 
 
 def parse(text: str) -> list[Any]:
-    """The nested lists of a file."""
+    """The nested lists of a file; a comment ends with its line, and only a line feed ends a line."""
+    lines = text.replace("\r\n", "\n").removeprefix("\ufeff").split("\n")
+    need(all(len(line.splitlines()) < 2 for line in lines), "VNN-LIB: a character that ends a line for some readers")
+    bare = "\n".join(line.partition(";")[0] for line in lines)
+    need(bare.isascii(), "VNN-LIB: letters beyond ASCII outside of comments")
     stack: list[list[Any]] = [[]]
-    for word in _WORDS.findall("\n".join(line.partition(";")[0] for line in text.splitlines())):
+    for word in _WORDS.findall(bare):
         if word == "(":
             need(len(stack) < _DEEPEST, "VNN-LIB: parentheses nest too deeply")
             stack.append([])
@@ -82,25 +88,18 @@ def parse(text: str) -> list[Any]:
             done = stack.pop()
             stack[-1].append(done)
         else:
+            need(word != '"', "VNN-LIB: a quotation mark is not closed")
             stack[-1].append(word)
     need(len(stack) == 1, "VNN-LIB: a parenthesis is not closed")
     return stack[0]
 
 
-def plus(a: Polynomial, b: Polynomial, factor: Fraction | int = 1) -> Polynomial:
-    """``a + factor b``."""
-    total = dict(a)
-    for monomial, value in b.items():
+def add(total: Polynomial, more: Polynomial, factor: Fraction | int = 1) -> Polynomial:
+    """``total += factor more``; the sum."""
+    for monomial, value in more.items():
         total[monomial] = total.get(monomial, Fraction(0)) + factor * value
-    return {m: c for m, c in total.items() if c}
-
-
-def _times(a: Polynomial, b: Polynomial) -> Polynomial:
-    total: Polynomial = {}
-    for m, c in a.items():
-        for n, d in b.items():
-            need(len(m) + len(n) <= 2, "VNN-LIB: a product of more than two variables")
-            total = plus(total, {tuple(sorted((*m, *n))): c * d})
+        if not total[monomial]:
+            del total[monomial]
     return total
 
 
@@ -109,10 +108,12 @@ class Reader:
 
     def __init__(self, text: str) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self.flat = "declare-network" not in text
+        items = parse(text)
+        self.flat = not any(isinstance(item, list) and item[:1] == ["declare-network"] for item in items)
+        self.terms = 0
         networks: list[Network] = []
         parts = []
-        for item in parse(text):
+        for item in items:
             need(isinstance(item, list) and item and isinstance(item[0], str), f"VNN-LIB: '{str(item)[:40]}'")
             if item[0] == "assert":
                 need(len(item) == 2, "VNN-LIB: an assertion of one formula")
@@ -137,15 +138,17 @@ class Reader:
                 continue
             need(kind in ("input", "hidden", "output") and len(part) >= 3, f"VNN-LIB: '{part[0]}' is not read")
             need(_TYPES.fullmatch(str(part[2])), f"VNN-LIB: the type '{part[2]}' is not read")
-            dims = re.findall(r"\d+", " ".join(w for w in part[3:] if w[:1] != '"'))
-            onnx = next((w.strip('"') for w in part[3:] if w[:1] == '"'), "")
-            shape = tuple(map(int, dims))
+            quoted = [w.strip('"') for w in part[3:] if w[:1] == '"']
+            dims = _SHAPE.fullmatch("".join(w for w in part[3:] if w[:1] != '"') or "[]")
+            if dims is None or len(quoted) != (kind == "hidden"):
+                raise Refused(f"VNN-LIB: the declaration of '{part[1]}'")
+            shape = tuple(int(d) for d in (dims[1] or "").split(",") if d)
             need(
                 prod(shape) < 1 << 26 and part[1] not in self.shapes,
                 f"VNN-LIB: '{part[1]}' is declared twice, or too large",
             )
             self.shapes[part[1]] = shape
-            tensors.append(Declared(kind, part[1], shape, part[2].strip("u").startswith("int"), onnx))
+            tensors.append(Declared(kind, part[1], shape, part[2].strip("u").startswith("int"), *quoted))
         return Network(item[1], equal, tuple(tensors))
 
     def variable(self, word: str) -> Variable:
@@ -169,10 +172,25 @@ class Reader:
         need(len(item) > 1 and item[0] in ("+", "-", "*"), f"VNN-LIB: the term '{str(item)[:40]}'")
         first, *rest = map(self.term, item[1:])
         if item[0] == "-" and not rest:
-            return plus({}, first, -1)
+            return add({}, first, -1)
         for other in rest:
-            first = _times(first, other) if item[0] == "*" else plus(first, other, 1 if item[0] == "+" else -1)
+            if item[0] == "*":
+                first = self._times(first, other)
+            else:
+                self.terms += len(other)
+                first = add(first, other, 1 if item[0] == "+" else -1)
+        need(self.terms < _TERMS, "VNN-LIB: polynomials of too many terms")
         return first
+
+    def _times(self, a: Polynomial, b: Polynomial) -> Polynomial:
+        total: Polynomial = {}
+        self.terms += len(a) * len(b)
+        need(self.terms < _TERMS, "VNN-LIB: polynomials of too many terms")
+        for m, c in a.items():
+            for n, d in b.items():
+                need(len(m) + len(n) <= 2, "VNN-LIB: a product of more than two variables")
+                add(total, {tuple(sorted((*m, *n))): c * d})
+        return total
 
     def formula(self, item: Any) -> Any:
         need(isinstance(item, list) and item, f"VNN-LIB: the formula '{str(item)[:40]}'")
@@ -182,7 +200,7 @@ class Reader:
             return Junction(word == "and" or len(rest) == 1, tuple(map(self.formula, rest)))
         need(len(rest) == 2 and word in ("<=", "<", ">=", ">", "==", "!=", "="), f"VNN-LIB: the comparison '{word}'")
         a, b = map(self.term, rest)
-        down, up = plus(a, b, -1), plus(b, a, -1)
+        down, up = add(dict(a), b, -1), add(dict(b), a, -1)
         if word in ("<=", "<"):
             return Atom(down, word == "<")
         if word in (">=", ">"):
@@ -194,5 +212,5 @@ def read_property(text: str) -> Property:
     """The property of a file's text."""
     try:
         return Reader(text).property
-    except (RecursionError, TypeError, AttributeError) as error:
+    except (RecursionError, TypeError, AttributeError, ValueError) as error:
         raise Refused(f"VNN-LIB: the file is not read ({error})") from None

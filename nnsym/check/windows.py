@@ -19,13 +19,15 @@ def _axis_windows(call: Call, size: int, kernel: int, k: int, rank: int) -> list
     """For each output position of an axis, the pairs (place in the kernel, input position) inside of the input."""
     get = call.attributes.get
     stride, dilation = (get(name, [1] * rank)[k] for name in ("strides", "dilations"))
-    pads, reach = get("pads", [0] * 2 * rank), (kernel - 1) * dilation + 1
-    before, after = pads[k], pads[k + rank]
+    pads, reach, automatic = get("pads"), (kernel - 1) * dilation + 1, get("auto_pad", "NOTSET")
+    need(automatic in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"), f"auto_pad {automatic}")
+    need(automatic == "NOTSET" or not pads, "pads beside auto_pad")
+    before, after = (pads[k], pads[k + rank]) if pads else (0, 0)
     need(stride > 0 and dilation > 0 and kernel > 0 and before >= 0 and after >= 0, "a window of no size")
-    if get("auto_pad", "NOTSET").startswith("SAME"):
+    if automatic.startswith("SAME"):
         need(dilation == 1, "auto_pad SAME with dilations, which runtimes pad differently")
         total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-        before = total // 2 if get("auto_pad") == "SAME_UPPER" else -(-total // 2)
+        before = total // 2 if automatic == "SAME_UPPER" else -(-total // 2)
         after = total - before
     room = size + before + after - reach
     count = (room // stride if not get("ceil_mode", 0) else -(-room // stride)) + 1
@@ -58,6 +60,9 @@ def convolution(call: Call) -> Tensor:
     need(isinstance(x, Value) and isinstance(w, Const), "a convolution whose kernel depends on inputs")
     group, batch, depth = call.attributes.get("group", 1), x.shape[0], x.shape[1]
     spatial, (made, deep, *kernel) = x.shape[2:], w.shape
+    need(
+        list(call.attributes.get("kernel_shape", kernel)) == kernel, "a kernel of another shape than it is said to have"
+    )
     need(deep * group == depth and made % group == 0, f"a kernel {w.shape} on {x.shape}")
     shape, places = windows(call, spatial, kernel)
     area, size = prod(spatial), prod(kernel)

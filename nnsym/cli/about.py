@@ -1,36 +1,22 @@
-"""What is installed: methods, solvers, the demo."""
+"""What is installed: methods, encodings, cuts, solvers."""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from nnsym.cli.options import (
-    Wide,
-)
-from nnsym.cli.output import (
-    print_line,
-    print_rich,
-    print_table,
-    row_progress,
-)
+from nnsym.cli.output import print_rich
+from nnsym.encode.registry import cuts, encoding_providers, encodings
+from nnsym.judge.bab import SearchMethod
+from nnsym.judge.registry import method_providers
+from nnsym.judge.registry import methods as guests
+from nnsym.relaxation.sources import source_providers, sources
+from nnsym.report.grid import plain_grid
+from nnsym.search.branching import RULES
+from nnsym.search.frontier import FRONTIERS
+from nnsym.search.reduce import REDUCTIONS
+from nnsym.solvers.registry import solver_providers, solver_table
 
 
 def methods() -> None:
     """The methods and encodings that are installed, and the cuts to add to them (triangle+tj+krelu3)."""
-    from nnsym.encode.registry import cuts, encoding_providers, encodings
-    from nnsym.judge.bab import SearchMethod
-    from nnsym.judge.registry import method_providers
-    from nnsym.judge.registry import methods as guests
-    from nnsym.relaxation.sources import source_providers, sources
-    from nnsym.report.grid import plain_grid
-    from nnsym.search.branching import RULES
-    from nnsym.search.frontier import FRONTIERS
-    from nnsym.search.reduce import REDUCTIONS
-
     parties = (*encoding_providers(), *source_providers(), *method_providers())
     rows = [[source.name, "bounds", source.summary, source.paper] for source in sources().values()]
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
@@ -51,9 +37,6 @@ def methods() -> None:
 
 def solvers() -> None:
     """Solver lanes: installed or not, versions, licence limits, how to get the rest."""
-    from nnsym.report.grid import plain_grid
-    from nnsym.solvers.registry import solver_providers, solver_table
-
     rows = []
     for row in solver_table():
         here = row.availability
@@ -62,23 +45,3 @@ def solvers() -> None:
     print_rich(
         plain_grid(["lane", "here", "version", "licence", "how to get it"], rows, wraps=("licence", "how to get it"))
     )
-
-
-def doctor() -> None:
-    """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
-    from nnsym.cli.doctor import findings
-    from nnsym.report.grid import plain_grid
-
-    print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
-
-
-def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
-    wide: Wide = False,
-) -> None:
-    """Compare every method on a small network that ships with nnsym."""
-    from nnsym.cli.demo import run_demo
-
-    with row_progress() as announce:
-        code = run_demo(output, announce, partial(print_table, wide=wide), print_line)
-    raise typer.Exit(code)

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, final
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
+from nnsym.cli.commands import COMMANDS
 from nnsym.cli.defaults import Defaults, find_defaults, of_command, shown
 from nnsym.cli.streams import complain
+
+#: Where a context keeps when its command was called for, before the command was imported.
+BEGAN = "nnsym.began"
 
 _WHOLE, _NUMBER = re.compile("[0-9]{1,15}", re.ASCII), re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
@@ -41,7 +48,17 @@ class Command(TyperCommand):
 
 @final
 class Commands(TyperGroup):
-    """A group whose own options are read like those of :class:`Command`."""
+    """A group that imports a command when it runs; its own options are read like those of :class:`Command`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command itself, where ``--help`` is content with its line."""
+        ctx.meta[BEGAN] = time.perf_counter()
+        name, line, rest = super().resolve_command(ctx, args)
+        return name, None if line is None else find_command(str(name)), rest
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _eased(super().get_params(ctx))
@@ -50,14 +67,30 @@ class Commands(TyperGroup):
         """What a file of defaults says to one command, by parameter."""
         if not found.table:
             return {}
-        options = {name: _options(one) for name, one in self.commands.items()}
-        return of_command(found, command, options[command], {name: frozenset(some) for name, some in options.items()})
+        return of_command(found, command, _Options())
 
 
-def _options(command: Any) -> dict[str, str]:
-    """The options of a command that are given once, by the name that a file uses: ``json-file`` for ``--json-file``."""
-    single = [p for p in command.params if p.param_type_name == "option" and not p.multiple and not p.required]
-    return {max(p.opts, key=len).lstrip("-"): p.name for p in single}
+def find_command(name: str) -> Any:
+    """A command of :data:`COMMANDS`, with its parameters."""
+    module, _ = COMMANDS[name]
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    alone.command(name, cls=Command)(getattr(import_module(module), name))
+    return typer.main.get_command(alone)
+
+
+class _Options(Mapping[str, Mapping[str, str]]):
+    """By command, its options that are given once, by the name that a file uses: ``json-file`` for ``--json-file``."""
+
+    def __getitem__(self, command: str) -> Mapping[str, str]:
+        params = find_command(command).params
+        single = [p for p in params if p.param_type_name == "option" and not p.multiple and not p.required]
+        return {max(p.opts, key=len).lstrip("-"): p.name for p in single}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
 
 
 def _eased(params: list[Any]) -> list[Any]:

@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Annotated, cast
 
+import typer
+
+from nnsym.bounds.sources import Dtype
+from nnsym.cli.options import Device, Json, Networks, Sets, Targets
+from nnsym.cli.output import check_files, print_line, print_rich, split
+from nnsym.cli.targets import load_query
 from nnsym.errors import InputError
-from nnsym.ir.query import Query
+from nnsym.judge.methods import check_bounds
+from nnsym.report import property_bounds
+from nnsym.report.bounds import bounds_json
 
-if TYPE_CHECKING:
-    from nnsym.bounds.sources import Dtype
 
-
-def run_bounds(
-    query: Query,
-    methods: list[str],
-    device: str,
-    dtype: str,
-    picture: Path | None,
-    as_json: bool,
-    show: Callable[[Any], None],
-    say: Callable[[str], None],
+def bounds(
+    targets: Targets,
+    sets: Sets = None,
+    method: Annotated[str, typer.Option(help="ibp, crown, alpha:20 ..., or several with commas.")] = "crown",
+    device: Device = "cpu",
+    dtype: Annotated[str, typer.Option(help="float64, or float32: faster on a GPU, as sound, looser.")] = "float64",
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Draw widths and open neurons as .png or .svg (extra: report).")
+    ] = None,
+    as_json: Json = False,
+    network: Networks = None,
 ) -> None:
-    """Bound by each method; ``show`` prints a table, ``say`` a line."""
-    from nnsym.ask.export import check_writable
-    from nnsym.judge.methods import check_bounds
-    from nnsym.report.bounds import bounds_json
-    from nnsym.report.property_bounds import bounds
-
+    """Widths and open neurons per layer, and the specification's bounds."""
+    query = load_query(targets, sets or (), network or ())
+    methods = split(method)
     if as_json and len(methods) > 1:
         raise InputError("one JSON object holds the bounds of one method", remedy="Give one --method")
-    for method in methods:
-        check_bounds(method)
-    if picture is not None:
-        check_writable(picture)
-    found = [bounds(query, method=method, device=device, dtype=cast("Dtype", dtype)) for method in methods]
-    if picture is not None:
-        found[0].plot(picture, *found[1:])
+    for name in methods:
+        check_bounds(name)
+    check_files(plot_file)
+    found = [property_bounds.bounds(query, method=name, device=device, dtype=cast("Dtype", dtype)) for name in methods]
+    if plot_file is not None:
+        found[0].plot(plot_file, *found[1:])
     for one in found:
         if as_json:
-            say(json.dumps(bounds_json(query, one.found, one.lower, one.found.seconds)))
+            print_line(json.dumps(bounds_json(query, one.found, one.lower, one.found.seconds)))
         else:
-            show(one)
+            print_rich(one)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
+from nnsym.ask import compare as asking
+from nnsym.ask.compare import Comparison, Row
+from nnsym.cli.console import row_progress
 from nnsym.cli.options import (
     DISAGREE,
     Json,
@@ -24,16 +27,15 @@ from nnsym.cli.output import (
     check_files,
     print_error,
     print_line,
+    print_rich,
     print_styled,
-    print_table,
-    row_progress,
     split,
 )
+from nnsym.cli.reading import read_target
 from nnsym.cli.streams import complain
+from nnsym.report.files import write_csv, write_json
+from nnsym.report.table import comparison_table, result_lines
 from nnsym.results import ranges
-
-if TYPE_CHECKING:
-    from nnsym.ask.compare import Comparison, Row
 
 
 def compare(
@@ -74,13 +76,10 @@ def compare(
     network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
-    from nnsym.ask.compare import compare as run
-    from nnsym.cli.reading import read_target
-
     check_files(json_file, csv_file, plot_file, record)
     query = read_target(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
     with row_progress() as announce:
-        table = run(
+        table = asking.compare(
             query,
             split(methods),
             solvers=split(solvers) if solvers else None,
@@ -98,7 +97,7 @@ def compare(
     if as_json:
         print_line(json.dumps(table.to_json()))
     else:
-        print_table(table, wide=wide)
+        print_rich(comparison_table(table, wide=wide), chosen=True)
     complain(f"{len(table.rows)} rows appended to {record}")
     if table.disagreement is not None:
         if not as_json:
@@ -107,8 +106,6 @@ def compare(
 
 
 def _write(table: Comparison, json_file: Path | None, csv_file: Path | None, plot_file: Path | None) -> None:
-    from nnsym.report.files import write_csv, write_json
-
     if json_file is not None:
         write_json(table, json_file)
     if csv_file is not None:
@@ -119,8 +116,6 @@ def _write(table: Comparison, json_file: Path | None, csv_file: Path | None, plo
 
 def _show_points(rows: Iterable[Row]) -> None:
     """The results of those rows that have a point to show for it."""
-    from nnsym.report.table import result_lines
-
     for row in rows:
         if row.result is not None and (row.result.counterexample or row.result.witness):
             print_styled(result_lines(row.result))

@@ -6,7 +6,7 @@ line goes before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -51,31 +51,29 @@ def find_defaults(folder: Path | None = None) -> Defaults:
     return Defaults()
 
 
-def of_command(
-    found: Defaults, command: str, options: Mapping[str, str], others: Mapping[str, frozenset[str]]
-) -> dict[str, Any]:
+def of_command(found: Defaults, command: str, options: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The values for one command by parameter, as text: what a command line would say.
 
-    ``options`` maps the names that a file uses (``json-file``) to parameters (``json_file``) of this command;
-    ``others`` has those of every command. Raises :class:`InputError` for a key that no command has.
+    ``options`` maps, for every command, the names that a file uses (``json-file``) to parameters (``json_file``);
+    another command than this one is looked up where a key is not this one's. Raises :class:`InputError` for a key
+    that no command has.
     """
-    known = frozenset[str]().union(*others.values())
-    values: dict[str, Any] = {}
+    own, values = options[command], dict[str, Any]()
     for key, value in found.table.items():
         if isinstance(value, dict):
-            if key not in others:
-                remedy = f"{did_you_mean(key, others)}Commands: {', '.join(others)}"
+            if key not in options:
+                remedy = f"{did_you_mean(key, options)}Commands: {', '.join(options)}"
                 raise InputError(f"no command is called '{key}'", where=found.source, remedy=remedy)
             for name in value:
-                _require(found.source, f"{key}.{name}", name, others[key])
-        else:
-            _require(found.source, key, key, known)
+                _require(found.source, f"{key}.{name}", name, own if key == command else options[key])
+        elif key not in own:
+            _require(found.source, key, key, frozenset[str]().union(*options.values()))
     for table in (found.table, found.table.get(command, {})):
-        values |= {options[key]: as_given(found.source, key, v) for key, v in table.items() if key in options}
+        values |= {own[key]: as_given(found.source, key, v) for key, v in table.items() if key in own}
     return values
 
 
-def _require(source: str, shown_: str, name: str, known: frozenset[str]) -> None:
+def _require(source: str, shown_: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         remedy = f"{did_you_mean(name, known)}Options: {', '.join(sorted(known))}"
         raise InputError(f"no option is called '{shown_}'", where=source, remedy=remedy)

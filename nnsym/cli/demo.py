@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from nnsym.ask.compare import Announce, Comparison, compare
 from nnsym.ask.export import export
+from nnsym.cli.console import row_progress
+from nnsym.cli.options import DISAGREE, Wide
+from nnsym.cli.output import print_line, print_rich
+from nnsym.demo import properties
 from nnsym.errors import InputError
 from nnsym.judge.method import Method
 from nnsym.judge.methods import crown, ibp, lp, milp, smt
+from nnsym.report.table import comparison_table
+from nnsym.solvers.registry import available
 
 
-def run_demo(output: Path, announce: Announce, show: Callable[[Comparison], None], say: Callable[[str], None]) -> int:
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")] = Path("build/demo"),
+    wide: Wide = False,
+) -> None:
+    """Compare every method on a small network that ships with nnsym."""
+    with row_progress() as announce:
+        code = _run(output, announce, wide=wide)
+    raise typer.Exit(code)
+
+
+def _run(output: Path, announce: Announce, *, wide: bool) -> int:
     """Compare all methods on robustness of the shipped digits; returns the exit code.
 
     Leaves ``compare.json`` (all tables), ``runs.jsonl`` and one exported model of each format in ``output``.
     """
-    from nnsym.demo import properties
-    from nnsym.solvers.registry import available
-
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -31,15 +46,15 @@ def run_demo(output: Path, announce: Announce, show: Callable[[Comparison], None
     tables: list[Comparison] = []
     for prop in properties():
         table = compare(prop, methods, timeout=5.0, record=record, announce=announce)
-        show(table)
+        print_rich(comparison_table(table, wide=wide), chosen=True)
         tables.append(table)
     first = properties()[0]
     for name, encoding in (("bigm.lp", "bigm"), ("bigm.mps", "bigm"), ("triangle.lp", "triangle"), ("smt.smt2", "smt")):
         export(first, output / name, encoding=encoding)
     data = {"comparisons": [table.to_json() for table in tables]}
     (output / "compare.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    say(f"\n{len(tables)} comparisons and four exported models are in {output}/")
-    return 40 if any(table.disagreement for table in tables) else 0
+    print_line(f"\n{len(tables)} comparisons and four exported models are in {output}/")
+    return DISAGREE if any(table.disagreement for table in tables) else 0
 
 
 def _methods(lanes: list[str]) -> list[Method]:

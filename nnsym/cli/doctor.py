@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 from nnsym.cli.defaults import find_defaults
+from nnsym.cli.output import print_rich
+from nnsym.read.torch import devices
+from nnsym.report.grid import plain_grid
 from nnsym.results.versions import all_versions, package_version
 from nnsym.solvers.registry import solver_providers, solver_table
 
@@ -14,6 +18,11 @@ _OPTIONAL = {
     "pandas": ("to_frame", "pip install 'nnsym[report]'"),
     "vnnlib": ("the standard's own parser, in tests", "pip install 'nnsym[vnnlib]'"),
 }
+
+
+def doctor() -> None:
+    """What is installed and what is not: versions, solvers and licences, devices, optional packages."""
+    print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
 
 
 def findings() -> list[list[str]]:
@@ -39,14 +48,10 @@ def _optional(name: str) -> list[str]:
 
 
 def _cores() -> str:
-    import os
-
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{usable} usable core{'s' if usable != 1 else ''}"
 
 
 def _devices() -> str:
     """What ``device=`` may name here."""
-    from nnsym.read.torch import devices
-
     return ", ".join(devices())

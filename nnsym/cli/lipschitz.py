@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from nnsym.ask import lipschitz as asking
+from nnsym.ask.constant import LipschitzConstant
+from nnsym.cli.options import EXIT, Json, Seed, Timeout
+from nnsym.cli.output import print_line, print_rich, split
+from nnsym.cli.targets import load_network
 from nnsym.errors import InputError
 from nnsym.ir.digits import fraction
-from nnsym.ir.network import Network
+from nnsym.report.optima import records_grid
+from nnsym.results.clock import Clock
 
 
-def run_lipschitz(
-    network: Network,
-    limits: tuple[str | None, str | None],
-    norms: tuple[str, str],
-    methods: list[str],
-    timeout: float,
-    seed: int,
-    as_json: bool,
-    show: Callable[[Any], None],
-    say: Callable[[str], None],
-) -> bool:
-    """Ask; ``show`` prints a table, ``say`` a line. True if an upper bound was found."""
-    from nnsym.ask.constant import LipschitzConstant
-    from nnsym.ask.lipschitz import lipschitz
-    from nnsym.report.optima import records_grid
-
-    lower, upper = (None if text is None else _numbers(text) for text in limits)
-    found = lipschitz(
-        network,
-        lower,
-        upper,
-        methods or None,
-        p=_norm(norms[0]),
-        q=_norm(norms[1]),
-        timeout=timeout,
+def lipschitz(
+    network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
+    lower: Annotated[
+        str | None, typer.Option(help="Lower limit of the inputs, or one for each with commas; all inputs if left out.")
+    ] = None,
+    upper: Annotated[str | None, typer.Option(help="Upper limit of the inputs, likewise.")] = None,
+    p: Annotated[str, typer.Option("-p", help="Norm of the inputs: 1, 2 or inf.")] = "2",
+    q: Annotated[str, typer.Option("-q", help="Norm of the outputs: 1, 2 or inf.")] = "2",
+    method: Annotated[
+        str, typer.Option(help="norms, sdp, jacobian, exact, crown, bigm ..., or several with commas.")
+    ] = "norms,sdp,jacobian",
+    timeout: Timeout = 60.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """A network's Lipschitz constant: certified above (0), a slope of two points below; 30 without an upper bound."""
+    clock = Clock(timeout)  # reading counts
+    found = asking.lipschitz(
+        load_network(network, timeout=clock.left),
+        None if lower is None else _numbers(lower),
+        None if upper is None else _numbers(upper),
+        split(method) or None,
+        p=_norm(p),
+        q=_norm(q),
+        clock=clock,
         seed=seed,
     )
     assert isinstance(found, LipschitzConstant)  # nothing was bisected
     if as_json:
-        say(json.dumps(found.to_json()))
+        print_line(json.dumps(found.to_json()))
     else:
         for line in found.lines():
-            say(line)
-        show(records_grid("upper bounds", found.to_records()))
-    return found.trust is not None
+            print_line(line)
+        print_rich(records_grid("upper bounds", found.to_records()))
+    raise typer.Exit(EXIT["unknown"] if found.trust is None else 0)
 
 
 def _norm(text: str) -> object:

@@ -1,7 +1,7 @@
 """``nnsym``: verify, compare, table, export, explain, bounds, lipschitz, show, check, audit, and what there is.
 
 Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input error, 1 internal error,
-40 exact methods disagree. Solvers, torch and ONNX are imported by the commands that need them.
+40 exact methods disagree. A command is imported when it runs (:mod:`nnsym.cli.commands`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,9 @@ from typing import Annotated
 
 import typer
 
-from nnsym.cli.about import demo, doctor, methods, solvers
-from nnsym.cli.arguments import Command, Commands
-from nnsym.cli.compare import compare
-from nnsym.cli.files import audit, check, export, report
-from nnsym.cli.look import bounds, choose, explain, lipschitz, search, show
+from nnsym.cli.arguments import Commands
 from nnsym.cli.output import print_error, print_line
 from nnsym.cli.streams import complain, open_streams, writing
-from nnsym.cli.table import table
-from nnsym.cli.verify import verify
 from nnsym.errors import NnsymError
 
 app = typer.Typer(
@@ -39,7 +33,7 @@ app = typer.Typer(
 
 def _say_versions(asked: bool) -> None:
     if asked:
-        from nnsym.results.versions import all_versions
+        from nnsym.results.versions import all_versions  # start: few ask, and reading metadata takes its time
 
         for package, version in all_versions().items():
             print_line(f"{package} {version}")
@@ -66,28 +60,6 @@ def options(
 ) -> None:
     """Options before the command."""
     del debug, version, verbose  # read by entry(), before anything can fail, and by their own callbacks
-
-
-for _run in (
-    verify,
-    compare,
-    table,
-    export,
-    explain,
-    bounds,
-    choose,
-    lipschitz,
-    show,
-    search,
-    report,
-    methods,
-    solvers,
-    check,
-    audit,
-    doctor,
-    demo,
-):
-    app.command(cls=Command)(_run)
 
 
 def entry() -> None:

@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnsym.cli.streams import bare, complain, fits, writing
 from nnsym.errors import NnsymError
-
-if TYPE_CHECKING:
-    from nnsym.results.clock import Clock
-
-
-def report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path | None, as_json: bool) -> None:
-    """``unknown (timeout)`` of a question that was not read in time, in all the forms of an answer."""
-    from nnsym.report.table import result_lines
-    from nnsym.results.plain import result_json
-    from nnsym.results.result import Result, Verdict
-
-    clock.note("load", str(error))
-    result = Result(
-        status=Verdict.UNKNOWN,
-        reason="timeout",
-        trust=None,
-        method=method,
-        seconds=dict(clock.seconds),
-        trail=tuple(clock.trail),
-    )
-    if witness is not None:
-        witness.write_text("timeout\n", encoding="utf-8")
-    if as_json:
-        print_line(json.dumps(result_json(result)))
-    else:
-        print_styled(result_lines(result))
-        print_error(error)
+from nnsym.results.saved import check_writable
 
 
 def print_error(error: NnsymError) -> None:
@@ -46,11 +19,8 @@ def print_error(error: NnsymError) -> None:
 
 def check_files(*paths: Path | None) -> None:
     """Refuse files that cannot be written, before any work; None stands for one that was not asked for."""
-    wanted = [path for path in paths if path is not None]
-    if wanted:
-        from nnsym.ask.export import check_writable
-
-        for path in wanted:
+    for path in paths:
+        if path is not None:
             check_writable(path)
 
 
@@ -66,21 +36,12 @@ def print_line(text: str) -> None:
         sys.stdout.flush()
 
 
-def print_rich(renderable: Any) -> None:
-    """A table or text on stdout."""
-    from nnsym.cli.console import print_out
+def print_rich(renderable: Any, *, chosen: bool = False) -> None:
+    """A table or text on stdout; ``chosen`` says of a table that some of its columns are enough."""
+    from nnsym.cli.console import print_out  # heavy: rich
 
     with writing():
-        print_out(renderable)
-
-
-def print_table(table: Any, *, wide: bool = False) -> None:
-    """A comparison on stdout, in the columns that fit."""
-    from nnsym.cli.console import print_out
-    from nnsym.report.table import comparison_table
-
-    with writing():
-        print_out(comparison_table(table, wide=wide), chosen=True)
+        print_out(renderable, chosen=chosen)
 
 
 def print_styled(lines: list[tuple[str, str]]) -> None:
@@ -88,7 +49,7 @@ def print_styled(lines: list[tuple[str, str]]) -> None:
     if bare(sys.stdout) and all(fits(text) for text, _ in lines):
         print_line("\n".join(text for text, _ in lines))
         return
-    from nnsym.cli.console import styled
+    from nnsym.cli.console import styled  # heavy: rich
 
     print_rich(styled(lines))
 
@@ -97,13 +58,6 @@ def spinner(show: bool, label: str) -> Any:
     """A solver's progress on stderr."""
     if not show or bare(sys.stderr):
         return contextlib.nullcontext()
-    from nnsym.cli.console import solve_progress
+    from nnsym.cli.console import solve_progress  # heavy: rich
 
     return solve_progress(label)
-
-
-def row_progress() -> Any:
-    """A comparison's progress on stderr."""
-    from nnsym.cli.console import row_progress as progress
-
-    return progress()

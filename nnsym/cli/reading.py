@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nnsym.cli.targets import load_target
 from nnsym.errors import InputError, OutOfTimeError
+from nnsym.ir.query import Query
+from nnsym.solvers.workers.memory import tree_rss
 
 if TYPE_CHECKING:
-    from nnsym.ir.query import Query
     from nnsym.lang.property import Property
 
 _GRACE = 0.5  # seconds that a reader may overrun its limit before the watch ends the process
@@ -33,8 +35,6 @@ def read_target(
 
     Where the time runs out ``late`` says so and the process ends, from another thread if the reader does not let go.
     """
-    from nnsym.cli.targets import load_target
-
     if not memory > 0:
         raise InputError(f"a memory limit of {memory} bytes", remedy="Give a positive number: --memory 8")
     error = OutOfTimeError(
@@ -47,8 +47,6 @@ def read_target(
 @contextmanager
 def _watched(seconds: float, memory: int, where: str, late: Callable[[], None]) -> Iterator[None]:
     """Run the body; a thread beside it ends the process where the body outlives its limits."""
-    from nnsym.solvers.workers.memory import tree_rss
-
     done, pid = threading.Event(), os.getpid()
     end, most = time.monotonic() + seconds + _GRACE, tree_rss(os.getpid()) + memory
 

@@ -40,6 +40,6 @@ def capability(flag: str) -> Sequence[str]:
     """The lines that answer one flag."""
     if flag != "--onnx-operators":
         return _WORDS[flag]
-    from nnsym.read.ops import LOWERINGS
+    from nnsym.read.ops import LOWERINGS  # start: one flag of many asks for it
 
     return sorted({*(name.rsplit(".", 1)[-1] for name in LOWERINGS), *_FOLDED})

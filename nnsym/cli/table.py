@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from nnsym.cli.output import check_files, split
+from nnsym.cli.output import check_files, print_line, print_rich, split
 from nnsym.errors import InputError
 from nnsym.results import ranges
-
-if TYPE_CHECKING:
-    from nnsym.sweep.answered import Table
-    from nnsym.sweep.instances import Instances
+from nnsym.sweep import table as sweeping
+from nnsym.sweep.answered import Table, load_table
+from nnsym.sweep.data import Data
+from nnsym.sweep.family import FileFamily
+from nnsym.sweep.grid import table_grid
+from nnsym.sweep.instances import Instances, instance, instances_grid, read_instances, score
+from nnsym.sweep.pool import workers as working
 
 _METHODS = "ibp,crown,portfolio"
 
@@ -65,15 +69,11 @@ def table(
     check_files(plot_file, csv_file, parquet_file)
     rows: Instances | None = None
     if target.endswith(".jsonl"):
-        from nnsym.sweep.answered import load_table
-
         found = load_table(target)
     else:
         limit = 60.0 if timeout is None else timeout
         options = {"file": file, "memory": int(memory), "seed": seed, "staged": not each}
         if target.endswith(".csv"):
-            from nnsym.sweep.instances import read_instances
-
             _refuse(data is not None or bool(eps), target)
             rows = read_instances(Path(target), most=timeout)
             rows = rows.head(first) if first else rows
@@ -93,12 +93,8 @@ def _refuse(given: bool, target: str) -> None:
 
 
 def _instances(rows: Instances, methods: str, options: dict[str, Any], count: int, scheduler: str) -> Table:
-    from nnsym.sweep.instances import instance
-    from nnsym.sweep.pool import workers
-    from nnsym.sweep.table import table as run
-
-    with workers(count, scheduler) as executor:
-        return run(
+    with working(count, scheduler) as executor:
+        return sweeping.table(
             {rows.path.parent.name or "instances": instance},
             rows.data,
             split(methods),
@@ -111,16 +107,11 @@ def _instances(rows: Instances, methods: str, options: dict[str, Any], count: in
 def _family(
     target: str, data: Path | None, methods: str, first: int, options: dict[str, Any], count: int, scheduler: str
 ) -> Table:
-    from nnsym.sweep.data import Data
-    from nnsym.sweep.family import FileFamily
-    from nnsym.sweep.pool import workers
-    from nnsym.sweep.table import table as run
-
     if data is None:
         raise InputError("a family needs a data set", where=target, remedy="Give --data FILE.npz")
     items = Data.of(data)
-    with workers(count, scheduler) as executor:
-        return run(
+    with working(count, scheduler) as executor:
+        return sweeping.table(
             FileFamily(target), items.head(first) if first else items, split(methods), executor=executor, **options
         )
 
@@ -135,8 +126,6 @@ def _write(found: Table, plot_file: Path | None, csv_file: Path | None, parquet_
 
 
 def _write_csv(found: Table, path: Path) -> None:
-    import csv
-
     records = found.to_records(every=True)
     names = dict.fromkeys(name for record in records for name in record)
     try:
@@ -149,16 +138,10 @@ def _write_csv(found: Table, path: Path) -> None:
 
 
 def _show(found: Table, rows: Instances | None, *, as_json: bool, wide: bool) -> None:
-    from nnsym.cli.console import print_out
-    from nnsym.cli.streams import writing
-    from nnsym.sweep.grid import table_grid
-    from nnsym.sweep.instances import instances_grid, score
-
-    with writing():
-        if as_json:
-            points = {} if rows is None else {"points": score(found, rows).points}
-            print_out(json.dumps({**found.to_json(), **points}))
-        elif rows is not None:
-            print_out(instances_grid(rows, found), chosen=not wide)
-        else:
-            print_out(table_grid(found, wide=wide), chosen=True)
+    if as_json:
+        points = {} if rows is None else {"points": score(found, rows).points}
+        print_line(json.dumps({**found.to_json(), **points}))
+    elif rows is not None:
+        print_rich(instances_grid(rows, found), chosen=not wide)
+    else:
+        print_rich(table_grid(found, wide=wide), chosen=True)

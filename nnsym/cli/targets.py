@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnsym.cli.networks import HOW, listed_networks, named_networks
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
 from nnsym.lang.question import query_of
 from nnsym.read.meter import MEMORY, SECONDS, Meter
+from nnsym.read.onnx import load
+from nnsym.read.vnnlib import load_vnnlib
 
 if TYPE_CHECKING:
     from nnsym.lang.property import Property
-
-_NETWORKS = "--network NAME=FILE.onnx for each network that the file declares"
 
 
 def load_query(
@@ -60,13 +60,13 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
         if ".py" in Path(spec).name:
             raise InputError("a Python property names its own networks", where=spec, remedy="Leave the network out")
         if network.startswith("["):
-            return _load(spec, _listed(network) | named_networks(networks), meter)
+            return _load(spec, listed_networks(network) | named_networks(networks), meter)
         return _load(spec, named_networks(networks), meter, network)
     if len(targets) == 1:
         name = targets[0]
         if ".vnnlib" in Path(name).name:
             if not networks:
-                remedy = f"Use: NET.onnx {name}, or {_NETWORKS}"
+                remedy = f"Use: NET.onnx {name}, or {HOW}"
                 raise InputError("a .vnnlib file needs its network", where=name, remedy=remedy)
             return _load(name, named_networks(networks), meter)
         if _is_saved(name):
@@ -74,7 +74,7 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
         if networks:
             raise InputError("a Python property names its own networks", where=name, remedy="Leave --network out")
         if ".py" in name:
-            from nnsym.lang.files import load_property
+            from nnsym.lang.files import load_property  # start: VNN-LIB files need no language
 
             return load_property(name, values)
         raise InputError(
@@ -87,7 +87,7 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
 
 def _is_saved(name: str) -> bool:
     """True for a file that begins as the text of a property does."""
-    from nnsym.lang.writing.dump import HEAD
+    from nnsym.lang.writing.dump import HEAD  # start: VNN-LIB files need no language
 
     try:
         with Path(name).open(encoding="utf-8", errors="replace") as file:
@@ -98,8 +98,7 @@ def _is_saved(name: str) -> bool:
 
 def _parsed(name: str, networks: dict[str, str]) -> Property:
     """A saved property over the files of its networks; it names the networks, and their hashes are compared."""
-    from nnsym.lang.writing.parse import parse
-    from nnsym.read.onnx import load
+    from nnsym.lang.writing.parse import parse  # start: VNN-LIB files need no language
 
     text = Path(name).read_text(encoding="utf-8")
     return parse(text, {label: load(file, name=label) for label, file in networks.items()})
@@ -118,37 +117,10 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def load_network(path: str) -> Network:
-    """A network file."""
-    from nnsym.read.onnx import load
-
-    return load(path)
+def load_network(path: str, *, timeout: float = SECONDS) -> Network:
+    """A network file, read within ``timeout`` seconds."""
+    return load(path, timeout=timeout)
 
 
 def _load(spec: str, networks: dict[str, str], meter: Meter, network: str | None = None) -> Query:
-    from nnsym.read.vnnlib import load_vnnlib
-
     return load_vnnlib(spec, network, networks=dict(networks), meter=meter)
-
-
-def named_networks(words: Sequence[str]) -> dict[str, str]:
-    """``NAME=FILE`` words as a dictionary; a name may be given once."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, equals, path = word.partition("=")
-        if not (name and equals and path):
-            raise InputError("expected NAME=FILE.onnx", where=f"--network {word}", remedy=f"Use {_NETWORKS}")
-        if name in found:
-            raise InputError(f"two models for '{name}'", where=f"--network {word}", remedy="Give each network one")
-        found[name] = path
-    return found
-
-
-def _listed(text: str) -> dict[str, str]:
-    """``[('f', 'a.onnx'), ('g', 'b.onnx')]``, as lists of instances have it."""
-    try:
-        pairs = ast.literal_eval(text)
-        return {str(name): str(path) for name, path in pairs}
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        remedy = f"Write [('f', 'f.onnx'), ('g', 'g.onnx')], or use {_NETWORKS}"
-        raise InputError("not a list of networks", where=text, remedy=remedy) from None

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
+from nnsym.ask import verify as asking
+from nnsym.ask.answer_file import write_witness
+from nnsym.ask.vacuity import Vacuity, vacuous
+from nnsym.cli.arguments import BEGAN
 from nnsym.cli.options import (
     EXIT,
     Json,
@@ -22,21 +26,24 @@ from nnsym.cli.options import (
 )
 from nnsym.cli.output import (
     check_files,
+    print_error,
     print_line,
     print_styled,
-    report_late,
     spinner,
 )
-from nnsym.errors import OutOfTimeError
-
-if TYPE_CHECKING:
-    from nnsym.ask.vacuity import Vacuity
-    from nnsym.ir.query import Query
-    from nnsym.results.clock import Clock
-    from nnsym.results.result import Result
+from nnsym.cli.reading import read_target
+from nnsym.errors import NnsymError, OutOfTimeError
+from nnsym.ir.query import Query
+from nnsym.judge.registry import recorded, resolve
+from nnsym.lang.question import query_of
+from nnsym.report.table import result_lines
+from nnsym.results.clock import Clock
+from nnsym.results.plain import result_json
+from nnsym.results.result import Result, Verdict
 
 
 def verify(
+    context: typer.Context,
     targets: Targets,
     sets: Sets = None,
     method: Annotated[Optional[str], typer.Option(help="crown ..., attack, bab, sampling, or an encoding.")] = None,  # noqa: UP045
@@ -66,20 +73,12 @@ def verify(
     ] = None,
 ) -> None:
     """Verify a property: verified (0), falsified (10) or unknown (30)."""
-    from nnsym.results.clock import Clock
-
-    clock = Clock(timeout)
-    with clock.step("start"):  # imports count
-        from nnsym.ask.verify import verify as run
-        from nnsym.cli.reading import read_target
-        from nnsym.judge.registry import recorded, resolve
-        from nnsym.lang.question import query_of
-
+    clock = Clock(timeout, began=context.meta[BEGAN])
     check_files(witness, save, certificate)
     chosen = resolve(method, encoding=encoding, solver=solver, bounds=bounds, optimise=optimise)
     if log is not None or resume is not None:
         chosen = recorded(chosen, resume or log or Path(), goes_on=resume is not None)
-    late = partial(report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
+    late = partial(_report_late, clock=clock, method=chosen.name, witness=witness, as_json=as_json)
     try:
         with clock.step("load"):
             stated = read_target(targets, sets, network, seconds=clock.left, memory=int(memory), late=late)
@@ -89,7 +88,7 @@ def verify(
         late(error)
         raise typer.Exit(EXIT["unknown"]) from None
     with spinner(not as_json, f"{query.name}: {chosen.name}") as progress:
-        result = run(
+        result = asking.verify(
             query,
             chosen,
             timeout=timeout,
@@ -109,31 +108,44 @@ def verify(
 
 def _precondition(query: Query, clock: Clock, memory: float, seed: int) -> Vacuity:
     """Whether any input meets the precondition, in what the verdict left of the time."""
-    from nnsym.ask.vacuity import vacuous
-
     return vacuous(query, memory=int(memory), seed=seed, clock=clock)
 
 
 def _write(result: Result, stated: object, query: Query, witness: Path | None, save: Path | None) -> None:
     """The files that were asked for; a result keeps its property where one was stated in Python or text."""
     if witness is not None:
-        from nnsym.ask.answer_file import write_witness
-
         write_witness(query, result, witness)
     if save is not None:
-        from nnsym.lang.property import Property
+        from nnsym.lang.property import Property  # start: VNN-LIB files need no language
 
         result.save(save, stated if isinstance(stated, Property) else None)
 
 
 def _show(result: Result, checked: Vacuity | None, *, as_json: bool) -> None:
     """The verdict on stdout, and what is known of its precondition."""
-    from nnsym.report.table import result_lines
-    from nnsym.results.plain import result_json
-
     if as_json:
         print_line(json.dumps(result_json(result) | ({"vacuity": checked.to_json()} if checked is not None else {})))
         return
     print_styled(result_lines(result))
     if checked is not None:
         print_styled([(f"  vacuity  {repr(checked)[1:-1]}", "bold" if checked.warnings else "")])
+
+
+def _report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path | None, as_json: bool) -> None:
+    """``unknown (timeout)`` of a question that was not read in time, in all the forms of an answer."""
+    clock.note("load", str(error))
+    result = Result(
+        status=Verdict.UNKNOWN,
+        reason="timeout",
+        trust=None,
+        method=method,
+        seconds=dict(clock.seconds),
+        trail=tuple(clock.trail),
+    )
+    if witness is not None:
+        witness.write_text("timeout\n", encoding="utf-8")
+    if as_json:
+        print_line(json.dumps(result_json(result)))
+    else:
+        print_styled(result_lines(result))
+        print_error(error)

@@ -17,16 +17,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from nnsym.cli.networks import named_networks
 from nnsym.cli.streams import complain, open_streams
 from nnsym.cli.supports import CAPABILITIES, capability
 from nnsym.errors import InputError, NnsymError, OutOfTimeError
-from nnsym.results.clock import Clock
-
-if TYPE_CHECKING:
-    from nnsym.ir.query import Query
-    from nnsym.results.result import Result
 
 #: Seconds of the budget that are left for starting up and printing: callers kill at the timeout that they hand over.
 _RESERVE, _SHARE = 2.0, 0.1
@@ -96,68 +92,20 @@ def _say(text: str) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    networks = _networks(arguments.network)
+    networks = named_networks(arguments.network)
     if arguments.timeout == 0:
         return _say("timed-out")
     answer = _Answer(arguments.timeout - (time.perf_counter() - _STARTED))
     with answer.watched():
         try:
-            text = _decided(arguments, networks, answer.budget)
+            from nnsym.cli.vnnlib_answer import decided  # start: callers ask many solvers what they support
+
+            text = decided(arguments, networks, answer.budget)
         except OutOfTimeError as error:
             complain(str(error))
             text = "timed-out\n"
     answer.give(text)
     return 0
-
-
-def _networks(words: Sequence[str]) -> dict[str, str]:
-    from nnsym.cli.targets import named_networks
-
-    return named_networks(words)
-
-
-def _decided(arguments: argparse.Namespace, networks: dict[str, str], budget: float) -> str:
-    """The word, and what follows it."""
-    from nnsym.ask.answer_file import serialise, witness_text
-    from nnsym.ask.verify import verify
-    from nnsym.read.vnnlib import load_vnnlib
-
-    clock = Clock(budget)
-    with clock.step("load"):
-        query = load_vnnlib(arguments.query, networks=dict(networks), timeout=clock.left)
-    _types(query, strict=arguments.strict_types)
-    try:
-        result = verify(query, arguments.method, timeout=budget, seed=arguments.seed, clock=clock)
-    except OutOfTimeError:
-        raise
-    except NnsymError as error:  # the query is well-formed: whatever does not take it leaves it open
-        complain(str(error))
-        return "unknown\n"
-    text = witness_text(query, result, version="2.0")
-    word = text.split("\n", 1)[0]
-    _explain(word, query, result)
-    if word != "sat" or arguments.serialise_assignments is None:
-        return text
-    serialise(query, result, arguments.serialise_assignments)
-    return "sat\n"
-
-
-def _types(query: Query, *, strict: bool) -> None:
-    floats = sorted({d.type for d in query.declared if d.type != "real"})
-    if floats and strict:
-        raise InputError(
-            f"the variables are {', '.join(floats)}: unsat is proved about real arithmetic",
-            where=query.name,
-            remedy="Declare them real, or leave --strict-types out",
-        )
-
-
-def _explain(word: str, query: Query, result: Result) -> None:
-    if word == "unknown":
-        complain(f"unknown: {result.reason}")
-    elif word == "unsat" and any(d.type != "real" for d in query.declared):
-        known = f" ({result.deployed.value} for every run in the models' own type)" if result.deployed else ""
-        complain(f"unsat is proved about the real function of the stored numbers{known}")
 
 
 class _Answer:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.lang.props import robust
+from nnsym.read.onnx import load
+
 if TYPE_CHECKING:
     from nnsym.ir.network import Network
     from nnsym.lang.property import Property
@@ -26,8 +29,6 @@ CASES = ((15, 1), (4, 3), (12, 4), (1, 3), (19, 3))
 
 def network() -> Network:
     """The shipped network."""
-    from nnsym.read.onnx import load
-
     return load(NETWORK)
 
 
@@ -39,8 +40,6 @@ def digit(index: int) -> tuple[NDArray[Any], int]:
 
 def properties() -> list[Property]:
     """Robustness of five images: no pixel moved by at most eps changes the class."""
-    from nnsym.lang.props import robust
-
     f, found = network(), []
     for index, radius in CASES:
         image, label = digit(index)

@@ -116,10 +116,9 @@ class _Encloser:
 
     def _network(self, application: Application) -> None:
         network, form = application.network, Format.of(application.network.dtype)
-        narrow = sorted(kind for kind in network.types.values() if _narrower(kind, network.dtype))
-        if narrow:
+        if network.coarse:
             raise UnsupportedError(
-                f"no rounding errors of casts from {network.dtype} to {narrow[0]} are known",
+                f"no rounding errors of layers in {network.coarse} are known where the model is {network.dtype}",
                 where=network.name,
                 remedy="Ask for the real function",
             )
@@ -228,8 +227,3 @@ class _Encloser:
             declared=(),
             runs=self.query,
         )
-
-
-def _narrower(kind: str, dtype: str) -> bool:
-    """True for a float type of fewer bits."""
-    return "float" in kind and int(kind.strip("bfloat")) < int(dtype.strip("float"))

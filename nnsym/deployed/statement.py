@@ -13,6 +13,8 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.base import Bounds
+from nnsym.deployed.enclose import enclose
+from nnsym.deployed.secants import row_errors
 from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query
@@ -45,9 +47,6 @@ def float_error(query: Query, bounds: Bounds | None, *, deadline: Deadline = NEV
     """
     if not is_stored(query):
         return FloatError(soft=0.0, hard=0.0)
-    from nnsym.deployed.enclose import enclose
-    from nnsym.deployed.secants import row_errors
-
     try:
         enclosed = enclose(query, bounds, deadline=deadline)
         if enclosed.overflow:

@@ -22,7 +22,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import And, Atoms, Formula
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
-from nnsym.ir.titles import element_titles
+from nnsym.ir.titles import column_titles
 from nnsym.program import Role, Tag
 
 Array = NDArray[Any]
@@ -52,7 +52,7 @@ def encode_function(query: Query, bounds: Bounds, encoding: Encoding, outputs: M
     decides = "its points are the function's" if exact is Exactness.EXACT else "its points contain the function's"
     meta = {"encoding": encoding.name, "exactness": exact.value, "bounds": bounds.method}
     program = walked.ctx.builder.build(objective=None, decides=decides, meta=meta)
-    titles = {**_output_titles(query, outputs), **element_titles(query)}
+    titles = {**_output_titles(query, outputs), **column_titles(query)}
     return Encoded(finished(program, encoding, query, titles), walked.ctx.bounds, walked.ids, s)
 
 
@@ -92,9 +92,9 @@ def _present(walked: Walked, name: str, rows: Array, ids: Array) -> Array:
     return ids
 
 
-def _output_titles(query: Query, outputs: Mapping[str, Array]) -> dict[Node, tuple[str, ...]]:
-    """Names of outputs that are a node as it is: ``y[0]``."""
-    found: dict[Node, tuple[str, ...]] = {}
+def _output_titles(query: Query, outputs: Mapping[str, Array]) -> dict[Node, str]:
+    """Names of outputs that are a node as it is."""
+    found: dict[Node, str] = {}
     for name, index in outputs.items():
         rows = query.rows.take(index)
         (node, part), *others = rows.parts.items() if rows.parts else [(None, None)]
@@ -102,5 +102,5 @@ def _output_titles(query: Query, outputs: Mapping[str, Array]) -> dict[Node, tup
             continue
         copied = len(part.row) == node.size and (part.column == np.arange(node.size)).all()
         if copied and (part.coefficient == 1).all() and not rows.constant.any():
-            found.setdefault(node, tuple(f"{name}[{k}]" for k in range(node.size)))
+            found.setdefault(node, name)
     return found

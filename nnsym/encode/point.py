@@ -28,6 +28,7 @@ from nnsym.encode.pieces import begun_cells, chosen_cells
 from nnsym.encode.statement import QUERY, SPEC
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Max, Node, Pointwise
 from nnsym.ir.query import Ball, Query
@@ -128,8 +129,6 @@ def _of_query(program: Program, query: Query, values: Mapping[Node, Array], bloc
 
 def exact_margin(query: Query, values: Mapping[Node, Array]) -> Any:
     """The margin of the query at node values, in their own arithmetic; +-inf where a precondition decides."""
-    from nnsym.ir.formula import Atoms, InBox, reduce_formula
-
     s = query.rows.value(values)
 
     def leaf(node: Atoms | InBox) -> Any:

@@ -23,6 +23,7 @@ from nnsym.encode.differences import encode_differences
 from nnsym.encode.needs import needs
 from nnsym.encode.point import complete as complete
 from nnsym.encode.point import residual as residual
+from nnsym.encode.registry import encodings
 from nnsym.encode.shorten import short_bounds, short_rows
 from nnsym.encode.statement import encode_inputs, encode_spec
 from nnsym.encoding import Context, Encoding, Exactness, Form
@@ -31,7 +32,7 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
-from nnsym.ir.titles import element_titles
+from nnsym.ir.titles import column_titles
 from nnsym.program import Feature, Program, Role
 from nnsym.results.clock import NEVER, Deadline
 
@@ -82,7 +83,7 @@ def encode_columns(
     meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
     decides = _decides(encoding, query)
     program = walked.ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
-    program = finished(program, encoding, query, element_titles(query))
+    program = finished(program, encoding, query, column_titles(query))
     return Encoded(program, walked.ctx.bounds, walked.ids, goal.rows)
 
 
@@ -118,7 +119,9 @@ def walk(query: Query, bounds: Bounds, encoding: Encoding, deadline: Deadline = 
     return Walked(ctx, ids)
 
 
-def finished(program: Program, encoding: Encoding, query: Query, titles: Mapping[Node, tuple[str, ...]]) -> Program:
+def finished(
+    program: Program, encoding: Encoding, query: Query, titles: Mapping[Node, str | tuple[str, ...]]
+) -> Program:
     """The program under the names that people gave, relaxed where the encoding is, of declared blocks only."""
     names = node_names(query.nodes)
     program = _titled(program, {names[node]: found for node, found in titles.items()})
@@ -126,10 +129,11 @@ def finished(program: Program, encoding: Encoding, query: Query, titles: Mapping
     return program.relax() if encoding.relaxed else program
 
 
-def _titled(program: Program, titles: Mapping[str, tuple[str, ...]]) -> Program:
-    """Columns under the names that people gave; only of roles that have one column for each element."""
+def _titled(program: Program, titles: Mapping[str, str | tuple[str, ...]]) -> Program:
+    """Columns under the names that people gave; names of elements where a role has one column for each."""
     own = (Role.PRE, Role.POST, Role.VALUE)
-    blocks = (replace(b, titles=titles[b.node]) if b.node in titles and b.role in own else b for b in program.blocks)
+    found = ((b, titles.get(b.node, "")) for b in program.blocks)
+    blocks = (replace(b, titles=t) if t and (isinstance(t, str) or b.role in own) else b for b, t in found)
     return replace(program, blocks=tuple(blocks))
 
 
@@ -200,8 +204,6 @@ def _check_declared(program: Program, encoding: Encoding, query: Query) -> None:
 
 
 def _unsupported(encoding: Encoding, node: Node, name: str) -> UnsupportedError:
-    from nnsym.encode.registry import encodings
-
     known = {e.name: e.rule_for(node) for e in encodings().values()}
     fitting = [n for n, rule in known.items() if rule is not None and rule.exactness is not Exactness.UNSUPPORTED]
     return UnsupportedError(

@@ -10,18 +10,45 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.errors import InputError
 from nnsym.evidence.noise import Noise, translation
 
-if TYPE_CHECKING:
-    from nnsym.evidence.evidence import Evidence
-
 Array = NDArray[Any]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Second:
+    """Samples of another noise round the same point, for the class that was selected: ``hits`` of ``n``."""
+
+    noise: Noise
+    hits: int
+    n: int
+
+
+class Samples(Protocol):
+    """What a certificate asks of the samples at a point: :class:`nnsym.evidence.evidence.Evidence` answers."""
+
+    @property
+    def noise(self) -> Noise: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def counts(self) -> tuple[int, ...]: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def top(self) -> int: ...
+    @property
+    def second(self) -> Second | None: ...
+    @property
+    def gradient(self) -> tuple[float, float] | None: ...
+    def lower(self, alpha: float) -> float: ...
+    def upper(self, label: int, alpha: float) -> float: ...
 
 
 @final
@@ -58,7 +85,7 @@ class Certificate(ABC):
         """The other noise that has to be sampled too, if any."""
         return None
 
-    def known(self, evidence: Evidence, alpha: float, *, uppers: bool) -> Known:
+    def known(self, evidence: Samples, alpha: float, *, uppers: bool) -> Known:
         """Bounds of which each class takes at most ``alpha`` of the probability of error."""
         top = evidence.top
         most = [evidence.upper(k, alpha) if uppers and k != top else 1.0 for k in range(len(evidence.counts))]
@@ -129,24 +156,3 @@ def _above_needed(known: Known, t: float) -> bool:
 @lru_cache(maxsize=256)
 def _needed(noise: Noise, t: float, size: int) -> float:
     return noise.needed(t, size)
-
-
-def find_certificate(choice: str | Certificate) -> Certificate:
-    """A certificate by its text: ``np``, ``dsrs`` (``dsrs:0.8``: the second noise's share of sigma), ``order1``."""
-    if isinstance(choice, Certificate):
-        return choice
-    name, _, parameter = str(choice).partition(":")
-    if choice == "np":
-        return NeymanPearson()
-    if choice == "order1":
-        from nnsym.evidence.order1 import FirstOrder
-
-        return FirstOrder()
-    if name == "dsrs":
-        from nnsym.evidence.dsrs import DoubleSampling
-
-        try:
-            return DoubleSampling(share=float(parameter) if parameter else 0.8)
-        except ValueError:
-            raise InputError(f"the parameter of '{choice}' is no number", remedy="Write dsrs:0.8") from None
-    raise InputError(f"no certificate '{choice}'", remedy="Use np, dsrs (dsrs:0.8) or order1")

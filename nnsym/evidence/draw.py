@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence import confidence
-from nnsym.evidence.certificate import Certificate
-from nnsym.evidence.evidence import Evidence, Second
+from nnsym.evidence.certificate import Certificate, Second
+from nnsym.evidence.evidence import Evidence
 from nnsym.evidence.noise import Noise
 from nnsym.evidence.sampling import Classify, Draws, Purpose, counted, digest_of
 from nnsym.ir.evaluate import evaluate

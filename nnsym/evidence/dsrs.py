@@ -5,61 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence import confidence
-from nnsym.evidence.certificate import Certificate, Known
+from nnsym.evidence.certificate import Certificate, Known, Samples
+from nnsym.evidence.distances import MARGIN, nowhere_less
 from nnsym.evidence.dual import Dual, Interval, Two
 from nnsym.evidence.general_gaussian import GeneralGaussian, root
 from nnsym.evidence.noise import Noise
-
-if TYPE_CHECKING:
-    from nnsym.evidence.evidence import Evidence
+from nnsym.evidence.pool import Pool
 
 Array = NDArray[Any]
-
-
-#: What is given away so that a bound at one distance, with a bound of its slope, reaches the next.
-MARGIN = 1e-8
-
-
-def steepest(two: Two) -> float:
-    """A bound of how fast any mass under P changes with v: the greatest density of one element, at 0.
-
-    ``E[1 / |x|] Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2))``, where ``E t^(-1/2) = Gamma(a - 1/2) / Gamma(a)``.
-    """
-    from scipy.special import gammaln
-
-    d, shape = two.size, two.size / 2 - two.noise.k
-    logarithm = gammaln(d / 2) - gammaln((d - 1) / 2) + gammaln(shape - 0.5) - gammaln(shape)
-    return float(math.exp(logarithm)) / (math.sqrt(2 * math.pi) * two.noise.scale(d)) * (1 + 1e-12)
-
-
-def nowhere_less(dual: Dual, known: Interval, level: float, safe: float) -> bool:
-    """True if the pair gives at least ``level`` at every distance from its own down to ``safe``.
-
-    Unless l2 < 0 < l1, S is outside a cap of every sphere round v, and its mass falls as v moves away: what the pair
-    gives at a smaller distance is no less. Else the distance is walked down: the slope is bounded, so that what is
-    above the level at one distance covers a step, and there the pair is evaluated again.
-    """
-    here = dual.value(known)
-    if here < level:
-        return False
-    if not (dual.l2 < 0 < dual.l1):
-        return True
-    slope, away = steepest(dual.two), dual.away
-    for _ in range(1000):
-        away -= (here - level) / slope
-        if away <= safe:
-            return True
-        here = Dual(dual.two, away, dual.l1, dual.m).value(known)
-        if here <= level:
-            return False
-    return False
 
 
 def best_dual(two: Two, away: float, known: Interval, start: tuple[float, float] | None = None) -> Dual:
@@ -118,7 +78,7 @@ class DoubleSampling(Certificate):
         assert isinstance(noise, GeneralGaussian)
         return GeneralGaussian(sigma=noise.sigma * self.share, k=noise.k)
 
-    def known(self, evidence: Evidence, alpha: float, *, uppers: bool) -> Known:
+    def known(self, evidence: Samples, alpha: float, *, uppers: bool) -> Known:
         """Both sides of both probabilities, each with a quarter of alpha."""
         if evidence.second is None:
             raise InputError("the evidence holds no second noise", remedy='Draw it with certificate="dsrs"')
@@ -149,8 +109,6 @@ class DoubleSampling(Certificate):
 
     def keep_all(self, known: Sequence[Known], t: float) -> Array:
         """Points of the same two noises share their certificates (:mod:`nnsym.evidence.pool`)."""
-        from nnsym.evidence.pool import Pool
-
         two = {self._two(one) for one in known}
         if len(two) != 1 or t <= 0 or any(min(one.uppers) < 1 for one in known):
             return super().keep_all(known, t)

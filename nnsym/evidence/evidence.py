@@ -18,22 +18,13 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.evidence import confidence
-from nnsym.evidence.certificate import Certificate, Known, find_certificate
+from nnsym.evidence.certificate import Certificate, Known, Second
+from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.families import parse_noise
 from nnsym.evidence.noise import Noise
 from nnsym.results.saved import read_saved_as
 
 FORMAT, NUMBER = "nnsym evidence", 1
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Second:
-    """Samples of another noise round the same point, for the class that was selected: ``hits`` of ``n``."""
-
-    noise: Noise
-    hits: int
-    n: int
 
 
 @final

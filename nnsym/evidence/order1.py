@@ -16,14 +16,11 @@ probability alpha / 2, where ``u = 2 sqrt(2 log(2 / alpha) / m)``: for any unit 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from nnsym.errors import InputError
-from nnsym.evidence.certificate import Certificate, Known
+from nnsym.evidence.certificate import Certificate, Known, Samples
 from nnsym.evidence.noise import Gaussian, Noise, shifted
-
-if TYPE_CHECKING:
-    from nnsym.evidence.evidence import Evidence
 
 
 def gradient_bound(inner: float, length: float, half: int, alpha: float) -> float:
@@ -80,7 +77,7 @@ class FirstOrder(Certificate):
                 remedy='Use nn.gaussian(sigma), or certificate="np"',
             )
 
-    def known(self, evidence: Evidence, alpha: float, *, uppers: bool) -> Known:
+    def known(self, evidence: Samples, alpha: float, *, uppers: bool) -> Known:
         if evidence.gradient is None:
             raise InputError("the evidence holds no gradient", remedy='Draw it with certificate="order1"')
         plain = Certificate.known(self, evidence, alpha / 2, uppers=uppers)

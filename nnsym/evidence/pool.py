@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.evidence.dsrs import MARGIN, nowhere_less
+from nnsym.evidence.distances import MARGIN, nowhere_less
 from nnsym.evidence.dual import Dual, Interval, Two
 
 Array = NDArray[Any]

@@ -14,6 +14,7 @@ bounds the Lipschitz constant (Jordan and Dimakis, Exactly Computing the Local L
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,16 @@ Array = NDArray[Any]
 _Terms = list[tuple[LinearMap, Node]]
 
 
-def gradient(root: Node, weights: Array, x: Input) -> Node:
-    """The gradient of ``weights root`` by ``x``, a node of ``x.size`` elements.
+def gradients(root: Node, weights: Array, x: Input) -> Iterator[Node]:
+    """For every row of ``weights`` the gradient of ``row . root`` by ``x``, a node of ``x.size`` elements.
 
     Raises :class:`UnsupportedError` for a graph with nodes other than affine ones, hinges and continuous pieces.
     """
+    turned: dict[LinearMap, LinearMap] = {}
+    return (_gradient(root, row, x, turned) for row in weights)
+
+
+def _gradient(root: Node, weights: Array, x: Input, turned: dict[LinearMap, LinearMap]) -> Node:
     arriving: dict[Node, _Terms] = {root: [(Select(np.arange(root.size), root.size), constant(weights))]}
     for node in reversed(topological((root,))):
         terms = arriving.pop(node, None)
@@ -46,7 +52,9 @@ def gradient(root: Node, weights: Array, x: Input) -> Node:
         match node:
             case Affine():
                 for linear, parent in zip(node.maps, node.parents, strict=True):
-                    arriving.setdefault(parent, []).append((_transposed(linear), here))
+                    if linear not in turned:
+                        turned[linear] = _transposed(linear)
+                    arriving.setdefault(parent, []).append((turned[linear], here))
             case Pointwise(fn=Hinge() | Piecewise() as fn) if not fn.jumps:
                 arriving.setdefault(node.parents[0], []).extend(_slope_terms(fn, node, here))
             case _:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.evaluate import evaluate
+from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.stored import Packed
+from nnsym.ir.text import dump
 from nnsym.ir.walk import flat_pickle, substitute, topological
 
 Array = NDArray[Any]
@@ -36,9 +38,10 @@ class Network:
     """``inputs`` and ``outputs`` by name, in the model's order, and every named tensor between them.
 
     ``dtype`` is what the model reads and computes in (``float32``, ``float64``, ``float16``), ``types`` are those of
-    tensors that have another one; the IR holds its constants as float64, which is exact. ``model`` is the serialised
-    ONNX model that a counterexample is replayed on (``bytes(network.model)``: long ones are kept packed), or None for a
-    network built from arrays (replayed in exact rationals).
+    tensors that have another one; the IR holds its constants as float64, which is exact. ``coarse`` is a float format
+    of fewer bits than ``dtype`` in which an engine evaluates some layer, if there is one: a cast, or a kernel that has
+    no other. ``model`` is the serialised ONNX model that a counterexample is replayed on (``bytes(network.model)``:
+    long ones are kept packed), or None for a network built from arrays (replayed in exact rationals).
     """
 
     name: str
@@ -48,6 +51,7 @@ class Network:
     dtype: str = "float64"
     model: bytes | Packed | None = field(default=None, repr=False)
     types: Mapping[str, str] = field(default_factory=dict, repr=False)
+    coarse: str = field(default="", repr=False)
 
     def type_of(self, name: str) -> str:
         """The element type of a tensor of the model: ``float32``, ``int64``, ``bool`` ..."""
@@ -85,8 +89,6 @@ class Network:
             return self.model.sha256
         if self.model is not None:
             return hashlib.sha256(self.model).hexdigest()
-        from nnsym.ir.text import dump
-
         return hashlib.sha256(dump([t.node for t in self.outputs.values()]).encode()).hexdigest()
 
     @property
@@ -131,8 +133,6 @@ class Network:
 
     def tensor(self, name: str) -> Tensor:
         """A value by the name of its ONNX tensor or node, or by its nnsym name (``relu_2``); lists close names."""
-        from nnsym.ir.names import node_names
-
         named = {**{n: Tensor(node, (node.size,)) for node, n in node_names(self.nodes).items()}, **self.tensors}
         if name not in named:
             import difflib
@@ -262,8 +262,3 @@ def _symbolic(arguments: Any) -> Any:
         if isinstance(argument, (list, tuple)) and (found := _symbolic(argument)) is not None:
             return found
     return None
-
-
-def free_inputs(network: Network) -> tuple[Input, ...]:
-    """The input nodes of the network itself."""
-    return tuple(t.node for t in network.inputs.values() if isinstance(t.node, Input))

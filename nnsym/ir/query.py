@@ -42,6 +42,7 @@ from nnsym.ir.node import Input, Node
 from nnsym.ir.row_bounds import bounded
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.stated import Source
+from nnsym.ir.text import dump_query, number
 from nnsym.ir.walk import flat_pickle, topological
 
 Array = NDArray[Any]
@@ -173,6 +174,11 @@ class Reading(StrEnum):
     EXISTS = "exists"  # the point is the witness that the property asks for
     MINIMUM = "minimum"  # the point's margin is a value of the term
 
+    @property
+    def sought(self) -> str:
+        """What the search looks for, in the text of a query."""
+        return {"forall": "exists", "exists": "witness"}.get(self.value, self.value)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -281,8 +287,6 @@ class Query:
 
         Raises :class:`InputError` unless ``slack`` is a number and not negative.
         """
-        from nnsym.ir.text import number
-
         amount = _slack(slack)
         moved = self.shifted(-amount if self.reading is Reading.EXISTS else amount)
         return replace(moved, slack=self.slack + amount, text=f"{self.text}\n  slack {number(amount)}")
@@ -345,8 +349,6 @@ class Query:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over the networks' hashes and the property's exact content, as stated; names are not part of it."""
-        from nnsym.ir.text import dump_query
-
         if self.stated is not None:
             return self.stated.hash
         return hashlib.sha256(dump_query(self).encode()).hexdigest()

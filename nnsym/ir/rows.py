@@ -68,8 +68,11 @@ class Rows:
     def take(self, index: Array) -> Rows:
         """The rows ``index``, in that order; a row may be taken more than once."""
         index = np.asarray(index, dtype=np.int64).ravel()
-        parts = {}
+        every, parts = np.arange(len(self)), {}
         for node, part in self.parts.items():
+            if len(index) and np.array_equal(part.row, every):  # one entry in every row
+                parts[node] = Part(np.arange(len(index)), part.column[index], part.coefficient[index])
+                continue
             starts = np.searchsorted(part.row, index, "left")
             picked = np.searchsorted(part.row, index, "right") - starts
             if not picked.sum():
@@ -208,10 +211,16 @@ def _distance(exact: Array, rounded: Array) -> Array:
 def _clean(row: Array, column: Array, coefficient: Array, size: int) -> Part:
     """Sort, add duplicates without rounding, drop zeros."""
     place = row.astype(np.int64) * size + column
-    unique, inverse = np.unique(place, return_inverse=True)
-    summed = _group_sum(inverse, coefficient, len(unique))
-    kept = np.flatnonzero(summed != 0)
-    return Part(unique[kept] // size, unique[kept] % size, summed[kept])
+    order = np.argsort(place, kind="stable")
+    unique, summed = place[order], coefficient[order]
+    if (unique[1:] == unique[:-1]).any():
+        unique, inverse = np.unique(place, return_inverse=True)
+        summed = _group_sum(inverse, coefficient, len(unique))
+    kept = summed != 0
+    if not kept.all():
+        unique, summed = unique[kept], summed[kept]
+    row, column = np.divmod(unique, size)
+    return Part(row, column, summed)
 
 
 def _group_sum(target: Array, values: Array, count: int) -> Array:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.network import Network
 from nnsym.ir.node import Node, intern
 
 if TYPE_CHECKING:
+    from nnsym.ir.network import Network
     from nnsym.ir.query import Query
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,15 @@ from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, digest
 from nnsym.ir.names import node_names
-from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Rows
 from nnsym.ir.smoothed import Smoothed
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
+
+if TYPE_CHECKING:
+    from nnsym.ir.network import Network
+    from nnsym.ir.query import Query
 
 Array = NDArray[Any]
 
@@ -78,10 +80,7 @@ def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: 
     for node, balls in query.balls.items():
         lines += [f"|{names[node]} - {_array(b.centre, width)}|_{b.p} <= {number(b.radius)}" for b in balls]
     lines += _rows(query.rows, names, width)
-    return "\n".join([*lines, f"{_HEADS[query.reading]} {_formula(query.formula, names, width)}", ""])
-
-
-_HEADS = {Reading.FORALL: "exists", Reading.EXISTS: "witness", Reading.MINIMUM: "minimum"}
+    return "\n".join([*lines, f"{query.reading.sought} {_formula(query.formula, names, width)}", ""])
 
 
 def dump_kind(query: Query) -> str | None:
@@ -99,8 +98,8 @@ def dump_kind(query: Query) -> str | None:
         names |= {application.output(output): f"{k} {output}" for output in application.network.outputs}
     if query.assumed or any(node not in names for node in query.rows.parts):
         return None
-    lines += _rows(query.rows, names, 32)
-    return "\n".join([*names.values(), *lines, f"{_HEADS[query.reading]} {_formula(query.formula, names, 32)}"])
+    lines += _rows(query.rows, names, 32, inline=0)  # digests are made sooner than readable rows
+    return "\n".join([*names.values(), *lines, f"{query.reading.sought} {_formula(query.formula, names, 32)}"])
 
 
 def number(value: float | Fraction) -> str:
@@ -225,8 +224,8 @@ def _nested(values: object) -> str:
     return number(values) if isinstance(values, float) else str(values)  # 0.1 is the float, 1/10 the rational
 
 
-def _rows(rows: Rows, names: Mapping[Node, str], width: int) -> list[str]:
-    if sum(len(part.row) for part in rows.parts.values()) > _ROWS_INLINE:
+def _rows(rows: Rows, names: Mapping[Node, str], width: int, inline: int = _ROWS_INLINE) -> list[str]:
+    if sum(len(part.row) for part in rows.parts.values()) > inline:
         lines = [f"s : {len(rows)} = {_array(rows.constant, width)}"]
         for node, part in rows.parts.items():
             places = f"{_array(part.row, width)} {_array(part.column, width)} {_array(part.coefficient, width)}"

@@ -1,9 +1,12 @@
-"""What people call elements: those of variables by the names they gave, outputs by the names in the stored models."""
+"""What people call elements: those of variables by their own names, values of stored models by theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from nnsym.ir.names import node_names
 from nnsym.ir.network import Application
-from nnsym.ir.node import Node
+from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 
 
@@ -14,28 +17,29 @@ def output_title(query: Query, application: Application, name: str) -> str:
     return f"{application.network.name}_{query.applications.index(application) + 1}.{name}"
 
 
-def element_titles(query: Query) -> dict[Node, tuple[str, ...]]:
-    """The nodes whose elements have names of their own: ``x.speed``, ``ctl_2.cmd[0]``.
+def column_titles(query: Query) -> dict[Node, str | tuple[str, ...]]:
+    """The nodes that people gave names: each element of a variable (``x.speed``), or a value of a stored model.
 
-    Networks from arrays have no names but ours.
+    That is ``ctl_2.cmd`` for an output, ``act1`` for a hidden layer, and its elements are ``act1[7]``. A name that is
+    ours for something else, or a variable's, is not taken. Networks from arrays have no names but ours.
     """
-    found: dict[Node, tuple[str, ...]] = {}
-    for application in query.applications:
-        for name, tensor in application.network.outputs.items():
-            node, title = application.output(name), output_title(query, application, name)
-            if application.network.model is not None and node not in found:
-                found[node] = tuple(f"{title}[{k}]" for k in range(tensor.node.size))
-    named = {x: tuple(x.title(k) for k in range(x.size)) for x in query.inputs if x.labels.names}
-    return {node: titles for node, titles in (found | named).items() if node in query.nodes}
+    ours = node_names(query.nodes)
+    taken = {name: node for node, name in ours.items()}
+    stored = _titles(query, [a for a in query.applications if a.network.model is not None])
+    models = {n: t for n, t in stored.items() if n in ours and not isinstance(n, Input) and taken.get(t, n) is n}
+    return models | {x: tuple(x.title(k) for k in range(x.size)) for x in query.inputs if x.labels.names}
 
 
 def node_titles(query: Query) -> dict[Node, str]:
-    """What stored models call nodes, and of which application they are: ``ctl_2.cmd``; outputs before other tensors."""
+    """What models call nodes, and of which application they are: ``ctl_2.cmd``; outputs before other tensors."""
+    alone = len(query.applications) == 1  # the one network from arrays has our names
+    return _titles(query, [a for a in query.applications if not (alone and a.network.model is None)])
+
+
+def _titles(query: Query, applications: Iterable[Application]) -> dict[Node, str]:
     found: dict[Node, str] = {}
-    for application in query.applications:
+    for application in applications:
         network = application.network
-        if network.model is None and len(query.applications) == 1:
-            continue  # the one network's names are ours
         for name, tensor in {**network.outputs, **network.tensors}.items():
             node = application.image.get(tensor.node)
             if node is not None:

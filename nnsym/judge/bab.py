@@ -13,15 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.refine import refined
+from nnsym.bounds.kept.tighter import tighter
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
 from nnsym.judge.method import Establisher, Settings
+from nnsym.judge.methods import program
 from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline, OutOfTime
 from nnsym.results.result import Sizes, Trust, Verdict
+from nnsym.search.crew import Crew
 from nnsym.search.goal import Decide, Minimise
 from nnsym.search.leaf import Told
 from nnsym.search.session import Conditions, begin
@@ -106,10 +111,6 @@ class SearchMethod(Establisher):
 
     def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
         """The search, run until it is decided or its share of the clock is over; OutOfTime where it could not begin."""
-        from nnsym.bounds.kept.engine import Engine
-        from nnsym.bounds.kept.refine import refined
-        from nnsym.bounds.kept.tighter import tighter
-
         _check(query)
         strategy = self.strategy.settled(query)
         end = clock.deadline(self.share)
@@ -143,8 +144,6 @@ class SearchMethod(Establisher):
             together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
             search.go(search.improving.alone if together else np.inf)
             if together and not search.decided and not search.ended:
-                from nnsym.search.crew import Crew
-
                 dtype = strategy.dtype if engine.holds else "float64"
                 Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
             by = replace(strategy, branching=search.rule).text
@@ -192,8 +191,6 @@ class _Leaves:
         self.clock, self.settings, self.asked = clock, settings, 0
 
     def __call__(self, leaf: Query, deadline: Deadline) -> Told | None:
-        from nnsym.judge.methods import program
-
         self.asked += 1
         if self.asked > _LEAVES or deadline.passed:
             return None

@@ -19,6 +19,7 @@ from nnsym.judge.verdict import Facts, Ruling, beside, rule
 from nnsym.replay import Replay
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
+from nnsym.results.versions import versions
 from nnsym.solvers.base import Answer
 
 Array = NDArray[Any]
@@ -93,8 +94,6 @@ def conclude(
     clock: Clock,
 ) -> Result:
     """The Result of what one method established."""
-    from nnsym.results.versions import versions
-
     ruling, replayed, relaxation, answer = told.ruling, told.replayed, told.relaxation, told.answer
     proved, ruling = beside(told.facts, ruling, asked=method.goal == "optimise")
     if told.facts.undefined:

@@ -16,7 +16,7 @@ from nnsym.ir.query import Query
 from nnsym.judge.repair import repaired
 from nnsym.judge.verdict import Floor
 from nnsym.replay import attained, inputs_of
-from nnsym.results.clock import Clock
+from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Agreement, Sizes, Witness
 
 Array = NDArray[Any]
@@ -63,13 +63,18 @@ class Least:
 
 def attacked(query: Query, clock: Clock, *, restarts: int, steps: int, seed: int, device: str, share: float) -> Least:
     """The least value that a counter-search reaches; it takes no more than ``share`` of the time that is left."""
-    from nnsym.bounds.points.attack import search
+    from nnsym.bounds.points.attack import search  # heavy: torch
 
     with clock.step("attack") as notes:
         size = {"restarts": restarts, "steps": steps}
         found = search(query, **size, seed=seed, seconds=share * clock.left, device=device)
-        runs = (attained(query, found[k]) for k in range(min(len(found), _RUN)) if found.margin[k] < np.inf)
-        best = min((run for run in runs if run is not None), key=lambda run: run.margin, default=None)
+        runs = list[Witness]()
+        for k in range(min(len(found), _RUN)):
+            if found.margin[k] == np.inf or (runs and clock.left <= 0):
+                break
+            run = attained(query, found[k], deadline=clock.deadline())
+            runs += [] if run is None else [run]
+        best = min(runs, key=lambda run: run.margin, default=None)
         notes.append("no point of the domain" if best is None else f"least value {best.margin:.9g}")
     return Least(point=best)
 
@@ -80,29 +85,32 @@ def run_beside(query: Query, candidate: Mapping[Input, Array], anchor: Witness |
     A solver's point may miss a row of the condition by its tolerance. Then it is moved onto the row in rationals
     (:mod:`nnsym.judge.repair`), and where that finds nothing, towards ``anchor``, which satisfies the condition.
     """
-    from nnsym.bounds.points.attack import descend
+    from nnsym.bounds.points.attack import descend  # heavy: torch
 
-    near = descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=40)[0]
-    first = attained(query, candidate)
-    runs = [first, attained(query, near)]
+    end = clock.deadline()
+    first = attained(query, candidate, deadline=end)
+    runs = [first]
+    if first is None or not end.passed:
+        start = {x: nearest(v)[None] for x, v in candidate.items()}
+        runs.append(attained(query, descend(query, start, steps=40, deadline=end)[0], deadline=end))
     if first is None or first.engine is Agreement.NOT_RUN:
-        runs.append(_first(query, repaired(query, candidate, conclusion=False, seconds=clock.left)))
+        runs.append(_first(query, repaired(query, candidate, conclusion=False, seconds=clock.left), end))
     if first is None and runs[-1] is None and anchor is not None:
         aim = {x: to_fractions(v) for x, v in inputs_of(query, anchor).items()}
         start = {x: to_fractions(v) for x, v in candidate.items()}
         beside = ({x: v + share * (aim[x] - v) for x, v in start.items()} for share in _TOWARDS)
-        runs.append(_first(query, beside))
+        runs.append(_first(query, beside, end))
     found = [run for run in runs if run is not None]
     least = min((run.margin for run in found), default=np.inf)
     close = [run for run in found if run.margin <= least + _CLOSE * max(1.0, abs(least))]
     return min(close, key=lambda run: (run.engine is Agreement.NOT_RUN, run.margin), default=None)
 
 
-def _first(query: Query, points: Iterable[Mapping[Input, Array]]) -> Witness | None:
+def _first(query: Query, points: Iterable[Mapping[Input, Array]], deadline: Deadline) -> Witness | None:
     """The first of the points that satisfies the condition; one on which the stored models ran, if there is any."""
     found: Witness | None = None
     for point in points:
-        run = attained(query, point)
+        run = attained(query, point, deadline=deadline)
         if run is not None and run.engine is not Agreement.NOT_RUN:
             return run
         found = run if found is None else found

@@ -14,8 +14,10 @@ from typing import Any, final
 
 from numpy.typing import NDArray
 
+from nnsym.bounds.builtin import Alpha
 from nnsym.bounds.methods import compute
-from nnsym.bounds.sources import Alpha, FloatBoxes, Source, Told
+from nnsym.bounds.sources import FloatBoxes, Source, Told
+from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import soft_rows
@@ -23,10 +25,15 @@ from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked
 from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Settings, scouted
+from nnsym.judge.optimise import by_bounds, by_program
+from nnsym.judge.recheck import settled
+from nnsym.judge.run import establish_attack, establish_bounds, establish_bounds_each, establish_program
+from nnsym.judge.support import support_by_programs
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result
 from nnsym.solvers.base import Solver
+from nnsym.solvers.registry import Handed, check_fits, fitting
 
 Array = NDArray[Any]
 
@@ -49,23 +56,17 @@ class BoundMethod(Establisher):
         return self.source
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
-        from nnsym.judge.run import establish_bounds
-
         return establish_bounds(query, self.source, clock, settings)
 
     def establish_each(
         self, query: Query, boxes: FloatBoxes, clock: Clock, settings: Settings
     ) -> Sequence[Established]:
-        from nnsym.judge.run import establish_bounds_each
-
         return establish_bounds_each(query, self.source, boxes, clock, settings)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return self.narrow(scouted(query, clock, settings), query, clock, settings, precision)
 
     def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        from nnsym.judge.optimise import by_bounds
-
         return found.better(by_bounds(query, self.source, clock, settings))
 
     def support(self, asked: Query) -> Array:
@@ -98,14 +99,10 @@ class AttackMethod(Establisher):
             )
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
-        from nnsym.judge.run import establish_attack
-
         return establish_attack(query, self, clock, settings)
 
     def briefly(self, query: Query, clock: Clock, settings: Settings) -> Result:
         """The verdict of a search that takes a tenth of the time left."""
-        from nnsym.judge.run import establish_attack
-
         return conclude(query, self, establish_attack(query, self, clock, settings, share=SHARE), clock)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
@@ -158,26 +155,18 @@ class ProgramMethod(Establisher):
         return "optimise" if self.optimise else "decide"
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
-        from nnsym.judge.run import establish_program
-
         return establish_program(query, self, clock, settings)
 
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
-        from nnsym.judge.recheck import settled
-
         return settled(query, super().judge(query, clock, settings), self, clock, settings)
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return replace(self.narrow(scouted(query, clock, settings), query, clock, settings, precision), by="")
 
     def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        from nnsym.judge.optimise import by_program
-
         return by_program(query, self, found, clock, settings, precision)
 
     def support(self, asked: Query) -> Array:
-        from nnsym.judge.support import support_by_programs
-
         margin = self.exact and self.encoding.form is Form.MARGIN
         lane = default_solver(self.encoding) if margin else self.solver
         return support_by_programs(asked, self.encoding, lane, self.bounds)
@@ -205,7 +194,7 @@ def attack(*, restarts: int = 100, steps: int = 50, seed: int | None = None) -> 
 
 
 def alpha(iterations: int = 20, *, hidden: bool = True, shared: bool = False) -> BoundMethod:
-    """Backward linear bounds with optimised slopes (:class:`nnsym.bounds.sources.Alpha`)."""
+    """Backward linear bounds with optimised slopes (:class:`nnsym.bounds.builtin.Alpha`)."""
     return BoundMethod(source=Alpha(iterations, hidden=hidden, shared=shared).text)
 
 
@@ -246,9 +235,6 @@ def program(
     optimise: bool = False,
 ) -> ProgramMethod:
     """An encoding by name or as an object, with its default solver where none is given; the pair is checked."""
-    from nnsym.encode.registry import find_encoding
-    from nnsym.solvers.registry import Handed, check_fits
-
     found = find_encoding(encoding)
     lane = default_solver(found) if solver is None or solver == "" else Handed.of(solver)
     text = check_bounds(bounds)
@@ -258,8 +244,6 @@ def program(
 
 def default_solver(encoding: Encoding) -> str:
     """``z3`` for the Boolean form, else the first lane at hand that takes what the encoding emits."""
-    from nnsym.solvers.registry import fitting
-
     return "z3" if encoding.form is Form.BOOLEAN else next(iter(fitting(encoding.emits)), "highs")
 
 

@@ -28,6 +28,7 @@ from nnsym.replay import inputs_of
 from nnsym.results.clock import Clock
 from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
+from nnsym.solvers.registry import check_fits, check_query, find
 
 if TYPE_CHECKING:
     from nnsym.judge.methods import ProgramMethod
@@ -44,8 +45,6 @@ def by_program(
     query: Query, method: ProgramMethod, found: Least, clock: Clock, settings: Settings, precision: float
 ) -> Least:
     """By its dual bound where the lane has one, by bisection where it decides in rationals."""
-    from nnsym.solvers.registry import check_fits, find
-
     check_fits(method.encoding, method.solver)
     if method.encoding.form is Form.BOOLEAN or find(method.solver).exact:
         return _bisect(query, method, found, clock, settings, precision)
@@ -56,8 +55,6 @@ def _solved(
     query: Query, method: ProgramMethod, found: Least, clock: Clock, settings: Settings, precision: float
 ) -> Least:
     """One program in margin form: its dual bound, and the network run at its point. Bounds may close the interval."""
-    from nnsym.solvers.registry import check_query
-
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
     bounded = found.better(Least(floor=floor(replace(facts_about(query), certified=lower)), by=method.bounds))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
+from nnsym.encode.registry import find_encoding
 from nnsym.errors import MissingBoundsError, NnsymError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
@@ -144,8 +145,6 @@ class Usual(Method):
     @property
     def turns(self) -> Portfolio:
         """What is asked beside the search, whose verdicts need no encodings."""
-        from nnsym.encode.registry import find_encoding
-
         programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
         return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
 

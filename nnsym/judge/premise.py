@@ -20,7 +20,7 @@ from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import program
 from nnsym.judge.repair import repaired
 from nnsym.replay import found_at
-from nnsym.results.clock import Clock
+from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Result, Trust, Verdict
 
 _LEAST = 1.0  # seconds that the question may take, however short the run was
@@ -39,14 +39,14 @@ def with_premise(query: Query, result: Result, method: Method, clock: Clock, set
     if not any(isinstance(leaf, Atoms) and leaf.soft for leaf in leaves(query.formula)):
         return _vacuous(result, result.trust, clock)  # nothing but the precondition was asked for
     with clock.step("precondition") as notes:
-        met = _is_met(asked, clock.left)
+        met = _is_met(asked, clock.deadline())
         notes.append("a point satisfies it" if met else "no point is at hand")
     if met or clock.left <= 0:
         return replace(result, trail=tuple(clock.trail))
     return _ask(asked, result, method, clock, settings)
 
 
-def _is_met(asked: Query, seconds: float) -> bool:
+def _is_met(asked: Query, deadline: Deadline) -> bool:
     """True if one of a few points satisfies the precondition, or one that is repaired does; exactly."""
     boxes = cases(asked, limit=_BOXES)
     if not boxes:
@@ -58,9 +58,9 @@ def _is_met(asked: Query, seconds: float) -> bool:
     count = len(next(iter(moved.values())))
     for k in range(count):
         if asked.margin({node: v[k] for node, v in needed.items()}) < np.inf:
-            return found_at(asked, {x: v[k] for x, v in moved.items()}) is not None
-    first = {x: v[0] for x, v in moved.items()}
-    return any(found_at(asked, point) is not None for point in repaired(asked, first, conclusion=True, seconds=seconds))
+            return found_at(asked, {x: v[k] for x, v in moved.items()}, deadline=deadline) is not None
+    near = repaired(asked, {x: v[0] for x, v in moved.items()}, conclusion=True, seconds=deadline.left)
+    return any(found_at(asked, point, deadline=deadline) is not None for point in near)
 
 
 def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: Settings) -> Result:

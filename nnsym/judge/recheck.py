@@ -11,7 +11,8 @@ from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
 from nnsym.judge.run import judge_program
 from nnsym.results.clock import Clock
-from nnsym.results.result import Result, Trust, Verdict
+from nnsym.results.result import Deployed, Result, Trust, Verdict
+from nnsym.solvers.registry import find
 
 if TYPE_CHECKING:
     from nnsym.judge.methods import ProgramMethod
@@ -35,8 +36,6 @@ _RECHECKED = (
 
 def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
     """Ask the exact SMT encoding where a tolerance solver's answer lies within rounding, or was refuted."""
-    from nnsym.solvers.registry import find
-
     if (
         result.reason not in _RECHECKED
         or method.encoding.form is Form.BOOLEAN
@@ -59,6 +58,8 @@ def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, s
         reason=exact.reason + " (exact re-check)",
         trust=exact.trust,
         vacuous=exact.vacuous,
+        deployed=result.deployed if exact.deployed is Deployed.OPEN else exact.deployed,
+        float_error=exact.float_error,
         counterexample=exact.counterexample,
         witness=exact.witness,
         seconds=exact.seconds,

@@ -33,6 +33,7 @@ from nnsym.judge.sampling import sampling
 from nnsym.relaxation.sources import source_providers, sources
 from nnsym.search.strategy import Strategy
 from nnsym.solvers.base import Solver
+from nnsym.solvers.registry import find
 
 GROUP = "nnsym.methods"
 
@@ -97,8 +98,6 @@ def resolve(
         chosen = check_bounds(chosen)
     if chosen is None or chosen == "portfolio":
         if solver is not None:
-            from nnsym.solvers.registry import find
-
             return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
         return Usual(bounds=bounds)
     if isinstance(chosen, str) and method is not None:

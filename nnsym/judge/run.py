@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
+from nnsym.bounds.domains import domain_margin
+from nnsym.bounds.methods import compute, layers, margin
+from nnsym.bounds.rational.exact import exact_margin
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.encode.walk import closes
 from nnsym.encoding import Exactness, Form
@@ -17,17 +20,23 @@ from nnsym.errors import MissingBoundsError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
+from nnsym.judge.build import build
 from nnsym.judge.conclude import Established, conclude, error_beside
 from nnsym.judge.method import Settings
 from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.judge.repair import repaired
 from nnsym.judge.verdict import Facts, facts_about, rule, tight
 from nnsym.program import Feature, Kind, Program
+from nnsym.relaxation.sources import find_source
 from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
 from nnsym.replay import replay as run_replay
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Sizes, Trust
 from nnsym.solvers.base import Answer, Goal, Limits, Status
+from nnsym.solvers.lane import resolved
+from nnsym.solvers.outer import GAP, taking
+from nnsym.solvers.registry import check_fits, check_query, find, naming_others
+from nnsym.solvers.split import solve_split, worth_splitting
 
 if TYPE_CHECKING:
     from nnsym.judge.methods import AttackMethod, ProgramMethod
@@ -42,6 +51,7 @@ NEAR_ZERO = 1e-5
 _SAID = {
     Outcome.CONFIRMED: "confirmed",
     Outcome.BOUNDARY: "a point of the other function only: floats and reals differ by rounding",
+    Outcome.UNDECIDED: "within rounding of the threshold: neither confirmed nor refuted",
     Outcome.SPURIOUS: "not confirmed",
 }
 
@@ -65,9 +75,6 @@ def establish_bounds_each(
     query: Query, source: str, boxes: FloatBoxes, clock: Clock, settings: Settings
 ) -> list[Established]:
     """The same on each box of a batch, less what is looked at one by one: ties with the threshold, float errors."""
-    from nnsym.bounds.methods import compute, margin
-    from nnsym.relaxation.sources import find_source
-
     with clock.step("bounds") as notes:
         within = find_source(source).until(clock.deadline(), memory=settings.memory)
         bounds = compute(query, within, boxes=boxes, device=settings.device)
@@ -88,7 +95,7 @@ def establish_attack(
     It takes no more than ``share`` of the time that is left.
     """
     replayed = attack(query, method, clock, settings, share * clock.left)
-    late = not clock.left and replayed.outcome is not Outcome.BOUNDARY
+    late = not clock.left and replayed.outcome not in (Outcome.BOUNDARY, Outcome.UNDECIDED)
     facts = replace(facts_about(query), replay=replayed.outcome)
     return Established(facts=facts, replayed=replayed, ended="timeout" if late else "")
 
@@ -99,7 +106,7 @@ _REPLAYED = 5
 
 def attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, seconds: float) -> Replay:
     """Search on the settings' device and replay the best candidates; the margin is the least that was replayed."""
-    from nnsym.bounds.points.attack import search
+    from nnsym.bounds.points.attack import search  # heavy: torch
 
     seed = settings.seed if method.seed is None else method.seed
     with clock.step("attack") as notes:
@@ -138,9 +145,6 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share:
 
     ``share`` is the part of the time left that they may take. What they found by then counts (``Bounds.ended``).
     """
-    from nnsym.bounds.domains import domain_margin
-    from nnsym.relaxation.sources import find_source
-
     with clock.step("bounds") as notes:
         within = find_source(source).until(clock.deadline(share), memory=settings.memory)
         lower, bounds = domain_margin(query, within, device=settings.device)
@@ -156,8 +160,6 @@ def bound(query: Query, source: str, clock: Clock, settings: Settings, *, share:
 
 def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Facts:
     """Re-evaluate a bound within rounding of the threshold in exact rationals."""
-    from nnsym.bounds.rational.exact import exact_margin
-
     if facts.certified > 0 or not tight(facts):
         return facts
     with clock.step("exact check") as notes:
@@ -178,8 +180,6 @@ def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: S
 
 def establish_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Established:
     """Bounds, encoding, solver, replay."""
-    from nnsym.solvers.registry import check_fits, check_query
-
     check_fits(method.encoding, method.solver)
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
@@ -212,11 +212,6 @@ def solve(
     Where time is over before the program is complete, or bounds that it needs were not reached in time, the answer is
     that of a lane at its limit, of an empty program.
     """
-    from nnsym.judge.build import build
-    from nnsym.solvers.outer import taking
-    from nnsym.solvers.registry import find
-    from nnsym.solvers.split import solve_split, worth_splitting
-
     goal = Goal(decide=not method.optimise)
     with clock.step("encode") as notes:
         try:
@@ -236,7 +231,7 @@ def solve(
     lane = taking(find(method.solver), program.features)
     with clock.step("solve") as notes:
         run = partial(solve_split, lane) if worth_splitting(program, lane) else lane.solve
-        answer = run(program, _limits(clock, settings), goal, settings.progress)
+        answer = naming_others(run(program, _limits(clock, settings), goal, settings.progress), program)
         notes.append(
             f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
         )
@@ -253,10 +248,8 @@ def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answe
 
 def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
-    from nnsym.solvers.lane import resolved
-    from nnsym.solvers.outer import GAP
-
     margin_form = method.encoding.form is Form.MARGIN
+    claims = answer.bound > -np.inf or answer.status is Status.INFEASIBLE  # else nothing rests on the program's numbers
     return replace(
         facts_about(query),
         exactness=Exactness.EXACT if method.exact and answer.outside <= GAP else Exactness.OUTER,
@@ -266,7 +259,7 @@ def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float
         bound=answer.bound if margin_form else -np.inf,
         tau=answer.tau,
         exact_solver=answer.exact,
-        resolved=answer.exact or resolved(program),
+        resolved=answer.exact or not claims or resolved(program),
         conclusive_empty=answer.conclusive_empty,
         closed=closes(method.encoding, query),
         message=answer.message,
@@ -339,9 +332,6 @@ def relax_bound(
     program: Program, method: ProgramMethod, answer: Answer, clock: Clock, settings: Settings
 ) -> float | None:
     """The optimum of the program without the network's integrality ("root LP"), over the same disjuncts."""
-    from nnsym.solvers.outer import taking
-    from nnsym.solvers.registry import find
-
     if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
         return None
     if not method.exact:
@@ -365,6 +355,4 @@ def measure(program: Program, unstable: int) -> Sizes:
 
 
 def _open(query: Query, bounds: Bounds) -> Sizes:
-    from nnsym.bounds.methods import layers
-
     return Sizes(unstable=sum(layer.unstable for layer in layers(query, bounds)))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.evidence import confidence
-from nnsym.evidence.certificate import Certificate, Known, find_certificate
+from nnsym.evidence.certificate import Certificate, Known
+from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.draw import Sampler, check_counts, classifier
 from nnsym.evidence.evidence import Evidence
 from nnsym.ir.query import Query

@@ -279,11 +279,12 @@ def _why_not(facts: Facts) -> str:
         return "reals_only" if facts.deployed else "floats_only"
     if facts.refuted:
         return "solver_refuted"
-    if facts.status in _GAVE_UP and not (facts.status is Status.UNKNOWN and facts.certified > -np.inf):
+    undecided = facts.replay is Outcome.UNDECIDED
+    if facts.status in _GAVE_UP and not (facts.status is Status.UNKNOWN and (undecided or facts.certified > -np.inf)):
         return _GAVE_UP[facts.status]
-    if tight(facts):
+    if undecided or tight(facts):
         return "within_rounding"
-    if facts.exactness is Exactness.OUTER:
+    if facts.exactness is Exactness.OUTER or facts.deployed:  # not every point of the enclosure is a run's
         return "inconclusive"
     if facts.replay is Outcome.SPURIOUS:
         return "jump" if facts.closed else "spurious"

@@ -14,6 +14,7 @@ from typing import Any
 from nnsym.errors import InputError, NnsymError
 from nnsym.lang.prop import PropertyFunction
 from nnsym.lang.property import Property
+from nnsym.lang.writing.dump import dumps
 
 
 def load_property(spec: str, settings: Mapping[str, str] | None = None) -> Property:
@@ -122,8 +123,6 @@ def save(prop: Property, path: str | Path) -> Path:
 
     ``nnsym verify FILE --network NAME=FILE.onnx`` runs it, :func:`nnsym.parse` reads its text.
     """
-    from nnsym.lang.writing.dump import dumps
-
     target, text = Path(path), dumps(prop)
     try:
         target.write_text(text, encoding="utf-8")

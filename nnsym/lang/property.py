@@ -21,6 +21,8 @@ from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.statements.statement import as_statement, mentioned, searched
+from nnsym.lang.writing.dump import dumps, outline
+from nnsym.lang.writing.latex import short_latex
 from nnsym.lang.writing.text import call, is_clipped, listed, method, number_text
 
 Array = NDArray[Any]
@@ -62,7 +64,7 @@ class Property:
             )
         inputs = tuple(v.input for v in self.variables)
         goal = ~self.then if self.reading is Reading.FORALL else self.then
-        plain = replace(self, slack=Fraction(0), assumed={}).short
+        plain = replace(self, slack=Fraction(0), assumed={}).short if self.slack or self.assumed else self.short
         query = searched(self.reading, inputs, self.where, goal, name=self.name, text=plain)
         query = query.relaxed(self.slack) if self.slack else query
         if not self.assumed:
@@ -71,7 +73,7 @@ class Property:
         lines = (f"  assuming bounds of {called[node]}" for node in self.assumed)
         return replace(query, assumed=self.assumed, text="\n".join([query.text, *lines]))
 
-    @property
+    @cached_property
     def free(self) -> tuple[Input, ...]:
         """The variables that the formula is about and that it does not range over."""
         bound = {v.input for v in self.variables}
@@ -87,8 +89,6 @@ class Property:
         if self.assumed:
             return self.query.text
         if self.form is not None and is_clipped(f"{self.where}{self.then}"):
-            from nnsym.lang.writing.dump import outline
-
             slack = [f"  slack {number(self.slack)}"] if self.slack else []
             return "\n".join([outline(self), *slack])
         ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in self.variables)
@@ -118,14 +118,10 @@ class Property:
 
     def text(self) -> str:
         """The full text, which ``nnsym.parse`` reads back; ``str(p)`` is the short one for people."""
-        from nnsym.lang.writing.dump import dumps
-
         return dumps(self)
 
     def statement(self) -> dict[str, str]:
         """The property in other forms: ``source``, which :func:`nnsym.parse` reads, and ``latex``; empty without."""
-        from nnsym.lang.writing.latex import short_latex
-
         return {} if self.form is None else {"source": self.text(), "latex": short_latex(self.form)}
 
     def __call__(self, *points: object) -> bool:
@@ -191,8 +187,6 @@ class Property:
 
     def _repr_latex_(self) -> str | None:
         """Typeset in a notebook; None, so that its text is shown, where that is too long or there is no syntax tree."""
-        from nnsym.lang.writing.latex import short_latex
-
         latex = short_latex(self.form)
         return f"$\\displaystyle {latex}$" if latex else None
 

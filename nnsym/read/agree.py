@@ -173,15 +173,15 @@ def _compare(where: str, shape: tuple[int, ...], values: Array, actual: Array, t
 
 
 def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple[Array, Array]]:
-    """The value of every node and the size of its rounding error in the model's dtype."""
-    info = np.finfo(network.dtype)
+    """The value of every node and the size of its rounding error in the coarsest format that the model computes in."""
+    info = np.finfo(network.coarse or network.dtype)
     unit = float(info.eps) / 2 + 2.0**-53
     floor = float(info.tiny)  # underflow
     largest = float(info.max)
 
     def rule(node: Node, args: tuple[tuple[Array, Array], ...]) -> tuple[Array, Array]:
         if isinstance(node, Input):
-            return point[node], np.zeros_like(point[node])
+            return point[node], (unit if network.coarse else 0.0) * np.abs(point[node])
         value, error = local(node, args)
         fits = np.abs(value) + _SAFETY * error < largest
         return value, np.where(fits, error, np.inf)  # overflow there, or NaN: whatever is computed from it is unknown

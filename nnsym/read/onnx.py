@@ -19,6 +19,7 @@ from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input, pointwise
 from nnsym.ir.stored import Packed
+from nnsym.read.agree import require_agreement
 from nnsym.read.chosen import Chosen, chosen
 from nnsym.read.compounds import compound
 from nnsym.read.footprint import ELEMENT, least_size, require_modest, value_size
@@ -28,11 +29,12 @@ from nnsym.read.ops import LOWERINGS
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.fold import fold, stored
 from nnsym.read.order import node_label, sorted_nodes
+from nnsym.read.runtime import fed, run
 from nnsym.read.sizes import LARGEST_CONSTANT, LARGEST_TOGETHER, require_size
 from nnsym.read.sources import read_model
 from nnsym.read.standard import body
 from nnsym.read.tensors import Value, lift
-from nnsym.read.types import require_computable, result_types, type_of
+from nnsym.read.types import coarsest, kernels, require_computable, result_types, type_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -77,9 +79,6 @@ def load(
     network = reader.network(name or found.stem, found.kept)
     meter.check(label)
     if check:
-        from nnsym.read.agree import require_agreement
-        from nnsym.read.runtime import fed, run
-
         with _guarded(label):
             session = fed(found.model, found.arrays) if found.arrays else None
             require_agreement(
@@ -144,6 +143,7 @@ class _Reader:
         self.sizes: set[float] = set()
         self.named: dict[str, Tensor] = {}
         self.types: dict[str, str] = {}
+        self.kernels: set[str] = set()
         self.chosen: Mapping[int, Chosen] = {}
 
     def network(self, name: str, kept: bytes | Packed) -> Network:
@@ -168,7 +168,8 @@ class _Reader:
         tensors = self.named | {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
         types = {n: self.types.get(n, self.dtype) for n in (*outputs, *tensors)}
         others = {n: kind for n, kind in types.items() if kind != self.dtype}
-        return Network(name, inputs, outputs, tensors, dtype=self.dtype, model=kept, types=others)
+        coarse = coarsest(self.dtype, (*others.values(), *self.kernels))
+        return Network(name, inputs, outputs, tensors, dtype=self.dtype, model=kept, types=others, coarse=coarse)
 
     def _declared(self) -> list[Any]:
         """The inputs: those without an initial value, or all if as many shapes are given."""
@@ -240,6 +241,7 @@ class _Reader:
                 self.meter.room(least_size(call), where, "its result")
                 results = [_as_one(value) for value in self._results(call, node)]
                 kinds = result_types(node, call.types, self._version(node))
+                self.kernels.update(kernels(call))
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")

@@ -6,7 +6,7 @@ what a property may declare an output to be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,8 @@ _ANY = frozenset(
 #: What is so for numbers that do not wrap around.
 _WIDE = frozenset({"Add", "Sub", "Mul", "Neg", "Abs", "Sign", "Sum", "ReduceSum", "MatMul", "Relu", "Mod"})
 _FLOATS = frozenset({"float16", "float32", "float64"})
+#: Operators that ONNX Runtime evaluates in float32, or with constants of float32, where it reads float64.
+_SINGLE = frozenset({"Shrink", "HardSwish"})
 
 
 def require_computable(call: Call) -> None:
@@ -78,6 +80,19 @@ def require_computable(call: Call) -> None:
         fits = kind in _FLOATS or call.op in _ANY or (call.op in _WIDE and kind in ("int32", "int64"))
         if isinstance(value, Tensor) and not fits:
             raise call.refuse(f"{call.op} of computed values of type {kind}", "Cast them to float32 first")
+
+
+def kernels(call: Call) -> set[str]:
+    """The float formats in which an engine evaluates an operator, beside those of what it reads and gives."""
+    computed = any(isinstance(v, Tensor) and kind == "float64" for v, kind in zip(call.inputs, call.types, strict=True))
+    return {"float32"} if computed and call.op in _SINGLE else set()
+
+
+def coarsest(dtype: str, kinds: Iterable[str]) -> str:
+    """The float format of fewest bits among ``kinds`` that has fewer than ``dtype``, else empty."""
+    bits = {kind: int(kind.lstrip("bfloat")) for kind in (dtype, *kinds) if "float" in kind}
+    least = min(bits, key=lambda kind: (bits[kind], kind))
+    return least if bits[least] < bits[dtype] else ""
 
 
 def _named(text: str) -> str:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.stated import with_source
 from nnsym.read.meter import MEMORY, SECONDS, Meter
+from nnsym.read.onnx import load
 from nnsym.read.pause import no_collection
 from nnsym.read.sexpr import Tokens
 from nnsym.read.streams import decompress, read_bytes
 from nnsym.read.vnnlib1 import Parser
 from nnsym.read.vnnlib_bulk import LONG
 from nnsym.read.vnnlib_bulk import read as read_bulk
+from nnsym.read.vnnlib_query import to_query
 from nnsym.read.vnnlib_tree import VnnSpec
 
 if TYPE_CHECKING:
@@ -60,7 +63,7 @@ def load_vnnlib(
             raise UnsupportedError(
                 f"is VNN-LIB {version[1]}.{version[2]}", where=f"{name}, line {line}", remedy="Read are 1.0 and 2.0"
             )
-        from nnsym.read.vnnlib2_query import read_query
+        from nnsym.read.vnnlib2_query import read_query  # start: competitions still hold files of 1.0
 
         return _sourced(read_query(text, name, network, given, meter), text)
     with no_collection() if len(text) >= LONG else contextlib.nullcontext():
@@ -69,8 +72,6 @@ def load_vnnlib(
 
 def _sourced(query: Query, text: str) -> Query:
     """The query with its text, which a certificate carries."""
-    from nnsym.ir.stated import with_source
-
     return with_source(query, text) if len(text) < _KEPT else query
 
 
@@ -81,8 +82,6 @@ def _version1(
     given: Mapping[str, Network | str | Path],
     meter: Meter,
 ) -> Query:
-    from nnsym.read.vnnlib_query import to_query
-
     bulk = read_bulk(text, name, meter) if len(text) >= LONG else None
     spec = bulk or parse(text, name=name, meter=meter)
     if network is None and len(given) == 1:
@@ -91,8 +90,6 @@ def _version1(
         remedy = "Give the network too" if not given else "Give one network"
         raise InputError("a VNN-LIB 1.0 property does not name its network", where=name, remedy=remedy)
     if isinstance(network, (str, Path)):
-        from nnsym.read.onnx import load
-
         network = load(network, meter=meter)
     query = to_query(spec, network, meter) or to_query(parse(text, name=name, meter=meter), network, meter)
     assert query is not None

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from nnsym.errors import InputError
 from nnsym.ir.network import Network, Tensor
 from nnsym.read.meter import Meter
+from nnsym.read.onnx import load
 from nnsym.read.runtime import operator_list
 
 Source: TypeAlias = "Network | str | Path"
@@ -25,8 +26,6 @@ def bind(
     declared: Sequence[Any], where: str, network: Source | None, given: Mapping[str, Source], meter: Meter
 ) -> dict[str, Network]:
     """A network for every declared name; ``equal-to`` stands for the network it names."""
-    from nnsym.read.onnx import load
-
     names = [d.name for d in declared]
     own = [d.name for d in declared if not d.equal_to]
     unknown = sorted(set(given) - set(names))

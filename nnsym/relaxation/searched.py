@@ -12,11 +12,12 @@ import numpy as np
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.batch import alone, stacked
+from nnsym.bounds.builtin import Linear
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.kept.tighter import tighter
 from nnsym.bounds.kept.types import Domains
-from nnsym.bounds.sources import Dtype, FloatBoxes, Linear, Source
+from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
@@ -97,7 +98,7 @@ class Search(Source):
         for sign in (1.0, -1.0):
             target = engine.rows(engine.query.spec[0], np.arange(count)[None], np.full((1, count), sign))
             found = engine.bound(
-                domains, target=target, steps=_STEPS, goal=np.inf, gaps=False, deadline=self.deadline.later(0.5)
+                domains, target=target, steps=_STEPS, goal=np.inf, gaps=False, deadline=self.deadline.grace
             )
             sides.append(sign * found.lower[0])
         return Interval(sides[0], sides[1], self.name)

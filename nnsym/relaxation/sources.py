@@ -20,6 +20,7 @@ from nnsym.encoding import Exactness
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
 from nnsym.relaxation.searched import Search
+from nnsym.relaxation.tighten import tighten
 
 
 @final
@@ -51,8 +52,6 @@ class Lp(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.relaxation.tighten import tighten
-
         encoding = find_encoding(self.encoding)
         if boxes is None:
             return tighten(query, encoding, deadline=self.deadline, device=device, dtype=dtype)

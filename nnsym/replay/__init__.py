@@ -35,6 +35,7 @@ class Outcome(Enum):
 
     CONFIRMED = "confirmed"
     BOUNDARY = "boundary"  # only the other of the two functions is violated there
+    UNDECIDED = "undecided"  # intervals straddle a threshold of the real function, and nothing finer could be had
     SPURIOUS = "spurious"
 
 
@@ -54,14 +55,14 @@ class Replay:
 
 def replay(query: Query, candidate: Point, *, polish_steps: int = 40, deadline: Deadline = NEVER) -> Replay:
     """Try the candidate, then points polished from it, until one is confirmed on which the models agree."""
-    return confirm(query, _attempts(query, candidate, polish_steps), deadline=deadline)
+    return confirm(query, _attempts(query, candidate, polish_steps, deadline), deadline=deadline)
 
 
-def _attempts(query: Query, candidate: Point, steps: int) -> Iterator[Point]:
-    from nnsym.bounds.points.attack import descend
+def _attempts(query: Query, candidate: Point, steps: int, deadline: Deadline) -> Iterator[Point]:
+    from nnsym.bounds.points.attack import descend  # heavy: torch
 
     yield candidate
-    yield descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=steps)[0]
+    yield descend(query, {x: nearest(v)[None] for x, v in candidate.items()}, steps=steps, deadline=deadline)[0]
     if stored_dtype(query.runs or query) != "exact":
         yield from beside(query, candidate)
 
@@ -79,7 +80,7 @@ def confirm(query: Query, candidates: Iterable[Point], *, deadline: Deadline = N
     return best
 
 
-_RANK = {Outcome.SPURIOUS: 0, Outcome.BOUNDARY: 1, Outcome.CONFIRMED: 2}
+_RANK = {Outcome.SPURIOUS: 0, Outcome.UNDECIDED: 1, Outcome.BOUNDARY: 2, Outcome.CONFIRMED: 3}
 
 
 def stronger(first: Replay, second: Replay) -> Replay:
@@ -122,7 +123,8 @@ def _real_at(query: Query, place: Place, deadline: Deadline) -> Replay:
     if real.found:
         witness = _witness(query, place, real, run)
         return Replay(outcome=Outcome.CONFIRMED, counterexample=witness, margin=real.margin, deployed=violates)
-    outcome = Outcome.BOUNDARY if violates else Outcome.SPURIOUS
+    other = Outcome.BOUNDARY if violates else Outcome.SPURIOUS
+    outcome = Outcome.UNDECIDED if real.undecided else other
     return Replay(outcome=outcome, margin=real.margin, deployed=violates)
 
 
@@ -144,11 +146,14 @@ def _deployed_once(query: Query, candidate: Point, deadline: Deadline) -> Replay
     return best
 
 
-def attained(query: Query, candidate: Point) -> Witness | None:
-    """The run at a candidate, with its margin rounded up; None where the precondition fails."""
+def attained(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> Witness | None:
+    """The run at a candidate, with its margin rounded up; None where the precondition fails.
+
+    Rationals that would not be there by the deadline are not begun.
+    """
     best: Witness | None = None
     for place in places(query.runs or query, _own(query, candidate)):
-        found = _attained_at(query, place)
+        found = _attained_at(query, place, deadline)
         if found is not None and found.margin < np.inf:
             return found
     return best
@@ -158,13 +163,13 @@ def _own(query: Query, candidate: Point) -> dict[Input, Array]:
     return {x: candidate[x] for x in (query.runs or query).inputs}
 
 
-def _attained_at(query: Query, place: Place) -> Witness | None:
+def _attained_at(query: Query, place: Place, deadline: Deadline) -> Witness | None:
     if query.runs is not None:
         stored = query.runs
         runs = [run for run in float_runs(stored, place.values) if run.violates(stored) is not None]
         least = min(runs, key=lambda run: run.margin(stored), default=None)
         return None if least is None else _witness(stored, place, None, least)
-    real = run_real(query, place.values)
+    real = run_real(query, place.values, deadline=deadline)
     run = run_engine(query.stated or query, place.values) if place.stored and real.margin < np.inf else None
     return _witness(query, place, real, run)
 
@@ -175,9 +180,9 @@ def inputs_of(query: Query, witness: Witness) -> dict[Input, Array]:
     return {x: named.get(x, np.zeros(x.size)) for x in query.inputs}
 
 
-def found_at(query: Query, candidate: Point) -> Witness | None:
+def found_at(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> Witness | None:
     """The witness at a candidate, moved into the domain, if the query's formula is true there."""
-    return replay_once(query, candidate).counterexample
+    return replay_once(query, candidate, deadline=deadline).counterexample
 
 
 def _witness(query: Query, place: Place, real: RealRun | None, run: EngineRun | None) -> Witness:

@@ -24,6 +24,7 @@ from nnsym.ir.query import Query, Reading
 from nnsym.ir.scaled import Scaled, apply_scaled
 from nnsym.ir.titles import output_title
 from nnsym.ir.walk import topological
+from nnsym.read.runtime import run
 from nnsym.replay.points import Point
 from nnsym.replay.values import results, results_of
 
@@ -35,8 +36,6 @@ Runner = Callable[[Network, Mapping[str, Array], tuple[str, ...]], Mapping[str, 
 
 def onnxruntime(network: Network, feeds: Mapping[str, Array], hidden: tuple[str, ...]) -> Mapping[str, Array]:
     """The runner of stored models."""
-    from nnsym.read.runtime import run
-
     return run(network, feeds, hidden=hidden)
 
 

@@ -18,6 +18,7 @@ from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import fold
+from nnsym.read.runtime import operators
 from nnsym.replay.engine import EngineRun, Runner, run_engine
 from nnsym.replay.points import Point
 
@@ -35,8 +36,6 @@ _PLAIN = frozenset(
 
 
 def _plain(network: Network) -> bool:
-    from nnsym.read.runtime import operators
-
     return operators(network) <= _PLAIN
 
 

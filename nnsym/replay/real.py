@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.methods import compute, find_source
 from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
@@ -57,7 +58,7 @@ def run_real(query: Query, point: Point, *, deadline: Deadline = NEVER) -> RealR
     first = _in_rationals(query, point) if rational and work <= _EXACT_FIRST else None
     if first is not None:
         return first
-    found = _in_intervals(query, point)
+    found = _in_intervals(query, point, deadline.grace)
     affordable = _EXACT_FIRST < work <= _EXACT_AT_ALL and work * _EACH <= deadline.left
     second = _in_rationals(query, point) if found.undecided and rational and affordable else None
     return found if second is None else second
@@ -91,12 +92,14 @@ def _shown(query: Query, point: Point) -> dict[Node, Array]:
     return {node: exact[node].fractions() for node in wanted}
 
 
-def _in_intervals(query: Query, point: Point) -> RealRun:
-    """The formula is true if the upper ends of all rows make it so, and false if the lower ends do."""
-    from nnsym.bounds.methods import compute
+def _in_intervals(query: Query, point: Point, deadline: Deadline) -> RealRun:
+    """The formula is true if the upper ends of all rows make it so, and false if the lower ends do.
 
-    boxes = {x: (round_down(to_fractions(v)), round_up(to_fractions(v))) for x, v in point.items()}
-    rows = compute(query, "ibp", boxes=boxes).case(0).rows
+    Where the deadline passes between two layers nothing is known.
+    """
+    point = {x: v if v.dtype == object else v.astype(np.float64) for x, v in point.items()}  # floats stay exact
+    boxes = {x: (round_down(v), round_up(v)) for x, v in point.items()}
+    rows = compute(query, find_source("ibp").until(deadline), boxes=boxes).case(0).rows
 
     def holds(node: Atoms | InBox, ends: Array) -> Array:
         if isinstance(node, InBox):
@@ -115,9 +118,9 @@ def _in_intervals(query: Query, point: Point) -> RealRun:
             return np.asarray(rows.upper[node.rows])
         return np.where(holds(node, rows.upper), -np.inf, np.inf)
 
-    inside = query.inside({x: to_fractions(v) for x, v in point.items()})
+    inside = query.inside(dict(point.items()))
     found = inside and truth(rows.upper)
-    nearby: dict[Node, Array] = {x: nearest(to_fractions(v)) for x, v in point.items()}
+    nearby: dict[Node, Array] = {x: nearest(v) for x, v in point.items()}
     values = evaluate(results(query), nearby)
     return RealRun(
         found=found,

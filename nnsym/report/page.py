@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.ask.audit import audit
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.report.audit import audit_sections
 from nnsym.report.records import RECORDED
+from nnsym.report.style import picture
 from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
-from nnsym.results.plain import FORMAT, NUMBER, result_from
-from nnsym.results.result import Agreement, Result, Verdict, Witness
+from nnsym.results.plain import FORMAT, NUMBER
+from nnsym.results.restored import result_from
+from nnsym.results.result import Result, Verdict, Witness
 from nnsym.results.versions import package_version
+from nnsym.sweep.answered import load_table
+from nnsym.sweep.page import table_parts
+from nnsym.sweep.record import is_record
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1f2328; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -34,14 +41,6 @@ _MEANS = {
     Verdict.VERIFIED: "The property was shown to hold.",
     Verdict.FALSIFIED: "The property was shown not to hold.",
     Verdict.UNKNOWN: "Nothing was shown, neither that the property holds nor that it does not.",
-}
-
-
-_ENGINE = {
-    Agreement.AGREES: "the stored models say the same",
-    Agreement.DIFFERS: "the stored models say something else",
-    Agreement.NOT_RUN: "the stored models were not run",
-    Agreement.NONE: "no model is stored",
 }
 
 
@@ -65,20 +64,12 @@ def write_report(source: str | Path, path: str | Path) -> Path:
 def report_page(source: Path) -> str:
     """The text of the page; of a folder it is an audit."""
     if source.is_dir():
-        from nnsym.ask.audit import audit
-        from nnsym.report.audit import audit_sections
-
         return _page(f"Audit of {source.name}", audit_sections(audit(source)))
     try:
         text = source.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read: {error.strerror}", where=str(source)) from error
-    from nnsym.sweep.record import is_record
-
     if is_record(text):
-        from nnsym.sweep.answered import load_table
-        from nnsym.sweep.page import table_parts
-
         table = load_table(source)
         return _page(", ".join(table.header.families), (_section(*part) for part in table_parts(table)))
     try:
@@ -177,8 +168,6 @@ def _formula(latex: str) -> str:
     """The property typeset, by matplotlib where it is installed; else its LaTeX as text."""
     if not latex:
         return ""
-    from nnsym.report.style import picture
-
     try:
         drawn = picture(8, 0.01)
         drawn.text(0, 0, f"${latex}$".replace("\\displaystyle", ""), fontsize=11)

@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.judge.run import require_bounded
 from nnsym.lang.question import HasQuery, query_of
+from nnsym.relaxation.sources import find_source
 from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
 from nnsym.report.grid import render
+from nnsym.report.plot_bounds import plot_bounds, plot_trace
 from nnsym.results import ranges as options
 from nnsym.results.result import NoTruthValue
 
@@ -59,20 +63,16 @@ class PropertyBounds(NoTruthValue):
 
         Backward linear bounds (CROWN's lines) over these bounds of the nodes, valid in exact arithmetic.
         """
-        from nnsym.bounds.engine.forms import linear_bounds
+        from nnsym.bounds.engine.forms import linear_bounds  # heavy: torch
 
         return linear_bounds(self.query, self.found, *self._node(key))
 
     def plot(self, path: str | Path | None = None, *others: PropertyBounds) -> Any:
         """Mean widths and open neurons per layer, beside other bounds of the same property (extra ``report``)."""
-        from nnsym.report.plot_bounds import plot_bounds
-
         return plot_bounds((self, *others), path)
 
     def plot_trace(self, path: str | Path | None = None) -> Any:
         """The bound against the steps of the optimisation (extra ``report``)."""
-        from nnsym.report.plot_bounds import plot_trace
-
         return plot_trace(self, path)
 
     def _node(self, key: str | Node) -> tuple[Node, str]:
@@ -117,10 +117,6 @@ def bounds(
         InputError: an empty input region, or bounds that nobody computes.
         MissingBoundsError: the margin depends on an input without bounds.
     """
-    from nnsym.bounds.domains import domain_margin
-    from nnsym.judge.run import require_bounded
-    from nnsym.relaxation.sources import find_source
-
     query = query_of(prop, "bounds")
     if query.empty_box:
         raise InputError("the input region is empty: there is nothing to bound", where=query.name)

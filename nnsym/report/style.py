@@ -82,7 +82,7 @@ def hatches(names: Sequence[str]) -> list[str]:
 def picture(width: float, height: float) -> Picture:
     """An empty picture; it shows itself in notebooks and needs no backend."""
     try:
-        from nnsym.report.picture import Picture
+        from nnsym.report.picture import Picture  # heavy: matplotlib
     except ImportError as error:
         raise UnsupportedError("matplotlib is not installed", remedy="pip install 'nnsym[report]'") from error
     return Picture(figsize=(width, height), layout="constrained")

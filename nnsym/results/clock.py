@@ -5,16 +5,30 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 from nnsym.results.result import Step
+
+T = TypeVar("T")
+
+
+_GRACE = 0.5  # seconds after a deadline
 
 
 class OutOfTime(Exception):  # noqa: N818 - not an error: what was found so far counts
     """A deadline passed in the middle of a step. Whoever holds the best answer so far catches it and returns that."""
+
+
+def latest(answers: Iterable[T]) -> T | None:
+    """The last of better and better answers that came in time; None if time was over before the first."""
+    kept: T | None = None
+    with suppress(OutOfTime):
+        for answer in answers:
+            kept = answer
+    return kept
 
 
 @final
@@ -50,9 +64,10 @@ class Deadline:
         """The deadline of a step that may take this part of the time left."""
         return self if self.end == math.inf else Deadline.after(part * self.left)
 
-    def later(self, seconds: float) -> Deadline:
-        """So many seconds after this one."""
-        return Deadline(self.end + seconds)
+    @property
+    def grace(self) -> Deadline:
+        """A little later: for a first answer, which costs little, and without which nothing would be known."""
+        return Deadline(self.end + _GRACE)
 
 
 #: Steps as they end, for whoever configures Python's logging: nothing is written unless somebody asks.
@@ -65,13 +80,18 @@ NEVER = Deadline()
 
 @final
 class Clock:
-    """Counts down from ``budget`` seconds and keeps the trail."""
+    """Counts down from ``budget`` seconds and keeps the trail.
 
-    def __init__(self, budget: float) -> None:
-        self._start = time.perf_counter()
+    ``began`` is when the budget began, by ``time.perf_counter``, if not now: what has passed is the step ``start``.
+    """
+
+    def __init__(self, budget: float, *, began: float | None = None) -> None:
+        self._start = time.perf_counter() if began is None else began
         self._budget = budget
         self.trail: list[Step] = []
         self.seconds: dict[str, float] = {}
+        if began is not None:
+            self._add(Step(name="start", seconds=self.elapsed))
 
     @property
     def elapsed(self) -> float:
@@ -93,13 +113,15 @@ class Clock:
         try:
             yield notes
         finally:
-            spent = time.perf_counter() - begin
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
-            self._append(Step(name=name, seconds=spent, note="; ".join(notes)))
+            self._add(Step(name=name, seconds=time.perf_counter() - begin, note="; ".join(notes)))
 
     def note(self, name: str, text: str) -> None:
         """A line of the trail that took no time of its own."""
         self._append(Step(name=name, seconds=0.0, note=text))
+
+    def _add(self, step: Step) -> None:
+        self.seconds[step.name] = self.seconds.get(step.name, 0.0) + step.seconds
+        self._append(step)
 
     def _append(self, step: Step) -> None:
         self.trail.append(step)

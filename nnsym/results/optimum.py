@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.query import Query
+from nnsym.results.certificate import Certificate
 from nnsym.results.result import NoTruthValue, Semantics, Sizes, Step, Trust, Witness
 
 
@@ -22,6 +23,8 @@ class Optimum(NoTruthValue):
     A side of trust ``solver`` is the solver's own bound, moved outward by its tolerance ``tau``; ``tau`` is 0 where no
     side rests on one. ``empty`` is true where no input satisfies the condition: then both sides are +inf (-inf for a
     maximum). ``query`` is what was searched: it can be exported. ``semantics`` is the function whose values are meant.
+    A side of trust ``checked`` is what its certificate proves (of a maximum: of the negated term); ``uncertified`` says
+    why a side has none where they were asked for.
     """
 
     spoken = ("the interval of an optimum", "Ask for its lower or upper, or compare them with a number")
@@ -35,6 +38,9 @@ class Optimum(NoTruthValue):
     upper_trust: Trust | None = None
     tau: float = 0.0
     point: Witness | None = None
+    lower_certificate: Certificate | None = None
+    upper_certificate: Certificate | None = None
+    uncertified: tuple[str, ...] = ()
     empty: bool = False
     method: str = ""
     encoding: str = ""
@@ -61,7 +67,7 @@ class Optimum(NoTruthValue):
     def _side(self, side: str, trust: Trust | None) -> str:
         if trust is None:
             return f"{side} unknown"
-        if (side == "upper") is (self.goal == "minimum") and self.point is not None:
+        if (side == "upper") is (self.goal == "minimum") and self.point is not None and trust is not Trust.CHECKED:
             return f"{side} replayed by {self.point.replayed_by}"
         return f"{side} {trust.value}" + (f" (tolerance {self.tau:g} allowed for)" if self.tau else "")
 

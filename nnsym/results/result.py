@@ -15,6 +15,8 @@ from nnsym.errors import LanguageError
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
 from nnsym.results.certificate import Certificate
+from nnsym.results.html import result_html, witness_html
+from nnsym.results.plain import save_result, saved_json
 
 Array = NDArray[Any]
 
@@ -148,8 +150,6 @@ class Witness:
         return f"<witness: margin {self.margin:.6g}, replayed by {self.replayed_by}; {tensors}>"
 
     def _repr_html_(self) -> str:
-        from nnsym.results.html import witness_html
-
         return witness_html(self)
 
 
@@ -262,8 +262,6 @@ class Result(NoTruthValue):
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: the result, and what it is about (property, hashes, networks, boxes)."""
-        from nnsym.results.plain import saved_json
-
         return saved_json(self)
 
     def save(self, path: str | Path, prop: Stated | None = None) -> Path:
@@ -271,13 +269,9 @@ class Result(NoTruthValue):
 
         With the property itself the file also holds its full text, which can be verified again.
         """
-        from nnsym.results.plain import save_result, saved_json
-
         return save_result(saved_json(self, None if prop is None else prop.statement()), path)
 
     def _repr_html_(self) -> str:
-        from nnsym.results.html import result_html
-
         return result_html(self)
 
     @property

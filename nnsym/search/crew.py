@@ -17,7 +17,7 @@ from nnsym.search.loop import Search
 from nnsym.search.nodes import Nodes
 from nnsym.search.parcel import Parcel, known_nodes, renumbered
 from nnsym.search.share import FRESH, Done, Share, Whole
-from nnsym.solvers.workers.runner import Job, Outcome, default_pool
+from nnsym.solvers.workers.runner import Job, Returned, default_pool
 
 #: Seconds of a turn, and how many turns may end without an answer before the rest is done here.
 _TURN, _LOSSES = 1.0, 3
@@ -46,7 +46,7 @@ class Crew:
     def go(self) -> None:
         """Until nothing is open, the goal is reached, or time or memory end."""
         search, frontier = self.search, self.search.frontier
-        busy: dict[Future[Outcome], Nodes] = {}
+        busy: dict[Future[Returned], Nodes] = {}
         with ThreadPoolExecutor(self.count) as threads:
             while not search.scene.goal.done and self._losses < _LOSSES:
                 search.ended = search.limit()
@@ -69,7 +69,7 @@ class Crew:
         least = self.search.scene.strategy.batch
         return max(-(-opened // (2 * idle)), min(least, -(-opened // idle)))
 
-    def _turn(self, nodes: Nodes) -> Outcome:
+    def _turn(self, nodes: Nodes) -> Returned:
         search = self.search
         share = Share(
             whole=self._whole,
@@ -85,7 +85,7 @@ class Crew:
         job = Job(module="nnsym.search.share", payload=share, seconds=seconds, memory=memory)
         return default_pool().run("search", job)
 
-    def _take(self, nodes: Nodes, outcome: Outcome) -> None:
+    def _take(self, nodes: Nodes, outcome: Returned) -> None:
         """What a child did, or its share as it was."""
         if not isinstance(outcome.value, Done):
             self._losses += 1

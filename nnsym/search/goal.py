@@ -130,6 +130,6 @@ class Minimise(Goal):
         self.replay(at.point(k), deadline)
 
     def replay(self, point: Mapping[Input, Array], deadline: Deadline) -> None:
-        run = attained(self.query, point)
+        run = attained(self.query, point, deadline=deadline)
         if run is not None and run.margin < self.best:
             self.best, self.point = run.margin, run

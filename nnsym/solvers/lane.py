@@ -18,7 +18,7 @@ from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
 from nnsym.solvers.cases import Found
 from nnsym.solvers.certify import certify_exact
-from nnsym.solvers.workers.runner import End, Job, Outcome, default_pool
+from nnsym.solvers.workers.runner import End, Job, Returned, default_pool
 
 #: What every solver of mixed-integer linear programs takes; clauses become rows ``sum >= 1``.
 LINEAR = frozenset({Feature.ROWS, Feature.BINARIES, Feature.INTEGERS, Feature.CLAUSES})
@@ -62,7 +62,7 @@ def package(distribution: str, module: str, *, licence: str = "", remedy: str = 
         return Availability(available=True, licence=licence)
 
 
-def submit(lane: str, module: str, payload: Any, limits: Limits, progress: Progress | None) -> Outcome:
+def submit(lane: str, module: str, payload: Any, limits: Limits, progress: Progress | None) -> Returned:
     """Run a lane's job in a worker of the default pool."""
     job = Job(module=module, payload=payload, seconds=limits.seconds, memory=limits.memory)
     return default_pool().run(lane, job, progress)
@@ -116,7 +116,7 @@ def solve_linear(
     return answer_of(lane, program, submit(lane, module, job, limits, progress), tau=tau)
 
 
-def answer_of(lane: str, program: Program, outcome: Outcome, *, tau: float, exact: bool = False) -> Answer:
+def answer_of(lane: str, program: Program, outcome: Returned, *, tau: float, exact: bool = False) -> Answer:
     """The Answer of an outcome; of a killed worker, what it had streamed."""
     if outcome.end is not End.DONE:
         return _interrupted(lane, outcome, tau, exact)
@@ -142,7 +142,7 @@ def answer_of(lane: str, program: Program, outcome: Outcome, *, tau: float, exac
     )
 
 
-def _interrupted(lane: str, outcome: Outcome, tau: float, exact: bool) -> Answer:
+def _interrupted(lane: str, outcome: Returned, tau: float, exact: bool) -> Answer:
     killed = {End.TIME: "killed at the time limit", End.MEMORY: "killed at the memory limit"}
     return Answer(
         status=_ENDS[outcome.end],
@@ -172,10 +172,6 @@ def _exact(program: Program, found: Found) -> Fraction | None:
 
 
 def refused(answer: Answer, program: Program) -> Answer:
-    """A licence's refusal, with the lanes named that take the program and are at hand."""
-    from nnsym.solvers.registry import fitting
-
-    others = [name for name in fitting(program.features) if "gurobi" not in name]
+    """A licence's refusal, with the size that was refused."""
     kind = "quadratic, " if {Feature.QUADRATIC, Feature.PRODUCTS} & program.features else ""
-    size = f"{kind}{program.n_columns} columns, {program.n_rows} rows"
-    return replace(answer, message=f"{answer.message} ({size}). Lanes that fit: {', '.join(others) or 'none'}")
+    return replace(answer, message=f"{answer.message} ({kind}{program.n_columns} columns, {program.n_rows} rows)")

@@ -70,8 +70,8 @@ _SMALL = Program(lower=np.zeros(1), upper=np.ones(1), kind=np.zeros(1, np.int8),
 def run(job: PyomoJob, report: Report) -> Found:
     """In the worker: program, Pyomo model, arrays, solver."""
     lane = importlib.import_module(f"nnsym.solvers.{job.solver}")
-    from nnsym.solvers.pyomo_model import to_pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.pyomo_model import to_pyomo  # heavy: pyomo
+    from nnsym.solvers.pyomo_solvers import compile_model  # heavy: pyomo
 
     compile_model(to_pyomo(_SMALL))  # Pyomo imports much of itself at first use
     seconds: dict[str, float] = {}

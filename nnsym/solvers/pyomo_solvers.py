@@ -7,6 +7,7 @@ the same variables as well: those go through Pyomo's ``LinearStandardFormCompile
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,8 +26,10 @@ from pyomo.core.base.component import ActiveComponent
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from nnsym.errors import UnsupportedError
+from nnsym.solvers import gurobi, highs
 from nnsym.solvers.arrays import LinearModel
-from nnsym.solvers.base import Status
+from nnsym.solvers.base import Solver, Status
+from nnsym.solvers.cases import Found
 from nnsym.solvers.pyomo_model import MatrixRows
 
 Array = NDArray[Any]
@@ -205,18 +208,18 @@ class _ArraySolver(SolverBase):  # type: ignore[misc]
     """A Pyomo solver that hands arrays to a solver in this process, as Pyomo's direct interfaces do."""
 
     CONFIG = BranchAndBoundConfig()
-    module = ""
+    lane: Solver
+
+    @abstractmethod
+    def minimise(self, compiled: Compiled, seconds: float, threads: int) -> Found:
+        """Hand over the arrays and the cost."""
 
     def available(self) -> Availability:
-        from nnsym.solvers.registry import find
-
-        found = find(self.module).availability().available
+        found = self.lane.availability().available
         return Availability.FullLicense if found else Availability.NotFound
 
     def version(self) -> tuple[int, ...]:
-        from nnsym.solvers.registry import find
-
-        numbers = find(self.module).availability().version.split(".")[:3]
+        numbers = self.lane.availability().version.split(".")[:3]
         return tuple(int(v) for v in numbers if v.isdigit())
 
     def solve(self, model: Any, **options: Any) -> Results:
@@ -225,10 +228,10 @@ class _ArraySolver(SolverBase):  # type: ignore[misc]
         stamp = datetime.now(UTC)
         compiled = compile_model(model)
         limit = 1e20 if config.time_limit is None else config.time_limit
-        found = _run(self.module, compiled, limit, config.threads or 1)
+        found = self.minimise(compiled, limit, config.threads or 1)
         results = Results()
         results.solution_loader = _Loader(model, compiled, found.point)
-        results.solver_name, results.solver_version = f"nnsym_{self.module}", self.version()
+        results.solver_name, results.solver_version = f"nnsym_{self.lane.name}", self.version()
         results.termination_condition = _TERMINATION.get(found.status, TerminationCondition.unknown)
         results.solution_status = SolutionStatus.noSolution
         if found.point is not None:
@@ -258,21 +261,21 @@ def _raise_if_asked(results: Results, config: Any) -> None:
         raise NoFeasibleSolutionError
 
 
-def _run(lane: str, compiled: Compiled, seconds: float, threads: int) -> Any:
-    import importlib
-
-    return importlib.import_module(f"nnsym.solvers.{lane}").minimise(compiled.arrays, compiled.cost, seconds, threads)
-
-
 @SolverFactory.register("nnsym_highs", doc="HiGHS by arrays")
 class NnsymHighs(_ArraySolver):
     """``SolverFactory("nnsym_highs")``."""
 
-    module = "highs"
+    lane = highs.Highs()
+
+    def minimise(self, compiled: Compiled, seconds: float, threads: int) -> Found:
+        return highs.minimise(compiled.arrays, compiled.cost, seconds, threads)
 
 
 @SolverFactory.register("nnsym_gurobi", doc="Gurobi by arrays")
 class NnsymGurobi(_ArraySolver):
     """``SolverFactory("nnsym_gurobi")``."""
 
-    module = "gurobi"
+    lane = gurobi.Gurobi()
+
+    def minimise(self, compiled: Compiled, seconds: float, threads: int) -> Found:
+        return gurobi.minimise(compiled.arrays, compiled.cost, seconds, threads)

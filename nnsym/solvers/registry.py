@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, final
 
 from nnsym.encode.needs import needs
@@ -16,9 +16,17 @@ from nnsym.encode.registry import Provider, collect, listed, providers
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError, did_you_mean
 from nnsym.ir.query import Query
-from nnsym.program import Feature
-from nnsym.solvers.base import Availability, Solver
+from nnsym.program import Feature, Program
+from nnsym.solvers.base import Answer, Availability, Solver, Status
+from nnsym.solvers.command import PREFIX, Command
+from nnsym.solvers.cvc5 import Cvc5
+from nnsym.solvers.glpk import Glpk
+from nnsym.solvers.gurobi import LICENCE, Gurobi
+from nnsym.solvers.highs import Highs
 from nnsym.solvers.outer import taking
+from nnsym.solvers.pyomo_lane import PyomoLane
+from nnsym.solvers.pyomo_stock import Cbc, Scip
+from nnsym.solvers.z3 import Z3
 
 
 class Emitter(Protocol):
@@ -51,14 +59,6 @@ def lanes() -> Mapping[str, Solver]:
 
 
 def _own() -> tuple[Solver, ...]:
-    from nnsym.solvers.cvc5 import Cvc5
-    from nnsym.solvers.glpk import Glpk
-    from nnsym.solvers.gurobi import LICENCE, Gurobi
-    from nnsym.solvers.highs import Highs
-    from nnsym.solvers.pyomo_lane import PyomoLane
-    from nnsym.solvers.pyomo_stock import Cbc, Scip
-    from nnsym.solvers.z3 import Z3
-
     return (
         Highs(),
         Gurobi(),
@@ -90,8 +90,6 @@ class Handed(str):
 
 def find(name: str | Solver) -> Solver:
     """The lane of a name, or of ``smtlib:COMMAND``, or the lane itself; InputError with the known ones otherwise."""
-    from nnsym.solvers.command import PREFIX, Command
-
     if isinstance(name, Handed):
         return name.lane
     if not isinstance(name, str) and isinstance(name, Solver):
@@ -140,6 +138,15 @@ def fitting(features: frozenset[Feature]) -> list[str]:
     """Names of the lanes at hand that take these blocks; of all lanes where none is at hand."""
     known = [name for name, lane in lanes().items() if features <= taking(lane, features).accepts]
     return [name for name in known if lanes()[name].availability().available] or known
+
+
+def naming_others(answer: Answer, program: Program) -> Answer:
+    """A licence's refusal with the lanes named that take the program and are at hand; any other answer as it is."""
+    if answer.status is not Status.LICENSE:
+        return answer
+    vendor = answer.solver.removeprefix("pyomo:")
+    others = [name for name in fitting(program.features) if vendor not in name]
+    return replace(answer, message=f"{answer.message}. Lanes that fit: {', '.join(others) or 'none'}")
 
 
 def check_query(query: Query, encoding: Encoding, lane: str) -> None:

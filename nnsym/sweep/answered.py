@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.report.grid import render
 from nnsym.results.result import NoTruthValue
 from nnsym.sweep.entry import CLEAN, Entry, Way
+from nnsym.sweep.grid import table_grid, table_html, tally_record
+from nnsym.sweep.plot import plot_table
 from nnsym.sweep.record import Header, read
 from nnsym.sweep.tally import NOT_ASKED, Tally, final_entries, tallies
 
@@ -75,8 +78,6 @@ class Table(NoTruthValue):
 
     def to_json(self) -> dict[str, Any]:
         """What was asked, and the printed rows, as plain data."""
-        from nnsym.sweep.grid import tally_record
-
         return {"header": _header(self.header), "rows": [tally_record(tally) for tally in self.rows]}
 
     def to_frame(self, *, every: bool = False) -> pandas.DataFrame:
@@ -97,20 +98,13 @@ class Table(NoTruthValue):
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Accuracy against the radius, a line for each method (extra ``report``)."""
-        from nnsym.sweep.plot import plot_table
-
         return plot_table(self, path)
 
     def __rich__(self) -> Any:
-        from nnsym.sweep.grid import table_grid
-
         return table_grid(self)
 
     def to_text(self, *, wide: bool = False, width: int = 80) -> str:
         """The table as text: the columns that fit ``width``, or with ``wide`` all of them. Nothing is ever cut."""
-        from nnsym.report.grid import render
-        from nnsym.sweep.grid import table_grid
-
         return render(table_grid(self, wide=wide), width)
 
     def __str__(self) -> str:
@@ -119,8 +113,6 @@ class Table(NoTruthValue):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from nnsym.sweep.grid import table_html
-
         return table_html(self)
 
 

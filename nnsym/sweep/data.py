@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from nnsym.errors import InputError
-from nnsym.ir.query import Query
+from nnsym.sweep.content import Content
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 
@@ -76,12 +73,12 @@ class Data:
     @property
     def digest(self) -> str:
         """SHA-256 over the content of all items, in their order."""
-        total = hashlib.sha256()
+        content = Content()
         for name in self.names:
-            total.update(f"{name}\n".encode())
+            content.say(name)
         for column in self.columns:
-            _feed(total, column)
-        return total.hexdigest()
+            content.feed(column)
+        return content.digest
 
 
 def _column(values: Any) -> Sequence[Any]:
@@ -109,47 +106,3 @@ def _read(path: Path) -> Data:
         raise InputError(f"cannot read: {error.strerror or error}", where=str(path)) from error
     except (ValueError, AttributeError) as error:
         raise InputError(f"not an .npz file of plain arrays: {error}", where=str(path), remedy=_FORMS) from error
-
-
-def _feed(total: Any, value: object) -> None:
-    """Add the content of a value to a digest, with its kind and size, so that different values differ."""
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        total.update(f"array {value.dtype.str} {value.shape}\n".encode())
-        total.update(np.ascontiguousarray(value).data)
-        return
-    if isinstance(value, (list, tuple, range)) or (isinstance(value, np.ndarray) and value.ndim):
-        total.update(f"{'tuple' if isinstance(value, tuple) else 'list'} {len(value)}\n".encode())
-        for part in value:
-            _feed(total, part)
-        return
-    if isinstance(value, Mapping):
-        total.update(f"map {len(value)}\n".encode())
-        for key, part in value.items():
-            _feed(total, (str(key), part))
-        return
-    if isinstance(value, Path):
-        total.update(f"file {value.name}\n".encode())
-        if value.is_file():
-            total.update(hashlib.sha256(value.read_bytes()).digest())
-        return
-    total.update(f"{type(value).__name__} {_text(value)}\n".encode())
-
-
-def _text(value: object) -> str:
-    """The content of a single value as text."""
-    query = value if isinstance(value, Query) else getattr(value, "query", None)
-    if isinstance(query, Query):
-        return query.hash
-    network = getattr(value, "hash", None)
-    if isinstance(network, str):
-        return network
-    if value is None or isinstance(value, (bool, str, bytes, numbers.Number, Fraction, np.generic)):
-        return repr(_plain(value))
-    if hasattr(value, "__array__"):
-        array = np.asarray(value)
-        return f"{array.dtype.str} {array.shape} {hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()}"
-    raise InputError(
-        f"an item of the type {type(value).__name__} has no content that could be told from another's",
-        where="data",
-        remedy="Use numbers, texts, arrays, paths, networks, properties, and lists and dictionaries of them",
-    )

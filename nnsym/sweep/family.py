@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,9 @@ from typing import Any, final
 
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
+from nnsym.lang.files import load_family
 from nnsym.lang.question import query_of
+from nnsym.sweep.content import Held
 from nnsym.sweep.data import Arguments, Data
 
 Family = Callable[..., Any]
@@ -29,8 +30,6 @@ class FileFamily:
 
     @cached_property
     def function(self) -> Family:
-        from nnsym.lang.files import load_family
-
         return load_family(self.spec)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
@@ -100,12 +99,16 @@ def check_call(family: Family, arguments: Arguments, *, radius: bool) -> None:
 
 
 def fingerprint(family: Family, data: Data, eps: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
-    """A digest of what a family makes of the first, the middle and the last item, and the networks it speaks of.
+    """A digest of a family, and the networks it speaks of.
+
+    It covers what the family makes of the first, the middle and the last item, and all that it holds beside
+    (:class:`nnsym.sweep.content.Held`), which it may use for any other.
 
     Raises:
         InputError: it makes a property of none of them.
     """
-    total, networks = hashlib.sha256(), dict[str, None]()
+    held, networks = Held(), dict[str, None]()
+    held.feed(family.function if isinstance(family, FileFamily) else family)
     refused: list[InputError] = []
     places = [
         (k, e) for k in dict.fromkeys((0, len(data) // 2, len(data) - 1)) for e in dict.fromkeys((eps[0], eps[-1]))
@@ -115,10 +118,10 @@ def fingerprint(family: Family, data: Data, eps: Sequence[Any]) -> tuple[str, tu
             query = query_at(family, data.arguments(index), radius, index=index)
         except InputError as error:
             refused.append(error)
-            total.update(str(error).encode())
+            held.say(str(error))
             continue
-        total.update(query.hash.encode())
+        held.say(query.hash)
         networks.update(dict.fromkeys(a.network.hash for a in query.applications))
     if len(refused) == len(places):
         raise refused[0]
-    return total.hexdigest(), tuple(networks)
+    return held.digest, tuple(networks)

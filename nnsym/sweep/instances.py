@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
+from nnsym.read.onnx import load
+from nnsym.read.vnnlib import load_vnnlib
+from nnsym.report.grid import Column, Grid
 from nnsym.results import ranges
 from nnsym.sweep.data import Data
 from nnsym.sweep.entry import Way
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 RIGHT, WRONG = 10, -150
 
+#: A network's file, several by name, or the text of a cell that names none.
+Model = Path | tuple[tuple[str, Path], ...] | str
+
 #: What the competition calls a verdict, and the ways that answer it.
 _WORDS = {"sat": Way.FALSIFIED, "unsat": Way.VERIFIED}
 
@@ -31,10 +37,10 @@ _WORDS = {"sat": Way.FALSIFIED, "unsat": Way.VERIFIED}
 @final
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """A row: what it is called, the network (several as ``[('f', 'a.onnx'), ...]``), the property, the known answer."""
+    """A row: what it is called, the network or several by name, the property, the known answer."""
 
     name: str
-    network: Path | str
+    network: Model
     prop: Path
     timeout: float
     expected: Way | None
@@ -94,7 +100,7 @@ def _row(path: Path, number: int, row: list[str], most: float | None) -> Instanc
         raise InputError(f"'{cells[2]}' is no number of seconds", where=where) from None
     return Instance(
         name=f"{_stem(cells[0])} {_stem(cells[1])}",
-        network=cells[0] if cells[0].startswith("[") else _file(path.parent, cells[0], where),
+        network=_several(path.parent, cells[0]) if cells[0].startswith("[") else _file(path.parent, cells[0], where),
         prop=_file(path.parent, cells[1], where),
         timeout=seconds if most is None else min(seconds, most),
         expected=_WORDS.get(cells[3]) if len(cells) > 3 else None,
@@ -112,23 +118,25 @@ def _stem(name: str) -> str:
     return Path(name).name.removesuffix(".gz").removesuffix(".onnx").removesuffix(".vnnlib")
 
 
-def instance(network: Path | str, prop: Path) -> Query:
-    """The query of a row: a family without a radius. ``[('f', 'a.onnx'), ...]`` names several networks."""
-    from nnsym.read.vnnlib import load_vnnlib
+def _several(folder: Path, cell: str) -> Model:
+    """The files of ``[('f', 'a.onnx'), ...]``, so that a record knows them by their content; else the text."""
+    try:
+        return tuple((str(name), folder / str(path)) for name, path in ast.literal_eval(cell))
+    except (ValueError, SyntaxError, TypeError, RecursionError):
+        return cell
 
+
+def instance(network: Model, prop: Path) -> Query:
+    """The query of a row: a family without a radius."""
     if isinstance(network, Path):
         return load_vnnlib(prop, _network(str(network)))
-    try:
-        pairs = [(str(name), prop.parent.parent / str(path)) for name, path in ast.literal_eval(network)]
-    except (ValueError, SyntaxError, TypeError, RecursionError):
-        raise InputError("not a list of networks", where=network, remedy="Write [('f', 'f.onnx'), ...]") from None
-    return load_vnnlib(prop, networks={name: _network(str(path)) for name, path in pairs})
+    if isinstance(network, str):
+        raise InputError("not a list of networks", where=network, remedy="Write [('f', 'f.onnx'), ...]")
+    return load_vnnlib(prop, networks={name: _network(str(path)) for name, path in network})
 
 
 @lru_cache(maxsize=8)
 def _network(path: str) -> Any:
-    from nnsym.read.onnx import load
-
     return load(path)
 
 
@@ -174,8 +182,6 @@ def instances_grid(rows: Instances, table: Table) -> Any:
     """A line for each instance, and the points."""
     from rich.console import Group
     from rich.text import Text
-
-    from nnsym.report.grid import Column, Grid
 
     found = score(table, rows)
     seconds = [0.0] * len(rows.rows)

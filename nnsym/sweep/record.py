@@ -1,8 +1,8 @@
 """The record of a table: a file of JSON lines that is only ever appended to.
 
-The first line, the header, says what was asked: families by what they make of some items, the data by its digest, the
-networks, methods, radii, the version. Every further line is an :class:`nnsym.sweep.entry.Entry`. A line that a kill
-tore is dropped; a record of anything else is refused.
+The first line, the header, says what was asked: families by what they hold and make of some items, the data by its
+digest, the networks, methods, radii, the version. Every further line is an :class:`nnsym.sweep.entry.Entry`. A line
+that a kill tore is dropped; a record of anything else is refused.
 """
 
 from __future__ import annotations

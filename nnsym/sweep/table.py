@@ -12,6 +12,7 @@ from nnsym.errors import InputError
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import BoundsChoice
 from nnsym.judge.registry import MethodChoice, resolve
+from nnsym.report.progress import stage_progress
 from nnsym.results import ranges as options
 from nnsym.results.versions import package_version
 from nnsym.sweep.answered import Table
@@ -127,8 +128,6 @@ def heard(progress: bool | Heard | None) -> Any:
 
     if callable(progress):
         return nullcontext(progress)
-    from nnsym.report.progress import stage_progress
-
     return stage_progress(progress)
 
 

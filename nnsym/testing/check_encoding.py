@@ -44,6 +44,7 @@ from nnsym.ir.univariate import Piecewise, Univariate
 from nnsym.judge.build import build
 from nnsym.judge.methods import default_solver
 from nnsym.program import Feature, Kind, Program, Role, Tag
+from nnsym.report.draw import OPS, draw
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.conformance import ConformanceError as ConformanceError
@@ -170,7 +171,7 @@ def check_emits(encoding: Encoding, program: Program, query: Query) -> None:
 
 def _proved(encoding: Encoding, picture: str | Path | None) -> Conformance:
     """How many theorems were proved, and of how many that is not known."""
-    from nnsym.testing.prove import Answer, prove_encoding
+    from nnsym.testing.prove import Answer, prove_encoding  # heavy: z3
 
     proofs = list(prove_encoding(encoding))
     for proof in proofs:
@@ -188,8 +189,6 @@ Neuron = tuple[str | Univariate, float, float]  # its function, and the bounds o
 
 def _neuron(columns: Array, kind: str, program: Program, query: Query, bounds: Bounds) -> Neuron | None:
     """The neuron that one of the columns is of; without any columns one as in networks of the kind, on [-1, 2]."""
-    from nnsym.report.draw import OPS
-
     if not len(columns):
         known = {"leaky": "leaky_relu"}
         return known.get(kind, kind if kind in OPS else "relu"), -1.0, 2.0
@@ -208,8 +207,6 @@ def _neuron(columns: Array, kind: str, program: Program, query: Query, bounds: B
 
 def _draw(encoding: Encoding, neuron: Neuron, picture: str | Path) -> bool:
     """Draw what the encoding makes of a neuron; False where it has no region: Boolean forms, infinite bounds."""
-    from nnsym.report.draw import draw
-
     op, l, u = neuron  # noqa: E741
     try:
         draw([encoding, "triangle"], op=op, l=l, u=u, path=picture)

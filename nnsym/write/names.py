@@ -41,7 +41,7 @@ def identifier(text: str) -> str:
     A name that starts with ``e``, a digit, ``inf`` or ``nan`` could be read as a number or its first part (HiGHS hands
     every word to ``strtod``), so those get a prefix.
     """
-    plain = _ILLEGAL.sub("_", text).strip("_")[:LONGEST]
+    plain = _ILLEGAL.sub("_", text).strip("_")[-LONGEST:].lstrip("_")  # place and role stand at the end
     low = plain.lower()
     if not plain or plain[0].isdigit() or low.startswith(("e", "inf", "nan")) or low in _KEYWORDS:
         return f"v_{plain}"

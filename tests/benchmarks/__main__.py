@@ -1,7 +1,7 @@
 """The tables of the docs: ``python -m tests.benchmarks [PART ...] [--rounds 9]``.
 
-Parts: handover, rooms, limits, encodings, cuts, pieces, relational, growth, batch, peer, deployed, search, surrogate,
-datasets, training.
+Parts: handover, rooms, limits, encodings, cuts, pieces, relational, growth, batch, peer, peer_operators, transformer,
+deployed, search, surrogate, datasets, training.
 
 OMLT is compared with where it can be imported; it is no dependency.
 """

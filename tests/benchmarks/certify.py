@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import final
 
 import nnsym as nn
-from nnsym.check.checker import Checker, read_json
+from nnsym.check.checker import Checker
+from nnsym.check.files import read_json
 from nnsym.results.result import Result
 from tests.benchmarks.measure import benchmark_folder, table
 from tests.benchmarks.search import rows

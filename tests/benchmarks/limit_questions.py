@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import nnsym as nn
+from nnsym.bounds.methods import compute
 from nnsym.encode.registry import encodings
 from nnsym.encoding import Encoding
-from nnsym.relaxation.sources import SOURCES
+from nnsym.relaxation.sources import SOURCES, find_source
 from nnsym.solvers.registry import lanes
 
 #: A property, the seconds that a question may take, and what the answer says.
@@ -55,7 +56,9 @@ def questions() -> Iterator[Question]:
         yield verify(name, name, "highs")
     yield verify("bigm on alpha:10000", "bigm", "highs", bounds="alpha:10000")
     for semantics in ("real", "deployed"):
-        yield verify(f"crown, {semantics}, with a certificate", "crown", certificate=True, semantics=semantics)
+        options: dict[str, Any] = {"certificate": True, "semantics": semantics}
+        yield verify(f"crown, {semantics}, with a certificate", "crown", **options)
+        yield verify(f"ibp, {semantics}, verified, with a certificate", "ibp", slack=10**9, **options)
     for name, ask in OTHERS.items():
         yield Question(name=name, ask=ask)
 
@@ -133,8 +136,48 @@ def _sweep(prop: Any, limit: float) -> str:
         return nn.props.robust(f, x, label, eps)
 
     middle = ((low + high) / 2)[None]
-    found = nn.table(robust, (middle, np.array([0])), ("crown", "portfolio"), eps=[1], timeout=limit, clean=False)
+    each = limit / 2  # there are two methods
+    found = nn.table(robust, (middle, np.array([0])), ("crown", "portfolio"), eps=[1], timeout=each, clean=False)
     return ", ".join(str(entry.way) for entry in found.entries)
+
+
+def _batches(prop: Any, limit: float) -> str:
+    f, low, high = _network(prop)
+    items, rng = 6, np.random.default_rng(0)
+
+    def robust(x: Any, label: Any, eps: Any) -> Any:
+        return nn.props.robust(f, x, label, eps)
+
+    data = rng.uniform(low, high, (items, len(low))), np.zeros(items, dtype=np.int64)
+    found = nn.table(robust, data, ("crown",), eps=[1], timeout=limit / items, clean=False)
+    return f"{len(found.entries)} entries"
+
+
+def _least_by(method: str) -> Ask:
+    def ask(prop: Any, limit: float) -> str:
+        terms, where = _outputs(prop)
+        found = nn.minimize(terms[0], method, where=where, timeout=limit)
+        return f"[{found.lower:.3g}, {found.upper:.3g}]"
+
+    return ask
+
+
+def _margins(prop: Any, limit: float) -> str:
+    f, low, high = _network(prop)
+    return f"{len(nn.margin_table(f, (low + high) / 2, 0, 1, timeout=limit).margins)} classes"
+
+
+def _compared(prop: Any, limit: float) -> str:
+    methods = ("crown", "bigm", "bab")
+    table = nn.compare(prop, methods, timeout=limit / len(methods))
+    return ", ".join(row.error if row.result is None else row.result.status.value for row in table.rows)
+
+
+def _bounded(source: str) -> Ask:
+    def ask(prop: Any, limit: float) -> str:
+        return f"ended: {compute(prop.query, find_source(source).within(limit)).ended}"
+
+    return ask
 
 
 def _vacuous(prop: Any, limit: float) -> str:
@@ -145,12 +188,19 @@ def _vacuous(prop: Any, limit: float) -> str:
 OTHERS: Mapping[str, Ask] = {
     "smoothed, sampling": _sampled,
     "minimize": _least,
+    **{f"minimize, {method}": _least_by(method) for method in ("bab", "bigm", "triangle", "smt", "crown")},
     "reach, 10 terms": _reached,
+    "margins of 9 classes": _margins,
+    "compare, 3 methods": _compared,
+    "choose": lambda prop, limit: nn.choose(prop, timeout=limit).method,
+    **{f"bounds, {source}": _bounded(source) for source in ("search:2000", "lipschitz:sdp")},
     "radius": _radius,
     "sweep, crown and portfolio": _sweep,
+    "sweep, 6 items": _batches,
     "vacuity": _vacuous,
-    "lipschitz": _lipschitz(None),
+    "lipschitz, quick methods": _lipschitz(None),
     "lipschitz, sdp": _lipschitz("sdp"),
+    "lipschitz, exact, norm 2": _lipschitz("exact"),
     "lipschitz, norms and jacobian": _lipschitz(["norms", "jacobian"], p="inf", q="inf"),
     "lipschitz, exact": _lipschitz("exact", p="inf", q="inf"),
     "lipschitz, alpha:100": _lipschitz("alpha:100", p="inf", q="inf"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -31,7 +30,7 @@ from nnsym.results.result import Result, Semantics, Trust
 from tests.fuzz.deployed import can_run
 from tests.fuzz.judge import Outcome, attempt
 from tests.fuzz.properties import Trial, command, trials
-from tests.fuzz.report import Report, missed
+from tests.fuzz.report import Report, Tally
 
 #: Wall seconds of a verdict with its certificate, and of an attempt to prove what is false.
 _TIMEOUT, _ATTEMPT = 5.0, 0.5
@@ -46,14 +45,10 @@ _MOST = 40
 
 
 @dataclass(eq=False)
-class Tally:
+class CertificateTally(Tally):
     """Counts over all cases."""
 
-    cases: int = 0
-    wrong: int = 0
-    crashes: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
-    lines: list[str] = field(default_factory=list)
 
     def fault(self, seed: int, text: str) -> None:
         self.lines.append(f"seed {seed}: {text[:400]}  [{command('certificates', seed)}]")
@@ -61,24 +56,15 @@ class Tally:
 
 def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool = False) -> Report:
     """Judge certificates from ``seed`` on for so many wall seconds."""
-    start, tally = time.monotonic(), Tally()
+    tally = CertificateTally()
     for number in trials(seed, seconds, cases):
         judge(number, tally)
     caught = planted() if controls else {}
     kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(tally.kinds.items()))
-    return Report(
-        name="certificates",
-        cases=tally.cases,
-        seconds=time.monotonic() - start,
-        wrong=tally.wrong,
-        tracebacks=tally.crashes,
-        controls=len(caught),
-        caught=sum(caught.values()),
-        lines=(kinds, *missed(caught), *tally.lines),
-    )
+    return tally.report("certificates", caught, kinds)
 
 
-def judge(seed: int, tally: Tally, *, lie: float = 0.0) -> None:
+def judge(seed: int, tally: CertificateTally, *, lie: float = 0.0) -> None:
     """One property: its verdict with a certificate, and attempts to certify what is false."""
     tally.cases += 1
     try:
@@ -97,7 +83,7 @@ def judge(seed: int, tally: Tally, *, lie: float = 0.0) -> None:
             tally.fault(seed, text)
 
 
-def _asked(trial: Trial, seed: int, tally: Tally) -> Outcome:
+def _asked(trial: Trial, seed: int, tally: CertificateTally) -> Outcome:
     method, deployed = _METHODS[seed % len(_METHODS)], seed % 4 == 3 and can_run(trial.case)
     semantics = Semantics.DEPLOYED if deployed else Semantics.REAL
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +121,7 @@ def certificate_faults(query: Query, result: Result, path: Path) -> list[str]:
     return wrong
 
 
-def _lies(trial: Trial, tally: Tally) -> list[str]:
+def _lies(trial: Trial, tally: CertificateTally) -> list[str]:
     """Certificates of the contrary of what the oracle knows."""
     truth, query = trial.truth, trial.prop.query
     if truth.decisive is not None:
@@ -171,7 +157,7 @@ def planted() -> dict[str, bool]:
 
 def _caught(during: Callable[[], Any] = nullcontext, *, lie: float = 0.0) -> bool:
     for seed in range(_MOST):
-        planted, honest = Tally(), Tally()
+        planted, honest = CertificateTally(), CertificateTally()
         with during():
             judge(seed, planted, lie=lie)
         if planted.wrong:

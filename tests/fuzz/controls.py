@@ -11,7 +11,7 @@ from unittest.mock import patch
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.sources import Linear
+from nnsym.bounds.builtin import Linear
 from nnsym.encoding import Context, NodeRule
 from nnsym.errors import NnsymError
 from nnsym.ir.node import Pointwise
@@ -132,7 +132,7 @@ def _in_operators(op: str, change: dict[str, Any]) -> bool:
 
 def _operators_find(seeds: range, during: Callable[[], Any]) -> bool:
     for seed in seeds:
-        planted, honest = operators.Tally(), operators.Tally()
+        planted, honest = operators.OperatorTally(), operators.OperatorTally()
         with during():
             operators.judge(seed, planted)
         if planted.wrong:

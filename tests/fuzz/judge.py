@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.errors import NnsymError, WorkerError
-from nnsym.results.result import Result, Trust, Verdict
+from nnsym.errors import NnsymError
+from nnsym.results.result import Deployed, Result, Semantics, Trust, Verdict
 from tests.fuzz.cells import Point
 from tests.fuzz.oracle import Case, Truth, holds_at
 
@@ -39,8 +39,6 @@ def attempt(ask: Callable[[], Result], look: Callable[[Result], list[str]]) -> O
     """Run, and judge the answer; refusals are an answer, other exceptions are crashes."""
     try:
         result = ask()
-    except WorkerError as error:
-        return Outcome("crash", crash=f"WorkerError: {error}")
     except NnsymError as error:
         asked = str(error) if "report" in str(error) or not error.remedy else ""
         return Outcome("refused", str(error), odd=asked)
@@ -48,7 +46,15 @@ def attempt(ask: Callable[[], Result], look: Callable[[Result], list[str]]) -> O
         return Outcome("crash", crash=f"{type(error).__name__}: {error}")
     odd = f"unknown ({result.reason})" if result.status is Verdict.UNKNOWN and result.reason in ODD else ""
     status = str(result.status.value)
-    return Outcome(status, result.reason, tuple(look(result)), odd=odd)
+    return Outcome(status, result.reason, (*look(result), *incoherent(result)), odd=odd)
+
+
+def incoherent(result: Result) -> list[str]:
+    """Where a result says two things of one function."""
+    said = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(result.status)
+    if result.semantics is not Semantics.DEPLOYED or said in (None, result.deployed):
+        return []
+    return [f"{result.status.value} of the deployed function, of which it says '{result.deployed.value}'"]
 
 
 def faults(case: Case, truth: Truth, result: Result, *, proved: bool) -> list[str]:

@@ -57,7 +57,7 @@ def through(kind: int) -> Maker:
     def make(g: Graph, x: str, shape: Shape) -> list[str]:
         require(g.opset >= 9)
         cast = g.node("Cast", [x], to=kind)[0]
-        if kind != TensorProto.BOOL and g.draw.chance(0.4):
+        if kind == TensorProto.INT64 and g.draw.chance(0.4):
             cast = g.node("Add", [cast, g.constant(g.draw.whole(-2, 2), whole=True)])[0]
         return g.node("Cast", [cast], to=g.elem)
 

@@ -321,6 +321,7 @@ MAKERS: dict[str, Maker] = {
     **{op: connective(op) for op in ("And", "Or", "Xor", "Not")},
     "Cast bool": through(TensorProto.BOOL),
     "Cast integer": through(TensorProto.INT64),
+    **{f"Cast {kind}": through(kind) for kind in (TensorProto.FLOAT, TensorProto.DOUBLE)},
     "Floor": plain("Floor"),
     "Ceil": plain("Ceil"),
     "Round": plain("Round", 11),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,14 +18,14 @@ from nnsym.errors import NnsymError, UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.network import Network
-from nnsym.ir.node import concatenate, new_input
+from nnsym.ir.node import Pointwise, concatenate, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from tests.fuzz.draws import Draw
 from tests.fuzz.graphs import Graph, draw_graph, run
 from tests.fuzz.makers import MAKERS
 from tests.fuzz.properties import command, trials
-from tests.fuzz.report import Report, missed
+from tests.fuzz.report import Report, Tally
 
 Array = NDArray[Any]
 
@@ -35,25 +34,22 @@ _NOISE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}
 _JUMPS = {"Sign", "ThresholdedRelu", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Floor", "Ceil"} | {
     "Shrink", "Round", "Mod", "Cast", "ArgMax", "ArgMin",
 }  # fmt: skip
-_SMOOTH = {"Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Sin", "Cos", "Atan", "Softplus", "Erf", "Mish", "Elu", "Selu"} | {
-    "Celu"
-}
 
 
 @dataclass(eq=False)
-class Tally:
+class OperatorTally(Tally):
     """Counts over all graphs; ``wrong`` values or bounds, ``crashes``, and valid models ``refused`` as broken."""
 
-    cases: int = 0
-    wrong: int = 0
-    crashes: int = 0
     broken: int = 0
     checks: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     operators: Counter[str] = field(default_factory=Counter)
     opsets: set[int] = field(default_factory=set)
     invalid: int = 0
-    lines: list[str] = field(default_factory=list)
+
+    @property
+    def tracebacks(self) -> int:
+        return self.crashes + self.broken
 
     def fault(self, seed: int, graph: Graph, text: str) -> None:
         what = " > ".join(graph.operators)
@@ -62,7 +58,7 @@ class Tally:
 
 def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool = False) -> Report:
     """Judge graphs from ``seed`` on for so many wall seconds."""
-    start, tally = time.monotonic(), Tally()
+    tally = OperatorTally()
     for number in trials(seed, seconds, cases):
         judge(number, tally)
     caught: dict[str, bool] = {}
@@ -70,19 +66,10 @@ def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool 
         from tests.fuzz.controls import operator_controls
 
         caught = operator_controls()
-    return Report(
-        name="operators",
-        cases=tally.cases,
-        seconds=time.monotonic() - start,
-        wrong=tally.wrong,
-        tracebacks=tally.crashes + tally.broken,
-        controls=len(caught),
-        caught=sum(caught.values()),
-        lines=(*_summary(tally), *missed(caught), *tally.lines),
-    )
+    return tally.report("operators", caught, *_summary(tally))
 
 
-def judge(seed: int, tally: Tally) -> None:
+def judge(seed: int, tally: OperatorTally) -> None:
     """One graph: does it load, are its values ONNX Runtime's, are its bounds true?"""
     graph = draw_graph(seed, list(MAKERS.values()))
     tally.invalid += graph.invalid
@@ -112,7 +99,7 @@ def judge(seed: int, tally: Tally) -> None:
     tally.wrong += bool(found)
 
 
-def _loaded(seed: int, graph: Graph, model: onnx.ModelProto, tally: Tally) -> Network | None:
+def _loaded(seed: int, graph: Graph, model: onnx.ModelProto, tally: OperatorTally) -> Network | None:
     """The network, even where nnsym's own comparison with ONNX Runtime refuses it; None where it cannot be read."""
     network = None
     try:
@@ -130,7 +117,7 @@ def _loaded(seed: int, graph: Graph, model: onnx.ModelProto, tally: Tally) -> Ne
     return network
 
 
-def _values(graph: Graph, model: onnx.ModelProto, network: Network, tally: Tally) -> Iterator[str]:
+def _values(graph: Graph, model: onnx.ModelProto, network: Network, tally: OperatorTally) -> Iterator[str]:
     """Where values at random points differ by more than rounding explains."""
     whole = graph.model([n for n in graph.shapes if n not in graph.inputs])
     for _ in range(3):
@@ -145,7 +132,7 @@ def _values(graph: Graph, model: onnx.ModelProto, network: Network, tally: Tally
             if tensor.shape != expected[name].shape:
                 yield f"shape {tensor.shape}, in ONNX Runtime {expected[name].shape}"
                 return
-            room = _NOISE[graph.kind] * scale
+            room = _NOISE[np.dtype(network.coarse or network.dtype)] * scale
             apart = np.abs(np.asarray(values, dtype=np.float64).reshape(tensor.shape) - expected[name]) > room
             if (apart & _steady(graph, model, point, name)).any():
                 yield f"values {values} where ONNX Runtime gives {expected[name]}"
@@ -163,10 +150,10 @@ def _steady(graph: Graph, model: onnx.ModelProto, point: dict[str, Array], name:
     return steady
 
 
-def _bounds(seed: int, graph: Graph, network: Network, tally: Tally) -> Iterator[str]:
+def _bounds(seed: int, graph: Graph, network: Network, tally: OperatorTally) -> Iterator[str]:
     """Where a value lies outside of bounds over a random box."""
     query, corners = _query(seed, network)
-    exact = not _SMOOTH & set(graph.operators)
+    exact = all(node.fn.exact for node in network.nodes if isinstance(node, Pointwise))
     at = [_at(network, point, exact=exact) for point in corners]
     for source in SOURCES:
         bounds = compute(query, source).rows
@@ -217,7 +204,7 @@ def _query(seed: int, network: Network) -> tuple[Query, list[Array]]:
     return Query("fuzz", boxes, Rows.of(y), atoms, (application,)), points
 
 
-def _summary(tally: Tally) -> list[str]:
+def _summary(tally: OperatorTally) -> list[str]:
     never = sorted({name.split()[0] for name in MAKERS} - {*tally.operators, "unsupported"})
     lines = [
         f"{sum(tally.operators.values())} nodes of {len(tally.operators)} operators, {len(tally.opsets)} operator sets",

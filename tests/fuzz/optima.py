@@ -6,7 +6,6 @@ sampled value, or where the point that is returned does not have the value that 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import nnsym as nn
-from nnsym.errors import NnsymError, WorkerError
+from nnsym.errors import NnsymError
 from nnsym.results.optimum import Optimum
 from tests.fuzz.cells import Cell, Incomplete, Point, decided
 from tests.fuzz.draws import Draw
@@ -28,7 +27,7 @@ from tests.fuzz.nets import SMOOTH
 from tests.fuzz.oracle import Case, region, sampled, scope
 from tests.fuzz.plans import Run, plan
 from tests.fuzz.properties import command, trials
-from tests.fuzz.report import Report, missed
+from tests.fuzz.report import Report, Tally
 from tests.fuzz.terms import Sum, nets_of
 
 _TIMEOUT = 20.0
@@ -115,16 +114,11 @@ def _values(case: Case, term: Sum, draw: Draw) -> tuple[bool, tuple[tuple[Point,
 
 
 @dataclass(eq=False)
-class Tally:
+class OptimumTally(Tally):
     """Counts over all runs."""
 
-    cases: int = 0
-    runs: int = 0
-    wrong: int = 0
-    crashes: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     oracle: Counter[str] = field(default_factory=Counter)
-    lines: list[str] = field(default_factory=list)
 
     def fault(self, seed: int, run: Run, text: str) -> None:
         self.lines.append(f"seed {seed}, {run.text}: {text[:300]}  [{command('optima', seed)}]")
@@ -134,8 +128,6 @@ def judge(trial: Trial, run: Run, change: Callable[[Optimum], Optimum] | None = 
     """What kind of answer, what is wrong with it, and the crash if it is one."""
     try:
         found = trial.ask(run)
-    except WorkerError as error:
-        return "crash", [], f"WorkerError: {error}"
     except NnsymError as error:
         return "refused", [], str(error) if "report" in str(error) else ""
     except Exception as error:
@@ -148,7 +140,7 @@ def judge(trial: Trial, run: Run, change: Callable[[Optimum], Optimum] | None = 
 
 def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool = False) -> Report:
     """Judge optima from ``seed`` on for so many wall seconds."""
-    start, tally = time.monotonic(), Tally()
+    tally = OptimumTally()
     for number in trials(seed, seconds, cases):
         tally.cases += 1
         try:
@@ -174,17 +166,4 @@ def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool 
         caught = optimum_controls()
     kinds = ", ".join(f"{n} {kind}" for kind, n in tally.kinds.most_common())
     oracle = ", ".join(f"{n} {kind}" for kind, n in tally.oracle.most_common())
-    return Report(
-        name="optima",
-        cases=tally.cases,
-        seconds=time.monotonic() - start,
-        wrong=tally.wrong,
-        tracebacks=tally.crashes,
-        controls=len(caught),
-        caught=sum(caught.values()),
-        lines=(
-            f"{tally.runs} runs: {kinds}; oracle: {oracle}",
-            *missed(caught),
-            *tally.lines,
-        ),
-    )
+    return tally.report("optima", caught, f"{tally.runs} runs: {kinds}; oracle: {oracle}")

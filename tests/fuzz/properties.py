@@ -22,7 +22,7 @@ from tests.fuzz.judge import Outcome, attempt, faults
 from tests.fuzz.language import Speaker
 from tests.fuzz.oracle import Case, Truth, find_truth
 from tests.fuzz.plans import Run, deployed_plan, plan, triples
-from tests.fuzz.report import Report, missed
+from tests.fuzz.report import Report, Tally
 
 #: Wall seconds of one run; the machine may be busy.
 _TIMEOUT = 20.0
@@ -72,19 +72,14 @@ def said(case: Case, *, lie: float = 0.0) -> Any:
 
 
 @dataclass(eq=False)
-class Tally:
+class PropertyTally(Tally):
     """Counts over all runs."""
 
-    cases: int = 0
-    runs: int = 0
-    wrong: int = 0
-    crashes: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     floats: int = 0
     apart: int = 0
     covered: set[str] = field(default_factory=set)
-    lines: list[str] = field(default_factory=list)
 
     def take(self, seed: int, run: Run, outcome: Outcome) -> None:
         self.runs += 1
@@ -115,7 +110,7 @@ def trials(seed: int, seconds: float, cases: int | None) -> Iterator[int]:
 
 def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool = False) -> Report:
     """Judge properties from ``seed`` on for so many wall seconds."""
-    start, tally = time.monotonic(), Tally()
+    tally = PropertyTally()
     for number in trials(seed, seconds, cases):
         tally.cases += 1
         try:
@@ -130,17 +125,7 @@ def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool 
         for run in (*plan(number), *(deployed_plan(number) if can_run(trial.case) else ())):
             tally.take(number, run, trial.judge(run))
     caught = _controls() if controls else {}
-    spent = time.monotonic() - start
-    return Report(
-        name="properties",
-        cases=tally.cases,
-        seconds=spent,
-        wrong=tally.wrong,
-        tracebacks=tally.crashes,
-        controls=len(caught),
-        caught=sum(caught.values()),
-        lines=(*_summary(tally), *missed(caught), *tally.lines),
-    )
+    return tally.report("properties", caught, *_summary(tally))
 
 
 def _points(trial: Trial, seed: int) -> list[str]:
@@ -159,7 +144,7 @@ def _points(trial: Trial, seed: int) -> list[str]:
     return found
 
 
-def _summary(tally: Tally) -> list[str]:
+def _summary(tally: PropertyTally) -> list[str]:
     every = {"/".join(t) for t in triples()}
     pairs = {name.rsplit("/", 1)[0] for name in every}
     seen = {name.rsplit("/", 1)[0] for name in tally.covered & every}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 
@@ -29,6 +30,36 @@ class Report:
     def clean(self) -> bool:
         """No fault, and every planted one was caught."""
         return not self.wrong and not self.tracebacks and self.caught == self.controls
+
+
+@dataclass(eq=False)
+class Tally:
+    """What a harness counts: cases, runs of methods on them, ``wrong`` answers, ``crashes``; ``lines`` name faults."""
+
+    cases: int = 0
+    runs: int = 0
+    wrong: int = 0
+    crashes: int = 0
+    lines: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def tracebacks(self) -> int:
+        """Exceptions that are no answer."""
+        return self.crashes
+
+    def report(self, name: str, caught: Mapping[str, bool], *said: str) -> Report:
+        """The report, which begins with what else was counted; ``caught`` are the controls."""
+        return Report(
+            name=name,
+            cases=self.cases,
+            seconds=time.monotonic() - self.began,
+            wrong=self.wrong,
+            tracebacks=self.tracebacks,
+            controls=len(caught),
+            caught=sum(caught.values()),
+            lines=(*said, *missed(caught), *self.lines),
+        )
 
 
 def missed(caught: Mapping[str, bool]) -> list[str]:

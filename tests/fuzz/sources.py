@@ -7,7 +7,6 @@ on a ball.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from nnsym.testing.random_nets import KINDS, PIECE_KINDS, random_network, random
 from tests.fuzz.controls import tightened_bounds
 from tests.fuzz.draws import Draw
 from tests.fuzz.properties import Trial, command, trials
-from tests.fuzz.report import Report, missed
+from tests.fuzz.report import Report, Tally
 
 #: By every seed one of the first and two of the others are asked, in turn.
 _NEW = ("lipschitz", "lipschitz:sdp", "bcp", "crown+lipschitz:sdp", "lipschitz:outputs", "lipschitz:sdp:outputs")
@@ -43,36 +42,22 @@ _MOST = 60
 
 
 @dataclass(eq=False)
-class Tally:
+class SourceTally(Tally):
     """Counts over all queries."""
 
-    cases: int = 0
-    runs: int = 0
-    wrong: int = 0
-    crashes: int = 0
     asked: Counter[str] = field(default_factory=Counter)
-    lines: list[str] = field(default_factory=list)
 
 
 def fuzz(seed: int, seconds: float, *, cases: int | None = None, controls: bool = False) -> Report:
     """Judge bounds from ``seed`` on for so many wall seconds."""
-    start, tally = time.monotonic(), Tally()
+    tally = SourceTally()
     for number in trials(seed, seconds, cases):
         tally.cases += 1
         for text in texts(number):
             judge(number, text, tally)
     caught = planted() if controls else {}
     told = ", ".join(f"{n} {text}" for text, n in sorted(tally.asked.items()))
-    return Report(
-        name="sources",
-        cases=tally.cases,
-        seconds=time.monotonic() - start,
-        wrong=tally.wrong,
-        tracebacks=tally.crashes,
-        controls=len(caught),
-        caught=sum(caught.values()),
-        lines=(f"{tally.runs} runs inside of bounds by {told}", *missed(caught), *tally.lines),
-    )
+    return tally.report("sources", caught, f"{tally.runs} runs inside of bounds by {told}")
 
 
 def texts(seed: int) -> tuple[str, ...]:
@@ -80,7 +65,7 @@ def texts(seed: int) -> tuple[str, ...]:
     return _NEW[seed % len(_NEW)], *(_TEXTS[(2 * seed + k) % len(_TEXTS)] for k in range(2))
 
 
-def judge(seed: int, text: str, tally: Tally) -> None:
+def judge(seed: int, text: str, tally: SourceTally) -> None:
     """One source on the query of a seed, in a format in turn; refusals are an answer."""
     where = f"seed {seed}, {text}"
     try:
@@ -161,7 +146,7 @@ def planted() -> dict[str, bool]:
 
 def _caught(text: str, during: Callable[[], Any]) -> bool:
     for seed in range(_MOST):
-        found, honest = Tally(), Tally()
+        found, honest = SourceTally(), SourceTally()
         with during():
             judge(seed, text, found)
         if found.wrong:

@@ -27,6 +27,9 @@ class FullBlocks:
     @staticmethod
     def of(row: Array, column: Array, n_rows: int, n_columns: int) -> FullBlocks | None:
         """The blocks of distinct entries; None where some row is empty, or blocks are not full or of several sizes."""
+        length = np.bincount(row, minlength=n_rows)
+        if (length != length[:1]).any():
+            return None
         last = np.iinfo(np.int64).max
         first, label = np.full(n_rows, last), np.full(n_columns, last)
         np.minimum.at(first, row, column)

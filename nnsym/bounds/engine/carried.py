@@ -28,7 +28,6 @@ from nnsym.results.clock import Deadline, OutOfTime
 
 _STEP = 2**30  # products between two looks at the clock, a part of a second of a processor
 _COPIES = 6  # arrays of the size of a form that making one keeps alive for a moment
-_GRACE = 0.5  # seconds after the deadline for interval steps
 
 
 class OutOfMemory(Exception):  # noqa: N818 - not an error: intervals go on
@@ -98,7 +97,7 @@ def carry(
     spec = query.spec[0]
     nodes = topological((*query.nodes, spec))
     balls, room = device_balls(query, maps), Room(deadline, memory)
-    forward = Forward(maps, balls, deadline=deadline.later(_GRACE))
+    forward = Forward(maps, balls, deadline=deadline.grace)
     plain = forward.run(nodes, inputs)
     engine, sources, ended = make(maps, inputs, balls, room), dict.fromkeys(nodes, "ibp"), ""
     last = {parent: node for node in nodes for parent in node.parents}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.engine.blocks import FullBlocks
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Node, Product
+from nnsym.ir.summed import sums_of_products
 
 Array = NDArray[Any]
 
@@ -52,27 +53,21 @@ class Contraction:
 
 
 def contractions(nodes: Sequence[Node]) -> dict[Node, Contraction]:
-    """The affine nodes that add up all elements of a product which nobody else reads, each element once."""
+    """The sums of products whose operands meet in full blocks."""
     readers: dict[Node, list[Node]] = {}
     for node in nodes:
         for parent in node.parents:
             readers.setdefault(parent, []).append(node)
     found: dict[Node, Contraction] = {}
-    for node in nodes:
-        product = node.parents[0] if isinstance(node, Affine) and len(node.maps) == 1 else None
-        if isinstance(node, Affine) and isinstance(product, Product) and len(readers[product]) == 1:
-            data, indices, indptr = node.maps[0].csr()
-            if len(indices) != product.size or (data != 1).any():
-                continue
-            owner = np.empty(product.size, dtype=np.int64)
-            owner[indices] = np.repeat(np.arange(node.size), np.diff(indptr))
-            if len(np.unique(indices)) != product.size:
-                continue
-            sides = [Side.of(parent, owner, node.size) for parent in product.parents]
-            if all(side is not None for side in sides):
-                copies = (s.parent for s in sides if s is not None and s.source is not s.parent)
-                unseen = (p for p in copies if all(reader is product for reader in readers[p]))
-                found[node] = Contraction(product, tuple(s for s in sides if s), frozenset((product, *unseen)))
+    for node, product in sums_of_products(nodes).items():
+        _, indices, indptr = node.maps[0].csr()
+        owner = np.empty(product.size, dtype=np.int64)
+        owner[indices] = np.repeat(np.arange(node.size), np.diff(indptr))
+        sides = [Side.of(parent, owner, node.size) for parent in product.parents]
+        if all(side is not None for side in sides):
+            copies = (s.parent for s in sides if s is not None and s.source is not s.parent)
+            unseen = (p for p in copies if all(reader is product for reader in readers[p]))
+            found[node] = Contraction(product, tuple(s for s in sides if s), frozenset((product, *unseen)))
     return found
 
 

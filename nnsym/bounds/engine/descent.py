@@ -186,7 +186,8 @@ class _Pass:
             return support.suits(self.state.maps[node.maps[0]] if len(node.maps) == 1 else None)
         if isinstance(node, Input):
             return node not in self.state.balls
-        return isinstance(node, Pointwise) and node not in self.dual.slopes
+        plain = isinstance(node, Pointwise) and node not in self.dual.slopes
+        return plain and all(tap.index is None for tap in self.state.relaxed[node].taps)
 
     def _affine(self, node: Affine, support: Support, c: Tensor) -> None:
         lines = None if isinstance(support, Windows) else sum_lines(self.state, node)
@@ -223,15 +224,20 @@ class _Pass:
     def _nonlinear(self, node: Node, support: Support, c: Tensor) -> None:
         lines, slopes = self.state.lines(node, support), self.dual.slopes.get(node)
         below, above = c.clamp(min=0), c.clamp(max=0)  # one of the two is 0, so their products add up exactly
+        spread: dict[Node, Tensor] = {}  # terms of single elements, added up by the node that they are of
         for tap, low, high in zip(self.state.relaxed[node].taps, lines.low, lines.high, strict=True):
             term = torch.addcmul(below * low, above, high)
             if slopes is not None:
                 term = self._steer(node, support, c, term, slopes)
-            if tap.index is not None:
-                index = tap.index[support] if isinstance(support, Tensor) else tap.index
-                spread_out = torch.zeros(*term.shape[:-1], tap.parent.size, dtype=term.dtype, device=term.device)
-                term = spread_out.index_add_(-1, index, term)
-            self.add(tap.parent, support if tap.index is None else None, term)
+            if tap.index is None:
+                self.add(tap.parent, support, term)
+                continue
+            index, whole = tap.index[support] if isinstance(support, Tensor) else tap.index, spread.get(tap.parent)
+            if whole is None:
+                whole = torch.zeros(*term.shape[:-1], tap.parent.size, dtype=term.dtype, device=term.device)
+            spread[tap.parent] = whole.index_add_(-1, index, term)
+        for parent, term in spread.items():
+            self.add(parent, None, term)
         if lines.low_offset is not None:
             self.constant = self.constant + _offset(below, lines.low_offset)
         if lines.high_offset is not None:

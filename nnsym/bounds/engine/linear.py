@@ -35,6 +35,7 @@ from nnsym.bounds.engine.interval import Forward, additions, finish, meetings, r
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.engine.rounding import FLOAT64, settle
+from nnsym.bounds.engine.shares import below_shares
 from nnsym.bounds.engine.slopes import Ascent, preconditions, trace
 from nnsym.bounds.engine.state import State
 from nnsym.bounds.engine.torch_maps import ScaleMap, SelectMap
@@ -42,6 +43,7 @@ from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query
+from nnsym.ir.summed import sums_of_products
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
@@ -52,7 +54,6 @@ _SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs lit
 _STEP = 2**32  # products of one step of a pass on a processor: about a second, during which nobody looks at the clock
 _TRIMMED = 4  # pieces between two times that freed memory is handed back
 _HIDDEN = 0.8  # the part of the time that passes from hidden layers may take; the rest is for the rows
-_GRACE = 0.5  # seconds after the deadline for interval steps: they cost little, and without them nothing is known
 
 
 def crown(
@@ -118,7 +119,7 @@ class Backward:
         self.blind = False  # some node has no lines, so that no pass can go through it
         self.nodes = topological((*query.nodes, query.spec[0]))
         balls, added = device_balls(query, maps.wide), additions(self.nodes)
-        self.forward = Forward(maps.wide, balls, count=added, deadline=deadline.later(_GRACE))
+        self.forward = Forward(maps.wide, balls, count=added, deadline=deadline.grace)
         # examples made by hand keep the intervals that one finds by hand
         linear = (m for n in self.nodes if isinstance(n, Affine) for m in n.maps)
         fine = all(not self.soon.passed and maps.wide[m].fine for m in linear)
@@ -128,6 +129,7 @@ class Backward:
         self.state = State(maps, balls, shorter, contractions(self.nodes), dict(inputs))
         self.precise = self.state if maps.wide is maps else replace(self.state, maps=maps.wide, count=added)
         self.ranges, self.relaxed = self.state.ranges, self.state.relaxed
+        self.summed = frozenset[Node](sums_of_products(self.nodes).values())
         for node in inputs:
             self.state.add_input(node)
         self.cuts: Node | None = None
@@ -170,7 +172,9 @@ class Backward:
             self._prepare_affine(node, parents)
             return
         self._keep(node, self.forward.step(node, parents))
-        self.state.add_lines(node, relax(node, parents, self.ranges[node], self.maps.wide, self.lower))
+        summed = node in self.summed
+        lines = relax(node, parents, self.ranges[node], self.maps.wide, self.lower, summed=summed)
+        self.state.add_lines(node, below_shares(node, lines, self.ranges))
 
     def _prepare_affine(self, node: Affine, parents: tuple[Range, ...], moved: Tensor | None = None) -> None:
         found, image = self.forward.affine(node, parents, self.state.probes(node))

@@ -70,13 +70,22 @@ class Relaxation:
     free: Free | None = None
 
 
-def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower: LowerSlope = "adaptive") -> Relaxation:
+def relax(
+    node: Node,
+    parents: tuple[Range, ...],
+    out: Range,
+    maps: Maps,
+    lower: LowerSlope = "adaptive",
+    *,
+    summed: bool = False,
+) -> Relaxation:
     """The lines of a node over its parents' ranges; ``out`` is the node's own range.
 
     ``lower`` is the slope of an open hinge on the side where every slope between those of its two lines is valid (below
     a convex one): ``zero`` the flattest, ``parallel`` that of the chord (Weng et al., Towards Fast Computation of
     Certified Robustness for ReLU Networks, 2018), ``adaptive`` that of the line which leaves the smaller area.
-    ``interval`` keeps the node's range alone, whatever it is.
+    ``interval`` keeps the node's range alone, whatever it is. ``summed`` says of a product that its elements are only
+    added up, so that a factor which is nowhere negative is one of weights.
     """
     if lower == "interval":
         return Relaxation((), out.lower, out.upper)
@@ -88,7 +97,7 @@ def relax(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps, lower:
         case Max():
             return _maximum(node, parents[0], out, maps)
         case Product():
-            return _product(node, parents[0], parents[1], out)
+            return _product(node, parents[0], parents[1], out, summed=summed)
         case Difference():
             return _difference(node, parents, maps)
     raise UnsupportedError(f"no linear bounds for {node!r}")
@@ -213,23 +222,72 @@ def _first_least(scores: Tensor) -> Tensor:
     return torch.where(near, torch.arange(scores.shape[-1], device=scores.device), scores.shape[-1]).amin(-1, True)
 
 
-def _product(node: Product, x: Range, y: Range, out: Range) -> Relaxation:
-    """McCormick: ``l_y x + l_x y - l_x l_y <= x y <= u_y x + l_x y - l_x u_y``; a square gets its tangent below."""
+def _product(node: Product, x: Range, y: Range, out: Range, *, summed: bool) -> Relaxation:
+    """Planes of slopes a and b within the ranges of y and x:
+
+        x y >= a x + b y - a b - max((b - l_x)(u_y - a), (u_x - b)(a - l_y)),
+        x y <= a x + b y - a b + max((u_x - b)(u_y - a), (b - l_x)(a - l_y)),
+
+    as ``(x - b)(y - a)`` is least and greatest in corners. Those of McCormick (1976) have a and b at ends; a square
+    gets its tangent below.
+    """
     left, right = node.parents
     by = precision(x.lower)
     bounded = torch.isfinite(x.lower) & torch.isfinite(x.upper) & torch.isfinite(y.lower) & torch.isfinite(y.upper)
-    lx, ly, uy = (torch.where(bounded, v, 0.0) for v in (x.lower, y.lower, y.upper))
-    if left is right:
-        lx_low = ly_low = 0.5 * lx + 0.5 * uy
+    lx, ux, ly, uy = (torch.where(bounded, v, 0.0) for v in (x.lower, x.upper, y.lower, y.upper))
+    square = left is right
+    if square:
+        a_low = b_low = 0.5 * lx + 0.5 * ux
+        a_high, b_high = uy, lx
     else:
-        lx_low, ly_low = lx, ly
+        below, above = _shares(lx, ux, ly, uy, summed)
+        a_low, b_low = _between(ly, uy, below), _between(lx, ux, below)
+        a_high, b_high = _between(ly, uy, above), _between(lx, ux, 1.0 - above)
+    under = torch.maximum((b_low - lx) * (uy - a_low), (ux - b_low) * (a_low - ly))
+    over = torch.maximum((ux - b_high) * (uy - a_high), (b_high - lx) * (a_high - ly))
 
-    def constant(a: Tensor, b: Tensor, sign: float) -> Tensor:
-        return -a * b + sign * (4 * by.u * (a * b).abs() + by.tiny)
+    def constant(a: Tensor, b: Tensor, far: Tensor, sign: float) -> Tensor:
+        return -a * b + sign * (far + (8 * by.u * ((a * b).abs() + far) + by.tiny))
 
-    low = torch.where(bounded, constant(lx_low, ly_low, -1.0), out.lower)
-    high = torch.where(bounded, constant(lx, uy, 1.0), out.upper)
-    return Relaxation((Tap(left, None, ly_low, uy), Tap(right, None, lx_low, lx)), low, high)
+    low = torch.where(bounded, constant(a_low, b_low, torch.zeros_like(under) if square else under, -1.0), out.lower)
+    high = torch.where(bounded, constant(a_high, b_high, over, 1.0), out.upper)
+    return Relaxation((Tap(left, None, a_low, a_high), Tap(right, None, b_low, b_high)), low, high)
+
+
+def _shares(lx: Tensor, ux: Tensor, ly: Tensor, uy: Tensor, summed: bool) -> tuple[Tensor, Tensor]:
+    """How far slopes of a product's planes are from one plane of McCormick to the other, below and above.
+
+    Over the box itself all shares are equally good, and the best, between that at which the slope on x vanishes and
+    that at which the slope on y does. Nearest to the middle, the slopes are nearest to the product's gradient. A sum of
+    products is an average of one factor where the other has weights: its slopes are the weights' least values.
+    """
+    with torch.no_grad():  # a choice among valid planes
+        zero_x, zero_y = _zero(lx, ux), _zero(ly, uy)
+        below, above = _nearest_half(zero_x, zero_y), _nearest_half(1.0 - zero_x, zero_y)
+        if summed:
+            weights_x, weights_y = lx >= 0, ly >= 0
+            below = torch.where(weights_x | weights_y, 0.0, below)
+            above = torch.where(weights_x, 1.0, torch.where(weights_y, 0.0, above))
+    return below, above
+
+
+def _nearest_half(one: Tensor, other: Tensor) -> Tensor:
+    low, high = torch.minimum(one, other), torch.maximum(one, other)
+    return torch.minimum(torch.maximum(torch.full_like(one, 0.5), low), high)
+
+
+def _zero(low: Tensor, high: Tensor) -> Tensor:
+    """Where 0 lies between two ends, as a share of the way; beyond the ends at the nearer one."""
+    width = high - low
+    return torch.minimum((-low).clamp(min=0.0), width) / width.clamp(min=TINY)
+
+
+def _between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+    """:func:`nnsym.ir.outward.between` of tensors."""
+    if hasattr(low, "__outward__"):
+        return low.__outward__("between", (low, high, share))  # type: ignore[no-any-return]
+    there = torch.where(share <= 0.5, low + share * (high - low), high - (1.0 - share) * (high - low))
+    return torch.minimum(torch.maximum(there, low), high)
 
 
 def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Relaxation:

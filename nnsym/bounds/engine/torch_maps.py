@@ -138,23 +138,33 @@ class SparseMap(TorchMap):
         columns = np.bincount(indices, minlength=1)
         self.terms, self.back = (int(most.max(initial=0)) + (not exact) for most in (counts, columns))
         row = np.repeat(np.arange(self.n_out), counts)
-        self._place = torch.tensor(np.stack((row, indices.astype(np.int64))), device=data.device)
+        order = np.lexsort((indices, row)) if (np.diff(row * n_in + indices) < 0).any() else None
+        self._place = np.stack((row, indices.astype(np.int64)))
         self._data = data
+        if order is not None:
+            self._place, self._data = self._place[:, order], data[torch.tensor(order, device=data.device)]
 
-    def _matrix(self, data: Tensor) -> Tensor:
-        return torch.sparse_coo_tensor(self._place, data, (self.n_out, self.n_in), check_invariants=False).coalesce()
+    def _matrix(self, place: Array, data: Tensor, shape: tuple[int, int]) -> Tensor:
+        """From entries in the order of rows and columns: what torch would otherwise sort, in seconds."""
+        at = torch.tensor(place, device=data.device)
+        return torch.sparse_coo_tensor(at, data, shape, check_invariants=False, is_coalesced=True)
 
     @kept
     def _forward(self) -> Tensor:
-        return self._matrix(self._data)
+        return self._matrix(self._place, self._data, (self.n_out, self.n_in))
 
     @kept
     def _abs(self) -> Tensor:
-        return self._matrix(self._data.abs())
+        return self._matrix(self._place, self._data.abs(), (self.n_out, self.n_in))
 
     @kept
     def _backward(self) -> Tensor:
-        return self._forward.t().coalesce()
+        from scipy.sparse import coo_array
+
+        places = coo_array((np.arange(len(self._data)), tuple(self._place)), shape=(self.n_out, self.n_in))
+        order = places.tocsc().data
+        data = self._data[torch.tensor(order, device=self._data.device)]
+        return self._matrix(self._place[::-1, order], data, (self.n_in, self.n_out))
 
     def apply(self, x: Tensor) -> Tensor:
         return _sparse(self._forward, x)

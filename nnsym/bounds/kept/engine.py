@@ -35,9 +35,6 @@ from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
-#: Seconds beyond the deadline to lay matrices out anew, so that what was bounded by then is not lost.
-_GRACE = 0.5
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -87,7 +84,10 @@ class Engine:
         nothing = {n: Limit(np.full((1, n.size), -np.inf), np.full((1, n.size), np.inf)) for n in self.plan.nodes}
         self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
-        self.plan = Plan(query, self.precision, zero, cuts=self.cuts, deadline=options.deadline.later(_GRACE))
+        end = options.deadline.grace  # else all is lost
+        self.plan = Plan(query, self.precision, zero, cuts=self.cuts, deadline=end)
+            query, self.precision, zero, cuts=self.cuts, deadline=options.deadline.grace
+        )  # else all is lost
         kept = [n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.hard]
         kept = kept if self._inherit else [n for n in kept if n not in self.plan.arguments or isinstance(n, Input)]
         self._base = {n: self._cut(n, self.ranges[n]) for n in kept}

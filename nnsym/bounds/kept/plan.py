@@ -19,6 +19,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.formula import always
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
+from nnsym.ir.summed import sums_of_products
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
 
@@ -60,6 +61,7 @@ class Plan:
         for node in self.nodes:
             for parent in node.parents:
                 self.readers[parent].append(node)
+        self.summed = frozenset[Node](sums_of_products(self.nodes).values())
         self.keep = _needed(self.nodes, ends, self._worthless(zero or {}), deadline)
         self.fused: dict[Node, Node] = {}
         for node in self.nodes:

@@ -29,7 +29,6 @@ Array = NDArray[Any]
 
 _EARLY = 10.0  # the weight of a layer's gaps against those of the next one
 _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a leaf
-_GRACE = 0.5  # seconds beyond the deadline for an engine that knows what was found
 _BYTES = 32  # of a leaf for each element below: a phase, a slope, a multiplier, and what bounding it takes
 
 
@@ -61,7 +60,7 @@ def refined(
             try:
                 engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
             except OutOfTime:  # what layers gained by now is worth the time of one more engine
-                return Engine(query, dtype=dtype, ranges={**given, **known}, deadline=deadline.later(_GRACE))
+                return Engine(query, dtype=dtype, ranges={**given, **known}, deadline=deadline.grace)
     return engine
 
 

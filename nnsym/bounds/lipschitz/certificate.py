@@ -11,16 +11,21 @@ without rounding. Small matrices can be decided in rationals instead (:func:`pro
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.bounds.lipschitz.multipliers import Multipliers, spread
 from nnsym.bounds.lipschitz.sectors import Sectors
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.outward import gamma
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
@@ -28,20 +33,24 @@ Array = NDArray[Any]
 RAISES = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 
 
-def certified(system: Sectors, multipliers: Multipliers, rho: float) -> float:
-    """A Lipschitz constant 2 -> 2 that the multipliers prove, near ``sqrt rho``; infinite where they prove none."""
-    if not all((np.isfinite(t) & (t >= 0)).all() for t in multipliers):
+def certified(system: Sectors, multipliers: Multipliers, rho: float, *, deadline: Deadline = NEVER) -> float:
+    """A Lipschitz constant 2 -> 2 that the multipliers prove, near ``sqrt rho``; infinite where they prove none.
+
+    No test is begun after the deadline.
+    """
+    if deadline.passed or not all((np.isfinite(t) & (t >= 0)).all() for t in multipliers):
         return np.inf
     matrix, error = _matrix(system, multipliers)
-    width = system.width
+    inputs = np.arange(system.width), np.arange(system.width)
+    plain, off = matrix[inputs], error[inputs]
     for raise_ in RAISES:
+        if deadline.passed:
+            break
         raised = max(rho, 2.0**-900) * (1 + raise_)
-        matrix[np.arange(width), np.arange(width)] += raised
-        off = error.copy()
-        off[np.arange(width), np.arange(width)] += gamma(1) * np.abs(matrix[np.arange(width), np.arange(width)])
-        if semidefinite(matrix, off):
+        matrix[inputs] = plain + raised
+        error[inputs] = off + gamma(1) * np.abs(matrix[inputs])
+        if semidefinite(matrix, error):
             return float(np.nextafter(np.sqrt(raised) * (1 + 2.0**-51), np.inf))
-        matrix, error = _matrix(system, multipliers)
     return np.inf
 
 
@@ -65,52 +74,52 @@ def semidefinite(matrix: Array, error: Array) -> bool:
 
 def _matrix(system: Sectors, multipliers: Multipliers) -> tuple[Array, Array]:
     """``M(0, t)`` as a full symmetric matrix, and what every entry may be off by."""
-    starts = np.concatenate(([0], np.cumsum(system.sizes)))
-    n = int(starts[-1])
-    matrix, error = np.zeros((n, n)), np.zeros((n, n))
-
-    def wide(weights: Any, rows: int) -> tuple[Array, Array]:
-        full, slack = np.zeros((rows, n)), np.zeros((rows, n))
-        for k, weight in weights.items():
-            full[:, starts[k] : starts[k + 1]] = weight.matrix
-            if weight.slack is not None:
-                slack[:, starts[k] : starts[k + 1]] = weight.slack
-        return full, slack
-
-    def subtract(left: tuple[Array, Array], factors: Array, right: tuple[Array, Array]) -> None:
-        """``matrix -= left' diag(factors) right``; products of few terms, each off by its slack."""
-        nonlocal matrix, error
-        (a, da), (b, db) = left, right
-        size = np.abs(factors)[:, None]
-        product = a.T @ (factors[:, None] * b)
-        matrix = matrix - product
-        high = (np.abs(a) + da).T @ (size * (np.abs(b) + db))
-        slack = (np.abs(a) + da).T @ (size * db) + da.T @ (size * np.abs(b)) if da.any() or db.any() else 0.0
-        error = (
-            error + gamma(len(factors) + 4) * high + slack * (1 + gamma(len(factors) + 4)) + gamma(2) * np.abs(matrix)
-        )
-
-    root = wide(system.root, system.outputs)
-    subtract(root, np.ones(system.outputs), root)
+    total = _Total.of(system.sizes)
+    total.subtract(system.root, np.ones(system.outputs), system.root)
     for k, (block, t) in enumerate(zip(system.blocks, multipliers, strict=True), 1):
-        size = len(next(iter(block.argument.values())).matrix) if block.argument else block.size
-        u = wide(block.argument, size)
-        own = np.zeros((block.size, n))
-        own[np.arange(block.size), starts[k] + np.arange(block.size)] = 1.0
-        y = own, np.zeros_like(own)
+        u, y = block.argument, {k: Weight(np.eye(block.size))}
         if block.groups is not None:
-            subtract(u, spread(block, t) * (1 + gamma(block.size)), u)
-            subtract(y, -t, y)
+            total.subtract(u, spread(block, t) * (1 + gamma(block.size)), u)
+            total.subtract(y, -t, y)
             continue
-        subtract(y, -2 * t, y)
+        total.subtract(y, -2 * t, y)
         cross = t * (block.low + block.high)
-        subtract(u, cross, y)
-        subtract(y, cross, u)
+        total.subtract(u, cross, y)
+        total.subtract(y, cross, u)
         inner = -2 * t * block.low * block.high
         if inner.any():
-            subtract(u, inner, u)
+            total.subtract(u, inner, u)
+    matrix, error = total.matrix, total.error
     error = (error + error.T) / 2 * (1 + gamma(8)) + np.where(error > 0, 2.0**-900, 0.0)
     return (matrix + matrix.T) / 2, error * (1 + gamma(4 * len(multipliers) + 8)) + gamma(1) * np.abs(matrix)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Total:
+    """A sum of products over blocks, in place, and what every entry may be off by; other blocks stay 0."""
+
+    starts: Array
+    matrix: Array
+    error: Array
+
+    @staticmethod
+    def of(sizes: list[int]) -> _Total:
+        n = sum(sizes)
+        return _Total(np.concatenate(([0], np.cumsum(sizes))), np.zeros((n, n)), np.zeros((n, n)))
+
+    def subtract(self, left: Mapping[int, Weight], factors: Array, right: Mapping[int, Weight]) -> None:
+        """``matrix -= left' diag(factors) right``; products of few terms, each off by its slack."""
+        size, terms = np.abs(factors)[:, None], gamma(len(factors) + 4)
+        for (i, a), (j, b) in itertools.product(left.items(), right.items()):
+            at = slice(*self.starts[i : i + 2]), slice(*self.starts[j : j + 2])
+            self.matrix[at] -= a.matrix.T @ (factors[:, None] * b.matrix)
+            da, db = (np.zeros_like(w.matrix) if w.slack is None else w.slack for w in (a, b))
+            error = terms * ((np.abs(a.matrix) + da).T @ (size * (np.abs(b.matrix) + db)))
+            if da.any() or db.any():
+                slack = (np.abs(a.matrix) + da).T @ (size * db) + da.T @ (size * np.abs(b.matrix))
+                error = error + slack * (1 + terms)
+            self.error[at] += error + gamma(2) * np.abs(self.matrix[at])
 
 
 def proved_exactly(system: Sectors, multipliers: Multipliers, constant: float) -> bool:

@@ -27,6 +27,7 @@ class Certificate:
 
 
 _NONE = Certificate(np.inf)
+_PROOF = 0.3  # of the time, for what checks the multipliers that were found
 _MOST = 1024  # certificates that are kept
 _kept: OrderedDict[str, tuple[Certificate, bool]] = OrderedDict()  # and whether the search for them was complete
 
@@ -41,12 +42,13 @@ def certificate(
     known, complete = _kept.get(system.key, (_NONE, False))
     if complete or deadline.passed:
         return known
-    found = search(system, start=known.multipliers or start, deadline=deadline, steps=steps)
+    while_searching = deadline.share(1 - _PROOF)
+    found = search(system, start=known.multipliers or start, deadline=while_searching, steps=steps)
     if found is not None:
-        proved = certified(system, found.multipliers, found.rho)
+        proved = certified(system, found.multipliers, found.rho, deadline=deadline)
         if proved < known.constant:
             known = Certificate(proved, found.multipliers)
-    _kept[system.key] = known, not deadline.passed
+    _kept[system.key] = known, not (while_searching.passed or deadline.passed)
     _kept.move_to_end(system.key)
     while len(_kept) > _MOST:
         _kept.popitem(last=False)

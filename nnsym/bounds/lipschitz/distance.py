@@ -28,7 +28,7 @@ from nnsym.ir.intervals import Sides, magnitude, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.outward import gamma
-from nnsym.results.clock import NEVER, Deadline
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 
@@ -69,19 +69,23 @@ class _Term:
     slack: Array | None = None
     off: float = 0.0
 
-    def each(self) -> Array:
+    def each(self, deadline: Deadline) -> Array:
         """Bounds of the rows' changes: intervals, and Hoelder's inequality for every norm."""
         found = stretch(self.linear, self.moved.each)
         for p in NORMS:
+            deadline.check()
             if np.isfinite(self.moved[p]):
                 found = np.minimum(found, row_norms(self.linear, dual(p)) * self.moved[p] * _ONE)
         if self.slack is not None:
             found = found + stretch(Dense(self.slack), self.moved.each)
         return np.asarray(found * _ONE)
 
-    def norm(self, q: Norm) -> float:
-        ways = [p for p in NORMS if np.isfinite(self.moved[p])]
-        found = min((operator_norm(self.linear, p, q) * self.moved[p] for p in ways), default=np.inf)
+    def norm(self, q: Norm, deadline: Deadline) -> float:
+        found = np.inf
+        for p in NORMS:
+            deadline.check()
+            if np.isfinite(self.moved[p]):
+                found = min(found, operator_norm(self.linear, p, q) * self.moved[p])
         extra = self.off * self.moved.two * (np.sqrt(self.linear.n_out) if q == 1 else 1.0) if self.off else 0.0
         return float((found + extra) * _ONE)
 
@@ -100,7 +104,7 @@ def propagate(
     found = dict(start)
     for node in nodes:
         if node not in found:
-            found[node] = unknown(node) if deadline.passed else step(node, found, ranges)
+            found[node] = step(node, found, ranges, deadline=deadline)
     return found
 
 
@@ -109,13 +113,33 @@ def unknown(node: Node) -> Distance:
     return Distance.of(np.full(node.size, np.inf))
 
 
-def step(node: Node, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides], *, merge: bool = True) -> Distance:
-    """The distance of a node from its parents'; without ``merge`` an affine node takes its parents as they are."""
+def step(
+    node: Node,
+    known: Mapping[Node, Distance],
+    ranges: Mapping[Node, Sides],
+    *,
+    merge: bool = True,
+    deadline: Deadline = NEVER,
+) -> Distance:
+    """The distance of a node from its parents'; without ``merge`` an affine node takes its parents as they are.
+
+    Where the deadline passes before all is added up nothing is known.
+    """
+    try:
+        deadline.check()
+        return _step(node, known, ranges, merge, deadline)
+    except OutOfTime:
+        return unknown(node)
+
+
+def _step(
+    node: Node, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides], merge: bool, deadline: Deadline
+) -> Distance:
     parents = tuple(known[p] for p in node.parents)
     match node:
         case Affine():
-            found = _affine(node, known, ranges, merge)
-            return _through(node, found, known, ranges) if merge else found
+            found = _affine(node, known, ranges, merge, deadline)
+            return _through(node, found, known, ranges, deadline) if merge else found
         case Pointwise():
             slope = slopes(node, ranges)
             most = float(slope.max(initial=0.0))
@@ -144,14 +168,17 @@ def _times(a: Array | float, b: Array | float) -> Any:
         return np.where((np.asarray(a) == 0) | (np.asarray(b) == 0), 0.0, np.multiply(a, b) * _ONE + 2.0**-1060)[()]
 
 
-def _affine(node: Affine, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides], merge: bool) -> Distance:
+def _affine(
+    node: Affine, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides], merge: bool, deadline: Deadline
+) -> Distance:
     weights = merged(node) if merge else None
     terms = _plain(node, known) if weights is None else _merged_terms(weights, known, ranges)
     if not terms:  # a constant, at times of a constant
         return Distance.of(np.zeros(node.size), 0.0, 0.0, 0.0)
-    each = np.sum([t.each() for t in terms], axis=0) * (1 + gamma(len(terms)))
-    sizes = [sum(t.norm(q) for t in terms) * (1 + gamma(len(terms))) for q in NORMS]
+    each = np.sum([t.each(deadline) for t in terms], axis=0) * (1 + gamma(len(terms)))
+    sizes = [sum(t.norm(q, deadline) for t in terms) * (1 + gamma(len(terms))) for q in NORMS]
     if len(terms) > 1:
+        deadline.check()
         sizes[1] = min(sizes[1], _joint(terms))
     return Distance.of(each, *sizes)
 
@@ -160,12 +187,21 @@ def _plain(node: Affine, known: Mapping[Node, Distance]) -> list[_Term]:
     return [_Term(m, known[p]) for m, p in zip(node.maps, node.parents, strict=True)]
 
 
-def _through(node: Affine, found: Distance, known: Mapping[Node, Distance], ranges: Mapping[Node, Sides]) -> Distance:
-    """With what the block says that ends here, where branches meet."""
+def _through(
+    node: Affine,
+    found: Distance,
+    known: Mapping[Node, Distance],
+    ranges: Mapping[Node, Sides],
+    deadline: Deadline,
+) -> Distance:
+    """With what the block says that ends here, where branches meet, and there is time for it."""
     block = joint(node, known)
     if block is None or not np.isfinite(known[block.start].two):
         return found
-    two = block_constant(block, ranges) * known[block.start].two * _ONE
+    try:
+        two = block_constant(block, ranges, deadline=deadline) * known[block.start].two * _ONE
+    except OutOfTime:
+        return found
     return found if two >= found.two else Distance.of(found.each, found.one, two, found.inf)
 
 

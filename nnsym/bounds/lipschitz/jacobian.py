@@ -24,14 +24,20 @@ from nnsym.ir.linear import Dense, LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.outward import gamma, product_down, product_up, sum_down, sum_up
 from nnsym.ir.walk import topological
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
 _TINY = 2.0**-1000
 
 
-def interval_jacobian(root: Node, x: Input, ranges: Mapping[Node, Sides]) -> Sides | None:
-    """Lower and upper ends ``(outputs, inputs)``; None where the graph has a node that has no slopes."""
+def interval_jacobian(
+    root: Node, x: Input, ranges: Mapping[Node, Sides], *, deadline: Deadline = NEVER
+) -> Sides | None:
+    """Lower and upper ends ``(outputs, inputs)``; None where the graph has a node that has no slopes.
+
+    Raises :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two nodes.
+    """
     unit = np.eye(root.size)
     arriving: dict[Node, Sides] = {root: (unit, unit)}
     for node in reversed(topological((root,))):
@@ -40,6 +46,7 @@ def interval_jacobian(root: Node, x: Input, ranges: Mapping[Node, Sides]) -> Sid
         here = arriving.pop(node)
         if isinstance(node, Input):
             continue
+        deadline.check()
         for parent, part in _steps(node, here, ranges):
             if part is None:
                 return None

@@ -14,6 +14,7 @@ Nothing here is a proof: :mod:`certificate` checks what comes out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.bounds.lipschitz.sectors import Block, Sectors
-from nnsym.results.clock import NEVER, Deadline
+from nnsym.results.clock import NEVER, Deadline, latest
 
 Array = NDArray[Any]
 Multipliers = tuple[Array, ...]
@@ -47,24 +48,23 @@ class Found:
 def search(
     system: Sectors, *, start: Multipliers | None = None, steps: int = _STEPS, deadline: Deadline = NEVER
 ) -> Found | None:
-    """The best multipliers that were found; None if none were feasible in floats."""
-    form = _Form(_narrowed(system))
-    inner = [form.eliminated(start)] if start is not None else []
-    inner += [form.eliminated(None, room=room) for room in _ROOMS]
-    edge = [form.eliminated(form.cancelling()), form.eliminated(None, room=_EDGE)]
-    made = [e for e in (*inner, *edge) if e is not None]
-    if not made:
-        return None
-    first = next((e for e in inner if e is not None), made[0])
-    top = min(made, key=lambda e: e.rho)
-    best = Found(top.multipliers, top.rho)
-    if best.rho <= form.least * (1 + _GAIN) or not first.multipliers:
-        return best
+    """The best multipliers that were found; None if none were feasible in floats, or none by the deadline."""
+    return latest(_improved(_Form(_narrowed(system), deadline), start, steps))
+
+
+def _improved(form: _Form, start: Multipliers | None, steps: int) -> Iterator[Found]:
+    """Better and better multipliers: the best of several first ones, then descent from the first of these."""
+    first, best = None, None
+    for begun in form.first(start):
+        first = begun if first is None else first
+        if best is None or begun.rho < best.rho:
+            best = Found(begun.multipliers, begun.rho)
+            yield best
+    if first is None or best is None or best.rho <= form.least * (1 + _GAIN) or not first.multipliers:
+        return
     here, logs = first, np.log(np.concatenate(first.multipliers))
     mean, square, trend = np.zeros_like(logs), np.zeros_like(logs), [here.rho]
     for step in range(1, steps + 1):
-        if deadline.passed:
-            break
         slope = np.concatenate(here.gradient) * np.exp(logs) / here.rho
         mean, square = 0.9 * mean + 0.1 * slope, 0.999 * square + 0.001 * slope * slope
         rate = _RATE * 0.5 * (1 + np.cos(np.pi * (step - 1) / steps))
@@ -76,14 +76,14 @@ def search(
                 break
             move = move / 2
         if tried is None:
-            break
+            return
         logs, here = logs - move, tried
         if here.rho < best.rho:
             best = Found(here.multipliers, here.rho)
+            yield best
         trend.append(min(trend[-1], here.rho))
         if len(trend) > _PATIENCE and trend[-1] > trend[-1 - _PATIENCE] * (1 - _GAIN):
-            break
-    return best
+            return
 
 
 def _narrowed(system: Sectors) -> Sectors:
@@ -111,10 +111,10 @@ class _Eliminated:
 
 
 class _Form:
-    """The quadratic form of a system, eliminated for any multipliers."""
+    """The quadratic form of a system, eliminated for any multipliers until the deadline."""
 
-    def __init__(self, system: Sectors) -> None:
-        self.system = system
+    def __init__(self, system: Sectors, deadline: Deadline = NEVER) -> None:
+        self.system, self.deadline = system, deadline
         self.base = {
             (i, j): -(system.root[i].matrix.T @ system.root[j].matrix)
             for i in system.root
@@ -129,6 +129,17 @@ class _Form:
         if 0 not in self.system.root or not still:
             return 0.0
         return float(np.linalg.norm(self.system.root[0].matrix, 2) ** 2)
+
+    def first(self, start: Multipliers | None) -> Iterator[_Eliminated]:
+        """Where descent may begin, as far as it is feasible: given multipliers, one number a block, the edge."""
+        given = [start] if start is not None else []
+        tried = [*((m, 0.0) for m in given), *((None, room) for room in _ROOMS)]
+        cancelling = self.cancelling()
+        tried += [(cancelling, 0.0)] if cancelling is not None else []
+        for multipliers, room in (*tried, (None, _EDGE)):
+            found = self.eliminated(multipliers, room)
+            if found is not None:
+                yield found
 
     def cancelling(self) -> Multipliers | None:
         """Multipliers that cancel the products of a block with the inputs, where one number for each row can.
@@ -151,7 +162,7 @@ class _Form:
         return tuple(np.split(flat, np.cumsum([b.size for b in self.system.blocks])[:-1]))
 
     def eliminated(self, multipliers: Multipliers | None, room: float = 2.0) -> _Eliminated | None:
-        """``rho`` and its gradient; None where a block is not definite.
+        """``rho`` and its gradient; None where a block is not definite. Out of time it stops between two blocks.
 
         Without multipliers every block has one number, ``room`` times the least that leaves it definite.
         """
@@ -162,6 +173,7 @@ class _Form:
         solved: list[dict[int, Array]] = [{} for _ in range(count + 1)]
         try:
             for k in range(count, 0, -1):
+                self.deadline.check()
                 block = self.system.blocks[k - 1]
                 t = _least(block, parts.get((k, k)), room) if multipliers is None else multipliers[k - 1]
                 chosen[k - 1] = t
@@ -173,6 +185,7 @@ class _Form:
                     for j, column in solved[k].items():
                         if i >= j:
                             _sum(parts, (i, j), -(row.T @ column))
+            self.deadline.check()
             top = -parts.get((0, 0), np.zeros((self.system.width,) * 2))
             n = len(top)
             values, vectors = eigh((top + top.T) / 2, subset_by_index=[n - 1, n - 1], check_finite=False)

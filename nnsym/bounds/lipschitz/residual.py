@@ -19,6 +19,7 @@ from nnsym.bounds.lipschitz.constants import certificate
 from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
+from nnsym.results.clock import NEVER, Deadline
 
 #: Inputs and neurons of a block, and nodes, up to which it is looked at, and steps of its search.
 MOST, LONGEST, STEPS = 700, 60, 120
@@ -74,10 +75,13 @@ def _meets(node: Affine) -> bool:
     return isinstance(below, Affine) and len(below.parents) > 1
 
 
-def block_constant(found: Joint, ranges: Mapping[Node, Sides]) -> float:
-    """A constant 2 -> 2 of the block; infinite where it is too large, or its nodes have no inequalities."""
+def block_constant(found: Joint, ranges: Mapping[Node, Sides], *, deadline: Deadline = NEVER) -> float:
+    """A constant 2 -> 2 of the block; infinite where it is too large, or its nodes have no inequalities.
+
+    Raises :class:`nnsym.results.clock.OutOfTime` where the deadline passes before there is a block to search.
+    """
     width = found.start.size + sum(n.size for n in found.inner if isinstance(n, (Pointwise, Max)))
     if width > MOST:
         return np.inf
-    system = sectors(found.node, (found.start,), ranges, found.inner)
-    return np.inf if system is None else certificate(system, steps=STEPS).constant
+    system = sectors(found.node, (found.start,), ranges, found.inner, deadline=deadline)
+    return np.inf if system is None else certificate(system, steps=STEPS, deadline=deadline).constant

@@ -17,7 +17,7 @@ from nnsym.ir.intervals import Sides, interval_run
 from nnsym.ir.node import Affine, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import inputs_of, topological
-from nnsym.results.clock import Deadline
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 
@@ -32,28 +32,36 @@ def row_distances(
     spec, far = query.spec[0], np.full(len(query.rows), np.inf)
     starts = inputs_of((spec,))
     radius = length(np.array([moved[x].two for x in starts]), 2)
-    if not np.isfinite(radius) or not starts:
+    merged = spec.maps if isinstance(spec, Affine) else ()
+    if not np.isfinite(radius) or not starts or (together and len(merged) != 1):
+        return far
+    try:
+        system = everywhere(spec.parents[0] if together else spec, starts, ranges, deadline=deadline)
+    except OutOfTime:
+        return far
+    if system is None:
         return far
     if together:
-        if not isinstance(spec, Affine) or len(spec.maps) != 1:
-            return far
-        system = everywhere(spec.parents[0], starts, ranges)
-        constant = np.inf if system is None else certificate(system, deadline=deadline).constant
-        return np.asarray(row_norms(spec.maps[0], 2) * constant * radius * (1 + 2.0**-50))
-    system = everywhere(spec, starts, ranges)
+        constant = certificate(system, deadline=deadline).constant
+        return np.asarray(row_norms(merged[0], 2) * constant * radius * (1 + 2.0**-50))
     start: Multipliers | None = None
-    for i in range(len(far) if system is not None else 0):
+    for i in range(len(far)):
         if deadline.passed:
             break
-        assert system is not None
         one = certificate(system.row(i), start=start, deadline=deadline)
         far[i], start = one.constant * radius * (1 + 2.0**-50), one.multipliers or start
     return far
 
 
-def everywhere(root: Node, starts: tuple[Node, ...], ranges: Mapping[Node, Sides]) -> Sectors | None:
-    """The system over all of the inputs' space, or over the ranges where slopes are not bounded there."""
+def everywhere(
+    root: Node, starts: tuple[Node, ...], ranges: Mapping[Node, Sides], *, deadline: Deadline = NEVER
+) -> Sectors | None:
+    """The system over all of the inputs' space, or over the ranges where slopes are not bounded there.
+
+    Raises :class:`nnsym.results.clock.OutOfTime` at the deadline.
+    """
     nodes = tuple(n for n in topological((root,)) if n not in starts)
     whole: dict[Node, Sides] = {x: (np.full(x.size, -np.inf), np.full(x.size, np.inf)) for x in starts}
-    found = sectors(root, starts, interval_run(nodes, whole), nodes)
-    return sectors(root, starts, ranges, nodes) if found is None else found
+    open_ = interval_run(nodes, whole, late=lambda: deadline.passed)
+    found = sectors(root, starts, open_, nodes, deadline=deadline)
+    return sectors(root, starts, ranges, nodes, deadline=deadline) if found is None else found

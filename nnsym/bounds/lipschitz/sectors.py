@@ -27,6 +27,7 @@ from nnsym.bounds.lipschitz.sorting import opposite
 from nnsym.ir.intervals import Sides
 from nnsym.ir.linear import Dense, digest
 from nnsym.ir.node import Affine, Max, Node, Pointwise
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
@@ -92,14 +93,21 @@ def _content(weights: Mapping[int, Weight]) -> list[object]:
 
 
 def sectors(
-    root: Node, starts: tuple[Node, ...], ranges: Mapping[Node, Sides], nodes: tuple[Node, ...]
+    root: Node,
+    starts: tuple[Node, ...],
+    ranges: Mapping[Node, Sides],
+    nodes: tuple[Node, ...],
+    *,
+    deadline: Deadline = NEVER,
 ) -> Sectors | None:
     """The blocks of the graph from ``starts`` to ``root``; None if it is too large, or has other nodes or slopes.
 
-    ``starts`` are inputs, or nodes taken for them; ``nodes`` are all nodes in between, parents first.
+    ``starts`` are inputs, or nodes taken for them; ``nodes`` are all nodes in between, parents first. Raises
+    :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two of them.
     """
     builder = _Builder(starts, ranges)
     for node in nodes:
+        deadline.check()
         if node not in builder.weights and not builder.add(node):
             return None
     found = builder.weights[root]

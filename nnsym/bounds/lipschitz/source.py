@@ -21,6 +21,7 @@ from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.batch import in_turn
 from nnsym.bounds.lipschitz.distance import Distance, propagate, step
 from nnsym.bounds.lipschitz.norms import length
+from nnsym.bounds.lipschitz.rows import row_distances
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.errors import InputError
 from nnsym.ir.exact import nearest, round_up, to_fractions
@@ -118,11 +119,9 @@ class Lipschitz(Source):
         each = np.full(len(query.rows), np.inf)
         if spec in moved:
             each = moved[spec].each
-        elif not self.deadline.passed:
-            each = step(spec, moved, ranges, merge=not self.outputs).each
+        else:
+            each = step(spec, moved, ranges, merge=not self.outputs, deadline=self.deadline).each
         if self.sdp and not self.deadline.passed:
-            from nnsym.bounds.lipschitz.rows import row_distances
-
             each = np.minimum(each, row_distances(query, moved, ranges, together=self.outputs, deadline=self.deadline))
         intervals = {n: _met(ranges[n], values[n], moved[n].each, self._named(n)) for n in query.nodes}
         found = _met(ranges[spec], values[spec], each, self.name)

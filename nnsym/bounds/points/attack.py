@@ -22,13 +22,14 @@ from nnsym.bounds.points.tape import Standing, Tape
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.results.clock import NEVER, Deadline
+from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 Points = Mapping[Input, Array]
 Limits = dict[Input, tuple[Array, ...]]
 
 _FIRST, _LEAST = 0.25, 1e-9  # the first step, and the one at which a restart rests, as shares of the domain's width
+_NONE = np.zeros(0)
 _POOL = 4  # samples for each restart; the search starts from the best of them
 
 
@@ -60,12 +61,17 @@ def search(
 
     ``restarts`` are shared among the boxes of :func:`nnsym.bounds.domains.cases`, one of them for each box at least;
     past ``seconds`` no further step is made. On a large network restarts move in groups, one after the other, each with
-    its share of the time. No candidates where the domain is empty.
+    its share of the time. No candidates where the domain is empty, or the network is not even loaded in time.
     """
-    deadline = Deadline.after(seconds)
+    deadline, nothing = Deadline.after(seconds), Candidates({x: np.zeros((0, x.size)) for x in query.inputs}, _NONE)
     found = cases(query, limit=max(1, restarts))
     if not found or query.empty_box:
-        return Candidates({x: np.zeros((0, x.size)) for x in query.inputs}, np.zeros(0))
+        return nothing
+    tape = Tape(query, device)
+    try:
+        tape.load(deadline.grace)
+    except OutOfTime:
+        return nothing
     each = -(-restarts // len(found))
     pool = starts(query, found, count=_POOL * each, seed=seed)
     limits: Limits = {}
@@ -73,7 +79,6 @@ def search(
         sides = zip(*(case[x].inner for case in found), strict=True)
         limits[x] = tuple(np.repeat(np.stack(side), _POOL * each, axis=0) for side in sides)
     pool = project(query, pool, limits)
-    tape = Tape(query, device)
     chosen, rng = _best_of(_standing(tape, pool, deadline.share(0.5)), len(found), each), np.random.default_rng(seed)
     groups, ends = np.split(chosen, range(tape.most, len(chosen), tape.most)), list[Candidates]()
     for number, group in enumerate(groups):
@@ -89,12 +94,12 @@ def _standing(tape: Tape, pool: Points, deadline: Deadline) -> Standing:
     """Where samples stand; those that there is no time for count as the worst."""
     count, parts = len(next(iter(pool.values()))), list[Standing]()
     for start in range(0, count, tape.most):
-        part = _take(pool, np.arange(start, min(count, start + tape.most)))
-        size = len(next(iter(part.values())))
-        if parts and deadline.passed:
+        size = min(tape.most, count - start)
+        try:
+            part = _take(pool, np.arange(start, start + size))
+            parts.append(tape.run(part, deadline=deadline if parts else deadline.grace)[1])
+        except OutOfTime:
             parts.append(Standing(np.full(size, np.inf), np.full(size, np.inf), np.full(size, -1)))
-        else:
-            parts.append(tape.run(part)[1])
     return Standing(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("missed", "margin", "row")))
 
 
@@ -129,20 +134,30 @@ def lowest(
 ) -> Candidates:
     """Where descents from given points end, each inside its own float64 box of ``limits``, in the order of the points.
 
-    ``limits`` are the lower and the upper ends of the boxes, ``(count, n)`` for every input.
+    ``limits`` are the lower and the upper ends of the boxes, ``(count, n)`` for every input. Where the deadline passes
+    the points are those so far; the margins of points that no run was made of are infinite.
     """
     query = tape.query
-    values, here = tape.run(points)
+    try:
+        values, here = tape.run(points, deadline=deadline.grace)
+    except OutOfTime:
+        return Candidates(points, np.full(len(next(iter(points.values()))), np.inf))
     share = np.full(len(here.margin), _FIRST)
     for _ in range(steps):
         if deadline.passed or not ((share > _LEAST) & (here.row >= 0)).any():
             break
-        slopes = tape.slopes(values, here.row)
+        try:
+            slopes = tape.slopes(values, here.row, deadline=deadline)
+        except OutOfTime:
+            break
         moved = {x: points[x] - _step(query, x, points[x], slopes[x], share, limits[x]) for x in query.inputs}
         for x in query.inputs:  # integers move by chance, as far as the step in the mean
             moved[x] = np.where(x.integer, np.floor(moved[x] + rng.random(moved[x].shape)), moved[x])
         moved = project(query, moved, limits)
-        found, there = tape.run(moved)
+        try:
+            found, there = tape.run(moved, deadline=deadline)
+        except OutOfTime:
+            break
         better = there.beats(here)
         here = there.choose(here, better)
         points = {x: np.where(better[:, None], moved[x], points[x]) for x in query.inputs}

@@ -7,7 +7,7 @@ pieces is constant on its regions, so that its norm has no gradient. The directi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -18,13 +18,13 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.walk import topological
-from nnsym.results.clock import NEVER, Deadline
+from nnsym.results.clock import NEVER, Deadline, latest
 
 Array = NDArray[Any]
 Inside = Callable[[Array], Array]
 
 _POINTS, _ROUNDS, _KEPT, _POWER = 64, 24, 8, 12
-_ENTRIES = 2**24  # numbers of one batch of Jacobians
+_ENTRIES, _AT_ONCE = 2**24, 2**22  # numbers of the Jacobians of one round, and of those made at once
 _REACHES = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5)  # half distances of a pair, relative to the scale
 
 
@@ -45,44 +45,53 @@ class Place:
 def steep_pairs(
     root: Node, x: Input, place: Place, *, p: Any, q: Any, seed: int = 0, deadline: Deadline = NEVER
 ) -> list[tuple[Array, Array]]:
-    """Pairs of points of the domain, the steepest first as floats say."""
-    rng, n = np.random.default_rng(seed), x.size
-    widest = max(node.size for node in topological((root,)))
-    count = int(np.clip(_ENTRIES // (root.size * widest), _KEPT, _POINTS))
+    """Pairs of points of the domain, the steepest first as floats say: of what was found by the deadline."""
+    best = latest(_climb(root, x, place, p, q, np.random.default_rng(seed), deadline))
+    return [] if best is None else _ordered(root, x, place, best, p, q, deadline)
+
+
+def _climb(
+    root: Node, x: Input, place: Place, p: Any, q: Any, rng: np.random.Generator, deadline: Deadline
+) -> Iterator[tuple[Array, Array]]:
+    """The best points and directions so far, the best first, after every part of a round."""
+    inside, spread, n = place.inside, place.spread, x.size
+    widest = root.size * max(node.size for node in topological((root,)))
+    count = int(np.clip(_ENTRIES // widest, _KEPT, _POINTS))
     scale = 10.0 ** (place.far * rng.uniform(-1, 1, (count, 1)))
-    inside, spread = place.inside, place.spread
-    points = inside(place.centre + scale * spread * rng.uniform(-1, 1, (count, n)))
-    norms, ways = _steepness(root, x, points, p, q)
-    for k in range(_ROUNDS):
-        if deadline.passed:
+    fresh = inside(place.centre + scale * spread * rng.uniform(-1, 1, (count, n)))
+    points, norms, ways = np.zeros((0, n)), np.zeros(0), np.zeros((0, n))
+    for k in range(_ROUNDS + 1):
+        for part in np.array_split(fresh, -(-len(fresh) * widest // _AT_ONCE)):
+            found = _steepness(root, x, part, p, q, deadline)
+            points, norms, ways = (
+                np.concatenate(pair) for pair in ((points, part), (norms, found[0]), (ways, found[1]))
+            )
+            best = np.argsort(-norms)[:_KEPT]
+            points, norms, ways = points[best], norms[best], ways[best]
+            yield points, ways
+        each = np.repeat(np.arange(len(points)), count // len(points))
+        away = 0.5 * 0.75**k * (scale[each % len(scale)] * spread) * rng.standard_normal((len(each), n))
+        fresh = inside(points[each] + away)
+
+
+def _ordered(
+    root: Node, x: Input, place: Place, found: tuple[Array, Array], p: Any, q: Any, deadline: Deadline
+) -> list[tuple[Array, Array]]:
+    """Pairs along the directions at several distances, moved into the domain, by their slope in floats."""
+    slopes, pairs, scale = list[Array](), list[tuple[Array, Array]](), float(place.spread.max(initial=0.0))
+    for point, way in zip(*found, strict=True):
+        if pairs and deadline.passed:
             break
-        best = np.argsort(-norms)[:_KEPT]
-        size = 0.5 * 0.75**k
-        each = np.repeat(best, count // len(best))
-        near = points[each] + size * (scale[each % len(scale)] * spread) * rng.standard_normal((len(each), n))
-        points = np.concatenate((points[best], inside(near)))
-        found = _steepness(root, x, points[len(best) :], p, q)
-        norms, ways = np.concatenate((norms[best], found[0])), np.concatenate((ways[best], found[1]))
-    best = np.argsort(-norms)[:_KEPT]
-    return _ordered(root, x, _pairs(points[best], ways[best], inside, spread), p, q)
-
-
-def _pairs(points: Array, ways: Array, inside: Inside, spread: Array) -> tuple[Array, Array]:
-    """Both ends ``(count, n)`` of pairs along the directions, at several distances, moved into the domain."""
-    scale = float(spread.max(initial=0.0))
-    ends = [inside(points + sign * r * scale * ways) for r in _REACHES for sign in (1.0, -1.0)]
-    here = [points] * len(_REACHES)
-    return np.concatenate((*ends[0::2], *ends[0::2], *here)), np.concatenate((*ends[1::2], *here, *ends[1::2]))
-
-
-def _ordered(root: Node, x: Input, pairs: tuple[Array, Array], p: Any, q: Any) -> list[tuple[Array, Array]]:
-    a, b = pairs
-    rise = vector_norm(evaluate((root,), {x: a})[root] - evaluate((root,), {x: b})[root], q)
-    run = vector_norm(a - b, p)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(run > 0, rise / run, -np.inf)
-    order = np.argsort(-np.nan_to_num(slope, nan=-np.inf))
-    return [(a[k], b[k]) for k in order if run[k] > 0]
+        ahead, behind = (place.inside(point + sign * scale * np.outer(_REACHES, way)) for sign in (1.0, -1.0))
+        ends = np.concatenate((point[None], ahead, behind))
+        values, few = evaluate((root,), {x: ends})[root], len(_REACHES)
+        start, left, right = np.zeros(few, np.int64), np.arange(1, few + 1), np.arange(few + 1, 2 * few + 1)
+        a, b = np.concatenate((left, left, start)), np.concatenate((right, start, right))
+        rise, run = vector_norm(values[a] - values[b], q), vector_norm(ends[a] - ends[b], p)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slopes.append(np.nan_to_num((rise / run)[run > 0], nan=-np.inf))
+        pairs += [(ends[i], ends[j]) for i, j in zip(a[run > 0], b[run > 0], strict=True)]
+    return [pairs[k] for k in np.argsort(-np.concatenate(slopes))]
 
 
 def vector_norm(values: Array, q: Any) -> Array:
@@ -90,9 +99,9 @@ def vector_norm(values: Array, q: Any) -> Array:
     return np.asarray(np.linalg.norm(values, ord=np.inf if q == "inf" else q, axis=-1))
 
 
-def _steepness(root: Node, x: Input, points: Array, p: Any, q: Any) -> tuple[Array, Array]:
+def _steepness(root: Node, x: Input, points: Array, p: Any, q: Any, deadline: Deadline) -> tuple[Array, Array]:
     """About ``|J|_{p -> q}`` at every point, and directions of p-norm 1 that attain it."""
-    jacobian = jacobians(root, x, points)
+    jacobian = jacobians(root, x, points, deadline=deadline)
     way = np.take_along_axis(jacobian, np.abs(jacobian).sum(axis=2).argmax(axis=1)[:, None, None], axis=1)[:, 0]
     way = _dual(way, p)
     for _ in range(_POWER):
@@ -114,8 +123,12 @@ def _dual(values: Array, p: Any) -> Array:
     return np.where(np.arange(values.shape[-1]) == top, np.sign(values), 0.0)
 
 
-def jacobians(root: Node, x: Input, points: Array) -> Array:
-    """``(count, outputs, inputs)``, by one pass back for all outputs; of a kink the slope left of it."""
+def jacobians(root: Node, x: Input, points: Array, *, deadline: Deadline = NEVER) -> Array:
+    """``(count, outputs, inputs)``, by one pass back for all outputs; of a kink the slope left of it.
+
+    Raises :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two nodes.
+    """
+    deadline.check()
     nodes = topological((root,))
     values = evaluate(nodes, {x: points})
     unit = np.broadcast_to(np.eye(root.size), (len(points), root.size, root.size))
@@ -123,6 +136,7 @@ def jacobians(root: Node, x: Input, points: Array) -> Array:
     for node in reversed(nodes):
         if node is x or node not in arriving:
             continue
+        deadline.check()
         here = arriving.pop(node)
         for parent, part in _back(node, here, values):
             arriving[parent] = arriving[parent] + part if parent in arriving else part

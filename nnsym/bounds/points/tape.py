@@ -23,6 +23,7 @@ from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 Points = Mapping[Input, Array]
@@ -111,6 +112,13 @@ class Tape:
         self.spec = query.spec[0]
         self.nodes = topological((*query.nodes, self.spec))
 
+    def load(self, deadline: Deadline) -> None:
+        """Bring every map to the device; :class:`nnsym.results.clock.OutOfTime` is raised between two of them."""
+        for node in self.nodes:
+            for linear in node.maps if isinstance(node, Affine) else ():
+                deadline.check()
+                _ = self.maps[linear]
+
     @cached_property
     def most(self) -> int:
         """So many points at once take about a second, and keep to the memory limit of the maps."""
@@ -118,19 +126,26 @@ class Tape:
         kept = 3 * self.maps.dtype.itemsize * sum(node.size for node in self.nodes)
         return max(1, min(_STEP // max(1, work), self.maps.memory // max(1, 2 * kept)))
 
-    def run(self, points: Points) -> tuple[dict[Node, Tensor], Standing]:
-        """The values of all nodes at points ``(count, n)`` of every input, and where the points stand."""
+    def run(self, points: Points, *, deadline: Deadline = NEVER) -> tuple[dict[Node, Tensor], Standing]:
+        """The values of all nodes at points ``(count, n)`` of every input, and where the points stand.
+
+        Raises :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two nodes.
+        """
         count = len(next(iter(points.values())))
         values: dict[Node, Tensor] = {}
         for node in self.nodes:
+            deadline.check()
             if isinstance(node, Input):
                 values[node] = self.maps.tensor(points[node])
             else:
                 values[node] = self._step(node, tuple(values[p] for p in node.parents), count)
         return values, standing(self.query, values[self.spec].cpu().numpy(), points)
 
-    def slopes(self, values: Mapping[Node, Tensor], row: Array) -> dict[Input, Array]:
-        """``d s_row / d x`` for one row per point, by reverse accumulation; a subgradient at kinks, 0 for row -1."""
+    def slopes(self, values: Mapping[Node, Tensor], row: Array, *, deadline: Deadline = NEVER) -> dict[Input, Array]:
+        """``d s_row / d x`` for one row per point, by reverse accumulation; a subgradient at kinks, 0 for row -1.
+
+        Raises :class:`nnsym.results.clock.OutOfTime` where the deadline passes between two nodes.
+        """
         seed = torch.zeros_like(values[self.spec])
         chosen = np.flatnonzero(row >= 0)
         seed[torch.tensor(chosen, device=seed.device), torch.tensor(row[chosen], device=seed.device)] = 1.0
@@ -139,6 +154,7 @@ class Tape:
             above = pending.pop(node, None) if not isinstance(node, Input) else None
             if above is None:
                 continue
+            deadline.check()
             for parent, part in zip(node.parents, self._pull_back(node, values, above), strict=True):
                 pending[parent] = pending[parent] + part if parent in pending else part
         return {

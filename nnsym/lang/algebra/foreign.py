@@ -74,10 +74,16 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class Foreign:
-    """Base of terms and formulas."""
+    """Base of terms and formulas, which :meth:`lifted` makes of what stands beside them; a formula goes first."""
 
     __slots__ = ()
     __array_priority__ = 1000.0
+    first = False
+
+    @staticmethod
+    def lifted(value: object) -> Any:
+        """What another operand is taken as."""
+        raise NotImplementedError
 
     def __array_ufunc__(self, function: Any, kind: str, *arguments: Any, **options: Any) -> Any:
         """Arrays of numpy on the left: ``array <= term`` and the other operators; every other ufunc raises."""
@@ -103,14 +109,10 @@ class Foreign:
 
 
 def _operated(library: str, name: str, arguments: tuple[Any, ...]) -> Any:
-    from nnsym.lang.algebra.terms import as_term
-    from nnsym.lang.statements.formulas import Formula, as_formula
-
     if name not in _OPERATORS or len(arguments) != 2:
         refused(library, name)
-    if any(isinstance(a, Formula) for a in arguments):
-        return _OPERATORS[name](*map(as_formula, arguments))
-    return _OPERATORS[name](*map(as_term, arguments))
+    ours = [a for a in arguments if isinstance(a, Foreign)]
+    return _OPERATORS[name](*map(max(ours, key=lambda a: a.first).lifted, arguments))
 
 
 def refused(library: str, name: str) -> NoReturn:

@@ -14,16 +14,17 @@ from nnsym.ir.exact import nearest
 from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.functions.waves import Cos, Sin
-from nnsym.ir.node import maximum, pointwise
-from nnsym.ir.rows import Rows, stack
+from nnsym.ir.rows import stack
 from nnsym.ir.univariate import Univariate, absolute, relu
 from nnsym.ir.univariate import clip as clip_function
 from nnsym.ir.univariate import sign as sign_function
-from nnsym.lang.algebra.linear import materialise
-from nnsym.lang.algebra.terms import Term, aligned, as_term
+from nnsym.lang.algebra.linear import aligned
+from nnsym.lang.algebra.nonlinear import applied_function, extreme
+from nnsym.lang.algebra.norms import Euclidean
+from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.guard import bad_input, exact, misread, user_line
 from nnsym.lang.statements.formulas import broadcast, together
-from nnsym.lang.writing.text import Text, call, leaf, number_text
+from nnsym.lang.writing.text import call, leaf, number_text
 
 Array = NDArray[Any]
 
@@ -76,16 +77,12 @@ def apply(activation: str | Univariate, term: object) -> Term:
     fn, taken = find_activation(activation), as_term(term)
     named = isinstance(activation, str)
     shown = call("apply", leaf(repr(fn.name), fn.name), taken.text) if named else call(fn.name, taken.text)
-    return _applied(fn, taken, shown if named else shown._replace(form=None))
+    return applied_function(fn, taken, shown if named else shown._replace(form=None))
 
 
 def _pointwise(fn: Univariate, name: str, argument: object) -> Term:
     term = as_term(argument)
-    return _applied(fn, term, call(name, term.text))
-
-
-def _applied(fn: Univariate, term: Term, text: Text) -> Term:
-    return Term(Rows.of(pointwise(fn, materialise(term.rows))), term.shape, text, term.applications)
+    return applied_function(fn, term, call(name, term.text))
 
 
 def clip(term: object, lower: object = None, upper: object = None) -> Term:
@@ -105,7 +102,7 @@ def clip(term: object, lower: object = None, upper: object = None) -> Term:
             raise bad_input(f"clip's lower limit {low} exceeds its upper limit {high}", "Exchange them")
         term, least, most = _together(taken, low, high)
         if len(least) and (least < most).all():
-            return _applied(clip_function(least, most), term, text)
+            return applied_function(clip_function(least, most), term, text)
     result = taken if low is None else low + relu_(taken - low)
     result = result if high is None else high - relu_(high - result)
     return Term(result.rows, result.shape, text, result.applications)
@@ -145,17 +142,6 @@ def _largest(name: str, arguments: tuple[object, ...]) -> Term:
     return extreme(name, members, groups, shape, text)
 
 
-def extreme(name: str, term: Term, groups: Array, shape: tuple[int, ...], text: Text) -> Term:
-    """The ``max`` or ``min`` of every group of elements, as one node; groups of one element stay what they are."""
-    if not term.size or not groups.shape[1]:
-        raise misread(f"{name} of nothing")
-    if groups.shape[1] == 1:
-        return Term(term.rows.take(groups.ravel()), shape, text, term.applications)
-    if name == "max":
-        return Term(Rows.of(maximum(materialise(term.rows), groups)), shape, text, term.applications)
-    return Term(-Rows.of(maximum(materialise(-term.rows), groups)), shape, text, term.applications)
-
-
 def norm(term: object, p: object = 2) -> Term:
     """``p = 1``: the sum of absolute values; ``p = inf``: the largest one; over all elements.
 
@@ -165,8 +151,6 @@ def norm(term: object, p: object = 2) -> Term:
     taken = as_term(term)
     text = call("norm", taken.text, number_text(p, exact(p, infinite=True)))
     if p == 2:
-        from nnsym.lang.algebra.norms import Euclidean
-
         return Euclidean(taken, text)
     if p not in (1, np.inf):
         raise UnsupportedError(f"the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Max, Pointwise
 from nnsym.ir.rows import Rows
-from nnsym.lang.algebra.terms import Term
 from nnsym.lang.guard import bad_input, misread
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.writing.text import Text, attribute, method, number_text
+
+if TYPE_CHECKING:
+    from nnsym.lang.algebra.terms import Term
 
 
 @final
@@ -35,7 +38,7 @@ class HiddenTerms:
         parent = node.parents[0]
         shape = self.post.shape if parent.size == node.size else (parent.size,)
         text = attribute(self.bound, "pre")._replace(string=self.post.text.string.removesuffix(".post") + ".pre")
-        return Term(Rows.of(parent), shape, text, self.post.applications)
+        return self.post.made(Rows.of(parent), shape, text)
 
     def active(self, index: Any = None) -> Formula:
         """What the activation gets is > 0, elementwise, or at ``index``: the phase in which a MILP's binary is 1."""
@@ -44,13 +47,21 @@ class HiddenTerms:
 
 
 def of_application(
-    application: Application, name: str, applications: tuple[Application, ...], applied: str, bound: Text
+    made: Callable[[Rows, tuple[int, ...], Text, tuple[Application, ...]], Term],
+    application: Application,
+    name: str,
+    applications: tuple[Application, ...],
+    applied: str,
+    bound: Text,
 ) -> HiddenTerms:
-    """The hidden values ``name`` of an application; ``applied`` is how it reads, ``f(x)``, ``bound`` the full text."""
+    """The hidden values ``name`` of an application, as the term that ``made`` makes of them.
+
+    ``applied`` is how the application reads, ``f(x)``, ``bound`` the full text.
+    """
     tensor = application.network.tensor(name)
     node = application.here([tensor.node])[tensor.node]
     text = attribute(bound, "post")._replace(string=f'{applied}.hidden("{name}").post')
-    return HiddenTerms(Term(Rows.of(node), tensor.shape, text, applications), name, bound)
+    return HiddenTerms(made(Rows.of(node), tensor.shape, text, applications), name, bound)
 
 
 def of_term(term: Term, name: str) -> HiddenTerms:
@@ -63,4 +74,5 @@ def of_term(term: Term, name: str) -> HiddenTerms:
     application = candidates[0]
     inputs = ", ".join(a.name if isinstance(a, Input) else "..." for a in application.arguments)
     bound = method(term.text, "hidden", number_text(name, name))
-    return of_application(application, name, term.applications, f"{application.network.name}({inputs})", bound)
+    applied = f"{application.network.name}({inputs})"
+    return of_application(term.made, application, name, term.applications, applied, bound)

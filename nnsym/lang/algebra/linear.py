@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from nnsym.ir.exact import nearest
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
 from nnsym.ir.node import Node, affine
 from nnsym.ir.rows import Part, Rows
+from nnsym.lang.statements.formulas import broadcast
+
+if TYPE_CHECKING:
+    from nnsym.lang.algebra.terms import Term
 
 Array = NDArray[Any]
 
@@ -67,11 +71,6 @@ def multiply(weights: Array, rows: Rows) -> Rows:
     return rows.combine(weights)
 
 
-def unit_bounds(rows: Rows) -> Array:
-    """Which rows are ``c * v + d`` of a single element v, or a constant, and nothing more."""
-    return entries(rows) <= 1
-
-
 def entries(rows: Rows) -> Array:
     """How many elements each row reads."""
     counts = np.zeros(len(rows), dtype=np.int64)
@@ -115,3 +114,12 @@ def difference(left: Rows, right: Rows) -> Rows:
     ):
         left, right = Rows.of(materialise(left)), Rows.of(materialise(right))
     return left - right
+
+
+def aligned(left: Term, right: Term) -> tuple[Rows, Rows, tuple[int, ...]]:
+    """Both terms' rows, broadcast to the common shape."""
+    if left.shape == right.shape:
+        return left.rows, right.rows, left.shape
+    (a, b), shape = broadcast([left.shape, right.shape])
+    first = left.rows if left.shape == shape else left.rows.take(a)
+    return first, right.rows if right.shape == shape else right.rows.take(b), shape

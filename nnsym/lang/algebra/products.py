@@ -12,30 +12,28 @@ import numpy as np
 
 from nnsym.errors import InputError, LanguageError
 from nnsym.ir.functions.powers import Reciprocal, power_function
-from nnsym.ir.node import pointwise, product
+from nnsym.ir.node import product
 from nnsym.ir.rows import Rows, stack
-from nnsym.lang.algebra.linear import materialise, multiply
+from nnsym.lang.algebra.linear import aligned, materialise, multiply
+from nnsym.lang.algebra.nonlinear import applied_function
 from nnsym.lang.guard import exact, misread, shown
 from nnsym.lang.statements.formulas import broadcast, together
 from nnsym.lang.writing.text import ATOM, PRODUCT, UNARY, Text, infix, number_text
 
 if TYPE_CHECKING:
     from nnsym.lang.algebra.terms import Term
-
 _HIGHEST = 16
 
 
 def elementwise(left: Term, right: Term, text: Text | None = None) -> Term:
     """``left * right`` by numpy's shape rules: scaled rows if a side is constant, else a product node."""
-    from nnsym.lang.algebra.terms import Term, aligned
-
     first, second, shape = aligned(left, right)
     if first.parts and second.parts:
         rows = Rows.of(product(materialise(first), materialise(second)))
     else:
         rows = second.scale(first.constant) if second.parts else first.scale(second.constant)
     shown = infix(left.text, "*", right.text, PRODUCT) if text is None else text
-    return Term(rows, shape, shown, together(left.applications, right.applications))
+    return left.made(rows, shape, shown, together(left.applications, right.applications))
 
 
 def power(base: Term, exponent: object) -> Term:
@@ -43,8 +41,6 @@ def power(base: Term, exponent: object) -> Term:
 
     Exponents below 0 need a base bounded away from 0, others that are not whole one bounded from below by 0.
     """
-    from nnsym.lang.algebra.terms import Term
-
     number = _exponent(base, exponent)
     result = base
     if number.denominator > 1 or number < 0:
@@ -52,13 +48,13 @@ def power(base: Term, exponent: object) -> Term:
             raise misread(
                 f"the exponent {shown(exponent)} is no float64 number", "Write it as a fraction of two powers"
             )
-        result = Term(Rows.of(pointwise(power_function(float(number)), materialise(base.rows))), base.shape, base.text)
+        result = applied_function(power_function(float(number)), base, base.text)
     else:
         for _ in range(int(number) - 1):
             result = elementwise(result, base)
     written = number_text(exponent, int(number) if number.denominator == 1 else number)
     text = infix(base.text, "**", written, ATOM, associative=True)._replace(level=UNARY)
-    return Term(result.rows, base.shape, text, base.applications)
+    return base.made(result.rows, base.shape, text)
 
 
 def _exponent(base: Term, exponent: object) -> Fraction:
@@ -74,10 +70,7 @@ def _exponent(base: Term, exponent: object) -> Fraction:
 
 def inverse(term: Term) -> Term:
     """``1 / term``, elementwise."""
-    from nnsym.lang.algebra.terms import Term
-
-    rows = Rows.of(pointwise(Reciprocal(), materialise(term.rows)))
-    return Term(rows, term.shape, term.text, term.applications)
+    return applied_function(Reciprocal(), term, term.text)
 
 
 def matrix(left: Term, right: Term) -> Term:
@@ -86,15 +79,13 @@ def matrix(left: Term, right: Term) -> Term:
 
 
 def _matrix(left: Term, right: Term, text: Text) -> Term:
-    from nnsym.lang.algebra.terms import Term
-
     if not (1 <= left.ndim <= 2 and 1 <= right.ndim <= 2) or left.shape[-1] != right.shape[0]:
         raise misread(f"shapes {left.shape} and {right.shape} do not fit a matrix product")
     if left.rows.parts and right.rows.parts:
         return _of_terms(left, right, text)
     if left.rows.parts:
         turned = _matrix(right.T, left.T, text).T
-        return Term(turned.rows, turned.shape, text, left.applications)
+        return left.made(turned.rows, turned.shape, text)
     weights = left.rows.constant.reshape(-1, left.shape[-1])
     columns = np.arange(right.size).reshape(right.shape[0], -1)
     products = [multiply(weights, right.rows.take(column)) for column in columns.T]
@@ -102,13 +93,11 @@ def _matrix(left: Term, right: Term, text: Text) -> Term:
     rows = products[0]
     if len(products) > 1:
         rows = stack(products).take(np.arange(len(weights) * len(products)).reshape(len(products), -1).T)
-    return Term(rows, shape, text, right.applications)
+    return right.made(rows, shape, text)
 
 
 def _of_terms(left: Term, right: Term, text: Text) -> Term:
     """``sum_k a_ik b_kj``: one product node for all pairs, and sums over it."""
-    from nnsym.lang.algebra.terms import Term
-
     a = left.reshape(-1, left.shape[-1], 1)
     b = right.reshape(1, right.shape[0], -1)
     (first, second), (m, k, n) = broadcast([a.shape, b.shape])
@@ -116,4 +105,4 @@ def _of_terms(left: Term, right: Term, text: Text) -> Term:
     target = np.arange(m * n).reshape(m, 1, n).repeat(k, axis=1).ravel()
     rows = pairs.sum_into(target, m * n)
     shape = (*left.shape[:-1], *right.shape[1:])
-    return Term(rows, shape, text, together(left.applications, right.applications))
+    return left.made(rows, shape, text, together(left.applications, right.applications))

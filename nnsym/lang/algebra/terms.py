@@ -10,7 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.network import Application, Hidden, Network
 from nnsym.ir.rows import Rows, stack
+from nnsym.ir.univariate import absolute
 from nnsym.lang.algebra import products
 from nnsym.lang.algebra.guarded import Guarded
-from nnsym.lang.algebra.linear import difference, materialise
+from nnsym.lang.algebra.hidden import HiddenTerms, of_application, of_term
+from nnsym.lang.algebra.linear import aligned, difference, materialise
+from nnsym.lang.algebra.nonlinear import applied_function, extreme
+from nnsym.lang.algebra.values import values_at
 from nnsym.lang.guard import bad_input, exact, misread
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula, broadcast, selection, together
@@ -32,6 +36,7 @@ from nnsym.lang.writing.text import (
     Text,
     applied,
     attribute,
+    call,
     infix,
     item,
     leaf,
@@ -40,9 +45,6 @@ from nnsym.lang.writing.text import (
     number_text,
     prefix,
 )
-
-if TYPE_CHECKING:
-    from nnsym.lang.algebra.hidden import HiddenTerms
 
 Array = NDArray[Any]
 
@@ -60,6 +62,16 @@ class Term(Guarded):
         self, rows: Rows, shape: tuple[int, ...], text: Text, applications: tuple[Application, ...] = ()
     ) -> None:
         self.rows, self.shape, self.text, self.applications = rows, shape, text, applications
+
+    def made(
+        self, rows: Rows, shape: tuple[int, ...], text: Text, applications: tuple[Application, ...] | None = None
+    ) -> Term:
+        """Another term, over the same applications of networks where no others are given."""
+        return Term(rows, shape, text, self.applications if applications is None else applications)
+
+    @staticmethod
+    def lifted(value: object) -> Term:
+        return as_term(value)
 
     # -- shape
 
@@ -151,8 +163,6 @@ class Term(Guarded):
         return abs(self)
 
     def _extreme(self, name: str, axis: int | tuple[int, ...] | None) -> Term:
-        from nnsym.lang.algebra.functions import extreme
-
         target, shape, text = self._along(axis, name)
         order = np.argsort(target, kind="stable").reshape(math.prod(shape), -1)
         return extreme(name, self, order, shape, text)
@@ -178,9 +188,7 @@ class Term(Guarded):
         return self
 
     def __abs__(self) -> Term:
-        from nnsym.lang.algebra.functions import abs_
-
-        return abs_(self)
+        return applied_function(absolute(), self, call("abs", self.text))
 
     def __mul__(self, other: object) -> Term:
         return products.elementwise(self, as_term(other))
@@ -241,8 +249,6 @@ class Term(Guarded):
         ``point`` gives an array for every variable: a counterexample or witness of a result, a dictionary by the
         variables' names, or one array where the term has one variable.
         """
-        from nnsym.lang.algebra.values import values_at
-
         return values_at(self, point)
 
     # -- text
@@ -277,20 +283,16 @@ class Term(Guarded):
     @staticmethod
     def apply_hidden(hidden: Hidden, arguments: tuple[object, ...]) -> HiddenTerms:
         """``network.hidden(name)(*arguments)``: the hidden values of that application."""
-        from nnsym.lang.algebra.hidden import of_application
-
         terms = [as_term(argument) for argument in arguments]
         application = _application(hidden.network, terms)
         applications = together(*(t.applications for t in terms), (application,))
         network = leaf(hidden.network.name, hidden.network)
         bound = applied(method(network, "hidden", number_text(hidden.name, hidden.name)), *(t.text for t in terms))
         shown = applied(network, *(t.text for t in terms)).string
-        return of_application(application, hidden.name, applications, shown, bound)
+        return of_application(Term, application, hidden.name, applications, shown, bound)
 
     def hidden(self, name: str) -> HiddenTerms:
         """Hidden values, by name, of the network application whose output this term is."""
-        from nnsym.lang.algebra.hidden import of_term
-
         return of_term(self, name)
 
     def active(self, name: str, index: Any = None) -> Formula:
@@ -338,15 +340,6 @@ def _application(network: Network, terms: list[Term]) -> Application:
                 "Pass the declared shape, or the same number of elements in C order",
             )
     return network.apply(tuple(materialise(t.rows) for t in terms))
-
-
-def aligned(left: Term, right: Term) -> tuple[Rows, Rows, tuple[int, ...]]:
-    """Both terms' rows, broadcast to the common shape."""
-    if left.shape == right.shape:
-        return left.rows, right.rows, left.shape
-    (a, b), shape = broadcast([left.shape, right.shape])
-    first = left.rows if left.shape == shape else left.rows.take(a)
-    return first, right.rows if right.shape == shape else right.rows.take(b), shape
 
 
 def _linear(left: object, right: object, symbol: str, combine: Callable[[Rows, Rows], Rows]) -> Term:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input, Node
 from nnsym.ir.walk import topological
-from nnsym.lang.algebra.terms import Term
 from nnsym.lang.guard import bad_input, exact, fractions
+
+if TYPE_CHECKING:
+    from nnsym.lang.algebra.terms import Term
 
 Array = NDArray[Any]
 

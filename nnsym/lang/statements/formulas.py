@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
@@ -54,10 +55,16 @@ class Formula(Foreign):
     ) -> None:
         self.tree, self.text, self.shape, self.applications = tree, text, shape, applications
 
+    first = True
+
+    @staticmethod
+    def lifted(value: object) -> Formula:
+        return as_formula(value)
+
     @property
     def size(self) -> int:
         """How many truth values it holds."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def __str__(self) -> str:
         return self.text.string
@@ -240,12 +247,10 @@ def _reduce(name: str, items: tuple[object, ...]) -> Formula:
 
 
 def _formulas(items: Iterable[object]) -> Iterator[Formula]:
-    from nnsym.lang.algebra.terms import Term
-
     for element in items:
         if isinstance(element, (Formula, bool, np.bool_)) or getattr(element, "dtype", None) == np.bool_:
             yield as_formula(element)
-        elif isinstance(element, Iterable) and not isinstance(element, (str, bytes, dict, Term)):
+        elif isinstance(element, Iterable) and not isinstance(element, (str, bytes, dict, Foreign)):
             yield from _formulas(element)
         else:
             yield as_formula(element)

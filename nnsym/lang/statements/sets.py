@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.exact import add
+from nnsym.ir.exact import add, simplify
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
 from nnsym.ir.reach import Reach
@@ -96,7 +96,7 @@ def _bound(term: Term, value: object, what: str, default: float | None) -> Array
     if numbers.ndim and numbers.shape != term.shape and numbers.size == term.size:
         numbers = numbers.reshape(term.shape)
     try:
-        return np.broadcast_to(numbers, term.shape).ravel()
+        return (numbers if numbers.shape == term.shape else np.broadcast_to(numbers, term.shape)).ravel()
     except ValueError:
         raise bad_input(f"{what} has shape {numbers.shape}, '{term}' has shape {term.shape}") from None
 
@@ -105,8 +105,6 @@ def _tidy(bound: Array) -> Array:
     """float64 where that is exact, else Fractions throughout."""
     if bound.dtype != object:
         return bound
-    from nnsym.ir.exact import simplify
-
     return simplify(fractions(bound))
 
 

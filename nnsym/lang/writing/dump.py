@@ -25,7 +25,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,9 @@ from nnsym.ir.network import Network
 from nnsym.ir.node import Input
 from nnsym.ir.text import number
 from nnsym.lang.algebra.variables import Variable
-from nnsym.lang.property import Property
+
+if TYPE_CHECKING:
+    from nnsym.lang.property import Property
 
 HEAD = "# nnsym property"
 _DEEPEST = 12

@@ -25,6 +25,7 @@ def position(sign: float) -> Lowering:
     """ArgMax for a sign of 1, ArgMin for -1."""
 
     def lower(call: Call) -> list[Value]:
+        """The place of the first largest (least) element along an axis, by steps: which place it is at or after."""
         x = call.tensor(0)
         axis = axis_of(call.integer("axis", 0), len(x.shape))
         kept = call.integer("keepdims", 1)

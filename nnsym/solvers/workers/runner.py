@@ -56,7 +56,7 @@ class End(Enum):
 
 
 @dataclass(kw_only=True)
-class Outcome:
+class Returned:
     """What came back, or what had been streamed before the worker was killed. ``seconds`` is wall time here."""
 
     end: End = End.FAILED
@@ -123,10 +123,10 @@ class Worker:
         self._stderr.close()
         self._scratch.cleanup()
 
-    def run(self, job: Job, progress: Progress | None = None) -> Outcome:
+    def run(self, job: Job, progress: Progress | None = None) -> Returned:
         """Run a job to its end or its limits. The worker is dead afterwards unless the job ended by itself."""
         start = time.monotonic()
-        outcome, deadline = Outcome(), start + job.seconds + GRACE
+        outcome, deadline = Returned(), start + job.seconds + GRACE
         try:
             left = max(job.seconds, 0.0)
             request = (job.module, job.function, job.payload, left, job.memory)
@@ -144,7 +144,7 @@ class Worker:
         outcome.seconds = time.monotonic() - start
         return outcome
 
-    def _watch(self, outcome: Outcome, job: Job, deadline: float, progress: Progress | None) -> None:
+    def _watch(self, outcome: Returned, job: Job, deadline: float, progress: Progress | None) -> None:
         """Take messages until the job ends, polling the memory of the worker and its children."""
         while True:
             left = deadline - time.monotonic()
@@ -164,7 +164,7 @@ class Worker:
                 outcome.end = End.MEMORY
                 return
 
-    def _take(self, outcome: Outcome, message: tuple[Any, ...], progress: Progress | None) -> bool:
+    def _take(self, outcome: Returned, message: tuple[Any, ...], progress: Progress | None) -> bool:
         """Store one message; true when it ends the job."""
         kind, *rest = message
         if kind == "bounds":
@@ -205,7 +205,7 @@ class Pool:
         self._lock = threading.Lock()
         self._closed = False
 
-    def run(self, lane: str, job: Job, progress: Progress | None = None) -> Outcome:
+    def run(self, lane: str, job: Job, progress: Progress | None = None) -> Returned:
         """Run a job in a warm worker of the lane, or a new one; start-up counts against the job's seconds."""
         start = time.monotonic()
         with self._worker(lane) as worker:

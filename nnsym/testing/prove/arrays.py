@@ -18,12 +18,15 @@ from nnsym.testing.prove.number import (
     above,
     add,
     below,
+    floor,
     larger,
+    nearest,
     root,
     shared_grid,
     sum_above,
     sum_below,
     term,
+    within,
 )
 from nnsym.testing.prove.world import NotModelledError, World
 
@@ -114,9 +117,22 @@ def _sqrt(value: Any) -> Any:
     return Number(value.world, value.world.result(root, value.term)) if isinstance(value, Number) else math.sqrt(value)
 
 
+def _rounded(facts: Callable[..., tuple[Any, ...]], by_float: Callable[[float], Any]) -> Callable[[Any], Any]:
+    """To an integer, which is exact."""
+
+    def rounded(value: Any) -> Any:
+        if not isinstance(value, Number):
+            return by_float(value)
+        return Number(value.world, value.world.integer(facts, value.term), exact=value.exact, grid=1)
+
+    return rounded
+
+
 _BY_ELEMENT: dict[np.ufunc, Callable[..., Any]] = {
     np.nextafter: _next,
     np.sqrt: _sqrt,
+    np.floor: _rounded(floor, np.floor),
+    np.rint: _rounded(nearest, np.rint),
     np.isfinite: lambda v: isinstance(v, Number) or math.isfinite(v),
     np.isinf: lambda v: not isinstance(v, Number) and math.isinf(v),
     np.isnan: lambda v: not isinstance(v, Number) and math.isnan(v),
@@ -149,10 +165,21 @@ def _product(sign: int) -> Callable[[Any, Any], Any]:
             return a * b
         if known and not math.isfinite(known[0]):
             return 0.0 if (a == 0 or b == 0) else a * b
-        world = a.world if isinstance(a, Number) else b.world
-        return Number(world, world.result(facts, world.term(operator.mul, term(a), term(b))))
+        some = a if isinstance(a, Number) else b
+        exact = some.world.term(operator.mul, term(a), term(b))
+        if known and some.grid == 1 and abs(math.frexp(known[0])[0]) == 0.5:  # an integer and a power of two
+            return Number(some.world, exact)
+        return Number(some.world, some.world.result(facts, exact))
 
     return rounded
+
+
+def _between(low: Any, high: Any, share: Any) -> Any:
+    """Any number within the ends; another one for another share."""
+    worlds = [v.world for v in (low, high) if isinstance(v, Number)]
+    if not worlds:
+        return float(outward.between(low, high, share))
+    return Number(worlds[0], worlds[0].result(within, *map(term, (low, high, share))))
 
 
 def _total(exact: list[Any]) -> Any:
@@ -206,6 +233,7 @@ OUTWARD: dict[str, Callable[..., Any]] = {
     "sum_down": np.frompyfunc(_sum(-1), 2, 1),
     "product_up": np.frompyfunc(_product(1), 2, 1),
     "product_down": np.frompyfunc(_product(-1), 2, 1),
+    "between": np.frompyfunc(_between, 3, 1),
     "dot_up": _dot_up,
     "group_dot_up": _group_dot_up,
     "group_sum_up": _group_sum_up,

@@ -11,7 +11,7 @@ import z3
 
 from nnsym.program import CaseBlock, Kind, Program, Role, RowBlock
 from nnsym.testing.prove.number import Number, term
-from nnsym.testing.prove.world import NotModelledError
+from nnsym.testing.prove.world import NotModelledError, World
 
 Says = tuple[str, Any]  # where a formula comes from, and the formula
 
@@ -76,9 +76,23 @@ def _by_cases(block: CaseBlock, k: int, values: Sequence[Any]) -> Any:
     return said
 
 
-def integral(program: Program) -> list[int]:
-    """The columns that take integer values."""
-    return np.flatnonzero(program.kind != Kind.REAL).tolist()
+def binaries(program: Program) -> list[int]:
+    """The columns that are 0 or 1."""
+    return np.flatnonzero(program.kind == Kind.BINARY).tolist()
+
+
+def unknown_columns(program: Program) -> list[Any]:
+    """An unknown for every column, an integer where the column is one."""
+    make = {Kind.INTEGER: lambda name: z3.ToReal(z3.Int(name))}
+    return [make.get(Kind(kind), z3.Real)(f"column {j}") for j, kind in enumerate(program.kind)]
+
+
+def integral(program: Program, values: Sequence[Any], world: World) -> list[Any]:
+    """What it says that columns take integer values."""
+    said = [z3.Or(values[j] == 0, values[j] == 1) for j in binaries(program)]
+    for j in np.flatnonzero(program.kind == Kind.INTEGER).tolist():
+        said += [z3.IsInt(values[j]), *world.apart(values[j])]
+    return said
 
 
 def defined(program: Program, values: Sequence[Any], known: dict[int, Any]) -> list[Any]:

@@ -18,7 +18,7 @@ from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.relaxations import Relaxation, relax
 from nnsym.bounds.kept.relaxations import lines as kept_lines
 from nnsym.bounds.sources import LowerSlope
-from nnsym.ir.node import Max
+from nnsym.ir.node import Max, Node
 from nnsym.ir.univariate import Piecewise
 from nnsym.testing.prove.arrays import symbolic
 from nnsym.testing.prove.number import Number, term
@@ -63,6 +63,7 @@ class _Plan:
 
     def __init__(self, setup: Setup) -> None:
         self.keep = {node: np.arange(node.size) for node in setup.bounds}
+        self.summed: frozenset[Node] = frozenset()
 
     def groups(self, node: Max) -> Any:
         return node.groups

@@ -5,7 +5,8 @@ A :class:`Number` is a real term that stands for any float. What is known of a f
 - rounded outward (:mod:`nnsym.ir.outward`): some real on the right side of the exact result;
 - plain: of a sum some real of its sign, of a product or quotient any real at all;
 - exact: negation, ``abs``, 0 and +-1 as factors, 0 as a summand, powers of two from 2 on, sums of multiples of one
-  power of two that is at most 50 bits below the largest of them.
+  power of two that is at most 50 bits below the largest of them, integers among them: theorems about what is
+  rounded to integers are about bounds up to 2^50.
 
 So what is proved holds for every way of rounding, in any format. A world with a ``unit`` knows more: a plain sum or
 product is off by at most that part of it, as float64's is (underflow left out). A ``sharp`` one also knows that a sum
@@ -45,9 +46,9 @@ def _constant(value: Any) -> Any:
 
 
 class Number:
-    """See the module. ``grid`` is the power of two that it is a multiple of, where that is known."""
+    """See the module. ``grid`` is the power of two that it is a multiple of, where that is known; 1 of an integer."""
 
-    def __init__(self, world: World, term: Any, *, exact: bool = False, grid: Power | None = None) -> None:
+    def __init__(self, world: World, term: Any, *, exact: bool = False, grid: Power | int | None = None) -> None:
         self.world, self.term, self.exact, self.grid = world, term, exact, grid
 
     def _with(self, other: Any, make: Callable[[Any, Any], Any], facts: Callable[..., Any], *, exact: bool) -> Number:
@@ -90,6 +91,8 @@ class Number:
             return Scaled(self, other)
         if not isinstance(other, Number) and not math.isfinite(other):
             return 0.0
+        if not isinstance(other, Number) and other and abs(math.frexp(other)[0]) == 0.5 and abs(other) < 1:
+            return self * (1 / other)
         return _quotient(self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
@@ -97,8 +100,17 @@ class Number:
             return Scaled(other, self)
         return _quotient(other, self) if other != 0 else 0.0
 
+    def __floordiv__(self, other: int) -> Number:
+        if not self.exact:
+            raise NotModelledError("a quotient rounded down")
+        quotient = self.world.term(operator.truediv, self.term, term(other))
+        return Number(self.world, self.world.integer(floor, quotient), exact=True)
+
+    def __mod__(self, other: int) -> Number:
+        return self - (self // other) * other  # type: ignore[no-any-return]
+
     def __neg__(self) -> Number:
-        return Number(self.world, self.world.term(operator.neg, self.term), exact=self.exact, grid=self.grid)
+        return Number(self.world, self.world.term(_negated, self.term), exact=self.exact, grid=self.grid)
 
     def __abs__(self) -> Number:
         return larger(self, -self)  # type: ignore[no-any-return]
@@ -145,7 +157,7 @@ class Number:
 
     def __outward__(self, name: str, args: tuple[Any, ...]) -> Any:
         """The function of that name of :mod:`nnsym.ir.outward`, of arrays that hold the number."""
-        from nnsym.testing.prove.arrays import outward_of  # arrays are made of numbers
+        from nnsym.testing.prove.arrays import outward_of  # circle: arrays are made of numbers
 
         return outward_of(name, args)
 
@@ -158,15 +170,18 @@ def larger(a: Any, b: Any) -> Any:
         if not isinstance(one, Number) and not math.isfinite(one):
             return other if one < 0 else one
     world = a.world if isinstance(a, Number) else b.world
+    if term(a).eq(term(b)):
+        return a
     new = world.result(_larger, term(a), term(b))
     exact = any(isinstance(v, Number) and v.exact for v in (a, b))
     return Number(world, new, exact=exact, grid=shared_grid(a, b))
 
 
-def shared_grid(a: Any, b: Any) -> Power | None:
+def shared_grid(a: Any, b: Any) -> Power | int | None:
     """The power of two that both are known to be multiples of; 0 is one of all."""
     grids = [v.grid for v in (a, b) if isinstance(v, Number)]
-    if any(not isinstance(v, Number) and v != 0 for v in (a, b)):
+    plain = [v for v in (a, b) if not isinstance(v, Number) and v != 0]
+    if plain and not (grids == [1] and float(plain[0]).is_integer()):
         return None
     return grids[0] if all(g is grids[0] for g in grids) else None
 
@@ -182,6 +197,11 @@ def _quotient(a: Any, b: Any) -> Any:
     if b > 0:
         facts = _quotient_in_format if some.world.sharp else _quotient_sign
     return Number(some.world, some.world.result(facts, term(a), term(b)))
+
+
+def _negated(a: Any) -> Any:
+    """The negated term, simplified: twice is once."""
+    return z3.simplify(-a)
 
 
 def add(a: Any, b: Any) -> Any:
@@ -220,6 +240,18 @@ def _larger(r: Any, a: Any, b: Any) -> tuple[Any, ...]:
     return r >= a, r >= b, z3.Or(r == a, r == b)
 
 
+def floor(r: Any, value: Any) -> tuple[Any, ...]:
+    """The largest integer that is no larger."""
+    return r <= value, value < r + 1
+
+
+def nearest(r: Any, value: Any) -> tuple[Any, ...]:
+    """The nearest integer, of two the even one."""
+    half, integer = z3.Q(1, 2), r.arg(0)
+    tie = z3.Or(value - r == half, r - value == half)
+    return r - half <= value, value <= r + half, z3.Implies(tie, integer % 2 == 0)
+
+
 def root(r: Any, square: Any) -> tuple[Any, ...]:
     """No more of a square root than its sign."""
     return (r >= 0,)
@@ -233,6 +265,11 @@ def above(r: Any, exact: Any) -> tuple[Any, ...]:
 def below(r: Any, exact: Any) -> tuple[Any, ...]:
     """Rounded down."""
     return (r <= exact,)
+
+
+def within(r: Any, low: Any, high: Any, share: Any) -> tuple[Any, ...]:
+    """No more than the ends, wherever between them."""
+    return r >= low, r <= high
 
 
 def sum_above(r: Any, exact: Any) -> tuple[Any, ...]:

@@ -14,10 +14,13 @@ import z3
 
 from nnsym.encoding import Encoding
 from nnsym.ir.univariate import Univariate
+from nnsym.report.draw import draw
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.world import World, paths
 
 Made = TypeVar("Made")
+
+_ORDERS = 6
 
 #: What would be wrong, as a formula, and what a model of it shows.
 Denial = tuple[Any, Callable[[Any], "Counterexample"]]
@@ -41,14 +44,19 @@ class Counterexample:
     fn: Univariate | None = None
 
     def __str__(self) -> str:
-        return f"{', '.join(f'{name} = {float(v):.6g}' for name, v in self.numbers.items())}: {self.says}"
+        return f"{', '.join(f'{name} = {_shown(v)}' for name, v in self.numbers.items())}: {self.says}"
 
     def draw(self, encoding: Encoding, path: str | Path | None = None) -> Any:
         """What the encoding makes of the neuron, beside the triangle (:func:`nnsym.draw`)."""
-        from nnsym.report.draw import draw
-
         lower, upper = (float(self.numbers[f"{side}(h)"]) for side in "lu")
         return draw([encoding, "triangle"], op=self.fn or "relu", l=lower, u=upper, path=path)
+
+
+def _shown(value: Fraction) -> str:
+    try:
+        return f"{float(value):.6g}"
+    except OverflowError:
+        return "a number beyond all floats"
 
 
 @final
@@ -122,6 +130,8 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
         (world.facts, z3.Solver, 0.4),
         (world.facts, _nonlinear, 1.0),
     ):
+        if make is _nonlinear and facts is origins and _impossible([denial, *facts], 0.05 * seconds):
+            return False
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
         solver.add(*facts, denial)
@@ -138,6 +148,21 @@ def _linear() -> Any:
     solver = z3.SimpleSolver()
     solver.set("arith.nl", False)
     return solver
+
+
+def _impossible(formulas: list[Any], seconds: float) -> bool:
+    """Whether Z3 knows that formulas exclude each other, asked anew in several orders.
+
+    Among many products the order of terms decides whether it gives up at once.
+    """
+    for start in range(0, len(formulas), max(1, len(formulas) // _ORDERS)):
+        solver = z3.Solver(ctx=z3.Context())
+        solver.set("timeout", max(1, int(1000 * seconds)))
+        for formula in (formulas[start:] + formulas[:start])[::-1]:
+            solver.add(formula.translate(solver.ctx))
+        if solver.check() == z3.unsat:
+            return True
+    return False
 
 
 def _nonlinear() -> Any:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 import z3
 
+from nnsym.ir.functions.powers import Monomial
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Max, Node, Product, maximum, new_input, pointwise, product
+from nnsym.ir.stairs import Floor, Stairs
 from nnsym.ir.steps import greater
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.testing.prove.arrays import Numbers, symbolic
-from nnsym.testing.prove.number import Number, term
+from nnsym.testing.prove.number import Number, floor, nearest, term
 from nnsym.testing.prove.world import NotModelledError, World
+
+#: Sums of integers up to here are exact.
+_FAR = z3.RealVal(2**50)
 
 Graph = tuple[Any, list[Any]]  # the value of the node, and all that its graph's closure has there
 
@@ -103,6 +110,40 @@ def pieces(fn: Piecewise, **options: Any) -> Subject:
         return value, [z3.simplify(side) for side in closed]
 
     return Subject(fn.name, lambda world: _pointwise(world, fn, graph, {}, **options), fn)
+
+
+def stairs(fn: Stairs) -> Subject:
+    """A function that rounds to integers of up to 50 bits; at a jump it closes to both sides."""
+    unit = term(getattr(fn, "unit", 1.0))
+
+    def graph(world: World, h: Any) -> Graph:
+        if isinstance(fn, Floor):
+            value = world.integer(floor, world.term(operator.truediv, h, unit))
+            return value, [z3.If(value * unit == h, value - 1, value)]
+        value = world.integer(nearest, h)
+        return value, [2 * h - value]  # of a tie the other one; of others no integer
+
+    def make(world: World) -> Setup:
+        setup = _pointwise(world, fn, partial(graph, world), {})
+        ((low,), (high,)) = setup.bounds[setup.node.parents[0]]
+        world.assume(-_FAR * unit <= term(low), term(high) <= _FAR * unit)
+        return setup
+
+    return Subject(fn.name if unit.eq(term(1.0)) else f"{fn.name}, unit {unit}", make, fn)
+
+
+def whole_power(fn: Monomial) -> Subject:
+    """A square or a reciprocal, whose argument is of one sign."""
+
+    def make(world: World) -> Setup:
+        square = fn.degree == 2
+        setup = _pointwise(world, fn, lambda h: (h * h if square else 1 / h, []), {})
+        ((low,), (high,)) = setup.bounds[setup.node.parents[0]]
+        if not square:
+            world.assume(z3.Or(term(low) > 0, term(high) < 0))
+        return setup
+
+    return Subject(f"power {fn.degree}", make, fn)
 
 
 def _pointwise(

@@ -26,6 +26,9 @@ class Tensors(Numbers):
     def __array_function__(self, *args: Any) -> Any:
         return tensors(super().__array_function__(*args))
 
+    def __outward__(self, name: str, args: tuple[Any, ...]) -> Any:
+        return tensors(super().__outward__(name, args))
+
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = _NAMES.get(func.__name__) or getattr(np, func.__name__)

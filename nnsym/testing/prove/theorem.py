@@ -22,7 +22,7 @@ from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Kind, Program, Role
 from nnsym.testing.prove.arrays import exact_numbers
-from nnsym.testing.prove.formulas import defined, formulas, integral
+from nnsym.testing.prove.formulas import binaries, defined, formulas, integral, unknown_columns
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.search import Counterexample, Denial, Proof, number_in, prove
 from nnsym.testing.prove.subjects import Setup, Subject
@@ -41,7 +41,10 @@ def prove_rule(encoding: Encoding, rule: NodeRule, subject: Subject, *, seconds:
 
     claim = f"sound, exact{jumps}" if exact else "sound"
     return prove(
-        (encoding.name, subject.name, claim), lambda world: _encoded(world, rule, subject), denials, seconds=seconds
+        (encoding.name, subject.name, claim),
+        lambda world: _encoded(world, rule, subject),
+        denials,
+        seconds=seconds,
     )
 
 
@@ -50,6 +53,7 @@ def prove_rule(encoding: Encoding, rule: NodeRule, subject: Subject, *, seconds:
 class Encoded:
     """What a rule made on one path: columns of nodes in ``ids``, and the values that it brought for others."""
 
+    world: World
     setup: Setup
     program: Program
     ids: dict[Any, Any]
@@ -80,7 +84,7 @@ def _encoded(world: World, rule: NodeRule, subject: Subject) -> Encoded:
     ctx = Context(builder, Bounds("given", nodes, Interval(np.zeros(0), np.zeros(0), "given")), names, ids)
     made = rule.rule(ctx, setup.node, tuple(ids[parent] for parent in setup.node.parents))
     program = builder.build(objective=None)
-    return Encoded(setup, program, ids | {setup.node: made}, _brought(world, setup, program))
+    return Encoded(world, setup, program, ids | {setup.node: made}, _brought(world, setup, program))
 
 
 def _brought(world: World, setup: Setup, program: Program) -> dict[int, Any]:
@@ -88,7 +92,7 @@ def _brought(world: World, setup: Setup, program: Program) -> dict[int, Any]:
     run = {node: exact_numbers(world, values) for node, values in setup.values.items()}
     found: dict[int, Any] = {}
     for block in program.blocks:
-        if block.value is not None and len(block.index) and program.kind[block.start] == Kind.REAL:
+        if block.value is not None and len(block.index) and program.kind[block.start] != Kind.BINARY:
             found |= dict(enumerate(map(term, block.value(run).tolist()), start=block.start))
     return found
 
@@ -100,11 +104,12 @@ def _sound(encoding: Encoding, made: Encoded) -> Iterator[tuple[Any, str]]:
     given = known_value(setup, ids, int(y))
     if given is not None:
         yield z3.simplify(given) != value, "its value is not that of the column that stands for it"
-    names = [z3.Real(f"column {j}") for j in range(program.n_columns)]
-    binaries, choices = integral(program), []
-    for choice in combinations((0, 1), repeat=len(binaries)):
-        fixed = {j: z3.RealVal(v) for j, v in zip(binaries, choice, strict=True)}
-        choices.append([f for _, f in formulas(program, defined(program, names, known | fixed))])
+    names = unknown_columns(program)
+    free, choices = binaries(program), []
+    for choice in combinations((0, 1), repeat=len(free)):
+        fixed = {j: z3.RealVal(v) for j, v in zip(free, choice, strict=True)}
+        values = defined(program, names, known | fixed)
+        choices.append([*(f for _, f in formulas(program, values)), *integral(program, values, made.world)])
     origins = " / ".join(dict.fromkeys(origin for origin, _ in formulas(program, names)))
     yield z3.Not(z3.Or([z3.And(rows) for rows in choices])), f"no choice of binaries satisfies all of: {origins}"
 
@@ -122,13 +127,15 @@ def known_value(setup: Setup, ids: Any, y: int) -> Any:
 
 def _exact(encoding: Encoding, made: Encoded) -> Iterator[tuple[Any, str]]:
     setup, program, (y,) = made.setup, made.program, made.ids[made.setup.node]
-    names, parents = [z3.Real(f"column {j}") for j in range(program.n_columns)], made.columns(parents=True)
+    names, parents = unknown_columns(program), made.columns(parents=True)
     values = [parents.get(j, name) for j, name in enumerate(names)]
-    binary = [z3.Or(values[j] == 0, values[j] == 1) for j in integral(program)]
     (value,), out = setup.values[setup.node], values[y] if y >= 0 else z3.RealVal(0)
     closed = setup.closed if encoding.form is Form.MARGIN else ()
     said = [f for _, f in formulas(program, values)]
-    yield z3.And(*said, *binary, *(out != v for v in (value, *closed))), "its rows allow another value"
+    yield (
+        z3.And(*said, *integral(program, values, made.world), *(out != v for v in (value, *closed))),
+        "its rows allow another value",
+    )
 
 
 def counterexample(setup: Setup, subject: Subject, says: str, model: Any) -> Counterexample:

@@ -50,7 +50,8 @@ class World:
         self.unit = unit
         self.sharp = False  # that sums with 0 and quotients of equal numbers are exact is among the facts
         self.facts: list[Any] = []
-        self.made: dict[int, tuple[Any, ...]] = {}  # the facts that a new real came with, by the real
+        self.made: dict[int, tuple[Any, ...]] = {}  # the facts that a new unknown came with
+        self.integers: dict[int, Any] = {}
         self.others: list[Script] = []
         self.dots: list[tuple[Any, ...]] = []  # the exact products of every dot product that was rounded up
         self._memory = memory or Memory()
@@ -63,10 +64,25 @@ class World:
 
     def result(self, facts: Callable[..., tuple[Any, ...]], *terms: Any) -> Any:
         """A real of which ``facts(real, *terms)`` are known; the same one for the same terms, as floats are."""
-        new, said = self._memory.of(_Fresh(facts), *terms)
-        if new.get_id() not in self._stated:
-            self._stated.add(new.get_id())
-            self.made[new.get_id()] = said
+        return self._new(_Fresh(z3.FreshReal, facts), *terms)
+
+    def integer(self, facts: Callable[..., tuple[Any, ...]], *terms: Any) -> Any:
+        """The same of an integer, as a real term."""
+        new = self._new(_Fresh(z3.FreshInt, facts), *terms)
+        if new.get_id() not in self.integers:
+            self.assume(*self.apart(new))
+            self.integers[new.get_id()] = new
+        return new
+
+    def apart(self, integer: Any) -> list[Any]:
+        """That it is each integer of the world or differs by 1 or more: Z3 does not find where to look by itself."""
+        return [z3.Or(integer <= other - 1, integer == other, integer >= other + 1) for other in self.integers.values()]
+
+    def _new(self, fresh: _Fresh, *terms: Any) -> Any:
+        unknown, new, said = self._memory.of(fresh, *terms)
+        if unknown.get_id() not in self._stated:
+            self._stated.add(unknown.get_id())
+            self.made[unknown.get_id()] = said
             self.assume(*said)
         return new
 
@@ -135,13 +151,15 @@ class _Simple:
 
 @dataclass(frozen=True)
 class _Fresh:
-    """A new real and the facts about it."""
+    """A new unknown, the real term that it is, and the facts about it."""
 
+    make: Callable[[], Any]
     facts: Callable[..., tuple[Any, ...]]
 
-    def __call__(self, *terms: Any) -> tuple[Any, tuple[Any, ...]]:
-        new = z3.FreshReal()
-        return new, self.facts(new, *terms)
+    def __call__(self, *terms: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        unknown = self.make()
+        new = z3.ToReal(unknown) if unknown.is_int() else unknown
+        return unknown, new, self.facts(new, *terms)
 
 
 def paths(run: Callable[[World], Result], *, unit: Any = None) -> Iterator[tuple[World, Result]]:

@@ -1,0 +1,191 @@
+"""Certificates and files that somebody made to be believed: read here in one way and there in another, or endless."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from certificates import box, certificate, of_files, plain, stated, verdict
+from onnx import TensorProto, helper, numpy_helper
+
+from nnsym.check.checker import check
+from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
+from nnsym.check.limits import limited
+from nnsym.check.model import read_onnx
+from nnsym.check.vnnlib import read_property
+
+X, Y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 2)) for n in "xy")
+TEXT = b"""(declare-const X_0 Real) (declare-const X_1 Real) (declare-const Y_0 Real) (declare-const Y_1 Real)
+(assert (>= X_0 1.0)) (assert (<= X_0 2.0)) (assert (>= X_1 1.0)) (assert (<= X_1 2.0)) (assert (<= Y_0 0.5))
+"""
+
+
+def model(node: Any, opset: int = 13, constants: Any = ()) -> bytes:
+    graph = helper.make_graph([node], "g", [X], [Y], [numpy_helper.from_array(np.float32(v), n) for n, v in constants])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+def field(number: int, data: bytes) -> bytes:
+    """A field of bytes in a protobuf message."""
+    size = b""
+    left = len(data)
+    while left > 127:
+        size, left = size + bytes([left & 127 | 128]), left >> 7
+    return bytes([number << 3 | 2]) + size + bytes([left]) + data
+
+
+RELU = helper.make_node("Relu", ["x"], ["y"])
+
+
+def stored(*graphs: bytes) -> bytes:
+    """A model with the bytes of its graph, or graphs."""
+    empty = helper.make_model(helper.make_graph([], "", [], []), opset_imports=[helper.make_opsetid("", 13)])
+    empty.ClearField("graph")
+    return bytes(empty.SerializeToString()) + b"".join(field(7, g) for g in graphs)
+
+
+def test_two_values_of_one_field_are_refused() -> None:
+    """Protobuf's own readers take the last of two numbers, and join two messages."""
+    ends = helper.make_graph([], "g", [X], [Y]).SerializeToString()
+    leaky = helper.make_node("LeakyRelu", ["x"], ["y"])
+    alpha = helper.make_attribute("alpha", 0.5).SerializeToString()
+    again = alpha + b"\x15" + np.float32(-7).tobytes()  # its field f once more
+    values = numpy_helper.from_array(np.float32([1, 2]), "c")
+    both = numpy_helper.from_array(np.float32([1, 2]), "c")
+    both.float_data.extend([3.0, 4.0])
+
+    def graph(attribute: bytes, constant: Any) -> bytes:
+        node = field(1, leaky.SerializeToString() + field(5, attribute))
+        return bytes(ends) + node + field(5, constant.SerializeToString())
+
+    assert read_onnx(stored(graph(alpha, values))).ops[0].attributes == {"alpha": 0.5}
+    for model_ in (
+        stored(graph(again, values)), stored(graph(alpha, both)), stored(graph(alpha, values), graph(alpha, values)),
+    ):  # fmt: skip
+        with pytest.raises(Refused, match="twice"):
+            read_onnx(model_)
+
+
+@pytest.mark.parametrize("node", [
+    helper.make_node("Add", ["x", "c"], ["y"], axis=1, broadcast=1), helper.make_node("Relu", ["x"], ["y"], alpha=0.5),
+    helper.make_node("BatchNormalization", ["x", "c", "c", "c", "c"], ["y"], spatial=0),
+], ids=["broadcast", "alpha", "spatial"])  # fmt: skip
+def test_attributes_that_are_not_read_are_refused(node: Any) -> None:
+    made, files = of_files(model(node, constants=[("c", [1, 2])]), TEXT, [["l"]])
+    assert f"{node.op_type} 'y'" in str(verdict(made, "reference", files))
+
+
+def test_old_operator_sets_are_refused() -> None:
+    for opset in (1, 6):
+        with pytest.raises(Refused, match="operator set"):
+            read_onnx(model(RELU, opset))
+    assert read_onnx(model(RELU, 7)).ops[0].kind == "Relu"
+
+
+@pytest.mark.parametrize("text", [
+    *(f"; a comment{end}(assert (<= 1 0))\n" for end in ("\u2028", "\x0b", "\x85", "\r", "\x1c")),
+    '(assert (<= 1 0))"', "(declare-const X_\u0663 Real)", "(declare-const X_01 Real)",
+    "(declare-network f (declare-input x real [2x1]))", "(declare-network f (declare-input x real [-2]))",
+])  # fmt: skip
+def test_texts_that_others_read_differently_are_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        read_property(text)
+
+
+@pytest.mark.parametrize("data", [
+    b'{"a": 1, "a": 2}', b'{"a": NaN}', b'{"a": Infinity}', b'{"a": 1e99999}', b"[" * 10**6, b'"\xff"',
+    '{"a": 1}'.encode("utf-16"), b'{"a": ' + b"9" * 5000 + b"}",
+], ids=["names", "nan", "infinity", "exponent", "depth", "bytes", "utf-16", "digits"])  # fmt: skip
+def test_json_that_is_no_certificate(data: bytes) -> None:
+    with pytest.raises(Refused):
+        read_json(data)
+
+
+GRAPH = plain({"x": [1]}, [["Mul", ["x", "two"], ["y"]]], ["y"], two=[2])
+CLAIM = stated(GRAPH, box("x", [1], [3]) + "(assert (<= y[0] 1.5))", {"y": [1]})
+
+
+@pytest.mark.parametrize(("tree", "more"), [
+    ([["x", True, 2], ["l"], ["l"]], {}), ([["l", [[False, 1]]]], {}), ([["l", [[0, True]]]], {}),
+    ([["l"]], {"names": [[0.5, "y"]]}), ([["l"]], {"names": [[True, "y"]]}), ([["l"]], {"precision": True}),
+    ([["l", [[0, -1]]]], {}), ([["l", [[0, "-1/1"]]]], {}), ([["l", [[0, 1], [0, -2]]]], {}),
+    ([["i", 0, 2], ["l"], ["l"]], {}), ([["x", 0, 2], ["l"]], {}), ([["x", 0, 2], ["l"], ["l"], ["l"]], {}),
+    ([["g", [[-1, 0, "1e1300"]], 0], ["l"], ["l"]], {}), ([["x", 0, "1/0"], ["l"], ["l"]], {}),
+])  # fmt: skip
+def test_tokens_that_are_nearly_right(tree: Any, more: Any) -> None:
+    """The claim is true; what is refused is the way it is said."""
+    made = certificate(CLAIM, tree, {"name": "f", "graph": GRAPH}, **more)
+    assert not isinstance(verdict(certificate(CLAIM, [["l"]], {"name": "f", "graph": GRAPH}), "fast"), str)
+    for engine in ("reference", "fast"):
+        assert isinstance(verdict(made, engine), str)
+
+
+def written(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def test_the_files_that_are_given_are_what_the_claim_is_about(tmp_path: Path) -> None:
+    network, other = model(RELU), model(helper.make_node("Neg", ["x"], ["y"]))
+    made, _ = of_files(network, TEXT, [["l"]])
+    proof = written(tmp_path, "proof.json", json.dumps(made).encode())
+    f, p = written(tmp_path, "f.onnx", network), written(tmp_path, "p.vnnlib", TEXT)
+    g, q = written(tmp_path, "g.onnx", other), written(tmp_path, "q.vnnlib", TEXT + b"\n")
+    assert "property: SHA-256" in str(check(proof, [f, p]))
+    assert check(proof).claim == check(proof, [f]).claim == check(proof, [p]).claim == "unsat"
+    for given in ([g], [g, p], [f, q], [f, p, g]):
+        with pytest.raises(Refused, match="the claim is not about"):
+            check(proof, given)
+
+
+def test_a_graph_of_its_own_may_not_stand_for_a_network(tmp_path: Path) -> None:
+    """It reads the network's file, drops what that says, and proves the property of itself."""
+    network = model(helper.make_node("Neg", ["x"], ["y"]))
+    graph = plain({"x": [1, 2]}, [
+        ["Network", ["x"], ["u"], {"name": "net"}], ["Mul", ["u", "none"], ["v"]], ["Add", ["v", "one"], ["y"]],
+    ], ["y"], none=[0], one=[1])  # fmt: skip
+    of, _ = of_files(network, TEXT, [["l"]])
+    made = of | {"networks": [{"name": "f", "graph": graph}, *of["networks"]]}
+    made["networks"][1] = made["networks"][1] | {"name": "net"}
+    proof = written(tmp_path, "proof.json", json.dumps(made).encode())
+    f, p = written(tmp_path, "f.onnx", network), written(tmp_path, "p.vnnlib", TEXT)
+    assert "stated in the certificate" in str(check(proof))
+    with pytest.raises(Refused, match="stated in the certificate is none of the files"):
+        check(proof, [f, p])
+
+
+def test_numbers_that_double_without_end_are_refused(tmp_path: Path) -> None:
+    nodes = [["Mul", [a, a], [b]] for a, b in zip("xabcdefghijklmnopqrst", "abcdefghijklmnopqrstu", strict=True)]
+    nodes += [["Mul", ["u" + k, "u" + k], ["u" + k + "1"]] for k in ("", "1", "11", "111", "1111")]
+    nodes += [["Identity", ["u11111"], ["y"]]]
+    graph = plain({"x": [1]}, nodes, ["y"])
+    text = stated(graph, box("x", [2], [3]) + "(assert (<= y[0] 0))", {"y": [1]})
+    made = certificate(text, [["l"]], {"name": "f", "graph": graph})
+    for engine in ("reference", None):
+        with pytest.raises(Refused, match="more than 4096 binary digits"):
+            check(written(tmp_path, "p.json", json.dumps(made).encode()), (), engine)
+
+
+def test_time_and_memory_are_limited(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"0\.05 s"), limited(0.05, 64):
+        sum(1 for _ in iter(int, 1))
+    with limited(0.05, 64):
+        pass
+    with pytest.raises(Refused, match="GiB"), limited(9, 64):
+        raise MemoryError
+    bomb = written(tmp_path, "bomb.json.gz", gzip.compress(b'{"a":"' + b" " * (1 << 22) + b'"}'))
+    with pytest.raises(Refused):
+        check(bomb)
+    inside: list[Any] = []
+    thread = threading.Thread(target=lambda: inside.append(limited(1, 1).__enter__()))
+    thread.start()
+    thread.join()
+    assert inside == [None]
