@@ -81,7 +81,7 @@ def product_down(a: Array | float, b: Array | float) -> Array:
 def between(low: Array, high: Array, share: Array) -> Array:
     """A float at about a share of the way from one end to the other, within the ends and exact at them."""
     there = np.where(share <= 0.5, low + share * (high - low), high - (1.0 - share) * (high - low))
-    return np.minimum(np.maximum(there, low), high)
+    return np.asarray(np.minimum(np.maximum(there, low), high))
 
 
 @_outward

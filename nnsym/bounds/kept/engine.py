@@ -86,8 +86,6 @@ class Engine:
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
         end = options.deadline.grace  # else all is lost
         self.plan = Plan(query, self.precision, zero, cuts=self.cuts, deadline=end)
-            query, self.precision, zero, cuts=self.cuts, deadline=options.deadline.grace
-        )  # else all is lost
         kept = [n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.hard]
         kept = kept if self._inherit else [n for n in kept if n not in self.plan.arguments or isinstance(n, Input)]
         self._base = {n: self._cut(n, self.ranges[n]) for n in kept}
