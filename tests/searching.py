@@ -12,7 +12,7 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
-from nnsym.search.bounding import Better
+from nnsym.search.bounding import Better, Cutting
 from nnsym.search.goal import Decide
 from nnsym.search.loop import Search
 from nnsym.search.session import Conditions, begin
@@ -49,11 +49,12 @@ def ran(
     nodes: int = 2000,
     log: Path | None = None,
     better: Better | None = None,
+    cutting: Cutting | None = None,
 ) -> Ran:
     """The search of a text until it ends, with the kept engine or another, and one with ``better`` ranges after it."""
     strategy, goal = Strategy.of(text).settled(query), Decide(query)
     bounding = Engine(query, dtype=strategy.dtype) if engine is None else engine
-    given = Conditions(deadline=Deadline.after(seconds), log=log, better=better)
+    given = Conditions(deadline=Deadline.after(seconds), log=log, better=better, cutting=cutting)
     search = begin(query, bounding, goal, strategy, given)
     search.watch = lambda at: _stop(search, at.nodes >= nodes)
     search.go()

@@ -72,7 +72,7 @@ def test_preconditions_are_multiplied():
     query = Query("cut", {x: Box(-np.ones(2), np.ones(2))}, rows, conjunction(*parts))
     for dtype in ("float64", "float32"):
         engine = Engine(query, dtype=dtype)
-        assert engine.plan.cuts is not None
+        assert engine.plan.hard is not None
         assert engine.bound(engine.root()).lower[0, 0] < -1.4
         lower = engine.bound(engine.root(), steps=60, goal=np.inf).lower[0, 0]
         assert -0.63 < lower <= -0.625  # below -(x0 + x1) / 2 - 1/2, whose least value there is -0.625
@@ -107,7 +107,7 @@ def test_a_deadline_that_passed_leaves_intervals(monkeypatch):
     query = relu_query()
     with pytest.raises(OutOfTime):
         Engine(query, deadline=Deadline.after(-1.0))
-    timeless = lambda query, by, zero=None, *, deadline: Plan(query, by, zero)  # noqa: E731
+    timeless = lambda query, by, zero=None, *, cuts=None, deadline: Plan(query, by, zero)  # noqa: E731
     monkeypatch.setattr(sys.modules[Engine.__module__], "Plan", timeless)
     late = Engine(query, deadline=Deadline.after(-1.0))
     assert (late.bound(late.root(), deadline=Deadline.after(-1.0)).lower == -np.inf).all()

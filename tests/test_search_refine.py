@@ -11,10 +11,12 @@ import pytest
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
+from nnsym.bounds.kept.tighter import tighter
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 from nnsym.search.strategy import Strategy
+from nnsym.search.whole import LATER
 from tests.kept import relu_query
 from tests.searching import ran
 
@@ -98,3 +100,65 @@ def test_a_record_is_gone_on_from_with_better_ranges(tmp_path: Path) -> None:
     again.check("gone on")
     assert again.search.exhausted
     assert again.search.tally.mass == 1
+
+
+class Cut:
+    """Makes engines with cuts, and keeps what was asked for and what came of it."""
+
+    def __init__(self, *, pays: bool = True) -> None:
+        self.pays, self.asked, self.engines = pays, list[Engine](), list[Engine]()
+
+    def __call__(self, known, rows: int, goal: float, deadline: Deadline) -> Engine:  # type: ignore[no-untyped-def]
+        self.asked.append(known)
+        self.engines.append(tighter(known, rows=rows, goal=goal, deadline=deadline) if self.pays else known)
+        return self.engines[-1]
+
+
+def test_a_search_goes_on_with_cuts() -> None:
+    """Parts and their halves take multipliers along, those from before the cuts have none."""
+    query, text, cutting = thin(0.02), "bab:gap:steps=2:batch=2:refine=0", Cut()
+    found = ran(query, text, cutting=cutting, nodes=10**5, seconds=60)
+    found.check("cut")
+    (engine,) = cutting.engines
+    assert whole(engine) > whole(cutting.asked[0]) + 0.01
+    assert found.search.examiner.engines.engine is engine
+    assert found.search.exhausted
+    assert found.search.tally.nodes > 31
+    assert found.search.tally.mass == 1
+
+
+def test_ranges_wait_where_cuts_pay_and_splits_do_not_aim_at_them() -> None:
+    query, text = thin(0.05), "bab:{}:steps=0:batch=1:refine=2"
+
+    def order(rule: str, nodes: int, *, pays: bool) -> tuple[int, int]:
+        watched, cutting = Watched(query), Cut(pays=pays)
+        ran(query, text.format(rule), better=watched, cutting=cutting, nodes=nodes, seconds=120.0).check(rule)
+        assert all(e in [*watched.engines, *cutting.asked] for e in cutting.asked)
+        return len(cutting.asked), len(watched.engines)
+
+    assert order("gap", 40, pays=True) == (1, 0)
+    assert order("gap", 40, pays=False)[0] == 2  # and anew for the ranges that came at once
+    assert order("early", 40, pays=True)[0] == 0
+    assert order("early:cuts=2", 40, pays=True)[0] == 1
+
+
+def test_how_many_rows_have_cuts_is_a_word() -> None:
+    query = thin(0.05)
+    assert nn.bab("gap", cuts=3).strategy == Strategy.of("bab:gap:cuts=3")
+    assert Strategy.of("bab:gap:cuts=3").text == "bab:gap:cuts=3"
+    assert Strategy.of("bab").settled(query).cuts == 0  # few inputs: those are split
+    assert Strategy.of("bab:early").settled(query).cuts is None
+    cutting = Cut()
+    ran(query, "bab:gap:refine=0:cuts=0", cutting=cutting, nodes=60)
+    ran(query, "bab:gap:refine=0", cutting=cutting, nodes=20)
+    assert cutting.asked == []
+    assert LATER > 100
+
+
+def test_ranges_that_a_deadline_cut_off_are_no_worse_than_those_that_were_known() -> None:
+    query = thin(0.05)
+    good = refined(query, rounds=10).ranges
+    late = refined(query, ranges=good, rounds=10, deadline=Deadline.after(0.02))
+    for node in late.plan.arguments:
+        assert (late.ranges[node].lower >= good[node].lower - 1e-6).all()
+        assert (late.ranges[node].upper <= good[node].upper + 1e-6).all()

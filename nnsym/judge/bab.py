@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
+from nnsym.bounds.kept.tighter import tighter
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query
@@ -29,13 +30,13 @@ from nnsym.search.crew import Crew
 from nnsym.search.goal import Decide, Minimise
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
-from nnsym.search.trial import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nnsym.bounds.kept.types import Limit
     from nnsym.ir.node import Node
+    from nnsym.search.bounding import Bounding
     from nnsym.search.goal import Goal
     from nnsym.search.loop import Search
 
@@ -107,13 +108,16 @@ class SearchMethod(Establisher):
         strategy = self.strategy.settled(query)
         end = clock.deadline(self.share)
 
-        def fine(ranges: Mapping[Node, Limit]) -> Engine:
-            return Engine(query, dtype="float64", ranges=ranges, deadline=end)
+        def fine(known: Bounding) -> Engine:
+            return Engine(query, dtype="float64", ranges=known.ranges, cuts=known.cuts, deadline=end)
 
         def better(ranges: Mapping[Node, Limit], rounds: int, deadline: Deadline) -> Engine:
             memory = _TREES * settings.memory
             dtype = strategy.dtype if engine.holds else "float64"
             return refined(query, dtype=dtype, ranges=ranges, rounds=rounds, memory=memory, deadline=deadline)
+
+        def cutting(known: Bounding, rows: int, goal: float, deadline: Deadline) -> Bounding:
+            return tighter(known, rows=rows, goal=goal, deadline=deadline) if isinstance(known, Engine) else known
 
         leaves = Leaves(settings)
         given = Conditions(
@@ -124,14 +128,15 @@ class SearchMethod(Establisher):
             log=self.log,
             fine=None if strategy.dtype == "float64" else fine,
             better=better,
+            cutting=cutting,
             ask=leaves,
             watch=settings.watch,
         )
         with clock.step("search") as notes:
             engine = Engine(query, dtype=strategy.dtype, deadline=end)
-            search = begin(query, engine if engine.holds else fine({}), goal, strategy, given)
+            search = begin(query, engine if engine.holds else fine(engine), goal, strategy, given)
             together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
-            search.go(PARTS if together else np.inf)
+            search.go(search.improving.alone if together else np.inf)
             if together and not search.decided and not search.ended:
                 dtype = strategy.dtype if engine.holds else "float64"
                 Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
@@ -182,6 +187,7 @@ def bab(
     batch: int = 0,
     steps: int | None = None,
     refine: int | None = None,
+    cuts: int | None = None,
     clip: bool = False,
     best: bool = False,
     workers: int = 1,
@@ -199,6 +205,8 @@ def bab(
         steps: of ascent on the bounds of every part.
         refine: rounds of search on hidden rows, with which the ranges of the whole domain begin to be improved where a
             few dozen parts do not decide it; 0 leaves them, None does so where inputs are split.
+        cuts: so many rows, those with the lowest bounds, have cuts on ReLUs where a few dozen parts do not decide it; 0
+            for none, None for some where neurons are split by ``gap``.
         clip: also cut boxes by rows of the conclusion.
         best: the part with the least bound first, instead of the newest.
         workers: processes that share the work.
@@ -210,6 +218,7 @@ def bab(
     words += ["best"] if best else []
     words += [f"steps={steps}"] if steps is not None else []
     words += [f"refine={refine}"] if refine is not None else []
+    words += [f"cuts={cuts}"] if cuts is not None else []
     words += [f"batch={batch}"] if batch else []
     words += [f"workers={workers}"] if workers != 1 else []
     words += [f"leaf={leaf}"] if leaf is not None else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -14,6 +15,7 @@ from nnsym.bounds.batch import alone, stacked
 from nnsym.bounds.builtin import Linear
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
+from nnsym.bounds.kept.tighter import tighter
 from nnsym.bounds.kept.types import Domains
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.errors import InputError, UnsupportedError
@@ -27,26 +29,31 @@ _STEPS = 20  # of ascent for the rows of the query
 @final
 @dataclass(frozen=True)
 class Search(Source):
-    """``crown``, and hidden layers by trees of ``rounds`` splits for every open row. Text: ``search``, ``search:10``.
+    """``crown``, and hidden layers by trees of ``rounds`` splits for every open row. Text: ``search``, ``search:10``,
+    ``search:10:cuts`` where the rows of the query that stay below 0 are to have cuts (:mod:`nnsym.bounds.kept.cuts`).
 
     It runs on the processor, whatever the device of the rest. Two runs that are compared have ``crown`` alone.
     """
 
     rounds: int = 40
+    cuts: bool = False
     name: str = field(default="search", kw_only=True)
     summary: str = field(default="a tree of splits for every open neuron, by optimised linear bounds", kw_only=True)
     paper: str = field(default="Wang et al. 2021, on hidden rows", kw_only=True)
 
     @property
     def text(self) -> str:
-        return self.name if self == Search() else f"{self.name}:{self.rounds}"
+        return self.name if self == Search() else f"{self.name}:{self.rounds}{':cuts' if self.cuts else ''}"
 
     def parse(self, parameters: str) -> Search:
-        if not parameters.isdecimal():
+        rounds, _, more = parameters.partition(":")
+        if not rounds.isdecimal() or more not in ("", "cuts"):
             raise InputError(
-                f"'{parameters}' is no number of rounds", where=f"bounds '{self.name}'", remedy="search:10"
+                f"'{parameters}' is no number of rounds",
+                where=f"bounds '{self.name}'",
+                remedy="Write search:10, or search:10:cuts",
             )
-        return replace(self, rounds=int(parameters))
+        return replace(self, rounds=int(rounds), cuts=bool(more))
 
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
@@ -73,6 +80,9 @@ class Search(Source):
             return known
         except OutOfTime:
             return replace(known, ended=TIMEOUT)
+        if self.cuts:
+            with suppress(OutOfTime):
+                engine = tighter(engine, deadline=self.deadline)
         ranges: Mapping[Node, Interval] = {
             n: Interval(engine.ranges[n].lower[0], engine.ranges[n].upper[0], self.name) for n in known.nodes
         }

@@ -9,6 +9,7 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
@@ -22,10 +23,13 @@ DEEP = 36
 
 
 class Bounding(Protocol):
-    """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`. ``ranges`` hold on the whole domain."""
+    """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`. ``ranges`` and ``cuts`` hold on the whole."""
 
     @property
     def ranges(self) -> Mapping[Node, Limit]: ...
+
+    @property
+    def cuts(self) -> Mapping[Node, Cuts]: ...
 
     def bound(
         self,
@@ -38,11 +42,14 @@ class Bounding(Protocol):
     ) -> Found: ...
 
 
-#: An engine in double precision that begins with the ranges that are known.
-Fine = Callable[[Mapping[Node, Limit]], Bounding]
+#: An engine in double precision that knows what another one does.
+Fine = Callable[[Bounding], Bounding]
 
 #: An engine whose ranges were searched for, from those that are known, by so many rounds and up to a deadline.
 Better = Callable[[Mapping[Node, Limit], int, Deadline], Bounding]
+
+#: An engine with cuts for so many of the lowest rows that do not exceed a goal, up to a deadline; the same without any.
+Cutting = Callable[[Bounding, int, float, Deadline], Bounding]
 
 
 @final
@@ -54,7 +61,7 @@ class Engines:
         self._finest = engine if fine is None else None
 
     def become(self, engine: Bounding) -> None:
-        """A better engine; the finer one that is made from now on begins with its ranges."""
+        """A better engine; the finer one that is made from now on knows what it does."""
         self.engine = engine
         self._finest = engine if self._fine is None else None
 
@@ -73,7 +80,7 @@ class Engines:
         if self._finest is None:
             assert self._fine is not None
             try:
-                self._finest = self._fine(self.engine.ranges)
+                self._finest = self._fine(self.engine)
             except OutOfTime:
                 return self.engine
         return self._finest

@@ -31,9 +31,15 @@ class Crew:
         self.search, self.memory, self.seed = search, memory, seed
         scene, self.count = search.scene, search.scene.strategy.workers
         self.known = known_nodes(scene.query)
-        ranges = {n: r for n, r in search.examiner.engines.engine.ranges.items() if n in set(self.known)}
+        engine, known = search.examiner.engines.engine, set(self.known)
+        ranges = {n: r for n, r in engine.ranges.items() if n in known}
         whole = Whole(
-            query=scene.query, strategy=scene.strategy, reductions=search.reductions, dtype=dtype, ranges=ranges
+            query=scene.query,
+            strategy=scene.strategy,
+            reductions=search.reductions,
+            dtype=dtype,
+            ranges=ranges,
+            cuts=engine.cuts,
         )
         self._whole, self._losses = whole.sealed(), 0
 

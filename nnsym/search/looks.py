@@ -29,9 +29,13 @@ class Looks:
     def __init__(self, scene: Scene, seed: int) -> None:
         self.query, self.worth, self.goal, self.seed = scene.query, scene.worth, scene.goal, seed
         self.flat, self._hard, self._turn = scene.strategy.flat, scene.hard, 0
+        self._attacked: set[int] = set()
 
     def attack(self, most: int, deadline: Deadline) -> None:
-        """A short counter-search from random points."""
+        """A short counter-search from random points, the same ones for a number of them: once."""
+        if most in self._attacked:
+            return
+        self._attacked.add(most)
         size = {"most": most, "kept": POINTS, "steps": _STEPS}
         at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=deadline.share(0.1))
         self.goal.look(at, deadline)

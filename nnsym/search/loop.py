@@ -6,15 +6,14 @@ What closes a target is a bound with every rounding paid; points only ever falsi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
 
 from nnsym.results.clock import Deadline
-from nnsym.search.bounding import Better
 from nnsym.search.branch import branched
-from nnsym.search.branching import Branching
+from nnsym.search.branching import Branching, Gap
 from nnsym.search.examine import Examiner
 from nnsym.search.finish import GIVEN_UP, Finisher
 from nnsym.search.frontier import Frontier
@@ -27,7 +26,7 @@ from nnsym.search.reduce import Reducing
 from nnsym.search.scene import Scene
 from nnsym.search.tally import Tally
 from nnsym.search.trial import PARTS, trial
-from nnsym.search.whole import refine
+from nnsym.search.whole import Improving
 
 #: So many open neurons are few: a program may end the search at once.
 FEW = 30
@@ -41,6 +40,7 @@ _ATTACKS = {2: POINTS, 12: 4096}
 class Search:
     """One search: ``go`` runs it until it is decided, or until the deadline or the memory's end.
 
+    Where a few parts do not decide it the engine is ``improving``.
     ``rival`` begins the search anew by another rule; ``rivals`` are rules that are tried so.
     """
 
@@ -51,7 +51,7 @@ class Search:
     finisher: Finisher
     reductions: Sequence[Reducing]
     deadline: Deadline
-    better: Better | None = None
+    improving: Improving = field(default_factory=Improving)
     brief: float = 1.0
     watch: Callable[[Snapshot], None] | None = None
     rivals: Sequence[Branching] = ()
@@ -134,13 +134,12 @@ class Search:
         return self.finisher.finish(stuck, self.ledger, self.deadline)
 
     def _change(self) -> None:
-        """What comes once, where a few parts did not decide it: other rules are tried, the whole domain is refined."""
+        """What comes where some parts did not decide it: other rules are tried, and better bounds of the whole."""
         best = trial(self, map(self.rival, self.rivals)) if self.rival is not None else self
         self.rival = None
         if best is not self:
             self.ledger.become(best.ledger)
             self.rule = best.rule
         self.ledger.log.release()
-        if self.better is not None and self._going:
-            refine(self.scene, self.examiner.engines, self.ledger, self.better, self.deadline)
-        self.better = None
+        local = isinstance(self.rule, Gap) and self.rule.early == 1
+        self.improving.look(self.scene, self.examiner.engines, self.ledger, self.deadline, local=local)

@@ -70,7 +70,7 @@ class Nodes:
         total = sum(limit.lower.nbytes + limit.upper.nbytes for limit in limits)
         dual = self.domains.dual
         if dual is not None:
-            total += sum(a.nbytes for a in (*dual.slopes.values(), *dual.multipliers.values()))
+            total += sum(a.nbytes for a in (*dual.slopes.values(), *dual.multipliers.values(), *dual.cuts.values()))
         return total + self.lower.nbytes + self.opened.nbytes
 
 

@@ -28,7 +28,7 @@ class Parcel:
     limits: _Sides
     wanted: Array
     ranges: _Sides | None
-    dual: tuple[dict[int, Array], dict[int, Array]] | None
+    dual: tuple[dict[int, Array], ...] | None
     rest: tuple[Array, Array, Array, Array]
 
     @staticmethod
@@ -38,13 +38,13 @@ class Parcel:
         domains = nodes.domains if len(nodes) <= _RICH else nodes.bare().domains
         ranges, dual = domains.ranges, domains.dual
         some = None if ranges is None else {number[n]: (r.lower, r.upper) for n, r in ranges.items() if n in number}
-        parts = () if dual is None else (dual.slopes, dual.multipliers)
-        pair = [{number[n]: a for n, a in part.items() if n in number} for part in parts]
+        parts = () if dual is None else (dual.slopes, dual.multipliers, dual.cuts)
+        arrays = tuple({number[n]: a for n, a in part.items() if n in number} for part in parts)
         return Parcel(
             {number[n]: (s.lower, s.upper) for n, s in domains.limits.items()},
             domains.wanted,
             some,
-            (pair[0], pair[1]) if pair else None,
+            arrays or None,
             (nodes.lower, nodes.opened, nodes.depth, nodes.number),
         )
 

@@ -18,7 +18,7 @@ from nnsym.ir.query import Query, Reading
 from nnsym.results.clock import Deadline
 from nnsym.results.versions import package_version
 from nnsym.search import log as logs
-from nnsym.search.bounding import Better, Bounding, Engines, Fine
+from nnsym.search.bounding import Better, Bounding, Cutting, Engines, Fine
 from nnsym.search.branching import Branching
 from nnsym.search.examine import Examiner
 from nnsym.search.finish import Finisher
@@ -36,6 +36,7 @@ from nnsym.search.scene import Scene
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Target, targets
 from nnsym.search.trial import trial
+from nnsym.search.whole import Improving
 
 Array = NDArray[Any]
 
@@ -64,6 +65,7 @@ class Conditions:
     log: Path | None = None
     fine: Fine | None = None
     better: Better | None = None
+    cutting: Cutting | None = None
     ask: Ask | None = None
     watch: Callable[[Snapshot], None] | None = None
 
@@ -104,6 +106,10 @@ class _Maker:
     def engines(self) -> Engines:
         return Engines(self.engine, self.given.fine)
 
+    @cached_property
+    def looks(self) -> Looks:
+        return Looks(self.scene, self.given.seed)
+
     def search(self, rule: Branching, log: logs.Log | None = None, story: logs.Story | None = None) -> Search:
         """A search by a rule; that of a record ``log`` is the real one, others are only tried."""
         scene, given = self.scene, self.given
@@ -119,11 +125,15 @@ class _Maker:
             scene=scene,
             rule=rule,
             ledger=ledger,
-            examiner=Examiner(scene, self.engines, Looks(scene, given.seed)),
+            examiner=Examiner(scene, self.engines, self.looks),
             finisher=Finisher(scene, given.ask),
             reductions=_reductions(scene),
             deadline=given.deadline,
-            better=given.better if strategy.refine and real else None,
+            improving=Improving(
+                better=given.better if strategy.refine and real else None,
+                cutting=given.cutting if strategy.cuts != 0 and real else None,
+                wanted=strategy.cuts is not None,
+            ),
             brief=given.brief if real else 1.0,
             watch=given.watch if real else None,
             rivals=strategy.rivals if real and story is None else (),

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
-from nnsym.search.bounding import Engines
+from nnsym.search.bounding import Bounding, Engines
 from nnsym.search.branching import rule
 from nnsym.search.examine import Examiner
 from nnsym.search.finish import Finisher
@@ -54,6 +55,7 @@ class Whole:
     reductions: Sequence[Reducing]
     dtype: str
     ranges: Mapping[Node, Limit]
+    cuts: Mapping[Node, Cuts]
 
     def sealed(self) -> bytes:
         """For another process, which unpacks it once."""
@@ -135,8 +137,8 @@ def _opened(sealed: bytes) -> tuple[Whole, Engines]:
     """The common part, and its engines, which serve all shares that this process gets."""
     whole: Whole = pickle.loads(sealed)  # noqa: S301 - written by our own parent process, never by a user
 
-    def fine(ranges: Mapping[Node, Limit]) -> Engine:
-        return Engine(whole.query, dtype="float64", ranges=ranges)
+    def fine(engine: Bounding) -> Engine:
+        return Engine(whole.query, dtype="float64", ranges=engine.ranges, cuts=whole.cuts)
 
-    engine = Engine(whole.query, dtype=whole.dtype, ranges=whole.ranges)
+    engine = Engine(whole.query, dtype=whole.dtype, ranges=whole.ranges, cuts=whole.cuts)
     return whole, Engines(engine, None if whole.dtype == "float64" else fine)

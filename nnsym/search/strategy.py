@@ -32,10 +32,10 @@ class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
     once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
     ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
-    decide it. ``soft`` also cuts boxes by rows of the conclusion, ``frontier`` says what is bounded next. ``workers``
-    processes share the work. ``rivals`` are rules that are tried beside ``branching`` where few parts do not decide it.
-    ``leaf`` is asked about parts with at most ``few`` open neurons; where that is None, with as many as suit it, and
-    ever more rarely if it closes none.
+    decide it; ``cuts`` of its lowest rows have cuts then, None lets the rule decide. ``soft`` also cuts boxes by the
+    conclusion's rows, ``frontier`` says what is bounded next. ``workers`` processes share the work. ``rivals`` are
+    rules that are tried beside ``branching`` where few parts do not decide it. ``leaf`` is asked about parts with at
+    most ``few`` open neurons; where that is None, with as many as suit it, and ever more rarely if it closes none.
     """
 
     branching: Branching | None = None
@@ -44,6 +44,7 @@ class Strategy:
     steps: int | None = None
     root: int = 20
     refine: int | None = None
+    cuts: int | None = None
     easy: int = 0
     soft: bool = False
     frontier: str = "depth"
@@ -79,6 +80,7 @@ class Strategy:
             *((self.frontier,) if self.frontier != "depth" else ()),
             *((f"steps={self.steps}",) if self.steps is not None else ()),
             *((f"refine={self.refine}",) if self.refine is not None else ()),
+            *((f"cuts={self.cuts}",) if self.cuts is not None else ()),
             *((f"batch={self.batch}",) if self.batch else ()),
             *((f"workers={self.workers}",) if self.workers > 1 else ()),
             *((f"leaf={self.leaf.text}",) if self.leaf is not None else ()),
@@ -113,6 +115,7 @@ class Strategy:
             rivals=() if self.branching is not None else tuple(map(rule, others)),
             root=0 if shallow else self.root,
             refine=self.refine if self.refine is not None else 0 if shallow else _ROUNDS,
+            cuts=0 if self.cuts is None and shallow else self.cuts,
             steps=self.steps if self.steps is not None else 3 if shallow else 8,
             easy=_EASY if shallow and self.steps is None else 0,
             soft=self.soft or shallow,
@@ -121,7 +124,7 @@ class Strategy:
 
 
 #: Parameters that are a number, and the least that each may be.
-_NUMBERS = {"steps": 0, "refine": 0, "batch": 1, "workers": 1, "few": 0}
+_NUMBERS = {"steps": 0, "refine": 0, "cuts": 0, "batch": 1, "workers": 1, "few": 0}
 
 
 def _parameter(word: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Ranges of hidden neurons on the whole domain are searched for while that pays: they hold on every part of it."""
+"""Ranges of hidden neurons on the whole domain are searched for, and cuts, while that pays: they hold on every part."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,60 @@ from numpy.typing import NDArray
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
-from nnsym.search.bounding import Better, Bounding, Engines
+from nnsym.search.bounding import Better, Bounding, Cutting, Engines
 from nnsym.search.ledger import Ledger
 from nnsym.search.scene import Scene
+from nnsym.search.trial import PARTS
 
 Array = NDArray[Any]
 
+#: So many parts are bounded with cuts, where these pay, before ranges are searched for.
+LATER = 32 * PARTS
+
 #: The share of the time for this; what is left of the gap, as a share of what was, where more rounds pay.
 _SHARE, _PAYS = 0.25, 0.8
+
+#: So many rows have cuts where nobody says how many.
+CUT = 16
+
+#: The same for cuts, which every part pays for from then on.
+_CUTS_PAY = 0.95
+
+
+@final
+@dataclass(eq=False, kw_only=True)
+class Improving:
+    """What is still to come: ``better`` ranges after ``refined`` parts, and cuts.
+
+    Where splits do not aim at ranges (``local``) cuts come first, and ranges, which take longer, wait where these pay;
+    cuts are made anew on better ranges. With other rules there are none, unless they are ``wanted``.
+    """
+
+    better: Better | None = None
+    cutting: Cutting | None = None
+    wanted: bool = False
+    refined: int = PARTS
+
+    @property
+    def alone(self) -> int:
+        """So many parts are bounded before work is shared: what holds of the whole is looked for by then."""
+        return PARTS if self.better is None else LATER
+
+    def look(self, scene: Scene, engines: Engines, ledger: Ledger, deadline: Deadline, *, local: bool) -> None:
+        """What is due now."""
+
+        def going() -> bool:
+            return len(ledger.frontier) > 0 and not scene.goal.done
+
+        first = local and self.better is not None and self.refined < LATER
+        if self.cutting is not None and first and going():
+            self.refined = LATER if cut(scene, engines, ledger, self.cutting, deadline) else 0
+        if self.better is not None and ledger.tally.nodes >= self.refined and going():
+            refine(scene, engines, ledger, self.better, deadline)
+            self.better = None
+        if self.cutting is not None and self.better is None and (local or self.wanted) and going():
+            cut(scene, engines, ledger, self.cutting, deadline)
+            self.cutting = None
 
 
 def refine(scene: Scene, engines: Engines, ledger: Ledger, better: Better, deadline: Deadline) -> None:
@@ -30,16 +76,45 @@ def refine(scene: Scene, engines: Engines, ledger: Ledger, better: Better, deadl
     gap, lower = _gap(scene, engines.engine, deadline)
     while gap > 0 and not end.passed:
         try:
-            engines.become(better(engines.engine.ranges, rounds, end))
+            other = better(engines.engine.ranges, rounds, end)
         except OutOfTime:
             break
-        before = gap
-        gap, found = _gap(scene, engines.engine, deadline)
-        lower, rounds = np.maximum(lower, found), 4 * rounds
+        before, rounds = gap, 4 * rounds
+        gap, found = _gap(scene, other, deadline)
+        lower = np.maximum(lower, found)
+        if gap < before:
+            engines.become(other)
         if gap > _PAYS * before:
             break
+    _raise(scene, ledger, lower)
+
+
+def cut(scene: Scene, engines: Engines, ledger: Ledger, cutting: Cutting, deadline: Deadline) -> bool:
+    """An engine with cuts for the lowest rows, where these close some of the gap; true where they do.
+
+    Open subproblems get the better bound of the whole.
+    """
+    before, _ = _gap(scene, engines.engine, deadline)
+    try:
+        rows = CUT if scene.strategy.cuts is None else scene.strategy.cuts
+        other = cutting(engines.engine, rows, scene.threshold, deadline.share(_SHARE))
+    except OutOfTime:
+        return False
+    if other is engines.engine:
+        return False
+    gap, lower = _gap(scene, other, deadline)
+    pays = gap <= _CUTS_PAY * before
+    if pays:
+        engines.become(other)
+    _raise(scene, ledger, lower)
+    return pays
+
+
+def _raise(scene: Scene, ledger: Ledger, lower: Array) -> None:
+    """What is open is bounded by what holds of the whole, and forgets multipliers of cuts: there may be others now."""
     nodes = ledger.frontier.take(len(ledger.frontier))
-    nodes = replace(nodes, lower=np.maximum(nodes.lower, lower))
+    dual = None if nodes.domains.dual is None else replace(nodes.domains.dual, cuts={})
+    nodes = replace(nodes, domains=replace(nodes.domains, dual=dual), lower=np.maximum(nodes.lower, lower))
     ledger.frontier.push(ledger.close(nodes, nodes.opened & ~scene.goal.closes(nodes.lower))[0])
 
 

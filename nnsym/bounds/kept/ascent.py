@@ -6,9 +6,9 @@ gradient is the derivative at the minimiser alone. With the values z of all node
 
     d bound / d slope_j = C_j z_j   on the free side,       d bound / d m_j = lower_j - z_j   (or upper_j - z_j),
 
-where m is the signed multiplier of a limit (Xu et al., Fast and Complete, 2021; Wang et al., Beta-CROWN, 2021; the same
-gradients, there by automatic differentiation). Every pass is charged, so each step's bound is sound as it stands. Rows
-whose bound exceeds the goal leave the batch.
+where m is the signed multiplier of a limit; that of a cut is ``y - M p - offset`` (Xu et al., Fast and Complete, 2021;
+Wang et al., Beta-CROWN, 2021; the same gradients, there by automatic differentiation). Every pass is charged, so each
+step's bound is sound as it stands. Rows whose bound exceeds the goal leave the batch.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Bound = Callable[[Seed, Descent], Array]
 
 _RATE = 0.25  # first step of a slope, of the distance between the slopes of its two lines
 _PRICE = 0.3  # first step of a multiplier, of the mean coefficient that the row has beside it
+_SHARE = 0.2  # first step of a cut's multiplier, of what the row takes off the element that it bounds
 _DECAY = 0.97
 _STILL = 1e-12  # gradients of this size are noise and move nothing
 _CROWDED = 0.75  # the part of the rows that has to be open for the others to be carried along
@@ -66,6 +67,62 @@ class _Variable:
             setattr(self, name, old.reshape(1, len(rows), old.shape[-1])[:, rows])
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class _Variables:
+    """All blocks of choices of some rows."""
+
+    slopes: Mapping[Node, _Variable]
+    multipliers: Mapping[Node, _Variable]
+    cuts: Mapping[Node, _Variable]
+
+    @staticmethod
+    def of(state: State, seed: Seed, start: Choice) -> _Variables:
+        """Those of a start, cut down to their limits."""
+        return _Variables(
+            {n: _slope(state, seed, n, v) for n, v in start.slopes.items()},
+            {n: _multiplier(state, seed, n, v) for n, v in start.multipliers.items()},
+            {n: _cut(state, seed, n, v) for n, v in start.cuts.items()},
+        )
+
+    @property
+    def parts(self) -> tuple[Mapping[Node, _Variable], ...]:
+        return self.slopes, self.multipliers, self.cuts
+
+    @property
+    def every(self) -> list[_Variable]:
+        return [v for part in self.parts for v in part.values()]
+
+    @property
+    def choice(self) -> Choice:
+        """Their values as they stand."""
+        return Choice(*({n: v.value for n, v in part.items()} for part in self.parts))
+
+    def scale(self, state: State, done: Descent) -> None:
+        """First steps of multipliers, from the coefficients that rows have beside them."""
+        for node, v in self.multipliers.items():
+            v.rate *= _price(state, node, done)
+        for node, v in self.cuts.items():
+            v.rate = _SHARE * np.maximum(-done.kept[node][..., state.plan.cuts[node].index], 0)
+
+    def move(self, state: State, seed: Seed, done: Descent, choice: Choice, step: int) -> None:
+        """One step of all."""
+        at = values(state, seed, done, choice)
+        for node, variable in self.slopes.items():
+            steered, c = state.steered(node), done.kept.get(node)
+            if steered is None or c is None:
+                continue
+            parent = node.parents[0]
+            place = state.plan.place(node, parent)
+            z = at[parent] if place is None else at[parent][..., place]
+            side = np.minimum(c, 0) if steered.turned else np.maximum(c, 0)
+            variable.move(side * z * seed.gather(steered.free), step)
+        for node, variable in self.multipliers.items():
+            variable.move(_violation(variable.value, at[node], seed.gather(state.held(node))), step)
+        for node, variable in self.cuts.items():
+            variable.move(_excess(state, seed, node, at), step)
+
+
 def climb(
     state: State,
     seed: Seed,
@@ -77,61 +134,44 @@ def climb(
 ) -> tuple[Array, Choice]:
     """The best bounds of the rows ``(sets, rows)`` within some steps, and the choices that gave them.
 
-    ``start`` is where to begin: slopes of every hinge that is steered, multipliers of every limit that may be used.
-    ``bound`` makes sound bounds of a pass. Ends early where all rows exceed the goal.
+    ``start`` is where to begin: slopes of every hinge that is steered, multipliers of every limit and cut that may be
+    used. ``bound`` makes sound bounds of a pass. Ends early where all rows exceed the goal.
     """
-    slopes = {n: _slope(state, seed, n, v) for n, v in start.slopes.items()}
-    multipliers = {n: _multiplier(state, seed, n, v) for n, v in start.multipliers.items()}
+    variables = _Variables.of(state, seed, start)
     shape, live = seed.index.shape, np.arange(seed.index.size)
     best = np.full(seed.index.size, -np.inf)
-    kept = [{n: v.value.copy() for n, v in part.items()} for part in (slopes, multipliers)]
+    kept = [{n: v.value.copy() for n, v in part.items()} for part in variables.parts]
     for step in range(steps + 1):
-        choice = Choice({n: v.value for n, v in slopes.items()}, {n: v.value for n, v in multipliers.items()})
+        choice = variables.choice
         done = descend(state, seed, choice, keep=True)
         found = bound(seed, done).ravel()
         better = found > best[live]
         best[live[better]] = found[better]
-        for part, variables in zip(kept, (slopes, multipliers), strict=True):
-            for node, v in variables.items():
+        for into, part in zip(kept, variables.parts, strict=True):
+            for node, v in part.items():
                 n = v.value.shape[-1]
-                part[node].reshape(best.size, n)[live[better]] = v.value.reshape(len(live), n)[better]
+                into[node].reshape(best.size, n)[live[better]] = v.value.reshape(len(live), n)[better]
         if not step:
-            for node, v in multipliers.items():
-                v.rate *= _price(state, node, done)
+            variables.scale(state, done)
         left = best[live] <= options.goal
         if step == steps or options.deadline.passed or not left.any():
             break
-        _move(state, seed, done, choice, slopes, multipliers, step)
+        variables.move(state, seed, done, choice, step)
         if left.mean() < _CROWDED:
             live = live[left]
             seed = seed.flat(left)
-            for v in (*slopes.values(), *multipliers.values()):
+            for v in variables.every:
                 v.choose(left)
     return best.reshape(shape), Choice(*kept)
 
 
-def _move(
-    state: State,
-    seed: Seed,
-    done: Descent,
-    choice: Choice,
-    slopes: Mapping[Node, _Variable],
-    multipliers: Mapping[Node, _Variable],
-    step: int,
-) -> None:
-    """One step of all choices."""
-    at = values(state, seed, done, choice)
-    for node, variable in slopes.items():
-        steered, c = state.steered(node), done.kept.get(node)
-        if steered is None or c is None:
-            continue
-        parent = node.parents[0]
-        place = state.plan.place(node, parent)
-        z = at[parent] if place is None else at[parent][..., place]
-        side = np.minimum(c, 0) if steered.turned else np.maximum(c, 0)
-        variable.move(side * z * seed.gather(steered.free), step)
-    for node, variable in multipliers.items():
-        variable.move(_violation(variable.value, at[node], seed.gather(state.held(node))), step)
+def _excess(state: State, seed: Seed, node: Node, at: Mapping[Node, Array]) -> Array:
+    """How far a node is above its cuts."""
+    cuts = state.plan.cuts[node]
+    over = at[node][..., cuts.index] - seed.gather(state.plan.by.near(state.cut(node).offset))
+    for matrix, parent in cuts.matrices:
+        over -= matrix.forward(at[parent])
+    return np.where(np.isfinite(over), over, 0.0)
 
 
 def _violation(value: Array, z: Array, table: Array) -> Array:
@@ -148,7 +188,7 @@ def _price(state: State, node: Node, done: Descent) -> Array:
     beside = [done.kept[n] for n in (node, *plan.readers[node]) if n in done.kept]
     beside = beside or list(done.forms.values())
     size = np.sum([np.abs(c).sum(axis=-1, keepdims=True) / max(1, c.shape[-1]) for c in beside], axis=0)
-    if isinstance(node, Affine) and node is plan.cuts:  # its multiplier changes coefficients of inputs
+    if isinstance(node, Affine) and node is plan.hard:  # its multiplier changes coefficients of inputs
         parts = plan.matrices[node]
         mean = sum(float(m.size.sum()) for m in parts) / max(1, sum(math.prod(m.shape) for m in parts))
         size = size / max(mean, 2.0**-60)
@@ -172,6 +212,14 @@ def _multiplier(state: State, seed: Seed, node: Node, value: Array) -> _Variable
     return _Variable(value, least, most, rate, np.zeros_like(value), np.zeros_like(value))
 
 
+def _cut(state: State, seed: Seed, node: Node, value: Array) -> _Variable:
+    usable = seed.gather(state.cut(node).usable)
+    most = np.broadcast_to(np.where(usable, np.inf, 0.0).astype(value.dtype), value.shape)
+    least = np.zeros_like(value)
+    value = np.clip(value, least, most)
+    return _Variable(value, least, most, np.ones_like(value), np.zeros_like(value), np.zeros_like(value))
+
+
 def beginning(state: State, seed: Seed, warm: Choice) -> Choice:
     """Where an ascent of the rows begins: what is known of them, else the slopes of a plain pass and no multipliers."""
     plan = state.plan
@@ -184,7 +232,9 @@ def beginning(state: State, seed: Seed, warm: Choice) -> Choice:
             own = seed.gather(steered.step.table[:, 3 if steered.turned else 2])
             slopes[node] = np.array(np.broadcast_to(warm.slopes.get(node, own), (*shape, own.shape[-1])))
     for node, sides in state.limits.items():
-        if not isinstance(node, Input) and (node in below or node is plan.cuts) and np.isfinite(sides).any():
+        if not isinstance(node, Input) and (node in below or node is plan.hard) and np.isfinite(sides).any():
             none = np.zeros((*shape, plan.size(node)), dtype=dtype)
             multipliers[node] = warm.multipliers.get(node, none)
-    return Choice(slopes, multipliers)
+    of_cuts = {n: np.zeros((*shape, len(plan.cuts[n])), dtype=dtype) for n in below if n in plan.cuts}
+    cuts = {n: warm.cuts.get(n, none) for n, none in of_cuts.items()}
+    return Choice(slopes, multipliers, cuts)

@@ -47,6 +47,7 @@ class Collector:
         self.gaps: dict[Node, Array] = {}
         self.slopes: dict[Node, Array] = {}
         self.multipliers: dict[Node, Array] = {}
+        self.cuts: dict[Node, Array] = {}
 
     def add(self, seed: Seed, row: Array, done: Descent, choice: Choice, lower: Array, constant: Array) -> None:
         """One piece: rows ``row``, ``(sets, rows)``, of the seed's subproblems, bounds, constants of forms."""
@@ -64,6 +65,11 @@ class Collector:
         for part, found in ((self.slopes, choice.slopes), (self.multipliers, choice.multipliers)):
             for node, values in found.items():
                 self._spread(part, node, at, values)
+        for node, values in choice.cuts.items():
+            own = self.plan.cuts[node]
+            if node not in self.cuts:
+                self.cuts[node] = np.zeros((*self.shape, own.count), dtype=values.dtype)
+            self.cuts[node][at[0][:, None], at[1][..., None], own.number] = values
 
     def _spread(self, into: dict[Node, Array], node: Node, at: tuple[Array, Array], values: Array) -> None:
         """Values of the elements that matter, among all of a node's."""
@@ -78,7 +84,7 @@ class Collector:
     def found(self, ranges: Mapping[Node, Limit], empty: Array) -> Found:
         """Everything; rows of empty subproblems are bounded by anything."""
         lower = np.where(empty[:, None], np.inf, self.lower)
-        dual = Dual(self.slopes, self.multipliers) if self.options.steps else None
+        dual = Dual(self.slopes, self.multipliers, self.cuts) if self.options.steps else None
         return Found(lower, ranges, empty, self.forms, self.constant, self.point, self.gaps, dual)
 
 
@@ -87,7 +93,9 @@ def warm(plan: Plan, dual: Dual | None, seed: Seed, row: Array) -> Choice:
     if dual is None:
         return Choice()
 
-    def some(part: Mapping[Node, Array]) -> dict[Node, Array]:
-        return {n: v[seed.where, row][..., plan.keep[n]].astype(plan.by.dtype, copy=False) for n, v in part.items()}
+    def some(part: Mapping[Node, Array], number: Mapping[Node, Array]) -> dict[Node, Array]:
+        own = {n: v[seed.where, row][..., number[n]] for n, v in part.items() if n in number}
+        return {n: v.astype(plan.by.dtype, copy=False) for n, v in own.items()}
 
-    return Choice(some(dual.slopes), some(dual.multipliers))
+    cuts = {n: own.number for n, own in plan.cuts.items()}
+    return Choice(some(dual.slopes, plan.keep), some(dual.multipliers, plan.keep), some(dual.cuts, cuts))

@@ -6,9 +6,9 @@ rows. The pass maintains the claim
 ``row >= constant + sum_n C_n (v_n - c_n)`` with the prices of :mod:`nnsym.bounds.kept.state` paid by the constant at
 every step. Coefficients are in the format of rows, constants float64.
 
-What a pass may choose (:class:`Choice`): slopes of hinges on their free side (Xu et al., Fast and Complete, 2021), and
+What a pass may choose (:class:`Choice`): slopes of hinges on their free side (Xu et al., Fast and Complete, 2021),
 multipliers of limits (Wang et al., Beta-CROWN, 2021): for ``m >= 0``, ``row >= row - m (v - lower)`` and ``row >= row +
-m (v - upper)``.
+m (v - upper)``, and likewise of cuts ``y <= M p + offset``: ``row >= row + m (y - M p - offset)``.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ class Choice:
     """Choices for the rows of a pass, ``(sets, rows, n)``; any within their limits are sound.
 
     ``slopes[y]`` of a hinge, within those of :class:`nnsym.bounds.kept.state.Steered`. ``multipliers[v]`` of a node
-    with limits: positive of the lower limit, negative of the upper one, 0 where there is none.
+    with limits: positive of the lower limit, negative of the upper one, 0 where there is none. ``cuts[y]``, of a node
+    with cuts, are multipliers >= 0 of those that are usable, ``(sets, rows, cuts)``.
     """
 
     slopes: Mapping[Node, Array] = field(default_factory=dict)
     multipliers: Mapping[Node, Array] = field(default_factory=dict)
+    cuts: Mapping[Node, Array] = field(default_factory=dict)
 
 
 @final
@@ -123,6 +125,8 @@ class _Pass:
         self.constant = self._begin(seed)
         for node, values in choice.multipliers.items():
             self._multiply(node, values)
+        for node, values in choice.cuts.items():
+            self._cut(node, values)
 
     def _begin(self, seed: Seed) -> Array:
         """Rows over a node; an affine one is replaced by its parents at once, by rows of its matrices."""
@@ -146,6 +150,14 @@ class _Pass:
         self.constant += weigh(np.maximum(multipliers, 0), table[:, 0])
         self.constant += weigh(np.minimum(multipliers, 0), table[:, 1])
         self._add(node, -multipliers)
+
+    def _cut(self, node: Node, multipliers: Array) -> None:
+        """Add what is at most 0 by the cuts of a node: ``m (y - M p - offset)``, m >= 0."""
+        cuts = self.plan.cuts[node]
+        self.constant += weigh(multipliers.astype(np.float64), self.seed.gather(self.state.cut(node).brought))
+        self._add(node, self._spread(multipliers, cuts.index, node))
+        for matrix, parent in cuts.matrices:
+            self._add(parent, -matrix.adjoint(multipliers))
 
     def _add(self, node: Node, values: Array) -> None:
         old = self.coefficients.get(node)

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.ascent import beginning, climb
 from nnsym.bounds.kept.collect import Collector, Options, warm
+from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
 from nnsym.bounds.kept.inputs import constants, least
+from nnsym.bounds.kept.minimum import values
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
 from nnsym.bounds.kept.relaxations import is_relu
@@ -51,8 +53,8 @@ class Engine:
     ``dtype`` is the format of rows, float64 or float32. ``ranges`` are sound bounds of nodes on the query's domain that
     are known already, ``(1, size)``. ``hidden`` steps of ascent optimise the bounds of hidden nodes there. Up to the
     ``deadline`` all this is done; what it cuts off has intervals. Without ``inherit`` a subproblem is bounded from its
-    own limits alone, as someone would who knows nothing of the whole domain. Raises OutOfTime where there was no time
-    to lay out the query's matrices.
+    own limits alone, as someone would who knows nothing of the whole domain. ``cuts`` of ReLU nodes take part in every
+    ascent. Raises OutOfTime where there was no time to lay out the query's matrices.
     """
 
     def __init__(
@@ -63,9 +65,10 @@ class Engine:
         ranges: Mapping[Node, Limit] | None = None,
         hidden: int = 0,
         inherit: bool = True,
+        cuts: Mapping[Node, Cuts] | None = None,
         deadline: Deadline = NEVER,
     ) -> None:
-        self.query, self.precision, self._inherit = query, precision(dtype), inherit
+        self.query, self.precision, self._inherit, self.cuts = query, precision(dtype), inherit, cuts or {}
         options = Options(0, np.inf, hidden, True, False, deadline)
         with np.errstate(all="ignore"):
             self._begin(query, ranges or {}, options)
@@ -81,8 +84,9 @@ class Engine:
         nothing = {n: Limit(np.full((1, n.size), -np.inf), np.full((1, n.size), np.inf)) for n in self.plan.nodes}
         self.ranges = {n: self.plan.whole(n, *state.sides(n), nothing[n]) for n in self.plan.nodes}
         zero = {n: ((r.lower == 0) & (r.upper == 0))[0] for n, r in self.ranges.items() if not isinstance(n, Input)}
-        self.plan = Plan(query, self.precision, zero, deadline=options.deadline.grace)  # else all is lost
-        kept = [n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.cuts]
+        end = options.deadline.grace  # else all is lost
+        self.plan = Plan(query, self.precision, zero, cuts=self.cuts, deadline=end)
+        kept = [n for n in self.plan.nodes if n in self.plan.arguments or isinstance(n, Input) or n is self.plan.hard]
         kept = kept if self._inherit else [n for n in kept if n not in self.plan.arguments or isinstance(n, Input)]
         self._base = {n: self._cut(n, self.ranges[n]) for n in kept}
 
@@ -114,16 +118,30 @@ class Engine:
         with np.errstate(all="ignore"):
             return self._bound(domains, target, options)
 
+    def with_cuts(self, cuts: Mapping[Node, Cuts], deadline: Deadline = NEVER) -> Engine:
+        """An engine that knows as much as this one, with other cuts. Raises OutOfTime."""
+        dtype, known = np.dtype(self.precision.dtype).name, self.ranges
+        return Engine(self.query, dtype=dtype, ranges=known, inherit=self._inherit, cuts=cuts, deadline=deadline)
+
+    def minimisers(self, steps: int, *, goal: float, deadline: Deadline = NEVER) -> tuple[Array, dict[Node, Array]]:
+        """Bounds ``(rows,)`` of the rows on the whole domain, and the values ``(rows, size)`` of nodes at which the
+        relaxation attains them, after ``steps`` of ascent of those that do not exceed the ``goal``.
+        """
+        options, domains = Options(steps, goal, 0, False, False, deadline), self.root()
+        with np.errstate(all="ignore"):
+            _, state = self._prepared(domains, None, options)
+            seed, _ = self._seed(domains.wanted, None)
+            lower, choice = climb(
+                state, seed, beginning(state, seed, Choice()), self._least(state), options, steps=steps
+            )
+            at = values(state, seed, descend(state, seed, choice, keep=True), choice)
+        found = {n: np.zeros((lower.size, n.size)) for n in at}
+        for n, full in found.items():
+            full[:, self.plan.keep[n]] = at[n].reshape(lower.size, -1)
+        return lower.ravel(), found
+
     def _bound(self, domains: Domains, target: Target | None, options: Options) -> Found:
-        limits = {n: self._cut(n, s) for n, s in domains.limits.items()}
-        given = {n: self._cut(n, s) for n, s in (domains.ranges or {}).items()}
-        if self.plan.cuts is not None:
-            limits[self.plan.cuts] = self._preconditions(given)
-        run = Refresh(self.plan, len(domains), self._base, given, limits, options.deadline)
-        ends = [self.plan.spec if target is None else target.node, *self.query.inputs]
-        if self.plan.cuts is not None and ends[0] is self.plan.spec:  # hidden bounds hold on all of the boxes
-            ends.append(self.plan.cuts)
-        state = run.run(self._hidden(options) if options.refresh else None, *ends)
+        run, state = self._prepared(domains, target, options)
         empty = run.empty | self._outside(domains)
         seed, row = self._seed(domains.wanted & ~empty[:, None], target)
         filled = Collector(self.plan, domains.wanted, state, options)
@@ -138,6 +156,18 @@ class Engine:
             lower, constant = self._least(state)(part, done), constants(state, part, done) - self._slack(state, part)
             filled.add(part, row[:, rows], done, choice, lower, constant)
         return filled.found(self._ranges(domains, state, options.refresh), empty)
+
+    def _prepared(self, domains: Domains, target: Target | None, options: Options) -> tuple[Refresh, State]:
+        """The ranges of a batch."""
+        limits = {n: self._cut(n, s) for n, s in domains.limits.items()}
+        given = {n: self._cut(n, s) for n, s in (domains.ranges or {}).items()}
+        if self.plan.hard is not None:
+            limits[self.plan.hard] = self._preconditions(given)
+        run = Refresh(self.plan, len(domains), self._base, given, limits, options.deadline)
+        ends = [self.plan.spec if target is None else target.node, *self.query.inputs]
+        if self.plan.hard is not None and ends[0] is self.plan.spec:  # hidden bounds hold on all of the boxes
+            ends.append(self.plan.hard)
+        return run, run.run(self._hidden(options) if options.refresh else None, *ends)
 
     def _least(self, state: State) -> Callable[[Seed, Descent], Array]:
         """Bounds of rows by a pass and by intervals."""
@@ -166,10 +196,10 @@ class Engine:
 
     def _preconditions(self, given: Mapping[Node, Limit]) -> Limit:
         """At most 0, but for what rounding their numbers may have moved."""
-        assert self.plan.cuts is not None
-        slack, weight = self.plan.extra[self.plan.cuts]
+        assert self.plan.hard is not None
+        slack, weight = self.plan.extra[self.plan.hard]
         known = {**self._base, **given}
-        sizes = [np.maximum(np.abs(known[p].lower), np.abs(known[p].upper)).max(axis=1) for p in self.plan.cuts.parents]
+        sizes = [np.maximum(np.abs(known[p].lower), np.abs(known[p].upper)).max(axis=1) for p in self.plan.hard.parents]
         most = np.max(np.broadcast_arrays(*sizes), axis=0)[:, None] if sizes else np.zeros((1, 1))
         upper = (slack + product(weight, most)) * (1.0 + 8.0 * self.precision.u)
         return Limit(np.full(upper.shape, -np.inf), upper)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.kept.balls import Round
+from nnsym.bounds.kept.cut_rows import CutRows
+from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.maps import Matrix, columns
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.types import Limit
@@ -29,11 +31,11 @@ class Plan:
     """What passes over one query share.
 
     ``keep[node]`` are the elements of a node that anything depends on, in order: an element that is 0 on all of the
-    domain is worth nothing to whoever reads it. All arrays inside the engine have these elements only. ``cuts`` is the
+    domain is worth nothing to whoever reads it. All arrays inside the engine have these elements only. ``hard`` is the
     layer of the linear preconditions, None if there are none; ``extra[node]`` are slack and weight of a layer of rows
     (:meth:`nnsym.ir.rows.Rows.node`). ``fused[z]`` is the pointwise node that alone reads an affine ``z``: a pass steps
-    over the two at once. ``count`` is what is added to the lengths of all sums. Raises OutOfTime past the ``deadline``,
-    at which it looks between layers.
+    over the two at once. ``cuts[y]`` are those of a ReLU node. ``count`` is what is added to the lengths of all sums.
+    Raises OutOfTime past the ``deadline``, at which it looks between layers.
     """
 
     def __init__(
@@ -42,14 +44,15 @@ class Plan:
         by: Precision,
         zero: Mapping[Node, Array] | None = None,
         *,
+        cuts: Mapping[Node, Cuts] | None = None,
         deadline: Deadline = NEVER,
     ) -> None:
         self.query, self.by, self.deadline = query, by, deadline
         self.spec = query.spec[0]
         self.balls = {x: tuple(Round.of(ball) for ball in some) for x, some in query.balls.items() if some}
         self.extra = {self.spec: query.spec[1:]}
-        self.cuts = self._preconditions()
-        ends = [self.spec] if self.cuts is None else [self.spec, self.cuts]
+        self.hard = self._preconditions()
+        ends = [self.spec] if self.hard is None else [self.spec, self.hard]
         self.nodes = topological((*query.inputs, *query.nodes, *ends))  # rows may read none of the inputs
         for node in self.nodes:
             if not isinstance(node, (Input, Affine, Pointwise, Max, Product)):
@@ -68,8 +71,10 @@ class Plan:
                     self.fused[node] = reader
         self.arguments = tuple(n for n in self.nodes if any(not isinstance(r, Affine) for r in self.readers[n]))
         self.matrices = {n: self._matrices(n) for n in self.nodes if isinstance(n, Affine)}
+        made = {n: CutRows.of(n, c, self.keep, by) for n, c in (cuts or {}).items()}
+        self.cuts = {n: rows for n, rows in made.items() if len(rows)}
         # constants of float32 rows are added up in float64, which the spare of their own charges covers
-        self.count = self._additions() if by.dtype is np.float64 else self._meetings()
+        self.count = self.additions if by.dtype is np.float64 else self._meetings()
         self._orders: dict[tuple[Node, ...], tuple[Node, ...]] = {}
 
     def size(self, node: Node) -> int:
@@ -149,16 +154,19 @@ class Plan:
         held = held[linear[held]]
         if not len(held):
             return None
-        cuts, slack, weight = self.query.rows.take(held).node()
-        self.extra[cuts] = (slack, weight)
-        return cuts
+        hard, slack, weight = self.query.rows.take(held).node()
+        self.extra[hard] = (slack, weight)
+        return hard
 
-    def _additions(self) -> int:
+    @cached_property
+    def additions(self) -> int:
         """Additions of a pass that are not inside a product with a matrix: constants, and coefficients that meet."""
-        return 2 * len(self.nodes) + self._meetings() + 8
+        return 3 * len(self.nodes) + self._meetings() + 8
 
     def _meetings(self) -> int:
-        """Additions that the coefficient of one element may go through, with one for a multiplier of either side."""
+        """Additions that the coefficient of one element may go through, with one for a multiplier of either side, and
+        one for the cuts of a node in each that they speak of.
+        """
         found: dict[Node, int] = {}
         for node in self.nodes:
             terms = 1
@@ -166,6 +174,9 @@ class Plan:
                 terms = int(np.bincount(self.groups(node).ravel()).max(initial=0)) + node.groups.shape[1]
             for parent in node.parents:
                 found[parent] = found.get(parent, 0) + terms
+            if node in self.cuts:
+                for end in (node, *(p for _, p in self.cuts[node].matrices)):
+                    found[end] = found.get(end, 0) + 1
         return max(found.values(), default=0) + 2
 
 

@@ -43,9 +43,9 @@ def refined(
 ) -> Engine:
     """An engine of the query whose hidden bounds were searched for, ``rounds`` splits for every row of a layer.
 
-    Its ranges hold on the query's boxes and balls; ``ranges`` are some that are known to. Past the ``deadline`` layers
-    keep what they have, and so do those whose trees would take more than ``memory`` bytes: before that there are fewer
-    rounds. Raises OutOfTime where there is no engine by then.
+    Its ranges hold on the query's boxes and balls; ``ranges`` are some that are known to, and none of its own is worse.
+    Past the ``deadline`` layers keep what they have, and so do those whose trees would take more than ``memory`` bytes:
+    before that there are fewer rounds. Raises OutOfTime where there is no engine by then.
     """
     given = ranges or {}
     engine = Engine(query, dtype=dtype, deadline=deadline)
@@ -59,8 +59,8 @@ def refined(
         if known[layer] is not first:
             try:
                 engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
-            except OutOfTime:
-                return engine
+            except OutOfTime:  # what layers gained by now is worth the time of one more engine
+                return Engine(query, dtype=dtype, ranges={**given, **known}, deadline=deadline.grace)
     return engine
 
 

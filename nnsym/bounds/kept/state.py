@@ -70,6 +70,18 @@ class Steered:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class CutOffsets:
+    """Of a node's cuts, float64 ``(1 or batch, cuts)``: offsets, what a unit of a multiplier adds to a row's constant,
+    and which may have one at all.
+    """
+
+    offset: Array
+    brought: Array
+    usable: Array
+
+
+@final
 class State:
     """All nodes of a plan for a batch; filled parents first. ``limits`` are what the subproblems assume of nodes."""
 
@@ -82,6 +94,7 @@ class State:
         self.image: dict[Node, Array] = {}
         self.limits: dict[Node, Sides] = {}
         self._held: dict[Node, Array] = {}
+        self._cuts: dict[Node, CutOffsets] = {}
         self._drift: dict[Node, Array] = {}
         self._amounts: dict[Node, list[Array]] = {}
         self._lines: dict[Node, Lines] = {}
@@ -206,9 +219,9 @@ class State:
 
     def _hold(self, node: Node) -> Array:
         by, reference, spread = self.plan.by, self.centre[node], self.radius[node]
-        price = by.gamma(2) * spread
+        price = by.gamma(self.plan.count) * spread
         if isinstance(node, Affine) and node in self.plan.fused:
-            price = by.gamma(2) * (spread + np.abs(self.image[node] - reference)) + self.price(node)
+            price = by.gamma(self.plan.count) * (spread + np.abs(self.image[node] - reference)) + self.price(node)
             reference = self.image[node]
         terms = by.gamma(self.plan.size(node) + self.plan.count + 6)
         found: list[Array] = []
@@ -221,6 +234,46 @@ class State:
             found.append(by.down(brought) if sign < 0 else by.up(brought))
             far.append(np.where(there, limit, sign * _FAR).astype(by.dtype))
         return np.stack(np.broadcast_arrays(*found, *far), axis=1)
+
+    def cut(self, node: Node) -> CutOffsets:
+        """The offsets of a node's cuts for the ranges that are known here, and what multipliers of them bring."""
+        if node not in self._cuts:
+            self._cuts[node] = self._cut(node)
+        return self._cuts[node]
+
+    def _cut(self, node: Node) -> CutOffsets:
+        """``y - M p - offset`` at the centres, less what rounding may move: of the sum of an element's multipliers, of
+        products with M, and of the additions to what else meets in y and in p.
+        """
+        by, cuts, offset = self.plan.by, self.plan.cuts[node], self._offset(node)
+        centre, spread = self.centre[node][:, cuts.index], self.radius[node][:, cuts.index]
+        total, size, terms = centre - offset, np.abs(centre) + np.abs(offset), 2 * len(cuts.matrices)
+        price = by.gamma(cuts.most + self.plan.count) * (spread + by.pad)
+        for matrix, parent in cuts.matrices:
+            middle, reach = self.centre[parent], matrix.stretch(self.radius[parent])
+            total, size = total - matrix.apply(middle), size + matrix.stretch(np.abs(middle))
+            price = price + by.gamma(matrix.back + 1 + self.plan.count) * (reach + by.pad * matrix.touched)
+            terms += matrix.terms
+        terms += len(cuts) + self.plan.additions + 8
+        price = price + FLOAT64.gamma(terms) * (size + price) + FLOAT64.tiny
+        usable = np.abs(total) + price <= _LARGE
+        return CutOffsets(offset, np.where(usable, total - price, 0.0), usable)
+
+    def _offset(self, node: Node) -> Array:
+        """Offsets with which ``y <= M p + offset`` holds (:mod:`nnsym.bounds.kept.cuts`), rounded up."""
+        cuts, (z,) = self.plan.cuts[node], node.parents
+        place = self.plan.place(node, z)
+        low, high = (side[:, cuts.index if place is None else place[cuts.index]] for side in self.sides(z))
+        passive = cuts.line * (cuts.b - low)
+        active = (1.0 - cuts.top) * cuts.b + cuts.top * high
+        size, terms = (1.0 + cuts.line + cuts.top) * (np.abs(cuts.b) + np.abs(low) + np.abs(high)), 0
+        for below, above, (_, parent) in zip(cuts.passive, cuts.active, cuts.matrices, strict=True):
+            centre, radius = self.centre[parent], self.radius[parent]
+            passive = passive + (below.apply(centre) + below.stretch(radius))
+            active = active + (above.apply(centre) + above.stretch(radius))
+            size = size + cuts.size * (np.abs(centre) + radius).max(axis=1, keepdims=True, initial=0.0)
+            terms += below.terms + above.terms + 4
+        return np.asarray(np.maximum(passive, active) + FLOAT64.gamma(terms + 16) * size + FLOAT64.tiny)
 
     def _limited(self, node: Node) -> int:
         """The most elements of a subproblem that have limits: multipliers give them coefficients."""

@@ -43,15 +43,17 @@ class Dual:
 
     ``slopes[node]`` are slopes of a hinge node, ``(batch, rows, size)``, used where the element is open.
     ``multipliers[node]`` are signed multipliers of the limits of a node, ``(batch, rows, size)``: positive of its lower
-    limit, negative of its upper one. Rows are those of the specification, or of the target that was bounded.
+    limit, negative of its upper one. ``cuts[node]``, ``(batch, rows, cuts)``, are those of the engine's cuts, >= 0.
+    Rows are those of the specification, or of the target that was bounded.
     """
 
     slopes: Mapping[Node, Array] = field(default_factory=dict)
     multipliers: Mapping[Node, Array] = field(default_factory=dict)
+    cuts: Mapping[Node, Array] = field(default_factory=dict)
 
     def take(self, index: Array) -> Dual:
         """The subproblems ``index``."""
-        return Dual(_take(self.slopes, index), _take(self.multipliers, index))
+        return Dual(*(_take(part, index) for part in (self.slopes, self.multipliers, self.cuts)))
 
 
 @final
@@ -157,15 +159,15 @@ def _side_by_side(parts: Sequence[Mapping[Node, Limit]], sizes: Sequence[int]) -
 def _joined(duals: Sequence[Dual], sizes: Sequence[int]) -> Dual:
     """Duals side by side; multipliers that a part does not have are 0, slopes that one does not have are dropped."""
     slopes = [n for n in duals[0].slopes if all(n in d.slopes for d in duals)]
-    nodes = dict.fromkeys(n for d in duals for n in d.multipliers)
-    shapes = {n: next(d.multipliers[n].shape[1:] for d in duals if n in d.multipliers) for n in nodes}
-    multipliers = {
-        n: np.concatenate(
-            [
-                d.multipliers[n] if n in d.multipliers else np.zeros((k, *shapes[n]))
-                for d, k in zip(duals, sizes, strict=True)
-            ]
-        )
-        for n in nodes
-    }
-    return Dual({n: np.concatenate([d.slopes[n] for d in duals]) for n in slopes}, multipliers)
+    multipliers, cuts = (_padded(parts, sizes) for parts in ([d.multipliers for d in duals], [d.cuts for d in duals]))
+    return Dual({n: np.concatenate([d.slopes[n] for d in duals]) for n in slopes}, multipliers, cuts)
+
+
+def _padded(parts: Sequence[Mapping[Node, Array]], sizes: Sequence[int]) -> dict[Node, Array]:
+    """Arrays of all parts, 0 where a part has none."""
+    found = {}
+    for node in dict.fromkeys(n for part in parts for n in part):
+        like = next(part[node] for part in parts if node in part)
+        none = [np.zeros((k, *like.shape[1:]), dtype=like.dtype) for k in sizes]
+        found[node] = np.concatenate([part.get(node, zero) for part, zero in zip(parts, none, strict=True)])
+    return found
