@@ -83,10 +83,8 @@ def check_numbers(f: Network, tmp_path: Path) -> None:
         exact = [norm_one(v, k) for k, v in enumerate(stated)]
         assert [printed(b, w) for b, w in zip(exact, published, strict=True)] == published
     text = nn.export(p, tmp_path / "phi_1.lp", encoding="bigm", bounds="ibp").read_text()
-    bounds_in_file = dict(re.findall(r"^ *\S+ <= (affine_1_\d_value) <= (\S+)$", text, re.M))
-    assert [printed(float(bounds_in_file[f"affine_1_{k}_value"]), w) for k, w in enumerate(PUBLISHED_UPPER)] == (
-        PUBLISHED_UPPER
-    )
+    bounds_in_file = dict(re.findall(r"^ *\S+ <= (?:affine_1|input_Sub)_(\d)_value <= (\S+)$", text, re.M))
+    assert [printed(float(bounds_in_file[str(k)]), w) for k, w in enumerate(PUBLISHED_UPPER)] == (PUBLISHED_UPPER)
     (row,) = [r for r in range(len(p.query.rows)) if p.query.labels[r]]
     (part,) = p.query.rows.parts.values()
     limit = Fraction(p.query.rows.constant[row]) / -Fraction(part.coefficient[row])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nnsym as nn
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.methods import find_source
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
@@ -171,6 +172,13 @@ def test_a_source_that_is_careless_in_float32_alone_is_refused() -> None:
     assert check_bounds(Careless(), kinds=("dense",), dtypes=("float64",)).bounds > 20
     with pytest.raises(ConformanceError, match="in float32"):
         check_bounds(Careless(), kinds=("dense",))
+
+
+def test_a_source_without_a_registered_text_is_taken_where_the_precondition_is_asked_alone() -> None:
+    x = nn.Variable(2)
+    where = nn.box(x, -3, 3) & (x[0] - x[1] >= 1) & (x[0] <= x[1])
+    found = nn.verify(nn.forall(x, where=where, then=x[0] + x[1] >= -1000), "bigm", bounds=Guest())
+    assert (found.verified, found.vacuous) == (True, True)
 
 
 @pytest.mark.parametrize("source", ["ibp", "crown", "alpha:2", "zonotope", "forward"])

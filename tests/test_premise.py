@@ -13,7 +13,7 @@ import nnsym as nn
 from nnsym.results.result import Trust, Verdict
 
 f = nn.zoo.random_mlp(2, widths=(2, 5, 2))
-METHODS = ("crown", "triangle", "bigm", "smt", None)
+METHODS = ("crown", "triangle", "bigm", "bab:gap", "smt", None)
 
 
 def empty(x: nn.Variable) -> dict[str, Any]:

@@ -65,8 +65,10 @@ class Hanging:
     style: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        inside = " " * (4 + len(self.text) - len(self.text.lstrip()))
-        parts = wrap(self.text, options.max_width, subsequent_indent=inside, break_long_words=False) or [self.text]
+        parts = [self.text]
+        if len(self.text) > options.max_width:
+            inside = " " * (4 + len(self.text) - len(self.text.lstrip()))
+            parts = wrap(self.text, options.max_width, subsequent_indent=inside, break_long_words=False) or parts
         yield from (Text(part, style=self.style) for part in parts)
 
 

@@ -69,6 +69,6 @@ def spinner(show: bool, label: str) -> Any:
 
 def row_progress() -> Any:
     """A comparison's progress on stderr."""
-    from nnsym.cli.console import row_progress as progress
+    from nnsym.cli.console import row_progress as progress  # heavy: rich
 
     return progress()

@@ -135,7 +135,7 @@ def _milp(highs: Any, job: LinearJob, report: Report) -> Found:
     def watch(event: Any) -> None:
         data = event.data_out
         report.bounds(data.mip_dual_bound, data.mip_primal_bound)
-        if decide and data.mip_dual_bound > job.goal.above:
+        if decide and job.goal.above < data.mip_dual_bound < np.inf:  # infinite: no part is left, and HiGHS says so
             event.interrupt()
 
     def improved(event: Any) -> None:
