@@ -67,9 +67,8 @@ def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: S
     """The exact encoding on the precondition alone, on a clock of its own."""
     seconds = min(clock.left, max(_LEAST, clock.elapsed))
     try:
-        chosen = (
-            method if method.rational else program("smt", solver="z3", bounds="crown")
-        )  # a guest's bounds may have no text
+        # by bounds of our own: those of the method may be an object that no text names
+        chosen = method if method.rational else program("smt", solver="z3", bounds="crown")
         with clock.step("precondition") as notes:
             said = chosen.judge(asked, Clock(seconds), replace(settings, relaxation=False))
             notes.append(f"{chosen.name}: {said.reason}")
