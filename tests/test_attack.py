@@ -89,6 +89,7 @@ def test_never_below_the_oracle_and_replay_agrees(kind: str, seed: int, tight: b
     assert result.lower == -np.inf
 
 
+@pytest.mark.slow
 def test_it_finds_most_violations_of_random_nets() -> None:
     found = violated = 0
     for seed in range(40):

@@ -150,6 +150,7 @@ def test_smooth_functions_are_certified_where_the_checker_knows_them() -> None:
     assert "gelu" in result.uncertified
 
 
+@pytest.mark.slow
 def test_many_inputs_are_split_by_phases_with_slopes_and_multipliers() -> None:
     many = nn.Variable(64, name="x")
     where = nn.box(many, np.full(64, -0.05), np.full(64, 0.05))

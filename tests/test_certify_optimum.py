@@ -52,6 +52,7 @@ def test_a_bound_beyond_the_optimum_is_not_proved() -> None:
         Checker(read_json(json.dumps(other).encode()), files()).run()
 
 
+@pytest.mark.slow
 def test_what_has_no_certificate_says_why() -> None:
     x = nn.Variable(1)
     found = nn.minimize(x[0], where=x <= 1, certificate=True, timeout=5)

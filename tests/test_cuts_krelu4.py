@@ -262,6 +262,7 @@ def cut_rows(program):
     return sum(len(b) for b in program.rows if b.tag is Tag.CUT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dense", "leaky", "abs", "residual"])
 def test_four_neurons_are_at_least_as_strong_as_three_and_never_beyond_the_exact_optimum(kind):
     query = query_of(kind, 11, width=8)
@@ -284,6 +285,7 @@ def test_four_neurons_close_what_three_leave_open():
     assert three + 1e-3 < four
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dense", "residual"])
 def test_they_serve_mixed_integer_programs(kind):
     query = query_of(kind, 9)

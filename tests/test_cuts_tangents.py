@@ -58,5 +58,6 @@ def test_rounds_converge_to_the_hull():
     assert values[0] < values[1] - 0.01
 
 
+@pytest.mark.slow
 def test_conformance():
     check_encoding("triangle+tangents", kinds=("sigmoid", "tanh", "dense"), seeds=range(2), runs=4, bounds=("ibp",))

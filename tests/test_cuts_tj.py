@@ -105,5 +105,6 @@ def test_a_neuron_that_its_box_decides_and_an_input_that_is_one_get_no_row():
     assert list(TJ.separator(scene)(np.full(scene.program.n_columns, 9.0))) == []
 
 
+@pytest.mark.slow
 def test_conformance():
     check_encoding("triangle+tj", kinds=("dense", "leaky", "residual", "maxpool", "tanh"), seeds=range(2), runs=3)

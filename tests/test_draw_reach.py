@@ -31,6 +31,7 @@ def samples(figure):
     return np.stack(found.get_data(), axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [ABOVE, nn.box(X, -1, 1) & ((X[0] <= -0.5) | (nn.box(X, 0.25, 1)))])
 def test_the_exact_set_of_a_where_is_smaller_than_that_of_its_box_and_holds_its_samples(where):
     whole, cut = (nn.draw_reach(F, d, methods=["crown", "bigm"], samples=400) for d in ((-1, 1), where))

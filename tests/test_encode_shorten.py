@@ -52,6 +52,7 @@ def test_rows_over_unbounded_columns_keep_their_numbers_and_others_lose_tiny_one
     assert slack.tolist() == [0.0, 2.0**-4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smt", "bigm"])
 def test_conformance_of_shortened_encodings(name):
     done = check_encoding(find_encoding(name).shorten(3), kinds=("dense", "leaky", "maxpool"), seeds=range(3), runs=3)

@@ -75,6 +75,7 @@ def test_an_attack_alone_finds_the_falsified_end(goal: str) -> None:
     assert "inf" not in repr(found)
 
 
+@pytest.mark.slow
 def test_a_question_that_is_too_hard_does_not_cost_the_bracket() -> None:
     """The far end of a wide network takes a MILP long; bounds and a counter-search bracket in a moment."""
     wide = nn.zoo.random_mlp(1, widths=(12, 60, 60, 60, 3))

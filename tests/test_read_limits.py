@@ -141,6 +141,7 @@ def test_loops_over_constants_are_not_run() -> None:
         nn.load(data)
 
 
+@pytest.mark.slow
 def test_many_assertions_end_in_time(tmp_path: Path) -> None:
     """Comparisons that no array holds: 300 thousand of them, read word by word."""
     (tmp_path / "n.onnx").write_bytes(single("Gemm", (1, 2), f32(2, 1), f32(1)).SerializeToString())

@@ -87,6 +87,7 @@ def test_what_is_said_is_true(kind: str) -> None:
     assert decided >= 3
 
 
+@pytest.mark.slow
 def test_a_mixed_integer_leaf_closes_what_bounds_do_not_and_says_so() -> None:
     """A solver's word is the trust of the whole; what is certified of the margin stays what bounds say of it."""
     method = resolve("bab:gap:refine=0:leaf=milp")

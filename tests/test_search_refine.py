@@ -91,6 +91,7 @@ def test_nothing_is_refined_where_it_is_not_asked_for_or_few_parts_decide() -> N
     assert nn.bab("early", refine=7).strategy == Strategy.of("bab:early:refine=7")
 
 
+@pytest.mark.slow
 def test_a_record_is_gone_on_from_with_better_ranges(tmp_path: Path) -> None:
     query, path = thin(0.1), tmp_path / "search.jsonl"
     first = ran(query, TEXT, better=Watched(query), log=path, nodes=40)
@@ -127,6 +128,7 @@ def test_a_search_goes_on_with_cuts() -> None:
     assert found.search.tally.mass == 1
 
 
+@pytest.mark.slow
 def test_ranges_wait_where_cuts_pay_and_splits_do_not_aim_at_them() -> None:
     query, text = thin(0.05), "bab:{}:steps=0:batch=1:refine=2"
 
