@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.interval import Forward
 from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.relaxations import _shares as shares
 from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.rational.exact import _shorten
 from nnsym.ir.evaluate import apply_node
@@ -92,6 +93,16 @@ def test_planes_of_a_product_are_as_tight_as_intervals_over_the_box_itself(x, y)
         ends = [float(getattr(tap, side)) * np.array(box).ravel() for tap, box in zip(found.taps, (x, y), strict=True)]
         reached = sign * sum((sign * end).min() for end in ends) + float(getattr(found, side))
         assert reached == pytest.approx(wanted, abs=1e-12 * size)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shares_of_single_numbers_are_numbers_and_have_gradients(dtype):
+    sides = [torch.tensor([0.0, -1.0, 1.0], dtype=dtype, requires_grad=True) for _ in range(4)]
+    below, above = shares(*sides, False)
+    (below + above).sum().backward()
+    assert torch.isfinite(below).all()
+    assert torch.isfinite(above).all()
+    assert all(torch.isfinite(side.grad).all() for side in sides)
 
 
 def test_slopes_of_a_sum_of_products_are_the_least_weights():

@@ -261,13 +261,12 @@ def _shares(lx: Tensor, ux: Tensor, ly: Tensor, uy: Tensor, summed: bool) -> tup
     that at which the slope on y does. Nearest to the middle, the slopes are nearest to the product's gradient. A sum of
     products is an average of one factor where the other has weights: its slopes are the weights' least values.
     """
-    with torch.no_grad():  # a choice among valid planes
-        zero_x, zero_y = _zero(lx, ux), _zero(ly, uy)
-        below, above = _nearest_half(zero_x, zero_y), _nearest_half(1.0 - zero_x, zero_y)
-        if summed:
-            weights_x, weights_y = lx >= 0, ly >= 0
-            below = torch.where(weights_x | weights_y, 0.0, below)
-            above = torch.where(weights_x, 1.0, torch.where(weights_y, 0.0, above))
+    zero_x, zero_y = _zero(lx, ux), _zero(ly, uy)
+    below, above = _nearest_half(zero_x, zero_y), _nearest_half(1.0 - zero_x, zero_y)
+    if summed:
+        weights_x, weights_y = lx >= 0, ly >= 0
+        below = torch.where(weights_x | weights_y, 0.0, below)
+        above = torch.where(weights_x, 1.0, torch.where(weights_y, 0.0, above))
     return below, above
 
 
@@ -279,7 +278,8 @@ def _nearest_half(one: Tensor, other: Tensor) -> Tensor:
 def _zero(low: Tensor, high: Tensor) -> Tensor:
     """Where 0 lies between two ends, as a share of the way; beyond the ends at the nearer one."""
     width = high - low
-    return torch.minimum((-low).clamp(min=0.0), width) / width.clamp(min=TINY)
+    some = width > 0  # of a single number any share will do, and a gradient through it would be none
+    return torch.where(some, torch.minimum((-low).clamp(min=0.0), width) / torch.where(some, width, 1.0), 0.0)
 
 
 def _between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
