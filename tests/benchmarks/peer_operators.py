@@ -160,5 +160,8 @@ def _theirs(peer: Any, module: layers.Module, centre: Tensor, radius: float, met
     bounded = peer.BoundedModule(module, centre, bound_opts=options, verbose=False)
     ball = peer.PerturbationLpNorm(x_L=centre - radius, x_U=centre + radius)
     with torch.set_grad_enabled(method == "CROWN-Optimized"):
-        low, high = bounded.compute_bounds(x=(peer.BoundedTensor(centre, ball),), method=method)
+        try:
+            low, high = bounded.compute_bounds(x=(peer.BoundedTensor(centre, ball),), method=method)
+        except AssertionError:  # its optimised intermediate bounds leave the domain of a logarithm
+            return float("nan")
     return float((high - low).mean())
