@@ -126,7 +126,8 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     lines = [(head, f"bold {COLOURS[result.status.value]}"), (f"  reason   {result.reason}", "")]
     if result.trust:
         lines.append((f"  trust    {result.trust.value}: {result.rests_on}", ""))
-    lines.append((f"  method   {result.method}" + (f" on {result.bounds} bounds" if result.bounds else ""), ""))
+    on = f" on {result.bounds} bounds" if result.bounds and result.bounds != result.method else ""
+    lines.append((f"  method   {result.method}{on}", ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
     lines.extend((f"  {text}", "") for text in _meant(result))
