@@ -6,15 +6,22 @@ channels on 32 x 32, ``narrow`` the same behind an affine layer of 16 inputs. Ea
 a clock that stands still while the process waits for a processor (:mod:`tests.benchmarks.fair_clock`), seconds of the
 processor in this process, and seconds beyond the limit. Whole commands come last, their imports taken off:
 :data:`READINGS` are inputs whose reading itself is long.
+
+``python -m tests.benchmarks.limits --answers FILE [--only PATTERN]`` keeps every row in a file as it comes, so that a
+run that is stopped goes on where it was; only rows of which a regular expression says so are asked.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +43,29 @@ LIMIT = 3.0
 ALLOWED = 2.0
 
 Row = tuple[str, str, str, str, str, str, str, str]
+Key = tuple[str, str, str]
+Wanted = Callable[[Key], bool]
 HEAD = ("network", "question", "lane", "limit s", "took s", "processor s", "over s", "says")
 
 
-def report(_: int = 1) -> str:
-    """The table of this file."""
-    return table(f"limits of {LIMIT:g} s", HEAD, [*runs(instances(), questions()), *commands(READINGS)])
+def report(_: int = 1, *, answers: Path | None = None, only: str = "") -> str:
+    """The table of this file; rows that ``answers`` has are not asked again."""
+    known = {} if answers is None or not answers.exists() else dict(map(_kept, answers.read_text("utf-8").splitlines()))
+
+    def wanted(key: Key) -> bool:
+        return key not in known and re.search(only, ", ".join(key)) is not None
+
+    for row in chain(runs(instances(), questions(), wanted=wanted), commands(READINGS, wanted=wanted)):
+        known[row[:3]] = row
+        if answers is not None:
+            with answers.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+    return table(f"limits of {LIMIT:g} s", HEAD, known.values())
+
+
+def _kept(line: str) -> tuple[Key, Row]:
+    row: Row = tuple(json.loads(line))
+    return row[:3], row
 
 
 def image(inputs: int = 0) -> Any:
@@ -71,14 +95,22 @@ def instances() -> Mapping[str, Callable[[], Any]]:
     return {"dense": lambda: random_instance().prop, "image": image, "narrow": lambda: image(16)}
 
 
-def runs(made: Mapping[str, Callable[[], Any]], asked: Iterable[Question], *, limit: float = LIMIT) -> Iterator[Row]:
-    """One row for each question about each property."""
-    asked, warm = tuple(asked), random_instance((2, 3, 2)).prop
-    for question in asked:  # imports, and the lanes' workers
+def runs(
+    made: Mapping[str, Callable[[], Any]],
+    questions: Iterable[Question],
+    *,
+    limit: float = LIMIT,
+    wanted: Wanted = lambda _: True,
+) -> Iterator[Row]:
+    """One row for each question about each property that is wanted."""
+    every = tuple(questions)
+    left = {network: [q for q in every if wanted((network, q.name, q.lane))] for network in made}
+    warm = random_instance((2, 3, 2)).prop
+    for question in dict.fromkeys(chain.from_iterable(left.values())):  # imports, and the lanes' workers
         _said(question, warm, 20.0)
-    for network, make in made.items():
-        prop = make()
-        for question in asked:
+    for network, waiting in left.items():
+        prop = made[network]() if waiting else None
+        for question in waiting:
             with fair() as now:
                 took, used = now(), time.process_time()
                 says = _said(question, prop, limit)
@@ -117,9 +149,11 @@ def wide_files(folder: Path) -> list[Path]:
 READINGS: tuple[Reading, ...] = (("784-256x6-10, .onnx and .vnnlib", wide_files),)
 
 
-def commands(readings: tuple[Reading, ...], *, limit: float = LIMIT) -> Iterator[Row]:
+def commands(readings: tuple[Reading, ...], *, limit: float = LIMIT, wanted: Wanted = lambda _: True) -> Iterator[Row]:
     """``nnsym verify`` on files, without the seconds that importing everything takes."""
     for name, write in readings:
+        if not wanted((name, "nnsym verify, bigm", "highs")):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             words = ["verify", *map(str, write(Path(folder))), "--encoding", "bigm", "--bounds", "ibp"]
             engines = "nnsym.bounds.engine.linear, nnsym.bounds.points.attack, nnsym.cli.main"
@@ -141,3 +175,11 @@ def _command(words: list[str], most: float) -> tuple[float, str]:
     run.kill()
     run.wait()
     return took, "none, it was killed" if code is None else str(code)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.limits", description=__doc__)
+    parser.add_argument("--answers", type=Path, default=None, help="a file that keeps the rows")
+    parser.add_argument("--only", default="", help="a pattern that a row's network, question and lane have")
+    given = parser.parse_args()
+    print(report(answers=given.answers, only=given.only))
