@@ -27,7 +27,7 @@ from nnsym.read.tensor_file import tensor_bytes
 from nnsym.replay.engine import execute
 from nnsym.results.plain import witness_json
 from nnsym.results.result import Result, Trust, Verdict, Witness
-from nnsym.results.saved import check_writable
+from nnsym.results.saved import check_writable, write_file
 from nnsym.write.vnnlib_declare import layout
 from nnsym.write.vnnlib_terms import decimal
 
@@ -42,11 +42,7 @@ def write_witness(prop: HasQuery | Query, result: Result, path: str | Path, *, v
         text = json.dumps(witness_data(prop, result), indent=1) + "\n"
     else:
         text = witness_text(prop, result, version=version)
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
-    return target
+    return write_file(target, text)
 
 
 def witness_data(prop: HasQuery | Query, result: Result) -> dict[str, Any]:
@@ -131,7 +127,7 @@ def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path
         for d, numbers in _values(query, found):
             kind = (d.stored or "float64") if d.type == "real" else d.type
             written.append(folder / f"{d.name}.pb")
-            written[-1].write_bytes(tensor_bytes(d.name, numbers.astype(kind).reshape(d.shape)))
+            write_file(written[-1], tensor_bytes(d.name, numbers.astype(kind).reshape(d.shape)))
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror}", where=str(folder)) from error
     return written

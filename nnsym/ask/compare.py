@@ -29,6 +29,7 @@ from nnsym.report.plot import plot_comparison
 from nnsym.report.records import comparison_json, row_record
 from nnsym.report.table import comparison_table
 from nnsym.results import ranges as options
+from nnsym.results.lines import append_line
 from nnsym.results.result import NoTruthValue, Result, Semantics, Verdict
 from nnsym.results.versions import versions
 from nnsym.solvers.base import Solver
@@ -353,8 +354,4 @@ def append_record(path: str | Path, table: Comparison, row: Row) -> None:
         "versions": dict(row.result.versions) if row.result is not None else versions(),
         **found,
     }
-    try:
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(data) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot append to the run record: {error.strerror}", where=str(path)) from error
+    append_line(path, json.dumps(data))

@@ -21,7 +21,7 @@ from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
 from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
-from nnsym.results.saved import check_writable
+from nnsym.results.saved import check_writable, write_file
 from nnsym.results.versions import package_version, versions
 from nnsym.write.lp import to_lp
 from nnsym.write.mps import to_mps
@@ -77,7 +77,7 @@ def export(
         )
     check_writable(target)
     if target.suffix == ".vnnlib":
-        return _write(target, to_vnnlib(prop, version=version).text)
+        return write_file(target, to_vnnlib(prop, version=version).text)
     chosen = encoding if encoding is not None else ("smt" if target.suffix == ".smt2" else "bigm")
     query = query_of(prop, "export")
     if query.empty_box:
@@ -92,15 +92,7 @@ def export(
     text = program_text(
         program, target.suffix, header(query, program, found, check_bounds(bounds)), strict=query.strict
     )
-    return _write(target, text)
-
-
-def _write(target: Path, text: str) -> Path:
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
-    return target
+    return write_file(target, text)
 
 
 def to_vnnlib(prop: HasQuery | Query, *, version: str = "2.0") -> VnnlibFile:

@@ -16,6 +16,7 @@ from nnsym.cli.options import EXIT, Json
 from nnsym.cli.output import check_files, print_line, print_rich
 from nnsym.cli.streams import shown
 from nnsym.report.audit import audit_grids, summary
+from nnsym.results.saved import write_file
 from nnsym.write.lean import to_lean
 from nnsym.write.vipr import to_vipr
 
@@ -42,9 +43,9 @@ def check(
     try:
         print_line(str(checker.check(certificate, files or (), engine, seconds, memory)))
         if vipr is not None:
-            vipr.write_text(to_vipr(*opened(certificate, map(content, files or ()))), encoding="utf-8")
+            write_file(vipr, to_vipr(*opened(certificate, map(content, files or ()))))
         if lean is not None:
-            lean.write_text(to_lean(*opened(certificate, map(content, files or ()))), encoding="utf-8")
+            write_file(lean, to_lean(*opened(certificate, map(content, files or ()))))
     except Refused as error:
         print_line(shown(f"refused: {error}", kept=""))
         raise typer.Exit(EXIT["falsified"]) from None

@@ -18,6 +18,7 @@ from nnsym.errors import InputError
 from nnsym.judge.method import Method
 from nnsym.judge.methods import crown, ibp, lp, milp, smt
 from nnsym.report.table import comparison_table
+from nnsym.results.saved import write_file
 from nnsym.solvers.registry import available
 
 
@@ -52,7 +53,7 @@ def _run(output: Path, announce: Announce, *, wide: bool) -> int:
     for name, encoding in (("bigm.lp", "bigm"), ("bigm.mps", "bigm"), ("triangle.lp", "triangle"), ("smt.smt2", "smt")):
         export(first, output / name, encoding=encoding)
     data = {"comparisons": [table.to_json() for table in tables]}
-    (output / "compare.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    write_file(output / "compare.json", json.dumps(data, indent=1) + "\n")
     print_line(f"\n{len(tables)} comparisons and four exported models are in {output}/")
     return DISAGREE if any(table.disagreement for table in tables) else 0
 

@@ -17,6 +17,7 @@ from nnsym.ir.text import dump_network
 from nnsym.report.graph import to_svg
 from nnsym.report.search import draw_search, story
 from nnsym.results.clock import Clock
+from nnsym.results.saved import write_file
 
 _LEAST = 1e-3  # seconds, where reading took all of them
 
@@ -58,7 +59,7 @@ def show(
     if output is None:
         print_line(text.rstrip())
     else:
-        output.write_text(text, encoding="utf-8")
+        write_file(output, text)
 
 
 def search(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ import typer
 from nnsym.cli.output import check_files, print_line, print_rich, split
 from nnsym.errors import InputError
 from nnsym.results import ranges
+from nnsym.results.saved import write_file
 from nnsym.sweep import table as sweeping
 from nnsym.sweep.answered import Table, load_table
 from nnsym.sweep.data import Data
@@ -128,13 +130,11 @@ def _write(found: Table, plot_file: Path | None, csv_file: Path | None, parquet_
 def _write_csv(found: Table, path: Path) -> None:
     records = found.to_records(every=True)
     names = dict.fromkeys(name for record in records for name in record)
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(records)
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(path)) from error
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    write_file(path, text.getvalue())
 
 
 def _show(found: Table, rows: Instances | None, *, as_json: bool, wide: bool) -> None:

@@ -40,6 +40,7 @@ from nnsym.report.table import result_lines
 from nnsym.results.clock import Clock
 from nnsym.results.plain import result_json
 from nnsym.results.result import Result, Verdict
+from nnsym.results.saved import write_file
 
 
 def verify(
@@ -143,7 +144,7 @@ def _report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path 
         trail=tuple(clock.trail),
     )
     if witness is not None:
-        witness.write_text("timeout\n", encoding="utf-8")
+        write_file(witness, "timeout\n")
     if as_json:
         print_line(json.dumps(result_json(result)))
     else:

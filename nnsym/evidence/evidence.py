@@ -23,7 +23,7 @@ from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.families import parse_noise
 from nnsym.evidence.noise import Noise
 from nnsym.results.fields import count, each, named, real, text, undamaged
-from nnsym.results.saved import read_saved_as
+from nnsym.results.saved import read_saved_as, write_file
 
 FORMAT, NUMBER = "nnsym evidence", 1
 
@@ -136,12 +136,7 @@ class Evidence:
 
     def save(self, path: str | Path) -> Path:
         """Write :meth:`to_json` to a file that :func:`nnsym.load_evidence` reads."""
-        target = Path(path)
-        try:
-            target.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
-        return target
+        return write_file(path, json.dumps(self.to_json(), indent=1) + "\n")
 
     def __repr__(self) -> str:
         share = self.counts[self.top] / self.n

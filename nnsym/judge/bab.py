@@ -136,17 +136,19 @@ class SearchMethod(Establisher):
             engine = Engine(query, dtype=strategy.dtype, deadline=end)
             search = begin(query, engine if engine.holds else fine(engine), goal, strategy, given)
             together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
-            search.go(search.improving.alone if together else np.inf)
-            if together and not search.decided and not search.ended:
-                dtype = strategy.dtype if engine.holds else "float64"
-                Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
+            try:
+                search.go(search.improving.alone if together else np.inf)
+                if together and not search.decided and not search.ended:
+                    dtype = strategy.dtype if engine.holds else "float64"
+                    Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
+            finally:  # an interrupted search can be gone on with
+                search.ledger.log.end()
             by = replace(strategy, branching=search.rule).text
             notes.append(f"{by}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
                 notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
             if leaves.asked:
                 notes.append(f"{leaves.asked} parts went to solvers, {leaves.closed} were closed by them")
-            search.ledger.log.end()
         return search
 
 

@@ -15,6 +15,7 @@ from nnsym.errors import InputError, NnsymError
 from nnsym.lang.prop import PropertyFunction
 from nnsym.lang.property import Property
 from nnsym.lang.writing.dump import dumps
+from nnsym.results.saved import write_file
 
 
 def load_property(spec: str, settings: Mapping[str, str] | None = None) -> Property:
@@ -123,9 +124,4 @@ def save(prop: Property, path: str | Path) -> Path:
 
     ``nnsym verify FILE --network NAME=FILE.onnx`` runs it, :func:`nnsym.parse` reads its text.
     """
-    target, text = Path(path), dumps(prop)
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
-    return target
+    return write_file(path, dumps(prop))

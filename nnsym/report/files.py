@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnsym.errors import InputError
+from nnsym.results.saved import write_file
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Comparison
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def write_json(table: Comparison, path: Path) -> None:
     """The whole comparison as one JSON object."""
-    _write(path, json.dumps(table.to_json(), indent=1) + "\n")
+    write_file(path, json.dumps(table.to_json(), indent=1) + "\n")
 
 
 def write_csv(table: Comparison, path: Path) -> None:
@@ -27,11 +27,4 @@ def write_csv(table: Comparison, path: Path) -> None:
     writer = csv.DictWriter(buffer, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
-    _write(path, buffer.getvalue())
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(path)) from error
+    write_file(path, buffer.getvalue())

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import final
 from xml.sax.saxutils import escape
 
-from nnsym.errors import InputError
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.results.saved import write_file
 
 _WIDTH, _HEIGHT, _ROW, _GAP, _MARGIN = 230, 44, 84, 28, 24
 _FONT = "font-family='Helvetica, Arial, sans-serif' text-anchor='middle'"
@@ -78,10 +78,7 @@ def draw_network(network: Network, path: str | Path | None = None) -> Drawing:
     """The network's graph, with the model's tensors as tooltips; written to ``path`` (``.svg``) if there is one."""
     drawing = Drawing(network.name, to_svg(network))
     if path is not None:
-        try:
-            Path(path).write_text(drawing.svg, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write the drawing: {error.strerror}", where=str(path)) from error
+        write_file(path, drawing.svg)
     return drawing
 
 

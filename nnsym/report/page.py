@@ -20,6 +20,7 @@ from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.restored import result_from
 from nnsym.results.result import Result, Verdict, Witness
+from nnsym.results.saved import write_file
 from nnsym.results.versions import package_version
 from nnsym.sweep.answered import load_table
 from nnsym.sweep.page import table_parts
@@ -53,13 +54,7 @@ def write_report(source: str | Path, path: str | Path) -> Path:
 
     Raises :class:`InputError` for a file that is neither, and where the page cannot be written.
     """
-    target = Path(path)
-    page = report_page(Path(source))
-    try:
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
-    return target
+    return write_file(path, report_page(Path(source)))
 
 
 def report_page(source: Path) -> str:
@@ -77,17 +72,30 @@ def report_page(source: Path) -> str:
 
 def _of_text(text: str, source: Path) -> str:
     """The page of a saved result or of a record of runs."""
-    where, lines, data = str(source), None, None
+    where, data = str(source), None
     if source.suffix == ".jsonl":
-        lines = [plain_data(line, where=where) for line in text.splitlines() if line.strip()]
+        lines, torn = _lines(text, where)
+        if lines and all(isinstance(line, dict) and {*RECORDED} <= {*line} for line in lines):
+            return _page("Run record", _record(lines, torn))
     else:
         data = plain_data(text, where=where)
-    if lines is not None and lines and all(isinstance(line, dict) and {*RECORDED} <= {*line} for line in lines):
-        return _page("Run record", _record(lines))
     if isinstance(data, dict) and data.get(FORMAT) == NUMBER:
         return _page(str(data.get("property", {}).get("name", "Result")), _result(data, str(source)))
     remedy = 'Write one by result.save("result.json"), nnsym verify --save, or nnsym compare --record'
     raise InputError("neither a saved result nor a run record", where=str(source), remedy=remedy)
+
+
+def _lines(text: str, where: str) -> tuple[list[Any], int]:
+    """The lines of a record of runs, and how many a kill or a full disk tore: they begin like the others and stop."""
+    found, torn = [], 0
+    for line in filter(str.strip, text.split("\n")):
+        try:
+            found.append(plain_data(line, where=where))
+        except InputError:
+            if not found or not line.startswith("{"):
+                raise
+            torn += 1
+    return found, torn
 
 
 def _page(title: str, parts: Iterable[str]) -> str:
@@ -270,14 +278,15 @@ def _again(result: Result, about: Mapping[str, Any], networks: list[Mapping[str,
     return _pre("\n".join(lines))
 
 
-def _record(lines: list[Mapping[str, Any]]) -> Iterator[str]:
+def _record(lines: list[Mapping[str, Any]], torn: int) -> Iterator[str]:
     """All runs of a record, one table for each property."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for line in lines:
         groups.setdefault(line["property_hash"], []).append(line)
     counts = {v: sum(line["verdict"] == v for line in lines) for v in VERDICTS}
     total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    yield f"<p>{len(lines)} runs of {len(groups)} propert{'y' if len(groups) == 1 else 'ies'}: {total}.</p>"
+    lost = f" Left out: {torn} line{'s' if torn > 1 else ''} torn by a kill or a full disk." if torn else ""
+    yield f"<p>{len(lines)} runs of {len(groups)} propert{'y' if len(groups) == 1 else 'ies'}: {total}.{lost}</p>"
     for digest, runs in groups.items():
         rows = "".join(_run(run) for run in runs)
         head = "".join(f"<th>{h}</th>" for h in ("method", "solver", "bounds", "verdict", "trust", "margin", "seconds"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from nnsym.errors import InputError
+from nnsym.results.saved import write_file
 
 
 @final
@@ -55,11 +55,7 @@ class Certificate:
         """Write it, gzipped where the name ends in ``.gz``; raises :class:`InputError` where that fails."""
         target = Path(path)
         packed = gzip.compress(self.data, mtime=0) if target.suffix == ".gz" else self.data
-        try:
-            target.write_bytes(packed)
-        except OSError as error:
-            raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
-        return target
+        return write_file(target, packed)
 
     def __repr__(self) -> str:
         """One line: the claim, its size, who checked it."""

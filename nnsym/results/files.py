@@ -12,32 +12,40 @@ from typing import Any, BinaryIO
 
 from nnsym.errors import InputError
 
-_LARGEST = 2**30  # bytes of a file of texts or plain data
+#: Bytes of a file of texts or plain data.
+LARGEST = 2**30
+
+NOT_A_FILE = "is a pipe or a device, not a file"
+
+
+def opened(path: Path, flags: int) -> int:
+    """A descriptor of what lies there, without waiting for a pipe; raises :class:`InputError` where there is none."""
+    try:
+        return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path), remedy="Check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte, or with half a character
+        what = "read" if flags & (os.O_WRONLY | os.O_RDWR) == 0 else "written"
+        raise InputError(f"cannot be {what}: {getattr(error, 'strerror', None) or error}", where=str(path)) from None
 
 
 @contextmanager
 def regular_file(path: Path) -> Iterator[BinaryIO]:
     """A regular file, open; pipes, devices, sockets and folders are refused without waiting for them."""
-    where = str(path)
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError:
-        raise InputError("no such file", where=where, remedy="Check the path") from None
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=where) from None
+    where, handle = str(path), opened(path, os.O_RDONLY)
     try:
         kind = os.fstat(handle).st_mode
         if stat.S_ISDIR(kind):
             raise InputError("cannot be read: it is a folder", where=where, remedy="Give the file itself")
         if not stat.S_ISREG(kind):
-            raise InputError("is a pipe or a device, not a file", where=where, remedy="Save the content to a file")
+            raise InputError(NOT_A_FILE, where=where, remedy="Save the content to a file")
         with open(handle, "rb", closefd=False) as file:
             yield file
     finally:
         os.close(handle)
 
 
-def read_file(path: str | Path, *, limit: int = _LARGEST) -> bytes:
+def read_file(path: str | Path, *, limit: int = LARGEST) -> bytes:
     """The content of a regular file of at most ``limit`` bytes."""
     with regular_file(Path(path)) as file:
         try:
@@ -49,7 +57,7 @@ def read_file(path: str | Path, *, limit: int = _LARGEST) -> bytes:
     return data
 
 
-def read_text(path: str | Path, *, limit: int = _LARGEST) -> str:
+def read_text(path: str | Path, *, limit: int = LARGEST) -> str:
     """The content of a regular file as UTF-8."""
     try:
         return read_file(path, limit=limit).decode()

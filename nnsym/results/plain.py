@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from nnsym.errors import InputError
 from nnsym.ir.query import Query
+from nnsym.results.saved import write_file
 
 if TYPE_CHECKING:
     from nnsym.results.result import Result, Trust, Witness
@@ -135,9 +135,4 @@ def _about(query: Query, statement: Mapping[str, str]) -> dict[str, Any]:
 
 def save_result(data: Mapping[str, Any], path: str | Path) -> Path:
     """Plain data as a JSON file."""
-    target = Path(path)
-    try:
-        target.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write: {error.strerror}", where=str(target)) from error
-    return target
+    return write_file(path, json.dumps(data, indent=1) + "\n")

@@ -14,13 +14,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-from nnsym.results.files import read_file
+from nnsym.results.lines import Lines
 from nnsym.results.result import Trust, weakest
 from nnsym.search.nodes import Branches, Nodes
 
@@ -131,19 +131,18 @@ class FileLog(Kept):
         super().__init__()
         self.path, self.story = path, None
         head = {"search": FORMAT, **asked, "roots": roots}
-        text = read_file(path) if path.exists() else b""
-        whole = text[: text.rfind(b"\n") + 1]
-        if whole:
-            self.story = read(whole.decode(errors="replace"), head, str(path))
-        elif not _line(head).encode().startswith(text):  # not even the torn first line of this record
-            raise _foreign(str(path))
-        self._file: IO[str] = path.open("r+" if path.exists() else "w", encoding="utf-8")
-        self._file.truncate(len(whole))  # a torn line
-        self._file.seek(len(whole))
-        self._holds = False
-        if not whole:
-            self.write(head)
-        self._holds = not whole
+        self._file = Lines(path)
+        try:
+            if self._file.whole:
+                self.story = read(self._file.whole.decode(errors="replace"), head, str(path))
+            elif not _line(head).encode().startswith(self._file.torn):  # not even the torn first line of this record
+                raise _foreign(str(path))
+            else:
+                self._file.append(_line(head))
+        except BaseException:
+            self._file.close()
+            raise
+        self._holds = not self._file.whole
 
     story: Story | None
 
@@ -151,8 +150,7 @@ class FileLog(Kept):
         if self._holds:
             super().write(line)
             return
-        self._file.write(_line(line))
-        self._file.flush()
+        self._file.append(_line(line))
 
     def become(self, other: Log) -> None:
         if self._holds and isinstance(other, Kept):

@@ -1,4 +1,4 @@
-"""The record of a table: a file of JSON lines that is only ever appended to.
+"""The record of a table: a file of JSON lines that is only ever appended to, by one process at a time.
 
 The first line, the header, says what was asked: families by what they hold and make of some items, the data by its
 digest, the networks, methods, radii, the version. Every further line is an :class:`nnsym.sweep.entry.Entry`. A line
@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, final
+from typing import Any, final
 
 from nnsym.errors import InputError
 from nnsym.results.files import read_file
+from nnsym.results.lines import Lines
 from nnsym.sweep.entry import Entry
 
 FORMAT = "nnsym table 1"
@@ -81,25 +82,21 @@ class Record:
 
     def __init__(self, path: Path | None, header: Header) -> None:
         self.path, self.entries = path, list[Entry]()
-        self._file: IO[str] | None = None
-        if path is None:
+        self._file = None if path is None else Lines(path)
+        if path is None or self._file is None:
             return
         try:
-            text = read_file(path) if path.exists() else b""
-            whole = text[: text.rfind(b"\n") + 1]
-            found = _parsed(text, path)
+            found = _parsed(self._file.whole, path)
             if found is not None:
                 _same(found[0], header, path)
                 self.entries = found[1]
-            elif not header.line().encode().startswith(text):  # not even the torn first line of this record
+            elif not header.line().encode().startswith(self._file.torn):  # not even the torn first line of this record
                 raise _foreign(path)
-            self._file = path.open("r+" if path.exists() else "w", encoding="utf-8")
-            self._file.truncate(len(whole))
-            self._file.seek(len(whole))
-            if found is None:
+            else:
                 self._write([header.line()])
-        except OSError as error:
-            raise InputError(f"cannot write: {error.strerror}", where=str(path)) from error
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add entries; they are on their way to the disk when this returns."""
@@ -110,13 +107,8 @@ class Record:
             self._file.close()
 
     def _write(self, lines: list[str]) -> None:
-        if self._file is None or not lines:
-            return
-        try:
-            self._file.write("".join(f"{line}\n" for line in lines))
-            self._file.flush()
-        except OSError as error:
-            raise InputError(f"cannot write: {error.strerror}", where=str(self.path)) from error
+        if self._file is not None and lines:
+            self._file.append("".join(f"{line}\n" for line in lines))
 
 
 def _parsed(text: bytes, path: Path) -> tuple[Header, list[Entry]] | None:
