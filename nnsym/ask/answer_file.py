@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.declaration import Declaration
+from nnsym.ir.exact import nearest_float
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.question import HasQuery, query_of
@@ -55,7 +56,7 @@ def witness_data(prop: HasQuery | Query, result: Result) -> dict[str, Any]:
     if found is None:
         return told
     model = [
-        {"name": d.name, "kind": d.kind, "shape": list(d.shape), "values": [float(v) for v in numbers.tolist()]}
+        {"name": d.name, "kind": d.kind, "shape": list(d.shape), "values": [nearest_float(v) for v in numbers.tolist()]}
         for d, numbers in _values(query, found)
     ]
     return {**told, "point": witness_json(found), "model": model}

@@ -191,6 +191,9 @@ class _Asker:
 
     def _property(self, at: float) -> Property:
         prop = self.family(at)
+        if not isinstance(prop, Property):
+            remedy = "Return nn.forall(...)"
+            raise InputError(f"the family gives {type(prop).__name__}, no property", where=f"at {at:g}", remedy=remedy)
         if prop.reading is not Reading.FORALL:
             raise InputError("a search goes by counterexamples", where=prop.name, remedy="Give a family of nn.forall")
         return prop

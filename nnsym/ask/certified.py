@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -96,12 +96,14 @@ def certified_accuracy(
         classes: ``top`` or ``all`` (:meth:`nnsym.evidence.evidence.Evidence.known`).
         joint: whether alpha is shared between all points, so that with the confidence no row of the table is too high.
     """
-    points, right = list(evidence), [int(label) for label in labels]
+    points = tuple(evidence) if isinstance(evidence, Iterable) else (evidence,)
+    right, asked = _numbers(labels, int, "labels"), _numbers(radii, float, "radii")
+    if not all(isinstance(one, Evidence) for one in points):
+        raise InputError("the points are no evidence", remedy="Pass what nn.evidence gives, one for each point")
     if not points or len(points) != len(right):
         raise InputError(f"{len(points)} points and {len(right)} labels", remedy="Give one label for each point")
     if len({(one.noise, one.size) for one in points}) != 1:
         raise InputError("the points were sampled with different noise", remedy="Make a table for each noise")
-    asked = tuple(float(radius) for radius in radii)
     if not asked or not all(0 <= radius < np.inf for radius in asked):
         raise InputError("the radii of a table are finite and not negative")
     chosen = find_certificate(certificate)
@@ -124,3 +126,10 @@ def certified_accuracy(
         confidence=1.0 - alpha,
         joint=joint,
     )
+
+
+def _numbers(given: Any, kind: type, what: str) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(value) for value in given)
+    except (TypeError, ValueError, OverflowError, np.ma.MaskError):
+        raise InputError(f"the {what} are no list of numbers", remedy="Give one for each") from None

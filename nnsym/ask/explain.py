@@ -108,7 +108,7 @@ def explain(
     """
     query = query_of(prop, "explain")
     found = find_encoding(encoding)
-    match = re.fullmatch(r"(.+)\[(\d+)\]", neuron.strip())
+    match = re.fullmatch(r"(.+)\[([0-9]{1,18})\]", str(neuron).strip())
     if match is None:
         raise InputError("not an element of a node", where=f"neuron '{neuron}'", remedy="Write relu_2[7] or spec[0]")
     name, index = match[1], int(match[2])

@@ -103,8 +103,9 @@ def lipschitz(
         import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
     running = clock if clock is not None else Clock(options_of.seconds(timeout))
     asker = _Asker(space, norm_of(2 if p is None else p), norm_of(2 if q is None else q), running)
-    tried = tuple(asker.ask(name, left=len(chosen) - k, named=method is not None) for k, name in enumerate(chosen))
-    return _answer(asker, tried, seed)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is infinite, and no bound
+        tried = tuple(asker.ask(name, left=len(chosen) - k, named=method is not None) for k, name in enumerate(chosen))
+        return _answer(asker, tried, seed)
 
 
 def _domain(lower: object, upper: object, where: object) -> object:
@@ -150,7 +151,7 @@ def _methods(method: Any) -> tuple[Any, ...]:
     if not chosen:
         raise InputError("no method", remedy="Name one, or leave method= out")
     for name in chosen:
-        if name not in OWN and not _proves(name):
+        if not (isinstance(name, str) and name in OWN) and not _proves(name):
             raise InputError(
                 f"'{name}' bounds no Jacobian",
                 remedy=f"Use {', '.join(OWN)}, bounds such as crown, or an encoding such as bigm (nnsym methods)",

@@ -84,8 +84,10 @@ def _length(values: Array, p: Any, *, up: bool) -> Fraction:
         return max(values.tolist(), default=Fraction(0))
     if p == 1:
         return sum(values.tolist(), start=Fraction(0))
-    total = np.array([sum((v * v for v in values.tolist()), start=Fraction(0))], dtype=object)
-    if total[0] == 0:
-        return Fraction(0)
+    most = max(values.tolist(), default=Fraction(0))
+    if most == 0:
+        return most
+    unit = Fraction(2) ** (most.numerator.bit_length() - most.denominator.bit_length())  # no square overflows
+    total = np.array([sum(((v / unit) ** 2 for v in values.tolist()), start=Fraction(0))], dtype=object)
     root = float(np.sqrt((round_up if up else round_down)(total)[0]))
-    return Fraction(float(np.nextafter(root, np.inf if up else 0.0)))
+    return unit * Fraction(float(np.nextafter(root, np.inf if up else 0.0)))

@@ -183,7 +183,7 @@ def radius(
             "the radius of a network needs a point and its label", remedy="nn.radius(f, x0, label, high=1)"
         )
     net = f
-    if p == 2:
+    if isinstance(p, (int, float)) and p == 2:
         neurons = sum(n.size for n in net.nodes if isinstance(n, (Pointwise, Max)))
         options.setdefault("bounds", EUCLIDEAN if neurons <= _NEURONS else "crown+lipschitz")
 
@@ -213,6 +213,8 @@ def _end(value: Any) -> float:
 def _search(
     goal: str, family: Family, method: Any, good: float, bad: float, precision: float, options: dict[str, Any]
 ) -> Threshold:
+    if not callable(family):
+        raise InputError(f"{type(family).__name__} is no family", remedy="Pass a function from a number to a property")
     ordered = np.isfinite([good, bad]).all() and good != bad and (good < bad) is (goal == "largest")
     precision = _end(precision)
     if not (ordered and 0 < precision < np.inf):

@@ -9,6 +9,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.sources import Dtype, FloatBoxes, LowerSlope, Source
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
+from nnsym.results.ranges import whole_number
 
 
 @final
@@ -79,12 +80,13 @@ class Alpha(Source):
 
     def parse(self, parameters: str) -> Source:
         number, *flags = parameters.split(":")
-        if not number.isdecimal() or not set(flags) <= {"rows", "shared"}:
+        iterations = whole_number(number)
+        if iterations is None or not set(flags) <= {"rows", "shared"}:
             raise InputError(
                 f"'{parameters}' are no parameters of '{self.name}'",
                 remedy="Write alpha, alpha:50 or alpha:50:rows:shared",
             )
-        return Alpha(int(number), hidden="rows" not in flags, shared="shared" in flags)
+        return Alpha(iterations, hidden="rows" not in flags, shared="shared" in flags)
 
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"

@@ -146,7 +146,8 @@ class NeymanPearson(Certificate):
 
     def keep_all(self, known: Sequence[Known], t: float) -> Array:
         """One threshold for all that know nothing of other classes."""
-        return np.array([_above_needed(one, t) if min(one.uppers) == 1 else self.keeps(one, t) for one in known])
+        kept = [_above_needed(one, t) if min(one.uppers) == 1 else self.keeps(one, t) for one in known]
+        return np.array(kept, dtype=bool)
 
 
 def _above_needed(known: Known, t: float) -> bool:

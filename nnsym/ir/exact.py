@@ -74,10 +74,11 @@ def _same(rounded: float, exact: Fraction | float) -> bool:
 
 def nearest(values: Array) -> Array:
     """Round to the nearest float64."""
-    return values if values.dtype != object else np.array([_to_float(v) for v in values.flat]).reshape(values.shape)
+    return values if values.dtype != object else np.array([nearest_float(v) for v in values.flat]).reshape(values.shape)
 
 
-def _to_float(value: Fraction | float) -> float:
+def nearest_float(value: Fraction | float) -> float:
+    """The nearest float64, an infinity for what is beyond them all."""
     try:
         return float(value)
     except OverflowError:

@@ -159,11 +159,9 @@ class Network:
         self._require_count(arguments)
         point: dict[Node, Array] = {}
         batches = []
-        shapes = [np.shape(a) for a in arguments]
-        inside = any(map(_batched_inside, shapes, self.inputs.values()))
-        for argument, tensor in zip(arguments, self.inputs.values(), strict=True):
-            values = np.asarray(argument)
-            values = values if values.dtype == object else values.astype(np.float64)
+        given = [_numbers(argument, self.name) for argument in arguments]
+        inside = any(_batched_inside(v.shape, t) for v, t in zip(given, self.inputs.values(), strict=True))
+        for values, tensor in zip(given, self.inputs.values(), strict=True):
             batches.append(_batch_axes(values.shape, tensor))
             point[tensor.node] = values.reshape((*batches[-1], tensor.node.size))
         batch = np.broadcast_shapes(*batches)
@@ -181,6 +179,17 @@ def _batched_inside(shape: tuple[int, ...], tensor: Tensor) -> bool:
     """True for ``(20, 784)`` where ``(1, 784)`` is declared: the batch stands in the model's own axis."""
     own = tensor.shape
     return len(shape) == len(own) > 1 and own[0] == 1 and shape[0] != 1 and shape[1:] == own[1:]
+
+
+def _numbers(argument: object, name: str) -> Array:
+    """float64, or objects as they are (Fractions)."""
+    try:
+        values = np.asarray(argument)
+        if values.dtype.kind in "cmM":
+            raise TypeError
+        return values if values.dtype == object else values.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError("not an array of numbers, or ragged", where=f"an argument of '{name}'") from None
 
 
 def _batch_axes(shape: tuple[int, ...], tensor: Tensor) -> tuple[int, ...]:

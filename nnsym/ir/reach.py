@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.exact import round_down, round_up, simplify
+from nnsym.ir.exact import nearest_float, round_down, round_up, simplify
 from nnsym.ir.query import Box
 
 Array = NDArray[Any]
@@ -61,7 +61,7 @@ class Reach(Box):
             centre.dtype != object
             and bool((np.abs(centre) < _HUGE).all())
             and len(set(radius.ravel().tolist())) == 1
-            and float(radius.flat[0]) < _HUGE
+            and nearest_float(radius.flat[0]) < _HUGE
         )
 
     @cached_property

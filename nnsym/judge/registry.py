@@ -96,7 +96,7 @@ def resolve(
     bounds = check_bounds(bounds)
     if isinstance(chosen, Source):
         chosen = check_bounds(chosen)
-    if chosen is None or chosen == "portfolio":
+    if chosen is None or (isinstance(chosen, str) and chosen == "portfolio"):
         if solver is not None:
             return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
         return Usual(bounds=bounds)

@@ -17,6 +17,7 @@ from nnsym.bounds.sources import FloatBoxes
 from nnsym.encode.walk import closes
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
+from nnsym.ir.exact import nearest_float
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -165,7 +166,7 @@ def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Fa
     with clock.step("exact check") as notes:
         exact = exact_margin(query, bounds, deadline=clock.deadline())
         why = "too large or not piecewise linear" if clock.left else "no time"
-        notes.append(why if exact is None else f"margin >= {float(exact):.6g} exactly")
+        notes.append(why if exact is None else f"margin >= {nearest_float(exact):.6g} exactly")
     if exact is None:
         return facts
     if isinstance(exact, float):  # an infinity: no soft atom is left

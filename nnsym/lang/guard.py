@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -41,6 +42,8 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
     ``__array__``. float64 where that is exact, else an object array of Fractions (infinities stay floats).
     NaN always raises, infinities unless ``infinite``.
     """
+    if np.ma.is_masked(value):
+        raise bad_input(f"{what} has masked elements", remedy="Give them values, as .filled(...) does")
     try:
         array = np.asarray(plain(value))
         if array.dtype.kind == "U" and array.ndim:  # floats beside decimal text stay floats
@@ -61,11 +64,10 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
 
 
 def plain(value: object) -> Any:
-    """Torch tensors (recognised by ``detach``) as numpy arrays; the rest as it is."""
-    detach = getattr(value, "detach", None)
-    if detach is None:
+    """Torch tensors (recognised by ``detach`` and ``cpu``) as numpy arrays; the rest as it is."""
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
         return value
-    tensor = detach().cpu()
+    tensor = value.detach().cpu()
     return tensor.double().numpy() if tensor.is_floating_point() else tensor.numpy()
 
 
@@ -78,11 +80,11 @@ def _exact_array(array: Array) -> Array:
         raise TypeError(array.dtype.name)
     out = np.empty(array.shape, dtype=object)
     items = array.ravel()
-    out.ravel()[:] = [_number(plain(items[i])) for i in range(items.size)]
+    out.ravel()[:] = [number(plain(items[i])) for i in range(items.size)]
     return simplify(out)
 
 
-def _number(value: Any) -> Fraction | float:
+def number(value: Any) -> Fraction | float:
     """One exact number; infinities and NaN as floats."""
     if isinstance(value, Fraction):
         return value
@@ -90,14 +92,16 @@ def _number(value: Any) -> Fraction | float:
         word = value.strip().lower()
         return float(word) if word.lstrip("+-") in ("inf", "infinity", "nan") else fraction(word)
     if isinstance(value, np.ndarray) and value.size == 1:
-        return _number(value.item())
+        return number(value.item())
+    if isinstance(value, int):
+        return Fraction(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return fraction(str(value))
+    if isinstance(value, np.longdouble) and np.isfinite(value):
+        return Fraction(*value.as_integer_ratio())
     as_float = float(value)
     if not np.isfinite(as_float):
-        if isinstance(value, int):
-            return Fraction(value)
         return as_float
-    if isinstance(value, np.longdouble):
-        return Fraction(*value.as_integer_ratio())
     return Fraction(value.item() if isinstance(value, np.generic) else value)
 
 

@@ -18,7 +18,7 @@ from nnsym.lang.algebra.ranking import argmax, wins
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.algebra.terms import Term
 from nnsym.lang.algebra.variables import Variable, one_hot
-from nnsym.lang.guard import bad_input
+from nnsym.lang.guard import bad_input, misread
 from nnsym.lang.property import Property, forall
 from nnsym.lang.statements.formulas import Formula, reduce_all, reduce_any
 from nnsym.lang.statements.sets import ball, box
@@ -186,6 +186,8 @@ def _same_decision(y: Term, z: Term) -> Formula:
 
 def variable_of(f: Network | SmoothedClassifier, what: str, name: str = "x") -> Variable:
     """A variable of the network's input shape; raises unless the network has one input and one output."""
+    if not isinstance(f, (Network, SmoothedClassifier)):
+        raise misread(f"{what} is about a network, not {type(f).__name__}", "Pass what nn.load gives")
     if len(f.inputs) != 1 or len(f.outputs) != 1:
         raise bad_input(
             f"'{f.name}' has {len(f.inputs)} inputs and {len(f.outputs)} outputs; {what} takes one of each",

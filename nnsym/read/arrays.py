@@ -32,6 +32,8 @@ def sequential(
     :class:`InputError` naming the layer.
     """
     fn = find_activation(activation)
+    if not isinstance(layers, Iterable):
+        raise InputError(f"{type(layers).__name__} is no list of layers", where=name, remedy="Pass [(W, b), ...]")
     pairs = list(layers)
     if not pairs:
         raise InputError("a network needs at least one layer", where=name)

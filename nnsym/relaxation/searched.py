@@ -22,6 +22,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import OutOfTime
+from nnsym.results.ranges import whole_number
 
 _STEPS = 20  # of ascent for the rows of the query
 
@@ -46,14 +47,15 @@ class Search(Source):
         return self.name if self == Search() else f"{self.name}:{self.rounds}{':cuts' if self.cuts else ''}"
 
     def parse(self, parameters: str) -> Search:
-        rounds, _, more = parameters.partition(":")
-        if not rounds.isdecimal() or more not in ("", "cuts"):
+        number, _, more = parameters.partition(":")
+        rounds = whole_number(number)
+        if rounds is None or more not in ("", "cuts"):
             raise InputError(
                 f"'{parameters}' is no number of rounds",
                 where=f"bounds '{self.name}'",
                 remedy="Write search:10, or search:10:cuts",
             )
-        return replace(self, rounds=int(rounds), cuts=bool(more))
+        return replace(self, rounds=rounds, cuts=bool(more))
 
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.exact import nearest, to_fractions
+from nnsym.ir.exact import nearest, nearest_float, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Ball, Box, Query, pull_inside
 
@@ -78,7 +78,7 @@ def _gap_note(query: Query, gaps: Mapping[Input, Array], dtype: str) -> str:
     if x is None:
         return f"no point of {dtype} numbers lies in the domain: decided at exact numbers, in rationals"
     box = query.boxes[x]
-    where = f"element {k} of '{x.name}' in [{float(box.lower[k])!r}, {float(box.upper[k])!r}]"
+    where = f"element {k} of '{x.name}' in [{nearest_float(box.lower[k])!r}, {nearest_float(box.upper[k])!r}]"
     more = f" and {count - 1} more" if count > 1 else ""
     return f"no {dtype} number lies in the bounds of {where}{more}: decided at exact numbers, in rationals"
 

@@ -17,7 +17,8 @@ _LONGEST = 1e6  # seconds; more than eleven days
 _SEEDS = 2_000_000_000
 _THREADS = 1024
 _BYTES = 2**50
-_DEVICE = re.compile(r"cpu|auto|(cuda|mps|xpu)(:\d{1,3})?")
+_DEVICE = re.compile(r"cpu|auto|(cuda|mps|xpu)(:[0-9]{1,3})?")
+_DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 def seconds(value: Any, option: str = "timeout") -> float:
@@ -54,6 +55,11 @@ def threads(value: Any, option: str = "threads") -> int:
 def repeats(value: Any, option: str = "repeat") -> int:
     """Runs of one row."""
     return _whole(value, option, "Give a whole number from 1 to 1000000", low=1, high=10**6)
+
+
+def whole_number(text: str) -> int | None:
+    """A parameter inside a text: one to nine digits 0 to 9; None for any other text."""
+    return int(text) if _DIGITS.fullmatch(text) else None
 
 
 def device(value: Any, option: str = "device") -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
+from nnsym.results.ranges import whole_number
 from nnsym.search.branching import RULES, Branching, Finish, Longest, Mixed, Smear, rule
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.leaves import LEAVES, LeafSolver, leaf_solver
@@ -123,15 +124,17 @@ class Strategy:
         )
 
 
-#: Parameters that are a number, and the least that each may be.
+#: Parameters that are a number, and the least that each may be; processes have a most as well.
 _NUMBERS = {"steps": 0, "refine": 0, "cuts": 0, "batch": 1, "workers": 1, "few": 0}
+_WORKERS = 1024
 
 
 def _parameter(word: str) -> dict[str, Any]:
     """What one word of a text sets."""
     key, _, value = word.partition("=")
-    if key in _NUMBERS and value.isdecimal() and int(value) >= _NUMBERS[key]:
-        return {key: int(value)}
+    number = whole_number(value)
+    if key in _NUMBERS and number is not None and _NUMBERS[key] <= number <= (_WORKERS if key == "workers" else number):
+        return {key: number}
     if key == "leaf" and value:
         return {"leaf": leaf_solver(value)}
     if word in ("float32", "float64"):

@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import final
 
+from nnsym.errors import InputError
 from nnsym.program import Feature, Program
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
 from nnsym.solvers.cases import Found
@@ -50,7 +51,10 @@ class Command:
     @property
     def words(self) -> tuple[str, ...]:
         """The command and its arguments."""
-        return tuple(shlex.split(self.command))
+        try:
+            return tuple(shlex.split(self.command))
+        except ValueError as error:  # a quotation that does not end
+            raise InputError(f"no command: {error}", where=self.name) from None
 
     def availability(self) -> Availability:
         found = self.words and shutil.which(self.words[0])

@@ -10,7 +10,9 @@ from typing import Any, final
 
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
+from nnsym.lang.algebra.terms import Term
 from nnsym.lang.files import load_family
+from nnsym.lang.property import Property
 from nnsym.lang.question import query_of
 from nnsym.sweep.content import Held
 from nnsym.sweep.data import Arguments, Data
@@ -49,7 +51,7 @@ def families_of(given: Family | Mapping[str, Family]) -> dict[str, Family]:
     else:
         found = {_name(given): given}
     for name, family in found.items():
-        if not callable(family):
+        if not callable(family) or isinstance(family, (Term, Property)):
             raise InputError(
                 f"'{name}' is a {type(family).__name__}, no function",
                 where="family",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from fractions import Fraction
 from pathlib import Path
@@ -135,12 +135,13 @@ def _radii(given: Any) -> tuple[Any, ...]:
     """Radii in increasing order, text as exact numbers; ``(None,)`` for none."""
     if given is None:
         return (None,)
-    some = [given] if isinstance(given, (str, int, float, Fraction)) else list(given)
+    some = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
     try:
         radii = sorted({Fraction(v) if isinstance(v, str) else v for v in some})
-    except (TypeError, ValueError, ZeroDivisionError):
-        radii = []
-    if not radii or any(not 0 <= float(v) < float("inf") for v in radii):
+        fit = bool(radii) and all(0 <= float(v) < float("inf") for v in radii)
+    except (TypeError, ValueError, ArithmeticError):
+        fit = False
+    if not fit:
         remedy = 'Give one or more numbers from 0 on, or exact text: eps=[0.02, "8/255"]'
         raise InputError(f"eps is {given!r}", remedy=remedy)
     return tuple(radii)
@@ -168,7 +169,7 @@ def label_of(method: Method) -> str:
 
 
 def _timeouts(given: float | Sequence[float], count: int) -> tuple[float, ...]:
-    if isinstance(given, (int, float)):
+    if not isinstance(given, Iterable):
         return (options.seconds(given),) * count
     found = tuple(options.seconds(v) for v in given)
     if len(found) != count:

@@ -129,7 +129,7 @@ def proved_exactly(system: Sectors, multipliers: Multipliers, constant: float) -
     numbers that get long: seconds for 60 of them.
     """
     weights = [*system.root.values(), *(w for b in system.blocks for w in b.argument.values())]
-    if any(w.slack is not None and w.slack.any() for w in weights):
+    if not np.isfinite(constant) or any(w.slack is not None and w.slack.any() for w in weights):
         return False
     return _definite(_exact_matrix(system, multipliers, constant))
 

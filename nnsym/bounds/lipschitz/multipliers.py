@@ -191,7 +191,7 @@ class _Form:
             values, vectors = eigh((top + top.T) / 2, subset_by_index=[n - 1, n - 1], check_finite=False)
         except (LinAlgError, ValueError):
             return None
-        if not np.isfinite(values[0]):
+        if not len(values) or not np.isfinite(values[0]):  # no value at all: of numbers that overflowed
             return None
         z = [vectors[:, 0]]
         for k in range(1, count + 1):

@@ -53,10 +53,11 @@ class _Kept:
 
 def norm_of(p: object) -> Norm:
     """1, 2 or ``"inf"`` of what people write for them."""
-    if p in (1, 2):
-        return 1 if p == 1 else 2
-    if p in ("inf", float("inf")):
-        return "inf"
+    if isinstance(p, (int, float, str)):
+        if p in (1, 2):
+            return 1 if p == 1 else 2
+        if p in ("inf", float("inf")):
+            return "inf"
     raise InputError(f"a norm of {p!r}", remedy="Use 1, 2 or inf")
 
 

@@ -6,11 +6,13 @@ Where no lane takes products, the error comes from there and names the node; lin
 from __future__ import annotations
 
 from fractions import Fraction
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnsym.errors import InputError, LanguageError
+from nnsym.ir.exact import nearest_float
 from nnsym.ir.functions.powers import Reciprocal, power_function
 from nnsym.ir.node import product
 from nnsym.ir.rows import Rows, stack
@@ -44,7 +46,7 @@ def power(base: Term, exponent: object) -> Term:
     number = _exponent(base, exponent)
     result = base
     if number.denominator > 1 or number < 0:
-        if Fraction(float(number)) != number:
+        if not isfinite(nearest_float(number)) or Fraction(float(number)) != number:
             raise misread(
                 f"the exponent {shown(exponent)} is no float64 number", "Write it as a fraction of two powers"
             )

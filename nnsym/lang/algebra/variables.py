@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -12,8 +12,10 @@ import numpy as np
 from nnsym.ir.node import Input, Labels, new_input
 from nnsym.ir.rows import Rows
 from nnsym.lang.algebra.terms import Term
-from nnsym.lang.guard import bad_input, misread
+from nnsym.lang.guard import bad_input, misread, shown
 from nnsym.lang.writing.text import leaf
+
+_ELEMENTS = 2**28  # of one variable
 
 
 @final
@@ -44,14 +46,16 @@ class Variable(Term):
             )
         except TypeError:
             raise misread(f"{shape!r} is not a shape", "Pass a number of elements or a tuple of them") from None
+        if math.prod(axes) > _ELEMENTS:
+            raise bad_input(f"a variable of shape {axes} has more than {_ELEMENTS} elements")
         if any(n < 1 for n in axes):
             raise bad_input(f"a variable of shape {axes} has no elements")
         if not isinstance(name, str) or not name.strip():
             raise misread("a variable needs a name", 'Pass name="x"')
         try:
             flags = np.broadcast_to(np.asarray(integer, dtype=bool), axes).ravel()
-        except ValueError:
-            raise misread(f"'integer' of shape {np.shape(integer)} does not fit {axes}") from None
+        except (TypeError, ValueError):
+            raise misread(f"'integer' is {shown(integer)}, which does not fit {axes}") from None
         if one_hot and not axes:
             raise misread("a one-hot variable needs an axis", "Pass the number of choices as its shape")
         choice = np.arange(math.prod(axes)) // axes[-1] if one_hot else -1
@@ -82,9 +86,13 @@ class Variable(Term):
 
 def _labels(size: int, names: Sequence[str], units: str | Sequence[str]) -> Labels:
     """Names and units of ``size`` elements; each kind is complete or left out."""
-    if isinstance(names, str) or not all(isinstance(name, str) and name.isidentifier() for name in names):
+    if (
+        isinstance(names, str)
+        or not isinstance(names, Iterable)
+        or not all(isinstance(name, str) and name.isidentifier() for name in names)
+    ):
         raise misread(f"names {names!r} are not a list of names", 'Write names=["position", "speed"]')
-    several = (units,) * size if isinstance(units, str) else tuple(units)
+    several = (units,) * size if not isinstance(units, Iterable) or isinstance(units, str) else tuple(units)
     if not all(isinstance(unit, str) for unit in several):
         raise misread(f"units {units!r} are not text", 'Write units="m", or one for each element')
     for what, given in (("names", tuple(names)), ("units", several)):

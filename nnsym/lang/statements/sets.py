@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.exact import add, simplify
+from nnsym.ir.exact import add, nearest_float, simplify
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
 from nnsym.ir.reach import Reach
@@ -17,7 +17,7 @@ from nnsym.ir.rows import Rows
 from nnsym.lang.algebra.linear import difference, is_plain
 from nnsym.lang.algebra.norms import ball_tree
 from nnsym.lang.algebra.terms import Term, as_term
-from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line
+from nnsym.lang.guard import bad_input, exact, fractions, misread, shown, user_line
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.writing.text import Text, call, number_text, pair
@@ -48,11 +48,14 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
     centre, radius = _bound(term, x0, "centre", None), _bound(term, eps, "eps", None)
     if (radius < 0).any():
         raise bad_input("eps is negative")
+    if not isinstance(p, (int, float, str)):
+        raise misread(f"{shown(p)} is no norm", "Use p=1, p=2 or p=inf")
     options = {} if p == np.inf else {"p": _as_written(p)}
     limits = Box(np.full(term.size, -np.inf), np.full(term.size, np.inf))
     if within is not None:
-        limits = Box(_bound(term, within[0], "within", -np.inf), _bound(term, within[1], "within", np.inf))
-        options["within"] = pair(_as_written(within[0]), _as_written(within[1]))
+        low, high = _two(within)
+        limits = Box(_bound(term, low, "within", -np.inf), _bound(term, high, "within", np.inf))
+        options["within"] = pair(_as_written(low), _as_written(high))
     if p not in (1, 2, np.inf):
         raise UnsupportedError(f"a ball of the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
     reach = _reach(centre, radius, limits)
@@ -68,6 +71,14 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
         reach = Box(_tidy(limits.lower), _tidy(limits.upper))
     tree = logic.conjunction((_box_tree(term, reach, text.string), ball_))
     return Formula(tree, text, (), term.applications)
+
+
+def _two(within: Any) -> tuple[Any, Any]:
+    try:
+        low, high = within
+    except (TypeError, ValueError):
+        raise misread(f"within is {shown(within)}, not two limits", "Pass (lower, upper)") from None
+    return low, high
 
 
 def _reach(centre: Array, radius: Array, limits: Box) -> Box:
@@ -122,7 +133,7 @@ def _refuse_empty(term: Term, low: Array, high: Array, first: str, second: str) 
 
 
 def _show(value: Any) -> str:
-    return str(float(value))
+    return str(nearest_float(value))
 
 
 def _box_tree(term: Term, box: Box, label: str) -> logic.Tree:

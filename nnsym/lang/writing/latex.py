@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.ir.exact import nearest_float
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
 from nnsym.ir.text import number
@@ -139,7 +140,7 @@ def _constant(value: Any) -> str:
             shape = r" \times ".join(map(str, value.shape))
             return rf"\mathbf{{c}}_{{{shape}}}"
         case int() | float():
-            return r"\infty" if value == np.inf else r"-\infty" if value == -np.inf else number(float(value))
+            return r"\infty" if value == np.inf else r"-\infty" if value == -np.inf else number(nearest_float(value))
         case None:
             return r"\cdot"
     return number(value) if hasattr(value, "numerator") else _text(str(value))

@@ -106,7 +106,7 @@ def parse(text: str, networks: Mapping[str, Network] | Iterable[Network] = ()) -
     """
     try:
         module = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         raise InputError(f"not the text of a property: {error}", where=f"line {line}" if line else "text") from None
     reader = _Reader(text.splitlines(), networks)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnsym.ir import digits
-from nnsym.lang.guard import plain
+from nnsym.lang.guard import number, plain
 
 COMPARE, OR, AND, IMPLIES, SUM, PRODUCT, UNARY, ATOM = range(8)
 _LONGEST = 400
@@ -195,6 +195,8 @@ def _nested(value: Any) -> str:
 def _number_text(value: Any) -> Text:
     if value is None:
         return Text("None")
+    if isinstance(value, np.longdouble):  # which NumPy makes no number of Python of
+        value = number(value)
     if isinstance(value, (str, bool, int, float, Decimal, Fraction)) and not isinstance(value, np.generic):
         if isinstance(value, (int, Fraction)) and not isinstance(value, bool):  # of any length
             string = "/".join(map(digits.text, value.as_integer_ratio())).removesuffix("/1")
