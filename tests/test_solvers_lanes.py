@@ -50,6 +50,16 @@ def test_time_limit_holds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HERE)
+def test_what_a_lane_does_before_its_job_counts(name: str) -> None:
+    """A limit that began when the caller asked and is over: no second is granted anew."""
+    lane = find(name)
+    program = next(p.program for p in problems() if p.program.features <= lane.accepts)
+    answer = lane.solve(program, Limits(seconds=20, end=time.monotonic() - 1), Goal(decide=False))
+    assert answer.status in (Status.TIME_LIMIT, Status.LICENSE)
+    assert answer.solver == name
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_memory_limit_holds(name: str) -> None:
     answer = find(name).solve(market_split(), Limits(seconds=20, memory=8 * 2**20), Goal(decide=False))
     assert answer.status is Status.MEMORY_LIMIT

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnsym.solvers.workers import memory
+from nnsym.solvers.workers import frames, memory
 from nnsym.solvers.workers.runner import End, Job, Pool, Worker
 
 MEGABYTE = 2**20
@@ -165,3 +165,14 @@ def test_an_interrupt_kills_the_worker() -> None:
         worker.run(job("stream_then_hang", seconds=20.0), interrupt)
     assert not worker.alive
     assert wait_until_gone([worker.pid])
+
+
+def test_nothing_is_sent_after_the_deadline() -> None:
+    """Not even where the other side takes all of it."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    assert not frames.send_until(writing, np.zeros(100), time.monotonic() - 1)
+    assert frames.send_until(writing, np.zeros(100), time.monotonic() + 60)
+    assert (frames.decode(frames.receive(reading)) == np.zeros(100)).all()
+    os.close(reading)
+    os.close(writing)

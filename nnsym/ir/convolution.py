@@ -61,14 +61,14 @@ class Conv(LinearMap):
         outputs, per_group = self.weight.shape[0], self.weight.shape[1]
         positions, taps = source.shape
         spatial = int(np.prod(self.in_shape[1:]))
-        first = (np.arange(outputs) // (outputs // self.groups)) * per_group
-        channel = first[:, None] + np.arange(per_group)  # (out, in/groups)
-        indices = channel[:, None, :, None] * spatial + source[None, :, None, :]
-        data = np.broadcast_to(self.weight.reshape(outputs, 1, per_group, taps), indices.shape)
-        kept = np.broadcast_to(inside[None, :, None, :], indices.shape)
-        counts = kept.reshape(outputs * positions, -1).sum(axis=1)
+        # What one output channel reads, position by position; the others read the same of their own group.
+        kept = np.flatnonzero(np.broadcast_to(inside[:, None, :], (positions, per_group, taps)))
+        places = (np.arange(per_group)[None, :, None] * spatial + source[:, None, :]).ravel()[kept].astype(np.int32)
+        first = np.arange(outputs, dtype=np.int32) // (outputs // self.groups) * np.int32(per_group * spatial)
+        data = self.weight.reshape(outputs, per_group * taps)[:, kept % (per_group * taps)]
+        counts = np.tile(inside.sum(axis=1) * per_group, outputs)
         indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-        return data[kept], indices[kept].astype(np.int32), indptr
+        return data.ravel(), (first[:, None] + places).ravel(), indptr
 
     def csr(self) -> tuple[Array, Array, Array]:
         return self._csr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -276,7 +277,9 @@ def read(query: Query, method: ProgramMethod, program: Program, lower: float, an
 
 
 def _limits(clock: Clock, settings: Settings) -> Limits:
-    return Limits(seconds=clock.left, memory=settings.memory, threads=settings.threads, seed=settings.seed)
+    """What is left of the clock, running."""
+    left, end = clock.left, time.monotonic()
+    return Limits(seconds=left, memory=settings.memory, threads=settings.threads, seed=settings.seed, end=end + left)
 
 
 def interpret(

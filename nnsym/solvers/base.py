@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -34,12 +36,21 @@ class Status(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``seconds`` is the wall time of one solve, hand-over included; ``memory`` in bytes; ``threads`` of the solver."""
+    """``seconds`` is the wall time of one solve, hand-over included; ``memory`` in bytes; ``threads`` of the solver.
+
+    With an ``end`` (of ``time.monotonic``) the seconds run already: what a lane does before its job counts too.
+    """
 
     seconds: float = 60.0
     memory: int = 8 * 2**30
     threads: int = 1
     seed: int = 0
+    end: float = math.inf
+
+    @property
+    def left(self) -> float:
+        """The seconds that a job may take from now on."""
+        return max(0.0, min(self.seconds, self.end - time.monotonic()))
 
 
 @dataclass(frozen=True, kw_only=True)

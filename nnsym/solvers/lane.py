@@ -64,7 +64,7 @@ def package(distribution: str, module: str, *, licence: str = "", remedy: str = 
 
 def submit(lane: str, module: str, payload: Any, limits: Limits, progress: Progress | None) -> Returned:
     """Run a lane's job in a worker of the default pool."""
-    job = Job(module=module, payload=payload, seconds=limits.seconds, memory=limits.memory)
+    job = Job(module=module, payload=payload, seconds=limits.left, memory=limits.memory)
     return default_pool().run(lane, job, progress)
 
 

@@ -66,7 +66,7 @@ class Outer:
         """As the lane; the answer's point may lie outside a ball by the gap that its message states."""
         if not program.quadratics:
             return self.lane.solve(program, limits, goal, progress)
-        rounds = _Rounds(self.lane, program.quadratics, limits, time.monotonic() + limits.seconds)
+        rounds = _Rounds(self.lane, program.quadratics, limits, time.monotonic() + limits.left)
         linear = replace(program, quadratics=(), rows=(*program.rows, *self.kept.of(program.quadratics)))
         relaxed = linear.relax()
         if (relaxed.kind != linear.kind).any():

@@ -35,7 +35,7 @@ def worth_splitting(program: Program, lane: Solver) -> bool:
 
 def solve_split(lane: Solver, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
     """Solve the cases in turn under one deadline; the program's optimum is the least of theirs."""
-    deadline = time.monotonic() + limits.seconds
+    deadline = time.monotonic() + limits.left
     fold = _Fold(floor=float(program.lower[program.objective or 0]))
     for columns, values in program.cases:
         left = deadline - time.monotonic()

@@ -76,12 +76,12 @@ def send_until(fd: int, message: object, deadline: float) -> bool:
     for piece in encode(message):
         rest = piece
         while len(rest):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
             try:
                 rest = rest[os.write(fd, rest) :]
             except BlockingIOError:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
                 select.select([], [fd], [], left)
     return True
 
