@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.certify.boxes import Boxes
+from nnsym.certify.choices import Choices
+from nnsym.certify.claims import Base, claimed
 from nnsym.certify.grounds import Ground, Grounds
 from nnsym.certify.mirror import Mirror, mirror
 from nnsym.certify.names import Names
@@ -38,6 +40,10 @@ _FEW, _SOME = 20, 60
 
 #: So often leaves that the checker did not accept are split further.
 _ROUNDS = 6
+
+#: Where so many parts do not decide it ranges are claimed, with so many splits for each row of a layer at first, then
+#: with four times as many, while what is left to prove of the whole box falls to such a share.
+_PARTS, _SPLITS, _PAYS = 31, 5, 0.8
 
 
 class UncertifiedError(Exception):
@@ -158,13 +164,25 @@ class _Proof:
         return grower
 
     def _by_phases(self, live: list[Ground], deadline: Deadline) -> Phases:
+        """Phases on the ranges of the whole box; where few parts do not do, on claimed ones, while it pays."""
         if len(live) > 1:
             raise UncertifiedError("several boxes of many inputs are not certified")
         mirrored, engine = self._engine(live)
-        grower = Phases(self.grounds, mirrored, engine, self.checker, self.names, deadline)
-        if not grower.grow(grower.start(live[0])):
-            if deadline.passed:
-                raise OutOfTime
+        choices = Choices(mirrored, self.checker, self.names)
+        base, rounds, missed = Base.of(live[0], engine, choices), _SPLITS, np.inf
+        while True:
+            grower = Phases(self.grounds, choices, base, deadline)
+            opened = grower.start()
+            if grower.grow(opened, _PARTS):
+                return grower
+            deadline.check()
+            before, missed = missed, grower.missed
+            if missed > _PAYS * before:
+                break
+            base = claimed(base, choices, rounds, deadline)
+            rounds = 4 * rounds
+        if not grower.grow(grower.start()):
+            deadline.check()
             raise UncertifiedError("no tree of phases was found")
         return grower
 

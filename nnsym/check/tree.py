@@ -94,14 +94,14 @@ class Tree:
             return [self.problem.assume(case, part) for part in chosen.parts]
         (case,) = self.refreshed([case])
         if kind == "r":
-            return self._halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
+            return self.halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
         terms = _list(token[1])
         need(
             terms and all(isinstance(t, list) and len(t) == 3 for t in terms),
             "'g' wants [[name, element, factor], ...]",
         )
         form = [(*self.element(n, i), number(a)) for n, i, a in terms]
-        return self._halves(form, number(token[2]), case)
+        return self.halves(form, number(token[2]), case)
 
     def node(self, name: Any) -> Node:
         """The node of an index into the table of names."""
@@ -131,7 +131,7 @@ class Tree:
             at = (left + right) / 2  # type: ignore[operator]
         return [case.narrowed(k, None, at), case.narrowed(k, at, None)]
 
-    def _halves(self, form: Sequence[tuple[Node, int, Fraction]], at: Fraction, case: Case) -> list[Case]:
+    def halves(self, form: Sequence[tuple[Node, int, Fraction]], at: Fraction, case: Case) -> list[Case]:
         """``form <= at`` and ``form >= at``; of one element, its known bounds are narrowed too."""
         terms: dict[Node, dict[int, Fraction]] = {}
         for node, i, a in form:
