@@ -53,8 +53,9 @@ class Checker:
     """One certificate with the files that it speaks of, by the SHA-256 of their content.
 
     ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast
-    one where NumPy is and its range is kept, else the reference. ``stop`` is asked between nodes
-    of the networks: where it says so, the certificate is refused as "stopped".
+    one where NumPy is, and the reference for leaves that it does not accept, and where its range
+    is left. ``stop`` is asked between nodes of the networks: where it says so, the certificate is
+    refused as "stopped".
     """
 
     def __init__(
@@ -109,8 +110,9 @@ class Checker:
 
     def _walk(self, failures: bool, stop: Callable[[], bool]) -> Leaves:
         tokens = self.certificate.get("tree", [])
+        finer = None if self.asked or failures or self.engine.name == "reference" else self._engine("reference")
         try:
-            return Tree(self.problem, self.engine, tokens, failures, stop).run()
+            return Tree(self.problem, self.engine, tokens, failures, stop, finer).run()
         except (OutOfRange, OverflowError) as error:
             if self.asked:
                 raise OutOfRange(str(error)) from None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import fits
 from .functions import SLOPE, Pieces
 from .limbs import REACH, Floats, Ints, most
-from .rule import spread
+from .rule import digits
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequen
     below = np.where(opened, (right > -left).astype(np.int64) * one, active)
     for b, data in enumerate(given):
         if data is not None:
-            numbers = [v for v in spread(data, opened[b].tolist()) if v is not None]
-            below[b, opened[b]] = [v.numerator * one // v.denominator & -8 for v in numbers]
+            numbers, most_of = digits(data, int(opened[b].sum()))
+            below[b, opened[b]] = np.array(numbers, dtype=np.int64) * one // most_of & -8
     width = np.where(opened, right - left, 1)
     chord = np.clip((np.where(opened, right, 0) / width * one).astype(np.int64), 0, one) & -8
     above = np.where(opened, chord, active)
