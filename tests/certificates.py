@@ -63,7 +63,7 @@ def of_files(network: bytes, text: bytes, tree: Sequence[Any], **more: Any) -> t
     return made | {"property": {"sha256": b, "file": "p.vnnlib"}}, files
 
 
-def verdict(made: Mapping[str, Any], engine: str, files: Mapping[str, bytes] | None = None) -> Report | str:
+def verdict(made: Mapping[str, Any], engine: str | None, files: Mapping[str, bytes] | None = None) -> Report | str:
     """The report, or why the certificate is refused."""
     try:
         return Checker(made, files or {}, engine).run()
