@@ -119,18 +119,6 @@ class Checker:
         self.engine = self._engine("reference")
         return Tree(self.problem, self.engine, tokens, failures, stop).run()
 
-    def root(self, tokens: Sequence[Any] = ()) -> Case:
-        """The case that tokens with one child each lead to."""
-        tree = Tree(self.problem, self.engine, [])
-        case = tree.root
-        for place, token in enumerate(tokens):
-            (case,) = tree.children(place, token, case)
-        return tree.refreshed([case])[0] if tokens else case
-
-    def opened(self, case: Case, name: int) -> list[bool]:
-        """Which elements of the curve ``names[name]`` are open in a case that has bounds: those that slopes are for."""
-        return list(self.engine.open_elements(self.problem.names[name].node, case.known))
-
     # Witnesses
 
     def replay(self) -> None:
