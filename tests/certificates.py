@@ -13,6 +13,8 @@ import numpy as np
 from nnsym.check.checker import Checker, Report
 from nnsym.check.errors import Refused
 from nnsym.check.files import read_json
+from nnsym.check.problem import Case
+from nnsym.check.tree import Tree
 
 
 def plain(
@@ -63,7 +65,21 @@ def of_files(network: bytes, text: bytes, tree: Sequence[Any], **more: Any) -> t
     return made | {"property": {"sha256": b, "file": "p.vnnlib"}}, files
 
 
-def verdict(made: Mapping[str, Any], engine: str, files: Mapping[str, bytes] | None = None) -> Report | str:
+def below(checker: Checker, tokens: Sequence[Any] = (["b"],)) -> Case:
+    """The case that tokens with one child each lead to, with its bounds."""
+    tree = Tree(checker.problem, checker.engine, [])
+    case = tree.root
+    for place, token in enumerate(tokens):
+        (case,) = tree.children(place, token, case)
+    return tree.refreshed([case])[0]
+
+
+def opened(checker: Checker, case: Case, name: int) -> list[bool]:
+    """Which elements of the curve ``names[name]`` are open in a case that has bounds."""
+    return list(checker.engine.open_elements(checker.problem.names[name].node, case.known))
+
+
+def verdict(made: Mapping[str, Any], engine: str | None, files: Mapping[str, bytes] | None = None) -> Report | str:
     """The report, or why the certificate is refused."""
     try:
         return Checker(made, files or {}, engine).run()

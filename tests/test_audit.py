@@ -60,7 +60,8 @@ def test_a_result_without_a_certificate_counts_and_says_why(folder: Path) -> Non
     nn.verify(nn.forall(X, where=BOX, then=y[0] < 40), "crown").save(folder / "bare.json")
     found = nn.audit(folder)
     assert found.code == 30
-    assert [(r.file, r.reason) for r in found.uncertified] == [("bare.json", "none was asked for")]
+    assert [(r.file, r.reason) for r in found.uncertified] == [("bare.json", "not asked for: the verdict alone")]
+    assert found.reasons == {"not asked for": 1}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_result_without_a_certificate_counts_and_says_why(folder: Path) -> Non
         ({"reading": "exists"}, "claims 'unsat', which is not its verdict"),
         ({"semantics": "deployed"}, "speaks of 'real' semantics"),
         ({"networks": [{"name": "f", "sha256": "0" * 64, "stored": True}]}, "about other networks"),
-        ({"certificate": "fails.json"}, "none was asked for"),
+        ({"certificate": "fails.json"}, "not asked for"),
     ],
 )
 def test_a_result_that_names_the_certificate_of_something_else_is_not_certified(

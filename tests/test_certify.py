@@ -206,7 +206,7 @@ def test_without_a_verdict_nothing_is_written_and_the_reason_is_said(tmp_path: P
     y = arrays(1, 2, 8, 8, 2)(X)
     result = nn.verify(nn.forall(X, where=BOX, then=y[0] < tight(y[0], BOX)), "ibp", certificate=path)
     assert not result.verified
-    assert result.uncertified == "no verdict was reached"
+    assert result.uncertified == "no verdict: the answer is unknown"
     assert not path.exists()
     with pytest.raises(nn.InputError, match="does not exist"):
         nn.verify(PROPERTIES["stored"](), certificate=tmp_path / "none" / "c.json")

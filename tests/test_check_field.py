@@ -11,6 +11,7 @@ from certificates import of_files
 
 import nnsym as nn
 from nnsym.check.checker import Checker
+from nnsym.check.errors import Refused
 
 
 def _read(path: Path) -> bytes:
@@ -68,6 +69,27 @@ def test_trees_of_input_splits(benchmarks: Path) -> None:
     assert values[0].keys() == values[1].keys()
     assert all(values[0][k] <= values[1][k] for k in values[0])  # its rows have 25 digits, so it says less, never more
     assert max(values[1][k] - values[0][k] for k in values[0]) < 2e-4
+
+
+@pytest.mark.slow
+def test_what_the_fast_engine_is_too_coarse_for_the_reference_decides(benchmarks: Path) -> None:
+    """A slack of 1e-7 over boxes: below what rows of 25 digits see, and told from 1e-9 too little."""
+    folder = benchmarks / "acasxu"
+    network = _read(folder / "onnx" / "ACASXU_run2a_3_3_batch_2000.onnx.gz")
+    box = _read(folder / "vnnlib" / "prop_3.vnnlib.gz").decode().split("; Unsafe")[0]
+
+    def checker(threshold: str, engine: str | None) -> Checker:
+        text = f"{box}\n(assert (<= Y_0 {threshold}))".encode()
+        return Checker(*of_files(network, text, [["b"], *halved(2)]), engine)
+
+    attained = checker("0.0", "reference").run(failures=True).least
+    assert attained is not None
+    near, beyond = (f"{float(attained) - d:.15f}" for d in (1e-7, -1e-9))
+    assert checker(near, None).run().leaves == 4
+    assert checker(near, "fast").run(failures=True).failures
+    for engine in (None, "reference"):
+        with pytest.raises(Refused, match="not positive"):
+            checker(beyond, engine).run()
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificates import box, certificate, stated, verdict
+from certificates import below, box, certificate, opened, stated, verdict
 from check_graphs import random_graph
 
 from nnsym.check.checker import Checker
@@ -26,7 +26,7 @@ class Claim:
         self.weights = [int(v) / 4 for v in rng.integers(-8, 9, 2)]
         self.names = [[0, node[2][0]] for node in self.graph["nodes"]]
         self.checker = Checker(self.certificate(Fraction(0), [["l"]], 56), {}, "reference")
-        self.case = self.checker.root([["b"]])
+        self.case = below(self.checker)
         curves = [n for n in self.checker.problem.nodes if isinstance(n, Curve)]
         nodes = [v.node for v in self.checker.problem.names]
         self.curves = [k for k, node in enumerate(nodes) if node in curves]
@@ -43,7 +43,7 @@ class Claim:
         found: dict[str, Any] = {}
         for k in self.curves:
             if self.rng.random() < 0.6:
-                count = sum(self.checker.opened(self.case, k))
+                count = sum(opened(self.checker, self.case, k))
                 sides = [self.rng.bytes(count * int(self.rng.choice([1, 2]))).hex() for _ in range(2)]
                 found[str(k)] = [None if self.rng.random() < 0.3 else side for side in sides]
         return found

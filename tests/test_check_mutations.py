@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 from certificates import certificate, plain, stated, verdict
 
-ENGINES = ("reference", "fast")
+from nnsym.check.checker import Checker
+from nnsym.check.errors import Refused
+from nnsym.check.rule import Reference
+from nnsym.check.tree import Tree
+
+ENGINES = ("reference", "fast", None)
 Layers = list[tuple[Any, Any]]
 
 
@@ -35,12 +40,18 @@ def graph_of(layers: Layers) -> dict[str, Any]:
 
 def run(layers: Layers, x: Sequence[Fraction]) -> list[Fraction]:
     """The network at a point, in fractions."""
-    value = list(x)
-    for k, (w, b) in enumerate(layers):
+    return arguments(layers, x)[-1]
+
+
+def arguments(layers: Layers, x: Sequence[Fraction]) -> list[list[Fraction]]:
+    """The values of z0, z1 ... and y at a point."""
+    value, found = list(x), []
+    for w, b in layers:
         sums = [sum((v * Fraction(a) for v, a in zip(value, column, strict=True)), Fraction(c))
                 for column, c in zip(w.T.tolist(), b.tolist(), strict=True)]  # fmt: skip
-        value = sums if k == len(layers) - 1 else [max(s, Fraction(0)) for s in sums]
-    return value
+        found.append(sums)
+        value = [max(s, Fraction(0)) for s in sums]
+    return found
 
 
 class Theorem:
@@ -87,7 +98,7 @@ class Theorem:
 
     def tree(self, depth: int, facts: int = 1) -> list[Any]:
         """A random tree, of splits at random places, with refreshes and lemmas."""
-        kind = self.rng.choice(["l", "l", "x", "r", "g", "b", "o"]) if depth else "l"
+        kind = self.rng.choice(["l", "l", "x", "r", "g", "b", "o", "claim"]) if depth else "l"
         if kind == "l":
             return [self.leaf(facts)]
         if kind == "b":
@@ -101,6 +112,8 @@ class Theorem:
             return [["b", [lemma]] if self.rng.random() < 0.5 else ["b"], *self.tree(depth - 1, facts)]
         if kind == "o":
             return [["o", 0], *self.tree(depth - 1, facts + 1), *self.tree(depth - 1, facts + 1)]
+        if kind == "claim":
+            return self.claim(depth, facts)
         at = int(self.rng.integers(-64, 65)) / 64
         split = {
             "x": ["x", int(self.rng.integers(0, 3)), at],
@@ -109,6 +122,17 @@ class Theorem:
         }[str(kind)]
         more = facts + (kind != "x")
         return [split, *self.tree(depth - 1, more), *self.tree(depth - 1, more)]
+
+    def claim(self, depth: int, facts: int) -> list[Any]:
+        """A range of a hidden neuron, about where the point has it, one side of which a small tree closes."""
+        layer, i, more = (int(v) for v in self.rng.integers(0, (2, 4, 3)))
+        off = Fraction(int(self.rng.integers(-8, 9)), 10 ** int(self.rng.choice([0, 1, 3, 9])))
+        token = ["g", [[2 * layer, i, 1]], str(arguments(self.layers, self.point)[layer][i] + off)]
+        own = [["l", [[facts, 1], [int(self.rng.integers(0, facts + 1)), int(self.rng.integers(0, 3))]], self.slopes()]]
+        if more == 2:
+            own = [["r", 0, int(self.rng.integers(0, 4))], *own, ["l", [[facts, 1], [facts + 1, 0.5]]]]
+        rest = [*([["b"]] if more else []), *self.tree(depth - 1, facts + 1)]
+        return [token, *own, *rest] if self.rng.random() < 0.5 else [token, *rest, *own]
 
 
 def spoiled(rng: np.random.Generator, tree: list[Any]) -> list[Any]:
@@ -123,7 +147,7 @@ def spoiled(rng: np.random.Generator, tree: list[Any]) -> list[Any]:
     return tree
 
 
-def _refuted(count: int, seed: int, engines: Sequence[str] = ENGINES) -> int:
+def _refuted(count: int, seed: int, engines: Sequence[str | None] = ENGINES) -> int:
     """Try ``count`` false theorems; how many were refused by arithmetic and not for their form."""
     rng, proved = np.random.default_rng(seed), 0
     for _ in range(count):
@@ -178,6 +202,35 @@ def test_true_theorems_next_to_them_are_accepted() -> None:
         assert isinstance(found[0], str) == isinstance(found[1], str), found
         accepted += not isinstance(found[0], str)
     assert accepted >= 10
+
+
+class Blind(Reference):
+    """An engine that is too coarse for every leaf."""
+
+    def values(self, jobs: Sequence[Any]) -> list[Fraction]:
+        return [Fraction(-1) for _ in jobs]
+
+
+def test_a_finer_engine_is_asked_of_the_very_leaf() -> None:
+    """Ways of leaves share their beginnings: what is kept of one must not be taken for another's."""
+    rng, accepted, refused = np.random.default_rng(8), 0, 0
+    for _ in range(30):
+        theorem = Theorem(rng)
+        tree = [["x", 0], ["b"], ["x", 1], *theorem.tree(1), ["l"], ["x", 2], ["l"], ["l"]]
+        made = theorem.certificate(theorem.attained - int(rng.integers(0, 99)), tree)
+        checker = Checker(made, {}, "reference")
+        blind = Blind(checker.problem.nodes, checker.engine.bits, checker.engine.semantics)
+        found: list[Any] = []
+        for engine, finer in ((checker.engine, None), (blind, checker.engine)):
+            try:
+                leaves = Tree(checker.problem, engine, made["tree"], finer=finer).run()
+                found.append((leaves.count, leaves.least))
+            except Refused as error:
+                found.append(str(error))
+        assert found[0] == found[1]
+        accepted, refused = accepted + (not isinstance(found[0], str)), refused + isinstance(found[0], str)
+    assert accepted > 4
+    assert refused > 4
 
 
 def test_a_box_is_nothing_that_a_certificate_may_say() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificates import box, certificate, plain, stated
+from certificates import below, box, certificate, plain, stated
 
 from nnsym.check.checker import Checker
 from nnsym.check.graph import Map
@@ -166,7 +166,7 @@ def test_weights_that_are_no_dyadic_numbers_are_enclosed() -> None:
     text = stated(graph, limits, {"y": [1, 2]})
     made = certificate(text, [["l"]], {"name": "f", "graph": graph}, precision=200, names=[[0, "y"]])
     checker = Checker(made, {}, "reference")
-    bounds = checker.root([["b"]]).known[checker.problem.names[0].node]
+    bounds = below(checker).known[checker.problem.names[0].node]
     for low, high, true in zip(bounds.lower, bounds.upper, (Fraction(-5, 3), Fraction(11, 7)), strict=True):
         assert Fraction(low, 1 << 200) < true < Fraction(high, 1 << 200) < Fraction(low, 1 << 200) + Fraction(1, 2**60)
 
@@ -180,7 +180,7 @@ def test_splits_narrow_known_bounds_outward(engine: str) -> None:
     for factor, sides in ((1, ("upper", "lower")), (-1, ("lower", "upper"))):
         token = ["g", [[0, 0, factor]], f"{factor}/3"]
         for case, side in zip(
-            Tree(checker.problem, checker.engine, []).children(0, token, checker.root([["b"]])), sides, strict=True
+            Tree(checker.problem, checker.engine, []).children(0, token, below(checker)), sides, strict=True
         ):
             bounds = case.known[checker.problem.names[0].node]
             found = Fraction(int(getattr(bounds, side)[0]), 1 << checker.engine.bits)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificates import box, certificate, plain, stated
+from certificates import below, box, certificate, plain, stated
 from check_graphs import random_graph
 
 from nnsym.check.checker import Checker
@@ -139,7 +139,7 @@ def _contains(seed: int) -> None:
     runs = []
     for engine in ("reference", "fast"):
         checker = Checker(made, {}, engine)
-        least, case, unit = checker.run(failures=True).least, checker.root([["b"]]), 1 << checker.engine.bits
+        least, case, unit = checker.run(failures=True).least, below(checker), 1 << checker.engine.bits
         assert least is not None
         for point in _points(rng, lower, upper, 6):
             bits, values = checker.forward(Case(point, point))
@@ -221,7 +221,7 @@ def test_every_order_of_float32_sums_is_covered() -> None:
             made = certificate(text, [["l"]], {"name": "f", "graph": graph}, semantics=semantics, names=names)
             checker = Checker(made, {}, engine)
             least[semantics, engine] = checker.run().least
-            bounds, unit = checker.root([["b"]]).known, 1 << checker.engine.bits
+            bounds, unit = below(checker).known, 1 << checker.engine.bits
             known[semantics, engine] = [
                 (Fraction(int(low), unit), Fraction(int(high), unit))
                 for tensor in checker.problem.names

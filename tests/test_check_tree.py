@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import box, certificate, plain, stated, verdict
+from certificates import below, box, certificate, plain, stated, verdict
 from typer.testing import CliRunner
 
 from nnsym.check.checker import Checker
@@ -247,7 +247,7 @@ def test_what_one_engine_found_is_nothing_to_the_other() -> None:
         assert report.engine == "reference"
         assert (not report.failures) == holds
         checker = Checker(made(claim, tree), {})
-        checker.root([["b"]])
+        below(checker)
         report = checker.run(failures=True)
         assert report.engine == "reference"
         assert (not report.failures) == holds

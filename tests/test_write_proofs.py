@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificates import box, certificate, plain, stated
+from certificates import below, box, certificate, opened, plain, stated
 from test_check_mutations import Theorem
 
 from nnsym.check.checker import Checker
@@ -108,8 +108,8 @@ def test_leaves_and_phases_become_derivations(tmp_path: Path) -> None:
         if probe["property"]["vnnlib"].count("(or "):
             continue
         checker = Checker(probe, {}, "reference")
-        case = checker.root([["b"]])
-        free = [(n, i) for n in (0, 2) for i, o in enumerate(checker.opened(case, n + 1)) if o]
+        case = below(checker)
+        free = [(n, i) for n in (0, 2) for i, o in enumerate(opened(checker, case, n + 1)) if o]
         tree = [["b"], *_phases(rng, 2, free)]
         made = probe | {"tree": tree}
         try:

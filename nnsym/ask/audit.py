@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from nnsym.check.errors import Refused
 from nnsym.check.files import content, read_json
 from nnsym.check.limits import MEMORY, SECONDS, limited
 from nnsym.errors import InputError
+from nnsym.results.certificate import Lack
 from nnsym.results.files import plain_data
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
@@ -86,6 +88,11 @@ class Audit(NoTruthValue):
         return tuple(r for r in self.results if not r.certified)
 
     @property
+    def reasons(self) -> dict[str, int]:
+        """How many results have no certificate, by the kind of the reason."""
+        return dict(Counter(Lack.of(r.reason) for r in self.uncertified))
+
+    @property
     def code(self) -> int:
         """0: all is certified; 10: a certificate was refused; 30: a result has none."""
         return 10 if self.refused else 30 if self.uncertified else 0
@@ -97,6 +104,7 @@ class Audit(NoTruthValue):
             "checker": VERSION,
             "certificates": [_plain(c) for c in self.certificates],
             "results": [vars(r) | {"certified": r.certified} for r in self.results],
+            "reasons": self.reasons,
             "code": self.code,
         }
 
@@ -214,16 +222,17 @@ def _recorded(path: Path, content_: bytes, accepted: Mapping[str, Checked]) -> R
     try:
         data = _object(plain_data(content_, where=str(path)))
     except InputError as error:
-        return Recorded(file=str(path), name="", verdict="", trust="", certificate="", reason=error.reason)
+        reason = Lack.NOT_READ.said(error.reason)
+        return Recorded(file=str(path), name="", verdict="", trust="", certificate="", reason=reason)
     digest = str(_object(data.get("certificate")).get("sha256", ""))
     if digest and digest in accepted:
         reason = _unlike(data, accepted[digest])
     elif digest:
-        reason = "its certificate was refused, or is not in the folder"
+        reason = Lack.NOT_AT_HAND.said("its certificate was refused, or is not in the folder")
     elif data.get("status") == "unknown":
-        reason = "no verdict was reached"
+        reason = Lack.NO_VERDICT.said("the answer is unknown")
     else:
-        reason = str(data.get("uncertified") or "none was asked for")
+        reason = str(data.get("uncertified") or Lack.NOT_ASKED.said("the verdict alone"))
     return Recorded(
         file=str(path),
         name=str(_object(data.get("property")).get("name", "")),
@@ -238,12 +247,13 @@ def _unlike(data: Mapping[str, Any], made: Checked) -> str:
     """What an accepted certificate says other than the result that names it; empty where nothing."""
     sought = (data.get("status") == "verified") == (data.get("reading") == "exists")
     if data.get("status") not in ("verified", "falsified") or made.claim != ("sat" if sought else "unsat"):
-        return f"its certificate claims '{made.claim}', which is not its verdict"
+        return Lack.OTHER_CLAIM.said(f"its certificate claims '{made.claim}', which is not its verdict")
     if (made.semantics == "real") != (data.get("semantics") == "real"):
-        return f"its certificate speaks of '{made.semantics}' semantics"
+        return Lack.OTHER_CLAIM.said(f"its certificate speaks of '{made.semantics}' semantics")
     listed = data.get("networks")
     stored = {n.get("sha256") for n in map(_object, listed if isinstance(listed, list) else []) if n.get("stored")}
-    return "" if stored <= {digest for _, digest in made.networks} else "its certificate is about other networks"
+    about = stored <= {digest for _, digest in made.networks}
+    return "" if about else Lack.OTHER_CLAIM.said("its certificate is about other networks")
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from nnsym.certify.emit import UncertifiedError, certified_sat, certified_unsat
 from nnsym.ir.query import Query, Reading
 from nnsym.lang.algebra.terms import as_term
 from nnsym.lang.statements.objective import objective
-from nnsym.results.certificate import Certificate
+from nnsym.results.certificate import Certificate, Lack
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.result import Semantics, Trust
@@ -49,10 +49,10 @@ def _reached(term: object, level: float, where: object) -> Query:
 
 def _bound(found: Optimum, term: object, where: object, clock: Clock) -> Optimum:
     if found.semantics is Semantics.DEPLOYED or not np.isfinite(found.lower):
-        raise UncertifiedError("runs of the stored model, and infinite bounds, are not certified")
+        raise UncertifiedError(Lack.NOT_COVERED, "runs of the stored model, and infinite bounds")
     deadline = clock.deadline()
     made: Certificate | None = None
-    reason = UncertifiedError("no bound was tried")
+    reason = UncertifiedError(Lack.NOT_PROVED, "no bound was tried")
     for room in _ROOMS:
         level = float(np.nextafter(found.lower - room * max(1.0, abs(found.lower)), -np.inf))
         try:
@@ -65,7 +65,7 @@ def _bound(found: Optimum, term: object, where: object, clock: Clock) -> Optimum
 
 def _value(found: Optimum, term: object, where: object, clock: Clock) -> Optimum:
     if found.semantics is Semantics.DEPLOYED or found.point is None or not np.isfinite(found.upper):
-        raise UncertifiedError("no point of real arithmetic is at hand")
+        raise UncertifiedError(Lack.NOT_AT_HAND, "a point of real arithmetic")
     level = float(np.nextafter(found.upper + _ROUNDED * max(1.0, abs(found.upper)), np.inf))
     made = certified_sat(_reached(term, level, where), found.point.inputs)
     return replace(found, upper=level, upper_trust=Trust.CHECKED, upper_certificate=made)

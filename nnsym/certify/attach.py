@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nnsym.certify.emit import UncertifiedError, certified_sat, certified_unsat
 from nnsym.ir.query import Query, Reading
-from nnsym.results.certificate import Certificate
+from nnsym.results.certificate import Certificate, Lack
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Semantics, Trust, Verdict
 
@@ -30,13 +30,13 @@ def with_certificate(query: Query, result: Result, clock: Clock) -> Result:
 
 def _certificate(query: Query, result: Result, clock: Clock) -> Certificate:
     if result.status is Verdict.UNKNOWN:
-        raise UncertifiedError("no verdict was reached")
+        raise UncertifiedError(Lack.NO_VERDICT, "the answer is unknown")
     found = result.counterexample if result.falsified else result.witness
     sought = result.verified if query.reading is Reading.EXISTS else result.falsified
     deployed = result.semantics is Semantics.DEPLOYED
     if sought:
         if deployed:
-            raise UncertifiedError("that a run of the stored model violates is a matter of running it")
+            raise UncertifiedError(Lack.NOT_COVERED, "a run of the stored model that violates: run it")
         assert found is not None
         return certified_sat(query, found.inputs)
     return certified_unsat(query, clock.deadline(), semantics=_dtype(query) if deployed else "real")
@@ -46,5 +46,5 @@ def _dtype(query: Query) -> str:
     """The type of floats that all networks of a query compute in."""
     found = {a.network.dtype for a in query.applications if a.network.model is not None}
     if len(found) != 1 or not found <= {"float32", "float64"}:
-        raise UncertifiedError(f"runs in {', '.join(sorted(found)) or 'no type of floats'} are not certified")
+        raise UncertifiedError(Lack.NOT_COVERED, f"runs in {', '.join(sorted(found)) or 'no type of floats'}")
     return found.pop()

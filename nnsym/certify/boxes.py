@@ -1,13 +1,14 @@
-"""Trees over boxes of the inputs: every leaf is bounded from nothing, as the checker will bound it.
+"""Trees over boxes of the inputs: every leaf is bounded as the checker will bound it.
 
-The search of a verdict inherits bounds and cuts boxes down; a certificate's leaf has its box alone. So the tree is
-grown anew, in batches, by the bounds that a leaf gets by itself.
+The search of a verdict inherits bounds and cuts boxes down; a certificate's leaf has its box, and the bounds of the box
+above it that the tree last computed some for (``["b"]``, every few levels: what they decide costs no leaf a row).
+So the tree is grown anew, in batches, by the bounds that a leaf gets so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -21,6 +22,7 @@ from nnsym.certify.premises import Premises
 from nnsym.certify.sums import best_sums
 from nnsym.certify.tree import Place, Token
 from nnsym.check.problem import Fact
+from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline
 from nnsym.search.branching import Seen, Smear
 
@@ -31,6 +33,9 @@ _BATCH = 256
 #: A row of less weight is left out of a sum.
 _LEAST = 1e-4
 
+#: Bounds are computed at every so many levels: more often costs more than it saves.
+_LEVELS = 4
+
 #: What a bound should be above zero, as a share of how far below it is on the whole domain: the checker rounds more.
 _ROOM = 2.0**-23
 
@@ -38,12 +43,14 @@ _ROOM = 2.0**-23
 @final
 @dataclass(frozen=True, eq=False)
 class Part:
-    """An open box: where it stands in the tree, and what it is a part of."""
+    """An open box: where it stands in the tree, what it is a part of, and ranges ``(1, size)`` of a box around it."""
 
     place: Place
     ground: Ground
     lower: Array
     upper: Array
+    depth: int = 0
+    known: Mapping[Node, Limit] = field(default_factory=dict)
 
 
 @final
@@ -100,7 +107,8 @@ class Boxes:
         targets = self._rows(ground)
         wanted = np.zeros((len(batch), len(self.mirror.facts)), dtype=bool)
         wanted[:, np.unique(np.concatenate(targets))] = True
-        found = self.engine.bound(Domains({x: limit}, wanted), gaps=False, deadline=self.deadline)
+        domains = Domains({x: limit}, wanted, self._known(batch))
+        found = self.engine.bound(domains, gaps=False, deadline=self.deadline)
         lower = found.lower.copy()
         if not self._measured:
             finite = np.where(np.isfinite(lower[0]), lower[0], 0.0)
@@ -116,7 +124,25 @@ class Boxes:
         if not len(rest):
             return []
         chosen = self._scores(limit.take(rest), coefficients[rest]).argmax(1)
-        return [part for k, j in zip(rest, chosen, strict=True) for part in self._halves(batch[k], int(j))]
+        return [
+            part for k, j in zip(rest, chosen, strict=True) for part in self._split(batch[k], int(j), found, int(k))
+        ]
+
+    def _known(self, batch: list[Part]) -> dict[Node, Limit]:
+        """What is known of each part before it is bounded."""
+        ranges = {}
+        for node in self.engine.plan.arguments:
+            none = np.full((1, node.size), np.inf)
+            limits = [part.known.get(node, Limit(-none, none)) for part in batch]
+            ranges[node] = Limit(*(np.concatenate([getattr(n, side) for n in limits]) for side in ("lower", "upper")))
+        return ranges
+
+    def _split(self, part: Part, j: int, found: Found, k: int) -> list[Part]:
+        """The halves of a part that was bounded, which inherit its bounds at some levels."""
+        if part.depth % _LEVELS or not part.depth:
+            return self._halves(part, j)
+        own = {n: found.ranges[n].take(np.array([k])) for n in self.engine.plan.arguments}
+        return self._halves(replace(part, known=own), j, ["b"])
 
     def _weigh(self, part: Part, found: Found, lower: Array, k: int, targets: list[Array]) -> None:
         """Raise the bounds of a part's rows by multiples of what the property says of its inputs."""
@@ -192,7 +218,7 @@ class Boxes:
                 return ["l", [[rows.index(row), w] for row, w in weights.items()]]
         return None
 
-    def _halves(self, part: Part, j: int) -> list[Part]:
+    def _halves(self, part: Part, j: int, *before: Token) -> list[Part]:
         low, high = part.lower[j], part.upper[j]
         self.parts.pop(part.place, None)
         if self.mirror.input.integer[j]:
@@ -203,8 +229,9 @@ class Boxes:
             token, ends = ["x", j], (middle, middle)
         upper, lower = part.upper.copy(), part.lower.copy()
         upper[j], lower[j] = ends
-        left, right = part.place.split(token)
-        return [Part(left, part.ground, part.lower, upper), Part(right, part.ground, lower, part.upper)]
+        left, right = part.place.split(*before, token)
+        deeper = replace(part, depth=part.depth + 1)
+        return [replace(deeper, place=left, upper=upper), replace(deeper, place=right, lower=lower)]
 
     def _close(self, part: Part, lower: Array) -> None:
         def leaf(facts: Sequence[Fact]) -> Token | None:

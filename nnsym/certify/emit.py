@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.certify.boxes import Boxes
+from nnsym.certify.choices import Choices
+from nnsym.certify.claims import Base, claimed
 from nnsym.certify.grounds import Ground, Grounds
 from nnsym.certify.mirror import Mirror, mirror
 from nnsym.certify.names import Names
@@ -28,7 +30,7 @@ from nnsym.check.errors import Refused
 from nnsym.check.files import read_json
 from nnsym.errors import UnsupportedError
 from nnsym.ir.query import Query
-from nnsym.results.certificate import Certificate
+from nnsym.results.certificate import Certificate, Lack
 from nnsym.results.clock import Deadline, OutOfTime
 
 Array = NDArray[Any]
@@ -39,9 +41,16 @@ _FEW, _SOME = 20, 60
 #: So often leaves that the checker did not accept are split further.
 _ROUNDS = 6
 
+#: Where so many parts do not decide it ranges are claimed, with so many splits for each row of a layer at first, then
+#: with four times as many, while what is left to prove of the whole box falls to such a share.
+_PARTS, _SPLITS, _PAYS = 31, 5, 0.8
+
 
 class UncertifiedError(Exception):
-    """No certificate, and why."""
+    """No certificate, and why: a kind, and what there is to say of it."""
+
+    def __init__(self, kind: Lack, detail: str) -> None:
+        super().__init__(kind.said(detail))
 
 
 def certified_unsat(query: Query, deadline: Deadline, *, semantics: str = "real") -> Certificate:
@@ -53,12 +62,13 @@ def certified_unsat(query: Query, deadline: Deadline, *, semantics: str = "real"
         with np.errstate(all="ignore"):
             return _Proof(query, deadline, semantics).certificate()
     except UnsupportedError as error:
-        raise UncertifiedError(error.reason) from None
+        raise UncertifiedError(Lack.NOT_COVERED, error.reason) from None
     except Refused as error:
-        late = deadline.passed
-        raise UncertifiedError("no time was left to check it" if late else f"the checker: {error}") from None
+        if deadline.passed:
+            raise UncertifiedError(Lack.NO_TIME, "to check it") from None
+        raise UncertifiedError(Lack.NOT_ACCEPTED, str(error)) from None
     except OutOfTime:
-        raise UncertifiedError("no time was left to find one") from None
+        raise UncertifiedError(Lack.NO_TIME, "to find a proof") from None
 
 
 def certified_sat(query: Query, point: Mapping[str, Array]) -> Certificate:
@@ -69,9 +79,9 @@ def certified_sat(query: Query, point: Mapping[str, Array]) -> Certificate:
         values = {name: [str(v) for v in exact] for name, exact in claimed.point(point).items()}
         return _accepted(claimed, claimed.certificate(claim="sat", point=values), started)
     except UnsupportedError as error:
-        raise UncertifiedError(error.reason) from None
+        raise UncertifiedError(Lack.NOT_COVERED, error.reason) from None
     except Refused as error:
-        raise UncertifiedError(f"the checker: {error}") from None
+        raise UncertifiedError(Lack.NOT_ACCEPTED, str(error)) from None
 
 
 def _accepted(claimed: Theorem, certificate: Mapping[str, Any], started: float) -> Certificate:
@@ -158,14 +168,26 @@ class _Proof:
         return grower
 
     def _by_phases(self, live: list[Ground], deadline: Deadline) -> Phases:
+        """Phases on the ranges of the whole box; where few parts do not do, on claimed ones, while it pays."""
         if len(live) > 1:
-            raise UncertifiedError("several boxes of many inputs are not certified")
+            raise UncertifiedError(Lack.NOT_COVERED, "several boxes of many inputs")
         mirrored, engine = self._engine(live)
-        grower = Phases(self.grounds, mirrored, engine, self.checker, self.names, deadline)
-        if not grower.grow(grower.start(live[0])):
-            if deadline.passed:
-                raise OutOfTime
-            raise UncertifiedError("no tree of phases was found")
+        choices = Choices(mirrored, self.checker, self.names)
+        base, rounds, missed = Base.of(live[0], engine, choices), _SPLITS, np.inf
+        while True:
+            grower = Phases(self.grounds, choices, base, deadline)
+            opened = grower.start()
+            if grower.grow(opened, _PARTS):
+                return grower
+            deadline.check()
+            before, missed = missed, grower.missed
+            if missed > _PAYS * before:
+                break
+            base = claimed(base, choices, rounds, deadline)
+            rounds = 4 * rounds
+        if not grower.grow(grower.start()):
+            deadline.check()
+            raise UncertifiedError(Lack.NOT_PROVED, "no neuron is left to split")
         return grower
 
     def _settled(self, grower: Boxes | Phases | None) -> Certificate:
@@ -187,4 +209,4 @@ class _Proof:
             places: dict[Place, None] = dict.fromkeys(owners[index] for index, _ in report.failures)
             if grower is None or not grower.again(places):
                 break
-        raise UncertifiedError(f"the checker did not accept every leaf: one misses by {-missed:.2g}")
+        raise UncertifiedError(Lack.NOT_ACCEPTED, f"a leaf misses by {-missed:.2g}")

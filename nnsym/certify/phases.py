@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Domains, Dual, Found, Limit
 from nnsym.certify.boxes import one_fact
+from nnsym.certify.choices import LEVELS, Choices
+from nnsym.certify.claims import Base
 from nnsym.certify.grounds import Ground, Grounds, Operand
-from nnsym.certify.mirror import Mirror
-from nnsym.certify.names import Names
 from nnsym.certify.premises import Premises
 from nnsym.certify.tree import Place, Token
-from nnsym.check.checker import Checker
-from nnsym.check.functions import Pieces
-from nnsym.check.graph import Curve
 from nnsym.check.problem import Fact
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline
@@ -32,12 +29,6 @@ Array = NDArray[Any]
 
 #: Parts that are bounded at once, steps of ascent on each, and what the slopes of a leaf may cost of its bound.
 _BATCH, _STEPS, _ROOM = 32, 24, 2.0**-16
-
-#: How many steps a slope has, as it is written: of two digits, and of four where these are too coarse.
-_LEVELS = (255, 65535)
-
-#: A multiplier is written to so many digits.
-_DIGITS = 4
 
 
 @final
@@ -54,39 +45,30 @@ class Part:
 
 @final
 class Phases:
-    """Grows the tree of one ground: bounds at its root, disjunctions, phases."""
+    """Grows the tree of one base: disjunctions, phases.
 
-    def __init__(
-        self, grounds: Grounds, mirrored: Mirror, engine: Engine, checker: Checker, names: Names, deadline: Deadline
-    ) -> None:
-        self.grounds, self.mirror, self.engine, self.deadline = grounds, mirrored, engine, deadline
-        self.checker, self.names = checker, names
-        self.curves = [n for n in checker.problem.nodes if isinstance(n, Curve) and isinstance(n.function, Pieces)]
+    ``bounded`` counts the parts that were; ``missed`` is how far below 0 a bound of the whole box was.
+    """
+
+    def __init__(self, grounds: Grounds, choices: Choices, base: Base, deadline: Deadline) -> None:
+        self.grounds, self.choices, self.base, self.deadline = grounds, choices, base, deadline
+        self.mirror, self.engine, self.curves = choices.mirror, base.engine, choices.curves
         self.parts: dict[Place, Part] = {}
-        self.steps = _STEPS
-        self._ground: Ground | None = None
-        self._premises = Premises.of((), mirrored.input.size)
-        self._opened: list[Array] = []
+        self.steps, self.bounded, self.missed = _STEPS, 0, 0.0
+        self._premises = Premises.of(base.ground.case.facts, self.mirror.input.size)
 
-    @property
+    @cached_property
     def opened(self) -> list[Array]:
-        """Which elements of every curve the checker finds open at the ground: those that it reads slopes of."""
-        if not self._opened:
-            assert self._ground is not None
-            engine = self.checker.engine
-            (case,) = engine.refresh([self._ground.case])
-            self._opened = [np.array(engine.open_elements(curve, case.known), dtype=bool) for curve in self.curves]
-        return self._opened
+        """Which elements of every curve the checker finds open at the base: those that it reads slopes of."""
+        return self.choices.opened(self.base.case)
 
-    def start(self, ground: Ground) -> list[Part]:
-        """Bound the ground's box, expand what is left of its disjunctions, close what needs no slopes."""
-        self._ground, self._premises = ground, Premises.of(ground.case.facts, self.mirror.input.size)
+    def start(self) -> list[Part]:
+        """Expand what is left of the ground's disjunctions, close what needs no slopes."""
         ranges = self.engine.root().ranges or {}
         wanted = np.ones((1, len(self.mirror.facts)), dtype=bool)
         found = self.engine.bound(Domains({}, wanted, ranges), refresh=False, gaps=False, deadline=self.deadline)
         lower = np.where(found.empty, np.inf, found.lower[0])
-        (below,) = ground.place.split(["b"], count=1)
-        return list(self._expand(ground, below, lower))
+        return list(self._expand(self.base.ground, self.base.place, lower))
 
     def _expand(self, ground: Ground, place: Place, lower: Array) -> Iterator[Part]:
         """One part for every combination of operands that no single fact closes."""
@@ -96,7 +78,7 @@ class Phases:
             rows = [self.mirror.row(f) for f in facts]
             leaf = one_fact(facts, [lower[r] - rooms[r] for r in rows])
             if leaf is not None:
-                place.tokens = [leaf]
+                place.tokens = [["l", *([[self._number(k), m] for k, m in pairs] for pairs in leaf[1:])]]
             elif not left:
                 best = max(rows, key=lower.__getitem__, default=-1)
                 yield Part(place, tuple(facts), (), best, None)
@@ -110,13 +92,16 @@ class Phases:
         left = [(d, ground.case.disjunctions[d]) for d in ground.pending]
         yield from visit(list(ground.case.facts), left, len(ground.case.disjunctions), place)
 
-    def grow(self, parts: Iterable[Part]) -> bool:
-        """Split until all is closed; False where the deadline came first, or nothing is left to split."""
+    def grow(self, parts: Iterable[Part], most: float = np.inf) -> bool:
+        """Split until all is closed; False where the deadline came first, nothing is left to split, or where more
+        parts than that would have to be bounded.
+        """
         stack = list(parts)
         while stack:
-            if self.deadline.passed:
+            if self.deadline.passed or self.bounded >= most:
                 return False
             batch, stack[-_BATCH:] = stack[-_BATCH:], []
+            self.bounded += len(batch)
             following = self._step(batch)
             if following is None:
                 return False
@@ -137,12 +122,14 @@ class Phases:
             domains, steps=self.steps, goal=goal, refresh=False, gaps=True, deadline=self.deadline
         )
         assert found.dual is not None
+        whole = [float(found.lower[k, part.row]) for k, part in enumerate(batch) if not part.path]
+        self.missed = max(self.missed, -min(whole, default=0.0))
         values = np.full(len(batch), -np.inf)
-        for levels in _LEVELS:
+        for levels in LEVELS:
             left = np.flatnonzero(~(values > 0))
-            if not len(left) or (levels != _LEVELS[0] and not (found.lower[left] > 0).any()):
+            if not len(left) or (levels != LEVELS[0] and not (found.lower[left] > 0).any()):
                 break
-            written = self._written(found.dual, levels)
+            written = self.choices.rounded(found.dual, levels)
             again = self.engine.bound(replace(domains, dual=written), refresh=False, gaps=False, deadline=self.deadline)
             for k in left.tolist():
                 values[k], more = self._weighed(again, k, batch[k].row)
@@ -177,17 +164,6 @@ class Phases:
         dual = _side_by_side(duals) if len(duals) == count else None
         return Domains(limits, wanted, ranges, dual)
 
-    def _written(self, dual: Dual, levels: int) -> Dual:
-        """The choices as a certificate writes them: slopes of so many steps, multipliers of a few digits."""
-        slopes = {}
-        for curve in self.curves:
-            node = self.mirror.nodes[curve]
-            if node in dual.slopes:
-                least, width = _ends(curve)
-                slopes[node] = least + width * np.round((dual.slopes[node] - least) / width * levels) / levels
-        multipliers = {n: _rounded(m) for n, m in dual.multipliers.items()}
-        return Dual(slopes, multipliers)
-
     def _weighed(self, found: Found, k: int, row: int) -> tuple[float, list[list[Any]]]:
         """The bound of a part's row, with multiples of what the property says of its inputs."""
         value = float(found.lower[k, row])
@@ -199,28 +175,17 @@ class Phases:
         return (better, self._premises.pairs(weights)) if better > value else (value, [])
 
     def _leaf(self, k: int, part: Part, dual: Dual, levels: int, more: list[list[Any]]) -> Token:
-        facts: list[list[Any]] = [[self._number(part), 1], *more]
-        base = len(part.facts)
-        for number, (curve, i, side) in enumerate(part.path):
-            node = self.mirror.nodes[self.curves[curve].parents[0]]
-            signed = float(dual.multipliers[node][k, part.row, i]) if node in dual.multipliers else 0.0
-            m = max(signed if side else -signed, 0.0)
-            if m:
-                facts.append([base + number, _decimal(m)])
-        slopes: dict[str, str] = {}
-        gone = {(curve, i) for curve, i, _ in part.path}
-        for c, steered in enumerate(self.curves):
-            node, mask = self.mirror.nodes[steered], self.opened[c].copy()
-            mask[[i for own, i in gone if own == c]] = False
-            if mask.any() and node in dual.slopes:
-                least, width = _ends(steered)
-                share = np.round((dual.slopes[node][k, part.row][mask] - least) / width * levels)
-                digits = np.clip(share, 0, levels).astype(">u2" if levels > 255 else np.uint8).tobytes().hex()
-                slopes[str(self.names.number(steered))] = digits
+        own = {n: m[k, part.row] for n, m in dual.multipliers.items()}
+        along = self.choices.multipliers(own, part.path, self.base.claims + len(part.facts))
+        best = next(k for k, f in enumerate(part.facts) if self.mirror.row(f) == part.row)
+        facts = [[self._number(best), 1], *more, *along]
+        steered = {n: v[k, part.row] for n, v in dual.slopes.items()}
+        slopes = self.choices.slopes(steered, self.opened, part.path, levels)
         return ["l", facts, slopes] if slopes else ["l", facts]
 
-    def _number(self, part: Part) -> int:
-        return next(k for k, f in enumerate(part.facts) if self.mirror.row(f) == part.row)
+    def _number(self, k: int) -> int:
+        """The number of a part's fact: those of claims stand between the ground's and its operands'."""
+        return k if k < len(self.base.ground.case.facts) else k + self.base.claims
 
     def _chosen(self, batch: Sequence[Part], found: Found) -> list[tuple[int, int] | None]:
         """The open neuron of each part whose relaxation costs most at the row's minimiser."""
@@ -260,27 +225,9 @@ class Phases:
 
     def _halves(self, part: Part, choice: tuple[int, int]) -> list[Part]:
         c, i = choice
-        name = self.names.number(self.curves[c].parents[0])
+        name = self.choices.names.number(self.curves[c].parents[0])
         places = part.place.split(["r", name, i])
         return [replace(part, place=p, path=(*part.path, (c, i, side))) for side, p in enumerate(places)]
-
-
-def _ends(curve: Any) -> tuple[float, float]:
-    """The least slope of a function, and how far it is to the greatest."""
-    least, greatest = float(curve.function.least), float(curve.function.greatest)
-    return least, max(greatest - least, 2.0**-100)
-
-
-def _rounded(values: Array) -> Array:
-    size = np.abs(values).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 10.0 ** (np.floor(np.log10(size)) - (_DIGITS - 1))
-        found = np.where(size > 1e-9, np.round(values / scale) * scale, 0.0)
-    return np.asarray(found)
-
-
-def _decimal(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
 
 
 def _side_by_side(duals: Sequence[Dual]) -> Dual:

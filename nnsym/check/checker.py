@@ -19,7 +19,7 @@ from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
 from .tree import Leaves, Tree
 
-VERSION = "2"  # of the checker: counted up when it accepts, or refuses, other certificates than before
+VERSION = "3"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
 _SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
@@ -53,8 +53,9 @@ class Checker:
     """One certificate with the files that it speaks of, by the SHA-256 of their content.
 
     ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast
-    one where NumPy is and its range is kept, else the reference. ``stop`` is asked between nodes
-    of the networks: where it says so, the certificate is refused as "stopped".
+    one where NumPy is, and the reference for leaves that it does not accept, and where its range
+    is left. ``stop`` is asked between nodes of the networks: where it says so, the certificate is
+    refused as "stopped".
     """
 
     def __init__(
@@ -109,25 +110,14 @@ class Checker:
 
     def _walk(self, failures: bool, stop: Callable[[], bool]) -> Leaves:
         tokens = self.certificate.get("tree", [])
+        finer = None if self.asked or failures or self.engine.name == "reference" else self._engine("reference")
         try:
-            return Tree(self.problem, self.engine, tokens, failures, stop).run()
+            return Tree(self.problem, self.engine, tokens, failures, stop, finer).run()
         except (OutOfRange, OverflowError) as error:
             if self.asked:
                 raise OutOfRange(str(error)) from None
         self.engine = self._engine("reference")
         return Tree(self.problem, self.engine, tokens, failures, stop).run()
-
-    def root(self, tokens: Sequence[Any] = ()) -> Case:
-        """The case that tokens with one child each lead to."""
-        tree = Tree(self.problem, self.engine, [])
-        case = tree.root
-        for place, token in enumerate(tokens):
-            (case,) = tree.children(place, token, case)
-        return tree.refreshed([case])[0] if tokens else case
-
-    def opened(self, case: Case, name: int) -> list[bool]:
-        """Which elements of the curve ``names[name]`` are open in a case that has bounds: those that slopes are for."""
-        return list(self.engine.open_elements(self.problem.names[name].node, case.known))
 
     # Witnesses
 

@@ -41,14 +41,14 @@ from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, consumers
 State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
 
 _ROWS = 1 << 15  # coefficients that are carried at once
-_CASES = 32
+_CASES = 64
 
 
 class Fast:
     """Bounds and rows of many cases at once."""
 
     name = "fast"
-    batch = 256
+    batch = 512
     finest = 32
     far = 1 << 62
 

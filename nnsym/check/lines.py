@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import fits
 from .functions import SLOPE, Pieces
 from .limbs import REACH, Floats, Ints, most
-from .rule import spread
+from .rule import slope_width
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,11 @@ def relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequen
     below = np.where(opened, (right > -left).astype(np.int64) * one, active)
     for b, data in enumerate(given):
         if data is not None:
-            numbers = [v for v in spread(data, opened[b].tolist()) if v is not None]
-            below[b, opened[b]] = [v.numerator * one // v.denominator & -8 for v in numbers]
-    width = np.where(opened, right - left, 1)
-    chord = np.clip((np.where(opened, right, 0) / width * one).astype(np.int64), 0, one) & -8
+            width = slope_width(data, int(opened[b].sum()))
+            numbers = np.frombuffer(data, dtype=f">u{width}").astype(np.int64)
+            below[b, opened[b]] = numbers * one // (256**width - 1) & -8
+    gap = np.where(opened, right - left, 1)
+    chord = np.clip((np.where(opened, right, 0) / gap * one).astype(np.int64), 0, one) & -8
     above = np.where(opened, chord, active)
     offset = np.maximum(-_scaled(left, above), -_scaled(-right, one - above))
     zero = np.zeros_like(left)

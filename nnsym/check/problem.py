@@ -37,14 +37,22 @@ class Fact:
 
 @dataclass(eq=False)
 class Pending:
-    """A refresh of bounds that cases of one box share, and the case that it gave once it is made."""
+    """A refresh of bounds that cases of one box share, and the case that it gave once it is made.
 
+    It starts from one that was ``asked`` for ``before``, by a token about that case.
+    """
+
+    before: Pending | None = None
+    asked: Case | None = None
     made: Case | None = None
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is known at a place of the tree: ``known`` are bounds of nodes, which a ``pending`` refresh will narrow."""
+    """What is known at a place of the tree: ``known`` are bounds of nodes, which a ``pending`` refresh will narrow.
+
+    ``path`` is that of its parent, the token's place and the number of the child, and so on.
+    """
 
     lower: tuple[Fraction | None, ...]
     upper: tuple[Fraction | None, ...]
@@ -53,6 +61,7 @@ class Case:
     known: Mapping[Node, Any] = field(default_factory=dict)
     pending: Pending | None = field(default_factory=Pending)
     empty: bool = False
+    path: tuple[Any, ...] = ()
 
     def narrowed(self, k: int, low: Fraction | None, high: Fraction | None) -> Case:
         """With input element k between two limits."""
@@ -63,7 +72,12 @@ class Case:
             upper[k] = high
         a, b = lower[k], upper[k]
         empty = self.empty or (a is not None and b is not None and a > b)
-        return replace(self, lower=tuple(lower), upper=tuple(upper), pending=Pending(), empty=empty)
+        return replace(self, lower=tuple(lower), upper=tuple(upper), pending=Pending(self.asked), empty=empty)
+
+    @property
+    def asked(self) -> Pending | None:
+        """The last refresh that a token asked for and that is not made yet."""
+        return self.pending if self.pending is None or self.pending.asked else self.pending.before
 
 
 class Problem:

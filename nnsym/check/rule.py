@@ -373,13 +373,16 @@ def least_square(q: Fraction, a: Fraction, case: Case, k: int, bits: int) -> int
     return ((q * x * x + a * x) * (1 << bits)).__floor__()  # type: ignore[operator]
 
 
+def slope_width(given: bytes, count: int) -> int:
+    """How many bytes the slope of each of so many open elements has."""
+    need(len(given) in (count, 2 * count), f"{2 * len(given)} digits of slopes for {count} open elements")
+    return len(given) // count if count else 1
+
+
 def spread(given: bytes | None, opened: Sequence[bool]) -> list[Fraction | None]:
     """The numbers of open elements at their places: n/255 of a byte each, or n/65535 of two."""
     if given is None:
         return [None] * len(opened)
-    count = sum(opened)
-    need(len(given) in (count, 2 * count), f"{2 * len(given)} digits of slopes for {count} open elements")
-    width = len(given) // count if count else 1
-    numbers = [int.from_bytes(given[k : k + width]) for k in range(0, len(given), width)]
-    rest = iter(numbers)
-    return [Fraction(next(rest), 256**width - 1) if o else None for o in opened]
+    width = slope_width(given, sum(opened))
+    numbers = iter([int.from_bytes(given[k : k + width]) for k in range(0, len(given), width)])
+    return [Fraction(next(numbers), 256**width - 1) if o else None for o in opened]

@@ -38,7 +38,7 @@ class Job:
 
 
 class Tree:
-    """Walks the tokens of one certificate with one engine."""
+    """Walks the tokens of one certificate with one engine; leaves that it does not accept a ``finer`` one is asked."""
 
     def __init__(
         self,
@@ -47,12 +47,15 @@ class Tree:
         tokens: Sequence[Any],
         collect: bool = False,
         stop: Callable[[], bool] = lambda: False,
+        finer: Any = None,
     ) -> None:
         need(isinstance(tokens, list), "a tree is a list of tokens")
         self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
         self.stop = stop
         self.root = replace(problem.root, pending=Pending())  # bounds of another engine have another scale
         self.leaves, self.jobs = Leaves(), list[Job]()
+        self.finer = Tree(problem, finer, tokens) if finer else None
+        self.way = list[tuple[int, int, Case]]()  # to the last leaf that was asked of it
 
     def run(self) -> Leaves:
         """Check every leaf; refuses at the first that does not hold, unless they are collected."""
@@ -61,7 +64,8 @@ class Tree:
             need(stack, f"token {place}: the tree has ended, tokens are left")
             case = stack.pop()
             try:
-                stack += reversed(self.children(place, token, case))
+                children = self.children(place, token, case)
+                stack += [replace(children[k], path=(case.path, place, k)) for k in reversed(range(len(children)))]
             except OutOfRange:
                 raise
             except Refused as error:
@@ -84,9 +88,11 @@ class Tree:
             return []
         if kind == "b":
             lemmas = [self.lemma(entry, case) for entry in _list(token[1:] and token[1])]
-            return [
-                self.engine.refresh([case], lemmas)[0] if lemmas else replace(case, pending=case.pending or Pending())
-            ]
+            if lemmas:
+                return list(self.engine.refresh(self._started([case]), lemmas))
+            asked = replace(case, pending=Pending(case.asked))
+            asked.pending.asked = asked  # type: ignore[union-attr]
+            return [asked]
         if kind in "xi":
             return self._input(token, case)
         if kind == "o":
@@ -94,14 +100,14 @@ class Tree:
             return [self.problem.assume(case, part) for part in chosen.parts]
         (case,) = self.refreshed([case])
         if kind == "r":
-            return self._halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
+            return self.halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
         terms = _list(token[1])
         need(
             terms and all(isinstance(t, list) and len(t) == 3 for t in terms),
             "'g' wants [[name, element, factor], ...]",
         )
         form = [(*self.element(n, i), number(a)) for n, i, a in terms]
-        return self._halves(form, number(token[2]), case)
+        return self.halves(form, number(token[2]), case)
 
     def node(self, name: Any) -> Node:
         """The node of an index into the table of names."""
@@ -131,7 +137,7 @@ class Tree:
             at = (left + right) / 2  # type: ignore[operator]
         return [case.narrowed(k, None, at), case.narrowed(k, at, None)]
 
-    def _halves(self, form: Sequence[tuple[Node, int, Fraction]], at: Fraction, case: Case) -> list[Case]:
+    def halves(self, form: Sequence[tuple[Node, int, Fraction]], at: Fraction, case: Case) -> list[Case]:
         """``form <= at`` and ``form >= at``; of one element, its known bounds are narrowed too."""
         terms: dict[Node, dict[int, Fraction]] = {}
         for node, i, a in form:
@@ -161,14 +167,26 @@ class Tree:
 
     def refreshed(self, cases: Sequence[Case]) -> list[Case]:
         """The cases with bounds of their boxes; cases that wait for one refresh share it."""
-        waiting = {c.pending: c for c in cases if c.pending and not c.pending.made and not c.empty}
-        for pending, made in zip(waiting, self.engine.refresh(list(waiting.values())) if waiting else (), strict=True):
-            pending.made = made
+        waves = [{c.pending: c for c in cases if c.pending and not c.empty}]
+        while waves[-1]:  # what those wait for that were asked for before
+            waves.append({p.before: p.before.asked for p in waves[-1] if not p.made and p.before})  # type: ignore[misc]
+        for wave in reversed(waves):
+            waiting = {p: c for p, c in wave.items() if not p.made}
+            made = self.engine.refresh(self._started(list(waiting.values()))) if waiting else []
+            for pending, case in zip(waiting, made, strict=True):
+                pending.made = case
         found = []
         for c in cases:
             made = c.pending.made if c.pending else None
             found.append(replace(c, pending=None, known=made.known, empty=c.empty or made.empty) if made else c)
         return found
+
+    @staticmethod
+    def _started(cases: Sequence[Case]) -> list[Case]:
+        """The cases with what is known of those that were asked for before them."""
+        before = [c.pending.before.made if c.pending and c.pending.before else None for c in cases]
+        pairs = zip(cases, before, strict=True)
+        return [replace(c, known=b.known, empty=c.empty or b.empty) if b else c for c, b in pairs]
 
     # Leaves
 
@@ -220,11 +238,34 @@ class Tree:
         values = self.engine.values([(j.case, j.facts, j.shares) for j in jobs]) if jobs else []
         for job, value in zip(jobs, values, strict=True):
             strict = any(job.case.facts[k].strict for k, m in job.facts if m > 0)
+            if value <= 0 and self.finer:
+                again = self._again(job, self.finer)
+                if again is None:
+                    continue
+                value = again
             if self.leaves.least is None or value < self.leaves.least:
                 self.leaves.least = value
             if value < 0 or (value == 0 and not strict):
                 need(self.collect, f"token {job.token}: the leaf's value is {float(value):.3g}, not positive")
                 self.leaves.failures.append((job.token, value))
+
+    def _again(self, job: Job, finer: Tree) -> Fraction | None:
+        """A leaf's value by the finer engine, None where its case is empty; the way there is walked anew.
+
+        What it shares with the way to the leaf before is kept.
+        """
+        steps, path = list[tuple[int, int]](), job.case.path
+        while path:
+            path, place, k = path
+            steps.append((place, k))
+        steps.reverse()
+        shared = next((n for n, (s, w) in enumerate(zip(steps, self.way, strict=False)) if s != w[:2]), len(self.way))
+        del self.way[shared:]
+        for place, k in steps[shared:]:
+            case = self.way[-1][2] if self.way else finer.root
+            self.way.append((place, k, finer.children(place, self.tokens[place], case)[k]))
+        (case,) = finer.refreshed([self.way[-1][2] if self.way else finer.root])
+        return None if case.empty else finer.engine.values([(case, job.facts, job.shares)])[0]
 
 
 def _digits(text: str | None) -> bytes | None:

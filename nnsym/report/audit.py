@@ -31,6 +31,8 @@ def summary(found: Audit) -> str:
     if found.results:
         certified = len(found.results) - len(found.uncertified)
         said += f"; {certified} of {len(found.results)} results certified"
+    if found.reasons:
+        said += f" (others: {', '.join(f'{count} {kind}' for kind, count in found.reasons.items())})"
     return said
 
 

@@ -6,10 +6,34 @@ import gzip
 import hashlib
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, final
 
 from nnsym.results.saved import write_file
+
+
+class Lack(StrEnum):
+    """Why a verdict has no certificate, by kind: a reason is one of these, a colon, and what there is to say of it."""
+
+    NO_VERDICT = "no verdict"
+    NO_TIME = "no time"
+    NOT_COVERED = "not covered"
+    NOT_PROVED = "no proof found"
+    NOT_ACCEPTED = "not accepted"
+    NOT_ASKED = "not asked for"
+    NOT_AT_HAND = "not at hand"
+    OTHER_CLAIM = "another claim"
+    NOT_READ = "not readable"
+
+    def said(self, detail: str) -> str:
+        """The reason."""
+        return f"{self}: {detail}"
+
+    @staticmethod
+    def of(reason: str) -> str:
+        """The kind of a reason."""
+        return reason.partition(":")[0]
 
 
 @final

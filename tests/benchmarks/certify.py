@@ -6,6 +6,7 @@ python -m tests.benchmarks certify
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import final
 import nnsym as nn
 from nnsym.check.checker import Checker
 from nnsym.check.files import read_json
+from nnsym.results.certificate import Lack
 from nnsym.results.result import Result
 from tests.benchmarks.measure import benchmark_folder, table
 from tests.benchmarks.search import rows
@@ -105,4 +107,8 @@ def report(rounds: int) -> str:
         )
     titles = ["rows", "certified", "leaves", "verdict s", "proof s", "check s", "check/prove", "bytes/leaf"]
     said = table("Verified rows of the field with certificates", titles, lines)
-    return "\n".join([said, f"refused after writing: {refused}", *reasons])
+    kinds = Counter(Lack.of(reason.partition(": ")[2]) for reason in reasons)
+    counts = "".join(f", {count} {kind}" for kind, count in kinds.items())
+    return "\n".join(
+        [said, f"refused after writing: {refused}; without a certificate: {len(reasons)}{counts}", *reasons]
+    )

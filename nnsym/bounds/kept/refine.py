@@ -65,7 +65,20 @@ def refined(
 
 
 def _layer(engine: Engine, layer: Node, known: Limit, rounds: int, memory: float, deadline: Deadline) -> Limit | None:
-    """Better bounds of the elements of a layer that are open, as far as is ``known``, ``(1, size)``; None if none is.
+    """Better bounds of a layer's elements that are open, as far as is ``known``, ``(1, size)``; None if none is."""
+    trees = grown(engine, layer, known, rounds, memory=memory, deadline=deadline)
+    if trees is None:
+        return None
+    lower, upper = (np.full((1, layer.size), side) for side in (-np.inf, np.inf))
+    up, bounds = trees.sign > 0, trees.bounds()
+    lower[0, trees.index[up]], upper[0, trees.index[~up]] = bounds[up], -bounds[~up]
+    return Limit(lower, upper)
+
+
+def grown(
+    engine: Engine, layer: Node, known: Limit, rounds: int, *, memory: float = 2.0**30, deadline: Deadline = NEVER
+) -> Trees | None:
+    """The trees of a layer's rows, so many ``rounds`` of splits grown; None where no element is open.
 
     What is known of the layer itself the engine must not know: bounds of all leaves would be that, none the worst.
     """
@@ -77,21 +90,19 @@ def _layer(engine: Engine, layer: Node, known: Limit, rounds: int, memory: float
     rounds = min(rounds, int(memory / (2 * len(opened) * max(below, 1) * _BYTES)) - 1)
     if rounds < 0:
         return None
-    trees = _Trees(engine, layer, np.tile(opened, 2), np.repeat([1.0, -1.0], len(opened)), rounds, deadline)
+    trees = Trees(engine, layer, np.tile(opened, 2), np.repeat([1.0, -1.0], len(opened)), rounds, deadline)
     for _ in range(rounds):
         if deadline.passed or not trees.split():
             break
-    lower, upper = (np.full((1, layer.size), side) for side in (-np.inf, np.inf))
-    bounds = trees.bounds()
-    lower[0, opened], upper[0, opened] = bounds[: len(opened)], -bounds[len(opened) :]
-    return Limit(lower, upper)
+    return trees
 
 
 @final
-class _Trees:
-    """One tree for each row: its leaves, a bound, phases and choices of every leaf.
+class Trees:
+    """One tree for each row ``sign node[index]``: of every leaf its row, a bound, phases and choices.
 
-    A split writes one child over its parent and the other behind all leaves.
+    ``phases[node]`` are -1, 0 (not split) or 1, ``slopes`` and ``multipliers`` those of a :class:`Dual`; the first
+    ``count`` entries of each are leaves. A split writes one child over its parent and the other behind all leaves.
     """
 
     def __init__(self, engine: Engine, layer: Node, index: Array, sign: Array, rounds: int, deadline: Deadline) -> None:
@@ -141,16 +152,19 @@ class _Trees:
 
     def _look(self, leaves: Array, steps: int) -> None:
         """Bound leaves, and choose where each would be split."""
-        limits = {n: _phase_limits(self.phases[n][leaves]) for n in self.places}
-        limits = {n: s for n, s in limits.items() if np.isfinite(s.lower).any() or np.isfinite(s.upper).any()}
         dual = self._dual(leaves) if self.slopes else None
-        domains = Domains(limits, np.ones((len(leaves), 1), dtype=bool), dual=dual)
+        domains = Domains(self.limits(leaves), np.ones((len(leaves), 1), dtype=bool), dual=dual)
         row = self.row[leaves]
         target = Target(self.layer, self.index[row][:, None], self.sign[row][:, None])
         found = self.engine.bound(domains, target=target, steps=steps, refresh=False, deadline=self.deadline)
         self.bound[leaves] = np.maximum(self.bound[leaves], found.lower[:, 0])
         self._choose(leaves, found)
         self._keep(leaves, found.dual)
+
+    def limits(self, leaves: Array) -> dict[Node, Limit]:
+        """What leaves assume of the layers below."""
+        found = {n: _phase_limits(self.phases[n][leaves]) for n in self.places}
+        return {n: s for n, s in found.items() if np.isfinite(s.lower).any() or np.isfinite(s.upper).any()}
 
     def _dual(self, leaves: Array) -> Dual:
         slopes, multipliers = ({n: v[leaves][:, None] for n, v in p.items()} for p in (self.slopes, self.multipliers))

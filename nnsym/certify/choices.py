@@ -1,0 +1,90 @@
+"""Slopes and multipliers as a certificate writes them: digits of open elements, decimals of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnsym.bounds.kept.types import Dual
+from nnsym.certify.mirror import Mirror
+from nnsym.certify.names import Names
+from nnsym.check.checker import Checker
+from nnsym.check.functions import Pieces
+from nnsym.check.graph import Curve
+from nnsym.ir.node import Node
+
+Array = NDArray[Any]
+
+#: How many steps a slope has, as it is written: of two digits, and of four where these are too coarse.
+LEVELS = (255, 65535)
+
+#: A multiplier is written to so many digits.
+_DIGITS = 4
+
+#: What a path says of neurons: the number of the curve, the element, and the side that it is on.
+Path = Sequence[tuple[int, int, int]]
+
+
+@final
+class Choices:
+    """Writes what the kept engine chose for rows of the mirror, in terms of the checker's ``curves`` of lines."""
+
+    def __init__(self, mirrored: Mirror, checker: Checker, names: Names) -> None:
+        self.mirror, self.checker, self.names = mirrored, checker, names
+        self.curves = [n for n in checker.problem.nodes if isinstance(n, Curve) and isinstance(n.function, Pieces)]
+        self.arguments = [mirrored.nodes[curve.parents[0]] for curve in self.curves]
+
+    def opened(self, case: Any) -> list[Array]:
+        """Which elements of every curve the checker finds open in a case with bounds: those that it reads slopes of."""
+        return [np.array(self.checker.engine.open_elements(c, case.known), dtype=bool) for c in self.curves]
+
+    def rounded(self, dual: Dual, levels: int) -> Dual:
+        """The choices as they are read again: slopes of so many steps, multipliers of a few digits."""
+        slopes = {}
+        for curve in self.curves:
+            node = self.mirror.nodes[curve]
+            if node in dual.slopes:
+                least, width = _ends(curve)
+                slopes[node] = least + width * np.round((dual.slopes[node] - least) / width * levels) / levels
+        return Dual(slopes, {n: _few_digits(m) for n, m in dual.multipliers.items()})
+
+    def slopes(self, own: Mapping[Node, Array], opened: Sequence[Array], path: Path, levels: int) -> dict[str, str]:
+        """The digits of one row's slopes ``own[node]`` ``(size,)``, where the path leaves an element open."""
+        found = {}
+        for c, curve in enumerate(self.curves):
+            mask = opened[c].copy()
+            mask[[i for other, i, _ in path if other == c]] = False
+            node = self.mirror.nodes[curve]
+            if mask.any() and node in own:
+                least, width = _ends(curve)
+                share = np.clip(np.round((own[node][mask] - least) / width * levels), 0, levels)
+                found[str(self.names.number(curve))] = share.astype(">u2" if levels > 255 else np.uint8).tobytes().hex()
+        return found
+
+    def multipliers(self, own: Mapping[Node, Array], path: Path, first: int) -> list[list[Any]]:
+        """Facts ``first``, ``first + 1`` ... of a path with one row's signed multipliers ``own[node]`` ``(size,)``."""
+        found = []
+        for number, (c, i, side) in enumerate(path):
+            node = self.arguments[c]
+            signed = float(own[node][i]) if node in own else 0.0
+            m = max(signed if side else -signed, 0.0)
+            if m:
+                found.append([first + number, float(f"{m:.{_DIGITS}g}")])
+        return found
+
+
+def _ends(curve: Any) -> tuple[float, float]:
+    """The least slope of a function, and how far it is to the greatest."""
+    least, greatest = float(curve.function.least), float(curve.function.greatest)
+    return least, max(greatest - least, 2.0**-100)
+
+
+def _few_digits(values: Array) -> Array:
+    size = np.abs(values).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** (np.floor(np.log10(size)) - (_DIGITS - 1))
+        found = np.where(size > 1e-9, np.round(values / scale) * scale, 0.0)
+    return np.asarray(found)
