@@ -129,7 +129,7 @@ class ProgramBuilder:
         self,
         *,
         objective: int | None,
-        cases: tuple[tuple[Array, Array], ...] = (),
+        disjuncts: tuple[tuple[Array, Array], ...] = (),
         decides: str = "",
         meta: Mapping[str, str] | None = None,
     ) -> Program:
@@ -155,7 +155,7 @@ class ProgramBuilder:
             sets=tuple(self._sets),
             objective=objective,
             exact_bounds=exact,
-            cases=cases,
+            disjuncts=disjuncts,
             decides=decides,
             meta=dict(meta or {}),
         )

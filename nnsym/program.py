@@ -246,9 +246,9 @@ class SosBlock:
 class Program:
     """Minimise ``objective`` (a column, the margin t) or, without one, find a feasible point.
 
-    ``decides`` says in words what the answer means for the property. ``cases`` lists the disjuncts of the
+    ``decides`` says in words what the answer means for the property. ``disjuncts`` lists the disjuncts of the
     violation as assignments of guard columns ``(columns, values)``: fixing one makes its sub-program free
-    of guards; together they cover the program. Empty when there are no guards or too many cases.
+    of guards; together they cover the program. Empty when there are no guards or too many of them.
     """
 
     lower: Array
@@ -264,7 +264,7 @@ class Program:
     sets: tuple[SosBlock, ...] = ()
     objective: int | None = None
     exact_bounds: tuple[Array, Array] | None = None
-    cases: tuple[tuple[Array, Array], ...] = ()
+    disjuncts: tuple[tuple[Array, Array], ...] = ()
     decides: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)
 
@@ -335,7 +335,7 @@ class Program:
         return [b.name(k) for b in self.blocks for k in range(len(b.index))]
 
     def with_bounds(self, columns: Array, values: Array) -> Program:
-        """The program with some columns fixed (used to solve one case)."""
+        """The program with some columns fixed (used to solve one disjunct)."""
         lower, upper = self.lower.copy(), self.upper.copy()
         lower[columns] = upper[columns] = values
         return replace(self, lower=lower, upper=upper, exact_bounds=_fix(self.exact_bounds, columns, values))

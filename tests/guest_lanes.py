@@ -18,14 +18,14 @@ from nnsym.program import ClauseBlock, Feature, Kind, Program
 from nnsym.solvers import highs
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.cases import Found
+from nnsym.solvers.disjuncts import Found
 from nnsym.solvers.lane import LINEAR, answer_of, submit, tolerance
 from nnsym.solvers.registry import find
 
 
 @dataclass(frozen=True, kw_only=True)
 class GuestJob:
-    """One MILP, always: no cases."""
+    """One MILP, always: no disjuncts."""
 
     model: LinearModel
     goal: Goal
@@ -47,7 +47,9 @@ class Guest:
     def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
         program = READINGS.get(self.fault, lambda p: p)(program)
         model = LinearModel.of(program)
-        job = GuestJob(model=MODELS.get(self.fault, lambda m: m)(replace(model, cases=())), goal=goal, fault=self.fault)
+        job = GuestJob(
+            model=MODELS.get(self.fault, lambda m: m)(replace(model, disjuncts=())), goal=goal, fault=self.fault
+        )
         answer = answer_of(
             self.name, program, submit(self.name, __name__, job, limits, progress), tau=tolerance(model, 1e-9)
         )

@@ -37,7 +37,7 @@ class Ran:
         assert self.search.lower <= self.least, where
         assert not self.goal.done or violated, where
         assert not self.search.exhausted or not violated or self.least == 0, where
-        assert self.search.tally.mass <= 1, where
+        assert self.search.census.mass <= 1, where
 
 
 def ran(

@@ -97,7 +97,7 @@ def test_a_batch_is_its_members_through_products():
     batch = compute(query, "crown", boxes={x: (low, high)})
     for k in range(2):
         alone = compute(query_of(x, query.spec[0].parents[0], low[k], high[k]), "crown")
-        same(batch.case(k), alone, query)
+        same(batch.box(k), alone, query)
 
 
 def test_the_price_of_stepping_over_products_is_paid(monkeypatch):

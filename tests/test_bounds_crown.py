@@ -12,7 +12,7 @@ from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.engine.inputs import domain
 from nnsym.bounds.engine.linear import Backward, crown
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, layers, margin, unstable
+from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, layers, margin, open_elements
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms
@@ -76,7 +76,7 @@ def test_equals_a_dense_numpy_implementation(seed, method, choice):
     query, net, pre, (lower, upper) = relu_net(seed, [5, 12, 12, 12, 4])
     bounds = compute(query, method)
     expected = reference(net, lower, upper, choice)
-    assert sum(int(unstable(bounds, n).sum()) for n in query.nodes) >= 4
+    assert sum(int(open_elements(bounds, n).sum()) for n in query.nodes) >= 4
     for node, (lo, hi) in zip(pre[:-1], expected[:-1], strict=True):
         np.testing.assert_allclose(bounds[node].lower, lo, atol=1e-9)
         np.testing.assert_allclose(bounds[node].upper, hi, atol=1e-9)
@@ -100,7 +100,7 @@ def test_the_exact_pass_equals_it_too(seed):
     vague = compute(query, "ibp")
     nodes = {n: Interval(np.full(n.size, -np.inf), np.full(n.size, np.inf), "none") for n in query.nodes}
     nothing = Bounds("none", nodes, Interval(np.full(2, -np.inf), np.full(2, np.inf), "none"))
-    assert sum(int(unstable(vague, n).sum()) for n in query.nodes) >= 2
+    assert sum(int(open_elements(vague, n).sum()) for n in query.nodes) >= 2
     for row in range(2):
         single = Query("row", query.boxes, query.rows.take([row]), Atoms(np.array([0]), True, True))
         rows = Interval(nothing.rows.lower[:1], nothing.rows.upper[:1], "none")
@@ -194,9 +194,9 @@ def test_a_batch_is_its_members(kind, seed, method):
         alone = Query(query.name, {x: Box(lo[k], hi[k]) for x, (lo, hi) in boxes.items()}, query.rows, query.formula)
         single = compute(alone, method)
         for node in query.nodes:
-            np.testing.assert_allclose(batch.case(k)[node].lower, single[node].lower, rtol=1e-9, atol=1e-9)
-            np.testing.assert_allclose(batch.case(k)[node].upper, single[node].upper, rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(batch.case(k).rows.lower, single.rows.lower, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(batch.box(k)[node].lower, single[node].lower, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(batch.box(k)[node].upper, single[node].upper, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(batch.box(k).rows.lower, single.rows.lower, rtol=1e-9, atol=1e-9)
 
 
 def test_chunks_of_rows_change_nothing():

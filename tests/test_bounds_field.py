@@ -69,7 +69,7 @@ def test_a_batch_of_acas_is_its_members(benchmarks):
     batch = compute(query, "crown", boxes={x: (start, start + width)})
     for k in range(0, 64, 16):
         alone = compute(query, "crown", boxes={x: (start[k : k + 1], start[k : k + 1] + width)})
-        np.testing.assert_allclose(batch.case(k).rows.lower, alone.case(0).rows.lower, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(batch.box(k).rows.lower, alone.box(0).rows.lower, rtol=1e-9, atol=1e-9)
 
 
 def test_convolutions_of_cifar(benchmarks):

@@ -182,10 +182,10 @@ def test_a_batch_gives_each_box_what_it_gets_alone(method: str, seed: int, kind:
     ends = np.sort(rng.uniform(low, high, (2, 3, x.size)), axis=0)
     batch = compute(query, method, boxes={x: (ends[0], ends[1])})
     for k in range(3):
-        alone = compute(query, method, boxes={x: (ends[0, k], ends[1, k])}).case(0)
-        np.testing.assert_allclose(batch.case(k).rows.lower, alone.rows.lower, atol=1e-9)
+        alone = compute(query, method, boxes={x: (ends[0, k], ends[1, k])}).box(0)
+        np.testing.assert_allclose(batch.box(k).rows.lower, alone.rows.lower, atol=1e-9)
         for node in query.nodes:
-            np.testing.assert_allclose(batch.case(k)[node].upper, alone[node].upper, atol=1e-9)
+            np.testing.assert_allclose(batch.box(k)[node].upper, alone[node].upper, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", FORWARD)

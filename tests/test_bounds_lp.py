@@ -10,7 +10,7 @@ from neurons import query_of
 
 import nnsym as nn
 from nnsym.bounds.domains import domain_margin
-from nnsym.bounds.methods import compute, margin, unstable
+from nnsym.bounds.methods import compute, margin, open_elements
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.errors import InputError
@@ -63,7 +63,9 @@ def test_they_close_neurons_that_linear_bounds_leave_open_and_widen_the_margin()
     for seed in range(8):
         query = draw("dense", seed, width=8)
         tight, linear = find_source("lp").compute(query), compute(query, "crown")
-        count = [sum(unstable(b, n).sum() for n in query.nodes if isinstance(n, Pointwise)) for b in (tight, linear)]
+        count = [
+            sum(open_elements(b, n).sum() for n in query.nodes if isinstance(n, Pointwise)) for b in (tight, linear)
+        ]
         fewer += count[0] < count[1]
         better += margin(query, tight) > margin(query, linear) + 1e-3
     assert fewer >= 2
@@ -120,6 +122,6 @@ def test_a_batch_gives_each_domain_what_it_gets_alone():
     middle = (low + high) / 2
     boxes = {x: (np.stack((low, middle)), np.stack((middle, high)))}
     batch = find_source("lp").compute(query, boxes)
-    alone = find_source("lp").compute(query, {x: (low[None], middle[None])}).case(0)
-    assert (batch.case(0).rows.lower == alone.rows.lower).all()
+    alone = find_source("lp").compute(query, {x: (low[None], middle[None])}).box(0)
+    assert (batch.box(0).rows.lower == alone.rows.lower).all()
     assert domain_margin(query, find_source("lp"))[0] >= margin(query, compute(query, "crown"))

@@ -281,9 +281,9 @@ def test_a_batch_is_its_members(kind, seed, shared):
     for k in range(3):
         alone = replace(query, boxes={x: Box(centre - radius[k], centre + radius[k])})
         single, start = compute(alone, Alpha(4, shared=shared)).rows.lower, compute(alone, "crown").rows.lower
-        np.testing.assert_allclose(plain.case(k).rows.lower, start, rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(batch.case(k).rows.lower, single, rtol=0.01, atol=0.01)
-        same.append(np.isclose(batch.case(k).rows.lower, single, rtol=1e-9, atol=1e-9))
+        np.testing.assert_allclose(plain.box(k).rows.lower, start, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(batch.box(k).rows.lower, single, rtol=0.01, atol=0.01)
+        same.append(np.isclose(batch.box(k).rows.lower, single, rtol=1e-9, atol=1e-9))
     assert np.mean(same) >= 0.6
 
 

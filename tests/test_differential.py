@@ -289,8 +289,8 @@ def test_a_batch_of_boxes_is_what_each_box_gets_alone():
     batch = compute(query, "crown", boxes={x: halves, z: halves})
     for i in range(2):
         alone = replace(query, boxes=dict.fromkeys((x, z), Box(halves[0][i], halves[1][i])))
-        np.testing.assert_allclose(batch.case(i).rows.lower, compute(alone, "crown").rows.lower, atol=1e-9)
-        assert set(batch.case(i).differences) == set(batch.differences)
+        np.testing.assert_allclose(batch.box(i).rows.lower, compute(alone, "crown").rows.lower, atol=1e-9)
+        assert set(batch.box(i).differences) == set(batch.differences)
 
 
 def test_nodes_of_two_operations_have_no_difference():

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.encode.formula import Flat, cases, flat_formula, simplify
+from nnsym.encode.formula import Flat, disjuncts, flat_formula, simplify
 from nnsym.encoding import Form
 from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, margin_lower
 from nnsym.ir.node import new_input
@@ -74,7 +74,7 @@ def test_simplification_and_flattening_keep_the_value_at_every_point_of_the_boun
     upper = lower + rng.integers(0, 4, N_ROWS)
     small, low, high = simplify(formula, lower, upper, HULL, form)
     flat = flat_formula(formula, lower, upper, HULL, form)
-    paths = cases(flat, 10**6) or [np.zeros(flat.n_guards)]
+    paths = disjuncts(flat, 10**6) or [np.zeros(flat.n_guards)]
     for _ in range(4):
         s, x = rng.integers(lower, upper + 1).astype(float), float(rng.integers(0, 5))
         expected = value(formula, s, x, form)
@@ -104,15 +104,15 @@ def test_a_thousand_disjuncts_are_one_block_and_deep_nests_are_linear():
             deep = Or((And((deep, Atoms(np.array([1]), False, True))), Atoms(np.array([2]), False, True)))
         flat = flat_formula(deep, -np.ones(3), np.ones(3), {}, Form.MARGIN)
         assert flat.n_guards == 2 * depth
-        assert len(cases(flat, 512)) == (depth + 1 if depth < 512 else 0)
+        assert len(disjuncts(flat, 512)) == (depth + 1 if depth < 512 else 0)
 
 
-def test_too_many_cases_are_not_listed():
+def test_too_many_disjuncts_are_not_listed():
     pair = Or(tuple(Atoms(np.array([k]), False, True) for k in (0, 1)))
     formula = And(tuple(Or((pair, Atoms(np.array([2]), False, True))) for _ in range(6)))
     flat = flat_formula(formula, -np.ones(3), np.ones(3), {}, Form.MARGIN)
-    assert len(cases(flat, 3**6)) == 3**6
-    assert cases(flat, 3**6 - 1) == []
+    assert len(disjuncts(flat, 3**6)) == 3**6
+    assert disjuncts(flat, 3**6 - 1) == []
 
 
 def test_a_precondition_is_never_dropped_by_bounds_that_may_rest_on_it():

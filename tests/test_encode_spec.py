@@ -81,17 +81,17 @@ def test_the_margin_form_of_nested_formulas_is_the_margin_at_every_point(seed):
     assert inside
 
 
-def test_cases_cover_the_program():
+def test_disjuncts_cover_the_program():
     _, query = nested_query(1)
     program = encode(query, compute(query, "ibp"), find_encoding("bigm"))
-    assert len(program.cases) == 4
-    answers = [solve(program.with_bounds(*case)) for case in program.cases]
+    assert len(program.disjuncts) == 4
+    answers = [solve(program.with_bounds(*one)) for one in program.disjuncts]
     best = min(a.objective for a in answers if a.status is Status.OPTIMAL)
     assert best == pytest.approx(solve(program).objective, abs=1e-7)
-    for guards, taken in program.cases:
+    for guards, taken in program.disjuncts:
         assert (program.kind[guards] == Kind.BINARY).all()
         assert set(taken.tolist()) <= {0.0, 1.0}
-    assert encode(query, compute(query, "ibp"), find_encoding("bigm"), max_cases=3).cases == ()
+    assert encode(query, compute(query, "ibp"), find_encoding("bigm"), max_disjuncts=3).disjuncts == ()
 
 
 def test_rows_carry_their_tags_and_their_labels():
@@ -113,7 +113,7 @@ def test_a_single_conclusion_needs_no_guard_and_no_column_of_its_own():
     query = one_row(soft(0))
     program = encode(query, compute(query, "ibp"), find_encoding("bigm"))
     assert program.n_columns == 2  # x and t
-    assert program.cases == ()
+    assert program.disjuncts == ()
     assert (program.lower[1], program.upper[1]) == (-1.0, 1.0)
 
 
@@ -149,7 +149,7 @@ def test_a_box_in_the_formula_bounds_the_inputs(guarded, sign, margin):
     rows = stack([Rows.of(x).scale(sign), Rows.of(x).scale(-4.0)])
     query = Query("box", query.boxes, rows, Or((inside, far)) if guarded else inside)
     program = encode(query, compute(query, "ibp"), find_encoding("bigm"))
-    assert bool(program.cases) == guarded
+    assert bool(program.disjuncts) == guarded
     assert solve(program).objective == pytest.approx(margin, abs=1e-7)
 
 

@@ -10,8 +10,8 @@ from imports_of import House, modules_of
 ROOT = Path(__file__).resolve().parents[1]
 #: What starts before anybody knows whether more is needed; the last is what an easy run of ``nnsym verify`` loads.
 STARTS = ("nnsym", "nnsym.cli.main", "nnsym.cli.vnnlib", "nnsym.cli.verify")
-#: Arrays of symbolic numbers are made of numbers, and a number alone is rounded as an array of it.
-KNOWN = frozenset({"nnsym.testing.prove.number", "nnsym.testing.prove.arrays"})
+#: Arrays of symbolic numbers are made of numbers and their powers, and a number alone is rounded as an array of it.
+KNOWN = frozenset(f"nnsym.testing.prove.{name}" for name in ("number", "powers", "arrays"))
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_ten_classes_are_one_program_and_its_optimum_is_the_margin(tmp_path: Pat
     margin, where = y[c] - nn.max(y[others]), nn.ball(x, centre, 0.125, within=(0, 1))
     p = nn.forall(x, where=where, then=margin > 0, name="strict winner")
     _, program, _ = build_program(p, "bigm")
-    assert program.cases == ()  # one MILP: no disjunct is left to solve by itself
+    assert program.disjuncts == ()  # one MILP: no disjunct is left to solve by itself
     optimum = nn.minimize(margin, "bigm", where=where)
     table = nn.margin_table(g, centre, c, 0.125, "bigm", within=(0, 1))
     assert optimum.gap <= 2e-6

@@ -30,10 +30,10 @@ def test_conjunctions_are_bounded_together() -> None:
     alone.reductions = ()
     search.go()
     alone.go(200)
-    assert (search.exhausted, search.tally.nodes) == (True, 1)
+    assert (search.exhausted, search.census.nodes) == (True, 1)
     assert search.lower == pytest.approx(0.25, rel=1e-5)
     assert search.lower <= 0.25
-    assert alone.tally.nodes > 20
+    assert alone.census.nodes > 20
 
 
 def _joined(rng):  # type: ignore[no-untyped-def]

@@ -136,7 +136,7 @@ def test_parts_with_few_open_neurons_are_asked_about_and_no_others(few: int) -> 
     for somebody, most in ((asked, few), (every, 999)):
         search = _search(query, f"bab:longest:leaf=lp:few={most}", somebody)
         search.go(300)
-        assert search.tally.nodes >= 300
+        assert search.census.nodes >= 300
     assert all(opened <= few for opened in asked.opened)
     assert len(asked.parts) == sum(opened <= few for opened in every.opened)
     assert len(every.parts) > 100
@@ -159,7 +159,7 @@ def test_no_weaker_word_closes_a_part(text: str, said: Trust | None, closed: boo
     search.go(100)
     assert search.exhausted == closed
     if closed:
-        assert (search.tally.nodes, search.ledger.word) == (1, said if said is Trust.SOLVER else Trust.CERTIFIED)
+        assert (search.census.nodes, search.ledger.word) == (1, said if said is Trust.SOLVER else Trust.CERTIFIED)
         assert (search.lower >= 0) == (said is not Trust.SOLVER)
         assert search.ledger.believed == 0
 
@@ -213,7 +213,7 @@ def test_a_record_keeps_the_word_that_parts_were_closed_on(tmp_path: Path) -> No
     again = _search(query, "bab:longest", None, log=path)
     assert (again.ledger.word, first.ledger.word) == (Trust.SOLVER, Trust.SOLVER)
     assert (again.lower, again.ledger.believed) == (first.lower, first.ledger.believed)
-    assert (again.tally.mass, len(again.frontier)) == (first.tally.mass, len(first.frontier))
+    assert (again.census.mass, len(again.frontier)) == (first.census.mass, len(first.frontier))
     assert again.ledger.closed < 0 <= again.ledger.granted
     again.ledger.log.end()
     done = SearchMethod(strategy=Strategy.of("bab:longest"), log=path).judge(query, Clock(60.0), Settings())

@@ -65,7 +65,7 @@ def test_two_rules_are_tried_where_none_is_named() -> None:
     assert left(search.ledger, search.scene) == trees["gap"]
     search.go()
     assert search.exhausted
-    assert search.tally.nodes < 300
+    assert search.census.nodes < 300
 
 
 def test_what_is_left_counts_parts_by_their_share() -> None:
@@ -73,7 +73,7 @@ def test_what_is_left_counts_parts_by_their_share() -> None:
     search = begun(query, "bab:gap:refine=0")
     search.go(PARTS)
     far, mass = left(search.ledger, search.scene)
-    assert mass == pytest.approx(1 - float(search.tally.mass))
+    assert mass == pytest.approx(1 - float(search.census.mass))
     deepest = sum(0.5 ** int(d) * -b for n in search.frontier.blocks for d, b in zip(n.depth, n.least, strict=True))
     assert far == pytest.approx(deepest)
 
@@ -89,9 +89,9 @@ def test_the_record_of_a_tried_search_is_gone_on_from(tmp_path: Path, text: str)
     first.ledger.log.end()
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert held == 1  # the head alone, until a rule is chosen
-    assert sum(len(line.get("split", ())) for line in lines) == sum(first.tally.splits.values())
+    assert sum(len(line.get("split", ())) for line in lines) == sum(first.census.splits.values())
     again = begun(query, text, path)
-    assert (again.tally.mass, len(again.frontier)) == (first.tally.mass, len(first.frontier))
+    assert (again.census.mass, len(again.frontier)) == (first.census.mass, len(first.frontier))
     assert again.rule == first.rule
     again.go()
     assert again.decided
@@ -136,17 +136,17 @@ def test_two_workers_say_what_one_does(tmp_path: Path) -> None:
     Crew(search, dtype="float32", memory=2**31, seed=0).go()
     search.ledger.log.end()
     assert search.exhausted
-    assert search.tally.mass == 1
-    assert search.tally.nodes > 300
+    assert search.census.mass == 1
+    assert search.census.nodes > 300
     assert 0 < search.lower <= 2.605 - 2.5848
     text = path.read_bytes()
     for share in (0.5, 0.9, 1.0):
         path.write_bytes(text[: int(share * len(text))])
         again = begun(query, "bab:longest", path)
-        assert share < 1.0 or again.tally.mass == 1
+        assert share < 1.0 or again.census.mass == 1
         again.go()
         assert again.exhausted
-        assert again.tally.mass == 1
+        assert again.census.mass == 1
 
 
 def test_a_worker_finds_a_counterexample() -> None:
@@ -175,7 +175,7 @@ def test_a_lost_worker_has_done_nothing() -> None:
         assert len(search.frontier) == opened
     crew.go()
     assert search.exhausted
-    assert search.tally.mass == 1
+    assert search.census.mass == 1
 
 
 def test_a_record_is_shown(tmp_path: Path) -> None:
@@ -189,10 +189,10 @@ def test_a_record_is_shown(tmp_path: Path) -> None:
     search.ledger.log.end()
     tree = Tree.read(path)
     counts = np.array(tree.counts())
-    assert counts[:, 0].sum() == sum(search.tally.splits.values())
-    assert counts[:, 1].sum() == sum(search.tally.closed.values())
+    assert counts[:, 0].sum() == sum(search.census.splits.values())
+    assert counts[:, 1].sum() == sum(search.census.closed.values())
     assert counts[:, 2].sum() == len(search.frontier)
-    assert tree.masses[-1][1] == pytest.approx(float(search.tally.mass))
+    assert tree.masses[-1][1] == pytest.approx(float(search.census.mass))
     assert all(tree.parts[k].least >= tree.parts[p.parent].least for k, p in tree.parts.items() if p.closed)
     text = story(path)
     assert "split at place" in text

@@ -35,12 +35,12 @@ def test_a_record_is_gone_on_from(tmp_path: Path) -> None:
         path.write_bytes(text[: int(share * len(text))])
         again = ran(query, "bab:longest:batch=4", engine=IntervalEngine(query), log=path, nodes=10**6, seconds=20)
         assert again.search.exhausted
-        assert again.search.tally.mass == whole.search.tally.mass == 1
+        assert again.search.census.mass == whole.search.census.mass == 1
         assert 0 < again.search.lower <= whole.least
         assert all(json.loads(line) for line in path.read_text().splitlines())
     path.write_bytes(text)
     done = ran(query, "bab:longest", engine=(idle := IntervalEngine(query)), log=path)
-    assert (idle.calls, done.search.lower, done.search.tally.mass) == (0, whole.search.lower, 1)
+    assert (idle.calls, done.search.lower, done.search.census.mass) == (0, whole.search.lower, 1)
 
 
 def test_a_record_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_nothing_is_lost_to_a_kill(tmp_path: Path) -> None:
     query, _ = _record(tmp_path)
     again = ran(query, "bab:longest", engine=IntervalEngine(query), log=path, nodes=10**6, seconds=20)
     assert again.search.exhausted
-    assert again.search.tally.mass == 1
+    assert again.search.census.mass == 1
     again.check("after a kill")
 
 

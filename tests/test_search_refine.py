@@ -57,7 +57,7 @@ def test_a_domain_that_better_ranges_decide_is_split_no_further() -> None:
     assert whole(Engine(query, dtype="float32")) < -0.1 < whole(first) < 0 < whole(second)
     assert found.search.examiner.engines.engine is second
     assert found.search.exhausted
-    assert (found.search.tally.nodes, found.search.tally.mass) == (31, 1)
+    assert (found.search.census.nodes, found.search.census.mass) == (31, 1)
 
 
 def test_a_search_goes_on_with_better_ranges() -> None:
@@ -77,7 +77,7 @@ def test_fewer_parts_are_bounded_on_better_ranges() -> None:
     less, more = (ran(query, text, better=better, nodes=10**5, seconds=30) for better in (Watched(query), None))
     less.check("refined")
     assert less.search.exhausted
-    assert less.search.tally.nodes < more.search.tally.nodes
+    assert less.search.census.nodes < more.search.census.nodes
 
 
 def test_nothing_is_refined_where_it_is_not_asked_for_or_few_parts_decide() -> None:
@@ -100,7 +100,7 @@ def test_a_record_is_gone_on_from_with_better_ranges(tmp_path: Path) -> None:
     assert watched.rounds
     again.check("gone on")
     assert again.search.exhausted
-    assert again.search.tally.mass == 1
+    assert again.search.census.mass == 1
 
 
 class Cut:
@@ -124,8 +124,8 @@ def test_a_search_goes_on_with_cuts() -> None:
     assert whole(engine) > whole(cutting.asked[0]) + 0.01
     assert found.search.examiner.engines.engine is engine
     assert found.search.exhausted
-    assert found.search.tally.nodes > 31
-    assert found.search.tally.mass == 1
+    assert found.search.census.nodes > 31
+    assert found.search.census.mass == 1
 
 
 @pytest.mark.slow

@@ -156,14 +156,14 @@ def test_tiny_coefficients_widen_their_row() -> None:
     assert model.row_upper[0] < 1 + 1.1 * float(reach)
 
 
-def test_guards_alone_are_cases_and_phases_are_not() -> None:
+def test_guards_alone_are_disjuncts_and_phases_are_not() -> None:
     b = ProgramBuilder()
     g = b.columns("q", "guard", np.arange(2), np.zeros(2), np.ones(2), kind=Kind.BINARY)
     z = b.columns("r", "phase", np.arange(1), np.zeros(1), np.ones(1), kind=Kind.BINARY)
     b.rows(row_block([(1.0, g[:1]), (1.0, g[1:]), (1.0, z)], lower=1.0, origin="either"))
-    program = b.build(objective=None, cases=((g, np.array([1.0, 0.0])), (g, np.array([0.0, 1.0]))))
-    assert LinearModel.of(program).cases == ()
-    assert LinearModel.of(program.relax()).cases == program.cases
+    program = b.build(objective=None, disjuncts=((g, np.array([1.0, 0.0])), (g, np.array([0.0, 1.0]))))
+    assert LinearModel.of(program).disjuncts == ()
+    assert LinearModel.of(program.relax()).disjuncts == program.disjuncts
 
 
 @pytest.mark.parametrize(("largest", "told"), [(9e6, True), (1e7, False), (np.inf, True)])

@@ -55,7 +55,7 @@ def test_the_most_promising_case_comes_first() -> None:
         limits, goal = Limits(seconds=30), Goal(decide=False)
         optima = [
             Highs().solve(program.relax().with_bounds(guards, values), limits, goal).bound
-            for guards, values in program.cases
+            for guards, values in program.disjuncts
         ]
         assert optima[0] <= max(optima) + 1e-9
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.domains import domain_margin
-from nnsym.bounds.methods import find_source, unstable
+from nnsym.bounds.methods import find_source, open_elements
 from nnsym.ir.node import Affine, Input, Pointwise, Product
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.smoothed import smoothed_nodes
@@ -149,7 +149,7 @@ def look(query: Query, budget: float) -> Facts:
         inputs=sum(x.size for x in query.inputs),
         width=float(np.mean(np.concatenate(widths))),
         neurons=sum(node.size for node in query.nodes if not isinstance(node, (Affine, Input))),
-        open=0 if bounds is None else sum(int(unstable(bounds, node).sum()) for node in query.nodes),
+        open=0 if bounds is None else sum(int(open_elements(bounds, node).sum()) for node in query.nodes),
         norms=tuple(norms),
         smooth=any(not isinstance(fn, (Hinge, Piecewise)) for fn in kinds),
         products=any(isinstance(node, Product) for node in query.nodes),

@@ -12,7 +12,7 @@ from nnsym.ask.extremes import maximize
 from nnsym.ask.space import Space
 from nnsym.bounds.lipschitz.jacobian import jacobian_norm
 from nnsym.bounds.lipschitz.norms import length, operator_norm
-from nnsym.bounds.methods import compute, unstable
+from nnsym.bounds.methods import compute, open_elements
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms
@@ -126,7 +126,7 @@ def by_regions(space: Space, p: Any, q: Any, deadline: Deadline = NEVER) -> tupl
         raise UnsupportedError("regions are enumerated on a box", remedy="Leave the ball out")
     inner = tuple(n for n in space.nodes if n is not space.x)
     ranges = compute(query, "ibp")
-    count = sum(int(unstable(ranges, n).sum()) for n in inner)
+    count = sum(int(open_elements(ranges, n).sum()) for n in inner)
     if count <= 2 * _MOST_OPEN:  # outward rounding may open a few that are not
         domain = Domain.of(query)
         count = count_unstable(inner, domain)

@@ -81,7 +81,7 @@ class Bounds:
             ended=self.ended or other.ended,
         )
 
-    def case(self, index: int) -> Bounds:
+    def box(self, index: int) -> Bounds:
         """The bounds of one domain of a batch."""
 
         def pick(interval: Interval) -> Interval:

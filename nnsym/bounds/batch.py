@@ -29,12 +29,12 @@ def in_turn(single: Callable[[Query], Bounds], query: Query, boxes: FloatBoxes |
     return replace(found, seconds=time.perf_counter() - start)
 
 
-def stacked(cases: list[Bounds]) -> Bounds:
+def stacked(parts: list[Bounds]) -> Bounds:
     """Bounds of several domains as a batch."""
 
     def stack(intervals: Iterator[Interval]) -> Interval:
         every = list(intervals)
         return Interval(np.stack([i.lower for i in every]), np.stack([i.upper for i in every]), every[0].source)
 
-    nodes: Mapping[Node, Interval] = {n: stack(c[n] for c in cases) for n in cases[0].nodes}
-    return replace(cases[0], nodes=nodes, rows=stack(c.rows for c in cases), seconds=sum(c.seconds for c in cases))
+    nodes: Mapping[Node, Interval] = {n: stack(c[n] for c in parts) for n in parts[0].nodes}
+    return replace(parts[0], nodes=nodes, rows=stack(c.rows for c in parts), seconds=sum(c.seconds for c in parts))

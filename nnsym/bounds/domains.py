@@ -23,7 +23,7 @@ Array = NDArray[Any]
 Boxes = dict[Input, Box]
 
 
-def cases(query: Query, limit: int = 64) -> list[Boxes]:
+def exact_boxes(query: Query, limit: int = 64) -> list[Boxes]:
     """Exact boxes whose union contains every input that the formula's box leaves admit.
 
     This is the disjunctive normal form of the box leaves alone, without repetitions and empty boxes; where it
@@ -50,8 +50,8 @@ def cases(query: Query, limit: int = 64) -> list[Boxes]:
 
 
 def domain_boxes(query: Query, limit: int = 64) -> list[dict[Input, tuple[Array, Array]]]:
-    """The boxes of :func:`cases` as float64 arrays, rounded outward."""
-    return [{x: box.outer for x, box in case.items()} for case in cases(query, limit)]
+    """The boxes of :func:`exact_boxes` as float64 arrays, rounded outward."""
+    return [{x: box.outer for x, box in case.items()} for case in exact_boxes(query, limit)]
 
 
 def domain_bounds(
@@ -74,7 +74,7 @@ def domain_margin(
     are several, the hull may take half of the source's time.
     """
     source = find_source(source)
-    single = len(cases(query, limit)) == 1
+    single = len(exact_boxes(query, limit)) == 1
     first = source if single else source.until(source.deadline.share(0.5))
     hull = compute(query, first, device=device, dtype=dtype)
     lower = margin(query, hull)
@@ -83,7 +83,7 @@ def domain_margin(
     batch = domain_bounds(query, source, limit=limit, device=device, dtype=dtype)
     if batch is None:
         return np.inf, hull
-    worst = min(margin(query, batch.case(i)) for i in range(len(batch.rows.lower)))
+    worst = min(margin(query, batch.box(i)) for i in range(len(batch.rows.lower)))
     return max(lower, worst), replace(hull, ended=hull.ended or batch.ended)
 
 

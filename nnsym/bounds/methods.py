@@ -123,7 +123,7 @@ def compute(
     return meet(query, found, boxes, device=device, deadline=find_source(source).deadline)
 
 
-def unstable(bounds: Bounds, node: Node) -> Array:
+def open_elements(bounds: Bounds, node: Node) -> Array:
     """Which elements of a node the bounds leave open, ``(size,)`` of bool.
 
     For an activation of two lines those with ``l < 0 < u`` of its argument, for one of several those with more than one
@@ -167,8 +167,8 @@ def layers(query: Query, bounds: Bounds) -> tuple[Layer, ...]:
     for node, name in node_names(query.nodes).items():
         if isinstance(node, (Pointwise, Max, Product)):
             width = np.mean([np.mean(bounds[p].upper - bounds[p].lower) for p in node.parents])
-            open_elements = int(unstable(bounds, node).sum())
-            found.append(Layer(name=name, size=node.size, unstable=open_elements, mean_width=float(width)))
+            count = int(open_elements(bounds, node).sum())
+            found.append(Layer(name=name, size=node.size, unstable=count, mean_width=float(width)))
     return tuple(found)
 
 

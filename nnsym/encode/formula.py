@@ -194,7 +194,7 @@ def _disjuncts(formula: Formula) -> list[Formula]:
     return found
 
 
-def cases(flat: Flat, limit: int) -> list[Array]:
+def disjuncts(flat: Flat, limit: int) -> list[Array]:
     """The ways to take one guard per clause, as 0/1 vectors over the guards; empty if more than ``limit``."""
     inner: dict[int, list[Clause]] = {}
     for clause in flat.clauses:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encode.affine import AffineLayer, encode_affine, gather
-from nnsym.encode.formula import Clause, Flat, cases, flat_formula
+from nnsym.encode.formula import Clause, Flat, disjuncts, flat_formula
 from nnsym.encode.shorten import round_out
 from nnsym.encoding import Context, Encoding, Form
 from nnsym.errors import MissingBoundsError
@@ -45,7 +45,7 @@ class Stated:
 
     objective: int | None
     rows: Array
-    cases: tuple[tuple[Array, Array], ...]
+    disjuncts: tuple[tuple[Array, Array], ...]
     meta: Mapping[str, str]
 
 
@@ -71,7 +71,9 @@ def encode_inputs(ctx: Context, query: Query, encoding: Encoding) -> dict[Node, 
     return ids
 
 
-def encode_spec(ctx: Context, query: Query, encoding: Encoding, ids: Mapping[Node, Array], max_cases: int) -> Stated:
+def encode_spec(
+    ctx: Context, query: Query, encoding: Encoding, ids: Mapping[Node, Array], max_disjuncts: int
+) -> Stated:
     """Add the specification layer and the formula over it."""
     lower, upper = ctx.bounds.rows.lower, ctx.bounds.rows.upper
     flat = flat_formula(query.formula, lower, upper, query.boxes, encoding.form)
@@ -91,13 +93,13 @@ def encode_spec(ctx: Context, query: Query, encoding: Encoding, ids: Mapping[Nod
         objective = writer.margin()
     else:
         writer.boolean()
-    paths = sorted(cases(flat, max_cases), key=lambda path: _case_lower(flat, path, lower))
+    paths = sorted(disjuncts(flat, max_disjuncts), key=lambda path: _disjunct_lower(flat, path, lower))
     meta = {"rows dropped by bounds": str(flat.pruned), "guards": str(flat.n_guards)}
     return Stated(objective, s, tuple((guards, path) for path in paths), meta)
 
 
-def _case_lower(flat: Flat, path: Array, lower: Array) -> float:
-    """The lower bound of a case's margin: the most promising disjunct, for a counterexample, has the smallest."""
+def _disjunct_lower(flat: Flat, path: Array, lower: Array) -> float:
+    """The lower bound of a disjunct's margin: the most promising disjunct, for a counterexample, has the smallest."""
     taken = np.concatenate((path, [1.0])) > 0  # guard -1 is always taken
     found = [lower[a.rows[taken[a.guard]]] for a in flat.atoms if a.soft]
     return float(np.concatenate([np.full(1, -np.inf), *found]).max())

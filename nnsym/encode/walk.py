@@ -52,13 +52,13 @@ class Encoded:
     rows: Array
 
 
-def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int = 512) -> Program:
+def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_disjuncts: int = 512) -> Program:
     """The program of a query under an encoding; see :func:`encode_columns`."""
-    return encode_columns(query, bounds, encoding, max_cases=max_cases).program
+    return encode_columns(query, bounds, encoding, max_disjuncts=max_disjuncts).program
 
 
 def encode_columns(
-    query: Query, bounds: Bounds, encoding: Encoding, *, max_cases: int = 512, deadline: Deadline = NEVER
+    query: Query, bounds: Bounds, encoding: Encoding, *, max_disjuncts: int = 512, deadline: Deadline = NEVER
 ) -> Encoded:
     """The program of a query under an encoding, and the columns of every node.
 
@@ -66,7 +66,7 @@ def encode_columns(
         query: the violation of a property.
         bounds: intervals of every node of ``query.nodes`` and of the rows of its specification.
         encoding: the rules to use.
-        max_cases: list the disjuncts as separate cases if there are at most this many.
+        max_disjuncts: list the disjuncts by themselves if there are at most this many.
         deadline: looked at between nodes, and between blocks of columns and rows.
 
     Raises:
@@ -78,11 +78,11 @@ def encode_columns(
     if encoding.bits is None:
         encode_differences(walked.ctx, query)
     deadline.check()
-    goal = encode_spec(walked.ctx, query, encoding, walked.ids, max_cases)
+    goal = encode_spec(walked.ctx, query, encoding, walked.ids, max_disjuncts)
     exactness = exactness_of(encoding, query)
     meta = {"encoding": encoding.name, "exactness": exactness.value, "bounds": bounds.method, **goal.meta}
     decides = _decides(encoding, query)
-    program = walked.ctx.builder.build(objective=goal.objective, cases=goal.cases, decides=decides, meta=meta)
+    program = walked.ctx.builder.build(objective=goal.objective, disjuncts=goal.disjuncts, decides=decides, meta=meta)
     program = finished(program, encoding, query, column_titles(query))
     return Encoded(program, walked.ctx.bounds, walked.ids, goal.rows)
 

@@ -125,7 +125,7 @@ def _between(
     low, high = np.full(lower.shape, np.inf), np.full(lower.shape, -np.inf)
     with np.errstate(all="ignore"):
         for x in (lower, upper, *(np.clip(t, lower, upper) for t in turns)):
-            y = np.asarray(function(x))  # NaN at an infinity: nothing is known
+            y = function(x)  # NaN at an infinity: nothing is known
             slip = _error(fn, y)
             low = np.minimum(low, np.where(np.isnan(y), -np.inf, np.minimum(y, _LARGEST) - slip))
             high = np.maximum(high, np.where(np.isnan(y), np.inf, np.maximum(y, -_LARGEST) + slip))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from nnsym.ir.node import Input, Node
-
-if TYPE_CHECKING:
-    import networkx
 
 T = TypeVar("T")
 
@@ -65,17 +62,6 @@ def substitute(roots: Iterable[Node], replacement: Mapping[Node, Node], model: s
         return node if kept else node.with_parents(parents, model)
 
     return fold(roots, rule)
-
-
-def to_networkx(roots: Iterable[Node]) -> networkx.DiGraph:
-    """The graph as networkx sees it: nodes carry ``kind`` and ``size``, edges run from parent to child."""
-    import networkx
-
-    graph = networkx.DiGraph()
-    for node in topological(roots):
-        graph.add_node(node, kind=type(node).__name__, size=node.size)
-        graph.add_edges_from((parent, node) for parent in node.parents)
-    return graph
 
 
 def flat_pickle(holder: Any, roots: Iterable[Node]) -> tuple[Any, ...]:

@@ -86,7 +86,7 @@ class SearchMethod(Establisher):
             facts=facts,
             bounds=self.strategy.text,
             error=error_beside(query, rule(facts), _root(query, done), clock),
-            sizes=Sizes(unstable=done.unstable, nodes=done.tally.nodes),
+            sizes=Sizes(unstable=done.unstable, nodes=done.census.nodes),
             points=points,
             ended=done.ended,
             replayed=goal.replayed if goal.looked is not None else None,
@@ -144,9 +144,9 @@ class SearchMethod(Establisher):
             finally:  # an interrupted search can be gone on with
                 search.ledger.log.end()
             by = replace(strategy, branching=search.rule).text
-            notes.append(f"{by}: {search.tally.nodes} nodes, margin >= {search.lower:.6g}")
+            notes.append(f"{by}: {search.census.nodes} nodes, margin >= {search.lower:.6g}")
             if len(search.frontier):
-                notes.append(f"{float(search.tally.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
+                notes.append(f"{float(search.census.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
             if leaves.asked:
                 notes.append(f"{leaves.asked} parts went to solvers, {leaves.closed} were closed by them")
         return search

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnsym.bounds.domains import cases
+from nnsym.bounds.domains import exact_boxes
 from nnsym.bounds.points.starts import starts
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.formula import Atoms, leaves
@@ -48,7 +48,7 @@ def with_premise(query: Query, result: Result, method: Method, clock: Clock, set
 
 def _is_met(asked: Query, deadline: Deadline) -> bool:
     """True if one of a few points satisfies the precondition, or one that is repaired does; exactly."""
-    boxes = cases(asked, limit=_BOXES)
+    boxes = exact_boxes(asked, limit=_BOXES)
     if not boxes:
         return False
     points = starts(asked, boxes, count=_POINTS)

@@ -84,7 +84,7 @@ def establish_bounds_each(
         notes.append(f"{source} on {count} boxes")
     facts = facts_about(query)
     return [
-        Established(facts=replace(facts, certified=margin(query, bounds.case(k))), bounds=source, ended=bounds.ended)
+        Established(facts=replace(facts, certified=margin(query, bounds.box(k))), bounds=source, ended=bounds.ended)
         for k in range(count)
     ]
 

@@ -106,7 +106,7 @@ def before(program: Program, end: int, wanted: Array) -> LinearModel:
         functions=(),
         sets=(),
         objective=None,
-        cases=(),
+        disjuncts=(),
     )
     return without_idle(LinearModel.of(short), wanted)
 

@@ -26,7 +26,7 @@ from nnsym.relaxation.forms import Forms, take_rows, without_idle
 from nnsym.separation.scene import Scene
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Goal, Status
-from nnsym.solvers.cases import LpEnd
+from nnsym.solvers.disjuncts import LpEnd
 from nnsym.solvers.workers.warm import WarmLp
 from nnsym.solvers.workers.worker import Report
 
@@ -85,22 +85,22 @@ def run(job: CutJob, report: Report) -> Cuts:
     )
     loop = _Loop(lp, job.rounds, report, job.goal)
     separators = [cut.separator(scene) for cut in job.cuts]
-    boxes = [model.bounds(case) for case in model.cases or (_WHOLE,)]
+    boxes = [model.bounds(one) for one in model.disjuncts or (_WHOLE,)]
     if job.aims:
         for column, sign in itertools.product(job.aims, (1.0, -1.0)):
             lp.aim(np.where(np.arange(len(model.lower)) == column, sign, 0.0))
-            loop.case(separators, *boxes[0])
+            loop.disjunct(separators, *boxes[0])
         return Cuts(rows=tuple(loop.kept), bounds=())
     plain = [_value(lp.solve(*box, report.remaining())) for box in boxes]
     traces = {k: [value] * (len(separators) + 1) for k, value in enumerate(plain)}
     for k in np.argsort(plain, kind="stable"):
         if report.remaining() < 0.1 or plain[k] > min(trace[-1] for trace in traces.values()):
             break
-        traces[k] = loop.case(separators, *boxes[k])
+        traces[k] = loop.disjunct(separators, *boxes[k])
     return Cuts(rows=tuple(loop.kept), bounds=tuple(np.min(list(traces.values()), axis=0).tolist()))
 
 
-_WHOLE = (np.zeros(0, np.int32), np.zeros(0))  # the case of a program without cases: nothing is fixed
+_WHOLE = (np.zeros(0, np.int32), np.zeros(0))  # of a program without disjuncts: nothing is fixed
 
 
 @final
@@ -116,7 +116,7 @@ class _Loop:
         self.kept: list[RowBlock] = []
         self._pools: dict[int, list[RowBlock]] = {}
 
-    def case(self, separators: list[Separator], lower: Array, upper: Array) -> list[float]:
+    def disjunct(self, separators: list[Separator], lower: Array, upper: Array) -> list[float]:
         """Cut one disjunct; the optimum before, and after each family."""
         self._drop(np.ones(len(self.idle), dtype=bool))
         end = self.lp.solve(lower, upper, self.report.remaining())
@@ -212,7 +212,7 @@ def _violated(pool: list[RowBlock], tolerance: float, point: Array) -> Iterator[
 
 
 def _value(end: LpEnd) -> float:
-    """The optimum; +inf of an empty case, which needs no cuts, -inf where nothing was found."""
+    """The optimum; +inf of an empty disjunct, which needs no cuts, -inf where nothing was found."""
     if end.status is Status.INFEASIBLE:
         return np.inf
     return end.objective if end.status is Status.OPTIMAL else -np.inf

@@ -67,10 +67,10 @@ class Search(Source):
             found = self._searched(query, known, dtype)
         else:
             every = list(alone(query, boxes))
-            found = stacked([self._case(one, known.case(k), len(every) - k, dtype) for k, one in enumerate(every)])
+            found = stacked([self._part(one, known.box(k), len(every) - k, dtype) for k, one in enumerate(every)])
         return replace(found, method=self.name, seconds=time.perf_counter() - start)
 
-    def _case(self, query: Query, known: Bounds, left: int, dtype: Dtype) -> Bounds:
+    def _part(self, query: Query, known: Bounds, left: int, dtype: Dtype) -> Bounds:
         """One of the boxes that are ``left``, in its share of the time."""
         return replace(self, deadline=self.deadline.share(1 / left))._searched(query, known, dtype)
 

@@ -55,11 +55,11 @@ class Lp(Source):
         encoding = find_encoding(self.encoding)
         if boxes is None:
             return tighten(query, encoding, deadline=self.deadline, device=device, dtype=dtype)
-        cases, every = [], list(alone(query, boxes))
+        parts, every = [], list(alone(query, boxes))
         for k, one in enumerate(every):
             end = self.deadline.share(1 / (len(every) - k))
-            cases.append(tighten(one, encoding, deadline=end, device=device, dtype=dtype))
-        return stacked(cases)
+            parts.append(tighten(one, encoding, deadline=end, device=device, dtype=dtype))
+        return stacked(parts)
 
 
 GROUP = "nnsym.bounds"

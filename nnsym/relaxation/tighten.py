@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
-from nnsym.bounds.methods import unstable
+from nnsym.bounds.methods import open_elements
 from nnsym.bounds.sources import Dtype
 from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Cut, Encoding
@@ -112,9 +112,9 @@ def _open(query: Query, node: Node, bounds: Bounds) -> Array:
             continue
         match consumer:
             case Pointwise(fn=Hinge() | Piecewise()):
-                wanted |= unstable(bounds, consumer)
+                wanted |= open_elements(bounds, consumer)
             case Max():
-                members = consumer.groups[unstable(bounds, consumer)]
+                members = consumer.groups[open_elements(bounds, consumer)]
                 wanted[members[members >= 0]] = True
             case _:
                 wanted |= bounds[node].lower < bounds[node].upper

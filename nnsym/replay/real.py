@@ -99,7 +99,7 @@ def _in_intervals(query: Query, point: Point, deadline: Deadline) -> RealRun:
     """
     point = {x: v if v.dtype == object else v.astype(np.float64) for x, v in point.items()}  # floats stay exact
     boxes = {x: (round_down(v), round_up(v)) for x, v in point.items()}
-    rows = compute(query, find_source("ibp").until(deadline), boxes=boxes).case(0).rows
+    rows = compute(query, find_source("ibp").until(deadline), boxes=boxes).box(0).rows
 
     def holds(node: Atoms | InBox, ends: Array) -> Array:
         if isinstance(node, InBox):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.methods import unstable
+from nnsym.bounds.methods import open_elements
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
@@ -49,7 +49,7 @@ def layer_bounds(query: Query, bounds: Bounds) -> list[LayerBounds]:
     counts: dict[Node, int] = {}
     for node in query.nodes:
         argument = node.parents[0] if isinstance(node, Pointwise) else node
-        counts[argument] = counts.get(argument, 0) + int(unstable(bounds, node).sum())
+        counts[argument] = counts.get(argument, 0) + int(open_elements(bounds, node).sum())
     return [
         LayerBounds(
             name=name,

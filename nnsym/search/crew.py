@@ -78,7 +78,7 @@ class Crew:
             seconds=min(_TURN, search.deadline.left),
             memory=self.memory / self.count,
             batches=max(search.batches, 1),
-            bounded=search.tally.nodes,
+            bounded=search.census.nodes,
             seed=self.seed,
         )
         seconds, memory = search.deadline.left + _TURN, int(self.memory / self.count)
@@ -94,7 +94,7 @@ class Crew:
         done, ledger = outcome.value, self.search.ledger
         names = _written(done.lines, ledger)
         ledger.closed = min(ledger.closed, done.least)
-        ledger.tally.merge(done.seen, done.closed, {(self.known[n], e): c for (n, e), c in done.splits.items()})
+        ledger.census.merge(done.seen, done.closed, {(self.known[n], e): c for (n, e), c in done.splits.items()})
         self.search.batches = max(self.search.batches, done.batches)
         if done.opened is not None:
             ledger.frontier.push(_named(done.opened.nodes(self.known), names))

@@ -29,11 +29,11 @@ class Examiner:
         split; ``gaps`` says whether anyone looks at them.
         """
         strategy, goal = self.scene.strategy, self.scene.goal
-        steps = strategy.root if first else strategy.then(ledger.tally.nodes)
+        steps = strategy.root if first else strategy.then(ledger.census.nodes)
         nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.scene.worth.wanted(nodes.opened)))
         found, lower, picks = self.engines.bound(nodes, self.scene, steps=steps, gaps=gaps, deadline=deadline)
         nodes = replace(nodes.bare(), lower=np.maximum(nodes.lower, lower))
-        ledger.tally.bounded(nodes)
+        ledger.census.bounded(nodes)
         nodes, kept = ledger.close(nodes, nodes.opened & ~goal.closes(nodes.lower))
         if len(kept) < len(found):
             found, picks = found.take(kept), picks[kept]

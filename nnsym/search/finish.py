@@ -21,7 +21,7 @@ from nnsym.search.leaves import LEAVES, LeafSolver
 from nnsym.search.ledger import Ledger
 from nnsym.search.nodes import Nodes
 from nnsym.search.patience import Patience
-from nnsym.search.places import unstable
+from nnsym.search.places import count_open
 from nnsym.search.points import tried
 from nnsym.search.scene import Bounded, Scene
 
@@ -50,7 +50,7 @@ class Finisher:
         leaf, few = self.scene.strategy.leaf, self.scene.strategy.few
         if leaf is None or not len(batch):
             return batch
-        opened = unstable(self.scene.places, batch.nodes.domains.ranges or {})
+        opened = count_open(self.scene.places, batch.nodes.domains.ranges or {})
         nodes, left, lower = batch.nodes, np.ones(len(batch), dtype=bool), batch.nodes.lower.copy()
         for k in np.flatnonzero(opened <= (leaf.few if few is None else few)):
             if self.scene.goal.done or deadline.passed:

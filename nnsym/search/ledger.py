@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.results.result import Trust, weakest
+from nnsym.search.census import Census
 from nnsym.search.frontier import Frontier
 from nnsym.search.log import Log
 from nnsym.search.nodes import Branches, Nodes, split
-from nnsym.search.tally import Tally
 
 Array = NDArray[Any]
 
@@ -30,7 +30,7 @@ class Ledger:
     """
 
     def __init__(self, frontier: Frontier, log: Log) -> None:
-        self.frontier, self.log, self.tally = frontier, log, Tally()
+        self.frontier, self.log, self.census = frontier, log, Census()
         self.closed, self.stuck, self.next, self.given_up = np.inf, np.inf, 0, 0
         self.granted, self.word = np.inf, Trust.CERTIFIED
         self.lost: list[Nodes] = []
@@ -38,13 +38,13 @@ class Ledger:
     def start(self, nodes: Nodes, roots: int) -> None:
         """The first subproblems, of ``roots`` that there are."""
         self.frontier.push(nodes)
-        self.tally.roots = max(roots, 1)
+        self.census.roots = max(roots, 1)
         self.next = max(self.next, roots)
 
     def become(self, other: Ledger) -> None:
         """All that another search did in place of what was done here; the record is still written where it was."""
         self.log.become(other.log)
-        self.frontier, self.tally, self.next = other.frontier, other.tally, other.next
+        self.frontier, self.census, self.next = other.frontier, other.census, other.next
         self.closed, self.stuck, self.given_up, self.lost = other.closed, other.stuck, other.given_up, other.lost
         self.granted, self.word = other.granted, other.word
 
@@ -70,7 +70,7 @@ class Ledger:
         self._done(float(least.min(initial=np.inf)))
         over = ~opened.any(1)
         self.log.close(nodes.number[over], least[over])
-        self.tally.close(nodes.depth[over])
+        self.census.close(nodes.depth[over])
         self._note(float(least[~over].min(initial=np.inf)))
         return nodes.opening(opened, kept := np.flatnonzero(~over)), kept
 
@@ -102,7 +102,7 @@ class Ledger:
             self._done(float(nodes.least.min(initial=np.inf)), granted)
             self.word = weakest(self.word, trust)
             self.log.grant(nodes.number, nodes.least, granted, trust)
-        self.tally.close(nodes.depth)
+        self.census.close(nodes.depth)
 
     def settle(self) -> None:
         """The whole query was decided: no point has a margin below 0."""
@@ -118,7 +118,7 @@ class Ledger:
     def split(self, nodes: Nodes, branches: Branches) -> Nodes:
         """The children of subproblems."""
         self.log.split(nodes, branches)
-        self.tally.split(branches)
+        self.census.split(branches)
         children = split(nodes, branches, self.next)
         self.next += len(children)
         return children

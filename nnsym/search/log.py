@@ -47,7 +47,7 @@ class Leaf:
 @final
 @dataclass
 class Story:
-    """What a record says: open leaves, the least bounds of all that was closed, counts for the tally."""
+    """What a record says: open leaves, the least bounds of all that was closed, counts for the census."""
 
     leaves: dict[int, Leaf] = field(default_factory=dict)
     closed_least: float = np.inf

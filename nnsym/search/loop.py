@@ -14,17 +14,17 @@ import numpy as np
 from nnsym.results.clock import Deadline
 from nnsym.search.branch import branched
 from nnsym.search.branching import Branching, Gap
+from nnsym.search.census import Census
 from nnsym.search.examine import Examiner
 from nnsym.search.finish import GIVEN_UP, Finisher
 from nnsym.search.frontier import Frontier
 from nnsym.search.ledger import Ledger
 from nnsym.search.looks import POINTS
 from nnsym.search.nodes import Nodes
-from nnsym.search.places import unstable
+from nnsym.search.places import count_open
 from nnsym.search.progress import Snapshot
 from nnsym.search.reduce import Reducing
 from nnsym.search.scene import Scene
-from nnsym.search.tally import Tally
 from nnsym.search.trial import PARTS, trial
 from nnsym.search.whole import Improving
 
@@ -76,9 +76,9 @@ class Search:
         return self.ledger.frontier
 
     @property
-    def tally(self) -> Tally:
+    def census(self) -> Census:
         """What was done, in numbers."""
-        return self.ledger.tally
+        return self.ledger.census
 
     @property
     def decided(self) -> bool:
@@ -91,7 +91,7 @@ class Search:
 
     def go(self, parts: float = np.inf) -> None:
         """Until nothing is open, the goal is reached, time or memory end, or so many parts were bounded."""
-        while self._going and self.tally.nodes < parts:
+        while self._going and self.census.nodes < parts:
             self.ended = self.limit()
             if self.ended or not self._going:
                 return
@@ -99,7 +99,7 @@ class Search:
             self.batches += 1
             if self.batches in _ATTACKS and self._going:
                 self.examiner.looks.attack(_ATTACKS[self.batches], self.deadline)
-            if self.tally.nodes >= PARTS and self._going:
+            if self.census.nodes >= PARTS and self._going:
                 self._change()
             if self.watch is not None:
                 self.watch(self.snapshot())
@@ -114,15 +114,15 @@ class Search:
 
     def snapshot(self, *away: Nodes) -> Snapshot:
         """Where it stands, with open parts that are ``away``."""
-        mass, opened = float(self.tally.mass), len(self.frontier) + sum(map(len, away))
+        mass, opened = float(self.census.mass), len(self.frontier) + sum(map(len, away))
         lower = min(self.lower, *(nodes.least.min() for nodes in away), np.inf)
-        return Snapshot(lower=lower, best=self.scene.goal.best, mass=mass, opened=opened, nodes=self.tally.nodes)
+        return Snapshot(lower=lower, best=self.scene.goal.best, mass=mass, opened=opened, nodes=self.census.nodes)
 
     def _step(self, nodes: Nodes) -> None:
         goal, first = self.scene.goal, not self.batches
         batch = self.examiner.examine(nodes, self.ledger, first=first, gaps=self.rule.gaps, deadline=self.deadline)
         if first and len(batch):
-            self.unstable = int(unstable(self.scene.places, batch.found.ranges).max())
+            self.unstable = int(count_open(self.scene.places, batch.found.ranges).max())
             self.deadline = self.deadline.share(self.brief) if self.unstable <= FEW else self.deadline
         for reducing in self.reductions:
             if len(batch) and not goal.done:

@@ -85,7 +85,7 @@ def _place(node: Node, users: list[Node], height: int) -> Place:
     return Place(node, np.concatenate(breaks, axis=1), curved, height)
 
 
-def unstable(found: Sequence[Place], ranges: Mapping[Node, Limit]) -> Array:
+def count_open(found: Sequence[Place], ranges: Mapping[Node, Limit]) -> Array:
     """How many hidden elements are open in each subproblem, ``(batch,)``."""
     hidden = [place for place in found if place.node in ranges and not isinstance(place.node, Input)]
     counts = [np.count_nonzero(~np.isnan(place.points(ranges[place.node])), axis=1) for place in hidden]

@@ -120,7 +120,7 @@ class _Maker:
             ledger.next, ledger.closed = story.next, story.closed_least
             ledger.granted, ledger.word = story.granted, story.word
             splits = [(scene.places[place].node, element) for place, element in story.splits]
-            ledger.tally.told(story.seen, story.closed, splits)
+            ledger.census.told(story.seen, story.closed, splits)
         return Search(
             scene=scene,
             rule=rule,

@@ -103,7 +103,7 @@ def run(share: Share, report: Report) -> Done:
     ledger = Ledger(FRONTIERS[whole.strategy.frontier](share.memory), Kept())
     ledger.start(share.parts.nodes(known), 1)
     ledger.next = FRESH
-    ledger.tally.seen[0] = share.bounded
+    ledger.census.seen[0] = share.bounded
     search = Search(
         scene=scene,
         rule=rule(share.rule),
@@ -115,7 +115,7 @@ def run(share: Share, report: Report) -> Done:
         batches=share.batches,
     )
     search.go()
-    ledger.tally.seen[0] -= share.bounded
+    ledger.census.seen[0] -= share.bounded
     left = ledger.frontier.take(len(ledger.frontier)) if len(ledger.frontier) else None
     number = {node: k for k, node in enumerate(known)}
     assert isinstance(ledger.log, Kept)
@@ -123,9 +123,9 @@ def run(share: Share, report: Report) -> Done:
         lines=ledger.log.lines,
         opened=None if left is None else Parcel.of(left, known),
         stuck=[Parcel.of(nodes, known) for nodes in ledger.lost],
-        seen=ledger.tally.seen,
-        closed=ledger.tally.closed,
-        splits={(number[node], element): n for (node, element), n in ledger.tally.splits.items()},
+        seen=ledger.census.seen,
+        closed=ledger.census.closed,
+        splits={(number[node], element): n for (node, element), n in ledger.census.splits.items()},
         least=ledger.closed,
         batches=search.batches,
         point=None if goal.point is None else [np.asarray(goal.point[x]) for x in whole.query.inputs],

@@ -59,7 +59,7 @@ class Improving:
         first = local and self.better is not None and self.refined < LATER
         if self.cutting is not None and first and going():
             self.refined = LATER if cut(scene, engines, ledger, self.cutting, deadline) else 0
-        if self.better is not None and ledger.tally.nodes >= self.refined and going():
+        if self.better is not None and ledger.census.nodes >= self.refined and going():
             refine(scene, engines, ledger, self.better, deadline)
             self.better = None
         if self.cutting is not None and self.better is None and (local or self.wanted) and going():

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 class LinearModel:
     """Minimise ``x[objective]`` over ``row_lower <= A x <= row_upper``, ``lower <= x <= upper``, A in CSR.
 
-    ``integer`` marks integral columns; ``objective`` is -1 where any feasible point will do. ``cases`` lists
+    ``integer`` marks integral columns; ``objective`` is -1 where any feasible point will do. ``disjuncts`` lists
     assignments of guard columns that together cover the model and leave no integral column: then each is an LP.
     ``implications``, ``sets``, ``products`` and ``quadratics`` are there for lanes that take them; no other lane gets a
     program that has some.
@@ -34,7 +34,7 @@ class LinearModel:
     row_lower: Array
     row_upper: Array
     objective: int = -1
-    cases: tuple[tuple[Array, Array], ...] = ()
+    disjuncts: tuple[tuple[Array, Array], ...] = ()
     implications: tuple[ImplicationBlock, ...] = ()
     sets: tuple[SosBlock, ...] = ()
     products: tuple[ProductBlock, ...] = ()
@@ -58,7 +58,7 @@ class LinearModel:
             row_lower=low,
             row_upper=high,
             objective=-1 if program.objective is None else program.objective,
-            cases=_linear_cases(program),
+            disjuncts=_linear_disjuncts(program),
             implications=program.implications,
             sets=program.sets,
             products=program.products,
@@ -74,10 +74,10 @@ class LinearModel:
             cost[self.objective] = 1.0
         return cost
 
-    def bounds(self, case: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Bounds of the columns with a case's guards fixed."""
+    def bounds(self, disjunct: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Bounds of the columns with a disjunct's guards fixed."""
         lower, upper = self.lower.copy(), self.upper.copy()
-        lower[case[0]] = upper[case[0]] = case[1]
+        lower[disjunct[0]] = upper[disjunct[0]] = disjunct[1]
         return lower, upper
 
 
@@ -111,14 +111,14 @@ def without_tiny(model: LinearModel) -> LinearModel:
     )
 
 
-def _linear_cases(program: Program) -> tuple[tuple[Array, Array], ...]:
-    """The cases, if without its guards the program is an LP; one case that fixes nothing if it is one already."""
+def _linear_disjuncts(program: Program) -> tuple[tuple[Array, Array], ...]:
+    """The disjuncts, if without its guards the program is an LP; one that fixes nothing if it is one already."""
     if program.implications or program.sets or program.products or program.quadratics:
         return ()
     integral = np.flatnonzero(program.kind != Kind.REAL)
     if len(integral) == 0:
         return ((np.zeros(0, np.int32), np.zeros(0)),)
     guards = [np.arange(b.start, b.start + len(b.index)) for b in program.blocks if b.role == Role.GUARD]
-    if program.cases and guards and np.isin(integral, np.concatenate(guards)).all():
-        return program.cases
+    if program.disjuncts and guards and np.isin(integral, np.concatenate(guards)).all():
+        return program.disjuncts
     return ()

@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 _UNIT = 2.0**-53
 _TINY = 2.0**-1022  # covers the absolute error of products that underflow
-#: Nonzeros (times cases) up to which rational evaluation is fast enough to be tried.
+#: Nonzeros (times disjuncts) up to which rational evaluation is fast enough to be tried.
 EXACT_NONZEROS = 20_000
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from nnsym.program import Feature, Kind, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.cases import Found, LpEnd, solve_cases
+from nnsym.solvers.disjuncts import Found, LpEnd, solve_disjuncts
 from nnsym.solvers.lane import LINEAR, answer_of, beyond, submit, timed, tolerance
 from nnsym.solvers.statuses import GLPK_LOG, GLPK_LP, GLPK_MIP, look_up
 from nnsym.solvers.workers import memory
@@ -57,7 +57,7 @@ class Glpk:
         return Availability(available=True, version=_version(found), licence="GPL-3.0")
 
     def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
-        """Minimise the program's objective; LP cases where only guards are integral, else one MILP."""
+        """Minimise the program's objective; one LP a disjunct where only guards are integral, else one MILP."""
         tau = tolerance(LinearModel.of(program), 1e-5)
         job = GlpkJob(program=program, goal=beyond(goal, tau), seed=limits.seed, memory=limits.memory)
         return answer_of(self.name, program, submit(self.name, __name__, job, limits, progress), tau=tau)
@@ -104,8 +104,8 @@ def run(job: GlpkJob, report: Report) -> Found:
             os.environ[name] = os.pathsep.join(p for p in (library, os.environ.get(name, "")) if p)
     with tempfile.TemporaryDirectory(prefix="nnsym-glpk-") as folder:
         engine = _Glpsol(executable, Path(folder), replace(job, program=_whole_bounds(job.program)))
-        cases = bool(engine.model.cases)
-        found = solve_cases(engine.model, engine, job.goal, report) if cases else engine.milp(report)
+        disjuncts = bool(engine.model.disjuncts)
+        found = solve_disjuncts(engine.model, engine, job.goal, report) if disjuncts else engine.milp(report)
     found.seconds, found.version = engine.seconds, _version(executable)
     return found
 
@@ -128,7 +128,7 @@ class _Glpsol:
         self.seconds: dict[str, float] = {}
 
     def solve(self, lower: Array, upper: Array, seconds: float) -> LpEnd:
-        """One LP of the cases."""
+        """One LP of the disjuncts."""
         relaxed = replace(self._job.program, lower=lower, upper=upper, kind=np.zeros_like(self._job.program.kind))
         log, solution = self._call(relaxed, seconds)
         if solution is None:

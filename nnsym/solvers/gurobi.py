@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.cases import Found, LpEnd, solve_cases
+from nnsym.solvers.disjuncts import Found, LpEnd, solve_disjuncts
 from nnsym.solvers.lane import LINEAR, LinearJob, package, refused, solve_linear, timed
 from nnsym.solvers.statuses import GUROBI, look_up
 from nnsym.solvers.workers.worker import Report
@@ -49,7 +49,7 @@ class Gurobi:
         return package("gurobipy", "gurobipy", licence=LICENCE, remedy="pip install 'nnsym[gurobi]'")
 
     def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
-        """Minimise the program's objective; LP cases where only guards are integral, else one MILP."""
+        """Minimise the program's objective; one LP a disjunct where only guards are integral, else one MILP."""
         answer = solve_linear(self.name, __name__, program, limits, goal, progress)
         return refused(answer, program) if answer.status is Status.LICENSE else answer
 
@@ -60,14 +60,14 @@ def run(job: LinearJob, report: Report, seconds: dict[str, float] | None = None)
     import scipy.sparse  # noqa: F401 - loaded here so that the hand-over is timed without it
 
     seconds = {} if seconds is None else seconds
-    cases = bool(job.model.cases)
+    disjuncts = bool(job.model.disjuncts)
 
     def solve(env: Any) -> Found:
         with timed(seconds, "handover"):
-            loaded = Loaded(env, job.model, as_lp=cases)
+            loaded = Loaded(env, job.model, as_lp=disjuncts)
         _options(loaded.model, threads=job.threads, seed=job.seed)
         with loaded.model, timed(seconds, "solve"):
-            return solve_cases(job.model, loaded, job.goal, report) if cases else _milp(loaded, job, report)
+            return solve_disjuncts(job.model, loaded, job.goal, report) if disjuncts else _milp(loaded, job, report)
 
     found = _licensed(solve)
     found.seconds, found.version = seconds, ".".join(str(v) for v in gurobipy.gurobi.version())
@@ -137,7 +137,7 @@ class Loaded:
         return out
 
     def solve(self, lower: Array, upper: Array, seconds: float) -> LpEnd:
-        """One LP of the cases, from the last basis."""
+        """One LP of the disjuncts, from the last basis."""
         import gurobipy
 
         self.columns.setAttr("LB", lower)

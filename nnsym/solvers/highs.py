@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.cases import Found, LpEnd, solve_cases
+from nnsym.solvers.disjuncts import Found, LpEnd, solve_disjuncts
 from nnsym.solvers.lane import LINEAR, LinearJob, package, solve_linear, timed
 from nnsym.solvers.statuses import HIGHS, look_up
 from nnsym.solvers.workers.worker import Report
@@ -36,7 +36,7 @@ class Highs:
         return package("highspy", "highspy", licence="MIT")
 
     def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
-        """Minimise the program's objective; LP cases where only guards are integral, else one MILP."""
+        """Minimise the program's objective; one LP a disjunct where only guards are integral, else one MILP."""
         return solve_linear(self.name, __name__, program, limits, goal, progress)
 
 
@@ -46,11 +46,13 @@ def run(job: LinearJob, report: Report, seconds: dict[str, float] | None = None)
 
     seconds = {} if seconds is None else seconds
     with timed(seconds, "handover"):
-        highs = load(job.model, as_lp=bool(job.model.cases))
+        highs = load(job.model, as_lp=bool(job.model.disjuncts))
     set_options(highs, threads=job.threads, seed=job.seed)
     with timed(seconds, "solve"):
         engine = Engine(highs, len(job.model.lower))
-        found = solve_cases(job.model, engine, job.goal, report) if job.model.cases else _milp(highs, job, report)
+        found = (
+            solve_disjuncts(job.model, engine, job.goal, report) if job.model.disjuncts else _milp(highs, job, report)
+        )
     found.seconds, found.version = seconds, highspy.Highs().version()
     return found
 

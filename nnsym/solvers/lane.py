@@ -16,8 +16,8 @@ import numpy as np
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.cases import Found
 from nnsym.solvers.certify import certify_exact
+from nnsym.solvers.disjuncts import Found
 from nnsym.solvers.workers.runner import End, Job, Returned, default_pool
 
 #: What every solver of mixed-integer linear programs takes; clauses become rows ``sum >= 1``.
@@ -73,7 +73,7 @@ def tolerance(model: LinearModel, integrality: float) -> float:
     by at most its largest coefficient times that. Never below 1e-6.
     """
     on_integers = np.abs(model.data[model.integer[model.indices]])
-    if model.cases or len(on_integers) == 0:
+    if model.disjuncts or len(on_integers) == 0:
         return TAU
     return max(TAU, integrality * float(on_integers.max()))
 
@@ -160,13 +160,15 @@ def _interrupted(lane: str, outcome: Returned, tau: float, exact: bool) -> Answe
 
 
 def _exact(program: Program, found: Found) -> Fraction | None:
-    """The least over the cases of the bound in rationals; None where one of them has none."""
+    """The least over the disjuncts of the bound in rationals; None where one of them has none."""
     if not found.duals:
         return None
-    cases = program.cases or ((np.zeros(0, np.int64), np.zeros(0)),)
-    if len(cases) != len(found.duals):
+    disjuncts = program.disjuncts or ((np.zeros(0, np.int64), np.zeros(0)),)
+    if len(disjuncts) != len(found.duals):
         return None
-    values = [certify_exact(program.with_bounds(*case), duals) for case, duals in zip(cases, found.duals, strict=True)]
+    values = [
+        certify_exact(program.with_bounds(*one), duals) for one, duals in zip(disjuncts, found.duals, strict=True)
+    ]
     known = [v for v in values if v is not None]
     return min(known) if len(known) == len(values) else None
 

@@ -17,7 +17,7 @@ import numpy as np
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.cases import Found
+from nnsym.solvers.disjuncts import Found
 from nnsym.solvers.lane import LINEAR, LinearJob, answer_of, beyond, package, refused, submit, timed, tolerance
 from nnsym.solvers.workers.worker import Report
 
@@ -78,7 +78,7 @@ def run(job: PyomoJob, report: Report) -> Found:
     with timed(seconds, "handover"):
         compiled = compile_model(to_pyomo(job.program))
     ((rows, _),) = compiled.rows
-    arrays = replace(compiled.arrays, cases=rows.arrays.cases)
+    arrays = replace(compiled.arrays, disjuncts=rows.arrays.disjuncts)
     inner = LinearJob(model=arrays, goal=job.goal, threads=job.threads, seed=job.seed, memory=0)
     found: Found = lane.run(inner, report, seconds)
     return found

@@ -29,7 +29,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.solvers import gurobi, highs
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Solver, Status
-from nnsym.solvers.cases import Found
+from nnsym.solvers.disjuncts import Found
 from nnsym.solvers.pyomo_model import MatrixRows
 
 Array = NDArray[Any]
@@ -100,7 +100,7 @@ def _shown(placed: Sequence[tuple[MatrixRows, int]]) -> int:
 
 
 def _side_by_side(models: Sequence[LinearModel], starts: Sequence[int]) -> LinearModel:
-    """Models of different columns as one; a model's cases speak of all columns only where it is alone."""
+    """Models of different columns as one; a model's disjuncts speak of all columns only where it is alone."""
     if len(models) == 1:
         return models[0]
     ends = np.cumsum([0, *(m.indptr[-1] for m in models)])
@@ -156,7 +156,7 @@ def _with_variables(base: LinearModel, variables: Mapping[int, Any]) -> LinearMo
         low, high = (variable.value,) * 2 if variable.fixed else variable.bounds
         lower[k], upper[k] = -np.inf if low is None else low, np.inf if high is None else high
         integer[k] = not variable.is_continuous()
-    return replace(base, lower=lower, upper=upper, integer=integer, cases=())
+    return replace(base, lower=lower, upper=upper, integer=integer, disjuncts=())
 
 
 def _stack(base: LinearModel, rest: Any, place: Mapping[int, int]) -> LinearModel:

@@ -1,9 +1,9 @@
 """One mixed-integer program per disjunct instead of one with guards.
 
-With its guards fixed a case has no big-M in its specification, so its root relaxation is the network's own;
-measured on mnist_fc 256x2 that is worth a factor of 4 against the guarded program. The cases come with the
+With its guards fixed a disjunct has no big-M in its specification, so its root relaxation is the network's own;
+measured on mnist_fc 256x2 that is worth a factor of 4 against the guarded program. The disjuncts come with the
 most promising one first (see :mod:`nnsym.encode.statement`): a counterexample is found early, and where the
-optimum is asked for, the later cases only have to prove that they are not better.
+optimum is asked for, the later disjuncts only have to prove that they are not better.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from nnsym.program import Kind, Program
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Solver, Status
 
 #: More disjuncts than this stay one guarded program.
-MOST_CASES = 64
+MOST_DISJUNCTS = 64
 
 _SETTLED = (Status.OPTIMAL, Status.INFEASIBLE, Status.TARGET)
 
 
 def worth_splitting(program: Program, lane: Solver) -> bool:
-    """True for several cases of a margin program whose cases are mixed-integer themselves, on a float lane."""
-    if lane.exact or program.objective is None or not 1 < len(program.cases) <= MOST_CASES:
+    """True for several disjuncts of a margin program whose disjuncts are mixed-integer themselves, on a float lane."""
+    if lane.exact or program.objective is None or not 1 < len(program.disjuncts) <= MOST_DISJUNCTS:
         return False
-    guards = program.cases[0][0]
+    guards = program.disjuncts[0][0]
     integral = program.kind != Kind.REAL
     integral[guards] = False
     return bool(integral.any())
 
 
 def solve_split(lane: Solver, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
-    """Solve the cases in turn under one deadline; the program's optimum is the least of theirs."""
+    """Solve the disjuncts in turn under one deadline; the program's optimum is the least of theirs."""
     deadline = time.monotonic() + limits.left
     fold = _Fold(floor=float(program.lower[program.objective or 0]))
-    for columns, values in program.cases:
+    for columns, values in program.disjuncts:
         left = deadline - time.monotonic()
         if left <= 0:
             fold = fold.stopped(Status.TIME_LIMIT)
             break
-        case = replace(program.with_bounds(columns, values), cases=())
-        answer = lane.solve(case, replace(limits, seconds=left), fold.goal(goal), progress)
+        one = replace(program.with_bounds(columns, values), disjuncts=())
+        answer = lane.solve(one, replace(limits, seconds=left), fold.goal(goal), progress)
         fold = fold.taken(answer)
         if answer.status not in _SETTLED or (goal.decide and fold.best < goal.below):
             break
-    return fold.answer(lane, len(program.cases), goal)
+    return fold.answer(lane, len(program.disjuncts), goal)
 
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Fold:
-    """What the cases so far have shown. ``floor`` bounds every case that was not solved."""
+    """What the disjuncts so far have shown. ``floor`` bounds every disjunct that was not solved."""
 
     floor: float
     taken_: tuple[Answer, ...] = ()
@@ -64,7 +64,7 @@ class _Fold:
         return min((a.objective for a in self.taken_), default=np.inf)
 
     def goal(self, goal: Goal) -> Goal:
-        """Deciding, each case decides; optimising, a case may stop once it cannot beat the best point."""
+        """Deciding, each disjunct decides; optimising, one may stop once it cannot beat the best point."""
         if goal.decide or self.best == np.inf:
             return goal
         return Goal(decide=True, above=self.best, below=-np.inf)
@@ -77,7 +77,7 @@ class _Fold:
         return replace(self, halted=status)
 
     def answer(self, lane: Solver, count: int, goal: Goal) -> Answer:
-        """One answer for all cases; bounds are minima, and unsolved cases count with the floor."""
+        """One answer for all disjuncts; bounds are minima, and unsolved disjuncts count with the floor."""
         first = min(self.taken_, key=lambda a: a.objective, default=None)
         if first is None:
             return Answer(status=self.halted or Status.UNKNOWN, solver=lane.name, bound=self.floor)
@@ -99,7 +99,7 @@ class _Fold:
         )
 
     def _refusals(self) -> list[str]:
-        """What a lane said that took no case."""
+        """What a lane said that took no disjunct."""
         return [a.message for a in self.taken_ if a.status is Status.LICENSE and a.message]
 
     def _status(self, complete: bool, empty: bool, goal: Goal) -> Status:

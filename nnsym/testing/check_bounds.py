@@ -133,7 +133,7 @@ def _check_batch(source: Source, query: Query, done: Conformance) -> Conformance
         bounds = source.compute(query, boxes=batch)
         for k, part in enumerate(parts):
             where, alone = f"{source.text} on box {k} of {len(parts)} of {query.name}", replace(query, boxes=part)
-            one = bounds.case(k)
+            one = bounds.box(k)
             check_shape(one, alone, where)
             done = check_runs(one, alone, [*_grid(alone, 4), *_plane(alone)], where, done)
     return done

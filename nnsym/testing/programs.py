@@ -163,7 +163,7 @@ def _mixed(seed: int) -> Program:
 
 
 def _guards() -> Program:
-    """Either ``t >= x - 1/2`` on ``x >= 1/4`` or ``t >= -x`` on ``x <= 3/4``: one guard each, two cases."""
+    """Either ``t >= x - 1/2`` on ``x >= 1/4`` or ``t >= -x`` on ``x <= 3/4``: one guard each, two disjuncts."""
     b = ProgramBuilder()
     x, g = columns(b, "x", "value", 0, 1, 1), columns(b, "query", "guard", 0, 1, 2, Kind.BINARY)
     t = columns(b, "query", "margin", -8, 8, 1)
@@ -172,8 +172,8 @@ def _guards() -> Program:
     b.rows(row_block([(1.0, t), (1.0, x), (-8.0, g[1:])], lower=-8.0, tag=Tag.CONCLUSION, origin="second"))
     b.rows(row_block([(1.0, x), (0.25, g[1:])], upper=1.0, tag=Tag.PRECONDITION, origin="second"))
     b.rows(row_block([(1.0, g[:1]), (1.0, g[1:])], lower=1.0, origin="either"))
-    cases = ((g, np.array([1.0, 0.0])), (g, np.array([0.0, 1.0])))
-    return b.build(objective=int(t[0]), cases=cases)
+    disjuncts = ((g, np.array([1.0, 0.0])), (g, np.array([0.0, 1.0])))
+    return b.build(objective=int(t[0]), disjuncts=disjuncts)
 
 
 def _clauses() -> Program:

@@ -17,7 +17,7 @@ from nnsym.write.notation import lines
 
 
 def dump_program(program: Program) -> str:
-    """Sizes, objective, columns with their kinds and bounds, constraints under their origins, cases of the violation.
+    """Sizes, objective, columns with their kinds and bounds, constraints under their origins, disjuncts.
 
     Numbers are exact: a decimal is the float64 that it denotes or a finite decimal, else a fraction is written.
     """
@@ -25,7 +25,7 @@ def dump_program(program: Program) -> str:
     sizes = f"{program.n_columns} columns, {program.n_rows} rows, {program.nnz} coefficients"
     goal = "find a point" if program.objective is None else f"minimise {names[program.objective]}"
     sections = [f"{sizes}, {program.n_binary} whole", f"{goal}: {program.decides}", "", "columns"]
-    sections += [*_columns(program, names), "", *_constraints(program, names), "", *_cases(program, names)]
+    sections += [*_columns(program, names), "", *_constraints(program, names), "", *_disjuncts(program, names)]
     return "\n".join(sections).rstrip("\n") + "\n"
 
 
@@ -54,7 +54,7 @@ def _constraints(program: Program, names: list[str]) -> Iterator[str]:
         yield f"  {' + '.join(f'{names[j]}^2' for j in block.columns.tolist())} <= 1"
 
 
-def _cases(program: Program, names: list[str]) -> Iterator[str]:
-    for columns, values in program.cases:
+def _disjuncts(program: Program, names: list[str]) -> Iterator[str]:
+    for columns, values in program.disjuncts:
         fixed = zip(columns.tolist(), values.tolist(), strict=True)
-        yield f"case {', '.join(f'{names[j]} = {number(float(value))}' for j, value in fixed)}"
+        yield f"disjunct {', '.join(f'{names[j]} = {number(float(value))}' for j, value in fixed)}"

@@ -16,7 +16,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.domains import cases
+from nnsym.bounds.domains import exact_boxes
 from nnsym.bounds.points.starts import project, starts
 from nnsym.bounds.points.tape import Standing, Tape
 from nnsym.ir.exact import nearest
@@ -57,14 +57,14 @@ def search(
     seconds: float = np.inf,
     device: str = "cpu",
 ) -> Candidates:
-    """Descend from the centre of every case of the domain and from the best of many corners and uniform points.
+    """Descend from the centre of every box of the domain and from the best of many corners and uniform points.
 
-    ``restarts`` are shared among the boxes of :func:`nnsym.bounds.domains.cases`, one of them for each box at least;
+    ``restarts`` are shared among the boxes of :func:`nnsym.bounds.domains.exact_boxes`, at least one for each box;
     past ``seconds`` no further step is made. On a large network restarts move in groups, one after the other, each with
     its share of the time. No candidates where the domain is empty, or the network is not even loaded in time.
     """
     deadline, nothing = Deadline.after(seconds), Candidates({x: np.zeros((0, x.size)) for x in query.inputs}, _NONE)
-    found = cases(query, limit=max(1, restarts))
+    found = exact_boxes(query, limit=max(1, restarts))
     if not found or query.empty_box:
         return nothing
     if not query.inputs:

@@ -134,7 +134,8 @@ class WholePower(Monomial):
         if x.dtype == object:
             return np.asarray(x**self.n)
         with np.errstate(over="ignore", under="ignore"):
-            return np.asarray(np.power(x, float(self.n)))
+            found: Array = np.power(x, float(self.n))
+            return found
 
     def derivative(self, x: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):

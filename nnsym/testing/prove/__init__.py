@@ -13,7 +13,7 @@ from typing import Any, final
 from nnsym.bounds.sources import LowerSlope
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, NodeRule
-from nnsym.ir.functions.powers import Monomial, Reciprocal, WholePower
+from nnsym.ir.functions.powers import InversePower, Monomial, Reciprocal, WholePower
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.stairs import Floor, RoundEven
 from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
@@ -21,7 +21,7 @@ from nnsym.ir.zero_one import gates
 from nnsym.testing.prove.cuts import prove_cut
 from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines
 from nnsym.testing.prove.search import Answer, Counterexample, Proof
-from nnsym.testing.prove.subjects import Subject, gate, hinge, largest, pieces, stairs, times, whole_power
+from nnsym.testing.prove.subjects import Subject, gate, hinge, largest, pieces, promised, stairs, times, whole_power
 from nnsym.testing.prove.theorem import prove_rule
 from nnsym.testing.prove.world import NotModelledError
 
@@ -156,29 +156,23 @@ def _subjects(
         yield times()
         yield times(square=True)
     if anything and {Hinge, Piecewise} <= taken:
-        yield _uncovered("any other function", _SMOOTH)
+        yield promised("any other function")
     covered = _COVERED.get(rule.fn, ()) if rule.kind is Pointwise else ()
     yield from covered
     if rule.kind is Pointwise and not covered and rule.fn not in (None, Hinge, Piecewise):
-        yield _uncovered(rule.fn.__name__.lower(), _SMOOTH)
+        yield _uncovered(rule.fn.__name__.lower())
 
 
-def _uncovered(name: str, why: str) -> Subject:
+def _uncovered(name: str) -> Subject:
     def refuse(world: Any) -> Any:
-        raise NotModelledError(why)
+        raise NotModelledError("rules for this kind of function are not covered")
 
     return Subject(name, refuse)
 
-
-_SMOOTH = "functions that are not piecewise linear are not covered"
 
 #: Functions of unboundedly many pieces, and powers, that rules are proved for.
 _COVERED: dict[Any, tuple[Subject, ...]] = {
     Floor: (stairs(Floor()), stairs(Floor(0.25))),
     RoundEven: (stairs(RoundEven()),),
-    Monomial: (
-        whole_power(WholePower(2)),
-        whole_power(Reciprocal()),
-        _uncovered("other powers", "columns of lower powers are not covered: their bounds are a smooth function's"),
-    ),
+    Monomial: tuple(map(whole_power, (WholePower(2), WholePower(3), WholePower(4), Reciprocal(), InversePower(2)))),
 }

@@ -28,6 +28,7 @@ from nnsym.testing.prove.number import (
     term,
     within,
 )
+from nnsym.testing.prove.powers import power
 from nnsym.testing.prove.world import NotModelledError, World
 
 
@@ -130,6 +131,7 @@ def _rounded(facts: Callable[..., tuple[Any, ...]], by_float: Callable[[float], 
 
 _BY_ELEMENT: dict[np.ufunc, Callable[..., Any]] = {
     np.nextafter: _next,
+    np.power: power,
     np.sqrt: _sqrt,
     np.floor: _rounded(floor, np.floor),
     np.rint: _rounded(nearest, np.rint),

@@ -25,10 +25,8 @@ from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.formulas import rows
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.search import Answer, Counterexample, Denial, Proof, find_model, number_in, prove
+from nnsym.testing.prove.subjects import UNIT
 from nnsym.testing.prove.world import NotModelledError, World
-
-#: The separators' slack is made for float64, so plain operations are taken to be off by its unit.
-_UNIT = z3.Q(1, 2**53)
 
 #: Processor seconds for one fact about one input.
 _LEMMA = 5.0
@@ -155,7 +153,7 @@ def _prove(encoding: Encoding, cut: Cut, count: int, *, seconds: float, free: bo
                 yield from ((z3.And(side, z3.Not(z3.And(said))), shows) for said in rows(block, run))
 
     claim = encoding.name, f"{cut.text}, fan-in {count}", "valid rows"
-    return prove(claim, separated, denials, seconds=seconds, unit=_UNIT)
+    return prove(claim, separated, denials, seconds=seconds, unit=UNIT)  # the separators' slack is made for float64
 
 
 def _weights(neuron: _Neuron) -> list[Any]:

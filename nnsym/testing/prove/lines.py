@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, final
 
 import numpy as np
-import z3
 
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.relaxations import Relaxation, relax
@@ -23,13 +22,10 @@ from nnsym.ir.univariate import Piecewise
 from nnsym.testing.prove.arrays import symbolic
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.search import Denial, Proof, prove
-from nnsym.testing.prove.subjects import Setup, Subject
+from nnsym.testing.prove.subjects import UNIT, Setup, Subject
 from nnsym.testing.prove.tensors import NodeMaps, tensor
 from nnsym.testing.prove.theorem import counterexample
 from nnsym.testing.prove.world import World
-
-_UNIT = z3.Q(1, 2**53)
-
 
 #: An engine's lines of the node of a setup.
 Makes = Callable[[Setup], Any]
@@ -100,5 +96,5 @@ def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float, shar
                 wrong = sign * (made.at(side, offset) - y) > 0
                 yield wrong, partial(counterexample, made.setup, subject, f"{name} cuts it off")
 
-    unit = _UNIT if not isinstance(subject.fn, Piecewise) else None
+    unit = UNIT if not isinstance(subject.fn, Piecewise) else None
     return prove((of, subject.name, "below and above"), run, denials, seconds=seconds, unit=unit)

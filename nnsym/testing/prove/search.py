@@ -16,6 +16,7 @@ from nnsym.encoding import Encoding
 from nnsym.ir.univariate import Univariate
 from nnsym.report.draw import draw
 from nnsym.testing.prove.number import Number, term
+from nnsym.testing.prove.products import linearised
 from nnsym.testing.prove.world import World, paths
 
 Made = TypeVar("Made")
@@ -125,20 +126,23 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
     for facts, make, share in (
         (world.facts, _linear, 0.02),
         (near, z3.Solver, 0.02),
+        (world.facts, _multiplied, 0.1),
         (origins, z3.Solver, 0.1),
         (origins, _nonlinear, 0.1),
         (world.facts, z3.Solver, 0.4),
         (world.facts, _nonlinear, 1.0),
     ):
+        if make is _multiplied and world.unit is None:
+            continue
         if make is _nonlinear and facts is origins and _impossible([denial, *facts], 0.05 * seconds):
             return False
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
-        solver.add(*facts, denial)
+        solver.add(*(linearised([*facts, denial], world.margins) if make is _multiplied else (*facts, denial)))
         answer = solver.check()
         if answer == z3.unsat:
             return False
-        if answer == z3.sat and facts is world.facts and make is not _linear:
+        if answer == z3.sat and facts is world.facts and make not in (_linear, _multiplied):
             return solver.model()
     return None
 
@@ -148,6 +152,11 @@ def _linear() -> Any:
     solver = z3.SimpleSolver()
     solver.set("arith.nl", False)
     return solver
+
+
+def _multiplied() -> Any:
+    """The same, told of the signs of products."""
+    return z3.SimpleSolver()
 
 
 def _impossible(formulas: list[Any], seconds: float) -> bool:

@@ -24,6 +24,12 @@ from nnsym.testing.prove.world import NotModelledError, World
 #: Sums of integers up to here are exact.
 _FAR = z3.RealVal(2**50)
 
+#: Powers of numbers up to here are far from the largest float.
+_FAR_POWER = z3.RealVal(2**200)
+
+#: The unit roundoff of float64, for what is made for it.
+UNIT = z3.Q(1, 2**53)
+
 Graph = tuple[Any, list[Any]]  # the value of the node, and all that its graph's closure has there
 
 
@@ -47,11 +53,12 @@ class Setup:
 @final
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What a theorem is about: its name, and how it is set up in a world."""
+    """What a theorem is about: its name, and how it is set up in a world; ``unit`` is what the world has to know."""
 
     name: str
     make: Callable[[World], Setup]
     fn: Univariate | None = None
+    unit: Any = None
 
 
 def bounded(world: World, name: str, count: int, shown: dict[str, Any], infinite: str = "") -> tuple[Any, list[Any]]:
@@ -61,6 +68,7 @@ def bounded(world: World, name: str, count: int, shown: dict[str, Any], infinite
         mark = f"{name}_{k}" if count > 1 else name
         low, value, high = (z3.Real(f"{side} {mark}") for side in ("l", "value", "u"))
         world.assume(*([] if "l" in infinite else [low <= value]), *([] if "u" in infinite else [value <= high]))
+        world.margins += [value - low, high - value]
         lower = -np.inf if "l" in infinite else Number(world, low)
         upper = np.inf if "u" in infinite else Number(world, high)
         ends.append((lower, upper))
@@ -133,17 +141,58 @@ def stairs(fn: Stairs) -> Subject:
 
 
 def whole_power(fn: Monomial) -> Subject:
-    """A square or a reciprocal, whose argument is of one sign."""
+    """A power with a whole exponent, whose argument is of one sign where that is negative."""
+
+    def graph(h: Any) -> Graph:
+        power = z3.Product([h] * abs(fn.degree))
+        return (power if fn.degree > 0 else 1 / power), []
 
     def make(world: World) -> Setup:
-        square = fn.degree == 2
-        setup = _pointwise(world, fn, lambda h: (h * h if square else 1 / h, []), {})
+        setup = _pointwise(world, fn, graph, {})
         ((low,), (high,)) = setup.bounds[setup.node.parents[0]]
-        if not square:
+        if fn.degree < 0:
             world.assume(z3.Or(term(low) > 0, term(high) < 0))
+        if columns:
+            world.assume(term(low) >= -_FAR_POWER, term(high) <= _FAR_POWER)
         return setup
 
-    return Subject(f"power {fn.degree}", make, fn)
+    columns = fn.degree not in (2, -1)  # of lower powers, whose bounds are made for float64
+    return Subject(f"power {fn.degree}", make, fn, unit=UNIT if columns else None)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Promised(Univariate):
+    """A function of which no more is known than what it says: two lines that it lies between."""
+
+    said: tuple[Any, ...]
+    name: str = "any other function"
+    key: str = "symbolic"
+
+    def value(self, x: Any) -> Any:
+        raise NotModelledError("a value of an unknown function")
+
+    def lines(self, lower: Any, upper: Any, at: Any = None) -> Any:
+        return self.said
+
+
+def promised(name: str) -> Subject:
+    """Any function at all, given its lines."""
+
+    def make(world: World) -> Setup:
+        sides = ["slope below", "offset below", "slope above", "offset above"]
+        a, b, c, d = said = [Number(world, z3.Real(side)) for side in sides]
+        shown: dict[str, Any] = dict(zip(sides, said, strict=True))
+        fn = _Promised(tuple(symbolic(np.array([side], dtype=object)) for side in said))
+        y = z3.Real("f(h)")
+
+        def graph(h: Any) -> Graph:
+            world.assume(a.term * h + b.term <= y, y <= c.term * h + d.term)
+            return y, []
+
+        return _pointwise(world, fn, graph, shown)
+
+    return Subject(name, make)
 
 
 def _pointwise(

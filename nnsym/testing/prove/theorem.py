@@ -45,6 +45,7 @@ def prove_rule(encoding: Encoding, rule: NodeRule, subject: Subject, *, seconds:
         lambda world: _encoded(world, rule, subject),
         denials,
         seconds=seconds,
+        unit=subject.unit,
     )
 
 

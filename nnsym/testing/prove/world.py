@@ -53,6 +53,8 @@ class World:
         self.made: dict[int, tuple[Any, ...]] = {}  # the facts that a new unknown came with
         self.integers: dict[int, Any] = {}
         self.others: list[Script] = []
+        self.margins: list[Any] = []  # what is at least 0 and useful to multiply facts with
+        self.powers: dict[int, list[tuple[Any, Any]]] = {}  # numbers and their powers, by the exponent
         self.dots: list[tuple[Any, ...]] = []  # the exact products of every dot product that was rounded up
         self._memory = memory or Memory()
         self._script, self._answers = script, list[tuple[bool, bool]]()

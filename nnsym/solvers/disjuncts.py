@@ -1,6 +1,6 @@
 """A program whose only integral columns are guards, solved as one LP per disjunct inside one worker job.
 
-The optimum is the least over the cases, each bound is re-derived from row duals, and the next case starts
+The optimum is the least over the disjuncts, each bound is re-derived from row duals, and the next one starts
 from the last basis because only bounds of guard columns change.
 """
 
@@ -45,7 +45,7 @@ class LpEngine(Protocol):
 
 @dataclass(kw_only=True)
 class Found:
-    """What a worker sends back of a solve, LP cases and MILP alike; see :class:`nnsym.solvers.base.Answer`."""
+    """What a worker sends back of a solve, LPs of disjuncts and MILP alike; see :class:`nnsym.solvers.base.Answer`."""
 
     status: Status = Status.UNKNOWN
     raw: str = ""
@@ -63,12 +63,12 @@ class Found:
     version: str = ""
 
 
-def solve_cases(model: LinearModel, engine: LpEngine, goal: Goal, report: Report) -> Found:
-    """Solve the cases one after the other; stops early where the goal allows."""
+def solve_disjuncts(model: LinearModel, engine: LpEngine, goal: Goal, report: Report) -> Found:
+    """Solve the disjuncts one after the other; stops early where the goal allows."""
     found = Found(bound=np.inf, certified=np.inf, conclusive_empty=True)
     ends: list[LpEnd] = []
-    for case in model.cases:
-        lower, upper = model.bounds(case)
+    for disjunct in model.disjuncts:
+        lower, upper = model.bounds(disjunct)
         end = engine.solve(lower, upper, report.remaining())
         ends.append(end)
         _fold(found, model, lower, upper, end)
@@ -93,15 +93,15 @@ def _fold(found: Found, model: LinearModel, lower: Array, upper: Array, end: LpE
         if end.duals is not None:
             certified = lower_bound(model, lower, upper, end.duals)
     found.certified = min(found.certified, certified)
-    if end.duals is not None and len(model.data) * len(model.cases) <= EXACT_NONZEROS:
+    if end.duals is not None and len(model.data) * len(model.disjuncts) <= EXACT_NONZEROS:
         found.duals.append(end.duals)
     if end.point is not None and end.status is Status.OPTIMAL and end.objective < found.objective:
         found.objective, found.point = end.objective, end.point
 
 
 def _conclude(found: Found, ends: list[LpEnd], model: LinearModel, goal: Goal) -> None:
-    """One status for all cases: the first that settled nothing, else optimal, else infeasible."""
-    complete = len(ends) == len(model.cases)
+    """One status for all disjuncts: the first that settled nothing, else optimal, else infeasible."""
+    complete = len(ends) == len(model.disjuncts)
     open_ends = [e for e in ends if e.status not in (Status.OPTIMAL, Status.INFEASIBLE)]
     solved = [e for e in ends if e.status is Status.OPTIMAL]
     decisive = open_ends or solved or ends

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 @final
 @dataclass
-class Tally:
+class Census:
     """Counts. ``roots`` subproblems were there at the beginning and have depth 0.
 
     The closed *mass* is the sum of ``2^-depth / roots`` over what is closed, exactly: the only figure of progress that
