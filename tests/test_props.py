@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import pickle
+import weakref
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,6 +49,36 @@ def test_every_property_prints_its_formula() -> None:
         "  where all(box(u, -1, 1), box(v, -1, 1), all(abs(u - v) <= 0.1), any(s != t))",
         "  then  argmax(random_mlp_2(concat(u, s))) == argmax(random_mlp_2(concat(v, t)))",
     ]
+
+
+@pytest.mark.parametrize("make", [nn.props.robust, nn.props.targeted])
+def test_what_items_share_is_made_once_and_every_query_is_its_own(make: Callable[..., nn.Property]) -> None:
+    twin = nn.zoo.random_mlp(3, widths=(3, 6, 4))
+    for label, eps in itertools.product((0, 2, np.int64(2)), (0, "1/3", 0.25)):
+        x = nn.Variable(3, name="x")
+        taken = nn.argmax(twin(x)) == label if make is nn.props.robust else nn.argmax(twin(x)) != label
+        alone = nn.forall(x, where=nn.ball(x, CENTRE, eps, within=(-1, 1)), then=taken, name=make.__name__)
+        shared = make(twin, CENTRE, label, eps, within=(-1, 1))
+        assert shared.query.hash == alone.query.hash
+        assert (shared.query.text, shared.query.labels) == (alone.query.text, alone.query.labels)
+        assert nn.parse(shared.text(), [twin]).query.hash == alone.query.hash
+    first, second = make(twin, CENTRE, 2, 0.1), make(twin, -CENTRE, 2, 0.2)
+    assert first.then is second.then
+    assert first.query.rows is second.query.rows
+    assert pickle.loads(pickle.dumps(first)).query.hash == first.query.hash
+    for wrong in (True, 1.0, 4, "1", [1]):  # True and 1.0 are equal to 1
+        make(twin, CENTRE, 1, 0.1)
+        with pytest.raises(nn.NnsymError):
+            make(twin, CENTRE, wrong, 0.1)
+
+
+def test_what_is_shared_goes_with_the_network() -> None:
+    f = nn.zoo.random_mlp(5, widths=(3, 4, 2))
+    p, gone = nn.props.robust(f, CENTRE, 0, 0.1), weakref.ref(f)
+    assert p.query.rows is not None
+    del f, p
+    gc.collect()
+    assert gone() is None
 
 
 def test_monotone_and_dead_neurons_are_decided() -> None:

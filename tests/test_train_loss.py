@@ -11,7 +11,9 @@ import torch
 from torch import nn as layers
 
 import nnsym as nn
+from nnsym.bounds.engine.linear import crown
 from nnsym.bounds.methods import compute
+from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.network import Network
 from nnsym.lang.property import Property
 from nnsym.read.torch import unchecked
@@ -83,6 +85,37 @@ def label_wins(f: Network) -> Sequence[Property]:
     x = nn.Variable(4)
     y = f(x).ravel()
     return [nn.forall(x, where=nn.box(x, 0, 1), then=nn.wins(y, k)) for k in range(3)]
+
+
+@pytest.mark.parametrize(("bounds", "lower"), [("fastlin-ibp", "parallel"), ("crown-ibp", "adaptive")])
+@pytest.mark.parametrize("seed", range(4))
+def test_lines_of_hinges_are_the_engines(bounds: str, lower: LowerSlope, seed: int) -> None:
+    torch.manual_seed(seed)
+    kinks = [layers.PReLU(6, init=-0.7 + 0.8 * seed), layers.LeakyReLU(0.1), layers.ReLU()]  # concave above 1
+    module = layers.Sequential(layers.Linear(4, 6), kinks[seed % 3], layers.Linear(6, 6), kinks[0], layers.Linear(6, 2))
+    module = module.double()
+    loss = nn.train.Loss(mixed(4), module, (1, 4), bounds=bounds)
+    query = mixed(4)(unchecked(module, (1, 4), traced=True)).query
+    low, high = query.boxes[query.inputs[0]].outer
+    mine = loss.rows((low[None], high[None])).detach().numpy()[0]
+    engines = crown(query, lower=lower, hidden=False).rows.lower
+    np.testing.assert_allclose(np.maximum(mine, compute(query, "ibp").rows.lower), engines, atol=1e-9)
+
+
+def test_a_module_of_which_one_run_tells_too_little_is_read_from_its_code() -> None:
+    class Turns(layers.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = layers.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.first(x)
+            return y if float(x.sum()) > 0 else -y
+
+    with pytest.raises(nn.UnsupportedError, match="might cause the trace to be incorrect"):
+        unchecked(Turns(), (1, 4), traced=True)
+    with pytest.raises(nn.UnsupportedError, match=r"data-dependent|Could not"):
+        nn.train.Loss(mixed(4), Turns(), (1, 4))
 
 
 @pytest.mark.parametrize(

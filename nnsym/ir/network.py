@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from typing import Any, final
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,8 +97,23 @@ class Network:
         """All nodes that the outputs depend on, parents first."""
         return topological(tensor.node for tensor in self.outputs.values())
 
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What is made of the network again and again, by keys of its makers; it goes when the network goes."""
+        return {}
+
+    @cached_property
+    def _applied(self) -> WeakValueDictionary[tuple[Node, ...], Application]:
+        return WeakValueDictionary()
+
     def apply(self, arguments: tuple[Node, ...]) -> Application:
         """The network on the given nodes, one per input, each with that input's number of elements."""
+        found = self._applied.get(arguments)
+        if found is None:
+            found = self._applied[arguments] = self._apply(arguments)
+        return found
+
+    def _apply(self, arguments: tuple[Node, ...]) -> Application:
         self._require_count(arguments)
         replacement: dict[Node, Node] = {}
         for argument, (name, tensor) in zip(arguments, self.inputs.items(), strict=True):

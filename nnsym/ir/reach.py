@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.exact import nearest_float, round_down, round_up, simplify
+from nnsym.ir.exact import round_down, round_up, simplify
 from nnsym.ir.query import Box
 
 Array = NDArray[Any]
@@ -25,6 +25,8 @@ _HUGE = 2.0**1000
 
 def neighbours(values: Array, shift: Fraction) -> tuple[Array, Array]:
     """The largest floats not above ``values + shift``, and the smallest not below; float64 ``values`` of tame size."""
+    if not shift:
+        return values, values
     part = float(shift)
     rest = shift - Fraction(part)
     slight = float(rest)
@@ -55,14 +57,9 @@ class Reach(Box):
     limits: tuple[Array, Array]
 
     @staticmethod
-    def fits(centre: Array, radius: Array) -> bool:
-        """True for float64 centres and one radius, of sizes whose sums do not overflow."""
-        return (
-            centre.dtype != object
-            and bool((np.abs(centre) < _HUGE).all())
-            and len(set(radius.ravel().tolist())) == 1
-            and nearest_float(radius.flat[0]) < _HUGE
-        )
+    def fits(centre: Array, radius: Fraction) -> bool:
+        """True for float64 centres and a radius of sizes whose sums do not overflow."""
+        return radius < _HUGE and centre.dtype != object and bool((np.abs(centre) < _HUGE).all())
 
     @cached_property
     def _floats(self) -> tuple[Array, Array, Array, Array]:
@@ -92,6 +89,9 @@ class Reach(Box):
 
     @property
     def empty(self) -> bool:
+        least, most = self.limits
+        if self.radius >= 0 and bool(((least <= self.centre) & (self.centre <= most)).all()):
+            return False
         low, high = self.inner
         return bool((low > high).any()) and bool((self.lower > self.upper).any())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -82,6 +83,23 @@ class Rows:
             entry = entry + np.repeat(starts, picked)
             parts[node] = Part(row, part.column[entry], part.coefficient[entry])
         return Rows(parts, self.constant[index])
+
+    @cached_property
+    def whole(self) -> Node | None:
+        """The node whose elements the rows are, all of them in order; None if they are anything else."""
+        if len(self.parts) != 1 or self.constant.any():
+            return None
+        (node, part), every = next(iter(self.parts.items())), np.arange(len(self))
+        same = node.size == len(part.row) == len(every) and bool((part.coefficient == 1).all())
+        return node if same and (part.row == every).all() and (part.column == every).all() else None
+
+    @property
+    def entries(self) -> Array:
+        """How many elements each row reads."""
+        counts = np.zeros(len(self), dtype=np.int64)
+        for part in self.parts.values():
+            counts += np.bincount(part.row, minlength=len(self))
+        return counts
 
     def scale(self, factor: object) -> Rows:
         """Every row times a number, or times its own number; without rounding."""

@@ -88,7 +88,7 @@ class Property:
         """The property as it was written, for people; what is too long for a line has names for its parts."""
         if self.assumed:
             return self.query.text
-        if self.form is not None and is_clipped(f"{self.where}{self.then}"):
+        if is_clipped(f"{self.where}{self.then}") and self.form is not None:
             slack = [f"  slack {number(self.slack)}"] if self.slack else []
             return "\n".join([outline(self), *slack])
         ranges = ", ".join(f"{v.name}{list(v.shape)}{' one-hot' if v.input.groups() else ''}" for v in self.variables)

@@ -7,7 +7,8 @@ order). Every function takes ``name``, what tables and files call the property.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from nnsym.lang.guard import bad_input, misread
 from nnsym.lang.property import Property, forall
 from nnsym.lang.statements.formulas import Formula, reduce_all, reduce_any
 from nnsym.lang.statements.sets import ball, box
+
+Comparison = Callable[[Any, Any], Any]
 
 __all__ = ["dead_neuron", "equivalent", "fair", "lipschitz", "margin_table", "monotone", "robust", "targeted"]
 
@@ -46,8 +49,8 @@ def robust(
     ``x0`` has the network's declared input shape, or as many elements. ``within`` cuts the ball to valid inputs, such
     as (0, 1) for images.
     """
-    x = variable_of(f, "robust")
-    return forall(x, where=ball(x, x0, eps, p=p, within=within), then=argmax(f(x)) == label, name=name)
+    x, taken = _decided(f, label, operator.eq, "robust")
+    return forall(x, where=ball(x, x0, eps, p=p, within=within), then=taken, name=name)
 
 
 def targeted(
@@ -61,8 +64,8 @@ def targeted(
     name: str = "targeted",
 ) -> Property:
     """``forall x in the ball round x0: argmax(f(x)) != target``: nothing near x0 is taken for the target class."""
-    x = variable_of(f, "targeted")
-    return forall(x, where=ball(x, x0, eps, p=p, within=within), then=argmax(f(x)) != target, name=name)
+    x, taken = _decided(f, target, operator.ne, "targeted")
+    return forall(x, where=ball(x, x0, eps, p=p, within=within), then=taken, name=name)
 
 
 def margin_table(
@@ -182,6 +185,17 @@ def fair(
 
 def _same_decision(y: Term, z: Term) -> Formula:
     return (y[0] > 0) == (z[0] > 0) if y.size == 1 else argmax(y) == argmax(z)
+
+
+def _decided(f: Network | SmoothedClassifier, label: object, same: Comparison, what: str) -> tuple[Variable, Formula]:
+    """x, and how ``argmax(f(x))`` compares with a label: made once for a network, as data sets ask it of every item."""
+    plain = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+    known, key = f.kept if isinstance(f, Network) and plain else {}, (_decided, same, label if plain else None)
+    if key not in known:
+        x = variable_of(f, what)
+        known[key] = x, same(argmax(f(x)), label)
+    found: tuple[Variable, Formula] = known[key]
+    return found
 
 
 def variable_of(f: Network | SmoothedClassifier, what: str, name: str = "x") -> Variable:

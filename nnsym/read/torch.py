@@ -6,8 +6,8 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
@@ -54,10 +54,13 @@ def unchecked(
     name: str | None = None,
     drop_softmax: bool = False,
     check: bool = False,
+    traced: bool = False,
 ) -> Network:
     """The network as :func:`from_torch` reads it, compared with nothing, or with ONNX Runtime alone for ``check``.
 
-    For whoever compares it himself, as training does for parameters that are not the module's own.
+    For whoever compares it himself, as training does for parameters that are not the module's own. With ``traced`` it
+    is read from one run, in a hundredth of the time; a run says nothing of the branches that it did not take, so that
+    nothing may be proved of such a network. Raises :class:`UnsupportedError` where torch warns of that.
     """
     import torch
 
@@ -71,11 +74,36 @@ def unchecked(
     device = "cpu" if first is None else first.device
     arguments = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in _shapes(input_shape, label))
     with evaluating(module), _quiet():
-        model = _export(module, arguments, label, drop_softmax)
+        model = _export(module, arguments, label, drop_softmax, _traced if traced else _translated)
     return load(model, name=label, check=check)
 
 
-def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label: str, drop_softmax: bool) -> bytes:
+def _translated(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> Any:
+    """The ONNX model of the module's own code; None where the exporter makes none."""
+    import torch
+
+    program = torch.onnx.export(module, arguments, dynamo=True, verbose=False)
+    return None if program is None else program.model_proto
+
+
+def _traced(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> Any:
+    """The ONNX model of one run; what may differ in another run is an error."""
+    import onnx
+    import torch
+
+    file, library = io.BytesIO(), cast("Any", torch)  # whose stubs know neither the warning nor files in memory
+    warnings.simplefilter("error", library.jit.TracerWarning)
+    library.onnx.export(module, arguments, file, dynamo=False, verbose=False)
+    return onnx.load_model_from_string(file.getvalue())
+
+
+def _export(
+    module: torch.nn.Module,
+    arguments: tuple[torch.Tensor, ...],
+    label: str,
+    drop_softmax: bool,
+    exporter: Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], Any],
+) -> bytes:
     import torch
 
     try:
@@ -86,13 +114,12 @@ def _export(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...], label:
         remedy = "Give the shape with its batch axis, as in (1, 784)"
         raise InputError(f"cannot be called on shape {shapes}: {_line(error)}", where=label, remedy=remedy) from error
     try:
-        program = torch.onnx.export(module, arguments, dynamo=True, verbose=False)
+        model = exporter(module, arguments)
     except Exception as error:  # the exporter raises many unrelated classes
         remedy = "Export it to ONNX yourself and use nnsym.load"
         raise UnsupportedError(f"torch.onnx.export fails: {_line(error)}", where=label, remedy=remedy) from error
-    if program is None:
+    if model is None:
         raise UnsupportedError("torch.onnx.export gives no model", where=label, remedy="Use nnsym.load on a file")
-    model = program.model_proto
     _forget_places(model)
     if drop_softmax:
         _drop_softmax(model.graph, label)

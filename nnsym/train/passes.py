@@ -19,9 +19,9 @@ from torch import Tensor
 from nnsym.bounds.engine.inputs import Balls, Range
 from nnsym.bounds.engine.interval import Forward
 from nnsym.bounds.engine.relaxations import Tap, relax, undecided
-from nnsym.bounds.engine.rounding import contract
 from nnsym.bounds.sources import LowerSlope
-from nnsym.ir.node import Affine, Input, Node
+from nnsym.ir.node import Affine, Input, Node, Pointwise
+from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
 from nnsym.train.live import Live
 
@@ -31,7 +31,8 @@ _BEYOND = 1e30  # stands for an infinite offset, which would make 0 times infini
 @final
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """How nodes are bounded: ``lower`` as in :func:`nnsym.bounds.engine.relaxations.relax`.
+    """How nodes are bounded: ``lower`` is adaptive, parallel or interval, as in
+    :func:`nnsym.bounds.engine.relaxations.relax`.
 
     With ``hidden`` hidden layers are bounded backwards too, not only the rows.
     """
@@ -177,21 +178,56 @@ class _Descent:
         if lines.lower == "interval":
             self.offset = self.offset + _over(out, c)
             return
+        if isinstance(node, Pointwise) and isinstance(node.fn, Hinge):
+            self._hinge(node, c)
+            return
         found = relax(node, tuple(self.ranges[p] for p in node.parents), out, self.passes.live, lines.lower)
         below, above = c.clamp(min=0), c.clamp(max=0)
         for tap in found.taps:
             self._tap(tap, below * tap.low[:, None] + above * tap.high[:, None])
         low, high = (side.clamp(-_BEYOND, _BEYOND) for side in (found.low, found.high))
-        self.offset = self.offset + contract(below, low) + contract(above, high)
+        self.offset = self.offset + _weighed(below, low) + _weighed(above, high)
+
+    def _hinge(self, node: Pointwise, c: Tensor) -> None:
+        """The chord of a hinge on its curved side, a line through its bend on the other.
+
+        At the bend the chord has the height h, and whatever the signs of c and h, the offsets add ``min(c h, 0)``.
+        """
+        slopes, x = self.passes.live.slopes(node), self.ranges[node.parents[0]]
+        left, right = slopes.left, slopes.right
+        open_ = (x.lower < 0) & (x.upper > 0) & slopes.bent
+        own = torch.where(x.lower >= 0, right, left)
+        chord = (right * x.upper - left * x.lower) / torch.where(open_, x.upper - x.lower, 1.0)
+        height = torch.where(open_, (left - chord) * x.lower, 0.0)
+        chord = torch.where(open_, chord, own)
+        term = c * chord[:, None]
+        if self.passes.lines.lower == "adaptive":
+            flat = torch.where(open_, torch.where(x.upper >= -x.lower, right, left), own)
+            under = torch.where(slopes.convex, c.clamp(min=0), c.clamp(max=0))
+            term = term + under * (flat - chord)[:, None]
+        self.offset = self.offset + (c * height[:, None]).clamp(max=0).sum(-1)
+        self._put(node.parents[0], term)
 
     def _tap(self, tap: Tap, term: Tensor) -> None:
         if tap.index is not None:
             spread = term.new_zeros(*term.shape[:-1], tap.parent.size)
             term = spread.index_add(-1, tap.index, term)
-        self.own[tap.parent] = self.own[tap.parent] + term if tap.parent in self.own else term
+        self._put(tap.parent, term)
+
+    def _put(self, node: Node, term: Tensor) -> None:
+        self.own[node] = self.own[node] + term if node in self.own else term
 
 
 def _over(box: Range, c: Tensor) -> Tensor:
     """The least value of rows ``(1 or batch, rows, n)`` over boxes ``(batch, n)``."""
     centre, radius = 0.5 * (box.lower + box.upper), 0.5 * (box.upper - box.lower)
-    return contract(c, centre) - contract(c.abs(), radius)
+    return _weighed(c, centre) - _weighed(c.abs(), radius)
+
+
+def _weighed(c: Tensor, values: Tensor) -> Tensor:
+    """``sum_i c_i v_i`` of rows ``(1 or batch, rows, n)`` and values ``(batch, n)``.
+
+    Rows of single boxes are multiplied and added up: the gradients of a batch of products of small matrices with
+    vectors take six times as long.
+    """
+    return values @ c[0].mT if len(c) == 1 else (c * values[:, None]).sum(-1)

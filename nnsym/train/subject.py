@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError, NnsymError, UnsupportedError
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
@@ -54,10 +54,17 @@ class Subject:
                 "a function of the network needs the shape that the module is called with",
                 remedy="Pass input_shape=(1, 784), batch axis included",
             )
+        try:
+            return Subject._read(stated, module, shape, traced=True)
+        except NnsymError:  # of which a run of the module told too little
+            return Subject._read(stated, module, shape, traced=False)
+
+    @staticmethod
+    def _read(stated: Property | Family, module: torch.nn.Module, shape: Shape, *, traced: bool) -> Subject:
         tags = Tags(module)
         live = Live(tags)
         with tags.filled(tags.numbers):
-            network = unchecked(module, shape)
+            network = unchecked(module, shape, traced=traced)
         _look(network, live)
         missing = tags.missing(live.seen)
         if missing:

@@ -21,17 +21,6 @@ Array = NDArray[Any]
 _BLOCK = 4096  # matrices with more entries become a node instead of being multiplied out
 
 
-def whole_node(rows: Rows) -> Node | None:
-    """The node whose elements the rows are, all of them in order; None if they are anything else."""
-    if len(rows.parts) != 1 or rows.constant.any():
-        return None
-    (node, part), size = next(iter(rows.parts.items())), len(rows)
-    if node.size != size or len(part.row) != size or not _all_ones(part.coefficient):
-        return None
-    every = np.arange(size)
-    return node if (part.row == every).all() and (part.column == every).all() else None
-
-
 def is_float(rows: Rows) -> bool:
     """True if every number of the rows is a float64, so that making a node of them rounds nothing."""
     return rows.constant.dtype != object and all(p.coefficient.dtype != object for p in rows.parts.values())
@@ -39,9 +28,8 @@ def is_float(rows: Rows) -> bool:
 
 def materialise(rows: Rows) -> Node:
     """The rows as a node. Coefficients that are no float64 are rounded to the nearest, here and only here."""
-    node = whole_node(rows)
-    if node is not None:
-        return node
+    if rows.whole is not None:
+        return rows.whole
     terms = tuple((_linear_map(part, len(rows), parent.size), parent) for parent, part in rows.parts.items())
     return affine(terms, nearest(rows.constant))
 
@@ -71,19 +59,11 @@ def multiply(weights: Array, rows: Rows) -> Rows:
     return rows.combine(weights)
 
 
-def entries(rows: Rows) -> Array:
-    """How many elements each row reads."""
-    counts = np.zeros(len(rows), dtype=np.int64)
-    for part in rows.parts.values():
-        counts += np.bincount(part.row, minlength=len(rows))
-    return counts
-
-
 def is_plain(rows: Rows) -> bool:
     """True if every row is a single element as it is, or a constant."""
     if not all(_all_ones(p.coefficient) for p in rows.parts.values()):
         return False
-    counts = entries(rows)
+    counts = rows.entries
     return bool(((counts == 0) | (counts == 1) & (rows.constant == 0)).all())
 
 

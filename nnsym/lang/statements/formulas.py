@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir.network import Application
+from nnsym.ir.node import Input
 from nnsym.ir.rows import Rows
+from nnsym.ir.walk import inputs_of
 from nnsym.lang.algebra.foreign import Foreign
 from nnsym.lang.guard import misread, plain, user_line
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.logic import Tree
+from nnsym.lang.statements.lower import Sought, search
 from nnsym.lang.writing.text import AND, ATOM, COMPARE, IMPLIES, OR, Text, call, infix, item, key_text, leaf, prefix
 
 Array = NDArray[Any]
@@ -48,12 +52,13 @@ class Formula(Foreign):
     Built by comparing terms; joined by ``&``, ``|``, ``~``, ``>>`` (implies), ``==`` (if and only if) and ``!=``.
     """
 
-    __slots__ = ("applications", "shape", "text", "tree")
-
     def __init__(
         self, tree: Tree, text: Text, shape: tuple[int, ...] = (), applications: tuple[Application, ...] = ()
     ) -> None:
         self.tree, self.text, self.shape, self.applications = tree, text, shape, applications
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Formula, (self.tree, self.text, self.shape, self.applications)
 
     first = True
 
@@ -88,7 +93,21 @@ class Formula(Foreign):
         return _join(as_formula(other), self, "|", OR)
 
     def __invert__(self) -> Formula:
+        return self._negation
+
+    @cached_property
+    def _negation(self) -> Formula:
         return Formula(logic.negate(self.tree), prefix("~", self.text, ATOM), self.shape, self.applications)
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs that it is about."""
+        return inputs_of(logic.nodes(self.tree))
+
+    @cached_property
+    def sought(self) -> Sought:
+        """What methods search for it alone; many properties have one conclusion and differ in where it is to hold."""
+        return search(logic.TRUE, self.tree)
 
     def __rshift__(self, other: object) -> Formula:
         right = as_formula(other)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Ball, Box
 from nnsym.ir.rows import Rows, stack
 
@@ -99,6 +99,11 @@ class Or(Tree):
 TRUE, FALSE = And(()), Or(())
 
 
+def is_true(tree: Tree) -> bool:
+    """True for a conjunction of nothing."""
+    return isinstance(tree, And) and not tree.parts
+
+
 def conjunction(parts: Iterable[Tree]) -> Tree:
     """Flat conjunction."""
     flat = [q for p in parts for q in (p.parts if isinstance(p, And) else (p,))]
@@ -128,6 +133,21 @@ def fold(tree: Tree, leaf: Callable[[Tree], T], every: Callable[[list[T]], T], s
             stack_.append((node, True))
             stack_.extend((p, False) for p in node.parts)
     return done[id(tree)]
+
+
+def nodes(tree: Tree) -> list[Node]:
+    """The nodes that a tree speaks of directly."""
+    found: list[Node] = []
+
+    def leaf(node: Tree) -> None:
+        match node:
+            case Inside() | InBall():
+                found.append(node.input)
+            case Block(each=each) | (Each() as each):
+                found.extend(each.rows.parts)
+
+    fold(tree, leaf, lambda parts: None, lambda parts: None)
+    return found
 
 
 def leafwise(tree: Tree, change: Callable[[Tree], Tree]) -> Tree:

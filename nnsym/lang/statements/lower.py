@@ -17,7 +17,6 @@ from nnsym.ir.node import Input
 from nnsym.ir.query import Ball, Box
 from nnsym.ir.reach import Reach
 from nnsym.ir.rows import Rows, stack
-from nnsym.lang.algebra.linear import entries
 from nnsym.lang.guard import fractions
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.logic import Block, Each, InBall, Inside, Tree
@@ -77,7 +76,7 @@ def _leaf_boxes(leaf: Tree) -> Boxes:
 def _row_boxes(rows: Rows, index: Array) -> Boxes:
     """What the rows ``c * x_j + d <= 0`` among ``index`` say about inputs: ``x_j <= -d / c``, or ``>=``."""
     single = np.zeros(len(rows), dtype=bool)
-    single[index] = entries(rows)[index] == 1
+    single[index] = rows.entries[index] == 1
     boxes: Boxes = {}
     for node, part in rows.parts.items():
         chosen = np.flatnonzero(single[part.row])
@@ -129,7 +128,7 @@ def _rest(part: Tree) -> Tree | None:
     if each.strict:
         return part
     bound = np.zeros(len(each.rows), dtype=bool)
-    single = entries(each.rows) == 1
+    single = each.rows.entries == 1
     for node, rows in each.rows.parts.items():
         if isinstance(node, Input):
             bound[rows.row] |= single[rows.row]
@@ -171,7 +170,7 @@ class _Builder:
         self.names.extend(each.name(i) for i in range(count))
         return ir.Atoms(np.arange(start, start + count), each.strict, soft, every)
 
-    def finish(self, formula: ir.Formula) -> tuple[Rows, ir.Formula, tuple[str, ...]]:
+    def finish(self, formula: ir.Formula) -> Sought:
         rows = stack(self.blocks)
         first, place = _distinct(rows)
         rows = rows if len(first) == len(rows) else rows.take(first)
@@ -185,8 +184,12 @@ class _Builder:
         return rows, moved, tuple(self.names[i] for i in first)
 
 
-def search(where: Tree, goal: Tree) -> tuple[Rows, ir.Formula, tuple[str, ...]]:
-    """``where & goal`` as (rows, formula over them, a name for each row); the goal's atoms are soft."""
+#: Rows, the formula over them, and a name for each row.
+Sought = tuple[Rows, ir.Formula, tuple[str, ...]]
+
+
+def search(where: Tree, goal: Tree) -> Sought:
+    """``where & goal``; the goal's atoms are soft."""
     builder = _Builder()
     hard = builder.translate(logic.leafwise(where, _whole), soft=False)
     soft = builder.translate(goal, soft=True)

@@ -31,9 +31,9 @@ def box(x: Term, lower: object, upper: object) -> Formula:
     Raises :class:`InputError` naming the element where lower > upper or a bound is NaN.
     """
     term = _term(x, "nn.box")
-    low, high = _bound(term, lower, "lower", -np.inf), _bound(term, upper, "upper", np.inf)
+    (low, below), (high, above) = _bound(term, lower, "lower", -np.inf), _bound(term, upper, "upper", np.inf)
     _refuse_empty(term, low, high, "lower", "upper")
-    text = call("box", term.text, *(_as_written(b) for b in (lower, upper)))
+    text = call("box", term.text, below, above)
     return Formula(_box_tree(term, Box(low, high), text.string), text, (), term.applications)
 
 
@@ -45,28 +45,29 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
     row over absolute values (p = 1) or squares (p = 2).
     """
     term = _term(x, "nn.ball")
-    centre, radius = _bound(term, x0, "centre", None), _bound(term, eps, "eps", None)
-    if (radius < 0).any():
+    (centre, about), (radii, size) = _bound(term, x0, "centre"), _numbers(eps, "eps")
+    if (radii < 0).any():
         raise bad_input("eps is negative")
     if not isinstance(p, (int, float, str)):
         raise misread(f"{shown(p)} is no norm", "Use p=1, p=2 or p=inf")
-    options = {} if p == np.inf else {"p": _as_written(p)}
+    options = {} if p == np.inf else {"p": number_text(p, exact(p, infinite=True))}
     limits = Box(np.full(term.size, -np.inf), np.full(term.size, np.inf))
     if within is not None:
-        low, high = _two(within)
-        limits = Box(_bound(term, low, "within", -np.inf), _bound(term, high, "within", np.inf))
-        options["within"] = pair(_as_written(low), _as_written(high))
+        sides = zip(_two(within), (-np.inf, np.inf), strict=True)
+        (least, below), (most, above) = (_bound(term, side, "within", default) for side, default in sides)
+        limits, options["within"] = Box(least, most), pair(below, above)
     if p not in (1, 2, np.inf):
         raise UnsupportedError(f"a ball of the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
-    reach = _reach(centre, radius, limits)
+    radius = Fraction(radii.flat[0]) if len(set(radii.ravel().tolist())) == 1 else None
+    reach = _reach(centre, _spread(term, radii, "eps"), radius, limits)
     if reach.empty:
         _refuse_empty(term, reach.lower, reach.upper, "the ball", "'within'")
-    text = call("ball", term.text, _as_written(x0), _as_written(eps), **options)
+    text = call("ball", term.text, about, size, **options)
     if p == np.inf:
         return Formula(_box_tree(term, reach, text.string), text, (), term.applications)
-    if len(set(radius.tolist())) != 1:
+    if radius is None:
         raise bad_input(f"a ball of the norm p = {p} has one eps")
-    ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), Fraction(radius.tolist()[0]), int(p), text.string)
+    ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), radius, int(p), text.string)
     if isinstance(ball_, logic.InBall):  # which brings its own box
         reach = Box(_tidy(limits.lower), _tidy(limits.upper))
     tree = logic.conjunction((_box_tree(term, reach, text.string), ball_))
@@ -81,11 +82,15 @@ def _two(within: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def _reach(centre: Array, radius: Array, limits: Box) -> Box:
-    """The box round a centre, cut to limits; its numbers are made late where floats tell enough of them."""
-    if all(side.dtype != object for side in (limits.lower, limits.upper)) and Reach.fits(centre, radius):
-        return Reach(centre, Fraction(radius.flat[0]), (limits.lower, limits.upper))
-    found = Box(add(centre, -radius), add(centre, radius)).intersect(limits)
+def _reach(centre: Array, radii: Array, radius: Fraction | None, limits: Box) -> Box:
+    """The box round a centre, cut to limits; its numbers are made late where floats tell enough of them.
+
+    ``radius`` is the one that all ``radii`` are, if there is one.
+    """
+    plain = all(side.dtype != object for side in (limits.lower, limits.upper))
+    if plain and radius is not None and Reach.fits(centre, radius):
+        return Reach(centre, radius, (limits.lower, limits.upper))
+    found = Box(add(centre, -radii), add(centre, radii)).intersect(limits)
     return Box(_tidy(found.lower), _tidy(found.upper))
 
 
@@ -95,15 +100,22 @@ def _term(x: object, what: str) -> Term:
     return as_term(x)
 
 
-def _as_written(value: object) -> Text:
-    return number_text(value, None if value is None else exact(value, infinite=True))
+def _numbers(value: object, what: str, *, infinite: bool = False) -> tuple[Array, Text]:
+    """The numbers that a user wrote, and how they read."""
+    numbers = exact(value, what, infinite=infinite)
+    return numbers, number_text(value, numbers)
 
 
-def _bound(term: Term, value: object, what: str, default: float | None) -> Array:
-    """The numbers of a bound, one per element of the term, flat."""
+def _bound(term: Term, value: object, what: str, default: float | None = None) -> tuple[Array, Text]:
+    """The numbers of a bound, one per element of the term, flat, and how it reads; None stands for a ``default``."""
     if value is None and default is not None:
-        return np.full(term.size, default)
-    numbers = exact(value, what, infinite=default is not None)
+        return np.full(term.size, default), number_text(None)
+    numbers, text = _numbers(value, what, infinite=default is not None)
+    return _spread(term, numbers, what), text
+
+
+def _spread(term: Term, numbers: Array, what: str) -> Array:
+    """One number for each element of a term, flat."""
     if numbers.ndim and numbers.shape != term.shape and numbers.size == term.size:
         numbers = numbers.reshape(term.shape)
     try:
@@ -138,17 +150,13 @@ def _show(value: Any) -> str:
 
 def _box_tree(term: Term, box: Box, label: str) -> logic.Tree:
     """An ``Inside`` leaf for distinct elements of one input, else one row for every finite bound."""
+    if not box.bounded and not (_finite(box.lower).any() or _finite(box.upper).any()):
+        return logic.TRUE
+    whole = term.rows.whole
+    if isinstance(whole, Input):
+        return logic.Inside(whole, box, label)
     if len(term.rows.parts) == 1 and is_plain(term.rows):
         node, part = next(iter(term.rows.parts.items()))
-        if not box.bounded and not (_finite(box.lower).any() or _finite(box.upper).any()):
-            return logic.TRUE
-        whole = np.arange(term.size)
-        if (
-            isinstance(node, Input)
-            and all(np.array_equal(v, whole) for v in (part.row, part.column))
-            and (node.size == term.size)
-        ):
-            return logic.Inside(node, box, label)
         if isinstance(node, Input) and len(part.row) == term.size and len(set(part.column.tolist())) == term.size:
             lower, upper = _open(node.size, box.lower, -np.inf), _open(node.size, box.upper, np.inf)
             lower[part.column], upper[part.column] = box.lower, box.upper

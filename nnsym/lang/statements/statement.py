@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.ir.node import Input, Node
+from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query, Reading
 from nnsym.ir.rows import Rows
-from nnsym.ir.walk import inputs_of
 from nnsym.lang.guard import misread
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula, as_formula, reduce_all, together
@@ -44,7 +42,8 @@ def searched(
 ) -> Query:
     """The query: an input with ``where`` and ``goal``, whose atoms are soft."""
     premise = logic.conjunction((logic.TRUE if where is None else where.tree, *map(one_hot, inputs)))
-    rows, formula, labels = search(without_bounds(premise), goal.tree)
+    rest = without_bounds(premise)
+    rows, formula, labels = goal.sought if logic.is_true(rest) else search(rest, goal.tree)
     return Query(
         name=name,
         boxes=domain(premise, inputs),
@@ -74,18 +73,4 @@ def one_hot(x: Input) -> logic.Tree:
 
 def mentioned(*formulas: Formula | None) -> tuple[Input, ...]:
     """The inputs that the formulas are about."""
-    return inputs_of(node for f in formulas if f is not None for node in _nodes(f.tree))
-
-
-def _nodes(tree: logic.Tree) -> Iterable[Node]:
-    found: list[Node] = []
-
-    def leaf(node: logic.Tree) -> None:
-        match node:
-            case logic.Inside() | logic.InBall():
-                found.append(node.input)
-            case logic.Block(each=each) | (logic.Each() as each):
-                found.extend(each.rows.parts)
-
-    logic.fold(tree, leaf, lambda parts: None, lambda parts: None)
-    return found
+    return tuple(dict.fromkeys(x for f in formulas if f is not None for x in f.inputs))
