@@ -9,6 +9,7 @@ from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.torch_maps import SparseMap
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import Dense, Scale, Select, Sparse
+from nnsym.ir.transposed import ConvTranspose
 
 RNG = np.random.default_rng(1)
 
@@ -29,6 +30,10 @@ MAPS = {
     "remainder": conv((2, 1, 2, 2), (1, 6, 5), (3, 2), (0, 0, 0, 0), (1, 1)),
     "grouped": conv((4, 1, 3, 3), (4, 5, 5), (1, 1), (1, 1, 1, 1), (1, 1), 4),
     "conv3": conv((2, 1, 2, 2, 2), (1, 3, 4, 3), (1, 2, 1), (0, 1, 0, 1, 0, 0), (1, 1, 1)),
+    "transposed1": ConvTranspose(conv((2, 3, 3), (3, 9), (2,), (1, 0), (2,))),
+    "transposed2": ConvTranspose(conv((4, 2, 3, 2), (2, 7, 6), (2, 3), (0, 1, 2, 0), (1, 2))),
+    "transposed even": ConvTranspose(conv((4, 3, 4, 3), (3, 8, 9), (2, 1), (1, 1, 1, 1), (1, 1))),
+    "transposed grouped": ConvTranspose(conv((4, 1, 3, 3), (4, 5, 5), (1, 1), (1, 1, 1, 1), (1, 1), 4)),
     "conv4": conv((1, 1, 2, 1, 2, 1), (1, 3, 2, 3, 2), (1, 1, 1, 1), (0,) * 8, (1, 1, 1, 1)),
 }
 

@@ -169,6 +169,14 @@ def test_evaluation_in_floats_and_fractions() -> None:
     assert exact[out].tolist() == [first * first, second * second]
 
 
+@pytest.mark.parametrize("number", [0.0, 2.0])
+@pytest.mark.parametrize("index", [[0, 0, 1], [1, -1], [0, 1]])
+def test_copies_of_constants_are_nodes_like_any(number: float, index: list[int]) -> None:
+    node = affine(((Select(index, 2), constant(np.full(2, number))),), np.arange(len(index)))
+    expected = np.where(np.array(index) >= 0, number, 0.0) + np.arange(len(index))
+    assert evaluate([node], {})[node].tolist() == expected.tolist()
+
+
 def test_constants_stay_exact_and_take_the_batch() -> None:
     x = new_input("x", 1)
     tenth = pointwise(leaky_relu(0.1), constant([-0.1]))

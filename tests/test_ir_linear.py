@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.errors import InputError
+from nnsym.ir import convolution
 from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, digest, freeze, identity
+from nnsym.ir.transposed import ConvTranspose
 
 
 def _sparse(rng: np.random.Generator) -> Sparse:
@@ -38,6 +40,7 @@ MAKERS = {
     "scale": lambda rng: Scale(rng.integers(-4, 5, 4) / 4),
     "select": lambda rng: Select(rng.integers(-1, 5, 7), 5),
     "conv": _conv,
+    "transposed": lambda rng: ConvTranspose(_conv(rng)),
 }
 maps = st.builds(
     lambda kind, seed: MAKERS[kind](np.random.default_rng(seed)), st.sampled_from(sorted(MAKERS)), st.integers(0, 999)
@@ -57,6 +60,25 @@ def test_all_views_of_a_map_are_the_same_matrix(linear: LinearMap) -> None:
     assert np.array_equal(linear.abs().matrix().toarray(), np.abs(matrix))
     data, indices, indptr = linear.csr()
     assert indptr[-1] == len(data) == len(indices) == linear.nnz
+    assert linear.longest == np.diff(indptr).max(initial=0)
+    assert np.isin(data, linear.coefficients).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), st.booleans())
+def test_a_large_convolution_needs_no_matrix(seed: int, turned: bool) -> None:
+    rng = np.random.default_rng(seed)
+    conv = _conv(rng)
+    matrix = (ConvTranspose(conv) if turned else conv).matrix().toarray()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "_LARGE", -1)
+        patch.setattr(Conv, "csr", None)
+        linear = ConvTranspose(Conv(*conv.__reduce__()[1])) if turned else Conv(*conv.__reduce__()[1])
+        x, y = rng.integers(-8, 9, (2, 3, linear.n_in)) / 8, rng.integers(-8, 9, (2, 3, linear.n_out)) / 8
+        assert np.array_equal(linear.apply(x), x @ matrix.T)
+        assert np.array_equal(linear.adjoint(y), y @ matrix)
+        assert np.array_equal(linear.abs().apply(x), x @ np.abs(matrix).T)
+        assert np.array_equal(linear.squared().apply(x), x @ (matrix**2).T)
 
 
 @settings(max_examples=40, deadline=None)

@@ -213,3 +213,44 @@ def test_arithmetic_that_would_truncate_or_wrap_around_is_refused() -> None:
         load(graph(cast, node("Div", ["k", "d"], ["y"]), d=np.int64(2)))
     with pytest.raises(InputError, match="NaN or"):
         load(graph(node("Greater", ["x", "t"], ["c"]), node("Cast", ["c"], ["y"], to=F), t=np.float32(np.inf)))
+
+
+def one_hot(*before: onnx.NodeProto, values: Any, width: int = 1, depth: int = 3, **attributes: int) -> onnx.ModelProto:
+    """Nodes from ``x`` to the integers ``k``, and their one-hot rows."""
+    hot = node("OneHot", ["k", "depth", "values"], ["h"], **attributes)
+    return graph(*before, hot, node("Cast", ["h"], ["y"], to=F), width=width, depth=np.int64([depth]), values=values)
+
+
+@pytest.mark.parametrize("values", [np.int64([0, 1]), np.float32([0.1, -2.5])])
+@pytest.mark.parametrize(("axis", "depth"), [(-1, 3), (0, 1), (1, 2)])
+def test_one_hot_rows_count_from_the_end_too_and_are_off_beyond(values: Array, axis: int, depth: int) -> None:
+    proto = one_hot(node("Cast", ["x"], ["k"], to=I), values=values, width=2, depth=depth, axis=axis)
+    same(proto, *([v, 1.0 - v] for v in (-4, -3, -2.5, -1, -0.5, 0, 0.5, 1, 2, 2.5, 3, 4)))
+
+
+def test_one_hot_rows_of_a_place_are_steps_of_its_own() -> None:
+    place = node("ArgMax", ["x"], ["k"], axis=0)
+    same(one_hot(place, values=np.int64([0, 1]), width=3), *itertools.product((0.0, 1.0), repeat=3))
+    network = same(one_hot(place, values=np.int64([0, 1]), width=2), *itertools.product((0.0, 1.0), repeat=2))
+    (step,) = (n.fn for n in network.nodes if isinstance(n, Pointwise) and n.size == 1)
+    assert step.name == "greater"
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16])
+def test_integers_that_a_type_holds_for_every_input_are_cast_to_it(kind: int) -> None:
+    proto = graph(node("ArgMax", ["x"], ["k"], axis=0), node("Cast", ["k"], ["s"], to=kind),
+                  node("Cast", ["s"], ["y"], to=F), width=3)  # fmt: skip
+    same(proto, *itertools.product((0.0, 1.0), repeat=3))
+
+
+def test_casts_to_types_that_may_not_hold_the_numbers_are_refused() -> None:
+    place, back = node("ArgMax", ["x"], ["k"], axis=0), node("Cast", ["s"], ["y"], to=F)
+    long = graph(place, node("Cast", ["k"], ["s"], to=TensorProto.INT8), back, width=130)
+    with pytest.raises(UnsupportedError, match="wraps around"):
+        load(long)  # places up to 129
+    negative = graph(place, node("Sub", ["k", "one"], ["m"]), node("Cast", ["m"], ["s"], to=TensorProto.UINT8), back,
+                     width=3, one=np.int64(1))  # fmt: skip
+    with pytest.raises(UnsupportedError, match="wraps around"):
+        load(negative)
+    with pytest.raises(UnsupportedError, match="wraps around"):
+        load(graph(node("Cast", ["x"], ["k"], to=I), node("Cast", ["k"], ["s"], to=TensorProto.INT32), back))

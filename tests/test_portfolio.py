@@ -12,7 +12,7 @@ import pytest
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.judge.method import Method
-from nnsym.judge.portfolio import Usual, room
+from nnsym.judge.portfolio import _WIDE, Usual, room
 from nnsym.results.result import Result, Verdict
 from tests.guest_methods import Halves
 
@@ -103,6 +103,17 @@ def test_the_usual_one_is_a_value_like_any() -> None:
     assert names == ["attack", "bigm+highs", "triangle+highs", "smt+z3"]
     assert Usual(bounds="ibp").bounds == "ibp"
     assert np.isfinite(nn.verify(small(-100), Usual(bounds="ibp")).lower)
+
+
+@pytest.mark.parametrize(("width", "first"), [(_WIDE + 1, "attack"), (8, "search")])
+def test_a_counter_search_comes_before_the_bounds_of_many_neurons(width: int, first: str) -> None:
+    rng, x = np.random.default_rng(0), nn.Variable(3, name="x")
+    layers = [(rng.normal(size=(width, 3)), np.zeros(width)), (np.ones((1, width)) / width, np.zeros(1))]
+    y = nn.sequential(layers, activation="relu")(x)
+    asked = {bound: nn.verify(nn.forall(x, where=nn.box(x, -1, 1), then=y <= bound)) for bound in (0.5, 100.0)}
+    assert [result.status.value for result in asked.values()] == ["falsified", "verified"]
+    steps = [[step.name for step in result.trail if step.name in ("attack", "search")] for result in asked.values()]
+    assert steps == ([["attack"], ["attack", "search"]] if first == "attack" else [["search"]] * 2)
 
 
 def test_torch_is_not_loaded_where_it_would_not_be_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from nnsym.ir.intervals import copies, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
+from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.zero_one import integral
 
@@ -144,7 +145,7 @@ def _affine(node: Affine, sizes: tuple[Array, ...], form: Format) -> tuple[Array
 
 def _exact_factors(node: Affine) -> bool:
     """True if all coefficients are 0, 1 or -1."""
-    return all(isinstance(m, Select) or bool(np.isin(m.csr()[0], (0.0, 1.0, -1.0)).all()) for m in node.maps)
+    return all(isinstance(m, Select) or bool(np.isin(m.coefficients, (0.0, 1.0, -1.0)).all()) for m in node.maps)
 
 
 def terms(linear: LinearMap) -> Array:
@@ -155,4 +156,6 @@ def terms(linear: LinearMap) -> Array:
         return np.asarray(linear.index >= 0, dtype=np.float64)
     if isinstance(linear, Conv):
         return np.full(linear.n_out, float(linear.weight[0].size))
+    if isinstance(linear, ConvTranspose):
+        return np.full(linear.n_out, float(linear.longest))
     return np.asarray(np.diff(linear.csr()[2]), dtype=np.float64)

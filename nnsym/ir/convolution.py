@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from nnsym.ir.linear import LinearMap, digest, freeze
 
 Array = NDArray[Any]
+
+_LARGE = 2**20  # entries from which a product of blocks is faster than that of a sparse matrix
 
 
 @final
@@ -54,10 +56,13 @@ class Conv(LinearMap):
         return digest(("conv", self.weight, self.in_shape, self.strides, self.pads, self.dilations, self.groups))
 
     @cached_property
+    def _reads(self) -> tuple[Array, Array]:
+        """Which element of a channel each tap of each window reads, and whether it does."""
+        return window_sources(self.in_shape[1:], self.weight.shape[2:], self.strides, self.pads, self.dilations)
+
+    @cached_property
     def _csr(self) -> tuple[Array, Array, Array]:
-        source, inside = window_sources(
-            self.in_shape[1:], self.weight.shape[2:], self.strides, self.pads, self.dilations
-        )
+        source, inside = self._reads
         outputs, per_group = self.weight.shape[0], self.weight.shape[1]
         positions, taps = source.shape
         spatial = int(np.prod(self.in_shape[1:]))
@@ -76,16 +81,63 @@ class Conv(LinearMap):
     @cached_property
     def nnz(self) -> int:
         """Those of :meth:`csr`, counted without it."""
-        window = self.weight.shape[2:]
-        _, inside = window_sources(self.in_shape[1:], window, self.strides, self.pads, self.dilations)
-        return int(inside.sum()) * int(self.weight.shape[0]) * int(self.weight.shape[1])
+        return int(self._reads[1].sum()) * int(self.weight.shape[0]) * int(self.weight.shape[1])
+
+    @property
+    def coefficients(self) -> Array:
+        return self.weight
 
     @cached_property
-    def nonnegative(self) -> bool:
-        return bool((self.weight >= 0).all())
+    def longest(self) -> int:
+        return int(self._reads[1].sum(axis=1).max(initial=0)) * int(self.weight.shape[1])
+
+    @cached_property
+    def widest(self) -> int:
+        """The most entries of a column."""
+        source, inside = self._reads
+        read = np.bincount(source[inside], minlength=1)
+        return int(read.max()) * (int(self.weight.shape[0]) // self.groups)
+
+    @cached_property
+    def large(self) -> bool:
+        """True if products are taken in blocks, without a sparse matrix."""
+        return self.nnz > _LARGE
+
+    @cached_property
+    def _kernels(self) -> Array:
+        """``(groups, out / groups, in / groups * taps)``."""
+        return self.weight.reshape(self.groups, self.weight.shape[0] // self.groups, -1)
+
+    def apply(self, x: Array) -> Array:
+        """``A x``; of a large map by one product of the kernels with the windows of each image."""
+        if x.dtype == object or not self.large:
+            return super().apply(x)
+        (source, inside), kernels = self._reads, self._kernels
+        out = np.empty((x.size // self.n_in, self.n_out))
+        for image, row in zip(x.reshape(len(out), self.groups, self.weight.shape[1], -1), out, strict=True):
+            windows = np.where(inside, image[..., source], 0.0)  # (groups, in / groups, positions, taps)
+            row[:] = (kernels @ windows.swapaxes(2, 3).reshape(self.groups, kernels.shape[2], -1)).ravel()
+        return out.reshape(*x.shape[:-1], self.n_out)
+
+    def adjoint(self, y: Array) -> Array:
+        """``A^T y``; of a large map tap by tap."""
+        if y.dtype == object or not self.large:
+            return super().adjoint(y)
+        (source, inside), kernels = self._reads, self._kernels
+        out = np.zeros((y.size // self.n_out, self.groups, self.weight.shape[1], int(np.prod(self.in_shape[1:]))))
+        for image, row in zip(y.reshape(len(out), *kernels.shape[:2], -1), out, strict=True):
+            taps = (kernels.swapaxes(1, 2) @ image).reshape(self.groups, self.weight.shape[1], source.shape[1], -1)
+            for tap in range(source.shape[1]):  # whose windows read one element each, no two the same
+                reads = inside[:, tap]
+                row[..., source[reads, tap]] += taps[:, :, tap, reads]
+        return out.reshape(*y.shape[:-1], self.n_in)
 
     def abs(self) -> Conv:
-        return Conv(np.abs(self.weight), self.in_shape, self.strides, self.pads, self.dilations, self.groups)
+        return replace(self, weight=np.abs(self.weight))
+
+    def squared(self) -> Conv:
+        """The map with the square of every coefficient in its place."""
+        return replace(self, weight=self.weight**2)
 
 
 def window_sources(

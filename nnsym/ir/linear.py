@@ -116,10 +116,20 @@ class LinearMap(ABC):
     def nnz(self) -> int:
         return len(self.csr()[0])
 
+    @property
+    def coefficients(self) -> Array:
+        """The numbers that occur as entries, in any order and number; some others may be among them."""
+        return self.csr()[0]
+
+    @cached_property
+    def longest(self) -> int:
+        """The most entries of a row."""
+        return int(np.diff(self.csr()[2]).max(initial=0))
+
     @cached_property
     def nonnegative(self) -> bool:
         """True if no coefficient is below 0."""
-        return bool((self.csr()[0] >= 0).all())
+        return bool((self.coefficients >= 0).all())
 
 
 _FEW = 128  # entries up to which NumPy multiplies, as fast: SciPy's sparse matrices take 0.15 s to load

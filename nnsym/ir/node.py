@@ -228,6 +228,8 @@ def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0, model:
         if isinstance(linear, Select) and linear.is_identity and not offset.any():
             return node
         if isinstance(linear, Select) and isinstance(node, Affine) and node.model == model and not node.bias.any():
+            if not node.maps:  # copies of zeros
+                return affine((), offset, model)
             inner = node.maps[0]
             if len(node.maps) == 1 and isinstance(inner, Select):
                 index = np.where(linear.index >= 0, inner.index[linear.index], -1)

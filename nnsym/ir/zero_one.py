@@ -1,7 +1,8 @@
-"""Which elements of a node are 0 or 1, and which are integers, for every input: as the structure of the graph tells.
+"""Which elements of a node are 0 or 1, which are integers, and in what range, for every input: as the graph tells.
 
 Steps are, and what is made of them. A product with such a factor is linear in two cases (:mod:`nnsym.encode.gates`), a
-comparison of integers may lie between them. Bounds are not asked, so that the answer is one of the graph.
+comparison of integers may lie between them, a cast of small integers keeps them. Bounds of a domain are not asked, so
+that the answer is one of the graph.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from nnsym.ir.intervals import Sides, interval_step, unbounded
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -22,6 +24,7 @@ Known: TypeAlias = WeakKeyDictionary[Node, Array]
 
 _zero_one: Known = WeakKeyDictionary()
 _integral: Known = WeakKeyDictionary()
+_ends: Known = WeakKeyDictionary()
 
 
 def zero_one(node: Node) -> Array:
@@ -32,6 +35,13 @@ def zero_one(node: Node) -> Array:
 def integral(node: Node) -> Array:
     """Elements that are integers, whatever the inputs are: bool ``(n,)``."""
     return _asked(node, _integral, _is_integral)
+
+
+def ends(node: Node) -> Sides:
+    """The range of every element, whatever the inputs are; infinite where nothing in the graph limits it."""
+    low, high = _asked(node, _ends, _range)
+    whole = integral(node)  # an integer is not where rounding outward has put the end
+    return np.where(whole, np.ceil(low), low), np.where(whole, np.floor(high), high)
 
 
 def gates(node: Node) -> bool:
@@ -132,3 +142,12 @@ def _is_integral(node: Node, known: Known) -> Array:
 
 def _whole(values: Array) -> Array:
     return np.asarray(values == np.floor(values))
+
+
+def _range(node: Node, known: Known) -> Array:
+    """Both ends, ``(2, n)``; nothing limits an input, or a layer over what nothing limits."""
+    parents = tuple((known[p][0], known[p][1]) if p in known else unbounded(p) for p in node.parents)
+    layer = isinstance(node, Affine) and bool(node.maps)
+    if isinstance(node, Input) or (layer and all(np.isinf(side).all() for sides in parents for side in sides)):
+        return np.stack(unbounded(node))
+    return np.stack(interval_step(node, parents))

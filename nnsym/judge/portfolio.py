@@ -10,12 +10,13 @@ from typing import final
 
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import MissingBoundsError, NnsymError, SolverUnavailableError, UnsupportedError
+from nnsym.ir.node import Affine, Input
 from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
 from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
-from nnsym.judge.method import Method, Settings
+from nnsym.judge.method import RESTARTS, STEPS, Method, Settings
 from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod
 from nnsym.judge.sampling import sampling
 from nnsym.results.clock import Clock
@@ -31,6 +32,7 @@ _LOOSE = 1e-4  # a gap that a MILP's tolerances may leave, as a share of the val
 _MOST, _LITTLE = 0.7, 0.2  # the share of the time that the search may take, and where few neurons are open
 _LOADING = 2.0  # CPU seconds that torch takes to load
 _MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
+_WIDE = 4 * RESTARTS * STEPS  # neurons from which an attack runs the network less often than bounds of all of them do
 
 
 @final
@@ -132,9 +134,10 @@ def _last(
 class Usual(Method):
     """Branch and bound; then a counter-search, bounds, an exact encoding on a solver; stops at the first verdict.
 
-    The search has most of the time where many neurons are open, and a little where so few are that a program ends it;
-    ``log`` is the file of its record. What compares two runs is bounded over differences, which the search does not do:
-    there it comes last.
+    Of a network of many neurons the counter-search comes first: it costs less than the first bounds. The search has
+    most of the time where many neurons are open, and a little where so few are that a program ends it; ``log`` is the
+    file of its record. What compares two runs is bounded over differences, which the search does not do: there it comes
+    last.
     """
 
     bounds: str = "crown"
@@ -144,7 +147,7 @@ class Usual(Method):
 
     @property
     def turns(self) -> Portfolio:
-        """What is asked beside the search, whose verdicts need no encodings."""
+        """What is asked beside the search, whose verdicts need no encodings; the first of them only once."""
         programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
         return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
 
@@ -154,19 +157,33 @@ class Usual(Method):
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
         if smoothed_nodes(query):
             return sampling().judge(query, clock, settings)
-        late = pair(query) is not None
+        late, turns = pair(query) is not None, self.turns
+        if not late and _neurons(query) > _WIDE and room(clock):
+            tried = self._attacked(query, clock, settings)
+            if tried is not None and tried.status is not Verdict.UNKNOWN:
+                return tried
+            turns = replace(turns, members=turns.members[1:])
         searched = None if late else self._searched(query, clock, settings)
         if searched is not None and searched.status is not Verdict.UNKNOWN:
             return searched
         if searched is not None and not room(clock):
             clock.note("passed over", "attack, bounds and programs: no time is left to load what they need")
             return searched
-        decided = self.turns.judge(query, clock, settings)
+        decided = turns.judge(query, clock, settings)
         if late and decided.status is Verdict.UNKNOWN and clock.left > 0:
             searched = self._searched(query, clock, settings)
         if searched is None or decided.status is Verdict.FALSIFIED:
             return decided
         return _both(decided, searched, clock)
+
+    def _attacked(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
+        """The answer of a short counter-search; None where it cannot take the question."""
+        try:
+            result = FIRST.briefly(query, clock, settings)
+        except _PASSED as error:
+            clock.note("passed over", str(error))
+            return None
+        return replace(result, method=f"{self.name}: {result.method}")
 
     def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of the search; None where it cannot take the question."""
@@ -180,6 +197,10 @@ class Usual(Method):
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return self.turns.optimum(query, clock, settings, precision)
+
+
+def _neurons(query: Query) -> int:
+    return sum(node.size for node in query.nodes if not isinstance(node, (Affine, Input)))
 
 
 def room(clock: Clock, share: float = 1.0) -> bool:

@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.convolution import Conv
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.pieces import steepness
 from nnsym.ir.stairs import Stairs
+from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import fold
 
@@ -248,7 +250,7 @@ def _affine_error(
         magnitude, square = _spread(linear, np.abs(value), (error / scale) ** 2)
         carried = np.hypot(carried, scale * np.sqrt(square))
         size = size + magnitude
-        terms += 1 if isinstance(linear, Select) else max(int(np.diff(linear.csr()[2]).max(initial=1)), 1)
+        terms += 1 if isinstance(linear, Select) else max(linear.longest, 1)
     if len(node.maps) == 1 and isinstance(node.maps[0], Select) and not node.bias.any():
         return carried  # copies do not round
     error = carried + unit * np.sqrt(terms) * size + floor
@@ -261,5 +263,7 @@ def _spread(linear: LinearMap, value: Array, square: Array) -> tuple[Array, Arra
         return linear.apply(value), linear.apply(square)
     if isinstance(linear, Dense):
         return value @ np.abs(linear.weight).T, square @ (linear.weight**2).T
+    if isinstance(linear, (Conv, ConvTranspose)):
+        return linear.abs().apply(value), linear.squared().apply(square)
     matrix = linear.matrix()
     return np.asarray((abs(matrix) @ value.T).T), np.asarray((matrix.power(2) @ square.T).T)

@@ -62,7 +62,7 @@ _ANY = frozenset(
     {"Identity", "Cast", "Where", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or"}
     | {"Xor", "Concat", "Expand", "Gather", "GatherElements", "GatherND", "Slice", "Split", "Tile", "Transpose"}
     | {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Shape", "Size", "Pad", "DepthToSpace", "SpaceToDepth"}
-    | {"Max", "Min", "ReduceMax", "ReduceMin", "Clip", "ArgMax", "ArgMin"}
+    | {"Max", "Min", "ReduceMax", "ReduceMin", "Clip", "ArgMax", "ArgMin", "OneHot"}
 )
 #: What is so for numbers that do not wrap around.
 _WIDE = frozenset({"Add", "Sub", "Mul", "Neg", "Abs", "Sign", "Sum", "ReduceSum", "MatMul", "Relu", "Mod"})

@@ -89,3 +89,19 @@ def position(op: str) -> Maker:
         return g.node("Cast", g.node(op, [x], **options), to=g.elem)
 
     return make
+
+
+def one_hot(g: Graph, x: str, shape: Shape) -> list[str]:
+    """One-hot rows of a place or of an integer part, through a short type where that holds it."""
+    require(g.opset >= 11 and 1 <= len(shape) <= 3)
+    if g.draw.chance(0.5):
+        index = g.node("ArgMax", [x], axis=g.draw.whole(0, len(shape) - 1), keepdims=1)[0]
+        kind = g.draw.choice((TensorProto.INT64, TensorProto.INT32, TensorProto.INT8))
+        index = g.node("Cast", [index], to=kind)[0] if kind != TensorProto.INT64 else index
+        index = g.node("Cast", [index], to=TensorProto.INT64)[0]
+    else:
+        index = g.node("Cast", [x], to=TensorProto.INT64)[0]
+    depth = g.constant([g.draw.whole(1, 4)], whole=True)
+    values = g.constant(g.draw.choice(([0, 1], [-1, 2], [1, 0])), whole=True)
+    hot = g.node("OneHot", [index, depth, values], axis=g.draw.whole(-1, len(shape)))[0]
+    return g.node("Cast", [hot], to=g.elem)

@@ -8,7 +8,7 @@ from typing import Any
 from onnx import TensorProto
 
 from tests.fuzz.graphs import Graph, Maker, Shape
-from tests.fuzz.logical import comparison, connective, position, remainder, through, whole_remainder
+from tests.fuzz.logical import comparison, connective, one_hot, position, remainder, through, whole_remainder
 from tests.fuzz.moving import (
     concat,
     depth_to_space,
@@ -329,5 +329,6 @@ MAKERS: dict[str, Maker] = {
     "Mod integer": whole_remainder,
     "ArgMax": position("ArgMax"),
     "ArgMin": position("ArgMin"),
+    "OneHot": one_hot,
     "unsupported": unsupported,
 }

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 #: Float32 may be off by this much of the largest number that occurs.
 _NOISE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}
 _JUMPS = {"Sign", "ThresholdedRelu", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Floor", "Ceil"} | {
-    "Shrink", "Round", "Mod", "Cast", "ArgMax", "ArgMin",
+    "Shrink", "Round", "Mod", "Cast", "ArgMax", "ArgMin", "OneHot",
 }  # fmt: skip
 
 

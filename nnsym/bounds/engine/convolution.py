@@ -1,4 +1,4 @@
-"""Convolutions on tensors, and their rows."""
+"""Convolutions on tensors, their rows, and their transposes."""
 
 from __future__ import annotations
 
@@ -138,6 +138,34 @@ class ConvMap(TorchMap):
         else:
             out = functional.pad(self.transposed(image), self.unpad)
         return out.reshape(*y.shape[:-1], self.n_in)
+
+
+@final
+class TransposedMap(TorchMap):
+    """The transpose of a convolution: applied as its adjoint."""
+
+    def __init__(self, conv: Conv, weight: Tensor, exact: bool) -> None:
+        self._hold(weight, exact)
+        self._forward, self._conv = ConvMap(conv, weight, exact), conv
+        self.n_in, self.n_out = conv.n_out, conv.n_in
+        self.terms, self.back = self._forward.back, self._forward.terms
+
+    @kept
+    def _abs(self) -> ConvMap:
+        return ConvMap(self._conv.abs(), self._forward.weight.abs(), self.exact)
+
+    @kept
+    def fine(self) -> bool:
+        return self._forward.fine
+
+    def apply(self, x: Tensor) -> Tensor:
+        return self._forward.adjoint(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self._forward.apply(y)
+
+    def stretch(self, x: Tensor) -> Tensor:
+        return self._abs.adjoint(x)
 
 
 @final

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.engine.blocks import BlockMap, FullBlocks
-from nnsym.bounds.engine.convolution import ConvMap
+from nnsym.bounds.engine.convolution import ConvMap, TransposedMap
 from nnsym.bounds.engine.rounding import FLOAT32, FLOAT64, rounded
 from nnsym.bounds.engine.torch_maps import DenseMap, ScaleMap, SelectMap, SparseMap, TorchMap
 from nnsym.bounds.sources import Dtype
@@ -21,6 +21,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.node import Affine, Max, Pointwise
+from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge
 
 Array = NDArray[Any]
@@ -159,6 +160,8 @@ class Maps:
                 return SelectMap(torch.tensor(linear.index, device=self.device), linear.n_in, self.dtype)
             case Conv() if 1 <= len(linear.strides) <= 3:
                 return ConvMap(linear, *self._take(linear.weight))
+            case ConvTranspose(forward=conv) if 1 <= len(conv.strides) <= 3:
+                return TransposedMap(conv, *self._take(conv.weight))
         data, indices, indptr = linear.csr()
         if linear.n_in * linear.n_out > _SMALL:
             row = np.repeat(np.arange(linear.n_out), np.diff(indptr))

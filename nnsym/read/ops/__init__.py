@@ -39,6 +39,7 @@ LOWERINGS: Mapping[str, Lowering] = {
     **dict.fromkeys(_MOVED, movement.move),
     **dict.fromkeys(("Identity", "Dropout"), movement.same),
     "Cast": logic.cast,
+    "OneHot": logic.one_hot,
     "Where": logic.where,
     "Not": logic.negation,
     "And": logic.connective(logical.both),

@@ -1,4 +1,4 @@
-"""Comparisons, connectives, choices by computed conditions, and casts: truth values are the numbers 0 and 1.
+"""Comparisons, connectives, choices by computed conditions, one-hot rows, and casts: truth values are 0 and 1.
 
 A comparison with a constant is a step of the other side; one of two computed values is a step of their difference.
 Between integers a threshold lies halfway, where no value is.
@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.ir import logic, steps
+from nnsym.ir.linear import Scale
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import Node, pointwise
+from nnsym.ir.node import Node, affine, constant, pointwise
 from nnsym.ir.univariate import Piecewise
-from nnsym.ir.zero_one import integral
+from nnsym.ir.zero_one import ends, integral, zero_one
 from nnsym.read.ops import movement
 from nnsym.read.ops.base import Call, Lowering
 from nnsym.read.ops.rounding import truncated
 from nnsym.read.sizes import require_size
-from nnsym.read.tensors import Value, expand, flat, total
+from nnsym.read.tensors import Value, axis_of, expand, flat, numbers, total
 from nnsym.read.types import NAMES
 
 Array = NDArray[Any]
@@ -75,13 +76,33 @@ def _stepped(step: Step, x: Tensor, threshold: Array) -> Tensor:
     return Tensor(pointwise(step(threshold), x.node), x.shape)
 
 
-def _equal_integers(node: Node, threshold: Array) -> Node:
-    """1 between ``t - 1/2`` and ``t + 1/2``."""
-    t = np.ravel(threshold)[:, None]
-    zero, one = np.zeros_like(t), np.ones_like(t)
-    values = np.hstack((zero, one, zero))
-    ends = np.hstack((t - 0.5, t + 0.5))
-    return pointwise(Piecewise(ends, 0 * values, values, np.zeros_like(ends), "equal"), node)
+def _equal_integers(node: Node, *numbers: Array) -> Node:
+    """1 where x is the integer t of its element, or one of several in rising order, which may be neighbours.
+
+    Of what is 0 or 1 itself that is ``x`` or ``1 - x``.
+    """
+    columns = [np.broadcast_to(t, (node.size,)) for t in numbers]
+    if len(columns) == 1 and zero_one(node).all() and np.isin(columns[0], (0.0, 1.0)).all():
+        turned = columns[0] == 0
+        return affine(((Scale(np.where(turned, -1.0, 1.0)), node),), turned.astype(float)) if turned.any() else node
+    reach = 0.5 if len(columns) == 1 else 0.25
+    breaks = np.stack([t + side for t in columns for side in (-reach, reach)], axis=1)
+    values = np.broadcast_to(np.arange(breaks.shape[1] + 1) % 2.0, (node.size, breaks.shape[1] + 1))
+    return pointwise(Piecewise(breaks, 0 * values, values, np.zeros_like(breaks), "equal"), node)
+
+
+def one_hot(call: Call) -> list[Value]:
+    """``on`` at the place that an integer names along a new axis, counted from the end if negative, else ``off``."""
+    x, (off, on) = truncated(call.tensor(0)), call.constant(2)
+    depth, axis = int(call.constant(1).ravel()[0]), axis_of(call.integer("axis", -1), len(x.shape) + 1)
+    index = np.expand_dims(numbers(x), axis)
+    shape = tuple(depth if a == axis else n for a, n in enumerate(index.shape))
+    spread = expand(Tensor(x.node, index.shape), shape).node
+    place = np.indices(shape)[axis].ravel().astype(np.float64)
+    negative = bool((ends(spread)[0] < 0).any())
+    there = _equal_integers(spread, *((place - depth, place) if negative else (place,)))
+    chosen = (constant(np.full(there.size, float(value))) for value in (on, off))
+    return [Tensor(logic.where(there, *chosen), shape)]
 
 
 def connective(join: Callable[[Node, Node], Node]) -> Lowering:
@@ -122,13 +143,14 @@ _KEEPING = frozenset(
 #: Casts that round only beyond what the target holds exactly, as any float operation does.
 _ROUNDING = frozenset({("int64", "float32"), ("int32", "float32"), ("int64", "float64")})
 _FLOATS, _INTEGERS = ("float16", "float32", "float64"), ("int32", "int64")
+_WHOLE = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 
 def cast(call: Call) -> list[Value]:
     """Kept where the type holds the numbers; to bool ``x != 0``, to integers truncated."""
     x, before = call.tensor(0), call.type(0)
     after = NAMES.get(call.integer("to", 1), "")
-    if (before, after) in _KEEPING | _ROUNDING:
+    if (before, after) in _KEEPING | _ROUNDING or (before in _WHOLE and _holds(after, x.node)):
         return [x]
     if after == "bool":
         return [Tensor(_nonzero(x.node), x.shape)]
@@ -138,6 +160,18 @@ def cast(call: Call) -> list[Value]:
         f"a cast of computed values from {before} to {after or 'an unknown type'}, which rounds or wraps around",
         "Kept are float32, float64, int32, int64 and bool",
     )
+
+
+def _holds(kind: str, node: Node) -> bool:
+    """True if a type holds all integers in the range of a node, which no input leaves (infinities are in none)."""
+    if kind in _FLOATS:
+        least, most = -(2.0 ** (np.finfo(kind).nmant + 1)), 2.0 ** (np.finfo(kind).nmant + 1)
+    elif kind in _WHOLE:
+        least, most = float(np.iinfo(kind).min), float(np.iinfo(kind).max)
+    else:
+        return False
+    low, high = ends(node)
+    return bool((low >= least).all() and (high <= most).all())
 
 
 def _nonzero(node: Node) -> Node:

@@ -13,6 +13,7 @@ from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.linear import LinearMap, Sparse
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import affine, concatenate, maximum, pointwise, product
+from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import absolute
 from nnsym.read.ops.base import Call
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
@@ -84,8 +85,7 @@ def conv_transpose(call: Call) -> list[Value]:
     forward = Conv(weight, (channels, *spatial), window.strides, window.pads, window.dilations, groups)
     if forward.out_shape != x.shape[1:]:
         raise ValueError(f"a kernel of shape {weight.shape} does not fit {x.shape}")
-    transposed = forward.matrix().T.tocsr()
-    linear = Sparse(transposed.data, transposed.indices, transposed.indptr, forward.n_out)
+    linear = ConvTranspose(forward)
     given = call.optional_constant(2)
     bias = np.zeros(channels) if given is None else float64(given)
     return [_by_sample(linear, x, np.repeat(bias, linear.n_out // channels), (channels, *spatial))]
