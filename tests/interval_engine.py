@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.bounds.kept.types import Domains, Found, Limit, Sums
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
@@ -39,6 +39,7 @@ class IntervalEngine:
         goal: float = 0.0,
         hidden: int = 0,
         gaps: bool = True,
+        sums: Sums | None = None,
         deadline: Deadline = NEVER,
     ) -> Found:
         deadline.check()
@@ -58,9 +59,14 @@ class IntervalEngine:
         empty = np.any([(v.lower > v.upper).any(1) for n, v in found.items() if n is not spec], axis=0)
         centre = {x: (found[x].lower + found[x].upper) / 2 for x in self.query.inputs}
         m = len(self.query.rows)
+        wanted = domains.wanted[:, :m]
+        if sums is not None:  # of which intervals know nothing
+            none = np.full((count, domains.wanted.shape[1] - m), -np.inf)
+            lower, m = np.concatenate([lower, none], axis=1), m + none.shape[1]
+            wanted = np.concatenate([wanted, none == 0], axis=1)
         kept = {n: v for n, v in found.items() if n is not spec}
         return Found(
-            np.where(domains.wanted, lower, -np.inf),
+            np.where(wanted, lower, -np.inf),
             kept,
             empty,
             {x: np.zeros((count, m, x.size)) for x in self.query.inputs},

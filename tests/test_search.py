@@ -22,6 +22,8 @@ from nnsym.results.clock import Clock
 from nnsym.search.branching import RULES
 from nnsym.search.clipping import clipped
 from nnsym.search.frontier import BestFirst, DepthFirst
+from nnsym.search.goal import Decide
+from nnsym.search.joint import Joint
 from nnsym.search.leaf import restricted
 from nnsym.search.nodes import Branches, Nodes, split
 from nnsym.search.places import Place, places
@@ -170,8 +172,10 @@ def test_clipping_keeps_every_violation() -> None:
         query = random_query(random_network("dense", seed), seed)
         engine, parts = Engine(query, dtype="float32"), targets(query)
         root = _root(query)
-        domains = replace(root.domains, ranges=engine.root().ranges)
-        found, worth = engine.bound(domains), Worth(parts, len(query.rows))
+        worth = Worth(parts, len(query.rows))
+        sums = Joint(worth, Decide(query), query.inputs, root.opened) if worth.joined else None
+        domains = replace(root.domains, ranges=engine.root().ranges, wanted=worth.wanted(root.opened))
+        found = engine.bound(domains, sums=sums)
         smaller, margin, gone = clipped(query, worth, domains, found, root.opened, soft=True)
         x = query.inputs[0]
         for value in rng.uniform(*query.boxes[x].outer, (150, x.size)):

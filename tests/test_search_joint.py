@@ -14,8 +14,9 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.ir.node import Input, new_input
 from nnsym.search import joint as joining
-from nnsym.search.joint import joint
-from nnsym.search.targets import targets
+from nnsym.search.goal import Decide
+from nnsym.search.joint import Joint, joint, summed
+from nnsym.search.targets import Worth, targets
 from tests.mutants import mutant
 from tests.test_search_parts import begun
 
@@ -25,15 +26,75 @@ def test_conjunctions_are_bounded_together() -> None:
     x = nn.Variable(2, name="x")
     y = nn.sequential([([[1.0, -1.0]], [0.0])])(x)[0]
     query = nn.exists(x, where=nn.box(x, -1, 1), then=(y + 0.25 <= 0) & (0.25 - y <= 0)).query
-    search, alone = begun(query, "bab:longest"), begun(query, "bab:longest")
-    assert [type(r).__name__ for r in search.reductions] == ["Joint", "Clip"]
-    alone.reductions = ()
+    search = begun(query, "bab:longest")
     search.go()
-    alone.go(200)
     assert (search.exhausted, search.census.nodes) == (True, 1)
-    assert search.lower == pytest.approx(0.25, rel=1e-5)
+    assert search.lower == pytest.approx(0.25, rel=1e-4)
     assert search.lower <= 0.25
-    assert alone.census.nodes > 20
+    engine = Engine(query)
+    assert (engine.bound(engine.root()).lower < -1).all()
+
+
+def _apart(engine: type[Engine]) -> int:
+    """How often what is said of a sum of rows is not true of a point of the part: its bound, and its line."""
+    rng, wrong = np.random.default_rng(7), 0
+    for seed in range(16):
+        query = _joined(rng)
+        (x,), rows = query.inputs, len(query.rows)
+        low, high = np.sort(rng.uniform(-1, 1, (2, 4, x.size)), axis=0)
+        weights = rng.random((4, 2, rows)).astype(np.float32) * (rng.random((4, 2, rows)) < 0.7)
+        asked = rng.random((4, 2)) < 0.8
+        hinge = next(n.parents[0] for n in query.nodes if n.parents and n.size == 8 and n.parents[0].size == 8)
+        phase = Limit(np.full((4, 8), -np.inf), np.where(np.arange(8) == seed % 8, 0.0, np.inf)[None].repeat(4, 0))
+        domains = Domains({x: Limit(low, high), hinge: phase}, np.ones((4, rows + 2), dtype=bool))
+        made = engine(query, dtype=("float32", "float64")[seed % 2])
+        found = made.bound(domains, sums=lambda _, w=weights, a=asked: (w.astype(float), a), steps=seed % 3)
+        points = rng.uniform(low[:, None], high[:, None], (4, 200, x.size))
+        for k, at in enumerate(points):
+            values = [query.values({x: p}) for p in at]
+            met = [v[hinge][seed % 8] <= 0 and query.margin(v) < np.inf for v in values]
+            total = np.array([query.rows.value(v) for v in values])[met] @ weights[k].T.astype(float)
+            form = at[met] @ found.forms[x][k, rows:].T.astype(float) + found.constant[k, rows:]
+            wrong += int((total[:, asked[k]] < found.lower[k, rows:][asked[k]] - 1e-12).any())
+            wrong += int((total[:, asked[k]] < form[:, asked[k]] - 1e-12).any())
+            assert np.isneginf(found.lower[k, rows:][~asked[k]]).all() or found.empty[k]
+    return wrong
+
+
+def test_what_is_said_of_sums_is_true_of_every_point() -> None:
+    assert _apart(Engine) == 0
+
+
+def _beyond(engine: type[Engine]) -> int:
+    """How often a sum of two rows that nearly cancel has a bound above its least value, in rationals."""
+    rng, wrong = np.random.default_rng(11), 0
+    for k in range(60):
+        a = rng.normal(0, 1, (1, 6)) * 10.0 ** rng.integers(-3, 4)
+        f, x = nn.sequential([(np.concatenate([a, -a]), 10 * rng.normal(0, 1, 2))]), nn.Variable(6, name="x")
+        y = f(x)
+        query = nn.exists(x, where=nn.box(x, rng.normal(-9, 1, 6), rng.normal(9, 1, 6)), then=(y[0] <= 0) & (y[1] <= 0))
+        rows, (node,) = query.query.rows, query.query.inputs
+
+        def exact(point: Any, query: Any = query.query, rows: Any = rows, node: Input = node) -> Any:
+            return rows.value(query.values({node: np.array([Fraction(int(v)) for v in point], dtype=object)}))
+
+        w = rng.uniform(0.3, 0.3001, (1, 1, 2)).astype(np.float32)
+        made = engine(query.query, dtype=("float32", "float64")[k % 2])
+        domains = Domains({}, np.ones((1, 3), dtype=bool))
+        bound = made.bound(domains, sums=lambda _, w=w: (w.astype(float), np.ones((1, 1), bool))).lower[0, 2]
+        box = query.query.boxes[node]
+        corner = [Fraction(float(v)) for v in box.lower], [Fraction(float(v)) for v in box.upper]
+        zero, *unit = (exact(p) for p in np.concatenate([np.zeros((1, 6), int), np.eye(6, dtype=int)]))
+        total = sum(Fraction(float(v)) * z for v, z in zip(w[0, 0], zero, strict=True))
+        slopes = [sum(Fraction(float(v)) * (u - z) for v, u, z in zip(w[0, 0], one, zero, strict=True)) for one in unit]
+        least = total + sum(min(s * lo, s * hi) for s, lo, hi in zip(slopes, *corner, strict=True))
+        wrong += Fraction(float(bound)) > least
+        assert float(least) - float(bound) < 0.05 * (1 + abs(float(least)))
+    return wrong
+
+
+def test_sums_pay_for_what_cancels() -> None:
+    assert _beyond(Engine) == 0
 
 
 def _joined(rng):  # type: ignore[no-untyped-def]
@@ -128,3 +189,27 @@ WRONG: dict[str, tuple[str, str, Callable[..., bool]]] = {
 def test_a_wrong_sign_is_noticed(wrong: str) -> None:
     before, after, noticed = WRONG[wrong]
     assert noticed(mutant(joining, before, after)["joint"])
+
+
+def test_a_flat_network_is_left_where_its_bound_points() -> None:
+    """Random points see no slope, nor does the point that the conjunction's bound rests on: a row's own line does."""
+    n = 64
+    f = nn.sequential([(np.ones((1, n)), [-40.0]), (np.eye(1), [0.0])], activation="relu")
+    x = nn.Variable(n, name="x")
+    query = nn.forall(x, where=nn.box(x, 0, 1), then=(f(x)[0] <= 4) | (f(x)[0] >= 12)).query
+    search = begun(query, "bab:gap")
+    search.go(1)
+    assert search.scene.goal.done
+
+
+def test_weights_short_of_one_say_no_more() -> None:
+    """Two rows that are -1024 everywhere: weights a little below 1/2 would make it a little less of a violation."""
+    x = nn.Variable(2, name="x")
+    y = nn.sequential([(np.full((2, 2), 2.0**-40), [-1024.0, -1024.0])])(x)
+    query = nn.exists(x, where=nn.box(x, -1, 1), then=(y[0] <= 0) & (y[1] <= 0)).query
+    (target,), opened = targets(query), np.ones((1, 1), dtype=bool)
+    engine, worth = Engine(query), Worth((target,), 2)
+    domains = Domains({x: Limit(-np.ones((1, 2)), np.ones((1, 2))) for x in query.inputs}, worth.wanted(opened))
+    found = engine.bound(domains, sums=Joint(worth, Decide(query), query.inputs, opened))
+    assert found.lower[0, 2] == pytest.approx(-1024, rel=1e-4)
+    assert found.lower[0, 2] > -1024 >= summed(found.lower)[0, 2]

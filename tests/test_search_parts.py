@@ -42,7 +42,7 @@ def wide():  # type: ignore[no-untyped-def]
 
 def test_words_name_values() -> None:
     assert set(FRONTIERS) == {"depth", "best"}
-    assert set(REDUCTIONS) == {"clip", "joint"}
+    assert set(REDUCTIONS) == {"clip"}
     assert all(kind.summary for kind in (*FRONTIERS.values(), *REDUCTIONS.values()))
     assert Strategy.of("bab:gap:best:workers=2").text == "bab:gap:best:workers=2"
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.kept.cuts import Cuts
-from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.bounds.kept.types import Domains, Found, Limit, Sums
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
+from nnsym.search.joint import Joint, summed
 from nnsym.search.nodes import Nodes
 from nnsym.search.scene import Scene
 
@@ -38,6 +39,7 @@ class Bounding(Protocol):
         steps: int = 0,
         goal: float = 0.0,
         gaps: bool = True,
+        sums: Sums | None = None,
         deadline: Deadline = ...,
     ) -> Found: ...
 
@@ -70,10 +72,17 @@ class Engines:
     ) -> tuple[Found, Array, Array]:
         """What is found of a batch, the targets' lower bounds ``(batch, targets)``, and the rows that these rest on."""
         engine = self._deep() if int(nodes.depth.min()) >= DEEP else self.engine
-        found = engine.bound(nodes.domains, steps=steps, goal=scene.threshold, gaps=gaps, deadline=deadline)
-        found = found if len(scene.query.rows) else _pointed(found)
+        worth, count = scene.worth, len(scene.query.rows)
+        sums = Joint(worth, scene.goal, scene.query.inputs, nodes.opened) if worth.joined else None
+        found = engine.bound(nodes.domains, steps=steps, goal=scene.threshold, gaps=gaps, sums=sums, deadline=deadline)
+        found = found if count else _pointed(found)
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in scene.query.inputs}
-        lower, picks = scene.worth.lower(found.lower, inputs)
+        lower, picks = worth.lower(found.lower[:, :count], inputs)
+        if sums is not None:
+            better = summed(found.lower[:, count:])
+            if scene.strategy.hidden:  # inputs are split by rows, whose lines no ascent has bent towards one point
+                picks = np.where(better > lower, count + np.arange(len(worth.parts)), picks)
+            lower = np.maximum(lower, better)
         return found, np.where(found.empty[:, None], np.inf, lower), picks
 
     def _deep(self) -> Bounding:

@@ -40,6 +40,8 @@ class Examiner:
         if not len(nodes) or goal.done:
             return Bounded(nodes, found, picks, kept)
         row = self.looks.minimisers(nodes, found, picks, deadline)
+        if first and not goal.done and self.scene.worth.joined:
+            self.looks.around(found, deadline)
         if first and strategy.hidden and not goal.done:
             self.looks.attack(POINTS, deadline)
         known = replace(nodes.domains, ranges=found.ranges, dual=found.dual)

@@ -40,6 +40,17 @@ class Looks:
         at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=deadline.share(0.1))
         self.goal.look(at, deadline)
 
+    def around(self, found: Found, deadline: Deadline) -> None:
+        """A counter-search from the points at which each row alone is least, where its bound shows the way.
+
+        Where a network is flat no gradient leads out, and the row that a conjunction's bound rests on is the one that
+        is missed least.
+        """
+        count = min(self.worth.count, max(1, POINTS // max(len(found), 1)))
+        start = {x: p[:, :count].reshape(-1, x.size).astype(np.float64) for x, p in found.point.items()}
+        near = descended(self.query, self.worth, start, steps=_STEPS, deadline=deadline.share(0.1), first=0.125)
+        self.goal.look(near, deadline)
+
     def minimisers(self, nodes: Nodes, found: Found, picks: Array, deadline: Deadline) -> Array:
         """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
 
@@ -58,7 +69,7 @@ class Looks:
         self._polish(at, deadline)
         if not self._hard:
             return row
-        missed = np.where(self.worth.hard[worst], at.rows[: len(nodes)], -np.inf)
+        missed = np.where(self.worth.hard[worst][:, : self.worth.count], at.rows[: len(nodes)], -np.inf)
         hard = missed.argmax(1)
         turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
         return np.asarray(np.where(turned, hard, row))

@@ -12,7 +12,6 @@ import numpy as np
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.node import Node
 from nnsym.search.clipping import clipped
-from nnsym.search.joint import joint
 from nnsym.search.ledger import Ledger
 from nnsym.search.scene import Bounded, Scene
 
@@ -52,33 +51,5 @@ class Clip(Reducing):
         return batch.left(replace(smaller, domains=replace(smaller.domains, ranges=ranges)), kept)
 
 
-@final
-@dataclass(frozen=True)
-class Joint(Reducing):
-    """Conjunctions are bounded by weighted sums of their rows, beside the best row alone."""
-
-    text: ClassVar[str] = "joint"
-    summary: ClassVar[str] = "rows of a conjunction that no point meets together"
-
-    def reduce(self, batch: Bounded, scene: Scene, ledger: Ledger) -> Bounded:
-        nodes, lower = batch.nodes, batch.nodes.lower.copy()
-        ranges = nodes.domains.ranges or {}
-        for k in self.joined(scene):
-            rows = scene.parts[k].rows
-            asked = np.flatnonzero(nodes.opened[:, k] & nodes.domains.wanted[:, rows].all(1))
-            if len(asked):
-                own = {x: ranges[x].take(asked) for x in scene.query.inputs}
-                found = joint(batch.found.take(asked), own, rows, scene.worth.hard[k, rows])
-                lower[asked, k] = np.maximum(lower[asked, k], found)
-        nodes, kept = ledger.close(replace(nodes, lower=lower), nodes.opened & ~scene.goal.closes(lower))
-        return batch.left(nodes, kept)
-
-    @staticmethod
-    def joined(scene: Scene) -> list[int]:
-        """The targets of which it may know more: conjunctions of several rows, some of the conclusion."""
-        parts = enumerate(scene.parts)
-        return [k for k, part in parts if part.every and len(part.rows) > 1 and len(part.soft)]
-
-
 #: Reductions by name.
-REDUCTIONS: Mapping[str, Reducing] = {reducing.text: reducing for reducing in (Clip(), Joint())}
+REDUCTIONS: Mapping[str, Reducing] = {reducing.text: reducing for reducing in (Clip(),)}

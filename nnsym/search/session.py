@@ -31,10 +31,10 @@ from nnsym.search.loop import Search
 from nnsym.search.nodes import Nodes
 from nnsym.search.places import places
 from nnsym.search.progress import Snapshot
-from nnsym.search.reduce import Clip, Joint, Reducing
+from nnsym.search.reduce import Clip, Reducing
 from nnsym.search.scene import Scene
 from nnsym.search.strategy import Strategy
-from nnsym.search.targets import Target, targets
+from nnsym.search.targets import Target, Worth, targets
 from nnsym.search.trial import trial
 from nnsym.search.whole import Improving
 
@@ -143,8 +143,7 @@ class _Maker:
 
 def _reductions(scene: Scene) -> tuple[Reducing, ...]:
     """What the query gives anything to do."""
-    clips = (Clip(scene.strategy.soft),) if scene.hard or scene.strategy.soft else ()
-    return (*((Joint(),) if Joint.joined(scene) else ()), *clips)
+    return (Clip(scene.strategy.soft),) if scene.hard or scene.strategy.soft else ()
 
 
 def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:
@@ -153,7 +152,7 @@ def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:
     for k, target in enumerate(parts):
         boxes = (target.boxes[x].outer for x in query.inputs)
         groups.setdefault(tuple(side.tobytes() for box in boxes for side in box), []).append(k)
-    found = root.take(np.zeros(len(groups), dtype=np.int64))
+    found, worth = root.take(np.zeros(len(groups), dtype=np.int64)), Worth(parts, len(query.rows))
     opened = np.zeros((len(groups), len(parts)), dtype=bool)
     limits = dict(found.limits)
     for row, own in enumerate(groups.values()):
@@ -163,7 +162,8 @@ def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:
         limits[x] = Limit(_stacked([b[0] for b in own_boxes], x), _stacked([b[1] for b in own_boxes], x))
     count = len(groups)
     none = np.full((count, len(parts)), -np.inf)
-    return Nodes(replace(found, limits=limits), none, opened, np.zeros(count, dtype=np.int64), np.arange(count))
+    found = replace(found, limits=limits, wanted=worth.wanted(opened))
+    return Nodes(found, none, opened, np.zeros(count, dtype=np.int64), np.arange(count))
 
 
 def _stacked(sides: list[Array], x: Input) -> Array:

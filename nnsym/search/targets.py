@@ -80,13 +80,22 @@ def targets(query: Query, *, cap: int = CAP) -> tuple[Target, ...]:
 
 @final
 class Worth:
-    """The targets' lower bounds, from those of the rows; at points their margins, which is the same arithmetic."""
+    """The targets' lower bounds, from those of the rows; at points their margins, which is the same arithmetic.
+
+    ``joined`` are the targets that sums of rows may say more of: conjunctions of several, some of the conclusion. Where
+    there are any, the rows ``count + k`` are the sum of target k.
+    """
 
     def __init__(self, parts: Sequence[Target], count: int) -> None:
-        self.parts = tuple(parts)
-        self.uses = np.zeros((len(self.parts), count), dtype=bool)
-        self.hard = np.zeros((len(self.parts), count), dtype=bool)
-        self.soft = np.zeros(count, dtype=bool)
+        self.parts, self.count = tuple(parts), count
+        every = enumerate(self.parts)
+        self.joined = tuple(k for k, part in every if part.every and len(part.rows) > 1 and len(part.soft))
+        width = count + (len(self.parts) if self.joined else 0)
+        self.uses = np.zeros((len(self.parts), width), dtype=bool)
+        self.hard = np.zeros((len(self.parts), width), dtype=bool)
+        self.soft = np.zeros(width, dtype=bool)
+        for k in self.joined:
+            self.uses[k, count + k] = self.soft[count + k] = True
         for k, target in enumerate(self.parts):
             self.uses[k, target.rows] = True
             self.hard[k, target.hard] = True

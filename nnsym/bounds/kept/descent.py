@@ -47,13 +47,15 @@ class Choice:
 class Seed:
     """Rows ``sign start[index]``: index and sign ``(sets, rows)``, of subproblems ``domain`` ``(rows,)``.
 
-    Without ``domain`` there is one row of a set for every subproblem, in order.
+    Without ``domain`` there is one row of a set for every subproblem, in order. With ``weights`` ``(sets, rows, n) >=
+    0``, in the format of rows, they are the sums ``weights start`` instead, and ``index`` numbers them.
     """
 
     start: Node
     domain: Array | None
     index: Array
     sign: Array
+    weights: Array | None = None
 
     @property
     def where(self) -> Array:
@@ -64,12 +66,14 @@ class Seed:
         """Some rows of every set."""
         whole = self.domain is None and part == slice(0, self.index.shape[1])
         domain = None if whole else self.where[part]
-        return Seed(self.start, domain, self.index[:, part], self.sign[:, part])
+        weights = None if self.weights is None else self.weights[:, part]
+        return Seed(self.start, domain, self.index[:, part], self.sign[:, part], weights)
 
     def flat(self, part: Array) -> Seed:
         """Rows of one set alone: those of all sets, one set after the other, that a mask or numbers choose."""
-        domain = np.tile(self.where, len(self.index))[part]
-        return Seed(self.start, domain, self.index.reshape(1, -1)[:, part], self.sign.reshape(1, -1)[:, part])
+        domain, weights = np.tile(self.where, len(self.index))[part], self.weights
+        weights = None if weights is None else weights.reshape(1, -1, weights.shape[-1])[:, part]
+        return Seed(self.start, domain, self.index.reshape(1, -1)[:, part], self.sign.reshape(1, -1)[:, part], weights)
 
     def gather(self, values: Array) -> Array:
         """Values ``(1 or batch, ...)`` of the rows' subproblems, ``(1 or rows, ...)``."""
@@ -131,6 +135,8 @@ class _Pass:
     def _begin(self, seed: Seed) -> Array:
         """Rows over a node; an affine one is replaced by its parents at once, by rows of its matrices."""
         node = seed.start
+        if seed.weights is not None:
+            return self._sum(node, seed.weights)
         sign: Array = seed.sign.astype(self.plan.by.dtype)[..., None]
         if isinstance(node, Affine):
             for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):
@@ -143,6 +149,13 @@ class _Pass:
             value = self.state.centre[node]
             price = FLOAT64.gamma(8) * np.abs(value)
         return seed.sign * seed.pick(value) - seed.pick(price)
+
+    def _sum(self, node: Node, weights: Array) -> Array:
+        """Weighted sums of a node's elements: its step comes with the others, and pays for its own replacement."""
+        self._add(node, weights)
+        centre = self.seed.gather(self.state.centre[node])
+        wide = weights.astype(np.float64)
+        return weigh(wide, centre) - FLOAT64.gamma(wide.shape[-1] + 8) * weigh(np.abs(wide), np.abs(centre))
 
     def _multiply(self, node: Node, multipliers: Array) -> None:
         """Add what is at most 0 where the limits of a node hold: ``m (limit - v)``, m the signed multiplier."""

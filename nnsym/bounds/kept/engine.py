@@ -27,7 +27,7 @@ from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
 from nnsym.bounds.kept.relaxations import is_relu
 from nnsym.bounds.kept.rounding import FLOAT64, precision, product
 from nnsym.bounds.kept.state import State
-from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.bounds.kept.types import Domains, Dual, Found, Limit, Sums
 from nnsym.errors import InputError
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
@@ -105,6 +105,7 @@ class Engine:
         hidden: int = 0,
         refresh: bool = True,
         gaps: bool = True,
+        sums: Sums | None = None,
         deadline: Deadline = NEVER,
     ) -> Found:
         """Bounds of the wanted rows of every subproblem, where the preconditions of the query hold.
@@ -113,10 +114,13 @@ class Engine:
         has the best ones. ``hidden`` is the same for the rows of hidden nodes. Without ``refresh`` the ranges of hidden
         nodes stay what they were given as. What the ``deadline`` cuts off has intervals, and rows -inf. ``gaps`` can be
         left out where nobody looks at them.
+
+        ``sums`` of rows have bounds of their own, as further rows of what is found: the coefficients of a sum are those
+        of no row, and may cancel. They have the ascent then, and ``dual`` is theirs; rows alone have a plain pass.
         """
         options = Options(steps, goal, hidden, refresh, gaps, deadline)
         with np.errstate(all="ignore"):
-            return self._bound(domains, target, options)
+            return self._bound(domains, target, options, sums)
 
     def with_cuts(self, cuts: Mapping[Node, Cuts], deadline: Deadline = NEVER) -> Engine:
         """An engine that knows as much as this one, with other cuts. Raises OutOfTime."""
@@ -140,22 +144,36 @@ class Engine:
             full[:, self.plan.keep[n]] = at[n].reshape(lower.size, -1)
         return lower.ravel(), found
 
-    def _bound(self, domains: Domains, target: Target | None, options: Options) -> Found:
+    def _bound(self, domains: Domains, target: Target | None, options: Options, sums: Sums | None) -> Found:
         run, state = self._prepared(domains, target, options)
         empty = run.empty | self._outside(domains)
-        seed, row = self._seed(domains.wanted & ~empty[:, None], target)
-        filled = Collector(self.plan, domains.wanted, state, options)
+        wanted = domains.wanted if target is not None else domains.wanted[:, : len(self.query.rows)]
+        filled, plain = Collector(self.plan, wanted, state, options), options
+        dual = domains.dual
+        if sums is not None:
+            dual, plain = None, replace(options, steps=0)
+        self._fill(filled, *self._seed(wanted & ~empty[:, None], target), dual, plain)
+        found = filled.found(self._ranges(domains, state, options.refresh), empty)
+        if sums is None:
+            return found
+        weights, asked = sums(found)
+        more = Collector(self.plan, asked, state, options)
+        self._fill(more, *self._weighed(weights, asked & ~empty[:, None]), domains.dual, options)
+        return found.beside(more.found(found.ranges, empty))
+
+    def _fill(self, filled: Collector, seed: Seed, row: Array, dual: Dual | None, options: Options) -> None:
+        """Bounds of rows ``row`` of a collector, ``(sets, rows)``, piece by piece."""
+        state = filled.state
         for rows in pieces(row.shape[1], len(row), self.plan):
             if options.deadline.passed:
                 break
             part, choice = seed.rows(rows), Choice()
-            if options.steps or domains.dual is not None:
-                start = beginning(state, part, warm(self.plan, domains.dual, part, row[:, rows]))
+            if options.steps or dual is not None:
+                start = beginning(state, part, warm(self.plan, dual, part, row[:, rows]))
                 choice = climb(state, part, start, self._least(state), options, steps=options.steps)[1]
             done = descend(state, part, choice, keep=options.gaps)
             lower, constant = self._least(state)(part, done), constants(state, part, done) - self._slack(state, part)
             filled.add(part, row[:, rows], done, choice, lower, constant)
-        return filled.found(self._ranges(domains, state, options.refresh), empty)
 
     def _prepared(self, domains: Domains, target: Target | None, options: Options) -> tuple[Refresh, State]:
         """The ranges of a batch."""
@@ -174,7 +192,7 @@ class Engine:
 
         def bound(seed: Seed, done: Descent) -> Array:
             found = least(state, seed, done)
-            if seed.start in state.lower:
+            if seed.start in state.lower and seed.weights is None:
                 sides = (seed.pick(side) for side in state.sides(seed.start))
                 low, high = sides
                 found = np.maximum(found, np.where(seed.sign > 0, low, -high))
@@ -206,16 +224,19 @@ class Engine:
 
     def _seed(self, wanted: Array, target: Target | None) -> tuple[Seed, Array]:
         """The rows that are asked for, and their numbers ``(sets, rows)``."""
-        if wanted.all():
-            domain, row = None, np.repeat(np.arange(wanted.shape[1])[:, None], len(wanted), axis=1)
-        else:
-            domain, row = np.nonzero(wanted)
-            row = row[None]
+        domain, row = _numbers(wanted)
         if target is None:
             return Seed(self.plan.spec, domain, row, np.ones(row.shape)), row
         where = np.arange(len(wanted)) if domain is None else domain
         index = np.searchsorted(self.plan.keep[target.node], target.index[where, row])
         return Seed(target.node, domain, index, target.sign[where, row].astype(np.float64)), row
+
+    def _weighed(self, weights: Array, asked: Array) -> tuple[Seed, Array]:
+        """The sums of rows that are asked for, and their numbers."""
+        domain, row = _numbers(asked)
+        where = np.arange(len(asked)) if domain is None else domain
+        own: Array = weights[where, row].astype(self.precision.dtype)
+        return Seed(self.plan.spec, domain, row, np.ones(row.shape), own), row
 
     def _slack(self, state: State, seed: Seed) -> Array | float:
         """What rounding the exact rows to float64 may have moved (:meth:`nnsym.ir.rows.Rows.node`)."""
@@ -225,7 +246,9 @@ class Engine:
         sizes = [np.maximum(*map(np.abs, state.sides(p))).max(axis=1, initial=0.0) for p in seed.start.parents]
         most = np.max(np.broadcast_arrays(*sizes), axis=0)[:, None]
         total = (slack + product(weight, most)) * (1.0 + 8.0 * self.precision.u)
-        return seed.pick(total)
+        if seed.weights is None:
+            return seed.pick(total)
+        return seed.weigh(seed.weights.astype(np.float64), total) * (1.0 + FLOAT64.gamma(total.shape[1] + 8))
 
     @property
     def holds(self) -> bool:
@@ -270,3 +293,11 @@ class Engine:
             known = self.ranges[node]
             out |= ((limit.lower > known.upper) | (limit.upper < known.lower)).any(axis=1)
         return out
+
+
+def _numbers(wanted: Array) -> tuple[Array | None, Array]:
+    """Subproblems of what is wanted, None where all of them want all; and which of their rows, ``(sets, rows)``."""
+    if wanted.all():
+        return None, np.repeat(np.arange(wanted.shape[1])[:, None], len(wanted), axis=1)
+    domain, row = np.nonzero(wanted)
+    return domain, row[None]

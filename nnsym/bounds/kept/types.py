@@ -138,6 +138,38 @@ class Found:
             None if self.dual is None else self.dual.take(index),
         )
 
+    def beside(self, other: Found) -> Found:
+        """The rows of both, of the same subproblems with the same ranges; what may be chosen is the other's."""
+        return Found(
+            np.concatenate([self.lower, other.lower], axis=1),
+            self.ranges,
+            self.empty,
+            _along(self.forms, other.forms),
+            np.concatenate([self.constant, other.constant], axis=1),
+            _along(self.point, other.point),
+            _along(self.gaps, other.gaps),
+            other.dual,
+        )
+
+
+#: Weights ``(batch, sums, rows) >= 0`` of sums of the specification's rows, and which of them are asked for, ``(batch,
+#: sums)``: from what was found of the rows themselves.
+Sums = Callable[[Found], tuple[Array, Array]]
+
+
+def _along(some: Mapping[Any, Array], more: Mapping[Any, Array]) -> dict[Any, Array]:
+    """Arrays of rows, followed by others; 0 where there are none."""
+    found, parts = {}, (some, more)
+    counts = [next((a.shape[1] for a in part.values()), 0) for part in parts]
+    for n in dict.fromkeys((*some, *more)):
+        like = some.get(n, more.get(n))
+        assert like is not None
+        both = [
+            p.get(n, np.zeros((len(like), k, like.shape[2]), like.dtype)) for p, k in zip(parts, counts, strict=True)
+        ]
+        found[n] = np.concatenate(both, axis=1)
+    return found
+
 
 def _take(arrays: Mapping[Any, Array], index: Array) -> dict[Any, Array]:
     return {n: a[index] for n, a in arrays.items()}
