@@ -8,7 +8,7 @@
 #   make satisfactory  a peer's 178 tests of the VNN-LIB standard, with nnsym-vnnlib as the solver (minutes)
 #   make atlas   every encoding on small networks, docs/encodings/atlas.md (minutes)
 #   make slow    proofs, kits on every lane, long searches      (make test leaves these out, .ci/run does not)
-#   make thorough  the test suite with every example of its random tests (make test draws DEPTH=0.25 of them)
+#   make thorough  the test suite with every example of its random tests (make test: DEPTH=0.125 of them, .ci/run 0.25)
 #
 # VENV=DIR puts the environment elsewhere, PYTHON=python3.12 chooses the interpreter, PIP_FLAGS goes to pip.
 # NNSYM_SYSTEM_SOLVERS=1 lets tests use what else the system has (cbc, scip); else they are hidden from them.
@@ -18,7 +18,7 @@ VENV ?= .venv
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
 WORKERS ?= 2
-DEPTH ?= 0.25
+DEPTH ?= 0.125
 FUZZ ?= all
 SEED ?= 0
 SECONDS ?= 120

@@ -34,7 +34,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``NNSYM_DEPTH=0.25``: random tests draw that share of their examples, at least 3 (``make test``; else all)."""
+    """``NNSYM_DEPTH=0.125``: random tests draw that share of their examples, at least 3 (``make test``; else all)."""
     depth = float(os.environ.get("NNSYM_DEPTH", "1"))
     for function in {getattr(item.obj, "__func__", item.obj) for item in items if isinstance(item, pytest.Function)}:
         found = getattr(function, "_hypothesis_internal_use_settings", None)

@@ -14,6 +14,7 @@ from nnsym.testing.random_nets import random_network, random_query
 from tests.kept import boxes, relu_query
 
 
+@pytest.mark.slow
 def test_the_kit_finds_nothing():
     found = check_bounds(Search(2), kinds=("residual",), seeds=range(1))
     assert found.runs > 100

@@ -85,9 +85,12 @@ def rough_query(seed, activation, *, radius=0.3, relu_margin=0.0):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 10**6), radius=st.sampled_from([0.0, 1e-9, 0.1, 1.0]))
+@settings(max_examples=32, deadline=None)
+@given(
+    activation=st.sampled_from(list(ACTIVATIONS)),
+    seed=st.integers(0, 10**6),
+    radius=st.sampled_from([0.0, 1e-9, 0.1, 1.0]),
+)
 def test_exact_values_of_cancelling_networks_are_inside(method, activation, seed, radius):
     query = rough_query(seed, ACTIVATIONS[activation], radius=radius)
     assert violations(query, compute(query, method), np.random.default_rng(seed)) == 0
@@ -117,9 +120,9 @@ def stable_violations(count):
 
 
 def test_the_rounding_terms_are_what_makes_them_sound(monkeypatch):
-    assert stable_violations(5) == 0
+    assert stable_violations(2) == 0
     monkeypatch.setattr(Precision, "gamma", lambda self, additions: 0.0)
-    assert stable_violations(5) > 0
+    assert stable_violations(2) > 0
 
 
 def test_cancellation_between_layers_is_charged():

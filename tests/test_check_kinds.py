@@ -90,9 +90,9 @@ def _refuted(seeds: range) -> None:
 
 
 def test_claims_that_a_point_refutes_are_refused() -> None:
-    _refuted(range(10))
+    _refuted(range(5))
 
 
 @pytest.mark.field
 def test_many_claims_that_a_point_refutes_are_refused() -> None:
-    _refuted(range(10, 500))
+    _refuted(range(5, 500))

@@ -29,7 +29,7 @@ def test_one_fact_many_times(times: int) -> None:
     assert "not positive" in str(reference)
 
 
-@pytest.mark.parametrize("count", [512, 1024, 2048])
+@pytest.mark.parametrize("count", [512, pytest.param(1024, marks=pytest.mark.slow), 2048])
 def test_one_node_that_many_others_read(count: int) -> None:
     """The coefficient of x is a sum over all branches, 2^21 each: 0 in 64 bits where they are 2048."""
     nodes = [["Mul", ["x", "big"], [f"b{k}"]] for k in range(count)]

@@ -28,7 +28,7 @@ def data() -> tuple[np.ndarray, list[int]]:
     return np.stack([image for image, _ in found]), [label for _, label in found]
 
 
-@pytest.mark.parametrize("method", ["ibp-merged", "crown", "bigm"])
+@pytest.mark.parametrize("method", ["ibp-merged", "crown", pytest.param("bigm", marks=pytest.mark.slow)])
 def test_the_page_says_what_a_table_computes(method: str) -> None:
     rows = {k: counts for k, name, *counts in STATED if name == method}
     assert sorted(rows) == [2, 5]
@@ -37,7 +37,7 @@ def test_the_page_says_what_a_table_computes(method: str) -> None:
     assert [[row.held, row.falsified, row.open] for row in table.rows] == [rows[2], rows[5]]
 
 
-@pytest.mark.parametrize("radius", [2, 5])
+@pytest.mark.parametrize("radius", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_what_is_chosen_decides(radius: int) -> None:
     f, named = demo.network(), set()
     for image, label in zip(*data(), strict=True):

@@ -298,7 +298,7 @@ def test_they_serve_mixed_integer_programs(kind):
     assert optimum(program.relax()) > optimum(plain.relax()) + 1e-4
 
 
-@pytest.mark.parametrize("source", ["lp", "crown"])
+@pytest.mark.parametrize("source", ["lp", pytest.param("crown", marks=pytest.mark.slow)])
 def test_every_run_of_the_network_satisfies_the_cuts_exactly(source):
     rng = np.random.default_rng(0)
     query = query_of("dense", 11, width=8)

@@ -61,7 +61,7 @@ def test_the_row_at_a_point_is_the_concave_envelope_there(fn):
 def test_every_row_holds_at_every_corner_in_rationals(fn):
     rng = np.random.default_rng(2)
     found = 0
-    for trial in range(30):
+    for trial in range(12):
         weight, bias, lower, upper = random_layer(rng)
         if trial % 3 == 0:  # degenerate: weights of 0, fixed inputs, equal rows, sizes that cancel
             weight[:, 0] = 0.0
@@ -76,7 +76,7 @@ def test_every_row_holds_at_every_corner_in_rationals(fn):
             for block in blocks:
                 assert max(excess(block, point)) <= 0
         found += sum(map(len, blocks))
-    assert found > 20
+    assert found > 8
 
 
 def test_wrong_coefficients_cost_strength_and_never_truth(monkeypatch):

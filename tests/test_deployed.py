@@ -94,7 +94,7 @@ def sampled(query, count=6, seed=0):
 def test_every_float_run_is_enclosed_and_within_its_error(source: str) -> None:
     """ONNX Runtime and six orders of summation lie in the enclosure's bounds, and within E of the real rows."""
     moved = 0
-    for seed in range(18):
+    for seed in range(9):
         f = mixed(seed)
         x = nn.Variable((1, 1, 4, 4), name="x")
         centre = np.float32(np.random.default_rng(seed).normal(size=(1, 1, 4, 4)))
@@ -116,7 +116,7 @@ def test_every_float_run_is_enclosed_and_within_its_error(source: str) -> None:
                 assert (np.abs(rows - real) <= errors + 1e-12 * np.abs(real)).all()
                 apart = max(apart, float(np.abs(rows - real).max()))
         moved += apart > 1e-9
-    assert moved >= 8  # the runs do differ from the reals, so the bounds are put to the test
+    assert moved >= 4  # the runs do differ from the reals, so the bounds are put to the test
 
 
 def test_the_error_terms_are_needed() -> None:

@@ -73,9 +73,9 @@ def _content(block, program):
 
 @pytest.mark.parametrize("kind", ["maximum", "square", "product"])
 def test_rows_hold_to_the_last_bit(kind):
-    """Hundreds of elements at once, every corner in rationals."""
+    """A hundred elements at once, every corner in rationals."""
     rng = np.random.default_rng(7)
-    count, size = 300, {"maximum": 3, "square": 1, "product": 2}[kind]
+    count, size = 100, {"maximum": 3, "square": 1, "product": 2}[kind]
     x = new_input("x", count * size)
     lower = rng.normal(size=x.size)
     upper = lower + rng.random(x.size) * 3

@@ -177,7 +177,7 @@ def test_the_triangle_and_balas_are_the_hull(fn, start, width, slope, up):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("slope", [-1.0, 0.0, 0.2, 0.5, 0.75, 2.0])
+@pytest.mark.parametrize("slope", [-1.0, 0.2, 0.75])
 def test_relaxed_big_m_is_the_hull_of_clip_and_sign(kind, slope):
     for sign_, (low, high) in product((1.0, -1.0), ((-2.0, 3.0), (-1.5, 0.5), (0.25, 4.0))):
         query = support(lambda x: pointwise(FUNCTIONS[kind], x), low, high, slope, sign_)
@@ -200,7 +200,7 @@ def test_conformance(name):
 
     if not find(default_solver(find_encoding(name))).availability().available:
         pytest.skip(f"no solver for {name} here")
-    assert check_encoding(name, kinds=KINDS, seeds=range(2), runs=3, bounds=("crown",)).queries == 4
+    assert check_encoding(name, kinds=KINDS, seeds=range(1), runs=3, bounds=("crown",)).queries == 2
 
 
 def _broken(name: str, damage) -> Encoding:

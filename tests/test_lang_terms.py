@@ -169,8 +169,7 @@ def sizes(n: int, encoding: str) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("encoding", ["bigm", pytest.param("smt", marks=pytest.mark.slow)])
-def test_a_thousand_outputs_compile_to_linear_size(encoding: str) -> None:
-    one, two, four = (sizes(n, encoding) for n in (250, 500, 1000))
+def test_many_outputs_compile_to_linear_size(encoding: str) -> None:
+    one, two = (sizes(n, encoding) for n in (250, 500))
     assert (two <= 2.1 * one).all()
-    assert (four <= 2.1 * two).all()
-    assert (four > 1000).all()
+    assert (two > 500).all()

@@ -89,6 +89,7 @@ def test_a_row_has_its_own_constant(digits: Network) -> None:
     assert (lower["bcp"] <= lower["lipschitz"]).all()
 
 
+@pytest.mark.slow
 def test_sums_of_sources_are_met(digits: Network) -> None:
     image, label = demo.digit(0)
     p = nn.props.robust(digits, image, label, 0.4375, p=2)

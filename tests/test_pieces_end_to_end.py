@@ -70,8 +70,8 @@ def test_sign_at_zero_is_that_of_the_runtime():
     ("module", "names"),
     [
         (torch.nn.ReLU6(), ["clip"]),
-        (torch.nn.Hardtanh(-0.3, 0.7), ["clip"]),
-        (torch.nn.Hardsigmoid(), ["clip"]),
+        pytest.param(torch.nn.Hardtanh(-0.3, 0.7), ["clip"], marks=pytest.mark.slow),
+        pytest.param(torch.nn.Hardsigmoid(), ["clip"], marks=pytest.mark.slow),
     ],
     ids=lambda v: type(v).__name__ if isinstance(v, torch.nn.Module) else "",
 )

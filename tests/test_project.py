@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -137,12 +138,17 @@ def declared() -> set[str]:
     return {re.split(r"[<>=\[ ]", line)[0].lower().replace("_", "-") for line in wanted}
 
 
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """The syntax of every file of the tests."""
+    return {path: ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")}
+
+
 def test_no_test_imports_more_than_the_declared_dependencies() -> None:
-    files = list((ROOT / "tests").rglob("*.py"))
-    local = {p.stem for p in files} | {"tests", "nnsym", "nnsym_encodings", "encodings"}
+    local = {path.stem for path in trees()} | {"tests", "nnsym", "nnsym_encodings", "encodings"}
     sources, known = packages_distributions(), declared()
-    for path in files:
-        for name in set(imported(ast.parse(path.read_text()))) - local - PEERS - sys.stdlib_module_names:
+    for path, tree in trees().items():
+        for name in set(imported(tree)) - local - PEERS - sys.stdlib_module_names:
             brought = {d.lower().replace("_", "-") for d in sources.get(name, [name])}
             assert brought & known, f"{path.relative_to(ROOT)} imports {name}, which no extra declares"
 
@@ -150,8 +156,8 @@ def test_no_test_imports_more_than_the_declared_dependencies() -> None:
 def test_no_test_starts_a_program_that_may_be_missing() -> None:
     """What is run is Python, comes with the environment, is in every POSIX system, or is skipped where it is absent."""
     everywhere = {"sleep", "true", "sh", "mkfifo"}
-    for path in (ROOT / "tests").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue
             first = node.args[0].elts[0] if isinstance(node.args[0], ast.List) and node.args[0].elts else None

@@ -149,7 +149,7 @@ def test_an_l1_ball_and_a_plane_cost_rows_that_grow_linearly(ball: bool) -> None
     assert (forty <= 6 * 40 + 60).all()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_an_l1_ball_and_a_plane_are_decided_exactly(seed: int) -> None:
     g = nn.zoo.random_mlp(seed, widths=(3, 3, 2))
     x = nn.Variable(3)
@@ -176,7 +176,7 @@ def brute(g: nn.Network, deviation: Fraction, categories: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 5, 9])
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(k, marks=pytest.mark.slow) for k in (0, 5, 9))])
 def test_fairness_with_a_category_is_what_all_pairs_of_categories_say(seed: int, tmp_path: Path) -> None:
     """C5: two applications, s != s', if and only if, integrality; solvers against enumeration."""
     g = nn.zoo.random_mlp(seed, widths=(5, 4, 1))

@@ -52,9 +52,10 @@ def program_of(prop: nn.Property, encoding: str) -> Program:
     return encode(prop.query, compute(replace(prop.query, balls={}), "crown"), find_encoding(encoding))
 
 
-def test_all_routes_give_the_minimum_margin_of_every_norm() -> None:
+@pytest.mark.parametrize("norms", [(2,), pytest.param((1, 2, np.inf), marks=pytest.mark.slow)])
+def test_all_routes_give_the_minimum_margin_of_every_norm(norms: tuple[float, ...]) -> None:
     margins = []
-    for p in (1, 2, np.inf):
+    for p in norms:
         prop = near(p)
         routes = [("bigm", "highs"), ("bigm", "glpk"), ("bigm", "gurobi"), ("indicator", "gurobi"), ("balas", "highs")]
         at_hand = [(e, s) for e, s in routes if find(s).availability().available]
@@ -72,7 +73,7 @@ def test_all_routes_give_the_minimum_margin_of_every_norm() -> None:
             shifted = near(p, above=2.0 - lowest + shift)
             assert nn.verify(shifted, "smt", shortcut=False).status is verdict
         margins.append(lowest)
-    assert margins[0] >= margins[1] >= margins[2]
+    assert margins == sorted(margins, reverse=True)
 
 
 def _margins(prop: nn.Property, points: Any) -> Any:

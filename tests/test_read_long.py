@@ -239,6 +239,7 @@ def test_gzip_in_pieces_of_any_size(size):
     assert b"".join(streams.unpacked(pieces, "x", 10**6, Meter())) == data
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_long_model_of_zeros_takes_little_more_than_its_matrices(tmp_path):
     size = 4096

@@ -125,7 +125,7 @@ _HUGE = {
 }
 
 
-@pytest.mark.parametrize("case", _HUGE)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c == "doubling" else c for c in _HUGE])
 def test_sizes_are_weighed_before_arrays_are_made(case: str) -> None:
     with pytest.raises(InputError, match=r"more than the|are read at most|reading may use") as caught:
         load(_HUGE[case])

@@ -71,7 +71,7 @@ def test_the_tangent_is_the_row_where_no_activation_changes_its_piece(seed: int)
         assert (parts[some.inputs[0]] @ exact + constant == value).all()
 
 
-@pytest.mark.parametrize("seed", [3, 13, 19, 29, 44, 55])
+@pytest.mark.parametrize("seed", [3, 19, *(pytest.param(k, marks=pytest.mark.slow) for k in (13, 29, 44, 55))])
 @pytest.mark.parametrize("method", [None, "bigm"])
 def test_mixed_integer_optima_are_attained(seed: int, method: str | None) -> None:
     term, where = mixed_problem(seed)

@@ -37,7 +37,9 @@ from tests.searching import inside, ran
 TEXTS = ("bab:smear", "bab:gap", "bab:mixed:clip", "bab:finish:float64:best", "bab:random:clip", "bab:early:steps=4")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *PIECE_KINDS])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if k == "conv" else k for k in (*KINDS, *PIECE_KINDS)]
+)
 def test_what_is_said_is_true(kind: str) -> None:
     """Every rule on random networks, half of the margins within 2^-12 of zero; most are decided."""
     decided = 0
@@ -50,7 +52,9 @@ def test_what_is_said_is_true(kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [*KINDS, *PIECE_KINDS])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if k == "conv" else k for k in (*KINDS, *PIECE_KINDS)]
+)
 def test_what_is_said_is_true_of_hundreds(kind: str) -> None:
     decided, asked = 0, 0
     for seed in range(3, 10):

@@ -99,7 +99,7 @@ def test_sampling_refuses_a_function_and_what_it_cannot_judge() -> None:
 
 
 def test_a_slack_relaxes_and_progress_is_told() -> None:
-    g = smoothed_half_space(size=400)
+    g = smoothed_half_space(size=100)
     prop = robust_at_zero(g, 1.05)
     assert not nn.verify(prop, nn.sampling(n=20_000)).verified
     told: list[tuple[float, float]] = []

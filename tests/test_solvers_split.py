@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ from nnsym.solvers.split import solve_split, worth_splitting
 from nnsym.testing.random_nets import random_network, random_query
 
 
-def programs(count: int) -> list[tuple[Program, float]]:
+@cache
+def programs(count: int = 3) -> list[tuple[Program, float]]:
     """Big-M programs of random disjunctive properties that are worth splitting, with their exact optimum."""
     found = []
     for seed in range(200):
@@ -27,12 +30,9 @@ def programs(count: int) -> list[tuple[Program, float]]:
     raise AssertionError("too few disjunctive properties")
 
 
-CASES = programs(6)
-
-
-@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("case", range(3))
 def test_optimum_is_the_guarded_programs(case: int) -> None:
-    program, exact = CASES[case]
+    program, exact = programs()[case]
     split = solve_split(Highs(), program, Limits(seconds=30), Goal(decide=False))
     assert split.status is Status.OPTIMAL
     assert split.bound == pytest.approx(exact, abs=1e-6)
@@ -40,9 +40,9 @@ def test_optimum_is_the_guarded_programs(case: int) -> None:
     assert split.bound <= exact + 1e-6
 
 
-@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("case", range(3))
 def test_deciding_never_claims_more_than_the_optimum(case: int) -> None:
-    program, exact = CASES[case]
+    program, exact = programs()[case]
     split = solve_split(Highs(), program, Limits(seconds=30), Goal())
     assert split.bound <= exact + 1e-6
     assert split.objective >= exact - 1e-6
@@ -51,7 +51,7 @@ def test_deciding_never_claims_more_than_the_optimum(case: int) -> None:
 
 def test_the_most_promising_case_comes_first() -> None:
     """Cases are sorted by the lower bound of their margin, which a fixed guard gives to t."""
-    for program, _ in CASES:
+    for program, _ in programs():
         limits, goal = Limits(seconds=30), Goal(decide=False)
         optima = [
             Highs().solve(program.relax().with_bounds(guards, values), limits, goal).bound
@@ -79,7 +79,7 @@ class Stubborn:
 
 
 def test_an_unsolved_case_leaves_only_the_floor() -> None:
-    program, _ = CASES[0]
+    program, _ = programs()[0]
     lane = Stubborn()
     answer = solve_split(lane, program, Limits(seconds=30), Goal(decide=False))  # type: ignore[arg-type]
     assert answer.status is Status.TIME_LIMIT

@@ -259,9 +259,9 @@ def test_two_workers_of_which_one_is_killed_give_the_same_rows(tmp_path: Path) -
             os.kill(killed[0], signal.SIGKILL)
 
     with workers(2) as pool:
-        table = ask(count=20, methods=EXACT, executor=pool, progress=kill)
+        table = ask(count=20, methods=EXACT, executor=pool, progress=kill, timeout=600)  # none runs out, however busy
     assert killed
-    assert said(table) == said(ask(count=20, methods=EXACT))
+    assert said(table) == said(ask(count=20, methods=EXACT, timeout=600))
 
 
 def test_workers_and_schedulers_are_asked_for_in_words() -> None:

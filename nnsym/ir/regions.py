@@ -73,7 +73,8 @@ class Domain:
         low = high = form[-1]
         for factor, a, b in zip(form[:-1], self.lower, self.upper, strict=True):
             if factor:
-                low, high = low + min(factor * a, factor * b), high + max(factor * a, factor * b)
+                least, most = (a, b) if factor > 0 else (b, a)
+                low, high = low + factor * least, high + factor * most
         return low, high
 
     def split(self, point: Vector) -> dict[Input, Array]:

@@ -44,13 +44,15 @@ def minimise(
         return None
     columns, offset = _columns(lower, upper)
     width = len(columns)
-    body = [
-        [*(sign * row[k] for k, sign in columns), limit - _dot(row, offset)]
-        for row, limit in zip(rows, limits, strict=True)
-    ]
+    *start, unit = _integers([*offset, _ONE])  # offset_k = start_k / unit
+    body = []
+    for row, limit in zip(rows, limits, strict=True):  # a slack may be scaled: only its sign matters
+        *whole, right = _integers([*row, limit])
+        right = right * unit - sum(a * b for a, b in zip(whole, start, strict=True))
+        body.append([*(sign * unit * whole[k] for k, sign in columns), right])
     for j, (k, _) in enumerate(columns):  # the far end of a box is one more row
         if lower[k] > -float("inf") and upper[k] < float("inf"):
-            body.append([*(_ONE if i == j else _ZERO for i in range(width)), Fraction(upper[k]) - offset[k]])
+            body.append(_integers([*(_ONE if i == j else _ZERO for i in range(width)), Fraction(upper[k]) - offset[k]]))
     table = _Dictionary(body, width)
     if not table.make_feasible():
         return None
@@ -61,19 +63,19 @@ def minimise(
     return Optimum(_dot(cost, point), tuple(point))
 
 
-def _columns(lower: Sequence[Number], upper: Sequence[Number]) -> tuple[list[tuple[int, Fraction]], list[Fraction]]:
+def _columns(lower: Sequence[Number], upper: Sequence[Number]) -> tuple[list[tuple[int, int]], list[Fraction]]:
     """Non-negative variables ``(k, sign)`` and offsets with ``x_k = offset_k + sum of sign * variable``."""
-    columns: list[tuple[int, Fraction]] = []
+    columns: list[tuple[int, int]] = []
     offset: list[Fraction] = []
     for k, (low, high) in enumerate(zip(lower, upper, strict=True)):
         if low > -float("inf"):
-            columns.append((k, _ONE))
+            columns.append((k, 1))
             offset.append(Fraction(low))
         elif high < float("inf"):
-            columns.append((k, -_ONE))
+            columns.append((k, -1))
             offset.append(Fraction(high))
         else:
-            columns += [(k, _ONE), (k, -_ONE)]
+            columns += [(k, 1), (k, -1)]
             offset.append(_ZERO)
     return columns, offset
 
@@ -90,9 +92,8 @@ class _Dictionary:
     reducing a Fraction at each step.
     """
 
-    def __init__(self, rows: list[list[Fraction]], width: int) -> None:
-        whole = [_integers(row) for row in rows]  # a slack may be scaled: only its sign matters
-        self.body, self.right = [row[:-1] for row in whole], [row[-1] for row in whole]
+    def __init__(self, rows: list[list[int]], width: int) -> None:
+        self.body, self.right = [row[:-1] for row in rows], [row[-1] for row in rows]
         self.free, self.basic = list(range(width)), list(range(width, width + len(rows)))
         self.cost, self.scale = [0] * width, 1
 
@@ -142,8 +143,12 @@ class _Dictionary:
             limiting = [i for i, row in enumerate(self.body) if row[enter] > 0]
             if not limiting:
                 raise InputError("the linear program is unbounded", remedy="Bound its variables")
-            ratios = {i: (Fraction(self.right[i], self.body[i][enter]), self.basic[i]) for i in limiting}
-            self._pivot(min(limiting, key=ratios.__getitem__), enter)
+            leave = limiting[0]
+            for i in limiting[1:]:  # the least right / body, which is compared without a division
+                more = self.right[i] * self.body[leave][enter] - self.right[leave] * self.body[i][enter]
+                if more < 0 or (more == 0 and self.basic[i] < self.basic[leave]):
+                    leave = i
+            self._pivot(leave, enter)
 
     def _pivot(self, leave: int, enter: int) -> None:
         """Exchange the basic variable of row ``leave`` and the free variable of column ``enter``."""

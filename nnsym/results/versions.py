@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 _PACKAGES = {
@@ -15,8 +16,9 @@ _PACKAGES = {
 }
 
 
+@cache  # every result names four or more, and a package's metadata is parsed whole for its version
 def package_version(name: str) -> str:
-    """The installed version of a package, or an empty string."""
+    """The version of a package that was installed when it was first asked for, or an empty string."""
     try:
         return version(name)
     except PackageNotFoundError:
