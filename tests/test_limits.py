@@ -215,5 +215,5 @@ def test_a_certificate_that_there_was_no_time_for_is_none() -> None:
     every = Moments()
     assert certified_unsat(query, every).claim == "unsat"  # type: ignore[arg-type]
     for few in range(0, every.taken, 2):
-        with pytest.raises(UncertifiedError, match="no time was left"):
+        with pytest.raises(UncertifiedError, match="no time"):
             certified_unsat(query, Moments(few))  # type: ignore[arg-type]

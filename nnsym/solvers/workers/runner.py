@@ -206,7 +206,12 @@ class Pool:
         self._closed = False
 
     def run(self, lane: str, job: Job, progress: Progress | None = None) -> Returned:
-        """Run a job in a warm worker of the lane, or a new one; start-up counts against the job's seconds."""
+        """Run a job in a warm worker of the lane, or a new one; start-up counts against the job's seconds.
+
+        A job that has no second left is not begun: an end of time, not an answer that took a grace period.
+        """
+        if job.seconds <= 0:
+            return Returned(end=End.TIME)
         start = time.monotonic()
         with self._worker(lane) as worker:
             return worker.run(replace(job, seconds=job.seconds - (time.monotonic() - start)), progress)
