@@ -14,7 +14,7 @@ from onnx import helper
 from stored import onnx_values, random_layers, stored_mlp
 
 import nnsym as nn
-from nnsym.errors import InputError, LanguageError, MissingBoundsError, UnsupportedError
+from nnsym.errors import InputError, LanguageError, MissingBoundsError, OutOfTimeError, UnsupportedError
 from nnsym.ir.oracle import minimum_margin
 from nnsym.lang.statements.objective import objective
 
@@ -331,3 +331,11 @@ X = nn.Variable(2, name="x")
 def test_what_is_no_surrogate_is_refused_in_words(build: Any, kind: type[Exception], said: str) -> None:
     with pytest.raises(kind, match=said):
         build()
+
+
+def test_the_timeout_is_for_bounds_and_program_too() -> None:
+    f = nn.sequential(random_layers(0, 2, 3, 1))
+    with pytest.raises(OutOfTimeError, match="not encoded in the time"):
+        nn.surrogate(f, ([-1, -1], [1, 1]), timeout=1e-9)
+    with pytest.raises(InputError, match="timeout is -1"):
+        nn.surrogate(f, ([-1, -1], [1, 1]), timeout=-1)

@@ -7,16 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute
 from nnsym.encode.function import encode_function
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import Encoded
 from nnsym.encoding import Encoding, Form
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError, MissingBoundsError, OutOfTimeError, UnsupportedError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
+from nnsym.ir.query import Query
 from nnsym.judge.build import cut
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.judge.run import BOUNDS_SHARE
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable, of_input
 from nnsym.lang.guard import misread
@@ -26,7 +31,10 @@ from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
+from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.solvers.base import Goal, Limits
+
+Array = NDArray[Any]
 
 
 def surrogate(
@@ -57,7 +65,8 @@ def surrogate(
             violate: rows that hold for the whole domain, whatever the model is asked for.
         bounds: what the constants of the encoding and the bounds of its variables come from.
         device: where bounds are computed.
-        timeout: wall seconds that cuts may take; fewer of them are right too.
+        timeout: wall seconds for everything, half of them for bounds. Bounds that were not reached and cuts that were
+            not found make the program weaker, not wrong; without time for the program itself there is none.
 
     Returns:
         ``block.inputs`` and ``block.outputs`` are indexed by place in C order (inputs as the network declares them, or
@@ -70,7 +79,9 @@ def surrogate(
         UnsupportedError: alternatives or balls in ``where``; an encoding in Boolean form, or with implications.
         MissingBoundsError: an input that ``where`` leaves open.
         InputError: an empty domain, names or shapes that do not fit.
+        OutOfTimeError: the program was not complete in time.
     """
+    end = Deadline.after(options.seconds(timeout))
     from nnsym.solvers.pyomo_block import End, to_block  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
@@ -80,8 +91,9 @@ def surrogate(
     query, rows = terms_over(terms, premise, name="surrogate", first=tuple(shapes))
     if query.empty_box:
         raise InputError("the domain is empty: there is nothing to encode", where=str(premise))
-    found = compute(query, find_source(check_bounds(bounds)), device=options.device(device))
-    encoded = encode_function(query, found, chosen, rows)
+    source = find_source(check_bounds(bounds)).until(end.share(BOUNDS_SHARE))
+    found = compute(query, source, device=options.device(device))
+    encoded = _encoded(query, found, chosen, rows, end)
     inputs = [
         End(name=x.name, shape=shapes.get(x, (x.size,)), columns=encoded.ids[x], names=x.labels.names)
         for x in query.inputs
@@ -89,10 +101,22 @@ def surrogate(
     outputs = [End(name=name, shape=terms[name].shape, columns=encoded.rows[index]) for name, index in rows.items()]
     program = encoded.program
     if chosen.cuts:
-        limits = Limits(seconds=options.seconds(timeout))
+        limits = Limits(seconds=end.left)
         aims = np.unique(np.concatenate([end.columns for end in outputs])).tolist()
         program = cut(query, encoded, chosen, limits=limits, goal=Goal(decide=False), aims=aims)
     return to_block(program, inputs=inputs, outputs=outputs)
+
+
+def _encoded(query: Query, found: Bounds, encoding: Encoding, rows: Mapping[str, Array], end: Deadline) -> Encoded:
+    late = OutOfTimeError("not encoded in the time there was", where="surrogate", remedy="Give more: timeout=")
+    try:
+        return encode_function(query, found, encoding, rows, deadline=end)
+    except OutOfTime:
+        raise late from None
+    except MissingBoundsError:
+        if found.ended:
+            raise late from None
+        raise
 
 
 def _fitting(encoding: Encoding) -> Encoding:

@@ -24,11 +24,14 @@ from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.titles import column_titles
 from nnsym.program import Role, Tag
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
 
-def encode_function(query: Query, bounds: Bounds, encoding: Encoding, outputs: Mapping[str, Array]) -> Encoded:
+def encode_function(
+    query: Query, bounds: Bounds, encoding: Encoding, outputs: Mapping[str, Array], *, deadline: Deadline = NEVER
+) -> Encoded:
     """The program of the rows of ``query`` that ``outputs`` lists by name, over the query's domain.
 
     The formula holds the domain's conditions beside its boxes: linear ones, all of which hold. ``rows`` of the answer
@@ -37,9 +40,10 @@ def encode_function(query: Query, bounds: Bounds, encoding: Encoding, outputs: M
     Raises:
         UnsupportedError: the domain is no conjunction, has balls, or a node has no rule.
         MissingBoundsError: a bound that the encoding needs is infinite.
+        OutOfTime: the deadline passed before all was encoded.
     """
     conditions = _conditions(query)
-    walked = walk(query, bounds, encoding)
+    walked = walk(query, bounds, encoding, deadline=deadline)
     s = np.full(len(query.rows), -1)
     hard = np.unique(np.concatenate([np.zeros(0, np.int64), *(a.rows for a in conditions)]))
     s[hard] = _layer(walked, query, SPEC, hard)
