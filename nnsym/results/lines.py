@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from nnsym.results.saved import check_writable
 
 if sys.platform != "win32":
     import fcntl
+
+_PATIENCE = 10.0  # seconds that a line waits for others' lines
 
 
 class Lines:
@@ -29,7 +32,7 @@ class Lines:
         self._where = str(path)
         self._handle = opened(path, os.O_RDWR | os.O_CREAT)
         try:
-            self._lock()
+            _lock(self._handle, self._where)
             text = self._read()
         except BaseException:
             self.close()
@@ -57,18 +60,6 @@ class Lines:
             os.close(self._handle)
             self._handle = -1
 
-    def _lock(self) -> None:
-        """A lock of this process: it ends with the process, and is no lock against itself."""
-        if sys.platform == "win32":
-            return
-        try:
-            fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            remedy = "Give another file, or wait until it is done"
-            raise InputError("another process is writing it", where=self._where, remedy=remedy) from None
-        except OSError:  # a file system without locks
-            pass
-
     def _read(self) -> bytes:
         found = os.fstat(self._handle)
         if not stat.S_ISREG(found.st_mode):
@@ -79,8 +70,25 @@ class Lines:
             return file.read()
 
 
+def _lock(handle: int, where: str, patience: float = 0.0) -> None:
+    """A lock of this process: it ends with the process or the file, and is no lock against itself."""
+    end = time.monotonic() + patience
+    while sys.platform != "win32":
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() >= end:
+                remedy = "Give another file, or wait until it is done"
+                raise InputError("another process is writing it", where=where, remedy=remedy) from None
+            time.sleep(0.01)
+        except OSError:  # a file system without locks
+            return
+        else:
+            return
+
+
 def append_line(path: str | Path, line: str) -> None:
-    """One line at the end of a file that others may append to as well, in one write.
+    """One line at the end of a file that others may append to as well, one after the other.
 
     Where the last line was torn the new one begins behind it. Raises :class:`InputError` where it cannot be written.
     """
@@ -88,6 +96,7 @@ def append_line(path: str | Path, line: str) -> None:
     check_writable(target)
     handle = opened(target, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
+        _lock(handle, str(target), _PATIENCE)
         data = f"{line}\n".encode()
         found = os.fstat(handle)
         if stat.S_ISREG(found.st_mode) and found.st_size:
