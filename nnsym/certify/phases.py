@@ -180,7 +180,7 @@ class Phases:
         best = next(k for k, f in enumerate(part.facts) if self.mirror.row(f) == part.row)
         facts = [[self._number(best), 1], *more, *along]
         steered = {n: v[k, part.row] for n, v in dual.slopes.items()}
-        slopes = self.choices.slopes(steered, self.opened, part.path, levels)
+        slopes = self.choices.named(self.choices.slopes(steered, self.opened, part.path, levels))
         return ["l", facts, slopes] if slopes else ["l", facts]
 
     def _number(self, k: int) -> int:
