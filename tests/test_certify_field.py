@@ -25,6 +25,7 @@ ROWS = [
     ("mnist_fc", "mnist-net_256x2", "prop_0_0.03", "crown"),
     ("mnist_fc", "mnist-net_256x2", "prop_4_0.03", "bab"),
     ("mnist_fc", "mnist-net_256x4", "prop_2_0.03", "bab"),
+    ("mnist_fc", "mnist-net_256x4", "prop_3_0.05", "bab"),
 ]
 
 

@@ -51,8 +51,12 @@ class Choices:
                 slopes[node] = least + width * np.round((dual.slopes[node] - least) / width * levels) / levels
         return Dual(slopes, {n: _few_digits(m) for n, m in dual.multipliers.items()})
 
-    def slopes(self, own: Mapping[Node, Array], opened: Sequence[Array], path: Path, levels: int) -> dict[str, str]:
-        """The digits of one row's slopes ``own[node]`` ``(size,)``, where the path leaves an element open."""
+    def named(self, slopes: Mapping[Any, bytes]) -> dict[str, str]:
+        """Slopes of curves as a token has them."""
+        return {str(self.names.number(curve)): data.hex() for curve, data in slopes.items()}
+
+    def slopes(self, own: Mapping[Node, Array], opened: Sequence[Array], path: Path, levels: int) -> dict[Any, bytes]:
+        """For each curve one row's slopes ``own[node]`` ``(size,)``, where the path leaves an element open."""
         found = {}
         for c, curve in enumerate(self.curves):
             mask = opened[c].copy()
@@ -61,7 +65,7 @@ class Choices:
             if mask.any() and node in own:
                 least, width = _ends(curve)
                 share = np.clip(np.round((own[node][mask] - least) / width * levels), 0, levels)
-                found[str(self.names.number(curve))] = share.astype(">u2" if levels > 255 else np.uint8).tobytes().hex()
+                found[curve] = share.astype(">u2" if levels > 255 else np.uint8).tobytes()
         return found
 
     def multipliers(self, own: Mapping[Node, Array], path: Path, first: int) -> list[list[Any]]:

@@ -109,8 +109,11 @@ class Phases:
         return True
 
     def again(self, places: Iterable[Place]) -> bool:
-        """Split places that the checker did not accept as leaves."""
-        parts = [self.parts.pop(place) for place in places if place in self.parts]
+        """Split places that the checker did not accept as leaves; False where that cannot be."""
+        places = list(places)
+        if any(place not in self.parts for place in places):
+            return False
+        parts = [self.parts.pop(place) for place in places]
         self.steps = 2 * self.steps
         halves = [self._halves(part, choice) for part, choice in zip(parts, self._gaps(parts), strict=True) if choice]
         return len(halves) == len(parts) and self.grow([half for pair in halves for half in pair])
@@ -180,7 +183,7 @@ class Phases:
         best = next(k for k, f in enumerate(part.facts) if self.mirror.row(f) == part.row)
         facts = [[self._number(best), 1], *more, *along]
         steered = {n: v[k, part.row] for n, v in dual.slopes.items()}
-        slopes = self.choices.slopes(steered, self.opened, part.path, levels)
+        slopes = self.choices.named(self.choices.slopes(steered, self.opened, part.path, levels))
         return ["l", facts, slopes] if slopes else ["l", facts]
 
     def _number(self, k: int) -> int:

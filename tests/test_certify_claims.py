@@ -1,0 +1,107 @@
+"""Ranges of hidden neurons that a certificate claims: accepted, better than what was known, true of every point."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pytest
+from certificates import below
+from test_certify import arrays
+
+import nnsym as nn
+from nnsym.bounds.kept.engine import Engine
+from nnsym.certify.choices import Choices
+from nnsym.certify.claims import Base, claimed
+from nnsym.certify.emit import written
+from nnsym.certify.grounds import Grounds
+from nnsym.certify.mirror import mirror
+from nnsym.certify.names import Names
+from nnsym.certify.theorem import theorem
+from nnsym.certify.tree import flat
+from nnsym.check.checker import Checker
+from nnsym.check.errors import Refused
+from nnsym.check.files import read_json
+from nnsym.check.problem import Case
+from nnsym.results.clock import NEVER
+
+INPUTS = 6
+
+
+@dataclass(frozen=True)
+class Made:
+    """A property that its claims do not prove, with a tree of nothing but claims."""
+
+    seed: int
+    activation: str = "relu"
+
+    @cached_property
+    def parts(self) -> Any:
+        x = nn.Variable(INPUTS, name="x")
+        y = arrays(self.seed, INPUTS, 8, 8, 6, 2, activation=self.activation)(x)
+        p = nn.forall(x, where=nn.box(x, [-0.5] * INPUTS, [0.5] * INPUTS), then=y[0] < -1000)
+        head = theorem(p.query)
+        checker = Checker(head.certificate(claim="unsat"), head.files)
+        grounds, names = Grounds(checker.problem), Names(checker.problem)
+        (ground,) = grounds.all
+        mirrored = mirror(checker.problem, [ground.case], grounds.facts())
+        choices = Choices(mirrored, checker, names)
+        first = Base.of(ground, Engine(mirrored.query, inherit=False), choices)
+        last = claimed(first, choices, 4, NEVER)
+        last.place.tokens = [["l"]]
+        tree, _ = flat(grounds.root)
+        return head, checker, names, first, last, tree
+
+    def failures(self, tree: list[Any], engine: str) -> list[int]:
+        """The tokens of the leaves that an engine does not accept."""
+        head, _, names, *_ = self.parts
+        made = read_json(written(head.certificate(claim="unsat", names=names.table, tree=tree)))
+        return [token for token, _ in Checker(made, head.files, engine).run(failures=True).failures]
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("made", [Made(3), pytest.param(Made(4), marks=SLOW), pytest.param(Made(5, "abs"), marks=SLOW)])
+def test_claims_are_accepted_better_and_true(made: Made) -> None:
+    _, checker, _, first, last, tree = made.parts
+    assert last.claims > 5
+    for engine in ("fast", "reference"):
+        assert [tree[k] for k in made.failures(tree, engine)] == [["l"]]  # the theorem itself, which is false
+    rng, unit = np.random.default_rng(made.seed), 1 << checker.engine.bits
+    for node, bounds in last.case.known.items():
+        assert all(a >= b for a, b in zip(bounds.lower, first.case.known[node].lower, strict=True))
+    for _ in range(20):
+        point = tuple(Fraction(int(v), 64) for v in rng.integers(-32, 33, INPUTS))
+        bits, values = checker.forward(Case(point, point))
+        for node, bounds in last.case.known.items():
+            exact = [Fraction(v, 1 << bits) * unit for v in values[node].lower]
+            assert all(a <= v <= b for a, v, b in zip(bounds.lower, exact, bounds.upper, strict=True))
+
+
+@pytest.mark.slow
+def test_a_claim_that_says_too_much_is_not_accepted() -> None:
+    """Each claim in turn is moved beyond what a point attains: its own tree fails."""
+    made = Made(3)
+    _, checker, names, _, _, tree = made.parts
+    places = [k for k, token in enumerate(tree) if token[0] == "g"]
+    numbers = {tuple(entry): k for k, entry in enumerate(names.table)}
+    assert len(numbers) == len(names.table)
+    values = checker.forward(Case((Fraction(0),) * INPUTS, (Fraction(0),) * INPUTS))
+    for place in places[::4]:
+        ((name, i, _),) = tree[place][1]
+        node = checker.problem.graph.tensors[tuple(names.table[name])].node
+        at_centre = Fraction(values[1][node].lower[i], 1 << values[0])
+        moved = float(at_centre) + (0.01 if tree[place][2] <= at_centre else -0.01)
+        spoiled = [*tree[:place], ["g", tree[place][1], moved], *tree[place + 1 :]]
+        with suppress(Refused):  # as another element is open, or none, there are not as many slopes
+            assert len(made.failures(spoiled, "fast")) > 1
+
+
+def test_a_tree_of_claims_starts_from_what_the_checker_knows() -> None:
+    _, checker, _, first, _, _ = Made(3).parts
+    assert first.case.known.keys() == below(checker).known.keys()
