@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nnsym.ir.activations import activations
+from nnsym_encodings import CUTS, ENCODINGS
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 ROOMS = PAGE.split("## Rooms")[1].split("\n## ")[0]
@@ -83,3 +86,15 @@ def test_a_keyword_of_questions_has_one_type_and_one_default() -> None:
                     told.setdefault(option.arg, set()).add(said)
     assert {"timeout", "seed", "memory", "device"} <= told.keys()
     assert {option for option, said in told.items() if len(said) > 1} == OTHERWISE
+
+
+def test_everything_that_ships_stands_in_the_table_of_proofs() -> None:
+    page = (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")
+    table = page.split("## What ships, and what of it is proved")[1].split("\n## ")[0]
+    told = {kind: set[str]() for kind in ("encodings", "cuts", "activations", "lines")}
+    for row in re.findall(r"^\| (\w+?)s? ((?:of )?`.*?) \|", table, re.M):
+        told[f"{row[0]}s"] |= named(row[1])
+    assert told["encodings"] == {e.name for e in ENCODINGS}
+    assert told["cuts"] == {c.text for c in CUTS}
+    assert told["activations"] == set(activations()[0])
+    assert told["lines"] >= {"product", "max", "difference"}

@@ -137,7 +137,7 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
     ):
         if make is _nonlinear and facts is origins and _impossible([denial, *facts], 0.05 * seconds):
             return False
-        if make is _nonlinear and facts is origins and _excluded(multiplied, 0.1 * seconds):
+        if make is z3.Solver and facts is world.facts and _excluded(multiplied, 0.1 * seconds):
             return False
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
