@@ -32,7 +32,7 @@ def test_a_right_method_passes_and_decides() -> None:
     "method", [crown(), nn.attack(), milp("bigm"), nn.smt(), Usual()], ids=lambda method: str(method.name)
 )
 def test_ours_pass(method: object) -> None:
-    assert check_method(method, kinds=("leaky",), seeds=range(1)).questions == 5
+    assert check_method(method, kinds=("leaky",), seeds=range(1)).questions == 6
 
 
 def test_what_was_not_asked_is_said(capsys: pytest.CaptureFixture[str]) -> None:

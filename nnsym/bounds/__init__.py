@@ -1,1 +1,1 @@
-"""nnsym.bounds"""
+"""Both ends of the margin before any solver: certified intervals and lines of every node, and the counter-search."""

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: its commands, one file each, and their options, streams and targets."""

@@ -1,1 +1,1 @@
-"""nnsym.testing"""
+"""Kits that refuse unsound guests, one a door, and what they draw their questions from."""

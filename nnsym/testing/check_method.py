@@ -1,8 +1,9 @@
 """The conformance kit for methods: no verdict, no bound and no point that an exact oracle refutes, within the clock.
 
 Properties are small and random, half of their margins lie within 2^-12 of zero; what is true of them is known in
-rationals (:mod:`nnsym.ir.oracle`). Asked besides: the same as ``exists``, the optimum of a term, a clock that is over,
-and one that is short for a network that is not small. Use it from a test: ``check_method(MY_METHOD)``.
+rationals (:mod:`nnsym.ir.oracle`). Asked besides: the same as ``exists``, and on boxes about a point, the optimum of a
+term, a clock that is over, and one that is short for a network that is not small.
+Use it from a test: ``check_method(MY_METHOD)``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnsym.bounds.sources import Source
 from nnsym.encode.point import exact_margin
@@ -23,7 +25,7 @@ from nnsym.errors import NnsymError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.oracle import OracleAnswer, minimum_margin
-from nnsym.ir.query import Query, Reading
+from nnsym.ir.query import Box, Query, Reading
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.registry import resolve
 from nnsym.replay import attained, found_at, inputs_of
@@ -33,8 +35,11 @@ from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.skipped import say_skipped
 
+Array = NDArray[Any]
+
 _SECONDS = 20.0  # of each question but the last two
 _SHORT = 0.2  # a clock that is short for the network of the last one
+_NARROW = 2.0**-20  # half the width of the boxes about a point
 _TOLERANCE = 1e-6  # of a solver's own word on a margin
 
 
@@ -60,7 +65,7 @@ def check_method(
     Args:
         method: its name or itself.
         kinds: kinds of random network (:mod:`nnsym.testing.random_nets`); those of smooth functions have no oracle.
-        seeds: two properties, and two other readings of them, for each kind and seed.
+        seeds: two properties, two other readings of them and a small box, for each kind and seed.
         grace: CPU seconds of this process after which a clock of 0.2 s was ignored.
 
     Raises:
@@ -97,8 +102,20 @@ def _check(method: Method, kind: str, seed: int, done: Conformance) -> Conforman
             known = result.status is not Verdict.UNKNOWN
             done = replace(done, questions=done.questions + 1, decided=done.decided + known)
         _check_result(method, query, method.judge(query, Clock(0.0), Settings(seed=seed)), least)
+    narrow = _about_a_point(query)
+    _check_result(method, narrow, method.judge(narrow, Clock(_SECONDS), Settings(seed=seed)), minimum_margin(narrow))
     _check_optimum(method, _term(query), seed)
-    return done
+    return replace(done, questions=done.questions + 1)
+
+
+def _about_a_point(query: Query) -> Query:
+    """The query on boxes so small that right bounds nearly are the margin: what is said beyond it is seen."""
+
+    def narrow(low: Array, high: Array) -> Box:
+        middle = low / 2 + high / 2
+        return Box(middle - _NARROW, middle + _NARROW)
+
+    return replace(query, boxes={x: narrow(*box.outer) for x, box in query.boxes.items()})
 
 
 def _check_result(method: Method, query: Query, result: Result, least: OracleAnswer) -> None:

@@ -13,7 +13,7 @@ from typing import Any, final
 from nnsym.bounds.sources import LowerSlope
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, NodeRule
-from nnsym.ir.functions.powers import InversePower, Monomial, Reciprocal, WholePower
+from nnsym.ir.functions.powers import Monomial, power_function
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.stairs import Floor, RoundEven
 from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
@@ -29,6 +29,9 @@ __all__ = ["Answer", "Counterexample", "Proof", "Proofs", "Theorem", "prove_boun
 
 #: The piecewise-linear functions that rules are proved for where no others are named.
 FUNCTIONS = (clip(-1.0, 1.5), sign())
+
+#: The powers that rules are proved for where no others are named.
+POWERS = (2, -1)
 
 
 @final
@@ -70,6 +73,7 @@ class Theorem:
 def prove_encoding(
     *encodings: str | Encoding,
     functions: Iterable[Piecewise] = FUNCTIONS,
+    powers: Iterable[int] = POWERS,
     members: int = 2,
     fan_in: int = 0,
     seconds: float = 120.0,
@@ -79,13 +83,17 @@ def prove_encoding(
     Args:
         encodings: their names or themselves.
         functions: piecewise-linear functions with one row of numbers; their rules are proved for these.
+        powers: whole exponents; others than 2 and -1 have columns for lower powers, and take up to a minute each.
         members: up to how many members of a maximum.
         fan_in: prove rules for hinges of ``w x + b`` as well, and cuts, with 1 to so many inputs in a box and any
             weights.
         seconds: processor time for one rule and subject.
     """
     found = [find_encoding(e) for e in encodings]
-    proofs = [t.prove(seconds=seconds) for t in theorems(found, functions=functions, members=members, fan_in=fan_in)]
+    proofs = [
+        t.prove(seconds=seconds)
+        for t in theorems(found, functions=functions, powers=powers, members=members, fan_in=fan_in)
+    ]
     for encoding in found:
         for cut in encoding.cuts:
             proofs += [prove_cut(encoding, cut, count, seconds=seconds) for count in range(1, max(fan_in, 1) + 1)]
@@ -117,6 +125,7 @@ def theorems(
     encodings: Iterable[Encoding],
     *,
     functions: Iterable[Piecewise] = FUNCTIONS,
+    powers: Iterable[int] = POWERS,
     members: int = 2,
     fan_in: int = 0,
 ) -> list[Theorem]:
@@ -124,14 +133,19 @@ def theorems(
     found: dict[Any, Theorem] = {}
     for encoding in encodings:
         for rule in encoding.rules:
-            for subject in _subjects(encoding, rule, tuple(functions), members, fan_in):
+            for subject in _subjects(encoding, rule, tuple(functions), tuple(powers), members, fan_in):
                 key = rule.rule, rule.exactness, encoding.form, subject.name
                 found.setdefault(key, Theorem(encoding, rule, subject))
     return list(found.values())
 
 
 def _subjects(
-    encoding: Encoding, rule: NodeRule, functions: tuple[Piecewise, ...], members: int, fan_in: int
+    encoding: Encoding,
+    rule: NodeRule,
+    functions: tuple[Piecewise, ...],
+    powers: tuple[int, ...],
+    members: int,
+    fan_in: int,
 ) -> Iterator[Subject]:
     """What a rule is proved on; a rule for any function gets those that no rule before it takes."""
     earlier = encoding.rules[: encoding.rules.index(rule)]
@@ -157,9 +171,11 @@ def _subjects(
         yield times(square=True)
     if anything and {Hinge, Piecewise} <= taken:
         yield promised("any other function")
-    covered = _COVERED.get(rule.fn, ()) if rule.kind is Pointwise else ()
-    yield from covered
-    if rule.kind is Pointwise and not covered and rule.fn not in (None, Hinge, Piecewise):
+    if rule.kind is Pointwise and rule.fn is Monomial:
+        yield from (whole_power(power_function(n)) for n in powers)  # type: ignore[arg-type]
+    elif rule.kind is Pointwise and rule.fn in _ROUNDED:
+        yield from _ROUNDED[rule.fn]
+    elif rule.kind is Pointwise and rule.fn not in (None, Hinge, Piecewise):
         yield _uncovered(rule.fn.__name__.lower())
 
 
@@ -170,9 +186,8 @@ def _uncovered(name: str) -> Subject:
     return Subject(name, refuse)
 
 
-#: Functions of unboundedly many pieces, and powers, that rules are proved for.
-_COVERED: dict[Any, tuple[Subject, ...]] = {
+#: Functions of unboundedly many pieces that rules are proved for.
+_ROUNDED: dict[Any, tuple[Subject, ...]] = {
     Floor: (stairs(Floor()), stairs(Floor(0.25))),
     RoundEven: (stairs(RoundEven()),),
-    Monomial: tuple(map(whole_power, (WholePower(2), WholePower(3), WholePower(4), Reciprocal(), InversePower(2)))),
 }

@@ -218,13 +218,13 @@ def _plain_sum(r: Any, exact: Any, unit: Any = None, *summands: Any) -> tuple[An
 
 
 def _plain_product(r: Any, exact: Any, unit: Any = None) -> tuple[Any, ...]:
-    return () if unit is None else (near(r, exact, unit),)
+    return () if unit is None else near(r, exact, unit)
 
 
-def near(r: Any, exact: Any, unit: Any) -> Any:
-    """``|r - exact| <= unit |exact|``, each side linear."""
-    least, most = (1 - unit) * exact, (1 + unit) * exact
-    return z3.If(exact >= 0, z3.And(least <= r, r <= most), z3.And(most <= r, r <= least))
+def near(r: Any, exact: Any, unit: Any) -> tuple[Any, ...]:
+    """``|r - exact| <= unit |exact|``."""
+    size = z3.If(exact >= 0, exact, -exact)
+    return r - exact <= unit * size, exact - r <= unit * size
 
 
 def _quotient_sign(r: Any, a: Any, b: Any) -> tuple[Any, ...]:

@@ -34,7 +34,7 @@ def power(value: Any, exponent: Any) -> Any:
 
 
 def _near(r: Any, exact: Any, unit: Any) -> tuple[Any, ...]:
-    return (near(r, exact, _UNITS * unit),)
+    return near(r, exact, _UNITS * unit)
 
 
 class _Product:

@@ -38,7 +38,7 @@ class _Products:
         self._known: dict[int, tuple[Any, Polynomial]] = {}  # the term as well, so that it keeps its number
 
     def linear(self, formulas: list[Any], multipliers: list[Any]) -> list[Any]:
-        known = [*formulas, *_choices(formulas)]
+        known = [_chosen(formula) for formula in formulas]
         parts = list(_parts(known))
         differences = _distinct(self._of(part.arg(0) - part.arg(1)) for part in parts if _compares(part))
         factors = [self._of(m) for m in multipliers]
@@ -105,12 +105,17 @@ def _signs(d: Any, m: Any, product: Any) -> Iterator[Any]:
     yield z3.Or(d > 0, m < 0, product <= 0)
 
 
-def _choices(formulas: Iterable[Any]) -> Iterator[Any]:
-    """What real terms ``if c then a else b`` are."""
-    for some in _parts(formulas):
-        if z3.is_app_of(some, z3.Z3_OP_ITE) and z3.is_real(some):
-            c, one, other = some.children()
-            yield from (z3.Implies(c, some == one), z3.Implies(z3.Not(c), some == other))
+def _chosen(formula: Any) -> Any:
+    """The formula without real terms ``if c then a else b``: what compares with one is said for each case."""
+    if not _compares(formula):
+        children = [_chosen(part) for part in formula.children()]
+        return formula.decl()(*children) if children and z3.is_bool(formula) else formula
+    choice = next((p for p in _parts([formula]) if z3.is_app_of(p, z3.Z3_OP_ITE) and z3.is_real(p)), None)
+    if choice is None:
+        return formula
+    c, one, other = choice.children()
+    cases = [_chosen(z3.substitute(formula, (choice, some))) for some in (one, other)]
+    return z3.And(z3.Or(z3.Not(c), cases[0]), z3.Or(c, cases[1]))
 
 
 def _parts(formulas: Iterable[Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -123,40 +124,41 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
     near = about(world, unknowns(denial))
     known = [fact for fact in world.facts if z3.is_eq(fact) and z3.is_real(fact.arg(0))]
     origins = about(world, ancestors(world, z3.And(denial, *known)))
+    said = [*world.facts, denial]
+    multiplied = partial(linearised, said, world.margins) if world.unit is not None else None
+    if _excluded(lambda: said, 0.02 * seconds) or _excluded(multiplied, 0.01 * seconds):
+        return False
     for facts, make, share in (
-        (world.facts, _linear, 0.02),
         (near, z3.Solver, 0.02),
-        (world.facts, _multiplied, 0.1),
         (origins, z3.Solver, 0.1),
         (origins, _nonlinear, 0.1),
         (world.facts, z3.Solver, 0.4),
         (world.facts, _nonlinear, 1.0),
     ):
-        if make is _multiplied and world.unit is None:
-            continue
         if make is _nonlinear and facts is origins and _impossible([denial, *facts], 0.05 * seconds):
+            return False
+        if make is z3.Solver and facts is world.facts and _excluded(multiplied, 0.1 * seconds):
             return False
         solver = make()
         solver.set("timeout", max(1, int(1000 * share * seconds)))
-        solver.add(*(linearised([*facts, denial], world.margins) if make is _multiplied else (*facts, denial)))
+        solver.add(*facts, denial)
         answer = solver.check()
         if answer == z3.unsat:
             return False
-        if answer == z3.sat and facts is world.facts and make not in (_linear, _multiplied):
+        if answer == z3.sat and facts is world.facts:
             return solver.model()
     return None
 
 
-def _linear() -> Any:
-    """Takes each product of unknowns for an unknown of its own."""
+def _excluded(formulas: Callable[[], list[Any]] | None, seconds: float) -> bool:
+    """Whether linear arithmetic alone excludes formulas, each product of unknowns an unknown of its own."""
+    if formulas is None:
+        return False
     solver = z3.SimpleSolver()
     solver.set("arith.nl", False)
-    return solver
-
-
-def _multiplied() -> Any:
-    """The same, told of the signs of products."""
-    return z3.SimpleSolver()
+    solver.set("timeout", max(1, int(1000 * seconds)))
+    solver.add(*formulas())
+    return bool(solver.check() == z3.unsat)
 
 
 def _impossible(formulas: list[Any], seconds: float) -> bool:
