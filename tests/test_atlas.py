@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from nnsym.bounds.methods import SOURCES
+from nnsym.encode.registry import cuts, encodings
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "encodings" / "atlas"
@@ -72,3 +76,9 @@ def test_what_ships_is_what_the_questions_are_about(atlas: dict[str, Any]) -> No
         rows = list(csv.DictReader(file))
     assert {row["net"] for row in rows} == set(questions["net"])
     assert {row["way"] for row in rows} == {"verified", "falsified", "unknown"}
+
+
+def test_what_is_not_asked_is_named() -> None:
+    page = (ROOT / "docs" / "encodings" / "atlas.md").read_text(encoding="utf-8")
+    said = set(re.findall(r"\+?[\w-]+", " ".join(re.findall(r"`([^`\n]+)`", page))))
+    assert {*SOURCES, *encodings(), *(f"+{name}" for name in cuts())} <= said

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import nnsym as nn
+from nnsym import demo
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,3 +63,11 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_shows_the_table_that_is_printed() -> None:
+    f, (image, label) = nn.load(demo.NETWORK), demo.digit(1)
+    p = nn.props.robust(f, image, label, 3 / 64, within=(0, 1), name="close")
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("```text\nclose\n")[2].partition("\n```")[0]
+    printed = str(nn.compare(p, ["ibp", "crown", "triangle", "bigm", "bab", "smt"])).splitlines()[1:]
+    assert [line.rstrip() for line in shown.splitlines()] == [line.rstrip() for line in printed]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,70 @@ from nnsym.cli.main import app
 
 run = CliRunner()
 ROOT = Path(__file__).resolve().parents[1]
+
+
+#: What new users stumbled over, and the test that holds it.
+HELD = {
+    "a result is true by itself": "displays: results_answer_yes_or_no",
+    "tables are cut at 80 columns": "report_grid: columns_are_left_out_and_cells_never_cut",
+    "pictures do not show": "report_grid: pictures_show_themselves_and_say_what_they_show",
+    "text is empty in a notebook": "report_grid: text_is_text_where_a_notebook_runs",
+    "a header says sat of a relaxation": "export_headers: satisfiability_of_an_outer_encoding_decides_nothing",
+    "no version without a command": "cli: versions_without_a_command",
+    "no LaTeX in notebooks": "lang_text: latex_is_the_formula",
+    "gaps in a run record": "report_grid: a_run_record_has_no_gap_to_rows_that_were_not_known",
+    "a radius that nothing fails at": "radius: the_text_says_what_is_known",
+    "a stable neuron has no point": "report_grid: a_stable_neuron_has_a_set",
+    "ticks over ticks": "report_grid: minor_ticks_of_seconds_have_no_labels",
+    "an AttributeError for what is no property": "displays: what_is_no_property_is_said_to_be_none",
+    "a TypeError for no timeout": "options: python_refuses_the_same_budgets",
+    "errors of private classes": "displays: errors_of_texts_are_public",
+    "functions without help": "first_hour: every_public_function_has_help_and_named_parameters",
+    "completion offers imports": "displays: completion_offers_what_is_meant",
+    "torch prints before a refusal": "read_torch: a_refusal_is_the_message_alone",
+    "whose limit --timeout is": "first_hour: the_limit_of_a_comparison_is_said_to_be_that_of_a_run",
+    "--json means two things": "displays: compare_prints_json_and_names_its_record",
+    "pages name parameters that are none": "first_hour: pages_name_parameters_that_exist",
+    "y[1] of a batch of one": "displays: the_batch_axis_is_explained",
+    "a program that never ran": "displays: what_decided_before_a_program_is_named",
+    "what trust says of a counterexample": "report_grid: headings_have_a_meaning",
+    "columns without a legend": "first_hour: the_docs_say_what_was_looked_for",
+    "loops that cannot be read": "displays: long_formulas_name_their_parts",
+    "columns without the model's names": "names_and_values: layers_have_the_names_of_model_and_step",
+    "answers without the stated units": "names_and_values: the_answer_file_has_the_stated_and_the_networks_units",
+    "an encoding that nobody asked for": "first_hour: without_bounds_and_without_a_method_smt_is_asked",
+    "an error two frames inside": "displays: an_error_in_a_notebook_names_the_cell",
+    "the element at 3": "first_hour: messages_about_products_name_the_term_and_the_solvers_that_take_them",
+    "--svg takes no file": "first_hour: a_drawing_goes_where_it_is_told",
+    "seconds that do not add up": "first_hour: the_seconds_of_an_answer_have_a_place",
+    "Pyomo models without names": "names_and_values: pyomo_models_name_their_ends",
+    "no list of operators": "operators_page: the_page_is_current",
+}
+
+
+@pytest.mark.parametrize("test", HELD.values(), ids=[key.replace(" ", "-") for key in HELD])
+def test_what_was_stumbled_over_is_held(test: str):
+    file, _, name = test.partition(": ")
+    assert f"def test_{name}(" in (ROOT / "tests" / f"test_{file}.py").read_text(encoding="utf-8")
+
+
+def test_pages_name_parameters_that_exist():
+    unknown = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for call in re.findall(r"`(?:nn\.)?(\w+\([^`]*\))`", page.read_text(encoding="utf-8")):
+            try:
+                said = ast.parse(call, mode="eval").body
+            except SyntaxError:  # a line of another language
+                continue
+            plain = isinstance(said, ast.Call) and isinstance(said.func, ast.Name)
+            thing = getattr(nn, said.func.id, None) if plain else None
+            if not inspect.isfunction(thing):
+                continue
+            named = inspect.signature(thing).parameters
+            if any(p.kind is p.VAR_KEYWORD for p in named.values()):
+                continue
+            unknown += [f"{page.name}: {call}" for k in said.keywords if k.arg not in named]
+    assert not unknown
 
 
 def test_every_public_function_has_help_and_named_parameters():

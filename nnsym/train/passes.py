@@ -227,7 +227,7 @@ def _over(box: Range, c: Tensor) -> Tensor:
 def _weighed(c: Tensor, values: Tensor) -> Tensor:
     """``sum_i c_i v_i`` of rows ``(1 or batch, rows, n)`` and values ``(batch, n)``.
 
-    Rows of single boxes are multiplied and added up: the gradients of a batch of products of small matrices with
-    vectors take six times as long.
+    Rows of single boxes are multiplied and added up, which has the cheaper gradient: small matrices are no batch for a
+    library of matrix products.
     """
     return values @ c[0].mT if len(c) == 1 else (c * values[:, None]).sum(-1)

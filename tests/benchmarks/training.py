@@ -47,7 +47,7 @@ def measure(widths: Sequence[int], batch: int) -> str:
     x, label = torch.rand(batch, widths[0]), torch.randint(0, widths[-1], (batch,))
     low, high = (x - 0.1).clamp(0, 1), (x + 0.1).clamp(0, 1)
     found = [f"{step(module, lambda: by_hand(module, low, high, label)):7.2f}"]
-    for bounds in ("ibp", "crown-ibp"):
+    for bounds in ("ibp", "crown-ibp", "fastlin-ibp"):
         loss = nn.train.Loss(nn.train.labels_win(widths[-1]), module, (1, widths[0]), bounds=bounds, smooth=True)
         found.append(f"{step(module, lambda: loss((low, high), case=label)):7.2f}")  # noqa: B023 - called at once
     return f"{'-'.join(map(str, widths)):18} {batch:5} {' '.join(found)}"
@@ -56,5 +56,5 @@ def measure(widths: Sequence[int], batch: int) -> str:
 def report(rounds: int) -> str:
     """The table; ``rounds`` has no say, a step is repeated often enough."""
     sizes = (((784, 100, 100, 10), 128), ((784, 256, 256, 256, 10), 128), ((64, 64, 32, 10), 64))
-    head = f"{'network':18} {'batch':>5} {'by hand':>7} {'ibp':>7} {'crown-ibp':>9}   CPU ms a step"
+    head = f"{'network':18} {'batch':>5} {'by hand':>7} {'ibp':>7} {'crown-ibp':>9} {'fastlin-ibp':>11}   CPU ms a step"
     return "\n".join([head, *(measure(widths, batch) for widths, batch in sizes)])
