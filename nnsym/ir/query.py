@@ -38,7 +38,7 @@ from nnsym.ir.formula import (
     reduce_formula,
 )
 from nnsym.ir.network import Application
-from nnsym.ir.node import Input, Node
+from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.row_bounds import bounded
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.stated import Source
@@ -244,6 +244,11 @@ class Query:
     def nodes(self) -> tuple[Node, ...]:
         """Every node that the rows and the domain depend on, parents first; the spec layer is not among them."""
         return topological((*self.inputs, *self.rows.parts))
+
+    @cached_property
+    def entries(self) -> int:
+        """How many coefficients all layers have as sparse matrices, counted without these."""
+        return sum(linear.nnz for node in self.nodes if isinstance(node, Affine) for linear in node.maps)
 
     @property
     def empty_box(self) -> bool:

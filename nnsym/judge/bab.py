@@ -17,7 +17,6 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.kept.tighter import tighter
 from nnsym.errors import MissingBoundsError, UnsupportedError
-from nnsym.ir.node import Affine
 from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
@@ -44,6 +43,9 @@ Array = NDArray[Any]
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000
+
+#: Bytes of one coefficient in a search: it keeps layers as sparse matrices in two formats, their transposes and sizes.
+_EACH = 48
 
 #: The share of the memory that trees of hidden rows may take.
 _TREES = 0.25
@@ -77,7 +79,7 @@ class SearchMethod(Establisher):
             done = self.run(query, goal, clock, settings)
         except OutOfTime:
             return Established(facts=facts_about(query), bounds=self.strategy.text, ended="timeout")
-        if goal.looked is None and done.exhausted and _size(query) <= _QUICK:
+        if goal.looked is None and done.exhausted and query.entries <= _QUICK:
             point = goal.hopeful or {x: np.add(*(v / 2 for v in box.outer)) for x, box in query.boxes.items()}
             goal.replay(point, clock.deadline())  # the other end of the margin's interval, and a float run
         points = () if goal.point is None else (goal.point,)
@@ -104,7 +106,7 @@ class SearchMethod(Establisher):
 
     def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
         """The search, run until it is decided or its share of the clock is over; OutOfTime where it could not begin."""
-        _check(query)
+        _check(query, settings.memory)
         strategy = self.strategy.settled(query)
         end = clock.deadline(self.share)
 
@@ -160,8 +162,15 @@ def _root(query: Query, done: Search) -> Bounds:
     return Bounds("kept", nodes, Interval(-nothing, nothing, "kept"))
 
 
-def _check(query: Query) -> None:
+def _check(query: Query, memory: int) -> None:
     """Raise for what a search cannot take."""
+    needed = _EACH * query.entries
+    if needed > memory:
+        raise UnsupportedError(
+            f"the matrices of a search would take {needed / 2**30:.3g} of {memory / 2**30:.3g} GiB",
+            where=query.name,
+            remedy="Give more memory, or take bounds: crown",
+        )
     if query.assumed:
         raise UnsupportedError("a search takes no bounds that are asserted", where=query.name)
     for x, box in query.boxes.items():
@@ -171,10 +180,6 @@ def _check(query: Query) -> None:
                 where=f"input '{x.name}'",
                 remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
             )
-
-
-def _size(query: Query) -> int:
-    return sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
 
 
 def _facts(query: Query, done: Search) -> Facts:

@@ -20,7 +20,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.nearby import Number, Row, nearby
-from nnsym.ir.node import Affine, Input
+from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query, pull_inside
 from nnsym.ir.tangent import tangent
 
@@ -155,10 +155,9 @@ def _rows_of(query: Query, point: Point, chosen: _Chosen, share: Fraction) -> tu
             reads[part.row] = True
     values = query.values({x: nearest(v) for x, v in point.items()})
     if reads.any():
-        size = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
         s = picked.value(values)
         kept = ~reads | (s > -_NEAR * np.maximum(1.0, _sizes(picked, values)))
-        if (kept & reads).sum() * size > _WORK:
+        if (kept & reads).sum() * query.entries > _WORK:
             raise UnsupportedError("the network is too large for rationals")
         picked, strict = picked.take(np.flatnonzero(kept)), strict[kept]
     parts, constant = tangent(picked, values)

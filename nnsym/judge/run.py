@@ -32,7 +32,7 @@ from nnsym.program import Feature, Kind, Program
 from nnsym.relaxation.sources import find_source
 from nnsym.replay import Outcome, Replay, confirm, replay_once, stronger
 from nnsym.replay import replay as run_replay
-from nnsym.results.clock import Clock, OutOfTime
+from nnsym.results.clock import Clock, Deadline, OutOfTime
 from nnsym.results.result import Result, Sizes, Trust
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.lane import resolved
@@ -49,6 +49,8 @@ Array = NDArray[Any]
 #: A solver's point with at most this objective is replayed and polished as a counterexample.
 NEAR_ZERO = 1e-5
 
+
+_BYTES, _EACH_SECOND = 48, 5_000_000  # of a program for each coefficient; coefficients that are written in a second
 
 _SAID = {
     Outcome.CONFIRMED: "confirmed",
@@ -216,8 +218,11 @@ def solve(
     """
     goal = Goal(decide=not method.optimise)
     with clock.step("encode") as notes:
+        end = clock.deadline()
+        if trouble := _too_large(query, end, settings):
+            notes.append("the program would be too large")
+            return _nothing(method, trouble, notes[-1])
         try:
-            end = clock.deadline()
             program = build(query, bounds, method.encoding, limits=_limits(clock, settings), goal=goal, deadline=end)
             end.check()
         except (OutOfTime, MissingBoundsError) as error:
@@ -238,6 +243,13 @@ def solve(
             f"{answer.solver}: {answer.raw or answer.status.value}" + (f" ({answer.message})" if answer.message else "")
         )
     return program, answer
+
+
+def _too_large(query: Query, end: Deadline, settings: Settings) -> str:
+    """The limit that a program with all coefficients would break, else empty."""
+    if _BYTES * query.entries > settings.memory:
+        return MEMORY
+    return TIMEOUT if query.entries > _EACH_SECOND * end.left else ""
 
 
 def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answer]:

@@ -125,8 +125,7 @@ def scouted(query: Query, worth: Worth, *, most: int, kept: int, steps: int, see
 
     Where the least margin is lies seldom behind the points that are best before they have moved.
     """
-    size = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
-    count = int(np.clip(_PRODUCTS // max(size, 1), kept, most))
+    count = int(np.clip(_PRODUCTS // max(query.entries, 1), kept, most))
     start = samples(worth.parts, query.inputs, count, seed)
     first = descended(query, worth, start, steps=2 if count > kept else 0, deadline=deadline, first=0.125)
     best = np.argsort(_merit(query, first), kind="stable")[:kept]
