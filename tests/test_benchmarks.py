@@ -6,6 +6,7 @@ import importlib
 import re
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from tests.benchmarks.floors import FLOORS
 from tests.benchmarks.handover import ARRAYS, FLOOR, PYOMO, in_worker, routes
 from tests.benchmarks.measure import BenchSpec, measure, table
 from tests.benchmarks.models import Instance, instance_of, onnx_model, random_instance, vnnlib_text
+from tests.benchmarks.search import groups, instances
 
 SMALL = (6, 8, 8, 3)
 HERE = {encoding.name: encoding for encoding in gallery.at_hand()}
@@ -151,3 +153,20 @@ def test_times_are_taken_where_they_are_spent() -> None:
     assert set(handed) == {FLOOR, ARRAYS, PYOMO}
     assert all(min(h.inside + h.pipe) > 0 for h in handed.values())
     assert table("t", ("a", "bc"), [("1", "2")]).splitlines() == ["### t", "", "| a | bc |", "| - | -- |", "| 1 | 2  |"]
+
+
+def test_any_folder_of_the_competition_is_read(tmp_path: Path) -> None:
+    """With answers and a header or without, packed or not, less what is not there; few networks have a line each."""
+    for name in ("a.onnx.gz", "b.onnx", "p.vnnlib", "q.vnnlib.gz"):
+        (tmp_path / name).write_bytes(b"")
+    list_of_three = "a.onnx,p.vnnlib,116\nb.onnx, q.vnnlib,30\na.onnx,q.vnnlib,7.5\nc.onnx,p.vnnlib,30\n"
+    (tmp_path / "instances.csv").write_text(list_of_three)
+    found = list(instances(tmp_path))
+    assert [(row.network, row.vnnlib.name, row.seconds, row.known) for row in found] == [
+        ("a", "p.vnnlib", 60.0, "unknown"),
+        ("b", "q.vnnlib.gz", 30.0, "unknown"),
+        ("a", "q.vnnlib.gz", 7.5, "unknown"),
+    ]
+    assert [(name.split()[-1], len(some)) for name, some in groups(found)] == [("a", 2), ("b", 1)]
+    (tmp_path / "instances.csv").write_text("onnx,vnnlib,timeout_s,expected\na.onnx,p.vnnlib,116,unsat\n")
+    assert [row.known for row in instances(tmp_path)] == ["unsat"]
