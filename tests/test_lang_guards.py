@@ -209,18 +209,18 @@ def test_the_page_of_the_language_has_every_remedy() -> None:
 HUGE = 10**5000
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda y: y * HUGE,
-        lambda y: y <= HUGE,
-        lambda y: y**HUGE,
-        lambda y: nn.box(y, -HUGE, HUGE),
-    ],
-)
-def test_integers_of_more_digits_than_python_prints_are_refused_by_name(make):
+@pytest.mark.parametrize("make", [lambda y: y * HUGE <= 1, lambda y: y <= HUGE, lambda y: nn.box(y, -HUGE, 1)])
+def test_integers_of_any_length_have_a_text_and_are_refused_by_name_where_floats_are_needed(make):
+    y = nn.Variable(1, name="y")
+    p = nn.forall(y, where=nn.box(y, -1, 1), then=make(y))
+    assert "1000000" in str(p)
+    with pytest.raises(nn.InputError, match=r"beyond 1\.8e308"):
+        nn.verify(p, "crown")
+
+
+def test_powers_of_more_digits_than_python_prints_are_refused_by_name():
     with pytest.raises(nn.LanguageError):
-        make(nn.Variable(1, name="y"))
+        nn.Variable(1, name="y") ** HUGE
 
 
 def test_a_fraction_of_any_length_has_a_text():
