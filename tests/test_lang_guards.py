@@ -214,7 +214,7 @@ def test_integers_of_any_length_have_a_text_and_are_refused_by_name_where_floats
     y = nn.Variable(1, name="y")
     p = nn.forall(y, where=nn.box(y, -1, 1), then=make(y))
     assert "1000000" in str(p)
-    with pytest.raises(nn.InputError, match="beyond 1.8e308"):
+    with pytest.raises(nn.InputError, match=r"beyond 1\.8e308"):
         nn.verify(p, "crown")
 
 
