@@ -93,6 +93,8 @@ def number(value: Any) -> Fraction | float:
         return float(word) if word.lstrip("+-") in ("inf", "infinity", "nan") else fraction(word)
     if isinstance(value, np.ndarray) and value.size == 1:
         return number(value.item())
+    if isinstance(value, int):
+        return Fraction(value)
     if isinstance(value, Decimal) and value.is_finite():
         return fraction(str(value))
     if isinstance(value, np.longdouble) and np.isfinite(value):
