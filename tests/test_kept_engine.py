@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.maps import Matrix
 from nnsym.bounds.kept.plan import Plan
+from nnsym.bounds.kept.rounding import FLOAT64
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
 from nnsym.ir.formula import Atoms
@@ -294,3 +296,17 @@ def test_rows_beyond_the_goal_leave_an_ascent(monkeypatch):
     sizes.clear()
     engine.bound(domains, steps=4, goal=float(low.min()) - 1.0)
     assert sizes == [60]
+
+
+def test_a_large_matrix_of_zeros_keeps_none_of_them():
+    """A selection of a lattice: the same products, and the same sums are charged for."""
+    rng, size = np.random.default_rng(0), 400
+    weight = np.zeros((size, size))
+    weight[np.repeat(np.arange(size), 2), rng.integers(0, size, 2 * size)] = rng.normal(0, 1, 2 * size)
+    every, x, c = np.arange(size), rng.normal(0, 1, (3, size)), rng.normal(0, 1, (2, 3, size))
+    lean = Matrix(Dense(weight), every, every, FLOAT64)
+    assert (lean.full, lean.terms <= 2, lean.back) == (False, True, int((weight != 0).sum(0).max()))
+    assert np.allclose(lean.apply(x), x @ weight.T)
+    assert np.allclose(lean.stretch(np.abs(x)), np.abs(x) @ np.abs(weight).T)
+    assert np.allclose(lean.adjoint(c), c @ weight)
+    assert np.allclose(lean.rows(np.array([[3, 5]])), weight[None, [3, 5]])

@@ -13,9 +13,11 @@ import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Domains, Found, Limit
 from nnsym.ir.node import Input, new_input
+from nnsym.results.clock import NEVER
 from nnsym.search import joint as joining
 from nnsym.search.goal import Decide
 from nnsym.search.joint import Joint, joint, summed
+from nnsym.search.points import descended, samples
 from nnsym.search.targets import Worth, targets
 from tests.mutants import mutant
 from tests.test_search_parts import begun
@@ -213,3 +215,19 @@ def test_weights_short_of_one_say_no_more() -> None:
     found = engine.bound(domains, sums=Joint(worth, Decide(query), query.inputs, opened))
     assert found.lower[0, 2] == pytest.approx(-1024, rel=1e-4)
     assert found.lower[0, 2] > -1024 >= summed(found.lower)[0, 2]
+
+
+def test_rows_of_a_conjunction_descend_together() -> None:
+    """Around a planted point in a tube: steps of one row at a time end at edges between two of them more often."""
+    rng, found = np.random.default_rng(2), {False: 0, True: 0}
+    for seed in range(20):
+        f, x = nn.zoo.random_mlp(seed, widths=(5, 16, 16, 3)), nn.Variable(5, name="x")
+        y, (a, b, c) = f(x), f.evaluate(rng.uniform(-1, 1, (1, 5))).ravel().tolist()
+        near = [y[0] <= a + 0.001, y[0] >= a - 0.001, y[1] <= b + 0.001, y[1] >= b - 0.001, y[2] >= c - 0.001]
+        query = nn.exists(x, where=nn.box(x, -1, 1), then=nn.all(near)).query
+        worth = Worth(targets(query), len(query.rows))
+        start = samples(worth.parts, query.inputs, 16, 0)
+        for blend in found:
+            at = descended(query, worth, start, steps=40, deadline=NEVER, first=0.125, blend=blend)
+            found[blend] += bool((at.best < 0).any())
+    assert found[True] >= found[False] + 2

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from nnsym.bounds.kept.types import Found
 from nnsym.results.clock import Deadline
 from nnsym.search.nodes import Nodes
-from nnsym.search.points import Tried, descended, scouted, tried
+from nnsym.search.points import Tried, descended, samples, scouted, tried
 from nnsym.search.scene import Scene
 
 Array = NDArray[Any]
 
 #: Points that descend in a counter-search, and their steps.
 POINTS, _STEPS = 64, 40
+
+#: Points from which the rows of conjunctions descend together.
+_TOGETHER = 512
 
 #: In every so-manieth batch so many of the best points descend a little.
 _EVERY, _POLISHED = 8, 16
@@ -39,6 +42,11 @@ class Looks:
         size = {"most": most, "kept": POINTS, "steps": _STEPS}
         at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=deadline.share(0.1))
         self.goal.look(at, deadline)
+        if self.worth.joined and not self.goal.done:
+            start = samples(self.worth.parts, self.query.inputs, min(most, _TOGETHER), self.seed + 1)
+            end = deadline.share(0.1)
+            at = descended(self.query, self.worth, start, steps=_STEPS, deadline=end, first=0.125, blend=True)
+            self.goal.look(at, deadline)
 
     def around(self, found: Found, deadline: Deadline) -> None:
         """A counter-search from the points at which each row alone is least, where its bound shows the way.

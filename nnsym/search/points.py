@@ -91,12 +91,21 @@ def _unit(rng: np.random.Generator, free: Array, count: int) -> Array:
 
 
 def descended(
-    query: Query, worth: Worth, start: Points, *, steps: int, deadline: Deadline, first: float = 0.25
+    query: Query,
+    worth: Worth,
+    start: Points,
+    *,
+    steps: int,
+    deadline: Deadline,
+    first: float = 0.25,
+    blend: bool = False,
 ) -> Tried:
     """Signed gradient steps on the row that decides each point's margin, kept where they help, else half as long.
 
     Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, 2018, section 2, with backtracking.
     The first step is a share of the box. Off the precondition it is the hard row that is missed most which descends.
+    With ``blend`` the rows of a conjunction descend together, those that are missed most first, and elements move as
+    much as it brings: where two rows are missed alike, what is good for one alone is bad for the other.
     """
     best = tried(query, worth, start)
     width = {x: _widths(query, x) for x in query.inputs}
@@ -104,9 +113,11 @@ def descended(
     for _ in range(steps):
         if deadline.passed or (best.best < 0).any():
             break
-        slopes = _slopes(query, best.values, _decisive(query, best.rows, best.points))
+        weights = np.eye(best.rows.shape[1])[_decisive(query, best.rows, best.points)]
+        slopes = _slopes(query, best.values, _blended(worth, best, weights) if blend else weights)
         with np.errstate(over="ignore", invalid="ignore"):
-            moved = {x: best.points[x] - step * width[x] * np.sign(slopes[x]) for x in query.inputs}
+            ways = _gains(slopes, width) if blend else {x: np.sign(slope) for x, slope in slopes.items()}
+            moved = {x: best.points[x] - step * width[x] * ways[x] for x in query.inputs}
         new = tried(query, worth, moved)
         better = _merit(query, new) < _merit(query, best)
         step = np.where(better[:, None], step, step / 2)
@@ -184,16 +195,35 @@ def _high(node: InBox) -> Array:
     return np.asarray(node.upper, dtype=np.float64)
 
 
-def _slopes(query: Query, values: Mapping[Node, Array], row: Array) -> dict[Node, Array]:
-    """The derivative of row ``row[k]`` at point k by every input; ``values`` are those of all nodes."""
-    spec = query.spec[0]
-    above: dict[Node, Array] = {spec: np.eye(spec.size)[row]}
+def _blended(worth: Worth, at: Tried, alone: Array) -> Array:
+    """Weights ``(count, rows)`` of the rows of each point's target, less by e for each multiple of the worst that they
+    are better by; ``alone`` for targets that are no conjunction.
+    """
+    k = at.margins.argmin(1)
+    rows = np.where(worth.uses[k, : at.rows.shape[1]], at.rows, -np.inf)
+    worst = rows.max(1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = np.exp((rows - worst) / np.maximum(np.abs(worst), 1e-300))
+    fit = np.isin(k, worth.joined)[:, None] & np.isfinite(weights).all(1, keepdims=True)
+    return np.where(fit, weights, alone)
+
+
+def _gains(slopes: Mapping[Node, Array], width: Mapping[Input, Array]) -> dict[Node, Array]:
+    """What each element's width would bring, as a share of the most that one brings."""
+    gains = {x: slopes[x] * width[x] for x in width}
+    most = np.max([np.abs(gain).max(1, initial=0.0) for gain in gains.values()], axis=0)[:, None]
+    return {x: gain / np.where(most > 0, most, 1.0) for x, gain in gains.items()}
+
+
+def _slopes(query: Query, values: Mapping[Node, Array], weights: Array) -> dict[Node, Array]:
+    """The derivatives by every input of sums of rows, weights ``(count, rows)``, where nodes have these ``values``."""
+    above: dict[Node, Array] = {query.spec[0]: weights}
     for node in reversed(list(values)):
         if node not in above or isinstance(node, Input):
             continue
         for parent, part in zip(node.parents, _pulled(node, values, above[node]), strict=True):
             above[parent] = above[parent] + part if parent in above else part
-    return {x: above.get(x, np.zeros((len(row), x.size))) for x in query.inputs}
+    return {x: above.get(x, np.zeros((len(weights), x.size))) for x in query.inputs}
 
 
 def _pulled(node: Node, values: Mapping[Node, Array], above: Array) -> list[Array]:

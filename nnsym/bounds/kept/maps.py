@@ -13,7 +13,8 @@ from nnsym.ir.linear import Dense, LinearMap, Select
 
 Array = NDArray[Any]
 
-_DENSE = 2**20  # a matrix of at most this many entries is faster as a full one
+_DENSE = 2**20  # a matrix of at most this many entries is faster as a full one,
+_SMALL, _RARE = 2**17, 32  # unless it has more than so many, of which at most one in 32 counts
 
 
 @final
@@ -26,7 +27,7 @@ class Matrix:
     """
 
     def __init__(self, linear: LinearMap, out: Array, into: Array, by: Precision) -> None:
-        self.wide = _cut(linear, out, into)
+        self.wide = _lean(_cut(linear, out, into))
         self.full = isinstance(self.wide, np.ndarray)
         self.size = np.abs(self.wide)
         self.narrow = self.wide.astype(by.dtype, copy=False)
@@ -90,6 +91,15 @@ def _flat(values: Array) -> Array:
 
 def _times(matrix: Any, x: Array) -> Array:
     return np.asarray(x @ matrix.T) if isinstance(matrix, np.ndarray) else np.ascontiguousarray((matrix @ x.T).T)
+
+
+def _lean(matrix: Any) -> Any:
+    """A full matrix without its zeros, where these are nearly all of a large one: selections, lattices of maxima."""
+    if not isinstance(matrix, np.ndarray) or matrix.size <= _SMALL or np.count_nonzero(matrix) * _RARE > matrix.size:
+        return matrix
+    import scipy.sparse  # heavy: scipy
+
+    return scipy.sparse.csr_array(matrix)
 
 
 def _cut(linear: LinearMap, out: Array, into: Array) -> Any:
