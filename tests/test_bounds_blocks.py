@@ -276,3 +276,21 @@ def test_constant_elements_have_no_coefficients():
     rows = crown(query).rows
     np.testing.assert_allclose(rows.lower, [-6.0], atol=1e-12)
     np.testing.assert_allclose(rows.upper, [-2.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("index", [np.arange(8)[::-1], np.array([0, 0, 1, 2, 3, 4, 5, 6])])
+def test_a_layer_over_a_box_in_another_order_needs_no_pass(index, monkeypatch):
+    """Intervals are exact there, unless an element is copied twice: then terms of it may cancel."""
+    rng, x = np.random.default_rng(6), new_input("x", 8)
+    turned = dense(rng, 5, copies(x, index))
+    query, asked = query_of(x, dense(rng, 2, pointwise(relu(), turned)), np.full(8, -1.0), np.ones(8)), []
+    backward = Backward.backward
+    monkeypatch.setattr(
+        Backward,
+        "backward",
+        lambda self, node, *rest, **more: asked.append(node) or backward(self, node, *rest, **more),
+    )
+    found = compute(query, "crown")
+    assert (turned in asked) == (index[0] == index[1])
+    weight = turned.maps[0].matrix().toarray() @ np.eye(8)[index]
+    np.testing.assert_allclose(found[turned].upper, np.abs(weight).sum(1) + turned.bias, rtol=1e-9)

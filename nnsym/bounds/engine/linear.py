@@ -41,6 +41,7 @@ from nnsym.bounds.engine.state import State
 from nnsym.bounds.engine.torch_maps import ScaleMap, SelectMap
 from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
+from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.summed import sums_of_products
@@ -152,7 +153,7 @@ class Backward:
                 self._inherit(node)
             if intermediate is not None and node in intermediate.nodes:
                 self._meet(node, self._given(intermediate, node), intermediate[node].source)
-            elif not hidden or isinstance(node, Input) or _straight(node):
+            elif not hidden or isinstance(node, Input) or self._straight(node):
                 pass  # the forward step is as good
             else:
                 left -= node in self.consumers
@@ -250,7 +251,7 @@ class Backward:
 
     def _inherit(self, node: Node) -> None:
         """Lines of one variable say no more than its range: a function of one element that had a pass needs none."""
-        if _straight(node):
+        if self._straight(node):
             self.passed[node] = torch.ones_like(self.ranges[node].lower, dtype=torch.bool)
             return
         above = self.passed.get(node.parents[0]) if len(node.parents) == 1 else None
@@ -262,6 +263,15 @@ class Backward:
             kind = self.maps.wide[node.maps[0]]
             if isinstance(kind, (SelectMap, ScaleMap)):
                 self.passed[node] = kind.apply(above.to(kind.dtype)) != 0
+
+    def _straight(self, node: Node) -> bool:
+        """One affine map of inputs, or of elements of one box in another order: intervals are already exact."""
+        if not isinstance(node, Affine):
+            return False
+        (first, *more) = node.parents or (None,)
+        if not more and isinstance(first, Affine) and first.parents and first.parents[0] not in self.state.balls:
+            return isinstance(first.parents[0], Input) and _moved_once(first)
+        return all(isinstance(p, Input) for p in node.parents)
 
     def _climb(self, node: Node, index: Tensor, wanted: Tensor, deadline: Deadline) -> Range:
         assert self.ascent is not None
@@ -370,6 +380,10 @@ class Backward:
         self._prepare_affine(self.cuts, parents, moved)
 
 
-def _straight(node: Node) -> bool:
-    """One affine map of inputs: intervals are already exact."""
-    return isinstance(node, Affine) and all(isinstance(p, Input) for p in node.parents)
+def _moved_once(node: Affine) -> bool:
+    """True for elements of one parent in another order, each at most once."""
+    (linear, *more) = node.maps
+    if more or not isinstance(linear, Select):
+        return False
+    read = linear.index[linear.index >= 0]
+    return len(np.unique(read)) == len(read)

@@ -42,7 +42,10 @@ def move(call: Call) -> list[Value]:
         start += size
     for position, argument in enumerate(arguments):
         if argument is None and call.optional(position) is not None:
-            call.constant(position)  # raises, naming the input
+            reason = (
+                f"input {position} depends on the network's input, and so would where elements go or how many they are"
+            )
+            raise call.refuse(reason, "Moves by constants are read, and a choice by Where")
     return [rearrange(parts, index - 1) for index in reference(call, tuple(arguments))]
 
 
