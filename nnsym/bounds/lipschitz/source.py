@@ -154,5 +154,5 @@ def widened(rows: Interval, query: Query, ranges: Mapping[Node, Sides]) -> Inter
     if not slack.any() and not weight.any():
         return rows
     most = max((float(magnitude(ranges[p]).max(initial=0.0)) for p in query.rows.parts), default=0.0)
-    extra = (slack + np.where(weight > 0, weight * most, 0.0)) * (1 + gamma(4))
+    extra = (slack + np.multiply(weight, most, out=np.zeros_like(weight), where=weight > 0)) * (1 + gamma(4))
     return replace(rows, lower=sum_down(rows.lower, -extra), upper=sum_up(rows.upper, extra))
