@@ -28,6 +28,7 @@ from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import leaky_relu, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query
+from tests.depth import drawn
 
 
 @pytest.fixture(params=["as it pays", "all short"])
@@ -161,7 +162,7 @@ def short_violations(query, method, seed):
 @pytest.mark.parametrize("activation", [relu(), leaky_relu(0.1)], ids=["relu", "leaky"])
 @pytest.mark.usefixtures("dtype_use")
 def test_float32_is_sound_where_weights_do_not_fit(method, activation):
-    assert sum(short_violations(rough(seed, activation), method, seed) for seed in range(3, 6)) == 0
+    assert sum(short_violations(rough(seed, activation), method, seed) for seed in range(3, 3 + drawn(12, 3))) == 0
 
 
 def cancelling(seed, width=24):
