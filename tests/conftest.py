@@ -12,6 +12,7 @@ from hypothesis import settings
 from system_programs import PACKAGES, asked_for, path_without
 
 from tests.benchmarks.measure import benchmark_folder
+from tests.depth import drawn
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does: idle threads of torch must not spin
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -34,13 +35,11 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``NNSYM_DEPTH=0.125``: random tests draw that share of their examples, at least 3 (``make test``; else all)."""
-    depth = float(os.environ.get("NNSYM_DEPTH", "1"))
+    """Tests by hypothesis draw their share of examples, at least 3 (``tests/depth.py``)."""
     for function in {getattr(item.obj, "__func__", item.obj) for item in items if isinstance(item, pytest.Function)}:
         found = getattr(function, "_hypothesis_internal_use_settings", None)
         if found is not None:
-            examples = max(3, round(found.max_examples * depth))
-            function._hypothesis_internal_use_settings = settings(found, max_examples=min(found.max_examples, examples))
+            function._hypothesis_internal_use_settings = settings(found, max_examples=drawn(found.max_examples, 3))
 
 
 @pytest.fixture(scope="session")

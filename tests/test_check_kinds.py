@@ -13,6 +13,7 @@ from check_graphs import random_graph
 from nnsym.check.checker import Checker
 from nnsym.check.graph import Curve
 from nnsym.check.problem import Case
+from tests.depth import drawn
 
 
 class Claim:
@@ -90,9 +91,9 @@ def _refuted(seeds: range) -> None:
 
 
 def test_claims_that_a_point_refutes_are_refused() -> None:
-    _refuted(range(5))
+    _refuted(range(drawn(10, 5)))
 
 
 @pytest.mark.field
 def test_many_claims_that_a_point_refutes_are_refused() -> None:
-    _refuted(range(5, 500))
+    _refuted(range(drawn(10, 5), 500))

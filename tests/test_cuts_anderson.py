@@ -16,6 +16,7 @@ from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.separation.box import box_neurons
 from nnsym.testing.check_encoding import check_encoding
 from nnsym_encodings.anderson import most_violated
+from tests.depth import drawn
 
 ANDERSON = find_cut("anderson")
 HINGES = [relu(), leaky_relu(0.1), absolute(), Hinge(np.array([0.7]), np.array([-0.3]), "roof")]
@@ -41,8 +42,8 @@ def with_phases(scene, point, value=None):
 @pytest.mark.parametrize("fn", HINGES, ids=lambda fn: f"{fn.left[0]}|{fn.right[0]}")
 def test_every_row_holds_at_every_corner_in_rationals(fn):
     rng = np.random.default_rng(0)
-    found = 0
-    for _ in range(10):
+    found, trials = 0, drawn(20, 10)
+    for _ in range(trials):
         scene, lower, upper = random_scene(rng, fn=fn)
         separate, blocks = ANDERSON.separator(scene), []
         for _ in range(3):
@@ -55,14 +56,14 @@ def test_every_row_holds_at_every_corner_in_rationals(fn):
             for block in blocks:
                 assert max(excess(block, with_phases(scene, columns_at(scene, x)))) <= 0
         found += sum(map(len, blocks))
-    assert found > 20
+    assert found > 2 * trials
 
 
 def test_one_neuron_over_a_box_is_ideal():
     """With all of its rows, vertices of the relaxation have whole phases; without them they do not."""
     rng = np.random.default_rng(1)
-    fractional = 0
-    for _ in range(7):
+    fractional, scenes = 0, drawn(14, 7)
+    for _ in range(scenes):
         scene, lower, _ = random_scene(rng, m=1)
         if not scene.layers:
             continue
@@ -73,7 +74,7 @@ def test_one_neuron_over_a_box_is_ideal():
             plain = vertex(scene, cost, [])
             fractional += whole(scene, plain) > 1e-6
             assert whole(scene, cut(scene, cost, blocks)) < 1e-6
-    assert fractional > 10
+    assert fractional > 1.4 * scenes
 
 
 def vertex(scene, cost, blocks):
@@ -114,7 +115,7 @@ def whole(scene, point):
 
 def test_the_row_found_is_the_smallest_of_all_subsets():
     rng = np.random.default_rng(2)
-    for _ in range(10):
+    for _ in range(drawn(20, 10)):
         scene, lower, upper = random_scene(rng)
         for some in box_neurons(scene):
             x, z = lower + rng.random(4) * (upper - lower), np.full(len(some.k), rng.random())

@@ -25,6 +25,7 @@ from nnsym.ir.smooth_functions import Sigmoid
 from nnsym.ir.univariate import absolute, clip, leaky_relu, relu, sign
 from nnsym.replay.orders import ORDERS, float_runs
 from nnsym.results.result import Agreement, Deployed, Semantics
+from tests.depth import drawn
 
 FLOAT32 = np.float32
 
@@ -93,8 +94,8 @@ def sampled(query, count=6, seed=0):
 @pytest.mark.parametrize("source", ["ibp", "crown"])
 def test_every_float_run_is_enclosed_and_within_its_error(source: str) -> None:
     """ONNX Runtime and six orders of summation lie in the enclosure's bounds, and within E of the real rows."""
-    moved = 0
-    for seed in range(9):
+    moved, seeds = 0, drawn(18, 9)
+    for seed in range(seeds):
         f = mixed(seed)
         x = nn.Variable((1, 1, 4, 4), name="x")
         centre = np.float32(np.random.default_rng(seed).normal(size=(1, 1, 4, 4)))
@@ -116,7 +117,7 @@ def test_every_float_run_is_enclosed_and_within_its_error(source: str) -> None:
                 assert (np.abs(rows - real) <= errors + 1e-12 * np.abs(real)).all()
                 apart = max(apart, float(np.abs(rows - real).max()))
         moved += apart > 1e-9
-    assert moved >= 4  # the runs do differ from the reals, so the bounds are put to the test
+    assert moved >= 4 / 9 * seeds  # the runs do differ from the reals, so the bounds are put to the test
 
 
 def test_the_error_terms_are_needed() -> None:

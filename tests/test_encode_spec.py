@@ -20,6 +20,7 @@ from nnsym.ir.univariate import relu
 from nnsym.program import Feature, Kind, Tag
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
+from tests.depth import drawn
 
 EVERY = frozenset(Tag)
 LABELS = ("pre", "a", "b", "c", "d")
@@ -54,7 +55,7 @@ def solve(program):
     return find("highs").solve(program, Limits(seconds=30), Goal(decide=False))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(drawn(5, 3)))
 def test_the_margin_form_of_nested_formulas_is_the_margin_at_every_point(seed):
     x, query = nested_query(seed)
     bounds = compute(query, "crown")

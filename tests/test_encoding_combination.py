@@ -29,6 +29,7 @@ from nnsym.program import ColumnBlock, Role, role_of
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding
+from tests.depth import drawn
 
 BOTH = ("log", "sos2")
 #: Nine lines, up and down, between the breakpoints -4 ... 3.
@@ -77,7 +78,7 @@ def test_the_relaxation_of_one_neuron_is_its_hull(name: str, which: str) -> None
     fn, low, high = FUNCTIONS[which]
     corners = [low, high, *(t for t in getattr(fn, "breaks", np.zeros((1, 1)))[0] if low < t < high)]
     at = np.array(sorted({*corners, 0.0} if low < 0 < high else corners))
-    for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
+    for angle in np.linspace(0, 2 * np.pi, drawn(24, 12), endpoint=False):
         d = (float(np.cos(angle)), float(np.sin(angle)))
         least = min(d[0] * at + d[1] * fn.value(at[:, None])[:, 0])
         assert root(neuron(fn, low, high, d), name) == pytest.approx(least, abs=1e-7), angle
@@ -86,12 +87,13 @@ def test_the_relaxation_of_one_neuron_is_its_hull(name: str, which: str) -> None
 @pytest.mark.parametrize("name", BOTH)
 def test_runs_satisfy_every_row_exactly(name: str) -> None:
     """At rough numbers too; that nothing else does is proved (tests/test_prove.py)."""
+    steps = drawn(32, 8)
     for fn, low, high in FUNCTIONS.values():
         query = neuron(fn, low, high, (0.0, 1.0))
         program = encode(query, compute(query, "ibp"), find_encoding(name))
         (h,) = query.boxes
-        for k in range(9):
-            value = Fraction(low) + (Fraction(high) - Fraction(low)) * Fraction(k, 8)
+        for k in range(steps + 1):
+            value = Fraction(low) + (Fraction(high) - Fraction(low)) * Fraction(k, steps)
             point = complete(program, query, {h: np.array([value], dtype=object)}, exact=True)
             assert residual(program, point) == (0.0, ""), (fn.name, value)
 

@@ -20,6 +20,7 @@ from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.node import product as times
 from nnsym.ir.univariate import relu
 from nnsym.program import Tag
+from tests.depth import drawn
 
 NETWORK = frozenset({Tag.NETWORK})
 
@@ -73,9 +74,9 @@ def _content(block, program):
 
 @pytest.mark.parametrize("kind", ["maximum", "square", "product"])
 def test_rows_hold_to_the_last_bit(kind):
-    """A hundred elements at once, every corner in rationals."""
+    """Hundreds of elements at once, every corner in rationals."""
     rng = np.random.default_rng(7)
-    count, size = 100, {"maximum": 3, "square": 1, "product": 2}[kind]
+    count, size = drawn(300, 100), {"maximum": 3, "square": 1, "product": 2}[kind]
     x = new_input("x", count * size)
     lower = rng.normal(size=x.size)
     upper = lower + rng.random(x.size) * 3

@@ -20,6 +20,7 @@ from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.program import Tag
 from nnsym.testing.check_encoding import check_encoding
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS
+from tests.depth import drawn
 
 FAST = (*(k for k in KINDS if k != "conv"), *SMOOTH_KINDS)
 HINGES = [
@@ -75,7 +76,7 @@ def test_an_open_hinge_is_replaced_by_its_hull(fn, lo, hi):
 @pytest.mark.parametrize("fn", HINGES, ids=lambda fn: f"{fn.left[0]}|{fn.right[0]}")
 def test_every_point_of_the_graph_satisfies_the_rows_exactly_whatever_the_bounds(fn):
     rng = np.random.default_rng(0)
-    for _ in range(20):
+    for _ in range(drawn(60, 20)):
         lo, hi = -rng.uniform(0, 1) * 10.0 ** rng.integers(-8, 8), rng.uniform(0, 1) * 10.0 ** rng.integers(-8, 8)
         program = program_of(lambda x: pointwise(fn, x), [lo], [hi], "triangle")
         for h in (lo, hi, 0.0, lo / 3, hi / 7):

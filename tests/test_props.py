@@ -19,6 +19,7 @@ from nnsym.errors import InputError
 from nnsym.ir.oracle import minimum_margin
 from nnsym.program import Kind
 from nnsym.results.result import Verdict
+from tests.depth import drawn
 
 f = nn.zoo.random_mlp(2, widths=(3, 6, 4))
 CENTRE = np.array([0.25, -0.5, 0.125])
@@ -149,7 +150,7 @@ def test_an_l1_ball_and_a_plane_cost_rows_that_grow_linearly(ball: bool) -> None
     assert (forty <= 6 * 40 + 60).all()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(drawn(4, 2)))
 def test_an_l1_ball_and_a_plane_are_decided_exactly(seed: int) -> None:
     g = nn.zoo.random_mlp(seed, widths=(3, 3, 2))
     x = nn.Variable(3)

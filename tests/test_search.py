@@ -52,9 +52,7 @@ def test_what_is_said_is_true(kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.slow) if k == "conv" else k for k in (*KINDS, *PIECE_KINDS)]
-)
+@pytest.mark.parametrize("kind", [*KINDS, *PIECE_KINDS])
 def test_what_is_said_is_true_of_hundreds(kind: str) -> None:
     decided, asked = 0, 0
     for seed in range(3, 10):

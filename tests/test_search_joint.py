@@ -19,6 +19,7 @@ from nnsym.search.goal import Decide
 from nnsym.search.joint import Joint, joint, summed
 from nnsym.search.points import descended, samples
 from nnsym.search.targets import Worth, targets
+from tests.depth import drawn
 from tests.mutants import mutant
 from tests.test_search_parts import begun
 
@@ -112,7 +113,7 @@ def _joined(rng):  # type: ignore[no-untyped-def]
 def test_what_is_said_of_conjunctions_is_true() -> None:
     """No sampled point has less than the joint bound, whatever part of the box is looked at."""
     rng = np.random.default_rng(0)
-    for seed in range(3):
+    for seed in range(drawn(6, 3)):
         query = _joined(rng)
         engine, parts = Engine(query, dtype="float32"), targets(query)
         (target,) = parts

@@ -82,7 +82,9 @@ def test_start_up_imports_no_heavy_library(pool: Pool) -> None:
 def test_timeout_kills_and_keeps_what_was_streamed(pool: Pool) -> None:
     seen: list[tuple[float, float]] = []
     pool.run("lane", job())  # the limit is the job's, not the start's of its process
+    start = time.monotonic()
     out = pool.run("lane", job("stream_then_hang", seconds=1.0), lambda low, high: seen.append((low, high)))
+    assert time.monotonic() - start < 20, "it sleeps for 60 s"
     assert out.end is End.TIME
     assert (out.lower, out.upper, out.point_objective) == (-3.0, 5.0, 5.0)
     assert out.point is not None

@@ -14,10 +14,13 @@ from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
 from nnsym.solvers.highs import Highs
 from nnsym.solvers.split import solve_split, worth_splitting
 from nnsym.testing.random_nets import random_network, random_query
+from tests.depth import drawn
+
+CASES = drawn(6, 3)
 
 
 @cache
-def programs(count: int = 3) -> list[tuple[Program, float]]:
+def programs(count: int = CASES) -> list[tuple[Program, float]]:
     """Big-M programs of random disjunctive properties that are worth splitting, with their exact optimum."""
     found = []
     for seed in range(200):
@@ -30,7 +33,7 @@ def programs(count: int = 3) -> list[tuple[Program, float]]:
     raise AssertionError("too few disjunctive properties")
 
 
-@pytest.mark.parametrize("case", range(3))
+@pytest.mark.parametrize("case", range(CASES))
 def test_optimum_is_the_guarded_programs(case: int) -> None:
     program, exact = programs()[case]
     split = solve_split(Highs(), program, Limits(seconds=30), Goal(decide=False))
@@ -40,7 +43,7 @@ def test_optimum_is_the_guarded_programs(case: int) -> None:
     assert split.bound <= exact + 1e-6
 
 
-@pytest.mark.parametrize("case", range(3))
+@pytest.mark.parametrize("case", range(CASES))
 def test_deciding_never_claims_more_than_the_optimum(case: int) -> None:
     program, exact = programs()[case]
     split = solve_split(Highs(), program, Limits(seconds=30), Goal())
