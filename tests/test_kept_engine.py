@@ -8,7 +8,7 @@ import pytest
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.maps import Matrix
 from nnsym.bounds.kept.plan import Plan
-from nnsym.bounds.kept.rounding import FLOAT64
+from nnsym.bounds.kept.rounding import FLOAT64, blend
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
 from nnsym.ir.formula import Atoms
@@ -310,3 +310,26 @@ def test_a_large_matrix_of_zeros_keeps_none_of_them():
     assert np.allclose(lean.stretch(np.abs(x)), np.abs(x) @ np.abs(weight).T)
     assert np.allclose(lean.adjoint(c), c @ weight)
     assert np.allclose(lean.rows(np.array([[3, 5]])), weight[None, [3, 5]])
+
+
+def test_blending_is_choosing_bit_by_bit():
+    odd = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, 5e-324, -1e300])
+    a, b = np.repeat(odd, len(odd)), np.tile(odd, len(odd))
+    mask = np.arange(len(a)) % 3 == 0
+    for dtype, bits in ((np.float64, np.int64), (np.float32, np.int32)):
+        with np.errstate(all="ignore"):
+            one, other = a.astype(dtype), b.astype(dtype)
+        assert (blend(mask, one, other).view(bits) == np.where(mask, one, other).view(bits)).all()
+        assert blend(mask[:8], one[:8], other[:16].reshape(2, 8)).shape == (2, 8)
+
+
+def test_what_nobody_looks_at_changes_no_bound():
+    query = relu_query(3, widths=(8, 8, 6), inputs=3, radius=1.0)
+    engine = Engine(query)
+    found, bare = (engine.bound(engine.root(), steps=6, forms=f, gaps=f) for f in (True, False))
+    assert (found.lower == bare.lower).all()
+    assert found.forms
+    assert found.point
+    assert not bare.forms
+    assert not bare.point
+    assert not bare.gaps

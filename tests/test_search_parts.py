@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ import pytest
 
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.refine import refined
 from nnsym.errors import InputError
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock, Deadline
+from nnsym.search.choose import choose
 from nnsym.search.crew import Crew
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.goal import Decide
 from nnsym.search.parcel import Parcel, known_nodes
+from nnsym.search.places import places
 from nnsym.search.reduce import REDUCTIONS
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
@@ -66,6 +70,40 @@ def test_two_rules_are_tried_where_none_is_named() -> None:
     search.go()
     assert search.exhausted
     assert search.census.nodes < 300
+
+
+def test_rules_are_tried_anew_on_better_ranges() -> None:
+    """The record of the first tree, which is held back until then, gives way to that of the second."""
+    query = wide()
+    strategy = Strategy.of("bab:cuts=0").settled(query)
+    given = Conditions(deadline=Deadline.after(600.0), better=lambda r, n, end: refined(query, ranges=r, rounds=2))
+    search = begin(query, Engine(query, dtype=strategy.dtype), Decide(query), strategy, given)
+    first = search.examiner.engines.engine
+    search.go(PARTS + 1)
+    assert search.examiner.engines.engine is not first
+    trees = {}
+    for rule in (strategy.branching, *strategy.rivals):
+        alone = replace(strategy, branching=rule, rivals=())
+        bare = Conditions(deadline=Deadline.after(600.0))
+        tree = begin(query, search.examiner.engines.engine, Decide(query), alone, bare)
+        tree.go(PARTS)
+        trees[rule.text] = left(tree.ledger, tree.scene)
+    assert search.rule.text == min(trees, key=trees.__getitem__)
+    assert left(search.ledger, search.scene) <= min(trees.values())
+
+
+@pytest.mark.parametrize("text", ["gap", "early", "smear", "mixed"])
+def test_where_neurons_are_split_none_is_left_before_an_input_is(text: str) -> None:
+    """Where no score tells, as where a relaxation is attained, a rule goes on with what it splits."""
+    query = wide()
+    search = begun(query, f"bab:{text}:refine=0")
+    found = search.examiner.engines.engine.bound(search.frontier.take(1).domains)
+    (x,), zero = query.inputs, {n: np.zeros((1, n.size)) for n in found.ranges}
+    hidden = {n: zero[n] for n in found.gaps}
+    scores = {"smear": {x: zero[x]}, "mixed": {**hidden, x: zero[x]}}.get(text, hidden)
+    (branches,), able = choose(places(query), found.ranges, scores, 1)
+    assert able.all()
+    assert (branches.places[branches.place[0]] is x) == (text in ("smear", "mixed"))
 
 
 def test_what_is_left_counts_parts_by_their_share() -> None:

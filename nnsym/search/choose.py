@@ -21,17 +21,19 @@ def choose(
 ) -> tuple[list[Branches], Array]:
     """Up to ``count`` branchings of every subproblem, the best first, and which subproblems have any at all.
 
-    Where the scores name nothing that is open, the element is taken whose range is widest, inputs before others: what
-    is not closed has to be split somewhere. Only points that lie strictly inside of their range are split.
+    Where the scores name nothing that is open, the element is taken whose range is widest: what is not closed has to be
+    split somewhere. Inputs come before others, unless only others are scored: where neurons are split, halves of one of
+    many inputs change nothing. Only points that lie strictly inside of their range are split.
     """
     every = {place.node: ranges[place.node] for place in places if place.node in ranges}
-    scores = {n: s for n, s in scores.items() if n in every} or _widths(every)
+    inputs = not scores or any(isinstance(n, Input) for n in scores)
+    scores = {n: s for n, s in scores.items() if n in every} or _widths(every, inputs)
     found, able = _ranked(places, ranges, scores, count)
     lost = np.flatnonzero(~able)
     if not len(lost):
         return found, able
     every = {n: limit.take(lost) for n, limit in every.items()}
-    other, some = _ranked(places, every, _widths(every), count)
+    other, some = _ranked(places, every, _widths(every, inputs), count)
     able = able.copy()
     able[lost] = some
     for one, rest in zip(found, other, strict=True):
@@ -60,8 +62,8 @@ def _ranked(
     return found, able
 
 
-def _widths(ranges: Mapping[Node, Limit]) -> dict[Node, Array]:
-    """Widths as shares of themselves plus one, with inputs ahead of everything."""
+def _widths(ranges: Mapping[Node, Limit], inputs: bool) -> dict[Node, Array]:
+    """Widths as shares of themselves plus one, with inputs ahead of everything, or behind it."""
     with np.errstate(over="ignore", invalid="ignore"):
         wide = {n: np.minimum(limit.upper - limit.lower, 1e300) for n, limit in ranges.items()}
-    return {n: w / (1.0 + w) + (1.0 if isinstance(n, Input) else 0.0) * (w > 0) for n, w in wide.items()}
+    return {n: w / (1.0 + w) + (1.0 if isinstance(n, Input) is inputs else 0.0) * (w > 0) for n, w in wide.items()}

@@ -134,12 +134,24 @@ class Search:
         return self.finisher.finish(stuck, self.ledger, self.deadline)
 
     def _change(self) -> None:
-        """What comes where some parts did not decide it: other rules are tried, and better bounds of the whole."""
-        best = trial(self, map(self.rival, self.rivals)) if self.rival is not None else self
-        self.rival = None
+        """What comes where some parts did not decide it: other rules are tried, and better bounds of the whole.
+
+        Which rule suits the query depends on what is known of it: on better ranges all are tried anew.
+        """
+        rival, self.rival = self.rival, None
+        if rival is not None:
+            self._adopt(trial(self, map(rival, self.rivals)))
+        known, local = self.examiner.engines.engine, isinstance(self.rule, Gap) and self.rule.early == 1
+        self.improving.look(self.scene, self.examiner.engines, self.ledger, self.deadline, local=local)
+        refined = self.improving.better is None and self.examiner.engines.engine is not known
+        if rival is not None and self.rivals and refined and self._going:
+            rules = (rule for rule in (self.scene.strategy.branching, *self.rivals) if rule is not None)
+            first, *others = map(rival, rules)
+            self._adopt(trial(first, others))
+        self.ledger.log.release()
+
+    def _adopt(self, best: Search) -> None:
+        """Go on with what another search did."""
         if best is not self:
             self.ledger.become(best.ledger)
             self.rule = best.rule
-        self.ledger.log.release()
-        local = isinstance(self.rule, Gap) and self.rule.early == 1
-        self.improving.look(self.scene, self.examiner.engines, self.ledger, self.deadline, local=local)

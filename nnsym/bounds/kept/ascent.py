@@ -51,11 +51,19 @@ class _Variable:
     second: Array
 
     def move(self, gradient: Array, step: int) -> None:
-        """One step of ascent, then back into the limits."""
-        self.first += 0.1 * (gradient - self.first)
-        self.second += 0.001 * (gradient * gradient - self.second)
+        """One step of ascent, then back into the limits; the gradient's place is used up."""
         mean, square = 1.0 / (1.0 - 0.9 ** (step + 1)), 1.0 / (1.0 - 0.999 ** (step + 1))
-        moved = self.first * (_DECAY**step * mean) / (np.sqrt(self.second * square) + _STILL)
+        moved = gradient - self.first
+        moved *= 0.1
+        self.first += moved
+        gradient *= gradient
+        gradient -= self.second
+        gradient *= 0.001
+        self.second += gradient
+        size = np.sqrt(np.multiply(self.second, square, out=gradient), out=gradient)
+        size += _STILL
+        np.multiply(self.first, _DECAY**step * mean, out=moved)
+        moved /= size
         moved *= self.rate
         moved += self.value
         self.value = np.minimum(np.maximum(moved, self.least, out=moved), self.most, out=moved)
@@ -115,8 +123,10 @@ class _Variables:
             parent = node.parents[0]
             place = state.plan.place(node, parent)
             z = at[parent] if place is None else at[parent][..., place]
-            side = np.minimum(c, 0) if steered.turned else np.maximum(c, 0)
-            variable.move(side * z * seed.gather(steered.free), step)
+            rise = np.minimum(c, 0) if steered.turned else np.maximum(c, 0)
+            rise *= z
+            rise *= seed.gather(steered.free)
+            variable.move(rise, step)
         for node, variable in self.multipliers.items():
             variable.move(_violation(variable.value, at[node], seed.gather(state.held(node))), step)
         for node, variable in self.cuts.items():
@@ -168,7 +178,7 @@ def climb(
 def _excess(state: State, seed: Seed, node: Node, at: Mapping[Node, Array]) -> Array:
     """How far a node is above its cuts."""
     cuts = state.plan.cuts[node]
-    over = at[node][..., cuts.index] - seed.gather(state.plan.by.near(state.cut(node).offset))
+    over = at[node][..., cuts.index] - seed.gather(state.cut(node).offset).astype(at[node].dtype)
     for matrix, parent in cuts.matrices:
         over -= matrix.forward(at[parent])
     return np.where(np.isfinite(over), over, 0.0)
@@ -177,9 +187,11 @@ def _excess(state: State, seed: Seed, node: Node, at: Mapping[Node, Array]) -> A
 def _violation(value: Array, z: Array, table: Array) -> Array:
     """How far a node is from the limit that a multiplier belongs to; of two at 0 from the one that it violates."""
     below, above = table[:, 2] - z, table[:, 3] - z
-    rising: Array = (value > 0) | ((value == 0) & (below > 0))
-    falling: Array = (value < 0) | ((value == 0) & (above < 0))
-    return np.asarray(rising * below + falling * above)
+    none = value == 0
+    below *= (value > 0) | (none & (below > 0))
+    above *= (value < 0) | (none & (above < 0))
+    below += above
+    return below
 
 
 def _price(state: State, node: Node, done: Descent) -> Array:

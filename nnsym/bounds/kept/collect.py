@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.kept.descent import Choice, Descent, Seed
-from nnsym.bounds.kept.inputs import minimiser
+from nnsym.bounds.kept.inputs import constants, minimiser
 from nnsym.bounds.kept.minimum import gaps
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Dual, Found, Limit
 from nnsym.ir.node import Node
-from nnsym.results.clock import Deadline
+from nnsym.results.clock import NEVER, Deadline
 
 Array = NDArray[Any]
 
@@ -26,12 +26,13 @@ Array = NDArray[Any]
 class Options:
     """How subproblems are bounded, see :meth:`nnsym.bounds.kept.engine.Engine.bound`."""
 
-    steps: int
-    goal: float
-    hidden: int
-    refresh: bool
-    gaps: bool
-    deadline: Deadline
+    steps: int = 0
+    goal: float = np.inf
+    hidden: int = 0
+    refresh: bool = True
+    forms: bool = True
+    gaps: bool = False
+    deadline: Deadline = NEVER
 
 
 @final
@@ -42,22 +43,20 @@ class Collector:
         self.state, self.plan, self.shape, self.options = state, plan, wanted.shape, options
         self.lower = np.full(wanted.shape, -np.inf)
         self.constant = np.full(wanted.shape, -np.inf)
-        self.forms = {x: np.zeros((*wanted.shape, x.size), dtype=self.plan.by.dtype) for x in plan.query.inputs}
-        self.point = {x: np.zeros((*wanted.shape, x.size)) for x in plan.query.inputs}
+        inputs = plan.query.inputs if options.forms else ()
+        self.forms = {x: np.zeros((*wanted.shape, x.size), dtype=self.plan.by.dtype) for x in inputs}
+        self.point = {x: np.zeros((*wanted.shape, x.size)) for x in inputs}
         self.gaps: dict[Node, Array] = {}
         self.slopes: dict[Node, Array] = {}
         self.multipliers: dict[Node, Array] = {}
         self.cuts: dict[Node, Array] = {}
 
-    def add(self, seed: Seed, row: Array, done: Descent, choice: Choice, lower: Array, constant: Array) -> None:
-        """One piece: rows ``row``, ``(sets, rows)``, of the seed's subproblems, bounds, constants of forms."""
+    def add(self, seed: Seed, row: Array, done: Descent, choice: Choice, lower: Array, slack: Array | float) -> None:
+        """Rows ``row``, ``(sets, rows)``, of a piece's subproblems: their bounds, and the slack of their lines."""
         at = (seed.where, row)
-        self.lower[at], self.constant[at] = lower, constant
-        for x, c in done.forms.items():
-            self.forms[x][at] = c  # type: ignore[index]
-        for x in self.point:
-            form = done.forms.get(x, np.zeros((*row.shape, x.size), dtype=self.plan.by.dtype))
-            self.point[x][at] = minimiser(self.state, seed, x, form)
+        self.lower[at] = lower
+        if self.options.forms:
+            self._forms(seed, at, done, slack)
         if self.options.gaps:
             _points, apart = gaps(self.state, seed, done, choice)
             for node, values in apart.items():
@@ -70,6 +69,15 @@ class Collector:
             if node not in self.cuts:
                 self.cuts[node] = np.zeros((*self.shape, own.count), dtype=values.dtype)
             self.cuts[node][at[0][:, None], at[1][..., None], own.number] = values
+
+    def _forms(self, seed: Seed, at: tuple[Array, Array], done: Descent, slack: Array | float) -> None:
+        """The lines of rows over the inputs, and where these are least."""
+        self.constant[at] = constants(self.state, seed, done) - slack
+        for x, c in done.forms.items():
+            self.forms[x][at] = c  # type: ignore[index]
+        for x in self.point:
+            form = done.forms.get(x, np.zeros((*seed.index.shape, x.size), dtype=self.plan.by.dtype))
+            self.point[x][at] = minimiser(self.state, seed, x, form)
 
     def _spread(self, into: dict[Node, Array], node: Node, at: tuple[Array, Array], values: Array) -> None:
         """Values of the elements that matter, among all of a node's."""

@@ -48,7 +48,8 @@ class Seed:
     """Rows ``sign start[index]``: index and sign ``(sets, rows)``, of subproblems ``domain`` ``(rows,)``.
 
     Without ``domain`` there is one row of a set for every subproblem, in order. With ``weights`` ``(sets, rows, n) >=
-    0``, in the format of rows, they are the sums ``weights start`` instead, and ``index`` numbers them.
+    0``, in the format of rows, they are the sums ``weights start`` instead, and ``index`` numbers them. What is
+    gathered is kept: an ascent asks for the same arrays of a state in every pass.
     """
 
     start: Node
@@ -56,6 +57,7 @@ class Seed:
     index: Array
     sign: Array
     weights: Array | None = None
+    _gathered: dict[int, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def where(self) -> Array:
@@ -76,8 +78,12 @@ class Seed:
         return Seed(self.start, domain, self.index.reshape(1, -1)[:, part], self.sign.reshape(1, -1)[:, part], weights)
 
     def gather(self, values: Array) -> Array:
-        """Values ``(1 or batch, ...)`` of the rows' subproblems, ``(1 or rows, ...)``."""
-        return values if len(values) == 1 or self.domain is None else np.asarray(values.take(self.domain, axis=0))
+        """Values ``(1 or batch, ...)`` that a state keeps, of the rows' subproblems, ``(1 or rows, ...)``."""
+        if len(values) == 1 or self.domain is None:
+            return values
+        if id(values) not in self._gathered:
+            self._gathered[id(values)] = values, values.take(self.domain, axis=0)  # the first keeps its id taken
+        return self._gathered[id(values)][1]
 
     def weigh(self, coefficients: Array, values: Array) -> Array:
         """``sum_i c_i v_i`` of every row, values ``(1 or batch, n)``: ``(sets, rows)``."""

@@ -20,7 +20,7 @@ from nnsym.bounds.kept.ascent import beginning, climb
 from nnsym.bounds.kept.collect import Collector, Options, warm
 from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
-from nnsym.bounds.kept.inputs import constants, least
+from nnsym.bounds.kept.inputs import least
 from nnsym.bounds.kept.minimum import values
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
@@ -69,7 +69,7 @@ class Engine:
         deadline: Deadline = NEVER,
     ) -> None:
         self.query, self.precision, self._inherit, self.cuts = query, precision(dtype), inherit, cuts or {}
-        options = Options(0, np.inf, hidden, True, False, deadline)
+        options = Options(hidden=hidden, deadline=deadline)
         with np.errstate(all="ignore"):
             self._begin(query, ranges or {}, options)
 
@@ -104,6 +104,7 @@ class Engine:
         goal: float = 0.0,
         hidden: int = 0,
         refresh: bool = True,
+        forms: bool = True,
         gaps: bool = True,
         sums: Sums | None = None,
         deadline: Deadline = NEVER,
@@ -112,13 +113,13 @@ class Engine:
 
         ``steps`` of ascent optimise the slopes and multipliers of rows until these exceed the ``goal``; then ``dual``
         has the best ones. ``hidden`` is the same for the rows of hidden nodes. Without ``refresh`` the ranges of hidden
-        nodes stay what they were given as. What the ``deadline`` cuts off has intervals, and rows -inf. ``gaps`` can be
-        left out where nobody looks at them.
+        nodes stay what they were given as. What the ``deadline`` cuts off has intervals, and rows -inf. ``forms``,
+        with their points, and ``gaps`` can be left out where nobody looks at them.
 
         ``sums`` of rows have bounds of their own, as further rows of what is found: the coefficients of a sum are those
         of no row, and may cancel. They have the ascent then, and ``dual`` is theirs; rows alone have a plain pass.
         """
-        options = Options(steps, goal, hidden, refresh, gaps, deadline)
+        options = Options(steps, goal, hidden, refresh, forms, gaps, deadline)
         with np.errstate(all="ignore"):
             return self._bound(domains, target, options, sums)
 
@@ -131,13 +132,12 @@ class Engine:
         """Bounds ``(rows,)`` of the rows on the whole domain, and the values ``(rows, size)`` of nodes at which the
         relaxation attains them, after ``steps`` of ascent of those that do not exceed the ``goal``.
         """
-        options, domains = Options(steps, goal, 0, False, False, deadline), self.root()
+        options, domains = Options(steps, goal, refresh=False, deadline=deadline), self.root()
         with np.errstate(all="ignore"):
             _, state = self._prepared(domains, None, options)
             seed, _ = self._seed(domains.wanted, None)
-            lower, choice = climb(
-                state, seed, beginning(state, seed, Choice()), self._least(state), options, steps=steps
-            )
+            start, bound = beginning(state, seed, Choice()), self._least(state)
+            lower, choice = climb(state, seed, start, bound, options, steps=steps)
             at = values(state, seed, descend(state, seed, choice, keep=True), choice)
         found = {n: np.zeros((lower.size, n.size)) for n in at}
         for n, full in found.items():
@@ -172,8 +172,7 @@ class Engine:
                 start = beginning(state, part, warm(self.plan, dual, part, row[:, rows]))
                 choice = climb(state, part, start, self._least(state), options, steps=options.steps)[1]
             done = descend(state, part, choice, keep=options.gaps)
-            lower, constant = self._least(state)(part, done), constants(state, part, done) - self._slack(state, part)
-            filled.add(part, row[:, rows], done, choice, lower, constant)
+            filled.add(part, row[:, rows], done, choice, self._least(state)(part, done), self._slack(state, part))
 
     def _prepared(self, domains: Domains, target: Target | None, options: Options) -> tuple[Refresh, State]:
         """The ranges of a batch."""

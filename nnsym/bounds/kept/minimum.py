@@ -48,23 +48,22 @@ def _point(state: State, seed: Seed, node: Input, c: Array | None) -> Array:
         c = np.zeros((*seed.index.shape, state.plan.size(node)), dtype=by.dtype) if c is None else c
         return by.near(minimiser(state, seed, node, c))
     point = np.sign(c)
-    point *= seed.gather(by.near(-state.radius[node]))
-    point += seed.gather(by.near(state.centre[node]))
-    return point
+    point *= seed.gather(state.near(state.radius, node))
+    return np.subtract(seed.gather(state.near(state.centre, node)), point, out=point)
 
 
 def _line(state: State, seed: Seed, node: Node, done: Descent, choice: Choice, at: Mapping[Node, Array]) -> Array:
     """The chosen lines of a nonlinear node: the lower one where its coefficient is positive, else the upper one."""
-    by, slopes, c, table = state.plan.by, choice.slopes.get(node), done.kept[node], done.tables[node]
+    slopes, c, table = choice.slopes.get(node), done.kept[node], done.tables[node]
     steered = None if slopes is None else state.steered(node)
     if slopes is not None and steered is not None:
         return _steered(state, seed, node, steered, c, table, slopes, at)
     step = state.step(node)
-    up: Array = (c > 0).astype(by.dtype)
-    total = seed.gather(by.near(state.centre[node])) + _mix(up, table[:, 0], table[:, 1])
+    up: Array = (c > 0).astype(c.dtype)
+    total = seed.gather(state.near(state.centre, node)) + _mix(up, table[:, 0], table[:, 1])
     for k, (parent, index) in enumerate(step.taps):
         fused = isinstance(parent, Affine) and parent in state.plan.fused
-        away = at[parent] - seed.gather(by.near((state.image if fused else state.centre)[parent]))
+        away = at[parent] - seed.gather(state.near(state.image if fused else state.centre, parent))
         away = away if index is None else away[..., index]
         total = total + _mix(up, table[:, 2 + 2 * k], table[:, 3 + 2 * k]) * away
     return total
@@ -85,11 +84,10 @@ def _steered(
     place = state.plan.place(node, node.parents[0])
     z = z if place is None else z[..., place]
     fixed, offset = table[:, 2 if steered.turned else 3], seed.gather(steered.other)
-    side = ((c < 0) if steered.turned else (c > 0)).astype(c.dtype)
     total = slopes - fixed
     total *= z
     total -= offset
-    total *= side
+    total *= (c < 0) if steered.turned else (c > 0)
     total += fixed * z
     total += offset
     return total

@@ -2,9 +2,10 @@
 
 For a layer, both sides of every open element are a row to be bounded from below, and each row has a tree of its own. A
 round splits the worst leaf of every row that is not decided, all rows in one batch, at the open hinge whose gap is
-largest at the leaf's minimiser, early layers first; children start from their parent's choices and are optimised for a
-few steps. A row's bound is the least over its leaves, which cover the domain. Rows that exceed 0 are done: their
-element has one phase. Layers are taken parents first, so that every layer rests on what the ones below it gained.
+largest at the leaf's minimiser; children start from their parent's choices and are optimised for a few steps. All
+layers weigh alike: hidden ranges stay as they are in a tree, so that a split of an early layer gives no more than its
+gap. A row's bound is the least over its leaves, which cover the domain. Rows that exceed 0 are done: their element has
+one phase. Layers are taken parents first, so that every layer rests on what the ones below it gained.
 
 This takes the place of solvers' bound tightening in branch and bound (MILP in alpha-beta-CROWN, Wang et al. 2021;
 rolling horizons in Zhao et al., Bound Tightening Using Rolling-Horizon Decomposition, 2024).
@@ -27,7 +28,6 @@ from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 Array = NDArray[Any]
 
-_EARLY = 10.0  # the weight of a layer's gaps against those of the next one
 _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a leaf
 _BYTES = 32  # of a leaf for each element below: a phase, a slope, a multiplier, and what bounding it takes
 
@@ -156,7 +156,9 @@ class Trees:
         domains = Domains(self.limits(leaves), np.ones((len(leaves), 1), dtype=bool), dual=dual)
         row = self.row[leaves]
         target = Target(self.layer, self.index[row][:, None], self.sign[row][:, None])
-        found = self.engine.bound(domains, target=target, steps=steps, refresh=False, deadline=self.deadline)
+        found = self.engine.bound(
+            domains, target=target, steps=steps, refresh=False, forms=False, deadline=self.deadline
+        )
         self.bound[leaves] = np.maximum(self.bound[leaves], found.lower[:, 0])
         self._choose(leaves, found)
         self._keep(leaves, found.dual)
@@ -180,16 +182,16 @@ class Trees:
                 into[node][leaves] = values[:, 0]
 
     def _choose(self, leaves: Array, found: Found) -> None:
-        """The hinge with the largest gap of every leaf, gaps of early layers counting more."""
+        """The hinge with the largest gap of every leaf."""
         best = np.zeros(len(leaves))
         self.place[leaves] = -1
         for k, node in enumerate(self.places):
             gap = found.gaps.get(node)
             if gap is None:
                 continue
-            weighed = np.where(self.phases[node][leaves] == 0, gap[:, 0], 0.0) * _EARLY ** (len(self.places) - k)
-            top = weighed.argmax(axis=1)
-            most = weighed[np.arange(len(leaves)), top]
+            left = gap[:, 0] * (self.phases[node][leaves] == 0)
+            top = left.argmax(axis=1)
+            most = left[np.arange(len(leaves)), top]
             better = most > best
             self.place[leaves[better]], self.element[leaves[better]] = k, top[better]
             best = np.maximum(best, most)

@@ -18,6 +18,7 @@ Arrays of nodes are float64 ``(1 or batch, n)``: 1 where all subproblems agree.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.relaxations import Lines, Sides, lines
-from nnsym.bounds.kept.rounding import FLOAT64, product, settle
+from nnsym.bounds.kept.rounding import FLOAT64, blend, product, settle
 from nnsym.ir.node import Affine, Input, Node
 
 Array = NDArray[Any]
@@ -104,6 +105,7 @@ class State:
         self._steered: dict[Node, Steered | None] = {}
         self._inputs: dict[Node, Array] = {}
         self._blocks: dict[Node, Array] = {}
+        self._near: dict[tuple[int, Node], Array] = {}
 
     def sides(self, node: Node) -> Sides:
         """The range of a node."""
@@ -144,6 +146,13 @@ class State:
             return np.asarray(low), np.asarray(high)
         far = reach * (1.0 + slip) + drift
         return image - far, image + far
+
+    def near(self, part: Mapping[Node, Array], node: Node) -> Array:
+        """The array of a node in a part of the state, rounded to the format of rows."""
+        key = id(part), node
+        if key not in self._near:
+            self._near[key] = self.plan.by.near(part[node])
+        return self._near[key]
 
     def lines(self, node: Node) -> Lines:
         """The lines of a nonlinear node."""
@@ -352,15 +361,15 @@ class State:
         free = (np.broadcast_to(found.free, price.shape) > 0) & (least <= most)  # or no slope of the format fits
         blocked, *own = self._priced(-centre, -centre, price)
         fixed = by.near(found.taps[0].high if found.turned else found.taps[0].low)
-        least, most = np.where(free, least, fixed), np.where(free, most, fixed)
+        least, most = blend(free, least, fixed), blend(free, most, fixed)
         sides = [plain.table[:, 0], plain.table[:, 1]]
-        sides[found.turned] = np.where(free, own[found.turned], sides[found.turned])
+        sides[found.turned] = blend(free, own[found.turned], sides[found.turned])
         both = [b for b in (plain.blocked, blocked) if b is not None]
         step = _step(
             plain.taps, np.logical_or.reduce(both) if both else None, *sides, plain.table[:, 2], plain.table[:, 3]
         )
         other = by.near(found.low if found.turned else found.high)
-        at = by.near(np.where(free, at, 0.0))
+        at = by.near(blend(free, at, np.zeros_like(at)))
         return Steered(step, at, free.astype(by.dtype), least, most, found.turned, other)
 
 
