@@ -38,15 +38,16 @@ def clipped(
     """
     inputs = {x: _limits(query, domains, x, len(opened)) for x in query.inputs}
     hard = worth.hard.any(0) & ~worth.soft
-    used = np.flatnonzero(hard | worth.soft if soft else hard)
+    used = np.flatnonzero((hard | worth.soft if soft else hard) & domains.wanted.any(0))
     lines = _Lines(found, inputs, used, hard[used], domains.wanted[:, used])
-    fit = np.array([target.every for target in worth.parts])
+    some = np.flatnonzero(opened.any(0))
+    fit = [worth.parts[k].every for k in some]
     limits, gone, smaller = dict(domains.limits), np.zeros(opened.shape, dtype=bool), np.zeros(len(opened), dtype=bool)
     for x in query.inputs:
         low, high = lines.kept(x)
-        own = [_met(inputs[x], low, high, worth.uses[k, used] & fit[k]) for k in range(len(fit))]
-        gone |= np.stack([(limit.lower > limit.upper).any(1) for limit in own], 1)
-        limits[x] = _hull(own, opened & ~gone, inputs[x], x)
+        own = [_met(inputs[x], low, high, worth.uses[k, used] & fits) for k, fits in zip(some, fit, strict=True)]
+        gone[:, some] |= np.stack([(limit.lower > limit.upper).any(1) for limit in own], 1)
+        limits[x] = _hull(own, (opened & ~gone)[:, some], inputs[x], x)
         smaller |= ((limits[x].lower > inputs[x].lower) | (limits[x].upper < inputs[x].upper)).any(1)
     margin = np.where(smaller | gone.any(1), lines.margin, np.inf)
     return replace(domains, limits=limits), margin, gone

@@ -22,6 +22,7 @@ Array = NDArray[Any]
 Points = Mapping[Input, Array]
 
 
+_MISSED = 1e300  # the merit of a point that a box does not hold
 _PRODUCTS = 5e7  # coefficients times points of a first look
 
 
@@ -113,13 +114,14 @@ def descended(
     for _ in range(steps):
         if deadline.passed or (best.best < 0).any():
             break
-        weights = np.eye(best.rows.shape[1])[_decisive(query, best.rows, best.points)]
+        weights = np.zeros_like(best.rows)
+        weights[np.arange(len(weights)), _soft(query, worth, best)[1]] = 1.0
         slopes = _slopes(query, best.values, _blended(worth, best, weights) if blend else weights)
         with np.errstate(over="ignore", invalid="ignore"):
             ways = _gains(slopes, width) if blend else {x: np.sign(slope) for x, slope in slopes.items()}
             moved = {x: best.points[x] - step * width[x] * ways[x] for x in query.inputs}
         new = tried(query, worth, moved)
-        better = _merit(query, new) < _merit(query, best)
+        better = _soft(query, worth, new)[0] < _soft(query, worth, best)[0]
         step = np.where(better[:, None], step, step / 2)
         keep = better[:, None]
         best = Tried(
@@ -139,7 +141,7 @@ def scouted(query: Query, worth: Worth, *, most: int, kept: int, steps: int, see
     count = int(np.clip(_PRODUCTS // max(query.entries, 1), kept, most))
     start = samples(worth.parts, query.inputs, count, seed)
     first = descended(query, worth, start, steps=2 if count > kept else 0, deadline=deadline, first=0.125)
-    best = np.argsort(_merit(query, first), kind="stable")[:kept]
+    best = np.argsort(_soft(query, worth, first)[0], kind="stable")[:kept]
     start = {x: v[best] for x, v in first.points.items()}
     return descended(query, worth, start, steps=steps, deadline=deadline, first=0.125)
 
@@ -150,24 +152,21 @@ def _widths(query: Query, x: Input) -> Array:
     return np.where(x.integer, np.maximum(width, 4.0), width)  # so that a step passes from one whole number to the next
 
 
-def _merit(query: Query, at: Tried) -> Array:
-    """The margin where the precondition holds; else how far it is missed, beyond all margins."""
-    return _soft(query, at.rows, at.points)[0]
+def _soft(query: Query, worth: Worth, at: Tried) -> tuple[Array, Array]:
+    """The margin where the precondition holds, else how far it is missed, beyond all margins; and the row that it is.
 
-
-def _decisive(query: Query, rows: Array, points: Points) -> Array:
-    return _soft(query, rows, points)[1]
-
-
-def _soft(query: Query, rows: Array, points: Points) -> tuple[Array, Array]:
-    """The margin with hard rows as penalties, and the row that it is: both ``(count,)``."""
+    Both ``(count,)``.
+    """
+    if 0 < len(worth.boxed.which) == len(worth.parts):
+        return worth.boxed.least(at.rows, {x: Limit(v, v) for x, v in at.points.items()}, missed=_MISSED)
+    rows, points = at.rows, at.points
     count = len(rows)
 
     def leaf(node: Atoms | InBox) -> tuple[Array, Array]:
         if isinstance(node, InBox):
             inside = Limit(points[node.input], points[node.input])
             missed = ((inside.lower < _low(node)) | (inside.upper > _high(node))).any(-1)
-            return np.where(missed, 1e300, -np.inf), np.zeros(count, dtype=np.int64)
+            return np.where(missed, _MISSED, -np.inf), np.zeros(count, dtype=np.int64)
         if not len(node.rows):
             return np.full(count, -np.inf if node.every else np.inf), np.zeros(count, dtype=np.int64)
         chosen = rows[:, node.rows]

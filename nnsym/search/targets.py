@@ -3,6 +3,7 @@
 The formula says that a point violates the property. Written as an "or" of at most :data:`CAP` parts, each part is a
 *target*; a subproblem is done once every target is ruled out on it, so that one tree serves them all. What would have
 more parts stays one part, and is bounded as it stands: minima over its disjunctions, maxima over its conjunctions.
+Parts that are one row in a box of their own may be :data:`WIDE`: each box is a subproblem that knows its rows alone.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import And, Atoms, Formula, InBox, conjunction, disjunction, leaves, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
+from nnsym.search.boxed import Boxed, in_a_box
 
 Array = NDArray[Any]
 
-#: So many parts at most.
-CAP = 64
+#: So many parts at most, and so many that are a row in a box.
+CAP, WIDE = 64, 2**13
 
 
 @final
@@ -63,16 +65,19 @@ def targets(query: Query, *, cap: int = CAP) -> tuple[Target, ...]:
             return [node]
         return [Atoms(node.rows[k : k + 1], node.strict, node.soft) for k in range(len(node.rows))]
 
+    def fits(found: list[Formula]) -> bool:
+        return len(found) <= cap or (len(found) <= WIDE and all(map(in_a_box, found)))
+
     def every(parts: list[list[Formula]]) -> list[Formula]:
         found: list[Formula] = [And(())]
         for part in parts:
-            some = [disjunction(*part)] if len(found) * len(part) > cap else part
-            found = [conjunction(a, b) for a in found for b in some]
+            made = [conjunction(a, b) for a in found for b in part] if len(found) * len(part) <= WIDE else []
+            found = made if made and fits(made) else [conjunction(a, disjunction(*part)) for a in found]
         return found
 
     def some(parts: list[list[Formula]]) -> list[Formula]:
         found = [one for part in parts for one in part]
-        return [disjunction(*found)] if len(found) > cap else found
+        return found if fits(found) else [disjunction(*found)]
 
     each = (Target.of(part, query) for part in reduce_formula(query.formula, leaf, every, some))
     return tuple(target for target in each if not any(box.empty for box in target.boxes.values()))
@@ -88,6 +93,7 @@ class Worth:
 
     def __init__(self, parts: Sequence[Target], count: int) -> None:
         self.parts, self.count = tuple(parts), count
+        self.boxed = Boxed.of([part.formula for part in self.parts])
         every = enumerate(self.parts)
         self.joined = tuple(k for k, part in every if part.every and len(part.rows) > 1 and len(part.soft))
         width = count + (len(self.parts) if self.joined else 0)
@@ -103,7 +109,8 @@ class Worth:
 
     def wanted(self, opened: Array) -> Array:
         """The rows ``(batch, rows)`` that targets ``(batch, targets)`` which are still open read."""
-        return np.asarray(opened.astype(np.float32) @ self.uses.astype(np.float32) > 0)
+        some = np.flatnonzero(opened.any(0))
+        return np.asarray(opened[:, some].astype(np.float32) @ self.uses[some].astype(np.float32) > 0)
 
     def lower(self, rows: Array, inputs: Mapping[Node, Limit]) -> tuple[Array, Array]:
         """Lower bounds of the targets ``(batch, targets)``, and the row that each rests on, -1 where none does.
@@ -111,11 +118,12 @@ class Worth:
         ``rows`` are lower bounds ``(batch, rows)``. +inf says that no point of the inputs' limits meets the target's
         hard rows and boxes.
         """
-        found = [_reduced(target.formula, rows, inputs) for target in self.parts]
         shape = (len(rows), len(self.parts))
         values, picks = np.empty(shape), np.empty(shape, dtype=np.int64)
-        for k, (value, pick) in enumerate(found):
-            values[:, k], picks[:, k] = value, pick
+        values[:, self.boxed.which] = self.boxed.lower(rows, inputs)
+        picks[:, self.boxed.which] = self.boxed.rows
+        for k in np.setdiff1d(np.arange(len(self.parts)), self.boxed.which):
+            values[:, k], picks[:, k] = _reduced(self.parts[k].formula, rows, inputs)
         return values, picks
 
 
