@@ -125,7 +125,7 @@ def find_model(world: World, denial: Any, seconds: float) -> Any:
     known = [fact for fact in world.facts if z3.is_eq(fact) and z3.is_real(fact.arg(0))]
     origins = about(world, ancestors(world, z3.And(denial, *known)))
     said = [*world.facts, denial]
-    multiplied = partial(linearised, said, world.margins) if world.unit is not None else None
+    multiplied = partial(linearised, said, world.margins) if world.unit is not None and world.margins else None
     if _excluded(lambda: said, 0.02 * seconds) or _excluded(multiplied, 0.01 * seconds):
         return False
     for facts, make, share in (
