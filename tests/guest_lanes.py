@@ -18,7 +18,7 @@ from nnsym.program import ClauseBlock, Feature, Kind, Program
 from nnsym.solvers import highs
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.lane import LINEAR, answer_of, submit, tolerance
 from nnsym.solvers.registry import find
 

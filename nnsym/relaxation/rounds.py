@@ -26,7 +26,7 @@ from nnsym.relaxation.forms import Forms, take_rows, without_idle
 from nnsym.separation.scene import Scene
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Goal, Status
-from nnsym.solvers.disjuncts import LpEnd
+from nnsym.solvers.cases import LpEnd
 from nnsym.solvers.workers.warm import WarmLp
 from nnsym.solvers.workers.worker import Report
 

@@ -21,7 +21,7 @@ from typing import final
 from nnsym.errors import InputError
 from nnsym.program import Feature, Program
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.lane import timed
 from nnsym.solvers.smtlib import TextJob, decide, solve_text
 from nnsym.solvers.statuses import SMTLIB, look_up

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from nnsym.program import Feature, Program
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.lane import package, timed
 from nnsym.solvers.smtlib import TextJob, decide, solve_text
 from nnsym.solvers.statuses import CVC5_REASONS, SMTLIB, look_up

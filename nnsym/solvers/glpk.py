@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from nnsym.program import Feature, Kind, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found, LpEnd, solve_disjuncts
+from nnsym.solvers.cases import Found, LpEnd, solve_disjuncts
 from nnsym.solvers.lane import LINEAR, answer_of, beyond, submit, timed, tolerance
 from nnsym.solvers.statuses import GLPK_LOG, GLPK_LP, GLPK_MIP, look_up
 from nnsym.solvers.workers import memory

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found, LpEnd, solve_disjuncts
+from nnsym.solvers.cases import Found, LpEnd, solve_disjuncts
 from nnsym.solvers.lane import LINEAR, LinearJob, package, solve_linear, timed
 from nnsym.solvers.statuses import HIGHS, look_up
 from nnsym.solvers.workers.worker import Report

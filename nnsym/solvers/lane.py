@@ -16,8 +16,8 @@ import numpy as np
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
+from nnsym.solvers.cases import Found
 from nnsym.solvers.certify import certify_exact
-from nnsym.solvers.disjuncts import Found
 from nnsym.solvers.workers.runner import End, Job, Returned, default_pool
 
 #: What every solver of mixed-integer linear programs takes; clauses become rows ``sum >= 1``.

@@ -17,7 +17,7 @@ import numpy as np
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.lane import LINEAR, LinearJob, answer_of, beyond, package, refused, submit, timed, tolerance
 from nnsym.solvers.workers.worker import Report
 

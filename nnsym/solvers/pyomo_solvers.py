@@ -29,7 +29,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.solvers import gurobi, highs
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Solver, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.pyomo_model import MatrixRows
 
 Array = NDArray[Any]

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Limits, Progress, Status
-from nnsym.solvers.disjuncts import Found
+from nnsym.solvers.cases import Found
 from nnsym.solvers.lane import answer_of, submit
 from nnsym.solvers.workers.worker import Report
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from nnsym.program import RowBlock
 from nnsym.solvers.arrays import LinearModel, without_tiny
 from nnsym.solvers.base import Status
+from nnsym.solvers.cases import LpEnd
 from nnsym.solvers.certify import lower_bound
-from nnsym.solvers.disjuncts import LpEnd
 from nnsym.solvers.highs import Engine, load, set_options
 
 Array = NDArray[Any]
