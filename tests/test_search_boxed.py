@@ -76,6 +76,14 @@ def test_bounds_at_once_are_those_of_each_formula(seed: int) -> None:
     np.testing.assert_array_equal(row, picks[np.arange(40), values.argmin(1)])
 
 
+def test_many_parts_are_boxes_with_a_row_or_few() -> None:
+    query = table(0, slack=0.0)
+    assert targets(replace(query, formula=And((query.formula, Or(()))))) == ()
+    hard = Atoms(np.array([0]), False, False)
+    for other in (query.formula, hard, Or((hard, hard))):  # no box with a row is left of their products
+        assert len(targets(replace(query, formula=And((query.formula, other))))) == 1
+
+
 def test_only_one_soft_row_in_boxes_is_taken() -> None:
     (x,) = table(0, slack=0.0).inputs
     box = InBox(x, np.zeros(2), np.ones(2))

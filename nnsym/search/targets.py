@@ -71,8 +71,11 @@ def targets(query: Query, *, cap: int = CAP) -> tuple[Target, ...]:
     def every(parts: list[list[Formula]]) -> list[Formula]:
         found: list[Formula] = [And(())]
         for part in parts:
-            made = [conjunction(a, b) for a in found for b in part] if len(found) * len(part) <= WIDE else []
-            found = made if made and fits(made) else [conjunction(a, disjunction(*part)) for a in found]
+            if len(found) * len(part) <= WIDE and fits(made := [conjunction(a, b) for a in found for b in part]):
+                found = made
+            else:
+                few = found if len(found) <= cap else [disjunction(*found)]
+                found = [conjunction(a, disjunction(*part)) for a in few]
         return found
 
     def some(parts: list[list[Formula]]) -> list[Formula]:
