@@ -13,7 +13,6 @@ from rich.console import Console
 from stored import random_layers, stored_mlp
 
 import nnsym as nn
-from nnsym.ask.explain import Explanation
 from nnsym.encode.registry import encodings
 from nnsym.encode.walk import complete
 from nnsym.encoding import Encoding, Exactness, Form, NodeRule
@@ -21,6 +20,7 @@ from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.program import Feature, ImplicationBlock, RowBlock, Tag
+from nnsym.report.explain import Explanation
 from nnsym.write.notation import lines
 
 f = nn.zoo.random_mlp(1, widths=(3, 5, 4, 2))

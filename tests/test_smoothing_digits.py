@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import nnsym as nn
-from nnsym.ask.certified import CertifiedAccuracy
+from nnsym.report.smoothing import CertifiedAccuracy
 
 SIGMA, RADII = 0.25, [0.0, 0.25, 0.5, 0.75]
 

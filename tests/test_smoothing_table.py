@@ -6,8 +6,8 @@ import pytest
 from smoothed import counts, radii, row
 
 import nnsym as nn
-from nnsym.ask.certified import CertifiedAccuracy
 from nnsym.evidence.dsrs import DoubleSampling
+from nnsym.report.smoothing import CertifiedAccuracy
 
 NEYMAN_PEARSON = {
     "mnist_gaussian": (97.8, [93.5, 86.3, 73.4, 50.5, 25.5, 9.0, 1.8]),

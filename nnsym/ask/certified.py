@@ -3,74 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence.certificate import Certificate
 from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.evidence import Evidence
-from nnsym.report.optima import records_html, records_text
-from nnsym.report.smoothing import plot_certified
-
-Array = NDArray[Any]
-
-
-@final
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CertifiedAccuracy:
-    """Of every point whether its class is certified at every radius; prints as a table.
-
-    ``certified`` has shape ``(points, radii)``: the class that was selected is the point's label, and the smoothed
-    classifier keeps it within the radius in the norm ``p``. ``joint`` says whose the ``confidence`` is: of all these
-    statements at once, or of those about each point by themselves.
-    """
-
-    radii: tuple[float, ...]
-    certified: Array
-    p: float
-    noise: str
-    certificate: str
-    confidence: float
-    joint: bool
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        """Certified accuracy at every radius."""
-        return tuple(float(v) for v in self.certified.mean(axis=0))
-
-    @property
-    def speaks_of(self) -> str:
-        """What the confidence is of."""
-        whose = "all points at once" if self.joint else "each point by itself"
-        return f"confidence {self.confidence:.10g} for {whose}"
-
-    def to_records(self) -> list[dict[str, Any]]:
-        """One flat dictionary for each radius."""
-        return [
-            {"radius": radius, "certified": share, "points": int(column.sum()), "of": len(column)}
-            for radius, share, column in zip(self.radii, self.shares, self.certified.T, strict=True)
-        ]
-
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Certified accuracy against the radius (extra ``report``)."""
-        return plot_certified({self.certificate: self}, path)
-
-    @property
-    def _title(self) -> str:
-        return f"certified accuracy, l{self.p:g} ({self.certificate}, {self.noise}), {self.speaks_of}"
-
-    def __str__(self) -> str:
-        return records_text(self._title, self.to_records())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return records_html(self._title, self.to_records())
+from nnsym.report.smoothing import CertifiedAccuracy
 
 
 def certified_accuracy(

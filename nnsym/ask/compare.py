@@ -6,145 +6,29 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
-
-import numpy as np
+from typing import final
 
 from nnsym.ask.verify import verify
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, NnsymError
-from nnsym.ir.query import Query, Reading
+from nnsym.ir.query import Query
 from nnsym.judge.method import Method
 from nnsym.judge.methods import BoundsChoice, check_bounds, program
 from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
 from nnsym.lang.question import HasQuery, query_of
-from nnsym.report.frame import frame
-from nnsym.report.grid import render
-from nnsym.report.html import comparison_html
-from nnsym.report.plot import plot_comparison
-from nnsym.report.records import comparison_json, row_record
-from nnsym.report.table import comparison_table
+from nnsym.report.compared import Row
+from nnsym.report.comparison import Comparison
+from nnsym.report.records import row_record
 from nnsym.results import ranges as options
 from nnsym.results.lines import append_line
-from nnsym.results.result import NoTruthValue, Result, Semantics, Verdict
+from nnsym.results.result import Result, Semantics
 from nnsym.results.versions import versions
 from nnsym.solvers.base import Solver
 from nnsym.solvers.registry import find
-
-if TYPE_CHECKING:
-    import pandas
-
-
-@final
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Row(NoTruthValue):
-    """One method on the property. ``error`` says why there is no result; ``seconds`` are medians over repeats."""
-
-    spoken = ("a row of a comparison", "Ask for row.result.status")
-
-    method: str
-    solver: str
-    bounds: str
-    goal: str
-    exact: bool
-    result: Result | None = None
-    error: str = ""
-    seconds: Mapping[str, float] | None = None
-    repeats: int = 0
-
-    def __repr__(self) -> str:
-        """``<row bigm+highs on crown: verified>``."""
-        fed = f" on {self.bounds}" if self.bounds and self.bounds != self.method else ""
-        said = self.error if self.result is None else self.result.status.value
-        return f"<row {self.method}{f'+{self.solver}' if self.solver else ''}{fed}: {said}>"
-
-    @property
-    def margin(self) -> float | None:
-        """The proved bound of the margin, the lower one (of ``exists`` the upper one); None where there is none."""
-        if self.result is None:
-            return None
-        bound = self.result.upper if self.result.reading is Reading.EXISTS else self.result.lower
-        return None if np.isinf(bound) else bound
-
-
-@final
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Comparison(NoTruthValue):
-    """All rows; prints as a table in a terminal and in a notebook.
-
-    Where several properties were compared ``parts`` are their comparisons, and the table has a column for the property.
-    """
-
-    spoken = (
-        "a comparison",
-        "Ask a row: table.rows[0].result.status, or table.disagreement is not None",
-    )
-
-    name: str
-    text: str
-    rows: tuple[Row, ...]
-    network_hashes: tuple[str, ...]
-    property_hash: str
-    seed: int
-    timeout: float
-    reading: Reading = Reading.FORALL
-    parts: tuple[Comparison, ...] = ()
-
-    @property
-    def best(self) -> float | None:
-        """The strongest proved bound of the table, whatever it rests on; None of several properties."""
-        if self.parts:
-            return None
-        pick = min if self.reading is Reading.EXISTS else max
-        return pick((row.margin for row in self.rows if row.margin is not None), default=None)
-
-    @property
-    def disagreement(self) -> tuple[Row, Row] | None:
-        """A row that verified and a row that falsified one property, if there are both; a bug in one of them."""
-        if self.parts:
-            return next((part.disagreement for part in self.parts if part.disagreement is not None), None)
-        verified = [r for r in self.rows if r.result is not None and r.result.status is Verdict.VERIFIED]
-        falsified = [r for r in self.rows if r.result is not None and r.result.status is Verdict.FALSIFIED]
-        return (verified[0], falsified[0]) if verified and falsified else None
-
-    def to_records(self) -> list[dict[str, Any]]:
-        """One flat dictionary per row."""
-        if self.parts:
-            return [record for part in self.parts for record in part.to_records()]
-        about = {"property": self.name, "property_hash": self.property_hash}
-        return [{**about, **row_record(row, self.best)} for row in self.rows]
-
-    def to_json(self) -> dict[str, Any]:
-        """The whole comparison as plain data."""
-        return comparison_json(self)
-
-    def to_frame(self) -> pandas.DataFrame:
-        """A pandas DataFrame (extra ``report``)."""
-        return frame(self)
-
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Bars of certified margin and of seconds per method, of one property (extra ``report``)."""
-        return plot_comparison(self, path)
-
-    def __rich__(self) -> Any:
-        return comparison_table(self)
-
-    def to_text(self, *, wide: bool = False, width: int = 80) -> str:
-        """The table as text: the columns that fit ``width``, or with ``wide`` all of them. Nothing is ever cut."""
-        return render(comparison_table(self, wide=wide), width)
-
-    def __str__(self) -> str:
-        return self.to_text()
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return comparison_html(self)
-
 
 Announce = Callable[[int, int, "Plan"], None]
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +31,7 @@ from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Kind, Role, Tag
-from nnsym.report.explain import explanation_html, explanation_rich, explanation_text
-from nnsym.results.result import NoTruthValue
+from nnsym.report.explain import ExplainedColumn, Explanation
 from nnsym.write.notation import Line, lines
 
 Array = NDArray[Any]
@@ -41,52 +39,6 @@ Array = NDArray[Any]
 #: Roles whose index is the element, or numbers pairs (element, member or cell), and the letters of roles.
 _KEYED = (Role.PRE, Role.POST, Role.VALUE, Role.PHASE, Role.CHOICE, Role.AUX)
 _LETTERS = {**dict(zip(_KEYED, "hyyzzt", strict=True)), Role.PART: "p", Role.COPY: "c"}
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class ExplainedColumn:
-    """A column: its letter, its name in files, its number in the program, bounds and kind."""
-
-    letter: str
-    name: str
-    number: int
-    lower: float
-    upper: float
-    kind: Kind
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Explanation(NoTruthValue):
-    """One neuron under one encoding; prints as text, in a terminal as a table, in a notebook as HTML.
-
-    ``rows`` are the neuron's own, ``definitions`` those that give its arguments their values, ``used_by`` counts the
-    rows of other nodes that read it. ``encoded`` is the program they were read off.
-    """
-
-    spoken = ("an explanation", "Ask for its rows or its facts")
-
-    neuron: str
-    query: Query
-    encoding: Encoding
-    facts: tuple[tuple[str, str], ...]
-    columns: tuple[ExplainedColumn, ...]
-    rows: tuple[Line, ...]
-    definitions: tuple[Line, ...]
-    used_by: tuple[tuple[str, int], ...]
-    encoded: Encoded
-
-    def __str__(self) -> str:
-        return explanation_text(self)
-
-    __repr__ = __str__
-
-    def __rich__(self) -> Any:
-        return explanation_rich(self)
-
-    def _repr_html_(self) -> str:
-        return explanation_html(self)
 
 
 def explain(

@@ -16,7 +16,7 @@ from nnsym.lang.algebra.ranking import wins
 from nnsym.lang.props import variable_of
 from nnsym.lang.statements.objective import elements
 from nnsym.lang.statements.sets import ball
-from nnsym.report.optima import records_html, records_text
+from nnsym.report.optima import Listed
 from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Reach(NoTruthValue):
+class Reach(NoTruthValue, Listed):
     """The range of every term. ``lower`` and ``upper`` are proved: no value of the domain lies outside of them."""
 
     spoken = ("a table of ranges", "Ask for its lower and upper arrays")
@@ -67,14 +67,6 @@ class Reach(NoTruthValue):
             for term, low, high in both
         ]
 
-    def __str__(self) -> str:
-        return records_text(self._title, self.to_records())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return records_html(self._title, self.to_records())
-
     @property
     def _title(self) -> str:
         empty = any(o.empty for o in (*self.minima, *self.maxima))
@@ -83,7 +75,7 @@ class Reach(NoTruthValue):
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class MarginTable(NoTruthValue):
+class MarginTable(NoTruthValue, Listed):
     """The least margin ``f_label - f_j`` to every other class j: all positive, and no input changes the class."""
 
     spoken = ("a table of margins", "Ask for table.worst.lower > 0")
@@ -111,14 +103,6 @@ class MarginTable(NoTruthValue):
             }
             for target, margin in rows
         ]
-
-    def __str__(self) -> str:
-        return records_text(self._title, self.to_records())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return records_html(self._title, self.to_records())
 
     @property
     def _title(self) -> str:

@@ -10,7 +10,6 @@ from typing import Annotated, Optional
 import typer
 
 from nnsym.ask import compare as asking
-from nnsym.ask.compare import Comparison, Row
 from nnsym.cli.console import row_progress
 from nnsym.cli.options import (
     DISAGREE,
@@ -33,9 +32,12 @@ from nnsym.cli.output import (
 )
 from nnsym.cli.reading import read_target
 from nnsym.cli.streams import complain
-from nnsym.report.files import write_csv, write_json
+from nnsym.report.compared import Row
+from nnsym.report.comparison import Comparison
+from nnsym.report.files import write_csv
 from nnsym.report.table import comparison_table, result_lines
 from nnsym.results import ranges
+from nnsym.results.saved import write_file
 
 
 def compare(
@@ -107,9 +109,9 @@ def compare(
 
 def _write(table: Comparison, json_file: Path | None, csv_file: Path | None, plot_file: Path | None) -> None:
     if json_file is not None:
-        write_json(table, json_file)
+        write_file(json_file, json.dumps(table.to_json(), indent=1) + "\n")
     if csv_file is not None:
-        write_csv(table, csv_file)
+        write_csv(table.to_records(), csv_file)
     if plot_file is not None:
         table.plot(plot_file)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnsym.ask.compare import Announce, Comparison, compare
+from nnsym.ask.compare import Announce, compare
 from nnsym.ask.export import export
 from nnsym.cli.console import row_progress
 from nnsym.cli.options import DISAGREE, Wide
@@ -17,6 +17,7 @@ from nnsym.demo import properties
 from nnsym.errors import InputError
 from nnsym.judge.method import Method
 from nnsym.judge.methods import crown, ibp, lp, milp, smt
+from nnsym.report.comparison import Comparison
 from nnsym.report.table import comparison_table
 from nnsym.results.saved import write_file
 from nnsym.solvers.registry import available

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +10,8 @@ import typer
 
 from nnsym.cli.output import check_files, print_line, print_rich, split
 from nnsym.errors import InputError
+from nnsym.report.files import write_csv
 from nnsym.results import ranges
-from nnsym.results.saved import write_file
 from nnsym.sweep import table as sweeping
 from nnsym.sweep.answered import Table, load_table
 from nnsym.sweep.data import Data
@@ -122,19 +120,9 @@ def _write(found: Table, plot_file: Path | None, csv_file: Path | None, parquet_
     if plot_file is not None:
         found.plot(plot_file)
     if csv_file is not None:
-        _write_csv(found, csv_file)
+        write_csv(found.to_records(every=True), csv_file)
     if parquet_file is not None:
         found.to_parquet(parquet_file)
-
-
-def _write_csv(found: Table, path: Path) -> None:
-    records = found.to_records(every=True)
-    names = dict.fromkeys(name for record in records for name in record)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    write_file(path, text.getvalue())
 
 
 def _show(found: Table, rows: Instances | None, *, as_json: bool, wide: bool) -> None:

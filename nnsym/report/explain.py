@@ -1,20 +1,68 @@
-"""A neuron's explanation as text, as a terminal's tables and as HTML."""
+"""A neuron's explanation, and how it is shown: as text, as a terminal's tables and as HTML."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any, final
 
+from nnsym.encode.walk import Encoded
+from nnsym.encoding import Encoding
+from nnsym.ir.query import Query
 from nnsym.ir.text import number
 from nnsym.program import Kind
-
-if TYPE_CHECKING:
-    from nnsym.ask.explain import ExplainedColumn, Explanation
-    from nnsym.write.notation import Line
+from nnsym.results.result import NoTruthValue
+from nnsym.write.notation import Line
 
 _WIDTH = 80
 _SETS = {Kind.REAL: "", Kind.INTEGER: "integer ", Kind.BINARY: "binary "}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ExplainedColumn:
+    """A column: its letter, its name in files, its number in the program, bounds and kind."""
+
+    letter: str
+    name: str
+    number: int
+    lower: float
+    upper: float
+    kind: Kind
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Explanation(NoTruthValue):
+    """One neuron under one encoding; prints as text, in a terminal as a table, in a notebook as HTML.
+
+    ``rows`` are the neuron's own, ``definitions`` those that give its arguments their values, ``used_by`` counts the
+    rows of other nodes that read it. ``encoded`` is the program they were read off.
+    """
+
+    spoken = ("an explanation", "Ask for its rows or its facts")
+
+    neuron: str
+    query: Query
+    encoding: Encoding
+    facts: tuple[tuple[str, str], ...]
+    columns: tuple[ExplainedColumn, ...]
+    rows: tuple[Line, ...]
+    definitions: tuple[Line, ...]
+    used_by: tuple[tuple[str, int], ...]
+    encoded: Encoded
+
+    def __str__(self) -> str:
+        return explanation_text(self)
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Any:
+        return explanation_rich(self)
+
+    def _repr_html_(self) -> str:
+        return explanation_html(self)
 
 
 def _sections(found: Explanation) -> list[tuple[str, list[tuple[str, ...]]]]:

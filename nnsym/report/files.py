@@ -1,30 +1,20 @@
-"""Comparisons as files."""
+"""Flat records as a file of comma-separated values."""
 
 from __future__ import annotations
 
 import csv
-import json
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from nnsym.results.saved import write_file
 
-if TYPE_CHECKING:
-    from nnsym.ask.compare import Comparison
 
-
-def write_json(table: Comparison, path: Path) -> None:
-    """The whole comparison as one JSON object."""
-    write_file(path, json.dumps(table.to_json(), indent=1) + "\n")
-
-
-def write_csv(table: Comparison, path: Path) -> None:
-    """One line per row."""
-    import io
-
-    records = table.to_records()
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(records[0]), lineterminator="\n")
+def write_csv(records: list[dict[str, Any]], path: Path) -> None:
+    """One line a record, under the names of all fields that any of them has."""
+    names = dict.fromkeys(name for record in records for name in record)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
-    write_file(path, buffer.getvalue())
+    write_file(path, text.getvalue())

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
+from nnsym.report.compared import Compared
+from nnsym.report.records import comparison_records
 from nnsym.report.table import COLUMNS, cells
 from nnsym.results.html import VERDICTS
 
-if TYPE_CHECKING:
-    from nnsym.ask.compare import Comparison
 
-
-def comparison_html(table: Comparison) -> str:
+def comparison_html(table: Compared) -> str:
     """An HTML table with the reasons of unsupported rows below it; of several properties they have one table."""
-    named, records = bool(table.parts), table.to_records()
+    named, records = bool(table.parts), comparison_records(table)
     filled = [cells(record) for record in records]
     used = [i for i in range(len(COLUMNS)) if any(row[i] for row in filled)]
     head = "<th>property</th>" * named + "".join(

@@ -1,7 +1,8 @@
-"""Tables of intervals: for a terminal and for a notebook."""
+"""Flat records as tables: for a terminal and for a notebook."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from html import escape
 from typing import Any
 
@@ -43,3 +44,26 @@ def records_html(title: str, records: list[dict[str, Any]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in records[0])
     body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(v))}</td>' for v in record.values())}</tr>" for record in records)
     return f"<b>{escape(title)}</b><table><tr>{head}</tr>{body}</table>"
+
+
+class Listed(ABC):
+    """Base of answers that print as the table of their records."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def _title(self) -> str:
+        """What stands above the table."""
+
+    @abstractmethod
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat dictionary for each line."""
+
+    def __str__(self) -> str:
+        return records_text(self._title, self.to_records())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return records_html(self._title, self.to_records())

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.query import Reading
+from nnsym.report.compared import Compared
 from nnsym.report.records import row_record
 from nnsym.report.style import finished, picture, plain_axes, titled
 from nnsym.results.html import VERDICTS
-
-if TYPE_CHECKING:
-    from nnsym.ask.compare import Comparison
 
 _CLOSE = 1e-6  # both ends of the margin this near: it is known exactly
 _LONGEST = 6.0  # a bar longer than so many typical ones is cut, its number says how long it is
 
 
-def plot_comparison(table: Comparison, path: str | Path | None = None) -> Any:
+def plot_comparison(table: Compared, path: str | Path | None = None) -> Any:
     """Two panels: the certified bound of the margin (0 is the threshold), and seconds in all, with their numbers.
 
     A dashed line stands where the margin is known exactly; else a band shows what all rows together leave of it.
@@ -81,7 +79,7 @@ def _margins(axes: Any, values: list[float | None], colours: list[str]) -> None:
     plain_axes(axes, grid="x")
 
 
-def _known(axes: Any, table: Comparison, records: list[dict[str, Any]]) -> None:
+def _known(axes: Any, table: Compared, records: list[dict[str, Any]]) -> None:
     """Where the margin lies by all rows together: best certified bound, and best point that was evaluated."""
     exists = table.reading is Reading.EXISTS
     points = [r["lower" if exists else "upper"] for r in records]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnsym.ir.query import Reading
+from nnsym.report.compared import Compared, Row
 from nnsym.results.plain import error_number, number, trust_word, witness_json
-
-if TYPE_CHECKING:
-    from nnsym.ask.compare import Comparison, Row
-
 
 #: Fields that every line of a run record has.
 RECORDED = ("property", "property_hash", "network_hashes", "versions", "method", "verdict", "reason", "lower", "upper")
@@ -61,7 +58,15 @@ def row_record(row: Row, best: float | None) -> dict[str, Any]:
     }
 
 
-def comparison_json(table: Comparison) -> dict[str, Any]:
+def comparison_records(table: Compared) -> list[dict[str, Any]]:
+    """One flat row for each of the comparison's, with its property."""
+    if table.parts:
+        return [record for part in table.parts for record in comparison_records(part)]
+    about = {"property": table.name, "property_hash": table.property_hash}
+    return [{**about, **row_record(row, table.best)} for row in table.rows]
+
+
+def comparison_json(table: Compared) -> dict[str, Any]:
     """A comparison with its counterexamples."""
     if table.parts:
         return {"comparisons": [comparison_json(part) for part in table.parts]}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
+from nnsym.report.compared import Compared
 from nnsym.report.grid import Column, Grid
-from nnsym.results.result import Agreement, Deployed, Semantics, Verdict
-
-if TYPE_CHECKING:
-    from nnsym.ask.compare import Comparison
-    from nnsym.results.result import Result
+from nnsym.report.records import comparison_records
+from nnsym.results.result import Agreement, Deployed, Result, Semantics, Verdict
 
 
 @final
@@ -80,7 +78,7 @@ def cells(record: dict[str, Any]) -> list[str]:
     return [c.form.format(shown[c.key]) if shown[c.key] not in (None, "") else "" for c in COLUMNS]
 
 
-def comparison_table(table: Comparison, *, wide: bool = False) -> Any:
+def comparison_table(table: Compared, *, wide: bool = False) -> Any:
     """The comparison for rich: the columns that fit, or all, with the reasons of unsupported rows below.
 
     Of several properties there is one table, with a column for the property.
@@ -88,7 +86,7 @@ def comparison_table(table: Comparison, *, wide: bool = False) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    named, records = bool(table.parts), table.to_records()
+    named, records = bool(table.parts), comparison_records(table)
     verdict = [c.key for c in COLUMNS].index("verdict") + named
     columns = tuple(Column(c.heading, rank=c.rank + named, right=c.right) for c in COLUMNS)
     rows = [((record["property"],) if named else ()) + tuple(cells(record)) for record in records]

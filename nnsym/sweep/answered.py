@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.report.frame import frame
 from nnsym.report.grid import render
 from nnsym.results.result import NoTruthValue
 from nnsym.sweep.entry import CLEAN, Entry, Way
@@ -82,11 +83,7 @@ class Table(NoTruthValue):
 
     def to_frame(self, *, every: bool = False) -> pandas.DataFrame:
         """:meth:`to_records` as a pandas DataFrame (extra ``report``)."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise UnsupportedError("pandas is not installed", remedy="pip install 'nnsym[report]'") from error
-        return pandas.DataFrame(self.to_records(every=every))
+        return frame(self.to_records(every=every))
 
     def to_parquet(self, path: str | Path, *, every: bool = True) -> Path:
         """Write :meth:`to_frame` as Parquet; needs pyarrow."""
