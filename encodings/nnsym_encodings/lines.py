@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.rules import OpenHinges, open_hinges, require_finite
+from nnsym.encode.hinges import OpenHinges
+from nnsym.encode.rules import open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, NodeRule
 from nnsym.ir.node import Pointwise
 from nnsym.ir.univariate import Hinge

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from nnsym.encode.gates import GATE_ROWS
 from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import hull
-from nnsym.encode.rules import BILINEAR, bounded, open_groups, open_hinges
+from nnsym.encode.hinges import bounded
+from nnsym.encode.rules import BILINEAR, open_groups, open_hinges
 from nnsym.encode.stairs import STAIRS_ROWS
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise

@@ -45,7 +45,8 @@ from numpy.typing import NDArray
 from nnsym.encode.gates import GATE_CASES
 from nnsym.encode.monomials import MONOMIAL
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, OpenHinges, bounded, lower_lines, open_groups, open_hinges
+from nnsym.encode.hinges import OpenHinges, bounded
+from nnsym.encode.rules import BILINEAR, lower_lines, open_groups, open_hinges
 from nnsym.encode.stairs import STAIRS_CASES
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise

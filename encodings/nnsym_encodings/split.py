@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.affine import Terms, gather
-from nnsym.encode.rules import OpenHinges, open_hinges, require_finite
+from nnsym.encode.hinges import OpenHinges
+from nnsym.encode.rules import open_hinges, require_finite
 from nnsym.encoding import Context
 from nnsym.ir.node import Affine, Pointwise
 from nnsym.program import Kind, Role

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.bounds.base import Bounds
+from nnsym.encode.hinges import OpenHinges, opened, stable
 from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.node import Max, Node, Pointwise, Product
@@ -17,25 +16,6 @@ from nnsym.ir.univariate import Hinge
 from nnsym.program import Feature, ProductBlock, Role
 
 Array = NDArray[Any]
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class OpenHinges:
-    """The elements of a hinge that bounds leave open, as convex functions ``sign * y = max(a h, b h)``, a < b.
-
-    ``index`` numbers them; ``h`` and ``y`` are column ids; ``l < 0 < u`` bound h. Concave elements
-    (``left > right``) have sign -1.
-    """
-
-    index: Array
-    h: Array
-    y: Array
-    l: Array  # noqa: E741
-    u: Array
-    a: Array
-    b: Array
-    sign: Array
 
 
 def open_hinges(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHinges]:
@@ -49,45 +29,19 @@ def open_hinges(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHin
     assert isinstance(fn, Hinge)  # rules are looked up by the type of fn
     left, right = fn.slopes(node.size)
     l, u = ctx.interval(node.parents[0])  # noqa: E741
-    stable = _stable(l, u, left, right, h)
+    fixed = stable(l, u, left, right, h)
     slope = np.where((l >= 0) | (left == right), right, left)
-    ids = np.where(stable & (slope == 1), h, -1)
-    sloped = np.flatnonzero(stable & (slope != 1) & (slope != 0) & (h >= 0))
+    ids = np.where(fixed & (slope == 1), h, -1)
+    sloped = np.flatnonzero(fixed & (slope != 1) & (slope != 0) & (h >= 0))
     lower, upper = ctx.interval(node)
     ids[sloped] = ctx.columns(node, Role.POST, sloped, lower[sloped], upper[sloped])
     ctx.rows(node, [(slope[sloped], h[sloped]), (-1.0, ids[sloped])], lower=0.0, upper=0.0, says="stable: y = slope h")
-    index = np.flatnonzero(~stable)
+    index = np.flatnonzero(~fixed)
     flat, convex = (left[index] == 0) | (right[index] == 0), left[index] <= right[index]
     low = np.where(flat & convex, np.maximum(lower[index], 0.0), lower[index])
     high = np.where(flat & ~convex, np.minimum(upper[index], 0.0), upper[index])
     ids[index] = ctx.columns(node, Role.POST, index, low, high)
-    return ids, _open(index, h, ids, l, u, left, right)
-
-
-def _stable(l: Array, u: Array, left: Array, right: Array, h: Array) -> Array:  # noqa: E741
-    return np.asarray((l >= 0) | (u <= 0) | (left == right) | (h < 0))
-
-
-def _open(index: Array, h: Array, y: Array, l: Array, u: Array, left: Array, right: Array) -> OpenHinges:  # noqa: E741
-    left, right = left[index], right[index]
-    sign = np.where(left <= right, 1.0, -1.0)
-    return OpenHinges(index, h[index], y[index], l[index], u[index], sign * left, sign * right, sign)
-
-
-def of_columns(ids: Mapping[Node, Array], bounds: Bounds, node: Pointwise) -> OpenHinges:
-    """The open elements of a hinge in a finished program, by the columns of its nodes."""
-    fn = node.fn
-    assert isinstance(fn, Hinge)
-    left, right = fn.slopes(node.size)
-    interval, h = bounds[node.parents[0]], ids[node.parents[0]]
-    l, u = interval.lower, interval.upper  # noqa: E741
-    return _open(np.flatnonzero(~_stable(l, u, left, right, h)), h, ids[node], l, u, left, right)
-
-
-def bounded(open_: OpenHinges) -> OpenHinges:
-    """Those of the open elements whose bounds are finite."""
-    finite = np.isfinite(open_.l) & np.isfinite(open_.u)
-    return OpenHinges(*(getattr(open_, f.name)[finite] for f in fields(open_)))
+    return ids, opened(index, h, ids, l, u, left, right)
 
 
 def lower_lines(ctx: Context, node: Node, open_: OpenHinges) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
-from nnsym.encode.rules import OpenHinges, bounded, of_columns
+from nnsym.encode.hinges import OpenHinges, bounded, of_columns
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.query import Query

@@ -16,7 +16,7 @@ from typing import Any, final
 import numpy as np
 import z3
 
-from nnsym.encode.rules import OpenHinges
+from nnsym.encode.hinges import OpenHinges
 from nnsym.encoding import Cut, Encoding
 from nnsym.ir.node import new_input
 from nnsym.separation.box import BoxFamily, BoxNeurons
