@@ -152,6 +152,23 @@ class RowBlock:
     def __len__(self) -> int:
         return len(self.lower)
 
+    def take(self, rows: Array) -> RowBlock:
+        """Some of the rows: those that a mask marks, or those of these numbers."""
+        counts = np.diff(self.indptr)[rows]
+        ends = np.concatenate(([0], np.cumsum(counts)))
+        entries = np.repeat(self.indptr[:-1][rows] - ends[:-1], counts) + np.arange(ends[-1])
+        return replace(
+            self,
+            data=self.data[entries],
+            indices=self.indices[entries],
+            indptr=ends,
+            lower=self.lower[rows],
+            upper=self.upper[rows],
+            exact=None
+            if self.exact is None
+            else tuple(a[i] for a, i in zip(self.exact, (entries, rows, rows), strict=True)),
+        )
+
 
 @final
 @dataclass(frozen=True, eq=False)

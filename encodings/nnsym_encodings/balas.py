@@ -31,11 +31,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.gates import GATE_ROWS
-from nnsym.encode.monomials import MONOMIAL
+from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces
-from nnsym.encode.rules import BILINEAR, require_finite
-from nnsym.encode.stairs import STAIRS_ROWS
+from nnsym.encode.rules import require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -91,9 +89,6 @@ BALAS = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
-        *STAIRS_ROWS,
-        GATE_ROWS,
-        BILINEAR,
-        MONOMIAL,
+        *COMMON_ROWS,
     ),
 )

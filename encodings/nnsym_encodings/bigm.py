@@ -48,11 +48,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.gates import GATE_ROWS
-from nnsym.encode.monomials import MONOMIAL
+from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
-from nnsym.encode.rules import BILINEAR, lower_lines, open_groups, open_hinges, require_finite
-from nnsym.encode.stairs import STAIRS_ROWS
+from nnsym.encode.rules import lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
@@ -172,9 +170,6 @@ BIGM = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
-        *STAIRS_ROWS,
-        GATE_ROWS,
-        BILINEAR,
-        MONOMIAL,
+        *COMMON_ROWS,
     ),
 )

@@ -26,11 +26,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.gates import GATE_ROWS
-from nnsym.encode.monomials import MONOMIAL
+from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.pieces import OpenPieces, open_pieces
-from nnsym.encode.rules import BILINEAR, open_hinges, require_finite
-from nnsym.encode.stairs import STAIRS_ROWS
+from nnsym.encode.rules import open_hinges, require_finite
 from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Node, Pointwise
@@ -155,8 +153,5 @@ def rules(choice: Choice) -> tuple[NodeRule, ...]:
         NodeRule(Pointwise, Exactness.EXACT, hinge(choice), Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces(choice), Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
-        *STAIRS_ROWS,
-        GATE_ROWS,
-        BILINEAR,
-        MONOMIAL,
+        *COMMON_ROWS,
     )

@@ -25,12 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.gates import GATE_ROWS
-from nnsym.encode.monomials import MONOMIAL
-from nnsym.encode.pieces import hull
+from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.hinges import bounded
-from nnsym.encode.rules import BILINEAR, open_groups, open_hinges
-from nnsym.encode.stairs import STAIRS_ROWS
+from nnsym.encode.pieces import hull
+from nnsym.encode.rules import open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -92,10 +90,7 @@ INDICATOR = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
-        *STAIRS_ROWS,
-        GATE_ROWS,
-        BILINEAR,
-        MONOMIAL,
+        *COMMON_ROWS,
     ),
     needs_bounds=False,
 )
@@ -110,10 +105,7 @@ SOS1 = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, sos_hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
-        *STAIRS_ROWS,
-        GATE_ROWS,
-        BILINEAR,
-        MONOMIAL,
+        *COMMON_ROWS,
     ),
     needs_bounds=False,
 )

@@ -27,10 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.encode.affine import AffineLayer, Terms, encode_affine
-from nnsym.encode.gates import GATE_ROWS
-from nnsym.encode.monomials import MONOMIAL
-from nnsym.encode.rules import BILINEAR, require_finite
-from nnsym.encode.stairs import STAIRS_ROWS
+from nnsym.encode.common import COMMON_ROWS
+from nnsym.encode.rules import require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError
 from nnsym.ir.node import Max, Pointwise
@@ -132,10 +130,7 @@ def partition(count: int) -> Encoding:
             NodeRule(Pointwise, Exactness.EXACT, hinge(count), Hinge),
             NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
             NodeRule(Max, Exactness.EXACT, maximum),
-            *STAIRS_ROWS,
-            GATE_ROWS,
-            BILINEAR,
-            MONOMIAL,
+            *COMMON_ROWS,
         ),
     )
 

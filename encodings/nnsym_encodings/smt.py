@@ -42,12 +42,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.gates import GATE_CASES
-from nnsym.encode.monomials import MONOMIAL
-from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
+from nnsym.encode.common import COMMON_CASES
 from nnsym.encode.hinges import OpenHinges, bounded
-from nnsym.encode.rules import BILINEAR, lower_lines, open_groups, open_hinges
-from nnsym.encode.stairs import STAIRS_CASES
+from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
+from nnsym.encode.rules import lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
@@ -144,10 +142,7 @@ SMT = Encoding(
         NodeRule(Pointwise, Exactness.EXACT, hinge, Hinge),
         NodeRule(Pointwise, Exactness.EXACT, pieces, Piecewise),
         NodeRule(Max, Exactness.EXACT, maximum),
-        *STAIRS_CASES,
-        GATE_CASES,
-        BILINEAR,
-        MONOMIAL,
+        *COMMON_CASES,
     ),
     needs_bounds=False,
 )

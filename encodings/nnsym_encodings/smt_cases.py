@@ -27,11 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.gates import GATE_CASES
-from nnsym.encode.monomials import MONOMIAL
+from nnsym.encode.common import COMMON_CASES
 from nnsym.encode.pieces import open_pieces
-from nnsym.encode.rules import BILINEAR, open_hinges
-from nnsym.encode.stairs import STAIRS_CASES
+from nnsym.encode.rules import open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -92,10 +90,7 @@ def _encoding(name: str, form: CaseForm) -> Encoding:
             NodeRule(Pointwise, Exactness.EXACT, hinge(form), Hinge),
             NodeRule(Pointwise, Exactness.EXACT, pieces(form), Piecewise),
             NodeRule(Max, Exactness.EXACT, maximum),
-            *STAIRS_CASES,
-            GATE_CASES,
-            BILINEAR,
-            MONOMIAL,
+            *COMMON_CASES,
         ),
         needs_bounds=False,
     )

@@ -43,8 +43,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnsym.encode.pieces import hull, open_pieces
 from nnsym.encode.hinges import OpenHinges
+from nnsym.encode.pieces import hull, open_pieces
 from nnsym.encode.rules import OpenGroups, lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
 from nnsym.ir.node import Max, Node, Pointwise, Product

@@ -36,10 +36,12 @@ class OpenHinges:
 
 
 def stable(l: Array, u: Array, left: Array, right: Array, h: Array) -> Array:  # noqa: E741
+    """Where bounds leave one line of a hinge, or its argument is 0 throughout."""
     return np.asarray((l >= 0) | (u <= 0) | (left == right) | (h < 0))
 
 
 def opened(index: Array, h: Array, y: Array, l: Array, u: Array, left: Array, right: Array) -> OpenHinges:  # noqa: E741
+    """The elements ``index`` of a node, whose slopes, bounds and columns are given for all of its elements."""
     left, right = left[index], right[index]
     sign = np.where(left <= right, 1.0, -1.0)
     return OpenHinges(index, h[index], y[index], l[index], u[index], sign * left, sign * right, sign)

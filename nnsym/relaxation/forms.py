@@ -115,23 +115,7 @@ def _within(block: RowBlock, end: int) -> RowBlock | None:
     """The rows of a block over columns below ``end``; None if there are none."""
     outside = np.add.reduceat(np.append(block.indices >= end, False), block.indptr[:-1]) if len(block) else np.zeros(0)
     kept = (outside == 0) & (np.diff(block.indptr) > 0)
-    return take_rows(block, kept) if kept.any() else None
-
-
-def take_rows(block: RowBlock, kept: Array) -> RowBlock:
-    """The rows of a block that ``kept`` marks."""
-    if kept.all():
-        return block
-    entries = np.repeat(kept, np.diff(block.indptr))
-    ends = np.concatenate(([0], np.cumsum(np.diff(block.indptr)[kept])))
-    return replace(
-        block,
-        data=block.data[entries],
-        indices=block.indices[entries],
-        indptr=ends,
-        lower=block.lower[kept],
-        upper=block.upper[kept],
-    )
+    return block.take(kept) if kept.any() else None
 
 
 def without_idle(model: LinearModel, wanted: Array) -> LinearModel:

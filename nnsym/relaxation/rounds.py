@@ -22,7 +22,7 @@ from nnsym.encoding import Cut, Rounds, Separator
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.program import Program, RowBlock, Tag
-from nnsym.relaxation.forms import Forms, take_rows, without_idle
+from nnsym.relaxation.forms import Forms, without_idle
 from nnsym.separation.scene import Scene
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Goal, Status
@@ -191,7 +191,7 @@ class _Loop:
         tight &= self.origin != _POOLED
         found = []
         for origin in dict.fromkeys(self.origin[tight]):
-            part = take_rows(block, tight & (self.origin == origin))
+            part = block.take(tight & (self.origin == origin))
             found.append(replace(part, tag=Tag.CUT, origin=origin))
         self.origin[tight] = _POOLED
         return found
@@ -208,7 +208,7 @@ def _violated(pool: list[RowBlock], tolerance: float, point: Array) -> Iterator[
         norm = np.sqrt(np.bincount(row, weights=block.data**2, minlength=len(block)))
         bad = np.maximum(value - block.upper, block.lower - value) > tolerance * norm
         if bad.any():
-            yield replace(take_rows(block, bad), origin=_POOLED)
+            yield replace(block.take(bad), origin=_POOLED)
 
 
 def _value(end: LpEnd) -> float:

@@ -120,7 +120,7 @@ class _Rounds:
             value = np.add.reduceat(block.data * point[block.indices], block.indptr[:-1])
             near = np.flatnonzero(value - block.lower <= _TIGHT)
             if len(near):
-                kept.append(_taken(block, near))
+                kept.append(block.take(near))
         return tuple(kept)
 
     def refine(
@@ -199,20 +199,6 @@ def _stands(bounds: list[float]) -> bool:
     if len(bounds) <= _STILL:
         return False
     return bounds[-1] - bounds[-1 - _STILL] <= _MOVES * max(1.0, abs(bounds[-1]))
-
-
-def _taken(block: RowBlock, index: Array) -> RowBlock:
-    """Some rows of a block of tangents, of two entries each."""
-    pairs = (2 * index[:, None] + np.arange(2)).ravel()
-    indptr = 2 * np.arange(len(index) + 1)
-    return replace(
-        block,
-        data=block.data[pairs],
-        indices=block.indices[pairs],
-        indptr=indptr,
-        lower=block.lower[index],
-        upper=block.upper[index],
-    )
 
 
 def _total(seconds: list[Mapping[str, float]]) -> dict[str, float]:

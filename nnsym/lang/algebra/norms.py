@@ -22,7 +22,6 @@ from nnsym.ir.node import Input, pointwise, product
 from nnsym.ir.query import Ball
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute, relu
-from nnsym.lang.algebra.guarded import Guarded
 from nnsym.lang.algebra.linear import difference, materialise
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.guard import user_line
@@ -51,52 +50,31 @@ class Euclidean(Term):
         """One element."""
         return 1
 
-    def __le__(self, other: object) -> Formula:
-        return _compare(self, other, "<=")
-
-    def __lt__(self, other: object) -> Formula:
-        return _compare(self, other, "<")
-
-    def __ge__(self, other: object) -> Formula:
-        return _compare(self, other, ">=")
-
-    def __gt__(self, other: object) -> Formula:
-        return _compare(self, other, ">")
-
-    def __eq__(self, other: object) -> Formula:  # type: ignore[override]
-        return _compare(self, other, "==")
-
-    def __ne__(self, other: object) -> Formula:  # type: ignore[override]
-        return _compare(self, other, "!=")
-
-    __hash__ = Guarded.__hash__  # a class with its own == has none otherwise
-
-
-def _compare(left: Euclidean, other: object, symbol: str) -> Formula:
-    right = as_term(other)
-    text = infix(left.text, symbol, right.text, COMPARE)
-    applications = together(left.applications, right.applications)
-    square, label = power_sum(left.of.rows, 2), text.string
-    if isinstance(right, Euclidean):
-        over = difference(square, power_sum(right.of.rows, 2))
-        return Formula(logic.comparison(over, symbol, label), text, (), applications)
-    if right.size != 1:
-        raise UnsupportedError(
-            f"a norm is one number, '{right}' has shape {right.shape}",
-            where=user_line(),
-            remedy="Compare it with each element by itself, in nn.all or nn.any",
-        )
-    bound = right.rows
-    if bound.parts:
-        sign, over = _signed(bound, label), difference(square, power_sum(bound, 2))
-    else:
-        limit = Fraction(bound.constant.item())
-        sign = _known(limit)
-        over = square - Rows.constants(np.array([limit * limit], dtype=object))
-        if limit >= 0 and symbol in ("<=", "<") and (leaf := _leaf(left.of.rows, limit, 2, label)) is not None:
-            strict = (logic.comparison(over, "<", label),) if symbol == "<" else ()
-            return Formula(logic.conjunction((leaf, *strict)), text, (), applications)
-    return Formula(_against(over, symbol, sign, label), text, (), applications)
+    def _compared(self, other: object, symbol: str) -> Formula:
+        right = as_term(other)
+        text = infix(self.text, symbol, right.text, COMPARE)
+        applications = together(self.applications, right.applications)
+        square, label = power_sum(self.of.rows, 2), text.string
+        if isinstance(right, Euclidean):
+            over = difference(square, power_sum(right.of.rows, 2))
+            return Formula(logic.comparison(over, symbol, label), text, (), applications)
+        if right.size != 1:
+            raise UnsupportedError(
+                f"a norm is one number, '{right}' has shape {right.shape}",
+                where=user_line(),
+                remedy="Compare it with each element by itself, in nn.all or nn.any",
+            )
+        bound = right.rows
+        if bound.parts:
+            sign, over = _signed(bound, label), difference(square, power_sum(bound, 2))
+        else:
+            limit = Fraction(bound.constant.item())
+            sign = _known(limit)
+            over = square - Rows.constants(np.array([limit * limit], dtype=object))
+            if limit >= 0 and symbol in ("<=", "<") and (leaf := _leaf(self.of.rows, limit, 2, label)) is not None:
+                strict = (logic.comparison(over, "<", label),) if symbol == "<" else ()
+                return Formula(logic.conjunction((leaf, *strict)), text, (), applications)
+        return Formula(_against(over, symbol, sign, label), text, (), applications)
 
 
 def _signed(bound: Rows, label: str) -> Callable[[str], logic.Tree]:

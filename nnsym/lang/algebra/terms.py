@@ -222,24 +222,32 @@ class Term(Guarded):
     # -- comparisons
 
     def __le__(self, other: object) -> Formula:
-        return _compare(self, other, "<=")
+        return self._compared(other, "<=")
 
     def __lt__(self, other: object) -> Formula:
-        return _compare(self, other, "<")
+        return self._compared(other, "<")
 
     def __ge__(self, other: object) -> Formula:
-        return _compare(self, other, ">=")
+        return self._compared(other, ">=")
 
     def __gt__(self, other: object) -> Formula:
-        return _compare(self, other, ">")
+        return self._compared(other, ">")
 
     def __eq__(self, other: object) -> Formula:  # type: ignore[override]
-        return _compare(self, other, "==")
+        return self._compared(other, "==")
 
     def __ne__(self, other: object) -> Formula:  # type: ignore[override]
-        return _compare(self, other, "!=")
+        return self._compared(other, "!=")
 
     __hash__ = Guarded.__hash__  # a class with its own == has none otherwise
+
+    def _compared(self, other: object, symbol: str) -> Formula:
+        """Elementwise comparison, by numpy's shape rules."""
+        right = as_term(other)
+        first, second, shape = aligned(self, right)
+        text = infix(self.text, symbol, right.text, COMPARE)
+        tree = logic.comparison(difference(first, second), symbol, text.string)
+        return Formula(tree, text, shape, together(self.applications, right.applications))
 
     # -- values
 
@@ -347,12 +355,3 @@ def _linear(left: object, right: object, symbol: str, combine: Callable[[Rows, R
     first, second, shape = aligned(a, b)
     text = infix(a.text, symbol, b.text, SUM, associative=symbol == "+")
     return Term(combine(first, second), shape, text, together(a.applications, b.applications))
-
-
-def _compare(left: Term, other: object, symbol: str) -> Formula:
-    """Elementwise comparison, by numpy's shape rules."""
-    right = as_term(other)
-    first, second, shape = aligned(left, right)
-    text = infix(left.text, symbol, right.text, COMPARE)
-    tree = logic.comparison(difference(first, second), symbol, text.string)
-    return Formula(tree, text, shape, together(left.applications, right.applications))
