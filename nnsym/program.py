@@ -157,6 +157,7 @@ class RowBlock:
         counts = np.diff(self.indptr)[rows]
         ends = np.concatenate(([0], np.cumsum(counts)))
         entries = np.repeat(self.indptr[:-1][rows] - ends[:-1], counts) + np.arange(ends[-1])
+        exact = None if self.exact is None else (self.exact[0][entries], self.exact[1][rows], self.exact[2][rows])
         return replace(
             self,
             data=self.data[entries],
@@ -164,9 +165,7 @@ class RowBlock:
             indptr=ends,
             lower=self.lower[rows],
             upper=self.upper[rows],
-            exact=None
-            if self.exact is None
-            else tuple(a[i] for a, i in zip(self.exact, (entries, rows, rows), strict=True)),
+            exact=exact,
         )
 
 
