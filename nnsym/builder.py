@@ -6,11 +6,10 @@ Columns of -1 stand for the constant 0; coefficients are copied as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.outward import floats, written
 from nnsym.program import (
     CaseBlock,
@@ -30,7 +29,6 @@ from nnsym.program import (
 )
 from nnsym.results.clock import NEVER, Deadline
 
-Array = NDArray[Any]
 RowTerms = Sequence[tuple[Array | float, Array]]  # coefficient (one, or one a row) and column, of each term of a row
 
 

@@ -14,19 +14,17 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.builder import ProgramBuilder, RowTerms, row_block, sum_block
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.outward import floats
 from nnsym.program import OWN, Feature, ImplicationBlock, Kind, Role, RowBlock, Tag, Valued, role_of
 
 if TYPE_CHECKING:
     from nnsym.separation.scene import Scene
-
-Array = NDArray[Any]
 
 
 class Exactness(Enum):

@@ -17,14 +17,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 
 if TYPE_CHECKING:
     from nnsym.ir.node import Node
-
-Array = NDArray[Any]
 
 
 class Kind(IntEnum):

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.read.onnx import load
 from nnsym.read.runtime import run
-
-Array = NDArray[Any]
 
 
 def model(

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import add, from_numbers
 from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, conjunction, leaves, reduce_formula
 from nnsym.ir.linear import Dense
@@ -25,7 +24,6 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute, leaky_relu, relu
 from nnsym.testing.random_nets import tighten
 
-Array = NDArray[Any]
 Random = np.random.Generator
 
 #: Margins that :func:`nested_query` may ask for, besides whatever the numbers happen to give.

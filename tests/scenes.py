@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
-from typing import Any
 
 import numpy as np
 from neurons import query_of
-from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode_columns
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
@@ -21,8 +20,6 @@ from nnsym.ir.univariate import Univariate, relu
 from nnsym.program import RowBlock
 from nnsym.relaxation.forms import Forms
 from nnsym.separation.scene import Scene
-
-Array = NDArray[Any]
 
 
 def layer_scene(

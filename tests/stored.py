@@ -10,13 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 from models import model
-from numpy.typing import NDArray
 from onnx import helper
 
+from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.read.onnx import load
 
-Array = NDArray[Any]
 Layers = Sequence[tuple[Any, Any]]
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Pointwise, Product
 from nnsym.ir.univariate import Piecewise
@@ -21,7 +21,6 @@ from nnsym.read.onnx import load
 from nnsym.read.runtime import run
 from tests.models import model
 
-Array = NDArray[Any]
 node = helper.make_node
 F, B, I = TensorProto.FLOAT, TensorProto.BOOL, TensorProto.INT64  # noqa: E741
 

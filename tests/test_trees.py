@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Pointwise, Product
 from nnsym.read.onnx import load
 from nnsym.read.runtime import run
-
-Array = NDArray[Any]
 
 #: Three trees over two features: ``(feature, threshold, true, false)``, or the number that a leaf adds.
 TREES: list[Any] = [

@@ -24,14 +24,12 @@ Networks, Mathematical Programming 183, 2020, section 3 (ReLU).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.separation.box import BoxFamily, BoxNeurons
-
-Array = NDArray[Any]
 
 
 @final

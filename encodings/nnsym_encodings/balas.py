@@ -26,22 +26,18 @@ models for nonseparable piecewise-linear optimization, 2010.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces
 from nnsym.encode.rules import require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature, Role
 from nnsym_encodings.bigm import maximum
 from nnsym_encodings.split import active_copies, close_active, split_hinges
-
-Array = NDArray[Any]
 
 
 def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:

@@ -43,21 +43,17 @@ models for nonconvex piecewise linear cost minimization problems, 2003), without
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
 from nnsym.encode.rules import lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature, Kind, Role
-
-Array = NDArray[Any]
 
 
 def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:

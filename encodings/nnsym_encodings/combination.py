@@ -21,15 +21,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.pieces import OpenPieces, open_pieces
 from nnsym.encode.rules import open_hinges, require_finite
 from nnsym.encoding import Context, Exactness, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Max, Node, Pointwise
 from nnsym.ir.outward import sum_up
@@ -37,8 +37,6 @@ from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Role
 from nnsym_encodings.balas import cells
 from nnsym_encodings.bigm import maximum
-
-Array = NDArray[Any]
 
 
 @final

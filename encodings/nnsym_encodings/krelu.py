@@ -29,13 +29,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Cut, Separator
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.outward import gamma
 from nnsym.program import RowBlock
 from nnsym.separation.groups import Group, Pool
@@ -43,8 +43,6 @@ from nnsym.separation.hull import facets
 from nnsym.separation.octahedra import Provider, octahedra, provider, vertices
 from nnsym.separation.scene import OpenLayer, Scene
 from nnsym_encodings.krelu_separated import SeparatedKRelu
-
-Array = NDArray[Any]
 
 #: The part of the time left that finding rows may take.
 _SHARE = 0.6

@@ -29,12 +29,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Cut, Separator
+from nnsym.ir.array import Array
 from nnsym.ir.outward import gamma
 from nnsym.program import RowBlock
 from nnsym.separation.gauge import separate
@@ -42,8 +42,6 @@ from nnsym.separation.groups import Group, Pool
 from nnsym.separation.octahedra import Provider, octahedra, provider
 from nnsym.separation.orthants import Parts, orthants
 from nnsym.separation.scene import OpenLayer, Scene
-
-Array = NDArray[Any]
 
 #: The part of the time left that new groups may take.
 _SHARE = 0.6

@@ -22,19 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.hinges import OpenHinges
 from nnsym.encode.rules import open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Pointwise
 from nnsym.ir.univariate import Hinge
 from nnsym_encodings.triangle import TRIANGLE, chord
 
-Array = NDArray[Any]
 Slope = Callable[[OpenHinges], Array]
 
 

@@ -19,17 +19,14 @@ constraints, Mathematical Programming 128, 2011, theorem 2 and section 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Context, Encoding, Form
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.program import Feature, Kind, Role
 from nnsym_encodings.combination import Chain, rules
-
-Array = NDArray[Any]
 
 
 def coded(ctx: Context, node: Node, chain: Chain, w: Array) -> None:

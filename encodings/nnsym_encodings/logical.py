@@ -20,23 +20,19 @@ Tomlin, Special facilities in a general mathematical programming system, 1970.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.hinges import bounded
 from nnsym.encode.pieces import hull
 from nnsym.encode.rules import open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature, Kind, Role, SosBlock
 from nnsym_encodings.smt import guarded, guarded_pieces
 from nnsym_encodings.triangle import chord
-
-Array = NDArray[Any]
 
 
 def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:

@@ -21,24 +21,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.affine import AffineLayer, Terms, encode_affine
 from nnsym.encode.common import COMMON_ROWS
 from nnsym.encode.rules import require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import group_dot_up
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature, Role
 from nnsym_encodings.bigm import maximum, pieces
 from nnsym_encodings.split import Split, active_copies, close_active, split_hinges
-
-Array = NDArray[Any]
 
 _AT_ONCE = 2**20  # terms that are sorted before the clock is looked at again
 

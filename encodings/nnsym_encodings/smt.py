@@ -37,22 +37,19 @@ Source: the guarded form follows Katz et al., Reluplex, CAV 2017.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.common import COMMON_CASES
 from nnsym.encode.hinges import OpenHinges, bounded
 from nnsym.encode.pieces import OpenPieces, choose, open_pieces, phases
 from nnsym.encode.rules import lower_lines, open_groups, open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import ClauseBlock, Feature, Kind, Role, Tag
-
-Array = NDArray[Any]
 
 _BITS = 4  # of the numbers of a lemma
 

@@ -22,21 +22,17 @@ equivalents in SMT-LIB's core theory.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.common import COMMON_CASES
 from nnsym.encode.pieces import open_pieces
 from nnsym.encode.rules import open_hinges
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule, Rule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import CaseBlock, CaseForm, Feature
 from nnsym_encodings.smt import maximum
-
-Array = NDArray[Any]
 
 
 def hinge(form: CaseForm) -> Rule:

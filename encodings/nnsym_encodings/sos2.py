@@ -15,17 +15,13 @@ ordered sets of variables, 1970.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Context, Encoding, Form
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.program import Feature, SosBlock
 from nnsym_encodings.combination import Chain, rules
-
-Array = NDArray[Any]
 
 
 def neighbours(ctx: Context, node: Node, chain: Chain, w: Array) -> None:

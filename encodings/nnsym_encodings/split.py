@@ -14,19 +14,17 @@ Source: Balas, Disjunctive programming, 1998; Tsay, Kronqvist, Thebelt, Misener,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.affine import Terms, gather
 from nnsym.encode.hinges import OpenHinges
 from nnsym.encode.rules import open_hinges, require_finite
 from nnsym.encoding import Context
+from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Pointwise
 from nnsym.program import Kind, Role
-
-Array = NDArray[Any]
 
 
 @final

@@ -22,20 +22,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import RowTerms, row_block
 from nnsym.encoding import Cut, Separator
+from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Pointwise
 from nnsym.ir.smooth_functions import Smooth
 from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import Scene
-
-Array = NDArray[Any]
 
 
 @final

@@ -38,21 +38,17 @@ the maximum are the fractional knapsack's dual.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.hinges import OpenHinges
 from nnsym.encode.pieces import hull, open_pieces
 from nnsym.encode.rules import OpenGroups, lower_lines, open_groups, open_hinges, require_finite
 from nnsym.encoding import Context, Encoding, Exactness, Form, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.outward import group_sum_up, product_down, product_up, sum_down, sum_up
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.program import Feature, Role
-
-Array = NDArray[Any]
 
 
 def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:

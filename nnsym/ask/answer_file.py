@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.exact import nearest_float
 from nnsym.ir.query import Query
@@ -31,8 +31,6 @@ from nnsym.results.result import Result, Trust, Verdict, Witness
 from nnsym.results.saved import check_writable, write_file
 from nnsym.write.vnnlib_declare import layout
 from nnsym.write.vnnlib_terms import decimal
-
-Array = NDArray[Any]
 
 
 def write_witness(prop: HasQuery | Query, result: Result, path: str | Path, *, version: str | None = None) -> Path:

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.report.optima import records_html
 from nnsym.results.result import NoTruthValue, Step, Trust
-
-Array = NDArray[Any]
 
 
 @final

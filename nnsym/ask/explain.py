@@ -13,7 +13,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.domains import domain_margin
 from nnsym.encode.registry import find_encoding
@@ -33,8 +32,6 @@ from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Kind, Role, Tag
 from nnsym.report.explain import ExplainedColumn, Explanation
 from nnsym.write.notation import Line, lines
-
-Array = NDArray[Any]
 
 #: Roles whose index is the element, or numbers pairs (element, member or cell), and the letters of roles.
 _KEYED = (Role.PRE, Role.POST, Role.VALUE, Role.PHASE, Role.CHOICE, Role.AUX)

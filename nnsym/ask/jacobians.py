@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ask.extremes import maximize
 from nnsym.ask.space import Space
@@ -26,8 +25,6 @@ from nnsym.ir.univariate import absolute
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import NEVER, Deadline
 from nnsym.results.result import Trust, weakest
-
-Array = NDArray[Any]
 
 _MOST_OPEN = 16  # open neurons up to which regions are enumerated
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ask.constant import LipschitzConstant, Tried
 from nnsym.ask.jacobians import by_bounds, by_program, by_regions
@@ -36,8 +35,6 @@ from nnsym.lang.props import lipschitz as lipschitz_property
 from nnsym.results import ranges as options_of
 from nnsym.results.clock import Clock, Deadline, OutOfTime
 from nnsym.results.result import Trust
-
-Array = NDArray[Any]
 
 #: Methods of this question alone, the quick ones first.
 OWN = ("norms", "sdp", "jacobian", "exact")

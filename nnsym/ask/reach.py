@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ask.extremes import maximize, minimize
+from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.lang.algebra.ranking import wins
 from nnsym.lang.props import variable_of
@@ -21,8 +21,6 @@ from nnsym.results.clock import Clock
 from nnsym.results.optimum import Optimum
 from nnsym.results.ranges import seconds
 from nnsym.results.result import NoTruthValue, Trust, weakest
-
-Array = NDArray[Any]
 
 
 @final

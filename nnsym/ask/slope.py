@@ -6,20 +6,18 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ask.constant import Slope
 from nnsym.ask.space import Space
 from nnsym.bounds.points.steep import steep_pairs
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import round_down, round_up, to_fractions
 from nnsym.ir.intervals import interval_run
 from nnsym.ir.node import Affine
 from nnsym.ir.scaled import evaluate_scaled
 from nnsym.results.clock import Deadline
-
-Array = NDArray[Any]
 
 _REPLAY = 0.3  # of the time
 _REPLAYED = 8  # of the steepest pairs that floats propose

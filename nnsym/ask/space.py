@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
 from nnsym.bounds.points.steep import Place
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves
 from nnsym.ir.intervals import Sides, interval_run
@@ -29,8 +29,6 @@ from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.lang.writing.text import leaf
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Deadline
-
-Array = NDArray[Any]
 
 _FAR = 2.0  # powers of ten, both ways, over which pairs are looked for in all of the space
 

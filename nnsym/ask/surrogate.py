@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute
@@ -16,6 +15,7 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import Encoded
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, MissingBoundsError, OutOfTimeError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -33,8 +33,6 @@ from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
 from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.solvers.base import Goal, Limits
-
-Array = NDArray[Any]
 
 
 def surrogate(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ask.bracket import Family, search
 from nnsym.ask.sampled_radius import sampled_radius
@@ -22,9 +21,6 @@ from nnsym.lang.property import Property
 from nnsym.lang.props import robust
 from nnsym.report.optima import records_html
 from nnsym.results.result import NoTruthValue, Result, Verdict, Witness
-
-Array = NDArray[Any]
-
 
 #: What feeds a method, and is asked before it, where a radius is in the norm 2: neither of the two is always better.
 EUCLIDEAN = "crown+lipschitz:sdp"

@@ -6,9 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from nnsym.bounds.methods import compute, find_source
 from nnsym.deployed.enclose import enclose
@@ -34,8 +32,6 @@ from nnsym.solvers.base import Progress, Solver
 
 if TYPE_CHECKING:
     from nnsym.search.progress import Snapshot
-
-Array = NDArray[Any]
 
 #: Verdicts at INFO, the steps of the trail at DEBUG (docs/reports.md, "Logs").
 _LOG = logging.getLogger("nnsym")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import FloatBoxes
@@ -14,8 +12,6 @@ from nnsym.errors import InputError
 from nnsym.ir.names import node_names
 from nnsym.ir.query import Query
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 ASSUMED = "assumed"
 

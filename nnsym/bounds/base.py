@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
-
-Array = NDArray[Any]
 
 #: Why a source stopped early.
 TIMEOUT, MEMORY = "timeout", "memory"

@@ -7,19 +7,17 @@ bounded as one batch.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute, find_source, margin
 from nnsym.bounds.sources import Dtype, Source
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query
 
-Array = NDArray[Any]
 Boxes = dict[Input, Box]
 
 

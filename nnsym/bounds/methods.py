@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.assumed import meet
 from nnsym.bounds.base import Bounds
@@ -17,14 +16,13 @@ from nnsym.bounds.lipschitz.source import Lipschitz
 from nnsym.bounds.pairs.differential import both
 from nnsym.bounds.sources import Dtype, FloatBoxes, Met, Source, Told
 from nnsym.errors import InputError, did_you_mean
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.pieces import cells
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Piecewise
-
-Array = NDArray[Any]
 
 _CROWN = "Zhang et al. 2018"
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, final
-
-from numpy.typing import NDArray
+from typing import Literal, final
 
 from nnsym.bounds.base import Bounds
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.results.clock import NEVER, Deadline
 
-FloatBoxes = Mapping[Input, tuple[NDArray[Any], NDArray[Any]]]
+FloatBoxes = Mapping[Input, tuple[Array, Array]]
 Dtype = Literal["float64", "float32"]
 LowerSlope = Literal["zero", "parallel", "adaptive", "interval"]
 

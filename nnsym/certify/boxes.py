@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Domains, Found, Limit
@@ -22,11 +21,10 @@ from nnsym.certify.premises import Premises
 from nnsym.certify.sums import best_sums
 from nnsym.certify.tree import Place, Token
 from nnsym.check.problem import Fact
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline
 from nnsym.search.branching import Seen, Smear
-
-Array = NDArray[Any]
 
 _BATCH = 256
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Dual
 from nnsym.certify.mirror import Mirror
@@ -14,9 +13,8 @@ from nnsym.certify.names import Names
 from nnsym.check.checker import Checker
 from nnsym.check.functions import Pieces
 from nnsym.check.graph import Curve
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
-
-Array = NDArray[Any]
 
 #: How many steps a slope has, as it is written: of two digits, and of four where these are too coarse.
 LEVELS = (255, 65535)

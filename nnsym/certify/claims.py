@@ -14,7 +14,6 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import Trees, grown
@@ -23,10 +22,9 @@ from nnsym.certify.choices import LEVELS, Choices, Path
 from nnsym.certify.grounds import Ground
 from nnsym.certify.tree import Place, Token
 from nnsym.check.tree import Tree
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline
-
-Array = NDArray[Any]
 
 #: What a claim may cost of its bound, and the least that it has to gain, as shares of the range that was known.
 _ROOM, _GAIN = 1e-4, 0.01

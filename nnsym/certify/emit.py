@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.certify.boxes import Boxes
@@ -29,11 +28,10 @@ from nnsym.check.checker import VERSION, Checker, Report
 from nnsym.check.errors import Refused
 from nnsym.check.files import read_json
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.query import Query
 from nnsym.results.certificate import Certificate, Lack
 from nnsym.results.clock import Deadline, OutOfTime
-
-Array = NDArray[Any]
 
 #: Up to so many free inputs boxes are split; beyond the second number neurons alone.
 _FEW, _SOME = 20, 60

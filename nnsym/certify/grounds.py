@@ -13,15 +13,13 @@ from math import prod
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.certify.tree import Place, Token
 from nnsym.check.graph import Input
 from nnsym.check.problem import Case, Fact, Problem
 from nnsym.check.vnnlib import Junction
 from nnsym.errors import UnsupportedError
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: So many grounds at most; so many combinations of operands at most.
 MOST, COMBINED = 20_000, 4096

@@ -13,21 +13,19 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.check import functions as checked
 from nnsym.check.graph import Affine, Curve, Input, Map, exact
 from nnsym.check.problem import Case, Fact, Problem
 from nnsym.errors import UnsupportedError
 from nnsym.ir import node as ir
+from nnsym.ir.array import Array
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Dense, LinearMap, Select, Sparse
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
-
-Array = NDArray[Any]
 
 
 @final

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Dual, Found, Limit
 from nnsym.certify.boxes import one_fact
@@ -22,10 +21,9 @@ from nnsym.certify.grounds import Ground, Grounds, Operand
 from nnsym.certify.premises import Premises
 from nnsym.certify.tree import Place, Token
 from nnsym.check.problem import Fact
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline
-
-Array = NDArray[Any]
 
 #: Parts that are bounded at once, steps of ascent on each, and what the slopes of a leaf may cost of its bound.
 _BATCH, _STEPS, _ROOM = 32, 24, 2.0**-16

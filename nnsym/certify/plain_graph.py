@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.functions.powers import WholePower
@@ -22,8 +21,6 @@ from nnsym.ir.query import Query
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import topological
-
-Array = NDArray[Any]
 
 #: Numbers of one matrix at most.
 _LARGEST = 2**22

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.check.graph import Input
 from nnsym.check.problem import Fact
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: So many premises are weighed at most, in so many rounds of so many sections.
 _MOST, _ROUNDS, _SECTIONS = 8, 4, 40

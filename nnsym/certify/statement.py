@@ -11,16 +11,14 @@ from math import lcm
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.certify.plain_graph import PlainGraph, outputs_of
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Ball, Query
-
-Array = NDArray[Any]
 
 _FALSE = "(<= 1 0)"
 

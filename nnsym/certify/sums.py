@@ -7,12 +7,9 @@ climb it on the simplex (Kivinen and Warmuth, 1997).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 _STEPS, _RATE = 40, 2.0
 

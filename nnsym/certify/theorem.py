@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import Any, TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.certify.statement import written
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.network import Network
@@ -19,7 +19,6 @@ from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.stated import source_of
 
-Array = NDArray[Any]
 Point: TypeAlias = Callable[[Mapping[str, Array]], dict[str, list[Fraction]]]
 
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import Dtype, FloatBoxes
+from nnsym.ir.array import Array
 from nnsym.ir.query import Query
 from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.property import forall
 from nnsym.lang.statements.formulas import reduce_all
 from nnsym.lang.statements.sets import box
 from nnsym.lang.zoo import random_mlp
-
-Array = NDArray[Any]
 
 _WIDTHS, _BOXES, _RADIUS, _ROUNDS = (64, 512, 512, 10), 32, 0.05, 2
 

@@ -7,11 +7,11 @@ keeps exact rational arithmetic fast.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.lang.props import robust
 from nnsym.read.onnx import load
 
@@ -32,7 +32,7 @@ def network() -> Network:
     return load(NETWORK)
 
 
-def digit(index: int) -> tuple[NDArray[Any], int]:
+def digit(index: int) -> tuple[Array, int]:
     """Test image ``index`` (0 to 19, shape (64,), float32) and its label; the network gets all of them right."""
     with np.load(NETWORK.with_suffix(".npz"), allow_pickle=False) as data:
         return data["x"][index], int(data["label"][index])

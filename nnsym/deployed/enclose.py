@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.deployed.formats import UP, Format
 from nnsym.deployed.secants import carried
 from nnsym.deployed.terms import local_error, terms
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides, copies, interval_run, magnitude
 from nnsym.ir.linear import identity
 from nnsym.ir.network import Application
@@ -30,8 +30,6 @@ from nnsym.ir.walk import topological
 from nnsym.replay.engine import stored_nodes
 from nnsym.replay.points import gaps_in, stored_dtype
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 #: Coefficients beyond which a network's layers are not walked here.
 _LARGEST = 2**27

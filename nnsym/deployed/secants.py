@@ -15,13 +15,12 @@ Signs are kept wherever slopes are known, so this is far below a product of norm
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.deployed.formats import UP
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.intervals import stretch
 from nnsym.ir.linear import LinearMap
@@ -30,7 +29,6 @@ from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.results.clock import NEVER, Deadline
 
-Array = NDArray[Any]
 Ranges = Mapping[Node, tuple[Array, Array]]
 
 #: Rows times elements of the largest layer beyond which no bound is computed.

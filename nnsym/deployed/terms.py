@@ -18,13 +18,11 @@ FFT convolutions, TF32, quantised kernels) are none of the engines that this spe
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.intervals import copies, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
@@ -33,8 +31,6 @@ from nnsym.ir.stairs import Stairs
 from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.zero_one import integral
-
-Array = NDArray[Any]
 
 #: Roundings of constants that an engine may derive otherwise than the import: 1/n of a mean, the scale of a
 #: normalisation (a difference, a square root, a quotient, a product), weights with a scale folded in.

@@ -15,17 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder
+from nnsym.ir.array import Array
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.program import Role, RowBlock, Tag
-
-Array = NDArray[Any]
 
 
 @final

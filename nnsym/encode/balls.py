@@ -20,20 +20,17 @@ formulations in mixed integer conic quadratic programming, Mathematical Programm
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encoding import Context, Form
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.node import Input, Node
 from nnsym.ir.outward import product_down
 from nnsym.ir.query import Ball, Query
 from nnsym.program import QuadraticBlock, Role, RowBlock, Tag
-
-Array = NDArray[Any]
 
 
 def named_balls(query: Query, names: Mapping[Node, str]) -> Iterator[tuple[str, Input, Ball]]:

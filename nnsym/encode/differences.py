@@ -14,13 +14,11 @@ side is rounded outward for it. Where the bounds rest on preconditions, so do th
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import RowTerms, row_block
 from nnsym.encoding import Context
+from nnsym.ir.array import Array
 from nnsym.ir.difference import alike
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.node import Affine, Node, Pointwise
@@ -29,7 +27,6 @@ from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Tag
 
-Array = NDArray[Any]
 Pair = tuple[Node, Node]
 
 

@@ -16,17 +16,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Form
+from nnsym.ir.array import Array
 from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, always, reduce_formula
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
 
-Array = NDArray[Any]
 Valued = tuple[Formula, float, float]  # a formula and the interval of its margin form
 Part = TypeVar("Part")
 

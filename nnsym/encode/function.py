@@ -7,10 +7,8 @@ contain it under an outer one. Whoever takes it in adds an objective and rows of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.builder import row_block
@@ -19,14 +17,13 @@ from nnsym.encode.statement import SPEC
 from nnsym.encode.walk import Encoded, Walked, exactness_of, finished, walk
 from nnsym.encoding import Encoding, Exactness
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.formula import And, Atoms, Formula
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.titles import column_titles
 from nnsym.program import Role, Tag
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 
 def encode_function(

@@ -14,15 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.rules import require_finite
 from nnsym.encoding import Context, Exactness, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Product
 from nnsym.ir.zero_one import gates, zero_one
 from nnsym.program import Kind, Role
-
-Array = NDArray[Any]
 
 
 def rows(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.univariate import Hinge
-
-Array = NDArray[Any]
 
 
 @final

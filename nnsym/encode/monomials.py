@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Context, Exactness, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.functions.powers import Monomial, WholePower
 from nnsym.ir.node import Node, Pointwise
 from nnsym.program import Feature, ProductBlock, Role
-
-Array = NDArray[Any]
 
 
 def monomial(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:

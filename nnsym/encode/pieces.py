@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import RowTerms
 from nnsym.encoding import Context
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.pieces import Cells, cells, lower_edges, number, profile
 from nnsym.ir.univariate import Piecewise
 from nnsym.program import Kind, Role
-
-Array = NDArray[Any]
 
 
 @final

@@ -21,12 +21,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.balls import named_balls, offsets
 from nnsym.encode.pieces import begun_cells, chosen_cells
 from nnsym.encode.statement import QUERY, SPEC
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.names import node_names
@@ -34,8 +34,6 @@ from nnsym.ir.node import Input, Max, Node, Pointwise
 from nnsym.ir.query import Ball, Query
 from nnsym.ir.univariate import Piecewise
 from nnsym.program import CaseBlock, ClauseBlock, ColumnBlock, Program, Role, RowBlock, Tag
-
-Array = NDArray[Any]
 
 #: Rows that every run of the network satisfies, whatever the property says about it.
 NOMINAL = frozenset({Tag.NETWORK, Tag.DOMAIN, Tag.CUT})

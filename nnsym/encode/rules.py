@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.hinges import OpenHinges, opened, stable
 from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.errors import MissingBoundsError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Feature, ProductBlock, Role
-
-Array = NDArray[Any]
 
 
 def open_hinges(ctx: Context, node: Pointwise, h: Array) -> tuple[Array, OpenHinges]:

@@ -14,17 +14,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.encode.affine import Terms
+from nnsym.ir.array import Array
 from nnsym.ir.outward import group_sum_up, product_up, sum_up
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 _BLOCK = 2**20  # terms that are shortened at once
 

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import row_block
 from nnsym.encoding import Context, Exactness, NodeRule
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.stairs import Floor, RoundEven
 from nnsym.program import Feature, Kind, Role, Tag
-
-Array = NDArray[Any]
 
 
 def floor(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encode.affine import AffineLayer, encode_affine, gather
@@ -25,14 +24,13 @@ from nnsym.encode.formula import Clause, Flat, disjuncts, flat_formula
 from nnsym.encode.shorten import round_out
 from nnsym.encoding import Context, Encoding, Form
 from nnsym.errors import MissingBoundsError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import InBox
 from nnsym.ir.node import Node
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.ir.query import Query
 from nnsym.program import ClauseBlock, ImplicationBlock, Kind, Role, RowBlock, Tag
-
-Array = NDArray[Any]
 
 #: Name of the specification layer in column names and origins, and of the columns t and g.
 SPEC, QUERY = "spec", "query"

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.builder import ProgramBuilder
@@ -28,6 +27,7 @@ from nnsym.encode.shorten import short_bounds, short_rows
 from nnsym.encode.statement import encode_inputs, encode_spec
 from nnsym.encoding import Context, Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
@@ -35,8 +35,6 @@ from nnsym.ir.text import number
 from nnsym.ir.titles import column_titles
 from nnsym.program import Feature, Program, Role
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 
 @final

@@ -10,14 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.evidence.noise import Noise, translation
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 
 @final

@@ -11,9 +11,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: What bounds are moved outward by, relatively: SciPy's quantiles miss the level by up to some 1e-12.
 _SLACK = 1e-9

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence.noise import SLACK, Gaussian, Noise, translation
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 _MOST = 256  # elements; the matrix is part of every text and hash
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence import confidence
@@ -15,10 +14,9 @@ from nnsym.evidence.certificate import Certificate, Second
 from nnsym.evidence.evidence import Evidence
 from nnsym.evidence.noise import Noise
 from nnsym.evidence.sampling import Classify, Draws, Purpose, counted, digest_of
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.network import Network
-
-Array = NDArray[Any]
 
 #: Hears of the counts so far, and of the class that is judged; true if time is over.
 Over = Callable[[Array, int], bool]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence import confidence
@@ -18,8 +17,7 @@ from nnsym.evidence.dual import Dual, Interval, Two
 from nnsym.evidence.general_gaussian import GeneralGaussian, root
 from nnsym.evidence.noise import Noise
 from nnsym.evidence.pool import Pool
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 
 def best_dual(two: Two, away: float, known: Interval, start: tuple[float, float] | None = None) -> Dual:

@@ -24,12 +24,10 @@ from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.evidence.general_gaussian import GeneralGaussian, Pair
 from nnsym.evidence.quadrature import Enclosed
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 
 @final

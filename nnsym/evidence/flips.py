@@ -13,15 +13,13 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence.noise import Noise
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 
 @final

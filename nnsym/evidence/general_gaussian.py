@@ -15,16 +15,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence.noise import SLACK, Noise, translation
 from nnsym.evidence.quadrature import Enclosed, Gamma
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: In sigma, the least distance at which integrals are taken: nearer by, rounding would weigh more than the distance.
 _NEAREST = 1e-4

@@ -13,15 +13,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.evidence.noise import Gaussian, Noise
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 _FINEST = 2.0**-16  # of sigma in a step, of which the table holds one entry for each up to 9.5 sigma
 

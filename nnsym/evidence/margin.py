@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.query import Query
 from nnsym.ir.smoothed import Smoothed
-
-Array = NDArray[Any]
 
 
 def least_rows(coefficients: Array, constant: Array, lower: Array, upper: Array) -> Array:

@@ -23,11 +23,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: Relative allowance for the rounding of SciPy's special functions, whose error is some 1e-15.
 SLACK = 1e-12

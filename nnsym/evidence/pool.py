@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.evidence.distances import MARGIN, nowhere_less
 from nnsym.evidence.dual import Dual, Interval, Two
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 _FIRST, _ROUNDS = 33, 8  # directions at first, and times that they are made finer
 _NEAR = 2e-2  # what a point may lack and yet be certified by a pair between two that are known

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 _NODES = 80  # a piece
 _TAIL = 1e-17  # mass that is cut off on either side

@@ -11,14 +11,12 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.evidence.noise import Noise
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: The class of every row of points ``(count, size)``.
 Classify = Callable[[Array], Array]

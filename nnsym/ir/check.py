@@ -7,12 +7,11 @@ name their parents when they are made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference, alike
 from nnsym.ir.formula import Atoms, Formula, InBox, leaves
 from nnsym.ir.linear import Dense, LinearMap
@@ -22,8 +21,6 @@ from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
-
-Array = NDArray[Any]
 
 
 def check(roots: Iterable[Node]) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.linear import LinearMap, digest, freeze
-
-Array = NDArray[Any]
 
 _LARGE = 2**20  # entries from which a product of blocks is faster than that of a sparse matrix
 

@@ -23,14 +23,12 @@ found by secants through both touching points within a bracket.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: The unit roundoff of float64, and an absolute slack that covers underflow.
 U, TINY = 2.0**-53, 2.0**-800

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.univariate import in_rationals
 from nnsym.ir.walk import fold
-
-Array = NDArray[Any]
 
 
 def evaluate(roots: Iterable[Node], point: Mapping[Node, Array]) -> dict[Node, Array]:

@@ -13,9 +13,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 _SPLIT = 134217729.0  # 2^27 + 1, Dekker's splitting constant for 53 bits
 _SHORT = 24  # bits of a denominator up to which the slope of a line is kept exact

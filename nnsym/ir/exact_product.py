@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
-
-Array = NDArray[Any]
 
 _DIGITS = 4096  # bits of a common denominator from which sums of Fractions are the shorter way
 

@@ -15,19 +15,17 @@ bounds the Lipschitz constant (Jordan and Dimakis, Exactly Computing the Local L
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
 from nnsym.ir.node import Affine, Input, Node, Pointwise, affine, constant, pointwise, product
 from nnsym.ir.steps import greater
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 
-Array = NDArray[Any]
 _Terms = list[tuple[LinearMap, Node]]
 
 

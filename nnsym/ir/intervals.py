@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.linear import LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.outward import gamma, product_down, product_up, sum_down, sum_up
-
-Array = NDArray[Any]
 
 #: Both ends of every element, ``(size,)`` each.
 Sides = tuple[Array, Array]

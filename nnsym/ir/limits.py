@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import round_up, to_fractions
 from nnsym.ir.formula import always
@@ -20,7 +19,6 @@ from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 
-Array = NDArray[Any]
 _Term = tuple[Node, int, Fraction]  # coefficient of an element of a node
 _Claim = tuple[Node, int, int, Fraction]  # sign * element <= limit
 

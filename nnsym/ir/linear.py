@@ -16,16 +16,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.exact_product import exact_product
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-Array = NDArray[Any]
 
 
 def freeze(values: object, dtype: type = np.float64) -> Array:

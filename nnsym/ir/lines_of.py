@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import exact
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Scale, Select
 from nnsym.ir.node import Affine, Node, affine, pointwise
 from nnsym.ir.node import Pointwise as Applied
 from nnsym.ir.univariate import Hinge, Piecewise
-
-Array = NDArray[Any]
 
 
 @final

@@ -10,17 +10,13 @@ coefficients are copied.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Scale, identity
 from nnsym.ir.lines_of import constant_lines, joined, selected
 from nnsym.ir.node import Affine, Node, affine, concatenate, constant, maximum, product
 from nnsym.ir.zero_one import zero_one
-
-Array = NDArray[Any]
 
 
 def where(condition: Node, one: Node, zero: Node) -> Node:

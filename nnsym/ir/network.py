@@ -11,17 +11,15 @@ from typing import Any, final
 from weakref import WeakValueDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.stored import Packed
 from nnsym.ir.text import dump
 from nnsym.ir.walk import flat_pickle, substitute, topological
-
-Array = NDArray[Any]
 
 
 @final

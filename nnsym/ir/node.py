@@ -16,13 +16,11 @@ import weakref
 from typing import Any, NamedTuple, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.linear import LinearMap, Select, digest, freeze, identity
 from nnsym.ir.univariate import Univariate
-
-Array = NDArray[Any]
 
 _interned: weakref.WeakValueDictionary[tuple[object, ...], Node] = weakref.WeakValueDictionary()
 _fresh = itertools.count()

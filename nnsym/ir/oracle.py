@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.regions import Domain, Region, Side, Vector, constant_form, count_unstable, regions, solve, with_variable
 from nnsym.ir.rows import Rows
-
-Array = NDArray[Any]
 
 _ZERO = Fraction(0)
 

@@ -8,19 +8,16 @@ logarithms. A row ``c (y_i - y_j)`` over two such values, with nothing else in i
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Node
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Part, Rows
 from nnsym.ir.softmax import unordered
-
-Array = NDArray[Any]
 
 
 def before_softmax(query: Query) -> Query:

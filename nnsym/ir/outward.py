@@ -14,9 +14,8 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 
 def _outward(function: Callable[..., Array]) -> Callable[..., Array]:

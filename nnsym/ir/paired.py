@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.limits import input_limits
 from nnsym.ir.linear import LinearMap
@@ -29,8 +29,6 @@ from nnsym.ir.pairs import Gaps, Pair, opposite, related
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Part, Rows, stack
 from nnsym.ir.walk import substitute
-
-Array = NDArray[Any]
 
 
 @final

@@ -15,17 +15,16 @@ are coefficients of the node, and nothing is folded. Of equal maps nothing is le
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.difference import alike, difference
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, identity
 from nnsym.ir.node import Affine, Input, Node, affine, constant, new_input
 
-Array = NDArray[Any]
 Pair = tuple[Node, Node]
 _Terms = list[tuple[LinearMap, Node, LinearMap, Node]]
 

@@ -9,11 +9,11 @@ of the function is left it is taken as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.outward import product_up, sum_up
 from nnsym.ir.pieces import Profile, cells, lower_edges, profile
 from nnsym.ir.pieces import steepness as steepest
@@ -21,7 +21,6 @@ from nnsym.ir.pieces import steepness as steepest
 if TYPE_CHECKING:
     from nnsym.ir.univariate import Piecewise
 
-Array = NDArray[Any]
 Lines = tuple[Array, Array, Array, Array]
 
 

@@ -13,18 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import short_slope, to_fractions
 from nnsym.ir.outward import product_down, product_up, sum_down, sum_up
 
 if TYPE_CHECKING:
     from nnsym.ir.univariate import Piecewise
-
-Array = NDArray[Any]
 
 _LARGEST = float(np.finfo(np.float64).max)
 _STEEPEST = 2.0**30  # beyond it a solver in floats can do nothing with a row

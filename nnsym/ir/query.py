@@ -19,9 +19,9 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.digits import fraction
 from nnsym.ir.evaluate import evaluate
@@ -44,8 +44,6 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.ir.stated import Source
 from nnsym.ir.text import dump_query, number
 from nnsym.ir.walk import flat_pickle, topological
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

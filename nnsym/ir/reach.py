@@ -13,12 +13,10 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import round_down, round_up, simplify
 from nnsym.ir.query import Box
-
-Array = NDArray[Any]
 
 _HUGE = 2.0**1000
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import MissingBoundsError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.pieces import cells, profile
@@ -22,7 +22,6 @@ from nnsym.ir.query import Query
 from nnsym.ir.simplex import Number, Optimum, minimise
 from nnsym.ir.univariate import Hinge, Piecewise
 
-Array = NDArray[Any]
 Vector: TypeAlias = tuple[Fraction, ...]
 
 _ZERO = Fraction(0)

@@ -11,19 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, Formula, InBox, Or
 from nnsym.ir.node import Input
 from nnsym.ir.rows import Rows
 from nnsym.ir.simplex import minimise
 
-Array = NDArray[Any]
 Limit: TypeAlias = "Fraction | float"  # a float only where it is infinite
 Place: TypeAlias = tuple[Input, int]
 Row: TypeAlias = tuple[dict[Place, Fraction], Fraction]  # coefficients and constant, <= 0

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import add, from_numbers, multiply, nearest, round_up, to_fractions
 from nnsym.ir.linear import Sparse
 from nnsym.ir.node import Node, affine
-
-Array = NDArray[Any]
 
 
 @final

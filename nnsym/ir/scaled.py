@@ -11,19 +11,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge, Univariate, no_rationals
 from nnsym.ir.walk import fold
-
-Array = NDArray[Any]
 
 _ENTRIES = 2**20  # coefficients of a sparse map that are turned into integers at once
 

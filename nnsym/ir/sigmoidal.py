@@ -15,14 +15,12 @@ or through the far end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.curves import TINY, Curve, U
 
-Array = NDArray[Any]
 Function = Callable[[Array], Array]
 
 _STEPS = 40  # halvings of an interval while looking for the tangent point; accuracy is not needed for soundness

@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import curves, sigmoidal
+from nnsym.ir.array import Array
 from nnsym.ir.linear import digest
 from nnsym.ir.univariate import Univariate
-
-Array = NDArray[Any]
 
 
 class Smooth(Univariate):

@@ -16,11 +16,9 @@ change nothing: bounds that lost sight of m stay finite.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Reciprocal
 from nnsym.ir.linear import Scale, Select, Sparse, identity
@@ -28,8 +26,6 @@ from nnsym.ir.node import Affine, Node, Pointwise, affine, constant, maximum, po
 from nnsym.ir.smooth_functions import Sigmoid
 from nnsym.ir.univariate import Hinge, relu
 from nnsym.ir.walk import substitute
-
-Array = NDArray[Any]
 
 _LONG = 16  # elements of a group beyond which its differences are not taken in pairs
 

@@ -18,16 +18,14 @@ from fractions import Fraction
 from typing import Any, ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir import piece_lines
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.outward import product_down, product_up, sum_down, sum_up
 from nnsym.ir.pieces import Profile
 from nnsym.ir.univariate import Univariate
-
-Array = NDArray[Any]
 
 _FAR = 2.0**50  # beyond it halves are no longer floats: only the range is given
 

@@ -6,14 +6,9 @@ all elements or one for each.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir.univariate import Piecewise
-
-Array = NDArray[Any]
 
 
 def greater(threshold: object = 0.0) -> Piecewise:

@@ -11,16 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import topological
-
-Array = NDArray[Any]
 
 
 def tangent(rows: Rows, values: Mapping[Node, Array]) -> tuple[dict[Input, Array], Array]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import digits
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
@@ -29,8 +29,6 @@ from nnsym.ir.walk import topological
 if TYPE_CHECKING:
     from nnsym.ir.network import Network
     from nnsym.ir.query import Query
-
-Array = NDArray[Any]
 
 _INLINE = 8  # constants of up to this many numbers are written out
 _ROWS_INLINE = 64  # so are the rows of a query with up to this many coefficients

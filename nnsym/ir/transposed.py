@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
-from numpy.typing import NDArray
-
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import LinearMap, digest
-
-Array = NDArray[Any]
 
 
 @final

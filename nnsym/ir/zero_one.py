@@ -8,18 +8,17 @@ that the answer is one of the graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides, interval_step, unbounded
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise
 
-Array = NDArray[Any]
 Known: TypeAlias = WeakKeyDictionary[Node, Array]
 
 _zero_one: Known = WeakKeyDictionary()

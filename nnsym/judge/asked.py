@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.evidence.certificate import Certificate, Known
 from nnsym.evidence.margin import least_rows, margin, rows_of
 from nnsym.evidence.noise import Noise
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.smoothed import Smoothed, smoothed_nodes
-
-Array = NDArray[Any]
 
 
 @final

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.kept.engine import Engine
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from nnsym.search.bounding import Bounding
     from nnsym.search.goal import Goal
     from nnsym.search.loop import Search
-
-Array = NDArray[Any]
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -18,8 +18,6 @@ from nnsym.judge.verdict import Floor
 from nnsym.replay import attained, inputs_of
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Agreement, Sizes, Witness
-
-Array = NDArray[Any]
 
 #: So many of the best candidates of a counter-search are run.
 _RUN = 3

@@ -9,13 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
@@ -31,8 +31,6 @@ from nnsym.solvers.base import Progress
 
 if TYPE_CHECKING:
     from nnsym.search.progress import Snapshot
-
-Array = NDArray[Any]
 
 #: The counter-search that comes first: a fraction of a second on networks of the usual sizes.
 RESTARTS, STEPS, SHARE = 16, 60, 0.1

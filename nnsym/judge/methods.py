@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
-
-from numpy.typing import NDArray
+from typing import final
 
 from nnsym.bounds.builtin import Alpha
 from nnsym.bounds.methods import compute
@@ -20,6 +18,7 @@ from nnsym.bounds.sources import FloatBoxes, Source, Told
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.formula import soft_rows
 from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, conclude
@@ -34,8 +33,6 @@ from nnsym.results.clock import Clock
 from nnsym.results.result import Result
 from nnsym.solvers.base import Solver
 from nnsym.solvers.registry import Handed, check_fits, fitting
-
-Array = NDArray[Any]
 
 
 @final

@@ -8,19 +8,16 @@ the second; what is contradicted is not believed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.points.starts import spread, starts
 from nnsym.encode.point import complete, residual
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.program import Program, Tag
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 #: A row counts as satisfied by a float run of the network within this.
 NOISE = 1e-6

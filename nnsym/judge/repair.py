@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.nearby import Number, Row, nearby
@@ -24,7 +24,6 @@ from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query, pull_inside
 from nnsym.ir.tangent import tangent
 
-Array = NDArray[Any]
 Point = Mapping[Input, Array]
 
 #: How far inside of inequalities the point is to lie, in turn, as shares of the size of a row's terms: on them, and

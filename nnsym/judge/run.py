@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
 from nnsym.bounds.domains import domain_margin
@@ -18,6 +17,7 @@ from nnsym.bounds.sources import FloatBoxes
 from nnsym.encode.walk import closes
 from nnsym.encoding import Exactness, Form
 from nnsym.errors import MissingBoundsError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest_float
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
@@ -42,8 +42,6 @@ from nnsym.solvers.split import solve_split, worth_splitting
 
 if TYPE_CHECKING:
     from nnsym.judge.methods import AttackMethod, ProgramMethod
-
-Array = NDArray[Any]
 
 
 #: A solver's point with at most this objective is replayed and polished as a counterexample.

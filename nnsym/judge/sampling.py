@@ -9,9 +9,7 @@ confidence ``1 - alpha``, carries both sides: that the property holds, and that 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
-
-from numpy.typing import NDArray
+from typing import final
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.evidence import confidence
@@ -19,6 +17,7 @@ from nnsym.evidence.certificate import Certificate, Known
 from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.draw import Sampler, check_counts, classifier
 from nnsym.evidence.evidence import Evidence
+from nnsym.ir.array import Array
 from nnsym.ir.query import Query
 from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.asked import Asked
@@ -29,8 +28,6 @@ from nnsym.judge.verdict import Sampled, facts_about
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock
 from nnsym.solvers.base import Progress
-
-Array = NDArray[Any]
 
 
 @final

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
 from nnsym.encoding import Encoding, Form
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.query import Query
 from nnsym.judge.build import build
@@ -19,8 +18,6 @@ from nnsym.relaxation.sources import find_source
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.outer import taking
 from nnsym.solvers.registry import find
-
-Array = NDArray[Any]
 
 
 def support_by_programs(asked: Query, encoding: Encoding, lane_name: str, source: str) -> Array:

@@ -8,13 +8,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, LanguageError, foreign, line_of
+from nnsym.ir.array import Array
 from nnsym.ir.digits import fraction
 from nnsym.ir.exact import from_numbers, simplify, to_fractions
-
-Array = NDArray[Any]
 
 
 def user_line() -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import LanguageError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query, Reading
@@ -24,8 +24,6 @@ from nnsym.lang.statements.statement import as_statement, mentioned, searched
 from nnsym.lang.writing.dump import dumps, outline
 from nnsym.lang.writing.latex import short_latex
 from nnsym.lang.writing.text import call, is_clipped, listed, method, number_text
-
-Array = NDArray[Any]
 
 
 @final

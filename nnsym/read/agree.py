@@ -9,12 +9,12 @@ SIAM J. Sci. Comput. 41, 2019, Theorem 2.4), and errors of different elements ad
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense, LinearMap, Select
@@ -25,8 +25,6 @@ from nnsym.ir.stairs import Stairs
 from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import fold
-
-Array = NDArray[Any]
 
 _POINTS = ((0.0, 1.0), (0.5, 0.5), (0.0, 0.1), (0.0, 10.0), (0.0, 0.0))  # (centre, spread) of the normal samples
 _SEEN = (-3.0, 1.0)  # powers of ten of the scales that these points see

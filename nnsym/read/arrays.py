@@ -6,17 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.activations import find_activation
+from nnsym.ir.array import Array
 from nnsym.ir.exact import from_numbers
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, affine, new_input, pointwise
 from nnsym.ir.univariate import Univariate
-
-Array = NDArray[Any]
 
 
 def sequential(

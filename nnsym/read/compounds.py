@@ -24,9 +24,9 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.functions.exponentials import Exp, Log, LogSigmoid, Softplus
 from nnsym.ir.functions.gates import Gelu, HardSwish, Mish, Silu, TanhGelu
 from nnsym.ir.functions.powers import Reciprocal, WholePower
@@ -36,7 +36,6 @@ from nnsym.ir.node import Affine, Node, Pointwise, Product, affine, pointwise
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 
-Array = NDArray[Any]
 Polynomial = dict[int, Fraction]
 
 _HIGHEST = 3  # the degree of the polynomials that compounds contain

@@ -11,14 +11,11 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir.network import Tensor
 from nnsym.read.meter import Meter
 from nnsym.read.ops.base import Call
 from nnsym.read.tensors import Value
-
-Array = NDArray[Any]
 
 #: Bytes of one computed element: its map and bias, and its values and errors at the points of the import check.
 ELEMENT = 160

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, NnsymError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, new_input, pointwise
 from nnsym.ir.stored import Packed
@@ -38,8 +38,6 @@ from nnsym.read.types import coarsest, kernels, require_computable, result_types
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-Array = NDArray[Any]
 
 _DTYPES = {1: "float32", 10: "float16", 11: "float64"}
 _TAKES_INFINITY = frozenset({"Clip", "Max", "Min"})

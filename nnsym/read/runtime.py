@@ -10,13 +10,11 @@ from functools import cached_property, lru_cache
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.ir.stored import Packed
-
-Array = NDArray[Any]
 
 #: The oldest operator set of which ONNX Runtime has every operator.
 _FIRST = 7

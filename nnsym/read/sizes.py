@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: Elements of a tensor that depends on the input (VGG-16 on 224 x 224 pixels has 3.2 million in one).
 LARGEST = 2**23

@@ -9,15 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from numpy.typing import NDArray
-
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.stored import LONG, Packed, Packer, in_pieces, kept
 from nnsym.read.meter import Meter
 from nnsym.read.streams import file_pieces, joined, unpacked
 from nnsym.read.wire import UnusualError, cut
-
-Array = NDArray[Any]
 
 _PICKLE_SUFFIXES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".joblib"})
 _EXPORT = "Export it to ONNX (torch.onnx.export), or build it in Python and call nnsym.from_torch(module, input_shape)"

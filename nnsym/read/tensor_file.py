@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
+from nnsym.ir.array import Array
 
 
-def tensor_bytes(name: str, values: NDArray[Any]) -> bytes:
+def tensor_bytes(name: str, values: Array) -> bytes:
     """A serialised ``TensorProto`` of that name, of the array's type and shape."""
     from onnx import numpy_helper
 

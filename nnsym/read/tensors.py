@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.linear import LinearMap, Scale, Select, Sparse, matrix_map
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, constant
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
 
-Array = NDArray[Any]
 Value: TypeAlias = Tensor | Array
 
 

@@ -9,17 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from numpy.typing import NDArray
-
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.read.agree import require_agreement
 from nnsym.read.onnx import load
 
 if TYPE_CHECKING:
     import torch
-
-Array = NDArray[Any]
 
 
 def from_torch(

@@ -10,13 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
 from nnsym.read.tensors import Value
-
-Array = NDArray[Any]
 
 #: Names of the element types that a value may have.
 NAMES: Mapping[int, str] = {

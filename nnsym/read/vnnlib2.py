@@ -15,8 +15,6 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any, TypeVar, final
 
-from numpy.typing import NDArray
-
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
@@ -24,7 +22,6 @@ from nnsym.read.vnnlib2_text import checked, error_at, pieces
 from nnsym.read.vnnlib2_variables import Variables
 from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, Term, junction
 
-Array = NDArray[Any]
 T = TypeVar("T")
 
 _SPEED = 2e6  # bytes a second that the package reads at the least

@@ -12,8 +12,8 @@ from math import prod
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.exact import from_numbers
 from nnsym.ir.formula import Atoms, InBox, conjunction, leaves
@@ -33,8 +33,6 @@ from nnsym.read.vnnlib_bulk_query import BulkQuery
 from nnsym.read.vnnlib_places import Places
 from nnsym.read.vnnlib_query import build_query, bulk_query
 from nnsym.read.vnnlib_tree import Term, VnnSpec
-
-Array = NDArray[Any]
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.read.meter import Meter
-
-Array = NDArray[Any]
 
 _COMMENT = re.compile(r";[^\n]*")
 _QUOTED = re.compile(r'"[^"\n]*"|;[^\n]*')

@@ -9,14 +9,12 @@ from math import prod
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.read.meter import Meter
 from nnsym.read.vnnlib2_solve import Solver
 from nnsym.read.vnnlib_tree import Term
-
-Array = NDArray[Any]
 
 _DEGREE = 64
 _MONOMIAL = 400  # bytes

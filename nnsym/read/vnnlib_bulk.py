@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.read import vnnlib_lex as lexer
 from nnsym.read.meter import Meter
 from nnsym.read.sexpr import without_comments
-
-Array = NDArray[Any]
 
 #: Characters from which a text is worth it.
 LONG = 1 << 15

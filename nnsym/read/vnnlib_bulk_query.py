@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from itertools import repeat
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.formula import And, Formula, InBox, Or, conjunction, disjunction
 from nnsym.ir.formula import Atoms as RowAtoms
 from nnsym.ir.node import Input, Node
@@ -24,8 +24,6 @@ from nnsym.read.vnnlib_bulk import Atoms, Bulk
 from nnsym.read.vnnlib_numbers import ULPS, Numbers
 from nnsym.read.vnnlib_places import Limit, Places, Ranges
 from nnsym.read.vnnlib_tree import Comparison, Term, comparison_text, flat_name
-
-Array = NDArray[Any]
 
 _INFINITY = float("inf")
 _LABELLED = 2048  # rows beyond this have no text of their own

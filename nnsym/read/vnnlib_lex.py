@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.read.meter import Meter
-
-Array = NDArray[Any]
 
 OTHER, OPEN, CLOSE, BELOW, ABOVE, LESS, MORE, X, Y, NUMBER, AND, OR, ASSERT, DECLARE, REAL = range(15)
 

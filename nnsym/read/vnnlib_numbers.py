@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: How far a float near a number may be from it, relatively.
 ULPS = 8 * 2.0**-52

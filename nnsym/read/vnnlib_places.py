@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 from itertools import accumulate
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import simplify
 from nnsym.ir.node import Input, Node
 from nnsym.read.vnnlib_tree import Comparison
 
-Array = NDArray[Any]
 Limit = Fraction | float
 Ranges = Mapping[int, tuple[Limit, Limit]]  # by index of an input; what is absent is unbounded
 

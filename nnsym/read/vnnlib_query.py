@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir.declaration import Declaration
@@ -33,8 +32,6 @@ from nnsym.read.vnnlib_tree import (
     flat_name,
     fold,
 )
-
-Array = NDArray[Any]
 
 _INFINITY = float("inf")
 _TEXT_INPUTS = 16  # the bounds of larger boxes are counted, not listed, in the query's text

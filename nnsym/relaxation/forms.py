@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Separator
+from nnsym.ir.array import Array
 from nnsym.ir.outward import sum_up
 from nnsym.program import Kind, Program, RowBlock, Tag
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Status
 from nnsym.solvers.workers.warm import WarmLp
-
-Array = NDArray[Any]
 
 _NETWORK = (Tag.NETWORK, Tag.DOMAIN, Tag.CUT)
 

@@ -12,13 +12,13 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.encoding import Cut, Rounds, Separator
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.program import Program, RowBlock, Tag
@@ -29,8 +29,6 @@ from nnsym.solvers.base import Goal, Status
 from nnsym.solvers.cases import LpEnd
 from nnsym.solvers.workers.warm import WarmLp
 from nnsym.solvers.workers.worker import Report
-
-Array = NDArray[Any]
 
 #: A row this close to its limit at an optimum, relative to the limit, is tight.
 _TIGHT = 1e-7

@@ -15,16 +15,16 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.methods import open_elements
 from nnsym.bounds.sources import Dtype
 from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Cut, Encoding
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.query import Query
@@ -37,8 +37,6 @@ from nnsym.solvers.base import Limits
 from nnsym.solvers.lane import submit
 from nnsym.solvers.workers.runner import End
 from nnsym.solvers.workers.worker import Report
-
-Array = NDArray[Any]
 
 _HIDDEN = 0.8  # the part of the time after the linear bounds that hidden layers may take
 _LEAST = 0.1  # seconds without which no LP is begun

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input, Labels, Node
 from nnsym.ir.query import Query, Reading
@@ -26,8 +26,6 @@ from nnsym.replay.real import RealRun, run_real
 from nnsym.replay.values import input_shape, named
 from nnsym.results.clock import NEVER, Deadline
 from nnsym.results.result import Agreement, Witness
-
-Array = NDArray[Any]
 
 
 class Outcome(Enum):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms, InBox, margin_lower
@@ -27,8 +27,6 @@ from nnsym.ir.walk import topological
 from nnsym.read.runtime import run
 from nnsym.replay.points import Point
 from nnsym.replay.values import results, results_of
-
-Array = NDArray[Any]
 
 #: Runs one network: (network, feeds by input name, names of hidden tensors to return) -> values by name.
 Runner = Callable[[Network, Mapping[str, Array], tuple[str, ...]], Mapping[str, Array]]

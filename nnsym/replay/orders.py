@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
@@ -21,8 +21,6 @@ from nnsym.ir.walk import fold
 from nnsym.read.runtime import operators
 from nnsym.replay.engine import EngineRun, Runner, run_engine
 from nnsym.replay.points import Point
-
-Array = NDArray[Any]
 
 #: Networks of more coefficients are run by the engine only.
 _WORK = 2_000_000

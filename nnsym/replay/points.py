@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, nearest_float, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Ball, Box, Query, pull_inside
 
-Array = NDArray[Any]
 Point = Mapping[Input, Array]
 
 

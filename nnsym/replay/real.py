@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute, find_source
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
@@ -24,8 +24,6 @@ from nnsym.ir.scaled import evaluate_scaled
 from nnsym.replay.points import Point
 from nnsym.replay.values import results
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 #: Up to this many coefficients rationals come at once, and up to that many where intervals do not decide.
 _EXACT_FIRST, _EXACT_AT_ALL = 500_000, 50_000_000

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from numpy.typing import NDArray
-
+from nnsym.ir.array import Array
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.titles import output_title
-
-Array = NDArray[Any]
 
 
 def results(query: Query) -> tuple[Node, ...]:

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import open_elements
+from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.titles import node_titles
 from nnsym.report.grid import Column, Grid
 from nnsym.results.plain import number
-
-Array = NDArray[Any]
 
 
 @final

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.activations import activations
+from nnsym.ir.array import Array
 from nnsym.ir.formula import TRUE
 from nnsym.ir.node import new_input, pointwise
 from nnsym.ir.pieces import cells, lower_edges, profile
@@ -24,11 +24,6 @@ from nnsym.judge.methods import ProgramMethod
 from nnsym.report.region import directions, support
 from nnsym.report.sets import SIZE, fill, finish, mark_cut_off, window_round
 from nnsym.report.style import picture
-
-if TYPE_CHECKING:
-    pass
-
-Array = NDArray[Any]
 
 #: Functions that can be drawn, by name.
 OPS: dict[str, Callable[[], Univariate]] = {

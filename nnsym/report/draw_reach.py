@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.network import Network
@@ -28,8 +28,6 @@ from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.report.region import directions, polygon, support
 from nnsym.report.sets import SIZE, fill, finish, window_round
 from nnsym.report.style import picture
-
-Array = NDArray[Any]
 
 
 def draw_reach(

@@ -8,19 +8,16 @@ directions.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.judge.method import Method
-
-Array = NDArray[Any]
 
 
 def directions(count: int) -> Array:

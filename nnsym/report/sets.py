@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.report.region import area, polygon
 from nnsym.report.style import dashes, finished, ink, plain_axes
-
-Array = NDArray[Any]
 
 #: Labels, and limits ``b_k`` of ``d_k . p >= b_k`` (:func:`nnsym.report.region.support`).
 Regions = list[tuple[str, Array]]

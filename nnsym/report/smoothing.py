@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from numpy.typing import NDArray
-
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.report.optima import Listed
 from nnsym.report.style import BLUE, GREEN, ORANGE, PINK, RED, VIOLET, finished, picture, plain_axes
-
-Array = NDArray[Any]
 
 _INKS = (BLUE, ORANGE, GREEN, RED, VIOLET, PINK)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.node import UNLABELLED
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable
@@ -19,8 +19,6 @@ from nnsym.lang.guard import misread
 from nnsym.report.grid import Column, Grid, render
 from nnsym.report.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, VIOLET, finished, picture, plain_axes
 from nnsym.results.result import NoTruthValue
-
-Array = NDArray[Any]
 
 _INKS = (BLUE, ORANGE, GREEN, PINK, RED, SKY, VIOLET)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from nnsym.ir.array import Array
 
 if TYPE_CHECKING:
     from nnsym.results.result import Result, Witness
-
-Array = NDArray[Any]
 
 #: The colours of verdicts, dark enough for text.
 VERDICTS = {

@@ -10,15 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
+from nnsym.ir.array import Array
 from nnsym.ir.query import Query
 from nnsym.results.saved import write_file
 
 if TYPE_CHECKING:
     from nnsym.results.result import Result, Trust, Witness
-
-Array = NDArray[Any]
 
 #: The first field of a saved result; a file of another number is not read.
 FORMAT = "nnsym result"

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.evidence.evidence import evidence_from
+from nnsym.ir.array import Array
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Reading
 from nnsym.results.fields import count, each, named, optional, real, text, undamaged
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import Agreement, Deployed, Evidence, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
 from nnsym.results.saved import read_saved_as
-
-Array = NDArray[Any]
 
 
 def load_result(path: str | Path) -> Result:

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Protocol, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import LanguageError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
 from nnsym.results.certificate import Certificate
 from nnsym.results.html import result_html, witness_html
 from nnsym.results.plain import save_result, saved_json
-
-Array = NDArray[Any]
 
 
 class Verdict(StrEnum):

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.types import Domains, Found, Limit, Sums
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.search.joint import Joint, summed
 from nnsym.search.nodes import Nodes
 from nnsym.search.scene import Scene
-
-Array = NDArray[Any]
 
 #: From this depth on bounds are computed by the finer engine.
 DEEP = 36

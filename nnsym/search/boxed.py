@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Self, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import And, Atoms, Formula, InBox
 from nnsym.ir.node import Input, Node
-
-Array = NDArray[Any]
 
 _AT_ONCE = 2**22  # numbers
 

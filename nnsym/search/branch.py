@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.search.branching import Branching, Seen
 from nnsym.search.choose import choose
 from nnsym.search.ledger import Ledger
 from nnsym.search.nodes import Nodes
 from nnsym.search.scene import Bounded, Scene
-
-Array = NDArray[Any]
 
 #: From this depth on nothing is split: a part of 2^-90 of the domain that is still open lies at a margin of 0.
 DEEPEST = 90

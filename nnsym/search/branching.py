@@ -10,16 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
-
-Array = NDArray[Any]
 
 
 @final

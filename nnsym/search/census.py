@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.search.nodes import Branches, Nodes
-
-Array = NDArray[Any]
 
 
 @final

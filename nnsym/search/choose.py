@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 from nnsym.search.nodes import Branches
 from nnsym.search.places import Place
-
-Array = NDArray[Any]
 
 
 def choose(

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.search.targets import Worth
-
-Array = NDArray[Any]
 
 #: The margin, at least, of the parts that a row of the conclusion cuts off, as a share of how far it is below 0.
 SHARE = 2.0**-6

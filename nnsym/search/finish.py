@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.node import Affine, Node
@@ -24,8 +23,6 @@ from nnsym.search.patience import Patience
 from nnsym.search.places import count_open
 from nnsym.search.points import tried
 from nnsym.search.scene import Bounded, Scene
-
-Array = NDArray[Any]
 
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 GIVEN_UP = 64

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.replay import Outcome, Replay, attained, replay_once, stronger
@@ -16,8 +16,6 @@ from nnsym.results.clock import Deadline
 from nnsym.results.result import Witness
 from nnsym.search.patience import Patience
 from nnsym.search.points import Tried
-
-Array = NDArray[Any]
 
 #: A float64 margin up to this much above zero is worth an exact look.
 _NEAR = 1e-9

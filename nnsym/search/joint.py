@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Found, Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.search.goal import Goal
 from nnsym.search.targets import Worth
-
-Array = NDArray[Any]
 
 _STEPS, _RATE = 8, 1.0
 _UNIT = 2.0**-52

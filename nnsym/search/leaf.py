@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, Formula, conjunction, disjunction
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
@@ -20,8 +20,6 @@ from nnsym.results.result import Trust
 from nnsym.search.leaves import LeafSolver
 from nnsym.search.nodes import Nodes
 from nnsym.search.targets import Worth
-
-Array = NDArray[Any]
 
 
 @final

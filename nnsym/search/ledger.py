@@ -6,18 +6,16 @@ domain: children cover their parent, and take the larger of its bound and their 
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.results.result import Trust, weakest
 from nnsym.search.census import Census
 from nnsym.search.frontier import Frontier
 from nnsym.search.log import Log
 from nnsym.search.nodes import Branches, Nodes, split
-
-Array = NDArray[Any]
 
 
 @final

@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.results.lines import Lines
 from nnsym.results.result import Trust, weakest
 from nnsym.search.nodes import Branches, Nodes
-
-Array = NDArray[Any]
 
 FORMAT = "nnsym search 2"
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Found
+from nnsym.ir.array import Array
 from nnsym.results.clock import Deadline
 from nnsym.search.nodes import Nodes
 from nnsym.search.points import Tried, descended, samples, scouted, tried
 from nnsym.search.scene import Scene
-
-Array = NDArray[Any]
 
 #: Points that descend in a counter-search, and their steps.
 POINTS, _STEPS = 64, 40

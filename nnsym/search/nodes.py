@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
-
-Array = NDArray[Any]
 
 
 @final

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Dual, Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.search.nodes import Nodes
 
-Array = NDArray[Any]
 _Sides = dict[int, tuple[Array, Array]]
 
 _RICH = 256  # so many subproblems take inherited ranges and multipliers along, which only save work

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.linear import LinearMap
@@ -18,7 +18,6 @@ from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 from nnsym.search.targets import Target, Worth
 
-Array = NDArray[Any]
 Points = Mapping[Input, Array]
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Found
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.search.goal import Goal
@@ -18,8 +18,6 @@ from nnsym.search.nodes import Nodes
 from nnsym.search.places import Place, places
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Target, Worth
-
-Array = NDArray[Any]
 
 
 @final

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query, Reading
 from nnsym.results.clock import Deadline
@@ -37,8 +37,6 @@ from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Target, Worth, targets
 from nnsym.search.trial import trial
 from nnsym.search.whole import Improving
-
-Array = NDArray[Any]
 
 #: The share of the memory that open subproblems may take.
 _SHARE = 0.5

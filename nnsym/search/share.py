@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
@@ -38,8 +38,6 @@ from nnsym.search.targets import targets
 
 if TYPE_CHECKING:
     from nnsym.solvers.workers.worker import Report
-
-Array = NDArray[Any]
 
 #: Numbers of parts that are made in a share begin here.
 FRESH = 2**40

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import And, Atoms, Formula, InBox, conjunction, disjunction, leaves, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
 from nnsym.search.boxed import Boxed, in_a_box
-
-Array = NDArray[Any]
 
 #: So many parts at most, and so many that are a row in a box.
 CAP, WIDE = 64, 2**13

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Domains, Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.search.bounding import Better, Bounding, Cutting, Engines
 from nnsym.search.ledger import Ledger
 from nnsym.search.scene import Scene
 from nnsym.search.trial import PARTS
-
-Array = NDArray[Any]
 
 #: So many parts are bounded with cuts, where these pay, before ranges are searched for.
 LATER = 32 * PARTS

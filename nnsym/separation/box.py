@@ -15,17 +15,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encoding import Cut, Separator
+from nnsym.ir.array import Array
 from nnsym.ir.outward import dot_up, gamma, sum_up
 from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import OpenLayer, Scene
-
-Array = NDArray[Any]
 
 #: Entries of one dense block of weights: 32 MB.
 _ENTRIES = 2**22

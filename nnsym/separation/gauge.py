@@ -17,12 +17,9 @@ computed.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: Facets nearer to g than one over this count as equations of a flat K.
 _STEEPEST = 1e6

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import OpenLayer
-
-Array = NDArray[Any]
 
 
 @final

@@ -11,12 +11,10 @@ Polyhedra Library, Science of Computer Programming 72, 2008.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 #: Points count as one where they agree to this; facets where their directions do.
 _SAME = 1e-9

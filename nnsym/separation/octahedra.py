@@ -14,19 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Sparse
 from nnsym.ir.node import affine
 from nnsym.ir.outward import gamma, sum_up
 from nnsym.ir.rows import Rows
 from nnsym.separation.scene import OpenLayer, Scene
 
-Array = NDArray[Any]
 Provider = Literal["lp", "crown"]
 
 #: A bound of a sum counts as tighter than its members' if it is by this part of them.

@@ -25,15 +25,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.outward import dot_up, gamma
 from nnsym.separation.octahedra import signs, vertices
-
-Array = NDArray[Any]
 
 #: Points and planes count as one, and a point as inside, up to this part of the octahedron's size.
 _SAME = 1e-9

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.encode.hinges import OpenHinges, bounded, of_columns
+from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Program, Role, Tag
-
-Array = NDArray[Any]
 
 #: Upper bounds, certified, of the forms ``sum_j sign[k, j] column[k, j]``; a column of -1 is left out.
 FormBounds = Callable[[Array, Array], Array]

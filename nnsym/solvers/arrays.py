@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import ImplicationBlock, Kind, ProductBlock, Program, QuadraticBlock, Role, SosBlock
 from nnsym.write.linear import clause_rows
-
-Array = NDArray[Any]
 
 
 @final

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Goal, Status
 from nnsym.solvers.certify import EXACT_NONZEROS, lower_bound, proves_empty
 from nnsym.solvers.workers.worker import Report
-
-Array = NDArray[Any]
 
 #: A certified bound this close to zero is worth re-evaluating in rationals.
 TIGHT = 1e-6

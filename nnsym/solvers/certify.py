@@ -18,13 +18,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.write.linear import linear_blocks
-
-Array = NDArray[Any]
 
 _UNIT = 2.0**-53
 _TINY = 2.0**-1022  # covers the absolute error of products that underflow

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, files, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import Feature, Kind, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
@@ -33,8 +33,6 @@ from nnsym.solvers.statuses import GLPK_LOG, GLPK_LP, GLPK_MIP, look_up
 from nnsym.solvers.workers import memory
 from nnsym.solvers.workers.worker import Report
 from nnsym.write.mps import to_mps
-
-Array = NDArray[Any]
 
 _SYSTEM = ("/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
 #: ``+ 1234: mip = 1.5e+00 >= 1.2e+00  20.0% (5; 3)``; ``not found yet`` or ``>>>>>`` before the first incumbent.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
@@ -22,8 +22,6 @@ from nnsym.solvers.cases import Found, LpEnd, solve_disjuncts
 from nnsym.solvers.lane import LINEAR, LinearJob, package, refused, solve_linear, timed
 from nnsym.solvers.statuses import GUROBI, look_up
 from nnsym.solvers.workers.worker import Report
-
-Array = NDArray[Any]
 
 LICENCE = "pip's licence: at most 2000 columns and 2000 rows, 200 columns with balls or products"
 #: errno of a missing or expired licence, of a model beyond its size, and of a licence server's refusal.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import Feature, Program
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Status
@@ -19,8 +19,6 @@ from nnsym.solvers.cases import Found, LpEnd, solve_disjuncts
 from nnsym.solvers.lane import LINEAR, LinearJob, package, solve_linear, timed
 from nnsym.solvers.statuses import HIGHS, look_up
 from nnsym.solvers.workers.worker import Report
-
-Array = NDArray[Any]
 
 
 @final

@@ -16,16 +16,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.balls import tangents
+from nnsym.ir.array import Array
 from nnsym.program import Feature, Program, QuadraticBlock, RowBlock
 from nnsym.solvers.base import Answer, Availability, Goal, Limits, Progress, Solver, Status
-
-Array = NDArray[Any]
 
 #: A point whose squares sum up to at most this much more than 1 counts as inside: the radius is off by half of it.
 GAP = 1e-8

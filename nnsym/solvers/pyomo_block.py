@@ -8,10 +8,10 @@ from typing import Any, final
 
 import numpy as np
 import pyomo.environ as pyo
-from numpy.typing import NDArray
 from pyomo.core.base.var import IndexedVar
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.program import Program
 from nnsym.solvers.pyomo_model import fill
 
@@ -23,7 +23,7 @@ class End:
 
     name: str
     shape: tuple[int, ...]
-    columns: NDArray[Any]
+    columns: Array
     names: tuple[str, ...] = ()
 
 

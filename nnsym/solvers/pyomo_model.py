@@ -16,17 +16,15 @@ from typing import Any, Literal, final
 
 import numpy as np
 import pyomo.environ as pyo
-from numpy.typing import NDArray
 from pyomo.core.base.constraint import ConstraintData, IndexedConstraint
 from pyomo.core.expr.numeric_expr import LinearExpression
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.program import Feature, Kind, Program, Role, SosBlock
 from nnsym.solvers.arrays import LinearModel
 from nnsym.write.linear import linear_blocks
 from nnsym.write.names import symbols
-
-Array = NDArray[Any]
 
 _DOMAINS = {Kind.REAL: pyo.Reals, Kind.INTEGER: pyo.Integers, Kind.BINARY: pyo.Binary}
 #: Roles of inputs, outputs and the margin.

@@ -16,7 +16,6 @@ from typing import Any, final
 
 import numpy as np
 import pyomo.environ as pyo
-from numpy.typing import NDArray
 from pyomo.contrib.solver.common.base import Availability, SolverBase
 from pyomo.contrib.solver.common.config import BranchAndBoundConfig
 from pyomo.contrib.solver.common.factory import SolverFactory
@@ -26,13 +25,12 @@ from pyomo.core.base.component import ActiveComponent
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.solvers import gurobi, highs
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Solver, Status
 from nnsym.solvers.cases import Found
 from nnsym.solvers.pyomo_model import MatrixRows
-
-Array = NDArray[Any]
 
 
 @final

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
 from nnsym.errors import NnsymError
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, leaves, margin_lower
 from nnsym.ir.node import Input
 from nnsym.ir.order import before_softmax
@@ -22,8 +22,6 @@ from nnsym.judge.method import Method, Settings
 from nnsym.judge.verdict import beside, tight
 from nnsym.results.clock import Clock
 from nnsym.results.result import Trust, Verdict
-
-Array = NDArray[Any]
 
 _MOST = 100  # boxes of one batch
 _ENTRIES = 2**23  # numbers of the largest coefficients that a batch keeps

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute
 from nnsym.errors import UnsupportedError
 from nnsym.ir.activations import find_activation
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Dense
@@ -29,8 +29,6 @@ from nnsym.ir.smooth_functions import Smooth
 from nnsym.ir.univariate import Univariate
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.skipped import say_skipped
-
-Array = NDArray[Any]
 
 _U = 2.0**-53
 _POINTS = 65  # of every interval, its ends with them

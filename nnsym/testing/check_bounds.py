@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.methods import find_source
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.encode.point import exact_margin
 from nnsym.errors import NnsymError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
@@ -32,7 +32,6 @@ from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_n
 from nnsym.testing.ranges import corners
 from nnsym.testing.skipped import say_skipped
 
-Array = NDArray[Any]
 Point = Mapping[Input, Array]
 
 #: Of float64 runs of smooth networks, relative: the ulps of their functions and of the sums above them.

@@ -23,10 +23,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute
@@ -36,6 +35,7 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import complete, exactness_of, residual
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import NnsymError
+from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Pointwise
 from nnsym.ir.oracle import OracleAnswer, minimum_margin
@@ -52,7 +52,6 @@ from nnsym.testing.neuron_layers import LAYERS, OF_KINDS, layer_points, layer_qu
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.skipped import say_skipped
 
-Array = NDArray[Any]
 Point = Mapping[Input, Array]
 
 _EVERY = frozenset(Tag)

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.sources import Source
 from nnsym.encode.point import exact_margin
 from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.oracle import OracleAnswer, minimum_margin
@@ -34,8 +34,6 @@ from nnsym.results.result import Result, Verdict, Witness
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.skipped import say_skipped
-
-Array = NDArray[Any]
 
 _SECONDS = 20.0  # of each question but the last two
 _SHORT = 0.2  # a clock that is short for the network of the last one

@@ -8,16 +8,13 @@ solution, and a dense linear program with a planted primal and dual optimum. All
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder
+from nnsym.ir.array import Array
 from nnsym.program import Kind, Program, RowBlock, Tag
 from nnsym.testing.problem import Problem, columns, row
-
-Array = NDArray[Any]
 
 
 def knapsack(name: str, *, items: int, bits: int, seed: int = 0, at: Fraction | None = None) -> Problem:

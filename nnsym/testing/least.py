@@ -11,17 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.simplex import Number, minimise
 from nnsym.program import CaseBlock, Kind, Program, RowBlock, SosBlock
-
-Array = NDArray[Any]
 
 _ZERO, _ONE, _INF = Fraction(0), Fraction(1), float("inf")
 #: Integral assignments times cases that are gone through at most.

@@ -7,11 +7,10 @@ Here bounds and slopes are arbitrary float64 numbers, and runs are at the ends o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Input, Node, affine, maximum, new_input, pointwise, product
@@ -19,7 +18,6 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, clip, leaky_relu, relu
 
-Array = NDArray[Any]
 Point = Mapping[Input, Array]
 
 #: Kinds of layer.

@@ -7,13 +7,11 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.builder import ProgramBuilder
+from nnsym.ir.array import Array
 from nnsym.program import Kind, Program, Role, RowBlock, Tag
 from nnsym.testing.least import attained, least
-
-Array = NDArray[Any]
 
 
 @final

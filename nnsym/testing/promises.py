@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import isnan
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.encode.point import residual
 from nnsym.program import Kind, Program, Tag
@@ -20,8 +18,6 @@ from nnsym.solvers.base import Answer, Goal, Status
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.least import binding
 from nnsym.testing.problem import Problem
-
-Array = NDArray[Any]
 
 #: What a point of a float lane may miss a row by, and the most that a lane may publish as its tolerance: the numbers
 #: of the kit's programs are at most about 8.

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.exact import add, from_numbers
 from nnsym.ir.formula import Atoms, Formula, InBox, conjunction, disjunction, leaves
@@ -26,7 +25,6 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, Univariate, absolute, clip, leaky_relu, relu, sign
 
-Array = NDArray[Any]
 Random = np.random.Generator
 
 #: Kinds whose networks are piecewise linear; the exact oracle knows their margins.

@@ -9,16 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
-
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.ir.regions import Domain, Region, Vector, regions
-
-Array = NDArray[Any]
 
 
 def corners(query: Query) -> Iterator[dict[Input, Array]]:

@@ -9,17 +9,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nnsym.bounds.domains import domain_boxes
 from nnsym.bounds.engine.inputs import Range
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.lang.algebra.variables import Variable
 from nnsym.train.live import Live
 
-Array = NDArray[Any]
 Sides: TypeAlias = tuple[Any, Any]
 #: The lower and the upper ends ``(batch, ...)`` of one variable, or of every variable.
 Boxes: TypeAlias = Sides | Mapping[Variable, Sides]

@@ -11,7 +11,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.engine.convolution import ConvMap
@@ -19,11 +18,10 @@ from nnsym.bounds.engine.maps import Interval, Maps
 from nnsym.bounds.engine.torch_maps import DenseMap, TorchMap
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.train.tags import Copies, Tags
-
-Array = NDArray[Any]
 
 _STEP = 2.0**-20  # by how much an end is moved to see how a function of an interval changes, relative to its size
 

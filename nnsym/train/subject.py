@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range
@@ -25,7 +24,6 @@ from nnsym.train.live import Live
 from nnsym.train.passes import INTERVALS, Passes, Start
 from nnsym.train.tags import Tags
 
-Array = NDArray[Any]
 Family: TypeAlias = Callable[[Network], "Property | Sequence[Property]"]
 Shape: TypeAlias = Sequence[int] | Sequence[Sequence[int]]
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 _FIRST, _BITS = -90, 20  # tags lie in [2^-90, 2^-70), where no model keeps numbers of its own
 _NEXT = 2.0**-60  # below this a number that is no tag was computed from tags

@@ -7,16 +7,11 @@ and products have no row form without a bound that this module must not invent.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.program import ClauseBlock, Feature, Program, RowBlock
 from nnsym.write.names import one_line
-
-Array = NDArray[Any]
 
 
 def linear_blocks(

@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.text import linear_text, number
 from nnsym.program import CaseBlock, ClauseBlock, ImplicationBlock, ProductBlock, Program, RowBlock, SosBlock, Tag
 
-Array = NDArray[Any]
 Name = Callable[[int], str]
 Block = RowBlock | ImplicationBlock | ClauseBlock | ProductBlock | CaseBlock | SosBlock
 

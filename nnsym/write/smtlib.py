@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isinf
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import (
     CaseBlock,
     CaseForm,
@@ -40,7 +40,6 @@ from nnsym.program import (
 from nnsym.write.names import comments, one_line, symbols
 
 Number = float | Fraction
-Array = NDArray[Any]
 
 
 def to_smtlib(

@@ -13,11 +13,10 @@ from fractions import Fraction
 from html import escape
 from itertools import accumulate, product
 from math import inf
-from typing import Any, final
-
-from numpy.typing import NDArray
+from typing import final
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves, reduce_formula
 from nnsym.ir.node import Input
@@ -28,8 +27,6 @@ from nnsym.write.vnnlib_declare import Layout, element_name, layout
 from nnsym.write.vnnlib_formula import Atom, Condition, Group, compare, group
 from nnsym.write.vnnlib_logic import logic
 from nnsym.write.vnnlib_terms import Expander, Key, Polynomial, constant, decimal, finite_scale, plus, times
-
-Array = NDArray[Any]
 
 VERSIONS = ("1.0", "2.0")
 _DIGITS = 40  # after the point, of a rounded bound

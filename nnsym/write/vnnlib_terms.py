@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
@@ -19,7 +18,6 @@ from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise
 
-Array = NDArray[Any]
 Key: TypeAlias = tuple[int, int]
 Polynomial: TypeAlias = dict[tuple[Key, ...], Fraction]
 

@@ -12,12 +12,10 @@ from typing import Any, final
 
 import highspy
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import CaseForm
 from tests.benchmarks.models import Instance
-
-Array = NDArray[Any]
 
 
 @final

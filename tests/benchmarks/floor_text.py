@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import CaseForm
 from tests.benchmarks.floor import Arrays
-
-Array = NDArray[Any]
 
 _CASES = {
     CaseForm.OR: "(or (and (<= {h} 0.0) (= {y} 0.0)) (and (> {h} 0.0) (= {y} {h})))",

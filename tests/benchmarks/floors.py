@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import CaseForm
 from tests.benchmarks.floor import Hidden, Layer, Lists
 
-Array = NDArray[Any]
 #: Rows of open neurons ``y = max(h, 0)``: columns h and y, and l < 0 < u.
 Neurons = Callable[[Lists, Array, Array, Array, Array], None]
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 import nnsym as nn
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute
+from nnsym.ir.array import Array
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query
 from tests.models import model
-
-Array = NDArray[Any]
 
 #: 784-256x6-10: the layers of the field's largest dense MNIST network.
 WIDE = (784, 256, 256, 256, 256, 256, 256, 10)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.methods import compute, find_source
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
@@ -32,7 +31,6 @@ from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find
 from tests.benchmarks.measure import benchmark_folder, table
 
-Array = NDArray[Any]
 APART = 2.0**-10
 
 

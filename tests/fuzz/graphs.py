@@ -10,12 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from nnsym.ir.array import Array
 from tests.fuzz.draws import Draw
 
-Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 Maker: TypeAlias = Callable[["Graph", str, Shape], list[str]]

@@ -6,15 +6,14 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 import nnsym as nn
 from nnsym.bounds.methods import SOURCES, compute
 from nnsym.errors import NnsymError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.network import Network
@@ -26,8 +25,6 @@ from tests.fuzz.graphs import Graph, draw_graph, run
 from tests.fuzz.makers import MAKERS
 from tests.fuzz.properties import command, trials
 from tests.fuzz.report import Report, Tally
-
-Array = NDArray[Any]
 
 #: Float32 may be off by this much of the largest number that occurs.
 _NOISE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.engine.torch_maps import TorchMap, kept
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 
 @final

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.engine.blocks import FullBlocks
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Node, Product
 from nnsym.ir.summed import sums_of_products
-
-Array = NDArray[Any]
 
 
 @final

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.engine.descent import Seed, forms
@@ -17,11 +16,10 @@ from nnsym.bounds.engine.inputs import Range, domain
 from nnsym.bounds.engine.interval import widen_rows
 from nnsym.bounds.engine.linear import Backward
 from nnsym.bounds.engine.maps import Maps
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text
-
-Array = NDArray[Any]
 
 _SHOWN = 8  # elements, and inputs, up to which functions are written out
 

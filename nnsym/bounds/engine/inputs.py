@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.base import Interval
@@ -24,8 +23,6 @@ from nnsym.errors import InputError
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.node import Node
 from nnsym.ir.query import Ball, Query
-
-Array = NDArray[Any]
 
 
 @final

@@ -13,7 +13,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
@@ -23,6 +22,7 @@ from nnsym.bounds.engine.rounding import FLOAT64, middle, on_grid, precision, pr
 from nnsym.bounds.pairs.gaps import extremes, slope_range
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
@@ -30,7 +30,6 @@ from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
 
-Array = NDArray[Any]
 _FEW = 8  # additions of one interval step beside those of the matrix product
 _ENTRIES = 2**22  # entries of the rows that are taken out of a map at once
 

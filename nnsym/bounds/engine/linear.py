@@ -19,11 +19,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
@@ -41,14 +40,13 @@ from nnsym.bounds.engine.state import State
 from nnsym.bounds.engine.torch_maps import ScaleMap, SelectMap
 from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.summed import sums_of_products
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
-
-Array = NDArray[Any]
 
 _CACHE = 2**22  # bytes of coefficients up to which a processor's caches serve them
 _SHORT = 3 * 2**20  # bytes of float64 coefficients up to which a pass costs little more than in float32

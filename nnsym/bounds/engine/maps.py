@@ -9,7 +9,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.engine.blocks import BlockMap, FullBlocks
@@ -18,13 +17,13 @@ from nnsym.bounds.engine.rounding import FLOAT32, FLOAT64, rounded
 from nnsym.bounds.engine.torch_maps import DenseMap, ScaleMap, SelectMap, SparseMap, TorchMap
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.node import Affine, Max, Pointwise
 from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge
 
-Array = NDArray[Any]
 Interval = Callable[[Array, Array], tuple[Array, ...]]
 
 _FORMATS = {"float64": FLOAT64, "float32": FLOAT32}

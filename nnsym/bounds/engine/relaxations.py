@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,12 +24,12 @@ from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, magnitude, precision,
 from nnsym.bounds.pairs.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Node, Pointwise, Product, maximum
 from nnsym.ir.pieces import cells
 from nnsym.ir.univariate import Hinge, Piecewise
 
-Array = NDArray[Any]
 Made = tuple[Array, Array, Array, Array]  # slope and offset below, slope and offset above
 
 

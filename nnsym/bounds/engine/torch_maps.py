@@ -5,17 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from nnsym.bounds.engine.rounding import on_grid, precision
+from nnsym.ir.array import Array
 
-Array = NDArray[Any]
 S = TypeVar("S")
 T = TypeVar("T")
 

@@ -16,18 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.collect import Options
 from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
 from nnsym.bounds.kept.minimum import values
 from nnsym.bounds.kept.state import State
+from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Node
 
-Array = NDArray[Any]
 Bound = Callable[[Seed, Descent], Array]
 
 _RATE = 0.25  # first step of a slope, of the distance between the slopes of its two lines

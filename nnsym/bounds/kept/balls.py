@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.rounding import FLOAT64
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.query import Ball
-
-Array = NDArray[Any]
 
 
 @final

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.descent import Choice, Descent, Seed
 from nnsym.bounds.kept.inputs import constants, minimiser
@@ -15,10 +14,9 @@ from nnsym.bounds.kept.minimum import gaps
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Dual, Found, Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 
 @final

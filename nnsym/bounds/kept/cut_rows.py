@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.maps import Matrix
 from nnsym.bounds.kept.rounding import FLOAT64, Precision
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Sparse
 from nnsym.ir.node import Affine, Node
-
-Array = NDArray[Any]
 
 
 @final

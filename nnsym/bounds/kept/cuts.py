@@ -30,13 +30,11 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Sparse
 from nnsym.ir.node import Affine, Node
-
-Array = NDArray[Any]
 
 _HALVINGS = 24  # of the interval of z
 _LEAST = 2.0**-10  # what a cut takes off at its point, at least, as a share of u

@@ -15,16 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.rounding import FLOAT64
 from nnsym.bounds.kept.state import State, Steered, Step
+from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Node
-
-Array = NDArray[Any]
 
 
 @final

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.ascent import beginning, climb
 from nnsym.bounds.kept.collect import Collector, Options, warm
@@ -29,11 +28,10 @@ from nnsym.bounds.kept.rounding import FLOAT64, precision, product
 from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Domains, Dual, Found, Limit, Sums
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 
 @final

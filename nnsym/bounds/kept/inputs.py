@@ -6,17 +6,13 @@ r |C|_q``, ``1/p + 1/q = 1`` (Hoelder). The better of the two counts, each with 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.descent import Descent, Seed
 from nnsym.bounds.kept.rounding import FLOAT64
 from nnsym.bounds.kept.state import State
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
-
-Array = NDArray[Any]
 
 _BLOCK = 32  # terms of one float32 sum; blocks are added up in float64
 

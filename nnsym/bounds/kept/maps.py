@@ -6,12 +6,10 @@ import math
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.rounding import FLOAT64, Precision
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Dense, LinearMap, Select
-
-Array = NDArray[Any]
 
 _DENSE = 2**20  # a matrix of at most this many entries is faster as a full one,
 _SMALL, _RARE = 2**17, 32  # unless it has more than so many, of which at most one in 32 counts

@@ -8,17 +8,14 @@ also the gradient of the bound (:mod:`nnsym.bounds.kept.ascent`). Nothing here i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.descent import Choice, Descent, Seed
 from nnsym.bounds.kept.inputs import minimiser
 from nnsym.bounds.kept.state import State, Steered
+from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-
-Array = NDArray[Any]
 
 
 def values(state: State, seed: Seed, done: Descent, choice: Choice) -> dict[Node, Array]:

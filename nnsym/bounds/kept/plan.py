@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.balls import Round
 from nnsym.bounds.kept.cut_rows import CutRows
@@ -16,14 +15,13 @@ from nnsym.bounds.kept.maps import Matrix, columns
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.types import Limit
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.formula import always
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.summed import sums_of_products
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 
 @final

@@ -14,19 +14,17 @@ rolling horizons in Zhao et al., Bound Tightening Using Rolling-Horizon Decompos
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.engine import Engine, Target
 from nnsym.bounds.kept.types import Domains, Dual, Found, Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
-
-Array = NDArray[Any]
 
 _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a leaf
 _BYTES = 32  # of a leaf for each element below: a phase, a slope, a multiplier, and what bounding it takes

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.descent import Choice, Seed, descend
 from nnsym.bounds.kept.inputs import least
@@ -21,10 +20,9 @@ from nnsym.bounds.kept.relaxations import Sides, image, undecided
 from nnsym.bounds.kept.rounding import settle
 from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Limit
+from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.results.clock import Deadline, OutOfTime
-
-Array = NDArray[Any]
 
 #: Lower bounds of the rows of a seed.
 Climb = Callable[[State, Seed], Array]

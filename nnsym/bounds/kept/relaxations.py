@@ -7,20 +7,19 @@ are made again for every batch of subproblems.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, product, settle
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.outward import between
 from nnsym.ir.pieces import cells
 from nnsym.ir.univariate import Hinge, Piecewise
 
-Array = NDArray[Any]
 Sides = tuple[Array, Array]  # lower and upper, (1 or batch, n)
 
 _U, _TINY = FLOAT64.u, FLOAT64.tiny

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
-
-Array = NDArray[Any]
+from nnsym.ir.array import Array
 
 
 @final

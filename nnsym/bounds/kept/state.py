@@ -20,17 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.relaxations import Lines, Sides, lines
 from nnsym.bounds.kept.rounding import FLOAT64, blend, product, settle
+from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Node
-
-Array = NDArray[Any]
 
 _LARGE = 2.0**100  # amounts beyond it count as infinite
 _FAR = 2.0**90  # a limit that nothing reaches

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
-
-Array = NDArray[Any]
 
 
 @final

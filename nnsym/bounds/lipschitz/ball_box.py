@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.batch import in_turn
@@ -26,12 +25,11 @@ from nnsym.bounds.lipschitz.merged import Weight, merged
 from nnsym.bounds.lipschitz.norms import length
 from nnsym.bounds.lipschitz.source import Around, round_value, widened
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
+from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides, interval_run, interval_step, unbounded
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.outward import gamma, sum_down, sum_up
 from nnsym.ir.query import Query
-
-Array = NDArray[Any]
 
 _HALVINGS = 40
 _ENTRIES = 2**22  # numbers of the rows that are bounded at once

@@ -18,16 +18,14 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.bounds.lipschitz.multipliers import Multipliers, spread
 from nnsym.bounds.lipschitz.sectors import Sectors
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.outward import gamma
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 #: Relative amounts by which rho may be raised until the test passes.
 RAISES = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)

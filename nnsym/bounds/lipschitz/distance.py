@@ -17,20 +17,18 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight, merged
 from nnsym.bounds.lipschitz.norms import FULL, Norm, dual, length, operator_norm, row_norms
 from nnsym.bounds.lipschitz.residual import block_constant, joint
 from nnsym.bounds.lipschitz.sorting import sorted_pairs
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.intervals import Sides, magnitude, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.outward import gamma
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
-
-Array = NDArray[Any]
 
 NORMS: tuple[Norm, ...] = (1, 2, "inf")
 _ONE = 1.0 + 2.0**-50  # pays a few roundings of positive numbers

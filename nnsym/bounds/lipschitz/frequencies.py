@@ -17,13 +17,11 @@ import itertools
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.gram import STEPS, spectral_norm
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.outward import gamma
-
-Array = NDArray[Any]
 
 _ANGLE = 32.0 * 2.0**-53  # more than a computed cosine or sine of a reduced angle is off by
 _MOST = 2**26  # numbers of all blocks of a group up to which they are made

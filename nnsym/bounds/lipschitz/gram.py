@@ -10,14 +10,10 @@ matrix is off by at most ``E = gamma_n |G|_F^2`` in the Frobenius norm, n the in
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.outward import gamma
-
-Array = NDArray[Any]
 
 #: Most steps. Of k nearly equal largest singular values ``log k / 2^(steps + 1)`` is left of the relative excess.
 STEPS = 20

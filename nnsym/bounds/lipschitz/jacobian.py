@@ -13,20 +13,17 @@ domain is convex, so a difference of two values is an average of Jacobians times
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.norms import operator_norm
+from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides
 from nnsym.ir.linear import Dense, LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.outward import gamma, product_down, product_up, sum_down, sum_up
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 _TINY = 2.0**-1000
 

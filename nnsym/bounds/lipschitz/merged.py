@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.norms import FULL
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Node
 from nnsym.ir.outward import gamma
-
-Array = NDArray[Any]
 
 _TINY = 2.0**-900  # more than what underflows in one product of matrices, where anything is computed at all
 

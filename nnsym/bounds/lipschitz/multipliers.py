@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.bounds.lipschitz.sectors import Block, Sectors
+from nnsym.ir.array import Array
 from nnsym.results.clock import NEVER, Deadline, latest
 
-Array = NDArray[Any]
 Multipliers = tuple[Array, ...]
 
 _STEPS = 400

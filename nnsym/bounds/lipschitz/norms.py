@@ -12,19 +12,18 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.frequencies import convolution_norm
 from nnsym.bounds.lipschitz.gram import spectral_norm
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import LinearMap, Scale, Select
 from nnsym.ir.outward import gamma
 
-Array = NDArray[Any]
 Norm = Literal[1, 2, "inf"]
 
 #: Entries of a matrix up to which it is taken as a full one.

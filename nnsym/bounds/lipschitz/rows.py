@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.constants import certificate
 from nnsym.bounds.lipschitz.distance import Distance
 from nnsym.bounds.lipschitz.multipliers import Multipliers
 from nnsym.bounds.lipschitz.norms import length, row_norms
 from nnsym.bounds.lipschitz.sectors import Sectors, sectors
+from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides, interval_run
 from nnsym.ir.node import Affine, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import inputs_of, topological
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
-
-Array = NDArray[Any]
 
 
 def row_distances(

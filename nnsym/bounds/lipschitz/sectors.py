@@ -17,19 +17,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight
 from nnsym.bounds.lipschitz.sorting import opposite
+from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides
 from nnsym.ir.linear import Dense, digest
 from nnsym.ir.node import Affine, Max, Node, Pointwise
 from nnsym.results.clock import NEVER, Deadline
-
-Array = NDArray[Any]
 
 #: Inputs and neurons together up to which the matrix is made.
 MOST = 3000

@@ -8,16 +8,13 @@ one by one they would count it twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.lipschitz.merged import Weight, merged
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Max, Node
-
-Array = NDArray[Any]
 
 
 def sorted_pairs(nodes: Iterable[Node]) -> list[tuple[Max, Max]]:

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
 from nnsym.bounds.batch import in_turn
@@ -24,13 +23,12 @@ from nnsym.bounds.lipschitz.norms import length
 from nnsym.bounds.lipschitz.rows import row_distances
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.errors import InputError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.intervals import Sides, interval_run, magnitude
 from nnsym.ir.node import Input, Node
 from nnsym.ir.outward import gamma, sum_down, sum_up
 from nnsym.ir.query import Ball, Query
-
-Array = NDArray[Any]
 
 
 @final

@@ -8,16 +8,11 @@ them, by the lines of :mod:`nnsym.bounds.pairs.gaps`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.ir.paired import Paired, pair
 from nnsym.ir.query import Query
-
-Array = NDArray[Any]
 
 #: Source of an interval that is tighter over differences than without them.
 DIFFERENTIAL = "differential"

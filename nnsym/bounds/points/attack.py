@@ -11,20 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.domains import exact_boxes
 from nnsym.bounds.points.starts import project, starts
 from nnsym.bounds.points.tape import Standing, Tape
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
-Array = NDArray[Any]
 Points = Mapping[Input, Array]
 Limits = dict[Input, tuple[Array, ...]]
 

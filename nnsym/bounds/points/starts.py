@@ -6,15 +6,13 @@ Float64 in NumPy. What is computed here is a candidate and never a claim; replay
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import INSIDE, Box, Query, pull_inside
 
-Array = NDArray[Any]
 Points = Mapping[Input, Array]
 
 

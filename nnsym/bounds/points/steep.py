@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, latest
 
-Array = NDArray[Any]
 Inside = Callable[[Array], Array]
 
 _POINTS, _ROUNDS, _KEPT, _POWER = 64, 24, 8, 12

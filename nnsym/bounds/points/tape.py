@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nnsym.bounds.engine.maps import Maps
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
@@ -25,7 +25,6 @@ from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
 
-Array = NDArray[Any]
 Points = Mapping[Input, Array]
 
 _STEP = 2**31  # products of one run of a batch of points: about half a second of a processor

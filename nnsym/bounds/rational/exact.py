@@ -13,11 +13,11 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.rational import exact_gaps
 from nnsym.ir import piece_lines
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
@@ -31,7 +31,6 @@ from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
-Array = NDArray[Any]
 Coefficients = dict[Node, Array]
 
 _ZERO: Any = Fraction(0)

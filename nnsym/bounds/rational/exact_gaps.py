@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.exact import short_slope, to_fractions
 from nnsym.ir.pieces import steepness
 from nnsym.ir.univariate import Hinge, Piecewise
 
-Array = NDArray[Any]
 Range = tuple[Array, Array]
 Lines = tuple[Array, Array, Array, Array]  # slopes below and above, offsets below and above
 

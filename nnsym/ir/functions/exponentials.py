@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.curves import U
 from nnsym.ir.linear import digest
 from nnsym.ir.smooth_functions import Smooth
 from nnsym.ir.univariate import Univariate
-
-Array = NDArray[Any]
 
 
 @final

@@ -13,14 +13,12 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import digest
 from nnsym.ir.smooth_functions import Smooth
-
-Array = NDArray[Any]
 
 #: Unit roundoffs of 1, of the result, of the argument. ONNX Runtime 1.32's own kernels are off by up to 9 of the first.
 GATE = (16.0, 16.0, 48.0)

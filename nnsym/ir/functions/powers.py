@@ -5,17 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.linear import digest
 from nnsym.ir.smooth_functions import Smooth
 from nnsym.ir.univariate import Univariate
-
-Array = NDArray[Any]
 
 #: Whole exponents beyond these are no polynomials that anybody solves.
 HIGHEST = 64

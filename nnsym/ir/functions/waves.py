@@ -9,15 +9,13 @@ it is the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import curves
+from nnsym.ir.array import Array
 from nnsym.ir.smooth_functions import Smooth
-
-Array = NDArray[Any]
 
 _FAR = 2.0**20
 

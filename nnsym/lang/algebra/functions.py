@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.activations import find_activation
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Sqrt
@@ -25,8 +24,6 @@ from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.guard import bad_input, exact, misread, user_line
 from nnsym.lang.statements.formulas import broadcast, together
 from nnsym.lang.writing.text import call, leaf, number_text
-
-Array = NDArray[Any]
 
 
 def abs_(term: object) -> Term:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
 from nnsym.ir.node import Node, affine
@@ -15,8 +15,6 @@ from nnsym.lang.statements.formulas import broadcast
 
 if TYPE_CHECKING:
     from nnsym.lang.algebra.terms import Term
-
-Array = NDArray[Any]
 
 _BLOCK = 4096  # matrices with more entries become a node instead of being multiplied out
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
+from nnsym.ir.array import Array
 from nnsym.ir.node import maximum, pointwise
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Univariate
@@ -15,8 +14,6 @@ from nnsym.lang.writing.text import Text
 
 if TYPE_CHECKING:
     from nnsym.lang.algebra.terms import Term
-
-Array = NDArray[Any]
 
 
 def applied_function(fn: Univariate, term: Term, text: Text) -> Term:

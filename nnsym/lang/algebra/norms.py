@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import multiply
@@ -28,8 +26,6 @@ from nnsym.lang.guard import user_line
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula, together
 from nnsym.lang.writing.text import COMPARE, Text, infix
-
-Array = NDArray[Any]
 
 
 class Euclidean(Term):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.node import maximum
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.algebra.linear import materialise
-
-Array = NDArray[Any]
 
 
 def running_maxima(rows: Rows) -> Rows:

@@ -8,19 +8,17 @@ a known class takes one row per other element; two argmax over many elements sha
 from __future__ import annotations
 
 import operator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.lang.algebra.order import order_statistics, running_maxima
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.guard import bad_input, misread
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula, together
 from nnsym.lang.writing.text import COMPARE, Text, attribute, call, infix, method, number_text
-
-Array = NDArray[Any]
 
 #: Up to this many elements two argmax are compared pair by pair: fewer rows than running maxima, and no binaries.
 _PAIRWISE = 16

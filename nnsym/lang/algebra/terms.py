@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.network import Application, Hidden, Network
 from nnsym.ir.rows import Rows, stack
@@ -45,8 +45,6 @@ from nnsym.lang.writing.text import (
     number_text,
     prefix,
 )
-
-Array = NDArray[Any]
 
 
 class Term(Guarded):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest
 from nnsym.ir.node import Input, Node
@@ -17,8 +17,6 @@ from nnsym.lang.guard import bad_input, exact, fractions
 
 if TYPE_CHECKING:
     from nnsym.lang.algebra.terms import Term
-
-Array = NDArray[Any]
 
 
 def values_at(term: Term, point: object) -> Array:

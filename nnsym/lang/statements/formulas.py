@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.network import Application
 from nnsym.ir.node import Input
 from nnsym.ir.rows import Rows
@@ -21,8 +21,6 @@ from nnsym.lang.statements import logic
 from nnsym.lang.statements.logic import Tree
 from nnsym.lang.statements.lower import Sought, search
 from nnsym.lang.writing.text import AND, ATOM, COMPARE, IMPLIES, OR, Text, call, infix, item, key_text, leaf, prefix
-
-Array = NDArray[Any]
 
 _HINTS = (
     (r"\b(max|min|sorted)\s*\(", "Use nn.max or nn.min instead of Python's max, min or sorted"),

@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import formula as ir
+from nnsym.ir.array import Array
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.node import Input
 from nnsym.ir.query import Ball, Box
@@ -21,7 +20,6 @@ from nnsym.lang.guard import fractions
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.logic import Block, Each, InBall, Inside, Tree
 
-Array = NDArray[Any]
 Boxes = dict[Input, Box]
 
 

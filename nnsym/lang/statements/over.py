@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Rows, stack
@@ -18,8 +17,6 @@ from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula, together
 from nnsym.lang.statements.lower import balls, domain, search, without_bounds
 from nnsym.lang.statements.statement import mentioned, one_hot
-
-Array = NDArray[Any]
 
 
 def terms_over(

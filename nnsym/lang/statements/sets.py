@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.exact import add, nearest_float, simplify
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
@@ -21,8 +21,6 @@ from nnsym.lang.guard import bad_input, exact, fractions, misread, shown, user_l
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.writing.text import Text, call, number_text, pair
-
-Array = NDArray[Any]
 
 
 def box(x: Term, lower: object, upper: object) -> Formula:

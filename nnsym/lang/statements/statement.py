@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query, Reading
@@ -14,8 +11,6 @@ from nnsym.lang.guard import misread
 from nnsym.lang.statements import logic
 from nnsym.lang.statements.formulas import Formula, as_formula, reduce_all, together
 from nnsym.lang.statements.lower import balls, domain, search, without_bounds
-
-Array = NDArray[Any]
 
 
 def as_statement(given: object, role: str) -> Formula:

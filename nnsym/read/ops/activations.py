@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Reciprocal, Sqrt
 from nnsym.ir.network import Tensor
@@ -20,8 +19,6 @@ from nnsym.ir.univariate import sign as sign_function
 from nnsym.read.ops.base import Call, Lowering
 from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, expand, flat, float64, scaled, total
-
-Array = NDArray[Any]
 
 #: ``low + relu(x - low)`` rounds by this much times 1e-16; limits beyond it are breakpoints, which nothing is added to.
 _FAR = 2.0**20

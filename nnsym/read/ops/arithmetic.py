@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError
 from nnsym.ir import logic
@@ -17,8 +14,6 @@ from nnsym.ir.node import Node, affine, concatenate, constant, pointwise, produc
 from nnsym.read.ops.base import Call
 from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, axis_of, expand, flat, float64, rearrange, scaled, total
-
-Array = NDArray[Any]
 
 
 def _operands(call: Call) -> tuple[Value, Value]:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
 from nnsym.read.tensors import Value
-
-Array = NDArray[Any]
 
 
 @final

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.products import summed
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
 from nnsym.read.tensors import Value, floating, numbers
-
-Array = NDArray[Any]
 
 
 def einsum(call: Call) -> list[Value]:

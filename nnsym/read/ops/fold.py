@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
 from nnsym.read.runtime import run_node
 from nnsym.read.sizes import LARGEST, LARGEST_CONSTANT, require_result, require_size
-
-Array = NDArray[Any]
 
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}

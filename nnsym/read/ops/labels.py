@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir.linear import matrix_map
 from nnsym.ir.network import Tensor
@@ -15,8 +12,6 @@ from nnsym.ir.softmax import softmax
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.positions import steps_to_largest
 from nnsym.read.tensors import Value, scaled, total
-
-Array = NDArray[Any]
 
 
 def label_of(scores: Tensor, labels: tuple[int, ...]) -> Tensor:

@@ -7,12 +7,11 @@ Between integers a threshold lies halfway, where no value is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import logic, steps
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Scale
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, constant, pointwise
@@ -25,7 +24,6 @@ from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, axis_of, expand, flat, numbers, total
 from nnsym.read.types import NAMES
 
-Array = NDArray[Any]
 Step = Callable[[object], Piecewise]
 
 #: Between integers ``x > t`` is ``x > t + 1/2`` for an integer t: (function, shift).

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
 from nnsym.read.ops.fold import reference
 from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, axis_of, numbers, rearrange
-
-Array = NDArray[Any]
 
 #: Which inputs are moved, where these are not the first alone.
 _DATA = {"Where": (1, 2), **dict.fromkeys(("ScatterElements", "ScatterND"), (0, 2))}

@@ -7,11 +7,10 @@ within ``-+ 1 / sqrt(w)``, which bounds of c and v by themselves do not know: a 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.functions.powers import Reciprocal, Sqrt, power_function
 from nnsym.ir.linear import identity
 from nnsym.ir.network import Tensor
@@ -29,8 +28,6 @@ from nnsym.read.tensors import (
     selected,
     total,
 )
-
-Array = NDArray[Any]
 
 _DENSE = 256  # elements up to which a deviation from the mean is one map, not two
 _OUT = 1.0 + 2.0**-40  # limits are rounded by less

@@ -6,19 +6,15 @@ last place ``>=``), so that the place is the sum of n - 1 steps. Ties are decide
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import steps
+from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import maximum, pointwise
 from nnsym.read.ops.base import Call, Lowering
 from nnsym.read.sizes import LARGEST, require_size
 from nnsym.read.tensors import Value, axis_of, contraction, mapped, numbers, scaled, total
-
-Array = NDArray[Any]
 
 
 def position(sign: float) -> Lowering:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Scale
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import product
@@ -24,8 +22,6 @@ from nnsym.read.tensors import (
     scaled,
     total,
 )
-
-Array = NDArray[Any]
 
 
 def _times(a: Value, b: Value) -> Tensor:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.functions.exponentials import Log
 from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.network import Tensor
@@ -16,8 +15,6 @@ from nnsym.ir.softmax import log_sum_exp
 from nnsym.ir.univariate import Univariate, absolute
 from nnsym.read.ops.base import Call
 from nnsym.read.tensors import Value, along, axis_of, contraction, mapped, numbers, scaled, selected
-
-Array = NDArray[Any]
 
 
 def _reduced(call: Call) -> tuple[Array, tuple[int, ...]]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
 from nnsym.read.ops.base import Call
 from nnsym.read.runtime import run_node
 from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, along, axis_of, numbers, rearrange
-
-Array = NDArray[Any]
 
 _GLOBAL = frozenset({"axes", "keep_aspect_ratio_policy", "scales", "height_scale", "width_scale"})  # not of one axis
 

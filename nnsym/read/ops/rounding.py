@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, pointwise
@@ -14,8 +11,6 @@ from nnsym.ir.univariate import relu
 from nnsym.ir.zero_one import integral
 from nnsym.read.ops.base import Call
 from nnsym.read.tensors import Value, float64, scaled, total
-
-Array = NDArray[Any]
 
 _MINUS = np.asarray(-1.0)
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import softmax as graphs
+from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node
 from nnsym.read.ops.base import Call
 from nnsym.read.tensors import Value, axis_of, numbers, selected
-
-Array = NDArray[Any]
 
 
 def softmax(call: Call) -> list[Value]:

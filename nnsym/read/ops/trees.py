@@ -11,12 +11,11 @@ linear in two cases for every encoding (:mod:`nnsym.encode.gates`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.ir import exact, logic, steps
+from nnsym.ir.array import Array
 from nnsym.ir.linear import Select, Sparse
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, concatenate, maximum, pointwise, product
@@ -26,8 +25,6 @@ from nnsym.read.ops.base import Call
 from nnsym.read.ops.labels import label_of, transformed
 from nnsym.read.sizes import require_size
 from nnsym.read.tensors import Value, scaled, total
-
-Array = NDArray[Any]
 
 _TESTS: dict[str, Callable[[object], Piecewise]] = {
     "BRANCH_LEQ": steps.less_equal,

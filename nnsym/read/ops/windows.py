@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.linear import LinearMap, Sparse
@@ -18,8 +18,6 @@ from nnsym.ir.univariate import absolute
 from nnsym.read.ops.base import Call
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
 from nnsym.read.tensors import Value, contraction, float64, mapped, numbers, rearrange
-
-Array = NDArray[Any]
 
 _LARGEST_WINDOWS = 2**31 - 1  # coefficients of a convolution's matrix, whose indices are 32-bit
 

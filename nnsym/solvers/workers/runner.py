@@ -24,8 +24,8 @@ from enum import Enum
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.solvers.base import Progress
 from nnsym.solvers.workers import frames, memory
 
@@ -64,7 +64,7 @@ class Returned:
     error: str = ""
     lower: float = -np.inf
     upper: float = np.inf
-    point: NDArray[Any] | None = None
+    point: Array | None = None
     point_objective: float = np.inf
     peak_memory: int = 0
     seconds: float = 0.0

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nnsym.ir.array import Array
 from nnsym.program import RowBlock
 from nnsym.solvers.arrays import LinearModel, without_tiny
 from nnsym.solvers.base import Status
 from nnsym.solvers.cases import LpEnd
 from nnsym.solvers.certify import lower_bound
 from nnsym.solvers.highs import Engine, load, set_options
-
-Array = NDArray[Any]
 
 
 @final

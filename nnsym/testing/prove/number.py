@@ -25,11 +25,8 @@ from functools import cache
 from typing import Any
 
 import z3
-from numpy.typing import NDArray
 
 from nnsym.testing.prove.world import NotModelledError, World
-
-Array = NDArray[Any]
 
 _PRECISE = 50  # bits over which sums of multiples of one power of two are exact
 
