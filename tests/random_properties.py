@@ -14,7 +14,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.exact import add, from_numbers
-from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, conjunction, leaves, reduce_formula
+from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, conjunction, leaves, reduce_formula
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, Node, Pointwise, affine, new_input, pointwise
@@ -55,7 +55,7 @@ class _Draw:
         self.rng, self.x, self.y, self.box = rng, x, y, box
         self.rows: list[Rows] = []
 
-    def conclusion(self, depth: int) -> Formula:
+    def conclusion(self, depth: int) -> RowFormula:
         kind = self.rng.random()
         if depth == 0 or kind < 0.25:
             return self._atoms(soft=True)
@@ -66,7 +66,7 @@ class _Draw:
             parts = (*parts, And((self._box(), self._atoms(soft=False), self._atoms(soft=True))))
         return Or(parts)
 
-    def precondition(self, centre: Array) -> Formula:
+    def precondition(self, centre: Array) -> RowFormula:
         """About the input near the centre, or about the outputs; one row, or either of two."""
         if self.rng.random() < 0.5:
             return self._atoms(soft=False)
@@ -76,7 +76,7 @@ class _Draw:
         strict = bool(self.rng.random() < 0.4)
         return self._leaf(Rows.of(self.x).combine(plane) - limit, strict=strict, soft=False, every=True)
 
-    def _atoms(self, *, soft: bool) -> Formula:
+    def _atoms(self, *, soft: bool) -> RowFormula:
         count = int(self.rng.integers(1, 3))
         weights = self._numbers((count, self.y.size), 2, 2)
         weights[np.arange(count), self.rng.integers(self.y.size, size=count)] += 1
@@ -90,7 +90,7 @@ class _Draw:
         strict, every = bool(self.rng.random() < 0.4), bool(self.rng.random() < 0.5)
         return self._leaf(rows, strict=strict, soft=soft, every=every)
 
-    def _leaf(self, rows: Rows, *, strict: bool, soft: bool, every: bool) -> Formula:
+    def _leaf(self, rows: Rows, *, strict: bool, soft: bool, every: bool) -> RowFormula:
         first = sum(len(r) for r in self.rows)
         self.rows.append(rows)
         return Atoms(np.arange(first, first + len(rows)), strict, soft=soft, every=every)
@@ -102,7 +102,7 @@ class _Draw:
             return np.array(thirds, dtype=object).reshape(shape)
         return np.asarray(self.rng.integers(-bound, bound + 1, shape) / denominator)
 
-    def _box(self) -> Formula:
+    def _box(self) -> RowFormula:
         """A part of the domain's box; at times its numbers are no floats, and at times it is a slice."""
         k, part = int(self.rng.integers(self.x.size)), int(self.rng.integers(4))
         low, high = self.box.lower.astype(object), self.box.upper.astype(object)
@@ -172,8 +172,8 @@ def is_violated(query: Query, *, max_unstable: int = 14) -> bool:
     minimum will do. The oracle does this where strict atoms are its soft ones.
     """
 
-    def leaf(node: Atoms | InBox) -> Formula:
+    def leaf(node: Atoms | InBox) -> RowFormula:
         return replace(node, soft=node.strict) if isinstance(node, Atoms) else node
 
-    formula: Formula = reduce_formula(query.formula, leaf, lambda p: And(tuple(p)), lambda p: Or(tuple(p)))
+    formula: RowFormula = reduce_formula(query.formula, leaf, lambda p: And(tuple(p)), lambda p: Or(tuple(p)))
     return minimum_margin(replace(query, formula=formula), max_unstable=max_unstable).margin < 0

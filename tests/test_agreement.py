@@ -20,7 +20,7 @@ from random_properties import hostile_query, is_violated, nested_query
 from nnsym.ask.verify import verify
 from nnsym.bounds.methods import compute, layers
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, leaves
+from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, leaves
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
 from nnsym.judge.method import Method
@@ -147,7 +147,7 @@ def test_the_sample_is_tight_and_diverse():
     assert sum(_disjunctive(c.query.formula) for c in cases) >= 8
 
 
-def _disjunctive(formula: Formula) -> bool:
+def _disjunctive(formula: RowFormula) -> bool:
     parts = formula.parts if isinstance(formula, (And, Or)) else ()
     return (isinstance(formula, Or) and len(parts) > 1) or any(_disjunctive(part) for part in parts)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nnsym.encode.formula import Flat, disjuncts, flat_formula, simplify
 from nnsym.encoding import Form
-from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, margin_lower
+from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, margin_lower
 from nnsym.ir.node import new_input
 from nnsym.ir.query import Box
 
@@ -15,12 +15,12 @@ X = new_input("x", 1)
 HULL = {X: Box(np.array([0.0]), np.array([4.0]))}
 
 
-def atoms() -> st.SearchStrategy[Formula]:
+def atoms() -> st.SearchStrategy[RowFormula]:
     rows = st.lists(st.integers(0, N_ROWS - 1), min_size=1, max_size=3, unique=True)
     return st.builds(lambda r, strict, soft, every: Atoms(np.array(r), strict, soft, every), rows, *[st.booleans()] * 3)
 
 
-def boxes() -> st.SearchStrategy[Formula]:
+def boxes() -> st.SearchStrategy[RowFormula]:
     ends = st.tuples(st.integers(-1, 5), st.integers(-1, 5))
     return st.builds(lambda e: InBox(X, np.array([float(min(e))]), np.array([float(max(e))])), ends)
 
@@ -35,7 +35,7 @@ FORMULAS = st.recursive(
 )
 
 
-def value(formula: Formula, s, x: float, form: Form) -> float:
+def value(formula: RowFormula, s, x: float, form: Form) -> float:
     """The formula's margin form at row values s and input x, as the program of that form means it."""
 
     def leaf(node):
@@ -99,7 +99,7 @@ def test_a_thousand_disjuncts_are_one_block_and_deep_nests_are_linear():
     flat = flat_formula(many, -np.ones(1000), np.ones(1000), {}, Form.MARGIN)
     assert (len(flat.atoms), len(flat.clauses), flat.n_guards) == (1, 1, 1000)
     for depth in (30, 3000):
-        deep: Formula = Atoms(np.array([0]), strict=False, soft=True)
+        deep: RowFormula = Atoms(np.array([0]), strict=False, soft=True)
         for _ in range(depth):
             deep = Or((And((deep, Atoms(np.array([1]), False, True))), Atoms(np.array([2]), False, True)))
         flat = flat_formula(deep, -np.ones(3), np.ones(3), {}, Form.MARGIN)

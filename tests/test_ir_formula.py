@@ -11,9 +11,9 @@ from nnsym.ir.formula import (
     TRUE,
     And,
     Atoms,
-    Formula,
     InBox,
     Or,
+    RowFormula,
     conjunction,
     disjunction,
     leaves,
@@ -29,7 +29,7 @@ atoms = st.builds(
     st.sets(st.integers(0, M - 1), min_size=1, max_size=3),
     st.booleans(),
 )
-formulas: st.SearchStrategy[Formula] = st.recursive(
+formulas: st.SearchStrategy[RowFormula] = st.recursive(
     atoms,
     lambda inner: st.builds(
         lambda kind, parts: kind(tuple(parts)), st.sampled_from([And, Or]), st.lists(inner, max_size=3)
@@ -39,7 +39,7 @@ formulas: st.SearchStrategy[Formula] = st.recursive(
 values = st.lists(st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0]), min_size=M, max_size=M).map(np.array)
 
 
-def holds(formula: Formula, s: np.ndarray, level: float) -> bool:
+def holds(formula: RowFormula, s: np.ndarray, level: float) -> bool:
     if isinstance(formula, Atoms):
         return (all if formula.every else any)(s[k] <= level for k in formula.rows)
     assert isinstance(formula, (And, Or))
@@ -48,7 +48,7 @@ def holds(formula: Formula, s: np.ndarray, level: float) -> bool:
 
 @settings(max_examples=200, deadline=None)
 @given(formulas, values)
-def test_margin_is_the_least_level_at_which_the_formula_holds(formula: Formula, s: np.ndarray) -> None:
+def test_margin_is_the_least_level_at_which_the_formula_holds(formula: RowFormula, s: np.ndarray) -> None:
     margin = margin_lower(formula, lambda leaf: s[leaf.rows])  # type: ignore[union-attr]
     levels = [-np.inf, *sorted(set(s)), np.inf]
     found = [t for t in levels if holds(formula, s, t)]
@@ -57,7 +57,7 @@ def test_margin_is_the_least_level_at_which_the_formula_holds(formula: Formula, 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(formulas, max_size=3), values)
-def test_flattening_keeps_the_meaning(parts: list[Formula], s: np.ndarray) -> None:
+def test_flattening_keeps_the_meaning(parts: list[RowFormula], s: np.ndarray) -> None:
     for join, kind in ((conjunction, And), (disjunction, Or)):
         flat, plain = join(*parts), kind(tuple(parts))
         for t in (-1.5, 0.0, 1.5):
@@ -89,7 +89,7 @@ def test_leaves_come_left_to_right_and_shared_parts_once() -> None:
 
 
 def test_deep_formulas_do_not_recurse() -> None:
-    formula: Formula = Atoms(np.array([0]), strict=False, soft=True)
+    formula: RowFormula = Atoms(np.array([0]), strict=False, soft=True)
     for k in range(5000):
         formula = (And if k % 2 else Or)((formula,))
     assert reduce_formula(formula, lambda leaf: 1, sum, sum) == 1

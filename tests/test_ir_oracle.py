@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
-from nnsym.ir.formula import And, Atoms, Formula, InBox, Or
+from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine, maximum, new_input, pointwise, product
 from nnsym.ir.oracle import minimum_margin
@@ -31,7 +31,7 @@ def hard(*rows: int) -> Atoms:
     return Atoms(np.array(rows), strict=False, soft=False)
 
 
-def query(x: Node, box: Box, rows: Rows, formula: Formula) -> Query:
+def query(x: Node, box: Box, rows: Rows, formula: RowFormula) -> Query:
     return Query("q", {x: box}, rows, formula)  # type: ignore[dict-item]
 
 
@@ -102,7 +102,7 @@ def test_the_lecture_example_has_margin_exactly_zero() -> None:
         (hard(2), -INF),
     ],
 )
-def test_margins_by_hand(formula: Formula, margin: Fraction | float) -> None:
+def test_margins_by_hand(formula: RowFormula, margin: Fraction | float) -> None:
     x = new_input("x", 1)
     y = Rows.of(pointwise(relu(), x))
     value = Rows.of(x)

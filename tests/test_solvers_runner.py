@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from nnsym.solvers.workers import frames, memory
-from nnsym.solvers.workers.runner import End, Job, Pool, Worker
+from nnsym.solvers.workers.runner import End, Job, Worker, Workers
 
 MEGABYTE = 2**20
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
-    made = Pool()
+def pool() -> Iterator[Workers]:
+    made = Workers()
     yield made
     made.close()
 
@@ -50,7 +50,7 @@ def wait_until_gone(pids: list[int]) -> bool:
     return False
 
 
-def test_arrays_come_back_and_the_worker_is_reused(pool: Pool) -> None:
+def test_arrays_come_back_and_the_worker_is_reused(pool: Workers) -> None:
     sent = {"a": np.arange(300_000.0), "b": (np.eye(2), "text", None)}
     first = pool.run("lane", job(payload=sent))
     second = pool.run("lane", job(payload=None))
@@ -64,7 +64,7 @@ def test_arrays_come_back_and_the_worker_is_reused(pool: Pool) -> None:
 
 
 def test_a_module_on_a_path_that_is_newer_than_the_worker_is_found(
-    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = pool.run("lane", job(payload=1))
     (tmp_path / "brought_later.py").write_text("def run(payload, report):\n    return payload + 1\n")
@@ -74,12 +74,12 @@ def test_a_module_on_a_path_that_is_newer_than_the_worker_is_found(
     assert wait_until_gone([first.value[1]])
 
 
-def test_start_up_imports_no_heavy_library(pool: Pool) -> None:
+def test_start_up_imports_no_heavy_library(pool: Workers) -> None:
     loaded = set(pool.run("lane", job("modules")).value)
     assert not loaded & {"torch", "onnx", "onnxruntime", "scipy", "pyomo", "highspy", "z3", "gurobipy", "rich"}
 
 
-def test_timeout_kills_and_keeps_what_was_streamed(pool: Pool) -> None:
+def test_timeout_kills_and_keeps_what_was_streamed(pool: Workers) -> None:
     seen: list[tuple[float, float]] = []
     pool.run("lane", job())  # the limit is the job's, not the start's of its process
     start = time.monotonic()
@@ -93,7 +93,7 @@ def test_timeout_kills_and_keeps_what_was_streamed(pool: Pool) -> None:
     assert pool.run("lane", job(payload=1)).value[0] == 1, "the next job gets a new worker"
 
 
-def test_a_killed_worker_takes_its_children_along(pool: Pool) -> None:
+def test_a_killed_worker_takes_its_children_along(pool: Workers) -> None:
     pool.run("lane", job())
     out = pool.run("lane", job("hang_with_child", seconds=1.0))
     assert out.end is End.TIME
@@ -102,7 +102,7 @@ def test_a_killed_worker_takes_its_children_along(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("function", ["eat", "eat_in_child"])
-def test_memory_limit_counts_worker_and_children(pool: Pool, function: str) -> None:
+def test_memory_limit_counts_worker_and_children(pool: Workers, function: str) -> None:
     size = 40 * MEGABYTE if function == "eat" else 400 * MEGABYTE
     out = pool.run("lane", job(function, size, seconds=20.0, memory=200 * MEGABYTE))
     assert out.end is End.MEMORY
@@ -110,14 +110,14 @@ def test_memory_limit_counts_worker_and_children(pool: Pool, function: str) -> N
     assert out.seconds < 10
 
 
-def test_peak_memory_is_of_the_job_not_of_the_worker(pool: Pool) -> None:
+def test_peak_memory_is_of_the_job_not_of_the_worker(pool: Workers) -> None:
     large = pool.run("lane", job("use", 200 * MEGABYTE))
     small = pool.run("lane", job("use", 8))
     assert large.peak_memory > 200 * MEGABYTE
     assert small.peak_memory < large.peak_memory - 100 * MEGABYTE
 
 
-def test_a_crash_is_an_error_with_its_last_words(pool: Pool) -> None:
+def test_a_crash_is_an_error_with_its_last_words(pool: Workers) -> None:
     out = pool.run("lane", job("die"))
     assert out.end is End.FAILED
     assert "code 3" in out.error
@@ -128,7 +128,7 @@ def test_a_crash_is_an_error_with_its_last_words(pool: Pool) -> None:
 
 def test_no_worker_and_no_scratch_folder_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    pool = Pool()
+    pool = Workers()
     pid = pool.run("lane", job()).value[1]
     assert list(tmp_path.iterdir()), "the worker has a folder of its own"
     pool.close()
@@ -139,8 +139,8 @@ def test_no_worker_and_no_scratch_folder_is_left(tmp_path: Path, monkeypatch: py
 def test_workers_die_with_a_parent_that_was_killed() -> None:
     code = """
 import sys
-from nnsym.solvers.workers.runner import Job, Pool
-Pool().run("lane", Job(module="worker_jobs", function="hang_with_child", payload=None),)
+from nnsym.solvers.workers.runner import Job, Workers
+Workers().run("lane", Job(module="worker_jobs", function="hang_with_child", payload=None),)
 """
     env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     parent = subprocess.Popen([sys.executable, "-c", code], env=env)

@@ -16,7 +16,7 @@ from nnsym.encode.registry import GROUP, collect, encodings, find_encoding, prov
 from nnsym.encoding import Cut, Encoding
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.solvers.registry import lanes
-from nnsym.solvers.workers.runner import End, Job, Pool
+from nnsym.solvers.workers.runner import End, Job, Workers
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 from tests.strangers import FILES, PROPERTY, install, python
 
@@ -158,7 +158,7 @@ def test_what_only_this_process_could_import_goes_to_a_worker_by_value():
     class Local(Nothing):
         """Has no name that a worker could import."""
 
-    pool = Pool()
+    pool = Workers()
     try:
         sent = pool.run("lane", Job(module="worker_jobs", function="use_cut", payload=Local()))
         assert (sent.end, sent.value) == (End.DONE, ("nothing", ()))
@@ -169,7 +169,7 @@ def test_what_only_this_process_could_import_goes_to_a_worker_by_value():
 
 
 def test_a_job_that_a_worker_cannot_read_fails_at_once():
-    pool = Pool()
+    pool = Workers()
     try:
         out = pool.run("lane", Job(module="worker_jobs", payload=Unreadable(), seconds=60))
         assert (out.end, out.error) == (End.FAILED, "ModuleNotFoundError: No module named 'nowhere_at_all'")

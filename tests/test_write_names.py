@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import nnsym as nn
 from nnsym.errors import UnsupportedError
+from nnsym.results.optimum import Optimum
 from nnsym.solvers.glpk import locate
 from nnsym.write.names import LONGEST, comments, identifier, one_line, unique
 from tests.readers import glpsol, highs
@@ -39,7 +40,7 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("names")
 
 
-def _optimum(one: str, two: str) -> nn.optimise.Optimum:
+def _optimum(one: str, two: str) -> Optimum:
     """``min relu(a) + a + 2 b`` over ``[-1, 1]^2`` is -3; a lost bound, row or column changes it."""
     a, b = nn.Variable(1, name=one), nn.Variable((), name=two)
     return nn.minimize(nn.relu(a)[0] + a[0] + 2 * b, "ibp", where=nn.box(a, -1, 1) & nn.box(b, -1, 1))

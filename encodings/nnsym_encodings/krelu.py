@@ -38,7 +38,7 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.outward import gamma
 from nnsym.program import RowBlock
-from nnsym.separation.groups import Group, Pool
+from nnsym.separation.groups import Group, GroupRows
 from nnsym.separation.hull import facets
 from nnsym.separation.octahedra import Provider, octahedra, provider, vertices
 from nnsym.separation.scene import OpenLayer, Scene
@@ -76,11 +76,11 @@ class KRelu(Cut):
 
         return separate
 
-    def _pool(self, scene: Scene, layer: OpenLayer) -> Pool:
+    def _pool(self, scene: Scene, layer: OpenLayer) -> GroupRows:
         o = layer.hinges
         order = np.argsort(o.l * o.u, kind="stable")
         groups = _pairs(len(order), self.most) if self.k == 2 else _cover(len(order), self.k, self.block, self.most)
-        pools = [Pool.empty(layer, self.k)]
+        pools = [GroupRows.empty(layer, self.k)]
         if len(groups):
             least = (1 - _SHARE) * scene.remaining()
             found = octahedra(scene, layer, np.sort(order[groups], axis=1), self.octahedra)
@@ -88,7 +88,7 @@ class KRelu(Cut):
                 if scene.remaining() < least:
                     break
                 pools.append(group_rows(layer, group, c))
-        return Pool.joined(pools)
+        return GroupRows.joined(pools)
 
 
 def krelu(k: int, *, octahedra: Provider = "lp", most: int = 2000, block: int = 20) -> KRelu | SeparatedKRelu:
@@ -132,12 +132,12 @@ def _cover(count: int, k: int, block: int, most: int) -> Array:
     return np.array(found[:most], dtype=int).reshape(-1, k)
 
 
-def group_rows(layer: OpenLayer, members: Array, c: Array) -> Pool:
+def group_rows(layer: OpenLayer, members: Array, c: Array) -> GroupRows:
     """The facets of K that speak of several neurons, with right-hand sides that hold in exact arithmetic."""
     group, k = Group(layer, members), len(members)
     h, delta = vertices(c, k)
     if not len(h):
-        return Pool.empty(layer, k)
+        return GroupRows.empty(layer, k)
     lifted, size = group.lift(h), group.size
     directions = facets(lifted / size)
     parts = directions[:, :k], directions[:, k:]
@@ -147,4 +147,4 @@ def group_rows(layer: OpenLayer, members: Array, c: Array) -> Pool:
     moved = delta * (np.abs(rows) @ np.concatenate((np.ones(k), group.steep)))
     rounding = gamma(4 * k) * (np.abs(rows) @ np.abs(lifted).max(axis=0))
     rhs = np.nextafter(value.max(axis=1, initial=-np.inf) + (moved + rounding) * (1 + 1e-9), np.inf)
-    return Pool(layer, np.broadcast_to(group.columns, rows.shape), rows, rhs)
+    return GroupRows(layer, np.broadcast_to(group.columns, rows.shape), rows, rhs)

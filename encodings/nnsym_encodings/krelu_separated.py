@@ -38,7 +38,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.outward import gamma
 from nnsym.program import RowBlock
 from nnsym.separation.gauge import separate
-from nnsym.separation.groups import Group, Pool
+from nnsym.separation.groups import Group, GroupRows
 from nnsym.separation.octahedra import Provider, octahedra, provider
 from nnsym.separation.orthants import Parts, orthants
 from nnsym.separation.scene import OpenLayer, Scene
@@ -73,7 +73,7 @@ class SeparatedKRelu(Cut):
 
     def separator(self, scene: Scene) -> Separator:
         least = (1 - _SHARE) * scene.remaining()
-        known = [Known(self, scene, layer, least) for layer in scene.layers]
+        known = [LayerGroups(self, scene, layer, least) for layer in scene.layers]
 
         def separate(point: Array) -> Iterator[RowBlock]:
             for groups in known:
@@ -85,7 +85,7 @@ class SeparatedKRelu(Cut):
 
 
 @final
-class Known:
+class LayerGroups:
     """The groups of a layer that were looked at so far, with the parts of their octahedra.
 
     None where there is nothing to cut, ever: a box, or an octahedron that no vertices were found of.
@@ -95,17 +95,17 @@ class Known:
         self._family, self._scene, self._layer, self._least = family, scene, layer, least
         self._parts: dict[tuple[int, ...], Parts | None] = {}
 
-    def rows(self, point: Array) -> Pool:
+    def rows(self, point: Array) -> GroupRows:
         """A row of every group that is worth looking at and that the point is outside of."""
         useful = (group for group in self._by_gap(point) if self._parts.get(group, True) is not None)
         chosen = apart(useful, self._family.groups)
         self._meet([group for group in chosen if group not in self._parts])
-        pools = [Pool.empty(self._layer, self._family.k)]
+        pools = [GroupRows.empty(self._layer, self._family.k)]
         for members in chosen:
             parts = self._parts.get(members)
             if parts is not None and self._scene.remaining() > 0.1:
                 pools.append(group_row(Group(self._layer, np.array(members)), parts, point, self._scene.tolerance))
-        return Pool.joined(pools)
+        return GroupRows.joined(pools)
 
     def _by_gap(self, point: Array) -> Iterator[tuple[int, ...]]:
         """Groups of neurons of different h with a gap among them, the largest sum of gaps first."""
@@ -148,16 +148,16 @@ def apart(groups: Iterable[tuple[int, ...]], most: int) -> list[tuple[int, ...]]
     return found
 
 
-def group_row(group: Group, parts: Parts, point: Array, tolerance: float) -> Pool:
+def group_row(group: Group, parts: Parts, point: Array, tolerance: float) -> GroupRows:
     """The facet of K that a point of the program is beyond, if it is; the right-hand side holds in exact arithmetic."""
     k = len(group.members)
     size, columns = group.size, group.columns
     direction, gauge = separate(group.lift(parts.points) / size, point[columns] / size)
     if gauge <= 1 + tolerance or not direction[k:].any():
-        return Pool.empty(group.layer, k)
+        return GroupRows.empty(group.layer, k)
     row = direction / size
     row /= np.abs(row).max()
-    return Pool(group.layer, columns[None], row[None], np.array([right_hand_side(group, parts, row)]))
+    return GroupRows(group.layer, columns[None], row[None], np.array([right_hand_side(group, parts, row)]))
 
 
 def right_hand_side(group: Group, parts: Parts, row: Array) -> float:

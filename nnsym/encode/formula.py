@@ -22,11 +22,11 @@ import numpy as np
 
 from nnsym.encoding import Form
 from nnsym.ir.array import Array
-from nnsym.ir.formula import And, Atoms, Formula, InBox, Or, always, reduce_formula
+from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, always, reduce_formula
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
 
-Valued = tuple[Formula, float, float]  # a formula and the interval of its margin form
+Valued = tuple[RowFormula, float, float]  # a formula and the interval of its margin form
 Part = TypeVar("Part")
 
 
@@ -68,14 +68,14 @@ class Flat:
         return np.unique(np.concatenate([np.zeros(0, np.int64), *(a.rows for a in self.atoms)]))
 
 
-def flat_formula(formula: Formula, lower: Array, upper: Array, boxes: Mapping[Input, Box], form: Form) -> Flat:
+def flat_formula(formula: RowFormula, lower: Array, upper: Array, boxes: Mapping[Input, Box], form: Form) -> Flat:
     """``formula`` over rows with bounds ``lower`` and ``upper``, simplified and flat."""
     small, low, _ = simplify(formula, lower, upper, boxes, form)
     atoms, leaves, clauses, n_guards = _flatten(small)
     return Flat(atoms, leaves, clauses, n_guards, low, _size(formula) - _size(small))
 
 
-def simplify(formula: Formula, lower: Array, upper: Array, boxes: Mapping[Input, Box], form: Form) -> Valued:
+def simplify(formula: RowFormula, lower: Array, upper: Array, boxes: Mapping[Input, Box], form: Form) -> Valued:
     """The formula without the parts that bounds decide, and the interval of its margin form.
 
     Preconditions that always hold stay whatever the bounds say: bounds may have used them.
@@ -136,7 +136,7 @@ def _box_interval(node: InBox, hull: Box) -> tuple[float, float]:
     return -np.inf, np.inf
 
 
-def _size(formula: Formula) -> int:
+def _size(formula: RowFormula) -> int:
     """Rows and boxes in the leaves."""
 
     def leaf(node: Atoms | InBox) -> int:
@@ -149,13 +149,13 @@ def _size(formula: Formula) -> int:
 
 
 def _flatten(
-    formula: Formula,
+    formula: RowFormula,
 ) -> tuple[tuple[GuardedAtoms, ...], tuple[tuple[InBox, int], ...], tuple[Clause, ...], int]:
     atoms: list[GuardedAtoms] = []
     boxes: list[tuple[InBox, int]] = []
     clauses: list[Clause] = []
     count = 0
-    stack: list[tuple[Formula, int]] = [(formula, -1)]
+    stack: list[tuple[RowFormula, int]] = [(formula, -1)]
     while stack:
         node, guard = stack.pop()
         match node:
@@ -180,9 +180,9 @@ def _flatten(
     return tuple(atoms), tuple(boxes), tuple(clauses), count
 
 
-def _disjuncts(formula: Formula) -> list[Formula]:
+def _disjuncts(formula: RowFormula) -> list[RowFormula]:
     """The parts of a disjunction, those of disjunctions inside it included."""
-    found: list[Formula] = []
+    found: list[RowFormula] = []
     stack = [formula]
     while stack:
         node = stack.pop()

@@ -18,7 +18,7 @@ from nnsym.encode.walk import Encoded, Walked, exactness_of, finished, walk
 from nnsym.encoding import Encoding, Exactness
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
-from nnsym.ir.formula import And, Atoms, Formula
+from nnsym.ir.formula import And, Atoms, RowFormula
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.titles import column_titles
@@ -59,7 +59,7 @@ def encode_function(
 
 def _conditions(query: Query) -> tuple[Atoms, ...]:
     """The conditions of a domain, all of which hold."""
-    parts: tuple[Formula, ...] = query.formula.parts if isinstance(query.formula, And) else (query.formula,)
+    parts: tuple[RowFormula, ...] = query.formula.parts if isinstance(query.formula, And) else (query.formula,)
     found = tuple(part for part in parts if isinstance(part, Atoms) and (part.every or len(part.rows) == 1))
     if len(found) < len(parts):
         remedy = "Take its box for the domain, and state the choice in your own model"

@@ -13,7 +13,7 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference, alike
-from nnsym.ir.formula import Atoms, Formula, InBox, leaves
+from nnsym.ir.formula import Atoms, InBox, RowFormula, leaves
 from nnsym.ir.linear import Dense, LinearMap
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product, is_interned
@@ -147,7 +147,7 @@ def _finite(values: Array) -> bool:
     return all(np.isfinite(v) for v in values if isinstance(v, float))
 
 
-def _check_formula(formula: Formula, query: Query) -> None:
+def _check_formula(formula: RowFormula, query: Query) -> None:
     for leaf in leaves(formula):
         if isinstance(leaf, InBox):
             if leaf.input not in query.boxes:

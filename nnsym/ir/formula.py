@@ -18,7 +18,7 @@ from nnsym.ir.node import Input
 T = TypeVar("T")
 
 
-class Formula:
+class RowFormula:
     """``Atoms``, ``InBox``, ``And`` or ``Or``."""
 
     __slots__ = ()
@@ -26,7 +26,7 @@ class Formula:
 
 @final
 @dataclass(frozen=True, eq=False, slots=True)
-class Atoms(Formula):
+class Atoms(RowFormula):
     """Rows ``s_i <= 0`` (``s_i < 0`` where ``strict``), all of them or any of them.
 
     ``soft`` atoms come from the conclusion: the margin form relaxes them to ``s_i <= t``. The others are
@@ -41,7 +41,7 @@ class Atoms(Formula):
 
 @final
 @dataclass(frozen=True, eq=False, slots=True)
-class InBox(Formula):
+class InBox(RowFormula):
     """``lower <= x <= upper`` for one input (exact numbers, infinite where open); always hard."""
 
     input: Input
@@ -51,27 +51,27 @@ class InBox(Formula):
 
 @final
 @dataclass(frozen=True, eq=False, slots=True)
-class And(Formula):
+class And(RowFormula):
     """All parts; ``And(())`` is true."""
 
-    parts: tuple[Formula, ...]
+    parts: tuple[RowFormula, ...]
 
 
 @final
 @dataclass(frozen=True, eq=False, slots=True)
-class Or(Formula):
+class Or(RowFormula):
     """Some part; ``Or(())`` is false."""
 
-    parts: tuple[Formula, ...]
+    parts: tuple[RowFormula, ...]
 
 
 TRUE = And(())
 FALSE = Or(())
 
 
-def conjunction(*parts: Formula) -> Formula:
+def conjunction(*parts: RowFormula) -> RowFormula:
     """Flat conjunction."""
-    flat: list[Formula] = []
+    flat: list[RowFormula] = []
     for part in parts:
         if isinstance(part, And):
             flat.extend(part.parts)
@@ -82,9 +82,9 @@ def conjunction(*parts: Formula) -> Formula:
     return flat[0] if len(flat) == 1 else And(tuple(flat))
 
 
-def disjunction(*parts: Formula) -> Formula:
+def disjunction(*parts: RowFormula) -> RowFormula:
     """Flat disjunction."""
-    flat: list[Formula] = []
+    flat: list[RowFormula] = []
     for part in parts:
         if isinstance(part, Or):
             flat.extend(part.parts)
@@ -96,7 +96,7 @@ def disjunction(*parts: Formula) -> Formula:
 
 
 def reduce_formula(
-    formula: Formula,
+    formula: RowFormula,
     leaf: Callable[[Atoms | InBox], T],
     every: Callable[[list[T]], T],
     some: Callable[[list[T]], T],
@@ -106,7 +106,7 @@ def reduce_formula(
     A part that occurs several times is folded once.
     """
     done: dict[int, T] = {}
-    stack: list[tuple[Formula, bool]] = [(formula, False)]
+    stack: list[tuple[RowFormula, bool]] = [(formula, False)]
     while stack:
         node, expanded = stack.pop()
         if id(node) in done:
@@ -125,30 +125,30 @@ def reduce_formula(
     return done[id(formula)]
 
 
-def leaves(formula: Formula) -> list[Atoms | InBox]:
+def leaves(formula: RowFormula) -> list[Atoms | InBox]:
     """All leaves, left to right, each object once."""
     found: list[Atoms | InBox] = []
     reduce_formula(formula, found.append, lambda parts: None, lambda parts: None)
     return found
 
 
-def soft_rows(formula: Formula) -> Array:
+def soft_rows(formula: RowFormula) -> Array:
     """The numbers of the rows of soft atoms, in order."""
     found = [leaf.rows for leaf in leaves(formula) if isinstance(leaf, Atoms) and leaf.soft]
     return np.concatenate([np.zeros(0, np.int64), *found])
 
 
-def about(formula: Formula, row: int) -> Formula:
+def about(formula: RowFormula, row: int) -> RowFormula:
     """The formula whose soft atoms are one row alone; what is hard stays."""
 
-    def leaf(node: Atoms | InBox) -> Formula:
+    def leaf(node: Atoms | InBox) -> RowFormula:
         asked = isinstance(node, Atoms) and node.soft
         return Atoms(np.array([row]), strict=False, soft=True) if asked else node
 
     return reduce_formula(formula, leaf, lambda p: conjunction(*p), lambda p: disjunction(*p))
 
 
-def always(formula: Formula) -> Array:
+def always(formula: RowFormula) -> Array:
     """The numbers, sorted, of the rows of hard atoms that hold wherever the formula does."""
 
     def leaf(node: Atoms | InBox) -> frozenset[int]:
@@ -166,7 +166,7 @@ def always(formula: Formula) -> Array:
     return np.array(sorted(held), dtype=np.int64)
 
 
-def margin_lower(formula: Formula, atom: Callable[[Atoms | InBox], Array]) -> float:
+def margin_lower(formula: RowFormula, atom: Callable[[Atoms | InBox], Array]) -> float:
     """Value of the margin form: min over disjunctions, max over conjunctions, of ``atom(leaf)`` per row.
 
     With row values at a point it is the property's margin there; with lower bounds of the rows it is a

@@ -17,7 +17,7 @@ import numpy as np
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
+from nnsym.ir.formula import Atoms, InBox, RowFormula, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.regions import Domain, Region, Side, Vector, constant_form, count_unstable, regions, solve, with_variable
@@ -93,7 +93,7 @@ class _Disjunct:
         return _Disjunct(self.soft + other.soft, self.hard + other.hard, self.boxes + other.boxes)
 
 
-def _disjuncts(formula: Formula) -> list[_Disjunct]:
+def _disjuncts(formula: RowFormula) -> list[_Disjunct]:
     """The disjunctive normal form."""
 
     def leaf(node: Atoms | InBox) -> list[_Disjunct]:

@@ -29,8 +29,8 @@ from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import (
     And,
     Atoms,
-    Formula,
     InBox,
+    RowFormula,
     conjunction,
     disjunction,
     leaves,
@@ -199,7 +199,7 @@ class Query:
     name: str
     boxes: Mapping[Input, Box]
     rows: Rows
-    formula: Formula
+    formula: RowFormula
     applications: tuple[Application, ...] = ()
     text: str = ""
     labels: tuple[str, ...] = ()
@@ -278,7 +278,7 @@ class Query:
         count = len(self.rows)
         rows = stack([self.rows, self.rows + Rows.constants(np.full(count, amount, dtype=object))])
 
-        def leaf(node: Atoms | InBox) -> Formula:
+        def leaf(node: Atoms | InBox) -> RowFormula:
             return replace(node, rows=node.rows + count) if isinstance(node, Atoms) and node.soft else node
 
         moved = self._with(rows, (*self.labels, *self.labels), leaf)
@@ -297,20 +297,20 @@ class Query:
     def precondition(self) -> Query:
         """Is there an input that satisfies the precondition? The conclusion is left out."""
 
-        def leaf(node: Atoms | InBox) -> Formula:
+        def leaf(node: Atoms | InBox) -> RowFormula:
             return And(()) if isinstance(node, Atoms) and node.soft else node
 
         runs, stated = (None if q is None else q.precondition() for q in (self.runs, self.stated))
         kept = self._with(self.rows, self.labels, leaf)
         return replace(kept, reading=Reading.EXISTS, slack=Fraction(0), runs=runs, stated=stated)
 
-    def _with(self, rows: Rows, labels: tuple[str, ...], leaf: Callable[[Atoms | InBox], Formula]) -> Query:
+    def _with(self, rows: Rows, labels: tuple[str, ...], leaf: Callable[[Atoms | InBox], RowFormula]) -> Query:
         """Other leaves, over those of the rows that they use."""
         formula = reduce_formula(self.formula, leaf, lambda p: conjunction(*p), lambda p: disjunction(*p))
         used = [node.rows for node in leaves(formula) if isinstance(node, Atoms)]
         kept = np.unique(np.concatenate([np.zeros(0, np.int64), *used]))
 
-        def moved(node: Atoms | InBox) -> Formula:
+        def moved(node: Atoms | InBox) -> RowFormula:
             return replace(node, rows=np.searchsorted(kept, node.rows)) if isinstance(node, Atoms) else node
 
         formula = reduce_formula(formula, moved, lambda p: conjunction(*p), lambda p: disjunction(*p))

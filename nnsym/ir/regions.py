@@ -19,7 +19,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.pieces import cells, profile
 from nnsym.ir.query import Query
-from nnsym.ir.simplex import Number, Optimum, minimise
+from nnsym.ir.simplex import Number, Vertex, minimise
 from nnsym.ir.univariate import Hinge, Piecewise
 
 Vector: TypeAlias = tuple[Fraction, ...]
@@ -260,7 +260,7 @@ def _affine_form(node: Affine, forms: Mapping[Node, Array], size: int) -> Array:
 
 def solve(
     cost: Sequence[Fraction], rows: Sequence[Array], lower: Sequence[Number], upper: Sequence[Number]
-) -> Optimum | None:
+) -> Vertex | None:
     """Minimise ``cost`` over the box where every affine form in ``rows`` is at most 0; None if that is empty."""
     return minimise(cost, [row[:-1].tolist() for row in rows], [-row[-1] for row in rows], lower, upper)
 

@@ -18,7 +18,7 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.formula import And, Atoms, Formula, InBox, Or
+from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula
 from nnsym.ir.node import Input
 from nnsym.ir.rows import Rows
 from nnsym.ir.simplex import minimise
@@ -54,7 +54,7 @@ class _Region:
 
 
 def bounded(
-    boxes: Mapping[Input, tuple[Array, Array]], rows: Rows, formula: Formula
+    boxes: Mapping[Input, tuple[Array, Array]], rows: Rows, formula: RowFormula
 ) -> dict[Input, tuple[Array, Array]]:
     """The boxes ``(lower, upper)`` with open ends closed where hard rows of the formula close them.
 
@@ -100,10 +100,10 @@ def _outward(value: Limit, sign: int) -> float:
     return rounded if sign * (Fraction(rounded) - value) >= 0 else float(np.nextafter(rounded, sign * _INFINITY))
 
 
-def _hard_rows(rows: Rows, formula: Formula) -> dict[int, Row]:
+def _hard_rows(rows: Rows, formula: RowFormula) -> dict[int, Row]:
     """The rows of hard atoms that read inputs alone, by number; none where they are too many to look at."""
     numbers: set[int] = set()
-    stack: list[Formula] = [formula]
+    stack: list[RowFormula] = [formula]
     while stack:
         part = stack.pop()
         if isinstance(part, Atoms) and not part.soft:
@@ -128,10 +128,10 @@ def _hard_rows(rows: Rows, formula: Formula) -> dict[int, Row]:
     return {int(number): (terms[k], constants[k]) for k, number in enumerate(chosen) if k not in computed and terms[k]}
 
 
-def _closed(formula: Formula, hard: Mapping[int, Row], region: _Region, rows: list[Row], depth: int) -> _Region:
+def _closed(formula: RowFormula, hard: Mapping[int, Row], region: _Region, rows: list[Row], depth: int) -> _Region:
     """The region cut down by what the formula says: rows of a conjunction together, the hull over alternatives."""
     parts = formula.parts if isinstance(formula, And) else (formula,)
-    found, mine, choices = region.copy(), list(rows), list[tuple[Formula, ...]]()
+    found, mine, choices = region.copy(), list(rows), list[tuple[RowFormula, ...]]()
     for part in parts:
         match part:
             case Atoms(every=every) if not part.soft and (every or len(part.rows) == 1):

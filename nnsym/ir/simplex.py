@@ -22,7 +22,7 @@ _AUXILIARY = -1  # the number of the variable of phase one: the smallest, so tha
 
 @final
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class Vertex:
     """The least ``value`` and a ``point`` that attains it."""
 
     value: Fraction
@@ -35,7 +35,7 @@ def minimise(
     limits: Sequence[Fraction],
     lower: Sequence[Number],
     upper: Sequence[Number],
-) -> Optimum | None:
+) -> Vertex | None:
     """``min cost . x`` subject to ``rows @ x <= limits`` and ``lower <= x <= upper``; None if infeasible.
 
     Bounds may be infinite. Raises :class:`InputError` if the minimum is unbounded.
@@ -60,7 +60,7 @@ def minimise(
     point = list(offset)
     for (k, sign), value in zip(columns, table.values(width), strict=True):
         point[k] += sign * value
-    return Optimum(_dot(cost, point), tuple(point))
+    return Vertex(_dot(cost, point), tuple(point))
 
 
 def _columns(lower: Sequence[Number], upper: Sequence[Number]) -> tuple[list[tuple[int, int]], list[Fraction]]:

@@ -17,7 +17,7 @@ from nnsym.ir import digits
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import simplify, to_fractions
-from nnsym.ir.formula import Atoms, Formula, InBox, reduce_formula
+from nnsym.ir.formula import Atoms, InBox, RowFormula, reduce_formula
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, digest
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
@@ -241,7 +241,7 @@ def row_texts(rows: Rows, names: Mapping[Node, str]) -> list[str]:
     return [linear_text(some, c) for some, c in zip(terms, to_fractions(rows.constant), strict=True)]
 
 
-def _formula(formula: Formula, names: Mapping[Node, str], width: int) -> str:
+def _formula(formula: RowFormula, names: Mapping[Node, str], width: int) -> str:
     def leaf(node: Atoms | InBox) -> str:
         if isinstance(node, InBox):
             return f"{_array(node.lower, width)} <= {names[node.input]} <= {_array(node.upper, width)}"

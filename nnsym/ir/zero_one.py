@@ -19,11 +19,11 @@ from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise
 
-Known: TypeAlias = WeakKeyDictionary[Node, Array]
+_Memo: TypeAlias = WeakKeyDictionary[Node, Array]
 
-_zero_one: Known = WeakKeyDictionary()
-_integral: Known = WeakKeyDictionary()
-_ends: Known = WeakKeyDictionary()
+_zero_one: _Memo = WeakKeyDictionary()
+_integral: _Memo = WeakKeyDictionary()
+_ends: _Memo = WeakKeyDictionary()
 
 
 def zero_one(node: Node) -> Array:
@@ -48,7 +48,7 @@ def gates(node: Node) -> bool:
     return isinstance(node, Product) and bool((zero_one(node.parents[0]) | zero_one(node.parents[1])).all())
 
 
-def _asked(node: Node, known: Known, rule: Callable[[Node, Known], Array]) -> Array:
+def _asked(node: Node, known: _Memo, rule: Callable[[Node, _Memo], Array]) -> Array:
     """What a rule says of a node, given what it says of the nodes below."""
     pending = [node]
     while pending:
@@ -74,12 +74,12 @@ def _flat(node: Pointwise) -> Array:
     return np.broadcast_to((slopes == 0).all(axis=1), (node.size,))
 
 
-def _hopeless(node: Node, known: Known) -> bool:
+def _hopeless(node: Node, known: _Memo) -> bool:
     """True for a layer over nothing of the kind, whose coefficients need not be looked at."""
     return isinstance(node, Affine) and bool(node.maps) and not any(known[p].any() for p in node.parents)
 
 
-def _is_zero_one(node: Node, known: Known) -> Array:
+def _is_zero_one(node: Node, known: _Memo) -> Array:
     if _hopeless(node, known):
         return np.zeros(node.size, dtype=bool)
     match node:
@@ -95,7 +95,7 @@ def _is_zero_one(node: Node, known: Known) -> Array:
     return np.zeros(node.size, dtype=bool)
 
 
-def _copies(node: Affine, known: Known) -> Array:
+def _copies(node: Affine, known: _Memo) -> Array:
     """Copies of such elements, ``1 - x`` of them, and the constants 0 and 1: at most one term a row."""
     terms = np.zeros(node.size, dtype=np.int64)
     copied, turned = np.zeros(node.size, dtype=bool), np.zeros(node.size, dtype=bool)
@@ -107,14 +107,14 @@ def _copies(node: Affine, known: Known) -> Array:
     return np.asarray(constant | ((terms == 1) & ((copied & (node.bias == 0)) | (turned & (node.bias == 1)))))
 
 
-def _terms(node: Affine, known: Known) -> Iterator[tuple[Array, Array, Array]]:
+def _terms(node: Affine, known: _Memo) -> Iterator[tuple[Array, Array, Array]]:
     """Row, coefficient, and what is known of the element, for all terms of each map."""
     for linear, parent in zip(node.maps, node.parents, strict=True):
         data, indices, indptr = linear.csr()
         yield np.repeat(np.arange(node.size), np.diff(indptr)), data, known[parent][indices]
 
 
-def _is_integral(node: Node, known: Known) -> Array:
+def _is_integral(node: Node, known: _Memo) -> Array:
     if _hopeless(node, known):
         return np.zeros(node.size, dtype=bool)
     match node:
@@ -143,7 +143,7 @@ def _whole(values: Array) -> Array:
     return np.asarray(values == np.floor(values))
 
 
-def _range(node: Node, known: Known) -> Array:
+def _range(node: Node, known: _Memo) -> Array:
     """Both ends, ``(2, n)``; nothing limits an input, or a layer over what nothing limits."""
     parents = tuple((known[p][0], known[p][1]) if p in known else unbounded(p) for p in node.parents)
     layer = isinstance(node, Affine) and bool(node.maps)

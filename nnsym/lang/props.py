@@ -24,8 +24,6 @@ from nnsym.lang.property import Property, forall
 from nnsym.lang.statements.formulas import Formula, reduce_all, reduce_any
 from nnsym.lang.statements.sets import ball, box
 
-Comparison = Callable[[Any, Any], Any]
-
 __all__ = ["dead_neuron", "equivalent", "fair", "lipschitz", "margin_table", "monotone", "robust", "targeted"]
 
 
@@ -187,7 +185,9 @@ def _same_decision(y: Term, z: Term) -> Formula:
     return (y[0] > 0) == (z[0] > 0) if y.size == 1 else argmax(y) == argmax(z)
 
 
-def _decided(f: Network | SmoothedClassifier, label: object, same: Comparison, what: str) -> tuple[Variable, Formula]:
+def _decided(
+    f: Network | SmoothedClassifier, label: object, same: Callable[[Any, Any], Any], what: str
+) -> tuple[Variable, Formula]:
     """x, and how ``argmax(f(x))`` compares with a label: made once for a network, as data sets ask it of every item."""
     plain = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
     known, key = f.kept if isinstance(f, Network) and plain else {}, (_decided, same, label if plain else None)

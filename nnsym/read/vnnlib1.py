@@ -15,7 +15,7 @@ from nnsym.ir import digits
 from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
 from nnsym.read.sexpr import Tokens
-from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, Term, VnnSpec, junction, negation
+from nnsym.read.vnnlib_tree import Condition, Inequality, Junction, Term, VnnSpec, junction, negation
 
 _VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 _COMPARISONS = ("<=", ">=", "<", ">", "=")
@@ -145,7 +145,7 @@ class Parser:
         return end + 1
 
     def _conjoin(self, part: Condition) -> None:
-        if isinstance(part, Comparison) and len(part.term.coefficients) == 1:
+        if isinstance(part, Inequality) and len(part.term.coefficients) == 1:
             ((variable, factor),) = part.term.coefficients.items()
             if variable >= 0:
                 self._tighten(variable, -part.term.constant / factor, upper=factor > 0)
@@ -228,7 +228,7 @@ class Parser:
                 found.append(self._compared(right.plus(left, -1), operator == ">", head))
         return junction(True, found)
 
-    def _compared(self, difference: Term, strict: bool, head: int) -> Comparison:
+    def _compared(self, difference: Term, strict: bool, head: int) -> Inequality:
         """``difference <= 0``, its numbers checked."""
         self.meter.take(_COMPARISON + _TERM * len(difference.coefficients), self.tokens.file, "its comparisons")
         self._sized(difference.constant, head)
@@ -236,7 +236,7 @@ class Parser:
             self._sized(factor, head)
         if len(difference.coefficients) == 1:
             self._sized(difference.constant / factor, head)
-        return Comparison(difference, strict)
+        return Inequality(difference, strict)
 
     def _arithmetic(self, head: int, operator: str, terms: list[Term]) -> Term:
         if not terms:

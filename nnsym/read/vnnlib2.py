@@ -20,7 +20,7 @@ from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
 from nnsym.read.vnnlib2_text import checked, error_at, pieces
 from nnsym.read.vnnlib2_variables import Variables
-from nnsym.read.vnnlib_tree import Comparison, Condition, Junction, Term, junction
+from nnsym.read.vnnlib_tree import Condition, Inequality, Junction, Term, junction
 
 T = TypeVar("T")
 
@@ -212,7 +212,7 @@ class _Reader:
             limits[variable] = value
 
     def conjoin(self, part: Condition, asserted: list[Condition]) -> None:
-        if isinstance(part, Comparison) and len(part.term.coefficients) == 1:
+        if isinstance(part, Inequality) and len(part.term.coefficients) == 1:
             ((variable, factor),) = part.term.coefficients.items()
             if variable >= 0:
                 self.tighten(variable, -part.term.constant / factor, upper=factor > 0)
@@ -250,8 +250,8 @@ class _Reader:
         if any(v and not 2**-1074 <= abs(v) < 2**1024 for v in numbers):
             reason = "a comparison whose numbers, worked out, no float64 comes near"
             raise InputError(reason, where=self.parsed.file, remedy="Scale the property")
-        below = Comparison(difference, kind in ("LessThan", "NotEqual"))
-        above = Comparison(difference.times(Fraction(-1)), kind in ("GreaterThan", "NotEqual"))
+        below = Inequality(difference, kind in ("LessThan", "NotEqual"))
+        above = Inequality(difference.times(Fraction(-1)), kind in ("GreaterThan", "NotEqual"))
         if kind in ("LessThan", "LessEqual"):
             return junction(True, [below])
         if kind in ("GreaterThan", "GreaterEqual"):

@@ -15,7 +15,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.formula import And, Formula, InBox, Or, conjunction, disjunction
+from nnsym.ir.formula import And, InBox, Or, RowFormula, conjunction, disjunction
 from nnsym.ir.formula import Atoms as RowAtoms
 from nnsym.ir.node import Input, Node
 from nnsym.ir.rows import Rows
@@ -23,7 +23,7 @@ from nnsym.read.meter import Meter
 from nnsym.read.vnnlib_bulk import Atoms, Bulk
 from nnsym.read.vnnlib_numbers import ULPS, Numbers
 from nnsym.read.vnnlib_places import Limit, Places, Ranges
-from nnsym.read.vnnlib_tree import Comparison, Term, comparison_text, flat_name
+from nnsym.read.vnnlib_tree import Inequality, Term, comparison_text, flat_name
 
 _INFINITY = float("inf")
 _LABELLED = 2048  # rows beyond this have no text of their own
@@ -186,10 +186,10 @@ class BulkQuery:
                 lines.append(f"one of {cases} cases holds, {len(members)} comparisons in all")
         return lines
 
-    def formula(self) -> Formula:
+    def formula(self) -> RowFormula:
         _, row = self._rows
         top = self.bulk.top[~self.hard[self.bulk.top]]
-        parts: list[Formula] = list(self._blocks(row[top], self.bulk.atoms.strict[top], every=True))
+        parts: list[RowFormula] = list(self._blocks(row[top], self.bulk.atoms.strict[top], every=True))
         parts += [self._disjunction(s) for s in range(self._statements)]
         return conjunction(*parts)
 
@@ -199,7 +199,7 @@ class BulkQuery:
             if len(chosen):
                 yield RowAtoms(chosen, strict=flag, soft=True, every=every)
 
-    def _disjunction(self, statement: int) -> Formula:
+    def _disjunction(self, statement: int) -> RowFormula:
         """Cases of one comparison are one block; the others are a conjunction each."""
         bulk = self.bulk
         _, row = self._rows
@@ -208,7 +208,7 @@ class BulkQuery:
         strict, rows = bulk.atoms.strict[atom], row[atom]
         sizes = np.bincount(group, minlength=self.cases)
         plain = (sizes[group] == 1) & (rows >= 0)
-        parts: list[Formula] = list(self._blocks(rows[plain], strict[plain], every=False))
+        parts: list[RowFormula] = list(self._blocks(rows[plain], strict[plain], every=False))
         if plain.all():
             return disjunction(*parts)
         left = np.flatnonzero(~plain)
@@ -218,7 +218,7 @@ class BulkQuery:
         starts = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
         return disjunction(*parts, *self._conjoined(rows[left][order], starts, keys[:, starts]))
 
-    def _conjoined(self, rows: Array, starts: Array, keys: Array) -> list[Formula]:
+    def _conjoined(self, rows: Array, starts: Array, keys: Array) -> list[RowFormula]:
         """The formula of each case: its bounds, its comparisons, and one of each inner ``or``.
 
         A run of ``rows`` from each start on is one part; ``keys`` say of which case, whether it bounds inputs, of which
@@ -232,7 +232,7 @@ class BulkQuery:
         else:
             blocks = [rows[a:b] for a, b in zip(starts[soft].tolist(), ends[soft].tolist(), strict=True)]
         strict, every = (flag[soft] > 0).tolist(), (within[soft] < 0).tolist()
-        made: list[tuple[Array, list[Formula]]] = [(soft, list(map(RowAtoms, blocks, strict, repeat(True), every)))]
+        made: list[tuple[Array, list[RowFormula]]] = [(soft, list(map(RowAtoms, blocks, strict, repeat(True), every)))]
         self.meter.check(self.bulk.name)
         made += ((bounds[some], boxes) for some, boxes in self._boxes(case[bounds]))
         run = np.concatenate([some for some, _ in made])
@@ -245,7 +245,7 @@ class BulkQuery:
         items, kept = _together(Or, items, np.stack([case[run], ors]))
         return _together(And, items, case[run][kept][None])[0]
 
-    def _boxes(self, cases: Array) -> Iterator[tuple[Array, list[Formula]]]:
+    def _boxes(self, cases: Array) -> Iterator[tuple[Array, list[RowFormula]]]:
         """For each input, of which of the cases there are boxes, and the boxes."""
         wide, *rationals = self._wide
         place = np.minimum(np.searchsorted(wide, cases), max(len(wide) - 1, 0))
@@ -283,7 +283,7 @@ class BulkQuery:
         return bad, tables[0], tables[1]
 
 
-def _together(kind: type[And | Or], items: list[Formula], keys: Array) -> tuple[list[Formula], Array]:
+def _together(kind: type[And | Or], items: list[RowFormula], keys: Array) -> tuple[list[RowFormula], Array]:
     """Neighbours of equal keys as one formula, where they are several, and where the first of each stood."""
     starts = np.flatnonzero(np.append(True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)))
     sizes = np.diff(np.append(starts, len(items)))
@@ -296,9 +296,9 @@ def _together(kind: type[And | Or], items: list[Formula], keys: Array) -> tuple[
     return [items[begin] if n == 1 else kind(tuple(items[begin : begin + n])) for begin, n in runs], starts
 
 
-def comparisons(atoms: Atoms, numbers: Numbers, index: Array) -> Iterator[Comparison]:
+def comparisons(atoms: Atoms, numbers: Numbers, index: Array) -> Iterator[Inequality]:
     """Atoms as the reader of words has them."""
     for k, value in zip(index.tolist(), numbers.fractions(index), strict=True):
         sign = Fraction(int(atoms.sign[k]))
         factors = {int(atoms.a[k]): sign} | ({} if atoms.single[k] else {int(atoms.b[k]): -sign})
-        yield Comparison(Term(factors, -sign * value), bool(atoms.strict[k]))
+        yield Inequality(Term(factors, -sign * value), bool(atoms.strict[k]))

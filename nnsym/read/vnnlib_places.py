@@ -12,7 +12,7 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.exact import simplify
 from nnsym.ir.node import Input, Node
-from nnsym.read.vnnlib_tree import Comparison
+from nnsym.read.vnnlib_tree import Inequality
 
 Limit = Fraction | float
 Ranges = Mapping[int, tuple[Limit, Limit]]  # by index of an input; what is absent is unbounded
@@ -47,7 +47,7 @@ class Places:
         which = int(np.searchsorted(starts, index, "right")) - 1
         return nodes[which], index - int(starts[which])
 
-    def soft(self, comparison: Comparison) -> bool:
+    def soft(self, comparison: Inequality) -> bool:
         """True if it reads something that a network computes."""
         return any(v < 0 and v not in self.hard for v in comparison.term.coefficients)
 

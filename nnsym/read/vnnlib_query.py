@@ -12,7 +12,7 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.exact import from_numbers
-from nnsym.ir.formula import FALSE, Atoms, Formula, InBox, conjunction, disjunction
+from nnsym.ir.formula import FALSE, Atoms, InBox, RowFormula, conjunction, disjunction
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Input, Node, new_input
 from nnsym.ir.query import Box, Query
@@ -23,8 +23,8 @@ from nnsym.read.vnnlib_bulk import Bulk
 from nnsym.read.vnnlib_bulk_query import BulkQuery
 from nnsym.read.vnnlib_places import Limit, Places, Ranges
 from nnsym.read.vnnlib_tree import (
-    Comparison,
     Condition,
+    Inequality,
     Junction,
     VnnSpec,
     comparison_text,
@@ -130,31 +130,31 @@ class _Maker:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self.comparisons: list[Comparison] = []
+        self.comparisons: list[Inequality] = []
         self._known: dict[object, int] = {}
 
-    def formula(self, condition: Condition, ranges: Ranges) -> Formula:
+    def formula(self, condition: Condition, ranges: Ranges) -> RowFormula:
         """The condition over the rows; strict bounds at the top that ``ranges`` implies are left out."""
         parts = list(condition.parts) if isinstance(condition, Junction) and condition.every else [condition]
-        alone = [p for p in parts if isinstance(p, Comparison) and _single(p)]
-        others = [p for p in parts if not (isinstance(p, Comparison) and _single(p))]
+        alone = [p for p in parts if isinstance(p, Inequality) and _single(p)]
+        others = [p for p in parts if not (isinstance(p, Inequality) and _single(p))]
         bounds = [self._atoms([p], True) for p in alone if not _implied(p, ranges)]
         return self._join(True, [*bounds, *(fold(p, _itself, self._join) for p in others)])
 
-    def _join(self, every: bool, parts: list[Comparison | Formula]) -> Formula:
+    def _join(self, every: bool, parts: list[Inequality | RowFormula]) -> RowFormula:
         """All or some of the parts; comparisons are gathered into blocks of rows and into boxes."""
-        found: list[Formula] = [p for p in parts if isinstance(p, Formula)]
-        comparisons = [p for p in parts if isinstance(p, Comparison)]
+        found: list[RowFormula] = [p for p in parts if isinstance(p, RowFormula)]
+        comparisons = [p for p in parts if isinstance(p, Inequality)]
         single = [c for c in comparisons if _single(c)]
         found += [self._region(group) for group in ([single] if every else [[c] for c in single])]
-        blocks: dict[tuple[bool, bool], list[Comparison]] = defaultdict(list)
+        blocks: dict[tuple[bool, bool], list[Inequality]] = defaultdict(list)
         for comparison in comparisons:
             if not _single(comparison):
                 blocks[comparison.strict, self.places.soft(comparison)].append(comparison)
         found += [self._atoms(block, every) for block in blocks.values()]
         return (conjunction if every else disjunction)(*found)
 
-    def _region(self, comparisons: list[Comparison]) -> Formula:
+    def _region(self, comparisons: list[Inequality]) -> RowFormula:
         """Comparisons of single inputs, all of them: a box for each network input, and what is strict as rows."""
         ranges: Ranges = {}
         for comparison in comparisons:
@@ -163,11 +163,11 @@ class _Maker:
         boxes = [InBox(x, *pair) for x, pair in self.places.boxes(ranges).items() if x in touched]
         return conjunction(*boxes, *(self._atoms([c], True) for c in comparisons if c.strict))
 
-    def _atoms(self, comparisons: list[Comparison], every: bool) -> Atoms:
+    def _atoms(self, comparisons: list[Inequality], every: bool) -> Atoms:
         index = np.array([self._row(c) for c in comparisons], dtype=np.int64)
         return Atoms(index, strict=comparisons[0].strict, soft=self.places.soft(comparisons[0]), every=every)
 
-    def _row(self, comparison: Comparison) -> int:
+    def _row(self, comparison: Inequality) -> int:
         term = comparison.term
         key = (frozenset(term.coefficients.items()), term.constant, comparison.strict)
         if key not in self._known:
@@ -190,22 +190,22 @@ class _Maker:
         return Rows.collect(blocks, from_numbers(constants))
 
 
-def _itself(comparison: Comparison) -> Comparison | Formula:
+def _itself(comparison: Inequality) -> Inequality | RowFormula:
     return comparison
 
 
-def _single(comparison: Comparison) -> bool:
+def _single(comparison: Inequality) -> bool:
     return len(comparison.term.coefficients) == 1 and next(iter(comparison.term.coefficients)) >= 0
 
 
-def _range(comparison: Comparison) -> Ranges:
+def _range(comparison: Inequality) -> Ranges:
     """The half-line of a single input, closed."""
     ((variable, factor),) = comparison.term.coefficients.items()
     limit = -comparison.term.constant / factor
     return {variable: (-_INFINITY, limit) if factor > 0 else (limit, _INFINITY)}
 
 
-def _implied(comparison: Comparison, ranges: Ranges) -> bool:
+def _implied(comparison: Inequality, ranges: Ranges) -> bool:
     """Whether the top-level bounds alone make a comparison of a single input true."""
     ((variable, (lower, upper)),) = _range(comparison).items()
     box = ranges[variable]

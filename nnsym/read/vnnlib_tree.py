@@ -38,7 +38,7 @@ class Term:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Inequality:
     """``term <= 0``, or ``term < 0`` if ``strict``."""
 
     term: Term
@@ -54,7 +54,7 @@ class Junction:
     parts: tuple[Condition, ...]
 
 
-Condition: TypeAlias = "Comparison | Junction"
+Condition: TypeAlias = "Inequality | Junction"
 
 
 @final
@@ -78,7 +78,7 @@ def junction(every: bool, parts: list[Condition]) -> Condition:
     """A flat conjunction or disjunction; one part stands for itself, constants are folded."""
     flat: list[Condition] = []
     for part in parts:
-        if isinstance(part, Comparison) and not part.term.coefficients:
+        if isinstance(part, Inequality) and not part.term.coefficients:
             constant = part.term.constant
             part = Junction(constant < 0 if part.strict else constant <= 0, ())
         if isinstance(part, Junction) and not part.parts and part.every != every:
@@ -90,19 +90,19 @@ def junction(every: bool, parts: list[Condition]) -> Condition:
 def negation(condition: Condition) -> Condition:
     """The negation, pushed down to the comparisons."""
 
-    def flipped(part: Comparison) -> Condition:
-        return Comparison(part.term.times(Fraction(-1)), not part.strict)
+    def flipped(part: Inequality) -> Condition:
+        return Inequality(part.term.times(Fraction(-1)), not part.strict)
 
     return fold(condition, flipped, lambda every, parts: junction(not every, parts))
 
 
-def fold(condition: Condition, leaf: Callable[[Comparison], T], join: Callable[[bool, list[T]], T]) -> T:
+def fold(condition: Condition, leaf: Callable[[Inequality], T], join: Callable[[bool, list[T]], T]) -> T:
     """Bottom-up, left to right, without recursion (conditions may nest deeply)."""
     done: dict[int, T] = {}
     stack: list[tuple[Condition, bool]] = [(condition, False)]
     while stack:
         part, expanded = stack.pop()
-        if isinstance(part, Comparison):
+        if isinstance(part, Inequality):
             done[id(part)] = leaf(part)
         elif expanded:
             done[id(part)] = join(part.every, [done[id(p)] for p in part.parts])
@@ -120,7 +120,7 @@ def flat_name(variable: int) -> str:
 def condition_text(condition: Condition, name: Callable[[int], str] = flat_name) -> str:
     """``Y_0 <= Y_1 and (Y_2 > 3 or X_0 <= 0.5)``."""
 
-    def leaf(comparison: Comparison) -> str:
+    def leaf(comparison: Inequality) -> str:
         return comparison_text(comparison, name)
 
     def join(every: bool, parts: list[str]) -> str:
@@ -130,7 +130,7 @@ def condition_text(condition: Condition, name: Callable[[int], str] = flat_name)
     return text[1:-1] if text.startswith("(") else text
 
 
-def comparison_text(comparison: Comparison, name: Callable[[int], str] = flat_name) -> str:
+def comparison_text(comparison: Inequality, name: Callable[[int], str] = flat_name) -> str:
     """``Y_0 <= Y_1 + 0.5``: positive terms on the left, or on the right if there is nothing else."""
     term, equal = comparison.term, "" if comparison.strict else "="
     named = [(name(v), c) for v, c in term.coefficients.items()]

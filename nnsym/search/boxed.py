@@ -14,13 +14,13 @@ import numpy as np
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
 from nnsym.ir.exact import round_down, round_up
-from nnsym.ir.formula import And, Atoms, Formula, InBox
+from nnsym.ir.formula import And, Atoms, InBox, RowFormula
 from nnsym.ir.node import Input, Node
 
 _AT_ONCE = 2**22  # numbers
 
 
-def in_a_box(formula: Formula) -> bool:
+def in_a_box(formula: RowFormula) -> bool:
     """True for a box, or several, with one row of the conclusion at most."""
     parts = formula.parts if isinstance(formula, And) else (formula,)
     boxes, rows = sum(isinstance(p, InBox) for p in parts), [p for p in parts if isinstance(p, Atoms)]
@@ -37,7 +37,7 @@ class Boxed:
     boxes: Mapping[Input, Limit]
 
     @classmethod
-    def of(cls, formulas: Sequence[Formula]) -> Self:
+    def of(cls, formulas: Sequence[RowFormula]) -> Self:
         """Those among the formulas of all targets that are a box and a row."""
         which, rows, sides = list[int](), list[int](), dict[Input, list[tuple[int, InBox]]]()
         for k, formula in enumerate(formulas):

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
-from nnsym.ir.formula import Atoms, Formula, conjunction, disjunction
+from nnsym.ir.formula import Atoms, RowFormula, conjunction, disjunction
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
@@ -45,7 +45,7 @@ def restricted(query: Query, leaf: Nodes, worth: Worth, threshold: float = 0.0) 
     Limits of inputs go into their boxes, those of other nodes become hard rows ``v <= u`` and ``l <= v``. A finite
     ``threshold`` is subtracted from the rows of the conclusion: what is asked is whether a margin gets down to it.
     """
-    boxes, rows, formulas = dict(query.boxes), [query.rows], list[Formula]()
+    boxes, rows, formulas = dict(query.boxes), [query.rows], list[RowFormula]()
     count = len(query.rows)
     for node, limit in leaf.domains.limits.items():
         if isinstance(node, Input):

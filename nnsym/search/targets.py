@@ -17,7 +17,7 @@ import numpy as np
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
 from nnsym.ir.exact import round_down, round_up
-from nnsym.ir.formula import And, Atoms, Formula, InBox, conjunction, disjunction, leaves, reduce_formula
+from nnsym.ir.formula import And, Atoms, InBox, RowFormula, conjunction, disjunction, leaves, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
 from nnsym.search.boxed import Boxed, in_a_box
@@ -34,7 +34,7 @@ class Target:
     ``every`` is true where it is a conjunction of rows and boxes: each of its rows has to be met then.
     """
 
-    formula: Formula
+    formula: RowFormula
     boxes: Mapping[Input, Box]
     rows: Array
     hard: Array
@@ -42,7 +42,7 @@ class Target:
     every: bool
 
     @staticmethod
-    def of(formula: Formula, query: Query) -> Target:
+    def of(formula: RowFormula, query: Query) -> Target:
         atoms = [leaf for leaf in leaves(formula) if isinstance(leaf, Atoms)]
         boxes = dict(query.boxes)
         parts = formula.parts if isinstance(formula, And) else (formula,)
@@ -58,16 +58,16 @@ class Target:
 def targets(query: Query, *, cap: int = CAP) -> tuple[Target, ...]:
     """The parts of the query's formula. Those whose box is empty are left out: no point lies in them."""
 
-    def leaf(node: Atoms | InBox) -> list[Formula]:
+    def leaf(node: Atoms | InBox) -> list[RowFormula]:
         if isinstance(node, InBox) or node.every or not 1 < len(node.rows) <= cap:
             return [node]
         return [Atoms(node.rows[k : k + 1], node.strict, node.soft) for k in range(len(node.rows))]
 
-    def fits(found: list[Formula]) -> bool:
+    def fits(found: list[RowFormula]) -> bool:
         return len(found) <= cap or (len(found) <= WIDE and all(map(in_a_box, found)))
 
-    def every(parts: list[list[Formula]]) -> list[Formula]:
-        found: list[Formula] = [And(())]
+    def every(parts: list[list[RowFormula]]) -> list[RowFormula]:
+        found: list[RowFormula] = [And(())]
         for part in parts:
             if len(found) * len(part) <= WIDE and fits(made := [conjunction(a, b) for a in found for b in part]):
                 found = made
@@ -76,7 +76,7 @@ def targets(query: Query, *, cap: int = CAP) -> tuple[Target, ...]:
                 found = [conjunction(a, disjunction(*part)) for a in few]
         return found
 
-    def some(parts: list[list[Formula]]) -> list[Formula]:
+    def some(parts: list[list[RowFormula]]) -> list[RowFormula]:
         found = [one for part in parts for one in part]
         return found if fits(found) else [disjunction(*found)]
 
@@ -131,7 +131,7 @@ class Worth:
 _Pair = tuple[Array, Array]
 
 
-def _reduced(formula: Formula, rows: Array, inputs: Mapping[Node, Limit]) -> _Pair:
+def _reduced(formula: RowFormula, rows: Array, inputs: Mapping[Node, Limit]) -> _Pair:
     """Minimum over disjunctions, maximum over conjunctions, with the row that attains it."""
     count = len(rows)
 

@@ -56,7 +56,7 @@ class Group:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Pool:
+class GroupRows:
     """Rows ``p h + q y <= rhs`` of many groups of a layer: columns and coefficients of shape ``(rows, 2 k)``."""
 
     layer: OpenLayer
@@ -65,14 +65,14 @@ class Pool:
     rhs: Array
 
     @staticmethod
-    def empty(layer: OpenLayer, k: int) -> Pool:
-        return Pool(layer, np.zeros((0, 2 * k), int), np.zeros((0, 2 * k)), np.zeros(0))
+    def empty(layer: OpenLayer, k: int) -> GroupRows:
+        return GroupRows(layer, np.zeros((0, 2 * k), int), np.zeros((0, 2 * k)), np.zeros(0))
 
     @staticmethod
-    def joined(pools: Sequence[Pool]) -> Pool:
+    def joined(pools: Sequence[GroupRows]) -> GroupRows:
         """All rows in one pool."""
         parts = [np.concatenate([getattr(p, name) for p in pools]) for name in ("columns", "coefficients", "rhs")]
-        return Pool(pools[0].layer, *parts)
+        return GroupRows(pools[0].layer, *parts)
 
     def violated(self, point: Array, tolerance: float) -> RowBlock:
         """The rows that a point violates."""

@@ -29,7 +29,7 @@ _ENTRIES = 2**23  # numbers of the largest coefficients that a batch keeps
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Known:
+class BoxVerdict:
     """What a batch says of one box: a verdict that needs no second look, with the margin's proved bound."""
 
     status: Verdict
@@ -68,12 +68,12 @@ def _size(query: Query) -> int:
     return max(1, min(_MOST, _ENTRIES // math.prod(widest[:2])))
 
 
-def known_of(queries: Sequence[Query], method: Method, clock: Clock, settings: Settings) -> list[Known | None]:
+def known_of(queries: Sequence[Query], method: Method, clock: Clock, settings: Settings) -> list[BoxVerdict | None]:
     """What a method establishes on queries that differ only in boxes; None where it has to look at one alone.
 
     That is where it takes no batches, has a point, where a bound ties with the threshold, is infinite, or time ran out.
     """
-    alone: list[Known | None] = [None] * len(queries)
+    alone: list[BoxVerdict | None] = [None] * len(queries)
     if not batchable(queries[0]):
         return alone
     first = before_softmax(queries[0])
@@ -114,7 +114,7 @@ def _outer(query: Query, place: int) -> tuple[Array, Array]:
     return query.boxes[query.inputs[place]].outer
 
 
-def _known(told: Established, seconds: float) -> Known | None:
+def _known(told: Established, seconds: float) -> BoxVerdict | None:
     """The verdict of facts that stand by themselves."""
     ruling = told.ruling
     open_ = ruling.verdict is Verdict.UNKNOWN
@@ -127,7 +127,7 @@ def _known(told: Established, seconds: float) -> Known | None:
         return None
     proved, ruling = beside(told.facts, ruling, asked=False)
     exists = told.facts.reading is Reading.EXISTS
-    return Known(
+    return BoxVerdict(
         status=ruling.verdict,
         reason=ruling.reason,
         trust=ruling.trust,

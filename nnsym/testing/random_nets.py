@@ -15,7 +15,7 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.exact import add, from_numbers
-from nnsym.ir.formula import Atoms, Formula, InBox, conjunction, disjunction, leaves
+from nnsym.ir.formula import Atoms, InBox, RowFormula, conjunction, disjunction, leaves
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Input, Node, affine, concatenate, maximum, new_input, pointwise
@@ -138,7 +138,7 @@ def _maxpool(rng: Random, x: Input, width: int) -> Node:
     return pointwise(relu(), _dense(rng, maximum(image, np.where(inside, source, -1)), width))
 
 
-def _formula(rng: Random, x: Node, y: Node, centre: Array, boxes: dict[Input, Box]) -> tuple[Rows, Formula]:
+def _formula(rng: Random, x: Node, y: Node, centre: Array, boxes: dict[Input, Box]) -> tuple[Rows, RowFormula]:
     """Soft atoms over outputs (and at times an input), all, any, or one of two pairs; at times a precondition."""
     count = int(rng.integers(1, 4))
     weights = _dyadic(rng, (count, y.size), 2, 2)
@@ -148,7 +148,7 @@ def _formula(rng: Random, x: Node, y: Node, centre: Array, boxes: dict[Input, Bo
         soft = soft + Rows.of(x).combine(_dyadic(rng, (count, x.size), 1, 2))
     soft = soft + Rows.constants(_dyadic(rng, (count,), 16, 8))
     strict = bool(rng.random() < 0.3)
-    conclusion: Formula = Atoms(np.arange(count), strict, soft=True, every=bool(rng.random() < 0.5))
+    conclusion: RowFormula = Atoms(np.arange(count), strict, soft=True, every=bool(rng.random() < 0.5))
     if count == 3 and rng.random() < 0.5:
         pair = Atoms(np.array([0, 1]), strict, soft=True)
         conclusion = disjunction(pair, conjunction(Atoms(np.array([1, 2]), strict, soft=True)))
@@ -164,7 +164,7 @@ def _formula(rng: Random, x: Node, y: Node, centre: Array, boxes: dict[Input, Bo
     return soft, conclusion
 
 
-def _halves(rng: Random, boxes: dict[Input, Box]) -> Formula:
+def _halves(rng: Random, boxes: dict[Input, Box]) -> RowFormula:
     node, box = next(iter(boxes.items()))
     k = int(rng.integers(node.size))
     first, second = box.upper.copy(), box.lower.copy()

@@ -24,7 +24,7 @@ from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
 from nnsym.write.names import comments
 from nnsym.write.vnnlib_declare import Layout, element_name, layout
-from nnsym.write.vnnlib_formula import Atom, Condition, Group, compare, group
+from nnsym.write.vnnlib_formula import Atom, Condition, Joined, compare, group
 from nnsym.write.vnnlib_logic import logic
 from nnsym.write.vnnlib_terms import Expander, Key, Polynomial, constant, decimal, finite_scale, plus, times
 
@@ -128,8 +128,8 @@ class _Writer:
     def file(self, header: tuple[str, ...]) -> VnnlibFile:
         conditions = [*self._bounds(), *self._ties(), *self._whole(), *self._balls(), self._formula()]
         top = group(True, conditions)
-        parts = top.parts if isinstance(top, Group) and top.every else (top,)
-        parts = parts or (Group(True, ()),)
+        parts = top.parts if isinstance(top, Joined) and top.every else (top,)
+        parts = parts or (Joined(True, ()),)
         asserted = [f"(assert {self._text(part, top=True)})" for part in parts]
         tag = logic(self.layout.networks, parts)
         losses = tuple(self.losses)
@@ -172,14 +172,14 @@ class _Writer:
         found: list[Condition] = []
         for j, pair in enumerate(zip(lower.tolist(), upper.tolist(), strict=True)):
             if domain and x not in self.layout.base and (x, j) not in self.layout.carriers and not self._is_read(x, j):
-                found += [Group(False, ())] if pair[0] > pair[1] else []
+                found += [Joined(False, ())] if pair[0] > pair[1] else []
                 continue
             for limit, sign in zip(pair, (-1, 1), strict=True):
                 if limit not in (-inf, inf):
                     element = self.expand.element(x, j)
                     found.append(Atom(plus(constant(-sign * Fraction(limit)), element, sign), "<="))
                 elif limit == -sign * inf:
-                    found.append(Group(False, ()))
+                    found.append(Joined(False, ()))
         return found
 
     def _is_read(self, x: Input, j: int) -> bool:

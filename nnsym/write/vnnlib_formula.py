@@ -30,14 +30,14 @@ class Atom:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Group:
+class Joined:
     """All parts (``every``) or some part."""
 
     every: bool
     parts: tuple[Condition, ...]
 
 
-Condition: TypeAlias = "Atom | Group"
+Condition: TypeAlias = "Atom | Joined"
 Kinks: TypeAlias = Mapping[Key, tuple[bool, list[Polynomial]]]
 
 
@@ -48,12 +48,12 @@ def group(every: bool, parts: Iterable[Condition]) -> Condition:
         if isinstance(part, Atom) and not any(part.polynomial):
             value = part.polynomial.get((), Fraction(0))
             holds = {"<=": value <= 0, "<": value < 0, "==": value == 0, "!=": value != 0}[part.relation]
-            part = Group(holds, ())
-        if isinstance(part, Group) and not part.parts and part.every != every:
+            part = Joined(holds, ())
+        if isinstance(part, Joined) and not part.parts and part.every != every:
             return part
-        flat.extend(part.parts if isinstance(part, Group) and part.every == every else (part,))
+        flat.extend(part.parts if isinstance(part, Joined) and part.every == every else (part,))
     flat = _paired(flat, *(("<=", "==") if every else ("<", "!=")))
-    return flat[0] if len(flat) == 1 else Group(every, tuple(flat))
+    return flat[0] if len(flat) == 1 else Joined(every, tuple(flat))
 
 
 def _paired(parts: list[Condition], one: str, both: str) -> list[Condition]:

@@ -68,7 +68,7 @@ class Charge:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Known:
+class Priced:
     """One node: centre and price of rounding, float64 ``(1 or batch, n)``.
 
     ``drift`` is what the centre itself may be off, ``steer`` what choosing another slope may cost. Offsets are those
@@ -97,7 +97,7 @@ class State:
     count: int
     contractions: Mapping[Node, Contraction] = field(default_factory=dict)
     ranges: dict[Node, Range] = field(default_factory=dict)
-    known: dict[Node, Known] = field(default_factory=dict)
+    known: dict[Node, Priced] = field(default_factory=dict)
     relaxed: dict[Node, Relaxation] = field(default_factory=dict)
     supports: dict[Node, Tensor] = field(default_factory=dict)
     free: dict[Node, Tensor] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class State:
     def add_input(self, node: Node) -> None:
         """The middle of a box."""
         centre, _ = middle(self.ranges[node].lower, self.ranges[node].upper)
-        self.known[node] = Known(centre, (), torch.zeros_like(centre))
+        self.known[node] = Priced(centre, (), torch.zeros_like(centre))
 
     def probes(self, node: Affine) -> tuple[Probe, ...]:
         """Centres of the parents of an affine node, and how far these may be from them."""
@@ -124,7 +124,7 @@ class State:
         centre, lost = _near(image.centre)
         if lost is not None:
             drift = torch.where(lost, 2 * image.size, drift)
-        self.known[node] = Known(centre, tuple(charges), drift if moved is None else drift + moved)
+        self.known[node] = Priced(centre, tuple(charges), drift if moved is None else drift + moved)
 
     def add_lines(self, node: Node, lines: Relaxation) -> None:
         """A nonlinear node whose parents are known."""
@@ -151,7 +151,7 @@ class State:
             drift = torch.where(lost, 0.0, drift)
         offset = torch.where(torch.isfinite(high), high.abs(), 0.0)
         charges = (Charge(amount, 2), Charge(offset, node.size))  # a product with a rounded slope
-        self.known[node] = Known(centre, charges, drift, low, high, most if lines.free is not None else None)
+        self.known[node] = Priced(centre, charges, drift, low, high, most if lines.free is not None else None)
         self._place(node, lines, low, high)
 
     def _place(self, node: Node, lines: Relaxation, low: Tensor, high: Tensor) -> None:

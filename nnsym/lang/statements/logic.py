@@ -1,8 +1,8 @@
 """Formulas inside the language: negation normal form over blocks of rows, elementwise until reduced.
 
-A tree of size n stands for n truth values. ``Each`` holds n rows ``s_i <= 0`` (or ``< 0``); ``And`` and
-``Or`` work elementwise; ``Block``, ``Inside`` and ``InBall`` are single truth values. Negation is done at once, so that
-strictness sits on atoms only.
+A tree of size n stands for n truth values. ``Each`` holds n rows ``s_i <= 0`` (or ``< 0``); ``AllOf`` and
+``AnyOf`` work elementwise; ``Block``, ``Inside`` and ``InBall`` are single truth values. Negation is done at once, so
+that strictness sits on atoms only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Tree:
-    """``Each``, ``Block``, ``Inside``, ``InBall``, ``Spread``, ``And`` or ``Or``."""
+    """``Each``, ``Block``, ``Inside``, ``InBall``, ``Spread``, ``AllOf`` or ``AnyOf``."""
 
     __slots__ = ()
 
@@ -81,7 +81,7 @@ class Spread(Tree):
 
 @final
 @dataclass(frozen=True, eq=False)
-class And(Tree):
+class AllOf(Tree):
     """All parts, elementwise; no parts: true."""
 
     parts: tuple[Tree, ...]
@@ -89,45 +89,45 @@ class And(Tree):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Or(Tree):
+class AnyOf(Tree):
     """Some part, elementwise; no parts: false."""
 
     parts: tuple[Tree, ...]
 
 
-TRUE, FALSE = And(()), Or(())
+TRUE, FALSE = AllOf(()), AnyOf(())
 
 
 def is_true(tree: Tree) -> bool:
     """True for a conjunction of nothing."""
-    return isinstance(tree, And) and not tree.parts
+    return isinstance(tree, AllOf) and not tree.parts
 
 
 def conjunction(parts: Iterable[Tree]) -> Tree:
     """Flat conjunction."""
-    flat = [q for p in parts for q in (p.parts if isinstance(p, And) else (p,))]
-    return flat[0] if len(flat) == 1 else And(tuple(flat))
+    flat = [q for p in parts for q in (p.parts if isinstance(p, AllOf) else (p,))]
+    return flat[0] if len(flat) == 1 else AllOf(tuple(flat))
 
 
 def disjunction(parts: Iterable[Tree]) -> Tree:
     """Flat disjunction."""
-    flat = [q for p in parts for q in (p.parts if isinstance(p, Or) else (p,))]
-    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+    flat = [q for p in parts for q in (p.parts if isinstance(p, AnyOf) else (p,))]
+    return flat[0] if len(flat) == 1 else AnyOf(tuple(flat))
 
 
 def fold(tree: Tree, leaf: Callable[[Tree], T], every: Callable[[list[T]], T], some: Callable[[list[T]], T]) -> T:
-    """Bottom-up without recursion; ``leaf`` sees everything that is neither ``And`` nor ``Or``."""
+    """Bottom-up without recursion; ``leaf`` sees everything that is neither ``AllOf`` nor ``AnyOf``."""
     done: dict[int, T] = {}
     stack_: list[tuple[Tree, bool]] = [(tree, False)]
     while stack_:
         node, expanded = stack_.pop()
         if id(node) in done:
             continue
-        if not isinstance(node, (And, Or)):
+        if not isinstance(node, (AllOf, AnyOf)):
             done[id(node)] = leaf(node)
         elif expanded:
             parts = [done[id(p)] for p in node.parts]
-            done[id(node)] = every(parts) if isinstance(node, And) else some(parts)
+            done[id(node)] = every(parts) if isinstance(node, AllOf) else some(parts)
         else:
             stack_.append((node, True))
             stack_.extend((p, False) for p in node.parts)
@@ -170,8 +170,8 @@ def comparison(over: Rows, symbol: str, label: str) -> Tree:
         case ">=" | ">":
             return atom(-over, symbol in _STRICT)
         case "==":
-            return And((atom(over, False), atom(-over, False)))
-    return Or((atom(over, True), atom(-over, True)))
+            return AllOf((atom(over, False), atom(-over, False)))
+    return AnyOf((atom(over, True), atom(-over, True)))
 
 
 def negate(tree: Tree) -> Tree:
@@ -224,7 +224,7 @@ def some(tree: Tree, size: int) -> Tree:
 
 
 def _reduced(tree: Tree, size: int, all_of: bool) -> Tree:
-    join, flat = (conjunction, And) if all_of else (disjunction, Or)
+    join, flat = (conjunction, AllOf) if all_of else (disjunction, AnyOf)
     if not size:
         return flat(())
     match tree:
@@ -232,7 +232,7 @@ def _reduced(tree: Tree, size: int, all_of: bool) -> Tree:
             return Block(tree, all_of)
         case Spread():
             return tree.part
-        case And() | Or() if size > 1:
+        case AllOf() | AnyOf() if size > 1:
             if isinstance(tree, flat):
                 return join(_reduced(p, size, all_of) for p in tree.parts)
             return join(_reduced(take(tree, np.array([i])), 1, all_of) for i in range(size))

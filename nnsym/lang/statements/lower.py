@@ -42,7 +42,7 @@ def balls(where: Tree) -> dict[Input, tuple[Ball, ...]]:
 
 
 def _conjuncts(where: Tree) -> tuple[Tree, ...]:
-    return where.parts if isinstance(where, logic.And) else (where,)
+    return where.parts if isinstance(where, logic.AllOf) else (where,)
 
 
 def _everything(x: Input) -> Box:
@@ -144,8 +144,8 @@ class _Builder:
     blocks: list[Rows] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
-    def translate(self, tree: Tree, *, soft: bool) -> ir.Formula:
-        def leaf(node: Tree) -> ir.Formula:
+    def translate(self, tree: Tree, *, soft: bool) -> ir.RowFormula:
+        def leaf(node: Tree) -> ir.RowFormula:
             match node:
                 case Each():
                     return self.atoms(node, every=True, soft=soft)
@@ -162,18 +162,18 @@ class _Builder:
 
         return logic.fold(tree, leaf, lambda parts: ir.conjunction(*parts), lambda parts: ir.disjunction(*parts))
 
-    def atoms(self, each: Each, *, every: bool, soft: bool) -> ir.Formula:
+    def atoms(self, each: Each, *, every: bool, soft: bool) -> ir.RowFormula:
         start, count = len(self.names), len(each.rows)
         self.blocks.append(each.rows)
         self.names.extend(each.name(i) for i in range(count))
         return ir.Atoms(np.arange(start, start + count), each.strict, soft, every)
 
-    def finish(self, formula: ir.Formula) -> Sought:
+    def finish(self, formula: ir.RowFormula) -> Sought:
         rows = stack(self.blocks)
         first, place = _distinct(rows)
         rows = rows if len(first) == len(rows) else rows.take(first)
 
-        def leaf(node: ir.Atoms | ir.InBox) -> ir.Formula:
+        def leaf(node: ir.Atoms | ir.InBox) -> ir.RowFormula:
             if isinstance(node, ir.InBox):
                 return node
             return ir.Atoms(place[node.rows], node.strict, node.soft, node.every)
@@ -183,7 +183,7 @@ class _Builder:
 
 
 #: Rows, the formula over them, and a name for each row.
-Sought = tuple[Rows, ir.Formula, tuple[str, ...]]
+Sought = tuple[Rows, ir.RowFormula, tuple[str, ...]]
 
 
 def search(where: Tree, goal: Tree) -> Sought:

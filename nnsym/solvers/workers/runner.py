@@ -197,7 +197,7 @@ def _path() -> list[str]:
 
 
 @final
-class Pool:
+class Workers:
     """Warm workers by lane. A worker serves one job at a time; the pool may be shared between threads."""
 
     def __init__(self) -> None:
@@ -248,13 +248,13 @@ class Pool:
 
 
 @functools.cache
-def _pool_of(process: int) -> Pool:
+def _pool_of(process: int) -> Workers:
     """One pool a process: workers are not inherited over a fork."""
-    pool = Pool()
+    pool = Workers()
     atexit.register(pool.close)
     return pool
 
 
-def default_pool() -> Pool:
+def default_pool() -> Workers:
     """The pool that lanes use; made at first use, closed when the interpreter ends."""
     return _pool_of(os.getpid())
