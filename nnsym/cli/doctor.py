@@ -55,7 +55,7 @@ def findings() -> list[list[str]]:
         found = " ".join(filter(None, (here.version, here.licence))) if here.available else "not here"
         rows.append([f"solver {row.name}", found, "" if here.available else here.remedy])
     rows += [[f"solvers of {p.name}", "left out", p.error] for p in solver_providers() if p.error]
-    rows.append(["devices", _devices(), ""])
+    rows.append(["devices", ", ".join(devices()), ""])
     taken = find_defaults()
     rows.append(["defaults", "; ".join([taken.source, *taken.lines()]) if taken.source else "none in this folder", ""])
     return rows
@@ -70,8 +70,3 @@ def _optional(name: str) -> list[str]:
 def _cores() -> str:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return f"{usable} usable core{'s' if usable != 1 else ''}"
-
-
-def _devices() -> str:
-    """What ``device=`` may name here."""
-    return ", ".join(devices())

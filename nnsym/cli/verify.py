@@ -101,15 +101,10 @@ def verify(
             clock=clock,
             certificate=certificate or False,
         )
-    checked = _precondition(query, clock, memory, seed) if vacuity else None
+    checked = vacuous(query, memory=int(memory), seed=seed, clock=clock) if vacuity else None
     _write(result, stated, query, witness, save)
     _show(result, checked, as_json=as_json)
     raise typer.Exit(EXIT[result.status.value])
-
-
-def _precondition(query: Query, clock: Clock, memory: float, seed: int) -> Vacuity:
-    """Whether any input meets the precondition, in what the verdict left of the time."""
-    return vacuous(query, memory=int(memory), seed=seed, clock=clock)
 
 
 def _write(result: Result, stated: object, query: Query, witness: Path | None, save: Path | None) -> None:

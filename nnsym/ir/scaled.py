@@ -20,7 +20,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.univariate import Hinge, Univariate, no_rationals
+from nnsym.ir.univariate import Hinge, no_rationals
 from nnsym.ir.walk import fold
 
 _ENTRIES = 2**20  # coefficients of a sparse map that are turned into integers at once
@@ -80,7 +80,7 @@ def apply_scaled(node: Node, args: tuple[Scaled, ...]) -> Scaled:
         case Pointwise(fn=Hinge() as fn):
             return _hinge(fn, args[0])
         case Pointwise() if node.fn.exact:
-            return _exactly(node.fn, args[0])
+            return Scaled.of(np.asarray(node.fn.value(args[0].fractions())))
         case Pointwise():
             raise no_rationals(node.fn)
         case Max():
@@ -189,8 +189,3 @@ def _hinge(fn: Hinge, x: Scaled) -> Scaled:
     common = math.lcm(left.denominator, right.denominator)
     slope = np.where(np.asarray(x.numerators > 0, dtype=bool), right.over(common), left.over(common))
     return Scaled(np.asarray(slope * x.numerators, dtype=object), common * x.denominator)
-
-
-def _exactly(fn: Univariate, x: Scaled) -> Scaled:
-    """A function of rationals."""
-    return Scaled.of(np.asarray(fn.value(x.fractions())))

@@ -150,15 +150,12 @@ def attained(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> W
     Rationals that would not be there by the deadline are not begun.
     """
     best: Witness | None = None
-    for place in places(query.runs or query, _own(query, candidate)):
+    asked = query.runs or query
+    for place in places(asked, {x: candidate[x] for x in asked.inputs}):
         found = _attained_at(query, place, deadline)
         if found is not None and found.margin < np.inf:
             return found
     return best
-
-
-def _own(query: Query, candidate: Point) -> dict[Input, Array]:
-    return {x: candidate[x] for x in (query.runs or query).inputs}
 
 
 def _attained_at(query: Query, place: Place, deadline: Deadline) -> Witness | None:

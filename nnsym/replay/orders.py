@@ -33,10 +33,6 @@ _PLAIN = frozenset(
 )
 
 
-def _plain(network: Network) -> bool:
-    return operators(network) <= _PLAIN
-
-
 #: Puts the terms of every row ``(rows, terms)`` in the order in which they are added up.
 Order = Callable[[Array], Array]
 
@@ -67,7 +63,7 @@ def float_runs(query: Query, point: Point) -> Iterator[EngineRun]:
     yield engine
     networks = {id(a.network): a.network for a in query.applications if a.network.model is not None}
     work = sum(m.nnz for f in networks.values() for n in f.nodes if isinstance(n, Affine) for m in n.maps)
-    if work > _WORK or not all(_plain(f) for f in networks.values()):
+    if work > _WORK or not all(operators(f) <= _PLAIN for f in networks.values()):
         return
     for name, order in ORDERS.items():
         run = run_engine(query, point, _runner(order))

@@ -72,7 +72,7 @@ def compile_model(model: Any) -> Compiled:
     place = {id(v): k for k, v in variables.items()}
     for variable in rest.columns:
         if id(variable) not in place:
-            place[id(variable)] = starts[-1] + len(place) - _shown(placed)
+            place[id(variable)] = starts[-1] + len(place) - sum(len(block.variables) for block, _ in placed)
             variables[place[id(variable)]] = variable
     arrays = _stack(_with_variables(base, variables), rest, place)
     cost, offset, sign = np.zeros(len(arrays.lower)), 0.0, 1.0
@@ -90,11 +90,6 @@ def compile_model(model: Any) -> Compiled:
         variables=variables,
         rows=placed,
     )
-
-
-def _shown(placed: Sequence[tuple[MatrixRows, int]]) -> int:
-    """How many columns of the matrix rows are Pyomo variables."""
-    return sum(len(block.variables) for block, _ in placed)
 
 
 def _side_by_side(models: Sequence[LinearModel], starts: Sequence[int]) -> LinearModel:

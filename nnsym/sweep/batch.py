@@ -105,13 +105,9 @@ def _boxes(first: Query, queries: Sequence[Query]) -> dict[Input, tuple[Array, A
     """The boxes of all queries by the first one's inputs, ``(batch, size)``, rounded outward."""
     found = {}
     for place, x in enumerate(first.inputs):
-        lower, upper = zip(*(_outer(query, place) for query in queries), strict=True)
+        lower, upper = zip(*(query.boxes[query.inputs[place]].outer for query in queries), strict=True)
         found[x] = np.stack(lower), np.stack(upper)
     return found
-
-
-def _outer(query: Query, place: int) -> tuple[Array, Array]:
-    return query.boxes[query.inputs[place]].outer
 
 
 def _known(told: Established, seconds: float) -> BoxVerdict | None:

@@ -281,7 +281,7 @@ class _Writer:
         if len(terms) == 1:
             value, terms = value / lead, [(terms[0][0], Fraction(1))]
             if top and finite_scale([value]) > 1 and relation != "==" and relation != "!=":
-                value = self._outward(value, up=relation[0] == "<", name=self._monomial(terms[0][0]))
+                value = self._outward(value, up=relation[0] == "<", name=" ".join(map(self.names, terms[0][0])))
         elif lead < 0:
             value, terms = -value, [(m, -c) for m, c in terms]
         scale = finite_scale([value, *(c for _, c in terms)])
@@ -307,9 +307,6 @@ class _Writer:
         why = f"no finite decimal; rounded outward by less than 1e-{_DIGITS}"
         self.losses[Loss(f"the bound {value} of {name}", why)] = None
         return rounded
-
-    def _monomial(self, monomial: tuple[Key, ...]) -> str:
-        return " ".join(map(self.names, monomial))
 
     def _term(self, monomial: tuple[Key, ...], factor: Fraction) -> str:
         if self.flat and len(monomial) > 1:
