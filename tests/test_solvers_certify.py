@@ -55,9 +55,6 @@ def test_any_multipliers_bound_any_feasible_point(case: tuple[Program, np.ndarra
     assert exact <= value
     assert bound == -np.inf or Fraction(bound) <= value
     assert not proves_empty(model, program.lower, program.upper, duals)
-    nothing = certify_exact(program, duals, cost=False)
-    assert nothing is not None
-    assert nothing <= 0
 
 
 @settings(deadline=None, max_examples=100)

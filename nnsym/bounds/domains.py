@@ -47,16 +47,16 @@ def exact_boxes(query: Query, limit: int = 64) -> list[Boxes]:
     return _distinct([_meet(whole, b) for b in reduce_formula(query.formula, leaf, every, some)])
 
 
-def domain_boxes(query: Query, limit: int = 64) -> list[dict[Input, tuple[Array, Array]]]:
+def domain_boxes(query: Query) -> list[dict[Input, tuple[Array, Array]]]:
     """The boxes of :func:`exact_boxes` as float64 arrays, rounded outward."""
-    return [{x: box.outer for x, box in case.items()} for case in exact_boxes(query, limit)]
+    return [{x: box.outer for x, box in case.items()} for case in exact_boxes(query)]
 
 
 def domain_bounds(
-    query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu", dtype: Dtype = "float64"
+    query: Query, source: str | Source, *, device: str = "cpu", dtype: Dtype = "float64"
 ) -> Bounds | None:
     """Bounds of all boxes of the domain as one batch; None if no input is left."""
-    boxes = domain_boxes(query, limit)
+    boxes = domain_boxes(query)
     if not boxes:
         return None
     batch = {x: (np.stack([b[x][0] for b in boxes]), np.stack([b[x][1] for b in boxes])) for x in query.inputs}
@@ -64,7 +64,7 @@ def domain_bounds(
 
 
 def domain_margin(
-    query: Query, source: str | Source, *, limit: int = 64, device: str = "cpu", dtype: Dtype = "float64"
+    query: Query, source: str | Source, *, device: str = "cpu", dtype: Dtype = "float64"
 ) -> tuple[float, Bounds]:
     """A sound lower bound of the margin over the whole domain, and the bounds of its hull.
 
@@ -72,13 +72,13 @@ def domain_margin(
     are several, the hull may take half of the source's time.
     """
     source = find_source(source)
-    single = len(exact_boxes(query, limit)) == 1
+    single = len(exact_boxes(query)) == 1
     first = source if single else source.until(source.deadline.share(0.5))
     hull = compute(query, first, device=device, dtype=dtype)
     lower = margin(query, hull)
     if lower > 0 or single or source.deadline.passed:
         return lower, hull
-    batch = domain_bounds(query, source, limit=limit, device=device, dtype=dtype)
+    batch = domain_bounds(query, source, device=device, dtype=dtype)
     if batch is None:
         return np.inf, hull
     worst = min(margin(query, batch.box(i)) for i in range(len(batch.rows.lower)))

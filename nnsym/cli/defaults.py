@@ -31,14 +31,13 @@ class Defaults:
         return [f"{'.'.join(path)} = {shown(value)}" for path, value in _leaves(self.table)]
 
 
-def find_defaults(folder: Path | None = None) -> Defaults:
-    """The defaults of a folder, by default the working one; none where neither file has any.
+def find_defaults() -> Defaults:
+    """The defaults of the working folder; none where neither file has any.
 
     Raises :class:`InputError` for a file that is no TOML, or has no table where one is expected.
     """
-    folder = folder if folder is not None else Path()
     for name, keys in ((OWN, ()), (SHARED, ("tool", "nnsym"))):
-        path = folder / name
+        path = Path(name)
         if not path.is_file():
             continue
         found: Any = _read(path)

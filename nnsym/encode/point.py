@@ -157,11 +157,11 @@ def residual(program: Program, point: Array, tags: frozenset[Tag] = NOMINAL) -> 
     return worst, origin
 
 
-def worst_row(program: Program, point: Array, tags: frozenset[Tag] = NOMINAL) -> Array:
-    """The columns of the linear row with one of the tags that a point violates most; empty if it violates none."""
+def worst_row(program: Program, point: Array) -> Array:
+    """The columns of the network's row that a point violates most; empty if it violates none."""
     worst, columns = 0.0, np.zeros(0, int)
     for block in program.rows:
-        if block.tag in tags and len(block):
+        if block.tag in NOMINAL and len(block):
             amount = np.maximum(*_excess(block, point))
             row = int(np.argmax(amount))
             if amount[row] > worst:

@@ -20,7 +20,7 @@ from nnsym.evidence.pool import Pool
 from nnsym.ir.array import Array
 
 
-def best_dual(two: Two, away: float, known: Interval, start: tuple[float, float] | None = None) -> Dual:
+def best_dual(two: Two, away: float, known: Interval) -> Dual:
     """The pair of multipliers with the greatest bound that an ascent finds; the dual is concave in them.
 
     Its slope is ``(p - P, q - Q)``. l2 is in units in which the two densities of a usual radius are alike.
@@ -38,7 +38,7 @@ def best_dual(two: Two, away: float, known: Interval, start: tuple[float, float]
         q = known.q[0] if dual.l2 >= 0 else known.q[1]
         return -found, -np.array([p - dual.p.value, (q - dual.q.value) * weight])
 
-    first = np.array(start if start is not None else (_plain(two, away, known.p[0]), 0.0))
+    first = np.array((_plain(two, away, known.p[0]), 0.0))
     minimize(loss, first, jac=True, method="BFGS", options={"maxiter": 40, "gtol": 1e-7})
     return max(tried, key=lambda pair: pair[0])[1]
 

@@ -58,15 +58,12 @@ def dump_network(network: Network) -> str:
     return "\n".join([*heads, graph])
 
 
-def dump_query(query: Query, *, names: Mapping[Node, str] | None = None, width: int = 32, boxes: bool = True) -> str:
-    """A query's content: networks, graph, boxes, rows and formula; its name, text and labels are left out.
-
-    Without ``boxes`` it is the text of all queries that differ in nothing but the boxes of their inputs.
-    """
+def dump_query(query: Query, *, width: int = 32) -> str:
+    """A query's content: networks, graph, boxes, rows and formula; its name, text and labels are left out."""
     outputs = [[a.output(o) for o in a.network.outputs] for a in query.applications]
     used = [node for a, some in zip(query.applications, outputs, strict=True) for node in (*a.arguments, *some)]
     nodes = topological((*query.inputs, *query.rows.parts, *used))
-    names = names if names is not None else _numbers(nodes)
+    names = _numbers(nodes)
     lines = [_line(node, names, width) for node in nodes]
     for application, results in zip(query.applications, outputs, strict=True):
         arguments = ", ".join(names[node] for node in application.arguments)

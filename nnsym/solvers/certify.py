@@ -97,17 +97,17 @@ def proves_empty(model: LinearModel, lower: Array, upper: Array, ray: Array) -> 
     return any(lower_bound(model, lower, upper, sign * ray, zero) > 0 for sign in (1.0, -1.0))
 
 
-def certify_exact(program: Program, duals: Array, *, cost: bool = True) -> Fraction | None:
+def certify_exact(program: Program, duals: Array) -> Fraction | None:
     """The best exact value of the bound, over the multipliers and simple rationals near them.
 
     Uses the program's exact numbers where it carries some. None where a needed bound is infinite or the
-    program is too large. With ``cost=False`` a positive value proves the program empty.
+    program is too large.
     """
     if program.nnz > EXACT_NONZEROS or program.implications or program.products:
         return None
     rows = _exact_rows(program)
     low, high = program.exact_bounds if program.exact_bounds is not None else (program.lower, program.upper)
-    objective = program.objective if cost and program.objective is not None else -1
+    objective = program.objective if program.objective is not None else -1
     found = None
     for y in _candidates(duals):
         value = _exact_value(rows, low.tolist(), high.tolist(), y, objective)

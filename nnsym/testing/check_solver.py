@@ -92,10 +92,10 @@ def check_time_limit(lane: Solver, *, seconds: float = 2.0) -> Answer:
     return answer
 
 
-def check_memory_limit(lane: Solver, *, seconds: float = 10.0) -> Answer:
+def check_memory_limit(lane: Solver) -> Answer:
     """A limit that every process exceeds: the lane must stop and say why."""
     problem = replace(market_problem(), name="memory limit")
-    answer = _ask(lane, problem, Limits(seconds=seconds, memory=_NO_ROOM), Goal(decide=False))
+    answer = _ask(lane, problem, Limits(seconds=10.0, memory=_NO_ROOM), Goal(decide=False))
     check_answer(problem, answer, decide=False, settled=False)
     said = f"status '{answer.status.value}' under {_NO_ROOM >> 20} MiB (raw '{answer.raw}', {answer.message})"
     expect(answer.status is Status.MEMORY_LIMIT, f"{lane.name}, memory limit", said)

@@ -56,14 +56,14 @@ def network_query(seed: int = 0) -> Query:
     return _about(f"real-network-{seed}", y, x, centre - radius, centre + radius)
 
 
-def layer_points(query: Query, count: int = 2) -> Iterator[Point]:
+def layer_points(query: Query) -> Iterator[Point]:
     """All lower ends, all upper ends, zero, then ends at random and points between; float64 numbers as they are."""
     rng = np.random.default_rng(47)
     (x, box), = query.boxes.items()  # fmt: skip
     low, high = box.outer
     zero = np.clip(0.0, low, high)
     yield from ({x: side} for side in (low, high, zero))
-    for k in range(count):
+    for k in range(2):
         at = rng.random(x.size)
         yield {x: np.where(at < 0.5, low, high) if k % 2 == 0 else np.clip(low + at * (high - low), low, high)}
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.bounds.lipschitz.gram import STEPS, spectral_norm
+from nnsym.bounds.lipschitz.gram import spectral_norm
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.outward import gamma
@@ -27,7 +27,7 @@ _ANGLE = 32.0 * 2.0**-53  # more than a computed cosine or sine of a reduced ang
 _MOST = 2**26  # numbers of all blocks of a group up to which they are made
 
 
-def convolution_norm(conv: Conv, *, steps: int = STEPS) -> float:
+def convolution_norm(conv: Conv) -> float:
     """An upper bound of the spectral norm; infinite where its blocks would be too many."""
     kernel, places = _polyphase(conv)
     outputs, channels = kernel.shape[0] // conv.groups, kernel.shape[1]
@@ -37,7 +37,7 @@ def convolution_norm(conv: Conv, *, steps: int = STEPS) -> float:
     largest = 0.0
     for group in range(conv.groups):
         taps = kernel[group * outputs : (group + 1) * outputs].reshape(outputs, channels, -1)
-        norm = spectral_norm(_blocks(taps, kernel.shape[2:], places, half), steps=steps)
+        norm = spectral_norm(_blocks(taps, kernel.shape[2:], places, half))
         largest = max(largest, (norm + _slip(taps)) * (1 + gamma(2)))
     return largest
 

@@ -108,7 +108,7 @@ class WholePower(Monomial):
     name: str = "power"
 
     def __post_init__(self) -> None:
-        _require_whole(self.n, 2)
+        _require_whole(self.n)
 
     @cached_property
     def key(self) -> str:
@@ -153,7 +153,7 @@ class InversePower(_Poled):
     name: str = "inverse_power"
 
     def __post_init__(self) -> None:
-        _require_whole(self.n, 2)
+        _require_whole(self.n)
 
     @cached_property
     def key(self) -> str:
@@ -238,8 +238,8 @@ def power_function(exponent: float) -> Univariate:
     return Sqrt() if exponent == 0.5 else RealPower(float(exponent))
 
 
-def _require_whole(n: int, least: int) -> None:
-    if not least <= n <= HIGHEST:
+def _require_whole(n: int) -> None:
+    if not 2 <= n <= HIGHEST:
         raise UnsupportedError(f"the exponent {n}", remedy=f"Whole exponents reach to {HIGHEST}")
 
 

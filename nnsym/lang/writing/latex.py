@@ -46,18 +46,13 @@ _NAMED = {
 }
 
 
-def to_latex(form: ast.expr | None, fallback: str = "") -> str:
-    """A statement or term in LaTeX; ``fallback`` verbatim where it has no syntax tree."""
-    return _text(fallback) if form is None else _write(form, 0)[0]
-
-
 #: A formula of more LaTeX than this is no line any more: the text, which names what stands in it twice, says it better.
 _LONGEST = 600
 
 
 def short_latex(form: ast.expr | None) -> str:
     """A statement in LaTeX if it is one line to look at, else nothing."""
-    found = "" if form is None else to_latex(form)
+    found = "" if form is None else _write(form, 0)[0]
     return found if len(found) <= _LONGEST else ""
 
 
