@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnsym.bounds.domains import domain_margin
 from nnsym.encode.registry import find_encoding
@@ -26,10 +26,8 @@ from nnsym.results.versions import package_version, versions
 from nnsym.write.lp import to_lp
 from nnsym.write.mps import to_mps
 from nnsym.write.smtlib import to_smtlib
+from nnsym.write.vnnlib import VnnlibFile
 from nnsym.write.vnnlib import to_vnnlib as write
-
-if TYPE_CHECKING:
-    from nnsym.write.vnnlib import VnnlibFile
 
 FORMATS = (".lp", ".mps", ".smt2", ".vnnlib")
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnsym.bounds.methods import compute, find_source
 from nnsym.deployed.enclose import enclose
@@ -28,10 +27,8 @@ from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.results.saved import check_writable
+from nnsym.search.progress import Snapshot
 from nnsym.solvers.base import Progress, Solver
-
-if TYPE_CHECKING:
-    from nnsym.search.progress import Snapshot
 
 #: Verdicts at INFO, the steps of the trail at DEBUG (docs/reports.md, "Logs").
 _LOG = logging.getLogger("nnsym")

@@ -7,17 +7,14 @@ keeps exact rational arithmetic fast.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.network import Network
+from nnsym.lang.property import Property
 from nnsym.lang.props import robust
 from nnsym.read.onnx import load
-
-if TYPE_CHECKING:
-    from nnsym.ir.network import Network
-    from nnsym.lang.property import Property
 
 #: The network, 64-24-16-10 with ReLU.
 NETWORK = Path(__file__).with_name("digits.onnx")

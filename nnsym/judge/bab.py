@@ -5,9 +5,10 @@ A search is complete: what it cannot split any further goes, as a query of its o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.kept.tighter import tighter
+from nnsym.bounds.kept.types import Limit
 from nnsym.errors import MissingBoundsError, UnsupportedError
+from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
@@ -24,19 +27,12 @@ from nnsym.judge.method import Establisher, Settings
 from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline, OutOfTime
 from nnsym.results.result import Sizes
+from nnsym.search.bounding import Bounding
 from nnsym.search.crew import Crew
-from nnsym.search.goal import Decide, Minimise
+from nnsym.search.goal import Decide, Goal, Minimise
+from nnsym.search.loop import Search
 from nnsym.search.session import Conditions, begin
 from nnsym.search.strategy import Strategy
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from nnsym.bounds.kept.types import Limit
-    from nnsym.ir.node import Node
-    from nnsym.search.bounding import Bounding
-    from nnsym.search.goal import Goal
-    from nnsym.search.loop import Search
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000

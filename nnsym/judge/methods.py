@@ -16,7 +16,7 @@ from nnsym.bounds.builtin import Alpha
 from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import FloatBoxes, Source, Told
 from nnsym.encode.registry import find_encoding
-from nnsym.encoding import Encoding, Exactness, Form
+from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import soft_rows
@@ -25,6 +25,7 @@ from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked
 from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Settings, scouted
 from nnsym.judge.optimise import by_bounds, by_program
+from nnsym.judge.paired import Paired
 from nnsym.judge.recheck import settled
 from nnsym.judge.run import establish_attack, establish_bounds, establish_bounds_each, establish_program
 from nnsym.judge.support import support_by_programs
@@ -96,19 +97,20 @@ class AttackMethod(Establisher):
             )
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
-        return establish_attack(query, self, clock, settings)
+        return establish_attack(query, clock, settings, **self._size(settings))
 
     def briefly(self, query: Query, clock: Clock, settings: Settings) -> Result:
         """The verdict of a search that takes a tenth of the time left."""
-        return conclude(query, self, establish_attack(query, self, clock, settings, share=SHARE), clock)
+        return conclude(
+            query, self, establish_attack(query, clock, settings, **self._size(settings), share=SHARE), clock
+        )
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        size = {
-            "restarts": self.restarts,
-            "steps": self.steps,
-            "seed": settings.seed if self.seed is None else self.seed,
-        }
-        return attacked(query, clock, **size, device=settings.device, share=SHARE)
+        return attacked(query, clock, **self._size(settings), device=settings.device, share=SHARE)
+
+    def _size(self, settings: Settings) -> dict[str, int]:
+        seed = settings.seed if self.seed is None else self.seed
+        return {"restarts": self.restarts, "steps": self.steps, "seed": seed}
 
     def support(self, asked: Query) -> Array:
         raise UnsupportedError("'attack' has no region to draw", remedy="Name bounds or an encoding")
@@ -116,40 +118,8 @@ class AttackMethod(Establisher):
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class ProgramMethod(Establisher):
-    """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
-
-    ``optimise`` asks for the margin itself rather than its sign.
-    """
-
-    encoding: Encoding
-    solver: str
-    bounds: str = "crown"
-    optimise: bool = False
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return f"{self.encoding.name}+{self.solver}"
-
-    @property
-    def exact(self) -> bool:  # type: ignore[override]
-        return all(rule.exactness is not Exactness.OUTER for rule in self.encoding.rules)
-
-    @property
-    def rational(self) -> bool:  # type: ignore[override]
-        return self.encoding.form is Form.BOOLEAN
-
-    @property
-    def encoded(self) -> str:  # type: ignore[override]
-        return self.encoding.name
-
-    @property
-    def lane(self) -> str:  # type: ignore[override]
-        return self.solver
-
-    @property
-    def goal(self) -> str:  # type: ignore[override]
-        return "optimise" if self.optimise else "decide"
+class ProgramMethod(Paired):
+    """Encode and solve."""
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
         return establish_program(query, self, clock, settings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from nnsym.encoding import Form
 from nnsym.ir.query import Query
 from nnsym.judge.least import Least, run_beside
 from nnsym.judge.method import Settings
+from nnsym.judge.paired import Paired
 from nnsym.judge.run import (
     BOUNDS_SHARE,
     bound,
@@ -30,9 +30,6 @@ from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
 from nnsym.solvers.registry import check_fits, check_query, find
 
-if TYPE_CHECKING:
-    from nnsym.judge.methods import ProgramMethod
-
 
 def by_bounds(query: Query, source: str, clock: Clock, settings: Settings) -> Least:
     """The floor that bounds give."""
@@ -41,9 +38,7 @@ def by_bounds(query: Query, source: str, clock: Clock, settings: Settings) -> Le
     return Least(floor=floor(replace(facts_about(query), certified=lower)))
 
 
-def by_program(
-    query: Query, method: ProgramMethod, found: Least, clock: Clock, settings: Settings, precision: float
-) -> Least:
+def by_program(query: Query, method: Paired, found: Least, clock: Clock, settings: Settings, precision: float) -> Least:
     """By its dual bound where the lane has one, by bisection where it decides in rationals."""
     check_fits(method.encoding, method.solver)
     if method.encoding.form is Form.BOOLEAN or find(method.solver).exact:
@@ -51,9 +46,7 @@ def by_program(
     return _solved(query, replace(method, optimise=True), found, clock, settings, precision)
 
 
-def _solved(
-    query: Query, method: ProgramMethod, found: Least, clock: Clock, settings: Settings, precision: float
-) -> Least:
+def _solved(query: Query, method: Paired, found: Least, clock: Clock, settings: Settings, precision: float) -> Least:
     """One program in margin form: its dual bound, and the network run at its point. Bounds may close the interval."""
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
@@ -74,9 +67,7 @@ def _solved(
     return replace(bounded, by="").better(Least(floor=floor(facts), point=point, sizes=measure(built, 0)))
 
 
-def _bisect(
-    query: Query, method: ProgramMethod, found: Least, clock: Clock, settings: Settings, precision: float
-) -> Least:
+def _bisect(query: Query, method: Paired, found: Least, clock: Clock, settings: Settings, precision: float) -> Least:
     """Halve the interval by exact decisions "is the term at most c somewhere?", each a query of its own.
 
     A point that was just found is first asked to be optimal: its value less the precision.
@@ -105,7 +96,7 @@ def _bisect(
     return found
 
 
-def _feasible(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Least:
+def _feasible(query: Query, method: Paired, clock: Clock, settings: Settings) -> Least:
     """A point of the condition, or that there is none."""
     result = judge_program(query.precondition(), method, clock, settings)
     if result.status is Verdict.FALSIFIED:

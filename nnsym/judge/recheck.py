@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Form
 from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
+from nnsym.judge.paired import Paired
 from nnsym.judge.run import judge_program
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Trust, Verdict
 from nnsym.solvers.registry import find
-
-if TYPE_CHECKING:
-    from nnsym.judge.methods import ProgramMethod
 
 #: A program with at most this many binaries is worth an exact re-check by SMT when its bound is within rounding.
 _RECHECK_BINARIES = 40
@@ -34,7 +32,7 @@ _RECHECKED = (
 )
 
 
-def settled(query: Query, result: Result, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
+def settled(query: Query, result: Result, method: Paired, clock: Clock, settings: Settings) -> Result:
     """Ask the exact SMT encoding where a tolerance solver's answer lies within rounding, or was refuted."""
     if (
         result.reason not in _RECHECKED

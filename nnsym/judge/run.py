@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from nnsym.ir.query import Query
 from nnsym.judge.build import build
 from nnsym.judge.conclude import Established, conclude, error_beside
 from nnsym.judge.method import Settings
+from nnsym.judge.paired import Paired
 from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
 from nnsym.judge.repair import repaired
 from nnsym.judge.verdict import Facts, facts_about, rule, tight
@@ -39,10 +39,6 @@ from nnsym.solvers.lane import resolved
 from nnsym.solvers.outer import GAP, taking
 from nnsym.solvers.registry import check_fits, check_query, find, naming_others
 from nnsym.solvers.split import solve_split, worth_splitting
-
-if TYPE_CHECKING:
-    from nnsym.judge.methods import AttackMethod, ProgramMethod
-
 
 #: A solver's point with at most this objective is replayed and polished as a counterexample.
 NEAR_ZERO = 1e-5
@@ -89,39 +85,32 @@ def establish_bounds_each(
     ]
 
 
+#: So many of the best candidates of an attack are replayed.
+_REPLAYED = 5
+
+
 def establish_attack(
-    query: Query, method: AttackMethod, clock: Clock, settings: Settings, *, share: float = 1.0
+    query: Query, clock: Clock, settings: Settings, *, restarts: int, steps: int, seed: int, share: float = 1.0
 ) -> Established:
     """A counter-search: a candidate that replay confirms, else the least margin that was replayed.
 
     It takes no more than ``share`` of the time that is left.
     """
-    replayed = attack(query, method, clock, settings, share * clock.left)
-    late = not clock.left and replayed.outcome not in (Outcome.BOUNDARY, Outcome.UNDECIDED)
-    facts = replace(facts_about(query), replay=replayed.outcome)
-    return Established(facts=facts, replayed=replayed, ended="timeout" if late else "")
-
-
-#: So many of the best candidates of an attack are replayed.
-_REPLAYED = 5
-
-
-def attack(query: Query, method: AttackMethod, clock: Clock, settings: Settings, seconds: float) -> Replay:
-    """Search on the settings' device and replay the best candidates; the margin is the least that was replayed."""
     from nnsym.bounds.points.attack import search  # heavy: torch
 
-    seed = settings.seed if method.seed is None else method.seed
+    seconds, device = share * clock.left, settings.device
     with clock.step("attack") as notes:
-        size = {"restarts": method.restarts, "steps": method.steps}
-        found = search(query, **size, seed=seed, seconds=seconds, device=settings.device)
+        found = search(query, restarts=restarts, steps=steps, seed=seed, seconds=seconds, device=device)
         least = f"{found.margin[0]:.6g}" if len(found) else "none"
-        notes.append(f"{method.steps} steps from {len(found)} points: least margin {least}")
+        notes.append(f"{steps} steps from {len(found)} points: least margin {least}")
     with clock.step("replay") as notes:
         hopeful = [k for k in range(min(len(found), _REPLAYED)) if found.margin[k] < NEAR_ZERO or k == 0]
         points = (found[k] for k in hopeful if found.margin[k] < np.inf)
         replayed = confirm(query, points, deadline=clock.deadline())
         notes.append(f"{_SAID[replayed.outcome]}, margin {replayed.margin:.6g}")
-    return replayed
+    late = not clock.left and replayed.outcome not in (Outcome.BOUNDARY, Outcome.UNDECIDED)
+    facts = replace(facts_about(query), replay=replayed.outcome)
+    return Established(facts=facts, replayed=replayed, ended="timeout" if late else "")
 
 
 def require_bounded(query: Query, lower: float) -> None:
@@ -175,12 +164,12 @@ def settle_tight(query: Query, bounds: Bounds, facts: Facts, clock: Clock) -> Fa
     return replace(facts, exact_bound=exact)
 
 
-def judge_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Result:
+def judge_program(query: Query, method: Paired, clock: Clock, settings: Settings) -> Result:
     """What :func:`nnsym.judge.verdict.rule` says of one program."""
     return conclude(query, method, establish_program(query, method, clock, settings), clock)
 
 
-def establish_program(query: Query, method: ProgramMethod, clock: Clock, settings: Settings) -> Established:
+def establish_program(query: Query, method: Paired, clock: Clock, settings: Settings) -> Established:
     """Bounds, encoding, solver, replay."""
     check_fits(method.encoding, method.solver)
     check_query(query, method.encoding, method.solver)
@@ -206,9 +195,7 @@ def establish_program(query: Query, method: ProgramMethod, clock: Clock, setting
     )
 
 
-def solve(
-    query: Query, method: ProgramMethod, bounds: Bounds, clock: Clock, settings: Settings
-) -> tuple[Program, Answer]:
+def solve(query: Query, method: Paired, bounds: Bounds, clock: Clock, settings: Settings) -> tuple[Program, Answer]:
     """Encode on the bounds and hand the program to the method's lane.
 
     Where time is over before the program is complete, or bounds that it needs were not reached in time, the answer is
@@ -250,7 +237,7 @@ def _too_large(query: Query, end: Deadline, settings: Settings) -> str:
     return TIMEOUT if query.entries > _EACH_SECOND * end.left else ""
 
 
-def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answer]:
+def _nothing(method: Paired, why: str, said: str) -> tuple[Program, Answer]:
     """The answer where nothing was handed over."""
     status = Status.MEMORY_LIMIT if why == MEMORY else Status.TIME_LIMIT
     answer = Answer(status=status, solver=method.solver, raw="not begun", message=said)
@@ -258,7 +245,7 @@ def _nothing(method: ProgramMethod, why: str, said: str) -> tuple[Program, Answe
     return Program(lower=none, upper=none, kind=np.zeros(0, dtype=np.int8), blocks=(), rows=()), answer
 
 
-def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer) -> Facts:
+def facts_of(query: Query, method: Paired, program: Program, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
     margin_form = method.encoding.form is Form.MARGIN
     claims = answer.bound > -np.inf or answer.status is Status.INFEASIBLE  # else nothing rests on the program's numbers
@@ -278,7 +265,7 @@ def facts_of(query: Query, method: ProgramMethod, program: Program, lower: float
     )
 
 
-def read(query: Query, method: ProgramMethod, program: Program, lower: float, answer: Answer, clock: Clock) -> Facts:
+def read(query: Query, method: Paired, program: Program, lower: float, answer: Answer, clock: Clock) -> Facts:
     """What a solver's answer says; what rests on its word alone is probed."""
     facts = facts_of(query, method, program, lower, answer)
     if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
@@ -294,7 +281,7 @@ def _limits(clock: Clock, settings: Settings) -> Limits:
 
 def interpret(
     query: Query,
-    method: ProgramMethod,
+    method: Paired,
     bounds: Bounds,
     lower: float,
     program: Program,
@@ -348,9 +335,7 @@ def candidate_of(query: Query, program: Program, answer: Answer) -> dict[Input, 
     return point
 
 
-def relax_bound(
-    program: Program, method: ProgramMethod, answer: Answer, clock: Clock, settings: Settings
-) -> float | None:
+def relax_bound(program: Program, method: Paired, answer: Answer, clock: Clock, settings: Settings) -> float | None:
     """The optimum of the program without the network's integrality ("root LP"), over the same disjuncts."""
     if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
         return None

@@ -9,9 +9,10 @@ import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.network import Network
+from nnsym.ir.query import Query
 from nnsym.ir.stated import with_source
 from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.onnx import load
@@ -23,10 +24,6 @@ from nnsym.read.vnnlib_bulk import LONG
 from nnsym.read.vnnlib_bulk import read as read_bulk
 from nnsym.read.vnnlib_query import to_query
 from nnsym.read.vnnlib_tree import VnnSpec
-
-if TYPE_CHECKING:
-    from nnsym.ir.network import Network
-    from nnsym.ir.query import Query
 
 _VERSION = re.compile(r"\s*\(\s*vnnlib-version\s*<\s*([0-9]+)\.([0-9]+)\s*>")
 #: Characters of the longest text that a query keeps.

@@ -7,21 +7,35 @@ what counts; a few dozen parts tell the two apart.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from nnsym.search.ledger import Ledger
 from nnsym.search.scene import Scene
 
-if TYPE_CHECKING:
-    from nnsym.search.loop import Search
-
 #: So many parts are bounded by each rule.
 PARTS = 31
 
 
-def trial(first: Search, others: Iterable[Search]) -> Search:
+class Searching(Protocol):
+    """A search that can be begun: what is asked of :class:`nnsym.search.loop.Search`."""
+
+    ledger: Ledger
+    scene: Scene
+
+    @property
+    def decided(self) -> bool:
+        """True if nothing is left to do."""
+
+    def go(self, parts: float) -> None:
+        """Go on until so many parts were bounded."""
+
+
+S = TypeVar("S", bound=Searching)
+
+
+def trial(first: S, others: Iterable[S]) -> S:
     """The search that leaves least after :data:`PARTS` parts, or that decides; the first of equal ones."""
     best = first
     best.go(PARTS)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnsym.report.grid import Column, Grid
 from nnsym.results.html import VERDICTS
+from nnsym.sweep.answers import Answers
 from nnsym.sweep.tally import LEVEL, Tally
-
-if TYPE_CHECKING:
-    from nnsym.sweep.answered import Table
 
 #: Heading, rank (the lower the sooner shown), on the right, meaning.
 COLUMNS = (
@@ -82,12 +80,12 @@ def tally_record(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _rows(table: Table) -> list[tuple[str, ...]]:
+def _rows(table: Answers) -> list[tuple[str, ...]]:
     named = len(table.header.families) > 1
     return [cells(tally, named=named, staged=table.header.staged) for tally in table.rows]
 
 
-def title(table: Table) -> str:
+def title(table: Answers) -> str:
     """What the table is of."""
     header = table.header
     how = " then ".join(header.methods) if header.staged else f"{len(header.methods)} methods"
@@ -95,7 +93,7 @@ def title(table: Table) -> str:
     return f"{', '.join(header.families)}: {header.count} items by {how}{unfinished}"
 
 
-def table_grid(table: Table, *, wide: bool = False) -> Any:
+def table_grid(table: Answers, *, wide: bool = False) -> Any:
     """The table for rich; disagreements stand below it, loudly."""
     from rich.console import Group
     from rich.text import Text
@@ -110,7 +108,7 @@ def table_grid(table: Table, *, wide: bool = False) -> Any:
     return Group(grid, *(Text(line, style="bold red") for line in clashes(table)))
 
 
-def clashes(table: Table) -> list[str]:
+def clashes(table: Answers) -> list[str]:
     """A line for each pair of methods that contradict each other."""
     pairs = {(a.method, b.method): (a, b) for a, b in table.disagreements}
     return [
@@ -119,7 +117,7 @@ def clashes(table: Table) -> list[str]:
     ]
 
 
-def table_html(table: Table) -> str:
+def table_html(table: Answers) -> str:
     """An HTML table whose headings say what they mean."""
     rows = _rows(table)
     used = [k for k in range(len(COLUMNS)) if any(row[k] for row in rows)]

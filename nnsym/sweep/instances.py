@@ -12,7 +12,7 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
@@ -21,11 +21,9 @@ from nnsym.read.vnnlib import load_vnnlib
 from nnsym.report.grid import Column, Grid
 from nnsym.results import ranges
 from nnsym.results.files import read_text
+from nnsym.sweep.answered import Table
 from nnsym.sweep.data import Data
 from nnsym.sweep.entry import Way
-
-if TYPE_CHECKING:
-    from nnsym.sweep.answered import Table
 
 RIGHT, WRONG = 10, -150
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
-from typing import TYPE_CHECKING
 
 from nnsym.errors import UnsupportedError
 from nnsym.results.html import facts_html
+from nnsym.sweep.answered import Table
 from nnsym.sweep.entry import Entry, Way
 from nnsym.sweep.grid import table_html
 from nnsym.sweep.tally import LEVEL, Tally
-
-if TYPE_CHECKING:
-    from nnsym.sweep.answered import Table
 
 _LISTED = 100  # counterexamples that are listed one by one
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnsym.report.style import GREY, dashes, finished, ink, picture, plain_axes, titled
 from nnsym.results.html import VERDICTS
-
-if TYPE_CHECKING:
-    from nnsym.sweep.answered import Table
-    from nnsym.sweep.tally import Tally
+from nnsym.sweep.answers import Answers
+from nnsym.sweep.tally import Tally
 
 
-def plot_table(table: Table, path: str | Path | None = None) -> Any:
+def plot_table(table: Answers, path: str | Path | None = None) -> Any:
     """The picture, written to ``path`` if there is one."""
     curves = len(table.header.eps) > 1
     figure = picture(7.2, 4.4) if curves else picture(7.2, 1.8 + 0.36 * len(table.rows))
@@ -28,7 +26,7 @@ def plot_table(table: Table, path: str | Path | None = None) -> Any:
     return finished(figure, path)
 
 
-def _curves(axes: Any, table: Table) -> None:
+def _curves(axes: Any, table: Answers) -> None:
     """Certified accuracy, a line for each stage or method; what nothing speaks against as the upper end of a band."""
     header = table.header
     names = list(header.families)
@@ -75,7 +73,7 @@ def _band(axes: Any, rows: list[Tally], *, start: bool, labelled: bool) -> None:
     axes.fill_between(x, low, high, color=GREY, alpha=0.22, linewidth=0, label="unknown" if labelled else None)
 
 
-def _bars(axes: Any, table: Table) -> None:
+def _bars(axes: Any, table: Answers) -> None:
     """The four ways of each row, one behind the other, with their numbers."""
     rows = table.rows
     parts = {
