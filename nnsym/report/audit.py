@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nnsym.report.grid import plain_grid
+from nnsym.results.html import html_table
 
 if TYPE_CHECKING:
     from nnsym.ask.audit import Audit, Checked
@@ -55,17 +56,11 @@ def audit_sections(found: Audit) -> Iterator[str]:
         "given does. Real arithmetic of the stored constants, unless a type of floats is named.</p>"
     )
     titles = ["certificate", "claim", "leaves", "least", "seconds", "checked"]
-    yield "<h2>Certificates</h2>\n" + _table(titles, [_cells(c) for c in found.certificates])
+    yield "<h2>Certificates</h2>\n" + html_table(titles, [_cells(c) for c in found.certificates])
     files = [[c.file, c.digest, c.stated] for c in found.certificates]
-    yield "<h2>Hashes (SHA-256)</h2>\n" + _table(["certificate", "its content", "property"], files)
+    yield "<h2>Hashes (SHA-256)</h2>\n" + html_table(["certificate", "its content", "property"], files)
     networks = dict.fromkeys(pair for c in found.certificates for pair in c.networks)
-    yield "<h2>Networks</h2>\n" + _table(["name", "SHA-256"], [list(pair) for pair in networks])
+    yield "<h2>Networks</h2>\n" + html_table(["name", "SHA-256"], [list(pair) for pair in networks])
     if found.uncertified:
         rows = [[r.file, r.name, r.verdict, r.reason] for r in found.uncertified]
-        yield "<h2>Results without a certificate</h2>\n" + _table(["file", "property", "verdict", "why"], rows)
-
-
-def _table(titles: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{escape(t)}</th>" for t in titles)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+        yield "<h2>Results without a certificate</h2>\n" + html_table(["file", "property", "verdict", "why"], rows)

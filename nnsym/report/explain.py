@@ -12,6 +12,7 @@ from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
 from nnsym.ir.text import number
 from nnsym.program import Kind
+from nnsym.results.html import html_table
 from nnsym.results.result import NoTruthValue
 from nnsym.write.notation import Line
 
@@ -134,6 +135,5 @@ def explanation_html(found: Explanation) -> str:
     out = []
     for heading, rows in _sections(found):
         if rows:
-            cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-            out.append(f"<b>{escape(heading)}</b><table>{cells}</table>")
+            out.append(f"<b>{escape(heading)}</b>{html_table((), rows)}")
     return "".join(out)

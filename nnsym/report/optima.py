@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from nnsym.report.grid import Column, Grid, render
+from nnsym.results.html import html_table
 
 
 def _cell(value: object) -> str:
@@ -41,9 +42,7 @@ def records_html(title: str, records: list[dict[str, Any]]) -> str:
     """Flat records as an HTML table."""
     if not records:
         return f"<b>{escape(title)}</b>: nothing"
-    head = "".join(f"<th>{escape(name)}</th>" for name in records[0])
-    body = "".join(f"<tr>{''.join(f'<td>{escape(_cell(v))}</td>' for v in record.values())}</tr>" for record in records)
-    return f"<b>{escape(title)}</b><table><tr>{head}</tr>{body}</table>"
+    return f"<b>{escape(title)}</b>{html_table(tuple(records[0]), (map(_cell, record.values()) for record in records))}"
 
 
 class Listed(ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from nnsym.report.records import RECORDED
 from nnsym.report.style import picture
 from nnsym.results.fields import undamaged
 from nnsym.results.files import plain_data, read_text
-from nnsym.results.html import VERDICTS, facts_html, images_html, middle_of
+from nnsym.results.html import VERDICTS, facts_html, html_table, images_html, middle_of
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.restored import result_from
 from nnsym.results.result import Result, Verdict, Witness
@@ -38,6 +38,8 @@ figure { display: inline-block; margin: .3rem .8rem .3rem 0 }
 figcaption { font-size: .8rem; color: #57606a } .formula svg { max-width: 100%; height: auto }
 @media print { body { margin: 0 } pre { white-space: pre-wrap } }
 """
+
+_NUMBER = " class=number"  # of a cell
 
 _MEANS = {
     Verdict.VERIFIED: "The property was shown to hold.",
@@ -194,22 +196,11 @@ def _networks(networks: Iterable[Mapping[str, Any]]) -> str:
     rows = [
         (n["name"], _shapes(n["inputs"]), _shapes(n["outputs"]), n["dtype"], f"sha256 {n['sha256']}") for n in networks
     ]
-    return _table(("name", "inputs", "outputs", "numbers", "content"), rows) if rows else ""
+    return html_table(("name", "inputs", "outputs", "numbers", "content"), rows) if rows else ""
 
 
 def _shapes(named: Mapping[str, Iterable[int]]) -> str:
     return ", ".join(f"{name} {tuple(shape)}" for name, shape in named.items())
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]], numbers: frozenset[int] = frozenset()) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{' class=number' if k in numbers else ''}>{escape(v)}</td>" for k, v in enumerate(row))
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _point(found: Witness, boxes: Mapping[str, Any]) -> str:
@@ -249,7 +240,9 @@ def _margin(result: Result) -> str:
 
 def _trail(result: Result) -> str:
     rows = [(s.name, f"{s.seconds:.3f}", s.note) for s in result.trail]
-    return _table(("step", "seconds", "what it found"), rows, frozenset({1})) if rows else ""
+    if not rows:
+        return ""
+    return html_table(("step", "seconds", "what it found"), rows, look=lambda row, column: _NUMBER * (column == 1))
 
 
 def _again(result: Result, about: Mapping[str, Any], networks: list[Mapping[str, Any]]) -> str:
@@ -288,25 +281,27 @@ def _record(lines: list[Mapping[str, Any]], torn: int) -> Iterator[str]:
     lost = f" Left out: {torn} line{'s' if torn > 1 else ''} torn by a kill or a full disk." if torn else ""
     yield f"<p>{len(lines)} runs of {len(groups)} propert{'y' if len(groups) == 1 else 'ies'}: {total}.{lost}</p>"
     for digest, runs in groups.items():
-        rows = "".join(_run(run) for run in runs)
-        head = "".join(f"<th>{h}</th>" for h in ("method", "solver", "bounds", "verdict", "trust", "margin", "seconds"))
         facts = facts_html([("property", f"sha256 {digest}"), ("networks", ", ".join(runs[0]["network_hashes"]))])
         text = _pre(str(runs[0].get("text", "")))
-        yield _section(str(runs[0]["property"]), f"{text}{facts}<table><tr>{head}</tr>{rows}</table>")
+        yield _section(str(runs[0]["property"]), f"{text}{facts}{_runs(runs)}")
     versions = {name: text for line in lines for name, text in line["versions"].items()}
     yield _section("Versions", facts_html(sorted(versions.items())))
 
 
-def _run(run: Mapping[str, Any]) -> str:
+def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
+    def look(row: int, column: int) -> str:
+        return f" style='color:{VERDICTS[runs[row]['verdict']]}'" if column == 3 else _NUMBER * (column == 6)
+
+    headings = ("method", "solver", "bounds", "verdict", "trust", "margin", "seconds")
+    return html_table(headings, map(_cells, runs), look=look)
+
+
+def _cells(run: Mapping[str, Any]) -> list[str]:
     verdict = (
         f"{run['verdict']} ({run['reason']})" if run["verdict"] not in ("verified", "falsified") else run["verdict"]
     )
     low, high = (
         ("-∞", "∞")[k] if run[side] is None else f"{run[side]:.5g}" for k, side in enumerate(("lower", "upper"))
     )
-    seconds = run.get("seconds_total")
-    cells = [run["method"], run["solver"], run["bounds"], verdict, run["trust"] or "", f"[{low}, {high}]"]
-    cells.append("" if seconds is None else f"{seconds:.3f}")
-    ink = VERDICTS[run["verdict"]]
-    looks = {3: f" style='color:{ink}'", 6: " class=number"}
-    return "<tr>" + "".join(f"<td{looks.get(k, '')}>{escape(c)}</td>" for k, c in enumerate(cells)) + "</tr>"
+    seconds = "" if run.get("seconds_total") is None else f"{run['seconds_total']:.3f}"
+    return [run["method"], run["solver"], run["bounds"], verdict, run["trust"] or "", f"[{low}, {high}]", seconds]

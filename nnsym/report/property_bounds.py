@@ -22,6 +22,7 @@ from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
 from nnsym.report.grid import render
 from nnsym.report.plot_bounds import plot_bounds, plot_trace
 from nnsym.results import ranges as options
+from nnsym.results.html import html_table
 from nnsym.results.result import NoTruthValue
 
 if TYPE_CHECKING:
@@ -96,10 +97,9 @@ class PropertyBounds(NoTruthValue):
         rows.append(("spec", str(len(spec.lower)), "", width, ""))
         shown = 5 if any(x.title for x in layers) else 4
         headings = ("layer", "size", "open", "mean width", "in the model")[:shown]
-        head = "".join(f"<th>{name}</th>" for name in headings)
-        body = "".join("<tr>" + "".join(f"<td>{escape(v)}</td>" for v in row[:shown]) + "</tr>" for row in rows)
+        table = html_table(headings, (row[:shown] for row in rows))
         note = f"margin &ge; {self.lower:.6g} ({escape(self.source)})"
-        return f"<b>{escape(self.query.name)}</b><table><tr>{head}</tr>{body}</table>{note}"
+        return f"<b>{escape(self.query.name)}</b>{table}{note}"
 
 
 def bounds(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, final
 
@@ -18,6 +17,7 @@ from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import misread
 from nnsym.report.grid import Column, Grid, render
 from nnsym.report.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, VIOLET, finished, picture, plain_axes
+from nnsym.results.html import html_table
 from nnsym.results.result import NoTruthValue
 
 _INKS = (BLUE, ORANGE, GREEN, PINK, RED, SKY, VIOLET)
@@ -87,9 +87,7 @@ class Trajectory(NoTruthValue):
         return render(self)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("step", *self.headings))
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in self._cells())
-        return f"<table><tr>{head}</tr>{body}</table>"
+        return html_table(("step", *self.headings), self._cells())
 
 
 def trajectory(steps: Sequence[Term] | Mapping[str, Sequence[Term]], point: object) -> Trajectory:

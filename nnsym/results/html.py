@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,26 @@ _LEAST, _MOST = 6, 64  # sides of what is drawn as an image
 _SIZE = 140  # about so many pixels wide
 
 
+def html_table(
+    headings: Sequence[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    meanings: Sequence[str] = (),
+    look: Callable[[int, int], str] | None = None,
+) -> str:
+    """A table; ``meanings`` say what headings stand for, ``look`` gives the attributes of a row's cell by numbers."""
+    notes = [f' title="{escape(text)}"' if text else "" for text in meanings or [""] * len(headings)]
+    head = "".join(f"<th{note}>{escape(name)}</th>" for name, note in zip(headings, notes, strict=True))
+    body = []
+    for i, row in enumerate(rows):
+        looks = (f"<td{'' if look is None else look(i, j)}>{escape(cell)}</td>" for j, cell in enumerate(row))
+        body.append(f"<tr>{''.join(looks)}</tr>")
+    return f"<table>{f'<tr>{head}</tr>' if head else ''}{''.join(body)}</table>"
+
+
 def facts_html(rows: Iterable[tuple[str, str]]) -> str:
     """Two columns: what, and its value."""
-    body = "".join(
-        f"<tr><td>{escape(name)}</td><td style='text-align:left'>{escape(value)}</td></tr>" for name, value in rows
-    )
-    return f"<table>{body}</table>"
+    return html_table((), rows, look=lambda row, column: " style='text-align:left'" if column else "")
 
 
 def result_html(result: Result) -> str:

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from nnsym.report.grid import Column, Grid
-from nnsym.results.html import VERDICTS
+from nnsym.results.html import VERDICTS, html_table
 from nnsym.sweep.answers import Answers
 from nnsym.sweep.tally import LEVEL, Tally
 
@@ -121,7 +121,7 @@ def table_html(table: Answers) -> str:
     """An HTML table whose headings say what they mean."""
     rows = _rows(table)
     used = [k for k in range(len(COLUMNS)) if any(row[k] for row in rows)]
-    head = "".join(f'<th title="{escape(COLUMNS[k][3])}">{escape(COLUMNS[k][0])}</th>' for k in used)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(row[k])}</td>' for k in used)}</tr>" for row in rows)
+    headings, meanings = [COLUMNS[k][0] for k in used], [COLUMNS[k][3] for k in used]
+    shown = html_table(headings, ([row[k] for k in used] for row in rows), meanings=meanings)
     loud = "".join(f"<div style='color:{VERDICTS['falsified']}'>{escape(line)}</div>" for line in clashes(table))
-    return f"<b>{escape(title(table))}</b><table><tr>{head}</tr>{body}</table>{loud}"
+    return f"<b>{escape(title(table))}</b>{shown}{loud}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from html import escape
 
 from nnsym.errors import UnsupportedError
-from nnsym.results.html import facts_html
+from nnsym.results.html import facts_html, html_table
 from nnsym.sweep.answered import Table
 from nnsym.sweep.entry import Entry, Way
 from nnsym.sweep.grid import table_html
@@ -65,7 +65,7 @@ def _counted(rows: Iterable[Tally], heading: str, counts: Callable[[Tally], Iter
         for word, count in counts(tally):
             cells = (tally.family, "" if tally.eps is None else f"{tally.eps:.6g}", tally.method, word, str(count))
             lines.append(cells)
-    return _rows(("family", "eps", "method", heading, "items"), lines) if lines else "<p>There are none.</p>"
+    return html_table(("family", "eps", "method", heading, "items"), lines) if lines else "<p>There are none.</p>"
 
 
 def _points(table: Table) -> str:
@@ -75,16 +75,10 @@ def _points(table: Table) -> str:
     more = f"<p>{len(found) - _LISTED} more stand in the record.</p>" if len(found) > _LISTED else ""
     if not lines:
         return "<p>There are none.</p>"
-    return _rows(("family", "item", "eps", "method", "margin there", "replayed by"), lines) + more
+    return html_table(("family", "item", "eps", "method", "margin there", "replayed by"), lines) + more
 
 
 def _line(entry: Entry) -> tuple[str, ...]:
     by = str(entry.point["replayed_by"]) if entry.point else "" if entry.implied is None else entry.reason
     eps = "" if entry.eps is None else f"{entry.eps:.6g}"
     return entry.family, str(entry.index), eps, entry.method, f"{entry.upper:.6g}", by
-
-
-def _rows(headings: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
-    return f"<table><tr>{head}</tr>{body}</table>"
