@@ -1,14 +1,31 @@
-"""The only traversals of a graph: iterative, so that a chain of thousands of layers works."""
+"""The traversals of graphs and of trees: iterative, so that a chain of thousands of layers works."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from nnsym.ir.node import Input, Node
 
 T = TypeVar("T")
+
+
+def postorder(roots: Iterable[T], parts: Callable[[T], Iterable[T]]) -> Iterator[T]:
+    """Every object that the roots are made of, once, its parts before it, from left to right, without recursion."""
+    done: set[int] = set()
+    stack = [(root, False) for root in reversed(tuple(roots))]
+    while stack:
+        one, expanded = stack.pop()
+        if id(one) in done:
+            continue
+        below = () if expanded else tuple(parts(one))
+        if below:
+            stack.append((one, True))
+            stack.extend([(part, False) for part in reversed(below) if id(part) not in done])
+        else:
+            done.add(id(one))
+            yield one
 
 
 def _parents(node: Node) -> tuple[Node, ...]:
@@ -20,20 +37,7 @@ def topological(roots: Iterable[Node], parents: Callable[[Node], tuple[Node, ...
 
     ``parents`` may name other dependencies than a node's own parents, to cut a graph short.
     """
-    order: list[Node] = []
-    done: set[int] = set()
-    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(tuple(roots))]
-    while stack:
-        node, expanded = stack.pop()
-        if id(node) in done:
-            continue
-        if expanded:
-            done.add(id(node))
-            order.append(node)
-            continue
-        stack.append((node, True))
-        stack.extend((parent, False) for parent in reversed(parents(node)) if id(parent) not in done)
-    return tuple(order)
+    return tuple(postorder(roots, parents))
 
 
 def fold(roots: Iterable[Node], rule: Callable[[Node, tuple[T, ...]], T]) -> dict[Node, T]:

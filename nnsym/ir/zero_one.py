@@ -18,6 +18,7 @@ from nnsym.ir.intervals import Sides, interval_step, unbounded
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise
+from nnsym.ir.walk import postorder
 
 _Memo: TypeAlias = WeakKeyDictionary[Node, Array]
 
@@ -50,15 +51,9 @@ def gates(node: Node) -> bool:
 
 def _asked(node: Node, known: _Memo, rule: Callable[[Node, _Memo], Array]) -> Array:
     """What a rule says of a node, given what it says of the nodes below."""
-    pending = [node]
-    while pending:
-        missing = [p for p in _below(pending[-1]) if p not in known]
-        if missing:
-            pending += missing
-        else:
-            top = pending.pop()
-            if top not in known:
-                known[top] = rule(top, known)
+    if node not in known:
+        for one in postorder([node], lambda some: [p for p in _below(some) if p not in known]):
+            known[one] = rule(one, known)
     return known[node]
 
 

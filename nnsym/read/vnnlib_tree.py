@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TypeAlias, TypeVar, final
 
 from nnsym.ir.text import linear_text
+from nnsym.ir.walk import postorder
 
 T = TypeVar("T")
 
@@ -99,16 +100,11 @@ def negation(condition: Condition) -> Condition:
 def fold(condition: Condition, leaf: Callable[[Inequality], T], join: Callable[[bool, list[T]], T]) -> T:
     """Bottom-up, left to right, without recursion (conditions may nest deeply)."""
     done: dict[int, T] = {}
-    stack: list[tuple[Condition, bool]] = [(condition, False)]
-    while stack:
-        part, expanded = stack.pop()
-        if isinstance(part, Inequality):
-            done[id(part)] = leaf(part)
-        elif expanded:
+    for part in postorder([condition], lambda one: one.parts if isinstance(one, Junction) else ()):
+        if isinstance(part, Junction):
             done[id(part)] = join(part.every, [done[id(p)] for p in part.parts])
         else:
-            stack.append((part, True))
-            stack.extend((p, False) for p in reversed(part.parts))
+            done[id(part)] = leaf(part)
     return done[id(condition)]
 
 

@@ -9,12 +9,13 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.node import UNLABELLED
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import misread
+from nnsym.report.frame import frame
 from nnsym.report.grid import Column, Grid, render
 from nnsym.report.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, VIOLET, finished, picture, plain_axes
 from nnsym.results.html import html_table
@@ -50,11 +51,7 @@ class Trajectory(NoTruthValue):
 
     def to_frame(self) -> Any:
         """A pandas DataFrame indexed by step (extra ``report``)."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise UnsupportedError("pandas is not installed", remedy="pip install 'nnsym[report]'") from error
-        return pandas.DataFrame(self.to_records()).set_index("step")
+        return frame(self.to_records()).set_index("step")
 
     def plot(self, path: str | Path | None = None, *, title: str = "") -> Any:
         """A panel for each sequence, its elements against the steps (extra ``report``)."""

@@ -17,6 +17,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Ball, Box
 from nnsym.ir.rows import Rows, stack
+from nnsym.ir.walk import postorder
 
 T = TypeVar("T")
 
@@ -115,22 +116,21 @@ def disjunction(parts: Iterable[Tree]) -> Tree:
     return flat[0] if len(flat) == 1 else AnyOf(tuple(flat))
 
 
+def _parts(tree: Tree) -> tuple[Tree, ...]:
+    return tree.parts[::-1] if isinstance(tree, (AllOf, AnyOf)) else ()
+
+
 def fold(tree: Tree, leaf: Callable[[Tree], T], every: Callable[[list[T]], T], some: Callable[[list[T]], T]) -> T:
     """Bottom-up without recursion; ``leaf`` sees everything that is neither ``AllOf`` nor ``AnyOf``."""
     done: dict[int, T] = {}
-    stack_: list[tuple[Tree, bool]] = [(tree, False)]
-    while stack_:
-        node, expanded = stack_.pop()
-        if id(node) in done:
-            continue
-        if not isinstance(node, (AllOf, AnyOf)):
-            done[id(node)] = leaf(node)
-        elif expanded:
-            parts = [done[id(p)] for p in node.parts]
-            done[id(node)] = every(parts) if isinstance(node, AllOf) else some(parts)
-        else:
-            stack_.append((node, True))
-            stack_.extend((p, False) for p in node.parts)
+    for node in postorder([tree], _parts):
+        match node:
+            case AllOf():
+                done[id(node)] = every([done[id(p)] for p in node.parts])
+            case AnyOf():
+                done[id(node)] = some([done[id(p)] for p in node.parts])
+            case _:
+                done[id(node)] = leaf(node)
     return done[id(tree)]
 
 

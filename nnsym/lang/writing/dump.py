@@ -33,6 +33,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
 from nnsym.ir.text import number
+from nnsym.ir.walk import postorder
 from nnsym.lang.algebra.variables import Variable
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class _Dump:
 
     def __init__(self, form: ast.expr, variables: tuple[Variable, ...], *, brief: bool = False) -> None:
         self.form, self.brief = form, brief
-        self.order = list(_postorder(form))
+        self.order = list(postorder([form], _children))
         self.names: dict[int, str] = {}
         functions = {node.id for node in self.order if isinstance(node, ast.Name)}
         self.taken = {"network", "variable", "inf", *keyword.kwlist, *functions}
@@ -201,25 +202,9 @@ def _declaration(variable: Variable) -> str:
     return f"variable({variable.name!r}, {variable.shape}{marks})"
 
 
-def _children(node: ast.AST) -> Iterable[ast.expr]:
+def _children(node: ast.expr) -> Iterable[ast.expr]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.expr):
             yield child
         elif isinstance(child, ast.keyword):
             yield child.value
-
-
-def _postorder(form: ast.expr) -> Iterator[ast.expr]:
-    """Every distinct expression, parts first, without recursion."""
-    done: set[int] = set()
-    stack = [(form, False)]
-    while stack:
-        node, expanded = stack.pop()
-        if id(node) in done:
-            continue
-        if expanded:
-            done.add(id(node))
-            yield node
-        else:
-            stack.append((node, True))
-            stack.extend((child, False) for child in reversed(list(_children(node))))
