@@ -27,8 +27,8 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Smooth
 from nnsym.ir.univariate import Univariate
+from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
-from nnsym.testing.skipped import say_skipped
 
 _U = 2.0**-53
 _POINTS = 65  # of every interval, its ends with them
@@ -36,15 +36,14 @@ _POINTS = 65  # of every interval, its ends with them
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Conformance:
+class ActivationConformance(Conformance):
     """What was checked: ``answers`` over intervals, ``points`` compared with them, and what was ``skipped`` and why."""
 
     answers: int = 0
     points: int = 0
-    skipped: tuple[tuple[str, str], ...] = ()
 
 
-def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = range(3)) -> Conformance:
+def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = range(3)) -> ActivationConformance:
     """Check a function of one variable.
 
     Args:
@@ -56,7 +55,7 @@ def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = ran
     """
     whole = find_activation(activation)
     fn = whole.take(np.zeros(1, dtype=int))
-    done = Conformance()
+    done = ActivationConformance()
     _check_values(fn)
     _check_selection(whole)
     for seed in seeds:
@@ -66,7 +65,7 @@ def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = ran
             some = np.flatnonzero(_defined(fn, lower, upper) & np.isfinite(upper - lower))[:100]
             _check_rationals(fn, lower[some], upper[some])
         _check_network(fn, seed)
-    say_skipped(f"check_activation({fn.name})", done.skipped)
+    done.say(f"check_activation({fn.name})")
     return done
 
 
@@ -151,7 +150,7 @@ def _breaks(fn: Univariate) -> list[float]:
     return [float(t) for t in np.ravel(getattr(fn, "breaks", ()))]
 
 
-def _check_answers(fn: Univariate, lower: Array, upper: Array, done: Conformance) -> Conformance:
+def _check_answers(fn: Univariate, lower: Array, upper: Array, done: ActivationConformance) -> ActivationConformance:
     known = _defined(fn, lower, upper)
     with np.errstate(all="ignore"):
         below, above = _numbers(fn, "span", fn.span(lower[~known], upper[~known]), 2)
@@ -173,7 +172,7 @@ def _check_answers(fn: Univariate, lower: Array, upper: Array, done: Conformance
             if name in ("span", "lines"):
                 raise ConformanceError(f"{error}") from error
             if all(name != skipped for skipped, _ in done.skipped):
-                done = replace(done, skipped=(*done.skipped, (name, error.reason)))
+                done = done.skip(name, error.reason)
             continue
         for over, (amount, room) in zip(("above", "below"), sides, strict=True):
             _refute(fn, f"{name}: {over}", lower, upper, x, amount, room)

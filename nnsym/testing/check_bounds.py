@@ -27,10 +27,10 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box, Query
 from nnsym.testing.bound_queries import infinite_queries, integer_queries, pair_queries, product_queries, real_queries
+from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.ranges import corners
-from nnsym.testing.skipped import say_skipped
 
 Point = Mapping[Input, Array]
 
@@ -41,12 +41,11 @@ _FORMATS: tuple[Dtype, ...] = ("float64", "float32")
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Conformance:
+class BoundsConformance(Conformance):
     """What was checked: ``bounds`` computed, ``runs`` compared with them, and what was ``skipped``, with the reason."""
 
     bounds: int = 0
     runs: int = 0
-    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def check_bounds(
@@ -55,7 +54,7 @@ def check_bounds(
     kinds: Iterable[str] = (*KINDS, *PIECE_KINDS, *SMOOTH_KINDS),
     seeds: Iterable[int] = range(2),
     dtypes: Iterable[Dtype] = _FORMATS,
-) -> Conformance:
+) -> BoundsConformance:
     """Check a source of bounds.
 
     Args:
@@ -68,7 +67,7 @@ def check_bounds(
         ConformanceError: a claim is refuted, missing, or no interval.
     """
     found, formats, seeds = find_source(source), tuple(dtypes), tuple(seeds)
-    done = Conformance()
+    done = BoundsConformance()
     for kind in kinds:
         for seed in seeds:
             query = random_query(random_network(kind, seed), seed)
@@ -83,7 +82,7 @@ def check_bounds(
             for dtype in formats:
                 done = _check(found, query, list(_grid(query, 8)), done, dtype=dtype, refusal=name)
     done = _check_memory(found, done)
-    say_skipped(f"check_bounds({found.text})", done.skipped)
+    done.say(f"check_bounds({found.text})")
     if not done.bounds:
         raise ConformanceError(f"bounds '{found.text}' take none of the networks that they were to be checked on")
     return done
@@ -103,12 +102,12 @@ def _check(
     source: Source,
     query: Query,
     points: list[Point],
-    done: Conformance,
+    done: BoundsConformance,
     *,
     dtype: Dtype = "float64",
     smooth: bool = False,
     refusal: str = "",
-) -> Conformance:
+) -> BoundsConformance:
     """One query in one format."""
     where = f"{source.text} on {query.name} in {dtype}"
     try:
@@ -116,12 +115,12 @@ def _check(
     except NnsymError as error:
         if not refusal:
             raise
-        return replace(done, skipped=(*done.skipped, (refusal, f"{type(error).__name__}: {error.reason}")))
+        return done.skip(refusal, f"{type(error).__name__}: {error.reason}")
     check_shape(bounds, query, where)
     return check_runs(bounds, query, points, where, done, smooth=smooth)
 
 
-def _check_batch(source: Source, query: Query, done: Conformance) -> Conformance:
+def _check_batch(source: Source, query: Query, done: BoundsConformance) -> BoundsConformance:
     """Halves and a corner of the box at once, and one half alone: the bounds of each hold on it."""
     every = list(_parts(query))
     for parts in (every, every[1:2]):
@@ -138,7 +137,7 @@ def _check_batch(source: Source, query: Query, done: Conformance) -> Conformance
     return done
 
 
-def _check_memory(source: Source, done: Conformance) -> Conformance:
+def _check_memory(source: Source, done: BoundsConformance) -> BoundsConformance:
     """Assumed intervals are met with bounds by :func:`nnsym.bounds.methods.compute`; a later query knows none."""
     query = random_query(random_network("dense", 0), 0)
     narrow = {
@@ -170,8 +169,8 @@ def check_shape(bounds: Bounds, query: Query, where: str) -> None:
 
 
 def check_runs(
-    bounds: Bounds, query: Query, points: list[Point], where: str, done: Conformance, *, smooth: bool = False
-) -> Conformance:
+    bounds: Bounds, query: Query, points: list[Point], where: str, done: BoundsConformance, *, smooth: bool = False
+) -> BoundsConformance:
     """Whether the values at the points that meet the preconditions are inside: of nodes, rows and differences."""
     names = node_names(query.nodes)
     for point in points:

@@ -47,20 +47,21 @@ from nnsym.program import Feature, Kind, Program, Role, Tag
 from nnsym.report.draw import OPS, draw
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
+from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.neuron_layers import LAYERS, OF_KINDS, layer_points, layer_query, network_query
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
-from nnsym.testing.skipped import say_skipped
 
 Point = Mapping[Input, Array]
 
 _EVERY = frozenset(Tag)
 _TOLERANCE = 1e-6  # of a tolerance solver's optimum
+_NO_RULE = "it has no rule for such a network"
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Conformance:
+class EncodingConformance(Conformance):
     """What was checked: random ``queries``, wide ``layers``; and what was ``skipped``, with the reason.
 
     ``proved`` and ``unproved`` count theorems, where proofs were asked for.
@@ -72,7 +73,6 @@ class Conformance:
     solved: int = 0
     proved: int = 0
     unproved: int = 0
-    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def check_encoding(
@@ -85,7 +85,7 @@ def check_encoding(
     solver: str | None = None,
     picture: str | Path | None = None,
     prove: bool = False,
-) -> Conformance:
+) -> EncodingConformance:
     """Check an encoding on random queries.
 
     Args:
@@ -105,12 +105,12 @@ def check_encoding(
     chosen = find_encoding(encoding)
     chosen = replace(chosen, rounds=replace(chosen.rounds, least_binaries=0))
     lane = solver or default_solver(chosen)
-    done, kinds = _proved(chosen, picture) if prove else Conformance(), tuple(kinds)
+    done, kinds = _proved(chosen, picture) if prove else EncodingConformance(), tuple(kinds)
     for kind in kinds:
         for seed in seeds:
             query = _query(kind, seed)
             if exactness_of(chosen, query) is Exactness.UNSUPPORTED:
-                done = _skip(done, kind)
+                done = done.skip(kind, _NO_RULE)
                 continue
             for method in bounds:
                 found = compute(query, method)
@@ -123,23 +123,19 @@ def check_encoding(
                         raise
                     raise ConformanceError(f"{error} (drawn in {picture})", error.columns) from error
     done = _check_layers(chosen, set(kinds), done)
-    say_skipped(f"check_encoding({chosen.name})", done.skipped)
+    done.say(f"check_encoding({chosen.name})")
     if not done.queries and not done.layers:
         raise ConformanceError(f"encoding '{chosen.name}' takes none of the networks that it was to be checked on")
     return done
 
 
-def _skip(done: Conformance, name: str) -> Conformance:
-    return replace(done, skipped=tuple(dict.fromkeys((*done.skipped, (name, "it has no rule for such a network")))))
-
-
-def _check_layers(encoding: Encoding, kinds: set[str], done: Conformance) -> Conformance:
+def _check_layers(encoding: Encoding, kinds: set[str], done: EncodingConformance) -> EncodingConformance:
     """Runs of wide layers, and of a small network with random weights, satisfy every row exactly."""
     queries = [layer_query(layer) for layer in LAYERS if OF_KINDS[layer] & kinds]
     queries += [network_query(seed) for seed in range(3)] if "dense" in kinds else []
     for query in queries:
         if exactness_of(encoding, query) is Exactness.UNSUPPORTED:
-            done = _skip(done, query.name)
+            done = done.skip(query.name, _NO_RULE)
             continue
         program = build(query, compute(query, "ibp"), encoding)
         check_emits(encoding, program, query)
@@ -168,7 +164,7 @@ def check_emits(encoding: Encoding, program: Program, query: Query) -> None:
         raise ConformanceError(f"{query.name}: the rules of '{encoding.name}' emit {what}, which emits= does not name")
 
 
-def _proved(encoding: Encoding, picture: str | Path | None) -> Conformance:
+def _proved(encoding: Encoding, picture: str | Path | None) -> EncodingConformance:
     """How many theorems were proved, and of how many that is not known."""
     from nnsym.testing.prove import Answer, prove_encoding  # heavy: z3
 
@@ -180,7 +176,7 @@ def _proved(encoding: Encoding, picture: str | Path | None) -> Conformance:
             where = f" (drawn in {picture})" if drawn else ""
             raise ConformanceError(f"encoding '{encoding.name}' is refuted on {proof.subject}: {found}{where}")
     count = [proof.answer for proof in proofs]
-    return Conformance(proved=count.count(Answer.PROVED), unproved=count.count(Answer.UNKNOWN))
+    return EncodingConformance(proved=count.count(Answer.PROVED), unproved=count.count(Answer.UNKNOWN))
 
 
 Neuron = tuple[str | Univariate, float, float]  # its function, and the bounds of the argument
@@ -230,8 +226,8 @@ def _attained(query: Query, least: OracleAnswer) -> bool:
 
 
 def _check_program(
-    encoding: Encoding, program: Program, kind: str, seed: int, lane: str, runs: int, done: Conformance
-) -> Conformance:
+    encoding: Encoding, program: Program, kind: str, seed: int, lane: str, runs: int, done: EncodingConformance
+) -> EncodingConformance:
     query, exact = _query(kind, seed), kind not in SMOOTH_KINDS
     if program.meta.get("cuts", "").startswith("none"):
         raise ConformanceError(f"{query.name}: no cuts were found: {program.meta['cuts'].removeprefix('none: ')}")

@@ -31,9 +31,9 @@ from nnsym.judge.registry import resolve
 from nnsym.replay import attained, found_at, inputs_of
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Verdict, Witness
+from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
-from nnsym.testing.skipped import say_skipped
 
 _SECONDS = 20.0  # of each question but the last two
 _SHORT = 0.2  # a clock that is short for the network of the last one
@@ -43,12 +43,11 @@ _TOLERANCE = 1e-6  # of a solver's own word on a margin
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Conformance:
+class MethodConformance(Conformance):
     """``questions`` asked, how many were ``decided``, and what was ``skipped``, with the reason."""
 
     questions: int = 0
     decided: int = 0
-    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def check_method(
@@ -57,7 +56,7 @@ def check_method(
     kinds: Iterable[str] = (*KINDS, *PIECE_KINDS),
     seeds: Iterable[int] = range(3),
     grace: float = 5.0,
-) -> Conformance:
+) -> MethodConformance:
     """Check a method.
 
     Args:
@@ -70,25 +69,25 @@ def check_method(
         ConformanceError: a verdict, a bound or a point is refuted, or the clock is ignored.
     """
     found, seeds = resolve(method), tuple(seeds)
-    done = Conformance()
+    done = MethodConformance()
     for kind in kinds:
         if kind in SMOOTH_KINDS:
-            done = replace(done, skipped=(*done.skipped, (kind, "no oracle knows its least margin")))
+            done = done.skip(kind, "no oracle knows its least margin")
             continue
         for seed in seeds:
             try:
                 done = _check(found, kind, seed, done)
             except NnsymError as error:
                 said = f"{type(error).__name__}: {error.reason}"
-                done = replace(done, skipped=(*done.skipped, (f"{kind} {seed}", said)))
+                done = done.skip(f"{kind} {seed}", said)
     done = _check_clock(found, done, grace)
     if not done.questions:
         raise ConformanceError(f"method '{found.name}' takes none of the properties that it was to be checked on")
-    say_skipped(f"check_method({found.name})", done.skipped)
+    done.say(f"check_method({found.name})")
     return done
 
 
-def _check(method: Method, kind: str, seed: int, done: Conformance) -> Conformance:
+def _check(method: Method, kind: str, seed: int, done: MethodConformance) -> MethodConformance:
     """Two properties of one network, their other reading, a term, and no time at all."""
     network = random_network(kind, seed)
     for tight in (False, True):
@@ -166,16 +165,16 @@ def _term(query: Query) -> Query:
     return replace(query, rows=query.rows.take(first), formula=formula, labels=(), reading=Reading.MINIMUM)
 
 
-def _check_clock(method: Method, done: Conformance, grace: float) -> Conformance:
+def _check_clock(method: Method, done: MethodConformance, grace: float) -> MethodConformance:
     """A short clock is kept, for a network that is not small."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        return replace(done, skipped=(*done.skipped, ("the clock", "there is no timer here that could stop a method")))
+        return done.skip("the clock", "there is no timer here that could stop a method")
     query = random_query(random_network("dense", 0, inputs=8, width=120), 1)
     try:
         with _at_most(_SHORT + grace, f"{method.name} had a clock of {_SHORT} s and goes on after {grace} CPU s more"):
             method.judge(query, Clock(_SHORT), Settings())
     except NnsymError as error:
-        return replace(done, skipped=(*done.skipped, ("the clock", f"{type(error).__name__}: {error.reason}")))
+        return done.skip("the clock", f"{type(error).__name__}: {error.reason}")
     return replace(done, questions=done.questions + 1)
 
 

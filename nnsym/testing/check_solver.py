@@ -20,13 +20,13 @@ import numpy as np
 
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Goal, Limits, Solver, Status
+from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.hard_programs import knapsack, market_problem, planted_lp
 from nnsym.testing.hard_programs import market_split as market_split
 from nnsym.testing.problem import Problem
 from nnsym.testing.programs import problems as problems
 from nnsym.testing.promises import check_answer, check_progress, expect
-from nnsym.testing.skipped import say_skipped
 
 #: Wall seconds by which a lane may overrun its limit.
 OVERRUN = 2.0
@@ -38,18 +38,17 @@ LIMITS = ("time limit", "bounds under a limit", "memory limit")
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Conformance:
+class SolverConformance(Conformance):
     """What was checked: ``solved`` answers to ``problems``, and what was ``skipped``, each with the reason."""
 
     solved: int = 0
     problems: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.solved} answers to {len(self.problems)} programs, {len(self.skipped)} skipped"
 
 
-def check_solver(lane: Solver, *, names: Iterable[str] | None = None, seconds: float = 20.0) -> Conformance:
+def check_solver(lane: Solver, *, names: Iterable[str] | None = None, seconds: float = 20.0) -> SolverConformance:
     """Ask a lane for every program that it accepts, deciding and optimising, and hold it to its limits.
 
     ``names`` chooses programs and :data:`LIMITS`. What was skipped is printed, and in the answer.
@@ -58,7 +57,7 @@ def check_solver(lane: Solver, *, names: Iterable[str] | None = None, seconds: f
         ConformanceError: an answer is wrong, or later than the limit and :data:`OVERRUN`.
     """
     wanted = None if names is None else set(names)
-    done = Conformance()
+    done = SolverConformance()
     first, *rest = problems()
     for problem in (first, *hard_problems()):
         done = _solve(lane, problem, seconds, done, wanted)
@@ -66,7 +65,7 @@ def check_solver(lane: Solver, *, names: Iterable[str] | None = None, seconds: f
         done = check(lane, done) if wanted is None or name in wanted else done
     for problem in (*rest, replace(first, name=f"{first.name}, again")):  # nothing of what came before is left
         done = _solve(lane, problem, seconds, done, wanted)
-    say_skipped(f"check_solver({lane.name})", done.skipped)
+    done.say(f"check_solver({lane.name})")
     expect(done.solved > 0, lane.name, f"none of the programs fits what it accepts: {_listed(lane.accepts)}")
     return done
 
@@ -102,32 +101,34 @@ def check_memory_limit(lane: Solver) -> Answer:
     return answer
 
 
-def _solve(lane: Solver, problem: Problem, seconds: float, done: Conformance, wanted: set[str] | None) -> Conformance:
+def _solve(
+    lane: Solver, problem: Problem, seconds: float, done: SolverConformance, wanted: set[str] | None
+) -> SolverConformance:
     if wanted is not None and problem.name not in wanted:
         return done
     reason = _unfit(lane, problem)
     if reason:
-        return _skip(done, problem.name, reason)
+        return done.skip(problem.name, reason)
     for decide in (True, False):
         answer = _ask(lane, problem, Limits(seconds=seconds), Goal(decide=decide))
         check_answer(problem, answer, decide=decide)
     return replace(done, solved=done.solved + 2, problems=(*done.problems, problem.name))
 
 
-def _time_limit(lane: Solver, done: Conformance) -> Conformance:
+def _time_limit(lane: Solver, done: SolverConformance) -> SolverConformance:
     reason = _unfit(lane, market_problem())
     if reason:
-        return _skip(done, "time limit", reason)
+        return done.skip("time limit", reason)
     check_time_limit(lane, seconds=1.0)
     return replace(done, solved=done.solved + 1)
 
 
-def _bounds_under_limit(lane: Solver, done: Conformance) -> Conformance:
+def _bounds_under_limit(lane: Solver, done: SolverConformance) -> SolverConformance:
     """Whatever is said after a fifth of a second must be true."""
     for problem in (market_problem(), knapsack("large knapsack", items=60, bits=17), planted_lp()):
         reason = _unfit(lane, problem)
         if reason:
-            done = _skip(done, f"{problem.name} under a limit", reason)
+            done = done.skip(f"{problem.name} under a limit", reason)
             continue
         named = replace(problem, name=f"{problem.name} under a limit of 0.2 s")
         answer = _ask(lane, named, Limits(seconds=0.2), Goal(decide=False))
@@ -136,10 +137,10 @@ def _bounds_under_limit(lane: Solver, done: Conformance) -> Conformance:
     return done
 
 
-def _memory_limit(lane: Solver, done: Conformance) -> Conformance:
+def _memory_limit(lane: Solver, done: SolverConformance) -> SolverConformance:
     reason = _unfit(lane, market_problem())
     if reason:
-        return _skip(done, "memory limit", reason)
+        return done.skip("memory limit", reason)
     check_memory_limit(lane)
     return replace(done, solved=done.solved + 1)
 
@@ -154,10 +155,6 @@ def _unfit(lane: Solver, problem: Problem) -> str:
 
 def _listed(features: Iterable[object]) -> str:
     return ", ".join(sorted(str(getattr(f, "value", f)) for f in features)) or "nothing"
-
-
-def _skip(done: Conformance, name: str, reason: str) -> Conformance:
-    return replace(done, skipped=(*done.skipped, (name, reason)))
 
 
 def _ask(lane: Solver, problem: Problem, limits: Limits, goal: Goal) -> Answer:

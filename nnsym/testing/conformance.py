@@ -1,6 +1,13 @@
-"""What a kit raises: one class for all kits, so that a test may catch it whatever it judges."""
+"""What all kits have in common: what they raise, whatever they judge, and how they say what they did not ask.
+
+A test that passes because it was skipped is worth nothing unnoticed.
+"""
 
 from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -18,3 +25,22 @@ class ConformanceError(AssertionError):
     def __init__(self, message: str, columns: Array = _NO_COLUMNS) -> None:
         super().__init__(message)
         self.columns = columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conformance:
+    """What a kit did: its counts, and what was ``skipped``, each with the reason."""
+
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def skip(self, name: str, reason: str) -> Self:
+        """The same with one thing more that was skipped; what was skipped already is not listed again."""
+        return self if (name, reason) in self.skipped else replace(self, skipped=(*self.skipped, (name, reason)))
+
+    def say(self, kit: str) -> None:
+        """Print what was skipped on stderr, a line a reason."""
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.skipped:
+            by_reason.setdefault(reason, []).append(name)
+        for reason, names in by_reason.items():
+            sys.stderr.write(f"{kit} skipped {', '.join(names)}: {reason}\n")

@@ -24,7 +24,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.query import Ball, Query
 from nnsym.relaxation.sources import SOURCES
 from nnsym.results.clock import Deadline
-from nnsym.testing.check_bounds import Conformance, ConformanceError, check_runs, check_shape
+from nnsym.testing.check_bounds import BoundsConformance, ConformanceError, check_runs, check_shape
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, random_network, random_query
 from tests.fuzz.controls import tightened_bounds
 from tests.fuzz.draws import Draw
@@ -74,7 +74,7 @@ def judge(seed: int, text: str, tally: SourceTally) -> None:
         source = _within(text)
         bounds = compute(query, source, dtype="float32" if seed % 3 == 0 else "float64")
         check_shape(bounds, query, where)
-        tally.runs += check_runs(bounds, query, points, where, Conformance()).runs
+        tally.runs += check_runs(bounds, query, points, where, BoundsConformance()).runs
     except ConformanceError as error:
         tally.wrong += 1
         tally.lines.append(f"{error}  [{command('sources', seed)}]")
