@@ -23,11 +23,10 @@ from nnsym.ir.difference import alike
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.node import Affine, Node, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
+from nnsym.ir.pairs import Pair
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Tag
-
-Pair = tuple[Node, Node]
 
 
 def encode_differences(ctx: Context, query: Query) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Mapping
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -121,6 +122,11 @@ class Input(Node):
             values = values.copy()
             values[..., group] = np.arange(len(group)) == inside.argmax(axis=-1)[..., None]
         return values
+
+
+#: A value ``(size,)`` of every input, and many of them, ``(count, size)``.
+Point = Mapping[Input, Array]
+Points = Mapping[Input, Array]
 
 
 @final

@@ -20,11 +20,9 @@ from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.nearby import Number, Row, nearby
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Point
 from nnsym.ir.query import Box, Query, pull_inside
 from nnsym.ir.tangent import tangent
-
-Point = Mapping[Input, Array]
 
 #: How far inside of inequalities the point is to lie, in turn, as shares of the size of a row's terms: on them, and
 #: farther inside than rounding in float64 and in float32 moves it.

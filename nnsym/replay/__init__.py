@@ -17,11 +17,11 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
-from nnsym.ir.node import Input, Labels, Node
+from nnsym.ir.node import Input, Labels, Node, Point
 from nnsym.ir.query import Query, Reading
 from nnsym.replay.engine import EngineRun, run_engine
 from nnsym.replay.orders import float_runs
-from nnsym.replay.points import Place, Point, beside, places, stored_dtype
+from nnsym.replay.points import Place, beside, places, stored_dtype
 from nnsym.replay.real import RealRun, run_real
 from nnsym.replay.values import input_shape, named
 from nnsym.results.clock import NEVER, Deadline

@@ -19,13 +19,12 @@ from nnsym.ir.evaluate import apply_node
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.network import Application, Network
-from nnsym.ir.node import Input, Node
+from nnsym.ir.node import Input, Node, Point
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.scaled import Scaled, apply_scaled
 from nnsym.ir.titles import output_title
 from nnsym.ir.walk import topological
 from nnsym.read.runtime import run
-from nnsym.replay.points import Point
 from nnsym.replay.values import results, results_of
 
 #: Runs one network: (network, feeds by input name, names of hidden tensors to return) -> values by name.

@@ -15,12 +15,11 @@ from nnsym.ir.array import Array
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
-from nnsym.ir.node import Affine, Input, Node
+from nnsym.ir.node import Affine, Input, Node, Point
 from nnsym.ir.query import Query
 from nnsym.ir.walk import fold
 from nnsym.read.runtime import operators
 from nnsym.replay.engine import EngineRun, Runner, run_engine
-from nnsym.replay.points import Point
 
 #: Networks of more coefficients are run by the engine only.
 _WORK = 2_000_000

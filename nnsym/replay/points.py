@@ -10,10 +10,8 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, nearest_float, to_fractions
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Point
 from nnsym.ir.query import Ball, Box, Query, pull_inside
-
-Point = Mapping[Input, Array]
 
 
 @final

@@ -18,10 +18,9 @@ from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
-from nnsym.ir.node import Affine, Node, Pointwise
+from nnsym.ir.node import Affine, Node, Point, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.scaled import evaluate_scaled
-from nnsym.replay.points import Point
 from nnsym.replay.values import results
 from nnsym.results.clock import NEVER, Deadline
 

@@ -13,13 +13,10 @@ from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.linear import LinearMap
-from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.node import Affine, Input, Max, Node, Points, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 from nnsym.search.targets import Target, Worth
-
-Points = Mapping[Input, Array]
-
 
 _MISSED = 1e300  # the merit of a point that a box does not hold
 _PRODUCTS = 5e7  # coefficients times points of a first look

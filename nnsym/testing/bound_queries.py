@@ -14,8 +14,7 @@ from nnsym.ir.node import Input, Node, affine, maximum, new_input, pointwise, pr
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute, clip, leaky_relu, relu
-
-Random = np.random.Generator
+from nnsym.testing.random_nets import Random
 
 
 def about(name: str, y: Node, x: Input, lower: Array, upper: Array) -> Query:

@@ -24,15 +24,13 @@ from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Point
 from nnsym.ir.query import Box, Query
 from nnsym.testing.bound_queries import infinite_queries, integer_queries, pair_queries, product_queries, real_queries
 from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.ranges import corners
-
-Point = Mapping[Input, Array]
 
 #: Of float64 runs of smooth networks, relative: the ulps of their functions and of the sums above them.
 _SMOOTH = 1e-12

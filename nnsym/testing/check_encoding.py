@@ -18,7 +18,7 @@ skipped, and said to be. Use it from a test: ``check_encoding(MY_ENCODING)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -37,7 +37,7 @@ from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
-from nnsym.ir.node import Affine, Input, Pointwise
+from nnsym.ir.node import Affine, Input, Point, Pointwise
 from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Piecewise, Univariate
@@ -51,8 +51,6 @@ from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.neuron_layers import LAYERS, OF_KINDS, layer_points, layer_query, network_query
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
-
-Point = Mapping[Input, Array]
 
 _EVERY = frozenset(Tag)
 _TOLERANCE = 1e-6  # of a tolerance solver's optimum

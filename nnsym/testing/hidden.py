@@ -28,8 +28,8 @@ from nnsym.ir.node import Input, Node, affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
+from nnsym.testing.random_nets import Random
 
-Random = np.random.Generator
 _Layer = tuple[Array, Array]  # weights and biases
 
 

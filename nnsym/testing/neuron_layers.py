@@ -13,12 +13,10 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
-from nnsym.ir.node import Input, Node, affine, maximum, new_input, pointwise, product
+from nnsym.ir.node import Input, Node, Point, affine, maximum, new_input, pointwise, product
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, clip, leaky_relu, relu
-
-Point = Mapping[Input, Array]
 
 #: Kinds of layer.
 LAYERS = ("relu", "leaky", "abs", "hinge", "clip", "max", "product")

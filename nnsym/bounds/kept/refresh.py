@@ -16,11 +16,12 @@ import numpy as np
 from nnsym.bounds.kept.descent import Choice, Seed, descend
 from nnsym.bounds.kept.inputs import least
 from nnsym.bounds.kept.plan import Plan
-from nnsym.bounds.kept.relaxations import Sides, image, undecided
+from nnsym.bounds.kept.relaxations import image, undecided
 from nnsym.bounds.kept.rounding import settle
 from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
+from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.results.clock import Deadline, OutOfTime
 

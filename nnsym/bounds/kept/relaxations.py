@@ -15,12 +15,11 @@ from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, product, settle
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.outward import between
 from nnsym.ir.pieces import cells
 from nnsym.ir.univariate import Hinge, Piecewise
-
-Sides = tuple[Array, Array]  # lower and upper, (1 or batch, n)
 
 _U, _TINY = FLOAT64.u, FLOAT64.tiny
 

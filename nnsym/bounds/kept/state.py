@@ -25,9 +25,10 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.kept.plan import Plan
-from nnsym.bounds.kept.relaxations import Lines, Sides, lines
+from nnsym.bounds.kept.relaxations import Lines, lines
 from nnsym.bounds.kept.rounding import FLOAT64, blend, product, settle
 from nnsym.ir.array import Array
+from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Affine, Input, Node
 
 _LARGE = 2.0**100  # amounts beyond it count as infinite

@@ -9,7 +9,6 @@ comes out is a list of candidates: a point counts only after replay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -20,11 +19,10 @@ from nnsym.bounds.points.starts import project, starts
 from nnsym.bounds.points.tape import Standing, Tape
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Points
 from nnsym.ir.query import Query
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
-Points = Mapping[Input, Array]
 Limits = dict[Input, tuple[Array, ...]]
 
 _FIRST, _LEAST = 0.25, 1e-9  # the first step, and the one at which a restart rests, as shares of the domain's width

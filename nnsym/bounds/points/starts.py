@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.node import Input
+from nnsym.ir.node import Input, Points
 from nnsym.ir.query import INSIDE, Box, Query, pull_inside
-
-Points = Mapping[Input, Array]
 
 
 def spread(low: Array, high: Array, *, count: int, seed: int = 0) -> Array:

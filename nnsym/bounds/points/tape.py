@@ -19,13 +19,11 @@ from nnsym.bounds.engine.maps import Maps
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
-from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.node import Affine, Input, Max, Node, Points, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
-
-Points = Mapping[Input, Array]
 
 _STEP = 2**31  # products of one run of a batch of points: about half a second of a processor
 _HAIR = 2.0**-1000  # by how much a strict row that is 0 is missed
