@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -160,6 +161,34 @@ def test_a_graph_of_its_own_may_not_stand_for_a_network(tmp_path: Path) -> None:
     assert "stated in the certificate" in str(check(proof))
     with pytest.raises(Refused, match="stated in the certificate is none of the files"):
         check(proof, [f, p])
+
+
+def _declared(name: str, more: str = "") -> str:
+    tensors = f"(declare-input x{name} real [1,2])(declare-output y{name} real [1,2])"
+    limits = "".join(f"(assert (>= x{name}[0,{k}] 1.0))(assert (<= x{name}[0,{k}] 2.0))" for k in range(2))
+    return f"(declare-network {name} {more}{tensors}){limits}"
+
+
+def test_networks_are_those_that_the_property_names() -> None:
+    """Exchanged, each would be called by the name of the other: y of f is at least 1, that of g is not."""
+    data = {"f": model(RELU), "g": model(helper.make_node("Neg", ["x"], ["y"]))}
+    hashes = {n: hashlib.sha256(d).hexdigest() for n, d in data.items()}
+    files = {hashes[n]: d for n, d in data.items()}
+    entries = [{"name": n, "sha256": hashes[n]} for n in "fg"]
+    text = "(vnnlib-version <2.0>)" + _declared("f") + _declared("g") + "(assert (<= yf[0,0] 0.5))"
+    assert "network 'f'" in str(verdict(certificate(text, [["l"]], *entries), None, files))
+    false = text.replace("yf[0,0] 0.5", "yg[0,0] 0.5")
+    for given in (entries[::-1], [entries[0] | {"name": "g"}, entries[1] | {"name": "f"}], [entries[0], entries[0]]):
+        for stated_ in (text, false):
+            for engine in ("reference", "fast"):
+                assert isinstance(verdict(certificate(stated_, [["l"]], *given), engine, files), str)
+
+
+def test_names_do_not_write_on_the_terminal() -> None:
+    made, files = of_files(model(RELU), TEXT, [["l"]])
+    made["networks"][0]["name"] = "f'\x1b[2J\n  network 'g"
+    assert str(verdict(made, None, files)).count("\n") == 2
+    assert "\x1b" not in str(verdict(made, None, files))
 
 
 def test_numbers_that_double_without_end_are_refused(tmp_path: Path) -> None:

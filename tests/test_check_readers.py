@@ -56,7 +56,7 @@ def forward(network: bytes, point: np.ndarray) -> list[tuple[list[float], float]
     found = []
     for value in checker.problem.names:
         bounds = values[value.node]
-        width = max(u - v for v, u in zip(bounds.lower, bounds.upper, strict=True)) / (1 << bits)
+        width = max((u - v for v, u in zip(bounds.lower, bounds.upper, strict=True)), default=0) / (1 << bits)
         found.append(([v / (1 << bits) for v in bounds.lower], width))
     return found
 
@@ -242,11 +242,11 @@ def test_two_runs_of_one_file_and_hidden_tensors() -> None:
 def test_a_composition_applies_networks_by_name() -> None:
     inner = plain({"a": [2]}, [["MatMul", ["a", "W"], ["m"]], ["Relu", ["m"], ["r"]]], ["r"], W=[[1, -1], [0.5, 2]])
     outer = plain({"x": [2]}, [
-        ["Mul", ["x", "two"], ["t"]], ["Network", ["t"], ["u"], {"name": "f"}],
-        ["Network", ["u"], ["v"], {"name": "f"}],
+        ["Mul", ["x", "two"], ["t"]], ["Network", ["t"], ["u"], {"name": "inner"}],
+        ["Network", ["u"], ["v"], {"name": "inner"}],
     ], ["v"], two=[2])  # fmt: skip
     text = stated(outer, box("x", ["0", "1/2"], ["0", "1/2"]) + "(assert (>= v[0] 2.25))", {"v": [2]})
-    made = certificate(text, [["l"]], {"name": "property", "graph": outer}, {"name": "f", "graph": inner},
+    made = certificate(text, [["l"]], {"name": "f", "graph": outer}, {"name": "inner", "graph": inner},
                        names=[[0, "u/m"], [0, "v/r"]])  # fmt: skip
     report = verdict(made, "reference")  # t = (0, 1), u = (1/2, 2), v = (3/2, 7/2)
     assert not isinstance(report, str)

@@ -252,7 +252,8 @@ def _unlike(data: Mapping[str, Any], made: Checked) -> str:
         return Lack.OTHER_CLAIM.said(f"its certificate speaks of '{made.semantics}' semantics")
     listed = data.get("networks")
     stored = {n.get("sha256") for n in map(_object, listed if isinstance(listed, list) else []) if n.get("stored")}
-    about = stored <= {digest for _, digest in made.networks}
+    read = made.report.subjects if made.report else ()  # not what it lists: nobody may have read that
+    about = stored <= {digest for _, digest in read}
     return "" if about else Lack.OTHER_CLAIM.said("its certificate is about other networks")
 
 

@@ -139,7 +139,9 @@ class PlainGraph:
         for name, known in self.networks.items():
             if known.hash == network.hash:
                 return name
-        name = network.name if network.name not in {"query", *self.networks} else f"{network.name}-{len(self.networks)}"
+        taken = {"query", *self.networks}
+        others = (f"{network.name}-{k}" for k in range(1, len(taken) + 1))
+        name = next(n for n in (network.name, *others) if n not in taken)
         self.networks[name] = network
         return name
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from nnsym.certify.statement import written
+from nnsym.check.vnnlib import read_property
 from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
@@ -51,9 +52,11 @@ def theorem(query: Query) -> Theorem:
     text = source_of(query)
     applied = [a.network for a in query.applications]
     if text is not None and applied and all(f.model is not None for f in applied):
-        return _theorem(text, [_file(f) for f in applied], applied, _Own(query, "declare-network" not in text))
+        stated = read_property(text)
+        own = [(n.name or f.name, f) for n, f in zip(stated.networks, applied, strict=True) if not n.equal]
+        return _theorem(text, [_file(*pair) for pair in own], applied, _Own(query, stated.flat))
     graph, text, applied, called = written(query)
-    entries = [{"name": "query", "graph": graph}, *(_file(f) for f in applied)]
+    entries = [{"name": "query", "graph": graph}, *(_file(f.name, f) for f in applied)]
     return _theorem(text, entries, applied, _Renamed(called))
 
 
@@ -96,5 +99,6 @@ def exactly(values: Array) -> list[Fraction]:
     return [Fraction(v) for v in np.asarray(values).ravel().tolist()]
 
 
-def _file(network: Network) -> dict[str, str]:
-    return {"name": network.name, "sha256": network.hash, "file": f"{network.name}.onnx"}
+def _file(name: str, network: Network) -> dict[str, str]:
+    """The entry of a network that the property, or a graph, calls by a name."""
+    return {"name": name, "sha256": network.hash, "file": f"{network.name}.onnx"}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .checker import ENGINES, check
-from .errors import Refused
+from .errors import Refused, printable
 from .limits import MEMORY, SECONDS
 
 
@@ -29,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = check(options.certificate, options.files, options.engine, options.seconds, options.memory)
     except Refused as error:
-        said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))  # names are the certificate's
-        sys.stdout.write(f"refused: {said}\n")
+        sys.stdout.write(f"refused: {printable(str(error))}\n")
         return 10
     sys.stdout.write(f"{report}\n")
     return 0

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .errors import OutOfRange, Refused, need, number, whole
+from .errors import OutOfRange, Refused, need, number, printable, whole
 from .files import FORMAT, content, opened
 from .functions import Pieces
 from .graph import Affine, Input
@@ -19,7 +19,7 @@ from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
 from .tree import Leaves, Tree
 
-VERSION = "3"  # of the checker: counted up when it accepts, or refuses, other certificates than before
+VERSION = "4"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
 _SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
@@ -45,7 +45,7 @@ class Report:
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
         verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
         by = f"checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"
-        about = "".join(f"\n  {name}: SHA-256 {digest}" for name, digest in self.subjects)
+        about = "".join(f"\n  {printable(name)}: SHA-256 {digest}" for name, digest in self.subjects)
         return f"{verdict}: {self.claim}, {self.semantics}; {work}{by}{about}"
 
 

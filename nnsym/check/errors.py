@@ -31,6 +31,11 @@ def need(condition: object, reason: str) -> None:
         raise Refused(reason)
 
 
+def printable(text: str) -> str:
+    """A text that may hold names out of a certificate, without characters that move or colour what is shown."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def number(value: Any, what: str = "number") -> Fraction:
     """The exact value of an integer, a decimal or ``p/q``; of a float, that of its digits in binary."""
     if isinstance(value, Fraction):

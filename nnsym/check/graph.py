@@ -98,6 +98,8 @@ class Graph:
 
     def add(self, node: Node) -> Node:
         need(node.size < _LARGEST, "a tensor of too many elements")
+        bias = getattr(node, "bias", None)
+        need(bias is None or len(bias) == node.size, "a bias of another size")
         self.nodes.append(node)
         return node
 

@@ -20,7 +20,7 @@ Number = Any  # int, float (read as the dyadic number it is) or Fraction
 
 LARGEST = 1 << 27  # elements of all constants together
 #: TensorProto.DataType -> array's letter, and the field of values that are not raw.
-_TYPES = {1: ("f", 4), 2: ("B", 5), 3: ("b", 5), 5: ("h", 5), 6: ("i", 5), 7: ("q", 7), 9: ("b", 5), 11: ("d", 10)}
+_TYPES = {1: ("f", 4), 6: ("i", 5), 7: ("q", 7), 9: ("b", 5), 11: ("d", 10)}
 _DATA = (4, 5, 6, 7, 10, 11)
 #: The fields of an attribute's value -> AttributeProto.AttributeType; 0: none that is read.
 _VALUES = {2: 1, 3: 2, 4: 3, 5: 4, 6: 0, 7: 6, 8: 7, 9: 0, 10: 0, 11: 0, 14: 0, 15: 0, 22: 0, 23: 0}
@@ -193,8 +193,9 @@ def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
 def _precision(inputs: Sequence[bytes], ops: Sequence[Op]) -> int:
     """The least precision of the inputs' types and of casts."""
     kinds = [_integers([_one(_declared(v)[1], 1, 0)])[0] for v in inputs]
-    casts = [op.attributes.get("to", 1) for op in ops if op.kind == "Cast"]
-    return min([_PRECISIONS.get(k, 0) for k in kinds] + [_PRECISIONS.get(k, 53) for k in casts], default=0)
+    need(all(k in _PRECISIONS for k in kinds), "ONNX: an input that is no floats")
+    kinds += [op.attributes.get("to", 1) for op in ops if op.kind == "Cast"]
+    return min((_PRECISIONS.get(k, 53) for k in kinds), default=0)
 
 
 def read_onnx(data: bytes) -> Model:

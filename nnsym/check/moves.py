@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from operator import eq
 from typing import Any
 
 from .errors import need
@@ -13,6 +14,7 @@ from .graph import Graph, Map, Value
 from .model import LARGEST, Const
 
 Tensor = Any  # Value or Const
+_CASTS = {1: "f", 6: "i", 7: "q", 11: "d"}
 
 
 class Attributes(dict[str, Any]):
@@ -50,14 +52,19 @@ class Call:
         return self.attributes.get(name, default)
 
     def axis(self, rank: int, default: int = 0) -> int:
-        axis = self.attributes.get("axis", default)
-        need(-rank <= axis < max(rank, 1), f"axis {axis} of {rank}")
-        return int(axis % rank) if rank else 0
+        return axes([self.attributes.get("axis", default)], rank)[0]
 
     def inner(self, mark: str, value: Value) -> Value:
         """Name a tensor that the file has no name for."""
         self.graph.tensors[self.name[0], self.name[1] + mark] = value
         return value
+
+
+def axes(given: Sequence[int], rank: int) -> list[int]:
+    """Different axes of a tensor, counted from 0; negative numbers count from the end."""
+    found = [int(a) + rank if a < 0 else int(a) for a in given]
+    need(len(set(found)) == len(found) and all(0 <= a < rank for a in found), f"axes {list(given)} of {rank}")
+    return found
 
 
 def strides(shape: Sequence[int]) -> list[int]:
@@ -117,7 +124,7 @@ def reshape(call: Call, value: Tensor, shape: Sequence[int]) -> Tensor:
     """The same elements in another shape, of which one size may be -1."""
     size = len(value.values) if isinstance(value, Const) else value.node.size
     known = prod(d for d in shape if d != -1)
-    need(list(shape).count(-1) < 2 and (-1 not in shape or known), f"a shape {shape}")
+    need(min(shape, default=0) >= -1 and list(shape).count(-1) < 2 and (-1 not in shape or known), f"a shape {shape}")
     full = tuple(int(d) if d != -1 else size // known for d in shape)
     need(prod(full) == size, f"{size} elements in the shape {full}")
     return Const(full, value.values) if isinstance(value, Const) else Value(value.node, full)
@@ -141,11 +148,13 @@ def slices(call: Call) -> Tensor:
     """Ranges of positions along some axes."""
     x = call.arguments[0]
     starts, ends = call.get(1, "starts"), call.get(2, "ends")
-    axes, steps = call.get(3, "axes", range(len(starts))), call.get(4, "", [1] * len(starts))
+    along = axes(call.get(3, "axes", range(len(starts))), len(x.shape))
     chosen: list[Any] = [range(d) for d in x.shape]
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        need(step, "a slice of step 0")
-        chosen[axis] = range(x.shape[axis])[slice(start, end if step > 0 or end >= -x.shape[axis] else None, step)]
+    for start, end, axis, step in zip(starts, ends, along, call.get(4, "", [1] * len(starts)), strict=True):
+        size = x.shape[axis]
+        inside = step > 0 or (start >= -size and end < size)
+        need(step and inside, "a slice of step 0, or backwards beyond its axis: runtimes differ")
+        chosen[axis] = range(size)[slice(start, end if step > 0 or end >= -size else None, step)]
     return moved(call, x, pick(x.shape, chosen))
 
 
@@ -168,8 +177,8 @@ def split(call: Call) -> list[Tensor]:
     x = call.arguments[0]
     axis = call.axis(len(x.shape))
     size = x.shape[axis]
-    need(call.attributes.get("num_outputs", call.outputs) == call.outputs, "a split into another number of outputs")
-    each = -(-size // call.outputs)
+    each, stated = -(-size // call.outputs), call.attributes.get("num_outputs")
+    need(stated == call.outputs or (stated is None and (call.get(1, "split") or size % call.outputs == 0)), "a split")
     lengths = call.get(1, "split") or [min(each, size - k * each) for k in range(call.outputs)]
     need(sum(lengths) == size and min(lengths) >= 0, f"a split of {size} into {lengths}")
     starts = [sum(lengths[:k]) for k in range(len(lengths))]
@@ -239,26 +248,23 @@ def flatten(call: Call) -> Tensor:
     """Two axes: those before ``axis`` and those from it on."""
     x = call.arguments[0]
     axis = call.attributes.get("axis", 1)
-    axis = axis + len(x.shape) if axis < 0 else axis
+    axis = axis if axis == len(x.shape) else axes([axis], len(x.shape))[0]
     return reshape(call, x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
 
 def squeeze(call: Call) -> Tensor:
     """Without axes of one element."""
     x = call.arguments[0]
-    axes = call.get(1, "axes") or [k for k, d in enumerate(x.shape) if d == 1]
-    axes = {a % len(x.shape) for a in axes}
-    need(all(x.shape[a] == 1 for a in axes), "an axis of more than one element")
-    return reshape(call, x, [d for k, d in enumerate(x.shape) if k not in axes])
+    dropped = axes(call.get(1, "axes") or [k for k, d in enumerate(x.shape) if d == 1], len(x.shape))
+    return reshape(call, x, [d for k, d in enumerate(x.shape) if k not in dropped])
 
 
 def unsqueeze(call: Call) -> Tensor:
     """With further axes of one element."""
-    x, axes = call.arguments[0], call.get(1, "axes")
-    rank = len(x.shape) + len(axes)
-    axes = {a % rank for a in axes}
-    rest = iter(x.shape)
-    return reshape(call, x, [1 if k in axes else next(rest) for k in range(rank)])
+    x, given = call.arguments[0], call.get(1, "axes")
+    rank, rest = len(x.shape) + len(given), iter(x.shape)
+    added = axes(given, rank)
+    return reshape(call, x, [1 if k in added else next(rest) for k in range(rank)])
 
 
 def same(call: Call) -> Tensor:
@@ -278,12 +284,10 @@ def cast(call: Call) -> Tensor:
     if isinstance(x, Value):
         need(kind in (1, 11), "a cast of values that depend on inputs, to something other than floats")
         return x
-    if kind in (6, 7):
-        return Const(x.shape, [int(v) for v in x.values])
-    need(kind in (1, 11), "a cast of constants to something other than floats and integers")
-    stored = array("f" if kind == 1 else "d", map(float, x.values))
-    need(all(a == b for a, b in zip(stored, x.values, strict=True)), "a cast that rounds constants")
-    return x
+    need(kind in _CASTS, "a cast of constants to something other than floats and integers")
+    stored = array(_CASTS[kind], map(int if kind in (6, 7) else float, x.values))
+    need(kind in (6, 7) or all(map(eq, stored, x.values)), "a cast that rounds constants")
+    return Const(x.shape, stored)
 
 
 def constant(call: Call) -> Tensor:

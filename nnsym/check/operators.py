@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from math import isqrt, prod
+from operator import mul
 from typing import Any
 
 from . import moves, windows
@@ -29,15 +30,22 @@ def add(call: Call) -> Tensor:
 def _plus(call: Call, first: Tensor, second: Tensor, factor: int) -> Tensor:
     a, b = spread(call, first, second)
     if isinstance(b, Const):
-        bias = [factor * exact(v) for v in b.values]
         if isinstance(a, Const):
-            return Const(a.shape, [exact(v) + w for v, w in zip(a.values, bias, strict=True)])
-        return call.graph.shift(a, bias)
+            return _folded(a, b, lambda v, w: v + factor * w)
+        return call.graph.shift(a, [factor * exact(v) for v in b.values])
     if isinstance(a, Const):
         return call.graph.shift(call.graph.scale(b, [factor] * b.node.size) if factor != 1 else b, a.values)
     rows = [[((i,), (f,)) for i in range(a.node.size)] for f in (1, factor)]
     maps = [Map(a.node.size, r) for r in rows]
     return call.graph.affine(a.shape, [(a.node, maps[0]), (b.node, maps[1])])
+
+
+def _folded(a: Const, b: Const, of: Callable[[Any, Any], Any]) -> Const:
+    """Of two constants of one shape; whole numbers stay whole, and so small that no type of theirs wraps."""
+    pairs = zip(a.values, b.values, strict=True)
+    values = [of(v, w) if type(v) is type(w) is int else of(exact(v), exact(w)) for v, w in pairs]
+    need(all(type(v) is not int or abs(v) < 1 << 31 for v in values), "whole numbers that may leave their type")
+    return Const(a.shape, values)
 
 
 def subtract(call: Call) -> Tensor:
@@ -47,19 +55,20 @@ def subtract(call: Call) -> Tensor:
 
 def negate(call: Call) -> Tensor:
     """``-a``."""
-    a = call.arguments[0]
-    if isinstance(a, Const):
-        return Const(a.shape, [-v for v in a.values])
-    return call.graph.scale(a, [-1] * a.node.size)
+    return _times(call, call.arguments[0], Const((), [-1]))
 
 
 def multiply(call: Call) -> Tensor:
     """Products: by constants, of a tensor with itself (a square), of two tensors."""
-    a, b = spread(call, *call.arguments)
+    return _times(call, *call.arguments)
+
+
+def _times(call: Call, first: Tensor, second: Tensor) -> Tensor:
+    a, b = spread(call, first, second)
     if isinstance(a, Const):
         a, b = b, a
     if isinstance(a, Const):
-        return Const(a.shape, [exact(v) * exact(w) for v, w in zip(a.values, b.values, strict=True)])
+        return _folded(a, b, mul)
     if isinstance(b, Const):
         return call.graph.scale(a, b.values)
     return call.graph.curve(Square(), a) if a.node is b.node else call.graph.curve(None, a, b)
@@ -70,18 +79,15 @@ def divide(call: Call) -> Tensor:
     a, b = spread(call, *call.arguments)
     need(isinstance(b, Const) and all(b.values), "a divisor that depends on inputs, or is 0")
     if isinstance(a, Const):
-        pairs = list(zip(a.values, b.values, strict=True))
-        whole = all(isinstance(v, int) for pair in pairs for v in pair)
-        return Const(
-            a.shape, [abs(v) // abs(w) * (1 if v * w >= 0 else -1) if whole else exact(v) / exact(w) for v, w in pairs]
-        )
+        return _folded(a, b, lambda v, w: v / w if isinstance(v, Fraction) else abs(v) // abs(w) * (-1) ** (v * w < 0))
     return call.graph.scale(a, [1 / exact(v) for v in b.values])
 
 
 def power(call: Call) -> Tensor:
     """Squares."""
-    need(call.get(1) == [2], "a power other than 2")
-    return call.graph.curve(Square(), call.arguments[0])
+    x, exponent = spread(call, *call.arguments)
+    need(isinstance(exponent, Const) and set(exponent.values) == {2}, "a power other than 2")
+    return call.graph.curve(Square(), x)
 
 
 def matmul(call: Call) -> Tensor:
@@ -130,8 +136,8 @@ def gemm(call: Call) -> Tensor:
         return made
     c = call.arguments[2]
     if beta != 1:
-        c = multiply(Call(call.graph, call.name, [c, Const((), [beta])], Attributes({})))
-    return _plus(call, made, c, 1)
+        c = _times(call, c, Const((), [beta]))
+    return _plus(call, made, moved(call, c, broadcast(c, made.shape)), 1)
 
 
 def _turned(value: Tensor) -> Const:
@@ -153,6 +159,8 @@ def batch_normalization(call: Call) -> Tensor:
         root = isqrt((2**200 / (exact(v) + epsilon)).__floor__())
         factors.append(exact(s) * Fraction(root, 2**100))
         need(abs(exact(s)) < 2**27, "BatchNormalization of a scale beyond 2^27")
+    sizes = {len(c.values) for c in (scale, shift, mean, variance)}
+    need(sizes == {x.shape[1]}, "BatchNormalization of other channels")
     centred = call.graph.shift(x, [-exact(mean.values[c]) for c in each])
     return call.graph.scale(centred, [factors[c] for c in each], [shift.values[c] for c in each], inexact=True)
 
@@ -170,7 +178,7 @@ def pointwise(make: Callable[[Call], Function]) -> Callable[[Call], Tensor]:
 
 def _limit(call: Call, place: int, name: str) -> Fraction | None:
     found = call.get(place, name)
-    value = found[0] if isinstance(found, list) else found
+    (value,) = found if isinstance(found, list) else [found]
     return None if value is None else exact(value)
 
 

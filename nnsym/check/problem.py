@@ -90,6 +90,8 @@ class Problem:
         self.files = files
         self.entries = certificate["networks"]
         need(isinstance(self.entries, list) and self.entries, "a certificate names the networks it is about")
+        names = [str(e.get("name")) for e in self.entries]
+        need(len(set(names)) == len(names), "two networks of the certificate have one name")
         self.models: dict[int, Model] = {}
         self.subjects: list[tuple[str, str]] = []  # what was read: names and digests
         self.declared: set[str] = set()  # names of the networks that the property speaks of
@@ -133,8 +135,9 @@ class Problem:
         need(len({n.name for n in stated.networks}) == len(stated.networks), "VNN-LIB: two networks have one name")
         for index, network in enumerate(stated.networks):
             need(not network.equal or network.equal in own, f"VNN-LIB: '{network.name}' equals no network before it")
-            entry = own[network.equal or network.name]
-            need(entry < len(self.entries), f"the certificate has no network for '{network.name}'")
+            entry, name = own[network.equal or network.name], network.equal or network.name
+            named = stated.flat or (entry < len(self.entries) and self.entries[entry].get("name") == name)
+            need(named, f"network {entry} of the certificate is not '{name}', which the property declares there")
             model = self.model(entry)
             self.declared.add(self._called(entry))
             declared = {k: [t for t in network.tensors if t.kind == k] for k in ("input", "output", "hidden")}

@@ -12,7 +12,7 @@ from .errors import need
 from .functions import relu
 from .graph import Map, Value
 from .model import Const
-from .moves import Call, Tensor, concatenated, outer, pick, reshape, sized, spread, strides
+from .moves import Call, Tensor, axes, concatenated, outer, pick, reshape, sized, spread, strides
 
 
 def _axis_windows(call: Call, size: int, kernel: int, k: int, rank: int) -> list[list[tuple[int, int]]]:
@@ -44,14 +44,14 @@ def windows(
     """The shape of the output, and for each of its positions the pairs (flat place in the kernel, flat input)."""
     rank = len(spatial)
     need(rank == len(kernel) > 0, "a window of another rank than its input")
-    axes = [_axis_windows(call, *pair, k, rank) for k, pair in enumerate(zip(spatial, kernel, strict=True))]
+    along = [_axis_windows(call, *pair, k, rank) for k, pair in enumerate(zip(spatial, kernel, strict=True))]
     of_kernel, of_input = strides(kernel), strides(spatial)
     found = []
-    for window in product(*axes):
+    for window in product(*along):
         places = outer([[j * s for j, _ in w] for w, s in zip(window, of_kernel, strict=True)])
         inputs = outer([[i * s for _, i in w] for w, s in zip(window, of_input, strict=True)])
         found.append(list(zip(places, inputs, strict=True)))
-    return tuple(map(len, axes)), found
+    return tuple(map(len, along)), found
 
 
 def convolution(call: Call) -> Tensor:
@@ -159,13 +159,13 @@ def _groups(call: Call) -> tuple[Value, tuple[int, ...], list[list[int]]]:
     x = call.arguments[0]
     need(isinstance(x, Value), "a reduction of constants")
     rank = len(x.shape)
-    axes = call.get(1, "axes") or ([] if call.attributes.get("noop_with_empty_axes") else list(range(rank)))
-    axes = {int(a) % rank for a in axes}
-    keep = [range(d) if k not in axes else [0] for k, d in enumerate(x.shape)]
-    over = pick(x.shape, [range(d) if k in axes else [0] for k, d in enumerate(x.shape)]).values
-    base = pick(x.shape, keep)
-    shape = base.shape if call.attributes.get("keepdims", 1) else [d for k, d in enumerate(base.shape) if k not in axes]
-    return x, tuple(shape), [[b + o for o in over] for b in base.values]
+    along = axes(call.get(1, "axes") or ([] if call.attributes.get("noop_with_empty_axes") else range(rank)), rank)
+    base, over = (
+        pick(x.shape, [range(d) if (k in along) == inside else [0] for k, d in enumerate(x.shape)])
+        for inside in (False, True)
+    )
+    shape = base.shape if call.attributes.get("keepdims", 1) else [d for k, d in enumerate(x.shape) if k not in along]
+    return x, tuple(shape), [[b + o for o in over.values] for b in base.values]
 
 
 def reduce_sum(call: Call, mean: bool = False) -> Tensor:
