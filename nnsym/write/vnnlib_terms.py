@@ -14,6 +14,7 @@ import numpy as np
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.linear import entry_rows
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -137,7 +138,7 @@ def single_rows(node: Node) -> list[tuple[int, Input, int, Fraction, Fraction]]:
     entries: dict[int, list[tuple[Node, int, float]]] = {}
     for linear, parent in zip(node.maps, node.parents, strict=True):
         data, indices, indptr = linear.csr()
-        rows = np.repeat(np.arange(node.size), np.diff(indptr))
+        rows = entry_rows(indptr)
         for row, column, value in zip(rows.tolist(), indices.tolist(), data.tolist(), strict=True):
             if value:
                 entries.setdefault(row, []).append((parent, column, value))
