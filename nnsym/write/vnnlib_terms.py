@@ -6,8 +6,9 @@ property has no name in the file; it stands as a kink ``(-1 - k, 0)`` until the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from math import lcm
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -149,7 +150,7 @@ def single_rows(node: Node) -> list[tuple[int, Input, int, Fraction, Fraction]]:
     ]
 
 
-def finite_scale(values: list[Fraction]) -> int:
+def finite_scale(values: Iterable[Fraction]) -> int:
     """The least whole number that makes every value a finite decimal."""
     scale = 1
     for value in values:
@@ -157,7 +158,7 @@ def finite_scale(values: list[Fraction]) -> int:
         for prime in (2, 5):
             while rest % prime == 0:
                 rest //= prime
-        scale = int(np.lcm(scale, rest)) if max(scale, rest) < 2**31 else scale * rest
+        scale = lcm(scale, rest)
     return scale
 
 
