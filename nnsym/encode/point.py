@@ -232,16 +232,12 @@ def _beyond(values: Array, limit: Array) -> Array:
 
 def _excess(block: RowBlock, point: Array) -> tuple[Array, Array]:
     """By how much each row falls short of its lower side and exceeds its upper one."""
-    data, lower, upper = block.data, block.lower, block.upper
-    if point.dtype == object:
-        data, lower, upper = block.exact or (to_fractions(data), lower, upper)
-    row = entry_rows(block.indptr)
-    terms = data * point[block.indices]
-    if point.dtype == object:
-        total = to_fractions(np.zeros(len(block)))
-        np.add.at(total, row, terms)
+    if point.dtype != object:
+        lower, upper, total = block.lower, block.upper, block.value(point)
     else:
-        total = np.bincount(row, weights=terms, minlength=len(block))
+        data, lower, upper = block.exact or (to_fractions(block.data), block.lower, block.upper)
+        total = to_fractions(np.zeros(len(block)))
+        np.add.at(total, entry_rows(block.indptr), data * point[block.indices])
     return _beyond(-total, -lower), _beyond(total, upper)
 
 
