@@ -20,6 +20,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
+from nnsym.ir.linear import entry_rows
 
 if TYPE_CHECKING:
     from nnsym.ir.node import Node
@@ -149,6 +150,10 @@ class RowBlock:
 
     def __len__(self) -> int:
         return len(self.lower)
+
+    def value(self, point: Array) -> Array:
+        """The sum of every row at a point, in float64."""
+        return np.bincount(entry_rows(self.indptr), weights=self.data * point[self.indices], minlength=len(self))
 
     def take(self, rows: Array) -> RowBlock:
         """Some of the rows: those that a mask marks, or those of these numbers."""

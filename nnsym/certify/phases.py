@@ -162,7 +162,7 @@ class Phases:
         root = self.engine.root().ranges or {}
         ranges = {n: r.take(np.zeros(count, dtype=np.int64)) for n, r in root.items()}
         duals = [p.dual for p in batch if p.dual is not None]
-        dual = _side_by_side(duals) if len(duals) == count else None
+        dual = Dual.concatenate(duals, [1] * count) if len(duals) == count else None
         return Domains(limits, wanted, ranges, dual)
 
     def _weighed(self, found: Found, k: int, row: int) -> tuple[float, list[list[Any]]]:
@@ -229,12 +229,3 @@ class Phases:
         name = self.choices.names.number(self.curves[c].parents[0])
         places = part.place.split(["r", name, i])
         return [replace(part, place=p, path=(*part.path, (c, i, side))) for side, p in enumerate(places)]
-
-
-def _side_by_side(duals: Sequence[Dual]) -> Dual:
-    nodes = dict.fromkeys(n for d in duals for n in d.multipliers)
-    shape = {n: next(d.multipliers[n].shape[1:] for d in duals if n in d.multipliers) for n in nodes}
-    return Dual(
-        {n: np.concatenate([d.slopes[n] for d in duals]) for n in duals[0].slopes},
-        {n: np.concatenate([d.multipliers.get(n, np.zeros((1, *shape[n]))) for d in duals]) for n in nodes},
-    )

@@ -5,9 +5,8 @@ The text asserts what the query searches for, exactly: numbers are decimals or s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
-from math import lcm
 from typing import Any, final
 
 import numpy as np
@@ -19,6 +18,7 @@ from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Ball, Query
+from nnsym.write.vnnlib_terms import finite_scale
 
 _FALSE = "(<= 1 0)"
 
@@ -78,13 +78,13 @@ class _Text:
         for x, some in self.query.balls.items():
             for ball in some:
                 if ball.p == 1:
-                    q = _scale([ball.radius])
+                    q = finite_scale([ball.radius])
                     yield f"(<= {_times(Fraction(q), f'd{number}[0]')} {_decimal(q * ball.radius)})"
                     number += 1
                     continue
                 centre = to_fractions(ball.centre)
                 rest = ball.radius**2 - sum(c * c for c in centre)
-                scale = _scale([rest, *(2 * c for c in centre)])
+                scale = finite_scale([rest, *(2 * c for c in centre)])
                 terms = []
                 for k, c in enumerate(centre):
                     name = f"{self.names[x]}[{k}]"
@@ -104,7 +104,7 @@ class _Text:
                 terms[row].append((c, f"{self.names[node]}[{column}]"))
         found = []
         for row, constant in zip(terms, to_fractions(self.query.rows.constant), strict=True):
-            scale = _scale([constant, *(c for c, _ in row)])
+            scale = finite_scale([constant, *(c for c, _ in row)])
             words = [_times(c * scale, name) for c, name in row]
             words += [_decimal(constant * scale)] if constant or not row else []
             found.append(words[0] if len(words) == 1 else f"(+ {' '.join(words)})")
@@ -132,7 +132,7 @@ def _between(name: str, low: Fraction | None, high: Fraction | None) -> list[str
     atoms = []
     for sign, limit in ((">=", low), ("<=", high)):
         if limit is not None:
-            q = _scale([limit])
+            q = finite_scale([limit])
             atoms.append(f"({sign} {_times(Fraction(q), name)} {_decimal(q * limit)})")
     return atoms
 
@@ -153,18 +153,6 @@ def _any(parts: list[str]) -> str:
 
 def _times(factor: Fraction, name: str) -> str:
     return name if factor == 1 and " " not in name else f"(* {_decimal(factor)} {name})"
-
-
-def _scale(numbers: Sequence[Fraction]) -> int:
-    """The least whole number that makes decimals of some numbers."""
-    scale = 1
-    for value in numbers:
-        rest = value.denominator
-        for prime in (2, 5):
-            while rest % prime == 0:
-                rest //= prime
-        scale = lcm(scale, rest)
-    return scale
 
 
 def _decimal(value: Fraction) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from nnsym.builder import ProgramBuilder
 from nnsym.ir.array import Array
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
+from nnsym.ir.linear import entry_rows
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.program import Role, RowBlock, Tag
 
@@ -168,7 +169,7 @@ def _rounding_slack(builder: ProgramBuilder, exact: Array, indices: Array, indpt
     moved = np.abs(exact - to_fractions(nearest(exact)))
     size = np.maximum(np.abs(lower), np.abs(upper))[indices]
     total = np.zeros(len(indptr) - 1, dtype=object)
-    row = np.repeat(np.arange(len(total)), np.diff(indptr))
+    row = entry_rows(indptr)
     for k in np.flatnonzero(moved != 0):
         total[row[k]] = total[row[k]] + (moved[k] * Fraction(size[k]) if np.isfinite(size[k]) else np.inf)
     return total

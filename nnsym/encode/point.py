@@ -29,6 +29,7 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
+from nnsym.ir.linear import entry_rows
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Max, Node, Pointwise
 from nnsym.ir.query import Ball, Query
@@ -191,7 +192,7 @@ def _violations(program: Program, point: Array, tags: frozenset[Tag]) -> Iterato
         for function in program.functions:
             yield _largest(np.abs(point[function.out] - _by_cases(function, point[function.arg]))), function.origin
         for sets in program.sets:
-            group = np.repeat(np.arange(len(sets.indptr) - 1), np.diff(sets.indptr))
+            group = entry_rows(sets.indptr)
             place = np.arange(len(group)) - np.asarray(sets.indptr)[group]
             used = np.asarray(point[sets.indices] != 0, dtype=bool)
             for g in range(len(sets.indptr) - 1):
@@ -231,16 +232,12 @@ def _beyond(values: Array, limit: Array) -> Array:
 
 def _excess(block: RowBlock, point: Array) -> tuple[Array, Array]:
     """By how much each row falls short of its lower side and exceeds its upper one."""
-    data, lower, upper = block.data, block.lower, block.upper
-    if point.dtype == object:
-        data, lower, upper = block.exact or (to_fractions(data), lower, upper)
-    row = np.repeat(np.arange(len(block)), np.diff(block.indptr))
-    terms = data * point[block.indices]
-    if point.dtype == object:
-        total = to_fractions(np.zeros(len(block)))
-        np.add.at(total, row, terms)
+    if point.dtype != object:
+        lower, upper, total = block.lower, block.upper, block.value(point)
     else:
-        total = np.bincount(row, weights=terms, minlength=len(block))
+        data, lower, upper = block.exact or (to_fractions(block.data), block.lower, block.upper)
+        total = to_fractions(np.zeros(len(block)))
+        np.add.at(total, entry_rows(block.indptr), data * point[block.indices])
     return _beyond(-total, -lower), _beyond(total, upper)
 
 
@@ -248,7 +245,7 @@ def _satisfied(clauses: ClauseBlock, point: Array) -> Array:
     literal = point[clauses.indices] != 0
     if clauses.positive is not None:
         literal = literal == clauses.positive
-    clause = np.repeat(np.arange(len(clauses.indptr) - 1), np.diff(clauses.indptr))
+    clause = entry_rows(clauses.indptr)
     return np.bincount(clause, weights=literal, minlength=len(clauses.indptr) - 1) > 0
 
 
@@ -272,7 +269,7 @@ def _to_put_down(program: Program, point: Array) -> Iterator[Array]:
     for block in program.rows:
         if block.tag not in NOMINAL:
             below, above = _excess(block, point)
-            row = np.repeat(np.arange(len(block)), np.diff(block.indptr))
+            row = entry_rows(block.indptr)
             looser = (above > _SLACK)[row] & (block.data > 0) | (below > _SLACK)[row] & (block.data < 0)
             yield block.indices[np.asarray(looser, dtype=bool)]
     for implication in program.implications:
@@ -280,5 +277,5 @@ def _to_put_down(program: Program, point: Array) -> Iterator[Array]:
         yield implication.guard[np.asarray(np.maximum(below, above) > _SLACK, dtype=bool) & (implication.value == 1)]
     for clauses in program.clauses:
         if clauses.positive is not None:
-            clause = np.repeat(np.arange(len(clauses.indptr) - 1), np.diff(clauses.indptr))
+            clause = entry_rows(clauses.indptr)
             yield clauses.indices[~_satisfied(clauses, point)[clause] & ~clauses.positive]

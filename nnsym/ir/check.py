@@ -14,7 +14,7 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.difference import Difference, alike
 from nnsym.ir.formula import Atoms, InBox, RowFormula, leaves
-from nnsym.ir.linear import Dense, LinearMap
+from nnsym.ir.linear import Dense, LinearMap, entry_rows
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product, is_interned
 from nnsym.ir.query import Query
@@ -111,7 +111,7 @@ def _map_problems(linear: LinearMap) -> Iterable[str]:
         return
     if not np.isfinite(data).all():
         yield "has a map with NaN or infinity"
-    rows = np.repeat(np.arange(linear.n_out, dtype=np.int64), np.diff(indptr))
+    rows = entry_rows(indptr)
     if len(np.unique(rows * linear.n_in + indices)) < len(indices):
         yield "has a map with a column twice in a row"
 

@@ -48,6 +48,11 @@ def digest(parts: Iterable[object]) -> str:
     return hasher.hexdigest()
 
 
+def entry_rows(indptr: Array) -> Array:
+    """The row of every entry of a matrix in CSR form."""
+    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+
+
 class LinearMap(ABC):
     """A linear map from ``n_in`` to ``n_out`` flat elements."""
 
@@ -76,7 +81,7 @@ class LinearMap(ABC):
         data, indices, indptr = self.csr()
         if len(data) > _FEW:
             return None
-        return data, np.repeat(np.arange(self.n_out), np.diff(indptr)), indices
+        return data, entry_rows(indptr), indices
 
     @cached_property
     def _csr_array(self) -> csr_array:
@@ -215,7 +220,7 @@ def _in_row_order(data: Array, indices: Array, indptr: Array) -> tuple[Array, Ar
     falls = np.flatnonzero(np.diff(indices) < 0) + 1
     if np.isin(falls, indptr).all():
         return data, indices
-    order = np.lexsort((indices, np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))))
+    order = np.lexsort((indices, entry_rows(indptr)))
     return data[order], indices[order]
 
 

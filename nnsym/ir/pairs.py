@@ -22,7 +22,7 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.difference import alike, difference
-from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, identity
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, entry_rows, identity
 from nnsym.ir.node import Affine, Input, Node, affine, constant, new_input
 
 Pair = tuple[Node, Node]
@@ -180,7 +180,7 @@ def _sparse_difference(left: LinearMap, right: LinearMap) -> tuple[LinearMap, ..
 def _entries(linear: LinearMap) -> tuple[Array, Array]:
     """Coefficients and the numbers of their places, row by row."""
     data, indices, indptr = linear.csr()
-    return data, np.repeat(np.arange(linear.n_out, dtype=np.int64), np.diff(indptr)) * linear.n_in + indices
+    return data, entry_rows(indptr) * linear.n_in + indices
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides, interval_step, unbounded
+from nnsym.ir.linear import entry_rows
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -106,7 +107,7 @@ def _terms(node: Affine, known: _Memo) -> Iterator[tuple[Array, Array, Array]]:
     """Row, coefficient, and what is known of the element, for all terms of each map."""
     for linear, parent in zip(node.maps, node.parents, strict=True):
         data, indices, indptr = linear.csr()
-        yield np.repeat(np.arange(node.size), np.diff(indptr)), data, known[parent][indices]
+        yield entry_rows(indptr), data, known[parent][indices]
 
 
 def _is_integral(node: Node, known: _Memo) -> Array:

@@ -25,7 +25,7 @@ _ATOM = 15
 
 @final
 @dataclass(frozen=True, eq=False)
-class Atoms:
+class Inequalities:
     """Comparisons ``sign (a - b - value / 10 ** decimals) <= 0``, or ``< 0``.
 
     Variables are numbered as in :class:`nnsym.read.vnnlib_tree.Term`; ``single`` marks those without ``b``.
@@ -55,7 +55,7 @@ class Bulk:
     name: str
     inputs: int
     outputs: int
-    atoms: Atoms
+    atoms: Inequalities
     top: Array
     member: Array
     group: Array
@@ -121,7 +121,7 @@ def _declared(tokens: lexer.Lexed) -> tuple[tuple[int, int] | None, Array]:
     return (counts[0], counts[1]), (place[:, None] + np.arange(5)).ravel()
 
 
-def _atoms(tokens: lexer.Lexed) -> tuple[Array, Atoms]:
+def _atoms(tokens: lexer.Lexed) -> tuple[Array, Inequalities]:
     """Where comparisons of variables and numbers begin, and what they say."""
     code, value = tokens.code, tokens.value
     signs = (lexer.BELOW, lexer.ABOVE, lexer.LESS, lexer.MORE)
@@ -138,7 +138,7 @@ def _atoms(tokens: lexer.Lexed) -> tuple[Array, Atoms]:
 
     a, b, sign = variable(left), np.where(single, 0, variable(right)), np.where(below, 1, -1)
     swapped = ~single & (a > b)  # a - b is -(b - a): one row, however it is written
-    return place, Atoms(
+    return place, Inequalities(
         np.where(swapped, b, a),
         np.where(swapped, a, b),
         single,

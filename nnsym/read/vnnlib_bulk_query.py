@@ -15,12 +15,11 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.formula import And, InBox, Or, RowFormula, conjunction, disjunction
-from nnsym.ir.formula import Atoms as RowAtoms
+from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, conjunction, disjunction
 from nnsym.ir.node import Input, Node
 from nnsym.ir.rows import Rows
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib_bulk import Atoms, Bulk
+from nnsym.read.vnnlib_bulk import Bulk, Inequalities
 from nnsym.read.vnnlib_numbers import ULPS, Numbers
 from nnsym.read.vnnlib_places import Limit, Places, Ranges
 from nnsym.read.vnnlib_tree import Inequality, Term, comparison_text, flat_name
@@ -193,11 +192,11 @@ class BulkQuery:
         parts += [self._disjunction(s) for s in range(self._statements)]
         return conjunction(*parts)
 
-    def _blocks(self, rows: Array, strict: Array, *, every: bool) -> Iterator[RowAtoms]:
+    def _blocks(self, rows: Array, strict: Array, *, every: bool) -> Iterator[Atoms]:
         for flag in (False, True):
             chosen = rows[strict == flag]
             if len(chosen):
-                yield RowAtoms(chosen, strict=flag, soft=True, every=every)
+                yield Atoms(chosen, strict=flag, soft=True, every=every)
 
     def _disjunction(self, statement: int) -> RowFormula:
         """Cases of one comparison are one block; the others are a conjunction each."""
@@ -232,7 +231,7 @@ class BulkQuery:
         else:
             blocks = [rows[a:b] for a, b in zip(starts[soft].tolist(), ends[soft].tolist(), strict=True)]
         strict, every = (flag[soft] > 0).tolist(), (within[soft] < 0).tolist()
-        made: list[tuple[Array, list[RowFormula]]] = [(soft, list(map(RowAtoms, blocks, strict, repeat(True), every)))]
+        made: list[tuple[Array, list[RowFormula]]] = [(soft, list(map(Atoms, blocks, strict, repeat(True), every)))]
         self.meter.check(self.bulk.name)
         made += ((bounds[some], boxes) for some, boxes in self._boxes(case[bounds]))
         run = np.concatenate([some for some, _ in made])
@@ -296,8 +295,8 @@ def _together(kind: type[And | Or], items: list[RowFormula], keys: Array) -> tup
     return [items[begin] if n == 1 else kind(tuple(items[begin : begin + n])) for begin, n in runs], starts
 
 
-def comparisons(atoms: Atoms, numbers: Numbers, index: Array) -> Iterator[Inequality]:
-    """Atoms as the reader of words has them."""
+def comparisons(atoms: Inequalities, numbers: Numbers, index: Array) -> Iterator[Inequality]:
+    """Inequalities as the reader of words has them."""
     for k, value in zip(index.tolist(), numbers.fractions(index), strict=True):
         sign = Fraction(int(atoms.sign[k]))
         factors = {int(atoms.a[k]): sign} | ({} if atoms.single[k] else {int(atoms.b[k]): -sign})

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnsym.encoding import Separator
 from nnsym.ir.array import Array
+from nnsym.ir.linear import entry_rows
 from nnsym.ir.outward import sum_up
 from nnsym.program import Kind, Program, RowBlock, Tag
 from nnsym.solvers.arrays import LinearModel
@@ -123,7 +124,7 @@ def without_idle(model: LinearModel, wanted: Array) -> LinearModel:
     """
     free = np.ones(len(model.lower), dtype=bool)
     free[wanted] = False
-    row = np.repeat(np.arange(len(model.row_lower)), np.diff(model.indptr))
+    row = entry_rows(model.indptr)
     kept = np.ones(len(model.row_lower), dtype=bool)
     while True:
         count = np.bincount(model.indices[kept[row]], minlength=len(free))

@@ -19,6 +19,7 @@ import numpy as np
 from nnsym.bounds.base import Bounds
 from nnsym.encoding import Cut, Rounds, Separator
 from nnsym.ir.array import Array
+from nnsym.ir.linear import entry_rows
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.program import Program, RowBlock, Tag
@@ -170,8 +171,7 @@ class _Loop:
     def _slack(self, point: Array) -> Array:
         """How far each added row is from its limit, relative to the limit; all are of the form ``a x <= q``."""
         block = self._block()
-        row = np.repeat(np.arange(len(block)), np.diff(block.indptr))
-        value = np.bincount(row, weights=block.data * point[block.indices], minlength=len(block))
+        value = block.value(point)
         gap = np.minimum(block.upper - value, value - block.lower)
         limit = np.where(np.isfinite(block.upper), np.abs(block.upper), np.abs(block.lower))
         return np.asarray(gap / np.maximum(1.0, limit))
@@ -201,9 +201,8 @@ _POOLED = ""  # stands for the origin of a row that is kept already
 def _violated(pool: list[RowBlock], tolerance: float, point: Array) -> Iterator[RowBlock]:
     """The rows of earlier disjuncts that a point violates."""
     for block in pool:
-        row = np.repeat(np.arange(len(block)), np.diff(block.indptr))
-        value = np.bincount(row, weights=block.data * point[block.indices], minlength=len(block))
-        norm = np.sqrt(np.bincount(row, weights=block.data**2, minlength=len(block)))
+        value = block.value(point)
+        norm = np.sqrt(np.bincount(entry_rows(block.indptr), weights=block.data**2, minlength=len(block)))
         bad = np.maximum(value - block.upper, block.lower - value) > tolerance * norm
         if bad.any():
             yield replace(block.take(bad), origin=_POOLED)

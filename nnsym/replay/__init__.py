@@ -149,13 +149,12 @@ def attained(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> W
 
     Rationals that would not be there by the deadline are not begun.
     """
-    best: Witness | None = None
     asked = query.runs or query
     for place in places(asked, {x: candidate[x] for x in asked.inputs}):
         found = _attained_at(query, place, deadline)
         if found is not None and found.margin < np.inf:
             return found
-    return best
+    return None
 
 
 def _attained_at(query: Query, place: Place, deadline: Deadline) -> Witness | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nnsym.ir.node import Labels
 from nnsym.ir.query import Reading
 from nnsym.results.fields import count, each, named, optional, real, text, undamaged
 from nnsym.results.plain import FORMAT, NUMBER
-from nnsym.results.result import Agreement, Deployed, Evidence, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
+from nnsym.results.result import Agreement, Deployed, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
 from nnsym.results.saved import read_saved_as
 
 
@@ -42,7 +43,7 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
         return Result(
             status=Verdict(data["status"]),
             reason=text(data["reason"]),
-            trust=_trust(data["trust"]),
+            trust=optional(Trust, data["trust"]),
             method=text(data["method"]),
             encoding=text(data["encoding"]),
             solver=text(data["solver"]),
@@ -56,13 +57,13 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
             vacuous=vacuous,
             lower=_end(data["lower"], nowhere if vacuous else -math.inf),
             upper=_end(data["upper"], nowhere if vacuous else math.inf),
-            lower_trust=_trust(data["lower_trust"]),
-            upper_trust=_trust(data["upper_trust"]),
+            lower_trust=optional(Trust, data["lower_trust"]),
+            upper_trust=optional(Trust, data["upper_trust"]),
             relaxation=optional(real, data["relaxation"]),
             confidence=optional(real, data.get("confidence")),
-            evidence=_evidence(data.get("evidence"), where),
-            counterexample=_witness(data["counterexample"]),
-            witness=_witness(data["witness"]),
+            evidence=optional(partial(evidence_from, where=where), data.get("evidence")),
+            counterexample=optional(_witness, data["counterexample"]),
+            witness=optional(_witness, data["witness"]),
             sizes=Sizes(**named(count, data["sizes"])),
             seconds=named(real, data["seconds"]),
             peak_memory=count(data["peak_memory"]),
@@ -76,23 +77,11 @@ def _step(data: Mapping[str, Any]) -> Step:
     return Step(name=text(data["step"]), seconds=real(data["seconds"]), note=text(data["note"]))
 
 
-def _evidence(data: Mapping[str, Any] | None, where: str) -> Evidence | None:
-    if data is None:
-        return None
-    return evidence_from(data, where=where)
-
-
-def _trust(word: str | None) -> Trust | None:
-    return None if word is None else Trust(word)
-
-
 def _end(value: float | None, missing: float) -> float:
     return missing if value is None else real(value)
 
 
-def _witness(data: Mapping[str, Any] | None) -> Witness | None:
-    if data is None:
-        return None
+def _witness(data: Mapping[str, Any]) -> Witness:
     return Witness(
         inputs={name: _array(t) for name, t in data["inputs"].items()},
         outputs={name: _array(t) for name, t in data["outputs"].items()},

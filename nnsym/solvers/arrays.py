@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.linear import entry_rows
 from nnsym.program import ImplicationBlock, Kind, ProductBlock, Program, QuadraticBlock, Role, SosBlock
 from nnsym.write.linear import clause_rows
 
@@ -88,7 +89,7 @@ def without_tiny(model: LinearModel) -> LinearModel:
     kept = np.abs(model.data) >= SMALLEST
     if kept.all():
         return model
-    row = np.repeat(np.arange(len(model.row_lower)), np.diff(model.indptr))
+    row = entry_rows(model.indptr)
     tiny = ~kept & (model.data != 0)
     a, j = model.data[tiny], model.indices[tiny]
     ends = np.stack([np.nextafter(a * x, s) for x in (model.lower[j], model.upper[j]) for s in (-np.inf, np.inf)])

@@ -115,8 +115,7 @@ class _Rounds:
             return ()
         kept = []
         for block in rows:
-            value = np.add.reduceat(block.data * point[block.indices], block.indptr[:-1])
-            near = np.flatnonzero(value - block.lower <= _TIGHT)
+            near = np.flatnonzero(block.value(point) - block.lower <= _TIGHT)
             if len(near):
                 kept.append(block.take(near))
         return tuple(kept)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.linear import entry_rows
 from nnsym.program import ClauseBlock, Feature, Program, RowBlock
 from nnsym.write.names import one_line
 
@@ -45,7 +46,7 @@ def linear_blocks(
 def clause_rows(block: ClauseBlock) -> RowBlock:
     """One row per clause over 0-1 columns."""
     positive = np.ones(len(block.indices), dtype=bool) if block.positive is None else block.positive.astype(bool)
-    clause = np.repeat(np.arange(len(block.indptr) - 1), np.diff(block.indptr))
+    clause = entry_rows(block.indptr)
     negated = np.bincount(clause[~positive], minlength=len(block.indptr) - 1)
     data = np.where(positive, 1.0, -1.0)
     upper = np.full(len(negated), np.inf)

@@ -7,7 +7,7 @@ the format cannot say is left out in the direction that keeps every violation, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
@@ -20,7 +20,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves, reduce_formula
 from nnsym.ir.node import Input
-from nnsym.ir.query import Query, Reading
+from nnsym.ir.query import Ball, Query, Reading
 from nnsym.ir.text import number
 from nnsym.write.names import comments
 from nnsym.write.vnnlib_declare import Layout, element_name, layout
@@ -106,12 +106,14 @@ class _Writer:
         self.names = self._names()
 
     def _require_flat(self) -> None:
-        for problem, found in (
-            ("several networks or applications", len(self.layout.networks) > 1),
-            ("hidden neurons", any(t.kind == "hidden" for t in self.tensors)),
-            ("inputs that are computed from others or tied", any(k not in {c for c, _ in self.layout.carrying}
-                                                                for k, _ in self.layout.ties)),
-        ):  # fmt: skip
+        """Raise for what version 1.0 has no words for."""
+        carriers = {carrier for carrier, _ in self.layout.carrying}
+        missing = {
+            "several networks or applications": len(self.layout.networks) > 1,
+            "hidden neurons": any(t.kind == "hidden" for t in self.tensors),
+            "inputs that are computed from others or tied": any(k not in carriers for k, _ in self.layout.ties),
+        }
+        for problem, found in missing.items():
             if found:
                 raise UnsupportedError(f"VNN-LIB 1.0 cannot say {problem}", remedy="Export version 2.0")
 
@@ -222,29 +224,25 @@ class _Writer:
         return found
 
     def _balls(self) -> list[Condition]:
-        found: list[Condition] = []
-        for x, balls in self.query.balls.items():
-            for ball in balls:
-                centre = to_fractions(ball.centre)
-                away = [plus(self.expand.element(x, j), constant(-c)) for j, c in enumerate(centre)]
-                limit = constant(-(Fraction(ball.radius) ** ball.p))
-                if ball.p == 1 and x.size <= _SIGNED:
-                    for signs in product((1, -1), repeat=x.size):
-                        total = limit
-                        for sign, part in zip(signs, away, strict=True):
-                            total = plus(total, part, sign)
-                        found.append(Atom(total, "<="))
-                    continue
-                what = f"the ball of the norm {ball.p} for {x.name}"
-                if ball.p == 1:
-                    why = f"it has 2^{x.size} faces; the box and the ball of the norm 2 around it stand for it"
-                    self.losses[Loss(what, why if not self.flat else "its box stands for it")] = None
-                    limit = constant(-(Fraction(ball.radius) ** 2))
-                elif self.flat:
-                    self.losses[Loss(what, "VNN-LIB 1.0 has no products; its box stands for it")] = None
-                if not self.flat:
-                    found.append(Atom(_sum(limit, (times(part, part) for part in away)), "<="))
-        return found
+        return [one for x, balls in self.query.balls.items() for ball in balls for one in self._ball(x, ball)]
+
+    def _ball(self, x: Input, ball: Ball) -> Iterator[Condition]:
+        """The norm 2 as a sum of squares, the norm 1 of few elements as half-spaces; a loss where neither will do."""
+        away = [plus(self.expand.element(x, j), constant(-c)) for j, c in enumerate(to_fractions(ball.centre))]
+        radius = Fraction(ball.radius)
+        if ball.p == 1 and x.size <= _SIGNED:
+            for signs in product((1, -1), repeat=x.size):
+                yield Atom(_sum(constant(-radius), (plus({}, d, s) for s, d in zip(signs, away, strict=True))), "<=")
+            return
+        what = f"the ball of the norm {ball.p} for {x.name}"
+        if self.flat:
+            why = "its box stands for it" if ball.p == 1 else "VNN-LIB 1.0 has no products; its box stands for it"
+            self.losses[Loss(what, why)] = None
+            return
+        if ball.p == 1:
+            why = f"it has 2^{x.size} faces; the box and the ball of the norm 2 around it stand for it"
+            self.losses[Loss(what, why)] = None
+        yield Atom(_sum(constant(-(radius**2)), (times(d, d) for d in away)), "<=")
 
     def _formula(self) -> Condition:
         rows = self.expand.rows(self.query.rows)

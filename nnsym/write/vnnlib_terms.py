@@ -6,14 +6,16 @@ property has no name in the file; it stands as a kink ``(-1 - k, 0)`` until the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from math import lcm
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.linear import entry_rows
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise
@@ -137,7 +139,7 @@ def single_rows(node: Node) -> list[tuple[int, Input, int, Fraction, Fraction]]:
     entries: dict[int, list[tuple[Node, int, float]]] = {}
     for linear, parent in zip(node.maps, node.parents, strict=True):
         data, indices, indptr = linear.csr()
-        rows = np.repeat(np.arange(node.size), np.diff(indptr))
+        rows = entry_rows(indptr)
         for row, column, value in zip(rows.tolist(), indices.tolist(), data.tolist(), strict=True):
             if value:
                 entries.setdefault(row, []).append((parent, column, value))
@@ -148,7 +150,7 @@ def single_rows(node: Node) -> list[tuple[int, Input, int, Fraction, Fraction]]:
     ]
 
 
-def finite_scale(values: list[Fraction]) -> int:
+def finite_scale(values: Iterable[Fraction]) -> int:
     """The least whole number that makes every value a finite decimal."""
     scale = 1
     for value in values:
@@ -156,7 +158,7 @@ def finite_scale(values: list[Fraction]) -> int:
         for prime in (2, 5):
             while rest % prime == 0:
                 rest //= prime
-        scale = int(np.lcm(scale, rest)) if max(scale, rest) < 2**31 else scale * rest
+        scale = lcm(scale, rest)
     return scale
 
 

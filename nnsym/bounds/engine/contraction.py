@@ -15,7 +15,7 @@ import numpy as np
 
 from nnsym.bounds.engine.blocks import FullBlocks
 from nnsym.ir.array import Array
-from nnsym.ir.linear import Select
+from nnsym.ir.linear import Select, entry_rows
 from nnsym.ir.node import Affine, Node, Product
 from nnsym.ir.summed import sums_of_products
 
@@ -60,7 +60,7 @@ def contractions(nodes: Sequence[Node]) -> dict[Node, Contraction]:
     for node, product in sums_of_products(nodes).items():
         _, indices, indptr = node.maps[0].csr()
         owner = np.empty(product.size, dtype=np.int64)
-        owner[indices] = np.repeat(np.arange(node.size), np.diff(indptr))
+        owner[indices] = entry_rows(indptr)
         sides = [Side.of(parent, owner, node.size) for parent in product.parents]
         if all(side is not None for side in sides):
             copies = (s.parent for s in sides if s is not None and s.source is not s.parent)

@@ -19,7 +19,7 @@ from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
-from nnsym.ir.linear import Dense, LinearMap, Scale, Select
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, entry_rows
 from nnsym.ir.node import Affine, Max, Pointwise
 from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge
@@ -163,7 +163,7 @@ class Maps:
                 return TransposedMap(conv, *self._take(conv.weight))
         data, indices, indptr = linear.csr()
         if linear.n_in * linear.n_out > _SMALL:
-            row = np.repeat(np.arange(linear.n_out), np.diff(indptr))
+            row = entry_rows(indptr)
             blocks = FullBlocks.of(row, indices, linear.n_out, linear.n_in)
             if blocks is not None and blocks.place[0].size >= _FULL:
                 weight, exact = self._take(data[blocks.place])

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnsym.bounds.kept.rounding import FLOAT64, Precision
 from nnsym.ir.array import Array
-from nnsym.ir.linear import Dense, LinearMap, Select
+from nnsym.ir.linear import Dense, LinearMap, Select, entry_rows
 
 _DENSE = 2**20  # a matrix of at most this many entries is faster as a full one,
 _SMALL, _RARE = 2**17, 32  # unless it has more than so many, of which at most one in 32 counts
@@ -108,7 +108,7 @@ def _cut(linear: LinearMap, out: Array, into: Array) -> Any:
     if linear.n_in * linear.n_out <= _DENSE:
         data, indices, indptr = linear.csr()
         full = np.zeros((linear.n_out, linear.n_in))
-        full[np.repeat(np.arange(linear.n_out), np.diff(indptr)), indices] = data
+        full[entry_rows(indptr), indices] = data
         return full[np.ix_(out, into)]
     part = linear.matrix() if whole else linear.matrix()[out][:, into]
     return part.toarray() if len(out) * len(into) <= _DENSE else part

@@ -53,6 +53,16 @@ class Dual:
         """The subproblems ``index``."""
         return Dual(*(_take(part, index) for part in (self.slopes, self.multipliers, self.cuts)))
 
+    @staticmethod
+    def concatenate(parts: Sequence[Dual], sizes: Sequence[int]) -> Dual:
+        """Those of so many subproblems each, in order; what some part does not have is 0, slopes are dropped."""
+        slopes = [n for n in parts[0].slopes if all(n in part.slopes for part in parts)]
+        return Dual(
+            {n: np.concatenate([part.slopes[n] for part in parts]) for n in slopes},
+            _padded([part.multipliers for part in parts], sizes),
+            _padded([part.cuts for part in parts], sizes),
+        )
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -94,7 +104,7 @@ class Domains:
             _side_by_side([part.limits for part in parts], sizes),
             np.concatenate([part.wanted for part in parts]),
             None if any(r is None for r in ranges) else _side_by_side([r or {} for r in ranges], sizes),
-            None if any(d is None for d in duals) else _joined([d for d in duals if d is not None], sizes),
+            None if any(d is None for d in duals) else Dual.concatenate([d for d in duals if d is not None], sizes),
         )
 
 
@@ -184,13 +194,6 @@ def _side_by_side(parts: Sequence[Mapping[Node, Limit]], sizes: Sequence[int]) -
     return {
         node: Limit(sides(node, lambda s: s.lower, -np.inf), sides(node, lambda s: s.upper, np.inf)) for node in nodes
     }
-
-
-def _joined(duals: Sequence[Dual], sizes: Sequence[int]) -> Dual:
-    """Duals side by side; multipliers that a part does not have are 0, slopes that one does not have are dropped."""
-    slopes = [n for n in duals[0].slopes if all(n in d.slopes for d in duals)]
-    multipliers, cuts = (_padded(parts, sizes) for parts in ([d.multipliers for d in duals], [d.cuts for d in duals]))
-    return Dual({n: np.concatenate([d.slopes[n] for d in duals]) for n in slopes}, multipliers, cuts)
 
 
 def _padded(parts: Sequence[Mapping[Node, Array]], sizes: Sequence[int]) -> dict[Node, Array]:

@@ -21,7 +21,7 @@ from nnsym.bounds.lipschitz.gram import spectral_norm
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
-from nnsym.ir.linear import LinearMap, Scale, Select
+from nnsym.ir.linear import LinearMap, Scale, Select, entry_rows
 from nnsym.ir.outward import gamma
 
 Norm = Literal[1, 2, "inf"]
@@ -90,7 +90,7 @@ def row_norms(linear: LinearMap, q: Norm) -> Array:
 def _row_norms(kept: _Kept, q: Norm) -> Array:
     linear = kept.linear
     data, _, indptr = linear.csr()
-    return _lengths(np.abs(data), np.repeat(np.arange(linear.n_out), np.diff(indptr)), linear.n_out, q)
+    return _lengths(np.abs(data), entry_rows(indptr), linear.n_out, q)
 
 
 def column_norms(linear: LinearMap, q: Norm) -> Array:
