@@ -37,9 +37,9 @@ def from_torch(
     softmax that the module ends in: its outputs are the scores, whose order is that of the probabilities, so that
     ``argmax`` says the same, and a comparison with a number something else. A chain of torch's own layers
     (:func:`nnsym.read.torch_chain.is_chain`) is read from one run, in a tenth of the time and with the same names. The
-    module is left as it was, its training flags restored. The network's dtype is that of the module's parameters; its ``model`` is the exported ONNX, on which
-    counterexamples are replayed. Raises :class:`UnsupportedError` for what the exporter or
-    :func:`~nnsym.read.onnx.load` refuses.
+    module is left as it was, its training flags restored. The network's dtype is that of the module's parameters; its
+    ``model`` is the exported ONNX, on which counterexamples are replayed. Raises :class:`UnsupportedError` for what the
+    exporter or :func:`~nnsym.read.onnx.load` refuses.
     """
     network = unchecked(module, input_shape, name=name, drop_softmax=drop_softmax, check=True)
     first = next(module.parameters(), None)

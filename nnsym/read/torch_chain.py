@@ -49,7 +49,7 @@ def is_chain(module: torch.nn.Module) -> bool:
 def rename(model: Any) -> bool:
     """Call the values of a chain's ONNX model what the exporter of its code calls them; False where that cannot be.
 
-    So hidden neurons have the same names, however a module is read. It cannot be where a layer became several operators.
+    So hidden neurons have the same names, however a module is read. It cannot be where a layer became two operators.
     """
     graph = model.graph
     renamed, met = {graph.input[0].name: "input"}, Counter[str]()
