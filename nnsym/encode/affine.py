@@ -22,7 +22,7 @@ import numpy as np
 from nnsym.builder import ProgramBuilder
 from nnsym.ir.array import Array
 from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
-from nnsym.ir.linear import entry_rows
+from nnsym.ir.linear import entry_rows, row_pointers
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.program import Role, RowBlock, Tag
 
@@ -101,12 +101,12 @@ def _placed(csr: tuple[Array, Array, Array], ids: Array) -> Terms:
     if data.all() and ids.min(initial=0) >= 0:
         return Terms(data, columns, indptr)
     kept = (columns >= 0) & (data != 0)
-    ends = np.concatenate(([0], np.cumsum(kept)))[indptr]
+    ends = row_pointers(kept)[indptr]
     return Terms(data[kept], columns[kept], ends.astype(np.int32))
 
 
 def _pointers(counts: Array) -> Array:
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    return row_pointers(counts).astype(np.int32)
 
 
 def _concatenate(arrays: list[Array]) -> Array:

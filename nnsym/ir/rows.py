@@ -16,7 +16,7 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import add, from_numbers, multiply, nearest, round_up, to_fractions
-from nnsym.ir.linear import Sparse
+from nnsym.ir.linear import Sparse, row_pointers
 from nnsym.ir.node import Node, affine
 
 
@@ -165,7 +165,7 @@ class Rows:
         for node, part in self.parts.items():
             rounded = _held(part.coefficient)
             np.add.at(weight, part.row, _distance(part.coefficient, rounded))
-            indptr = np.concatenate(([0], np.cumsum(np.bincount(part.row, minlength=m))))
+            indptr = row_pointers(np.bincount(part.row, minlength=m))
             terms.append((Sparse(rounded, part.column, indptr, node.size), node))
         bias = _held(self.constant)
         slack = _distance(self.constant, bias)
