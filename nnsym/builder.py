@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.linear import row_pointers
 from nnsym.ir.outward import floats, written
 from nnsym.program import (
     CaseBlock,
@@ -176,7 +177,7 @@ def row_block(
     data = np.stack([np.broadcast_to(floats(c), (count,)) for c, _ in terms], axis=1)
     columns = np.stack([np.asarray(ids) for _, ids in terms], axis=1, dtype=np.int32, casting="same_kind")
     kept = (columns >= 0) & written(data)
-    indptr = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+    indptr = row_pointers(kept.sum(axis=1))
     low, high = (np.broadcast_to(floats(v), (count,)) for v in (lower, upper))
     return RowBlock(data[kept], columns[kept], indptr, low, high, tag, origin)
 

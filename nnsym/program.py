@@ -20,7 +20,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
-from nnsym.ir.linear import entry_rows
+from nnsym.ir.linear import entry_rows, row_pointers
 
 if TYPE_CHECKING:
     from nnsym.ir.node import Node
@@ -158,7 +158,7 @@ class RowBlock:
     def take(self, rows: Array) -> RowBlock:
         """Some of the rows: those that a mask marks, or those of these numbers."""
         counts = np.diff(self.indptr)[rows]
-        ends = np.concatenate(([0], np.cumsum(counts)))
+        ends = row_pointers(counts)
         entries = np.repeat(self.indptr[:-1][rows] - ends[:-1], counts) + np.arange(ends[-1])
         exact = None if self.exact is None else (self.exact[0][entries], self.exact[1][rows], self.exact[2][rows])
         return replace(

@@ -15,9 +15,19 @@ from nnsym.ir.formula import Atoms
 from nnsym.ir.node import Node, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
+from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.program import Program, Tag
 
 NETWORK = frozenset({Tag.NETWORK})
+HINGES = [
+    relu(),
+    leaky_relu(0.25),
+    absolute(),
+    leaky_relu(2.0),
+    Hinge(np.array([1.0]), np.array([-0.5]), "roof"),
+    Hinge(np.array([-0.5]), np.array([-2.0]), "falling"),
+    Hinge(np.array([1.0]), np.array([0.0]), "cut"),
+]
 
 
 def query_of(y: Node, lower: dict[Any, Any], upper: dict[Any, Any]) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import product
 
@@ -17,7 +18,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.univariate import Univariate, relu
-from nnsym.program import RowBlock
+from nnsym.program import Program, RowBlock
 from nnsym.relaxation.forms import Forms
 from nnsym.separation.scene import Scene
 
@@ -34,6 +35,21 @@ def layer_scene(
     program = encoded.program
     forms = Forms(program, lambda: 60.0)
     return Scene(query=query, bounds=bounds, program=program, ids=encoded.ids, forms=forms)
+
+
+def inequalities(program: Program, blocks: Iterable[RowBlock]) -> tuple[Array, Array]:
+    """``(A, b)`` with ``A x <= b`` for the finite sides of all rows, in full."""
+    above, limits = [], []
+    for block in blocks:
+        for k in range(len(block)):
+            line = np.zeros(program.n_columns)
+            span = slice(block.indptr[k], block.indptr[k + 1])
+            line[block.indices[span]] = block.data[span]
+            for direction, limit in ((1.0, block.upper[k]), (-1.0, -block.lower[k])):
+                if np.isfinite(limit):
+                    above.append(direction * line)
+                    limits.append(limit)
+    return np.array(above), np.array(limits)
 
 
 def columns_at(scene: Scene, x: Array) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scenes import columns_at, corners, excess, layer_scene
+from scenes import columns_at, corners, excess, inequalities, layer_scene
 from scipy.optimize import linprog
 
 from nnsym.encode.registry import find_cut, find_encoding
@@ -79,19 +79,9 @@ def test_one_neuron_over_a_box_is_ideal():
 
 def vertex(scene, cost, blocks):
     program = scene.program
-    above, limits = [], []
     rows = [b for b in program.rows if "spec" not in b.origin and "query" not in b.origin]
-    for block in [*rows, *blocks]:
-        for k in range(len(block)):
-            line = np.zeros(program.n_columns)
-            span = slice(block.indptr[k], block.indptr[k + 1])
-            line[block.indices[span]] = block.data[span]
-            for direction, limit in ((1.0, block.upper[k]), (-1.0, -block.lower[k])):
-                if np.isfinite(limit):
-                    above.append(direction * line)
-                    limits.append(limit)
     bounds = list(zip(program.lower, program.upper, strict=True))
-    answer = linprog(cost, np.array(above), np.array(limits), bounds=bounds, method="highs-ds")
+    answer = linprog(cost, *inequalities(program, [*rows, *blocks]), bounds=bounds, method="highs-ds")
     assert answer.status == 0
     return answer.x
 

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from neurons import accepts, grid, program_of
+from neurons import HINGES, accepts, grid, program_of
 
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
@@ -18,7 +18,7 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.smooth_functions import Tanh
-from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
+from nnsym.ir.univariate import leaky_relu, relu
 from nnsym.program import Kind
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
@@ -27,15 +27,6 @@ from nnsym.testing.random_nets import KINDS
 from nnsym.testing.strategies import queries
 
 FAST = tuple(k for k in KINDS if k != "conv")
-HINGES = [
-    relu(),
-    leaky_relu(0.25),
-    absolute(),
-    leaky_relu(2.0),
-    Hinge(np.array([1.0]), np.array([-0.5]), "roof"),
-    Hinge(np.array([-0.5]), np.array([-2.0]), "falling"),
-    Hinge(np.array([1.0]), np.array([0.0]), "cut"),
-]
 
 
 @pytest.mark.parametrize("fn", HINGES, ids=lambda fn: f"{fn.left[0]}|{fn.right[0]}")

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from neurons import accepts, grid, program_of
+from neurons import HINGES, accepts, grid, program_of
 
 from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
@@ -16,21 +16,13 @@ from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.node import product as times
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
+from nnsym.ir.univariate import relu
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding
 from nnsym.testing.random_nets import KINDS
 
 FAST = tuple(k for k in KINDS if k != "conv")
-HINGES = [
-    relu(),
-    leaky_relu(0.25),
-    absolute(),
-    leaky_relu(2.0),
-    Hinge(np.array([1.0]), np.array([-0.5]), "roof"),
-    Hinge(np.array([-0.5]), np.array([-2.0]), "falling"),
-]
 
 
 @pytest.mark.parametrize("fn", HINGES, ids=lambda fn: f"{fn.left[0]}|{fn.right[0]}")

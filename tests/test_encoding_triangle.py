@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from neurons import accepts, program_of, query_of
+from scenes import inequalities
 from scipy.optimize import linprog
 
 from nnsym.bounds.methods import compute
@@ -43,19 +44,9 @@ def at(program, x, column, sign):
 
 
 def _linear(program, rows, bounds, column, sign):
-    above, limits = [], []
-    for block in rows:
-        for k in range(len(block)):
-            line = np.zeros(program.n_columns)
-            span = slice(block.indptr[k], block.indptr[k + 1])
-            line[block.indices[span]] = block.data[span]
-            for direction, limit in ((1.0, block.upper[k]), (-1.0, -block.lower[k])):
-                if np.isfinite(limit):
-                    above.append(direction * line)
-                    limits.append(limit)
     cost = np.zeros(program.n_columns)
     cost[column] = sign
-    answer = linprog(cost, np.array(above), np.array(limits), bounds=bounds)
+    answer = linprog(cost, *inequalities(program, rows), bounds=bounds)
     assert answer.status == 0
     return sign * answer.fun
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,17 +23,9 @@ from nnsym.testing.prove import Answer, Theorem, prove_encoding, theorems
 from nnsym.testing.prove.cuts import prove_cut
 from nnsym.testing.prove.search import prove
 from nnsym_encodings import ENCODINGS, TANGENTS
+from tests.mutants import mutant
 
 pytestmark = pytest.mark.slow
-
-
-def mutant(module: ModuleType, before: str, after: str) -> dict[str, Any]:
-    """The names of a module whose source has one place changed."""
-    source = Path(str(module.__file__)).read_text()
-    assert source.count(before) == 1, before
-    names: dict[str, Any] = {"__name__": module.__name__}
-    exec(compile(source.replace(before, after), f"<mutant of {module.__name__}>", "exec"), names)
-    return names
 
 
 def only(encoding: Encoding, rule: str) -> Encoding:

@@ -219,7 +219,7 @@ class PlainGraph:
 
     def _maximum(self, node: Max) -> str:
         name = self.called_of(node.parents[0])
-        groups = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+        groups = node.filled
         columns = (self.constant(column, "i8") for column in groups.T)
         members = [self.add("Gather", [name, column], axis=0) for column in columns]
         return members[0] if len(members) == 1 else self.add("Max", members)

@@ -21,8 +21,8 @@ import numpy as np
 
 from nnsym.builder import ProgramBuilder
 from nnsym.ir.array import Array
-from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
-from nnsym.ir.linear import entry_rows
+from nnsym.ir.exact import add, joined, nearest, round_down, round_up, to_fractions
+from nnsym.ir.linear import entry_rows, row_pointers
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.program import Role, RowBlock, Tag
 
@@ -90,7 +90,7 @@ def gather(parts: Iterable[tuple[tuple[Array, Array, Array], Array]], count: int
         return Terms(pieces[0].data, pieces[0].columns, pieces[0].indptr, distinct)
     row = np.concatenate([np.repeat(np.arange(count), p.counts) for p in pieces])
     order = np.argsort(row, kind="stable")
-    data = _concatenate([p.data for p in pieces])
+    data = joined([p.data for p in pieces])
     columns = np.concatenate([p.columns for p in pieces])
     return Terms(data[order], columns[order], _pointers(np.bincount(row, minlength=count)), distinct)
 
@@ -101,18 +101,12 @@ def _placed(csr: tuple[Array, Array, Array], ids: Array) -> Terms:
     if data.all() and ids.min(initial=0) >= 0:
         return Terms(data, columns, indptr)
     kept = (columns >= 0) & (data != 0)
-    ends = np.concatenate(([0], np.cumsum(kept)))[indptr]
+    ends = row_pointers(kept)[indptr]
     return Terms(data[kept], columns[kept], ends.astype(np.int32))
 
 
 def _pointers(counts: Array) -> Array:
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-
-
-def _concatenate(arrays: list[Array]) -> Array:
-    if any(a.dtype == object for a in arrays):
-        arrays = [to_fractions(a) for a in arrays]
-    return np.concatenate(arrays)
+    return row_pointers(counts).astype(np.int32)
 
 
 def encode_affine(builder: ProgramBuilder, layer: AffineLayer, terms: Terms, bias: Array) -> Array:

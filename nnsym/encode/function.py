@@ -19,6 +19,7 @@ from nnsym.encoding import Encoding, Exactness
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import And, Atoms, RowFormula
+from nnsym.ir.linear import row_pointers
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.titles import column_titles
@@ -75,7 +76,7 @@ def _layer(walked: Walked, query: Query, name: str, used: Array) -> Array:
     rows, interval = query.rows.take(used), walked.ctx.bounds.rows
     parts = []
     for node, part in rows.parts.items():
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(part.row, minlength=len(rows)))))
+        indptr = row_pointers(np.bincount(part.row, minlength=len(rows)))
         parts.append(((part.coefficient, part.column, indptr), walked.ids[node]))
     places = np.arange(len(used))
     layer = AffineLayer(

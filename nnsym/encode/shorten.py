@@ -20,6 +20,7 @@ import numpy as np
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.encode.affine import Terms
 from nnsym.ir.array import Array
+from nnsym.ir.linear import row_pointers
 from nnsym.ir.outward import group_sum_up, product_up, sum_up
 from nnsym.results.clock import NEVER, Deadline
 
@@ -65,7 +66,7 @@ def short_rows(
     if len(found) == 1:
         return found[0]
     parts, offsets, slacks = zip(*found, strict=True)
-    pointers = np.concatenate(([0], np.cumsum(np.concatenate([part.counts for part in parts])))).astype(np.int32)
+    pointers = row_pointers(np.concatenate([part.counts for part in parts])).astype(np.int32)
     data, columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("data", "columns"))
     return Terms(data, columns, pointers, terms.distinct), np.concatenate(offsets), np.concatenate(slacks)
 
@@ -84,7 +85,7 @@ def _short_block(terms: Terms, bias: Array, bits: int, lower: Array, upper: Arra
     data, offset = np.where(kept[row], terms.data, data), np.where(kept, bias, offset)
     slack = np.where(kept, 0.0, step * np.ceil(np.where(kept, 0.0, error) / step))
     some = data != 0
-    pointers = np.concatenate(([0], np.cumsum(some)))[terms.indptr].astype(np.int32)
+    pointers = row_pointers(some)[terms.indptr].astype(np.int32)
     return Terms(data[some], terms.columns[some], pointers, terms.distinct), offset, slack
 
 

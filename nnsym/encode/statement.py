@@ -27,6 +27,7 @@ from nnsym.errors import MissingBoundsError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import InBox
+from nnsym.ir.linear import row_pointers
 from nnsym.ir.node import Node
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.ir.query import Query
@@ -107,7 +108,7 @@ def _spec_layer(ctx: Context, query: Query, used: Array, ids: Mapping[Node, Arra
     rows = query.rows.take(used)
     parts = []
     for node, part in rows.parts.items():
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(part.row, minlength=len(rows)))))
+        indptr = row_pointers(np.bincount(part.row, minlength=len(rows)))
         parts.append(((part.coefficient, part.column, indptr), ids[node]))
     interval = ctx.bounds.rows
     layer = AffineLayer(

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -127,9 +127,13 @@ def shifted(ppf: Any, cdf: Any, p: float, t: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Independent(Noise):
-    """Noise of independent elements with one scale each, or one for all: ``scale`` times a standard distribution."""
+    """Noise of independent elements with one scale each, or one for all: ``scale`` times a standard distribution.
+
+    ``word`` is what the language calls it.
+    """
 
     scale: float | tuple[float, ...]
+    word: ClassVar[str]
 
     def __post_init__(self) -> None:
         values = self.scale if isinstance(self.scale, tuple) else (self.scale,)
@@ -138,8 +142,8 @@ class Independent(Noise):
             raise InputError(f"the scale of noise is {shown}", remedy="Give positive finite numbers")
 
     @property
-    def _arguments(self) -> str:
-        return str(list(self.scale)) if isinstance(self.scale, tuple) else repr(self.scale)
+    def text(self) -> str:
+        return f"{self.word}({list(self.scale) if isinstance(self.scale, tuple) else self.scale!r})"
 
     def check(self, size: int) -> None:
         if isinstance(self.scale, tuple) and len(self.scale) != size:
@@ -168,11 +172,7 @@ class Independent(Noise):
 class Gaussian(Independent):
     """Normal noise; ``scale`` is the standard deviation."""
 
-    norm = 2
-
-    @property
-    def text(self) -> str:
-        return f"gaussian({self._arguments})"
+    norm, word = 2, "gaussian"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
         return self._scaled(source.standard_normal((count, size)))
@@ -188,11 +188,7 @@ class Gaussian(Independent):
 class Laplace(Independent):
     """Laplace noise of density ``exp(-|v| / scale) / (2 scale)``."""
 
-    norm = 1
-
-    @property
-    def text(self) -> str:
-        return f"laplace({self._arguments})"
+    norm, word = 1, "laplace"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
         return self._scaled(source.laplace(size=(count, size)))
@@ -206,11 +202,7 @@ class Laplace(Independent):
 class Uniform(Independent):
     """Noise that is uniform on ``[-scale, scale]``."""
 
-    norm = 1
-
-    @property
-    def text(self) -> str:
-        return f"uniform({self._arguments})"
+    norm, word = 1, "uniform"
 
     def draw(self, source: np.random.Generator, count: int, size: int) -> Array:
         return self._scaled(source.uniform(-1.0, 1.0, (count, size)))

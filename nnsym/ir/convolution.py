@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.linear import LinearMap, digest, freeze
+from nnsym.ir.linear import LinearMap, digest, freeze, row_pointers
 
 _LARGE = 2**20  # entries from which a product of blocks is faster than that of a sparse matrix
 
@@ -70,7 +70,7 @@ class Conv(LinearMap):
         first = np.arange(outputs, dtype=np.int32) // (outputs // self.groups) * np.int32(per_group * spatial)
         data = self.weight.reshape(outputs, per_group * taps)[:, kept % (per_group * taps)]
         counts = np.tile(inside.sum(axis=1) * per_group, outputs)
-        indptr = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        indptr = row_pointers(counts).astype(np.int32)
         return data.ravel(), (first[:, None] + places).ravel(), indptr
 
     def csr(self) -> tuple[Array, Array, Array]:

@@ -50,7 +50,7 @@ def apply_node(node: Node, args: tuple[Array, ...]) -> Array:
         case Pointwise():
             return in_rationals(node.fn, args[0]) if args[0].dtype == object else node.fn.value(args[0])
         case Max():
-            filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+            filled = node.filled
             return np.asarray(args[0][..., filled].max(axis=-1))
         case Product():
             return np.asarray(args[0] * args[1])

@@ -108,6 +108,13 @@ def _directed(values: Array, sign: int) -> Array:
     return out
 
 
+def joined(arrays: list[Array]) -> Array:
+    """Arrays of numbers end to end, in rationals where one of them is."""
+    if any(a.dtype == object for a in arrays):
+        arrays = [to_fractions(a) for a in arrays]
+    return np.concatenate(arrays)
+
+
 def add(a: Array, b: Array) -> Array:
     """``a + b`` without rounding (TwoSum: the float result is kept when its error term is zero)."""
     if a.dtype != object and b.dtype != object:

@@ -53,6 +53,11 @@ def entry_rows(indptr: Array) -> Array:
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
 
 
+def row_pointers(counts: Array | list[int]) -> Array:
+    """The pointers of a matrix in CSR form whose rows have so many entries: where each begins, and the last ends."""
+    return np.concatenate(([0], np.cumsum(counts)))
+
+
 class LinearMap(ABC):
     """A linear map from ``n_in`` to ``n_out`` flat elements."""
 
@@ -239,7 +244,7 @@ def matrix_map(weight: Array) -> LinearMap:
     column, row = np.nonzero(weight.T) if weight.flags.f_contiguous else np.nonzero(weight)[::-1]
     order = np.lexsort((column, row))
     row, column = row[order], column[order]
-    indptr = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=weight.shape[0]))))
+    indptr = row_pointers(np.bincount(row, minlength=weight.shape[0]))
     return Sparse(weight[row, column], column, indptr, weight.shape[1])
 
 
@@ -310,7 +315,7 @@ class Select(LinearMap):
 
     def csr(self) -> tuple[Array, Array, Array]:
         kept = self.index >= 0
-        indptr = np.concatenate(([0], np.cumsum(kept))).astype(np.int32)
+        indptr = row_pointers(kept).astype(np.int32)
         return np.ones(int(kept.sum())), self.index[kept].astype(np.int32), indptr
 
     def apply(self, x: Array) -> Array:

@@ -174,6 +174,11 @@ class Max(Node):
         super().__init__(len(groups), (parent,), ("max", digest((groups,)), id(parent)), model)
         self.groups = groups
 
+    @property
+    def filled(self) -> Array:
+        """The groups with a member of their own in every empty place."""
+        return np.where(self.groups < 0, self.groups.max(axis=1, keepdims=True), self.groups)
+
     def with_parents(self, parents: tuple[Node, ...], model: str | None = None) -> Node:
         return maximum(parents[0], self.groups, self.model if model is None else model)
 

@@ -107,6 +107,11 @@ class Ball:
         return bool(total <= self.radius**self.p)
 
     @property
+    def outer_radius(self) -> float:
+        """The radius as float64, rounded up."""
+        return float(round_up(np.array([self.radius], dtype=object))[0])
+
+    @property
     def box(self) -> Box:
         """The smallest box that contains it, exactly."""
         radius = np.full(len(self.centre), self.radius, dtype=object)

@@ -15,8 +15,8 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
-from nnsym.ir.exact import add, from_numbers, multiply, nearest, round_up, to_fractions
-from nnsym.ir.linear import Sparse
+from nnsym.ir.exact import add, from_numbers, joined, multiply, nearest, round_up, to_fractions
+from nnsym.ir.linear import Sparse, row_pointers
 from nnsym.ir.node import Node, affine
 
 
@@ -165,7 +165,7 @@ class Rows:
         for node, part in self.parts.items():
             rounded = _held(part.coefficient)
             np.add.at(weight, part.row, _distance(part.coefficient, rounded))
-            indptr = np.concatenate(([0], np.cumsum(np.bincount(part.row, minlength=m))))
+            indptr = row_pointers(np.bincount(part.row, minlength=m))
             terms.append((Sparse(rounded, part.column, indptr, node.size), node))
         bias = _held(self.constant)
         slack = _distance(self.constant, bias)
@@ -193,17 +193,11 @@ def stack(blocks: Iterable[Rows]) -> Rows:
         node: Part(
             np.concatenate([part.row + start for start, part in found]),
             np.concatenate([part.column for _, part in found]),
-            _join([part.coefficient for _, part in found]),
+            joined([part.coefficient for _, part in found]),
         )
         for node, found in gathered.items()
     }
-    return Rows(parts, _join([b.constant for b in blocks]) if blocks else np.zeros(0))
-
-
-def _join(arrays: list[Array]) -> Array:
-    if any(a.dtype == object for a in arrays):
-        arrays = [to_fractions(a) for a in arrays]
-    return np.concatenate(arrays)
+    return Rows(parts, joined([b.constant for b in blocks]) if blocks else np.zeros(0))
 
 
 def _held(numbers: Array) -> Array:
@@ -264,6 +258,6 @@ def _merge(a: Part, b: Part, size: int) -> Part:
     return _clean(
         np.concatenate((a.row, b.row)),
         np.concatenate((a.column, b.column)),
-        _join([a.coefficient, b.coefficient]),
+        joined([a.coefficient, b.coefficient]),
         size,
     )

@@ -84,7 +84,7 @@ def apply_scaled(node: Node, args: tuple[Scaled, ...]) -> Scaled:
         case Pointwise():
             raise no_rationals(node.fn)
         case Max():
-            filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+            filled = node.filled
             return Scaled(args[0].numerators[filled].max(axis=-1), args[0].denominator)
         case Product():
             return Scaled(args[0].numerators * args[1].numerators, args[0].denominator * args[1].denominator)

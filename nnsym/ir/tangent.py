@@ -61,7 +61,7 @@ def _step(node: Node, c: Array, values: Mapping[Node, Array]) -> tuple[Any, tupl
             slope, offset = map(to_fractions, _line(node.fn, at[0]))
             return c @ offset, (c * slope,)
         case Max():
-            filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+            filled = node.filled
             chosen = filled[np.arange(node.size), at[0][filled].argmax(axis=1)]
             back = _zeros(node.parents[0].size, len(c))
             np.add.at(back, chosen, c.T)

@@ -104,7 +104,7 @@ def _centre(query: Query, x: Input, noise: Noise) -> tuple[Array, float]:
         distances.append(noise.distance_of_box(round_up(np.maximum(*sides))))
     if balls:
         ball = balls[0]
-        reached = noise.distance_of_ball(float(round_up(np.array([ball.radius], dtype=object))[0]), ball.p, x.size)
+        reached = noise.distance_of_ball(ball.outer_radius, ball.p, x.size)
         distances.append(reached + (noise.distance_of_box(round_up(off)) if off.any() else 0.0))
     return point, float(np.nextafter(min(distances), np.inf))
 

@@ -193,7 +193,7 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
                 own = _own(node.fn, args[0][0], value, unit, largest)
                 return value, _steepest(node.fn, *args[0]) * args[0][1] + own + floor + _jump(node.fn, *args[0])
             case Max():
-                filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+                filled = node.filled
                 return value, args[0][1][..., filled].max(axis=-1)
             case Product():
                 (a, ea), (b, eb) = args

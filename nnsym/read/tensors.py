@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.linear import LinearMap, Scale, Select, Sparse, matrix_map
+from nnsym.ir.linear import LinearMap, Scale, Select, Sparse, matrix_map, row_pointers
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, constant
 from nnsym.read.sizes import LARGEST_CONSTANT, require_size
@@ -159,7 +159,7 @@ def along(tensor: Tensor, axis: int, weight: Array) -> Tensor:
     row, column = np.nonzero(weight)
     require_size((len(lines), len(row)), "a matrix", largest=LARGEST_CONSTANT)
     counts = np.tile(np.bincount(row, minlength=len(weight)), len(lines))
-    indptr = np.concatenate(([0], np.cumsum(counts)))
+    indptr = row_pointers(counts)
     data = np.tile(weight[row, column], len(lines))
     linear = Sparse(data, lines[:, column].ravel(), indptr, tensor.node.size)
     shape = (*moved.shape[:-1], len(weight))

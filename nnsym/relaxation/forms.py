@@ -15,7 +15,7 @@ import numpy as np
 
 from nnsym.encoding import Separator
 from nnsym.ir.array import Array
-from nnsym.ir.linear import entry_rows
+from nnsym.ir.linear import entry_rows, row_pointers
 from nnsym.ir.outward import sum_up
 from nnsym.program import Kind, Program, RowBlock, Tag
 from nnsym.solvers.arrays import LinearModel
@@ -137,7 +137,7 @@ def without_idle(model: LinearModel, wanted: Array) -> LinearModel:
         model,
         data=model.data[entries],
         indices=model.indices[entries],
-        indptr=np.concatenate(([0], np.cumsum(np.diff(model.indptr)[kept]))).astype(np.int32),
+        indptr=row_pointers(np.diff(model.indptr)[kept]).astype(np.int32),
         row_lower=model.row_lower[kept],
         row_upper=model.row_upper[kept],
     )

@@ -17,6 +17,7 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.report.style import GREEN, GREY, ORANGE, finished, picture, plain_axes, titled
 from nnsym.results.files import read_file
+from nnsym.search.log import bound_in
 
 _WIDTH, _MOST, _LEVELS = 40, 5, 3  # of a bar, of what was split most, of the tree's first levels
 _ROOTS = 2**20  # disjuncts of a query
@@ -67,12 +68,12 @@ class Tree:
         mass = self.masses[-1][1] if self.masses else 0.0
         for number, place, element, point, _, least in line.get("split", ()):
             part = self.parts[number]
-            part.split, part.least = (place, element, point), _number(least)
+            part.split, part.least = (place, element, point), bound_in(least)
             for _ in range(2):
                 self.parts[len(self.parts)] = Part(part.depth + 1, number)
         for number, least in line.get("close", ()):
             part = self.parts[number]
-            part.closed, part.least = True, _number(least)
+            part.closed, part.least = True, bound_in(least)
             mass += 0.5**part.depth / self.roots
         self.masses.append((len(self.parts), mass))
 
@@ -152,7 +153,3 @@ def _levels(tree: Tree) -> Iterator[str]:
 
 def _place(what: tuple[int, ...]) -> str:
     return f"place {what[0]} element {what[1]}"
-
-
-def _number(value: float | str | None) -> float:
-    return np.inf if value is None else float(value)

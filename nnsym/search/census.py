@@ -14,6 +14,9 @@ from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.search.nodes import Branches, Nodes
 
+Depths = Mapping[int, int] | list[int]
+Splits = Mapping[tuple[Node, int], int] | list[tuple[Node, int]]
+
 
 @final
 @dataclass
@@ -39,14 +42,8 @@ class Census:
         for place, element in zip(branches.place.tolist(), branches.element.tolist(), strict=True):
             self.splits[branches.places[place], element] += 1
 
-    def told(self, seen: list[int], closed: list[int], splits: list[tuple[Node, int]]) -> None:
-        """What a record says of an earlier run."""
-        self.seen.update(seen)
-        self.closed.update(closed)
-        self.splits.update(splits)
-
-    def merge(self, seen: Mapping[int, int], closed: Mapping[int, int], splits: Mapping[tuple[Node, int], int]) -> None:
-        """What was done elsewhere."""
+    def merge(self, seen: Depths, closed: Depths, splits: Splits) -> None:
+        """What was done elsewhere, or before: counts, or what is to be counted."""
         self.seen.update(seen)
         self.closed.update(closed)
         self.splits.update(splits)

@@ -202,20 +202,20 @@ def _story(lines: Iterator[dict[str, Any]], roots: int) -> Story:
             story.splits.append((place, element))
             for side in (0, 1):
                 path = (*leaf.path, (place, element, point, side))
-                child = Leaf(story.next, leaf.root, leaf.depth + 1, path, opened, _number(least))
+                child = Leaf(story.next, leaf.root, leaf.depth + 1, path, opened, bound_in(least))
                 story.leaves[story.next] = child
                 story.next += 1
         for number, least in line.get("close", ()):
             leaf = story.leaves.pop(number)
             story.seen.append(leaf.depth)
             story.closed.append(leaf.depth)
-            story.closed_least = min(story.closed_least, _number(least))
-            story.granted = min(story.granted, _number(line.get("granted", least)))
+            story.closed_least = min(story.closed_least, bound_in(least))
+            story.granted = min(story.granted, bound_in(line.get("granted", least)))
         if "word" in line:
             story.word = weakest(story.word, Trust(line["word"]))
         if "cut" in line:
-            story.closed_least = min(story.closed_least, _number(line["cut"]))
-            story.granted = min(story.granted, _number(line["cut"]))
+            story.closed_least = min(story.closed_least, bound_in(line["cut"]))
+            story.granted = min(story.granted, bound_in(line["cut"]))
     return story
 
 
@@ -238,5 +238,6 @@ def _finite(value: float) -> float | str | None:
     return None if value == np.inf else "-inf" if value == -np.inf else value
 
 
-def _number(value: float | str | None) -> float:
+def bound_in(value: float | str | None) -> float:
+    """The bound that stands in a line; None is infinite."""
     return np.inf if value is None else float(value)

@@ -230,7 +230,7 @@ def _pulled(node: Node, values: Mapping[Node, Array], above: Array) -> list[Arra
             return [above * node.fn.derivative(values[node.parents[0]])]
         case Max():
             x = values[node.parents[0]]
-            members = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+            members = node.filled
             winner = np.take_along_axis(members[None], x[:, members].argmax(-1)[..., None], -1)[..., 0]
             out = np.zeros_like(x)
             np.add.at(out, (np.arange(len(x))[:, None], winner), above)

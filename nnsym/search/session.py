@@ -118,7 +118,7 @@ class _Maker:
             ledger.next, ledger.closed = story.next, story.closed_least
             ledger.granted, ledger.word = story.granted, story.word
             splits = [(scene.places[place].node, element) for place, element in story.splits]
-            ledger.census.told(story.seen, story.closed, splits)
+            ledger.census.merge(story.seen, story.closed, splits)
         return Search(
             scene=scene,
             rule=rule,

@@ -21,6 +21,7 @@ import numpy as np
 
 from nnsym.encoding import Cut, Separator
 from nnsym.ir.array import Array
+from nnsym.ir.linear import row_pointers
 from nnsym.ir.outward import dot_up, gamma, sum_up
 from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import OpenLayer, Scene
@@ -99,7 +100,7 @@ class BoxNeurons:
             columns.append(z[:, None])
         entries, ids = np.concatenate(data, axis=1), np.concatenate(columns, axis=1)
         kept = entries != 0
-        pointers = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+        pointers = row_pointers(kept.sum(axis=1))
         lower, origin = np.full(m, -np.inf), f"{self.layer.name}: {says}"
         return RowBlock(entries[kept], ids[kept], pointers, lower, q, Tag.CUT, origin)
 

@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.linear import row_pointers
 from nnsym.program import RowBlock, Tag
 from nnsym.separation.scene import OpenLayer
 
@@ -80,7 +81,7 @@ class GroupRows:
         bad = (self.coefficients * point[self.columns]).sum(axis=1) - self.rhs > tolerance * norm
         data, columns = self.coefficients[bad], self.columns[bad]
         kept = data != 0
-        pointers = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+        pointers = row_pointers(kept.sum(axis=1))
         origin = f"{self.layer.name}: facet of {self.columns.shape[1] // 2} neurons over an octahedron"
         lower = np.full(int(bad.sum()), -np.inf)
         return RowBlock(data[kept], columns[kept], pointers, lower, self.rhs[bad], Tag.CUT, origin)

@@ -20,7 +20,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
-from nnsym.ir.linear import Sparse
+from nnsym.ir.linear import Sparse, row_pointers
 from nnsym.ir.node import affine
 from nnsym.ir.outward import gamma, sum_up
 from nnsym.ir.rows import Rows
@@ -93,7 +93,7 @@ def _crown(scene: Scene, layer: OpenLayer, columns: Array, sides: Array) -> Arra
     element = np.full(scene.program.n_columns + 1, -1)
     element[layer.hinges.h] = layer.hinges.index
     used = columns >= 0
-    indptr = np.concatenate(([0], np.cumsum(used.sum(axis=1))))
+    indptr = row_pointers(used.sum(axis=1))
     sums = affine(((Sparse(sides[used], element[columns[used]], indptr, pre.size), pre),))
     asked = replace(scene.query, rows=Rows.of(sums), labels=(), applications=())
     found = crown(asked, intermediate=scene.bounds).rows.upper

@@ -60,6 +60,12 @@ class Found:
     nodes: int = 0
     version: str = ""
 
+    def without_objective(self) -> None:
+        """Nothing was minimised: an optimum is a point, and no number bounds anything."""
+        if self.status is not Status.INFEASIBLE:
+            self.bound = -np.inf
+            self.status = Status.FEASIBLE if self.status is Status.OPTIMAL else self.status
+
 
 def solve_disjuncts(model: LinearModel, engine: LpEngine, goal: Goal, report: Report) -> Found:
     """Solve the disjuncts one after the other; stops early where the goal allows."""

@@ -231,9 +231,8 @@ def _milp(loaded: Loaded, job: LinearJob, report: Report) -> Found:
 
     model.optimize(watch)
     found = _read(loaded)
-    if job.model.objective < 0 and found.status is not Status.INFEASIBLE:
-        found.bound = -np.inf
-        found.status = Status.FEASIBLE if found.status is Status.OPTIMAL else found.status
+    if job.model.objective < 0:
+        found.without_objective()
     return found
 
 

@@ -145,9 +145,8 @@ def _milp(highs: Any, job: LinearJob, report: Report) -> Found:
     highs.cbMipImprovingSolution += improved
     highs.run()
     found = _read(highs, mip=True)
-    if job.model.objective < 0 and found.status is not Status.INFEASIBLE:
-        found.bound = -np.inf
-        found.status = Status.FEASIBLE if found.status is Status.OPTIMAL else found.status
+    if job.model.objective < 0:
+        found.without_objective()
     return found
 
 

@@ -26,6 +26,7 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.linear import row_pointers
 from nnsym.solvers import gurobi, highs
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.base import Solver, Status
@@ -65,7 +66,7 @@ def compile_model(model: Any) -> Compiled:
         raise UnsupportedError("special ordered sets are no rows", where=f"Pyomo model '{model.name}'", remedy=remedy)
     with _hidden(blocks):
         rest = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
-    starts = np.concatenate(([0], np.cumsum([len(b.arrays.lower) for b in blocks]))).astype(int).tolist()
+    starts = row_pointers([len(b.arrays.lower) for b in blocks]).astype(int).tolist()
     placed = tuple(zip(blocks, starts, strict=False))
     base = _side_by_side([b.arrays for b in blocks], starts)
     variables: dict[int, Any] = {start + k: v for block, start in placed for k, v in block.variables.items()}

@@ -134,7 +134,7 @@ def read(results: Any, model: Any, program: Program) -> Found:
         found.point = _values(model, program)
         found.objective = np.inf if found.point is None else float(pyo.value(model.objective))
     if program.objective is None:
-        found.status = Status.FEASIBLE if found.status is Status.OPTIMAL else found.status
+        found.without_objective()
     elif isinstance(lower, float) and not np.isnan(lower):
         found.bound = lower
     return found

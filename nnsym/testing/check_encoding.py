@@ -47,7 +47,7 @@ from nnsym.program import Feature, Kind, Program, Role, Tag
 from nnsym.report.draw import OPS, draw
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
-from nnsym.testing.conformance import Conformance
+from nnsym.testing.conformance import Conformance, reached
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.neuron_layers import LAYERS, OF_KINDS, layer_points, layer_query, network_query
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
@@ -218,11 +218,6 @@ def _least(kind: str, seed: int, *, closed: bool = False) -> OracleAnswer:
     return minimum_margin(_query(kind, seed), max_unstable=24, closed=closed)
 
 
-def _attained(query: Query, least: OracleAnswer) -> bool:
-    """True if the least margin is that of the oracle's point, and not just a limit at a jump."""
-    return least.point is not None and exact_margin(query, query.values(least.point, exact=True)) == least.margin
-
-
 def _check_program(
     encoding: Encoding, program: Program, kind: str, seed: int, lane: str, runs: int, done: EncodingConformance
 ) -> EncodingConformance:
@@ -241,7 +236,7 @@ def _check_program(
     answer = find(lane).solve(program, Limits(seconds=60), Goal(decide=False))
     outer = exactness_of(encoding, query) is Exactness.OUTER
     if encoding.form is Form.BOOLEAN:
-        if least != 0 or query.strict or _attained(query, best):
+        if least != 0 or query.strict or reached(query, best):
             _compare_truth(answer, violated=least < 0 or (least == 0 and not query.strict), outer=outer, where=where)
         return replace(done, solved=done.solved + 1)
     _compare_optimum(answer, least, program, outer=outer, where=where)

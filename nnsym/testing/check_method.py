@@ -18,7 +18,6 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.bounds.sources import Source
-from nnsym.encode.point import exact_margin
 from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
@@ -31,7 +30,7 @@ from nnsym.judge.registry import resolve
 from nnsym.replay import attained, found_at, inputs_of
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Verdict, Witness
-from nnsym.testing.conformance import Conformance
+from nnsym.testing.conformance import Conformance, reached
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 
@@ -199,11 +198,6 @@ def _is_point(query: Query, point: Witness) -> bool:
         return found_at(query, {x: np.asarray(point.inputs[x.name]).ravel() for x in query.inputs}) is not None
     except (KeyError, ValueError):
         return False
-
-
-def reached(query: Query, least: OracleAnswer) -> bool:
-    """True if the least margin is that of the oracle's point, and not just a limit at a jump."""
-    return least.point is not None and exact_margin(query, query.values(least.point, exact=True)) == least.margin
 
 
 def _exact(value: float) -> Any:

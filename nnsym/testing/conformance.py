@@ -11,7 +11,10 @@ from typing import Self
 
 import numpy as np
 
+from nnsym.encode.point import exact_margin
 from nnsym.ir.array import Array
+from nnsym.ir.oracle import OracleAnswer
+from nnsym.ir.query import Query
 
 _NO_COLUMNS = np.zeros(0, dtype=int)
 
@@ -44,3 +47,8 @@ class Conformance:
             by_reason.setdefault(reason, []).append(name)
         for reason, names in by_reason.items():
             sys.stderr.write(f"{kit} skipped {', '.join(names)}: {reason}\n")
+
+
+def reached(query: Query, least: OracleAnswer) -> bool:
+    """True if the least margin is that of the oracle's point, and not just a limit at a jump."""
+    return least.point is not None and exact_margin(query, query.values(least.point, exact=True)) == least.margin

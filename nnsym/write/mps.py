@@ -18,6 +18,7 @@ from math import inf, isinf, nextafter
 
 import numpy as np
 
+from nnsym.ir.linear import row_pointers
 from nnsym.program import Feature, Kind, Program, RowBlock
 from nnsym.write.linear import linear_blocks, title
 from nnsym.write.names import comments, identifiers, one_line
@@ -128,7 +129,7 @@ def _by_columns(blocks: list[tuple[str, RowBlock]], width: int) -> tuple[list[in
     indices = np.concatenate([b.indices for _, b in blocks])
     order = np.argsort(indices, kind="stable")
     row = np.repeat(np.arange(len(sizes)), sizes)[order]
-    start = np.concatenate(([0], np.cumsum(np.bincount(indices, minlength=width))))
+    start = row_pointers(np.bincount(indices, minlength=width))
     return start.tolist(), row.tolist(), np.concatenate([b.data for _, b in blocks])[order].tolist()
 
 

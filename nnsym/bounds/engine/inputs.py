@@ -61,7 +61,7 @@ class DeviceBall:
         centre = maps.tensor(nearest(ball.centre))
         stored = to_fractions(centre.to(torch.float64).cpu().numpy())
         away = round_up(np.abs(to_fractions(ball.centre) - stored))
-        radius = round_up(np.array([ball.radius], dtype=object))
+        radius = np.array([ball.outer_radius])
         return DeviceBall(centre, maps.outward(away, torch.inf), maps.outward(radius, torch.inf), ball.p)
 
     def seen(self, origin: Tensor, maps: Maps) -> DeviceBall:

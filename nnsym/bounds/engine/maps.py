@@ -129,7 +129,7 @@ class Maps:
 
     def members(self, node: Max) -> Tensor:
         """The groups of a maximum; padding repeats a member of the group."""
-        filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+        filled = node.filled
         found: Tensor = self._once(("max", node), lambda: torch.tensor(filled, device=self.device))
         return found
 

@@ -28,7 +28,7 @@ class Round:
         """The ball, rounded outward."""
         centre = nearest(ball.centre)
         away = round_up(np.abs(to_fractions(ball.centre) - to_fractions(centre)))
-        return Round(centre, away, float(round_up(np.array([ball.radius], dtype=object))[0]), ball.p)
+        return Round(centre, away, ball.outer_radius, ball.p)
 
     def least(self, c: Array, origin: Array, count: int) -> Array:
         """A lower bound of ``c (x - origin)`` over the ball, in float64 and charged, with ``count`` more additions."""

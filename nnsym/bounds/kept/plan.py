@@ -120,7 +120,7 @@ class Plan:
 
     def groups(self, node: Max) -> Array:
         """Members of the groups of a maximum, as positions among the parent's kept elements; padding repeats one."""
-        filled = np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)[self.keep[node]]
+        filled = node.filled[self.keep[node]]
         return np.searchsorted(self.keep[node.parents[0]], filled)
 
     def bias(self, node: Affine) -> Array:

@@ -24,6 +24,7 @@ from nnsym.bounds.lipschitz.multipliers import Multipliers, spread
 from nnsym.bounds.lipschitz.sectors import Sectors
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.linear import row_pointers
 from nnsym.ir.outward import gamma
 from nnsym.results.clock import NEVER, Deadline
 
@@ -104,7 +105,7 @@ class _Total:
     @staticmethod
     def of(sizes: list[int]) -> _Total:
         n = sum(sizes)
-        return _Total(np.concatenate(([0], np.cumsum(sizes))), np.zeros((n, n)), np.zeros((n, n)))
+        return _Total(row_pointers(sizes), np.zeros((n, n)), np.zeros((n, n)))
 
     def subtract(self, left: Mapping[int, Weight], factors: Array, right: Mapping[int, Weight]) -> None:
         """``matrix -= left' diag(factors) right``; products of few terms, each off by its slack."""
@@ -133,7 +134,7 @@ def proved_exactly(system: Sectors, multipliers: Multipliers, constant: float) -
 
 
 def _exact_matrix(system: Sectors, multipliers: Multipliers, constant: float) -> Array:
-    starts = np.concatenate(([0], np.cumsum(system.sizes)))
+    starts = row_pointers(system.sizes)
     n = int(starts[-1])
     matrix = to_fractions(np.zeros((n, n)))
     matrix[np.arange(system.width), np.arange(system.width)] = Fraction(constant) ** 2

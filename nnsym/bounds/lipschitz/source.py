@@ -69,7 +69,7 @@ def _radius(ball: Ball, near: Array) -> float:
 
     Clipping to a box moves a point no farther from the box's own points, in any of the norms.
     """
-    own = float(round_up(np.array([ball.radius], dtype=object))[0])
+    own = ball.outer_radius
     away = round_up(np.abs(to_fractions(ball.centre) - to_fractions(near)))
     return float(sum_up(own, length(away, 1 if ball.p == 1 else 2)))
 

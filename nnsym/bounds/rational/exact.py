@@ -308,7 +308,7 @@ class _Exact:
 
 
 def _members(node: Max) -> Array:
-    return np.where(node.groups < 0, node.groups.max(axis=1, keepdims=True), node.groups)
+    return node.filled
 
 
 def _shorten(values: Array, rounding: Any) -> Array:

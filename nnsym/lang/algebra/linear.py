@@ -8,7 +8,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
-from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
+from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, row_pointers
 from nnsym.ir.node import Node, affine
 from nnsym.ir.rows import Part, Rows
 from nnsym.lang.statements.formulas import broadcast
@@ -43,7 +43,7 @@ def _linear_map(part: Part, n_out: int, n_in: int) -> LinearMap:
         return Scale(data)
     if len(data) == n_out * n_in:
         return Dense(data.reshape(n_out, n_in))
-    return Sparse(data, part.column, np.concatenate(([0], np.cumsum(counts))), n_in)
+    return Sparse(data, part.column, row_pointers(counts), n_in)
 
 
 def _all_ones(coefficient: Array) -> bool:

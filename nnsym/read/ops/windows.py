@@ -10,7 +10,7 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv, window_sources
 from nnsym.ir.functions.powers import Sqrt
-from nnsym.ir.linear import LinearMap, Sparse
+from nnsym.ir.linear import LinearMap, Sparse, row_pointers
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import affine, concatenate, maximum, pointwise, product
 from nnsym.ir.transposed import ConvTranspose
@@ -169,7 +169,7 @@ def average_pool(call: Call) -> list[Value]:
     if call.integer("count_include_pad", 0):
         counts = np.tile(_padded_counts(window, x.shape[2:], shape[2:]), shape[0] * shape[1])
     data = np.broadcast_to((1.0 / counts)[:, None], inside.shape)[inside]
-    indptr = np.concatenate(([0], np.cumsum(inside.sum(axis=1))))
+    indptr = row_pointers(inside.sum(axis=1))
     return [mapped(Sparse(data, index[inside], indptr, x.node.size), x, shape)]
 
 
@@ -190,7 +190,7 @@ def _norm(call: Call, index: Array, inside: Array, shape: tuple[int, ...]) -> Te
     if p not in (1, 2):
         raise call.refuse(f"the norm of order {p}", "Orders 1 and 2 are read")
     powers = pointwise(absolute(), x.node) if p == 1 else product(x.node, x.node)
-    indptr = np.concatenate(([0], np.cumsum(inside.sum(axis=1))))
+    indptr = row_pointers(inside.sum(axis=1))
     linear = Sparse(np.ones(int(inside.sum())), index[inside], indptr, x.node.size)
     sums = mapped(linear, Tensor(powers, x.shape), shape)
     return sums if p == 1 else Tensor(pointwise(Sqrt(), sums.node), shape)

@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.linear import row_pointers
 from nnsym.program import RowBlock
 from nnsym.solvers.arrays import LinearModel, without_tiny
 from nnsym.solvers.base import Status
@@ -73,7 +74,7 @@ class WarmLp:
             old,
             data=old.data[kept],
             indices=old.indices[kept],
-            indptr=np.concatenate(([0], np.cumsum(np.diff(old.indptr)[~every]))).astype(np.int32),
+            indptr=row_pointers(np.diff(old.indptr)[~every]).astype(np.int32),
             row_lower=old.row_lower[~every],
             row_upper=old.row_upper[~every],
         )
