@@ -44,9 +44,9 @@ def doctor(
 def findings() -> list[list[str]]:
     """Rows (what, found, how to get it); the last is empty where nothing is missing."""
     rows = [["system", f"{platform.system()} {platform.machine()}, {_cores()}", ""]]
-    here = all_versions()
-    rows += [[name, version, ""] for name, version in here.items()]
-    rows += [_optional(extra) for extra in EXTRAS.values() if extra.package not in here]
+    installed = all_versions()
+    rows += [[name, version, ""] for name, version in installed.items()]
+    rows += [_optional(extra) for extra in EXTRAS.values() if extra.package not in installed]
     for row in solver_table():
         here = row.availability
         found = " ".join(filter(None, (here.version, here.licence))) if here.available else "not here"
