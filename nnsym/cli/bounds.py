@@ -10,7 +10,7 @@ import typer
 
 from nnsym.bounds.sources import Dtype
 from nnsym.cli.options import Device, Json, Networks, Sets, Targets
-from nnsym.cli.output import check_files, print_line, print_rich, split
+from nnsym.cli.output import check_pictures, print_line, print_rich, split
 from nnsym.cli.targets import load_query
 from nnsym.errors import InputError
 from nnsym.judge.methods import check_bounds
@@ -31,13 +31,13 @@ def bounds(
     network: Networks = None,
 ) -> None:
     """Widths and open neurons per layer, and the specification's bounds."""
+    check_pictures(plot_file)
     query = load_query(targets, sets or (), network or ())
     methods = split(method)
     if as_json and len(methods) > 1:
         raise InputError("one JSON object holds the bounds of one method", remedy="Give one --method")
     for name in methods:
         check_bounds(name)
-    check_files(plot_file)
     found = [property_bounds.bounds(query, method=name, device=device, dtype=cast("Dtype", dtype)) for name in methods]
     if plot_file is not None:
         found[0].plot(plot_file, *found[1:])

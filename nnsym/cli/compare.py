@@ -24,6 +24,7 @@ from nnsym.cli.options import (
 )
 from nnsym.cli.output import (
     check_files,
+    check_pictures,
     print_error,
     print_line,
     print_rich,
@@ -78,7 +79,8 @@ def compare(
     network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
-    check_files(json_file, csv_file, plot_file, record)
+    check_files(json_file, csv_file, record)
+    check_pictures(plot_file)
     query = read_target(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
     with row_progress() as announce:
         table = asking.compare(

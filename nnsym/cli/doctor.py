@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib.util import find_spec
 from typing import Annotated, Optional
 
 import typer
@@ -14,15 +15,9 @@ from nnsym.cli.output import print_rich
 from nnsym.read.torch import devices
 from nnsym.report.grid import plain_grid
 from nnsym.results import ranges
+from nnsym.results.extras import EXTRAS, Extra, require
 from nnsym.results.versions import all_versions, package_version
 from nnsym.solvers.registry import solver_providers, solver_table
-
-#: Packages that are not needed, and what they are for.
-_OPTIONAL = {
-    "matplotlib": ("pictures", "pip install 'nnsym[report]'"),
-    "pandas": ("to_frame", "pip install 'nnsym[report]'"),
-    "vnnlib": ("the standard's own parser, in tests", "pip install 'nnsym[vnnlib]'"),
-}
 
 
 def doctor(
@@ -38,6 +33,7 @@ def doctor(
     print_rich(plain_grid(["what", "found", "how to get it"], findings(), wraps=("found", "how to get it")))
     if device is None:
         return
+    require("torch")
     found = compared(device)
     heads = ["the same boxes", "cpu", device, "apart", "runs of the network"]
     print_rich(plain_grid(heads, [one.row for one in found]))
@@ -48,23 +44,23 @@ def doctor(
 def findings() -> list[list[str]]:
     """Rows (what, found, how to get it); the last is empty where nothing is missing."""
     rows = [["system", f"{platform.system()} {platform.machine()}, {_cores()}", ""]]
-    rows += [[name, version, ""] for name, version in all_versions().items()]
-    rows += [_optional(name) for name in _OPTIONAL]
+    installed = all_versions()
+    rows += [[name, version, ""] for name, version in installed.items()]
+    rows += [_optional(extra) for extra in EXTRAS.values() if extra.package not in installed]
     for row in solver_table():
         here = row.availability
         found = " ".join(filter(None, (here.version, here.licence))) if here.available else "not here"
         rows.append([f"solver {row.name}", found, "" if here.available else here.remedy])
     rows += [[f"solvers of {p.name}", "left out", p.error] for p in solver_providers() if p.error]
-    rows.append(["devices", ", ".join(devices()), ""])
+    rows.append(["devices", ", ".join(devices()) if find_spec("torch") else "none without torch", ""])
     taken = find_defaults()
     rows.append(["defaults", "; ".join([taken.source, *taken.lines()]) if taken.source else "none in this folder", ""])
     return rows
 
 
-def _optional(name: str) -> list[str]:
-    use, remedy = _OPTIONAL[name]
-    version = package_version(name)
-    return [name, version or f"not here (for {use})", "" if version else remedy]
+def _optional(extra: Extra) -> list[str]:
+    version = package_version(extra.package)
+    return [extra.package, version or f"not here (for {extra.use})", "" if version else extra.remedy]
 
 
 def _cores() -> str:

@@ -11,7 +11,7 @@ import typer
 from nnsym.ask import choose as choosing
 from nnsym.ask import explain as explaining
 from nnsym.cli.options import Json, Networks, Sets, Targets, Timeout
-from nnsym.cli.output import check_files, print_line, print_rich
+from nnsym.cli.output import check_files, check_pictures, print_line, print_rich
 from nnsym.cli.targets import load_network, load_query
 from nnsym.ir.text import dump_network
 from nnsym.report.graph import to_svg
@@ -28,9 +28,11 @@ def explain(
     sets: Sets = None,
     encoding: Annotated[str, typer.Option(help="bigm, triangle, smt ... (see: nnsym methods).")] = "bigm",
     bounds: Annotated[str, typer.Option(help="What feeds the encoding.")] = "crown",
+    network: Networks = None,
 ) -> None:
     """One neuron's columns and rows in the program, with its numbers and where each row comes from."""
-    print_rich(explaining.explain(load_query(targets, sets or ()), encoding, neuron=neuron, bounds=bounds))
+    query = load_query(targets, sets or (), network or ())
+    print_rich(explaining.explain(query, encoding, neuron=neuron, bounds=bounds))
 
 
 def choose(
@@ -67,7 +69,7 @@ def search(
     plot: Annotated[Optional[Path], typer.Option("--plot", metavar="FILE", help="Draw it too: svg, png, pdf.")] = None,  # noqa: UP045
 ) -> None:
     """A recorded search: parts by depth, the first splits, what was split most and what that gained."""
-    check_files(plot)
+    check_pictures(plot)
     print_line(story(record))
     if plot is not None:
         draw_search(record, plot)

@@ -18,7 +18,8 @@ import typer
 from nnsym.cli.arguments import Commands
 from nnsym.cli.output import print_error, print_line
 from nnsym.cli.streams import complain, open_streams, shown, writing
-from nnsym.errors import NnsymError
+from nnsym.errors import NnsymError, UnsupportedError
+from nnsym.results.extras import absent
 
 app = typer.Typer(
     name="nnsym",
@@ -89,6 +90,10 @@ def entry() -> None:
     except Exception as error:
         if debug:
             raise
+        package = (getattr(error, "name", "") or "nnsym").partition(".")[0]
+        if isinstance(error, ModuleNotFoundError) and package != "nnsym":
+            print_error(absent(package))
+            sys.exit(UnsupportedError.exit_code)
         complain(f"internal error: {type(error).__name__}: {error} (--debug shows the traceback)")
         sys.exit(1)
 

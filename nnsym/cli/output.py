@@ -9,6 +9,7 @@ from typing import Any
 
 from nnsym.cli.streams import bare, complain, fits, shown, writing
 from nnsym.errors import NnsymError
+from nnsym.results.extras import require
 from nnsym.results.saved import check_writable
 
 _LONGEST = 2000  # characters of an error
@@ -25,6 +26,13 @@ def check_files(*paths: Path | None) -> None:
     for path in paths:
         if path is not None:
             check_writable(path)
+
+
+def check_pictures(*paths: Path | None) -> None:
+    """The same, of pictures: matplotlib has to be here too."""
+    check_files(*paths)
+    if any(path is not None for path in paths):
+        require("matplotlib")
 
 
 def split(text: str) -> list[str]:

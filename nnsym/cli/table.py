@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from nnsym.cli.output import check_files, print_line, print_rich, split
+from nnsym.cli.output import check_files, check_pictures, print_line, print_rich, split
 from nnsym.errors import InputError
 from nnsym.report.files import write_csv
 from nnsym.results import ranges
+from nnsym.results.extras import require
 from nnsym.sweep import table as sweeping
 from nnsym.sweep.answered import Table, load_table
 from nnsym.sweep.data import Data
@@ -66,7 +67,9 @@ def table(
     wide: Annotated[bool, typer.Option("--wide", help="Show every column, however long the lines become.")] = False,
 ) -> None:
     """Judge a property of every item of a data set, by methods in stages; a run that was interrupted goes on."""
-    check_files(plot_file, csv_file, parquet_file)
+    check_files(csv_file, parquet_file)
+    check_pictures(plot_file)
+    require(*(("pandas", "pyarrow") if parquet_file else ()), *(("distributed",) if scheduler else ()))
     rows: Instances | None = None
     if target.endswith(".jsonl"):
         found = load_table(target)

@@ -37,9 +37,9 @@ def is_chain(module: torch.nn.Module) -> bool:
     """
     from torch import nn  # heavy: torch
 
-    known = (nn.Sequential, nn.Linear, nn.Conv1d, nn.Conv2d, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid)
-    known += (nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d)
-    known += (nn.Flatten, nn.Identity, nn.Dropout, nn.Softmax, nn.LogSoftmax)
+    known: set[type] = {nn.Linear, nn.Conv1d, nn.Conv2d, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid}
+    known |= {nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.Softmax, nn.LogSoftmax}
+    known |= {nn.Sequential, nn.Flatten, nn.Identity, nn.Dropout}
     return not any(vars(nn.modules.module)[f"_global{hooks}"] for hooks in _HOOKS) and all(
         type(part) in known and "forward" not in vars(part) and not any(vars(part)[hooks] for hooks in _HOOKS)
         for part in module.modules()

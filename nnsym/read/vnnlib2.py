@@ -15,12 +15,13 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any, TypeVar, final
 
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
 from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
 from nnsym.read.vnnlib2_text import checked, error_at, pieces
 from nnsym.read.vnnlib2_variables import Variables
 from nnsym.read.vnnlib_tree import Condition, Inequality, Junction, Term, junction
+from nnsym.results.extras import require
 
 T = TypeVar("T")
 
@@ -71,14 +72,9 @@ def parse_file(text: str, where: str, meter: Meter) -> Parsed:
     The package cannot be interrupted and recurses over nested parentheses: what it is given is checked before, and long
     files are handed over in pieces.
     """
-    try:
-        import vnnlib
-    except ImportError:
-        raise UnsupportedError(
-            "VNN-LIB 2.0 is read by the package 'vnnlib', which is not installed",
-            where=where,
-            remedy="Install it: pip install 'nnsym[vnnlib]'",
-        ) from None
+    require("vnnlib", where=where)
+    import vnnlib
+
     bare = checked(text, where, meter)
     trees = []
     for piece in pieces(bare):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nnsym.errors import UnsupportedError
+from nnsym.results.extras import require
 
 if TYPE_CHECKING:
     import pandas
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 def frame(records: list[dict[str, Any]]) -> pandas.DataFrame:
     """One row per record; needs the extra ``report``."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise UnsupportedError("pandas is not installed", remedy="pip install 'nnsym[report]'") from error
+    require("pandas")
+    import pandas
+
     return pandas.DataFrame(records)

@@ -23,8 +23,6 @@ def plot_comparison(table: Compared, path: str | Path | None = None) -> Any:
 
     A dashed line stands where the margin is known exactly; else a band shows what all rows together leave of it.
     """
-    from matplotlib.patches import Patch
-
     if table.parts:
         raise InputError("several properties have no one margin", remedy="Draw one: table.parts[0].plot()")
     rows = [row for row in table.rows if row.result is not None]
@@ -34,6 +32,8 @@ def plot_comparison(table: Compared, path: str | Path | None = None) -> Any:
     labels = [" ".join(filter(None, (r["method"], r["solver"], r["bounds"] if r["solver"] else ""))) for r in records]
     colours = [VERDICTS[r["verdict"]] for r in records]
     figure = picture(9, 1.9 + 0.35 * len(rows))
+    from matplotlib.patches import Patch
+
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     _margins(left, [row.margin for row in rows], colours)
     _known(left, table, records)

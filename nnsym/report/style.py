@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
+from nnsym.results.extras import require
 
 if TYPE_CHECKING:
     from nnsym.report.picture import Picture
@@ -81,10 +82,9 @@ def hatches(names: Sequence[str]) -> list[str]:
 
 def picture(width: float, height: float) -> Picture:
     """An empty picture; it shows itself in notebooks and needs no backend."""
-    try:
-        from nnsym.report.picture import Picture  # heavy: matplotlib
-    except ImportError as error:
-        raise UnsupportedError("matplotlib is not installed", remedy="pip install 'nnsym[report]'") from error
+    require("matplotlib")
+    from nnsym.report.picture import Picture  # heavy: matplotlib
+
     return Picture(figsize=(width, height), layout="constrained")
 
 

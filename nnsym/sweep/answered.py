@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from nnsym.errors import UnsupportedError
 from nnsym.report.frame import frame
 from nnsym.report.grid import render
+from nnsym.results.extras import require
 from nnsym.sweep.answers import Answers
 from nnsym.sweep.entry import Entry
 from nnsym.sweep.grid import table_grid, table_html, tally_record
@@ -41,10 +41,8 @@ class Table(Answers):
 
     def to_parquet(self, path: str | Path, *, every: bool = True) -> Path:
         """Write :meth:`to_frame` as Parquet; needs pyarrow."""
-        try:
-            self.to_frame(every=every).to_parquet(path)
-        except ImportError as error:
-            raise UnsupportedError("pyarrow is not installed", remedy="pip install pyarrow") from error
+        require("pyarrow")
+        self.to_frame(every=every).to_parquet(path)
         return Path(path)
 
     def plot(self, path: str | Path | None = None) -> Any:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError
+from nnsym.results.extras import require
 from nnsym.sweep.entry import Entry, Way
 from nnsym.sweep.task import Task, pack, pack_family, radius_of, run_packed
 
@@ -63,10 +64,9 @@ def workers(count: int = 0, scheduler: str = "") -> Iterator[Executor | Workers 
             if pool is not None:
                 pool.shutdown()
         return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise UnsupportedError("dask distributed is not installed", remedy="pip install 'nnsym[sweep]'") from error
+    require("distributed")
+    from distributed import Client
+
     try:
         client = Client(scheduler, timeout=10)
     except (OSError, ValueError, TypeError) as error:
