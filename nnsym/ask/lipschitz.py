@@ -138,13 +138,13 @@ def _answer(asker: _Asker, tried: tuple[Tried, ...], seed: int) -> LipschitzCons
 
 def _methods(method: Any) -> tuple[Any, ...]:
     """The methods that were asked for; the quick ones where none was."""
-    chosen = (
-        tuple(method)
-        if isinstance(method, (list, tuple))
-        else ("norms", "sdp", "jacobian")
-        if method is None
-        else (method,)
-    )
+    match method:
+        case None:
+            chosen: tuple[Any, ...] = ("norms", "sdp", "jacobian")
+        case list() | tuple():
+            chosen = tuple(method)
+        case _:
+            chosen = (method,)
     if not chosen:
         raise InputError("no method", remedy="Name one, or leave method= out")
     for name in chosen:

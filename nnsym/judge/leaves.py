@@ -14,12 +14,11 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.kept.types import Limit
-from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.intervals import Sides, interval_run, interval_step, magnitude
 from nnsym.ir.node import Node
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.query import Query
-from nnsym.judge.method import Settings
+from nnsym.judge.method import PASSED, Settings
 from nnsym.judge.methods import ProgramMethod, program
 from nnsym.judge.run import bound, candidate_of, read, solve
 from nnsym.judge.verdict import rule
@@ -27,9 +26,6 @@ from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Trust
 from nnsym.search.leaf import Told
 from nnsym.search.leaves import LeafSolver
-
-#: What says that a solver cannot take a part.
-_PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
 
 
 @final
@@ -45,7 +41,7 @@ class Leaves:
         self.asked += 1
         try:
             told = self._told(solver, part, ranges, Clock(min(solver.seconds, deadline.left)))
-        except _PASSED:
+        except PASSED:
             return Told()
         self.closed += told.excluded is not None
         return told

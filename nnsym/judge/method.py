@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from nnsym.bounds.sources import FloatBoxes
-from nnsym.errors import UnsupportedError
+from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.node import Input
@@ -31,6 +31,9 @@ from nnsym.solvers.base import Progress
 
 if TYPE_CHECKING:
     from nnsym.search.progress import Snapshot
+
+#: What says of a method, or of an encoding on its solver, that it cannot take the question.
+PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
 
 #: The counter-search that comes first: a fraction of a second on networks of the usual sizes.
 RESTARTS, STEPS, SHARE = 16, 60, 0.1

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import final
+from typing import TypeVar, final
 
 from nnsym.encode.registry import find_encoding
-from nnsym.errors import MissingBoundsError, NnsymError, SolverUnavailableError, UnsupportedError
+from nnsym.errors import NnsymError, UnsupportedError
 from nnsym.ir.node import Affine, Input
 from nnsym.ir.paired import pair
 from nnsym.ir.query import Query
 from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
-from nnsym.judge.method import RESTARTS, STEPS, Method, Settings
+from nnsym.judge.method import PASSED, RESTARTS, STEPS, Method, Settings
 from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod
 from nnsym.judge.sampling import sampling
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Verdict
-
-#: What says of a method that it cannot take the question; the trail says so too.
-_PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
 
 #: What decides by default. Where a node has no exact rule, or products no lane at hand, the LP comes before rationals.
 _PROGRAMS = (("bigm", "highs"), ("triangle", "highs"), ("smt", "z3"))
@@ -33,6 +32,9 @@ _MOST, _LITTLE = 0.7, 0.2  # the share of the time that the search may take, and
 _LOADING = 2.0  # CPU seconds that torch takes to load
 _MANY = 200  # binaries of a MILP beyond which rationals will not narrow what it found
 _WIDE = 4 * RESTARTS * STEPS  # neurons from which an attack runs the network less often than bounds of all of them do
+
+
+T = TypeVar("T")
 
 
 @final
@@ -67,7 +69,7 @@ class Portfolio(Method):
             ask = member.judge if k == len(self.members) - 1 else member.briefly
             try:
                 told.append((member, ask(query, clock, settings)))
-            except _PASSED as error:
+            except PASSED as error:
                 refused = error
                 clock.note("passed over", str(error))
                 continue
@@ -75,11 +77,9 @@ class Portfolio(Method):
                 return _last(told, clock)
         proving = [(member, result) for member, result in told if member.proves]
         if not proving and self.otherwise is not None:
-            try:
-                last = self.otherwise.judge(query, clock, settings)
+            last = _taken(partial(self.otherwise.judge, query, clock, settings), clock)
+            if last is not None:
                 return replace(_last([*told, (self.otherwise, last)], clock), method=self.name)
-            except _PASSED as error:
-                clock.note("passed over", str(error))
         if proving:
             return _last(proving, clock, told)
         if told:
@@ -95,10 +95,8 @@ class Portfolio(Method):
         for member in self.members:
             if proved and clock.left <= 0:
                 break
-            try:
-                told = member.narrow(replace(found, by=""), query, clock, settings, precision)
-            except _PASSED as error:
-                clock.note("passed over", str(error))
+            told = _taken(partial(member.narrow, replace(found, by=""), query, clock, settings, precision), clock)
+            if told is None:
                 continue
             found = replace(told, by=f"{self.name}: {told.by or member.name}")
             proved = proved or member.proves
@@ -106,12 +104,18 @@ class Portfolio(Method):
             if hopeless or found.closed(max(precision, _LOOSE) if member.exact else precision):
                 return found
         if not proved and self.otherwise is not None:
-            try:
-                told = self.otherwise.narrow(found, query, clock, settings, precision)
-                found = replace(told, by=f"{self.name}: {self.otherwise.name}")
-            except _PASSED as error:
-                clock.note("passed over", str(error))
+            told = _taken(partial(self.otherwise.narrow, found, query, clock, settings, precision), clock)
+            found = found if told is None else replace(told, by=f"{self.name}: {self.otherwise.name}")
         return found
+
+
+def _taken(ask: Callable[[], T], clock: Clock) -> T | None:
+    """What a method answers; None where it cannot take the question, and the trail says why."""
+    try:
+        return ask()
+    except PASSED as error:
+        clock.note("passed over", str(error))
+        return None
 
 
 def _last(
@@ -178,22 +182,16 @@ class Usual(Method):
 
     def _attacked(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of a short counter-search; None where it cannot take the question."""
-        try:
-            result = FIRST.briefly(query, clock, settings)
-        except _PASSED as error:
-            clock.note("passed over", str(error))
-            return None
-        return replace(result, method=f"{self.name}: {result.method}")
+        return self._named(_taken(partial(FIRST.briefly, query, clock, settings), clock))
 
     def _searched(self, query: Query, clock: Clock, settings: Settings) -> Result | None:
         """The answer of the search; None where it cannot take the question."""
-        try:
-            share, brief = (_MOST, _LITTLE) if room(clock, 1 - _MOST) else (1.0, 1.0)
-            result = SearchMethod(log=self.log, share=share, brief=brief).judge(query, clock, settings)
-        except _PASSED as error:
-            clock.note("passed over", str(error))
-            return None
-        return replace(result, method=f"{self.name}: {result.method}")
+        share, brief = (_MOST, _LITTLE) if room(clock, 1 - _MOST) else (1.0, 1.0)
+        search = SearchMethod(log=self.log, share=share, brief=brief)
+        return self._named(_taken(partial(search.judge, query, clock, settings), clock))
+
+    def _named(self, result: Result | None) -> Result | None:
+        return None if result is None else replace(result, method=f"{self.name}: {result.method}")
 
     def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return self.turns.optimum(query, clock, settings, precision)

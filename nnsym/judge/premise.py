@@ -13,10 +13,9 @@ import numpy as np
 
 from nnsym.bounds.domains import exact_boxes
 from nnsym.bounds.points.starts import starts
-from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query, Reading
-from nnsym.judge.method import Method, Settings
+from nnsym.judge.method import PASSED, Method, Settings
 from nnsym.judge.methods import program
 from nnsym.judge.repair import repaired
 from nnsym.replay import found_at
@@ -72,7 +71,7 @@ def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: S
         with clock.step("precondition") as notes:
             said = chosen.judge(asked, Clock(seconds), replace(settings, relaxation=False))
             notes.append(f"{chosen.name}: {said.reason}")
-    except (UnsupportedError, MissingBoundsError, SolverUnavailableError) as error:
+    except PASSED as error:
         clock.note("precondition", str(error))
         return replace(result, trail=tuple(clock.trail))
     if said.status is Verdict.FALSIFIED:
