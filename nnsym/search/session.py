@@ -177,22 +177,21 @@ def _again(query: Query, roots: Nodes, story: logs.Story) -> Nodes:
     steps = {(place, element) for leaf in found for place, element, *_ in leaf.path}
     if not all(0 <= place < len(known) and 0 <= element < known[place].size for place, element in steps):
         raise InputError("the record splits what the query has not", remedy="Give an undamaged file")
-    for place in sorted({place for place, _ in steps}):
-        node = known[place]
-        none = np.full((len(found), node.size), np.inf)
-        limit = limits.get(node, Limit(-none, none))
-        lower, upper = limit.lower.copy(), limit.upper.copy()
-        whole = node.integer if isinstance(node, Input) else np.zeros(node.size, dtype=bool)
-        for row, leaf in enumerate(found):
-            for where, element, point, side in leaf.path:
-                if where != place:
-                    continue
-                at = np.floor(point) + side if whole[element] else point
-                if side == 0:
-                    upper[row, element] = min(upper[row, element], at)
-                else:
-                    lower[row, element] = max(lower[row, element], at)
-        limits[node] = Limit(lower, upper)
+    ends: dict[int, tuple[Array, Array]] = {}
+    for row, leaf in enumerate(found):
+        for place, element, point, side in leaf.path:
+            node = known[place]
+            if place not in ends:
+                none = np.full((len(found), node.size), np.inf)
+                limit = limits.get(node, Limit(-none, none))
+                ends[place] = limit.lower.copy(), limit.upper.copy()
+            lower, upper = ends[place]
+            at = np.floor(point) + side if isinstance(node, Input) and node.integer[element] else point
+            if side == 0:
+                upper[row, element] = min(upper[row, element], at)
+            else:
+                lower[row, element] = max(lower[row, element], at)
+    limits.update((known[place], Limit(*ends[place])) for place in sorted(ends))
     bits = np.array([[leaf.opened >> k & 1 for k in range(nodes.opened.shape[1])] for leaf in found], dtype=bool)
     least = np.array([leaf.least for leaf in found])[:, None] + np.zeros(nodes.lower.shape)
     return Nodes(
