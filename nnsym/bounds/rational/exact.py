@@ -223,7 +223,7 @@ class _Exact:
             low, high = np.minimum(*ends), np.maximum(*ends)
             low, high = np.where(inside & (low > 0), _ZERO, low), np.where(inside & (high < 0), _ZERO, high)
         elif isinstance(node, Max):
-            groups = _members(node)
+            groups = node.filled
             low, high = (side[node.parents[0]][groups].max(axis=1) for side in (self.lower, self.upper))
         elif isinstance(node, Difference):
             low, high = (self.lower[node.left] - self.upper[node.right], self.upper[node.left] - self.lower[node.right])
@@ -293,7 +293,7 @@ class _Exact:
 
     def _maximum(self, node: Max, c: Array, coefficients: Coefficients) -> Array:
         """Below: the member of largest lower bound. Above: that member if no other can win, else the upper bound."""
-        parent, groups = node.parents[0], _members(node)
+        parent, groups = node.parents[0], node.filled
         low, high = self.lower[parent][groups], self.upper[parent][groups]
         best = np.array([max(range(len(row)), key=row.__getitem__) for row in low])
         source = groups[np.arange(len(groups)), best]
@@ -305,10 +305,6 @@ class _Exact:
             spread[:, column] = spread[:, column] + through[:, i]
         _add(coefficients, parent, spread)
         return _total(np.where((c < 0) & ~decided, c, _ZERO), self.upper[node])
-
-
-def _members(node: Max) -> Array:
-    return node.filled
 
 
 def _shorten(values: Array, rounding: Any) -> Array:
