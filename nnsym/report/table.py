@@ -143,7 +143,7 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
             if found.note:
                 lines.append((f"    {found.note}", ""))
             lines.extend((f"    {line}", "") for line in found.lines())
-    lines.extend((f"  {s.name:<13} {s.seconds:8.3f} s  {s.note}".rstrip(), "dim") for s in result.trail)
+    lines.extend((f"  {s.name:<13} {s.seconds:8.3f} s  {s.note}", "dim") for s in result.trail)
     return lines
 
 
