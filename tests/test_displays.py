@@ -240,7 +240,7 @@ def test_compare_prints_json_and_names_its_record(tmp_path: Path):
     done = run.invoke(app, ["compare", f"{tmp_path / 'p.py'}:p", *options])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rows"][0]["verdict"] == "verified"
-    assert f"1 rows appended to {record}" in done.stderr
+    assert f"1 row appended to {record}" in done.stderr
 
 
 def test_methods_and_encodings_have_short_reprs() -> None:

@@ -6,6 +6,8 @@ import ast
 import inspect
 import json
 import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,10 @@ from typer.testing import CliRunner
 
 import nnsym as nn
 from nnsym import demo
+from nnsym.cli.arguments import find_command
+from nnsym.cli.commands import COMMANDS
 from nnsym.cli.main import app
+from nnsym.errors import InputError
 
 run = CliRunner()
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +60,16 @@ HELD = {
     "seconds that do not add up": "first_hour: the_seconds_of_an_answer_have_a_place",
     "Pyomo models without names": "names_and_values: pyomo_models_name_their_ends",
     "no list of operators": "operators_page: the_page_is_current",
+    "an internal error without torch": "extras: without_torch_the_command_line_says_so",
+    "a picture refused after the work": "extras: commands_ask_before_the_work",
+    "arguments with brackets and Python's types": "first_hour: help_calls_arguments_what_they_are",
+    "explain knows no --network": "first_hour: whoever_takes_a_property_takes_its_networks",
+    "a function that is no property": "first_hour: a_function_and_a_nameless_property_of_a_file",
+    "a property called property": "first_hour: a_function_and_a_nameless_property_of_a_file",
+    "one parts, one times": "first_hour: what_is_printed_is_tidy",
+    "blanks at the ends of lines": "first_hour: what_is_printed_is_tidy",
+    "a page needs what it does not name": "first_hour: pages_name_the_packages_that_they_need_beside_nnsyms_own",
+    "seconds for a chain of layers": "read_torch: a_chain_has_the_names_of_its_layers",
 }
 
 
@@ -148,3 +163,52 @@ def test_the_docs_say_what_was_looked_for():
         assert column in pages["reports.md"]
     assert "to_pyomo(columns=" not in pages["performance.md"]
     assert "Gelu" in pages["operators.md"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_calls_arguments_what_they_are(name: str):
+    usage, _, rest = run.invoke(app, [name, "--help"], env={"COLUMNS": "80"}).output.partition("\n\n")
+    assert not set("{}<>") & set(usage)
+    arguments = rest.partition("Arguments:")[2].partition("Options:")[0]
+    assert not re.search(r"<\w|list\[", arguments)
+    for param in find_command(name).params:
+        assert param.param_type_name != "argument" or param.metavar in arguments
+
+
+def test_whoever_takes_a_property_takes_its_networks():
+    for name in COMMANDS:
+        names = {param.name for param in find_command(name).params}
+        assert "targets" not in names or "network" in names, name
+
+
+def test_a_function_and_a_nameless_property_of_a_file(tmp_path: Path):
+    file = tmp_path / "spec.py"
+    file.write_text(
+        "import nnsym as nn\nx = nn.Variable(1)\nlow = nn.forall(x, where=nn.box(x, 0, 1), then=x[0] <= 2)\n"
+        "named = nn.forall(x, then=x[0] <= 2, name='other')\ndef made(eps=0.1):\n    return low\n"
+    )
+    assert (nn.load_property(f"{file}:low").name, nn.load_property(f"{file}:named").name) == ("low", "other")
+    with pytest.raises(InputError, match=r"'made' is a function. Decorate it by @nn.prop"):
+        nn.load_property(f"{file}:made")
+
+
+def test_what_is_printed_is_tidy(tmp_path: Path):
+    target, record = f"{ROOT / 'docs' / 'examples' / 'digits.py'}:close", tmp_path / "search.jsonl"
+    words = [["explain", target, "--neuron", "relu_1[7]"], ["verify", target, "--method", "bab", "--log", str(record)]]
+    for asked in [*words, ["search", str(record)], ["bounds", target], ["methods"]]:
+        text = run.invoke(app, asked, env={"COLUMNS": "80"}).stdout
+        assert text
+        assert not [line for line in text.splitlines() if line != line.rstrip()]
+        assert not re.search(r"(?<![\d.])1 (nodes|parts|times|rows|leaves|columns|items)\b", text)
+
+
+def test_pages_name_the_packages_that_they_need_beside_nnsyms_own():
+    needs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    own = {re.split("[<>=]", need)[0].removesuffix("-solver") for need in needs}
+    here = {"nnsym", "nnsym_encodings"} | own | sys.stdlib_module_names
+    for page in (ROOT / "docs").rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        code = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+        for name in re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE):
+            named = {"sklearn": "scikit-learn"}.get(name, f"{name}.py")
+            assert name in here or named in text, f"{page.name}: {name}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from nnsym.certify.emit import UncertifiedError, certified_sat, certified_unsat
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.words import count_of
 from nnsym.results.certificate import Certificate, Lack
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Semantics, Trust, Verdict
@@ -19,7 +20,8 @@ def with_certificate(query: Query, result: Result, clock: Clock) -> Result:
     with clock.step("certificate") as notes:
         try:
             made = _certificate(query, result, clock)
-            notes.append(f"{made.claim}: {made.leaves} leaves, {len(made.data)} bytes, accepted by {made.checked_by}")
+            size = f"{count_of(made.leaves, 'leaf', 'leaves')}, {len(made.data)} bytes"
+            notes.append(f"{made.claim}: {size}, accepted by {made.checked_by}")
             changed = {"certificate": made, "trust": Trust.CHECKED}
         except UncertifiedError as error:
             notes.append(f"none: {error}")

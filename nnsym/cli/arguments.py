@@ -32,7 +32,7 @@ class Command(TyperCommand):
     """A command that reads plain words, numbers and paths without Typer's models."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return _eased(super().get_params(ctx))
+        return _named(_eased(super().get_params(ctx)))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """With the defaults of the working folder, which are said on stderr."""
@@ -97,6 +97,15 @@ def _eased(params: list[Any]) -> list[Any]:
     for param in params:
         if hasattr(param, "get_runtime_param") and "get_runtime_param" not in vars(param):  # an older Typer has none
             param.get_runtime_param = partial(_Reader, param, param.get_runtime_param)
+    return params
+
+
+def _named(params: list[Any]) -> list[Any]:
+    """With arguments that help calls what their metavar says, brackets and all, and no type behind it."""
+    for param in params:
+        if param.param_type_name == "argument":
+            param.get_usage_pieces = lambda _, name=param.metavar: [name]
+            param.display_type_rich = lambda **_: ""
     return params
 
 

@@ -22,10 +22,15 @@ from nnsym.write.vipr import to_vipr
 
 
 def check(
-    certificate: Annotated[Path, typer.Argument(help="A certificate's file, .json or .json.gz.")],
+    certificate: Annotated[
+        Path, typer.Argument(metavar="CERTIFICATE", help="A certificate's file, .json or .json.gz.")
+    ],
     files: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Argument(help="What the claim must be about: networks and properties; else found beside it by hashes."),
+        typer.Argument(
+            metavar="[FILES]...",
+            help="What the claim must be about: networks and properties; else found beside it by hashes.",
+        ),
     ] = None,
     engine: Annotated[
         Optional[str],  # noqa: UP045
@@ -52,10 +57,14 @@ def check(
 
 
 def audit(
-    folder: Annotated[Path, typer.Argument(help="Certificates and saved results, in it and in its folders.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Certificates and saved results, in it and in its folders.")
+    ],
     networks: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Argument(help="Networks that lie elsewhere: files or folders; found by their hashes."),
+        typer.Argument(
+            metavar="[NETWORKS]...", help="Networks that lie elsewhere: files or folders; found by their hashes."
+        ),
     ] = None,
     engine: Annotated[Optional[str], typer.Option(help="fast (the default) or reference.")] = None,  # noqa: UP045
     as_json: Json = False,

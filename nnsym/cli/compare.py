@@ -33,6 +33,7 @@ from nnsym.cli.output import (
 )
 from nnsym.cli.reading import read_target
 from nnsym.cli.streams import complain
+from nnsym.ir.words import count_of
 from nnsym.report.compared import Row
 from nnsym.report.comparison import Comparison
 from nnsym.report.files import write_csv
@@ -102,7 +103,7 @@ def compare(
         print_line(json.dumps(table.to_json()))
     else:
         print_rich(comparison_table(table, wide=wide), chosen=True)
-    complain(f"{len(table.rows)} rows appended to {record}")
+    complain(f"{count_of(len(table.rows), 'row')} appended to {record}")
     if table.disagreement is not None:
         if not as_json:
             _show_points(table.disagreement)

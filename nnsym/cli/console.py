@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from nnsym.cli.streams import SENTENCES, shown
+from nnsym.report.grid import render
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Plan
@@ -51,9 +53,12 @@ def print_out(renderable: Any, *, chosen: bool = False) -> None:
     Lines that are longer, because nothing of them can be left out, are the terminal's to break.
     """
     console = _Terminal(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = _Terminal(width=_COLUMNS if chosen else SENTENCES, markup=False, emoji=False, highlight=False)
-    console.print(_Escaped(renderable), crop=False)
+    if console.is_terminal:
+        console.print(_Escaped(renderable), crop=False)
+        return
+    width = console.width if "COLUMNS" in os.environ else _COLUMNS if chosen else SENTENCES
+    sys.stdout.write(shown(render(renderable, width)) + "\n")
+    sys.stdout.flush()
 
 
 @final

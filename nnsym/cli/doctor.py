@@ -12,6 +12,7 @@ import typer
 from nnsym.cli.defaults import find_defaults
 from nnsym.cli.devices import compared
 from nnsym.cli.output import print_rich
+from nnsym.ir.words import count_of
 from nnsym.read.torch import devices
 from nnsym.report.grid import plain_grid
 from nnsym.results import ranges
@@ -65,4 +66,4 @@ def _optional(extra: Extra) -> list[str]:
 
 def _cores() -> str:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{usable} usable core{'s' if usable != 1 else ''}"
+    return count_of(usable, "usable core")

@@ -33,7 +33,9 @@ def export(
 
 
 def report(
-    source: Annotated[Path, typer.Argument(help="result.json of --save, or a record (.jsonl) of compare or table.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="result.json of --save, or a record (.jsonl) of compare or table.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page, one file.")] = Path("report.html"),
 ) -> None:
     """An HTML page of a result or of a record, for those who have to judge it; it needs no network."""

@@ -56,8 +56,8 @@ def print_rich(renderable: Any, *, chosen: bool = False) -> None:
 
 
 def print_styled(lines: list[tuple[str, str]]) -> None:
-    """Styled lines on stdout; a name's line break makes no line of its own."""
-    lines = [(shown(text, kept=""), style) for text, style in lines]
+    """Styled lines on stdout; a name's line break makes no line of its own, and none ends in blanks."""
+    lines = [(shown(text, kept="").rstrip(), style) for text, style in lines]
     if bare(sys.stdout) and all(fits(text) for text, _ in lines):
         print_line("\n".join(text for text, _ in lines))
         return

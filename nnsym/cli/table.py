@@ -26,7 +26,10 @@ _METHODS = "ibp,crown,portfolio"
 
 def table(
     target: Annotated[
-        str, typer.Argument(help="FILE.py:family, instances.csv of a competition's folder, or a record (.jsonl).")
+        str,
+        typer.Argument(
+            metavar="TARGET", help="FILE.py:family, instances.csv of a competition's folder, or a record (.jsonl)."
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option(help="The data set: an .npz file whose arrays are named as the family's parameters.")

@@ -20,6 +20,7 @@ from nnsym.bounds.kept.types import Limit
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
+from nnsym.ir.words import count_of
 from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
 from nnsym.judge.leaves import Leaves
@@ -139,11 +140,12 @@ class SearchMethod(Establisher):
             finally:  # an interrupted search can be gone on with
                 search.ledger.log.end()
             by = replace(strategy, branching=search.rule).text
-            notes.append(f"{by}: {search.census.nodes} nodes, margin >= {search.lower:.6g}")
+            notes.append(f"{by}: {count_of(search.census.nodes, 'node')}, margin >= {search.lower:.6g}")
             if len(search.frontier):
-                notes.append(f"{float(search.census.mass):.3%} of the domain closed, {len(search.frontier)} parts open")
+                left = count_of(len(search.frontier), "part")
+                notes.append(f"{float(search.census.mass):.3%} of the domain closed, {left} open")
             if leaves.asked:
-                notes.append(f"{leaves.asked} parts went to solvers, {leaves.closed} were closed by them")
+                notes.append(f"{count_of(leaves.asked, 'part')} went to solvers, closed by them: {leaves.closed}")
         return search
 
 

@@ -28,13 +28,13 @@ def load_property(spec: str, settings: Mapping[str, str] | None = None) -> Prope
     """
     path, name = _split(spec)
     with _running(Path(path)) as module:
-        chosen = _chosen(module, path, name)
+        name, chosen = _chosen(module, path, name)
         if isinstance(chosen, PropertyFunction):
             return chosen.with_text(settings or {})
     if settings:
-        reason = f"'{name or chosen.name}' has no parameters, so {', '.join(settings)} cannot be set"
+        reason = f"'{name}' has no parameters, so {', '.join(settings)} cannot be set"
         raise InputError(reason, where=path, remedy="Decorate a function by @nn.prop that returns the property")
-    return chosen
+    return chosen.called(name)
 
 
 def load_family(spec: str) -> Callable[..., Any]:
@@ -70,16 +70,19 @@ def _split(spec: str) -> tuple[str, str]:
     return path, name
 
 
-def _chosen(module: ModuleType, path: str, name: str) -> Property | PropertyFunction:
+def _chosen(module: ModuleType, path: str, name: str) -> tuple[str, Property | PropertyFunction]:
     found = {k: v for k, v in vars(module).items() if isinstance(v, (Property, PropertyFunction))}
     if not name and len(found) == 1:
-        return next(iter(found.values()))
+        return next(iter(found.items()))
     if name not in found:
+        if name and callable(getattr(module, name, None)):
+            remedy = "Decorate it by @nn.prop, and --set gives its parameters; a family is for nnsym table"
+            raise InputError(f"'{name}' is a function", where=path, remedy=remedy)
         shown = [f"{k}({', '.join(v.parameters)})" if isinstance(v, PropertyFunction) else k for k, v in found.items()]
         listed = f"It has: {', '.join(shown)}" if found else "It has none; bind one by p = nn.forall(...)"
         reason = f"has no property '{name}'" if name else "name the property to take"
         raise InputError(reason, where=path, remedy=listed)
-    return found[name]
+    return name, found[name]
 
 
 @contextmanager

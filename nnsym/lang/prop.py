@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -48,7 +47,7 @@ class PropertyFunction:
             raise misread(
                 f"'{self.name}' returned {type(found).__name__}, not a property", "End with return nn.forall(...)"
             )
-        return found if found.name != "property" else replace(found, name=self.name)
+        return found.called(self.name)
 
     def with_text(self, settings: Mapping[str, str]) -> Property:
         """The property with parameters from text, each read as its default's type (a command line's ``--set``).

@@ -25,6 +25,8 @@ from nnsym.lang.writing.dump import dumps, outline
 from nnsym.lang.writing.latex import short_latex
 from nnsym.lang.writing.text import call, is_clipped, listed, method, number_text
 
+_UNNAMED = "property"
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,10 @@ class Property:
     line: str
     slack: Fraction = Fraction(0)
     assumed: Mapping[Node, Box] = field(default_factory=dict)
+
+    def called(self, name: str) -> Property:
+        """The same under the name that it is bound to, where it was given none."""
+        return self if self.name != _UNNAMED else replace(self, name=name)
 
     @cached_property
     def query(self) -> Query:
@@ -226,7 +232,7 @@ def exists(
 def _quantify(reading: Reading, variables: object, where: object, then: object, name: str | None) -> Property:
     if then is None:
         raise misread(f"{reading.value} needs a conclusion", "Pass then=...")
-    label = "property" if name is None else name
+    label = _UNNAMED if name is None else name
     if not isinstance(label, str) or not label:
         raise misread("the name of a property is text")
     ranged, premise, conclusion = _merged(reading, _variables(variables, reading.value), where, then)

@@ -11,6 +11,7 @@ from nnsym.encode.walk import Encoded
 from nnsym.encoding import Encoding
 from nnsym.ir.query import Query
 from nnsym.ir.text import number
+from nnsym.ir.words import count_of
 from nnsym.program import Kind
 from nnsym.results.html import html_table
 from nnsym.results.result import NoTruthValue
@@ -71,7 +72,7 @@ def _sections(found: Explanation) -> list[tuple[str, list[tuple[str, ...]]]]:
     query = "; ".join(line.strip() for line in found.query.text.splitlines())
     about = [("property", f"{found.query.name}: {query}" if query else found.query.name)]
     about += [("encoding", f"{found.encoding.name}: {found.encoding.summary}"), ("source", found.encoding.source)]
-    used: list[tuple[str, ...]] = [(w, f"{n} row{'s' if n > 1 else ''}") for w, n in found.used_by]
+    used: list[tuple[str, ...]] = [(w, count_of(n, "row")) for w, n in found.used_by]
     return [
         (found.neuron, [*about, *found.facts]),
         ("columns", [_column(column) for column in found.columns]),

@@ -15,6 +15,7 @@ from nnsym.ir.linear import Dense, LinearMap, Scale, Select
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.words import count_of
 from nnsym.results.saved import write_file
 
 _WIDTH, _HEIGHT, _ROW, _GAP, _MARGIN = 230, 44, 84, 28, 24
@@ -199,7 +200,7 @@ def _short(text: str, length: int) -> str:
 
 
 def _note(node: Node) -> str:
-    size = f"{node.size} element{'s' if node.size > 1 else ''}"
+    size = count_of(node.size, "element")
     match node:
         case Input():
             return f"input, {size}"

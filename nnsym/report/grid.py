@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from nnsym.ir.words import count_of
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
 
@@ -62,7 +64,7 @@ class Grid:
                 yield self._line(cells, kept, widths, looks)
         left_out = sum(any(row[k] for row in self.rows) for k in range(len(self.columns)) if k not in kept)
         if left_out:
-            said = f"{left_out} more column{'s' if left_out > 1 else ''}"
+            said = count_of(left_out, "more column")
             yield Text(f"{said}: {self.more}" if self.more else said, style="dim")
 
     def _fitted(self, room: int) -> tuple[list[int], list[int]]:

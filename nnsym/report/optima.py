@@ -10,8 +10,9 @@ from nnsym.report.grid import Column, Grid, render
 from nnsym.results.html import html_table
 
 
-def _cell(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+def _cell(name: str, value: object) -> str:
+    digits = 3 if name == "seconds" else 6
+    return f"{value:.{digits}g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 #: Fields that are left out first where the room is small; numbers and what they are of stay.
@@ -29,7 +30,7 @@ def records_grid(title: str, records: list[dict[str, Any]]) -> Grid:
         )
         for k, name in enumerate(records[0])
     )
-    rows = tuple(tuple(map(_cell, record.values())) for record in records)
+    rows = tuple(tuple(_cell(*field) for field in record.items()) for record in records)
     return Grid(columns, rows, title=title, more="to_records() has all")
 
 
@@ -42,7 +43,8 @@ def records_html(title: str, records: list[dict[str, Any]]) -> str:
     """Flat records as an HTML table."""
     if not records:
         return f"<b>{escape(title)}</b>: nothing"
-    return f"<b>{escape(title)}</b>{html_table(tuple(records[0]), (map(_cell, record.values()) for record in records))}"
+    rows = ([_cell(*field) for field in record.items()] for record in records)
+    return f"<b>{escape(title)}</b>{html_table(tuple(records[0]), rows)}"
 
 
 class Listed(ABC):

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnsym.ask.audit import audit
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.words import count_of
 from nnsym.report.audit import audit_sections
 from nnsym.report.records import RECORDED
 from nnsym.report.style import picture
@@ -278,8 +279,9 @@ def _record(lines: list[Mapping[str, Any]], torn: int) -> Iterator[str]:
         groups.setdefault(line["property_hash"], []).append(line)
     counts = {v: sum(line["verdict"] == v for line in lines) for v in VERDICTS}
     total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    lost = f" Left out: {torn} line{'s' if torn > 1 else ''} torn by a kill or a full disk." if torn else ""
-    yield f"<p>{len(lines)} runs of {len(groups)} propert{'y' if len(groups) == 1 else 'ies'}: {total}.{lost}</p>"
+    lost = f" Left out: {count_of(torn, 'line')} torn by a kill or a full disk." if torn else ""
+    about = count_of(len(groups), "property", "properties")
+    yield f"<p>{count_of(len(lines), 'run')} of {about}: {total}.{lost}</p>"
     for digest, runs in groups.items():
         facts = facts_html([("property", f"sha256 {digest}"), ("networks", ", ".join(runs[0]["network_hashes"]))])
         text = _pre(str(runs[0].get("text", "")))

@@ -15,6 +15,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.errors import InputError
+from nnsym.ir.words import count_of
 from nnsym.report.style import GREEN, GREY, ORANGE, finished, picture, plain_axes, titled
 from nnsym.results.files import read_file
 from nnsym.search.log import bound_in
@@ -110,7 +111,8 @@ def story(path: str | Path) -> str:
     mass = tree.masses[-1][1] if tree.masses else 0.0
     table += ["", f"{mass:.4%} of the domain closed", "", "the first levels:", *_levels(tree), ""]
     table.append("split most, and by how much the bounds of the halves rose (median):")
-    table += [f"  {_place(what)}: {n} times, +{rise:.3g}" for what, n, rise in tree.gains()[:_MOST]] or ["  nothing"]
+    gains = [f"  {_place(what)}: {count_of(n, 'time')}, +{rise:.3g}" for what, n, rise in tree.gains()[:_MOST]]
+    table += gains or ["  nothing"]
     return "\n".join(table)
 
 
@@ -132,7 +134,7 @@ def draw_search(path: str | Path, file: str | Path | None = None) -> Any:
     right.set(xlabel="parts so far", ylabel="closed share of the domain", ylim=(0, 1.02))
     for axes in (left, right):
         plain_axes(axes)
-    titled(figure, Path(path).name, f"{len(tree.parts)} parts, {masses[-1, 1]:.2%} of the domain closed")
+    titled(figure, Path(path).name, f"{count_of(len(tree.parts), 'part')}, {masses[-1, 1]:.2%} of the domain closed")
     return finished(figure, file)
 
 

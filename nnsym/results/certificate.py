@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, final
 
+from nnsym.ir.words import count_of
 from nnsym.results.saved import write_file
 
 
@@ -83,5 +84,6 @@ class Certificate:
 
     def __repr__(self) -> str:
         """One line: the claim, its size, who checked it."""
-        size = f"{self.leaves} leaves, {len(self.data)} bytes" if self.claim == "unsat" else f"{len(self.data)} bytes"
+        leaves = f"{count_of(self.leaves, 'leaf', 'leaves')}, " if self.claim == "unsat" else ""
+        size = f"{leaves}{len(self.data)} bytes"
         return f"<certificate: {self.claim}, {self.semantics}; {size}; accepted by {self.checked_by}>"

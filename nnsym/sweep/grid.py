@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from nnsym.ir.words import count_of
 from nnsym.report.grid import Column, Grid
 from nnsym.results.html import VERDICTS, html_table
 from nnsym.sweep.answers import Answers
@@ -88,9 +89,9 @@ def _rows(table: Answers) -> list[tuple[str, ...]]:
 def title(table: Answers) -> str:
     """What the table is of."""
     header = table.header
-    how = " then ".join(header.methods) if header.staged else f"{len(header.methods)} methods"
+    how = " then ".join(header.methods) if header.staged else count_of(len(header.methods), "method")
     unfinished = "" if table.complete else " (not finished)"
-    return f"{', '.join(header.families)}: {header.count} items by {how}{unfinished}"
+    return f"{', '.join(header.families)}: {count_of(header.count, 'item')} by {how}{unfinished}"
 
 
 def table_grid(table: Answers, *, wide: bool = False) -> Any:

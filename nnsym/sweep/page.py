@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from html import escape
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.words import count_of
 from nnsym.results.html import facts_html, html_table
 from nnsym.sweep.answered import Table
 from nnsym.sweep.entry import Entry, Way
@@ -48,7 +49,7 @@ def _asked(table: Table) -> list[tuple[str, str]]:
     least, most = header.timeouts
     return [
         *((f"family {name}", f"sha256 {digest}") for name, digest in header.families.items()),
-        ("data", f"{header.count} items, sha256 {header.data}"),
+        ("data", f"{count_of(header.count, 'item')}, sha256 {header.data}"),
         ("networks", ", ".join(f"sha256 {network}" for network in header.networks)),
         ("methods", (" then " if header.staged else ", ").join(header.methods)),
         ("radii", ", ".join(f"{eps:.6g}" for eps in header.eps) or "none"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nnsym.ir.words import count_of
 from nnsym.report.style import GREY, dashes, finished, ink, picture, plain_axes, titled
 from nnsym.results.html import VERDICTS
 from nnsym.sweep.answers import Answers
@@ -22,7 +23,7 @@ def plot_table(table: Answers, path: str | Path | None = None) -> Any:
         _bars(axes, table)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     unfinished = "" if table.complete else ", not finished"
-    titled(figure, f"{', '.join(table.header.families)}, {table.header.count} items{unfinished}")
+    titled(figure, f"{', '.join(table.header.families)}, {count_of(table.header.count, 'item')}{unfinished}")
     return finished(figure, path)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.linear import entry_rows
+from nnsym.ir.words import count_of
 from nnsym.program import ClauseBlock, Feature, Program, RowBlock
 from nnsym.write.names import one_line
 
@@ -56,4 +57,4 @@ def clause_rows(block: ClauseBlock) -> RowBlock:
 def title(block: RowBlock) -> str:
     """One line that says where the rows of a block come from."""
     count = len(block)
-    return f"{block.tag.value}: {one_line(' '.join(block.origin.split()))} ({count} row{'s' if count != 1 else ''})"
+    return f"{block.tag.value}: {one_line(' '.join(block.origin.split()))} ({count_of(count, 'row')})"

@@ -1,0 +1,8 @@
+"""Numbers with their nouns."""
+
+from __future__ import annotations
+
+
+def count_of(number: int, noun: str, several: str = "") -> str:
+    """``1 part``, ``2 parts``; ``several`` is the plural where it takes more than an s."""
+    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
