@@ -13,7 +13,7 @@ from typing import Any
 
 from . import moves, windows
 from .errors import need
-from .functions import Function, Sigmoid, Square, clip, leaky, relu, sign
+from .functions import Function, Product, Sigmoid, Square, clip, leaky, relu, sign
 from .graph import Map, Value, exact
 from .model import Const
 from .moves import Attributes, Call, Tensor, broadcast, moved, spread, transposed
@@ -71,7 +71,7 @@ def _times(call: Call, first: Tensor, second: Tensor) -> Tensor:
         return _folded(a, b, mul)
     if isinstance(b, Const):
         return call.graph.scale(a, b.values)
-    return call.graph.curve(Square(), a) if a.node is b.node else call.graph.curve(None, a, b)
+    return call.graph.curve(Square(), a) if a.node is b.node else call.graph.curve(Product(), a, b)
 
 
 def divide(call: Call) -> Tensor:
