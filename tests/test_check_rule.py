@@ -54,8 +54,8 @@ def test_lines_lie_on_their_side(name: str, function: Any, value: Any) -> None:
     unit, noise = Fraction(1, 1 << BITS), Fraction(1, 10**40) if name in _SMOOTH else 0
     for left, right in _intervals(rng, 60):
         shares = [Fraction(int(k), 255) if rng.random() < 0.6 else None for k in rng.integers(0, 256, 2)]
-        below, low, above, high = function.lines(left, right, BITS, *shares)
-        least, greatest = function.range(left, right, BITS)
+        (below,), low, (above,), high = function.lines((left, right), BITS, *shares)
+        least, greatest = function.range((left, right), BITS)
         for k in range(9):
             z = (left + (right - left) * k // 8) * unit
             y = Fraction(value(z))
@@ -72,7 +72,7 @@ def test_offsets_are_as_good_as_slopes_let_them(name: str, function: Any, value:
         return
     rng = np.random.default_rng(4)
     for left, right in _intervals(rng, 25):
-        below, low, above, high = function.lines(left, right, BITS, Fraction(1, 3), Fraction(1, 4))
+        (below,), low, (above,), high = function.lines((left, right), BITS, Fraction(1, 3), Fraction(1, 4))
         points = [Fraction(left + (right - left) * k // 200, 1 << BITS) for k in range(201)]
         values = [float(value(z)) for z in points]
         under = min(
@@ -88,7 +88,9 @@ def test_offsets_are_as_good_as_slopes_let_them(name: str, function: Any, value:
 def test_planes_of_products_lie_on_their_side() -> None:
     rng = np.random.default_rng(5)
     for x, z in zip(_intervals(rng, 60), _intervals(rng, 60), strict=True):
-        a, b, low, c, d, high = Product().planes(x, z, BITS, *(Fraction(int(k), 255) for k in rng.integers(0, 256, 2)))
+        (a, b), low, (c, d), high = Product().lines(
+            x, z, BITS, *(Fraction(int(k), 255) for k in rng.integers(0, 256, 2))
+        )
         for s in (0, 0.3, 1):
             for t in (0, 0.7, 1):
                 p, q = x[0] + int((x[1] - x[0]) * s), z[0] + int((z[1] - z[0]) * t)

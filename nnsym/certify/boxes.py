@@ -15,9 +15,10 @@ import numpy as np
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.certify.choices import Choices
 from nnsym.certify.grounds import Ground, Grounds
-from nnsym.certify.mirror import Mirror
 from nnsym.certify.premises import Premises
+from nnsym.certify.steered import Steered
 from nnsym.certify.sums import best_sums
 from nnsym.certify.tree import Place, Token
 from nnsym.check.problem import Fact
@@ -33,6 +34,9 @@ _LEAST = 1e-4
 
 #: Bounds are computed at every so many levels: more often costs more than it saves.
 _LEVELS = 4
+
+#: After so many boxes that were bounded, slopes are chosen for sums that default ones leave open.
+_EASY = 4096
 
 #: What a bound should be above zero, as a share of how far below it is on the whole domain: the checker rounds more.
 _ROOM = 2.0**-23
@@ -52,18 +56,33 @@ class Part:
 
 
 @final
+@dataclass(frozen=True)
+class Sum:
+    """Rows whose sum closes a box by their weights, with the slopes of its leaf as they are written."""
+
+    weights: Mapping[int, float]
+    slopes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(weights: Array, slopes: Mapping[str, Mapping[str, int]] | None = None) -> Sum:
+        """The rows of weights above 0, to four digits."""
+        return Sum({int(row): float(f"{weights[row]:.4g}") for row in np.flatnonzero(weights)}, slopes or {})
+
+
+@final
 class Boxes:
     """Grows the trees of some grounds until every box is closed, or time is over."""
 
-    def __init__(self, grounds: Grounds, mirrored: Mirror, engine: Engine, deadline: Deadline) -> None:
-        self.grounds, self.mirror, self.engine, self.deadline = grounds, mirrored, engine, deadline
+    def __init__(self, grounds: Grounds, choices: Choices, engine: Engine, deadline: Deadline) -> None:
+        self.grounds, self.mirror, self.engine, self.deadline = grounds, choices.mirror, engine, deadline
+        self.choices, self.bounded = choices, 0
         self.parts: dict[Place, Part] = {}
-        self.room = np.zeros(len(mirrored.facts))
+        self.room = np.zeros(len(self.mirror.facts))
         self._measured = False
         self._targets: dict[int, list[Array]] = {}
         self._premises: dict[int, Premises] = {}
         self.weights: dict[tuple[Place, int], Token] = {}
-        self.sums: dict[Place, list[dict[int, float]]] = {}
+        self.sums: dict[Place, list[Sum]] = {}
 
     def start(self, grounds: Iterable[Ground]) -> list[Part]:
         """The boxes of some grounds; an empty one is closed at once."""
@@ -115,7 +134,10 @@ class Boxes:
             self._weigh(part, found, lower, number, targets)
         above = lower > self.room
         left = np.stack([~above[:, rows].any(1) for rows in targets], axis=1)
-        coefficients = self._sum(batch, found, limit, lower, targets, left)
+        coefficients, weights = self._sum(batch, found, limit, lower, targets, left)
+        self.bounded += len(batch)
+        if self.bounded > _EASY and left.any():
+            self._steer(batch, domains, weights, left)
         for k in np.flatnonzero(~left.any(1)):
             self._close(batch[k], lower[k])
         rest = np.flatnonzero(left.any(1))
@@ -181,26 +203,37 @@ class Boxes:
 
     def _sum(
         self, batch: list[Part], found: Found, limit: Limit, lower: Array, targets: list[Array], left: Array
-    ) -> Array:
-        """Close what sums of rows close; the sizes of coefficients ``(batch, n)`` of what is left, added up."""
+    ) -> tuple[Array, Array]:
+        """Close what sums of rows close; the sizes of coefficients ``(batch, n)`` of what is left, added up, and the
+        weights ``(batch, targets, rows)``.
+        """
         x = self.mirror.input
         total = np.zeros((len(batch), x.size))
+        every = np.zeros((*left.shape, len(self.mirror.facts)))
         for t, rows in enumerate(targets):
             opened = np.flatnonzero(left[:, t])
             forms, constants = found.forms[x][opened][:, rows].astype(np.float64), found.constant[opened][:, rows]
             if len(rows) == 1 or not np.isfinite(constants).all():
                 best = lower[opened][:, rows].argmax(1)
                 total[opened] += np.abs(forms[np.arange(len(opened)), best])
+                every[opened, t, rows[best]] = 1.0
                 continue
             values, weights = best_sums(forms, constants, limit.lower[opened], limit.upper[opened])
             total[opened] += np.einsum("br,brn->bn", weights, np.abs(forms))
-            room = weights @ self.room[rows]
-            for k in np.flatnonzero(values > room):
+            every[opened[:, None], t, rows] = np.where(weights > _LEAST, weights, 0.0)
+            for k in np.flatnonzero(values > weights @ self.room[rows]):
                 left[opened[k], t] = False
-                pairs = zip(rows.tolist(), weights[k].tolist(), strict=True)
-                own = {row: float(f"{w:.4g}") for row, w in pairs if w > _LEAST}
-                self.sums.setdefault(batch[opened[k]].place, []).append(own)
-        return total
+                self.sums.setdefault(batch[opened[k]].place, []).append(Sum.of(every[opened[k], t]))
+        return total, every
+
+    def _steer(self, batch: list[Part], domains: Domains, weights: Array, left: Array) -> None:
+        """Close what sums of rows close by slopes of their own."""
+        found = Steered(self.choices, self.engine, domains, weights, left, self.deadline)
+        closed = left & (found.lower > weights @ self.room)
+        left &= ~closed
+        for k, t in zip(*closed.nonzero(), strict=True):
+            if not left[k].any():
+                self.sums.setdefault(batch[k].place, []).append(Sum.of(weights[k, t], found.slopes(k, t)))
 
     def _scores(self, limit: Limit, coefficients: Array) -> Array:
         """How much each input counts: its coefficients in the rows nearest to closing what is left."""
@@ -211,9 +244,10 @@ class Boxes:
 
     def _summed(self, part: Part, rows: list[int]) -> Token | None:
         """The leaf of a sum of rows that closes a part, if all of its rows are facts there."""
-        for weights in self.sums.get(part.place, ()):
-            if all(row in rows for row in weights):
-                return ["l", [[rows.index(row), w] for row, w in weights.items()]]
+        for own in self.sums.get(part.place, ()):
+            if all(row in rows for row in own.weights):
+                facts = [[rows.index(row), w] for row, w in own.weights.items()]
+                return ["l", facts, own.slopes] if own.slopes else ["l", facts]
         return None
 
     def _halves(self, part: Part, j: int, *before: Token) -> list[Part]:

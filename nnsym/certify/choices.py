@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Dual
+from nnsym.bounds.kept.types import Dual, Limit
 from nnsym.certify.mirror import Mirror
 from nnsym.certify.names import Names
 from nnsym.check.checker import Checker
@@ -64,6 +64,19 @@ class Choices:
                 least, width = _ends(curve)
                 share = np.clip(np.round((own[node][mask] - least) / width * levels), 0, levels)
                 found[curve] = share.astype(">u2" if levels > 255 else np.uint8).tobytes()
+        return found
+
+    def listed(self, own: Mapping[Node, Array], ranges: Mapping[Node, Limit]) -> dict[str, dict[str, int]]:
+        """The same by places, of elements that are open in ``ranges`` ``(1, size)``, as a token has them."""
+        found: dict[str, dict[str, int]] = {}
+        for curve, argument in zip(self.curves, self.arguments, strict=True):
+            node = self.mirror.nodes[curve]
+            if node in own and argument in ranges:
+                least, width = _ends(curve)
+                places = np.flatnonzero((ranges[argument].lower[0] < 0) & (ranges[argument].upper[0] > 0))
+                share = np.clip(np.round((own[node][places] - least) / width * LEVELS[0]), 0, LEVELS[0])
+                numbers = {str(i): int(n) for i, n in zip(places.tolist(), share.tolist(), strict=True)}
+                found |= {str(self.names.number(curve)): numbers} if numbers else {}
         return found
 
     def multipliers(self, own: Mapping[Node, Array], path: Path, first: int) -> list[list[Any]]:

@@ -160,7 +160,8 @@ class _Proof:
         return mirrored, Engine(mirrored.query, inherit=False, deadline=self.deadline)
 
     def _by_boxes(self, live: list[Ground], deadline: Deadline) -> Boxes:
-        grower = Boxes(self.grounds, *self._engine(live), deadline)
+        mirrored, engine = self._engine(live)
+        grower = Boxes(self.grounds, Choices(mirrored, self.checker, self.names), engine, deadline)
         if not grower.grow(grower.start(live)):
             raise OutOfTime
         return grower

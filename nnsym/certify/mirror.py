@@ -99,7 +99,7 @@ def _node(node: Any, nodes: Mapping[Any, ir.Node], x: ir.Input) -> ir.Node:
         return ir.affine(tuple((_map(m), nodes[p]) for p, m in node.parts), bias)
     assert isinstance(node, Curve)
     parents = [nodes[p] for p in node.parents]
-    if node.function is None or isinstance(node.function, checked.Square):
+    if isinstance(node.function, checked.Product | checked.Square):
         return ir.product(parents[0], parents[-1])
     return ir.pointwise(function_of(node.function), parents[0])
 

@@ -10,14 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .errors import OutOfRange, Refused, need, number, printable, whole
+from .errors import OutOfRange, need, number, printable, reading, whole
 from .files import FORMAT, content, opened
 from .functions import Pieces
 from .graph import Affine, Input
 from .limits import MEMORY, SECONDS, limited
 from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
-from .tree import Leaves, Tree
+from .tree import Tree
 
 VERSION = "4"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
@@ -70,10 +70,8 @@ class Checker:
         self.claim, self.semantics = str(certificate.get("claim")), str(certificate.get("semantics", "real"))
         need(self.claim in ("unsat", "sat"), f"a claim {self.claim!r}")
         need(self.semantics in SEMANTICS, f"semantics {self.semantics!r}")
-        try:
+        with reading():
             self.problem = Problem(certificate, files, stop)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise Refused(f"the certificate is damaged: {error!r}") from None
         coarsest = min((m.precision for m in self.problem.models.values()), default=0)
         fits = SEMANTICS[self.semantics].precision <= coarsest
         need(fits, f"a network whose runs meet coarser floats than {self.semantics}")
@@ -96,28 +94,27 @@ class Checker:
 
         ``stop`` is asked between batches of leaves: where it says so, the certificate is refused as "stopped".
         """
-        least, leaves, failed = None, 0, list[tuple[int, Fraction]]()
-        if self.claim == "unsat":
-            found = self._walk(failures, stop)
-            least, leaves, failed = found.least, found.count, found.failures
-        else:
-            self.replay()
+        found = None
+        with reading():
+            if self.claim == "unsat":
+                found = self._walk(failures, stop)
+            else:
+                self.replay()
         seconds = time.process_time() - self.started
-        about = self.problem.subjects
-        return Report(
-            self.claim, self.semantics, self.engine.name, leaves, self.engine.rows, least, seconds, about, failed
-        )
+        leaves, least, failed = (found.count, found.least, found.failures) if found else (0, None, ())
+        about, engine = self.problem.subjects, self.engine
+        return Report(self.claim, self.semantics, engine.name, leaves, engine.rows, least, seconds, about, failed)
 
-    def _walk(self, failures: bool, stop: Callable[[], bool]) -> Leaves:
-        tokens = self.certificate.get("tree", [])
-        finer = None if self.asked or failures or self.engine.name == "reference" else self._engine("reference")
+    def _walk(self, failures: bool, stop: Callable[[], bool]) -> Tree:
+        tokens, last = self.certificate.get("tree", []), self.asked or self.engine.name == "reference"
+        finer = None if last or failures else self._engine("reference")
         try:
             return Tree(self.problem, self.engine, tokens, failures, stop, finer).run()
         except (OutOfRange, OverflowError) as error:
-            if self.asked:
+            if last:
                 raise OutOfRange(str(error)) from None
         self.engine = self._engine("reference")
-        return Tree(self.problem, self.engine, tokens, failures, stop).run()
+        return self._walk(failures, stop)
 
     # Witnesses
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?(/\d+)?", re.ASCII)
 _LONGEST = 4000
 _EXPONENT = 1200
+_DAMAGED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, StopIteration, RecursionError)
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not a fault of the program
@@ -29,6 +32,20 @@ def need(condition: object, reason: str) -> None:
     """Refuse unless a condition holds."""
     if not condition:
         raise Refused(reason)
+
+
+@contextmanager
+def reading(what: str = "") -> Iterator[None]:
+    """Say of what is refused inside, and refuse what is damaged, whatever that makes Python raise."""
+    said = what and f"{what}: "
+    try:
+        yield
+    except Refused as error:
+        raise type(error)(f"{said}{error}") from None
+    except OverflowError as error:
+        raise OutOfRange(f"{said}{error}") from None
+    except _DAMAGED as error:
+        raise Refused(f"{said}damaged, {error!r}") from None
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,7 @@ of exact integers is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -36,7 +36,7 @@ from .limbs import (
 )  # fmt: skip
 from .lines import Lines, is_relu, live_lines, relu_lines
 from .problem import Case
-from .rule import PRODUCT, Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
+from .rule import Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
 
 State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
 
@@ -126,15 +126,10 @@ class Fast:
         if isinstance(node, Affine):
             return self.affine(node, state, len(cases))
         if isinstance(node, Curve):
-            f, sides = node.function, [state[p] for p in node.parents]
+            f, sides = node.function, [state[p][:2] for p in node.parents]
             if is_relu(f):
                 return np.maximum(sides[0][0], 0), np.maximum(sides[0][1], 0), None
-            flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right, _ in sides]
-            ranges = (
-                [f.range(*lu, self.bits) for lu in flat[0]]
-                if f
-                else [PRODUCT.range(xz, self.bits) for xz in zip(*flat, strict=True)]
-            )
+            ranges = [f.range(*ends, self.bits) for ends in _ends(sides)]
             found = np.array(ranges, dtype=np.int64).reshape(*sides[0][0].shape, 2)
             return found[..., 0], found[..., 1], None
         assert isinstance(node, Input)
@@ -212,22 +207,18 @@ class Fast:
         return lower, upper, error
 
     def opened(self, node: Node, state: State) -> NDArray[np.bool_]:
-        """Elements of an argument for which some curve needs more than one line; for a product, all that vary."""
-        found = np.zeros(state[node][0].shape, dtype=bool)
-        for curve in self.consumers[node]:
-            lower, upper, _ = state[node]
-            found |= self._open(curve, [(lower, upper)]) if curve.function else lower < upper
+        """Elements for which some curve needs more than one line; of a product, all that vary."""
+        lower, upper, _ = state[node]
+        found = np.zeros(lower.shape, dtype=bool)
+        for c in self.consumers[node]:
+            found |= self._open(c, [(lower, upper)]) if len(c.parents) == 1 else lower < upper
         return found
 
     def _open(self, curve: Curve, sides: Sequence[tuple[Ints, Ints]]) -> NDArray[np.bool_]:
-        f = curve.function
+        f, (left, right) = curve.function, sides[0]
         if is_relu(f):
-            return (sides[0][0] < 0) & (sides[0][1] > 0)
-        if f is None:
-            return (sides[0][0] < sides[0][1]) & (sides[1][0] < sides[1][1])
-        left, right = sides[0]
-        found = [f.is_open(a, b, self.bits) for a, b in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)]
-        return np.array(found, dtype=bool).reshape(left.shape)
+            return (left < 0) & (right > 0)
+        return np.array([f.is_open(*e, self.bits) for e in _ends(sides)], dtype=bool).reshape(left.shape)
 
     def open_elements(self, curve: Curve, known: Mapping[Node, Bounds]) -> list[bool]:
         """Which elements of a curve are open in one case."""
@@ -361,16 +352,18 @@ class Fast:
         if is_relu(f) and all(high is None for _, high in given):
             return relu_lines(*sides[0], opened, [low for low, _ in given])
         low, high = ([v for g, o in zip(given, opened.tolist(), strict=True) for v in spread(g[k], o)] for k in (0, 1))
-        flat = [list(zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)) for left, right in sides]
-        if f is None:
-            made = [PRODUCT.planes(x, z, self.bits, p, q) for x, z, p, q in zip(*flat, low, high, strict=True)]
-        else:
-            made = [f.lines(*lu, self.bits, p, q) for lu, p, q in zip(flat[0], low, high, strict=True)]  # type: ignore[misc]
-        table = np.array(made, dtype=np.int64).reshape(*sides[0][0].shape, -1)
+        elements = zip(_ends(sides), low, high, strict=True)
+        made = [f.lines(*ends, self.bits, p, q) for ends, p, q in elements]
+        table = np.array([(*a, b, *c, d) for a, b, c, d in made], dtype=np.int64).reshape(*sides[0][0].shape, -1)
         columns = [table[..., k] for k in range(table.shape[-1])]
         half = len(columns) // 2
         fits(most(table[..., [k for k in range(2 * half) if (k + 1) % half]]) < 1 << 35, "a slope")
         return live_lines(columns[: half - 1], columns[half - 1], columns[half:-1], columns[-1])
+
+
+def _ends(sides: Sequence[tuple[Ints, Ints]]) -> Iterator[tuple[tuple[int, int], ...]]:
+    """For each element of a curve, case by case, the bounds of its arguments."""
+    return zip(*(zip(a.ravel().tolist(), b.ravel().tolist(), strict=True) for a, b in sides), strict=True)
 
 
 def _whole(value: int) -> int:

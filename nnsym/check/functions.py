@@ -1,4 +1,8 @@
-"""Functions of one variable between two lines, in integers scaled by 2^-P: the slope is anyone's, the offset is found.
+"""Functions between two lines, or planes, in integers scaled by 2^-P: the slopes are anyone's, the offset is found.
+
+Each has ``range(*ends, bits)``, bounds of its values where its arguments lie between ``ends``, pairs of integers scaled
+by 2^-bits; ``is_open(*ends, bits)``, whether it needs more than one line; ``lines(*ends, bits, low, high)``, slopes and
+offset of a line below and of one above. A share says where between the extreme slopes, None is the default.
 
 A line of slope s below f on [left, right] has the offset ``min f(z) - s z``: over ends and breakpoints where f is
 piecewise linear, over the ends where ``f - s z`` is concave, below a tangent where it is convex. Slopes are integers
@@ -11,25 +15,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from math import exp, lcm, log, sqrt
-from typing import Protocol
+from typing import Any
 
 SLOPE = 30  # binary places of slopes
-Lines = tuple[int, int, int, int]  # slope and offset below, slope and offset above
-
-
-class Function(Protocol):
-    """What the rule asks; ``left`` and ``right`` are integers scaled by 2^-bits, a share is between 0 and 1 or None."""
-
-    exact_in_floats: bool
-
-    def range(self, left: int, right: int, bits: int) -> tuple[int, int]:
-        """Bounds of the values on [left, right]."""
-
-    def is_open(self, left: int, right: int, bits: int) -> bool:
-        """Whether more than one line is needed on [left, right]."""
-
-    def lines(self, left: int, right: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
-        """A line below and one above; a share says where between the extreme slopes, None is the default."""
+Function = Any
+Ends = tuple[int, int]
+Lines = tuple[Sequence[int], int, Sequence[int], int]  # slopes and offset below, slopes and offset above
 
 
 class Pieces:
@@ -61,8 +52,8 @@ class Pieces:
             return first, max(first, bisect_left(places, right))
         return bisect_left(places, left), bisect_right(places, right)
 
-    def is_open(self, left: int, right: int, bits: int) -> bool:
-        first, last = self.span(left, right, bits)
+    def is_open(self, ends: Ends, bits: int) -> bool:
+        first, last = self.span(*ends, bits)
         return first < last
 
     def corners(self, left: int, right: int, bits: int) -> list[tuple[int, int]]:
@@ -75,7 +66,8 @@ class Pieces:
             found += [(z, a * z + (c * self.d << bits)) for z in (start, end)]
         return found
 
-    def range(self, left: int, right: int, bits: int) -> tuple[int, int]:
+    def range(self, ends: Ends, bits: int) -> Ends:
+        left, right = ends
         values, scale = [v for _, v in self.corners(left, right, bits)], self.d * self.d
         if self.at and left == right and left * self.d in (places := [b << bits for b in self.breaks]):
             values = [self.at[places.index(left * self.d)] * scale << bits]
@@ -94,14 +86,15 @@ class Pieces:
             return middle, chord
         return (chord, middle) if self.concave else (ends, ends)
 
-    def lines(self, left: int, right: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+    def lines(self, ends: Ends, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        left, right = ends
         first, last = self.span(left, right, bits)
         if first == last:
             a, c = self.parts[first]
             slope, lost = divmod(a << SLOPE, self.d)
             if not lost and not (c << bits) % self.d:
                 offset = (c << bits) // self.d
-                return slope, offset, slope, offset
+                return [slope], offset, [slope], offset
             below = above = slope
         else:
             defaults, width = self.defaults(left, right, bits), self.greatest - self.least
@@ -109,7 +102,7 @@ class Pieces:
             below, above = (int((s.numerator << SLOPE) // s.denominator) for s in shares)
         corners, scale = self.corners(left, right, bits), self.d * self.d << SLOPE
         least = min((v << SLOPE) - below * self.d * z for z, v in corners) // scale
-        return below, least, above, -(min(above * self.d * z - (v << SLOPE) for z, v in corners) // scale)
+        return [below], least, [above], -(min(above * self.d * z - (v << SLOPE) for z, v in corners) // scale)
 
 
 def negative_exponential(x: int, bits: int) -> tuple[int, int]:
@@ -149,14 +142,14 @@ class Sigmoid:
         low, high = self._standard(z, bits)
         return self.k * low + (self.c << bits), self.k * high + (self.c << bits)
 
-    def range(self, left: int, right: int, bits: int) -> tuple[int, int]:
-        return self.value(left, bits)[0], self.value(right, bits)[1]
+    def range(self, ends: Ends, bits: int) -> Ends:
+        return self.value(ends[0], bits)[0], self.value(ends[1], bits)[1]
 
-    def is_open(self, left: int, right: int, bits: int) -> bool:
-        return left < right
+    def is_open(self, ends: Ends, _: int) -> bool:
+        return ends[0] < ends[1]
 
     def derivative(self, z: int, bits: int) -> float:
-        e = exp(-min(abs(self.m * z / (1 << bits)), 500.0))
+        e = exp(-min(abs(self.m * z), 500 << bits) / (1 << bits))
         return self.k * self.m * e / (1 + e) ** 2
 
     def _low(self, left: int, right: int, slope: int, bits: int) -> int:
@@ -177,9 +170,10 @@ class Sigmoid:
                 found.append(self.value(t, bits)[0] + tangent - (-(-slope * z >> SLOPE)))
         return min(found)
 
-    def lines(self, left: int, right: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+    def lines(self, ends: Ends, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        left, right = ends
         if left == right:
-            return 0, self.value(left, bits)[0], 0, self.value(left, bits)[1]
+            return [0], self.value(left, bits)[0], [0], self.value(left, bits)[1]
         mean = [self.derivative(z, bits) for z in (left, (left + right) // 2, right)]
         chord = (self.value(right, bits)[0] - self.value(left, bits)[0]) / (right - left)
         flat = min(mean[0], mean[2])
@@ -190,7 +184,7 @@ class Sigmoid:
             for d, t in zip(default, (low, high), strict=True)
         )
         mirrored = self._low(-right, -left, above, bits)
-        return below, self._low(left, right, below, bits), above, (self.k + 2 * self.c << bits) - mirrored
+        return [below], self._low(left, right, below, bits), [above], (self.k + 2 * self.c << bits) - mirrored
 
 
 class Square:
@@ -198,14 +192,15 @@ class Square:
 
     exact_in_floats = False
 
-    def range(self, left: int, right: int, bits: int) -> tuple[int, int]:
-        least = 0 if left <= 0 <= right else min(left * left, right * right)
-        return least >> bits, -(-max(left * left, right * right) >> bits)
+    def range(self, ends: Ends, bits: int) -> Ends:
+        least, greatest = sorted(z * z for z in ends)
+        return 0 if ends[0] <= 0 <= ends[1] else least >> bits, -(-greatest >> bits)
 
-    def is_open(self, left: int, right: int, bits: int) -> bool:
-        return left < right
+    def is_open(self, ends: Ends, _: int) -> bool:
+        return ends[0] < ends[1]
 
-    def lines(self, left: int, right: int, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+    def lines(self, ends: Ends, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        left, right = ends
         chord, width = Fraction(left + right, 1 << bits), Fraction(2 * (right - left), 1 << bits)
         least = Fraction(2 * left, 1 << bits)
         below, above = (
@@ -215,7 +210,7 @@ class Square:
         z = min(max(Fraction(below << bits, 2 << SLOPE), Fraction(left)), Fraction(right))
         offset = z * z / (1 << bits) - Fraction(below, 1 << SLOPE) * z
         top = max(Fraction(v * v, 1 << bits) - Fraction(above * v, 1 << SLOPE) for v in (left, right))
-        return below, offset.__floor__(), above, top.__ceil__()
+        return [below], offset.__floor__(), [above], top.__ceil__()
 
 
 def relu() -> Pieces:
@@ -248,24 +243,23 @@ def sign() -> Pieces:
 class Product:
     """``x z`` on a box, between planes: the least and the greatest of ``x z - a x - b z`` lie in its corners."""
 
-    def range(self, pair: tuple[tuple[int, int], tuple[int, int]], bits: int) -> tuple[int, int]:
-        corners = [v * w for v in pair[0] for w in pair[1]]
+    exact_in_floats = False
+
+    def range(self, x: Ends, z: Ends, bits: int) -> Ends:
+        corners = [v * w for v in x for w in z]
         return min(corners) >> bits, -(-max(corners) >> bits)
 
-    def is_open(self, x: tuple[int, int], z: tuple[int, int]) -> bool:
+    def is_open(self, x: Ends, z: Ends, _: int) -> bool:
         return x[0] < x[1] and z[0] < z[1]
 
-    def planes(
-        self, x: tuple[int, int], z: tuple[int, int], bits: int, low: Fraction | None, high: Fraction | None
-    ) -> tuple[int, int, int, int, int, int]:
-        """Slopes in x and in z and the offset, below and above; shares weigh the two planes of McCormick."""
-        half = Fraction(1, 2)
-        w, v = half if low is None else low, half if high is None else high
+    def lines(self, x: Ends, z: Ends, bits: int, low: Fraction | None, high: Fraction | None) -> Lines:
+        """Slopes are those in x and in z; shares weigh the two planes of McCormick."""
+        w, v = (Fraction(1, 2) if share is None else share for share in (low, high))
         a, b, c, d = (
             ((one + (other - one) * share) * (1 << SLOPE) / (1 << bits)).__floor__()
-            for one, other, share in ((z[0], z[1], w), (x[0], x[1], w), (z[1], z[0], v), (x[0], x[1], v))
+            for one, other, share in ((*z, w), (*x, w), (*z[::-1], v), (*x, v))
         )
         corners = [(p, q) for p in x for q in z]
         below = min((p * q << SLOPE) - (a * p + b * q << bits) for p, q in corners) >> SLOPE + bits
         above = -(min((c * p + d * q << bits) - (p * q << SLOPE) for p, q in corners) >> SLOPE + bits)
-        return a, b, below, c, d, above
+        return [a, b], below, [c, d], above

@@ -69,10 +69,10 @@ class Affine(Node):
 
 @dataclass(eq=False)
 class Curve(Node):
-    """One function of each element of ``parents[0]``, or (None) the products of two parents' elements."""
+    """One function of each element of its parent, or of elements of its parents."""
 
     parents: tuple[Node, ...]
-    function: Function | None
+    function: Function
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Graph:
         rows = [((i,), (1,)) for i in index.values]
         return self.affine(index.shape, [(value.node, Map(value.node.size, rows))], rounds=False)
 
-    def curve(self, function: Function | None, *values: Value) -> Value:
+    def curve(self, function: Function, *values: Value) -> Value:
         nodes = tuple(v.node for v in values)
         return Value(self.add(Curve(nodes[0].size, nodes, function)), values[0].shape)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import fits
 from .functions import SLOPE, Pieces
 from .limbs import REACH, Floats, Ints, most
-from .rule import slope_width
+from .rule import Given, chosen
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _scaled(value: Ints, slope: Ints) -> Ints:
     return np.asarray((value >> SLOPE) * slope + (low >> SLOPE))
 
 
-def relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequence[bytes | None]) -> Lines:
+def relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequence[Given | None]) -> Lines:
     """``s z <= max(z, 0) <= s' z + o`` with ``o = max(-s' left, (1 - s') right)``; s' near the chord's.
 
     Slopes are multiples of 2^-27.
@@ -63,9 +63,8 @@ def relu_lines(left: Ints, right: Ints, opened: NDArray[np.bool_], given: Sequen
     below = np.where(opened, (right > -left).astype(np.int64) * one, active)
     for b, data in enumerate(given):
         if data is not None:
-            width = slope_width(data, int(opened[b].sum()))
-            numbers = np.frombuffer(data, dtype=f">u{width}").astype(np.int64)
-            below[b, opened[b]] = numbers * one // (256**width - 1) & -8
+            places, numbers, top = chosen(data, opened[b].nonzero()[0].tolist())
+            below[b, places] = np.array(numbers, dtype=np.int64) * one // top & -8
     gap = np.where(opened, right - left, 1)
     chord = np.clip((np.where(opened, right, 0) / gap * one).astype(np.int64), 0, one) & -8
     above = np.where(opened, chord, active)

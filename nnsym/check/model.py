@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import isfinite, prod
 from typing import Any
 
-from .errors import Refused, need, number, whole
+from .errors import Refused, need, number, reading, whole
 
 Number = Any  # int, float (read as the dyadic number it is) or Fraction
 
@@ -77,7 +77,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, at
-    raise Refused("ONNX: a number of more than ten bytes")
+    raise Refused("a number of more than ten bytes")
 
 
 def _message(data: bytes) -> defaultdict[int, list[Any]]:
@@ -90,9 +90,9 @@ def _message(data: bytes) -> defaultdict[int, list[Any]]:
         if wire == 0:
             value, at = _varint(data, at)
         else:
-            need(wire in (1, 2, 5), f"ONNX: wire type {wire}")
+            need(wire in (1, 2, 5), f"wire type {wire}")
             size, at = _varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
-            need(at + size <= len(data), "ONNX: the file ends within a field")
+            need(at + size <= len(data), "the file ends within a field")
             value, at = data[at : at + size], at + size
         found[key >> 3].append(value)
     return found
@@ -114,7 +114,7 @@ def _integers(values: Sequence[Any]) -> list[int]:
 def _one(message: Mapping[int, list[Any]], field: int, default: Any) -> Any:
     """A field that a message has once, or not at all: readers differ in what they make of two."""
     found = message.get(field, ())
-    need(len(found) < 2, f"ONNX: field {field} stands twice in one message")
+    need(len(found) < 2, f"field {field} stands twice in one message")
     return found[0] if found else default
 
 
@@ -135,10 +135,10 @@ def _array(letter: str, data: bytes) -> array[Any]:
 def _tensor(data: bytes) -> tuple[str, Const]:
     m = _message(data)
     name, kind = _text(m, 8), _one(m, 2, 0)
-    need(not m[3] and not m[13] and not any(m[14]), f"ONNX: '{name}' is stored outside of the file, or in parts")
-    need(kind in _TYPES, f"ONNX: '{name}' has the data type {kind}, which is not read")
+    need(not m[3] and not m[13] and not any(m[14]), f"'{name}' is stored outside of the file, or in parts")
+    need(kind in _TYPES, f"'{name}' has the data type {kind}, which is not read")
     letter, field = _TYPES[kind]
-    need(sum(map(bool, (m[9], *(m[k] for k in _DATA)))) < 2, f"ONNX: '{name}' has its values twice")
+    need(sum(map(bool, (m[9], *(m[k] for k in _DATA)))) < 2, f"'{name}' has its values twice")
     raw = b"".join(m[field]) if letter in "fd" and not m[9] else _one(m, 9, b"")
     values = _array(letter, raw) if letter in "fd" or m[9] else array(letter, _integers(m[field]))
     return name, Const(tuple(_integers(m[1])), values)
@@ -152,7 +152,7 @@ def _attribute(data: bytes) -> tuple[str, Any]:
     name = _text(m, 1)
     need(
         len(stated) < 2 and not m[21] and _one(m, 20, kind) in (0, kind),
-        f"ONNX: '{name}' has two values, or a foreign one",
+        f"'{name}' has two values, or a foreign one",
     )
     if kind == 1:
         return name, _array("f", _one(m, 2, bytes(4)))[0]
@@ -164,16 +164,16 @@ def _attribute(data: bytes) -> tuple[str, Any]:
         return name, list(_array("f", b"".join(m[7])))
     if kind == 7:
         return name, _integers(m[8])
-    need(kind == 4, f"ONNX: the attribute '{name}' is of a type that is not read")
+    need(kind == 4, f"the attribute '{name}' is of a type that is not read")
     return name, _tensor(_one(m, 5, b""))[1]
 
 
 def _op(data: bytes) -> Op:
     m = _message(data)
-    need(_text(m, 7) in ("", "ai.onnx"), f"ONNX: an operator of the domain '{_text(m, 7)}'")
+    need(_text(m, 7) in ("", "ai.onnx"), f"an operator of the domain '{_text(m, 7)}'")
     reads, makes = (tuple(v.decode() for v in m[k]) for k in (1, 2))
     attributes = dict(map(_attribute, m[5]))
-    need(len(attributes) == len(m[5]), "ONNX: two attributes have one name")
+    need(len(attributes) == len(m[5]), "two attributes have one name")
     return Op(_text(m, 4), reads, makes, attributes)
 
 
@@ -193,28 +193,26 @@ def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
 def _precision(inputs: Sequence[bytes], ops: Sequence[Op]) -> int:
     """The least precision of the inputs' types and of casts."""
     kinds = [_integers([_one(_declared(v)[1], 1, 0)])[0] for v in inputs]
-    need(all(k in _PRECISIONS for k in kinds), "ONNX: an input that is no floats")
+    need(all(k in _PRECISIONS for k in kinds), "an input that is no floats")
     kinds += [op.attributes.get("to", 1) for op in ops if op.kind == "Cast"]
     return min((_PRECISIONS.get(k, 53) for k in kinds), default=0)
 
 
 def read_onnx(data: bytes) -> Model:
     """The graph of an ONNX file."""
-    try:
+    with reading("ONNX"):
         file = _message(data)
-        need(not file[25], "ONNX: functions of the file's own are not read")
-        need(file[7], "ONNX: the file holds no graph")
+        need(not file[25], "functions of the file's own are not read")
+        need(file[7], "the file holds no graph")
         versions = [_one(o, 2, 0) for o in map(_message, file[8]) if _text(o, 1) in ("", "ai.onnx")]
-        need(len(versions) == 1 and versions[0] >= _OLDEST, f"ONNX: an operator set before {_OLDEST}, or none, or two")
+        need(len(versions) == 1 and versions[0] >= _OLDEST, f"an operator set before {_OLDEST}, or none, or two")
         m = _message(_one(file, 7, b""))
-        need(not m[15], "ONNX: sparse constants are not read")
+        need(not m[15], "sparse constants are not read")
         constants = dict(map(_tensor, m[5]))
-        need(len(constants) == len(m[5]), "ONNX: two constants have one name")
+        need(len(constants) == len(m[5]), "two constants have one name")
         given, ops = [v for v in m[11] if _value(v)[0] not in constants], tuple(map(_op, m[1]))
-        ends = tuple(map(_value, given)), tuple(_value(v)[0] for v in m[12])
-        return Model(ends[0], constants, ops, ends[1], _precision(given, ops))
-    except (IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise Refused(f"ONNX: the file is damaged ({error})") from None
+        outputs = tuple(_value(v)[0] for v in m[12])
+        return Model(tuple(map(_value, given)), constants, ops, outputs, _precision(given, ops))
 
 
 def _sizes(shape: Sequence[Any]) -> tuple[int, ...]:
@@ -236,7 +234,7 @@ def _plain_attribute(value: Any) -> Any:
 
 def read_plain(graph: dict[str, Any]) -> Model:
     """The graph of the plain form."""
-    try:
+    with reading("a graph in plain form"):
         inputs = tuple((str(name), _sizes(shape)) for name, shape in graph["inputs"])
         constants = {name: _plain_constant(c) for name, c in graph.get("constants", {}).items()}
         ops = tuple(
@@ -245,5 +243,3 @@ def read_plain(graph: dict[str, Any]) -> Model:
             for kind, reads, makes, *more in graph["nodes"]
         )  # fmt: skip
         return Model(inputs, constants, ops, tuple(map(str, graph["outputs"])))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(f"a graph in plain form is damaged: {error!r}") from None

@@ -5,7 +5,7 @@ Every operator takes the call (arguments, attributes, the graph) and returns its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import isqrt, prod
 from operator import mul
@@ -13,7 +13,7 @@ from typing import Any
 
 from . import moves, windows
 from .errors import need
-from .functions import Function, Sigmoid, Square, clip, leaky, relu, sign
+from .functions import Function, Product, Sigmoid, Square, clip, leaky, relu, sign
 from .graph import Map, Value, exact
 from .model import Const
 from .moves import Attributes, Call, Tensor, broadcast, moved, spread, transposed
@@ -71,7 +71,7 @@ def _times(call: Call, first: Tensor, second: Tensor) -> Tensor:
         return _folded(a, b, mul)
     if isinstance(b, Const):
         return call.graph.scale(a, b.values)
-    return call.graph.curve(Square(), a) if a.node is b.node else call.graph.curve(None, a, b)
+    return call.graph.curve(Square(), a) if a.node is b.node else call.graph.curve(Product(), a, b)
 
 
 def divide(call: Call) -> Tensor:
@@ -95,31 +95,30 @@ def matmul(call: Call) -> Tensor:
     a, b = call.arguments
     x, w = (b, a) if isinstance(a, Const) else (a, b)
     need(isinstance(w, Const) and isinstance(x, Value), "a product of matrices that both depend on inputs, or neither")
-    left = x is a
-    need(left or len(w.shape) == 2, "a stack of constant matrices on the left")
-    xs = ((1, *x.shape) if left else (*x.shape, 1)) if len(x.shape) == 1 else x.shape
-    ws = (*w.shape, 1) if len(w.shape) == 1 else w.shape
-    need(len(ws) == 2, "a stack of constant matrices")
-    lead, (m, n) = prod(xs[:-2]), xs[-2:]
-    rows: list[Any] = []
-    if left:
-        need(n == ws[0], f"matrices of the shapes {a.shape} and {b.shape}")
-        columns = [w.values[j :: ws[1]] for j in range(ws[1])]
-        rows = [(range(r * n, r * n + n), c) for r in range(lead * m) for c in columns]
-        shape = [*xs[:-1], ws[1]]
-    else:
-        need(m == ws[1], f"matrices of the shapes {a.shape} and {b.shape}")
-        lines = [w.values[i * m : i * m + m] for i in range(ws[0])]
-        rows = [
-            (range(k * m * n + j, (k + 1) * m * n, n), line) for k in range(lead) for line in lines for j in range(n)
-        ]
-        shape = [*xs[:-2], ws[0], n]
-    if len(a.shape) == 1:
-        shape.pop(-2)
-    if len(b.shape) == 1:
-        shape.pop()
-    dense = [(None, weights) if len(weights) == x.node.size else (columns, weights) for columns, weights in rows]
-    return call.graph.affine(shape, [(x.node, Map(x.node.size, dense))])
+    need(len(w.shape) in (1, 2), "a stack of constant matrices")
+    if x is a:
+        width = prod(w.shape[1:])
+        made = _combined(call, x, [w.values[j::width] for j in range(width)])
+        return Value(made.node, (*x.shape[:-1], *w.shape[1:]))
+    xs = (*x.shape, 1) if len(x.shape) == 1 else x.shape
+    (m, n), deep = xs[-2:], w.shape[-1]
+    need(m == deep, f"matrices of the shapes {a.shape} and {b.shape}")
+    lines = [w.values[i : i + m] for i in range(0, len(w.values), m)]
+    rows: list[Any] = [
+        (range(k * m * n + j, (k + 1) * m * n, n), line)
+        for k in range(prod(xs[:-2]))
+        for line in lines
+        for j in range(n)
+    ]
+    return call.graph.affine((*xs[:-2], *w.shape[:-1], *x.shape[1:][-1:]), [(x.node, Map(x.node.size, rows))])
+
+
+def _combined(call: Call, x: Value, columns: Sequence[Any]) -> Value:
+    """Combinations of the elements along the last axis, one for each of some columns of weights."""
+    n = x.shape[-1]
+    need(all(len(column) == n for column in columns), f"columns of another length than {n}")
+    rows = [(range(r, r + n) if n < x.node.size else None, c) for r in range(0, x.node.size, n) for c in columns]
+    return call.graph.affine((*x.shape[:-1], len(columns)), [(x.node, Map(x.node.size, rows))])
 
 
 def gemm(call: Call) -> Tensor:
@@ -127,9 +126,14 @@ def gemm(call: Call) -> Tensor:
     a, b = call.arguments[:2]
     get = call.attributes.get
     alpha, beta = get("alpha", 1.0), get("beta", 1.0)
-    a = moved(call, a, _turned(a)) if get("transA", 0) else a
-    b = moved(call, b, _turned(b)) if get("transB", 0) else b
-    made = matmul(Call(call.graph, call.name, [a, b], Attributes({})))
+    need(len(a.shape) == len(b.shape) == 2, "Gemm of tensors that are no matrices")
+    a = moved(call, a, transposed(a.shape, (1, 0))) if get("transA", 0) else a
+    if get("transB", 0) and isinstance(a, Value) and isinstance(b, Const):
+        n = b.shape[1]
+        made = _combined(call, a, [b.values[i : i + n] for i in range(0, len(b.values), n)])
+    else:
+        b = moved(call, b, transposed(b.shape, (1, 0))) if get("transB", 0) else b
+        made = matmul(Call(call.graph, call.name, [a, b], Attributes({})))
     if alpha != 1:
         made = call.graph.scale(made, [exact(alpha)] * made.node.size)
     if len(call.arguments) < 3 or call.arguments[2] is None:
@@ -138,11 +142,6 @@ def gemm(call: Call) -> Tensor:
     if beta != 1:
         c = _times(call, c, Const((), [beta]))
     return _plus(call, made, moved(call, c, broadcast(c, made.shape)), 1)
-
-
-def _turned(value: Tensor) -> Const:
-    need(len(value.shape) == 2, "Gemm of tensors that are no matrices")
-    return transposed(value.shape, (1, 0))
 
 
 def batch_normalization(call: Call) -> Tensor:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from .errors import Refused, need, whole
+from .errors import Refused, need, reading, whole
 from .graph import Graph, Input, Node, Value
 from .model import Model, read_onnx, read_plain
 from .moves import Attributes, Call
@@ -20,8 +20,6 @@ from .vnnlib import Atom, Declared, Junction, Property, Variable, read_property
 _DEEPEST = 20
 #: Attributes that change nothing when a network is run: of training, and of indices that nobody may read.
 _NO_MATTER = {"momentum", "ratio", "seed", "storage_order"}
-#: What an operator raises whose arguments are not as it wants them.
-_DAMAGED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, StopIteration)
 
 
 @dataclass(frozen=True)
@@ -132,9 +130,9 @@ class Problem:
 
     def _declare(self, stated: Property) -> None:
         own = {n.name: k for k, n in enumerate(n for n in stated.networks if not n.equal)}
-        need(len({n.name for n in stated.networks}) == len(stated.networks), "VNN-LIB: two networks have one name")
+        need(len({n.name for n in stated.networks}) == len(stated.networks), "two networks have one name")
         for index, network in enumerate(stated.networks):
-            need(not network.equal or network.equal in own, f"VNN-LIB: '{network.name}' equals no network before it")
+            need(not network.equal or network.equal in own, f"'{network.name}' equals no network before it")
             entry, name = own[network.equal or network.name], network.equal or network.name
             named = stated.flat or (entry < len(self.entries) and self.entries[entry].get("name") == name)
             need(named, f"network {entry} of the certificate is not '{name}', which the property declares there")
@@ -187,23 +185,17 @@ class Problem:
         tensors |= {name: v for (name, _), v in zip(model.inputs, arguments, strict=True)}
         for op in _ordered(model, set(tensors)):
             self.graph.look()
-            given = [tensors[name] if name else None for name in op.inputs]
-            asked = Attributes(op.attributes)
-            call = Call(self.graph, (index, prefix + op.outputs[0]), given, asked, len(op.outputs))
-            try:
+            with reading(f"{op.kind} '{prefix}{op.outputs[0]}'"):
+                given, asked = [tensors[name] if name else None for name in op.inputs], Attributes(op.attributes)
                 if op.kind == "Network":
                     made: Any = self._apply(asked.get("name"), given, index, f"{prefix}{op.outputs[0]}/")
                 else:
                     need(op.kind in OPERATORS, "the operator is not read")
-                    made = OPERATORS[op.kind](call)
+                    made = OPERATORS[op.kind](
+                        Call(self.graph, (index, prefix + op.outputs[0]), given, asked, len(op.outputs))
+                    )
                 unread = sorted(asked.keys() - asked.asked - _NO_MATTER)
                 need(not unread, f"the attribute {', '.join(unread)} is not read")
-            except Refused as error:
-                raise Refused(f"{op.kind} '{prefix}{op.outputs[0]}': {error}") from None
-            except _DAMAGED as error:
-                raise Refused(
-                    f"{op.kind} '{prefix}{op.outputs[0]}': not as the operator wants it ({error!r})"
-                ) from None
             for name, value in zip(op.outputs, made if isinstance(made, list) else [made], strict=False):
                 need(name not in tensors, f"two tensors have the name '{prefix}{name}'")
                 tensors[name] = value
@@ -235,7 +227,7 @@ class Problem:
                 if i < value.node.size:
                     return value.node, i
                 i -= value.node.size
-            raise Refused(f"VNN-LIB: {name}_{variable[1]} is beyond the network's elements")
+            raise Refused(f"{name}_{variable[1]} is beyond the network's elements")
         return self.places[name].node, i
 
     def fact(self, atom: Atom) -> Fact:

@@ -7,20 +7,20 @@ floored loses less than one unit, so the row loses at most one unit of each ``ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from operator import add, mul, sub
+from operator import add, lt, mul, sub
 from typing import Any
 
-from .errors import Refused, need
-from .functions import SLOPE, Product
+from .errors import need
+from .functions import SLOPE
 from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
 from .problem import Case
 
 Weighted = Sequence[tuple[int, Fraction]]  # numbers of facts with multipliers
-Shares = Mapping[Node, tuple[bytes | None, bytes | None]]  # below and above, of open elements
-PRODUCT = Product()
+Given = bytes | Mapping[int, int]  # numbers of all open elements in order, or of some by their places
+Shares = Mapping[Node, tuple[Given | None, Given | None]]  # below and above
 _KEPT = 512  # lists of lines
 
 
@@ -67,9 +67,31 @@ def consumers(nodes: Sequence[Node], semantics: Semantics) -> dict[Node, list[Cu
     for curve in (n for n in nodes if isinstance(n, Curve)):
         for parent in curve.parents:
             found[parent].append(curve)
-        modelled = not semantics.precision or getattr(curve.function, "exact_in_floats", False)
+        modelled = not semantics.precision or curve.function.exact_in_floats
         need(modelled, "a function, or a product, whose rounding in floats is not modelled")
     return found
+
+
+@dataclass(eq=False)
+class Carried:
+    """A row on its way: coefficients ``left`` of nodes, squares of input elements, and the total of what is done."""
+
+    bounds: Mapping[Node, Bounds]
+    left: dict[Node, list[int]]
+    squares: dict[int, Fraction] = field(default_factory=dict)
+    total: int = 0
+
+    def add(self, node: Node, floored: list[int], lost: Iterable[int]) -> None:
+        """Add coefficients of which some lost less than a unit: at most ``max(0, -v)`` of the row, each."""
+        need(node in self.bounds, "a fact is used before the nodes that it speaks of have bounds")
+        lower = self.bounds[node].lower
+        self.total += sum(min(0, lower[i]) for i in lost)
+        self.left[node] = list(map(add, self.left[node], floored)) if node in self.left else floored
+
+    def shifted(self, node: Node, product: Sequence[int], shift: int) -> None:
+        """Add ``floor(product 2^-shift)``."""
+        mask = (1 << shift) - 1
+        self.add(node, [p >> shift for p in product], [i for i, p in enumerate(product) if p & mask])
 
 
 class Reference:
@@ -170,13 +192,7 @@ class Reference:
         if isinstance(node, Affine):
             return self.affine(node, current)
         if isinstance(node, Curve):
-            pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in node.parents]
-            f = node.function
-            ranges = (
-                [f.range(left, right, self.bits) for left, right in pairs[0]]
-                if f
-                else [PRODUCT.range(xz, self.bits) for xz in zip(*pairs, strict=True)]
-            )
+            ranges = [node.function.range(*ends, self.bits) for ends in _ends(node, current)]
             return Bounds(*map(list, zip(*ranges, strict=True)))
         assert isinstance(node, Input)
         return Bounds(*scaled_box(case, node, self.bits))
@@ -197,23 +213,14 @@ class Reference:
         return replace(known, lower=lower, upper=upper)
 
     def opened(self, node: Node, current: Mapping[Node, Bounds]) -> list[int]:
-        """Elements of an argument for which some curve needs more than one line; for a product, all that vary."""
-        found: set[int] = set()
-        ends = list(zip(current[node].lower, current[node].upper, strict=True))
-        for curve in self.consumers[node]:
-            f = curve.function
-            found.update(
-                i for i, (left, right) in enumerate(ends) if (f.is_open(left, right, self.bits) if f else left < right)
-            )
-        return sorted(found)
+        """Elements that a curve needs two lines for; of a product (its other factor may come later) those that vary."""
+        vary = list(map(lt, current[node].lower, current[node].upper))
+        every = [self.open_elements(c, current) if len(c.parents) == 1 else vary for c in self.consumers[node]]
+        return [i for i, found in enumerate(zip(*every, strict=True)) if any(found)]
 
     def open_elements(self, curve: Curve, current: Mapping[Node, Bounds]) -> list[bool]:
         """Which elements of a curve are open: those that a certificate gives slopes for."""
-        pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in curve.parents]
-        f = curve.function
-        if f is None:
-            return [PRODUCT.is_open(x, z) for x, z in zip(*pairs, strict=True)]
-        return [f.is_open(left, right, self.bits) for left, right in pairs[0]]
+        return [curve.function.is_open(*ends, self.bits) for ends in _ends(curve, current)]
 
     # Rows
 
@@ -222,58 +229,51 @@ class Reference:
         return [Fraction(self.least(c, c.known, {}, f, s), 1 << 2 * self.bits) for c, f, s in jobs]
 
     def least(
-        self, case: Case, current: Mapping[Node, Bounds], row: dict[Node, list[int]], facts: Weighted, shares: Shares
+        self, case: Case, current: Mapping[Node, Bounds], start: dict[Node, list[int]], facts: Weighted, shares: Shares
     ) -> int:
         """What a row and multiples of facts are at least in a case, scaled by 2^-2P."""
         self.rows += 1
-        total, squares = 0, dict[int, Fraction]()
-        unit = 1 << self.bits
+        row, unit = Carried(current, start), 1 << self.bits
         for number, m in facts:
             fact = case.facts[number]
-            total += (m * fact.constant * unit * unit).__floor__()
+            row.total += (m * fact.constant * unit * unit).__floor__()
             for k, q in fact.squares.items():
-                squares[k] = squares.get(k, Fraction(0)) + m * q
+                row.squares[k] = row.squares.get(k, Fraction(0)) + m * q
             for node, terms in fact.terms.items():
-                c = row.setdefault(node, [0] * node.size)
-                for i, a in terms.items():
-                    floored = (m * a * unit).__floor__()
-                    c[i] += floored
-                    total += min(0, need_bounds(current, node).lower[i]) if floored != m * a * unit else 0
+                scaled = {i: m * a * unit for i, a in terms.items()}
+                lost = {i for i, a in scaled.items() if a.denominator > 1}
+                row.add(node, [scaled[i].__floor__() if i in scaled else 0 for i in range(node.size)], lost)
         for node in reversed(self.nodes):
-            c = row.pop(node, [])
-            if not any(c):
-                continue
-            if isinstance(node, Input):
-                total += self.at_inputs(case, current[node], node, c, squares)
-            elif isinstance(node, Affine):
-                total += self.through_affine(node, c, row, current)
-            elif isinstance(node, Curve):
-                total += self.through_curve(node, c, row, current, shares)
-        for k, q in squares.items():  # of elements without a coefficient
-            total += least_square(q, Fraction(0), case, k, 2 * self.bits)
-        return total
+            c = row.left.pop(node, [])
+            if any(c):
+                if isinstance(node, Input):
+                    self._to_inputs(case, node, c, row)
+                elif isinstance(node, Affine):
+                    self._through_affine(node, c, row)
+                elif isinstance(node, Curve):
+                    self._through_curve(node, c, row, shares)
+        for k, q in row.squares.items():  # of elements without a coefficient
+            row.total += least_square(q, Fraction(0), case, k, 2 * self.bits)
+        return row.total
 
-    def at_inputs(self, case: Case, bounds: Bounds, node: Input, c: Sequence[int], squares: dict[int, Fraction]) -> int:
-        total = 0
+    def _to_inputs(self, case: Case, node: Input, c: Sequence[int], row: Carried) -> None:
+        bounds = row.bounds[node]
         for i, (a, left, right) in enumerate(zip(c, bounds.lower, bounds.upper, strict=True)):
-            q = squares.pop(node.first + i, None)
+            q = row.squares.pop(node.first + i, None)
             if q is not None:
-                total += least_square(q, Fraction(a, 1 << self.bits), case, node.first + i, 2 * self.bits)
+                row.total += least_square(q, Fraction(a, 1 << self.bits), case, node.first + i, 2 * self.bits)
             elif a:
-                total += a * (left if a > 0 else right)
-        return total
+                row.total += a * (left if a > 0 else right)
 
-    def through_affine(
-        self, node: Affine, c: list[int], row: dict[Node, list[int]], current: Mapping[Node, Bounds]
-    ) -> int:
-        total, error = 0, current[node].error
+    def _through_affine(self, node: Affine, c: list[int], row: Carried) -> None:
+        error = row.bounds[node].error
         if node.bias is not None:
-            total += sum((a * b).__floor__() for a, b in zip(c, self.bias(node), strict=True) if a)
+            row.total += sum((a * b).__floor__() for a, b in zip(c, self.bias(node), strict=True) if a)
         if error is not None:
-            total -= sum(map(mul, map(abs, c), error))
+            row.total -= sum(map(mul, map(abs, c), error))
+        used = [(i, a) for i, a in enumerate(c) if a]
         for parent, m in node.parts:
             shift, rows, columns, _ = self.integers(m)
-            used = [(i, a) for i, a in enumerate(c) if a]
             if columns is not None and 2 * len(used) > len(c):
                 product = [sum(map(mul, c, column)) for column in columns]
             else:
@@ -285,8 +285,17 @@ class Reference:
                     else:
                         for j, w in zip(places, rows[i], strict=True):
                             product[j] += a * w
-            total += self._floored(product, shift, parent, row, current)
-        return total
+            row.shifted(parent, product, shift)
+
+    def _through_curve(self, node: Curve, c: Sequence[int], row: Carried, shares: Shares) -> None:
+        products: list[list[int]] = [[] for _ in node.parents]
+        for a, (below, low, above, high) in zip(c, self.lines(node, row.bounds, shares), strict=True):
+            slopes, offset = (below, low) if a > 0 else (above, high)
+            row.total += a * offset
+            for found, s in zip(products, slopes, strict=True):
+                found.append(a * s)
+        for parent, product in zip(node.parents, products, strict=True):
+            row.shifted(parent, product, SLOPE)
 
     def bias(self, node: Affine) -> list[Fraction]:
         """The bias scaled so that a coefficient times it counts units of 2^-2P."""
@@ -294,55 +303,16 @@ class Reference:
             self.biases[node] = [exact(b) * (1 << self.bits) for b in node.bias or [0] * node.size]
         return self.biases[node]
 
-    def _floored(
-        self,
-        product: Sequence[int],
-        shift: int,
-        parent: Node,
-        row: dict[Node, list[int]],
-        current: Mapping[Node, Bounds],
-    ) -> int:
-        """Add a floored product to the parent's coefficients; what the floors lose at most, as a number <= 0."""
-        mask, lower = (1 << shift) - 1, current[parent].lower
-        lost = sum(min(0, left) for p, left in zip(product, lower, strict=True) if p & mask)
-        floored = [p >> shift for p in product]
-        row[parent] = list(map(add, row[parent], floored)) if parent in row else floored
-        return lost
-
-    def through_curve(
-        self, node: Curve, c: Sequence[int], row: dict[Node, list[int]], current: Mapping[Node, Bounds], shares: Shares
-    ) -> int:
-        total = 0
-        products: list[list[int]] = [[] for _ in node.parents]
-        for a, (slopes_low, offset_low, slopes_high, offset_high) in zip(
-            c, self.lines(node, current, shares), strict=True
-        ):
-            slopes, offset = (slopes_low, offset_low) if a > 0 else (slopes_high, offset_high)
-            total += a * offset
-            for found, s in zip(products, slopes, strict=True):
-                found.append(a * s)
-        for parent, product in zip(node.parents, products, strict=True):
-            total += self._floored(product, SLOPE, parent, row, current)
-        return total
-
     def lines(self, node: Curve, current: Mapping[Node, Bounds], shares: Shares) -> Iterator[tuple[Any, int, Any, int]]:
         """For each element the slopes and the offset below, and above."""
         key = (node, *(id(current[p]) for p in node.parents))
         if node not in shares and key in self.lines_kept:
             yield from self.lines_kept[key][0]
             return
-        pairs = [list(zip(current[p].lower, current[p].upper, strict=True)) for p in node.parents]
         opened = self.open_elements(node, current)
         low, high = (spread(given, opened) for given in shares.get(node, (None, None)))
-        f = node.function
-        made: list[Any] = []
-        for i in range(node.size):
-            if f is None:
-                a, b, below, p, q, above = PRODUCT.planes(pairs[0][i], pairs[1][i], self.bits, low[i], high[i])
-                made.append(((a, b), below, (p, q), above))
-            else:
-                s, below, p, above = f.lines(*pairs[0][i], self.bits, low[i], high[i])
-                made.append(((s,), below, (p,), above))
+        elements = zip(_ends(node, current), low, high, strict=True)
+        made = [node.function.lines(*ends, self.bits, *given) for ends, *given in elements]
         if node not in shares:  # the bounds are kept beside, so that no others take their identity
             if len(self.lines_kept) > _KEPT:
                 self.lines_kept.clear()
@@ -350,11 +320,10 @@ class Reference:
         yield from made
 
 
-def need_bounds(current: Mapping[Node, Bounds], node: Node) -> Bounds:
-    """A node's bounds, which a fact about later nodes may lack."""
-    if node not in current:
-        raise Refused("a fact is used before the nodes that it speaks of have bounds")
-    return current[node]
+def _ends(node: Curve, current: Mapping[Node, Bounds]) -> Iterator[tuple[tuple[int, int], ...]]:
+    """For each element of a curve the bounds of its arguments."""
+    pairs = [zip(current[p].lower, current[p].upper, strict=True) for p in node.parents]
+    return zip(*pairs, strict=True)
 
 
 def scaled_box(case: Case, node: Input, bits: int) -> tuple[list[int], list[int]]:
@@ -373,16 +342,25 @@ def least_square(q: Fraction, a: Fraction, case: Case, k: int, bits: int) -> int
     return ((q * x * x + a * x) * (1 << bits)).__floor__()  # type: ignore[operator]
 
 
-def slope_width(given: bytes, count: int) -> int:
-    """How many bytes the slope of each of so many open elements has."""
+def chosen(given: Given, places: Sequence[int]) -> tuple[Sequence[int], list[int], int]:
+    """Of open elements those that a certificate has numbers for, these, and the number of the greatest slope.
+
+    Numbers stand by their elements, or as one or two bytes for each open element.
+    """
+    if isinstance(given, Mapping):
+        known = [i for i in places if i in given]
+        return known, [given[i] for i in known], 255
+    count = len(places)
     need(len(given) in (count, 2 * count), f"{2 * len(given)} digits of slopes for {count} open elements")
-    return len(given) // count if count else 1
+    width = len(given) // count if count else 1
+    return places, [int.from_bytes(given[k : k + width]) for k in range(0, len(given), width)], 256**width - 1
 
 
-def spread(given: bytes | None, opened: Sequence[bool]) -> list[Fraction | None]:
-    """The numbers of open elements at their places: n/255 of a byte each, or n/65535 of two."""
-    if given is None:
-        return [None] * len(opened)
-    width = slope_width(given, sum(opened))
-    numbers = iter([int.from_bytes(given[k : k + width]) for k in range(0, len(given), width)])
-    return [Fraction(next(numbers), 256**width - 1) if o else None for o in opened]
+def spread(given: Given | None, opened: Sequence[bool]) -> list[Fraction | None]:
+    """The shares of open elements at their places."""
+    found: list[Fraction | None] = [None] * len(opened)
+    if given is not None:
+        places, numbers, top = chosen(given, [i for i, o in enumerate(opened) if o])
+        for i, n in zip(places, numbers, strict=True):
+            found[i] = Fraction(n, top)
+    return found

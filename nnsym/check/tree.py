@@ -6,25 +6,16 @@ Cases are derived from the property and the tokens on the way; no box, bound or 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from .errors import OutOfRange, Refused, need, number, whole
+from .errors import need, number, reading, whole
 from .graph import Curve, Input, Node
 from .problem import Case, Fact, Pending, Problem
-from .rule import Bounds, Lemma, Shares, Weighted
+from .rule import Bounds, Given, Lemma, Shares, Weighted
 
 _ARITY = {"x": (2, 3), "i": (3, 3), "r": (3, 3), "g": (3, 3), "o": (2, 2), "b": (1, 2), "l": (1, 3)}
-
-
-@dataclass
-class Leaves:
-    """What the leaves came to: their number, the least value, and those that do not hold (token, value)."""
-
-    count: int = 0
-    least: Fraction | None = None
-    failures: list[tuple[int, Fraction]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,10 @@ class Job:
 
 
 class Tree:
-    """Walks the tokens of one certificate with one engine; leaves that it does not accept a ``finer`` one is asked."""
+    """Walks the tokens of one certificate with one engine; leaves that it does not accept a ``finer`` one is asked.
+
+    What leaves come to: their ``count``, the ``least`` value, and ``failures`` (token, value) if they are collected.
+    """
 
     def __init__(
         self,
@@ -50,33 +44,27 @@ class Tree:
         finer: Any = None,
     ) -> None:
         need(isinstance(tokens, list), "a tree is a list of tokens")
-        self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
-        self.stop = stop
+        self.problem, self.engine, self.tokens, self.collect, self.stop = problem, engine, tokens, collect, stop
         self.root = replace(problem.root, pending=Pending())  # bounds of another engine have another scale
-        self.leaves, self.jobs = Leaves(), list[Job]()
+        self.count, self.failures, self.jobs = 0, list[tuple[int, Fraction]](), list[Job]()
+        self.least: Fraction | None = None
         self.finer = Tree(problem, finer, tokens) if finer else None
         self.way = list[tuple[int, int, Case]]()  # to the last leaf that was asked of it
 
-    def run(self) -> Leaves:
+    def run(self) -> Tree:
         """Check every leaf; refuses at the first that does not hold, unless they are collected."""
         stack = [self.root]
         for place, token in enumerate(self.tokens):
             need(stack, f"token {place}: the tree has ended, tokens are left")
             case = stack.pop()
-            try:
+            with reading(f"token {place}"):
                 children = self.children(place, token, case)
                 stack += [replace(children[k], path=(case.path, place, k)) for k in reversed(range(len(children)))]
-            except OutOfRange:
-                raise
-            except Refused as error:
-                raise Refused(f"token {place}: {error}") from None
-            except (TypeError, ValueError, KeyError) as error:
-                raise Refused(f"token {place} is damaged: {error!r}") from None
             if len(self.jobs) >= self.engine.batch:
                 self._flush()
         need(not stack, "the tree ends early: a case is left open")
         self._flush()
-        return self.leaves
+        return self
 
     def children(self, place: int, token: Any, case: Case) -> list[Case]:
         """The cases that a token splits a case into; a leaf has none and is queued."""
@@ -211,8 +199,8 @@ class Tree:
             node = self.node(number(name))
             need(isinstance(node, Curve), f"slopes for '{name}', which is no function or product")
             pair = text if isinstance(text, list) else [text, None]
-            need(len(pair) == 2 and all(t is None or isinstance(t, str) for t in pair), "slopes are texts of digits")
-            found[node] = _digits(pair[0]), _digits(pair[1])
+            need(len(pair) == 2, "slopes are those below and those above")
+            found[node] = _numbers(pair[0], node), _numbers(pair[1], node)
         return found
 
     def lemma(self, entry: Any, case: Case) -> Lemma:
@@ -231,7 +219,7 @@ class Tree:
         """Check the leaves that wait."""
         need(not self.stop(), "stopped")
         jobs, self.jobs = self.jobs, []
-        self.leaves.count += len(jobs)
+        self.count += len(jobs)
         jobs = [j for j in jobs if not j.case.empty]
         fresh = self.refreshed([j.case for j in jobs])
         jobs = [replace(j, case=c) for j, c in zip(jobs, fresh, strict=True) if not c.empty]
@@ -243,11 +231,11 @@ class Tree:
                 if again is None:
                     continue
                 value = again
-            if self.leaves.least is None or value < self.leaves.least:
-                self.leaves.least = value
+            if self.least is None or value < self.least:
+                self.least = value
             if value < 0 or (value == 0 and not strict):
                 need(self.collect, f"token {job.token}: the leaf's value is {float(value):.3g}, not positive")
-                self.leaves.failures.append((job.token, value))
+                self.failures.append((job.token, value))
 
     def _again(self, job: Job, finer: Tree) -> Fraction | None:
         """A leaf's value by the finer engine, None where its case is empty; the way there is walked anew.
@@ -268,11 +256,10 @@ class Tree:
         return None if case.empty else finer.engine.values([(case, job.facts, job.shares)])[0]
 
 
-def _digits(text: str | None) -> bytes | None:
-    try:
-        return None if text is None else bytes.fromhex(text)
-    except ValueError:
-        raise Refused("slopes are not hexadecimal digits") from None
+def _numbers(given: Any, node: Node) -> Given | None:
+    if isinstance(given, Mapping):
+        return {whole(i, 0, node.size, "element"): whole(n, 0, 256, "slope") for i, n in given.items()}
+    return None if given is None else bytes.fromhex(given)
 
 
 def _list(found: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from .errors import Refused, need, number
+from .errors import Refused, need, number, reading
 
 _WORDS = re.compile(r'[()]|"[^"]*"|[^\s()"]+|"')
 _ELEMENT = re.compile(r"([^\[\]]+)\[([0-9]+(?:,[0-9]+)*)\]")
@@ -75,22 +75,22 @@ class Property:
 def parse(text: str) -> list[Any]:
     """The nested lists of a file; a comment ends with its line, and only a line feed ends a line."""
     lines = text.replace("\r\n", "\n").removeprefix("\ufeff").split("\n")
-    need(all(len(line.splitlines()) < 2 for line in lines), "VNN-LIB: a character that ends a line for some readers")
+    need(all(len(line.splitlines()) < 2 for line in lines), "a character that ends a line for some readers")
     bare = "\n".join(line.partition(";")[0] for line in lines)
-    need(bare.isascii(), "VNN-LIB: letters beyond ASCII outside of comments")
+    need(bare.isascii(), "letters beyond ASCII outside of comments")
     stack: list[list[Any]] = [[]]
     for word in _WORDS.findall(bare):
         if word == "(":
-            need(len(stack) < _DEEPEST, "VNN-LIB: parentheses nest too deeply")
+            need(len(stack) < _DEEPEST, "parentheses nest too deeply")
             stack.append([])
         elif word == ")":
-            need(len(stack) > 1, "VNN-LIB: a parenthesis closes that was not opened")
+            need(len(stack) > 1, "a parenthesis closes that was not opened")
             done = stack.pop()
             stack[-1].append(done)
         else:
-            need(word != '"', "VNN-LIB: a quotation mark is not closed")
+            need(word != '"', "a quotation mark is not closed")
             stack[-1].append(word)
-    need(len(stack) == 1, "VNN-LIB: a parenthesis is not closed")
+    need(len(stack) == 1, "a parenthesis is not closed")
     return stack[0]
 
 
@@ -114,38 +114,38 @@ class Reader:
         networks: list[Network] = []
         parts = []
         for item in items:
-            need(isinstance(item, list) and item and isinstance(item[0], str), f"VNN-LIB: '{str(item)[:40]}'")
+            need(isinstance(item, list) and item and isinstance(item[0], str), f"'{str(item)[:40]}'")
             if item[0] == "assert":
-                need(len(item) == 2, "VNN-LIB: an assertion of one formula")
+                need(len(item) == 2, "an assertion of one formula")
                 parts.append(self.formula(item[1]))
             elif item[0] == "declare-network":
                 networks.append(self._network(item))
             elif item[0] == "declare-const":
-                need(len(item) == 3 and _FLAT.fullmatch(str(item[1])) and item[2] == "Real", f"VNN-LIB: {item}"[:60])
+                need(len(item) == 3 and _FLAT.fullmatch(str(item[1])) and item[2] == "Real", f"{item}"[:60])
                 self.shapes[item[1]] = ()
             else:
-                need(item[0] == "vnnlib-version", f"VNN-LIB: '{item[0]}' is not read")
+                need(item[0] == "vnnlib-version", f"'{item[0]}' is not read")
         self.property = Property(tuple(networks) or (Network("", "", ()),), self.flat, Junction(True, tuple(parts)))
 
     def _network(self, item: Sequence[Any]) -> Network:
-        need(len(item) > 1 and isinstance(item[1], str), "VNN-LIB: a network without a name")
+        need(len(item) > 1 and isinstance(item[1], str), "a network without a name")
         equal, tensors = "", []
         for part in item[2:]:
-            need(isinstance(part, list) and len(part) > 1, f"VNN-LIB: '{part}' in a declaration")
+            need(isinstance(part, list) and len(part) > 1, f"'{part}' in a declaration")
             kind = str(part[0]).removeprefix("declare-")
             if kind in ("equal-to", "isomorphic-to"):
                 equal = str(part[1]) if kind == "equal-to" else equal
                 continue
-            need(kind in ("input", "hidden", "output") and len(part) >= 3, f"VNN-LIB: '{part[0]}' is not read")
-            need(_TYPES.fullmatch(str(part[2])), f"VNN-LIB: the type '{part[2]}' is not read")
+            need(kind in ("input", "hidden", "output") and len(part) >= 3, f"'{part[0]}' is not read")
+            need(_TYPES.fullmatch(str(part[2])), f"the type '{part[2]}' is not read")
             quoted = [w.strip('"') for w in part[3:] if w[:1] == '"']
             dims = _SHAPE.fullmatch("".join(w for w in part[3:] if w[:1] != '"') or "[]")
             if dims is None or len(quoted) != (kind == "hidden"):
-                raise Refused(f"VNN-LIB: the declaration of '{part[1]}'")
+                raise Refused(f"the declaration of '{part[1]}'")
             shape = tuple(int(d) for d in (dims[1] or "").split(",") if d)
             need(
                 prod(shape) < 1 << 26 and part[1] not in self.shapes,
-                f"VNN-LIB: '{part[1]}' is declared twice, or too large",
+                f"'{part[1]}' is declared twice, or too large",
             )
             self.shapes[part[1]] = shape
             tensors.append(Declared(kind, part[1], shape, part[2].strip("u").startswith("int"), *quoted))
@@ -154,13 +154,13 @@ class Reader:
     def variable(self, word: str) -> Variable:
         found = _ELEMENT.fullmatch(word)
         name = found[1] if found else word
-        need(name in self.shapes, f"VNN-LIB: '{word[:40]}' is neither declared nor a number")
+        need(name in self.shapes, f"'{word[:40]}' is neither declared nor a number")
         if self.flat:
-            need(found is None, f"VNN-LIB: '{word}' has an index")
+            need(found is None, f"'{word}' has an index")
             return name[0], int(name[2:])
         shape, places = self.shapes[name], tuple(map(int, found[2].split(","))) if found else ()
-        need(len(places) == len(shape), f"VNN-LIB: '{word}' does not fit the shape {shape}")
-        need(all(i < d for i, d in zip(places, shape, strict=True)), f"VNN-LIB: '{word}' is outside of {shape}")
+        need(len(places) == len(shape), f"'{word}' does not fit the shape {shape}")
+        need(all(i < d for i, d in zip(places, shape, strict=True)), f"'{word}' is outside of {shape}")
         return name, sum(i * prod(shape[k + 1 :]) for k, i in enumerate(places))
 
     def term(self, item: Any) -> Polynomial:
@@ -169,7 +169,7 @@ class Reader:
                 value = number(item, "VNN-LIB")
                 return {(): value} if value else {}
             return {(self.variable(item),): Fraction(1)}
-        need(len(item) > 1 and item[0] in ("+", "-", "*"), f"VNN-LIB: the term '{str(item)[:40]}'")
+        need(len(item) > 1 and item[0] in ("+", "-", "*"), f"the term '{str(item)[:40]}'")
         first, *rest = map(self.term, item[1:])
         if item[0] == "-" and not rest:
             return add({}, first, -1)
@@ -179,26 +179,26 @@ class Reader:
             else:
                 self.terms += len(other)
                 first = add(first, other, 1 if item[0] == "+" else -1)
-        need(self.terms < _TERMS, "VNN-LIB: polynomials of too many terms")
+        need(self.terms < _TERMS, "polynomials of too many terms")
         return first
 
     def _times(self, a: Polynomial, b: Polynomial) -> Polynomial:
         total: Polynomial = {}
         self.terms += len(a) * len(b)
-        need(self.terms < _TERMS, "VNN-LIB: polynomials of too many terms")
+        need(self.terms < _TERMS, "polynomials of too many terms")
         for m, c in a.items():
             for n, d in b.items():
-                need(len(m) + len(n) <= 2, "VNN-LIB: a product of more than two variables")
+                need(len(m) + len(n) <= 2, "a product of more than two variables")
                 add(total, {tuple(sorted((*m, *n))): c * d})
         return total
 
     def formula(self, item: Any) -> Any:
-        need(isinstance(item, list) and item, f"VNN-LIB: the formula '{str(item)[:40]}'")
+        need(isinstance(item, list) and item, f"the formula '{str(item)[:40]}'")
         word, *rest = item
         if word in ("and", "or"):
-            need(rest, f"VNN-LIB: '{word}' of nothing")
+            need(rest, f"'{word}' of nothing")
             return Junction(word == "and" or len(rest) == 1, tuple(map(self.formula, rest)))
-        need(len(rest) == 2 and word in ("<=", "<", ">=", ">", "==", "!=", "="), f"VNN-LIB: the comparison '{word}'")
+        need(len(rest) == 2 and word in ("<=", "<", ">=", ">", "==", "!=", "="), f"the comparison '{word}'")
         a, b = map(self.term, rest)
         down, up = add(dict(a), b, -1), add(dict(b), a, -1)
         if word in ("<=", "<"):
@@ -210,7 +210,5 @@ class Reader:
 
 def read_property(text: str) -> Property:
     """The property of a file's text."""
-    try:
+    with reading("VNN-LIB"):
         return Reader(text).property
-    except (RecursionError, TypeError, AttributeError, ValueError) as error:
-        raise Refused(f"VNN-LIB: the file is not read ({error})") from None
