@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnsym.bounds.base import Bounds
 from nnsym.deployed.statement import FloatError, float_error, is_stored
-from nnsym.evidence.evidence import Evidence
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.smoothed import smoothed_nodes
@@ -21,6 +20,9 @@ from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
 from nnsym.results.versions import versions
 from nnsym.solvers.base import Answer
+
+if TYPE_CHECKING:
+    from nnsym.evidence.evidence import Evidence
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -20,13 +20,15 @@ from nnsym.ir.node import Node
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
-from nnsym.judge.methods import ProgramMethod, program
-from nnsym.judge.run import bound, candidate_of, read, solve
+from nnsym.judge.run import bound
 from nnsym.judge.verdict import rule
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Trust
 from nnsym.search.leaf import Told
 from nnsym.search.leaves import LeafSolver
+
+if TYPE_CHECKING:
+    from nnsym.judge.programs import ProgramMethod
 
 #: What says that a solver cannot take a part.
 _PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
@@ -51,6 +53,8 @@ class Leaves:
         return told
 
     def _told(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
+        from nnsym.judge.solving import candidate_of, read, solve  # start: most searches ask nobody
+
         method = self._method(solver)
         bounds = on_ranges(part, ranges) if ranges else bound(part, method.bounds, clock, self.settings)[0]
         made, answer = solve(part, method, bounds, clock, self.settings)
@@ -63,6 +67,8 @@ class Leaves:
 
     def _method(self, solver: LeafSolver) -> ProgramMethod:
         """Encoding and lane, looked up once."""
+        from nnsym.judge.programs import program  # start: most searches ask nobody
+
         if solver not in self._methods:
             self._methods[solver] = program(solver.encoding, solver=solver.solver)
         return self._methods[solver]

@@ -17,8 +17,7 @@ from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import RESTARTS, STEPS, Method, Settings
-from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod
-from nnsym.judge.sampling import sampling
+from nnsym.judge.methods import FIRST, BoundMethod
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Verdict
 
@@ -148,6 +147,8 @@ class Usual(Method):
     @property
     def turns(self) -> Portfolio:
         """What is asked beside the search, whose verdicts need no encodings; the first of them only once."""
+        from nnsym.judge.programs import ProgramMethod  # start: the search decides most
+
         programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
         return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
 
@@ -156,19 +157,23 @@ class Usual(Method):
 
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
         if smoothed_nodes(query):
+            from nnsym.judge.sampling import sampling  # start: few ask about smoothed classifiers
+
             return sampling().judge(query, clock, settings)
-        late, turns = pair(query) is not None, self.turns
-        if not late and _neurons(query) > _WIDE and room(clock):
+        late = pair(query) is not None
+        first = not late and _neurons(query) > _WIDE and room(clock)
+        if first:
             tried = self._attacked(query, clock, settings)
             if tried is not None and tried.status is not Verdict.UNKNOWN:
                 return tried
-            turns = replace(turns, members=turns.members[1:])
         searched = None if late else self._searched(query, clock, settings)
         if searched is not None and searched.status is not Verdict.UNKNOWN:
             return searched
         if searched is not None and not room(clock):
             clock.note("passed over", "attack, bounds and programs: no time is left to load what they need")
             return searched
+        turns = self.turns
+        turns = replace(turns, members=turns.members[1:]) if first else turns
         decided = turns.judge(query, clock, settings)
         if late and decided.status is Verdict.UNKNOWN and clock.left > 0:
             searched = self._searched(query, clock, settings)

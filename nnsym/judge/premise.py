@@ -17,7 +17,6 @@ from nnsym.errors import MissingBoundsError, SolverUnavailableError, Unsupported
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.method import Method, Settings
-from nnsym.judge.methods import program
 from nnsym.judge.repair import repaired
 from nnsym.replay import found_at
 from nnsym.results.clock import Clock, Deadline
@@ -65,6 +64,8 @@ def _is_met(asked: Query, deadline: Deadline) -> bool:
 
 def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: Settings) -> Result:
     """The exact encoding on the precondition alone, on a clock of its own."""
+    from nnsym.judge.programs import program  # start: most preconditions are met by a point at hand
+
     seconds = min(clock.left, max(_LEAST, clock.elapsed))
     try:
         # by bounds of our own: those of the method may be an object that no text names

@@ -9,13 +9,13 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Form
 from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
-from nnsym.judge.run import judge_program
+from nnsym.judge.solving import judge_program
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Trust, Verdict
 from nnsym.solvers.registry import find
 
 if TYPE_CHECKING:
-    from nnsym.judge.methods import ProgramMethod
+    from nnsym.judge.programs import ProgramMethod
 
 #: A program with at most this many binaries is worth an exact re-check by SMT when its bound is within rounding.
 _RECHECK_BINARIES = 40
