@@ -46,16 +46,16 @@ class Leaves:
     def __call__(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], deadline: Deadline) -> Told:
         self.asked += 1
         try:
-            told = self._told(solver, part, ranges, Clock(min(solver.seconds, deadline.left)))
+            method = self._method(solver)  # loads what it needs before its clock runs
+            told = self._told(method, part, ranges, Clock(min(solver.seconds, deadline.left)))
         except _PASSED:
             return Told()
         self.closed += told.excluded is not None
         return told
 
-    def _told(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
+    def _told(self, method: ProgramMethod, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
         from nnsym.judge.solving import candidate_of, read, solve  # start: most searches ask nobody
 
-        method = self._method(solver)
         bounds = on_ranges(part, ranges) if ranges else bound(part, method.bounds, clock, self.settings)[0]
         made, answer = solve(part, method, bounds, clock, self.settings)
         facts = read(part, method, made, -np.inf, answer, clock)
