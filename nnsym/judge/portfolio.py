@@ -40,7 +40,7 @@ class Portfolio(Method):
     """A method of methods: the members in turn, until one decides, or one that is exact has had its say.
 
     A member that cannot take the question is passed over, and the trail says why. ``otherwise`` is asked where no
-    member that proves anything takes it.
+    member that proves anything takes it. Once time is over nobody is asked after one that proves.
     """
 
     members: tuple[Method, ...]
@@ -63,6 +63,8 @@ class Portfolio(Method):
         told: list[tuple[Method, Result]] = []
         refused: NnsymError | None = None
         for k, member in enumerate(self.members):
+            if clock.left <= 0 and any(asked.proves for asked, _ in told):
+                break
             ask = member.judge if k == len(self.members) - 1 else member.briefly
             try:
                 told.append((member, ask(query, clock, settings)))
@@ -209,12 +211,13 @@ def _neurons(query: Query) -> int:
 
 
 def room(clock: Clock, share: float = 1.0) -> bool:
-    """True if torch is loaded, or would be within a share of the time that is left: an import cannot be stopped.
+    """True if time is left and torch is loaded, or would be within a share of that time: an import cannot be stopped.
 
     The machine is taken to stay as busy as it has been.
     """
     busy = clock.elapsed / max(time.process_time(), 1e-3)
-    return "torch" in sys.modules or share * clock.left > _LOADING * max(1.0, busy)
+    needed = 0.0 if "torch" in sys.modules else _LOADING * max(1.0, busy)
+    return share * clock.left > needed
 
 
 def _both(decided: Result, searched: Result, clock: Clock) -> Result:
