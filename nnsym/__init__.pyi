@@ -40,9 +40,9 @@ from nnsym.judge.methods import alpha as alpha
 from nnsym.judge.methods import attack as attack
 from nnsym.judge.methods import crown as crown
 from nnsym.judge.methods import ibp as ibp
-from nnsym.judge.methods import lp as lp
-from nnsym.judge.methods import milp as milp
-from nnsym.judge.methods import smt as smt
+from nnsym.judge.programs import lp as lp
+from nnsym.judge.programs import milp as milp
+from nnsym.judge.programs import smt as smt
 from nnsym.judge.registry import portfolio as portfolio
 from nnsym.judge.sampling import sampling as sampling
 from nnsym.lang import props as props

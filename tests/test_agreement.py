@@ -24,7 +24,8 @@ from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, leaves
 from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
 from nnsym.judge.method import Method
-from nnsym.judge.methods import ProgramMethod, crown, ibp, program
+from nnsym.judge.methods import crown, ibp
+from nnsym.judge.programs import ProgramMethod, program
 from nnsym.results.result import Result, Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query

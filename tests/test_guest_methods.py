@@ -6,8 +6,9 @@ import pytest
 
 import nnsym as nn
 from nnsym.errors import InputError
-from nnsym.judge.methods import crown, milp
+from nnsym.judge.methods import crown
 from nnsym.judge.portfolio import Usual
+from nnsym.judge.programs import milp
 from nnsym.testing.check_method import ConformanceError, check_method
 from tests.depth import drawn
 from tests.guest_methods import WRONG, Halves, Wrong

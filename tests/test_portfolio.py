@@ -13,6 +13,7 @@ import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.judge.method import Method
 from nnsym.judge.portfolio import _WIDE, Usual, room
+from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Verdict
 from tests.guest_methods import Halves
 
@@ -125,3 +126,11 @@ def test_torch_is_not_loaded_where_it_would_not_be_in_time(monkeypatch: pytest.M
     assert (room(quiet, 0.1), room(quiet, 0.01)) == (True, False)
     monkeypatch.setitem(sys.modules, "torch", object())
     assert room(late)
+    assert not room(SimpleNamespace(elapsed=10.0, left=0.0))
+
+
+def test_nobody_is_asked_after_one_that_proves_once_time_is_over() -> None:
+    over = Clock(1.0, began=time.perf_counter() - 2.0)
+    result = nn.verify(small(-1e-3), nn.portfolio(["ibp", "crown", "bigm"]), clock=over)
+    assert result.status is Verdict.UNKNOWN
+    assert steps(result).count("bounds") == 1

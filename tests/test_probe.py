@@ -18,9 +18,9 @@ from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.judge.method import Settings
-from nnsym.judge.methods import milp
 from nnsym.judge.probe import least_margin, margins, nominal_violation, spread
-from nnsym.judge.run import judge_program
+from nnsym.judge.programs import milp
+from nnsym.judge.solving import judge_program
 from nnsym.program import Feature
 from nnsym.results.clock import Clock
 from nnsym.solvers import registry

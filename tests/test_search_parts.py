@@ -51,6 +51,15 @@ def test_words_name_values() -> None:
     assert Strategy.of("bab:gap:best:workers=2").text == "bab:gap:best:workers=2"
 
 
+def test_more_parts_are_bounded_together_once_a_tree_is_large() -> None:
+    """Of small networks with few inputs; a number that was named is kept to."""
+    small = relu_query(0, (3, 4, 2))
+    chosen, named, hidden = (Strategy.of(text).settled(small) for text in ("bab", "bab:batch=32", "bab:gap"))
+    assert [chosen.at_once(n) for n in (0, 511, 512)] == [128, 128, 384]
+    assert [named.at_once(n) for n in (0, 512)] == [32, 32]
+    assert hidden.at_once(0) == hidden.at_once(512)
+
+
 def test_two_rules_are_tried_where_none_is_named() -> None:
     """Up to PARTS parts by the first; the one that leaves less goes on, and its tree alone is in the record."""
     query = wide()

@@ -17,7 +17,8 @@ from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
 from nnsym.judge.method import Method
-from nnsym.judge.methods import BoundsChoice, check_bounds, program
+from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.judge.programs import program
 from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.report.compared import Row

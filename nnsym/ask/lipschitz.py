@@ -28,7 +28,8 @@ from nnsym.bounds.lipschitz.norms import norm_of
 from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.network import Network
-from nnsym.judge.methods import BoundMethod, ProgramMethod
+from nnsym.judge.methods import BoundMethod
+from nnsym.judge.programs import ProgramMethod
 from nnsym.judge.registry import resolve
 from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property

@@ -11,8 +11,7 @@ import numpy as np
 from nnsym.bounds.assumed import meet
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.builtin import Alpha, ForwardLinear, Ibp, Linear, Zonotope
-from nnsym.bounds.lipschitz.ball_box import BallAndBox
-from nnsym.bounds.lipschitz.source import Lipschitz
+from nnsym.bounds.lipschitz.sources import BallAndBox, Lipschitz
 from nnsym.bounds.pairs.differential import both
 from nnsym.bounds.sources import Dtype, FloatBoxes, Met, Source, Told
 from nnsym.errors import InputError, did_you_mean

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, final
+from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import Domains, Found
 from nnsym.certify.choices import LEVELS, Choices
+from nnsym.ir.array import Array
 from nnsym.results.clock import Deadline
-
-Array = NDArray[Any]
 
 #: Steps of ascent, and so many numbers of weights at most for a batch.
 _STEPS, _MOST = 3, 1 << 22

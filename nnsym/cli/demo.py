@@ -16,7 +16,8 @@ from nnsym.cli.output import print_line, print_rich
 from nnsym.demo import properties
 from nnsym.errors import InputError
 from nnsym.judge.method import Method
-from nnsym.judge.methods import crown, ibp, lp, milp, smt
+from nnsym.judge.methods import crown, ibp
+from nnsym.judge.programs import lp, milp, smt
 from nnsym.report.comparison import Comparison
 from nnsym.report.table import comparison_table
 from nnsym.results.saved import write_file

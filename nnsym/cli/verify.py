@@ -10,7 +10,6 @@ from typing import Annotated, Optional
 import typer
 
 from nnsym.ask import verify as asking
-from nnsym.ask.answer_file import write_witness
 from nnsym.ask.vacuity import Vacuity, vacuous
 from nnsym.cli.arguments import BEGAN
 from nnsym.cli.options import (
@@ -110,6 +109,8 @@ def verify(
 def _write(result: Result, stated: object, query: Query, witness: Path | None, save: Path | None) -> None:
     """The files that were asked for; a result keeps its property where one was stated in Python or text."""
     if witness is not None:
+        from nnsym.ask.answer_file import write_witness  # start: few ask for a file
+
         write_witness(query, result, witness)
     if save is not None:
         from nnsym.lang.property import Property  # start: VNN-LIB files need no language

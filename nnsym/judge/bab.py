@@ -29,7 +29,6 @@ from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline, OutOfTime
 from nnsym.results.result import Sizes
 from nnsym.search.bounding import Bounding
-from nnsym.search.crew import Crew
 from nnsym.search.goal import Decide, Goal, Minimise
 from nnsym.search.loop import Search
 from nnsym.search.session import Conditions, begin
@@ -135,6 +134,8 @@ class SearchMethod(Establisher):
             try:
                 search.go(search.improving.alone if together else np.inf)
                 if together and not search.decided and not search.ended:
+                    from nnsym.search.crew import Crew  # start: one process is the rule
+
                     dtype = strategy.dtype if engine.holds else "float64"
                     Crew(search, dtype=dtype, memory=settings.memory, seed=settings.seed).go()
             finally:  # an interrupted search can be gone on with

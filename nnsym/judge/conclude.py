@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
 from nnsym.bounds.base import Bounds
 from nnsym.deployed.statement import FloatError, float_error, is_stored
-from nnsym.evidence.evidence import Evidence
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
@@ -21,6 +20,9 @@ from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
 from nnsym.results.versions import versions
 from nnsym.solvers.base import Answer
+
+if TYPE_CHECKING:
+    from nnsym.evidence.evidence import Evidence
 
 
 class Recorded(Protocol):

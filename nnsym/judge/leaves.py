@@ -19,8 +19,8 @@ from nnsym.ir.node import Node
 from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.query import Query
 from nnsym.judge.method import PASSED, Settings
-from nnsym.judge.methods import ProgramMethod, program
-from nnsym.judge.run import bound, candidate_of, read, solve
+from nnsym.judge.paired import Paired
+from nnsym.judge.run import bound
 from nnsym.judge.verdict import rule
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Trust
@@ -35,19 +35,21 @@ class Leaves:
     def __init__(self, settings: Settings) -> None:
         self.settings = replace(settings, progress=None, watch=None, relaxation=False)
         self.asked, self.closed = 0, 0
-        self._methods: dict[LeafSolver, ProgramMethod] = {}
+        self._methods: dict[LeafSolver, Paired] = {}
 
     def __call__(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], deadline: Deadline) -> Told:
         self.asked += 1
         try:
-            told = self._told(solver, part, ranges, Clock(min(solver.seconds, deadline.left)))
+            method = self._method(solver)  # loads what it needs before its clock runs
+            told = self._told(method, part, ranges, Clock(min(solver.seconds, deadline.left)))
         except PASSED:
             return Told()
         self.closed += told.excluded is not None
         return told
 
-    def _told(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
-        method = self._method(solver)
+    def _told(self, method: Paired, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
+        from nnsym.judge.solving import candidate_of, read, solve  # start: most searches ask nobody
+
         bounds = on_ranges(part, ranges) if ranges else bound(part, method.bounds, clock, self.settings)[0]
         made, answer = solve(part, method, bounds, clock, self.settings)
         facts = read(part, method, made, -np.inf, answer, clock)
@@ -57,8 +59,10 @@ class Leaves:
         point = None if answer.point is None else candidate_of(part, made, answer)
         return Told(lower=facts.sure, point=point)
 
-    def _method(self, solver: LeafSolver) -> ProgramMethod:
+    def _method(self, solver: LeafSolver) -> Paired:
         """Encoding and lane, looked up once."""
+        from nnsym.judge.programs import program  # start: most searches ask nobody
+
         if solver not in self._methods:
             self._methods[solver] = program(solver.encoding, solver=solver.solver)
         return self._methods[solver]

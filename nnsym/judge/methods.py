@@ -1,22 +1,19 @@
 """Methods are values: how a property is to be judged, before anything is run.
 
-``ibp()`` and ``crown()`` judge by bounds alone, ``attack()`` looks for a counterexample; ``lp``, ``milp`` and ``smt``
-pair an encoding with a solver and the bounds that feed it. :mod:`nnsym.judge.registry` turns names into methods.
-
-What runs programs is imported by the methods that do: a verdict by search loads no solver, encoder or torch.
+``ibp()`` and ``crown()`` judge by bounds alone, ``attack()`` looks for a counterexample. Encodings with a solver are
+:mod:`nnsym.judge.programs`, of which a verdict by search loads nothing. :mod:`nnsym.judge.registry` turns names into
+methods.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 from nnsym.bounds.builtin import Alpha
 from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import FloatBoxes, Source, Told
-from nnsym.encode.registry import find_encoding
-from nnsym.encoding import Encoding, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import soft_rows
@@ -24,16 +21,10 @@ from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked
 from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Settings, scouted
-from nnsym.judge.optimise import by_bounds, by_program
-from nnsym.judge.paired import Paired
-from nnsym.judge.recheck import settled
-from nnsym.judge.run import establish_attack, establish_bounds, establish_bounds_each, establish_program
-from nnsym.judge.support import support_by_programs
+from nnsym.judge.run import by_bounds, establish_attack, establish_bounds, establish_bounds_each
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result
-from nnsym.solvers.base import Solver
-from nnsym.solvers.registry import Handed, check_fits, fitting
 
 
 @final
@@ -116,29 +107,6 @@ class AttackMethod(Establisher):
         raise UnsupportedError("'attack' has no region to draw", remedy="Name bounds or an encoding")
 
 
-@final
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class ProgramMethod(Paired):
-    """Encode and solve."""
-
-    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
-        return establish_program(query, self, clock, settings)
-
-    def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
-        return settled(query, super().judge(query, clock, settings), self, clock, settings)
-
-    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        return replace(self.narrow(scouted(query, clock, settings), query, clock, settings, precision), by="")
-
-    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
-        return by_program(query, self, found, clock, settings, precision)
-
-    def support(self, asked: Query) -> Array:
-        margin = self.exact and self.encoding.form is Form.MARGIN
-        lane = default_solver(self.encoding) if margin else self.solver
-        return support_by_programs(asked, self.encoding, lane, self.bounds)
-
-
 BoundsChoice = str | Source | BoundMethod
 
 #: What is tried before anything is bounded.
@@ -163,55 +131,6 @@ def attack(*, restarts: int = 100, steps: int = 50, seed: int | None = None) -> 
 def alpha(iterations: int = 20, *, hidden: bool = True, shared: bool = False) -> BoundMethod:
     """Backward linear bounds with optimised slopes (:class:`nnsym.bounds.builtin.Alpha`)."""
     return BoundMethod(source=Alpha(iterations, hidden=hidden, shared=shared).text)
-
-
-def lp(
-    encoding: str | Encoding = "triangle",
-    *,
-    solver: str | Solver = "highs",
-    bounds: BoundsChoice = "crown",
-    optimise: bool = False,
-) -> ProgramMethod:
-    """An outer encoding without network binaries, solved as linear programs."""
-    return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
-
-
-def milp(
-    encoding: str | Encoding = "bigm",
-    *,
-    solver: str | Solver = "highs",
-    bounds: BoundsChoice = "crown",
-    optimise: bool = False,
-) -> ProgramMethod:
-    """An exact mixed-integer encoding."""
-    return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
-
-
-def smt(
-    encoding: str | Encoding = "smt", *, solver: str | Solver = "z3", bounds: BoundsChoice = "crown"
-) -> ProgramMethod:
-    """An exact SMT encoding in rational arithmetic."""
-    return program(encoding, solver=solver, bounds=bounds)
-
-
-def program(
-    encoding: str | Encoding,
-    *,
-    solver: str | Solver | None = None,
-    bounds: BoundsChoice = "crown",
-    optimise: bool = False,
-) -> ProgramMethod:
-    """An encoding by name or as an object, with its default solver where none is given; the pair is checked."""
-    found = find_encoding(encoding)
-    lane = default_solver(found) if solver is None or solver == "" else Handed.of(solver)
-    text = check_bounds(bounds)
-    check_fits(found, lane)
-    return ProgramMethod(encoding=found, solver=lane, bounds=text, optimise=optimise)
-
-
-def default_solver(encoding: Encoding) -> str:
-    """``z3`` for the Boolean form, else the first lane at hand that takes what the encoding emits."""
-    return "z3" if encoding.form is Form.BOOLEAN else next(iter(fitting(encoding.emits)), "highs")
 
 
 def check_bounds(bounds: BoundsChoice) -> str:

@@ -1,4 +1,4 @@
-"""The optimum of a term by bounds, by a program's dual bound, by bisection; the other side is a point that was run."""
+"""The optimum of a term by a program's dual bound, or by bisection; the other side is a point that was run."""
 
 from __future__ import annotations
 
@@ -12,30 +12,14 @@ from nnsym.ir.query import Query
 from nnsym.judge.least import Least, run_beside
 from nnsym.judge.method import Settings
 from nnsym.judge.paired import Paired
-from nnsym.judge.run import (
-    BOUNDS_SHARE,
-    bound,
-    candidate_of,
-    facts_of,
-    judge_program,
-    measure,
-    probe,
-    require_bounded,
-    solve,
-)
+from nnsym.judge.run import BOUNDS_SHARE, bound
+from nnsym.judge.solving import candidate_of, facts_of, judge_program, measure, probe, solve
 from nnsym.judge.verdict import Floor, facts_about, floor
 from nnsym.replay import inputs_of
 from nnsym.results.clock import Clock
 from nnsym.results.result import Trust, Verdict
 from nnsym.solvers.base import Status
 from nnsym.solvers.registry import check_fits, check_query, find
-
-
-def by_bounds(query: Query, source: str, clock: Clock, settings: Settings) -> Least:
-    """The floor that bounds give."""
-    _, lower = bound(query, source, clock, settings)
-    require_bounded(query, lower)
-    return Least(floor=floor(replace(facts_about(query), certified=lower)))
 
 
 def by_program(query: Query, method: Paired, found: Least, clock: Clock, settings: Settings, precision: float) -> Least:

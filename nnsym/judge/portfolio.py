@@ -19,8 +19,7 @@ from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import PASSED, RESTARTS, STEPS, Method, Settings
-from nnsym.judge.methods import FIRST, BoundMethod, ProgramMethod
-from nnsym.judge.sampling import sampling
+from nnsym.judge.methods import FIRST, BoundMethod
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Verdict
 
@@ -43,7 +42,7 @@ class Portfolio(Method):
     """A method of methods: the members in turn, until one decides, or one that is exact has had its say.
 
     A member that cannot take the question is passed over, and the trail says why. ``otherwise`` is asked where no
-    member that proves anything takes it.
+    member that proves anything takes it. Once time is over nobody is asked after one that proves.
     """
 
     members: tuple[Method, ...]
@@ -66,6 +65,8 @@ class Portfolio(Method):
         told: list[tuple[Method, Result]] = []
         refused: NnsymError | None = None
         for k, member in enumerate(self.members):
+            if clock.left <= 0 and any(asked.proves for asked, _ in told):
+                break
             ask = member.judge if k == len(self.members) - 1 else member.briefly
             try:
                 told.append((member, ask(query, clock, settings)))
@@ -152,6 +153,8 @@ class Usual(Method):
     @property
     def turns(self) -> Portfolio:
         """What is asked beside the search, whose verdicts need no encodings; the first of them only once."""
+        from nnsym.judge.programs import ProgramMethod  # start: the search decides most
+
         programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
         return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))
 
@@ -160,19 +163,23 @@ class Usual(Method):
 
     def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
         if smoothed_nodes(query):
+            from nnsym.judge.sampling import sampling  # start: few ask about smoothed classifiers
+
             return sampling().judge(query, clock, settings)
-        late, turns = pair(query) is not None, self.turns
-        if not late and _neurons(query) > _WIDE and room(clock):
+        late = pair(query) is not None
+        first = not late and _neurons(query) > _WIDE and room(clock)
+        if first:
             tried = self._attacked(query, clock, settings)
             if tried is not None and tried.status is not Verdict.UNKNOWN:
                 return tried
-            turns = replace(turns, members=turns.members[1:])
         searched = None if late else self._searched(query, clock, settings)
         if searched is not None and searched.status is not Verdict.UNKNOWN:
             return searched
         if searched is not None and not room(clock):
             clock.note("passed over", "attack, bounds and programs: no time is left to load what they need")
             return searched
+        turns = self.turns
+        turns = replace(turns, members=turns.members[1:]) if first else turns
         decided = turns.judge(query, clock, settings)
         if late and decided.status is Verdict.UNKNOWN and clock.left > 0:
             searched = self._searched(query, clock, settings)
@@ -202,12 +209,13 @@ def _neurons(query: Query) -> int:
 
 
 def room(clock: Clock, share: float = 1.0) -> bool:
-    """True if torch is loaded, or would be within a share of the time that is left: an import cannot be stopped.
+    """True if time is left and torch is loaded, or would be within a share of that time: an import cannot be stopped.
 
     The machine is taken to stay as busy as it has been.
     """
     busy = clock.elapsed / max(time.process_time(), 1e-3)
-    return "torch" in sys.modules or share * clock.left > _LOADING * max(1.0, busy)
+    needed = 0.0 if "torch" in sys.modules else _LOADING * max(1.0, busy)
+    return share * clock.left > needed
 
 
 def _both(decided: Result, searched: Result, clock: Clock) -> Result:

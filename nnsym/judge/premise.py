@@ -16,7 +16,6 @@ from nnsym.bounds.points.starts import starts
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.query import Query, Reading
 from nnsym.judge.method import PASSED, Method, Settings
-from nnsym.judge.methods import program
 from nnsym.judge.repair import repaired
 from nnsym.replay import found_at
 from nnsym.results.clock import Clock, Deadline
@@ -64,6 +63,8 @@ def _is_met(asked: Query, deadline: Deadline) -> bool:
 
 def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: Settings) -> Result:
     """The exact encoding on the precondition alone, on a clock of its own."""
+    from nnsym.judge.programs import program  # start: most preconditions are met by a point at hand
+
     seconds = min(clock.left, max(_LEAST, clock.elapsed))
     try:
         # by bounds of our own: those of the method may be an object that no text names

@@ -10,7 +10,7 @@ from nnsym.encoding import Form
 from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
 from nnsym.judge.paired import Paired
-from nnsym.judge.run import judge_program
+from nnsym.judge.solving import judge_program
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Trust, Verdict
 from nnsym.solvers.registry import find

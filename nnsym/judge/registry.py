@@ -27,13 +27,11 @@ from nnsym.encoding import Encoding
 from nnsym.errors import InputError, did_you_mean
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Method
-from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds, program
+from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds
 from nnsym.judge.portfolio import Portfolio, Usual
-from nnsym.judge.sampling import sampling
 from nnsym.relaxation.sources import source_providers, sources
 from nnsym.search.strategy import Strategy
 from nnsym.solvers.base import Solver
-from nnsym.solvers.registry import find
 
 GROUP = "nnsym.methods"
 
@@ -97,24 +95,39 @@ def resolve(
     if isinstance(chosen, Source):
         chosen = check_bounds(chosen)
     if chosen is None or (isinstance(chosen, str) and chosen == "portfolio"):
-        if solver is not None:
-            return program("smt" if find(solver).exact else "bigm", solver=solver, bounds=bounds, optimise=optimise)
-        return Usual(bounds=bounds)
-    if isinstance(chosen, str) and method is not None:
-        check_method(chosen)
-    if isinstance(chosen, str) and judges_alone(chosen):
-        if solver is not None:
-            raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
-        if chosen == "attack":
-            return AttackMethod()
-        if chosen == "sampling":
-            return sampling()
-        if is_search(chosen):
-            return SearchMethod(strategy=Strategy.of(chosen))
-        if not is_bounds(chosen):
-            return methods()[chosen]
-        return BoundMethod(source=check_bounds(chosen))
+        if solver is None:
+            return Usual(bounds=bounds)
+        chosen = _taken_by(solver)
+    elif isinstance(chosen, str):
+        if method is not None:
+            check_method(chosen)
+        if judges_alone(chosen):
+            if solver is not None:
+                raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
+            return _alone(chosen)
+    from nnsym.judge.programs import program  # start: a verdict by search runs none
+
     return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
+
+
+def _taken_by(solver: str | Solver) -> str:
+    """The encoding that a solver is asked with where none is named."""
+    from nnsym.solvers.registry import find  # start: a verdict by search asks no solver
+
+    return "smt" if find(solver).exact else "bigm"
+
+
+def _alone(name: str) -> Method:
+    """The method of a name that pairs no encoding with a solver."""
+    if name == "attack":
+        return AttackMethod()
+    if name == "sampling":
+        from nnsym.judge.sampling import sampling  # start: few ask about smoothed classifiers
+
+        return sampling()
+    if is_search(name):
+        return SearchMethod(strategy=Strategy.of(name))
+    return BoundMethod(source=check_bounds(name)) if is_bounds(name) else methods()[name]
 
 
 def portfolio(members: Iterable[MethodChoice], *, bounds: BoundsChoice = "crown") -> Portfolio:

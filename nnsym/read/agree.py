@@ -16,6 +16,7 @@ import numpy as np
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
+from nnsym.ir.distinct import distinct
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
@@ -46,7 +47,7 @@ def require_agreement(network: Network, reference: Reference, *, by: str, sizes:
     """
     samples = _samples(network)
     _compare_at(network, reference, samples, by)
-    scales = _spread_out(np.union1d(_scales(network, samples), _quotients(sizes)), network.dtype)
+    scales = _spread_out(distinct(_scales(network, samples), _quotients(sizes)), network.dtype)
     if scales:
         _compare_at(network, reference, _samples_of(network, scales), by)
 
@@ -94,7 +95,7 @@ def _quotients(sizes: Collection[float]) -> Array:
     """Powers of ten at which a large constant matters, beside factors of 1 and beside the model's extreme factors."""
     large = [p for p in sizes if p > _SEEN[1]]
     factors = [0.0, *(p for p in sizes if not _SEEN[0] <= p <= _SEEN[1])]
-    return np.unique(np.array([p - q for p in large for q in factors if p != q] or [0.0]))
+    return distinct(np.array([p - q for p in large for q in factors if p != q] or [0.0]))
 
 
 def _spread_out(powers: Array, dtype: str) -> list[float]:
@@ -118,7 +119,7 @@ def _scales(network: Network, samples: dict[str, Array]) -> Array:
     for _ in range(_ROUNDS):
         more = start + _powers_at(network, {x: rows * 10.0**start for x, rows in unit.items()})
         more = more[((more < _SEEN[0]) | (more > _SEEN[1])) & (np.abs(more) <= end)]
-        found = np.union1d(found, more)
+        found = distinct(found, more)
         if not len(more) or more.max() <= start:
             break
         start = more.max()
@@ -142,7 +143,7 @@ def _powers_at(network: Network, point: dict[Node, Array]) -> Array:
 
     with np.errstate(all="ignore"):
         fold([t.node for t in network.outputs.values()], rule)
-    return np.unique(np.concatenate(powers))
+    return distinct(*powers)
 
 
 def _powers(constants: Array, beside: Array) -> Array:
@@ -151,7 +152,7 @@ def _powers(constants: Array, beside: Array) -> Array:
     size = size[np.isfinite(size) & (size > 0)]
     middle = np.sort(size)[(len(size) - 1) // 2 :][: 2 - len(size) % 2]  # NumPy's median loads masked arrays
     typical = np.log10(middle.mean()) if len(size) else 0.0
-    found = np.unique(np.round(np.log10(np.abs(constants[constants != 0])) - typical))
+    found = distinct(np.round(np.log10(np.abs(constants[constants != 0])) - typical))
     return np.asarray(found[np.isfinite(found)])
 
 

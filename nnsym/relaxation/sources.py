@@ -20,7 +20,6 @@ from nnsym.encoding import Exactness
 from nnsym.errors import InputError, did_you_mean
 from nnsym.ir.query import Query
 from nnsym.relaxation.searched import Search
-from nnsym.relaxation.tighten import tighten
 
 
 @final
@@ -52,6 +51,8 @@ class Lp(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
+        from nnsym.relaxation.tighten import tighten  # start: few ask for bounds by LPs
+
         encoding = find_encoding(self.encoding)
         if boxes is None:
             return tighten(query, encoding, deadline=self.deadline, device=device, dtype=dtype)

@@ -95,7 +95,7 @@ class Search:
             self.ended = self.limit()
             if self.ended or not self._going:
                 return
-            self._step(self.frontier.take(self.scene.strategy.batch))
+            self._step(self.frontier.take(self.scene.strategy.at_once(self.census.nodes)))
             self.batches += 1
             if self.batches in _ATTACKS and self._going:
                 self.examiner.looks.attack(_ATTACKS[self.batches], self.deadline)

@@ -17,6 +17,10 @@ from nnsym.search.leaves import LEAVES, LeafSolver, leaf_solver
 #: So many boxes are bounded without ascent where inputs are split.
 _EASY = 512
 
+#: So many are bounded together after that, where a network has at most so many coefficients: a batch's arrays stay
+#: small, and what NumPy's calls cost beside their work is shared by three times as many.
+_CROWD, _SMALL = 384, 2**17
+
 #: Rules that split inputs, and neurons only in the end.
 _INPUTS = (Smear, Longest, Finish)
 
@@ -31,17 +35,19 @@ FEW, SOME = 20, 60
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
     """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
-    once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once.
-    ``refine`` rounds of search on hidden rows begin to improve the ranges of the whole domain where few parts do not
-    decide it; ``cuts`` of its lowest rows have cuts then, None lets the rule decide. ``soft`` also cuts boxes by the
-    conclusion's rows, ``frontier`` says what is bounded next. ``workers`` processes share the work. ``rivals`` are
-    rules that are tried beside ``branching`` where few parts do not decide it. ``leaf`` is asked about parts with at
-    most ``few`` open neurons; where that is None, with as many as suit it, and ever more rarely if it closes none.
+    once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once,
+    ``crowd`` later, where that is more. ``refine`` rounds of search on hidden rows begin to improve the ranges of the
+    whole domain where few parts do not decide it; ``cuts`` of its lowest rows have cuts then, None lets the rule
+    decide. ``soft`` also cuts boxes by the conclusion's rows, ``frontier`` says what is bounded next. ``workers``
+    processes share the work. ``rivals`` are rules that are tried beside ``branching`` where few parts do not decide it.
+    ``leaf`` is asked about parts with at most ``few`` open neurons; where that is None, with as many as suit it, and
+    ever more rarely if it closes none.
     """
 
     branching: Branching | None = None
     dtype: str = "float32"
     batch: int = 0
+    crowd: int = 0
     steps: int | None = None
     root: int = 20
     refine: int | None = None
@@ -104,6 +110,10 @@ class Strategy:
         """Steps for others than the first, once so many were bounded: what is easy is done before ascent pays."""
         return 0 if nodes < self.easy else self.steps or 0
 
+    def at_once(self, nodes: int) -> int:
+        """How many are bounded together, once so many were: small trees are not split more than they need."""
+        return max(self.batch, self.crowd) if nodes >= _EASY else self.batch
+
     def settled(self, query: Query) -> Strategy:
         """With everything chosen that was left open."""
         free = sum(int(np.count_nonzero(box.lower != box.upper)) for box in query.boxes.values())
@@ -121,6 +131,7 @@ class Strategy:
             easy=_EASY if shallow and self.steps is None else 0,
             soft=self.soft or shallow,
             batch=self.batch or (128 if shallow else 64),
+            crowd=_CROWD if shallow and not self.batch and query.entries <= _SMALL else 0,
         )
 
 

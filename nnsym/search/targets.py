@@ -16,6 +16,7 @@ import numpy as np
 
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
+from nnsym.ir.distinct import distinct
 from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import And, Atoms, InBox, RowFormula, conjunction, disjunction, leaves, reduce_formula
 from nnsym.ir.node import Input, Node
@@ -95,6 +96,7 @@ class Worth:
     def __init__(self, parts: Sequence[Target], count: int) -> None:
         self.parts, self.count = tuple(parts), count
         self.boxed = Boxed.of([part.formula for part in self.parts])
+        self._others = sorted(set(range(len(self.parts))).difference(self.boxed.which.tolist()))
         every = enumerate(self.parts)
         self.joined = tuple(k for k, part in every if part.every and len(part.rows) > 1 and len(part.soft))
         width = count + (len(self.parts) if self.joined else 0)
@@ -123,7 +125,7 @@ class Worth:
         values, picks = np.empty(shape), np.empty(shape, dtype=np.int64)
         values[:, self.boxed.which] = self.boxed.lower(rows, inputs)
         picks[:, self.boxed.which] = self.boxed.rows
-        for k in np.setdiff1d(np.arange(len(self.parts)), self.boxed.which):
+        for k in self._others:
             values[:, k], picks[:, k] = _reduced(self.parts[k].formula, rows, inputs)
         return values, picks
 
@@ -174,4 +176,4 @@ def _apart(box: InBox, limit: Limit) -> Array:
 
 
 def _numbers(atoms: list[Atoms]) -> Array:
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *(a.rows for a in atoms)])).astype(np.int64)
+    return distinct(np.zeros(0, np.int64), *(a.rows for a in atoms)).astype(np.int64)

@@ -19,17 +19,16 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
-from nnsym.bounds.batch import in_turn
 from nnsym.bounds.lipschitz.distance import Distance, step, unknown
 from nnsym.bounds.lipschitz.merged import Weight, merged
 from nnsym.bounds.lipschitz.norms import length
 from nnsym.bounds.lipschitz.source import Around, round_value, widened
-from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides, interval_run, interval_step, unbounded
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.outward import gamma, sum_down, sum_up
 from nnsym.ir.query import Query
+from nnsym.results.clock import Deadline
 
 _HALVINGS = 40
 _ENTRIES = 2**22  # numbers of the rows that are bounded at once
@@ -95,48 +94,35 @@ def _times(a: Array, b: Array) -> Array:
         return np.where(a == 0, 0.0, a * b)
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class BallAndBox(Source):
-    """A box and a ball at every node, carried forward together and met with intervals."""
+def by_balls(query: Query, *, name: str, deadline: Deadline) -> Bounds:
+    """The bounds of one domain."""
+    spec, around = query.spec[0], Around.of(query)
+    nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
+    values = interval_run(nodes, around.centre, late=lambda: deadline.passed)
+    ranges, moved = dict(around.ranges), dict(around.moved)
+    for node in nodes:
+        if node not in ranges:
+            found = unknown(node) if deadline.passed else step(node, moved, ranges)
+            own = unbounded(node) if deadline.passed else _range(node, ranges, values, moved)
+            near = round_value(values[node], found.each)
+            ranges[node] = np.maximum(own[0], near[0]), np.minimum(own[1], near[1])
+            moved[node] = _within(found, ranges[node], values[node])
+    names = {n: "domain" if isinstance(n, Input) else name for n in query.nodes}
+    intervals = {n: Interval(*ranges[n], names[n]) for n in query.nodes}
+    rows = widened(Interval(*ranges[spec], name), query, ranges)
+    return Bounds(name, intervals, rows, ended=TIMEOUT if deadline.passed else "")
 
-    name: str = "bcp"
-    summary: str = "a box and a ball round the centre's value at every node, forward"
-    paper: str = "Lee, Lee, Park 2020"
 
-    def compute(
-        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
-    ) -> Bounds:
-        return in_turn(self._single, query, boxes)
-
-    def _single(self, query: Query) -> Bounds:
-        spec, around = query.spec[0], Around.of(query)
-        nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
-        values = interval_run(nodes, around.centre, late=lambda: self.deadline.passed)
-        ranges, moved = dict(around.ranges), dict(around.moved)
-        for node in nodes:
-            if node not in ranges:
-                found = unknown(node) if self.deadline.passed else step(node, moved, ranges)
-                own, near = self._range(node, ranges, values, moved), round_value(values[node], found.each)
-                ranges[node] = np.maximum(own[0], near[0]), np.minimum(own[1], near[1])
-                moved[node] = _within(found, ranges[node], values[node])
-        names = {n: "domain" if isinstance(n, Input) else self.name for n in query.nodes}
-        intervals = {n: Interval(*ranges[n], names[n]) for n in query.nodes}
-        rows = widened(Interval(*ranges[spec], self.name), query, ranges)
-        return Bounds(self.text, intervals, rows, ended=TIMEOUT if self.deadline.passed else "")
-
-    def _range(
-        self, node: Node, ranges: Mapping[Node, Sides], values: Mapping[Node, Sides], moved: Mapping[Node, Distance]
-    ) -> Sides:
-        if self.deadline.passed:
-            return unbounded(node)
-        found = interval_step(node, tuple(ranges[p] for p in node.parents))
-        weights = merged(node) if isinstance(node, Affine) else None
-        if not weights or not all(np.isfinite(side).all() for n in (node, *weights) for side in values[n]):
-            return found
-        low, high = _rows(weights, ranges, values, moved)
-        low, high = sum_down(values[node][0], low), sum_up(values[node][1], high)
-        return np.maximum(found[0], low), np.minimum(found[1], high)
+def _range(
+    node: Node, ranges: Mapping[Node, Sides], values: Mapping[Node, Sides], moved: Mapping[Node, Distance]
+) -> Sides:
+    found = interval_step(node, tuple(ranges[p] for p in node.parents))
+    weights = merged(node) if isinstance(node, Affine) else None
+    if not weights or not all(np.isfinite(side).all() for n in (node, *weights) for side in values[n]):
+        return found
+    low, high = _rows(weights, ranges, values, moved)
+    low, high = sum_down(values[node][0], low), sum_up(values[node][1], high)
+    return np.maximum(found[0], low), np.minimum(found[1], high)
 
 
 def _rows(

@@ -17,18 +17,18 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
-from nnsym.bounds.batch import in_turn
 from nnsym.bounds.lipschitz.distance import Distance, propagate, step
 from nnsym.bounds.lipschitz.norms import length
 from nnsym.bounds.lipschitz.rows import row_distances
-from nnsym.bounds.sources import Dtype, FloatBoxes, Source
-from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.intervals import Sides, interval_run, magnitude
 from nnsym.ir.node import Input, Node
 from nnsym.ir.outward import gamma, sum_down, sum_up
 from nnsym.ir.query import Ball, Query
+from nnsym.results.clock import Deadline
+
+_NAME = "lipschitz"  # of intervals, whatever the parameters
 
 
 @final
@@ -74,63 +74,22 @@ def _radius(ball: Ball, near: Array) -> float:
     return float(sum_up(own, length(away, 1 if ball.p == 1 else 2)))
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class Lipschitz(Source):
-    """Lipschitz constants of every row, times the distance from a centre; met with intervals.
-
-    ``sdp`` bounds the rows' constants by semidefinite certificates as well (:mod:`nnsym.bounds.lipschitz.sdp`);
-    ``outputs`` bounds a network's outputs together and a row by the norm of its coefficients. Text: ``lipschitz``,
-    ``lipschitz:sdp``, ``lipschitz:outputs``, ``lipschitz:sdp:outputs``.
-    """
-
-    name: str = "lipschitz"
-    summary: str = "Lipschitz constants of the rows times the distance from a centre"
-    paper: str = "Tsuzuku et al. 2018; sdp: Fazlyab et al. 2019"
-    sdp: bool = False
-    outputs: bool = False
-
-    @property
-    def text(self) -> str:
-        return ":".join([self.name, *(word for word, said in (("sdp", self.sdp), ("outputs", self.outputs)) if said)])
-
-    def parse(self, parameters: str) -> Source:
-        words = parameters.split(":")
-        if not set(words) <= {"sdp", "outputs"}:
-            raise InputError(
-                f"'{parameters}' are no parameters of '{self.name}'",
-                remedy="Write lipschitz, lipschitz:sdp, lipschitz:outputs or lipschitz:sdp:outputs",
-            )
-        return replace(self, sdp="sdp" in words, outputs="outputs" in words)
-
-    def compute(
-        self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
-    ) -> Bounds:
-        return in_turn(self._single, query, boxes)
-
-    def _single(self, query: Query) -> Bounds:
-        """The bounds of one domain."""
-        spec, around = query.spec[0], Around.of(query)
-        nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
-        values, ranges = (interval_run(nodes, start, late=self._late) for start in (around.centre, around.ranges))
-        moved = propagate(query.nodes, around.moved, ranges, deadline=self.deadline)
-        each = np.full(len(query.rows), np.inf)
-        if spec in moved:
-            each = moved[spec].each
-        else:
-            each = step(spec, moved, ranges, merge=not self.outputs, deadline=self.deadline).each
-        if self.sdp and not self.deadline.passed:
-            each = np.minimum(each, row_distances(query, moved, ranges, together=self.outputs, deadline=self.deadline))
-        intervals = {n: _met(ranges[n], values[n], moved[n].each, self._named(n)) for n in query.nodes}
-        found = _met(ranges[spec], values[spec], each, self.name)
-        ended = TIMEOUT if self.deadline.passed else ""
-        return Bounds(self.text, intervals, widened(found, query, ranges), ended=ended)
-
-    def _late(self) -> bool:
-        return self.deadline.passed
-
-    def _named(self, node: Node) -> str:
-        return "domain" if isinstance(node, Input) else self.name
+def by_constants(query: Query, *, text: str, sdp: bool, outputs: bool, deadline: Deadline) -> Bounds:
+    """The bounds of one domain; ``sdp`` and ``outputs`` as in :class:`nnsym.bounds.lipschitz.sources.Lipschitz`."""
+    spec, around = query.spec[0], Around.of(query)
+    nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
+    values, ranges = (interval_run(nodes, s, late=lambda: deadline.passed) for s in (around.centre, around.ranges))
+    moved = propagate(query.nodes, around.moved, ranges, deadline=deadline)
+    if spec in moved:
+        each = moved[spec].each
+    else:
+        each = step(spec, moved, ranges, merge=not outputs, deadline=deadline).each
+    if sdp and not deadline.passed:
+        each = np.minimum(each, row_distances(query, moved, ranges, together=outputs, deadline=deadline))
+    names = {n: "domain" if isinstance(n, Input) else _NAME for n in query.nodes}
+    intervals = {n: _met(ranges[n], values[n], moved[n].each, names[n]) for n in query.nodes}
+    found = _met(ranges[spec], values[spec], each, _NAME)
+    return Bounds(text, intervals, widened(found, query, ranges), ended=TIMEOUT if deadline.passed else "")
 
 
 def _met(range_: Sides, value: Sides, each: Array, source: str) -> Interval:

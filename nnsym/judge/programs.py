@@ -1,0 +1,99 @@
+"""Programs as methods: an encoding, a solver, and the bounds that feed it.
+
+This file is loaded by whoever asks for one: it brings encoders and lanes, and most verdicts need neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+from nnsym.encode.registry import find_encoding
+from nnsym.encoding import Encoding, Form
+from nnsym.ir.array import Array
+from nnsym.ir.query import Query
+from nnsym.judge.conclude import Established
+from nnsym.judge.least import Least
+from nnsym.judge.method import Settings, scouted
+from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.judge.optimise import by_program
+from nnsym.judge.paired import Paired
+from nnsym.judge.recheck import settled
+from nnsym.judge.solving import establish_program
+from nnsym.judge.support import support_by_programs
+from nnsym.results.clock import Clock
+from nnsym.results.result import Result
+from nnsym.solvers.base import Solver
+from nnsym.solvers.registry import Handed, check_fits, fitting
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class ProgramMethod(Paired):
+    """Encode and solve."""
+
+    def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
+        return establish_program(query, self, clock, settings)
+
+    def judge(self, query: Query, clock: Clock, settings: Settings) -> Result:
+        return settled(query, super().judge(query, clock, settings), self, clock, settings)
+
+    def optimum(self, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        return replace(self.narrow(scouted(query, clock, settings), query, clock, settings, precision), by="")
+
+    def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
+        return by_program(query, self, found, clock, settings, precision)
+
+    def support(self, asked: Query) -> Array:
+        margin = self.exact and self.encoding.form is Form.MARGIN
+        lane = default_solver(self.encoding) if margin else self.solver
+        return support_by_programs(asked, self.encoding, lane, self.bounds)
+
+
+def lp(
+    encoding: str | Encoding = "triangle",
+    *,
+    solver: str | Solver = "highs",
+    bounds: BoundsChoice = "crown",
+    optimise: bool = False,
+) -> ProgramMethod:
+    """An outer encoding without network binaries, solved as linear programs."""
+    return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
+
+
+def milp(
+    encoding: str | Encoding = "bigm",
+    *,
+    solver: str | Solver = "highs",
+    bounds: BoundsChoice = "crown",
+    optimise: bool = False,
+) -> ProgramMethod:
+    """An exact mixed-integer encoding."""
+    return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
+
+
+def smt(
+    encoding: str | Encoding = "smt", *, solver: str | Solver = "z3", bounds: BoundsChoice = "crown"
+) -> ProgramMethod:
+    """An exact SMT encoding in rational arithmetic."""
+    return program(encoding, solver=solver, bounds=bounds)
+
+
+def program(
+    encoding: str | Encoding,
+    *,
+    solver: str | Solver | None = None,
+    bounds: BoundsChoice = "crown",
+    optimise: bool = False,
+) -> ProgramMethod:
+    """An encoding by name or as an object, with its default solver where none is given; the pair is checked."""
+    found = find_encoding(encoding)
+    lane = default_solver(found) if solver is None or solver == "" else Handed.of(solver)
+    text = check_bounds(bounds)
+    check_fits(found, lane)
+    return ProgramMethod(encoding=found, solver=lane, bounds=text, optimise=optimise)
+
+
+def default_solver(encoding: Encoding) -> str:
+    """``z3`` for the Boolean form, else the first lane at hand that takes what the encoding emits."""
+    return "z3" if encoding.form is Form.BOOLEAN else next(iter(fitting(encoding.emits)), "highs")
