@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,15 @@ def test_a_folder_with_a_hidden_program_keeps_all_others(tmp_path: Path) -> None
     assert shutil.which("cbc", path=path) is None
     assert shutil.which("other", path=path) is not None
     assert path.split(os.pathsep)[1:] == [str(tmp_path), ""]
+
+
+def test_mutation_testing_names_files_tests_and_mutants_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    mutate = import_module("mutate")
+    for file, tests in mutate.TESTS.items():
+        assert (ROOT / file).is_file(), file
+        assert all((ROOT / "tests" / f"{name}.py").is_file() for name in tests), tests
+    known = mutate.equivalent()
+    named = {key.partition(":")[0] for key in known}
+    made = {mutant.key for file in mutate.TESTS if Path(file).name in named for mutant in mutate.mutants(file)}
+    assert known <= made

@@ -16,6 +16,7 @@ from nnsym.ir.query import Query, Reading
 from nnsym.ir.titles import node_titles
 from nnsym.report.grid import Column, Grid
 from nnsym.results.plain import number
+from nnsym.results.result import NoTruthValue
 
 
 @final
@@ -39,6 +40,26 @@ class LayerBounds:
     @property
     def mean_width(self) -> float:
         return float(np.mean(self.upper - self.lower)) if self.size else 0.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class SourceBounds(NoTruthValue):
+    """What a source says of a query: bounds of every node; ``lower`` is the certified margin over the whole domain."""
+
+    query: Query
+    source: str
+    found: Bounds
+    lower: float
+
+    @property
+    def layers(self) -> tuple[LayerBounds, ...]:
+        """One entry for each affine layer, maximum and product: size, open neurons, intervals, mean width."""
+        return tuple(layer_bounds(self.query, self.found))
+
+    @property
+    def trace(self) -> tuple[float, ...]:
+        """The margin's lower bound after each step of an optimisation; empty for a method that does not optimise."""
+        return self.found.trace
 
 
 def layer_bounds(query: Query, bounds: Bounds) -> list[LayerBounds]:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnsym.errors import InputError
+from nnsym.report.bounds import SourceBounds
 from nnsym.report.style import finished, hatches, ink, picture, plain_axes, titled
-
-if TYPE_CHECKING:
-    from nnsym.report.property_bounds import PropertyBounds
-
 
 #: Points of methods that share a colour, by what fills their bars.
 _MARKERS = {"": "o", "//": "D", "..": "s", "xx": "^"}
 
 
-def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None) -> Any:
+def plot_bounds(shown: Sequence[SourceBounds], path: str | Path | None = None) -> Any:
     """Two panels per layer: the mean width as points (logarithmic), and bars of how many neurons stay open.
 
     The specification's rows are the last group of the left panel; the right one shows layers with open neurons only.
@@ -58,7 +55,7 @@ def plot_bounds(shown: Sequence[PropertyBounds], path: str | Path | None = None)
     return finished(figure, path)
 
 
-def plot_trace(one: PropertyBounds, path: str | Path | None = None) -> Any:
+def plot_trace(one: SourceBounds, path: str | Path | None = None) -> Any:
     """The margin's lower bound against the steps of the optimisation, with 0 where it starts to verify."""
     if not one.trace:
         raise InputError(f"'{one.source}' optimises nothing that can be drawn", remedy="Use bounds such as alpha:50")

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.base import Interval
 from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError
@@ -18,12 +18,11 @@ from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.judge.run import require_bounded
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.relaxation.sources import find_source
-from nnsym.report.bounds import LayerBounds, bounds_table, layer_bounds
+from nnsym.report.bounds import SourceBounds, bounds_table
 from nnsym.report.grid import render
 from nnsym.report.plot_bounds import plot_bounds, plot_trace
 from nnsym.results import ranges as options
 from nnsym.results.html import html_table
-from nnsym.results.result import NoTruthValue
 
 if TYPE_CHECKING:
     from nnsym.bounds.engine.forms import LinearBounds
@@ -31,29 +30,13 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class PropertyBounds(NoTruthValue):
+class PropertyBounds(SourceBounds):
     """Bounds of every node of a property; prints as a table of its layers, in a terminal and in a notebook.
 
-    ``lower`` is the certified margin over the whole domain. ``found[name]`` is the interval of a node, by its name in
-    the table or as a node; ``spec`` are the rows of the property.
+    ``bounds[name]`` is the interval of a node, by its name in the table or as a node; ``spec`` are the property's rows.
     """
 
     spoken = ("a table of bounds", "Ask for its lower, the certified margin")
-
-    query: Query
-    source: str
-    found: Bounds
-    lower: float
-
-    @property
-    def layers(self) -> tuple[LayerBounds, ...]:
-        """One entry for each affine layer, maximum and product: size, open neurons, intervals, mean width."""
-        return tuple(layer_bounds(self.query, self.found))
-
-    @property
-    def trace(self) -> tuple[float, ...]:
-        """The margin's lower bound after each step of an optimisation; empty for a method that does not optimise."""
-        return self.found.trace
 
     def __getitem__(self, key: str | Node) -> Interval:
         node, _ = self._node(key)
