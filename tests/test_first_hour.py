@@ -69,6 +69,7 @@ HELD = {
     "one parts, one times": "first_hour: what_is_printed_is_tidy",
     "blanks at the ends of lines": "first_hour: what_is_printed_is_tidy",
     "a page needs what it does not name": "first_hour: pages_name_the_packages_that_they_need_beside_nnsyms_own",
+    "words of a report broken in the middle": "results_travel: words_of_a_report_stay_whole_and_hashes_may_be_broken",
     "seconds for a chain of layers": "read_torch: a_chain_has_the_names_of_its_layers",
 }
 

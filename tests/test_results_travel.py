@@ -207,6 +207,14 @@ def test_a_run_record_becomes_a_page(tmp_path: Path):
         nn.write_report(tmp_path / "x.jsonl", tmp_path / "x.html")
 
 
+def test_words_of_a_report_stay_whole_and_hashes_may_be_broken(tmp_path: Path):
+    text = nn.write_report(nn.verify(stated()).save(tmp_path / "r.json", stated()), tmp_path / "r.html").read_text()
+    assert re.findall(r"[^\n{]+(?= \{ overflow-wrap)", text) == [".hash"]
+    hashes = re.findall(r"(<span class='hash'>)?\b[0-9a-f]{64}\b", text)
+    assert hashes
+    assert all(hashes)
+
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -31,15 +32,18 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1f2328; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 1.8rem 0 .5rem; border-bottom: 1px solid #d0d7de }
 table { border-collapse: collapse; margin: .4rem 0 }
-td, th { padding: .15rem .8rem .15rem 0; vertical-align: top; text-align: left; overflow-wrap: anywhere }
+td, th { padding: .15rem .8rem .15rem 0; vertical-align: top; text-align: left }
+.hash { overflow-wrap: anywhere } svg { max-width: 100%; height: auto }
+@media screen { table { display: block; overflow-x: auto } }
 th { border-bottom: 1px solid #d0d7de } td.number { text-align: right; font-variant-numeric: tabular-nums }
 pre { font: 13px/1.4 ui-monospace, monospace; background: #f6f8fa; padding: .6rem; white-space: pre-wrap }
 .verdict { font-size: 1.3rem; font-weight: 600 } .quiet { color: #57606a }
 figure { display: inline-block; margin: .3rem .8rem .3rem 0 }
-figcaption { font-size: .8rem; color: #57606a } .formula svg { max-width: 100%; height: auto }
+figcaption { font-size: .8rem; color: #57606a }
 @media print { body { margin: 0 } pre { white-space: pre-wrap } }
 """
 
+_HASH = re.compile(r"\b[0-9a-f]{64}\b")  # alone may be broken anywhere: words and numbers stay whole
 _NUMBER = " class=number"  # of a cell
 
 _MEANS = {
@@ -104,6 +108,7 @@ def _lines(text: str, where: str) -> tuple[list[Any], int]:
 def _page(title: str, parts: Iterable[str]) -> str:
     foot = f"<p class='quiet'>Written by nnsym {escape(package_version('nnsym'))}.</p>"
     body = "\n".join((f"<h1>{escape(title)}</h1>", *parts, foot))
+    body = _HASH.sub(r"<span class='hash'>\g<0></span>", body)
     return (
         f"<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
         "<link rel='icon' href='data:,'>"  # browsers ask a server for one otherwise
