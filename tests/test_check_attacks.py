@@ -184,6 +184,28 @@ def test_networks_are_those_that_the_property_names() -> None:
                 assert isinstance(verdict(certificate(stated_, [["l"]], *given), engine, files), str)
 
 
+def test_an_output_does_not_make_whole_numbers_of_an_input() -> None:
+    """y is x itself, so that a type of y would be one of x: only x = 1 would be left."""
+    graph = plain({"x": [1]}, [["Identity", ["x"], ["y"]]], ["y"])
+    text = stated(graph, box("x", [0.5], [1.5]) + "(assert (<= y[0] 0.75))", {"y": [1]})
+    tree = [["i", 0, 0], ["l"], ["l"]]
+    for kind in ("real", "int8"):
+        typed = text.replace("declare-output y real", f"declare-output y {kind}")
+        assert isinstance(verdict(certificate(typed, tree, {"name": "f", "graph": graph}), "reference"), str)
+    whole = text.replace("declare-input x real", "declare-input x int8")
+    assert not isinstance(verdict(certificate(whole, tree, {"name": "f", "graph": graph}), "reference"), str)
+
+
+@pytest.mark.parametrize("many", ["9" * 400, "1e1200"])
+def test_values_beyond_floats_are_told(many: str) -> None:
+    """Of a true claim and of a false one."""
+    for limit, word in ((1.5, "accepted"), (9, "not positive")):
+        text = stated(GRAPH, box("x", [1], [3]) + f"(assert (<= y[0] {limit}))", {"y": [1]})
+        made = certificate(text, [["l", [[0, many]]]], {"name": "f", "graph": GRAPH})
+        assert word in str(verdict(made, "reference"))
+        assert word in str(verdict(made, None))
+
+
 def test_names_do_not_write_on_the_terminal() -> None:
     made, files = of_files(model(RELU), TEXT, [["l"]])
     made["networks"][0]["name"] = "f'\x1b[2J\n  network 'g"

@@ -175,7 +175,7 @@ def test_hashes_are_compared() -> None:
     property_ = good["property"] | {"vnnlib": good["property"]["vnnlib"].replace("-2.0", "-9.0")}
     assert "not that of its hash" in str(verdict(good | {"property": property_}, "reference"))
     other = good | {"networks": [{"name": "f", "sha256": "0" * 64, "file": "f.onnx"}]}
-    assert "no file of the network" in str(verdict(other, "reference"))
+    assert "the network 'f' is not that of its hash, or not given" in str(verdict(other, "reference"))
 
 
 def test_witnesses_are_replayed_exactly() -> None:

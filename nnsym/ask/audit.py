@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from nnsym.check.checker import VERSION, Checker, Report
-from nnsym.check.errors import Refused
+from nnsym.check.errors import Refused, nearly
 from nnsym.check.files import content, read_json
 from nnsym.check.limits import MEMORY, SECONDS, limited
 from nnsym.errors import InputError
@@ -123,7 +123,7 @@ def _plain(found: Checked) -> dict[str, Any]:
         "refused": found.refused,
         "checked_by": found.checked_by,
         "leaves": None if made is None else made.leaves,
-        "least": None if made is None or made.least is None else float(made.least),
+        "least": None if made is None or made.least is None else nearly(made.least),
         "seconds": None if made is None else round(made.seconds, 6),
     }
 

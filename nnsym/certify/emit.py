@@ -25,7 +25,7 @@ from nnsym.certify.phases import Phases
 from nnsym.certify.theorem import Theorem, theorem
 from nnsym.certify.tree import Place, flat
 from nnsym.check.checker import VERSION, Checker, Report
-from nnsym.check.errors import Refused
+from nnsym.check.errors import Refused, nearly
 from nnsym.check.files import read_json
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
@@ -97,7 +97,7 @@ def _certificate(data: bytes, report: Report, prove_seconds: float) -> Certifica
         semantics=report.semantics,
         checked_by=f"nnsym.check {VERSION} ({report.engine})",
         leaves=report.leaves,
-        least=np.inf if report.least is None else float(report.least),
+        least=np.inf if report.least is None else nearly(report.least),
         check_seconds=report.seconds,
         prove_seconds=prove_seconds,
     )

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .errors import OutOfRange, need, number, printable, reading, whole
+from .errors import OutOfRange, nearly, need, number, printable, reading, whole
 from .files import FORMAT, content, opened
 from .functions import Pieces
 from .graph import Affine, Input
@@ -41,7 +41,7 @@ class Report:
     failures: Sequence[tuple[int, Fraction]] = ()
 
     def __str__(self) -> str:
-        least = "" if self.least is None else f", least value {float(self.least):.3g}"
+        least = "" if self.least is None else f", least value {nearly(self.least):.3g}"
         work = f"{self.leaves} leaves, {self.rows} rows{least}, " if self.claim == "unsat" else ""
         verdict = f"{len(self.failures)} leaves fail" if self.failures else "accepted"
         by = f"checker {VERSION}, {self.engine} engine, {self.seconds:.2f} s"

@@ -53,6 +53,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def nearly(value: Fraction) -> float:
+    """A fraction as a float, to be shown; what is beyond them all is 1e300."""
+    return float(max(min(value, Fraction(10**300)), Fraction(-(10**300))))
+
+
 def number(value: Any, what: str = "number") -> Fraction:
     """The exact value of an integer, a decimal or ``p/q``; of a float, that of its digits in binary."""
     if isinstance(value, Fraction):

@@ -150,10 +150,7 @@ def _attribute(data: bytes) -> tuple[str, Any]:
     stated = [k for k in _VALUES if m[k]]
     kind = _VALUES[stated[0]] if stated else _one(m, 20, 0)
     name = _text(m, 1)
-    need(
-        len(stated) < 2 and not m[21] and _one(m, 20, kind) in (0, kind),
-        f"'{name}' has two values, or a foreign one",
-    )
+    need(len(stated) < 2 and not m[21] and _one(m, 20, kind) in (0, kind), f"'{name}' has two values, or a foreign one")
     if kind == 1:
         return name, _array("f", _one(m, 2, bytes(4)))[0]
     if kind == 2:

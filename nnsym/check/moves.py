@@ -163,10 +163,7 @@ def gather(call: Call) -> Tensor:
     x, index = call.arguments
     axis = call.axis(len(x.shape))
     size = x.shape[axis]
-    need(
-        isinstance(index, Const) and all(-size <= i < size for i in index.values),
-        "indices that are not fixed, or outside",
-    )
+    need(isinstance(index, Const) and all(-size <= i < size for i in index.values), "indices that vary, or are outside")
     chosen = [[int(i) % size for i in index.values] if k == axis else range(d) for k, d in enumerate(x.shape)]
     shape = (*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
     return moved(call, x, Const(shape, pick(x.shape, chosen).values))
@@ -212,15 +209,9 @@ def pad(call: Call) -> Tensor:
     """Constants around a tensor."""
     x, rank = call.arguments[0], len(call.arguments[0].shape)
     pads, fill = call.get(1, "pads"), call.get(2, "value", [0])
-    need(
-        call.attributes.get("mode", "constant") == "constant" and len(pads) == 2 * rank,
-        "padding other than by a constant",
-    )
-    need(
-        min(pads) >= 0 and (len(call.arguments) < 4 or call.arguments[3] is None),
-        "negative padding, or along some axes",
-    )
-    fill = fill[0] if isinstance(fill, list) else fill
+    need(call.attributes.get("mode", "constant") == "constant", "padding other than by a constant")
+    need(len(pads) == 2 * rank and min(pads) >= 0 and not call.get(3), "negative padding, or along some axes")
+    (fill,) = fill if isinstance(fill, list) else [fill]
     for axis in range(rank):
         for before in (True, False):
             shape = list(x.shape)

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from .errors import Refused, need, reading, whole
-from .graph import Graph, Input, Node, Value
+from .graph import Graph, Node, Value
 from .model import Model, read_onnx, read_plain
 from .moves import Attributes, Call
 from .operators import OPERATORS
@@ -96,12 +96,12 @@ class Problem:
         self.places: dict[str, Value] = {}
         self.integers: set[int] = set()
         self.inputs: list[tuple[str, Value]] = []
-        text = _text(certificate["property"], files)
         self.subjects.append(("property", certificate["property"]["sha256"]))
-        self.property = read_property(text)
+        self.property = read_property(_content(certificate["property"], files, "property").decode())
         self._declare(self.property)
         self.names = [self.tensor(whole(n, 0, 1 << 30, "network"), str(t)) for n, t in certificate.get("names", [])]
-        self.root = self._root()
+        blank = (None,) * self.graph.width
+        self.root = self.assume(Case(blank, blank), self.property.formula)  # every assertion holds
         self.nodes = self._reachable()
 
     def model(self, entry: int) -> Model:
@@ -114,14 +114,8 @@ class Problem:
                 self.subjects.append((name, _digest(found["graph"])))
                 self.models[entry] = read_plain(found["graph"])
             else:
-                need(
-                    found["sha256"] in self.files,
-                    f"no file of the {name} with its hash is given",
-                )
-                data = self.files[found["sha256"]]
-                need(hashlib.sha256(data).hexdigest() == found["sha256"], "a file that is not that of its hash")
                 self.subjects.append((name, found["sha256"]))
-                self.models[entry] = read_onnx(data)
+                self.models[entry] = read_onnx(_content(found, self.files, name))
         return self.models[entry]
 
     def _called(self, entry: int) -> str:
@@ -139,38 +133,25 @@ class Problem:
             model = self.model(entry)
             self.declared.add(self._called(entry))
             declared = {k: [t for t in network.tensors if t.kind == k] for k in ("input", "output", "hidden")}
-            need(
-                stated.flat or len(declared["input"]) == len(model.inputs),
-                f"'{network.name}' has {len(model.inputs)} inputs",
-            )
-            need(
-                stated.flat or len(declared["output"]) == len(model.outputs),
-                f"'{network.name}' has {len(model.outputs)} outputs",
-            )
-            arguments = []
-            for k, (_, shape) in enumerate(model.inputs):
-                value = self.graph.input(_shape(shape, None if stated.flat else declared["input"][k]))
-                if not stated.flat:
-                    self._place(declared["input"][k], value)
-                self.inputs.append(("X" if stated.flat else declared["input"][k].name, value))
-                arguments.append(value)
-            outputs = self.lower(model, arguments, index, "")
-            for tensor, value in zip(declared["output"], outputs, strict=False):
+            for kind, ends in (("input", model.inputs), ("output", model.outputs)):
+                need(stated.flat or len(declared[kind]) == len(ends), f"'{network.name}' has {len(ends)} {kind}s")
+            stated_inputs = [None] * len(model.inputs) if stated.flat else declared["input"]
+            pairs = zip(stated_inputs, model.inputs, strict=True)
+            arguments = [self.graph.input(_shape(shape, tensor)) for tensor, (_, shape) in pairs]
+            self.inputs += [(t.name if t else "X", v) for t, v in zip(stated_inputs, arguments, strict=True)]
+            self.outputs = self.lower(model, arguments, index, "")
+            hidden = [self.tensor(index, tensor.onnx) for tensor in declared["hidden"]]
+            values = [*arguments, *self.outputs, *hidden]
+            for tensor, value in zip((t for tensors in declared.values() for t in tensors), values, strict=False):
                 self._place(tensor, value)
-            for tensor in declared["hidden"]:
-                self._place(tensor, self.tensor(index, tensor.onnx))
-            self.outputs = outputs
 
     def _place(self, tensor: Declared, value: Value) -> None:
-        need(
-            prod(tensor.shape) == value.node.size, f"'{tensor.name}' has {value.node.size} elements, not {tensor.shape}"
-        )
+        node = value.node
+        need(prod(tensor.shape) == node.size, f"'{tensor.name}' has {node.size} elements, not {tensor.shape}")
+        need(tensor.kind == "input" or not tensor.integer, f"'{tensor.name}' is no input, and of whole numbers")
         self.places[tensor.name] = value
         if tensor.integer:
-            node = value.node
-            if not isinstance(node, Input):
-                raise Refused(f"'{tensor.name}' is no input, its type cannot be whole numbers")
-            self.integers |= set(range(node.first, node.first + node.size))
+            self.integers |= set(range(node.first, node.first + node.size))  # type: ignore[attr-defined]
 
     def tensor(self, network: int, name: str) -> Value:
         """A tensor of a declared network by its name in the file."""
@@ -209,14 +190,10 @@ class Problem:
         entry = next((k for k, e in enumerate(self.entries) if e.get("name") == name), None)
         need(entry is not None, f"no network is named '{name}'")
         model = self.model(entry)  # type: ignore[arg-type]
-        shaped = []
-        for value, (_, shape) in zip(given, model.inputs, strict=True):
-            full = _shape(shape, None)
-            need(
-                isinstance(value, Value) and value.node.size == prod(full),
-                f"an argument of '{name}' does not fit {full}",
-            )
-            shaped.append(Value(value.node, full))
+        shapes = [_shape(shape, None) for _, shape in model.inputs]
+        fits = all(isinstance(v, Value) and v.node.size == prod(s) for v, s in zip(given, shapes, strict=True))
+        need(fits, f"arguments of '{name}' do not fit {shapes}")
+        shaped = [Value(v.node, s) for v, s in zip(given, shapes, strict=True)]
         return self.lower(model, shaped, index, prefix)
 
     def element(self, variable: Variable) -> tuple[Node, int]:
@@ -262,11 +239,6 @@ class Problem:
             return case.narrowed(node.first + i, None if a > 0 else limit, limit if a > 0 else None)  # type: ignore[attr-defined]
         return replace(case, facts=(*case.facts, fact))
 
-    def _root(self) -> Case:
-        """The case in which every assertion holds; limits of inputs are collected first, as there are many."""
-        blank = (None,) * self.graph.width
-        return self.assume(Case(blank, blank), self.property.formula)
-
     def _reachable(self) -> list[Node]:
         """Nodes that the property or a name speaks of, and what they are computed from."""
         roots = [v.node for v in self.names]
@@ -300,12 +272,9 @@ def _ordered(model: Model, ready: set[str]) -> list[Any]:
 
 def _shape(shape: Sequence[int], declared: Declared | None) -> tuple[int, ...]:
     """The shape of an input: sizes that the file leaves open are those that the property declares, or 1."""
-    if (
-        declared
-        and len(declared.shape) == len(shape)
-        and all(a in (0, b) for a, b in zip(shape, declared.shape, strict=True))
-    ):
-        return declared.shape
+    stated = declared.shape if declared else ()
+    if len(stated) == len(shape) > 0 and all(a in (0, b) for a, b in zip(shape, stated, strict=True)):
+        return stated
     need(all(d >= 0 for d in shape) and prod(d or 1 for d in shape) < 1 << 26, f"an input of shape {shape}")
     return tuple(d or 1 for d in shape)
 
@@ -315,16 +284,8 @@ def _digest(graph: Any) -> str:
     return hashlib.sha256(json.dumps(graph, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _text(stated: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
-    """The property's text; its hash is compared."""
-    if "vnnlib" in stated:
-        data = str(stated["vnnlib"]).encode()
-        need(hashlib.sha256(data).hexdigest() == stated["sha256"], "the property's text is not that of its hash")
-    else:
-        need(stated["sha256"] in files, "no file of the property with its hash is given")
-        data = files[stated["sha256"]]
-        need(hashlib.sha256(data).hexdigest() == stated["sha256"], "a file that is not that of its hash")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise Refused("the property's text is not UTF-8") from None
+def _content(stated: Mapping[str, Any], files: Mapping[str, bytes], what: str) -> bytes:
+    """The bytes that have the hash that is stated: of a property's text, or of a file."""
+    data = str(stated["vnnlib"]).encode() if "vnnlib" in stated else files.get(stated["sha256"], b"")
+    need(hashlib.sha256(data).hexdigest() == stated["sha256"], f"the {what} is not that of its hash, or not given")
+    return data

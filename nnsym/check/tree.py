@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from .errors import need, number, reading, whole
+from .errors import nearly, need, number, reading, whole
 from .graph import Curve, Input, Node
 from .problem import Case, Fact, Pending, Problem
 from .rule import Bounds, Given, Lemma, Shares, Weighted
@@ -69,13 +69,14 @@ class Tree:
     def children(self, place: int, token: Any, case: Case) -> list[Case]:
         """The cases that a token splits a case into; a leaf has none and is queued."""
         need(isinstance(token, list) and token and token[0] in _ARITY, f"no token: {str(token)[:60]}")
-        kind, low_high = token[0], _ARITY[token[0]]
-        need(low_high[0] <= len(token) <= low_high[1], f"'{kind}' with {len(token) - 1} values")
+        kind, (least, most) = token[0], _ARITY[token[0]]
+        need(least <= len(token) <= most, f"'{kind}' with {len(token) - 1} values")
         if kind == "l":
-            self._leaf(place, token, case)
+            facts, slopes = (*token, None, None)[1:3]
+            self.jobs.append(Job(place, case, self.facts(facts, case), self.shares(slopes)))
             return []
         if kind == "b":
-            lemmas = [self.lemma(entry, case) for entry in _list(token[1:] and token[1])]
+            lemmas = [self.lemma(entry, case) for entry in (*token, [])[1] or ()]
             if lemmas:
                 return list(self.engine.refresh(self._started([case]), lemmas))
             asked = replace(case, pending=Pending(case.asked))
@@ -89,12 +90,8 @@ class Tree:
         (case,) = self.refreshed([case])
         if kind == "r":
             return self.halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
-        terms = _list(token[1])
-        need(
-            terms and all(isinstance(t, list) and len(t) == 3 for t in terms),
-            "'g' wants [[name, element, factor], ...]",
-        )
-        form = [(*self.element(n, i), number(a)) for n, i, a in terms]
+        form = [(*self.element(n, i), number(a)) for n, i, a in token[1]]
+        need(form, "'g' wants a sum of something")
         return self.halves(form, number(token[2]), case)
 
     def node(self, name: Any) -> Node:
@@ -107,7 +104,7 @@ class Tree:
             node = self.node(name)
             return node, whole(i, 0, node.size, "element")
         place = whole(i, 0, self.problem.graph.width, "input element")
-        inputs = [n for n in self.problem.nodes if isinstance(n, Input)]
+        inputs = (n for n in self.problem.nodes if isinstance(n, Input))
         return next((n, place - n.first) for n in inputs if n.first <= place < n.first + n.size)
 
     def _input(self, token: Any, case: Case) -> list[Case]:
@@ -183,37 +180,26 @@ class Tree:
         if given is None:
             own = [k for k, fact in enumerate(case.facts) if fact.own]
             return [(own[-1], Fraction(1))] if own else []
-        found = []
-        for entry in _list(given):
-            need(isinstance(entry, list) and len(entry) == 2, "facts are [[number, multiplier], ...]")
-            m = number(entry[1], "multiplier")
-            need(m >= 0, f"a negative multiplier {entry[1]}")
-            found.append((whole(entry[0], 0, len(case.facts), "fact"), m))
+        found = [(whole(k, 0, len(case.facts), "fact"), number(m, "multiplier")) for k, m in given]
+        need(all(m >= 0 for _, m in found), "a negative multiplier")
         return found
 
     def shares(self, given: Any) -> Shares:
         """Slopes of curves; how many elements are open, and so how many digits each has, is known at their use."""
         found: dict[Node, Any] = {}
-        need(given is None or isinstance(given, Mapping), "slopes are {name: digits}")
         for name, text in (given or {}).items():
             node = self.node(number(name))
             need(isinstance(node, Curve), f"slopes for '{name}', which is no function or product")
-            pair = text if isinstance(text, list) else [text, None]
-            need(len(pair) == 2, "slopes are those below and those above")
-            found[node] = _numbers(pair[0], node), _numbers(pair[1], node)
+            below, above = text if isinstance(text, list) else (text, None)
+            found[node] = _numbers(below, node), _numbers(above, node)
         return found
 
     def lemma(self, entry: Any, case: Case) -> Lemma:
-        need(isinstance(entry, list) and 1 <= len(entry) <= 4, "a lemma is [name, rows, slopes, facts]")
-        name, rows, slopes, facts = (*entry, None, None, None)[:4]
+        name, rows, slopes, facts = [*entry, None, None, None][: max(4, len(entry))]
         node = self.node(name)
         if rows is not None:
-            rows = [whole(r, -node.size, node.size, "row") for r in _list(rows)]
+            rows = [whole(r, -node.size, node.size, "row") for r in rows]
         return Lemma(node, rows, self.shares(slopes), self.facts(facts, case) if facts is not None else ())
-
-    def _leaf(self, place: int, token: Any, case: Case) -> None:
-        given = (*token, None, None)
-        self.jobs.append(Job(place, case, self.facts(given[1], case), self.shares(given[2])))
 
     def _flush(self) -> None:
         """Check the leaves that wait."""
@@ -234,7 +220,7 @@ class Tree:
             if self.least is None or value < self.least:
                 self.least = value
             if value < 0 or (value == 0 and not strict):
-                need(self.collect, f"token {job.token}: the leaf's value is {float(value):.3g}, not positive")
+                need(self.collect, f"token {job.token}: the leaf's value is {nearly(value):.3g}, not positive")
                 self.failures.append((job.token, value))
 
     def _again(self, job: Job, finer: Tree) -> Fraction | None:
@@ -260,8 +246,3 @@ def _numbers(given: Any, node: Node) -> Given | None:
     if isinstance(given, Mapping):
         return {whole(i, 0, node.size, "element"): whole(n, 0, 256, "slope") for i, n in given.items()}
     return None if given is None else bytes.fromhex(given)
-
-
-def _list(found: Any) -> list[Any]:
-    need(found is None or isinstance(found, list), "a list is missing")
-    return found or []

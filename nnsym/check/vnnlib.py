@@ -143,10 +143,7 @@ class Reader:
             if dims is None or len(quoted) != (kind == "hidden"):
                 raise Refused(f"the declaration of '{part[1]}'")
             shape = tuple(int(d) for d in (dims[1] or "").split(",") if d)
-            need(
-                prod(shape) < 1 << 26 and part[1] not in self.shapes,
-                f"'{part[1]}' is declared twice, or too large",
-            )
+            need(prod(shape) < 1 << 26 and part[1] not in self.shapes, f"'{part[1]}' is declared twice, or too large")
             self.shapes[part[1]] = shape
             tensors.append(Declared(kind, part[1], shape, part[2].strip("u").startswith("int"), *quoted))
         return Network(item[1], equal, tuple(tensors))

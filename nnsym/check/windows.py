@@ -60,9 +60,7 @@ def convolution(call: Call) -> Tensor:
     need(isinstance(x, Value) and isinstance(w, Const), "a convolution whose kernel depends on inputs")
     group, batch, depth = call.attributes.get("group", 1), x.shape[0], x.shape[1]
     spatial, (made, deep, *kernel) = x.shape[2:], w.shape
-    need(
-        list(call.attributes.get("kernel_shape", kernel)) == kernel, "a kernel of another shape than it is said to have"
-    )
+    need(list(call.attributes.get("kernel_shape", kernel)) == kernel, "a kernel of another shape than is stated")
     need(deep * group == depth and made % group == 0, f"a kernel {w.shape} on {x.shape}")
     shape, places = windows(call, spatial, kernel)
     area, size = prod(spatial), prod(kernel)
@@ -130,11 +128,7 @@ def _maximum(call: Call, x: Value, shape: Sequence[int], members: Sequence[Seque
         parts = [(node, Map(node.size, kept)), (gain.node, Map(gain.node.size, steps))]
         node = call.inner(f"#{level}+", call.graph.affine((len(kept),), parts, rounds=False)).node
         places, level = following, level + 1
-    return (
-        call.graph.copy(Value(node, (node.size,)), Const(tuple(shape), [m[0] for m in places]))
-        if level
-        else (call.graph.copy(x, Const(tuple(shape), [m[0] for m in places])))
-    )
+    return call.graph.copy(Value(node, (node.size,)), Const(tuple(shape), [m[0] for m in places]))
 
 
 def maximum(call: Call, sign: int = 1) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nnsym.check.errors import nearly
 from nnsym.report.grid import plain_grid
 from nnsym.results.html import html_table
 
@@ -42,7 +43,7 @@ def _cells(one: Checked) -> list[str]:
     claim = _CLAIMS.get(one.claim, one.claim) + ("" if one.semantics == "real" else f", {one.semantics}")
     if made is None:
         return [one.file, claim, "", "", "", f"refused: {one.refused}"]
-    least = "" if made.least is None else f"{float(made.least):.3g}"
+    least = "" if made.least is None else f"{nearly(made.least):.3g}"
     return [one.file, claim, str(made.leaves or ""), least, f"{made.seconds:.2f}", made.engine]
 
 
