@@ -52,8 +52,11 @@ def stretch(linear: LinearMap, size: Array) -> Array:
         return np.asarray(linear.apply(size))
     absolute = linear.abs()
     wild = np.isinf(size)
-    found = absolute.apply(np.where(wild, 0.0, size))
-    found = np.where(found > 0, found * (1 + gamma(linear.n_in)) + _TINY, found)
+    found = np.asarray(absolute.apply(np.where(wild, 0.0, size)))
+    there = found > 0
+    if not there.all():  # nothing is in such a sum, or all of it underflowed
+        there = np.asarray(absolute.apply((size > 0).astype(np.float64))) > 0
+    found = np.where(there, found * (1 + gamma(linear.n_in)) + _TINY, 0.0)
     if not wild.any():
         return np.asarray(found)
     return np.where(absolute.apply(wild.astype(np.float64)) > 0, np.inf, found)
@@ -99,7 +102,8 @@ def _one_sided(node: Affine, parents: tuple[Sides, ...]) -> Sides:
         finite = np.maximum(*(np.where(np.isfinite(side), np.abs(side), 0.0) for side in (lo, hi)))
         size, most = size + stretch(linear, finite), max(most, linear.n_in)
     slip = gamma(most + 2 * len(node.maps) + 4) * size + _TINY
-    return np.where(np.isnan(low), -np.inf, low - slip), np.where(np.isnan(high), np.inf, high + slip)
+    low, high = low - slip, high + slip  # NaN where a sum overflowed: slip did with it
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
 def _signed(plus: Any, a: Array, minus: Any, b: Array) -> Array:

@@ -2,9 +2,10 @@
 
 Runs are made in rationals and compared without a tolerance, at points where bounds are tight: corners of the activation
 regions (:mod:`nnsym.testing.ranges`), corners of the box, boxes that are single points. Networks have numbers that no
-float64 adds exactly, sums that cancel, and boxes whose ends are no floats. Asked besides: batches of boxes, float32,
-integer and open inputs, and that nothing of an earlier query, assumed intervals least of all, is left. Use it from a
-test: ``check_bounds(MY_SOURCE)``.
+float64 adds exactly, sums that cancel, and boxes whose ends are no floats. Monotone ones are of many sizes, their
+boxes and numbers too (:mod:`nnsym.testing.monotone`). Asked besides: batches of boxes, few and many, float32, integer
+and open inputs, and that nothing of an earlier query, assumed intervals least of all, is left. Use it from a test:
+``check_bounds(MY_SOURCE)``.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ from nnsym.ir.query import Box, Query
 from nnsym.testing.bound_queries import infinite_queries, integer_queries, pair_queries, product_queries, real_queries
 from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
+from nnsym.testing.monotone import SHAPES, ends, halves
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.ranges import corners
 
 #: Of float64 runs of smooth networks, relative: the ulps of their functions and of the sums above them.
 _SMOOTH = 1e-12
 _FORMATS: tuple[Dtype, ...] = ("float64", "float32")
+#: How often the parts of a box stand in a large batch.
+_OFTEN = 4
 
 
 @final
@@ -68,17 +72,16 @@ def check_bounds(
     done = BoundsConformance()
     for kind in kinds:
         for seed in seeds:
-            query = random_query(random_network(kind, seed), seed)
-            smooth = kind in SMOOTH_KINDS
-            points = list(_grid(query, 8)) if smooth else [*_grid(query, 8), *_plane(query)]
-            for dtype in formats:
-                done = _check(found, query, points, done, dtype=dtype, smooth=smooth)
-            if not smooth:
-                done = _check_batch(found, query, done)
+            query, smooth = random_query(random_network(kind, seed), seed), kind in SMOOTH_KINDS
+            done = _check_all(_Asked(found, query, formats, smooth=smooth), [*_grid(query, 8)], done)
     for name, queries in _SPECIAL.items():
         for query in queries():
-            for dtype in formats:
-                done = _check(found, query, list(_grid(query, 8)), done, dtype=dtype, refusal=name)
+            done = _check_all(_Asked(found, query, formats, refusal=name), list(_grid(query, 8)), done)
+    for name, shapes in SHAPES.items():
+        for shape in shapes:
+            query, smooth = shape.query(), not shape.fn.exact
+            points = [*ends(query), *_grid(query, 2)]
+            done = _check_all(_Asked(found, query, formats, smooth=smooth, refusal=name), points, done)
     done = _check_memory(found, done)
     done.say(f"check_bounds({found.text})")
     if not done.bounds:
@@ -96,42 +99,64 @@ _SPECIAL: Mapping[str, Callable[[], Iterable[Query]]] = {
 }
 
 
-def _check(
-    source: Source,
-    query: Query,
-    points: list[Point],
-    done: BoundsConformance,
-    *,
-    dtype: Dtype = "float64",
-    smooth: bool = False,
-    refusal: str = "",
+@final
+@dataclass(frozen=True)
+class _Asked:
+    """A source, a query, and in which formats; ``refusal`` is what it may refuse, if anything."""
+
+    source: Source
+    query: Query
+    formats: tuple[Dtype, ...]
+    smooth: bool = False
+    refusal: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.source.text} on {self.query.name}"
+
+
+def _check_all(asked: _Asked, points: list[Point], done: BoundsConformance) -> BoundsConformance:
+    """One query by itself, then its box in parts, in every format."""
+    query = asked.query
+    runs = _runs(query, [*points, *_plane(asked)], smooth=asked.smooth)
+    closed = all(np.isfinite(side).all() for box in query.boxes.values() for side in box.outer)
+    parts = [replace(query, boxes=boxes) for boxes in halves(query)] if closed else []
+    of_parts = [
+        _runs(q, [*ends(q), *_grid(q, 4), *_plane(replace(asked, query=q))], smooth=asked.smooth) for q in parts
+    ]
+    for dtype in asked.formats:
+        try:
+            bounds = asked.source.compute(query, dtype=dtype)
+            check_shape(bounds, query, f"{asked.where} in {dtype}")
+            done = _check_values(bounds, query, runs, f"{asked.where} in {dtype}", done, smooth=asked.smooth)
+            if parts:
+                done = _check_batches(asked, parts, of_parts, dtype, done)
+        except NnsymError as error:
+            if not asked.refusal:
+                raise
+            return done.skip(asked.refusal, f"{type(error).__name__}: {error.reason}")
+    return done
+
+
+def _check_batches(
+    asked: _Asked, parts: list[Query], runs: list[list[Values]], dtype: Dtype, done: BoundsConformance
 ) -> BoundsConformance:
-    """One query in one format."""
-    where = f"{source.text} on {query.name} in {dtype}"
-    try:
-        bounds = source.compute(query, dtype=dtype)
-    except NnsymError as error:
-        if not refusal:
-            raise
-        return done.skip(refusal, f"{type(error).__name__}: {error.reason}")
-    check_shape(bounds, query, where)
-    return check_runs(bounds, query, points, where, done, smooth=smooth)
-
-
-def _check_batch(source: Source, query: Query, done: BoundsConformance) -> BoundsConformance:
-    """Halves and a corner of the box at once, and one half alone: the bounds of each hold on it."""
-    every = list(_parts(query))
-    for parts in (every, every[1:2]):
-        batch: FloatBoxes = {
-            x: (np.stack([p[x].outer[0] for p in parts]), np.stack([p[x].outer[1] for p in parts]))
-            for x in query.inputs
+    """Halves and a corner of the box at once, one half alone, and many: the bounds of each hold on it."""
+    every = list(range(len(parts)))
+    for chosen in (every, every[1:2], every * _OFTEN):
+        boxes: FloatBoxes = {
+            x: (
+                np.stack([parts[k].boxes[x].outer[0] for k in chosen]),
+                np.stack([parts[k].boxes[x].outer[1] for k in chosen]),
+            )
+            for x in asked.query.inputs
         }
-        bounds = source.compute(query, boxes=batch)
-        for k, part in enumerate(parts):
-            where, alone = f"{source.text} on box {k} of {len(parts)} of {query.name}", replace(query, boxes=part)
-            one = bounds.box(k)
-            check_shape(one, alone, where)
-            done = check_runs(one, alone, [*_grid(alone, 4), *_plane(alone)], where, done)
+        bounds = asked.source.compute(asked.query, boxes=boxes, dtype=dtype)
+        for place, k in enumerate(chosen):
+            where = f"{asked.source.text} on box {place} of {len(chosen)} of {asked.query.name} in {dtype}"
+            one = bounds.box(place)
+            check_shape(one, parts[k], where)
+            done = _check_values(one, parts[k], runs[k], where, done, smooth=asked.smooth)
     return done
 
 
@@ -145,7 +170,7 @@ def _check_memory(source: Source, done: BoundsConformance) -> BoundsConformance:
     source.compute(replace(query, boxes=small))
     source.compute(replace(query, assumed=narrow))
     again = replace(query, name=f"{query.name}, after it was asked with assumed intervals and in a corner")
-    return _check(source, again, [*_grid(query, 4), *_plane(query)], done)
+    return _check_all(_Asked(source, again, ("float64",)), list(_grid(query, 4)), done)
 
 
 def check_shape(bounds: Bounds, query: Query, where: str) -> None:
@@ -170,20 +195,28 @@ def check_runs(
     bounds: Bounds, query: Query, points: list[Point], where: str, done: BoundsConformance, *, smooth: bool = False
 ) -> BoundsConformance:
     """Whether the values at the points that meet the preconditions are inside: of nodes, rows and differences."""
+    return _check_values(bounds, query, _runs(query, points, smooth=smooth), where, done, smooth=smooth)
+
+
+def _runs(query: Query, points: list[Point], *, smooth: bool) -> list[Values]:
+    """The values of all nodes at the points that meet the preconditions: bounds may use these."""
+    given = [{x: v.astype(float) for x, v in point.items()} for point in points] if smooth else points
+    every = (query.values(point, exact=not smooth) for point in given)
+    return [values for values in every if exact_margin(query, values) < np.inf]
+
+
+def _check_values(
+    bounds: Bounds, query: Query, runs: list[Values], where: str, done: BoundsConformance, *, smooth: bool
+) -> BoundsConformance:
     names = node_names(query.nodes)
-    for point in points:
-        given = {x: v.astype(float) for x, v in point.items()} if smooth else point
-        values = query.values(given, exact=not smooth)
-        if exact_margin(query, values) == np.inf:
-            continue  # bounds may use a precondition, which this point does not meet
+    for values in runs:
         for node, name in names.items():
             _inside(bounds.nodes[node], values[node], f"{where}: {name}", smooth=smooth)
         _inside(bounds.rows, query.rows.value(values), f"{where}: row", smooth=smooth)
         for (a, b), interval in bounds.differences.items():
             if a in values and b in values:
                 _inside(interval, values[a] - values[b], f"{where}: {names[a]} - {names[b]}", smooth=smooth)
-        done = replace(done, runs=done.runs + 1)
-    return replace(done, bounds=done.bounds + 1)
+    return replace(done, bounds=done.bounds + 1, runs=done.runs + len(runs))
 
 
 def _inside(interval: Interval, values: Array, where: str, *, smooth: bool) -> None:
@@ -197,10 +230,11 @@ def _inside(interval: Interval, values: Array, where: str, *, smooth: bool) -> N
         raise ConformanceError(f"{where}[{k}] is {float(value)!r}, outside of [{low!r}, {high!r}] by {off:.3g}")
 
 
-def _plane(query: Query) -> Iterator[Point]:
-    """The corners of the activation regions, where there are one or two inputs."""
-    if sum(x.size for x in query.inputs) <= 2:
-        yield from corners(query)
+def _plane(asked: _Asked) -> Iterator[Point]:
+    """The corners of the activation regions, where there are one or two real inputs and functions have lines."""
+    inputs = asked.query.inputs
+    if sum(x.size for x in inputs) <= 2 and not asked.smooth and not asked.refusal:
+        yield from corners(asked.query)
 
 
 def _grid(query: Query, count: int) -> Iterator[Point]:
@@ -224,16 +258,3 @@ def _pick(x: Input, box: Box, rng: np.random.Generator, *, corner: bool, far: fl
         found.append(Fraction(round(value)) if whole else value)
     point: Array = to_fractions(np.array(found, dtype=object))
     return point
-
-
-def _parts(query: Query) -> Iterator[Mapping[Input, Box]]:
-    """The box itself, two halves of its first element, and the corner where everything is least."""
-    x = query.inputs[0]
-    box = query.boxes[x]
-    middle = (box.lower[0] + box.upper[0]) / 2
-    yield query.boxes
-    for side in (0, 1):
-        lower, upper = box.lower.copy(), box.upper.copy()
-        (upper if side == 0 else lower)[0] = middle
-        yield {**query.boxes, x: Box(lower, upper)}
-    yield {**query.boxes, x: Box(box.lower, box.lower)}

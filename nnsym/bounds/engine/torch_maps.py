@@ -63,9 +63,9 @@ class TorchMap(ABC):
 
     @kept
     def touched(self) -> Tensor:
-        """1 for every row with a coefficient, else 0: rows of zeros make no error."""
+        """1 for every row with a coefficient, else 0: rows of zeros make no error, those rounded to zeros do."""
         ones = torch.ones(self.n_in, dtype=self.dtype, device=self.device)
-        return (self.stretch(ones) > 0).to(self.dtype)
+        return (self.stretch(ones) > 0).to(self.dtype) if self.exact else ones.new_ones(self.n_out)
 
     @kept
     def fine(self) -> bool:

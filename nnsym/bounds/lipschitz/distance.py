@@ -125,7 +125,8 @@ def step(
     """
     try:
         deadline.check()
-        return _step(node, known, ranges, merge, deadline)
+        with np.errstate(over="ignore", invalid="ignore"):  # a distance may be infinite
+            return _step(node, known, ranges, merge, deadline)
     except OutOfTime:
         return unknown(node)
 
