@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from nnsym.bounds.engine import maps as maps_module
 from nnsym.bounds.engine.maps import Maps
@@ -57,6 +58,21 @@ def test_tensor_map_equals_matrix(name):
     nonzeros = matrix != 0
     assert kind.terms >= nonzeros.sum(axis=1).max()
     assert kind.back >= nonzeros.sum(axis=0).max()
+
+
+@pytest.mark.slow  # the counter takes a second to load
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (4, 2), (6, 7), (7, 7)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
+def test_the_way_back_through_a_convolution_multiplies_little_more_than_the_way_there(kernel, strides):
+    """Whatever its kernel is beside its image: the last one flattens."""
+    kind = Maps("cpu")[conv((6, 2, *kernel), (2, 7, 7), strides, (0, 0, 0, 0), (1, 1))]
+    counts = []
+    for way, size in ((kind.apply, kind.n_in), (kind.adjoint, kind.n_out)):
+        with FlopCounterMode(display=False) as counter:
+            way(tensor(RNG.normal(size=(4, size))))
+        counts.append(counter.get_total_flops())
+    taps = np.prod(-(-np.array(kernel) // strides) * strides) / np.prod(kernel)  # of phases, some are 0
+    assert counts[1] <= 2 * taps * counts[0]
 
 
 def test_gradients_pass_through_a_transposed_convolution():

@@ -142,7 +142,7 @@ class Usual(Method):
     Of a network of many neurons the counter-search comes first: it costs less than the first bounds. The search has
     most of the time where many neurons are open, and a little where so few are that a program ends it; ``log`` is the
     file of its record. What compares two runs is bounded over differences, which the search does not do: there it comes
-    last.
+    last, where there is time to load what does.
     """
 
     bounds: str = "crown"
@@ -166,8 +166,9 @@ class Usual(Method):
             from nnsym.judge.sampling import sampling  # start: few ask about smoothed classifiers
 
             return sampling().judge(query, clock, settings)
-        late = pair(query) is not None
-        first = not late and _neurons(query) > _WIDE and room(clock)
+        ready = room(clock)
+        late = ready and pair(query) is not None
+        first = ready and not late and _neurons(query) > _WIDE
         if first:
             tried = self._attacked(query, clock, settings)
             if tried is not None and tried.status is not Verdict.UNKNOWN:

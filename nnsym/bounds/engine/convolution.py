@@ -16,6 +16,7 @@ from nnsym.bounds.engine.torch_maps import TorchMap, kept
 from nnsym.ir.convolution import Conv
 
 _PHASES = 2**18  # products of a transposed convolution that stay in a processor's caches
+_MORE = 1.6  # so many times the products that are needed take as long by phases as those that are needed by torch
 
 
 def _sums_of_products(x: Tensor) -> AbstractContextManager[object]:
@@ -83,7 +84,7 @@ class ConvMap(TorchMap):
     def transposed(self, image: Tensor, cut: tuple[int, ...] | None = None) -> Tensor:
         """The transposed convolution of an image of any size; ``cut`` is taken off at both ends of every axis."""
         cut = (0,) * self.rank if cut is None else cut
-        interleaved = self.rank == 2 and self.groups == 1 and self.dilations == (1, 1)
+        interleaved = self.rank == 2 and self.groups == 1 and self.dilations == (1, 1) and self._fits(image)
         if interleaved and self.stored:  # its gradient is that of the image alone
             return cast(Tensor, _Interleaved.apply(image, self, cut))  # type: ignore[no-untyped-call]
         by_rank = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
@@ -91,6 +92,13 @@ class ConvMap(TorchMap):
             return by_rank[self.rank - 1](
                 image, self.weight, stride=self.strides, padding=cut, dilation=self.dilations, groups=self.groups
             )
+
+    def _fits(self, image: Tensor) -> bool:
+        """False for kernels that are large beside the image: phases multiply what lies outside of it too. A layer that
+        flattens is written so, with a kernel as large as its input and an image of one element.
+        """
+        taps = [-(-k // s) for k, s in zip(self.weight.shape[2:], self.strides, strict=True)]
+        return prod(n + k - 1 for n, k in zip(image.shape[2:], taps, strict=True)) <= _MORE * prod(image.shape[2:])
 
     def interleaved(self, image: Tensor, cut: tuple[int, ...]) -> Tensor:
         """The same by one ordinary convolution for each phase of the stride, interleaved: on CPU faster than torch's.
