@@ -25,7 +25,7 @@ from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
-from nnsym.ir.node import Input, Point
+from nnsym.ir.node import Input, Node, Point
 from nnsym.ir.query import Box, Query
 from nnsym.testing.bound_queries import infinite_queries, integer_queries, pair_queries, product_queries, real_queries
 from nnsym.testing.conformance import Conformance
@@ -139,7 +139,7 @@ def _check_all(asked: _Asked, points: list[Point], done: BoundsConformance) -> B
 
 
 def _check_batches(
-    asked: _Asked, parts: list[Query], runs: list[list[Values]], dtype: Dtype, done: BoundsConformance
+    asked: _Asked, parts: list[Query], runs: list[list[dict[Node, Array]]], dtype: Dtype, done: BoundsConformance
 ) -> BoundsConformance:
     """Halves and a corner of the box at once, one half alone, and many: the bounds of each hold on it."""
     every = list(range(len(parts)))
@@ -198,7 +198,7 @@ def check_runs(
     return _check_values(bounds, query, _runs(query, points, smooth=smooth), where, done, smooth=smooth)
 
 
-def _runs(query: Query, points: list[Point], *, smooth: bool) -> list[Values]:
+def _runs(query: Query, points: list[Point], *, smooth: bool) -> list[dict[Node, Array]]:
     """The values of all nodes at the points that meet the preconditions: bounds may use these."""
     given = [{x: v.astype(float) for x, v in point.items()} for point in points] if smooth else points
     every = (query.values(point, exact=not smooth) for point in given)
@@ -206,7 +206,7 @@ def _runs(query: Query, points: list[Point], *, smooth: bool) -> list[Values]:
 
 
 def _check_values(
-    bounds: Bounds, query: Query, runs: list[Values], where: str, done: BoundsConformance, *, smooth: bool
+    bounds: Bounds, query: Query, runs: list[dict[Node, Array]], where: str, done: BoundsConformance, *, smooth: bool
 ) -> BoundsConformance:
     names = node_names(query.nodes)
     for values in runs:
