@@ -26,6 +26,8 @@ from nnsym.bounds.points.steep import steep_pairs
 from nnsym.bounds.points.tape import Tape
 from nnsym.certify.emit import UncertifiedError, certified_unsat
 from nnsym.encode.affine import Terms
+from nnsym.evidence.certificates import find_certificate
+from nnsym.evidence.draw import Heard, Sampler, samples_at_once
 from nnsym.ir.intervals import interval_run
 from nnsym.replay.real import run_real
 from nnsym.results.clock import Deadline, OutOfTime, latest
@@ -217,3 +219,42 @@ def test_a_certificate_that_there_was_no_time_for_is_none() -> None:
     for few in range(0, every.taken, 2):
         with pytest.raises(UncertifiedError, match="no time"):
             certified_unsat(query, Moments(few))  # type: ignore[arg-type]
+
+
+class Late(Heard):
+    """Time is over at the look of this number."""
+
+    def __init__(self, look: int) -> None:
+        self.left = look
+
+    def late(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+@pytest.mark.parametrize("certificate", ["np", "dsrs"])
+def test_samples_end_with_the_time_whatever_they_are_drawn_for(certificate: str) -> None:
+    """Selecting and a second noise look at the clock too, and what is said is what there was time for."""
+    f = nn.zoo.random_mlp(0, widths=(6, 8, 3))
+    noise, asked = nn.general_gaussian(0.5, 2) if certificate == "dsrs" else nn.gaussian(0.5), {}
+    sampler = Sampler.of(f, noise, 3, 10)
+    for look in range(1, 12):
+        found = sampler.evidence(
+            np.zeros(6), n=60, n0=30, seed=0, certificate=find_certificate(certificate), heard=Late(look)
+        )
+        asked[look] = (sum(found.selected), found.n, found.stop)
+    looks = {k: min(30, 10 * k) for k in asked}
+    assert all(asked[k][0] == looks[k] for k in asked)
+    assert asked[1] == (10, 10, "sequential")
+    assert asked[5][1:] == (20, "sequential")
+    assert asked[11][2] == "fixed"
+
+
+def test_a_batch_of_samples_is_small_where_the_network_is_large() -> None:
+    small, large = nn.zoo.random_mlp(0, widths=(6, 8, 3)), nn.zoo.random_mlp(0, widths=(6, 900, 900, 3))
+    assert samples_at_once(small) == 4096
+    assert samples_at_once(large) < 400
+    point = np.zeros(6)
+    one, other = (Sampler.of(small, nn.gaussian(0.5), 3, k) for k in (0, 7))
+    options = {"n": 100, "n0": 20, "seed": 1, "certificate": find_certificate("np")}
+    assert one.evidence(point, **options).counts == other.evidence(point, **options).counts  # type: ignore[arg-type]

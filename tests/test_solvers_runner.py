@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -136,25 +137,51 @@ def test_no_worker_and_no_scratch_folder_is_left(tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.iterdir())
 
 
-def test_workers_die_with_a_parent_that_was_killed() -> None:
+def test_workers_die_with_a_parent_that_was_killed_and_leave_no_folder(tmp_path: Path) -> None:
     code = """
 import sys
 from nnsym.solvers.workers.runner import Job, Workers
 Workers().run("lane", Job(module="worker_jobs", function="hang_with_child", payload=None),)
 """
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "TMPDIR": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", code], env=env)
     pids: list[int] = []
-    for _ in range(200):
+    for _ in range(1200):  # as long as the job may take
         workers = memory.children(parent.pid)
         pids = workers + [c for w in workers for c in memory.children(w)]
         if len(pids) == 2:
             break
         time.sleep(0.05)
     assert len(pids) == 2, "a worker and its child"
+    assert len(list(tmp_path.iterdir())) == 1, "its scratch folder"
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert wait_until_gone(pids)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("few", range(7))
+def test_a_worker_that_the_system_refuses_is_a_failed_job_and_leaves_nothing_open(few: int) -> None:
+    """With room for ``few`` more files: two pipes, its errors, and what starting a process opens."""
+    pool, before, usual = Workers(), open_files(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = sorted(set(range(usual[0])) - set(before))[few]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, usual[1]))
+        out = pool.run("lane", job(seconds=30.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert few >= 5 or out.end is End.FAILED
+    assert out.end is End.DONE or "Too many open files" in out.error
+    pool.close()
+    assert open_files() == before
+    assert pool.run("lane", job(payload=1)).value[0] == 1, "later there is room"
+    pool.close()
+
+
+def open_files() -> list[int]:
+    """Descriptors of this process, without the one that lists them."""
+    listed = os.listdir("/proc/self/fd")
+    return sorted(int(fd) for fd in listed if os.path.exists(f"/proc/self/fd/{fd}"))
 
 
 def test_an_interrupt_kills_the_worker() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from nnsym.errors import InputError
 from nnsym.evidence.certificate import Certificate
 from nnsym.evidence.certificates import find_certificate
-from nnsym.evidence.draw import Sampler, classifier
+from nnsym.evidence.draw import Sampler
 from nnsym.evidence.evidence import Evidence
 from nnsym.ir.exact import nearest
 from nnsym.lang.algebra.smooth import SmoothedClassifier
@@ -45,9 +45,7 @@ def evidence(
     point = nearest(fractions(exact(x, "the point"))).ravel()
     if point.size != g.size:
         raise InputError(f"the point has {point.size} elements, {g.name} takes {g.size}")
-    sampler = Sampler(
-        run=classifier(g.network), classes=g.classes, noise=g.noise, network=g.network.hash, batch=_batch(batch)
-    )
+    sampler = Sampler.of(g.network, g.noise, g.classes, _batch(batch))
     return sampler.evidence(point, n=n, n0=n0, seed=options.seed(seed), certificate=find_certificate(certificate))
 
 

@@ -6,8 +6,6 @@ Exit codes: 0 verified (or done), 10 falsified, 30 unknown, 2 usage or input err
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import gc
 import os
 import sys
@@ -17,7 +15,7 @@ import typer
 
 from nnsym.cli.arguments import Commands
 from nnsym.cli.output import print_error, print_line
-from nnsym.cli.streams import complain, open_streams, shown, writing
+from nnsym.cli.streams import complain, leave, open_streams, refusal, shown
 from nnsym.errors import NnsymError, UnsupportedError
 from nnsym.results.extras import absent
 
@@ -73,8 +71,7 @@ def entry() -> None:
     """One command: errors become one line and an exit code, never a traceback (unless ``--debug``)."""
     debug = "--debug" in sys.argv
     try:
-        with writing():
-            app()
+        app()
     except NnsymError as error:
         if debug:
             raise
@@ -94,12 +91,13 @@ def entry() -> None:
         if isinstance(error, ModuleNotFoundError) and package != "nnsym":
             print_error(absent(package))
             sys.exit(UnsupportedError.exit_code)
-        complain(f"internal error: {type(error).__name__}: {error} (--debug shows the traceback)")
-        sys.exit(1)
+        refused = refusal(error)
+        complain(refused or f"internal error: {type(error).__name__}: {error} (--debug shows the traceback)")
+        sys.exit(2 if refused else 1)
 
 
 def command() -> None:
-    """The console script: :func:`entry`, then out at once, because unloading torch takes half a second for nothing."""
+    """The console script: :func:`entry`, then out at once."""
     gc.set_threshold(200_000)  # what is imported lives on: collecting it again and again takes 0.1 s of a start
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's idle threads must not spin: docs/performance.md
     open_streams()
@@ -108,11 +106,9 @@ def command() -> None:
         entry()
     except SystemExit as end:
         code = end.code
-    atexit._run_exitfuncs()  # workers are stopped
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # the reader may be gone
-            stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+    except KeyboardInterrupt:  # another one, while the first was answered
+        code = 130
+    leave(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nnsym.cli.streams import complain
+from nnsym.cli.streams import complain, leave
 from nnsym.cli.targets import load_target
 from nnsym.errors import InputError, OutOfTimeError
 from nnsym.ir.query import Query
@@ -55,12 +54,12 @@ def _watched(seconds: float, memory: int, where: str, late: Callable[[], None]) 
         while not done.wait(_POLL):
             if time.monotonic() > end:
                 late()
-                _leave(OutOfTimeError.exit_code)
+                leave(OutOfTimeError.exit_code)
             if tree_rss(pid) > most:
                 reason = f"reading it takes more than {memory / 2**30:.3g} GiB"
                 error = InputError(reason, where=where, remedy="If it is meant, give more: --memory")
                 complain(str(error))
-                _leave(error.exit_code)
+                leave(error.exit_code)
 
     thread = threading.Thread(target=watch, daemon=True, name="limits of reading")
     thread.start()
@@ -69,10 +68,3 @@ def _watched(seconds: float, memory: int, where: str, late: Callable[[], None]) 
     finally:
         done.set()
         thread.join()
-
-
-def _leave(code: int) -> None:
-    """End the process at once; the thread that reads cannot be interrupted."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)

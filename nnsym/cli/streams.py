@@ -1,13 +1,16 @@
-"""Standard streams that are closed, full, or read by someone who has gone."""
+"""Standard streams that are closed, full, or read by someone who has gone; and the way out of a command."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from nnsym.errors import InputError
 
@@ -26,10 +29,8 @@ def writing() -> Iterator[None]:
 
 def discard_stdout() -> None:
     """Whatever is still printed goes nowhere: nobody reads it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no descriptor
-        os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())  # a stream of a test has no descriptor
 
 
 def shown(text: str, *, kept: str = "\n\t") -> str:
@@ -63,6 +64,34 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def refusal(error: Exception) -> str:
+    """What the system refuses: memory, files, libraries that cannot be loaded; empty where the error is our own."""
+    match error:
+        case OSError(strerror=str(said), filename=name):
+            return f"the system refuses: {said}" + (f": {name!s}" if name is not None else "")
+        case MemoryError():
+            return "the system refuses: no memory is left"
+        case RuntimeError() if "can't allocate memory" in str(error):  # what torch raises
+            return "the system refuses: no memory is left"
+        case ImportError(path=path) if path is None or not path.endswith(".py"):
+            return f"the system cannot load a library (is there memory left, are files?): {error}"
+    return ""
+
+
+def leave(code: int) -> NoReturn:
+    """Out at once, workers stopped and streams written: unloading torch takes half a second for nothing.
+
+    Whoever interrupts has been heard: another interrupt would end this half way, with a traceback.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # the reader may be gone
+            stream.flush()
+    os._exit(code)
 
 
 #: Where output goes to a file or a pipe, sentences stay on one line up to this width.

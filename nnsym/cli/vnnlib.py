@@ -9,7 +9,6 @@ is needed: callers ask many solvers what they support.
 from __future__ import annotations
 
 import argparse
-import atexit
 import contextlib
 import os
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nnsym.cli.networks import named_networks
-from nnsym.cli.streams import complain, open_streams
+from nnsym.cli.streams import complain, leave, open_streams, refusal
 from nnsym.cli.supports import CAPABILITIES, capability
 from nnsym.errors import InputError, NnsymError, OutOfTimeError
 
@@ -132,8 +131,7 @@ class _Answer:
     def _watch(self) -> None:
         if not self._done.wait(self._last):
             self.give("timed-out\n")
-            atexit._run_exitfuncs()  # workers are stopped
-            os._exit(0)
+            leave(0)
 
     def give(self, text: str) -> None:
         """Print the answer, once."""
@@ -157,20 +155,16 @@ def entry(words: Sequence[str] | None = None) -> int:
         complain("interrupted")
         return 130
     except Exception as error:
-        complain(f"internal error: {type(error).__name__}: {error}")
-        return 1
+        refused = refusal(error)
+        complain(refused or f"internal error: {type(error).__name__}: {error}")
+        return 2 if refused else 1
 
 
 def command() -> None:
-    """The console script; out at once, because unloading torch takes half a second for nothing."""
+    """The console script."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     open_streams()
-    code = entry()
-    atexit._run_exitfuncs()  # workers are stopped
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+    leave(entry())
 
 
 if __name__ == "__main__":

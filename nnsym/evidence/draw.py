@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -13,19 +13,29 @@ from nnsym.evidence import confidence
 from nnsym.evidence.certificate import Certificate, Second
 from nnsym.evidence.evidence import Evidence
 from nnsym.evidence.noise import Noise
-from nnsym.evidence.sampling import Classify, Draws, Purpose, counted, digest_of
+from nnsym.evidence.sampling import Classify, Draws, Purpose, block_of, digest_of
 from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.network import Network
+from nnsym.ir.node import Affine
+from nnsym.ir.walk import topological
 
-#: Hears of the counts so far, and of the class that is judged; true if time is over.
-Over = Callable[[Array, int], bool]
+
+class Heard:
+    """Who is told of what is counted, and says when time is over: by itself nobody, and time is not limited."""
+
+    def tell(self, counts: Array, top: int) -> None:
+        """The counts so far, of the samples that judge, and the class that they judge."""
+
+    def late(self) -> bool:
+        """True once time is over."""
+        return False
 
 
-def never_over(counts: Array, top: int) -> bool:
-    """Time is not limited."""
-    return False
+_NOBODY = Heard()
 
+#: Multiplications, and values, that one look at the clock may wait for: a few tenths of a second.
+_WORK = 2**28
 
 #: The most samples of a kind.
 _MOST = 10**9
@@ -41,6 +51,15 @@ def classifier(network: Network) -> Classify:
     return classes
 
 
+def samples_at_once(network: Network) -> int:
+    """A batch that takes a fraction of a second and some tens of MB, however large the network is."""
+    x, y = (next(iter(side.values())).node for side in (network.inputs, network.outputs))
+    nodes = topological([y])
+    maps = (linear for node in nodes if isinstance(node, Affine) for linear in node.maps)
+    work = sum(linear.nnz for linear in maps) + sum(node.size for node in nodes)
+    return max(1, min(block_of(x.size), _WORK // work))
+
+
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sampler:
@@ -52,13 +71,28 @@ class Sampler:
     network: str = ""
     batch: int = 0
 
+    @staticmethod
+    def of(network: Network, noise: Noise, classes: int, batch: int = 0) -> Sampler:
+        """Of a network's classes; ``batch`` samples at a time, as many as fit if 0."""
+        at_once = batch or samples_at_once(network)
+        return Sampler(run=classifier(network), classes=classes, noise=noise, network=network.hash, batch=at_once)
+
     def draws(self, point: Array, seed: int, purpose: Purpose, noise: Noise | None = None) -> Draws:
         """The samples of a purpose."""
         return Draws(noise=noise or self.noise, point=point, seed=seed, purpose=purpose)
 
-    def select(self, point: Array, n0: int, seed: int) -> Array:
-        """Counts of the samples that select a class."""
-        return counted(self.draws(point, seed, Purpose.SELECT), self.run, self.classes, n0, self.batch)
+    def select(self, point: Array, n0: int, seed: int, heard: Heard) -> Array:
+        """Counts of the samples that select a class; any selection does, so that there are fewer where time is over."""
+        return self._counted(self.draws(point, seed, Purpose.SELECT), n0, heard)
+
+    def _counted(self, draws: Draws, count: int, heard: Heard) -> Array:
+        """How often each class is taken in the first ``count`` samples, or in those that there was time for."""
+        total = np.zeros(self.classes, dtype=np.int64)
+        for _, labels in draws.classes(self.run, 0, count, self.batch):
+            total += np.bincount(labels, minlength=self.classes)
+            if heard.late():
+                break
+        return total
 
     def evidence(
         self,
@@ -68,7 +102,7 @@ class Sampler:
         n0: int,
         seed: int,
         certificate: Certificate,
-        over: Over = never_over,
+        heard: Heard = _NOBODY,
     ) -> Evidence:
         """``n`` fresh samples of the class that ``n0`` others select; fewer where time is over, which the record says.
 
@@ -76,7 +110,7 @@ class Sampler:
         """
         check_counts(n, n0)
         certificate.check(self.noise, point.size)
-        selected = self.select(point, n0, seed)
+        selected = self.select(point, n0, seed, heard)
         second = certificate.second(self.noise)
         own = n if second is None else n - n // 2
         top = int(selected.argmax())
@@ -89,17 +123,22 @@ class Sampler:
                 for half, part in enumerate((slice(0, first), slice(first, None))):
                     halves[half] += noise[part][labels[part] == top].sum(axis=0)
             total += np.bincount(labels, minlength=self.classes)
-            if over(total, top) and total.sum() < own:
+            heard.tell(total, top)
+            if heard.late() and total.sum() < own:
                 return self._told(point, total, selected, seed, stop="sequential")
         other = None
         if second is not None:
             drawn = self.draws(point, seed, Purpose.SECOND, second)
-            hits = int(counted(drawn, self.run, self.classes, n // 2, self.batch)[top])
-            other = Second(noise=second, hits=hits, n=n // 2)
+            others = self._counted(drawn, n // 2, heard)
+            if others.sum() < n // 2:
+                return self._told(point, total, selected, seed, stop="sequential")
+            other = Second(noise=second, hits=int(others[top]), n=n // 2)
         slope = None if halves is None else _inner(halves / self.noise.unit, own)
         return self._told(point, total, selected, seed, second=other, gradient=slope)
 
-    def until(self, point: Array, selected: Array, p: float, *, n: int, alpha: float, seed: int, over: Over) -> Reached:
+    def until(
+        self, point: Array, selected: Array, p: float, *, n: int, alpha: float, seed: int, heard: Heard
+    ) -> Reached:
         """Samples until they show, at the level ``alpha``, that the selected class has more than ``p``.
 
         They end too at n, where time is over, and where it looks as if it had less.
@@ -115,7 +154,8 @@ class Sampler:
             ends = np.flatnonzero(shown | hopeless)
             taken = labels[: ends[0] + 1] if len(ends) else labels
             total += np.bincount(taken, minlength=self.classes)
-            if len(ends) or over(total, top):
+            heard.tell(total, top)
+            if len(ends) or heard.late():
                 told = self._told(point, total, selected, seed, stop="sequential")
                 return Reached(evidence=told, shown=bool(len(ends) and shown[ends[0]]))
         return Reached(evidence=self._told(point, total, selected, seed, stop="sequential"), shown=False)

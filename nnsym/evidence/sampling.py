@@ -33,6 +33,11 @@ class Purpose(IntEnum):
     SECOND = 2
 
 
+def block_of(size: int) -> int:
+    """Samples in a block, for an input of so many elements."""
+    return max(1, min(_MOST, _BLOCK // size))
+
+
 def digest_of(point: Array) -> str:
     """A name of a point's content: its elements as float64."""
     return hashlib.blake2b(np.ascontiguousarray(point, dtype="<f8").tobytes(), digest_size=8).hexdigest()
@@ -50,8 +55,8 @@ class Draws:
 
     @property
     def block(self) -> int:
-        """Samples in a block: a function of the input's size alone."""
-        return max(1, min(_MOST, _BLOCK // self.point.size))
+        """Samples in a block, whatever the number of them that is run at once."""
+        return block_of(self.point.size)
 
     def batches(self, start: int, stop: int, batch: int = 0) -> Iterator[Array]:
         """Noise of the samples ``start`` to ``stop``, at most ``batch`` rows at a time."""
@@ -74,11 +79,3 @@ class Draws:
         """Noise and the classes of the noisy points, in turn."""
         for noise in self.batches(start, stop, batch):
             yield noise, classify(self.noise.added(self.point, noise))
-
-
-def counted(draws: Draws, classify: Classify, classes: int, count: int, batch: int = 0) -> Array:
-    """How often each class is taken in the first ``count`` samples."""
-    total = np.zeros(classes, dtype=np.int64)
-    for _, labels in draws.classes(classify, 0, count, batch):
-        total += np.bincount(labels, minlength=classes)
-    return total

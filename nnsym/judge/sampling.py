@@ -15,7 +15,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.evidence import confidence
 from nnsym.evidence.certificate import Certificate, Known
 from nnsym.evidence.certificates import find_certificate
-from nnsym.evidence.draw import Sampler, check_counts, classifier
+from nnsym.evidence.draw import Heard, Sampler, check_counts
 from nnsym.evidence.evidence import Evidence
 from nnsym.ir.array import Array
 from nnsym.ir.query import Query
@@ -87,10 +87,7 @@ class SamplingMethod(Establisher):
         """Count, and say what is known of the probabilities at the point with all of alpha."""
         self.certificate.check(asked.noise, asked.size)
         seed = settings.seed if self.seed is None else self.seed
-        network = asked.node.network
-        sampler = Sampler(
-            run=classifier(network), classes=asked.node.size, noise=asked.noise, network=network.hash, batch=self.batch
-        )
+        sampler = Sampler.of(asked.node.network, asked.noise, asked.node.size, self.batch)
         heard = Listener(asked=asked, alpha=self.alpha, clock=clock, progress=settings.progress)
         with clock.step("sampling") as notes:
             draw = self._fixed if self.stop == "fixed" else self._sequential
@@ -111,14 +108,14 @@ class SamplingMethod(Establisher):
             n0=self.n0,
             seed=seed,
             certificate=self.certificate,
-            over=heard,
+            heard=heard,
         )
         if evidence.stop == "sequential":  # time was over: what else a certificate asks for was not sampled
             return evidence, evidence.known(self.alpha, find_certificate("np"), self.classes)
         return evidence, evidence.known(self.alpha, self.certificate, self.classes)
 
     def _sequential(self, asked: Asked, sampler: Sampler, seed: int, heard: Listener) -> tuple[Evidence, Known]:
-        selected = sampler.select(asked.point, self.n0, seed)
+        selected = sampler.select(asked.point, self.n0, seed, heard)
         plain = Known(
             noise=asked.noise,
             size=asked.size,
@@ -135,14 +132,14 @@ class SamplingMethod(Establisher):
             n=most,
             alpha=self.alpha,
             seed=seed,
-            over=heard,
+            heard=heard,
         )
         return found.evidence, replace(plain, lower=p) if found.shown and p < 1 else plain
 
 
 @final
 @dataclass(eq=False, kw_only=True)
-class Listener:
+class Listener(Heard):
     """Hears of the counts so far: tells whoever waits the margin that they would give, and whether time is over."""
 
     asked: Asked
@@ -151,7 +148,7 @@ class Listener:
     progress: Progress | None
     told: float = 0.0
 
-    def __call__(self, counts: Array, top: int) -> bool:
+    def tell(self, counts: Array, top: int) -> None:
         now = self.clock.elapsed
         if self.progress is not None and now - self.told > _TELL:
             self.told = now
@@ -159,6 +156,8 @@ class Listener:
             asked, plain = self.asked, find_certificate("np")
             known = Known(noise=asked.noise, size=asked.size, top=top, lower=lower, uppers=(1.0,) * len(counts))
             self.progress(asked.lower(plain, known), asked.upper(plain, known))
+
+    def late(self) -> bool:
         return self.clock.left <= 0
 
 

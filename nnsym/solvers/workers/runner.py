@@ -18,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, final
@@ -75,27 +74,25 @@ class Worker:
     """One child process. Not shared between threads; a worker that was killed is not used again."""
 
     def __init__(self) -> None:
-        request, self._requests = os.pipe()
-        answers, answer = os.pipe()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
-        self._scratch = tempfile.TemporaryDirectory(prefix="nnsym-", ignore_cleanup_errors=True)
+        """Start the child; where the system has no process, file or folder for it: OSError, and nothing stays open."""
         self._path = _path()
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(self._path),
-            "OPENBLAS_NUM_THREADS": "1",
-            "TMPDIR": self._scratch.name,
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "nnsym.solvers.workers.worker", str(request), str(answer)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            pass_fds=(request, answer),
-            start_new_session=True,
-            env=environment,
-        )
-        os.close(request)
-        os.close(answer)
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as handed:
+            request, self._requests = _pipe(handed, ours)
+            answers, answer = _pipe(ours, handed)
+            self._stderr = ours.enter_context(tempfile.TemporaryFile())
+            kept = tempfile.TemporaryDirectory(prefix="nnsym-", ignore_cleanup_errors=True)
+            scratch = ours.enter_context(kept)
+            environment = {"PYTHONPATH": os.pathsep.join(self._path), "OPENBLAS_NUM_THREADS": "1", "TMPDIR": scratch}
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "nnsym.solvers.workers.worker", str(request), str(answer), scratch],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=(request, answer),
+                start_new_session=True,
+                env=os.environ | environment,
+            )
+            self._opened = ours.pop_all()
         os.set_blocking(self._requests, False)
         os.set_blocking(answers, False)
         self._inbox = frames.Inbox(answers)
@@ -117,11 +114,8 @@ class Worker:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        for fd in (self._requests, self._inbox.fileno()):
-            os.close(fd)
         self._requests = -1
-        self._stderr.close()
-        self._scratch.cleanup()
+        self._opened.close()
 
     def run(self, job: Job, progress: Progress | None = None) -> Returned:
         """Run a job to its end or its limits. The worker is dead afterwards unless the job ended by itself."""
@@ -192,6 +186,14 @@ class Worker:
         return f"{ended}: {lines[-1].strip()}" if lines else ended
 
 
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """The two ends of a new pipe, each closed by whom it belongs to."""
+    ends = os.pipe()
+    for owner, end in zip((reader, writer), ends, strict=True):
+        owner.callback(os.close, end)
+    return ends
+
+
 def _path() -> list[str]:
     return [p or os.getcwd() for p in sys.path]
 
@@ -208,16 +210,22 @@ class Workers:
     def run(self, lane: str, job: Job, progress: Progress | None = None) -> Returned:
         """Run a job in a warm worker of the lane, or a new one; start-up counts against the job's seconds.
 
-        A job that has no second left is not begun: an end of time, not an answer that took a grace period.
+        A job that has no second left is not begun: an end of time, not an answer that took a grace period. A job for
+        which the system has no process fails like one that died.
         """
         if job.seconds <= 0:
             return Returned(end=End.TIME)
         start = time.monotonic()
-        with self._worker(lane) as worker:
+        try:
+            worker = self._idle_worker(lane) or Worker()
+        except OSError as error:
+            return Returned(error=f"no process to run it in: {error.strerror or error}")
+        try:
             return worker.run(replace(job, seconds=job.seconds - (time.monotonic() - start)), progress)
+        finally:
+            self._put_back(lane, worker)
 
-    @contextlib.contextmanager
-    def _worker(self, lane: str) -> Iterator[Worker]:
+    def _idle_worker(self, lane: str) -> Worker | None:
         with self._lock:
             idle = self._idle.setdefault(lane, [])
             past: list[Worker] = []
@@ -226,16 +234,15 @@ class Workers:
             worker = idle.pop() if idle else None
         for some in past:
             some.kill()
-        worker = worker or Worker()
-        try:
-            yield worker
-        finally:
-            with self._lock:
-                keep = worker.alive and not self._closed
-                if keep:
-                    self._idle[lane].append(worker)
-            if not keep:
-                worker.kill()
+        return worker
+
+    def _put_back(self, lane: str, worker: Worker) -> None:
+        with self._lock:
+            keep = worker.alive and not self._closed
+            if keep:
+                self._idle[lane].append(worker)
+        if not keep:
+            worker.kill()
 
     def close(self) -> None:
         """Kill all idle workers; busy ones die when their job ends."""

@@ -1,8 +1,8 @@
 """The child process: takes jobs from a pipe, runs them one after the other, streams what they find.
 
-Started as ``python -m nnsym.solvers.workers.worker READ_FD WRITE_FD`` by :mod:`nnsym.solvers.workers.runner`, in its
-own session. A job names a module and a function ``run(payload, report)``. When the parent is gone the request pipe ends
-and the whole process group is killed, solver processes included.
+Started as ``python -m nnsym.solvers.workers.worker READ_FD WRITE_FD SCRATCH`` by :mod:`nnsym.solvers.workers.runner`,
+in its own session. A job names a module and a function ``run(payload, report)``. When the parent is gone the request
+pipe ends: the folder for scratch files is removed and the whole process group killed, solver processes included.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -50,12 +51,13 @@ class Report:
             frames.send(self._fd, message)
 
 
-def _requests(fd: int, jobs: queue.SimpleQueue[Any]) -> None:
+def _requests(fd: int, jobs: queue.SimpleQueue[Any], scratch: str) -> None:
     """Move jobs from the pipe to the queue; the end of the pipe is the end of the process group."""
     try:
         while True:
             jobs.put(frames.receive(fd))
     except (EOFError, OSError):
+        shutil.rmtree(scratch, ignore_errors=True)  # the parent, who made it, was killed
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
@@ -80,14 +82,14 @@ def _value(request: bytearray, report: Report) -> Any:
     return getattr(importlib.import_module(module), function)(payload, report)
 
 
-def main(read_fd: int, write_fd: int) -> None:
+def main(read_fd: int, write_fd: int, scratch: str) -> None:
     """Serve jobs until the parent closes the pipe."""
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_requests, args=(read_fd, jobs), daemon=True).start()
+    threading.Thread(target=_requests, args=(read_fd, jobs, scratch), daemon=True).start()
     frames.send(write_fd, ("ready",))
     while True:
         _run(jobs.get(), write_fd)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
