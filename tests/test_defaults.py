@@ -118,4 +118,4 @@ def test_verbose_says_steps_on_stderr(folder: Path):
     )
     assert done.returncode == 0
     assert done.stdout.startswith("VERIFIED")
-    assert "nnsym: property: verified by" in done.stderr
+    assert "nnsym: p: verified by" in done.stderr

@@ -125,4 +125,4 @@ class Clock:
 
     def _append(self, step: Step) -> None:
         self.trail.append(step)
-        _LOG.debug("%s %.3f s %s", step.name, step.seconds, step.note)
+        _LOG.debug("%s %.3f s%s", step.name, step.seconds, f" {step.note}" if step.note else "")
