@@ -281,7 +281,8 @@ class Second:
         total = self.add(place, row, facts)
         if place.empty:
             return []
-        value = self.back(place, row, total, self.slopes(slopes))
+        near = total + sum(a * place.known[key][0 if a > 0 else 1] for key, a in row.items())
+        value = max(near, self.back(place, row, total, self.slopes(slopes)))
         strict = any(place.facts[k][2] for k, m in facts if Fraction(m) > 0)
         if value < 0 or (value == 0 and not strict):
             raise No(f"value {float(value)}")

@@ -51,11 +51,17 @@ class TestTokens:
         assert value(built, engine) == 2  # both slopes are 0 where l = -u
 
     def test_slopes_of_one_byte_and_of_two(self, engine: str) -> None:
-        for digits in ("ffff", "ffffffff"):  # y >= 2 x0 >= -2
-            assert value(made("(assert (<= y[0] -3.0))", [["l", None, {"1": digits}]]), engine) == pytest.approx(
-                1, abs=1e-6
-            )
-        assert value(made("(assert (<= y[0] -3.0))", [["l", None, {"1": ["0000", None]}]]), engine) == 3
+        row = "(assert (<= (- y[0] (* 2 x[0])) -3.0))"
+        for slopes in ("ffff", "ffffffff", {"0": 255, "1": 255}):  # y >= 2 x0
+            assert value(made(row, [["l", None, {"1": slopes}]]), engine) == pytest.approx(3, abs=1e-6)
+        for slopes in (["0000", None], {}, {"0": 0, "1": 0}):  # y >= 0
+            assert value(made(row, [["l", None, {"1": slopes}]]), engine) == 1
+
+    def test_bounds_of_a_fact_are_as_good_as_a_row(self, engine: str) -> None:
+        """Where slopes are bad: y >= 0 is known, the line below y is 2 x0 >= -2."""
+        leaf = [["l", None, {"1": "ffff"}]]
+        assert value(made("(assert (<= y[0] -3.0))", leaf), engine) == 3
+        assert value(made("(assert (<= (+ y[0] (* 0.5 x[0])) -3.0))", leaf), engine) == 2.5
 
     def test_upper_lines_may_be_chosen_too(self, engine: str) -> None:
         default = value(made("(assert (>= y[0] 5.0))", [["l"]]), engine)  # y <= x0 + 2 <= 3

@@ -52,6 +52,7 @@ class Phases:
         self.grounds, self.choices, self.base, self.deadline = grounds, choices, base, deadline
         self.mirror, self.engine, self.curves = choices.mirror, base.engine, choices.curves
         self.parts: dict[Place, Part] = {}
+        self.plain: dict[Place, Part] = {}  # closed by lines that are the engine's defaults, not always the checker's
         self.steps, self.bounded, self.missed = _STEPS, 0, 0.0
         self._premises = Premises.of(base.ground.case.facts, self.mirror.input.size)
 
@@ -77,6 +78,8 @@ class Phases:
             leaf = one_fact(facts, [lower[r] - rooms[r] for r in rows])
             if leaf is not None:
                 place.tokens = [["l", *([[self._number(k), m] for k, m in pairs] for pairs in leaf[1:])]]
+                best = max(rows, key=lambda r: lower[r] - rooms[r])
+                self.plain[place] = Part(place, tuple(facts), (), best, None)
             elif not left:
                 best = max(rows, key=lower.__getitem__, default=-1)
                 yield Part(place, tuple(facts), (), best, None)
@@ -107,14 +110,15 @@ class Phases:
         return True
 
     def again(self, places: Iterable[Place]) -> bool:
-        """Split places that the checker did not accept as leaves; False where that cannot be."""
+        """Split places that the checker did not accept as leaves, or give them slopes; False where that cannot be."""
         places = list(places)
-        if any(place not in self.parts for place in places):
+        plain = [self.plain.pop(place) for place in places if place in self.plain]
+        parts = [self.parts.pop(place) for place in places if place in self.parts]
+        if len(plain) + len(parts) < len(places):
             return False
-        parts = [self.parts.pop(place) for place in places]
-        self.steps = 2 * self.steps
+        self.steps = 2 * self.steps if parts else self.steps
         halves = [self._halves(part, choice) for part, choice in zip(parts, self._gaps(parts), strict=True) if choice]
-        return len(halves) == len(parts) and self.grow([half for pair in halves for half in pair])
+        return len(halves) == len(parts) and self.grow([*plain, *(half for pair in halves for half in pair)])
 
     def _step(self, batch: list[Part]) -> list[Part] | None:
         domains = self._domains(batch)

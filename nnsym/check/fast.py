@@ -238,9 +238,16 @@ class Fast:
         self, cases: Sequence[Case], state: State, row: dict[Node, Rows], owner: Ints,
         facts: Sequence[Weighted], shares: Sequence[Shares], lines: dict[Curve, Lines],
     ) -> Ints:  # fmt: skip
-        """What rows and multiples of facts are at least, scaled by 2^-P; ``owner`` is the case of each row."""
+        """What rows and multiples of facts are at least, scaled by 2^-P; of facts alone by bounds as well.
+
+        ``owner`` is the case of each row.
+        """
         self.rows += len(owner)
+        alone = not row
         total, squares = self._facts(cases, state, row, owner, facts)
+        near = total if alone and not squares else None
+        for node, own in row.items() if near is not None else ():
+            near = plus(near, dot(own, *state[node][:2], owner))
         for node in reversed(self.nodes):
             c = row.pop(node, None)
             if c is None or not c.c.any():
@@ -258,7 +265,7 @@ class Fast:
         for r, left in squares.items():
             rest = sum(least_square(q, Fraction(0), cases[owner[r]], k, self.bits) for k, q in left.items())
             total[r] = _whole(int(total[r]) + rest)
-        return total
+        return total if near is None else np.maximum(total, near)
 
     def _facts(
         self, cases: Sequence[Case], state: State, row: dict[Node, Rows], owner: Ints, facts: Sequence[Weighted]

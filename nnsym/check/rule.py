@@ -88,6 +88,11 @@ class Carried:
         self.total += sum(min(0, lower[i]) for i in lost)
         self.left[node] = list(map(add, self.left[node], floored)) if node in self.left else floored
 
+    def by_bounds(self, node: Node, c: Sequence[int]) -> int:
+        """What so many of a node's values are at least by what is known of each."""
+        ends = zip(c, self.bounds[node].lower, self.bounds[node].upper, strict=True)
+        return sum(a * (low if a > 0 else up) for a, low, up in ends if a)
+
     def shifted(self, node: Node, product: Sequence[int], shift: int) -> None:
         """Add ``floor(product 2^-shift)``."""
         mask = (1 << shift) - 1
@@ -231,9 +236,9 @@ class Reference:
     def least(
         self, case: Case, current: Mapping[Node, Bounds], start: dict[Node, list[int]], facts: Weighted, shares: Shares
     ) -> int:
-        """What a row and multiples of facts are at least in a case, scaled by 2^-2P."""
+        """What a row and multiples of facts are at least in a case, scaled by 2^-2P; facts alone by bounds as well."""
         self.rows += 1
-        row, unit = Carried(current, start), 1 << self.bits
+        row, unit, near = Carried(current, start), 1 << self.bits, None if start else 0
         for number, m in facts:
             fact = case.facts[number]
             row.total += (m * fact.constant * unit * unit).__floor__()
@@ -243,6 +248,8 @@ class Reference:
                 scaled = {i: m * a * unit for i, a in terms.items()}
                 lost = {i for i, a in scaled.items() if a.denominator > 1}
                 row.add(node, [scaled[i].__floor__() if i in scaled else 0 for i in range(node.size)], lost)
+        if near is not None and not row.squares:
+            near = row.total + sum(row.by_bounds(node, c) for node, c in row.left.items())
         for node in reversed(self.nodes):
             c = row.left.pop(node, [])
             if any(c):
@@ -254,16 +261,13 @@ class Reference:
                     self._through_curve(node, c, row, shares)
         for k, q in row.squares.items():  # of elements without a coefficient
             row.total += least_square(q, Fraction(0), case, k, 2 * self.bits)
-        return row.total
+        return row.total if near is None else max(row.total, near)
 
-    def _to_inputs(self, case: Case, node: Input, c: Sequence[int], row: Carried) -> None:
-        bounds = row.bounds[node]
-        for i, (a, left, right) in enumerate(zip(c, bounds.lower, bounds.upper, strict=True)):
-            q = row.squares.pop(node.first + i, None)
-            if q is not None:
-                row.total += least_square(q, Fraction(a, 1 << self.bits), case, node.first + i, 2 * self.bits)
-            elif a:
-                row.total += a * (left if a > 0 else right)
+    def _to_inputs(self, case: Case, node: Input, c: list[int], row: Carried) -> None:
+        for k in [k for k in row.squares if node.first <= k < node.first + node.size]:
+            a, c[k - node.first] = Fraction(c[k - node.first], 1 << self.bits), 0
+            row.total += least_square(row.squares.pop(k), a, case, k, 2 * self.bits)
+        row.total += row.by_bounds(node, c)
 
     def _through_affine(self, node: Affine, c: list[int], row: Carried) -> None:
         error = row.bounds[node].error

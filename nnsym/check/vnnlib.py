@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import Refused, need, number, reading
 
-_WORDS = re.compile(r'[()]|"[^"]*"|[^\s()"]+|"')
+_WORDS = re.compile(r'[()]|"[^"\n]*"|[^\s()"]+|"')
 _ELEMENT = re.compile(r"([^\[\]]+)\[([0-9]+(?:,[0-9]+)*)\]")
 _SHAPE = re.compile(r"\[([0-9]+(?:,[0-9]+)*)?\]")
 _DEEPEST = 100
