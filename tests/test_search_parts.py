@@ -60,6 +60,18 @@ def test_more_parts_are_bounded_together_once_a_tree_is_large() -> None:
     assert hidden.at_once(0) == hidden.at_once(512)
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_smaller_boxes_start_from_plain_slopes_but_for_sums_of_rows(together: bool) -> None:
+    f, x = nn.zoo.random_mlp(3, widths=(3, 12, 12, 2)), nn.Variable(3, name="x")
+    y = f(x)
+    low = nn.minimize(y[0], "bab:smear:batch=16", where=nn.box(x, -1, 1)).lower
+    holds = (y[0] >= low) | (y[1] >= 1e3) if together else y[0] >= low
+    search = begun(nn.forall(x, where=nn.box(x, -1, 1), then=holds).query, "bab:smear:steps=2:batch=4")
+    search.go(9)
+    assert len(search.frontier) > 0
+    assert all((block.domains.dual is not None) == together for block in search.frontier.blocks)
+
+
 def test_two_rules_are_tried_where_none_is_named() -> None:
     """Up to PARTS parts by the first; the one that leaves less goes on, and its tree alone is in the record."""
     query = wide()

@@ -21,7 +21,7 @@ def branched(batch: Bounded, rule: Branching, scene: Scene, ledger: Ledger) -> N
     """Push the children of a batch; the subproblems that have nothing left to split."""
     nodes = batch.nodes
     ranges = nodes.domains.ranges or {}
-    room = scene.strategy.at_once(ledger.census.nodes) // max(2 * (len(nodes) + len(ledger.frontier)), 1)
+    room = scene.strategy.batch // max(2 * (len(nodes) + len(ledger.frontier)), 1)
     levels = min(_LEVELS, max(room, 1).bit_length()) if scene.strategy.flat else 1
     chosen, able = choose(scene.places, ranges, rule.score(_seen(batch, scene)), levels)
     able &= nodes.depth < DEEPEST

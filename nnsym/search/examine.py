@@ -44,5 +44,7 @@ class Examiner:
             self.looks.around(found, deadline)
         if first and strategy.hidden and not goal.done:
             self.looks.attack(POINTS, deadline)
-        known = replace(nodes.domains, ranges=found.ranges, dual=found.dual)
+        # where boxes shrink a plain pass has better slopes than the larger box had, but for sums of rows
+        warm = found.dual if strategy.hidden or self.scene.worth.joined else None
+        known = replace(nodes.domains, ranges=found.ranges, dual=warm)
         return Bounded(replace(nodes, domains=known), found, picks, row)
