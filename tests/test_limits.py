@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import re
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -258,3 +260,12 @@ def test_a_batch_of_samples_is_small_where_the_network_is_large() -> None:
     one, other = (Sampler.of(small, nn.gaussian(0.5), 3, k) for k in (0, 7))
     options = {"n": 100, "n0": 20, "seed": 1, "certificate": find_certificate("np")}
     assert one.evidence(point, **options).counts == other.evidence(point, **options).counts  # type: ignore[arg-type]
+
+
+def test_no_limit_goes_by_a_clock_that_somebody_may_set() -> None:
+    """``time.time`` jumps with the system's clock; deadlines go by ``perf_counter`` and ``monotonic``."""
+    root = Path(__file__).resolve().parents[1]
+    files = [*(root / "nnsym").rglob("*.py"), *(root / "encodings").rglob("*.py")]
+    assert len(files) > 300
+    clocks = re.compile(r"\btime\.(time|time_ns|localtime|gmtime)\b|from time import")
+    assert not [file for file in files if clocks.search(file.read_text("utf-8"))]

@@ -184,6 +184,25 @@ def open_files() -> list[int]:
     return sorted(int(fd) for fd in listed if os.path.exists(f"/proc/self/fd/{fd}"))
 
 
+def test_a_forked_process_leaves_the_workers_of_its_parent_alone() -> None:
+    code = """
+import os, sys
+from nnsym.solvers.workers.runner import Job, default_pool
+def ask():
+    return default_pool().run("lane", Job(module="worker_jobs", payload=1))
+first = ask()
+child = os.fork()
+if not child:
+    sys.exit(ask().value[0] != 1)  # its pool is closed as it leaves
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), ask().value == first.value)
+"""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300, check=True
+    )
+    assert said.stdout.split() == ["0", "True"]
+
+
 def test_an_interrupt_kills_the_worker() -> None:
     worker = Worker()
 

@@ -215,6 +215,11 @@ def test_methods_are_named_once(family: Any, digits: tuple[Any, Any]) -> None:
         nn.table(family, digits, ["crown", nn.crown()], eps=0.1)
 
 
+def test_a_number_is_no_executor(family: Any, digits: tuple[Any, Any]) -> None:
+    with pytest.raises(nn.InputError, match="executor=2 runs nothing"):
+        nn.table(family, digits, "ibp", eps=0.1, executor=2)  # type: ignore[arg-type]
+
+
 def test_digests_tell_data_apart() -> None:
     some: list[Any] = [
         [1, 2], [2, 1], [1.0, 2.0], ["1", "2"], [(1, 2)], ([1, 2],), {"a": [1, 2]}, {"b": [1, 2]},

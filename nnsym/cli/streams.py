@@ -75,6 +75,8 @@ def refusal(error: Exception) -> str:
             return "the system refuses: no memory is left"
         case RuntimeError() if "can't allocate memory" in str(error):  # what torch raises
             return "the system refuses: no memory is left"
+        case ModuleNotFoundError():
+            return ""
         case ImportError(path=path) if path is None or not path.endswith(".py"):
             return f"the system cannot load a library (is there memory left, are files?): {error}"
     return ""

@@ -141,7 +141,10 @@ class _Queue:
     def _again(self, error: BrokenExecutor) -> None:
         """A worker was killed: what is not answered is handed out again. The first in line are those that may run."""
         if not isinstance(self.executor, Workers):
-            raise InputError(f"the executor broke: {error}", remedy="Ask again: what is recorded stays") from error
+            guard = "; a script that starts processes begins with: if __name__ == '__main__'"
+            raise InputError(
+                f"the executor broke: {error}", remedy=f"Ask again: what is recorded stays{guard}"
+            ) from error
         for place, one in enumerate(self.waiting):
             if one.future.done() and not one.future.cancelled() and one.future.exception() is None:
                 continue

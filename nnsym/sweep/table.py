@@ -74,6 +74,8 @@ def table(
     Raises:
         InputError: data, family or options that do not fit together, or the record of something else.
     """
+    if executor is not None and not hasattr(executor, "submit"):
+        raise InputError(f"executor={executor!r} runs nothing", remedy="Use concurrent.futures.ProcessPoolExecutor(2)")
     items, families = Data.of(data), families_of(family)
     radii = _radii(eps)
     chosen = _methods(methods, bounds)

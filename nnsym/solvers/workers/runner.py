@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,8 +81,8 @@ class Worker:
             request, self._requests = _pipe(handed, ours)
             answers, answer = _pipe(ours, handed)
             self._stderr = ours.enter_context(tempfile.TemporaryFile())
-            kept = tempfile.TemporaryDirectory(prefix="nnsym-", ignore_cleanup_errors=True)
-            scratch = ours.enter_context(kept)
+            scratch = tempfile.mkdtemp(prefix="nnsym-")
+            ours.callback(shutil.rmtree, scratch, ignore_errors=True)
             environment = {"PYTHONPATH": os.pathsep.join(self._path), "OPENBLAS_NUM_THREADS": "1", "TMPDIR": scratch}
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "nnsym.solvers.workers.worker", str(request), str(answer), scratch],
@@ -96,7 +97,7 @@ class Worker:
         os.set_blocking(self._requests, False)
         os.set_blocking(answers, False)
         self._inbox = frames.Inbox(answers)
-        self.pid = self._process.pid
+        self.pid, self._parent = self._process.pid, os.getpid()
 
     @property
     def alive(self) -> bool:
@@ -108,14 +109,19 @@ class Worker:
         return self.alive and self._path == _path()
 
     def kill(self) -> None:
-        """SIGKILL the whole process group, reap the worker, close the pipes. May be called twice."""
-        if self._requests < 0:
+        """SIGKILL the whole process group, reap the worker, close the pipes. May be called twice.
+
+        A process that was forked while the worker lived has a copy of this object, and is not its parent.
+        """
+        if self._requests < 0 or self._parent != os.getpid():
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
         self._requests = -1
-        self._opened.close()
+        try:
+            self._process.wait()
+        finally:  # even where another interrupt comes
+            self._opened.close()
 
     def run(self, job: Job, progress: Progress | None = None) -> Returned:
         """Run a job to its end or its limits. The worker is dead afterwards unless the job ended by itself."""
