@@ -206,6 +206,18 @@ def test_values_beyond_floats_are_told(many: str) -> None:
         assert word in str(verdict(made, None))
 
 
+@pytest.mark.parametrize("engine", ["reference", "fast", None])
+def test_squares_are_weighed_in_every_leaf(engine: str | None) -> None:
+    """x = 2 meets all of it: no weights of a ball and a strict comparison exclude it."""
+    ball = "(assert (<= (* (- x[0] 2) (- x[0] 2)) 0))"
+    for limit, true in ((4.5, False), (3.5, True)):
+        text = stated(GRAPH, box("x", [1], [3]) + ball + f"(assert (< y[0] {limit}))", {"y": [1]})
+        for ball_weight in (0, 1, 8):
+            made = certificate(text, [["l", [[0, ball_weight], [1, 1]]]], {"name": "f", "graph": GRAPH})
+            assert isinstance(verdict(made, engine), str) or (true and ball_weight == 8), (limit, ball_weight)
+    assert not isinstance(verdict(made, engine), str)
+
+
 def test_names_do_not_write_on_the_terminal() -> None:
     made, files = of_files(model(RELU), TEXT, [["l"]])
     made["networks"][0]["name"] = "f'\x1b[2J\n  network 'g"

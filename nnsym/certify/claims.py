@@ -73,7 +73,9 @@ def claimed(base: Base, choices: Choices, rounds: int, deadline: Deadline) -> Ba
             base, better = _proved(base, choices, number, trees, known[layer])
             known[layer] = known[layer].meet(better)
         engine = Engine(query, dtype="float32", ranges=known, deadline=deadline)
-    return replace(base, engine=Engine(query, inherit=False, ranges=known, deadline=deadline), ranges=known)
+    return replace(
+        base, engine=Engine(query, inherit=False, intervals=False, ranges=known, deadline=deadline), ranges=known
+    )
 
 
 def _proved(base: Base, choices: Choices, number: int, trees: Trees, known: Limit) -> tuple[Base, Limit]:

@@ -152,15 +152,16 @@ class _Proof:
         ends = zip(ground.case.lower, ground.case.upper, strict=True)
         return sum(low is None or high is None or low < high for low, high in ends)
 
-    def _engine(self, live: list[Ground]) -> tuple[Mirror, Engine]:
+    def _engine(self, live: list[Ground], *, intervals: bool) -> tuple[Mirror, Engine]:
+        """The mirror of some grounds and its engine; the checker has no intervals that phases make narrower."""
         cases = [ground.case for ground in live]
         self.deadline.check()
         mirrored = mirror(self.checker.problem, cases, self.grounds.facts())
         self.deadline.check()
-        return mirrored, Engine(mirrored.query, inherit=False, deadline=self.deadline)
+        return mirrored, Engine(mirrored.query, inherit=False, intervals=intervals, deadline=self.deadline)
 
     def _by_boxes(self, live: list[Ground], deadline: Deadline) -> Boxes:
-        mirrored, engine = self._engine(live)
+        mirrored, engine = self._engine(live, intervals=True)
         grower = Boxes(self.grounds, Choices(mirrored, self.checker, self.names), engine, deadline)
         if not grower.grow(grower.start(live)):
             raise OutOfTime
@@ -170,7 +171,7 @@ class _Proof:
         """Phases on the ranges of the whole box; where few parts do not do, on claimed ones, while it pays."""
         if len(live) > 1:
             raise UncertifiedError(Lack.NOT_COVERED, "several boxes of many inputs")
-        mirrored, engine = self._engine(live)
+        mirrored, engine = self._engine(live, intervals=False)
         choices = Choices(mirrored, self.checker, self.names)
         base, rounds, missed = Base.of(live[0], engine, choices), _SPLITS, np.inf
         while True:

@@ -238,7 +238,7 @@ class Reference:
     ) -> int:
         """What a row and multiples of facts are at least in a case, scaled by 2^-2P; facts alone by bounds as well."""
         self.rows += 1
-        row, unit, near = Carried(current, start), 1 << self.bits, None if start else 0
+        row, unit, alone, near = Carried(current, start), 1 << self.bits, not start, None
         for number, m in facts:
             fact = case.facts[number]
             row.total += (m * fact.constant * unit * unit).__floor__()
@@ -248,7 +248,7 @@ class Reference:
                 scaled = {i: m * a * unit for i, a in terms.items()}
                 lost = {i for i, a in scaled.items() if a.denominator > 1}
                 row.add(node, [scaled[i].__floor__() if i in scaled else 0 for i in range(node.size)], lost)
-        if near is not None and not row.squares:
+        if alone and not row.squares:
             near = row.total + sum(row.by_bounds(node, c) for node, c in row.left.items())
         for node in reversed(self.nodes):
             c = row.left.pop(node, [])

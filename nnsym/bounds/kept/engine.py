@@ -51,8 +51,9 @@ class Engine:
     ``dtype`` is the format of rows, float64 or float32. ``ranges`` are sound bounds of nodes on the query's domain that
     are known already, ``(1, size)``. ``hidden`` steps of ascent optimise the bounds of hidden nodes there. Up to the
     ``deadline`` all this is done; what it cuts off has intervals. Without ``inherit`` a subproblem is bounded from its
-    own limits alone, as someone would who knows nothing of the whole domain. ``cuts`` of ReLU nodes take part in every
-    ascent. Raises OutOfTime where there was no time to lay out the query's matrices.
+    own limits alone, as someone would who knows nothing of the whole domain. Without ``intervals`` the rows of the
+    specification are bounded by passes alone. ``cuts`` of ReLU nodes take part in every ascent. Raises OutOfTime where
+    there was no time to lay out the query's matrices.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class Engine:
         ranges: Mapping[Node, Limit] | None = None,
         hidden: int = 0,
         inherit: bool = True,
+        intervals: bool = True,
         cuts: Mapping[Node, Cuts] | None = None,
         deadline: Deadline = NEVER,
     ) -> None:
         self.query, self.precision, self._inherit, self.cuts = query, precision(dtype), inherit, cuts or {}
+        self._intervals = intervals
         options = Options(hidden=hidden, deadline=deadline)
         with np.errstate(all="ignore"):
             self._begin(query, ranges or {}, options)
@@ -189,7 +192,8 @@ class Engine:
 
         def bound(seed: Seed, done: Descent) -> Array:
             found = least(state, seed, done)
-            if seed.start in state.lower and seed.weights is None:
+            counted = self._intervals or seed.start is not self.plan.spec
+            if counted and seed.start in state.lower and seed.weights is None:
                 sides = (seed.pick(side) for side in state.sides(seed.start))
                 low, high = sides
                 found = np.maximum(found, np.where(seed.sign > 0, low, -high))
