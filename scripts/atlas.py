@@ -2,7 +2,8 @@
 
 Every method is asked every question about the networks of docs/encodings/atlas (``scripts/atlas_nets.py``), by
 ``nn.table``; the record is build/atlas.jsonl. What comes of it are the tables of docs/encodings/atlas.md, its two
-pictures, and the rows as docs/encodings/atlas/rows.csv.
+pictures, and the rows as docs/encodings/atlas/rows.csv. ``--relaxations`` asks those that the first tables leave out, a
+minute for each, so that no clock decides what they say.
 """
 
 from __future__ import annotations
@@ -43,6 +44,18 @@ EXACT = (
     ("smt", "cvc5", "crown"),
 )
 
+#: What else bounds the margin: other sources of bounds alone, and LPs of other lines, cuts and bounds.
+OTHER_BOUNDS = ("ibp-merged", "forward", "zonotope", "fastlin", "crown-zero", "crown-ibp", "lp")
+OTHER_RELAXED = (
+    ("line-zero", "crown"),
+    ("line-parallel", "crown"),
+    ("triangle", "ibp"),
+    ("triangle", "alpha"),
+    ("triangle+tj", "crown"),
+    ("triangle+krelu3", "crown"),
+)
+OTHER_SECONDS = 60.0
+
 SIZES = ("columns", "binary", "rows", "nonzeros")
 
 
@@ -58,6 +71,11 @@ def methods() -> list[Method | str]:
             make = nn.smt if encoding.startswith("smt") else nn.milp
             found.append(make(encoding, solver=lane, bounds=bounds))
     return found
+
+
+def relaxations() -> list[Method | str]:
+    """Those that :func:`methods` leaves out; each gives its optimum."""
+    return [*OTHER_BOUNDS, *(nn.lp(name, bounds=bounds, optimise=True) for name, bounds in OTHER_RELAXED)]
 
 
 @lru_cache(maxsize=32)
@@ -89,7 +107,7 @@ class Row:
     def gap(self) -> float | None:
         """How far the bound of the method's relaxation is below the exact margin."""
         name, details = self.entry.method, self.entry.details
-        relaxes = name in BOUNDS or name.partition("+")[0] in RELAXED
+        relaxes = name in {*BOUNDS, *OTHER_BOUNDS} or name.startswith(("line", "triangle"))
         bound = details.get("relaxation", self.entry.lower if relaxes else -np.inf)
         return None if self.exact is None or not np.isfinite(bound) else max(0.0, self.exact - bound)
 
@@ -108,16 +126,27 @@ def run(questions: Mapping[str, Sequence[Any]], record: Path, chosen: Sequence[M
     )
 
 
-def rows_of(table: Any, questions: Mapping[str, Sequence[Any]]) -> list[Row]:
-    """The entries with the exact margins, which the rows that optimise have found."""
-    exact: dict[int, float] = {}
-    for entry in table.entries:
-        if entry.method.endswith("(optimise)") and entry.method.startswith("bigm") and entry.upper - entry.lower < 1e-4:
-            exact[entry.index] = entry.upper
+def rows_of(table: Any, questions: Mapping[str, Sequence[Any]], exact: Mapping[int, float]) -> list[Row]:
+    """The entries with the exact margins."""
     return [
         Row(str(questions["net"][e.index]), str(questions["kind"][e.index]), e, exact.get(e.index))
         for e in table.entries
     ]
+
+
+def exact_of(table: Any) -> dict[int, float]:
+    """The exact margins, which the rows that optimise have found."""
+    exact: dict[int, float] = {}
+    for entry in table.entries:
+        if entry.method.endswith("(optimise)") and entry.method.startswith("bigm") and entry.upper - entry.lower < 1e-4:
+            exact[entry.index] = entry.upper
+    return exact
+
+
+def exact_in(path: Path) -> dict[int, float]:
+    """The exact margins as :func:`write_rows` wrote them."""
+    with path.open(encoding="utf-8") as file:
+        return {int(row["question"]): float(row["exact"]) for row in csv.DictReader(file) if row["exact"]}
 
 
 def profile(rows: Sequence[Row], names: Iterable[str]) -> dict[str, tuple[list[float], list[float]]]:
@@ -277,27 +306,68 @@ def main(words: Sequence[str] | None = None) -> int:
     """Ask, then fill the page; ``--first`` and ``--methods`` make a small one elsewhere (``--output``)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=HERE)
-    parser.add_argument("--record", type=Path, default=ROOT / "build" / "atlas.jsonl")
+    parser.add_argument("--record", type=Path, default=None, help="build/atlas.jsonl")
     parser.add_argument("--first", type=int, default=0, help="only so many questions")
     parser.add_argument("--methods", default="", help="comma-separated names, instead of all")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="wall seconds of one run")
+    parser.add_argument("--seconds", type=float, default=None, help=f"wall seconds of one run: {SECONDS:g}")
+    parser.add_argument("--relaxations", action="store_true", help="ask what else bounds the margin")
     parser.add_argument("--fill", action="store_true", help="ask nothing: fill the page from the record as it is")
     asked = parser.parse_args(words)
     with np.load(HERE / "atlas" / "questions.npz") as file:
         questions = {name: file[name][: asked.first or None] for name in file.files}
-    asked.record.parent.mkdir(parents=True, exist_ok=True)
     (asked.output / "atlas").mkdir(parents=True, exist_ok=True)
-    chosen = asked.methods.split(",") if asked.methods else methods()
-    table = nn.load_table(asked.record) if asked.fill else run(questions, asked.record, chosen, asked.seconds)
-    rows = rows_of(table, questions)
+    fill = fill_relaxations if asked.relaxations else fill_page
+    return fill(asked, questions)
+
+
+def _answered(asked: Any, questions: Mapping[str, Sequence[Any]], name: str, chosen: Any, seconds: float) -> Any:
+    """The table of a record, asked for first unless ``--fill`` says that it is there."""
+    record = asked.record or ROOT / "build" / f"{name}.jsonl"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    wanted = asked.methods.split(",") if asked.methods else chosen()
+    return nn.load_table(record) if asked.fill else run(questions, record, wanted, asked.seconds or seconds)
+
+
+def fill_page(asked: Any, questions: Mapping[str, Sequence[Any]]) -> int:
+    """Tables, pictures and rows of what every method says."""
+    table = _answered(asked, questions, "atlas", methods, SECONDS)
+    rows = rows_of(table, questions, exact_of(table))
     names = [name for name in dict.fromkeys(r.entry.method for r in rows if r.entry.decided) if "(opt" not in name]
     plot_profiles(rows, names, asked.output / "atlas.svg")
     plot_gaps(rows, asked.output / "atlas-gaps.svg")
     write_rows(rows, asked.output / "atlas" / "rows.csv")
-    text = (HERE / "atlas.md").read_text(encoding="utf-8")
-    parts = {"asked": asked_what(rows, asked.seconds), "methods": summary(rows), "winners": winners(rows)}
-    (asked.output / "atlas.md").write_text(filled(text, parts), encoding="utf-8")
+    said = asked_what(rows, asked.seconds or SECONDS)
+    _write(asked.output, {"asked": said, "methods": summary(rows), "winners": winners(rows)})
     return 1 if contradictions(rows) else 0
+
+
+def fill_relaxations(asked: Any, questions: Mapping[str, Sequence[Any]]) -> int:
+    """Table and rows of what else bounds the margin."""
+    table = _answered(asked, questions, "atlas-relaxations", relaxations, OTHER_SECONDS)
+    rows = rows_of(table, questions, exact_in(HERE / "atlas" / "rows.csv"))
+    write_rows(rows, asked.output / "atlas" / "relaxations.csv")
+    _write(asked.output, {"relaxations": gaps(rows)})
+    return 1 if contradictions(rows) else 0
+
+
+def gaps(rows: Sequence[Row]) -> str:
+    """One line for each relaxation: decided, sizes, and its mean gap, all together and by architecture."""
+    kins = list(dict.fromkeys(row.kin for row in rows))
+    lines = [f"| method | decided | rows | gap, mean | {' | '.join(kins)} |", "| --- |" + " ---: |" * (3 + len(kins))]
+    for name in dict.fromkeys(row.entry.method for row in rows):
+        some = [row for row in rows if row.entry.method == name]
+        far = [[r.gap for r in some if r.gap is not None and r.kin in kin] for kin in (kins, *([k] for k in kins))]
+        count = _mean(row.entry.details["rows"] for row in some if "rows" in row.entry.details)
+        cells = [f"`{name}`", f"{sum(row.entry.decided for row in some)} of {len(some)}", count]
+        lines.append(f"| {' | '.join([*cells, *(_mean(g, '{:.3f}') for g in far)])} |")
+    return "\n".join(lines)
+
+
+def _write(folder: Path, parts: Mapping[str, str]) -> None:
+    """The page with its tables, beside what else was written."""
+    page = folder / "atlas.md"
+    text = (page if page.exists() else HERE / "atlas.md").read_text(encoding="utf-8")
+    page.write_text(filled(text, parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

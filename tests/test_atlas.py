@@ -35,7 +35,7 @@ def test_a_small_atlas_is_asked_once_and_fills_its_page(atlas: dict[str, Any], t
     assert "3 questions about 1 networks, 4 methods, 20 seconds" in page
     assert "No two of them contradict each other" in page
     assert "| `bigm+highs on crown` | 3 of 3 |" in page
-    assert page.count("<!-- end -->") == 3
+    assert page.count("<!-- end -->") == 4
     with (tmp_path / "atlas" / "rows.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12
@@ -76,6 +76,26 @@ def test_what_ships_is_what_the_questions_are_about(atlas: dict[str, Any]) -> No
         rows = list(csv.DictReader(file))
     assert {row["net"] for row in rows} == set(questions["net"])
     assert {row["way"] for row in rows} == {"verified", "falsified", "unknown"}
+
+
+def test_no_relaxation_is_above_the_margin_or_decides_otherwise() -> None:
+    ways: dict[str, set[str]] = {}
+    for name in ("rows.csv", "relaxations.csv"):
+        with (FOLDER / name).open() as file:
+            for row in csv.DictReader(file):
+                assert not row["exact"] or float(row["lower"]) <= float(row["exact"]) + 1e-4, row
+                ways.setdefault(row["question"], set()).add(row["way"])
+    assert len(ways) == 84
+    assert not any({"verified", "falsified"} <= some for some in ways.values())
+
+
+@pytest.mark.slow
+def test_other_relaxations_have_a_table_of_their_own(atlas: dict[str, Any], tmp_path: Path) -> None:
+    words = ["--relaxations", "--first", "2", "--methods", "fastlin,triangle+tj"]
+    assert atlas["main"]([*words, "--record", str(tmp_path / "r.jsonl"), "--output", str(tmp_path)]) == 0
+    page = (tmp_path / "atlas.md").read_text()
+    assert re.search(r"\| `fastlin` \| 1 of 2 \|  \| 0\.\d{3} \|", page)
+    assert "84 questions about 14 networks" in page
 
 
 def test_what_is_not_asked_is_named() -> None:

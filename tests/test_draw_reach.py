@@ -9,6 +9,7 @@ import pytest
 
 import nnsym as nn
 from nnsym.errors import InputError
+from nnsym.results import clock as clocks
 
 pytest.importorskip("matplotlib", reason="pictures need the extra 'report'")
 
@@ -31,6 +32,13 @@ def samples(figure):
     return np.stack(found.get_data(), axis=1)
 
 
+def holds(border, points) -> bool:
+    """True where the points lie inside of a convex outline."""
+    edges, turn = np.diff(border, axis=0), points[:, None] - border[:-1]
+    side = edges[:, 0] * turn[..., 1] - edges[:, 1] * turn[..., 0]
+    return bool((side >= -1e-6).all() or (side <= 1e-6).all())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("where", [ABOVE, nn.box(X, -1, 1) & ((X[0] <= -0.5) | (nn.box(X, 0.25, 1)))])
 def test_the_exact_set_of_a_where_is_smaller_than_that_of_its_box_and_holds_its_samples(where):
@@ -39,10 +47,7 @@ def test_the_exact_set_of_a_where_is_smaller_than_that_of_its_box_and_holds_its_
     assert areas(cut)["bigm"] < 0.98 * areas(whole)["bigm"]
     points = samples(cut)
     assert 20 < len(points) < 399 <= len(samples(whole))
-    border = outline(cut, 1)
-    edges, turn = np.diff(border, axis=0), points[:, None] - border[:-1]
-    side = edges[:, 0] * turn[..., 1] - edges[:, 1] * turn[..., 0]
-    assert (side >= -1e-6).all() or (side <= 1e-6).all()
+    assert holds(outline(cut, 1), points)
 
 
 def test_samples_are_values_of_points_that_satisfy_the_region():
@@ -73,3 +78,11 @@ def test_terms_are_drawn_with_their_names():
 def test_what_cannot_be_drawn_is_refused(f, domain, said):
     with pytest.raises(InputError, match=said):
         nn.draw_reach(f, domain, methods=["ibp"])
+
+
+@pytest.mark.slow
+def test_what_is_out_of_time_says_so_and_holds_all_samples(monkeypatch) -> None:
+    monkeypatch.setattr(clocks, "_LITTLE", 1e-9)
+    figure = nn.draw_reach(nn.zoo.random_mlp(4, widths=(8, 20, 20, 2)), (-1, 1), methods=["bigm"], timeout=1e-9)
+    assert figure.legends[0].get_texts()[0].get_text().startswith("bigm: out of time  (area")
+    assert holds(outline(figure, 0), samples(figure))

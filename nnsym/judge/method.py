@@ -25,7 +25,7 @@ from nnsym.judge.least import Least, attacked, run_beside
 from nnsym.judge.verdict import facts_about, floor
 from nnsym.replay import confirm
 from nnsym.results import ranges as options
-from nnsym.results.clock import Clock
+from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Result, Sizes
 from nnsym.solvers.base import Progress
 
@@ -37,6 +37,9 @@ PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)
 
 #: The counter-search that comes first: a fraction of a second on networks of the usual sizes.
 RESTARTS, STEPS, SHARE = 16, 60, 0.1
+
+#: Part of the time left that one direction of a picture may take.
+DIRECTION = 1 / 8
 
 
 @final
@@ -119,8 +122,11 @@ class Method(ABC):
         """The same from an interval that others have found, whose work is not done again."""
         return found.better(self.optimum(query, clock, settings, precision))
 
-    def support(self, asked: Query) -> Array:
-        """A lower bound of each soft row of a query where its hard ones hold, ``(rows,)``: what a picture shows."""
+    def support(self, asked: Query, deadline: Deadline) -> tuple[Array, bool]:
+        """A lower bound of each soft row of a query where its hard ones hold, ``(rows,)``: what a picture shows.
+
+        And whether the method was done with all of them in time.
+        """
         raise UnsupportedError(f"'{self.name}' has no region to draw", remedy="Name bounds or an encoding")
 
 
@@ -143,13 +149,15 @@ class Establisher(Method):
         facts = replace(told.facts, attained=least)
         return found.better(Least(floor=floor(facts), point=best, sizes=told.sizes))
 
-    def support(self, asked: Query) -> Array:
+    def support(self, asked: Query, deadline: Deadline) -> tuple[Array, bool]:
         rows = soft_rows(asked.formula)
-        least = np.full(len(rows), -np.inf)
+        least, done = np.full(len(rows), -np.inf), True
         for k, row in enumerate(rows.tolist()):
             one = replace(asked, formula=about(asked.formula, row))
-            least[k] = floor(self.establish(one, Clock(60.0), Settings()).facts).bound
-        return least
+            clock = Clock(deadline.part(DIRECTION))
+            least[k] = floor(self.establish(one, clock, Settings()).facts).bound
+            done = done and clock.left > 0
+        return least, done
 
 
 def scouted(query: Query, clock: Clock, settings: Settings) -> Least:

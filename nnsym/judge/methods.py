@@ -23,7 +23,7 @@ from nnsym.judge.least import Least, attacked
 from nnsym.judge.method import RESTARTS, SHARE, STEPS, Establisher, Settings, scouted
 from nnsym.judge.run import by_bounds, establish_attack, establish_bounds, establish_bounds_each
 from nnsym.relaxation.sources import find_source
-from nnsym.results.clock import Clock
+from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Result
 
 
@@ -58,8 +58,8 @@ class BoundMethod(Establisher):
     def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return found.better(by_bounds(query, self.source, clock, settings))
 
-    def support(self, asked: Query) -> Array:
-        return compute(asked, find_source(self.source)).rows.lower[soft_rows(asked.formula)]
+    def support(self, asked: Query, deadline: Deadline) -> tuple[Array, bool]:
+        return compute(asked, find_source(self.source)).rows.lower[soft_rows(asked.formula)], True
 
 
 @final
@@ -103,7 +103,7 @@ class AttackMethod(Establisher):
         seed = settings.seed if self.seed is None else self.seed
         return {"restarts": self.restarts, "steps": self.steps, "seed": seed}
 
-    def support(self, asked: Query) -> Array:
+    def support(self, asked: Query, deadline: Deadline) -> tuple[Array, bool]:
         raise UnsupportedError("'attack' has no region to draw", remedy="Name bounds or an encoding")
 
 

@@ -21,7 +21,7 @@ from nnsym.judge.paired import Paired
 from nnsym.judge.recheck import settled
 from nnsym.judge.solving import establish_program
 from nnsym.judge.support import support_by_programs
-from nnsym.results.clock import Clock
+from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Result
 from nnsym.solvers.base import Solver
 from nnsym.solvers.registry import Handed, check_fits, fitting
@@ -44,10 +44,10 @@ class ProgramMethod(Paired):
     def narrow(self, found: Least, query: Query, clock: Clock, settings: Settings, precision: float) -> Least:
         return by_program(query, self, found, clock, settings, precision)
 
-    def support(self, asked: Query) -> Array:
+    def support(self, asked: Query, deadline: Deadline) -> tuple[Array, bool]:
         margin = self.exact and self.encoding.form is Form.MARGIN
         lane = default_solver(self.encoding) if margin else self.solver
-        return support_by_programs(asked, self.encoding, lane, self.bounds)
+        return support_by_programs(asked, self.encoding, lane, self.bounds, deadline)
 
 
 def lp(

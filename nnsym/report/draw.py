@@ -36,6 +36,8 @@ OPS: dict[str, Callable[[], Univariate]] = {
     "tanh": Tanh,
 }
 
+_SECONDS = 60.0  # for one neuron's programs, which take hundredths
+
 
 def draw(
     encodings: str | Encoding | Iterable[str | Encoding] = "triangle",
@@ -71,7 +73,7 @@ def draw(
     graph = np.linspace(l, u, 401)
     curve = fn.value(graph[:, None])[:, 0]
     d = np.concatenate((directions(64), _normals(fn, graph, curve)))
-    regions = [(e.name, support(query, (h, y), _relaxed(e), d)) for e in chosen]
+    regions = [(e.name, support(query, (h, y), _relaxed(e), d, _SECONDS)[0]) for e in chosen]
     window = window_round([*zip(graph.tolist(), curve.tolist(), strict=True)], margin=0.35)
     figure = picture(*SIZE)
     axes = figure.subplots()

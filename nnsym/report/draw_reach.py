@@ -28,6 +28,7 @@ from nnsym.lang.statements.statement import as_statement, mentioned
 from nnsym.report.region import directions, polygon, support
 from nnsym.report.sets import SIZE, fill, finish, window_round
 from nnsym.report.style import picture
+from nnsym.results import ranges
 
 
 def draw_reach(
@@ -38,6 +39,7 @@ def draw_reach(
     names: tuple[str, str] | None = None,
     methods: Iterable[MethodChoice] = ("ibp", "crown", "triangle", "bigm"),
     samples: int = 2000,
+    timeout: float = 60.0,
     path: str | Path | None = None,
 ) -> Any:
     """What methods say of two numbers together, over a domain, in 64 directions.
@@ -51,6 +53,7 @@ def draw_reach(
         methods: sources of bounds and encodings; of an exact one the outline is the convex hull of what is reached.
             Conditions that are no bounds of variables are rows of encodings; bounds see little of them.
         samples: random inputs of the box whose outputs are dotted in where they satisfy ``domain``.
+        timeout: wall seconds for each method; what is not finished by then is wider than it need be, and says so.
         path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
 
     Raises:
@@ -67,7 +70,8 @@ def draw_reach(
     query = replace(query, rows=query.rows.take(np.arange(len(query.rows) - 2)), labels=query.labels[:-2])
     d = directions(64)
     chosen = [resolve(m) for m in methods]
-    regions = list(zip(_labels(chosen), (support(query, (u, v), m, d) for m in chosen), strict=True))
+    seconds = ranges.seconds(timeout)
+    regions = [_region(label, query, (u, v), m, d, seconds) for label, m in zip(_labels(chosen), chosen, strict=True)]
     points = _samples(query, pair, samples)
     corners = [p for _, b in regions for p in polygon(d, b, (-1e9, 1e9, -1e9, 1e9)).tolist()]
     if not corners and not len(points):
@@ -81,6 +85,14 @@ def draw_reach(
     canvas.set_ylabel(second, parse_math=False)
     what = f"two outputs of {f.name}" if isinstance(f, Network) else f"{first} and {second}"
     return finish(figure, canvas, f"what {what} reach", path)
+
+
+def _region(
+    label: str, query: Query, plane: tuple[Node, Node], method: Method, d: Array, seconds: float
+) -> tuple[str, Array]:
+    """What a method says in all directions, under its name, and whether it took more time than it had."""
+    found, done = support(query, plane, method, d, seconds)
+    return label if done else f"{label}: out of time", found
 
 
 def _asked(f: Network | Term, domain: object) -> tuple[str, Term, Formula]:

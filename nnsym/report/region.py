@@ -18,6 +18,7 @@ from nnsym.ir.node import Node, affine
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.judge.method import Method
+from nnsym.results.clock import Deadline
 
 
 def directions(count: int) -> Array:
@@ -26,18 +27,17 @@ def directions(count: int) -> Array:
     return np.stack((np.cos(angle), np.sin(angle)), axis=1).round(15)
 
 
-def support(query: Query, plane: tuple[Node, Node], method: Method, d: Array) -> Array:
-    """``b_k <= d_k . (u, v)`` for the two single elements of ``plane`` over the domain of the query, ``(k,)``.
+def support(query: Query, plane: tuple[Node, Node], method: Method, d: Array, seconds: float) -> tuple[Array, bool]:
+    """``b_k <= d_k . (u, v)`` for two single elements over the domain of the query, ``(k,)``, and whether all was done.
 
-    The query has hard atoms only; all directions are further rows of it. +inf where a program has no solution at all,
-    -inf where a solver gave up.
+    The query has hard atoms only; all directions are further rows of it. +inf where a program has no solution at all.
     """
     u, v = plane
     maps = ((Dense(d[:, :1]), u), (Dense(d[:, 1:]), v)) if u is not v else ((Dense(d.sum(1, keepdims=True)), u),)
     rows = stack([query.rows, Rows.of(affine(maps))])
     asked_rows = Atoms(np.arange(len(query.rows), len(rows)), strict=False, soft=True)
     asked = replace(query, rows=rows, labels=(), formula=conjunction(query.formula, asked_rows))
-    return method.support(asked)
+    return method.support(asked, Deadline.after(seconds))
 
 
 def polygon(d: Array, b: Array, window: tuple[float, float, float, float]) -> Array:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 
 _GRACE = 0.5  # seconds after a deadline
+_LITTLE = 0.05
 
 
 class OutOfTime(Exception):  # noqa: N818 - not an error: what was found so far counts
@@ -63,6 +64,10 @@ class Deadline:
     def share(self, part: float) -> Deadline:
         """The deadline of a step that may take this part of the time left."""
         return self if self.end == math.inf else Deadline.after(part * self.left)
+
+    def part(self, share: float) -> float:
+        """Seconds of a step that may take this part of the time left, and a little where none is."""
+        return max(share * self.left, _LITTLE)
 
     @property
     def grace(self) -> Deadline:
