@@ -138,6 +138,14 @@ class Rational(SiLU):
     exact = True
 
 
+class FarOut(Softplus):
+    """A range that is rounded inward far from every listed point only."""
+
+    def span(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        low, high = super().span(lower, upper)
+        return low, np.where((lower > 100) & (upper < 1e4), high - 1e-3 * (high - low), high)
+
+
 class Hasty(Univariate):
     """|x|, said to be exact, with a line that is off by 2^-60 in rationals."""
 
@@ -165,6 +173,7 @@ class Hasty(Univariate):
         Steeper,
         Flatter,
         Inward,
+        FarOut,
         Hasty,
         Mixed,
         Selected,

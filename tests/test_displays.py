@@ -37,7 +37,7 @@ def family(eps=0.1):
     return nn.forall(X, where=nn.ball(X, 0, eps), then=F(X)[0] <= 3)
 
 
-@pytest.mark.parametrize("ask", [nn.verify, nn.compare, nn.bounds, nn.to_pyomo, nn.to_vnnlib, nn.vacuous])
+@pytest.mark.parametrize("ask", [nn.verify, nn.compare, nn.bounds, nn.to_pyomo, nn.to_vnnlib, nn.vacuous, nn.dumps])
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -59,6 +59,11 @@ def test_a_network_is_not_exported(tmp_path: Path):
     with pytest.raises(nn.InputError, match="not a property"):
         nn.export(F, tmp_path / "f.lp")
     assert not (tmp_path / "f.lp").exists()
+
+
+def test_one_method_is_compared_as_a_list_of_one_is():
+    assert [row.method for row in nn.compare(P, "crown").rows] == ["crown"]
+    assert [row.method for row in nn.compare(P, nn.ibp()).rows] == ["ibp"]
 
 
 def test_errors_of_texts_are_public():

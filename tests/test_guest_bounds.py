@@ -163,6 +163,46 @@ def test_a_source_with_a_fault_is_refused(fault: str) -> None:
         check_bounds(Guest(fault=fault), kinds=("dense", "maxpool"), seeds=range(2), dtypes=("float64",))
 
 
+def size(query: Query, what: Callable[[Any, Any], Any]) -> Any:
+    """Of all boxes together: what is made of their ends."""
+    low, high = (np.concatenate(side) for side in zip(*(box.outer for box in query.boxes.values()), strict=True))
+    return what(low, high)
+
+
+def magnitude(b: Bounds) -> float:
+    return max(float(np.abs(i.upper).max(initial=0.0)) for i in b.nodes.values())
+
+
+#: What a source is right about everywhere but where this is so: a query, its boxes, the format, the bounds.
+WHERE: Mapping[str, Callable[[Query, Any, str, Bounds], bool]] = {
+    "wide boxes": lambda q, *_: 50 < size(q, lambda low, high: (high - low).max()) < np.inf,
+    "narrow boxes": lambda q, *_: 1e-5 < size(q, lambda low, high: (high - low).max()) < 1e-2,
+    "negative inputs": lambda q, *_: size(q, lambda low, high: (high < 0).all()),
+    "inputs far above zero": lambda q, *_: size(q, lambda low, high: (low > 2).all()),
+    "many neurons": lambda q, *_: max(n.size for n in q.nodes if not isinstance(n, Input)) > 60,
+    "many inputs": lambda q, *_: sum(x.size for x in q.inputs) > 8,
+    "many rows": lambda q, *_: len(q.rows) > 8,
+    "many layers": lambda q, *_: len(q.nodes) > 20,
+    "large numbers": lambda q, boxes, dtype, b: 1e12 < magnitude(b) < 1e40,
+    "small numbers": lambda q, boxes, dtype, b: magnitude(b) < 1e-6,
+    "batches in float32": lambda q, boxes, dtype, b: boxes is not None and dtype == "float32",
+    "large batches": lambda q, boxes, dtype, b: boxes is not None and len(b.rows.lower) > 8,
+    "batches of several inputs": lambda q, boxes, *_: boxes is not None and len(q.inputs) > 1,
+    "batches of whole inputs": lambda q, boxes, *_: boxes is not None and any(x.integer.any() for x in q.inputs),
+}
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_source_that_is_wrong_in_one_kind_of_place_is_refused(where: str) -> None:
+    class Careless(Guest):
+        def compute(self, query: Query, boxes: Any = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
+            found = super().compute(query, boxes, dtype=dtype)
+            return FAULTS["centres"](found) if WHERE[where](query, boxes, dtype, found) else found
+
+    with pytest.raises(ConformanceError, match="guest"):
+        check_bounds(Careless(), kinds=())
+
+
 def test_a_source_that_is_careless_in_float32_alone_is_refused() -> None:
     class Careless(Guest):
         def compute(self, query: Query, boxes: Any = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:

@@ -89,6 +89,7 @@ WRONG = {
     "a steeper slope": lambda o: (o.b * 1.001, 0.0),
     "a slope rounded up": lambda o: (np.nextafter(o.b, np.inf), 0.0),
     "a side above": lambda o: (o.b, 2.0**-40),
+    "a side above, of wide neurons": lambda o: (o.b, np.where(o.u - o.l > 50, 2.0**-40, 0.0)),
 }
 
 

@@ -200,6 +200,16 @@ def test_errors_say_where_what_and_what_to_do(case: str) -> None:
     assert remedy in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    "place", ["\0(assert (>= y[0,0] 3.0))", "(assert (>= y[0,0] 3\0.0))", '(assert (>= "\0" 3.0))']
+)
+def test_nothing_behind_a_nul_is_left_unread(place: str) -> None:
+    """The package reads strings of C, which end there: an assertion behind it would be lost."""
+    with pytest.raises(InputError, match="line 7: a NUL character"):
+        read(F + BOX + place)
+    assert read(F + BOX + "; a \0 in a comment\n(assert (>= y[0,0] 3.0))").rows
+
+
 def test_networks_that_do_not_fit_the_declarations() -> None:
     with pytest.raises(InputError, match="declares no network 'h'"):
         read(F + BOX, h=ONE)

@@ -112,8 +112,9 @@ def _deviations(sign: float, o: OpenPieces, c: int) -> tuple[Array, Array, Array
         meet = np.maximum(*ends) if abs(k - c) > 1 else np.maximum(ends[1 if k > c else 0], 0.0)  # at the far end, or 0
         most.append(meet if k != c else np.zeros_like(meet))
     table = np.stack(most)
-    grid = 2.0 ** (np.frexp(np.abs(table).max(axis=0))[1] - 30)
-    table = np.ceil(table / grid) * grid
+    with np.errstate(divide="ignore", invalid="ignore"):  # of tiny numbers the grid is 0: they are not simple
+        grid = 2.0 ** (np.frexp(np.abs(table).max(axis=0))[1] - 30)
+        table = np.ceil(table / grid) * grid
     top = sum_up(b[c], table[0])
     return table, top, np.isfinite(table).all(axis=0) & (top == sum_down(b[c], table[0]))
 

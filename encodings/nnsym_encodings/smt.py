@@ -63,7 +63,7 @@ def hinge(ctx: Context, node: Pointwise, args: tuple[Array, ...]) -> Array:
 
 def short_chord(ctx: Context, node: Pointwise, o: OpenHinges) -> None:
     """The lemma: any slope would do, because the right-hand side is made for it."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # where the grid is 0 there is no row
         slope = _short((o.b * o.u - o.a * o.l) / (o.u - o.l), np.round)
         at_l, at_u = product_up(o.l, sum_down(o.a, -slope)), product_up(o.u, sum_up(o.b, -slope))
         top = _short(np.maximum(np.maximum(at_l, at_u), 0.0), np.ceil)  # 0: the corner h = y = 0

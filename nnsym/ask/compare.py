@@ -92,7 +92,7 @@ def _pair(encoding: Encoding, solver: str | Solver | None, source: str, optimise
 
 def compare(
     prop: HasQuery | Query | Sequence[HasQuery | Query],
-    methods: Sequence[MethodChoice] = ("ibp", "crown", "triangle", "bigm", "smt"),
+    methods: Sequence[MethodChoice] | MethodChoice = ("ibp", "crown", "triangle", "bigm", "smt"),
     *,
     solvers: Sequence[str | Solver] | None = None,
     bounds: Sequence[BoundsChoice] | BoundsChoice = ("crown",),
@@ -109,7 +109,7 @@ def compare(
 
     Args:
         prop: a property or its query, or a list of several, which have one table.
-        methods: bound methods, encodings or method values; encodings are paired with every solver.
+        methods: bound methods, encodings or method values, or one of them; encodings are paired with every solver.
         solvers: lanes; each encoding's default where none are given. Pairs that do not fit become rows that say why.
         bounds: bounds that feed the encodings; one row for each.
         timeout: wall seconds of one run of one row.
@@ -128,7 +128,8 @@ def compare(
     memory, seed = options.count_of_bytes(memory), options.seed(seed)
     several = bounds if isinstance(bounds, Sequence) and not isinstance(bounds, str) else (bounds,)
     sources = tuple(check_bounds(choice) for choice in several)
-    plans = plan(methods, solvers, sources, optimise=not decide)
+    listed = methods if isinstance(methods, Iterable) and not isinstance(methods, str) else (methods,)
+    plans = plan(tuple(listed), solvers, sources, optimise=not decide)
     import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before any row is timed
 
     tables: list[Comparison] = []

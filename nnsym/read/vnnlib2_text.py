@@ -36,6 +36,9 @@ def checked(text: str, where: str, meter: Meter) -> str:
     if foreign is not None:
         reason = f"cannot be read at '{foreign[0][:40]}'"
         raise error_at(bare, foreign.start(), where, reason, "Outside of comments the letters are those of ASCII")
+    end = bare.find("\0")
+    if end >= 0:
+        raise error_at(bare, end, where, "a NUL character", "The package would take the file to end there; remove it")
     index = _INDEX.search(plain)
     if index is not None:
         raise error_at(bare, index.start(1), where, f"an index or length out of range at '{index[1][:40]}'")

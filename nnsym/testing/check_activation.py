@@ -124,8 +124,10 @@ def _check_batches(fn: Univariate, lower: Array, upper: Array) -> None:
 def _intervals(fn: Univariate, rng: np.random.Generator) -> tuple[Array, Array]:
     """Around 0 and around every listed point, of all widths, some far out and some that are points."""
     marks = [0.0, *(getattr(fn, "extremes", ())), *(getattr(fn, "inflections", ())), *_breaks(fn)]
-    centre = rng.choice(marks, 400) + rng.normal(size=400) * rng.choice([0.0, 1e-3, 1.0, 8.0], 400)
-    width = 10.0 ** rng.uniform(-9, 1.7, 400) * rng.choice([0.0, 1.0, 1.0, 1.0, 1.0, 1.0], 400)
+    centre = rng.choice(marks, 400) + rng.normal(size=400) * rng.choice([0.0, 0.0, 1e-13, 1e-3, 1.0, 8.0, 1e3], 400)
+    width = 10.0 ** np.where(rng.random(400) < 0.1, rng.uniform(-30, -9, 400), rng.uniform(-9, 1.7, 400)) * rng.choice(
+        [0.0, 1.0, 1.0, 1.0, 1.0, 1.0], 400
+    )
     share = rng.choice([0.0, 1.0, 0.5, 0.3, 0.9], 400)
     lower, upper = centre - share * width, centre + (1 - share) * width
     far = np.array([-1e300, -1e12, -700.0, 40.0, 1e5])

@@ -34,6 +34,8 @@ from nnsym.testing.monotone import SHAPES, ends, halves
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.ranges import corners
 
+Values = Mapping[Node, Array]
+
 #: Of float64 runs of smooth networks, relative: the ulps of their functions and of the sums above them.
 _SMOOTH = 1e-12
 _FORMATS: tuple[Dtype, ...] = ("float64", "float32")
@@ -56,6 +58,7 @@ def check_bounds(
     kinds: Iterable[str] = (*KINDS, *PIECE_KINDS, *SMOOTH_KINDS),
     seeds: Iterable[int] = range(2),
     dtypes: Iterable[Dtype] = _FORMATS,
+    sizes: Iterable[str] = tuple(SHAPES),
 ) -> BoundsConformance:
     """Check a source of bounds.
 
@@ -64,6 +67,7 @@ def check_bounds(
         kinds: kinds of random network (:mod:`nnsym.testing.random_nets`).
         seeds: one query per kind and seed.
         dtypes: the formats that it is asked for.
+        sizes: which monotone networks, as in :data:`nnsym.testing.monotone.SHAPES`.
 
     Raises:
         ConformanceError: a claim is refuted, missing, or no interval.
@@ -77,8 +81,8 @@ def check_bounds(
     for name, queries in _SPECIAL.items():
         for query in queries():
             done = _check_all(_Asked(found, query, formats, refusal=name), list(_grid(query, 8)), done)
-    for name, shapes in SHAPES.items():
-        for shape in shapes:
+    for name in sizes:
+        for shape in SHAPES[name]:
             query, smooth = shape.query(), not shape.fn.exact
             points = [*ends(query), *_grid(query, 2)]
             done = _check_all(_Asked(found, query, formats, smooth=smooth, refusal=name), points, done)

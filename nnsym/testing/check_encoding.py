@@ -145,7 +145,12 @@ def _check_layers(encoding: Encoding, kinds: set[str], done: EncodingConformance
 
 
 def check_emits(encoding: Encoding, program: Program, query: Query) -> None:
-    """``emits`` names what the rules add: solvers are chosen by it. What the property adds need not be named."""
+    """``emits`` names what the rules add: solvers are chosen by it. What the property adds need not be named.
+
+    Of a program whose cuts could not be separated nothing is said.
+    """
+    if program.meta.get("cuts", "").startswith("none"):
+        raise ConformanceError(f"{query.name}: no cuts were found: {program.meta['cuts'].removeprefix('none: ')}")
     names = {name for node, name in node_names(query.nodes).items() if not isinstance(node, (Affine, Input))}
     made = [program.kind[b.start : b.start + len(b.index)] for b in program.blocks if b.node in names and len(b.index)]
     kinds = np.concatenate([np.zeros(0, np.int8), *made])
@@ -222,8 +227,6 @@ def _check_program(
     encoding: Encoding, program: Program, kind: str, seed: int, lane: str, runs: int, done: EncodingConformance
 ) -> EncodingConformance:
     query, exact = _query(kind, seed), kind not in SMOOTH_KINDS
-    if program.meta.get("cuts", "").startswith("none"):
-        raise ConformanceError(f"{query.name}: no cuts were found: {program.meta['cuts'].removeprefix('none: ')}")
     check_emits(encoding, program, query)
     points = list(_points(query, runs))
     for point in points:

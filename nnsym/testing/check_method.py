@@ -1,9 +1,9 @@
 """The conformance kit for methods: no verdict, no bound and no point that an exact oracle refutes, within the clock.
 
 Properties are small and random, half of their margins lie within 2^-12 of zero; what is true of them is known in
-rationals (:mod:`nnsym.ir.oracle`). Asked besides: the same as ``exists``, and on boxes about a point, the optimum of a
-term, a clock that is over, and one that is short for a network that is not small.
-Use it from a test: ``check_method(MY_METHOD)``.
+rationals (:mod:`nnsym.ir.oracle`). Asked besides: the same as ``exists``, on boxes about a point and on a batch of
+boxes, the optimum of a term, monotone networks of all sizes (:mod:`nnsym.testing.monotone`), a clock that is over, and
+one that is short for a network that is not small. Use it from a test: ``check_method(MY_METHOD)``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Box, Query, Reading
+from nnsym.judge.conclude import conclude
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.registry import resolve
 from nnsym.replay import attained, found_at, inputs_of
@@ -32,12 +33,15 @@ from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Verdict, Witness
 from nnsym.testing.conformance import Conformance, reached
 from nnsym.testing.conformance import ConformanceError as ConformanceError
+from nnsym.testing.monotone import SHAPES, Shape, halves, just
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 
 _SECONDS = 20.0  # of each question but the last two
 _SHORT = 0.2  # a clock that is short for the network of the last one
 _NARROW = 2.0**-20  # half the width of the boxes about a point
 _TOLERANCE = 1e-6  # of a solver's own word on a margin
+_SMOOTH = 1e-9  # of a margin that is known in float64 only
+_LARGE = Shape(name="large", inputs=(8,), widths=(120, 120))  # for the clock
 
 
 @final
@@ -54,6 +58,7 @@ def check_method(
     *,
     kinds: Iterable[str] = (*KINDS, *PIECE_KINDS),
     seeds: Iterable[int] = range(3),
+    sizes: Iterable[str] = tuple(SHAPES),
     grace: float = 5.0,
 ) -> MethodConformance:
     """Check a method.
@@ -62,6 +67,7 @@ def check_method(
         method: its name or itself.
         kinds: kinds of random network (:mod:`nnsym.testing.random_nets`); those of smooth functions have no oracle.
         seeds: two properties, two other readings of them and a small box, for each kind and seed.
+        sizes: which monotone networks, as in :data:`nnsym.testing.monotone.SHAPES`, two properties each.
         grace: CPU seconds of this process after which a clock of 0.2 s was ignored.
 
     Raises:
@@ -79,6 +85,12 @@ def check_method(
             except NnsymError as error:
                 said = f"{type(error).__name__}: {error.reason}"
                 done = done.skip(f"{kind} {seed}", said)
+    for name in sizes:
+        for shape in SHAPES[name]:
+            try:
+                done = _check_shape(found, shape, done)
+            except NnsymError as error:
+                done = done.skip(name, f"{type(error).__name__}: {error.reason}")
     done = _check_clock(found, done, grace)
     if not done.questions:
         raise ConformanceError(f"method '{found.name}' takes none of the properties that it was to be checked on")
@@ -87,7 +99,7 @@ def check_method(
 
 
 def _check(method: Method, kind: str, seed: int, done: MethodConformance) -> MethodConformance:
-    """Two properties of one network, their other reading, a term, and no time at all."""
+    """Two properties of one network, their other reading, a term, parts of the box at once, and no time at all."""
     network = random_network(kind, seed)
     for tight in (False, True):
         query = random_query(network, seed, tight=tight)
@@ -101,7 +113,35 @@ def _check(method: Method, kind: str, seed: int, done: MethodConformance) -> Met
     narrow = _about_a_point(query)
     _check_result(method, narrow, method.judge(narrow, Clock(_SECONDS), Settings(seed=seed)), minimum_margin(narrow))
     _check_optimum(method, _term(query), seed)
+    _check_batch(method, query, seed)
     return replace(done, questions=done.questions + 1)
+
+
+def _check_batch(method: Method, query: Query, seed: int) -> None:
+    """What is said of many boxes at once is so of each."""
+    parts = [replace(query, boxes=boxes) for boxes in halves(query)]
+    outer = {x: [part.boxes[x].outer for part in parts] for x in query.inputs}
+    boxes = {
+        x: (np.stack([low for low, _ in sides]), np.stack([high for _, high in sides])) for x, sides in outer.items()
+    }
+    clock = Clock(_SECONDS)
+    told = method.establish_each(query, boxes, clock, Settings(seed=seed))
+    for k, one in enumerate(told or ()):
+        part = replace(parts[k], name=f"box {k} of {len(parts)} of {query.name}")
+        _check_result(method, part, conclude(part, method, one, clock), minimum_margin(part))
+
+
+def _check_shape(method: Method, shape: Shape, done: MethodConformance) -> MethodConformance:
+    """A property that is just violated, and one that just holds, of a network whose least margin is known."""
+    query = shape.query()
+    near = 0.0 if shape.fn.exact else _SMOOTH
+    for sign in (-1, 1):
+        asked, least = just(query, sign)
+        result = method.judge(asked, Clock(_SECONDS), Settings())
+        _check_result(method, asked, result, least, near)
+        known = result.status is not Verdict.UNKNOWN
+        done = replace(done, questions=done.questions + 1, decided=done.decided + known)
+    return done
 
 
 def _about_a_point(query: Query) -> Query:
@@ -114,7 +154,7 @@ def _about_a_point(query: Query) -> Query:
     return replace(query, boxes={x: narrow(*box.outer) for x, box in query.boxes.items()})
 
 
-def _check_result(method: Method, query: Query, result: Result, least: OracleAnswer) -> None:
+def _check_result(method: Method, query: Query, result: Result, least: OracleAnswer, near: float = 0.0) -> None:
     """The verdict is true, a point is one, and the margin lies where the result says."""
     exists = query.reading is Reading.EXISTS
     where = f"{method.name} on {query.name} ({query.reading.value}), whose least margin is {_short(least.margin)}"
@@ -133,7 +173,7 @@ def _check_result(method: Method, query: Query, result: Result, least: OracleAns
     if result.status is not Verdict.UNKNOWN and result.trust is None:
         raise ConformanceError(f"{where}: says {result.status.value} and not what it rests on")
     lower, upper = (-result.upper, -result.lower) if exists else (result.lower, result.upper)
-    _check_interval(where, lower, upper, least.margin, _TOLERANCE if method.lane else 0.0)
+    _check_interval(where, lower, upper, least.margin, max(near, _TOLERANCE if method.lane else 0.0))
 
 
 def _check_interval(where: str, lower: float, upper: float, least: Any, tolerance: float) -> None:
@@ -165,15 +205,16 @@ def _term(query: Query) -> Query:
 
 
 def _check_clock(method: Method, done: MethodConformance, grace: float) -> MethodConformance:
-    """A short clock is kept, for a network that is not small."""
+    """A short clock is kept, for a network that is not small, and what is said by then is so."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         return done.skip("the clock", "there is no timer here that could stop a method")
-    query = random_query(random_network("dense", 0, inputs=8, width=120), 1)
+    query, least = just(_LARGE.query(), -1)
     try:
         with _at_most(_SHORT + grace, f"{method.name} had a clock of {_SHORT} s and goes on after {grace} CPU s more"):
-            method.judge(query, Clock(_SHORT), Settings())
+            result = method.judge(query, Clock(_SHORT), Settings())
     except NnsymError as error:
         return done.skip("the clock", f"{type(error).__name__}: {error.reason}")
+    _check_result(method, query, result, least)
     return replace(done, questions=done.questions + 1)
 
 

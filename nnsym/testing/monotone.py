@@ -19,14 +19,13 @@ from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
-from nnsym.ir.node import Input, Node, affine, concatenate, new_input, pointwise, product
+from nnsym.ir.node import Input, Node, Point, Pointwise, affine, concatenate, new_input, pointwise, product
+from nnsym.ir.oracle import OracleAnswer
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Univariate, relu
-from nnsym.testing.random_nets import Random
-
-Point = Mapping[Input, Array]
+from nnsym.testing.random_nets import Random, shifted
 
 RELU = relu()
 #: The size of the largest bias: float64 ends at 1.8e308.
@@ -107,7 +106,7 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
         Shape(name="between rationals", third=True),
     ),
     "numbers of other sizes": (
-        Shape(name="large numbers", radius=1e12, unit=1e12),
+        Shape(name="large numbers", radius=1e8, unit=1e8),
         Shape(name="numbers beyond float32", radius=1e30, unit=1e30),
         Shape(name="numbers beyond float64", radius=1e150, unit=1e150),
         Shape(name="small numbers", radius=1e-12, unit=1e-12),
@@ -132,6 +131,20 @@ def ends(query: Query) -> tuple[Point, Point]:
         low[x] = _whole(to_fractions(box.lower), x, up=True)
         high[x] = _whole(to_fractions(box.upper), x, up=False)
     return low, high
+
+
+def just(query: Query, sign: int) -> tuple[Query, OracleAnswer]:
+    """The query with its rows moved by one number, so that its least margin is ``sign`` 2^-12 of their size.
+
+    The answer has a corner where the margin is attained, in float64 where functions are smooth.
+    """
+    exact = all(node.fn.exact for node in query.nodes if isinstance(node, Pointwise))
+    corners = [point if exact else {x: v.astype(float) for x, v in point.items()} for point in ends(query)]
+    rows = [to_fractions(query.rows.value(query.values(point, exact=exact))) for point in corners]
+    lowest, point = min(zip((row.min() for row in rows), corners, strict=True), key=lambda one: one[0])
+    size = max(abs(value) for row in rows for value in row) or Fraction(1)
+    margin = sign * size / 2**12
+    return shifted(query, margin - lowest), OracleAnswer(margin=margin, point=point)
 
 
 def _whole(values: Array, x: Input, *, up: bool) -> Array:

@@ -32,13 +32,15 @@ OF_KINDS: Mapping[str, frozenset[str]] = {
 }
 #: Neurons of a layer (one in two hundred is off by an ulp where the end of a chord is), and of one with many rows each.
 _MANY, _FEW = 400, 90
+#: Widths are e to so many standard normals: between 10^-4 and 10^4.
+_SPREAD = 3.0
 
 
 def layer_query(kind: str, seed: int = 0) -> Query:
     """A layer of one kind over inputs between arbitrary ends; every neuron has its own."""
     rng = np.random.default_rng([seed, LAYERS.index(kind), 41])
     count = _MANY if kind in ("relu", "leaky", "abs", "hinge") else _FEW
-    scale = np.exp(rng.normal(size=count))
+    scale = np.exp(_SPREAD * rng.normal(size=count))
     lower, upper = -rng.random(count) * scale, rng.random(count) * scale
     x = new_input("x", count)
     return _about(f"{kind}-layer-{seed}", _layer(kind, rng, x), x, lower, upper)
@@ -90,6 +92,7 @@ def _half(x: Input, which: int) -> Node:
 
 
 def _about(name: str, y: Node, x: Input, lower: Array, upper: Array) -> Query:
-    """The first element is at most 0."""
-    rows = Rows.of(y).take(np.array([0]))
-    return Query(name, {x: Box(lower, upper)}, rows, Atoms(np.array([0]), strict=False, soft=True))
+    """A sum of all elements and all inputs with signs is at most 0: a relaxation's least point is a corner of each."""
+    rng = np.random.default_rng(53)
+    terms = tuple((Dense(np.where(rng.random((1, node.size)) < 0.5, -1.0, 1.0)), node) for node in (y, x))
+    return Query(name, {x: Box(lower, upper)}, Rows.of(affine(terms)), Atoms(np.array([0]), strict=False, soft=True))

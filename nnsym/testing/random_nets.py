@@ -95,13 +95,16 @@ def random_query(network: Network, seed: int, *, tight: bool = False, max_unstab
 def tighten(query: Query, margin: float, *, max_unstable: int = 12) -> Query:
     """The query with its soft rows shifted by one number, so that its least margin is exactly ``margin``."""
     least = minimum_margin(query, max_unstable=max_unstable).margin
-    if not isinstance(least, Fraction):
-        return query
+    return shifted(query, Fraction(margin) - least) if isinstance(least, Fraction) else query
+
+
+def shifted(query: Query, by: Fraction) -> Query:
+    """The query with a number added to its soft rows, and so to its margins."""
     soft = np.zeros(len(query.rows), dtype=bool)
     for leaf in leaves(query.formula):
         if isinstance(leaf, Atoms) and leaf.soft:
             soft[leaf.rows] = True
-    shift = from_numbers(np.array([Fraction(margin) - least if s else Fraction(0) for s in soft], dtype=object))
+    shift = from_numbers(np.array([by if s else Fraction(0) for s in soft], dtype=object))
     rows = Rows(query.rows.parts, add(query.rows.constant, shift))
     return Query(query.name, query.boxes, rows, query.formula, query.applications, query.text, query.labels)
 

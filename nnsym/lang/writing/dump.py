@@ -35,6 +35,7 @@ from nnsym.ir.node import Input
 from nnsym.ir.text import number
 from nnsym.ir.walk import postorder
 from nnsym.lang.algebra.variables import Variable
+from nnsym.lang.question import query_of
 
 if TYPE_CHECKING:
     from nnsym.lang.property import Property
@@ -47,15 +48,17 @@ _INLINE = 8  # an outline writes arrays of so many elements
 def dumps(prop: Property) -> str:
     """The property as text that :func:`nnsym.parse` reads back: the same statement, with the same content hash.
 
-    Raises :class:`UnsupportedError` for a property that was not written in the language (read from a VNN-LIB file).
+    Raises :class:`UnsupportedError` for a property that was not written in the language (read from a VNN-LIB file), and
+    :class:`InputError` for what is no property.
     """
-    if prop.form is None:
+    form = getattr(prop, "form", None)
+    if form is None:
         raise UnsupportedError(
             "the property holds parts that have no text form",
-            where=prop.name,
+            where=query_of(prop).name,
             remedy="Write it with the functions of nnsym, or export it as VNN-LIB",
         )
-    return _Dump(prop.form, prop.variables).text()
+    return _Dump(form, prop.variables).text()
 
 
 def outline(prop: Property) -> str:
