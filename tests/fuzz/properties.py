@@ -6,6 +6,7 @@ stored constants, or where its bound is refuted by a point.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -101,7 +102,9 @@ class PropertyTally(Tally):
         self.crashes += bool(outcome.crash or outcome.odd)
         for text in (*outcome.wrong, outcome.crash, outcome.odd):
             if text:
-                self.lines.append(f"seed {seed}, verify(p, {run.text}): {text[:400]}  [{command('properties', seed)}]")
+                line = f"seed {seed}, verify(p, {run.text}): {text[:400]}  [{command('properties', seed)}]"
+                self.lines.append(line)
+                print(line, file=sys.stderr, flush=True)  # a run that is stopped has said it
 
 
 def command(harness: str, seed: int) -> str:
