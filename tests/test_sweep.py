@@ -193,9 +193,9 @@ def test_an_item_without_a_property_stays_open_and_the_first_ones_are_refused_at
     [
         (([1, 2], [1]), None, r"columns of \[1, 2\] items.*Give columns"),
         ([], None, "no items"),
-        (3, None, "a column that is a int"),
+        (3, None, "a column that is an int"),
         ({"image": [1]}, None, r"takes \(x\) and is given \(image\).*Name its parameters"),
-        ([1], 0.1, r"given \(a int, eps\)"),
+        ([1], 0.1, r"given \(an int, eps\)"),
         ([1], [], "eps is"),
         ([1], [-1], "eps is"),
         ([object()], None, "no content"),

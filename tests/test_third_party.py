@@ -127,17 +127,17 @@ class Nothing(Cut):
 def test_what_is_no_encoding_or_solver_says_what_it_is():
     x = nn.Variable(1, name="x")
     p = nn.forall(x, where=nn.box(x, 0, 1), then=x[0] >= 0)
-    with pytest.raises(InputError, match=r"no encoding but a object\. Give a name, an nnsym.encoding.Encoding"):
+    with pytest.raises(InputError, match=r"no encoding but an object\. Give a name, an nnsym.encoding.Encoding"):
         nn.verify(p, object())
-    with pytest.raises(InputError, match=r"no encoding but a int"):
+    with pytest.raises(InputError, match=r"no encoding but an int"):
         nn.compare(p, [3])
-    with pytest.raises(InputError, match=r"no encoding but a int"):
+    with pytest.raises(InputError, match=r"no encoding but an int"):
         nn.draw(3)
     with pytest.raises(
         InputError, match=r"no encoding but a Nothing\. Add it to an encoding: find_encoding\('triangle'\) \+"
     ):
         nn.verify(p, Nothing())
-    with pytest.raises(InputError, match=r"a solver is a name or an object .*, not a int\. Known: highs"):
+    with pytest.raises(InputError, match=r"a solver is a name or an object .*, not an int\. Known: highs"):
         nn.verify(p, "bigm", solver=3)
 
 

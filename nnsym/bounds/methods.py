@@ -22,6 +22,7 @@ from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.pieces import cells
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Piecewise
+from nnsym.ir.words import kind_of
 
 _CROWN = "Zhang et al. 2018"
 
@@ -77,7 +78,7 @@ def find_source(source: str | Source, known: Mapping[str, Source] = SOURCES) -> 
         return source
     if not isinstance(source, str):
         remedy = "Give a name, or an nnsym.bounds.sources.Source"
-        raise InputError(f"no source of bounds but a {type(source).__name__}", where=repr(source), remedy=remedy)
+        raise InputError(f"no source of bounds but {kind_of(source)}", where=repr(source), remedy=remedy)
     found = []
     for text in summands(source, known):
         name, colon, parameters = text.partition(":")

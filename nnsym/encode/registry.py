@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar, final
 from nnsym.bounds.methods import SOURCES
 from nnsym.encoding import Cut, Encoding
 from nnsym.errors import InputError, did_you_mean
+from nnsym.ir.words import kind_of
 
 GROUP, BUILTIN = "nnsym.encodings", "nnsym_encodings"
 
@@ -133,10 +134,10 @@ def _items(module: object, kinds: Kinds) -> Iterator[tuple[str, tuple[Any, ...]]
     for attribute, kind in kinds.items():
         offered = getattr(module, attribute, ())
         if not isinstance(offered, (tuple, list)):
-            raise InputError(f"{attribute} is a {type(offered).__name__}, expected a tuple of {kind.__name__}")
+            raise InputError(f"{attribute} is {kind_of(offered)}, expected a tuple of {kind.__name__}")
         for item in offered:
             if isinstance(item, type) or not isinstance(item, kind):
-                raise InputError(f"{attribute} has a {type(item).__name__}, expected a tuple of {kind.__name__}")
+                raise InputError(f"{attribute} has {kind_of(item)}, expected a tuple of {kind.__name__}")
             if not _NAME.fullmatch(item.name) or item.name in METHODS:
                 raise InputError(
                     f"{attribute} has the name '{item.name}'",
@@ -159,7 +160,7 @@ def find_encoding(encoding: str | Encoding) -> Encoding:
         remedy = "Give a name, an nnsym.encoding.Encoding, or a method such as nn.milp(...)"
         if isinstance(encoding, Cut):
             remedy = f"Add it to an encoding: find_encoding('triangle') + {type(encoding).__name__}(...)"
-        raise InputError(f"no encoding but a {type(encoding).__name__}", where=repr(encoding), remedy=remedy)
+        raise InputError(f"no encoding but {kind_of(encoding)}", where=repr(encoding), remedy=remedy)
     known = encodings()
     name, *families = encoding.split("+")
     if name not in known:

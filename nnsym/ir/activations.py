@@ -20,6 +20,7 @@ from nnsym.ir.functions.steps import Atan, Erf, Softsign
 from nnsym.ir.functions.waves import Cos, Sin
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Univariate, absolute, hard_tanh, leaky_relu, relu, relu6, sign
+from nnsym.ir.words import kind_of
 
 GROUP = "nnsym.activations"
 
@@ -71,7 +72,7 @@ def _offered(point: EntryPoint) -> tuple[Univariate, ...]:
     offered = tuple(getattr(loaded, "ACTIVATIONS", ())) if isinstance(loaded, ModuleType) else (loaded,)
     for fn in offered:
         if not isinstance(fn, Univariate) or not isinstance(fn.name, str):
-            raise InputError(f"offers a {type(fn).__name__}, expected an nnsym.ir.univariate.Univariate with a name")
+            raise InputError(f"offers {kind_of(fn)}, expected an nnsym.ir.univariate.Univariate with a name")
     if not offered:
         raise InputError("the module has no ACTIVATIONS")
     return offered

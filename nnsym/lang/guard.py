@@ -13,6 +13,7 @@ from nnsym.errors import InputError, LanguageError, foreign, line_of
 from nnsym.ir.array import Array
 from nnsym.ir.digits import fraction
 from nnsym.ir.exact import from_numbers, simplify, to_fractions
+from nnsym.ir.words import kind_of
 
 
 def user_line() -> str:
@@ -117,5 +118,5 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python prints
-        text = f"a {type(value).__name__} of too many digits"
+        text = f"{kind_of(value)} of too many digits"
     return text if len(text) <= 60 else f"{text[:57]}..."

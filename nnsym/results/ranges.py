@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from nnsym.errors import InputError
+from nnsym.ir.words import kind_of
 
 _LONGEST = 1e6  # seconds; more than eleven days
 _SEEDS = 2_000_000_000
@@ -91,5 +92,5 @@ def _shown(value: Any) -> str:
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python prints
-        text = f"a {type(value).__name__}"
+        text = kind_of(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -16,6 +16,7 @@ from nnsym.encode.registry import Provider, collect, listed, providers
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, SolverUnavailableError, UnsupportedError, did_you_mean
 from nnsym.ir.query import Query
+from nnsym.ir.words import kind_of
 from nnsym.program import Feature, Program
 from nnsym.solvers.base import Answer, Availability, Solver, Status
 from nnsym.solvers.command import PREFIX, Command
@@ -95,9 +96,7 @@ def find(name: str | Solver) -> Solver:
     if not isinstance(name, str) and isinstance(name, Solver):
         return name
     if not isinstance(name, str):
-        what = (
-            f"a solver is a name or an object with the parts of nnsym.solvers.base.Solver, not a {type(name).__name__}"
-        )
+        what = f"a solver is a name or an object with the parts of nnsym.solvers.base.Solver, not {kind_of(name)}"
         raise InputError(what, remedy=_known())
     lane = Command(command=name.removeprefix(PREFIX)) if name.startswith(PREFIX) else lanes().get(name)
     if lane is None:

@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.errors import InputError
+from nnsym.ir.words import kind_of
 from nnsym.results.files import regular_file
 from nnsym.sweep.content import Content
 
@@ -93,7 +94,7 @@ def _column(values: Any) -> Sequence[Any]:
         if array.ndim:
             return array  # type: ignore[no-any-return]
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
-        raise InputError(f"a column that is a {type(values).__name__}", where="data", remedy=_FORMS)
+        raise InputError(f"a column that is {kind_of(values)}", where="data", remedy=_FORMS)
     return values if isinstance(values, (list, tuple, range)) else tuple(values)
 
 

@@ -10,6 +10,7 @@ from typing import Any, final
 
 from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
+from nnsym.ir.words import kind_of
 from nnsym.lang.algebra.terms import Term
 from nnsym.lang.files import load_family
 from nnsym.lang.property import Property
@@ -53,7 +54,7 @@ def families_of(given: Family | Mapping[str, Family]) -> dict[str, Family]:
     for name, family in found.items():
         if not callable(family) or isinstance(family, (Term, Property)):
             raise InputError(
-                f"'{name}' is a {type(family).__name__}, no function",
+                f"'{name}' is {kind_of(family)}, no function",
                 where="family",
                 remedy="Give a function from an item to a property: lambda x, label, eps: nn.props.robust(...)",
             )
@@ -91,7 +92,7 @@ def check_call(family: Family, arguments: Arguments, *, radius: bool) -> None:
     try:
         signature.bind(*args, **named, **({"eps": 0.0} if radius else {}))
     except TypeError as error:
-        given = [*(f"a {type(a).__name__}" for a in args), *named, *(["eps"] if radius else [])]
+        given = [*(f"{kind_of(a)}" for a in args), *named, *(["eps"] if radius else [])]
         raise InputError(
             f"it takes ({', '.join(signature.parameters)}) and is given ({', '.join(given)}): {error}",
             where=f"family '{_name(family)}'",

@@ -18,6 +18,7 @@ from typing import final
 
 import numpy as np
 
+from nnsym.ir.words import kind_of
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Goal, Limits, Solver, Status
 from nnsym.testing.conformance import Conformance
@@ -165,7 +166,7 @@ def _ask(lane: Solver, problem: Problem, limits: Limits, goal: Goal) -> Answer:
     answer = lane.solve(problem.program, limits, goal, lambda lower, best: reports.append((lower, best)))
     spent = time.monotonic() - start
     expect(spent <= limits.seconds + OVERRUN, name, f"{spent:.1f} s under a limit of {limits.seconds} s")
-    expect(isinstance(answer, Answer), name, f"it returned a {type(answer).__name__}, not an Answer")
+    expect(isinstance(answer, Answer), name, f"it returned {kind_of(answer)}, not an Answer")
     expect(answer.solver == lane.name, name, f"the answer is signed '{answer.solver}'")
     expect(answer.exact == lane.exact, name, f"the answer says exact={answer.exact}, the lane {lane.exact}")
     expect(np.array_equal(before, _numbers(problem.program), equal_nan=True), name, "it changed the program")

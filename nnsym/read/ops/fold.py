@@ -9,6 +9,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
+from nnsym.ir.words import kind_of
 from nnsym.read.ops.base import Call
 from nnsym.read.runtime import run_node
 from nnsym.read.sizes import LARGEST, LARGEST_CONSTANT, require_result, require_size
@@ -82,7 +83,7 @@ def stored(tensor: Any) -> Array:
     from onnx.numpy_helper import to_array
 
     if not isinstance(tensor, TensorProto):
-        raise ValueError(f"the attribute 'value' is a {type(tensor).__name__}, not a tensor")
+        raise ValueError(f"the attribute 'value' is {kind_of(tensor)}, not a tensor")
     if uses_external_data(tensor):
         raise ValueError("its data lies in another file, which was not read")
     require_size(tensor.dims, "a constant", largest=LARGEST_CONSTANT)
