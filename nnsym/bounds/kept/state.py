@@ -137,7 +137,7 @@ class State:
             reach, most = reach + amounts[-1], max(most, matrix.terms)
         exact = bool(node.maps) and self.plan.copies(node)
         slip = 0.0 if exact or not node.maps else FLOAT64.gamma(most + len(node.maps) + 6)
-        drift = slip * size + (FLOAT64.tiny if slip else 0.0) * (size > 0)
+        drift = slip * size + (FLOAT64.tiny * self._meets(node, size + reach) if slip else 0.0)
         self.image[node], self._drift[node], self._amounts[node] = image, drift, amounts
         if exact and np.isfinite(reach).all():
             pairs = list(zip(self.plan.matrices[node], node.parents, strict=True))
@@ -145,6 +145,15 @@ class State:
             return np.asarray(low), np.asarray(high)
         far = reach * (1.0 + slip) + drift
         return image - far, image + far
+
+    def _meets(self, node: Affine, size: Array) -> Array:
+        """Where rows meet numbers that are not 0, though ``size``, the sum of what they come to, may have underflowed."""
+        there = size > 0
+        if not there.all():
+            for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):
+                moves = (self.centre[parent] != 0) | (self.radius[parent] > 0)
+                there = there | (matrix.stretch(moves.astype(np.float64)) > 0)
+        return there
 
     def near(self, part: Mapping[Node, Array], node: Node) -> Array:
         """The array of a node in a part of the state, rounded to the format of rows."""

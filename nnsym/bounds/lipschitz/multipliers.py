@@ -48,7 +48,8 @@ def search(
     system: Sectors, *, start: Multipliers | None = None, steps: int = _STEPS, deadline: Deadline = NEVER
 ) -> Found | None:
     """The best multipliers that were found; None if none were feasible in floats, or none by the deadline."""
-    return latest(_improved(_Form(_narrowed(system), deadline), start, steps))
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is not feasible
+        return latest(_improved(_Form(_narrowed(system), deadline), start, steps))
 
 
 def _improved(form: _Form, start: Multipliers | None, steps: int) -> Iterator[Found]:
