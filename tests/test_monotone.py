@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nnsym.bounds.methods import find_source
 from nnsym.bounds.sources import Dtype
 from nnsym.ir.intervals import Sides, interval_run
+from nnsym.relaxation.sources import find_source
 from nnsym.testing.check_bounds import BoundsConformance, check_runs, check_shape
 from nnsym.testing.monotone import SHAPES, Shape, ends
 
@@ -40,7 +40,7 @@ def test_intervals_are_numbers_and_hold(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("source", ["ibp", "crown", "lipschitz"])
+@pytest.mark.parametrize("source", ["ibp", "crown", "lipschitz", "search:1"])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_bounds_hold_for_numbers_of_every_size(source: str, dtype: Dtype) -> None:
     """A coefficient that a format flushes to 0 is still one."""

@@ -147,7 +147,7 @@ class State:
         return image - far, image + far
 
     def _meets(self, node: Affine, size: Array) -> Array:
-        """Where rows meet numbers that are not 0, though ``size``, the sum of what they come to, may have underflowed."""
+        """Where rows meet numbers that are not 0; ``size``, what these come to, may have underflowed."""
         there = size > 0
         if not there.all():
             for matrix, parent in zip(self.plan.matrices[node], node.parents, strict=True):

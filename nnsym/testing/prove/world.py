@@ -16,8 +16,8 @@ import z3
 Result = TypeVar("Result")
 Script = tuple[tuple[bool, bool], ...]  # answers to comparisons, and whether each was free to be another
 
-#: Z3 gets this many steps to see that a comparison has one answer only; it is run both ways if it does not.
-_DECIDE = 20_000
+#: Z3 gets this many milliseconds to see that a comparison has one answer only; it is run both ways if it does not.
+_DECIDE = 200
 
 
 class NotModelledError(Exception):
@@ -34,7 +34,6 @@ class Memory:
 
     def __init__(self) -> None:
         self._made: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
-        self._unknowns: dict[int, tuple[frozenset[int], Any]] = {}
 
     def of(self, make: Callable[..., Any], *terms: Any) -> Any:
         """``make(*terms)``, once for the same terms, none of which dies while it is remembered."""
@@ -42,17 +41,6 @@ class Memory:
         if key not in self._made:
             self._made[key] = make(*terms), terms
         return self._made[key][0]
-
-    def unknowns(self, term: Any) -> frozenset[int]:
-        """The numbers that a term speaks of."""
-        key = term.get_id()
-        if key not in self._unknowns:
-            children = term.children()
-            found = frozenset[int]().union(*map(self.unknowns, children))
-            if not children and z3.is_const(term) and term.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-                found = frozenset((key,))
-            self._unknowns[key] = found, term
-        return self._unknowns[key][0]
 
 
 class World:
@@ -72,8 +60,8 @@ class World:
         self._script, self._answers = script, list[tuple[bool, bool]]()
         self._known: dict[int, bool] = {}
         self._stated: set[int] = set()
-        self._solver = z3.SimpleSolver()
-        self._solver.set("rlimit", _DECIDE)
+        self._solver = z3.Solver()
+        self._solver.set("timeout", _DECIDE)
         self._model: Any = None  # of all facts, where one is known
 
     def result(self, facts: Callable[..., tuple[Any, ...]], *terms: Any) -> Any:
@@ -103,10 +91,6 @@ class World:
     def term(self, make: Callable[..., Any], *terms: Any) -> Any:
         """``make(*terms)``."""
         return self._memory.of(make, *terms)
-
-    def unknowns(self, term: Any) -> frozenset[int]:
-        """The numbers that a term speaks of."""
-        return self._memory.unknowns(term)
 
     def assume(self, *facts: Any) -> None:
         """Facts that hold from here on."""
