@@ -85,10 +85,10 @@ def test_a_method_of_the_name_of_one_of_ours_is_left_out(tmp_path: Path, name: s
     ("source", "point", "reason"),
     [
         ("x = 1", "m", "the module has no ENCODINGS or CUTS"),
-        (f"{ENCODING}\nENCODINGS = (MINE)", "m", "ENCODINGS is a Encoding, expected a tuple of Encoding"),
+        (f"{ENCODING}\nENCODINGS = (MINE)", "m", "ENCODINGS is an Encoding, expected a tuple of Encoding"),
         (f"{ENCODING}\nENCODINGS = (rule,)", "m", "ENCODINGS has a function, expected a tuple of Encoding"),
         (ENCODING, "m:ENCODINGS", "the entry point names no module"),
-        (f"{CUT}\nCUTS = (Above,)", "m", "CUTS has a ABCMeta, expected a tuple of Cut"),
+        (f"{CUT}\nCUTS = (Above,)", "m", "CUTS has an ABCMeta, expected a tuple of Cut"),
         (f"{CUT}\nCUTS = (Above(name='a+b', summary='', source=''),)", "m", "CUTS has the name 'a+b'"),
         (f"{CUT}\nCUTS = (Above(name='crown', summary='', source=''),)", "m", "CUTS has the name 'crown'"),
         ("raise SystemExit(3)", "m", "SystemExit: 3"),
