@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds, Interval
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.kept.tighter import tighter
@@ -26,7 +26,7 @@ from nnsym.judge.least import Least
 from nnsym.judge.leaves import Leaves
 from nnsym.judge.method import Establisher, Settings
 from nnsym.judge.verdict import Facts, facts_about, floor, rule
-from nnsym.results.clock import Clock, Deadline, OutOfTime
+from nnsym.results.clock import Clock, Deadline, OutOfMemory, OutOfTime
 from nnsym.results.result import Sizes
 from nnsym.search.bounding import Bounding
 from nnsym.search.goal import Decide, Goal, Minimise
@@ -70,8 +70,9 @@ class SearchMethod(Establisher):
         goal = Decide(query)
         try:
             done = self.run(query, goal, clock, settings)
-        except OutOfTime:
-            return Established(facts=facts_about(query), bounds=self.strategy.text, ended="timeout")
+        except (OutOfTime, OutOfMemory) as limit:
+            ended = TIMEOUT if isinstance(limit, OutOfTime) else MEMORY
+            return Established(facts=facts_about(query), bounds=self.strategy.text, ended=ended)
         if goal.looked is None and done.exhausted and query.entries <= _QUICK:
             point = goal.hopeful or {x: np.add(*(v / 2 for v in box.outer)) for x, box in query.boxes.items()}
             goal.replay(point, clock.deadline())  # the other end of the margin's interval, and a float run
@@ -92,14 +93,17 @@ class SearchMethod(Establisher):
         strategy = replace(self.strategy, frontier="best", soft=False)
         try:
             done = replace(self, strategy=strategy).run(query, goal, clock, settings)
-        except OutOfTime:
+        except (OutOfTime, OutOfMemory):
             return Least(floor=floor(facts_about(query)), point=None, by=self.name)
         facts = replace(_facts(query, done), attained=goal.best)
         return Least(floor=floor(facts), point=goal.point, by=self.name)
 
     def run(self, query: Query, goal: Goal, clock: Clock, settings: Settings) -> Search:
-        """The search, run until it is decided or its share of the clock is over; OutOfTime where it could not begin."""
-        _check(query, settings.memory)
+        """The search, run until it is decided or its share of the clock is over.
+
+        Raises OutOfTime or OutOfMemory where it could not begin.
+        """
+        _check(query)
         strategy = self.strategy.settled(query)
         end = clock.deadline(self.share)
 
@@ -128,6 +132,10 @@ class SearchMethod(Establisher):
             watch=settings.watch,
         )
         with clock.step("search") as notes:
+            needed = _EACH * query.entries
+            if needed > settings.memory:
+                notes.append(f"its matrices would take {needed / 2**30:.3g} of {settings.memory / 2**30:.3g} GiB")
+                raise OutOfMemory
             engine = Engine(query, dtype=strategy.dtype, deadline=end)
             search = begin(query, engine if engine.holds else fine(engine), goal, strategy, given)
             together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
@@ -158,15 +166,8 @@ def _root(query: Query, done: Search) -> Bounds:
     return Bounds("kept", nodes, Interval(-nothing, nothing, "kept"))
 
 
-def _check(query: Query, memory: int) -> None:
+def _check(query: Query) -> None:
     """Raise for what a search cannot take."""
-    needed = _EACH * query.entries
-    if needed > memory:
-        raise UnsupportedError(
-            f"the matrices of a search would take {needed / 2**30:.3g} of {memory / 2**30:.3g} GiB",
-            where=query.name,
-            remedy="Give more memory, or take bounds: crown",
-        )
     if query.assumed:
         raise UnsupportedError("a search takes no bounds that are asserted", where=query.name)
     for x, box in query.boxes.items():

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar, final
 
+from nnsym.bounds.base import MEMORY
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import NnsymError, UnsupportedError
 from nnsym.ir.node import Affine, Input
@@ -41,8 +42,9 @@ T = TypeVar("T")
 class Portfolio(Method):
     """A method of methods: the members in turn, until one decides, or one that is exact has had its say.
 
-    A member that cannot take the question is passed over, and the trail says why. ``otherwise`` is asked where no
-    member that proves anything takes it. Once time is over nobody is asked after one that proves.
+    A member that cannot take the question is passed over, and the trail says why. One that ends for want of memory has
+    not had its say. ``otherwise`` is asked where no member that proves anything takes it. Once time is over nobody is
+    asked after one that proves.
     """
 
     members: tuple[Method, ...]
@@ -74,7 +76,8 @@ class Portfolio(Method):
                 refused = error
                 clock.note("passed over", str(error))
                 continue
-            if told[-1][1].status is not Verdict.UNKNOWN or member.exact:
+            answer = told[-1][1]
+            if answer.status is not Verdict.UNKNOWN or (member.exact and answer.reason != MEMORY):
                 return _last(told, clock)
         proving = [(member, result) for member, result in told if member.proves]
         if not proving and self.otherwise is not None:

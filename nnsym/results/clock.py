@@ -23,6 +23,10 @@ class OutOfTime(Exception):  # noqa: N818 - not an error: what was found so far 
     """A deadline passed in the middle of a step. Whoever holds the best answer so far catches it and returns that."""
 
 
+class OutOfMemory(Exception):  # noqa: N818 - the same
+    """What comes next would take more memory than was given, and was not begun."""
+
+
 def latest(answers: Iterable[T]) -> T | None:
     """The last of better and better answers that came in time; None if time was over before the first."""
     kept: T | None = None

@@ -24,14 +24,10 @@ from nnsym.bounds.sources import FloatBoxes
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
-from nnsym.results.clock import Deadline, OutOfTime
+from nnsym.results.clock import Deadline, OutOfMemory, OutOfTime
 
 _STEP = 2**30  # products between two looks at the clock, a part of a second of a processor
 _COPIES = 6  # arrays of the size of a form that making one keeps alive for a moment
-
-
-class OutOfMemory(Exception):  # noqa: N818 - not an error: intervals go on
-    """The next form would not fit."""
 
 
 @final
