@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -299,6 +301,20 @@ def test_nothing_is_proved_where_a_function_is_undefined() -> None:
     assert found.status.value == "falsified"
     assert 0 < found.counterexample.inputs["x"][0] < Fraction(1, 3)
     assert nn.minimize(1 / x[0], where=everywhere, timeout=2).lower == -np.inf
+
+
+def test_bounds_that_show_a_function_defined() -> None:
+    """Intervals of every box where they do, which load no torch; backward bounds where intervals do not."""
+    code = (
+        "import sys, nnsym as nn; x = nn.Variable(2, name='x')\n"
+        "where = (nn.box(x, -2, -1) | nn.box(x, 1, 2))\n"
+        "print(nn.verify(nn.forall(x, where=where, then=1 / x[0] <= 1.5)).status.value, 'torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ran.stdout.split() == ["verified", "False"], ran.stderr
+    x = nn.Variable(2, name="x")
+    half = nn.relu(x[0] + 3) - x[0] - 2.5  # intervals take the two for unrelated
+    assert nn.verify(nn.forall(x, where=nn.box(x, -1, 1), then=1 / half <= 2.5), "crown").status.value == "verified"
 
 
 def test_quotients_and_powers_are_exact_in_smt() -> None:

@@ -56,7 +56,7 @@ def stretch(linear: LinearMap, size: Array) -> Array:
     there = found > 0
     if not there.all():  # nothing is in such a sum, or all of it underflowed
         there = np.asarray(absolute.apply((size > 0).astype(np.float64))) > 0
-    found = np.where(there, found * (1 + gamma(linear.n_in)) + _TINY, 0.0)
+    found = np.where(there, found * (1 + gamma(linear.longest)) + _TINY, 0.0)
     if not wild.any():
         return np.asarray(found)
     return np.where(absolute.apply(wild.astype(np.float64)) > 0, np.inf, found)
@@ -81,7 +81,7 @@ def _affine(node: Affine, parents: tuple[Sides, ...]) -> Sides:
         c = np.where(np.isfinite(lo) & np.isfinite(hi), lo / 2 + hi / 2, 0.0)
         r = np.maximum(sum_up(hi, -c), sum_up(c, -lo))
         centre, size = centre + linear.apply(c), size + stretch(linear, np.abs(c))
-        radius, most = sum_up(radius, stretch(linear, r)), max(most, linear.n_in)
+        radius, most = sum_up(radius, stretch(linear, r)), max(most, linear.longest)
     slip = gamma(most + 2 * len(node.maps) + 4) * size + np.where(size > 0, _TINY, 0.0)
     reach = sum_up(radius, slip)
     open_ends = ~np.isfinite(reach) | ~np.isfinite(centre)
@@ -100,7 +100,7 @@ def _one_sided(node: Affine, parents: tuple[Sides, ...]) -> Sides:
         plus, minus = matrix.maximum(0), matrix.minimum(0)
         low, high = low + _signed(plus, lo, minus, hi), high + _signed(plus, hi, minus, lo)
         finite = np.maximum(*(np.where(np.isfinite(side), np.abs(side), 0.0) for side in (lo, hi)))
-        size, most = size + stretch(linear, finite), max(most, linear.n_in)
+        size, most = size + stretch(linear, finite), max(most, linear.longest)
     slip = gamma(most + 2 * len(node.maps) + 4) * size + _TINY
     low, high = low - slip, high + slip  # NaN where a sum overflowed: slip did with it
     return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)

@@ -179,6 +179,10 @@ class Dense(LinearMap):
         indices = np.tile(np.arange(n, dtype=np.int32), m)
         return self.weight.ravel(), indices, np.arange(0, m * n + 1, n or 1, dtype=np.int32)[: m + 1]
 
+    @property
+    def longest(self) -> int:
+        return self.n_in
+
     def apply(self, x: Array) -> Array:
         return super().apply(x) if x.dtype == object else x @ self.weight.T
 

@@ -12,11 +12,10 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.base import Bounds
+from nnsym.bounds.intervals import interval_bounds
 from nnsym.bounds.kept.types import Limit
-from nnsym.ir.intervals import Sides, interval_run, interval_step, magnitude
 from nnsym.ir.node import Node
-from nnsym.ir.outward import product_up, sum_down, sum_up
 from nnsym.ir.query import Query
 from nnsym.judge.method import PASSED, Settings
 from nnsym.judge.paired import Paired
@@ -70,16 +69,6 @@ class Leaves:
 
 def on_ranges(part: Query, ranges: Mapping[Node, Limit]) -> Bounds:
     """Bounds of every node and row: the ranges that are known, and intervals over them."""
-    inputs: dict[Node, Sides] = {x: box.outer for x, box in part.boxes.items()}
-    known = {n: (r.lower[0], r.upper[0]) for n, r in ranges.items() if n not in inputs}
-    found = interval_run(part.nodes, {**inputs, **known})
-    spec, slack, weight = part.spec
-    parents = tuple(found[p] for p in spec.parents)
-    low, high = interval_step(spec, parents)
-    most = max((float(magnitude(sides).max(initial=0.0)) for sides in parents), default=0.0)
-    moved = sum_up(slack, product_up(weight, most))
-    rows = Interval(sum_down(low, -moved), sum_up(high, moved), _NAME)
-    return Bounds(_NAME, {n: Interval(*sides, _NAME) for n, sides in found.items()}, rows)
-
-
-_NAME = "search"
+    known = {n: (r.lower[0], r.upper[0]) for n, r in ranges.items()}
+    known.update((x, box.outer) for x, box in part.boxes.items())
+    return interval_bounds(part, known, name="search")

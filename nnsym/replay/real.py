@@ -12,12 +12,13 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.methods import compute, find_source
+from nnsym.bounds.intervals import interval_bounds
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
+from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Affine, Node, Point, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.scaled import evaluate_scaled
@@ -95,8 +96,8 @@ def _in_intervals(query: Query, point: Point, deadline: Deadline) -> RealRun:
     Where the deadline passes between two layers nothing is known.
     """
     point = {x: v if v.dtype == object else v.astype(np.float64) for x, v in point.items()}  # floats stay exact
-    boxes = {x: (round_down(v), round_up(v)) for x, v in point.items()}
-    rows = compute(query, find_source("ibp").until(deadline), boxes=boxes).box(0).rows
+    boxes: dict[Node, Sides] = {x: (round_down(v), round_up(v)) for x, v in point.items()}
+    rows = interval_bounds(query, boxes, name="replay", late=lambda: deadline.passed).rows
 
     def holds(node: Atoms | InBox, ends: Array) -> Array:
         if isinstance(node, InBox):
