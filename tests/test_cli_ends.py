@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +50,13 @@ def ended(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return [int(end.value.code or 0), vnnlib.entry([])]
 
 
+def program(text: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A program of its own, with what this process imports."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)} | variables
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    return subprocess.run([sys.executable, "-c", text], env=env, capture_output=True, text=True, timeout=120)
+
+
 @pytest.mark.parametrize(("error", "text"), REFUSED)
 def test_what_the_system_refuses_is_said_in_one_line_and_is_no_internal_error(
     error: Exception, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -75,13 +84,63 @@ def test_a_missing_module_says_its_name() -> None:
 @pytest.mark.parametrize("code", [0, 10, 130])
 def test_another_interrupt_on_the_way_out_changes_nothing(code: int) -> None:
     """Whoever presses the keys twice meets the functions that run at the end."""
-    program = f"""
+    text = f"""
 import atexit, os, signal
 from nnsym.cli.streams import leave
 atexit.register(lambda: print("stopped"))
 atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
 leave({code})
 """
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=120)
+    done = program(text)
     assert (done.returncode, done.stdout, done.stderr) == (code, "stopped\n", "")
+
+
+def test_an_interrupt_that_a_library_hides_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A module in C that is interrupted while it is imported raises ImportError, of which a reader makes its own."""
+    hidden = ImportError("initialization failed")
+    hidden.__cause__ = KeyboardInterrupt()
+    error = InputError("cannot be read")
+    error.__context__ = hidden
+    assert ended(error, monkeypatch) == [130, 130]
+    assert capsys.readouterr().err == "nnsym: interrupted\n" * 2
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("command", ["main.app", "vnnlib.main"])
+def test_who_is_asked_to_end_ends_in_order(command: str, name: str) -> None:
+    done = program(f"""
+import os, signal
+from nnsym.cli import main, vnnlib
+def work(*_):
+    try:
+        os.kill(os.getpid(), signal.{name})
+        signal.pause()
+    finally:
+        print("seen to")
+{command} = work
+{command.partition(".")[0]}.command()
+""")
+    code = 128 + getattr(signal, name)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "seen to\n", f"nnsym: ended by {name}\n")
+
+
+def test_an_answer_that_nobody_reads_when_time_is_over_says_nothing() -> None:
+    done = program("""
+import os, signal
+from nnsym.cli.vnnlib import _Answer
+read, write = os.pipe()
+os.dup2(write, 1)
+os.close(read)
+with _Answer(0.01).watched():
+    signal.pause()
+""")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_runtime_of_models_writes_nothing(tmp_path: Path) -> None:
+    """ONNX Runtime notes who runs what below the home folder, to send it away, unless it is asked not to."""
+    folders = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path))
+    done = program("import nnsym, nnsym.demo; nnsym.load(nnsym.demo.NETWORK)", **folders)
+    assert (done.returncode, done.stderr, list(tmp_path.rglob("*"))) == (0, "", [])

@@ -15,7 +15,7 @@ import typer
 
 from nnsym.cli.arguments import Commands
 from nnsym.cli.output import print_error, print_line
-from nnsym.cli.streams import complain, leave, open_streams, refusal, shown
+from nnsym.cli.streams import complain, end_in_order, interrupted, leave, open_streams, refusal, shown
 from nnsym.errors import NnsymError, UnsupportedError
 from nnsym.results.extras import absent
 
@@ -72,21 +72,14 @@ def entry() -> None:
     debug = "--debug" in sys.argv
     try:
         app()
-    except NnsymError as error:
-        if debug:
+    except BaseException as error:
+        if code := interrupted(error):
+            sys.exit(code)
+        if debug or isinstance(error, SystemExit):
             raise
-        print_error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        complain("interrupted")
-        sys.exit(130)
-    except SystemExit as end:
-        if end.code == 130:  # typer makes this of an interrupt
-            complain("interrupted")
-        raise
-    except Exception as error:
-        if debug:
-            raise
+        if isinstance(error, NnsymError):
+            print_error(error)
+            sys.exit(error.exit_code)
         package = (getattr(error, "name", "") or "nnsym").partition(".")[0]
         if isinstance(error, ModuleNotFoundError) and package != "nnsym":
             print_error(absent(package))
@@ -101,6 +94,7 @@ def command() -> None:
     gc.set_threshold(200_000)  # what is imported lives on: collecting it again and again takes 0.1 s of a start
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # torch's idle threads must not spin: docs/performance.md
     open_streams()
+    end_in_order()
     code: object = None
     try:
         entry()

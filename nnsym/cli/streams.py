@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import NoReturn, TextIO
+from typing import NoReturn, TextIO, final
 
 from nnsym.errors import InputError
 
@@ -66,7 +66,41 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def refusal(error: Exception) -> str:
+@final
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: another process asks this one to end."""
+
+
+def end_in_order() -> None:
+    """SIGTERM and SIGHUP end a command as an interrupt does: its workers and files are seen to.
+
+    What is ignored, as under nohup, stays ignored.
+    """
+
+    def end(number: int, _: object) -> NoReturn:
+        raise Terminated(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+
+
+def interrupted(error: BaseException) -> int:
+    """The exit code where an interrupt is behind an error, which is said; 0 where none is.
+
+    Libraries that are interrupted while they are imported raise errors of their own, and the command line's an exit.
+    """
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        behind = behind.__cause__ or behind.__context__
+    if behind is None:
+        return 0
+    number = behind.args[0] if isinstance(behind, Terminated) else signal.SIGINT
+    complain("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
+    return 128 + int(number)
+
+
+def refusal(error: BaseException) -> str:
     """What the system refuses: memory, files, libraries that cannot be loaded; empty where the error is our own."""
     match error:
         case OSError(strerror=str(said), filename=name):
@@ -88,7 +122,8 @@ def leave(code: int) -> NoReturn:
     Whoever interrupts has been heard: another interrupt would end this half way, with a traceback.
     """
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # the reader may be gone

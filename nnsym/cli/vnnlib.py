@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nnsym.cli.networks import named_networks
-from nnsym.cli.streams import complain, leave, open_streams, refusal
+from nnsym.cli.streams import complain, end_in_order, interrupted, leave, open_streams, refusal
 from nnsym.cli.supports import CAPABILITIES, capability
 from nnsym.errors import InputError, NnsymError, OutOfTimeError
 
@@ -130,7 +130,10 @@ class _Answer:
 
     def _watch(self) -> None:
         if not self._done.wait(self._last):
-            self.give("timed-out\n")
+            try:
+                self.give("timed-out\n")
+            except OSError as error:
+                leave(_status(error))
             leave(0)
 
     def give(self, text: str) -> None:
@@ -144,26 +147,32 @@ def entry(words: Sequence[str] | None = None) -> int:
     """One command; errors are one line and a status."""
     try:
         return main(sys.argv[1:] if words is None else words)
-    except NnsymError as error:
-        complain(str(error))
-        return 1 if error.exit_code == 1 else 2
-    except BrokenPipeError:
-        return 0
-    except SystemExit as end:  # --help
-        return int(end.code or 0)
-    except KeyboardInterrupt:
-        complain("interrupted")
-        return 130
-    except Exception as error:
-        refused = refusal(error)
-        complain(refused or f"internal error: {type(error).__name__}: {error}")
-        return 2 if refused else 1
+    except BaseException as error:
+        return _status(error)
+
+
+def _status(error: BaseException) -> int:
+    """The exit status of what ended a command, which is said."""
+    if code := interrupted(error):
+        return code
+    match error:
+        case BrokenPipeError():
+            return 0
+        case SystemExit():  # --help
+            return int(error.code or 0)
+        case NnsymError():
+            complain(str(error))
+            return 1 if error.exit_code == 1 else 2
+    refused = refusal(error)
+    complain(refused or f"internal error: {type(error).__name__}: {error}")
+    return 2 if refused else 1
 
 
 def command() -> None:
     """The console script."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     open_streams()
+    end_in_order()
     leave(entry())
 
 

@@ -5,6 +5,7 @@ This is the reference that imports are compared with and that counterexamples ar
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any, final
@@ -35,9 +36,7 @@ class Session:
     @cached_property
     def _native(self) -> tuple[Any, dict[str, str]]:
         """The runtime's own session, and the tensor behind each name that it returns."""
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
+        options = _library().SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         whole = bytes(self.model)
@@ -56,11 +55,17 @@ class Session:
         return {name: np.asarray(values.get(tensor, inputs.get(tensor))) for name, tensor in tensors.items()}
 
 
-def _started(model: bytes, options: Any) -> Any:
-    import onnxruntime as ort
+def _library() -> Any:
+    """ONNX Runtime, asked to keep to itself who runs what: it would write that below ``~/.cache`` and send it away."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # looked at when it is imported
+    import onnxruntime
 
+    return onnxruntime
+
+
+def _started(model: bytes, options: Any) -> Any:
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return _library().InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
         newer = _newer(model)
         if newer is None:
