@@ -74,6 +74,23 @@ def test_a_threshold_below_the_maximum_has_no_certificate_of_the_opposite() -> N
             Checker({**certificate, "claim": "unsat", "tree": tree}, {}).run()
 
 
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+@pytest.mark.parametrize(("least", "claim"), [(-1e6, "unsat"), (1e6, "sat")])
+def test_a_check_that_is_told_to_stop_stops_before_its_leaf_or_point_is_done(
+    least: float, claim: str, engine: str
+) -> None:
+    """One leaf of a wide network is minutes of whole numbers."""
+    result = nn.verify(nn.forall(X, where=BOX, then=arrays(1, 2, 8, 8, 2)(X)[0] >= least), certificate=True)
+    assert accepted(result, engine).claim == claim
+    assert result.certificate is not None
+    late = iter([False, True])
+    stops = [lambda: False]
+    checker = Checker(read_json(result.certificate.data), {}, engine, stop=lambda: stops[-1]())
+    stops.append(lambda: next(late))
+    with pytest.raises(Refused, match="stopped"):
+        checker.run()
+
+
 F = stored_mlp(random_layers(3, 2, 8, 8, 2), "f")
 G = stored_mlp(random_layers(4, 2, 6, 1), "g")
 D = nn.Variable(2, name="d")

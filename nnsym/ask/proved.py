@@ -67,5 +67,5 @@ def _value(found: Optimum, term: object, where: object, clock: Clock) -> Optimum
     if found.semantics is Semantics.DEPLOYED or found.point is None or not np.isfinite(found.upper):
         raise UncertifiedError(Lack.NOT_AT_HAND, "a point of real arithmetic")
     level = float(np.nextafter(found.upper + _ROUNDED * max(1.0, abs(found.upper)), np.inf))
-    made = certified_sat(_reached(term, level, where), found.point.inputs)
+    made = certified_sat(_reached(term, level, where), found.point.inputs, clock.deadline())
     return replace(found, upper=level, upper_trust=Trust.CHECKED, upper_certificate=made)

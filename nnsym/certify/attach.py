@@ -40,7 +40,7 @@ def _certificate(query: Query, result: Result, clock: Clock) -> Certificate:
         if deployed:
             raise UncertifiedError(Lack.NOT_COVERED, "a run of the stored model that violates: run it")
         assert found is not None
-        return certified_sat(query, found.inputs)
+        return certified_sat(query, found.inputs, clock.deadline())
     return certified_unsat(query, clock.deadline(), semantics=_dtype(query) if deployed else "real")
 
 

@@ -62,31 +62,35 @@ def certified_unsat(query: Query, deadline: Deadline, *, semantics: str = "real"
     except UnsupportedError as error:
         raise UncertifiedError(Lack.NOT_COVERED, error.reason) from None
     except Refused as error:
-        if deadline.passed:
-            raise UncertifiedError(Lack.NO_TIME, "to check it") from None
-        raise UncertifiedError(Lack.NOT_ACCEPTED, str(error)) from None
+        raise _unaccepted(error, deadline) from None
     except OutOfTime:
         raise UncertifiedError(Lack.NO_TIME, "to find a proof") from None
 
 
-def certified_sat(query: Query, point: Mapping[str, Array]) -> Certificate:
+def certified_sat(query: Query, point: Mapping[str, Array], deadline: Deadline) -> Certificate:
     """A certificate that a point, by the names of the query's inputs, satisfies the property's assertions."""
     started = time.process_time()
     try:
         claimed = theorem(query)
         values = {name: [str(v) for v in exact] for name, exact in claimed.point(point).items()}
-        return _accepted(claimed, claimed.certificate(claim="sat", point=values), started)
+        return _accepted(claimed, claimed.certificate(claim="sat", point=values), started, deadline)
     except UnsupportedError as error:
         raise UncertifiedError(Lack.NOT_COVERED, error.reason) from None
     except Refused as error:
-        raise UncertifiedError(Lack.NOT_ACCEPTED, str(error)) from None
+        raise _unaccepted(error, deadline) from None
 
 
-def _accepted(claimed: Theorem, certificate: Mapping[str, Any], started: float) -> Certificate:
+def _unaccepted(error: Refused, deadline: Deadline) -> UncertifiedError:
+    if deadline.passed:
+        return UncertifiedError(Lack.NO_TIME, "to check it")
+    return UncertifiedError(Lack.NOT_ACCEPTED, str(error))
+
+
+def _accepted(claimed: Theorem, certificate: Mapping[str, Any], started: float, deadline: Deadline) -> Certificate:
     """The certificate if the checker accepts the bytes that are written."""
     data = written(certificate)
     proved = time.process_time()
-    report = Checker(read_json(data), claimed.files).run()
+    report = Checker(read_json(data), claimed.files, stop=lambda: deadline.passed).run()
     return _certificate(data, report, proved - started)
 
 
@@ -200,7 +204,7 @@ class _Proof:
             data = written(self.claimed.certificate(**claim, **tables, tree=tokens))
             before = time.process_time()
             checker = Checker(read_json(data), self.claimed.files, stop=self._late)
-            report = checker.run(failures=True, stop=self._late)
+            report = checker.run(failures=True)
             self.checking += time.process_time() - before
             if not report.failures:
                 prove = time.process_time() - self.started - self.checking

@@ -54,8 +54,8 @@ class Checker:
 
     ``engine`` is ``fast`` (needs NumPy), ``reference`` (the standard library), or None: the fast
     one where NumPy is, and the reference for leaves that it does not accept, and where its range
-    is left. ``stop`` is asked between nodes of the networks: where it says so, the certificate is
-    refused as "stopped".
+    is left. ``stop`` is asked between nodes of the networks, and between rows: where it says so,
+    the certificate is refused as "stopped".
     """
 
     def __init__(
@@ -75,7 +75,8 @@ class Checker:
         coarsest = min((m.precision for m in self.problem.models.values()), default=0)
         fits = SEMANTICS[self.semantics].precision <= coarsest
         need(fits, f"a network whose runs meet coarser floats than {self.semantics}")
-        self.asked, self.engine = engine, self._engine(engine)
+        self.asked, self.stop = engine, stop
+        self.engine = self._engine(engine)
 
     def _engine(self, name: str | None) -> Any:
         need(name in (None, *ENGINES), f"no engine '{name}'; one of {', '.join(ENGINES)}")
@@ -86,18 +87,15 @@ class Checker:
             except ImportError:
                 need(name is None, "the fast engine needs NumPy")
             else:
-                return Fast(self.problem.nodes, min(bits, Fast.finest), SEMANTICS[self.semantics])
-        return Reference(self.problem.nodes, bits, SEMANTICS[self.semantics])
+                return Fast(self.problem.nodes, min(bits, Fast.finest), SEMANTICS[self.semantics], self.stop)
+        return Reference(self.problem.nodes, bits, SEMANTICS[self.semantics], self.stop)
 
-    def run(self, failures: bool = False, stop: Callable[[], bool] = lambda: False) -> Report:
-        """Check the claim; raises :class:`Refused` where it does not hold. ``failures`` collects leaves instead.
-
-        ``stop`` is asked between batches of leaves: where it says so, the certificate is refused as "stopped".
-        """
+    def run(self, failures: bool = False) -> Report:
+        """Check the claim; raises :class:`Refused` where it does not hold. ``failures`` collects leaves instead."""
         found = None
         with reading():
             if self.claim == "unsat":
-                found = self._walk(failures, stop)
+                found = self._walk(failures)
             else:
                 self.replay()
         seconds = time.process_time() - self.started
@@ -105,16 +103,16 @@ class Checker:
         about, engine = self.problem.subjects, self.engine
         return Report(self.claim, self.semantics, engine.name, leaves, engine.rows, least, seconds, about, failed)
 
-    def _walk(self, failures: bool, stop: Callable[[], bool]) -> Tree:
+    def _walk(self, failures: bool) -> Tree:
         tokens, last = self.certificate.get("tree", []), self.asked or self.engine.name == "reference"
         finer = None if last or failures else self._engine("reference")
         try:
-            return Tree(self.problem, self.engine, tokens, failures, stop, finer).run()
+            return Tree(self.problem, self.engine, tokens, failures, finer).run()
         except (OutOfRange, OverflowError) as error:
             if last:
                 raise OutOfRange(str(error)) from None
         self.engine = self._engine("reference")
-        return self._walk(failures, stop)
+        return self._walk(failures)
 
     # Witnesses
 
@@ -164,7 +162,7 @@ class Checker:
             places[node] = self._places(node, places, case)
         bits = max(places.values()) + 64
         need(bits < _WIDEST, "an exact forward pass would need too many digits")
-        engine, current = Reference(nodes, bits, SEMANTICS["real"]), dict[Any, Any]()
+        engine, current = Reference(nodes, bits, SEMANTICS["real"], self.stop), dict[Any, Any]()
         for node in nodes:
             current[node] = engine.interval(node, case, current)
         return bits, current

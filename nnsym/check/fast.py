@@ -6,7 +6,7 @@ of exact integers is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -52,8 +52,8 @@ class Fast:
     finest = 32
     far = 1 << 62
 
-    def __init__(self, nodes: Sequence[Node], bits: int, semantics: Semantics) -> None:
-        self.nodes, self.bits, self.semantics, self.rows = nodes, bits, semantics, 0
+    def __init__(self, nodes: Sequence[Node], bits: int, semantics: Semantics, stop: Callable[[], bool]) -> None:
+        self.nodes, self.bits, self.semantics, self.stop, self.rows = nodes, bits, semantics, stop, 0
         self.matrices: dict[Map, Matrix] = {}
         self.biases: dict[Node, tuple[Ints, Ints]] = {}
         self.exact: dict[Node, tuple[Ints, int]] = {}  # biases that are whole numbers, with places beyond P
@@ -242,6 +242,7 @@ class Fast:
 
         ``owner`` is the case of each row.
         """
+        need(not self.stop(), "stopped")
         self.rows += len(owner)
         alone = not row
         total, squares = self._facts(cases, state, row, owner, facts)

@@ -7,7 +7,7 @@ floored loses less than one unit, so the row loses at most one unit of each ``ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from operator import add, lt, mul, sub
@@ -105,8 +105,8 @@ class Reference:
     name = "reference"
     batch = 1
 
-    def __init__(self, nodes: Sequence[Node], bits: int, semantics: Semantics) -> None:
-        self.nodes, self.bits, self.semantics = nodes, bits, semantics
+    def __init__(self, nodes: Sequence[Node], bits: int, semantics: Semantics, stop: Callable[[], bool]) -> None:
+        self.nodes, self.bits, self.semantics, self.stop = nodes, bits, semantics, stop
         self.maps: dict[Map, Any] = {}
         self.biases: dict[Node, list[Fraction]] = {}
         self.lines_kept: dict[Any, Any] = {}
@@ -127,6 +127,7 @@ class Reference:
         """For each row ``W values``, ``|W| sizes`` scaled by 2^-P-E, and the number of terms."""
         wide = any(sizes)
         for (columns, _), row in zip(m.rows, self.integers(m)[1], strict=True):
+            need(not self.stop(), "stopped")
             v = values if columns is None else [values[j] for j in columns]
             r = sizes if columns is None or not wide else [sizes[j] for j in columns]
             yield sum(map(mul, row, v)), sum(map(mul, map(abs, row), r)) if wide else 0, len(row)
@@ -237,6 +238,7 @@ class Reference:
         self, case: Case, current: Mapping[Node, Bounds], start: dict[Node, list[int]], facts: Weighted, shares: Shares
     ) -> int:
         """What a row and multiples of facts are at least in a case, scaled by 2^-2P; facts alone by bounds as well."""
+        need(not self.stop(), "stopped")
         self.rows += 1
         row, unit, alone, near = Carried(current, start), 1 << self.bits, not start, None
         for number, m in facts:

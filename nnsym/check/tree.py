@@ -5,7 +5,7 @@ Cases are derived from the property and the tokens on the way; no box, bound or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -40,11 +40,10 @@ class Tree:
         engine: Any,
         tokens: Sequence[Any],
         collect: bool = False,
-        stop: Callable[[], bool] = lambda: False,
         finer: Any = None,
     ) -> None:
         need(isinstance(tokens, list), "a tree is a list of tokens")
-        self.problem, self.engine, self.tokens, self.collect, self.stop = problem, engine, tokens, collect, stop
+        self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
         self.root = replace(problem.root, pending=Pending())  # bounds of another engine have another scale
         self.count, self.failures, self.jobs = 0, list[tuple[int, Fraction]](), list[Job]()
         self.least: Fraction | None = None
@@ -203,7 +202,6 @@ class Tree:
 
     def _flush(self) -> None:
         """Check the leaves that wait."""
-        need(not self.stop(), "stopped")
         jobs, self.jobs = self.jobs, []
         self.count += len(jobs)
         jobs = [j for j in jobs if not j.case.empty]

@@ -133,7 +133,7 @@ def _lies(trial: Trial, tally: CertificateTally) -> list[str]:
         for point, _ in truth.points[:_POINTS]:
             tally.kinds["false points tried"] += 1
             with suppress(emit.UncertifiedError):
-                found = emit.certified_sat(query, _inputs(trial, point))
+                found = emit.certified_sat(query, _inputs(trial, point), Deadline.after(_ATTEMPT))
                 return [f"{found!r} of {point}, but no point satisfies the assertions"]
     return []
 
