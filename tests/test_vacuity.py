@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nnsym as nn
@@ -39,6 +40,27 @@ def test_what_is_not_known_has_no_truth_value() -> None:
     assert found.vacuous is None
     with pytest.raises(InputError, match="not known whether an input satisfies"):
         bool(found)
+
+
+X = nn.Variable(2, name="x")
+SINGLE = nn.zoo.random_mlp(0, widths=(2, 3, 1))
+
+
+@pytest.mark.parametrize("conclusion", [True, nn.argmax(SINGLE(X)) == 0, nn.all([]), nn.all(f(X)[:0] <= 1)])
+@pytest.mark.parametrize("method", [None, "crown", "attack", "bigm", "smt"])
+def test_a_conclusion_that_is_constant_says_nothing_of_the_precondition(conclusion: object, method: str | None) -> None:
+    some, half = nn.box(X, 0, 1), nn.box(X, 0, 1) & (X[0] + X[1] <= 1)
+    for where in (some, half):
+        held = nn.verify(nn.forall(X, where=where, then=conclusion), method)
+        assert (held.verified, held.vacuous, held.lower, held.trust) == (True, False, np.inf, held.lower_trust)
+        never = nn.exists(X, where=where, then=~nn.all([conclusion]))
+        said = nn.verify(never, method, slack=2)
+        assert (said.falsified, said.vacuous, said.upper) == (True, False, -np.inf)
+        assert not nn.vacuous(never)
+    empty = nn.verify(nn.forall(X, where=some & (X[0] + X[1] >= 3), then=conclusion), method)
+    assert (empty.verified, empty.vacuous) == (True, True)
+    nothing = nn.verify(nn.forall(X, where=False, then=conclusion), method)
+    assert (nothing.verified, nothing.vacuous) == (True, True)
 
 
 def test_a_conclusion_without_a_network_is_pointed_out() -> None:

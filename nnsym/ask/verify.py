@@ -141,6 +141,9 @@ def _verdict(query: Query, chosen: Method, semantics: str | Semantics, running: 
     """The verdict of one method on the function that is meant."""
     if query.empty_box:
         return conclude(query, chosen, Established(facts=replace(facts_about(query), empty=True)), running)
+    if query.settled:
+        found = conclude(query, chosen, Established(facts=facts_about(query)), running)
+        return with_premise(query, found, chosen, running, settings)
     if smoothed_nodes(query):
         return judged_by_samples(query, chosen, semantics, running, settings)
     query, trouble = as_meant(query, semantics, running, settings)

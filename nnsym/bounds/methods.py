@@ -100,6 +100,7 @@ def summands(text: str, known: Mapping[str, Source] = SOURCES) -> list[str]:
     return found
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is open, and says so
 def compute(
     query: Query,
     source: str | Source,

@@ -55,6 +55,7 @@ def encode(query: Query, bounds: Bounds, encoding: Encoding, *, max_disjuncts: i
     return encode_columns(query, bounds, encoding, max_disjuncts=max_disjuncts).program
 
 
+@np.errstate(over="ignore", invalid="ignore")  # rows of infinite numbers are refused by lanes
 def encode_columns(
     query: Query, bounds: Bounds, encoding: Encoding, *, max_disjuncts: int = 512, deadline: Deadline = NEVER
 ) -> Encoded:

@@ -15,6 +15,7 @@ from nnsym.ir.univariate import in_rationals
 from nnsym.ir.walk import fold
 
 
+@np.errstate(over="ignore", invalid="ignore")  # infinities and NaN are values; who asked judges them
 def evaluate(roots: Iterable[Node], point: Mapping[Node, Array]) -> dict[Node, Array]:
     """The value of every node that the roots depend on.
 

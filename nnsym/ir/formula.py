@@ -30,7 +30,7 @@ class Atoms(RowFormula):
     """Rows ``s_i <= 0`` (``s_i < 0`` where ``strict``), all of them or any of them.
 
     ``soft`` atoms come from the conclusion: the margin form relaxes them to ``s_i <= t``. The others are
-    preconditions and always hold exactly.
+    preconditions and always hold exactly. Any of no rows is false: :data:`NEVER`.
     """
 
     rows: Array
@@ -67,6 +67,9 @@ class Or(RowFormula):
 
 TRUE = And(())
 FALSE = Or(())
+
+#: A conclusion that is false everywhere. It keeps the precondition beside it, which ``FALSE`` would swallow.
+NEVER = Atoms(np.zeros(0, np.int64), strict=False, soft=True, every=False)
 
 
 def conjunction(*parts: RowFormula) -> RowFormula:

@@ -30,6 +30,7 @@ from nnsym.ir.formula import (
     And,
     Atoms,
     InBox,
+    Or,
     RowFormula,
     conjunction,
     disjunction,
@@ -255,8 +256,17 @@ class Query:
 
     @property
     def empty_box(self) -> bool:
-        """True if no input at all satisfies the bounds: the property holds vacuously."""
-        return any(box.empty for box in self.boxes.values())
+        """True if no input at all satisfies the bounds, or the precondition is false: the property holds vacuously."""
+        never = isinstance(self.formula, Or) and not self.formula.parts
+        return never or any(box.empty for box in self.boxes.values())
+
+    @cached_property
+    def settled(self) -> bool:
+        """True if the conclusion alone leaves the search no point, whatever the inputs."""
+        return any(
+            isinstance(leaf, Atoms) and leaf.soft and not leaf.every and not len(leaf.rows)
+            for leaf in leaves(self.formula)
+        )
 
     @cached_property
     def strict(self) -> bool:

@@ -158,6 +158,6 @@ def _deployed(query: Query, ruling: Ruling, replayed: Replay | None, *, covered:
     same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
     if smoothed_nodes(query):  # what was counted is runs; nothing was said of other runs
         return Deployed.OPEN
-    if query.runs is not None or not is_stored(query):
+    if query.runs is not None or query.settled or not is_stored(query):
         return same
     return same if covered and ruling.excluded else Deployed.OPEN

@@ -51,7 +51,7 @@ class Facts:
     ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
     precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
-    ran. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
+    ran. ``settled`` is true where the conclusion alone leaves no point. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
     is true where the program took both limits at a jump for values: a point of it need not be one of the query.
     ``sampled`` is of a smoothed classifier: nothing else is known of one. ``undefined`` names a function that need not
     be defined on the whole domain: then nothing is ruled out. Of a search ``exhausted`` is true where every part of
@@ -76,6 +76,7 @@ class Facts:
     granted: float = -np.inf
     word: Trust = Trust.CERTIFIED
     empty: bool = False
+    settled: bool = False
     closed: bool = False
     assumed: bool = False
     deployed: bool = False
@@ -129,6 +130,7 @@ def facts_about(query: Query) -> Facts:
         strict=query.strict,
         reading=query.reading,
         slack=query.slack,
+        settled=query.settled,
         assumed=bool(query.assumed),
         deployed=query.runs is not None,
         undefined=undefined(query),
@@ -201,6 +203,8 @@ def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
     side, what = ("upper", "witness") if exists else ("lower", "violation")
     if facts.empty:
         return "the precondition is empty: no input satisfies it", Trust.EXACT, True
+    if facts.settled:
+        return f"the conclusion is true of {'no' if exists else 'every'} input", Trust.EXACT, False
     if facts.status is Status.UNSAT and facts.exact_solver:
         return f"no {'witness' if exists else 'counterexample'} exists (unsat)", Trust.EXACT, False
     if facts.exact_bound is not None and positive(facts.exact_bound, strict=facts.strict):
@@ -251,7 +255,7 @@ def beside(facts: Facts, ruling: Ruling, *, asked: bool) -> tuple[Floor, Ruling]
         return Floor(bound=np.inf, trust=ruling.trust, empty=True), ruling
     sides = [side for side in facts.sides if side.bound > -np.inf]
     if ruling.excluded:  # no point at all: the margin is nowhere negative
-        sides.insert(0, Floor(bound=0.0, trust=ruling.trust))
+        sides.insert(0, Floor(bound=np.inf if facts.settled else 0.0, trust=ruling.trust))
     if ruling.trust in _SURE:
         sides = [side for side in sides if side.trust in _SURE or (asked and side.trust is Trust.SOLVER)]
     best = max(sides, key=lambda side: side.bound, default=Floor())

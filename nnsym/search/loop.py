@@ -89,6 +89,7 @@ class Search:
     def _going(self) -> bool:
         return len(self.frontier) > 0 and not self.scene.goal.done
 
+    @np.errstate(over="ignore", invalid="ignore")  # lines, scores and points that overflow lead nowhere
     def go(self, parts: float = np.inf) -> None:
         """Until nothing is open, the goal is reached, time or memory end, or so many parts were bounded."""
         while self._going and self.census.nodes < parts:

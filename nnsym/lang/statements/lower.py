@@ -191,7 +191,8 @@ def search(where: Tree, goal: Tree) -> Sought:
     builder = _Builder()
     hard = builder.translate(logic.leafwise(where, _whole), soft=False)
     soft = builder.translate(goal, soft=True)
-    return builder.finish(ir.conjunction(hard, soft))
+    never = isinstance(soft, ir.Or) and not soft.parts
+    return builder.finish(ir.conjunction(hard, ir.NEVER if never else soft))
 
 
 def _whole(leaf: Tree) -> Tree:
