@@ -10,8 +10,6 @@ import pytest
 
 import nnsym as nn
 from nnsym.bounds.engine.linear import crown
-from nnsym.ir.text import dump_network
-from nnsym.read import torch as reading
 
 torch = pytest.importorskip("torch")
 
@@ -125,34 +123,3 @@ def test_a_free_batch_axis_of_the_new_exporter_is_one(tmp_path: Path) -> None:
     with torch.no_grad():
         wanted = module(torch.tensor(point, dtype=torch.float32)).numpy()
     np.testing.assert_allclose(f.evaluate(point), wanted, rtol=1e-5, atol=1e-6)
-
-
-def random_chain(random: np.random.Generator) -> tuple[Any, tuple[int, ...]]:
-    """An image's or a vector's network of torch's own layers."""
-    torch.manual_seed(int(random.integers(1 << 30)))
-    curves = (layers.ReLU, layers.Tanh, layers.Sigmoid, lambda: layers.LeakyReLU(0.2), layers.Identity, layers.Dropout)
-    parts, width, shape = [], int(random.integers(1, 5)), (1, 0)
-    if random.random() < 0.5:
-        shape = (1, 1, 6, 6)
-        parts += [layers.Conv2d(1, 2, 3, stride=int(random.integers(1, 3)), padding=1), curves[random.integers(6)]()]
-        parts += [random.choice([layers.MaxPool2d, layers.AvgPool2d])(2), layers.Flatten()]
-        width = layers.Sequential(*parts)(torch.zeros(shape)).numel()
-    shape = shape if shape[1] else (1, width)
-    for _ in range(int(random.integers(1, 4))):
-        after = int(random.integers(1, 5))
-        parts += [layers.Linear(width, after, bias=bool(random.random() < 0.8)), curves[random.integers(6)]()]
-        width = after
-    ends = (layers.Identity, lambda: layers.Softmax(-1), lambda: layers.LogSoftmax(-1))
-    parts += [layers.Linear(width, 3), ends[random.integers(3)]()]
-    return layers.Sequential(*parts), shape
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_a_chain_is_read_alike_from_one_run_and_from_its_code(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, shape = random_chain(np.random.default_rng(seed))
-    quick = nn.from_torch(module, shape)
-    monkeypatch.setattr(reading, "is_chain", lambda _: False)
-    whole = nn.from_torch(module, shape)
-    assert dump_network(quick) == dump_network(whole)
-    assert (list(quick.inputs), list(quick.outputs)) == (list(whole.inputs), list(whole.outputs))
-    assert set(whole.tensors) <= set(quick.tensors)

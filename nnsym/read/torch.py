@@ -14,7 +14,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.read.agree import require_agreement
 from nnsym.read.onnx import load
-from nnsym.read.torch_chain import is_chain, rename
+from nnsym.read.torch_straight import alike, arguments_of, rename, symbolic
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +32,8 @@ def from_torch(
     ``input_shape`` is the shape that ``module`` is called with, batch axis included: ``(1, 784)``, or one shape
     per argument for several; sample tensors stand for their shapes. With ``drop_softmax`` the network ends before the
     softmax that the module ends in: its outputs are the scores, whose order is that of the probabilities, so that
-    ``argmax`` says the same, and a comparison with a number something else. A chain of torch's own layers
-    (:func:`nnsym.read.torch_chain.is_chain`) is read from one run, in a tenth of the time and with the same names. The
+    ``argmax`` says the same, and a comparison with a number something else. Straight code over common layers
+    (:mod:`nnsym.read.torch_straight`) is read from one run, in a tenth of the time and with the same names. The
     module is left as it was, its training flags restored. The network's dtype is that of the module's parameters; its
     ``model`` is the exported ONNX, on which counterexamples are replayed. Raises :class:`UnsupportedError` for what the
     exporter or :func:`~nnsym.read.onnx.load` refuses.
@@ -73,9 +73,27 @@ def unchecked(
     device = "cpu" if first is None else first.device
     arguments = tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in _shapes(input_shape, label))
     with evaluating(module), _quiet():
-        whole = _ran if is_chain(module) else _translated
-        model = _export(module, arguments, label, drop_softmax, _traced if traced else whole)
+        model = _export(module, arguments, label, drop_softmax, _traced if traced else _whole)
     return load(model, name=label, check=check)
+
+
+def _whole(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> Any:
+    """The ONNX model of all that the module computes: of one run where that shows it."""
+    model = _ran(module, arguments)
+    return _translated(module, arguments) if model is None else model
+
+
+def _ran(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> Any:
+    """The ONNX model of straight code, by a run; None where the code is not known to be straight."""
+    straight = symbolic(module)
+    if straight is None:
+        return None
+    with contextlib.suppress(Exception):  # an older exporter, of which nobody knows how long torch will have it
+        model, other = (_traced(code, arguments) for code in (module, straight))
+        inputs = arguments_of(straight)
+        if rename(model, inputs) and rename(other, inputs) and alike(model, other):
+            return model
+    return None
 
 
 def _translated(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> Any:
@@ -86,23 +104,18 @@ def _translated(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) ->
     return None if program is None else program.model_proto
 
 
-def _ran(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> Any:
-    """The ONNX model of a chain: of one run where that says it layer by layer."""
-    with contextlib.suppress(Exception):  # an older exporter, of which nobody knows how long torch will have it
-        model = _traced(module, arguments)
-        if rename(model):
-            return model
-    return _translated(module, arguments)
-
-
 def _traced(module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> Any:
     """The ONNX model of one run; what may differ in another run is an error."""
     import onnx
     import torch
 
     file, library = io.BytesIO(), cast("Any", torch)  # whose stubs know neither the warning nor files in memory
-    warnings.simplefilter("error", library.jit.TracerWarning)
-    library.onnx.export(module, arguments, file, dynamo=False, verbose=False)
+    with warnings.catch_warnings(record=True) as said:  # raised, the module's own code might catch them
+        warnings.simplefilter("always", library.jit.TracerWarning)
+        library.onnx.export(module, arguments, file, dynamo=False, verbose=False)
+    for warning in said:
+        if issubclass(warning.category, library.jit.TracerWarning):
+            raise UnsupportedError(str(warning.message), where=type(module).__name__)
     return onnx.load_model_from_string(file.getvalue())
 
 
