@@ -44,10 +44,12 @@ def test_one_node_that_many_others_read(count: int) -> None:
 def test_sums_of_products_stay_below_2_to_the_53rd(terms: int) -> None:
     """The greatest numbers of so many digits, times the greatest limbs."""
     matrix = Matrix(Map(terms, [(None, array("d", [float((1 << 43) - 1)] * terms))]))
-    for bits in (COARSE, FINE):
-        limbs = matrix.written("forth", bits)
-        assert sum(int(part.max()) << matrix.width(bits) * k for k, part in enumerate(limbs)) == (1 << 43) - 1
-        assert terms * max(int(part.max()) for part in limbs) << bits <= 1 << 52
+    limbs = matrix.written("forth")
+    assert sum(int(part.max()) << matrix.width * k for k, part in enumerate(limbs)) == (1 << 43) - 1
+    most = terms * max(int(part.max()) for part in limbs)
+    assert most << COARSE <= 1 << 52
+    assert (most << matrix.width) * (62 // matrix.width + 1) <= 1 << 52  # of as many limbs as may meet
+    assert (most << FINE - matrix.width) + (most << matrix.width) <= 1 << 52  # of a fine row's two
 
 
 def test_a_matrix_of_too_many_terms_is_refused() -> None:

@@ -58,19 +58,20 @@ def test_limbs_multiply_and_floor_as_integers_do(seed: int) -> None:
         m = Map(6, [(list(js), [float(dense[i, j]) for j in js]) for i, js in enumerate(sparse)])
     matrix = Matrix(m)
     matrix.dense = matrix.full or bool(seed % 4)
-    shift, weights, _ = m.integers
-    assert matrix.shift == shift
-    full = [[dict(zip(range(6) if js is None else js, ws, strict=True)).get(j, 0) for j in range(6)]
+    least, weights, _ = m.integers
+    shift = matrix.shift
+    assert shift == least or shift > max(least, 40)  # of a wide range it need not be the least
+    full = [[dict(zip(range(6) if js is None else js, ws, strict=True)).get(j, 0) << shift - least for j in range(6)]
             for (js, _), ws in zip(m.rows, weights, strict=True)]  # fmt: skip
     for bits in (COARSE, FINE):
         c, e = _whole(rng, int(rng.integers(1, bits)), (5, 7)).astype(float), rng.integers(-40, 40, 5)
-        sums = matrix.times([c], "back", bits)
+        sums = matrix.times([c] if bits == COARSE else limbs(c.astype(np.int64), matrix.width), "back")
         products = [[sum(int(c[r, i]) * full[i][j] for i in range(7)) for j in range(6)] for r in range(5)]
         true = [[Fraction(v, 1 << shift) / Fraction(2) ** int(e[r]) for v in row] for r, row in enumerate(products)]
         for told in (True, False):
-            _loses(true, *settled(sums, matrix.width(bits), e + shift, bits, told))
-    values, w = _whole(rng, int(rng.integers(1, 30)), (3, 6)), matrix.width(FINE)
-    made = floored(matrix.times(limbs(values, w), "forth", FINE), shift, w)
+            _loses(true, *settled(sums, matrix.width, e + shift, bits, told))
+    values, w = _whole(rng, int(rng.integers(1, 30)), (3, 6)), matrix.width
+    made = floored(matrix.times(limbs(values, w), "forth"), shift, w)
     for r in range(3):
         for i in range(7):
             assert made[r, i] == sum(int(values[r, j]) * full[i][j] for j in range(6)) >> shift

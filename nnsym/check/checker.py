@@ -19,7 +19,7 @@ from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
 from .tree import Tree
 
-VERSION = "4"  # of the checker: counted up when it accepts, or refuses, other certificates than before
+VERSION = "5"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
 _SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass

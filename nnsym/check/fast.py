@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import fits, need
-from .graph import LOOSE, Affine, Curve, Input, Map, Node, exact
+from .graph import LOOSE, Affine, Curve, Input, Map, Node
 from .limbs import (
     COARSE,
     FINE,
     REACH,
-    Floats,
     Ints,
     Matrix,
     Rows,
@@ -67,14 +66,14 @@ class Fast:
     def bias(self, node: Affine) -> tuple[Ints, Ints]:
         """The bias scaled by 2^P, its floors and ceilings."""
         if node not in self.biases:
-            values = [exact(b) * (1 << self.bits) for b in node.bias or [0] * node.size]
-            fits(all(abs(v) < REACH for v in values), "a bias")
-            sides = [np.array([f(v) for v in values], dtype=np.int64) for f in (Fraction.__floor__, Fraction.__ceil__)]
-            self.biases[node] = sides[0][None], sides[1][None]
-            places = max((v.denominator.bit_length() - 1 for v in values), default=0)
-            scaled = [v * (1 << places) for v in values] if places < 60 else [Fraction(REACH, 3)]
-            if all(v.denominator == 1 and abs(v) < REACH for v in scaled):
-                self.exact[node] = np.array([[int(v) for v in scaled]], dtype=np.int64), places
+            ratios = [b.as_integer_ratio() for b in node.bias or [0] * node.size]
+            sides = [[sign * ((sign * n << self.bits) // d) for n, d in ratios] for sign in (1, -1)]
+            fits(all(abs(v) < REACH for side in sides for v in side), "a bias")
+            self.biases[node] = np.array([sides[0]], dtype=np.int64), np.array([sides[1]], dtype=np.int64)
+            places = max(0, max((d.bit_length() - 1 for _, d in ratios), default=0) - self.bits)
+            scaled = [divmod(n << self.bits + places, d) for n, d in ratios]
+            if places < 60 and all(abs(v) < REACH and not lost for v, lost in scaled):
+                self.exact[node] = np.array([[v for v, _ in scaled]], dtype=np.int64), places
         return self.biases[node]
 
     # Bounds
@@ -92,6 +91,7 @@ class Fast:
         for node in later:  # a lemma's facts may speak of nodes that come after it
             state[node] = self._known(node, cases)
         empty = np.array([c.empty for c in cases])
+        plain: dict[Curve, Lines] = {}
         for node in self.nodes:
             lower, upper, error = self.interval(node, cases, state)
             if any(node in c.known for c in cases):
@@ -102,7 +102,7 @@ class Fast:
             if not mine and isinstance(node, Affine) and not all(isinstance(p, Input) for p, _ in node.parts):
                 mine = [Lemma(node, None, {}, ())]
             for lemma in mine:
-                state[node] = self._lemma(lemma, cases, state)
+                state[node] = self._lemma(lemma, cases, state, {} if lemma.facts or lemma.shares else plain)
             lower, upper, error = state[node]
             empty |= (lower > upper).any(axis=1)
             state[node] = lower, np.maximum(lower, upper), error
@@ -146,9 +146,9 @@ class Fast:
         terms, error, loosest = np.ones(node.size, dtype=np.int64), np.zeros_like(lower), False
         for parent, m in node.parts:
             matrix, (left, right, _) = self.matrix(m), state[parent]
-            w = matrix.width(FINE)
-            value = matrix.times(limbs(left + right, w), "forth", FINE)
-            width = matrix.times(limbs(right - left, w), "size", FINE)
+            w = matrix.width
+            value = matrix.times(limbs(left + right, w), "forth")
+            width = matrix.times(limbs(right - left, w), "size")
             length = max(len(value), len(width))
             zero = np.zeros_like(value[0])
             value, width = ([*s, *[zero] * (length - len(s))] for s in (value, width))
@@ -156,7 +156,7 @@ class Fast:
             upper = plus(upper, -floored([-a - b for a, b in zip(value, width, strict=True)], matrix.shift + 1, w))
             if matrix.loose or rounds:
                 magnitude = np.maximum(np.maximum(-left, right), 0)
-                size = plus(size, floored(matrix.times(limbs(magnitude, w), "size", FINE), matrix.shift, w) + 1)
+                size = plus(size, floored(matrix.times(limbs(magnitude, w), "size"), matrix.shift, w) + 1)
                 terms += matrix.terms
                 if matrix.loose:
                     loosest = True
@@ -179,7 +179,9 @@ class Fast:
         errors = [[-(-s * g >> 100) + tiny for s, g in zip(row, gammas, strict=True)] for row in size.tolist()]
         return np.array(errors, dtype=np.int64)
 
-    def _lemma(self, lemma: Lemma, cases: Sequence[Case], state: State) -> tuple[Ints, Ints, Ints | None]:
+    def _lemma(
+        self, lemma: Lemma, cases: Sequence[Case], state: State, lines: dict[Curve, Lines]
+    ) -> tuple[Ints, Ints, Ints | None]:
         node, (lower, upper, error) = lemma.node, state[lemma.node]
         if lemma.rows is None:
             owner, element = self.opened(node, state).nonzero()
@@ -193,7 +195,6 @@ class Fast:
             )
             sign = np.tile(np.where(rows >= 0, 1, -1), len(cases))
         lower, upper = lower.copy(), upper.copy()
-        lines: dict[Curve, Lines] = {}
         step = max(1, _ROWS // max(n.size for n in self.nodes))
         for first in range(0, len(owner), step):
             o, e, s = (a[first : first + step] for a in (owner, element, sign))
@@ -290,18 +291,17 @@ class Fast:
             total[r] = _whole((constant * (1 << self.bits)).__floor__())
         bits = next((known.bits for known in row.values()), FINE)
         for node, added in sums.items():
-            total = plus(total, self._add(row, node, *written(added, len(owner), node.size, bits), state, owner))
+            more, units = written(added, len(owner), node.size, bits)
+            total = plus(total, charged(more, units, state[node][0], owner) + self._add(row, node, more, state, owner))
         return total, squares
 
-    def _add(self, row: dict[Node, Rows], node: Node, more: Rows, units: Floats, state: State, owner: Ints) -> Ints:
-        """Add to the coefficients of a node; what floors, of so many units, lose at most."""
-        below = state[node][0]
-        lost = charged(more, units, below, owner)
-        if node in row:
-            more, units = joined(row[node], more)
-            lost = plus(lost, charged(more, units, below, owner))
-        row[node] = more
-        return lost
+    def _add(self, row: dict[Node, Rows], node: Node, more: Rows, state: State, owner: Ints) -> Ints | int:
+        """Add to the coefficients of a node; what the sum loses at most."""
+        if node not in row:
+            row[node] = more
+            return 0
+        row[node], units = joined(row[node], more)
+        return charged(row[node], units, state[node][0], owner)
 
     def _at_inputs(
         self,
@@ -329,13 +329,15 @@ class Fast:
             total = dot(c, floor, ceiling, owner) if known is None else dot(c, known, known, owner, places)
         error = state[node][2]
         if error is not None:
-            total = plus(total, dot(c, -error, error, owner))
+            total = total + dot(c, -error, error, owner)
         for parent, m in node.parts:
             matrix = self.matrix(m)
-            sums = matrix.times([c.c], "back", c.bits)
-            told = bool((state[parent][0] < 0).any())
-            made, units = settled(sums, matrix.width(c.bits), c.e + matrix.shift, c.bits, told)
-            total = plus(total, self._add(row, parent, made, units, state, owner))
+            left = [c.c] if c.bits <= COARSE else limbs(c.c.astype(np.int64), matrix.width)
+            sums = matrix.times(left, "back")
+            below = state[parent][0]
+            made, units = settled(sums, matrix.width, c.e + matrix.shift, c.bits, bool((below < 0).any()))
+            lost = charged(made, units, below, owner)
+            total = plus(total, lost + self._add(row, parent, made, state, owner))
         return total
 
     def _through_curve(
@@ -346,10 +348,10 @@ class Fast:
         total = dot(row, lines.offset_below, lines.offset_above, owner)
         for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
             made, units = times_slope(row, np.where(up, below[owner], above[owner]), lines.rounded)
-            total = plus(total, charged(made, units, state[parent][0][:, lines.live], owner))
+            total = total + charged(made, units, state[parent][0][:, lines.live], owner)
             whole = np.zeros((len(owner), node.size))
             whole[:, lines.live] = made.c
-            total = plus(total, self._add(rows, parent, Rows(whole, made.e, made.bits), 0 * units, state, owner))
+            total = total + self._add(rows, parent, Rows(whole, made.e, made.bits), state, owner)
         return total
 
     def lines(self, node: Curve, state: State, shares: Sequence[Shares]) -> Lines:

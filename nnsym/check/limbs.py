@@ -28,7 +28,7 @@ REACH = 1 << 53  # what values stay below
 _SUM = 1 << 61  # what sums of values stay below
 _ROOM = 52  # digits of a product's sums
 _NOWHERE = 800  # exponent of rows of zeros
-_MANY = 48, 128  # rows and columns from which it pays to look for columns of zeros
+_MANY = 24, 128  # rows and columns from which it pays to look for columns of zeros
 _BLOCK = 16  # rows that a sparse map takes at once, so that they stay near
 _DENSE = 1 << 20  # elements up to which a sparse map is written out
 _HALF = SLOPE // 2
@@ -45,7 +45,7 @@ class Rows:
 
 def most(values: Any) -> int:
     """The greatest magnitude."""
-    return max(int(values.max()), -int(values.min())) if values.size else 0
+    return max(int(np.maximum.reduce(values, None)), -int(np.minimum.reduce(values, None))) if values.size else 0
 
 
 def plus(a: Any, b: Any) -> Any:
@@ -57,8 +57,9 @@ def plus(a: Any, b: Any) -> Any:
 
 def limbs(values: Ints, width: int) -> list[Floats]:
     """Integers below 2^62 in magnitude as digits of so many bits, lowest first, the last one signed."""
-    fits(width >= 4 and most(values) < 1 << 62, "a product")
-    parts = [(values >> width * k) & ((1 << width) - 1) for k in range(most(values).bit_length() // width)]
+    greatest = most(values)
+    fits(width >= 4 and greatest < 1 << 62, "a product")
+    parts = [(values >> width * k) & ((1 << width) - 1) for k in range(greatest.bit_length() // width)]
     return [p.astype(np.float64) for p in (*parts, values >> width * len(parts))]
 
 
@@ -90,22 +91,18 @@ def settled(sums: Sequence[Floats], width: int, e: Ints, bits: int, told: bool) 
     Where it need not be ``told`` which rows lose something, all of them may.
     """
     fits(width * len(sums) < 950, "a weight")
-    size: Any = 0.0
-    for k in reversed(range(len(sums))):
-        size = size + np.maximum(sums[k].max(axis=1, initial=0.0), -sums[k].min(axis=1, initial=0.0)) * 2.0 ** (
-            width * k
-        )
-        if k and size.min() > 2.0 ** (width * (k - 1) + 53 + 8):
-            break  # what is left does not change the exponent by more than there is room for
+    near = sums[-1]  # rounded, but no limb below cancels what is beyond 2^53: enough for an exponent
+    for s in reversed(sums[:-1]):
+        near = near * 2.0**width + s
+    size = np.maximum(near.max(axis=1, initial=0.0), -near.min(axis=1, initial=0.0))
     shift = np.frexp(size)[1].astype(np.int64) - bits
-    c: Any = 0.0
-    lost = np.zeros(len(e)) if told else np.full(len(e), float(len(sums)))
+    c, lost = np.zeros_like(near), np.zeros(len(e)) if told else np.full(len(e), float(len(sums)))
     for k, s in enumerate(sums):
         scaled = s * np.ldexp(1.0, width * k - shift)[:, None]
-        whole = np.floor(scaled)
+        whole = np.floor(scaled, out=None if told else scaled)
         if told:
             lost += (scaled != whole).any(axis=1)
-        c = c + whole
+        c += whole
     exponents = np.where(size > 0, e - shift, _NOWHERE)
     fits(most(exponents) <= _NOWHERE, "a coefficient")
     return Rows(c, exponents, bits), lost
@@ -157,17 +154,16 @@ def times_slope(row: Rows, slope: Floats, rounded: bool) -> tuple[Rows, Floats]:
 
 def dot(row: Rows, low: Ints, high: Ints, owner: Ints, places: int = 0) -> Ints:
     """``floor(sum_i c_i v_i 2^-e-places)`` of each row, v the owner's low end where c > 0, else its high end."""
-    width = room(row.bits, row.c.shape[1])
-    total = np.zeros(len(row.c), dtype=np.int64)
-    scale = np.ldexp(1.0, np.maximum(-row.e - places, -900))
-    sides = [(row.c, low)] if low is high else [(np.maximum(row.c, 0.0), low), (np.minimum(row.c, 0.0), high)]
-    for c, v in sides:
-        for k, part in enumerate(limbs(v, width) if v.any() else ()):
-            made = c @ part[0] if len(part) == 1 else np.einsum("ri,ri->r", c, part[owner])
-            added = np.floor(made * scale * 2.0 ** (width * k))
-            fits(most(added) < REACH)
-            total += added.astype(np.int64)
-    return total
+    width, scale = room(row.bits, row.c.shape[1]), np.ldexp(1.0, np.maximum(-row.e - places, -900))
+    made = [np.zeros(len(row.c))]
+    for v, side in [(low, None)] if low is high else [(low, np.maximum), (high, np.minimum)]:
+        if v.any():
+            c = side(row.c, 0.0) if side else row.c
+            for k, part in enumerate(limbs(v, width)):
+                sums = c @ part[0] if len(part) == 1 else np.einsum("ri,ri->r", c, part[owner])
+                made.append(np.floor(sums * scale * 2.0 ** (width * k)))
+    fits(most(np.array(made)) < REACH)
+    return np.asarray(np.array(made).astype(np.int64).sum(axis=0))
 
 
 def charged(row: Rows, units: Floats, below: Ints, owner: Ints) -> Ints:
@@ -187,59 +183,57 @@ class Matrix:
 
     def __init__(self, m: Map) -> None:
         self.shape = len(m.rows), m.width
-        counts = [m.width if columns is None else len(columns) for columns, _ in m.rows]
-        self.terms = np.array(counts, dtype=np.int64)
         self.full = all(columns is None for columns, _ in m.rows)
         self.dense = self.full or self.shape[0] * self.shape[1] <= _DENSE
-        i = np.repeat(np.arange(len(counts)), counts)
-        j = [np.arange(m.width) if c is None else np.asarray(c, dtype=np.int64) for c, _ in m.rows]
-        self.places = i, np.concatenate([*j, i[:0]])
+        self.terms = np.array([m.width if columns is None else len(columns) for columns, _ in m.rows], dtype=np.int64)
+        self.depth = max(1, *self.shape)
+        if not self.full:
+            i = np.repeat(np.arange(len(self.terms)), self.terms)
+            j = [np.arange(m.width) if c is None else np.asarray(c, dtype=np.int64) for c, _ in m.rows]
+            self.places = i, np.concatenate([*j, i[:0]])
+            self.depth = max(1, most(self.terms), most(np.bincount(self.places[1])))
         found = _dyadic(m)
         if found is None:
             self.shift, rows, self.loose = m.integers
-            self.weights: Any = [w for row in rows for w in row]
+            weights: Any = [w for row in rows for w in row]
         else:
-            self.shift, self.weights, self.loose = *found, False
-        across = np.bincount(self.places[1], minlength=1) if len(i) else np.zeros(1, dtype=np.int64)
-        self.depth = max(1, int(across.max()), max(counts, default=1))
-        self.kept: dict[tuple[str, int], Any] = {}
+            self.shift, weights, self.loose = *found, False
+        #: How wide limbs are: products with rows, and sums of products with so wide limbs, stay below 2^53.
+        self.width = min(room(COARSE, self.depth), COARSE - 4)
+        fits(self.width >= 6, "a product")
+        self.kept: dict[str, Any] = {"": self._limbs(weights)}
 
-    def width(self, bits: int) -> int:
-        """How wide the limbs are that multiply numbers of so many bits."""
-        return room(bits, self.depth)
+    def written(self, which: str) -> Any:
+        """Limbs of the weights: ``back`` for rows, ``forth`` for values, ``size`` without signs."""
+        if which not in self.kept:
+            parts = [np.abs(p) for p in self.kept[""]] if which == "size" else self.kept[""]
+            if self.dense:
+                made: Any = [self._full(p) if which == "back" else self._full(p).T for p in parts]
+            else:
+                made = self._listed(parts, *(self.places if which == "back" else self.places[::-1]))
+            self.kept[which] = made
+        return self.kept[which]
 
-    def written(self, which: str, bits: int) -> Any:
-        """Limbs for numbers of so many bits: ``back`` for rows, ``forth`` for values, ``size`` without signs."""
-        if (which, bits) not in self.kept:
-            parts = self._limbs(which == "size", self.width(bits))
-            i, j = self.places if which == "back" else self.places[::-1]
-            made = [self._full(p, i, j) for p in parts] if self.dense else self._listed(parts, i, j)
-            self.kept[which, bits] = made
-        return self.kept[which, bits]
+    def _limbs(self, rest: Any) -> list[Floats]:
+        """Digits of weights, lowest first, each with its weight's sign."""
+        width, parts = self.width, list[Floats]()
+        long = isinstance(rest, list)
+        greatest = max(map(abs, rest), default=0) if long else most(rest)
+        for place in range(0, max(greatest.bit_length(), 1), width):
+            if long:
+                digits = [(abs(w) >> place & (1 << width) - 1) * (1 if w > 0 else -1) for w in rest]
+                parts.append(np.array(digits, dtype=np.float64))
+            else:
+                high = np.trunc(rest * 2.0**-width)
+                parts.append(rest - high * 2.0**width)
+                rest = high
+        return parts
 
-    def _limbs(self, plain: bool, width: int) -> list[Floats]:
-        fits(width >= 4, "a product")
-        parts: list[Floats] = []
-        if isinstance(self.weights, list):
-            values = [abs(w) for w in self.weights] if plain else self.weights
-            for _ in range(max(map(abs, values), default=0).bit_length() // width):
-                parts.append(np.array([w & ((1 << width) - 1) for w in values], dtype=np.float64))
-                values = [w >> width for w in values]
-            return [*parts, np.array(values, dtype=np.float64)]
-        rest = np.abs(self.weights) if plain else self.weights
-        while np.abs(rest).max(initial=0.0) >= 2.0**width:
-            high = np.floor(rest * 2.0**-width)
-            parts.append(rest - high * 2.0**width)
-            rest = high
-        return [*parts, rest]
-
-    def _full(self, values: Floats, i: Ints, j: Ints) -> Floats:
-        back = i is self.places[0]
+    def _full(self, values: Floats) -> Floats:
         if self.full:
-            matrix = values.reshape(self.shape)
-            return matrix if back else np.ascontiguousarray(matrix.T)
-        matrix = np.zeros(self.shape if back else self.shape[::-1])
-        np.add.at(matrix, (i, j), values)
+            return values.reshape(self.shape)
+        matrix = np.zeros(self.shape)
+        np.add.at(matrix, self.places, values)
         return matrix
 
     def _listed(self, parts: Sequence[Floats], i: Ints, j: Ints) -> Any:
@@ -258,20 +252,23 @@ class Matrix:
             weights.append(w)
         return index, weights
 
-    def times(self, left: Sequence[Floats], which: str, bits: int) -> list[Floats]:
-        """The sums of products of limbs, of rows of numbers of so many bits."""
-        limbs_of = self.written(which, bits)
+    def times(self, left: Sequence[Floats], which: str) -> list[Floats]:
+        """The sums of products of limbs with rows, or with limbs as wide."""
+        limbs_of = self.written(which)
         if not self.dense:
             return self._gathered(left, *limbs_of)
         if len(left) == 1 and len(left[0]) >= _MANY[0] and self.shape[1] >= _MANY[1]:
             used = np.flatnonzero(left[0].any(axis=0))
             if 0 < len(used) < left[0].shape[1]:
                 left, limbs_of = [left[0][:, used]], [m[used] for m in limbs_of]
-        fits(len(left) == 1 or (bits == FINE and len(left) < 256), "a product")
-        sums: list[Any] = [0.0] * (len(left) + len(limbs_of) - 1)
-        for a, x in enumerate(left):
-            for b, m in enumerate(limbs_of):
-                sums[a + b] = sums[a + b] + x @ m
+        if len(left) == 1:
+            return [left[0] @ m for m in limbs_of]
+        stacked, count = np.concatenate(left), len(left[0])
+        sums = [np.zeros((count, limbs_of[0].shape[1])) for _ in range(len(left) + len(limbs_of) - 1)]
+        for b, m in enumerate(limbs_of):
+            product = stacked @ m
+            for a in range(len(left)):
+                sums[a + b] += product[a * count : (a + 1) * count]
         return sums
 
     @staticmethod
@@ -302,11 +299,14 @@ def _dyadic(m: Map) -> tuple[int, Floats] | None:
         ):
             return None
         parts.append(np.asarray(weights, dtype=np.float64))
-    flat = np.concatenate(parts) if parts else np.zeros(0)
-    fraction, exponent = np.frexp(flat[flat != 0])
-    digits = (fraction * 2.0**53).astype(np.int64)
-    lowest = np.frexp((digits & -digits).astype(np.float64))[1] + exponent.astype(np.int64) - 54
-    shift = max(0, -int(lowest.min(initial=0)))
-    if shift + int(exponent.max(initial=0)) > 900 or shift > 900:
-        return None
-    return shift, np.ldexp(flat, shift)
+    flat = np.concatenate([*parts, np.zeros(1)])[:-1]
+    sizes = np.abs(flat[flat != 0])
+    if not len(sizes):
+        return 0, flat
+    digits = 24 if (np.clip(flat, -1e38, 1e38).astype(np.float32) == flat).all() else 53
+    least, greatest = (int(np.frexp(v)[1]) for v in (sizes.min(), sizes.max()))
+    shift = max(0, digits - least)  # every weight is a multiple of 2^-shift
+    if shift + greatest < 63:
+        every = int(np.bitwise_or.reduce(np.ldexp(flat, shift).astype(np.int64)))
+        shift = max(0, shift + 1 - (every & -every).bit_length())
+    return (shift, np.ldexp(flat, shift)) if max(shift, shift + greatest) <= 900 else None

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from .errors import Refused, need, reading, whole
-from .graph import Graph, Node, Value
+from .graph import Graph, Input, Node, Value
 from .model import Model, read_onnx, read_plain
 from .moves import Attributes, Call
 from .operators import OPERATORS
@@ -61,15 +61,16 @@ class Case:
     empty: bool = False
     path: tuple[Any, ...] = ()
 
-    def narrowed(self, k: int, low: Fraction | None, high: Fraction | None) -> Case:
-        """With input element k between two limits."""
-        lower, upper = list(self.lower), list(self.upper)
-        if low is not None and (lower[k] is None or low > lower[k]):  # type: ignore[operator]
-            lower[k] = low
-        if high is not None and (upper[k] is None or high < upper[k]):  # type: ignore[operator]
-            upper[k] = high
-        a, b = lower[k], upper[k]
-        empty = self.empty or (a is not None and b is not None and a > b)
+    def narrowed(self, *limits: tuple[int, Fraction | None, Fraction | None]) -> Case:
+        """With input elements k between two limits, ``(k, low, high)`` each."""
+        lower, upper, empty = list(self.lower), list(self.upper), self.empty
+        for k, low, high in limits:
+            if low is not None and (lower[k] is None or low > lower[k]):  # type: ignore[operator]
+                lower[k] = low
+            if high is not None and (upper[k] is None or high < upper[k]):  # type: ignore[operator]
+                upper[k] = high
+            a, b = lower[k], upper[k]
+            empty = empty or (a is not None and b is not None and a > b)
         return replace(self, lower=tuple(lower), upper=tuple(upper), pending=Pending(self.asked), empty=empty)
 
     @property
@@ -215,29 +216,32 @@ class Problem:
             found = [self.element(v) for v in monomial]
             if len(found) == 1:
                 row = terms.setdefault(found[0][0], {})
-                row[found[0][1]] = row.get(found[0][1], Fraction(0)) + c
+                row[found[0][1]] = c + row.get(found[0][1], 0)
             elif found:
                 first = getattr(found[0][0], "first", None)
                 need(found[0] == found[1] and first is not None, "a product of two variables, or a square of no input")
                 squares[first + found[0][1]] = c  # type: ignore[operator]
         need(min(squares.values(), default=1) >= 0, "a square that makes the points no convex set")
-        return Fact(terms, atom.left.get((), Fraction(0)), atom.strict, True, squares)
+        return Fact(terms, atom.left.get(()) or Fraction(0), atom.strict, True, squares)
 
     def assume(self, case: Case, part: Any) -> Case:
         """The case in which a part of the formula holds as well."""
-        if isinstance(part, Junction):
-            if not part.every:
-                return replace(case, disjunctions=(*case.disjunctions, part))
-            for inner in part.parts:
-                case = self.assume(case, inner)
-            return case
-        fact = self.fact(part)
-        single = [(n, i, a) for n, row in fact.terms.items() for i, a in row.items()]
-        if len(single) == 1 and not fact.squares and hasattr(single[0][0], "first"):
-            node, i, a = single[0]
-            limit = -fact.constant / a
-            return case.narrowed(node.first + i, None if a > 0 else limit, limit if a > 0 else None)  # type: ignore[attr-defined]
-        return replace(case, facts=(*case.facts, fact))
+        limits, facts, disjunctions, waiting = [], [*case.facts], [*case.disjunctions], [part]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, Junction):
+                waiting += reversed(part.parts) if part.every else []
+                disjunctions += [] if part.every else [part]
+                continue
+            fact = self.fact(part)
+            single = [(n, i, a) for n, row in fact.terms.items() for i, a in row.items()]
+            if len(single) == 1 and not fact.squares and isinstance(single[0][0], Input):
+                node, i, a = single[0]
+                limit = -fact.constant / a
+                limits.append((node.first + i, None if a > 0 else limit, limit if a > 0 else None))  # type: ignore[attr-defined]
+            else:
+                facts.append(fact)
+        return replace(case.narrowed(*limits) if limits else case, facts=tuple(facts), disjunctions=tuple(disjunctions))
 
     def _reachable(self) -> list[Node]:
         """Nodes that the property or a name speaks of, and what they are computed from."""

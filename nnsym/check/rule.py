@@ -336,8 +336,8 @@ def scaled_box(case: Case, node: Input, bits: int) -> tuple[list[int], list[int]
     """The box of an input, outward."""
     places = range(node.first, node.first + node.size)
     need(all(case.lower[k] is not None and case.upper[k] is not None for k in places), "an input has no bounds")
-    lower = [(case.lower[k] * (1 << bits)).__floor__() for k in places]  # type: ignore[operator]
-    return lower, [(case.upper[k] * (1 << bits)).__ceil__() for k in places]  # type: ignore[operator]
+    lower, upper = ([side[k].as_integer_ratio() for k in places] for side in (case.lower, case.upper))  # type: ignore[union-attr]
+    return [(n << bits) // d for n, d in lower], [-((-n << bits) // d) for n, d in upper]
 
 
 def least_square(q: Fraction, a: Fraction, case: Case, k: int, bits: int) -> int:

@@ -112,14 +112,14 @@ class Tree:
             need(k in self.problem.integers, f"input element {k} is not declared as a whole number")
             below = number(token[2])
             need(below.denominator == 1, "a split of a whole number at a fraction")
-            return [case.narrowed(k, None, below), case.narrowed(k, below + 1, None)]
+            return [case.narrowed((k, None, below)), case.narrowed((k, below + 1, None))]
         if len(token) == 3:
             at = number(token[2])
         else:
             left, right = case.lower[k], case.upper[k]
             need(left is not None and right is not None, f"input element {k} has no bounds and so no middle")
             at = (left + right) / 2  # type: ignore[operator]
-        return [case.narrowed(k, None, at), case.narrowed(k, at, None)]
+        return [case.narrowed((k, None, at)), case.narrowed((k, at, None))]
 
     def halves(self, form: Sequence[tuple[Node, int, Fraction]], at: Fraction, case: Case) -> list[Case]:
         """``form <= at`` and ``form >= at``; of one element, its known bounds are narrowed too."""

@@ -94,10 +94,11 @@ def parse(text: str) -> list[Any]:
     return stack[0]
 
 
-def add(total: Polynomial, more: Polynomial, factor: Fraction | int = 1) -> Polynomial:
-    """``total += factor more``; the sum."""
+def add(total: Polynomial, more: Polynomial, sign: int = 1) -> Polynomial:
+    """``total += sign more``; the sum."""
     for monomial, value in more.items():
-        total[monomial] = total.get(monomial, Fraction(0)) + factor * value
+        value = value if sign > 0 else -value
+        total[monomial] = total[monomial] + value if monomial in total else value
         if not total[monomial]:
             del total[monomial]
     return total
@@ -197,12 +198,9 @@ class Reader:
             return Junction(word == "and" or len(rest) == 1, tuple(map(self.formula, rest)))
         need(len(rest) == 2 and word in ("<=", "<", ">=", ">", "==", "!=", "="), f"the comparison '{word}'")
         a, b = map(self.term, rest)
-        down, up = add(dict(a), b, -1), add(dict(b), a, -1)
-        if word in ("<=", "<"):
-            return Atom(down, word == "<")
-        if word in (">=", ">"):
-            return Atom(up, word == ">")
-        return Junction(word != "!=", (Atom(down, word == "!="), Atom(up, word == "!=")))
+        sides = [(a, b)] if word[0] == "<" else [(b, a)] if word[0] == ">" else [(a, b), (b, a)]
+        atoms = tuple(Atom(add(dict(one), other, -1), word in ("<", ">", "!=")) for one, other in sides)
+        return atoms[0] if len(atoms) == 1 else Junction(word != "!=", atoms)
 
 
 def read_property(text: str) -> Property:
