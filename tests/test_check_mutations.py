@@ -219,7 +219,7 @@ def test_a_finer_engine_is_asked_of_the_very_leaf() -> None:
         tree = [["x", 0], ["b"], ["x", 1], *theorem.tree(1), ["l"], ["x", 2], ["l"], ["l"]]
         made = theorem.certificate(theorem.attained - int(rng.integers(0, 99)), tree)
         checker = Checker(made, {}, "reference")
-        blind = Blind(checker.problem.nodes, checker.engine.bits, checker.engine.semantics)
+        blind = Blind(checker.problem.nodes, checker.engine.bits, checker.engine.semantics, checker.stop)
         found: list[Any] = []
         for engine, finer in ((checker.engine, None), (blind, checker.engine)):
             try:

@@ -166,13 +166,6 @@ def test_the_command_writes_vipr_files(tmp_path: Path) -> None:
     assert (ran.exit_code, ran.output) == (10, "refused: a sat claim without a point\n")
 
 
-def test_a_run_can_be_stopped_between_batches() -> None:
-    built = made("(assert (<= y[0] -2.0))", [["l"]])
-    for engine in ENGINES:
-        with pytest.raises(Refused, match="stopped"):
-            Checker(built, {}, engine).run(stop=lambda: True)
-
-
 # Claims and files
 
 

@@ -51,11 +51,12 @@ class Facts:
     ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
     precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
     rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
-    ran. ``settled`` is true where the conclusion alone leaves no point. ``deployed`` is true where the query speaks of float runs, ``replay`` says what was found at points. ``closed``
-    is true where the program took both limits at a jump for values: a point of it need not be one of the query.
-    ``sampled`` is of a smoothed classifier: nothing else is known of one. ``undefined`` names a function that need not
-    be defined on the whole domain: then nothing is ruled out. Of a search ``exhausted`` is true where every part of
-    the domain was ruled out; ``word`` is what that rests on, and its lower bound ``granted``.
+    ran. ``settled`` is true where the conclusion alone leaves no point. ``deployed`` is true where the query speaks of
+    float runs, ``replay`` says what was found at points. ``closed`` is true where the program took both limits at a
+    jump for values: a point of it need not be one of the query. ``sampled`` is of a smoothed classifier: nothing else
+    is known of one. ``undefined`` names a function that need not be defined on the whole domain: then nothing is ruled
+    out. Of a search ``exhausted`` is true where every part of the domain was ruled out; ``word`` is what that rests on,
+    and its lower bound ``granted``.
     """
 
     strict: bool
