@@ -77,6 +77,53 @@ def test_rationals_that_are_no_floats_are_kept(tmp_path: Path):
     assert back.counterexample.inputs["x"].ravel()[0] == Fraction(1, 3)
 
 
+def test_values_beyond_floats_are_shown_and_kept(tmp_path: Path):
+    f = nn.sequential([([[1e200]], [0.0]), ([[1e200]], [0.0])], activation="relu")
+    x = nn.Variable(1, name="x", names=["a"])
+    p = nn.forall(x, where=nn.box(x, 1, 1), then=f(x)[0] <= 1)
+    result, file = nn.verify(p, "attack"), tmp_path / "result.json"
+    result.save(file, p)
+    told = json.loads(file.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert told["counterexample"]["outputs"]["y"]["data"] == ["inf"]
+    found = nn.load_result(file).counterexample
+    assert found is not None and result.counterexample is not None
+    assert found.outputs["y"][0] == result.counterexample.outputs["y"][0] == Fraction(1e200) ** 2
+    assert list(found.lines()) == ["x.a = 1", "y = [1.00000000e+400]"]
+    assert "Infinity" not in nn.write_witness(p, result, tmp_path / "w.json").read_text()
+    assert nn.write_witness(p, result, tmp_path / "w.txt").read_text().endswith("(Y_0 inf))\n")
+    table = nn.table(lambda k: p, [0], ["crown", "attack"], file=tmp_path / "run.jsonl")
+    assert str(nn.load_table(tmp_path / "run.jsonl")) == str(table)
+    assert repr(nn.maximize(f(x)[0], where=nn.box(x, 1, 1), method="attack")).startswith(
+        "<maximum in [1.79769313e+308, inf]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("slack",), float("inf")),
+        (("counterexample", "labels", "x", "names"), ["speed"]),
+        (("counterexample", "labels"), {"z": {"names": [], "units": []}}),
+        (("counterexample", "outputs", "y", "dtype"), []),
+        (("counterexample", "outputs", "y", "dtype"), "M8[s]"),
+        (("counterexample", "outputs", "y", "exact"), ["1/0"]),
+        (("counterexample", "outputs", "y", "exact"), ["\u0663"]),
+        (("trust",), "statistical"),
+    ],
+)
+def test_a_forged_result_is_refused_where_it_is_read(place: tuple[str, ...], value: object, tmp_path: Path):
+    file = tmp_path / "result.json"
+    nn.verify(stated(0.1)).save(file)
+    data = part = json.loads(file.read_text())
+    for name in place[:-1]:
+        part = part[name]
+    assert place[-1] in part
+    part[place[-1]] = value
+    file.write_text(json.dumps(data))
+    with pytest.raises(nn.InputError, match="a field is missing or wrong"):
+        nn.load_result(file)
+
+
 def test_what_is_no_saved_result_is_refused(tmp_path: Path):
     path = tmp_path / "r.json"
     for text, said in (("{", "not JSON"), ("[]", "not a saved result"), ('{"nnsym result": 2}', "not a saved result")):

@@ -285,7 +285,9 @@ def test_entries_survive_their_lines() -> None:
         family="f", index=3, eps=0.1, method="crown", way=Way.VERIFIED, reason="r", trust="certified",
         lower=0.25, seconds=1.5, implied=0.2, details={"binary": 3.0}, point={"margin": 1.0},
     )  # fmt: skip
-    vacuous = Entry(family="f", index=0, eps=None, method="smt", way=Way.VERIFIED, lower=np.inf, vacuous=True)
+    vacuous = Entry(
+        family="f", index=0, eps=None, method="smt", way=Way.VERIFIED, trust="exact", lower=np.inf, vacuous=True
+    )
     for one in (entry, vacuous):
         found = Entry.of(json.loads(one.line()))
         assert {n: getattr(found, n) for n in Entry.__dataclass_fields__} == {

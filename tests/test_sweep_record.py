@@ -21,7 +21,9 @@ import nnsym as nn
 from nnsym import demo
 from nnsym.sweep.answered import Table
 from nnsym.sweep.data import Data
+from nnsym.sweep.entry import Way
 from nnsym.sweep.family import fingerprint
+from nnsym.sweep.instances import read_instances
 from nnsym.sweep.pool import workers
 
 METHODS = ("ibp", "crown", "attack")
@@ -63,6 +65,54 @@ def test_a_record_cut_anywhere_ends_as_the_whole_one(tmp_path: Path) -> None:
         assert [json.loads(line) for line in cut.read_text().splitlines()]
     assert said(nn.load_table(whole)) == said(table)
     assert len(said(table)) == len({(r["index"], r["eps"], r["method"]) for r in said(table)})
+
+
+#: One change of a header, or of an entry, each.
+FORGED: tuple[tuple[int, dict[str, Any]], ...] = (
+    *((0, {"families": given}) for given in (None, [], {}, {"family": 3})),
+    *((0, {"count": given}) for given in ("4", 0, -1, 1e300, True)),
+    *((0, {"methods": given}) for given in ([], [[]], ["ibp", "ibp"], ["clean"], [True], "ibp")),
+    *((0, {"eps": given}) for given in (None, ["a"], [[]], [0.05, 0.02], [float("nan")], [float("inf")])),
+    *((0, {"timeouts": given}) for given in ([], [1], ["a", "b"], "30")),
+    *((0, {name: 10.5}) for name in ("data", "networks", "staged", "clean", "seed", "version")),
+    *((1, {"index": given}) for given in (-1, 4, "0", 0.5, None)),
+    *((1, {"eps": given}) for given in (0.03, True, float("-inf"))),
+    *((1, {"method": given}) for given in ("crown:steps", {}, None)),
+    *((1, {"way": given}) for given in ("verified", "falsified", "true")),
+    (1, {"method": "ibp", "eps": 0.02, "way": "wrong", "trust": "exact"}),
+    *((1, {"seconds": given}) for given in ("inf", float("inf"), float("nan"))),
+    *((1, {name: 10.5}) for name in ("family", "reason", "trust", "vacuous", "point", "details")),
+    (1, {"lower": float("nan")}),
+)
+
+
+@pytest.mark.parametrize(("line", "change"), FORGED, ids=str)
+def test_a_forged_record_is_refused_and_left_alone(line: int, change: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    header = {
+        "table": "nnsym table 1", "families": {"family": "0"}, "data": "0", "count": 4, "networks": [],
+        "methods": ["ibp"], "eps": [0.02], "staged": True, "clean": True, "timeouts": [30.0, 30.0], "seed": 0,
+        "version": nn.__version__,
+    }  # fmt: skip
+    entry = {"family": "family", "index": 0, "eps": None, "method": "clean", "way": "unknown", "seconds": 0.1}
+    write = partial(json.dumps, separators=(",", ":"))
+    file.write_text(f"{write(header)}\n{write(entry)}\n")
+    assert len(nn.load_table(file).entries) == 1
+    lines = [write(one | (change if k == line else {})) for k, one in enumerate((header, entry))]
+    file.write_text("\n".join((*lines, "")))
+    with pytest.raises(nn.InputError, match=f"jsonl:{line + 1}: not a line of a record"):
+        nn.load_table(file)
+
+
+def test_a_known_answer_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    for name in ("a.onnx", "p.vnnlib"):
+        (tmp_path / name).write_text("")
+    file = tmp_path / "instances.csv"
+    file.write_text("a.onnx,p.vnnlib,5,UNSAT\na.onnx,p.vnnlib,5,violated\na.onnx,p.vnnlib,5,\n")
+    assert [row.expected for row in read_instances(file).rows] == [Way.VERIFIED, Way.FALSIFIED, None]
+    file.write_text("a.onnx,p.vnnlib,5,unsta\n")
+    with pytest.raises(nn.InputError, match="row 1: 'unsta' is no known answer"):
+        read_instances(file)
 
 
 def test_what_is_recorded_is_not_asked_again(tmp_path: Path) -> None:
@@ -159,7 +209,6 @@ def test_what_a_family_holds_for_items_in_between_is_seen(text: str, tmp_path: P
 
 
 def test_networks_of_a_list_are_known_by_their_content(tmp_path: Path) -> None:
-    from nnsym.sweep.instances import read_instances
 
     (tmp_path / "p.vnnlib").write_text("")
     (tmp_path / "a.onnx").write_bytes(b"one")

@@ -9,6 +9,7 @@ of the file without any tolerance.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -20,13 +21,13 @@ import numpy as np
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.declaration import Declaration
-from nnsym.ir.exact import nearest_float
+from nnsym.ir.exact import nearest
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.read.tensor_file import tensor_bytes
 from nnsym.replay.engine import execute
-from nnsym.results.plain import witness_json
+from nnsym.results.plain import plain_numbers, witness_json
 from nnsym.results.result import Result, Trust, Verdict, Witness
 from nnsym.results.saved import check_writable, write_file
 from nnsym.write.vnnlib_declare import layout
@@ -54,7 +55,7 @@ def witness_data(prop: HasQuery | Query, result: Result) -> dict[str, Any]:
     if found is None:
         return told
     model = [
-        {"name": d.name, "kind": d.kind, "shape": list(d.shape), "values": [nearest_float(v) for v in numbers.tolist()]}
+        {"name": d.name, "kind": d.kind, "shape": list(d.shape), "values": plain_numbers(numbers.tolist())}
         for d, numbers in _values(query, found)
     ]
     return {**told, "point": witness_json(found), "model": model}
@@ -100,14 +101,19 @@ def _values(query: Query, found: Witness) -> Iterator[tuple[Declaration, Array]]
     dtypes = iter([a.network.dtype for a in query.applications for _ in a.network.inputs])
     for d in declared:
         dtype = next(dtypes) if d.kind == "input" else "float64"  # what the model is fed with
-        yield d, np.asarray(computed[d.node].astype(np.float64)).astype(dtype)
+        yield d, nearest(computed[d.node]).astype(dtype)
 
 
 def _declared(values: list[tuple[Declaration, Array]]) -> Iterator[str]:
     for d, numbers in values:
         yield f"{d.name} {d.type} [{','.join(map(str, d.shape))}]"
         whole = d.type.startswith(("int", "uint", "bool"))
-        yield from (str(int(v)) if whole else decimal(Fraction(v)) for v in numbers.tolist())
+        yield from (str(int(v)) if whole and math.isfinite(v) else _digits(v) for v in numbers.tolist())
+
+
+def _digits(value: float) -> str:
+    """A number in all its digits; ``inf``, ``-inf`` or ``nan`` where the model's run overflows."""
+    return decimal(Fraction(value)) if math.isfinite(value) else str(value)
 
 
 def serialise(prop: HasQuery | Query, result: Result, folder: Path) -> list[Path]:
@@ -141,7 +147,7 @@ def _flat(query: Query, values: list[tuple[Declaration, Array]]) -> Iterator[str
         )
     sides = [("X", "input"), ("Y", "output")]
     lines = [
-        f"({letter}_{k} {decimal(Fraction(v))})"
+        f"({letter}_{k} {_digits(v)})"
         for letter, kind in sides
         for k, v in enumerate(v for d, numbers in values if d.kind == kind for v in numbers.tolist())
     ]

@@ -55,6 +55,15 @@ def whole(digits: str) -> int:
     return int(digits) if len(digits) <= _PLAIN else int(Decimal(digits))
 
 
+def shown(value: Fraction | float) -> str:
+    """Nine digits, of a rational that is beyond floats as well."""
+    try:
+        return f"{float(value):.9g}"
+    except OverflowError:
+        exact = Fraction(value)
+        return f"{Decimal(exact.numerator) / exact.denominator:.9g}"
+
+
 def text(value: int) -> str:
     """All digits of an integer of any length."""
     return str(value) if value.bit_length() < 2000 else str(Decimal(value))

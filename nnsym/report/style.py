@@ -62,7 +62,7 @@ _DASHES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 def ink(name: str) -> str:
     """The colour of a method or encoding; its cuts and parameters do not change it."""
     base = name.partition("+")[0].partition(":")[0].removesuffix(".relax")
-    return _METHODS.get(base) or _OTHERS[zlib.crc32(base.encode()) % len(_OTHERS)]
+    return _METHODS.get(base) or _OTHERS[zlib.crc32(base.encode(errors="replace")) % len(_OTHERS)]
 
 
 def dashes(names: Sequence[str]) -> list[Any]:

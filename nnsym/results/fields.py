@@ -38,10 +38,24 @@ def real(value: Any) -> float:
     return float(value)
 
 
+def finite(value: Any) -> float:
+    """A number that is no infinity either."""
+    if math.isinf(real(value)):
+        raise ValueError(f"{value!r:.60} is infinite")
+    return real(value)
+
+
 def count(value: Any) -> int:
     """A whole number, not below 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise TypeError(f"{value!r:.60} is no count")
+    return value
+
+
+def flag(value: Any) -> bool:
+    """A truth value."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r:.60} is no truth value")
     return value
 
 

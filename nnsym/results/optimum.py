@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-import numpy as np
-
+from nnsym.ir.digits import shown
 from nnsym.ir.query import Query
 from nnsym.results.certificate import Certificate
 from nnsym.results.result import NoTruthValue, Semantics, Sizes, Step, Trust, Witness
@@ -75,5 +74,5 @@ class Optimum(NoTruthValue):
         """One line: the interval, what each side rests on, the method."""
         if self.empty:
             return f"<{self.goal} of nothing: {self.rests_on}; {self.method}>"
-        low, high = (np.format_float_positional(v, 9, fractional=False, trim="-") for v in (self.lower, self.upper))
+        low, high = shown(self.lower), shown(self.upper)
         return f"<{self.goal} in [{low}, {high}]: {self.rests_on}; {self.method}>"

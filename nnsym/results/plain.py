@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nnsym.ir.array import Array
+from nnsym.ir.exact import nearest_float
 from nnsym.ir.query import Query
 from nnsym.results.saved import write_file
 
@@ -59,7 +60,12 @@ def _tensor(array: Array) -> dict[str, Any]:
     rational = array.dtype == object
     told = {"dtype": "rational" if rational else str(array.dtype), "shape": list(array.shape)}
     exact = {"exact": [str(Fraction(v)) for v in flat]} if rational else {}
-    return {**told, "data": [float(v) for v in flat], **exact}
+    return {**told, "data": plain_numbers(flat), **exact}
+
+
+def plain_numbers(values: Iterable[Any]) -> list[float | str]:
+    """Elements of a tensor, to the nearest float64; what is no finite one is a text, as JSON has no infinity."""
+    return [near if math.isfinite(near) else str(near) for near in map(nearest_float, values)]
 
 
 def result_json(result: Result) -> dict[str, Any]:

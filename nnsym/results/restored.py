@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ import numpy as np
 
 from nnsym.evidence.evidence import evidence_from
 from nnsym.ir.array import Array
+from nnsym.ir.digits import fraction
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Reading
-from nnsym.results.fields import count, each, named, optional, real, text, undamaged
+from nnsym.results.fields import count, each, finite, named, optional, real, text, undamaged
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import Agreement, Deployed, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
 from nnsym.results.saved import read_saved_as
@@ -39,18 +39,21 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
     """The result of its plain data."""
     with undamaged(where):
         exists, vacuous = data["reading"] == Reading.EXISTS.value, bool(data["vacuous"])
+        trust, confidence = optional(Trust, data["trust"]), optional(real, data.get("confidence"))
+        if trust is Trust.STATISTICAL and confidence is None:
+            raise ValueError("a statistical verdict has a confidence")
         nowhere = -math.inf if exists else math.inf  # the margin where no input satisfies the precondition
         return Result(
             status=Verdict(data["status"]),
             reason=text(data["reason"]),
-            trust=optional(Trust, data["trust"]),
+            trust=trust,
             method=text(data["method"]),
             encoding=text(data["encoding"]),
             solver=text(data["solver"]),
             bounds=text(data["bounds"]),
             goal=text(data["goal"]),
             reading=Reading(data["reading"]),
-            slack=real(data["slack"]),
+            slack=finite(data["slack"]),
             semantics=Semantics(data["semantics"]),
             float_error=optional(real, data["float_error"]),
             deployed=Deployed(data["deployed"]),
@@ -60,7 +63,7 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
             lower_trust=optional(Trust, data["lower_trust"]),
             upper_trust=optional(Trust, data["upper_trust"]),
             relaxation=optional(real, data["relaxation"]),
-            confidence=optional(real, data.get("confidence")),
+            confidence=confidence,
             evidence=optional(partial(evidence_from, where=where), data.get("evidence")),
             counterexample=optional(_witness, data["counterexample"]),
             witness=optional(_witness, data["witness"]),
@@ -82,14 +85,19 @@ def _end(value: float | None, missing: float) -> float:
 
 
 def _witness(data: Mapping[str, Any]) -> Witness:
+    inputs, outputs = named(_array, data["inputs"]), named(_array, data["outputs"])
+    labels = named(_labels, data["labels"])
+    for name, label in labels.items():
+        if any(len(some) not in (0, (inputs | outputs)[name].size) for some in label):
+            raise ValueError(f"the labels of '{name}' are not those of its elements")
     return Witness(
-        inputs={name: _array(t) for name, t in data["inputs"].items()},
-        outputs={name: _array(t) for name, t in data["outputs"].items()},
+        inputs=inputs,
+        outputs=outputs,
         margin=_end(data["margin"], math.nan),
         replayed_by=text(data["replayed_by"]),
         engine=Agreement(data["engine"]),
         note=text(data["note"]),
-        labels=named(_labels, data["labels"]),
+        labels=labels,
     )
 
 
@@ -98,8 +106,18 @@ def _labels(data: Mapping[str, Any]) -> Labels:
 
 
 def _array(data: Mapping[str, Any]) -> Array:
+    shape = each(count, data["shape"])
     if data["dtype"] != "rational":
-        return np.array(data["data"], dtype=data["dtype"]).reshape(data["shape"])
-    found = np.empty(len(data["exact"]), dtype=object)
-    found[:] = [Fraction(text) for text in data["exact"]]
-    return found.reshape(data["shape"])
+        kind = np.dtype(text(data["dtype"]))
+        if kind.kind not in "biuf":
+            raise TypeError(f"{data['dtype']!r:.60} is no type of numbers")
+        return np.array(each(_element, data["data"]), dtype=kind).reshape(shape)
+    exact = each(fraction, data["exact"])
+    found = np.empty(len(exact), dtype=object)
+    found[:] = exact
+    return found.reshape(shape)
+
+
+def _element(value: Any) -> float:
+    """An element as :func:`nnsym.results.plain.plain_numbers` writes it."""
+    return float(value) if value in ("inf", "-inf", "nan") else real(value)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NoReturn, Protocol, final
 import numpy as np
 
 from nnsym.errors import LanguageError
+from nnsym.ir import digits
 from nnsym.ir.array import Array
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
@@ -114,11 +115,11 @@ def tensor_lines(name: str, array: Array, labels: Labels, most: int) -> Iterator
         units = labels.units or ("",) * flat.size
         wide = max(map(len, names))
         for k in range(min(most, flat.size)):
-            yield f"{name}{'.' if labels.names else ''}{names[k]:<{wide}} = {float(flat[k]):.9g} {units[k]}".rstrip()
+            yield f"{name}{'.' if labels.names else ''}{names[k]:<{wide}} = {digits.shown(flat[k])} {units[k]}".rstrip()
         if flat.size > most:
             yield f"{name}: {flat.size} elements in all"
         return
-    shown = ", ".join(f"{float(v):.9g}" for v in flat[:most])
+    shown = ", ".join(map(digits.shown, flat[:most]))
     yield f"{name} = [{shown}{f', ... {flat.size} in all' if flat.size > most else ''}]"
 
 

@@ -12,6 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.ir.query import Reading
+from nnsym.results.fields import count, finite, flag, named, optional, real, text
 from nnsym.results.plain import witness_json
 from nnsym.results.result import Result, Trust, Verdict
 
@@ -94,27 +95,42 @@ class Entry:
     @staticmethod
     def of(found: Mapping[str, Any]) -> Entry:
         """The entry of a line; raises KeyError, TypeError or ValueError for a line that is none."""
+        way, trust = Way(found["way"]), optional(Trust, found.get("trust"))
+        if (trust is None) != (way is Way.UNKNOWN) or (way is Way.WRONG) > (found["method"] == CLEAN):
+            raise ValueError(f"{way.value} by {found['method']!r:.60}, trust {trust}")
         return Entry(
-            family=str(found["family"]),
-            index=int(found["index"]),
-            eps=None if found.get("eps") is None else float(found["eps"]),
-            method=str(found["method"]),
-            way=Way(found["way"]),
-            reason=str(found.get("reason", "")),
-            trust=None if found.get("trust") is None else Trust(found["trust"]).value,
-            lower=float(found.get("lower", -math.inf)),
-            upper=float(found.get("upper", math.inf)),
-            seconds=float(found["seconds"]),
-            implied=None if found.get("implied") is None else float(found["implied"]),
-            vacuous=bool(found.get("vacuous", False)),
-            point=found.get("point"),
-            details={str(k): float(v) for k, v in found.get("details", {}).items()},
+            family=text(found["family"]),
+            index=count(found["index"]),
+            eps=optional(finite, found.get("eps")),
+            method=text(found["method"]),
+            way=way,
+            reason=text(found.get("reason", "")),
+            trust=None if trust is None else trust.value,
+            lower=_end(found.get("lower"), -math.inf),
+            upper=_end(found.get("upper"), math.inf),
+            seconds=finite(found["seconds"]),
+            implied=optional(finite, found.get("implied")),
+            vacuous=flag(found.get("vacuous", False)),
+            point=optional(_object, found.get("point")),
+            details=named(finite, found.get("details", {})),
         )
 
 
 def _side(value: float, unknown: float) -> float | str | None:
     """A side of a margin for JSON: None where nothing is known, a text for the other infinity."""
     return None if value == unknown else value if math.isfinite(value) else str(value)
+
+
+def _end(value: Any, unknown: float) -> float:
+    """A side of a margin as :func:`_side` writes it."""
+    return unknown if value is None else math.inf if value == "inf" else -math.inf if value == "-inf" else real(value)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.60} is no object")
+    return value
 
 
 def judged(result: Result, *, family: str, index: int, eps: float | None, method: str, seconds: float) -> Entry:

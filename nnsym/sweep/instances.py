@@ -30,8 +30,12 @@ RIGHT, WRONG = 10, -150
 #: A network's file, several by name, or the text of a cell that names none.
 Model = Path | tuple[tuple[str, Path], ...] | str
 
-#: What the competition calls a verdict, and the ways that answer it.
-_WORDS = {"sat": Way.FALSIFIED, "unsat": Way.VERIFIED}
+#: What the competition and others call a known answer, and the way that it is; nothing is known of the rest.
+_WORDS = {
+    **dict.fromkeys(("sat", "violated", "falsified"), Way.FALSIFIED),
+    **dict.fromkeys(("unsat", "holds", "verified"), Way.VERIFIED),
+    **dict.fromkeys(("", "unknown", "timeout", "?", "-"), None),
+}
 
 
 @final
@@ -103,8 +107,15 @@ def _row(path: Path, number: int, row: list[str], most: float | None) -> Instanc
         network=_several(path.parent, cells[0]) if cells[0].startswith("[") else _file(path.parent, cells[0], where),
         prop=_file(path.parent, cells[1], where),
         timeout=seconds if most is None else min(seconds, most),
-        expected=_WORDS.get(cells[3]) if len(cells) > 3 else None,
+        expected=_known(cells[3], where) if len(cells) > 3 else None,
     )
+
+
+def _known(cell: str, where: str) -> Way | None:
+    """The way of a known answer: one that is misread would let a wrong verdict pass."""
+    if cell.lower() not in _WORDS:
+        raise InputError(f"'{cell:.60}' is no known answer", where=where, remedy="Write sat, unsat, or nothing")
+    return _WORDS[cell.lower()]
 
 
 def _file(folder: Path, name: str, where: str) -> Path:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, final
 
 from nnsym.errors import InputError
+from nnsym.results.fields import count, each, finite, flag, named, text
 from nnsym.results.files import read_file
 from nnsym.results.lines import Lines
-from nnsym.sweep.entry import Entry
+from nnsym.sweep.entry import CLEAN, Entry
 
 FORMAT = "nnsym table 1"
 
@@ -51,9 +52,32 @@ class Header:
     @staticmethod
     def of(found: Mapping[str, Any]) -> Header:
         """The header of a line; raises KeyError, TypeError or ValueError for one that is none."""
-        lists: dict[str, Any] = {name: tuple(found[name]) for name in ("networks", "methods", "eps", "timeouts")}
-        names = [name for name in Header.__dataclass_fields__ if name not in lists]
-        return Header(**{name: found[name] for name in names}, **lists)
+        least, most = each(finite, found["timeouts"])
+        header = Header(
+            families=named(text, found["families"]),
+            data=text(found["data"]),
+            count=count(found["count"]),
+            networks=tuple(each(text, found["networks"])),
+            methods=tuple(each(text, found["methods"])),
+            eps=tuple(each(finite, found["eps"])),
+            staged=flag(found["staged"]),
+            clean=flag(found["clean"]),
+            timeouts=(least, most),
+            seed=count(found["seed"]),
+            version=text(found["version"]),
+        )
+        several = len(set(header.methods)) == len(header.methods) > 0 and CLEAN not in header.methods
+        if not (header.families and header.count and several and list(header.eps) == sorted(set(header.eps))):
+            raise ValueError("a header of nothing, or of one thing twice")
+        return header
+
+    def check(self, entry: Entry) -> Entry:
+        """The entry, if it answers one of the questions; raises ValueError for any other."""
+        radii = (None,) if entry.method == CLEAN else self.eps or (None,)
+        asked = entry.family in self.families and entry.index < self.count and entry.eps in radii
+        if not asked or entry.method not in (CLEAN, *self.methods):
+            raise ValueError(f"{entry!r} answers nothing that was asked")
+        return entry
 
 
 def read(path: Path) -> tuple[Header, list[Entry]]:
@@ -111,9 +135,9 @@ class Record:
             self._file.append("".join(f"{line}\n" for line in lines))
 
 
-def _parsed(text: bytes, path: Path) -> tuple[Header, list[Entry]] | None:
+def _parsed(data: bytes, path: Path) -> tuple[Header, list[Entry]] | None:
     """Header and entries of the whole lines; None where there is not one."""
-    lines = text[: text.rfind(b"\n") + 1].decode(errors="replace").splitlines()
+    lines = data[: data.rfind(b"\n") + 1].decode(errors="replace").splitlines()
     if not lines:
         return None
     if not is_record(lines[0]):
@@ -125,7 +149,7 @@ def _parsed(text: bytes, path: Path) -> tuple[Header, list[Entry]] | None:
             if number == 1:
                 header = Header.of(found)
             else:
-                entries.append(Entry.of(found))
+                entries.append(header.check(Entry.of(found)))
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             raise InputError("not a line of a record", where=f"{path}:{number}", remedy=_UNDAMAGED) from None
     return header, entries

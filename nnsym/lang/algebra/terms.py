@@ -134,6 +134,8 @@ class Term(Guarded):
         text = self._along(axis, "mean")[2]
         if not total.size or total.size == self.size:
             return Term(total.rows, total.shape, text, self.applications)
+        if not self.size:
+            raise misread("mean of nothing")
         rows = total.rows.scale(np.asarray(Fraction(total.size, self.size), dtype=object))
         return Term(rows, total.shape, text, self.applications)
 
