@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -72,6 +74,8 @@ def test_a_result_without_a_certificate_counts_and_says_why(folder: Path) -> Non
         ({"reading": "exists"}, "claims 'unsat', which is not its verdict"),
         ({"semantics": "deployed"}, "speaks of 'real' semantics"),
         ({"networks": [{"name": "f", "sha256": "0" * 64, "stored": True}]}, "about other networks"),
+        ({"networks": []}, "about other networks"),
+        ({"nnsym result": 2}, "not readable: a saved result of version 2, which is not 1"),
         ({"certificate": "fails.json"}, "not asked for"),
     ],
 )
@@ -82,8 +86,30 @@ def test_a_result_that_names_the_certificate_of_something_else_is_not_certified(
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     found = nn.audit(folder)
     assert found.code == 30
-    assert [r.name for r in found.uncertified] == ["holds"]
+    assert [r.file for r in found.uncertified] == ["holds.result.json"]
     assert reason in found.uncertified[0].reason
+
+
+@pytest.mark.parametrize("again", [{"sort_keys": True}, {"indent": "\t", "separators": ("\t,", "\t:\t")}])
+def test_files_that_something_else_wrote_anew_are_not_passed_over(again: dict[str, Any], folder: Path) -> None:
+    for path in (folder / "holds.result.json", folder / "fails.json"):
+        path.write_text(json.dumps({"a": "b" * 300, **json.loads(path.read_text())}, **again))
+    found = nn.audit(folder)
+    assert (len(found.certificates), len(found.results)) == (2, 2)
+    assert [r.name for r in found.uncertified] == ["fails"]  # whose certificate has another digest now
+    other = (folder / "holds.json").read_text().replace("nnsym-cert/1", "nnsym-cert/2")
+    (folder / "holds.json").write_text(other)
+    assert "not of the format" in nn.audit(folder).refused[0].refused
+
+
+def test_a_damaged_archive_is_refused_like_any_other_file(folder: Path) -> None:
+    packed = bytearray(gzip.compress((folder / "holds.json").read_bytes()))
+    packed[20:50] = b"\xff" * 30
+    (folder / "holds.json.gz").write_bytes(packed)
+    found = nn.audit(folder)
+    assert (found.code, [c.file for c in found.refused], len(found.uncertified)) == (10, ["holds.json.gz"], 0)
+    assert "holds.json.gz" in report_page(folder)
+    assert CliRunner().invoke(app, ["check", str(folder / "holds.json.gz")]).exit_code == 10
 
 
 def test_without_the_network_a_certificate_is_refused_with_it_it_is_accepted(folder: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from nnsym.results.files import plain_data
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
 
-CERTIFICATES = "nnsym-cert/1"
+_CERTIFICATE = "nnsym-cert/"  # before the number of the version
 _NAMED = (".onnx", ".vnnlib")
 
 
@@ -140,17 +140,22 @@ def audit(folder: str | Path, *, networks: Iterable[str | Path] = (), engine: st
     if not root.is_dir():
         raise InputError("no such folder", where=str(root), remedy="Give the folder of certificates and saved results")
     certificates, results = [], []
-    for path in sorted(p for p in root.rglob("*") if p.name.endswith((".json", ".json.gz"))):
-        data = _content(path)
+    unread = []  # nobody knows what these are: they may be certificates
+    for path in sorted(p for p in root.rglob("*") if p.name.endswith((".json", ".json.gz")) and not p.is_dir()):
+        try:
+            data = content(path)
+        except Refused as error:
+            unread.append(_unread(path.relative_to(root), str(error)))
+            continue
         kind = _kind(data)
         if kind == "certificate":
             certificates.append((path, data))
         elif kind == "result":
             results.append((path, data))
-    if not certificates and not results:
+    if not certificates and not results and not unread:
         raise InputError("holds neither certificates nor saved results", where=str(root), remedy="Give another folder")
     files = _files([root, *map(Path, networks)])
-    checked = tuple(_checked(path.relative_to(root), data, files, engine) for path, data in certificates)
+    checked = (*(_checked(path.relative_to(root), data, files, engine) for path, data in certificates), *unread)
     accepted = {c.digest: c for c in checked if not c.refused}
     recorded = tuple(_recorded(path.relative_to(root), data, accepted) for path, data in results)
     return Audit(folder=str(root), certificates=checked, results=recorded)
@@ -164,11 +169,19 @@ def _content(path: Path) -> bytes:
 
 
 def _kind(data: bytes) -> str:
-    """What a JSON file is, by its first words."""
-    head = data[:200].replace(b" ", b"").replace(b"\n", b"")
-    if f'"format":"{CERTIFICATES}"'.encode() in head:
+    """What a JSON file is, whatever wrote it and in whichever order; of a damaged one by its first words.
+
+    What is of another version is not passed over: it is refused, or cannot be read.
+    """
+    try:
+        found = _object(plain_data(data, where=""))
+    except InputError:
+        head = b"".join(data[:200].split())
+        marks = ((f'"format":"{_CERTIFICATE}', "certificate"), (f'"{FORMAT}":', "result"))
+        return next((kind for mark, kind in marks if mark.replace(" ", "").encode() in head), "")
+    if str(found.get("format", "")).startswith(_CERTIFICATE):
         return "certificate"
-    return "result" if f'"{FORMAT}":{NUMBER}'.replace(" ", "").encode() in head else ""
+    return "result" if FORMAT in found else ""
 
 
 def _files(places: Iterable[Path]) -> dict[str, bytes]:
@@ -218,9 +231,18 @@ def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | 
     )
 
 
+def _unread(path: Path, reason: str) -> Checked:
+    """A file of a certificate's name that cannot be read."""
+    return Checked(
+        file=str(path), digest="", size=0, claim="", semantics="", networks=(), stated="", report=None, refused=reason
+    )
+
+
 def _recorded(path: Path, content_: bytes, accepted: Mapping[str, Checked]) -> Recorded:
     try:
         data = _object(plain_data(content_, where=str(path)))
+        if data.get(FORMAT) != NUMBER:
+            raise InputError(f"a saved result of version {data.get(FORMAT)!r:.20}, which is not {NUMBER}")
     except InputError as error:
         reason = Lack.NOT_READ.said(error.reason)
         return Recorded(file=str(path), name="", verdict="", trust="", certificate="", reason=reason)
@@ -252,8 +274,8 @@ def _unlike(data: Mapping[str, Any], made: Checked) -> str:
         return Lack.OTHER_CLAIM.said(f"its certificate speaks of '{made.semantics}' semantics")
     listed = data.get("networks")
     stored = {n.get("sha256") for n in map(_object, listed if isinstance(listed, list) else []) if n.get("stored")}
-    read = made.report.subjects if made.report else ()  # not what it lists: nobody may have read that
-    about = stored <= {digest for _, digest in read}
+    read = {digest for _, digest in made.report.subjects} if made.report else set()  # what it lists may be unread
+    about = stored <= read and read & {digest for _, digest in made.networks} <= stored
     return "" if about else Lack.OTHER_CLAIM.said("its certificate is about other networks")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def content(path: Path) -> bytes:
             packed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as stream:
             data = bytes(stream.read(_LARGEST + 1))
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Refused(f"{path}: {error}") from None
     need(len(data) <= _LARGEST, f"{path} is larger than {_LARGEST} bytes")
     return data
