@@ -115,3 +115,32 @@ def test_a_number_is_its_own_minimum() -> None:
 def test_a_command_that_cannot_be_split_is_an_input_error() -> None:
     with pytest.raises(InputError, match="quotation"):
         nn.verify(PROPERTY, "smt", solver="smtlib:'")
+
+
+MASKED = np.ma.array([[0.1, 0.2], [0.3, 0.4]], mask=[[0, 1], [0, 0]])
+
+#: Everything that takes numbers from a user, each with numbers of which some are masked.
+OF_MASKED: Mapping[str, Callable[[], Any]] = {
+    "a box": lambda: nn.box(X, MASKED[0], 1),
+    "a constant": lambda: MASKED @ X,
+    "one number": lambda: X[0] + np.ma.masked,
+    "a limit": lambda: nn.clip(X, MASKED[0], 1),
+    "a centre": lambda: nn.radius(F, MASKED[0], 0, high=1),
+    "weights": lambda: nn.sequential([(MASKED, None)]),
+    "a bias": lambda: nn.sequential([(np.eye(2), MASKED[0])]),
+    "a value": lambda: F.evaluate(MASKED[0]),
+    "slack": lambda: nn.verify(PROPERTY, "ibp", slack=np.ma.masked),
+    "data": lambda: nn.table(robust, (MASKED, [0, 1]), "ibp", eps=0.1),
+    "labels": lambda: nn.table(robust, (DATA[0], np.ma.array([0, 1], mask=[0, 1])), "ibp", eps=0.1),
+    "noise": lambda: nn.gaussian(np.ma.masked),
+    "radii": lambda: nn.certified_accuracy([EVIDENCE], [0], MASKED[0]),
+    "right classes": lambda: nn.certified_accuracy([EVIDENCE], [np.ma.masked], [0.1]),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("what", OF_MASKED, ids=str)
+def test_masked_numbers_are_refused_in_one_way_and_without_a_warning(what: str) -> None:
+    """NumPy hands out what stands behind a mask, or warns and gives NaN."""
+    with pytest.raises(InputError, match="masked elements"):
+        OF_MASKED[what]()

@@ -11,6 +11,7 @@ from nnsym.errors import InputError
 from nnsym.evidence.certificate import Certificate
 from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.evidence import Evidence
+from nnsym.ir.array import unmasked
 from nnsym.report.smoothing import CertifiedAccuracy
 
 
@@ -71,6 +72,6 @@ def certified_accuracy(
 
 def _numbers(given: Any, kind: type, what: str) -> tuple[Any, ...]:
     try:
-        return tuple(kind(value) for value in given)
-    except (TypeError, ValueError, OverflowError, np.ma.MaskError):
+        return tuple(kind(unmasked(value, f"the list of {what}")) for value in given)
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"the {what} are no list of numbers", remedy="Give one for each") from None

@@ -12,6 +12,7 @@ from nnsym.deployed.enclose import enclose
 from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
+from nnsym.ir.array import unmasked
 from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.smoothed import refuse_smoothed, smoothed_nodes
@@ -117,7 +118,7 @@ def _asked(prop: HasQuery | Query, slack: object, certificate: bool | str | Path
         refuse_smoothed(query, "certificate")
     if isinstance(certificate, (str, Path)):
         check_writable(Path(certificate))
-    return query.relaxed(slack) if slack else query
+    return query.relaxed(slack) if unmasked(slack, "slack") else query
 
 
 def _certified(query: Query, result: Result, running: Clock, certificate: bool | str | Path) -> Result:

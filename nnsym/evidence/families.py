@@ -6,12 +6,15 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from nnsym.errors import InputError
 from nnsym.evidence.correlated import CorrelatedGaussian
 from nnsym.evidence.flips import Flips
 from nnsym.evidence.general_gaussian import GeneralGaussian
 from nnsym.evidence.grid import GridGaussian
 from nnsym.evidence.noise import Gaussian, Laplace, Noise, Uniform
+from nnsym.ir.array import unmasked
 
 #: What a scale may be written as: one number, or one for each element of the input in C order.
 Scale = Any
@@ -83,10 +86,8 @@ def parse_noise(text: str) -> Noise:
 
 
 def _matrix(given: Any) -> tuple[tuple[float, ...], ...]:
-    import numpy as np
-
     try:
-        array = np.asarray(given, dtype=np.float64)
+        array = np.asarray(unmasked(given, "a covariance"), dtype=np.float64)
     except (TypeError, ValueError):
         array = np.zeros(0)
     if array.ndim != 2:
@@ -96,10 +97,8 @@ def _matrix(given: Any) -> tuple[tuple[float, ...], ...]:
 
 def _scale(given: Scale) -> float | tuple[float, ...]:
     """One float, or several."""
-    import numpy as np
-
     try:
-        array = np.asarray(given, dtype=np.float64)
+        array = np.asarray(unmasked(given, "the scale of noise"), dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError("the scale of noise is no number", remedy="Give one number, or one for each element") from None
     return float(array) if array.ndim == 0 else tuple(array.ravel().tolist())

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from nnsym.errors import InputError
-from nnsym.ir.array import Array
+from nnsym.ir.array import Array, unmasked
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node
@@ -198,7 +198,7 @@ def _batched_inside(shape: tuple[int, ...], tensor: Tensor) -> bool:
 def _numbers(argument: object, name: str) -> Array:
     """float64, or objects as they are (Fractions)."""
     try:
-        values = np.asarray(argument)
+        values = np.asarray(unmasked(argument, "a value", f"an argument of '{name}'"))
         if values.dtype.kind in "cmM":
             raise TypeError
         return values if values.dtype == object else values.astype(np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnsym.errors import InputError, LanguageError, foreign, line_of
-from nnsym.ir.array import Array
+from nnsym.ir.array import Array, unmasked
 from nnsym.ir.digits import fraction
 from nnsym.ir.exact import from_numbers, simplify, to_fractions
 from nnsym.ir.words import kind_of
@@ -41,8 +41,10 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
     ``__array__``. float64 where that is exact, else an object array of Fractions (infinities stay floats).
     NaN always raises, infinities unless ``infinite``.
     """
-    if np.ma.is_masked(value):
-        raise bad_input(f"{what} has masked elements", remedy="Give them values, as .filled(...) does")
+    try:
+        unmasked(value, what)
+    except InputError as error:
+        raise bad_input(error.reason, error.remedy) from None
     try:
         array = np.asarray(plain(value))
         if array.dtype.kind == "U" and array.ndim:  # floats beside decimal text stay floats

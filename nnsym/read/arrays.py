@@ -9,7 +9,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.activations import find_activation
-from nnsym.ir.array import Array
+from nnsym.ir.array import Array, unmasked
 from nnsym.ir.exact import from_numbers
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
@@ -80,7 +80,7 @@ def _layer(pair: Any, where: str) -> tuple[Array, Array]:
 
 def _numbers(values: object, where: str) -> Array:
     try:
-        array = from_numbers(values)
+        array = from_numbers(unmasked(values, "an array", where))
     except (TypeError, ValueError):
         raise InputError("not an array of numbers, or ragged", where=where) from None
     if array.dtype == object:

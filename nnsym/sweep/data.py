@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.errors import InputError
+from nnsym.ir.array import unmasked
 from nnsym.ir.words import kind_of
 from nnsym.results.files import regular_file
 from nnsym.sweep.content import Content
@@ -90,7 +91,7 @@ def _column(values: Any) -> Sequence[Any]:
     detach = getattr(values, "detach", None)
     values = values if detach is None else detach().cpu()
     if hasattr(values, "__array__"):
-        array: Any = np.asarray(values)
+        array: Any = np.asarray(unmasked(values, "a column", "data"))
         if array.ndim:
             return array  # type: ignore[no-any-return]
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
