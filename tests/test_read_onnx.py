@@ -165,6 +165,9 @@ GRAPHS = {
     "unused input": model([node("Relu", ["x"], ["y"])], {"x": (1, 3), "z": (2,)}),
     "float64": model([node("Gemm", ["x", "W"], ["y"])], {"x": (1, 3)}, constants={"W": f32(3, 3).astype(float) / 3},
                      elem=TensorProto.DOUBLE),
+    "pool with places that nobody reads": model(
+        [node("MaxPool", ["x"], ["m", "places"], kernel_shape=[2]), node("Neg", ["m"], ["y"])], {"x": (1, 2, 5)}
+    ),
     "cast": model([node("Cast", ["x"], ["d"], to=11), node("Cast", ["d"], ["y"], to=1)], {"x": (1, 3)}),
 }  # fmt: skip
 

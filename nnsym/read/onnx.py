@@ -143,6 +143,7 @@ class _Reader:
         self.types: dict[str, str] = {}
         self.kernels: set[str] = set()
         self.chosen: Mapping[int, Chosen] = {}
+        self.unread: dict[str, str] = {}  # results that operators have and lowerings leave out, with their nodes
 
     def network(self, name: str, kept: bytes | Packed) -> Network:
         self.chosen = chosen(self.graph)
@@ -244,6 +245,7 @@ class _Reader:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")
                 self._note(value)
+        self.unread |= dict.fromkeys(node.output[len(results) :], where)
         for output, value, kind in zip(node.output, results, kinds, strict=False):
             if output:
                 self.values[output] = value
@@ -351,6 +353,9 @@ class _Reader:
             return self.values[name]
         if any(name == t.values.name for t in self.graph.sparse_initializer):
             raise UnsupportedError(f"'{name}' is a sparse initializer", where=where, remedy="Store it densely")
+        if name in self.unread:
+            reason = f"reads '{name}', a result that nnsym leaves out of {self.unread[name].partition(': ')[2]}"
+            raise UnsupportedError(reason, where=where, remedy="Export the model without it")
         if name not in self.initializers:
             raise InputError(
                 f"reads '{name}', which nothing defines",

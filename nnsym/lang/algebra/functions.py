@@ -9,7 +9,6 @@ import numpy as np
 from nnsym.errors import UnsupportedError
 from nnsym.ir.activations import find_activation
 from nnsym.ir.array import Array
-from nnsym.ir.exact import nearest
 from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.functions.waves import Cos, Sin
@@ -17,7 +16,7 @@ from nnsym.ir.rows import stack
 from nnsym.ir.univariate import Univariate, absolute, relu
 from nnsym.ir.univariate import clip as clip_function
 from nnsym.ir.univariate import sign as sign_function
-from nnsym.lang.algebra.linear import aligned
+from nnsym.lang.algebra.linear import aligned, rounded
 from nnsym.lang.algebra.nonlinear import applied_function, extreme
 from nnsym.lang.algebra.norms import Euclidean
 from nnsym.lang.algebra.terms import Term, as_term
@@ -109,7 +108,7 @@ def _together(term: Term, low: Term, high: Term) -> tuple[Term, Array, Array]:
     """The term and the limits in their common shape; limits that all elements share stay one number."""
     index, shape = broadcast([t.shape for t in (term, low, high)])
     rows, least, most = (t.rows.take(i) for t, i in zip((term, low, high), index, strict=True))
-    ends = np.stack((nearest(least.constant), nearest(most.constant)))
+    ends = np.stack((rounded(least.constant), rounded(most.constant)))
     if (ends == ends[:, :1]).all():
         ends = ends[:, :1]
     return Term(rows, shape, term.text, term.applications), ends[0], ends[1]

@@ -11,6 +11,7 @@ from nnsym.ir.exact import nearest
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, row_pointers
 from nnsym.ir.node import Node, affine
 from nnsym.ir.rows import Part, Rows
+from nnsym.lang.guard import bad_input
 from nnsym.lang.statements.formulas import broadcast
 
 if TYPE_CHECKING:
@@ -29,12 +30,20 @@ def materialise(rows: Rows) -> Node:
     if rows.whole is not None:
         return rows.whole
     terms = tuple((_linear_map(part, len(rows), parent.size), parent) for parent, part in rows.parts.items())
-    return affine(terms, nearest(rows.constant))
+    return affine(terms, rounded(rows.constant))
+
+
+def rounded(numbers: Array) -> Array:
+    """The nearest float64 numbers; :class:`InputError` where one is beyond them all."""
+    found = nearest(numbers)
+    if not np.isfinite(found).all():
+        raise bad_input("a function is asked of a number beyond 1.8e308", "Take smaller numbers inside of functions")
+    return found
 
 
 def _linear_map(part: Part, n_out: int, n_in: int) -> LinearMap:
     """The leanest map with these coefficients: a selection, a diagonal, a matrix or a sparse matrix."""
-    data, counts = nearest(part.coefficient), np.bincount(part.row, minlength=n_out)
+    data, counts = rounded(part.coefficient), np.bincount(part.row, minlength=n_out)
     if _all_ones(part.coefficient) and counts.max(initial=0) <= 1:
         index = np.full(n_out, -1)
         index[part.row] = part.column

@@ -50,7 +50,8 @@ class Numbers(np.ndarray[Any, Any]):
             return symbolic(getattr(_CHOICES.get(ufunc.__name__, ufunc), method)(*inputs, **options))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return symbolic(func(*_plain(args), **_plain(kwargs)))
+        with np.errstate(invalid="ignore"):
+            return symbolic(func(*_plain(args), **_plain(kwargs)))
 
     def argmax(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
         return np.argmax(_plain(self), axis=axis, keepdims=keepdims)
