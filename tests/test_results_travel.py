@@ -86,7 +86,8 @@ def test_values_beyond_floats_are_shown_and_kept(tmp_path: Path):
     told = json.loads(file.read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert told["counterexample"]["outputs"]["y"]["data"] == ["inf"]
     found = nn.load_result(file).counterexample
-    assert found is not None and result.counterexample is not None
+    assert found is not None
+    assert result.counterexample is not None
     assert found.outputs["y"][0] == result.counterexample.outputs["y"][0] == Fraction(1e200) ** 2
     assert list(found.lines()) == ["x.a = 1", "y = [1.00000000e+400]"]
     assert "Infinity" not in nn.write_witness(p, result, tmp_path / "w.json").read_text()
