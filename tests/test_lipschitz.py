@@ -157,6 +157,16 @@ def sorting(seed: int) -> Network:
     return nn.from_torch(torch.nn.Sequential(Layer(6), Layer(6)), input_shape=(1, 6))
 
 
+@pytest.mark.parametrize("where", [None, ([-1.0], [1.0])])
+@pytest.mark.parametrize("method", [None, "norms", "jacobian"])
+@pytest.mark.parametrize(("first", "second"), [(1.7e308, 1.0), (1e308, 1e-308), (5e-324, 1e-300), (1e-200, 1e-200)])
+def test_constants_of_numbers_at_the_ends_of_floats(first: float, second: float, method: Any, where: Any) -> None:
+    f = nn.sequential([([[first], [first]], [0.0, 0.0]), ([[second, 0.0]], [0.0])], activation="relu")
+    for p in (1, 2, INF):
+        for q in (1, 2, INF):
+            assert Fraction(ask(f, method=method, where=where, p=p, q=q).certified) >= Fraction(first) * Fraction(second)
+
+
 @pytest.mark.parametrize("method", ["norms", pytest.param("sdp", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("make", [residual, sorting])
 def test_networks_of_constant_1_are_recognised(make: Any, method: str) -> None:

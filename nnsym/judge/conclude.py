@@ -71,6 +71,8 @@ class Established:
         ruling = rule(self.facts)
         if ruling.verdict is not Verdict.UNKNOWN or self.answer is not None:
             return ruling
+        if ruling.reason == "undefined" and self.ended == "within_rounding":  # no bound would have told more
+            return ruling
         if self.ended or ruling.reason == "solver_unknown":
             return Ruling(verdict=Verdict.UNKNOWN, reason=self.ended or "inconclusive")
         return ruling

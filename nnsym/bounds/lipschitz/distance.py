@@ -46,7 +46,9 @@ class Distance:
 
     @staticmethod
     def of(each: Array, one: float = np.inf, two: float = np.inf, inf: float = np.inf) -> Distance:
-        """With every number as small as the others imply."""
+        """With every number as small as the others imply; of what is NaN, infinity less itself, nothing is known."""
+        each = np.where(np.isnan(each), np.inf, each)
+        one, two, inf = (np.inf if np.isnan(size) else size for size in (one, two, inf))
         most = min(inf, two, one, float(each.max(initial=0.0)))
         each = np.minimum(each, most)
         euclid = min(two, one, length(each, 2))
@@ -73,7 +75,7 @@ class _Term:
         for p in NORMS:
             deadline.check()
             if np.isfinite(self.moved[p]):
-                found = np.minimum(found, row_norms(self.linear, dual(p)) * self.moved[p] * _ONE)
+                found = np.minimum(found, _times(row_norms(self.linear, dual(p)), self.moved[p]))
         if self.slack is not None:
             found = found + stretch(Dense(self.slack), self.moved.each)
         return np.asarray(found * _ONE)
@@ -83,8 +85,8 @@ class _Term:
         for p in NORMS:
             deadline.check()
             if np.isfinite(self.moved[p]):
-                found = min(found, operator_norm(self.linear, p, q) * self.moved[p])
-        extra = self.off * self.moved.two * (np.sqrt(self.linear.n_out) if q == 1 else 1.0) if self.off else 0.0
+                found = min(found, _times(operator_norm(self.linear, p, q), self.moved[p]))
+        extra = _times(self.off, self.moved.two) * (np.sqrt(self.linear.n_out) if q == 1 else 1.0)
         return float((found + extra) * _ONE)
 
 
@@ -198,7 +200,7 @@ def _through(
     if block is None or not np.isfinite(known[block.start].two):
         return found
     try:
-        two = block_constant(block, ranges, deadline=deadline) * known[block.start].two * _ONE
+        two = float(_times(block_constant(block, ranges, deadline=deadline), known[block.start].two))
     except OutOfTime:
         return found
     return found if two >= found.two else Distance.of(found.each, found.one, two, found.inf)
@@ -234,11 +236,11 @@ def _joint(terms: list[_Term]) -> float:
     off = length(np.array([t.off for t in terms]), 2)
     maps = [t.linear for t in terms]
     if all(isinstance(m, Select) for m in maps) and _apart(maps):
-        return max(operator_norm(m) for m in maps) * total * _ONE
+        return float(_times(max(operator_norm(m) for m in maps), total))
     if sum(m.n_in for m in maps) * maps[0].n_out > FULL or not np.isfinite(total):
         return np.inf
     wide = Dense(np.hstack([m.matrix().toarray() for m in maps]))
-    return (operator_norm(wide) + off) * total * _ONE
+    return float(_times((operator_norm(wide) + off) * _ONE, total))
 
 
 def _apart(maps: list[Any]) -> bool:

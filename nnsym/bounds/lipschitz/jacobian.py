@@ -88,7 +88,8 @@ def _affine(linear: LinearMap, here: Sides) -> Sides:
         radius = np.maximum(sum_up(high, -centre), sum_up(centre, -low))
         size = np.abs(centre) + radius
         off = gamma(linear.n_out + 4) * linear.abs().adjoint(size)
-        reach = linear.abs().adjoint(radius) + off * 2 + np.where(off > 0, _TINY, 0.0)
+        some = linear.abs().adjoint((size > 0).astype(np.float64)) > 0  # of what is there all may underflow
+        reach = linear.abs().adjoint(radius) + off * 2 + np.where(some, _TINY, 0.0)
         middle = linear.adjoint(centre)
         wild = ~np.isfinite(reach) | ~np.isfinite(middle)
         ends = sum_down(middle, -reach), sum_up(middle, reach)

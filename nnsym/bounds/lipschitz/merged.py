@@ -37,7 +37,9 @@ class Weight:
         if self.slack is None and (_selects(self.matrix) or _copies(linear)):
             return Weight(product)
         size = linear.abs().apply(np.abs(self.matrix).T).T
-        slack = np.where(size > 0, gamma(linear.n_in) * size + _TINY, 0.0)
+        there = (self.matrix != 0) | (np.asarray(self._charge) > 0)
+        some = linear.abs().apply(there.T.astype(np.float64)).T > 0  # of what is there all may underflow
+        slack = np.where(some, gamma(linear.n_in) * size + _TINY, 0.0)
         if self.slack is not None:
             slack = slack + linear.abs().apply(self.slack.T).T * (1 + gamma(linear.n_in))
         return Weight(product, slack * (1 + gamma(2)))
@@ -56,7 +58,8 @@ class Weight:
         matrix = self.matrix * factors
         if ((factors == 0) | (np.abs(factors) == 1)).all():
             return Weight(matrix, None if self.slack is None else self.slack * np.abs(factors))
-        extra = gamma(1) * np.abs(matrix) + np.where(matrix != 0, _TINY, 0.0)
+        there = (self.matrix != 0) | (np.asarray(self._charge) > 0)
+        extra = gamma(1) * np.abs(matrix) + np.where(there & (factors != 0), _TINY, 0.0)
         return Weight(matrix, (self._charge * np.abs(factors) + extra) * (1 + gamma(2)))
 
     def beside(self, other: Weight) -> Weight:

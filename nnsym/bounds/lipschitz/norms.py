@@ -105,7 +105,12 @@ def length(values: Array, q: Norm) -> float:
 
 
 def _lengths(sizes: Array, group: Array, count: int, q: Norm) -> Array:
-    """q-norms of groups of sizes."""
+    """q-norms of groups of sizes; infinite where a size is not known (NaN)."""
+    found = _sums(np.where(np.isnan(sizes), np.inf, sizes), group, count, q)
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def _sums(sizes: Array, group: Array, count: int, q: Norm) -> Array:
     out = np.zeros(count)
     if q == "inf":
         np.maximum.at(out, group, sizes)
@@ -115,8 +120,8 @@ def _lengths(sizes: Array, group: Array, count: int, q: Norm) -> Array:
         return np.bincount(group, weights=sizes, minlength=count) * (1 + gamma(most))
     largest = np.zeros(count)
     np.maximum.at(largest, group, sizes)
-    scale = np.where((largest > 0) & np.isfinite(largest), np.ldexp(1.0, np.frexp(largest)[1]), 1.0)
-    scaled = sizes / scale[group]  # by powers of two: squares neither overflow nor underflow together
+    scale = np.where((largest > 0) & np.isfinite(largest), np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)
+    scaled = sizes / scale[group]  # by powers of two, to 2 at most: squares neither overflow nor underflow together
     squares = np.bincount(group, weights=scaled * scaled, minlength=count)
     return np.asarray(np.where(largest > 0, scale * np.sqrt(squares) * (1 + gamma(most + 2)) + _TINY, 0.0))
 

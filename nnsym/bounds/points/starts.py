@@ -24,7 +24,9 @@ def spread(low: Array, high: Array, *, count: int, seed: int = 0) -> Array:
     high = np.where(np.isfinite(high), high, np.maximum(0.0, low))
     weight = rng.random((count, len(low)))
     weight[0], weight[2::2] = 0.5, np.round(weight[2::2])
-    return np.asarray(np.clip(low + weight * (high - low), low, high))
+    with np.errstate(over="ignore", invalid="ignore"):  # the width of a box may be beyond floats
+        near = np.where(np.isfinite(high - low), low + weight * (high - low), (1 - weight) * low + weight * high)
+    return np.asarray(np.clip(near, low, high))
 
 
 def starts(query: Query, boxes: Sequence[Mapping[Input, Box]], *, count: int, seed: int = 0) -> dict[Input, Array]:
