@@ -36,6 +36,22 @@ def test_bounds_may_be_open_and_of_any_array_kind() -> None:
     assert upper == [1, 2, 3, np.inf]
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda x: nn.box(x, np.inf, np.inf), "lower holds \\+inf, which leaves no number"),
+        (lambda x: nn.box(x, [0, 0], [1, -np.inf]), "upper holds -inf, which leaves no number"),
+        (lambda x: nn.ball(x, 0, 1, within=(np.inf, None)), "within holds \\+inf"),
+        (lambda x: nn.ball(x, 0, "1e400", 2), "beyond 1.8e308"),
+        (lambda x: nn.ball(x, ["1e400", 0], 1, 1), "beyond 1.8e308"),
+        (lambda x: x[:0].mean(), "mean of nothing"),
+    ],
+)
+def test_what_holds_no_number_is_refused(make: Any, said: str) -> None:
+    with pytest.raises(nn.NnsymError, match=said):
+        make(nn.Variable(2))
+
+
 def region_flat(x: Any, where: Any) -> tuple[list[Any], list[Any]]:
     box = nn.forall(x, where=where, then=x.sum() <= 1000).query.boxes[x.input]
     return list(box.lower), list(box.upper)

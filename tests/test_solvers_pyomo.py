@@ -12,6 +12,7 @@ import pytest
 pyo = pytest.importorskip("pyomo.environ")
 
 from nnsym.builder import ProgramBuilder, row_block  # noqa: E402
+import nnsym as nn  # noqa: E402
 from nnsym.errors import InputError, UnsupportedError  # noqa: E402
 from nnsym.program import Kind, Program  # noqa: E402
 from nnsym.solvers.pyomo_model import to_pyomo  # noqa: E402
@@ -203,6 +204,17 @@ def test_a_single_row_cannot_be_taken_from_arrays() -> None:
     model.rows["network_4_0"].deactivate()
     with pytest.raises(UnsupportedError, match="a single row is deactivated"):
         solver("nnsym_highs").solve(model)
+
+
+@pytest.mark.parametrize("name", ["nnsym_highs", "appsi_highs"])
+def test_bounds_that_were_tightened_until_they_cross_are_infeasible(name: str) -> None:
+    f = nn.zoo.random_mlp(3, widths=(2, 4, 2))
+    model = pyo.ConcreteModel()
+    model.f = nn.surrogate(f, (0, 1))
+    model.f.outputs[0].setlb(100.0)
+    model.goal = pyo.Objective(expr=model.f.outputs[1])
+    result = solver(name).solve(model, load_solutions=False)
+    assert result.solver.termination_condition == "infeasible"
 
 
 def test_infeasible_model_is_said_to_be() -> None:

@@ -25,7 +25,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.declaration import Declaration
 from nnsym.ir.digits import fraction
 from nnsym.ir.evaluate import evaluate
-from nnsym.ir.exact import add, nearest, round_down, round_up, to_fractions
+from nnsym.ir.exact import add, nearest, nearest_float, round_down, round_up, to_fractions
 from nnsym.ir.formula import (
     And,
     Atoms,
@@ -118,13 +118,14 @@ class Ball:
         radius = np.full(len(self.centre), self.radius, dtype=object)
         return Box(add(self.centre, -radius), add(self.centre, radius))
 
+    @np.errstate(over="ignore", invalid="ignore")  # a length beyond floats is infinite, and pulled to the centre
     def pull(self, points: Array, share: Array | float = 1.0) -> Array:
         """The points ``(..., n)`` of the ball, its radius multiplied by ``share``, that are nearest to given ones.
 
         For p = 1 by a threshold on the sorted magnitudes (Duchi et al., Efficient Projections onto the l1-Ball for
         Learning in High Dimensions, 2008, figure 1).
         """
-        centre, radius = nearest(self.centre), float(self.radius) * share
+        centre, radius = nearest(self.centre), nearest_float(self.radius) * share
         away = points - centre
         if self.p == 2:
             length = np.linalg.norm(away, axis=-1, keepdims=True)

@@ -62,9 +62,9 @@ def load_family(spec: str) -> Callable[..., Any]:
 
 def _split(spec: str) -> tuple[str, str]:
     """Path and name of ``file.py:name``; raises where there is no such file."""
-    path, colon, name = spec.rpartition(":")
+    path, colon, name = str(spec).rpartition(":")
     if not colon or not path or path.endswith(("/", "\\")):
-        path, name = spec, ""
+        path, name = str(spec), ""
     if not Path(path).is_file():
         raise InputError("no such file", where=path, remedy="Write file.py:property")
     return path, name

@@ -211,6 +211,15 @@ class _ArraySolver(SolverBase):  # type: ignore[misc]
     def minimise(self, compiled: Compiled, seconds: float, threads: int) -> Found:
         """Hand over the arrays and the cost."""
 
+    def _found(self, compiled: Compiled, seconds: float, threads: int) -> Found:
+        """The answer; bounds that cross, which a user may tighten them to, are infeasible and no fault of the model."""
+        if (compiled.arrays.lower > compiled.arrays.upper).any():
+            return Found(status=Status.INFEASIBLE, raw="bounds cross", bound=np.inf)
+        try:
+            return self.minimise(compiled, seconds, threads)
+        except ValueError as error:
+            raise UnsupportedError(str(error), remedy="Rescale the model, or take another solver") from error
+
     def available(self) -> Availability:
         found = self.lane.availability().available
         return Availability.FullLicense if found else Availability.NotFound
@@ -225,7 +234,7 @@ class _ArraySolver(SolverBase):  # type: ignore[misc]
         stamp = datetime.now(UTC)
         compiled = compile_model(model)
         limit = 1e20 if config.time_limit is None else config.time_limit
-        found = self.minimise(compiled, limit, config.threads or 1)
+        found = self._found(compiled, limit, config.threads or 1)
         results = Results()
         results.solution_loader = _Loader(model, compiled, found.point)
         results.solver_name, results.solver_version = f"nnsym_{self.lane.name}", self.version()

@@ -165,6 +165,7 @@ def lowest(
     return Candidates(points, here.score)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a width beyond floats counts as an open one
 def _step(query: Query, x: Input, at: Array, slope: Array, share: Array, limits: tuple[Array, ...]) -> Array:
     """What a point moves by: a share of the box's width against the sign of the slope.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
-from nnsym.ir.exact import add, nearest_float, simplify
+from nnsym.ir.exact import add, nearest, nearest_float, simplify
 from nnsym.ir.node import Input
 from nnsym.ir.query import Box
 from nnsym.ir.reach import Reach
@@ -65,6 +65,8 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
         return Formula(_box_tree(term, reach, text.string), text, (), term.applications)
     if radius is None:
         raise bad_input(f"a ball of the norm p = {p} has one eps")
+    if not np.isfinite(nearest(np.append(centre, radius))).all():
+        raise bad_input("a number of the ball is beyond 1.8e308", remedy="Leave the ball out, or rescale the variable")
     ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), radius, int(p), text.string)
     if isinstance(ball_, logic.InBall):  # which brings its own box
         reach = Box(_tidy(limits.lower), _tidy(limits.upper))
@@ -109,6 +111,8 @@ def _bound(term: Term, value: object, what: str, default: float | None = None) -
     if value is None and default is not None:
         return np.full(term.size, default), number_text(None)
     numbers, text = _numbers(value, what, infinite=default is not None)
+    if default is not None and (numbers == -default).any():
+        raise bad_input(f"{what} holds {-default:+g}, which leaves no number", remedy=f"{default:+g} leaves a side open")
     return _spread(term, numbers, what), text
 
 
