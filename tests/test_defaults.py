@@ -86,6 +86,17 @@ def test_what_fits_nothing_is_refused_in_one_line(folder: Path, text: str, said:
     assert run.invoke(app, ["verify", "--help"]).exit_code == 0
 
 
+def test_true_is_no_number_and_what_is_no_file_is_told(folder: Path):
+    (folder / "nnsym.toml").write_text("timeout = true\n")
+    done = run.invoke(app, ["verify", "p.py:p"])
+    assert done.exit_code == 2
+    assert "Invalid value for '--timeout'" in done.stderr
+    (folder / "nnsym.toml").unlink()
+    (folder / "nnsym.toml").symlink_to("gone.toml")
+    with pytest.raises(InputError, match="nnsym.toml: no such file"):
+        find_defaults()
+
+
 def test_a_table_that_is_none_is_refused(folder: Path):
     (folder / "pyproject.toml").write_text("[tool]\nnnsym = 3\n")
     with pytest.raises(InputError, match=r"\[tool.nnsym\] is no table"):

@@ -11,8 +11,8 @@ import pytest
 
 pyo = pytest.importorskip("pyomo.environ")
 
-from nnsym.builder import ProgramBuilder, row_block  # noqa: E402
 import nnsym as nn  # noqa: E402
+from nnsym.builder import ProgramBuilder, row_block  # noqa: E402
 from nnsym.errors import InputError, UnsupportedError  # noqa: E402
 from nnsym.program import Kind, Program  # noqa: E402
 from nnsym.solvers.pyomo_model import to_pyomo  # noqa: E402

@@ -6,6 +6,7 @@ line goes before.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ def find_defaults() -> Defaults:
     """
     for name, keys in ((OWN, ()), (SHARED, ("tool", "nnsym"))):
         path = Path(name)
-        if not path.is_file():
+        if not os.path.lexists(path):  # what lies there and is no file that can be read is told, not passed over
             continue
         found: Any = _read(path)
         for key in keys:
@@ -80,12 +81,10 @@ def _require(source: str, shown_: str, name: str, known: Collection[str]) -> Non
         raise InputError(f"no option is called '{shown_}'", where=source, remedy=remedy)
 
 
-def as_given(source: str, key: str, value: Any) -> Any:
+def as_given(source: str, key: str, value: Any) -> str:
     """A value of the file as the command line would have it."""
-    if isinstance(value, bool):
-        return value
     if isinstance(value, (str, int, float)):
-        return str(value)
+        return shown(value)  # "true" is no number of seconds, where True would be 1
     raise InputError(f"'{key}' is {shown(value)}", where=source, remedy="Give text, a number, true or false")
 
 

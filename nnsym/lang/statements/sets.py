@@ -112,7 +112,9 @@ def _bound(term: Term, value: object, what: str, default: float | None = None) -
         return np.full(term.size, default), number_text(None)
     numbers, text = _numbers(value, what, infinite=default is not None)
     if default is not None and (numbers == -default).any():
-        raise bad_input(f"{what} holds {-default:+g}, which leaves no number", remedy=f"{default:+g} leaves a side open")
+        raise bad_input(
+            f"{what} holds {-default:+g}, which leaves no number", remedy=f"{default:+g} leaves a side open"
+        )
     return _spread(term, numbers, what), text
 
 
