@@ -160,6 +160,7 @@ class Layer:
     mean_width: float
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the width of a layer may be beyond floats
 def layers(query: Query, bounds: Bounds) -> tuple[Layer, ...]:
     """The activation layers of a query in topological order (bounds of a single domain)."""
     found = []
