@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from types import SimpleNamespace
@@ -95,6 +96,9 @@ def test_members_are_methods_and_there_is_one() -> None:
         nn.portfolio([])
     with pytest.raises(InputError, match="unknown method 'nothing'"):
         nn.portfolio(["ibp", "nothing"])
+    for part, said in (("krelu2", "triangle+krelu2"), ("z3", "ask smt with it"), ("prima", "Did you mean krelu3")):
+        with pytest.raises(InputError, match=re.escape(said)):
+            nn.portfolio([part])
     with pytest.raises(UnsupportedError, match="does not take"):
         nn.portfolio([nn.milp("smt", solver="highs")])
 

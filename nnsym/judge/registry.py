@@ -17,8 +17,10 @@ from nnsym.encode.registry import (
     Provider,
     apart,
     collect,
+    cuts,
     encoding_providers,
     encodings,
+    find_cut,
     find_encoding,
     listed,
     providers,
@@ -163,8 +165,19 @@ def check_method(name: str) -> None:
     if name.partition("+")[0] not in encodings():
         parties = (*encoding_providers(), *source_providers(), *method_providers())
         names = (*sources(), "attack", "bab", "sampling", *methods(), *encodings())
-        remedy = (
-            f"{did_you_mean(name.partition('+')[0].partition(':')[0], names)}Known methods: {listed(names, parties)}"
-        )
-        raise InputError(f"unknown method '{name}'", remedy=remedy)
+        meant = _part(name) or did_you_mean(name.partition("+")[0].partition(":")[0], (*names, *cuts()))
+        raise InputError(f"unknown method '{name}'", remedy=f"{meant}Known methods: {listed(names, parties)}")
     find_encoding(name)
+
+
+def _part(name: str) -> str:
+    """How a name that is only part of a method is given: cuts of an encoding, the solver of a program."""
+    from nnsym.solvers.registry import lanes  # start: a name that is known asks nothing
+
+    if name in lanes():
+        return f"It is a solver: ask {_taken_by(name)} with it as the solver. "
+    try:
+        find_cut(name.partition("+")[0])
+    except InputError:
+        return ""
+    return f"It names cuts: add them to an encoding, as in triangle+{name}. "
