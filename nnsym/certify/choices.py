@@ -22,6 +22,9 @@ LEVELS = (255, 65535)
 #: A multiplier is written to so many digits.
 _DIGITS = 4
 
+#: So near to the middle of its range, as a share of it, a breakpoint leaves in doubt which slope is the default.
+_NEAR = 2.0**-10
+
 #: What a path says of neurons: the number of the curve, the element, and the side that it is on.
 Path = Sequence[tuple[int, int, int]]
 
@@ -67,14 +70,21 @@ class Choices:
         return found
 
     def listed(self, own: Mapping[Node, Array], ranges: Mapping[Node, Limit]) -> dict[str, dict[str, int]]:
-        """The same by places, of elements that are open in ``ranges`` ``(1, size)``, as a token has them."""
+        """The same by places, of elements that are open in ``ranges`` ``(1, size)``, as a token has them.
+
+        What is a default slope beyond doubt is left out.
+        """
         found: dict[str, dict[str, int]] = {}
         for curve, argument in zip(self.curves, self.arguments, strict=True):
             node = self.mirror.nodes[curve]
             if node in own and argument in ranges:
                 least, width = _ends(curve)
-                places = np.flatnonzero((ranges[argument].lower[0] < 0) & (ranges[argument].upper[0] > 0))
-                share = np.clip(np.round((own[node][places] - least) / width * LEVELS[0]), 0, LEVELS[0])
+                low, up = ranges[argument].lower[0], ranges[argument].upper[0]
+                share = np.clip(np.round((own[node] - least) / width * LEVELS[0]), 0, LEVELS[0])
+                plain = (share == np.where(low + up > 0, LEVELS[0], 0)) & (np.abs(low + up) > _NEAR * (up - low))
+                bent = curve.function.convex and curve.function.breaks == [0]
+                places = np.flatnonzero((low < 0) & (up > 0) & ~(plain & bent))
+                share = share[places]
                 numbers = {str(i): int(n) for i, n in zip(places.tolist(), share.tolist(), strict=True)}
                 found |= {str(self.names.number(curve)): numbers} if numbers else {}
         return found

@@ -36,8 +36,8 @@ from nnsym.results.clock import Deadline, OutOfTime
 #: Up to so many free inputs boxes are split; beyond the second number neurons alone.
 _FEW, _SOME = 20, 60
 
-#: So often leaves that the checker did not accept are split further.
-_ROUNDS = 6
+#: So often the checker is asked, and leaves that it does not accept are split further.
+_ROUNDS = 16
 
 #: Where so many parts do not decide it ranges are claimed, with so many splits for each row of a layer at first, then
 #: with four times as many, while what is left to prove of the whole box falls to such a share.
@@ -195,22 +195,33 @@ class _Proof:
         return grower
 
     def _settled(self, grower: Boxes | Phases | None) -> Certificate:
-        """Ask the checker, and split what it does not accept, until it accepts all."""
-        missed = 0.0
+        """Ask the checker, and split what it does not accept, until it accepts all.
+
+        Of what was split it is asked alone, until all of that holds; then of the whole once more.
+        """
+        missed, held = 0.0, set[Place]()  # places whose leaves hold
         for _ in range(_ROUNDS):
             tokens, owners = flat(self.grounds.root)
             tables = {"names": self.names.table} if self.names.table else {}
             claim = {"claim": "unsat", **({} if self.semantics == "real" else {"semantics": self.semantics})}
             data = written(self.claimed.certificate(**claim, **tables, tree=tokens))
             before = time.process_time()
-            checker = Checker(read_json(data), self.claimed.files, stop=self._late)
-            report = checker.run(failures=True)
+            checker, report = Checker(read_json(data), self.claimed.files, stop=self._late), None
+            leaves = {index: place for index, place in enumerate(owners) if tokens[index][0] == "l"}
+            fresh = {index for index, place in leaves.items() if place not in held}
+            if held and fresh:
+                failures = checker.failing(fresh)
+            else:
+                report = checker.run(failures=True)
+                failures = report.failures
             self.checking += time.process_time() - before
-            if not report.failures:
+            if report and not failures:
                 prove = time.process_time() - self.started - self.checking
                 return replace(_certificate(data, report, prove), check_seconds=time.process_time() - before)
-            missed = float(min(value for _, value in report.failures))
-            places: dict[Place, None] = dict.fromkeys(owners[index] for index, _ in report.failures)
-            if grower is None or not grower.again(places):
+            refused = dict.fromkeys(leaves[index] for index, _ in failures)
+            held = set(leaves.values()) - refused.keys()
+            missed = float(min((value for _, value in failures), default=missed))
+            if refused and (grower is None or not grower.again(refused)):
+                self.deadline.check()
                 break
         raise UncertifiedError(Lack.NOT_ACCEPTED, f"a leaf misses by {-missed:.2g}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -103,16 +103,21 @@ class Checker:
         about, engine = self.problem.subjects, self.engine
         return Report(self.claim, self.semantics, engine.name, leaves, engine.rows, least, seconds, about, failed)
 
-    def _walk(self, failures: bool) -> Tree:
+    def failing(self, leaves: Container[int]) -> Sequence[tuple[int, Fraction]]:
+        """Those of some leaves (their tokens) that do not hold, with their values: for a prover that mends a tree."""
+        with reading():
+            return self._walk(True, leaves).failures
+
+    def _walk(self, failures: bool, leaves: Container[int] | None = None) -> Tree:
         tokens, last = self.certificate.get("tree", []), self.asked or self.engine.name == "reference"
         finer = None if last or failures else self._engine("reference")
         try:
-            return Tree(self.problem, self.engine, tokens, failures, finer).run()
+            return Tree(self.problem, self.engine, tokens, failures, finer, leaves).run()
         except (OutOfRange, OverflowError) as error:
             if last:
                 raise OutOfRange(str(error)) from None
         self.engine = self._engine("reference")
-        return self._walk(failures)
+        return self._walk(failures, leaves)
 
     # Witnesses
 

@@ -5,7 +5,7 @@ Cases are derived from the property and the tokens on the way; no box, bound or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -32,18 +32,15 @@ class Tree:
     """Walks the tokens of one certificate with one engine; leaves that it does not accept a ``finer`` one is asked.
 
     What leaves come to: their ``count``, the ``least`` value, and ``failures`` (token, value) if they are collected.
+    Where leaves are ``asked`` for, by their tokens, others are passed over.
     """
 
     def __init__(
-        self,
-        problem: Problem,
-        engine: Any,
-        tokens: Sequence[Any],
-        collect: bool = False,
-        finer: Any = None,
-    ) -> None:
+        self, problem: Problem, engine: Any, tokens: Sequence[Any],
+        collect: bool = False, finer: Any = None, asked: Container[int] | None = None,
+    ) -> None:  # fmt: skip
         need(isinstance(tokens, list), "a tree is a list of tokens")
-        self.problem, self.engine, self.tokens, self.collect = problem, engine, tokens, collect
+        self.problem, self.engine, self.tokens, self.collect, self.asked = problem, engine, tokens, collect, asked
         self.root = replace(problem.root, pending=Pending())  # bounds of another engine have another scale
         self.count, self.failures, self.jobs = 0, list[tuple[int, Fraction]](), list[Job]()
         self.least: Fraction | None = None
@@ -72,7 +69,8 @@ class Tree:
         need(least <= len(token) <= most, f"'{kind}' with {len(token) - 1} values")
         if kind == "l":
             facts, slopes = (*token, None, None)[1:3]
-            self.jobs.append(Job(place, case, self.facts(facts, case), self.shares(slopes)))
+            if self.asked is None or place in self.asked:
+                self.jobs.append(Job(place, case, self.facts(facts, case), self.shares(slopes)))
             return []
         if kind == "b":
             lemmas = [self.lemma(entry, case) for entry in (*token, [])[1] or ()]
