@@ -78,6 +78,19 @@ def test_limbs_multiply_and_floor_as_integers_do(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
+def test_limbs_that_cancel_are_added_up_exactly(seed: int) -> None:
+    rng, width = np.random.default_rng(seed), 17
+    partial = [
+        _whole(rng, 30, (3, 2)),
+        *(_whole(rng, 33, (3, 2)) for _ in range(3)),
+    ]  # of the limbs from k on, over 2^17k
+    sums = [partial[k] - (partial[k + 1] << width) for k in range(3)] + partial[3:]
+    true = [[Fraction(int(v)) for v in row] for row in partial[0]]
+    made, units = settled([s.astype(float) for s in sums], width, np.zeros(3, dtype=np.int64), FINE, True)
+    _loses(true, made, units)
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_rows_floor_as_integers_do(seed: int) -> None:
     rng = np.random.default_rng(seed)
     bits = (COARSE, FINE)[seed % 2]

@@ -90,14 +90,14 @@ def settled(sums: Sequence[Floats], width: int, e: Ints, bits: int, told: bool) 
 
     Where it need not be ``told`` which rows lose something, all of them may.
     """
-    fits(width * len(sums) < 950, "a weight")
+    fits(width * len(sums) < 900, "a weight")
     near = sums[-1]  # rounded, but no limb below cancels what is beyond 2^53: enough for an exponent
     for s in reversed(sums[:-1]):
         near = near * 2.0**width + s
     size = np.maximum(near.max(axis=1, initial=0.0), -near.min(axis=1, initial=0.0))
     shift = np.frexp(size)[1].astype(np.int64) - bits
     c, lost = np.zeros_like(near), np.zeros(len(e)) if told else np.full(len(e), float(len(sums)))
-    for k, s in enumerate(sums):
+    for k, s in reversed(list(enumerate(sums))):  # so that what cancels does so before it has more than 53 digits
         scaled = s * np.ldexp(1.0, width * k - shift)[:, None]
         whole = np.floor(scaled, out=None if told else scaled)
         if told:
