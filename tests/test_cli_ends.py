@@ -140,7 +140,7 @@ with _Answer(0.01).watched():
 
 
 def test_the_runtime_of_models_writes_nothing(tmp_path: Path) -> None:
-    """ONNX Runtime notes who runs what below the home folder, to send it away, unless it is asked not to."""
+    """ONNX Runtime 1.32 keeps a journal of its runs below the home folder, for its maker, unless it is asked not to."""
     folders = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path))
     done = program("import nnsym, nnsym.demo; nnsym.load(nnsym.demo.NETWORK)", **folders)
     assert (done.returncode, done.stderr, list(tmp_path.rglob("*"))) == (0, "", [])

@@ -93,7 +93,7 @@ def test_true_is_no_number_and_what_is_no_file_is_told(folder: Path):
     assert "Invalid value for '--timeout'" in done.stderr
     (folder / "nnsym.toml").unlink()
     (folder / "nnsym.toml").symlink_to("gone.toml")
-    with pytest.raises(InputError, match="nnsym.toml: no such file"):
+    with pytest.raises(InputError, match=r"nnsym\.toml: no such file"):
         find_defaults()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_solvers_runner import wait_until_gone
 
 import nnsym as nn
 from nnsym import demo
@@ -24,7 +25,7 @@ from nnsym.sweep.data import Data
 from nnsym.sweep.entry import Way
 from nnsym.sweep.family import fingerprint
 from nnsym.sweep.instances import read_instances
-from nnsym.sweep.pool import workers
+from nnsym.sweep.pool import Workers, workers
 
 METHODS = ("ibp", "crown", "attack")
 EXACT = ("ibp", "crown", "bigm")
@@ -311,6 +312,28 @@ def test_two_workers_of_which_one_is_killed_give_the_same_rows(tmp_path: Path) -
         table = ask(count=20, methods=EXACT, executor=pool, progress=kill, timeout=600)  # none runs out, however busy
     assert killed
     assert said(table) == said(ask(count=20, methods=EXACT, timeout=600))
+
+
+ORPHAN = """
+import os, signal
+from nnsym.sweep.pool import Workers
+if __name__ == "__main__":
+    print(Workers(1).submit(os.getpid).result(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_ends_with_who_started_it_and_hears_no_interrupt(tmp_path: Path) -> None:
+    """A terminal interrupts all processes; each would say so, and one that is idle would wait for ever."""
+    pool = Workers(1)
+    assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    pool.shutdown()
+    (script := tmp_path / "run.py").write_text(ORPHAN)
+    with (tmp_path / "said").open("w+") as said:
+        subprocess.run([sys.executable, str(script)], stdout=said, timeout=120)
+        said.seek(0)
+        assert wait_until_gone([int(said.read())])
 
 
 def test_workers_and_schedulers_are_asked_for_in_words() -> None:

@@ -56,7 +56,7 @@ class Session:
 
 
 def _library() -> Any:
-    """ONNX Runtime, asked to keep to itself who runs what: it would write that below ``~/.cache`` and send it away."""
+    """ONNX Runtime, without its telemetry: 1.32 keeps a journal of its runs below ``~/.cache``, for its maker."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # looked at when it is imported
     import onnxruntime
 

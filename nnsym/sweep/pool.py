@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, final
 
-from nnsym.errors import InputError
+from nnsym.errors import InputError, UnsupportedError
 from nnsym.results.extras import require
 from nnsym.sweep.entry import Entry, Way
 from nnsym.sweep.task import Task, pack, pack_family, radius_of, run_packed
@@ -84,7 +84,11 @@ def workers(count: int = 0, scheduler: str = "") -> Iterator[Executor | Workers 
     if scheduler and count:
         raise InputError(f"{count} workers and a scheduler", remedy="Give one of them")
     if not scheduler:
-        pool = Workers(count) if count else None
+        try:
+            pool = Workers(count) if count else None
+        except OSError as error:  # their locks are files of /dev/shm
+            remedy = "Leave them out, or let /dev/shm be written to"
+            raise UnsupportedError(f"no workers can be started: {error.strerror}", remedy=remedy) from error
         try:
             yield pool
         finally:

@@ -65,7 +65,7 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
         return Formula(_box_tree(term, reach, text.string), text, (), term.applications)
     if radius is None:
         raise bad_input(f"a ball of the norm p = {p} has one eps")
-    if not np.isfinite(nearest(np.append(centre, radius))).all():
+    if not (np.isfinite(nearest(centre)).all() and np.isfinite(nearest_float(radius))):
         raise bad_input("a number of the ball is beyond 1.8e308", remedy="Leave the ball out, or rescale the variable")
     ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), radius, int(p), text.string)
     if isinstance(ball_, logic.InBall):  # which brings its own box
