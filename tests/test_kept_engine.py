@@ -16,6 +16,7 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
+from nnsym.ir.univariate import Hinge, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 from tests.kept import ACTIVATIONS, boxes, network_query, relu_query, root
 
@@ -186,11 +187,15 @@ def test_a_form_is_least_at_its_point():
 
 @pytest.mark.parametrize("activation", ["relu", "leaky", "abs", "concave", "clip", "sigmoid"])
 def test_gaps_of_one_layer_are_what_the_bound_misses(activation):
-    """Arguments of the only nonlinear layer are real at the point, so nothing else lies between bound and network."""
+    """Arguments of the only nonlinear layer are real at the point, so nothing else lies between bound and network.
+
+    Where a row takes the chord of a hinge, what that misses the kink by counts beside it.
+    """
     rng = np.random.default_rng(8)
     x = new_input("x", 3)
     z = affine(((Dense(rng.normal(size=(6, 3))), x),), 0.2 * rng.normal(size=6))
-    y = affine(((Dense(rng.normal(size=(2, 6))), pointwise(ACTIVATIONS[activation], z)),), 0.0)
+    fn, weight = ACTIVATIONS[activation], rng.normal(size=(2, 6))
+    y = affine(((Dense(weight), pointwise(fn, z)),), 0.0)
     box = Box(np.full(3, -0.7), np.full(3, 0.7))
     query = Query("layer", {x: box}, Rows.of(y), Atoms(np.arange(2), strict=True, soft=True))
     engine = Engine(query)
@@ -198,8 +203,16 @@ def test_gaps_of_one_layer_are_what_the_bound_misses(activation):
         found = engine.bound(engine.root(), steps=steps, goal=np.inf)
         bound = (found.forms[x] * found.point[x]).sum(axis=-1) + found.constant  # intervals may have a better one
         missed = query.rows.value(query.values({x: found.point[x][0]}))[[0, 1], [0, 1]] - bound[0]
-        assert np.allclose(found.gaps[z][0].sum(axis=-1), missed, rtol=1e-6, atol=1e-9)
+        kinks = _chords(fn, weight, found.ranges[z]) if isinstance(fn, Hinge) else 0.0
+        assert np.allclose(found.gaps[z][0].sum(axis=-1), missed + kinks, rtol=1e-6, atol=1e-9)
         assert (missed > 1e-3).all()
+
+
+def _chords(fn, weight, limit):
+    """``|C| |right - left| (-l) u / (u - l)`` of every row over the elements that are open and bent towards it."""
+    low, high = np.minimum(limit.lower[0], 0.0), np.maximum(limit.upper[0], 0.0)
+    bend = fn.right - fn.left
+    return (np.maximum(-weight * bend, 0.0) * (-low * high / (high - low))).sum(axis=1)
 
 
 def test_no_gap_where_nothing_is_open():
@@ -229,8 +242,8 @@ def test_the_gradient_of_a_bound_is_the_minimiser(monkeypatch):
 
     query = relu_query(seed=3)
     engine, seen = Engine(query), []
-    move = ascent._Variable.move
-    monkeypatch.setattr(ascent._Variable, "move", lambda self, g, step: seen.append(g.copy()) or move(self, g, step))
+    way = ascent._Variable.way
+    monkeypatch.setattr(ascent._Variable, "way", lambda self, g, step: seen.append(g.copy()) or way(self, g, step))
     second = engine.plan.arguments[1]
     known = engine.ranges[second]
     opened = np.flatnonzero((known.lower[0] < 0) & (known.upper[0] > 0))[:3]
@@ -275,6 +288,48 @@ def test_multipliers_of_phases_gain():
     without = engine.bound(Domains({}, domains.wanted, with_them.ranges), steps=30, goal=np.inf)
     assert (with_them.lower > without.lower + 1e-2).any()
     assert all((m >= 0).all() for m in with_them.dual.multipliers.values())
+
+
+def test_a_start_near_the_goal_is_not_thrown_off_it(monkeypatch):
+    """Subproblems that begin with their parent's choices reach a goal in a few steps; steps of full length do not."""
+    from nnsym.bounds.kept import ascent
+
+    def reached(beyond: float) -> int:
+        monkeypatch.setattr(ascent, "_BEYOND", beyond)
+        return sum(int((engine.bound(d, steps=3, goal=goal).lower > goal).sum()) for engine, d, goal in asked)
+
+    asked = []
+    for seed in range(12):
+        engine = Engine(relu_query(seed=seed))
+        parent = engine.bound(engine.root(), steps=60, goal=np.inf)
+        node = engine.plan.arguments[1]
+        low, high = parent.ranges[node].lower, parent.ranges[node].upper
+        widest = (np.where(low < 0, np.maximum(high, 0.0), 0.0)).argmax()
+        upper = np.full((1, node.size), np.inf)
+        upper[0, widest] = 0.0
+        limits = {node: Limit(np.full((1, node.size), -np.inf), upper)}
+        child = Domains(limits, root(engine, 1).wanted, parent.ranges, parent.dual)
+        begun, best = (engine.bound(child, steps=k, goal=np.inf).lower[0] for k in (0, 200))
+        for row in np.flatnonzero(best > begun + 1e-3):
+            wanted = np.arange(len(best))[None] == row
+            asked.append((engine, replace(child, wanted=wanted), float(0.3 * begun[row] + 0.7 * best[row])))
+    assert len(asked) > 8
+    assert reached(ascent._BEYOND) > 1.25 * reached(np.inf)
+
+
+def test_a_row_without_coefficients_pays_for_a_part_without_points():
+    """Where the last layer is off a row is a number, and only limits of the layers below it can close the part."""
+    x = new_input("x", 2)
+    z = affine(((Dense(np.ones((2, 2))), x),), np.array([0.0, -1.0]))
+    w = affine(((Dense(np.ones((1, 2))), pointwise(relu(), z)),), -0.5)
+    y = affine(((Dense(np.ones((1, 1))), pointwise(relu(), w)),), -0.1)
+    box = Box(np.full(2, -1.0), np.full(2, 1.0))
+    engine = Engine(Query("off", {x: box}, Rows.of(y), Atoms(np.arange(1), strict=True, soft=True)))
+    up, down = np.full((1, 1), np.inf), np.zeros((1, 1))
+    phases = Limit(np.array([[-np.inf, 0.0]]), np.array([[0.0, np.inf]]))  # z_2 = z_1 - 1
+    found = engine.bound(Domains({z: phases, w: Limit(-up, down)}, np.ones((1, 1), dtype=bool)), steps=8)
+    assert not found.empty.any()
+    assert found.lower[0, 0] > 0
 
 
 def test_rows_beyond_the_goal_leave_an_ascent(monkeypatch):

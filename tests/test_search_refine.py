@@ -117,7 +117,7 @@ class Cut:
 
 def test_a_search_goes_on_with_cuts() -> None:
     """Parts and their halves take multipliers along, those from before the cuts have none."""
-    query, text, cutting = thin(0.06), "bab:gap:steps=2:batch=2:refine=0", Cut()
+    query, text, cutting = thin(0.03), "bab:gap:steps=2:batch=2:refine=0", Cut()
     found = ran(query, text, cutting=cutting, nodes=10**5, seconds=60)
     found.check("cut")
     (engine,) = cutting.engines

@@ -9,12 +9,16 @@ gradient is the derivative at the minimiser alone. With the values z of all node
 where m is the signed multiplier of a limit; that of a cut is ``y - M p - offset`` (Xu et al., Fast and Complete, 2021;
 Wang et al., Beta-CROWN, 2021; the same gradients, there by automatic differentiation). Every pass is charged, so each
 step's bound is sound as it stands. Rows whose bound exceeds the goal leave the batch.
+
+The bound is concave: a step of Adam whose gain by the gradient exceeds what is missing to the goal is too long, and is
+cut down to that (Polyak, 1969: steps towards a value that is known). So a row that begins near its goal, with the
+choices of the subproblem that it is a part of, is not thrown off them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -28,11 +32,13 @@ from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Node
 
 Bound = Callable[[Seed, Descent], Array]
+Floor = Callable[[Seed], Array]
 
 _RATE = 0.25  # first step of a slope, of the distance between the slopes of its two lines
 _PRICE = 0.3  # first step of a multiplier, of the mean coefficient that the row has beside it
 _SHARE = 0.2  # first step of a cut's multiplier, of what the row takes off the element that it bounds
 _DECAY = 0.97
+_BEYOND = 1.125  # the gain that a step may aim at, of what is missing to the goal
 _STILL = 1e-12  # gradients of this size are noise and move nothing
 _CROWDED = 0.75  # the part of the rows that has to be open for the others to be carried along
 
@@ -49,23 +55,31 @@ class _Variable:
     first: Array
     second: Array
 
-    def move(self, gradient: Array, step: int) -> None:
-        """One step of ascent, then back into the limits; the gradient's place is used up."""
+    def way(self, gradient: Array, step: int) -> Array:
+        """One step of ascent, as far as the limits let it go."""
         mean, square = 1.0 / (1.0 - 0.9 ** (step + 1)), 1.0 / (1.0 - 0.999 ** (step + 1))
         moved = gradient - self.first
         moved *= 0.1
         self.first += moved
-        gradient *= gradient
-        gradient -= self.second
-        gradient *= 0.001
-        self.second += gradient
-        size = np.sqrt(np.multiply(self.second, square, out=gradient), out=gradient)
+        size = gradient * gradient
+        size -= self.second
+        size *= 0.001
+        self.second += size
+        np.sqrt(np.multiply(self.second, square, out=size), out=size)
         size += _STILL
         np.multiply(self.first, _DECAY**step * mean, out=moved)
         moved /= size
         moved *= self.rate
         moved += self.value
-        self.value = np.minimum(np.maximum(moved, self.least, out=moved), self.most, out=moved)
+        np.minimum(np.maximum(moved, self.least, out=moved), self.most, out=moved)
+        moved -= self.value
+        return moved
+
+    def move(self, way: Array, part: Array) -> None:
+        """Go a part of the way, ``(sets, rows, 1)``; its place is used up."""
+        way *= part
+        way += self.value
+        self.value = np.minimum(np.maximum(way, self.least, out=way), self.most, out=way)
 
     def choose(self, rows: Array) -> None:
         """Some rows alone, as one set."""
@@ -105,15 +119,29 @@ class _Variables:
         """Their values as they stand."""
         return Choice(*({n: v.value for n, v in part.items()} for part in self.parts))
 
-    def scale(self, state: State, done: Descent) -> None:
-        """First steps of multipliers, from the coefficients that rows have beside them."""
+    def scale(self, state: State, seed: Seed, done: Descent, missing: Array) -> None:
+        """First steps of multipliers, from the coefficients that rows have beside them, or from what is missing.
+
+        A row without coefficients has a bound all the same where no point meets its subproblem's limits.
+        """
         for node, v in self.multipliers.items():
-            v.rate *= _price(state, node, done)
+            v.rate *= np.maximum(_price(state, node, done), _ransom(state, seed, node, missing))
         for node, v in self.cuts.items():
             v.rate = _SHARE * np.maximum(-done.kept[node][..., state.plan.cuts[node].index], 0)
 
-    def move(self, state: State, seed: Seed, done: Descent, choice: Choice, step: int) -> None:
-        """One step of all."""
+    def move(self, state: State, seed: Seed, done: Descent, choice: Choice, step: int, missing: Array) -> None:
+        """One step of all, of rows ``(sets, rows)`` whose bounds are short of the goal by what is ``missing``."""
+        gain, ways = np.zeros(missing.shape), list[tuple[_Variable, Array]]()
+        for variable, gradient in self._gradients(state, seed, done, choice):
+            ways.append((variable, variable.way(gradient, step)))
+            gain += np.einsum("kij,kij->ki", gradient, ways[-1][1])
+        part = np.where(gain > _BEYOND * missing, _BEYOND * missing / gain, 1.0)[..., None]
+        part = part.astype(state.plan.by.dtype)
+        for variable, way in ways:
+            variable.move(way, part)
+
+    def _gradients(self, state: State, seed: Seed, done: Descent, choice: Choice) -> Iterator[tuple[_Variable, Array]]:
+        """The gradients of the rows' bounds by the blocks that a pass met."""
         at = values(state, seed, done, choice)
         for node, variable in self.slopes.items():
             steered, c = state.steered(node), done.kept.get(node)
@@ -125,11 +153,11 @@ class _Variables:
             rise = np.minimum(c, 0) if steered.turned else np.maximum(c, 0)
             rise *= z
             rise *= seed.gather(steered.free)
-            variable.move(rise, step)
+            yield variable, rise
         for node, variable in self.multipliers.items():
-            variable.move(_violation(variable.value, at[node], seed.gather(state.held(node))), step)
+            yield variable, _violation(variable.value, at[node], seed.gather(state.held(node)))
         for node, variable in self.cuts.items():
-            variable.move(_excess(state, seed, node, at), step)
+            yield variable, _excess(state, seed, node, at)
 
 
 def climb(
@@ -137,6 +165,7 @@ def climb(
     seed: Seed,
     start: Choice,
     bound: Bound,
+    floor: Floor,
     options: Options,
     *,
     steps: int,
@@ -144,7 +173,8 @@ def climb(
     """The best bounds of the rows ``(sets, rows)`` within some steps, and the choices that gave them.
 
     ``start`` is where to begin: slopes of every hinge that is steered, multipliers of every limit and cut that may be
-    used. ``bound`` makes sound bounds of a pass. Ends early where all rows exceed the goal.
+    used. ``bound`` makes sound bounds of a pass, ``floor`` are some that are known without. Ends early where all rows
+    exceed the goal.
     """
     variables = _Variables.of(state, seed, start)
     shape, live = seed.index.shape, np.arange(seed.index.size)
@@ -153,7 +183,8 @@ def climb(
     for step in range(steps + 1):
         choice = variables.choice
         done = descend(state, seed, choice, keep=True)
-        found = bound(seed, done).ravel()
+        passed = bound(seed, done)
+        found = np.maximum(passed, floor(seed)).ravel()
         better = found > best[live]
         best[live[better]] = found[better]
         for into, part in zip(kept, variables.parts, strict=True):
@@ -161,11 +192,11 @@ def climb(
                 n = v.value.shape[-1]
                 into[node].reshape(best.size, n)[live[better]] = v.value.reshape(len(live), n)[better]
         if not step:
-            variables.scale(state, done)
+            variables.scale(state, seed, done, options.goal - passed)
         left = best[live] <= options.goal
         if step == steps or options.deadline.passed or not left.any():
             break
-        variables.move(state, seed, done, choice, step)
+        variables.move(state, seed, done, choice, step, options.goal - passed)
         if left.mean() < _CROWDED:
             live = live[left]
             seed = seed.flat(left)
@@ -204,6 +235,14 @@ def _price(state: State, node: Node, done: Descent) -> Array:
         mean = sum(float(m.size.sum()) for m in parts) / max(1, sum(math.prod(m.shape) for m in parts))
         size = size / max(mean, 2.0**-60)
     return np.asarray(_PRICE * size, dtype=plan.by.dtype)
+
+
+def _ransom(state: State, seed: Seed, node: Node, missing: Array) -> Array:
+    """The multiplier at which limits that are missed by their nodes' radii make up for what is missing."""
+    reach = seed.gather(np.where(np.isfinite(state.radius[node]), state.radius[node], 0.0).sum(axis=1)[:, None])
+    known = np.isfinite(missing)[..., None] & (reach > 0)
+    share = np.where(known, np.maximum(missing, 0.0)[..., None], 0.0) / np.where(reach > 0, reach, 1.0)
+    return share.astype(state.plan.by.dtype)
 
 
 def _slope(state: State, seed: Seed, node: Node, value: Array) -> _Variable:

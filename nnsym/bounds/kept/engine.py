@@ -137,8 +137,8 @@ class Engine:
         with np.errstate(all="ignore"):
             _, state = self._prepared(domains, None, options)
             seed, _ = self._seed(domains.wanted, None)
-            start, bound = beginning(state, seed, Choice()), self._least(state)
-            lower, choice = climb(state, seed, start, bound, options, steps=steps)
+            start, bounds = beginning(state, seed, Choice()), (self._least(state), self._floor(state))
+            lower, choice = climb(state, seed, start, *bounds, options, steps=steps)
             at = values(state, seed, descend(state, seed, choice, keep=True), choice)
         found = {n: np.zeros((lower.size, n.size)) for n in at}
         for n, full in found.items():
@@ -165,15 +165,17 @@ class Engine:
     def _fill(self, filled: Collector, seed: Seed, row: Array, dual: Dual | None, options: Options) -> None:
         """Bounds of rows ``row`` of a collector, ``(sets, rows)``, piece by piece."""
         state = filled.state
+        bound, floor = self._least(state), self._floor(state)
         for rows in pieces(row.shape[1], len(row), self.plan):
             if options.deadline.passed:
                 break
             part, choice = seed.rows(rows), Choice()
             if options.steps or dual is not None:
                 start = beginning(state, part, warm(self.plan, dual, part, row[:, rows]))
-                choice = climb(state, part, start, self._least(state), options, steps=options.steps)[1]
+                choice = climb(state, part, start, bound, floor, options, steps=options.steps)[1]
             done = descend(state, part, choice, keep=options.gaps)
-            filled.add(part, row[:, rows], done, choice, self._least(state)(part, done), self._slack(state, part))
+            lower = np.maximum(bound(part, done), floor(part))
+            filled.add(part, row[:, rows], done, choice, lower, self._slack(state, part))
 
     def _prepared(self, domains: Domains, target: Target | None, options: Options) -> tuple[Refresh, State]:
         """The ranges of a batch."""
@@ -188,16 +190,22 @@ class Engine:
         return run, run.run(self._hidden(options) if options.refresh else None, *ends)
 
     def _least(self, state: State) -> Callable[[Seed, Descent], Array]:
-        """Bounds of rows by a pass and by intervals."""
+        """Bounds of rows by a pass."""
 
         def bound(seed: Seed, done: Descent) -> Array:
-            found = least(state, seed, done)
+            return least(state, seed, done) - self._slack(state, seed)
+
+        return bound
+
+    def _floor(self, state: State) -> Callable[[Seed], Array]:
+        """Bounds of rows by intervals."""
+
+        def bound(seed: Seed) -> Array:
             counted = self._intervals or seed.start is not self.plan.spec
-            if counted and seed.start in state.lower and seed.weights is None:
-                sides = (seed.pick(side) for side in state.sides(seed.start))
-                low, high = sides
-                found = np.maximum(found, np.where(seed.sign > 0, low, -high))
-            return found - self._slack(state, seed)
+            if not counted or seed.start not in state.lower or seed.weights is not None:
+                return np.full(seed.index.shape, -np.inf)
+            low, high = (seed.pick(side) for side in state.sides(seed.start))
+            return np.where(seed.sign > 0, low, -high) - self._slack(state, seed)
 
         return bound
 
@@ -208,8 +216,8 @@ class Engine:
 
         def optimised(state: State, seed: Seed) -> Array:
             goal = 0.0 if all(is_relu(r) for r in self.plan.readers[seed.start]) else np.inf
-            start, bound = beginning(state, seed, Choice()), self._least(state)
-            return climb(state, seed, start, bound, replace(options, goal=goal), steps=options.hidden)[0]
+            start, bounds = beginning(state, seed, Choice()), (self._least(state), self._floor(state))
+            return climb(state, seed, start, *bounds, replace(options, goal=goal), steps=options.hidden)[0]
 
         return optimised
 

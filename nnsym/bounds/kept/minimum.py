@@ -16,6 +16,7 @@ from nnsym.bounds.kept.inputs import minimiser
 from nnsym.bounds.kept.state import State, Steered
 from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.univariate import Hinge
 
 
 def values(state: State, seed: Seed, done: Descent, choice: Choice) -> dict[Node, Array]:
@@ -98,13 +99,16 @@ def gaps(state: State, seed: Seed, done: Descent, choice: Choice) -> tuple[dict[
     """The minimisers, and for every argument what its elements add to the distance of bound and network there.
 
     That is ``|C_y| |f(z) - y|`` for ``y = f(z)`` that a line puts at y; the factors of a product both get it, of the
-    members of a maximum the largest one there and those that the lower line takes.
+    members of a maximum the largest one there and those that the lower line takes. Where a line of a hinge misses its
+    kink by d, ``|C_y| d`` counts as much: a bound that many points attain is raised by no gap at one of them.
     """
     found = values(state, seed, done, choice)
     apart: dict[Node, Array] = {}
     for node, c in done.kept.items():
         real = _real(state, node, found)
         gap = np.abs(c) * np.abs(real - found[node])
+        if isinstance(node, Pointwise) and isinstance(node.fn, Hinge):
+            gap += _missed(state, seed, node, c)
         for parent in dict.fromkeys(node.parents):
             if isinstance(node, Max):
                 share = _members(state, seed, node, found[parent], gap)
@@ -115,6 +119,14 @@ def gaps(state: State, seed: Seed, done: Descent, choice: Choice) -> tuple[dict[
             apart[parent] = share if parent not in apart else apart[parent] + share
     points = {n: v for n, v in found.items() if isinstance(n, Input)}
     return points, apart
+
+
+def _missed(state: State, seed: Seed, node: Node, c: Array) -> Array:
+    """What the lines of a hinge that do not go through its kink may cost a row, at most."""
+    lines = state.lines(node)
+    above, below = (seed.gather(side.astype(c.dtype)) for side in (lines.high, -lines.low))
+    cost: Array = np.maximum(c, 0) * below - np.minimum(c, 0) * above
+    return np.where(np.isfinite(cost), cost, 0)
 
 
 def _members(state: State, seed: Seed, node: Max, at: Array, gap: Array) -> Array:

@@ -118,7 +118,8 @@ class Found:
     where the subproblem is proved to hold no point. ``forms[x] = C``, ``(batch, rows, n)``, and ``constant`` say
     ``row >= sum_x C_x x + constant`` there. ``point[x]`` ``(batch, rows, n)`` minimises that form: a candidate.
     ``gaps[node]`` ``(batch, rows, size)`` >= 0 is what each element of ``node``, the argument of a nonlinear one, adds
-    at the point to the distance between bound and network; zero everywhere means that the bound is attained.
+    at the point to the distance between bound and network, and of a hinge what the row's line misses the kink by as
+    well; zero everywhere means that the bound is attained.
     """
 
     lower: Array
