@@ -9,19 +9,25 @@ from nnsym.ask.verify import verify
 from nnsym.cli.streams import complain
 from nnsym.errors import InputError, NnsymError, OutOfTimeError
 from nnsym.ir.query import Query
+from nnsym.judge.registry import resolve
 from nnsym.read.vnnlib import load_vnnlib
+from nnsym.results import ranges
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result
+from nnsym.results.saved import check_folder
 
 
 def decided(arguments: argparse.Namespace, networks: dict[str, str], budget: float) -> str:
     """The word, and what follows it."""
+    seed, method = ranges.seed(arguments.seed, "--seed"), resolve(arguments.method)  # wrong use, not a query left open
+    if arguments.serialise_assignments is not None:
+        check_folder(arguments.serialise_assignments)
     clock = Clock(budget)
     with clock.step("load"):
         query = load_vnnlib(arguments.query, networks=dict(networks), timeout=clock.left)
     _types(query, strict=arguments.strict_types)
     try:
-        result = verify(query, arguments.method, timeout=budget, seed=arguments.seed, clock=clock)
+        result = verify(query, method, timeout=budget, seed=seed, clock=clock)
     except OutOfTimeError:
         raise
     except NnsymError as error:  # the query is well-formed: whatever does not take it leaves it open

@@ -39,6 +39,15 @@ def check_writable(path: Path) -> None:
     require_reader(path)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise before long work if no files can be written in a folder, which may still have to be made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise InputError("this is no folder", where=str(there), remedy="Name a folder, or a place where there is none")
+    if not os.access(there, os.W_OK):
+        raise InputError("cannot write here: permission denied", where=str(there))
+
+
 def write_file(path: str | Path, content: str | bytes) -> Path:
     """Write a file whole, or leave what was there: a full disk loses no older answer.
 
