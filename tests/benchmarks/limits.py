@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -145,29 +146,55 @@ def wide_files(folder: Path) -> list[Path]:
     return [network, prop]
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The three convolutions as ONNX with a property as VNN-LIB."""
+    network, prop = folder / "net.onnx", folder / "prop.vnnlib"
+    network.write_bytes(bytes(image().query.applications[0].network.model))
+    prop.write_text(vnnlib_text(np.full(3072, -1.0), np.full(3072, 1.0), 10), encoding="utf-8")
+    return [network, prop]
+
+
 #: Every input whose reading takes its share of the limit; what is hostile to read is added here.
-READINGS: tuple[Reading, ...] = (("784-256x6-10, .onnx and .vnnlib", wide_files),)
+READINGS: tuple[Reading, ...] = (
+    ("784-256x6-10, .onnx and .vnnlib", wide_files),
+    ("three convolutions, .onnx and .vnnlib", image_files),
+)
+
+#: Whole commands: a name, a lane, and words. (``compare`` gives the limit to reading and once more to each row.)
+COMMANDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("nnsym verify, bigm", "highs", ("verify", "--encoding", "bigm", "--bounds", "ibp")),
+    ("nnsym verify", "", ("verify",)),
+    ("nnsym verify, bab", "", ("verify", "--method", "bab", "--log", "search.jsonl")),
+    ("nnsym verify, attack", "", ("verify", "--method", "attack")),
+    ("nnsym verify, optimise", "", ("verify", "--optimise", "--vacuity")),
+    ("nnsym verify, certificate", "", ("verify", "--method", "ibp", "--slack", "1e12", "--certificate", "proof.json")),
+    ("nnsym verify, deployed", "", ("verify", "--method", "crown", "--semantics", "deployed")),
+    ("nnsym choose", "", ("choose",)),
+    ("nnsym compare, crown", "", ("compare", "--methods", "crown")),
+)
 
 
 def commands(readings: tuple[Reading, ...], *, limit: float = LIMIT, wanted: Wanted = lambda _: True) -> Iterator[Row]:
-    """``nnsym verify`` on files, without the seconds that importing everything takes."""
+    """Commands on files, without the seconds that importing everything takes."""
     for name, write in readings:
-        if not wanted((name, "nnsym verify, bigm", "highs")):
-            continue
+        asked = [one for one in COMMANDS if wanted((name, *one[:2]))]
         with tempfile.TemporaryDirectory() as folder:
-            words = ["verify", *map(str, write(Path(folder))), "--encoding", "bigm", "--bounds", "ibp"]
-            engines = "nnsym.bounds.engine.linear, nnsym.bounds.points.attack, nnsym.cli.main"
-            imports = f"import torch, onnx, onnxruntime, {engines}"
-            start, _ = _command(["-c", imports], 60.0)
-            words = ["-m", "tests.benchmarks.fair_clock", *words, "--timeout", f"{limit:g}"]
-            took, code = _command(words, 30 * limit + 30)
-        yield _row(name, "nnsym verify, bigm", "highs", limit, took - start, "", f"exit code {code}")
+            files = [str(path) for path in write(Path(folder))] if asked else []
+            for command, lane, (verb, *options) in asked:
+                engines = "nnsym.bounds.engine.linear, nnsym.bounds.points.attack, nnsym.cli.main"
+                imports = f"import torch, onnx, onnxruntime, {engines}"
+                start, _ = _command(["-c", imports], 60.0, folder)
+                words = ["-m", "tests.benchmarks.fair_clock", verb, *files, *options, "--timeout", f"{limit:g}"]
+                took, code = _command(words, 30 * limit + 30, folder)
+                yield _row(name, command, lane, limit, took - start, "", f"exit code {code}")
 
 
-def _command(words: list[str], most: float) -> tuple[float, str]:
-    """Seconds by a fair clock, and the exit code."""
+def _command(words: list[str], most: float, folder: str) -> tuple[float, str]:
+    """Seconds by a fair clock, and the exit code, of a run in a folder."""
     start, late = time.perf_counter(), 0.0
-    run = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    path = {"PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)}
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    run = subprocess.Popen([sys.executable, *words], cwd=folder, env=os.environ | path, **silent)
     while run.poll() is None and time.perf_counter() - start - late < most:
         late = max(late, waited(run.pid))
         time.sleep(0.01)
