@@ -90,9 +90,21 @@ def _network(prop: Any) -> tuple[nn.Network, np.ndarray, np.ndarray]:
 
 def _outputs(prop: Any) -> tuple[Any, Any]:
     """The outputs as terms, and where."""
+    return _stated(prop)[1:]
+
+
+def _stated(prop: Any) -> tuple[Any, Any, Any]:
+    """An input, the outputs as terms, and where."""
     f, low, high = _network(prop)
     x = nn.Variable(len(low), name="x")
-    return f(x.reshape(next(iter(f.inputs.values())).shape)).ravel(), nn.box(x, low, high)
+    return x, f(x.reshape(next(iter(f.inputs.values())).shape)).ravel(), nn.box(x, low, high)
+
+
+def _refuted(prop: Any, limit: float) -> str:
+    x, terms, where = _stated(prop)
+    false = nn.forall(x, where=where, then=terms[0] <= terms[1] - 10**6)
+    found = nn.verify(false, "attack", timeout=limit, certificate=True)
+    return f"{found.status.value}, {found.certificate or found.uncertified}"[:60]
 
 
 def _lipschitz(method: object, **norms: Any) -> Ask:
@@ -186,6 +198,7 @@ def _vacuous(prop: Any, limit: float) -> str:
 
 #: Questions other than ``verify``.
 OTHERS: Mapping[str, Ask] = {
+    "falsified, with a certificate": _refuted,
     "smoothed, sampling": _sampled,
     "minimize": _least,
     **{f"minimize, {method}": _least_by(method) for method in ("bab", "bigm", "triangle", "smt", "crown")},
