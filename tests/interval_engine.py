@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Domains, Found, Limit, Sums
+from nnsym.bounds.kept.types import BatchBounds, Domains, Limit, Sums
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
@@ -41,7 +41,7 @@ class IntervalEngine:
         gaps: bool = True,
         sums: Sums | None = None,
         deadline: Deadline = NEVER,
-    ) -> Found:
+    ) -> BatchBounds:
         deadline.check()
         self.calls += 1
         spec, slack, weight = self.query.spec
@@ -65,7 +65,7 @@ class IntervalEngine:
             lower, m = np.concatenate([lower, none], axis=1), m + none.shape[1]
             wanted = np.concatenate([wanted, none == 0], axis=1)
         kept = {n: v for n, v in found.items() if n is not spec}
-        return Found(
+        return BatchBounds(
             np.where(wanted, lower, -np.inf),
             kept,
             empty,

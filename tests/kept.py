@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Domains, Limit
 from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms
@@ -91,7 +91,7 @@ def met(one: Mapping[Node, Limit], two: Mapping[Node, Limit]) -> dict[Node, Limi
     return {n: one[n].meet(two[n]) if n in one and n in two else one.get(n) or two[n] for n in {**one, **two}}
 
 
-def faults(engine: Engine, values: Mapping[Node, Any], found: Found) -> list[str]:
+def faults(engine: Engine, values: Mapping[Node, Any], found: BatchBounds) -> list[str]:
     """What is said wrongly of points, one in each subproblem, whose exact values are given."""
     rows, wrong = engine.query.rows.value(values), []
     count = len(found)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.interval import Forward
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.relaxations import _shares as shares
 from nnsym.bounds.engine.relaxations import relax
+from nnsym.bounds.planes import shares
 from nnsym.bounds.rational.exact import _shorten
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.exact import round_down, round_up, to_fractions
@@ -98,7 +98,7 @@ def test_planes_of_a_product_are_as_tight_as_intervals_over_the_box_itself(x, y)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_shares_of_single_numbers_are_numbers_and_have_gradients(dtype):
     sides = [torch.tensor([0.0, -1.0, 1.0], dtype=dtype, requires_grad=True) for _ in range(4)]
-    below, above = shares(*sides, False)
+    below, above = shares(torch, (sides[0], sides[1]), (sides[2], sides[3]), summed=False)
     (below + above).sum().backward()
     assert torch.isfinite(below).all()
     assert torch.isfinite(above).all()

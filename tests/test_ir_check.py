@@ -14,7 +14,7 @@ from nnsym.ir.formula import And, Atoms, InBox
 from nnsym.ir.linear import Dense, Sparse
 from nnsym.ir.node import Affine, Input, Labels, Max, Node, Pointwise, Product, affine, new_input
 from nnsym.ir.query import Box, Query
-from nnsym.ir.rows import Part, Rows
+from nnsym.ir.rows import Coefficients, Rows
 from nnsym.ir.univariate import Hinge, relu
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS, random_network, random_query
 
@@ -112,4 +112,4 @@ def test_boxes_are_checked() -> None:
     ):
         with pytest.raises(InputError, match=problem):
             check_query(replace(q, boxes={x: box}))
-    assert isinstance(q.rows.parts[x], Part)
+    assert isinstance(q.rows.parts[x], Coefficients)

@@ -13,7 +13,7 @@ from stored import random_layers, stored_mlp
 
 import nnsym as nn
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.nearby import Row, nearby
+from nnsym.ir.nearby import ExactRow, nearby
 from nnsym.ir.tangent import tangent
 from nnsym.judge.repair import repaired
 from nnsym.lang.statements.objective import objective
@@ -29,7 +29,7 @@ def test_a_point_that_misses_rows_by_rounding_is_put_onto_them(seed: int) -> Non
     rows = []
     for k in range(int(rng.integers(1, n + 3))):
         line = {j: Fraction(int(a)) for j, a in enumerate(rng.integers(-9, 10, n)) if a}
-        rows.append(Row(line, -sum((a * exact[j] for j, a in line.items()), Fraction(0)), equation=k == 0))
+        rows.append(ExactRow(line, -sum((a * exact[j] for j, a in line.items()), Fraction(0)), equation=k == 0))
     start = [Fraction(float(v)) for v in exact]
     found = nearby(rows, start, [Fraction(-3)] * (n - 1) + [-np.inf], [Fraction(3)] * n)
     assert found is not None
@@ -39,17 +39,17 @@ def test_a_point_that_misses_rows_by_rounding_is_put_onto_them(seed: int) -> Non
 
 
 def test_whole_numbers_stay_and_what_cannot_be_met_is_not() -> None:
-    row = Row({0: Fraction(2), 1: Fraction(3)}, Fraction(-1), equation=True)
+    row = ExactRow({0: Fraction(2), 1: Fraction(3)}, Fraction(-1), equation=True)
     assert nearby([row], [Fraction(1), Fraction(0)], [1, -9], [1, 9]) == [1, Fraction(-1, 3)]
     assert nearby([row], [Fraction(1), Fraction(0)], [1, 0], [1, 9]) is None
-    inside = Row({0: Fraction(1)}, Fraction(-1), slack=Fraction(1, 8))
+    inside = ExactRow({0: Fraction(1)}, Fraction(-1), slack=Fraction(1, 8))
     assert nearby([inside], [Fraction(1)], [-np.inf], [np.inf]) == [Fraction(7, 8)]
 
 
 def test_rows_that_broke_join_in() -> None:
     """The equation moves the column with most room, which then breaks the inequality: both have to hold."""
-    first = Row({0: Fraction(1), 1: Fraction(1)}, Fraction(-1), equation=True)
-    second = Row({0: Fraction(1), 1: Fraction(-3)}, Fraction(1))
+    first = ExactRow({0: Fraction(1), 1: Fraction(1)}, Fraction(-1), equation=True)
+    second = ExactRow({0: Fraction(1), 1: Fraction(-3)}, Fraction(1))
     found = nearby([first, second], [Fraction(1, 2), Fraction(1, 2) - Fraction(1, 10**9)], [0, 0], [1, 1])
     assert found is not None
     assert not first.missed(found)

@@ -11,7 +11,7 @@ import pytest
 
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Domains, Limit
 from nnsym.ir.node import Input, new_input
 from nnsym.results.clock import NEVER
 from nnsym.search import joint as joining
@@ -128,10 +128,10 @@ def test_what_is_said_of_conjunctions_is_true() -> None:
             assert bound[0] <= min(margins), seed
 
 
-def _lines(x: Input, coefficients: np.ndarray, constant: np.ndarray) -> Found:
+def _lines(x: Input, coefficients: np.ndarray, constant: np.ndarray) -> BatchBounds:
     """A part of which these lines ``(rows, n)``, ``(rows,)`` are known."""
     one, nothing = np.zeros((1, len(constant))), np.zeros((1, len(constant), x.size))
-    return Found(one, {}, np.zeros(1, bool), {x: coefficients[None]}, constant[None], {x: nothing}, {})
+    return BatchBounds(one, {}, np.zeros(1, bool), {x: coefficients[None]}, constant[None], {x: nothing}, {})
 
 
 def _above(bound: Callable[..., Any]) -> int:
@@ -202,7 +202,7 @@ def test_a_flat_network_is_left_where_its_bound_points() -> None:
     query = nn.forall(x, where=nn.box(x, 0, 1), then=(f(x)[0] <= 4) | (f(x)[0] >= 12)).query
     search = begun(query, "bab:gap")
     search.go(1)
-    assert search.scene.goal.done
+    assert search.problem.goal.done
 
 
 def test_weights_short_of_one_say_no_more() -> None:

@@ -199,7 +199,7 @@ def test_points_of_a_solver_falsify_only_after_replay() -> None:
         search = _search(query, "bab:longest:leaf=milp:few=999", lambda *_, p=point: Told(point={x: p}))
         search.examiner.looks.goal, search.examiner.looks.query = Decide(query), query  # nobody else finds anything
         search._step(search.frontier.take(1))
-        assert search.scene.goal.done == found
+        assert search.problem.goal.done == found
 
 
 def test_a_record_keeps_the_word_that_parts_were_closed_on(tmp_path: Path) -> None:

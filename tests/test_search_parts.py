@@ -83,11 +83,11 @@ def test_two_rules_are_tried_where_none_is_named() -> None:
     for name in ("early", "gap"):
         alone = begun(query, f"bab:{name}:refine=0")
         alone.go(PARTS)
-        trees[name] = left(alone.ledger, alone.scene)
+        trees[name] = left(alone.ledger, alone.problem)
     search.go(PARTS)
     assert trees["gap"] < trees["early"]
     assert search.rule.text == "gap"
-    assert left(search.ledger, search.scene) == trees["gap"]
+    assert left(search.ledger, search.problem) == trees["gap"]
     search.go()
     assert search.exhausted
     assert search.census.nodes < 300
@@ -108,9 +108,9 @@ def test_rules_are_tried_anew_on_better_ranges() -> None:
         bare = Conditions(deadline=Deadline.after(600.0))
         tree = begin(query, search.examiner.engines.engine, Decide(query), alone, bare)
         tree.go(PARTS)
-        trees[rule.text] = left(tree.ledger, tree.scene)
+        trees[rule.text] = left(tree.ledger, tree.problem)
     assert search.rule.text == min(trees, key=trees.__getitem__)
-    assert left(search.ledger, search.scene) <= min(trees.values())
+    assert left(search.ledger, search.problem) <= min(trees.values())
 
 
 @pytest.mark.parametrize("text", ["gap", "early", "smear", "mixed"])
@@ -131,7 +131,7 @@ def test_what_is_left_counts_parts_by_their_share() -> None:
     query = wide()
     search = begun(query, "bab:gap:refine=0")
     search.go(PARTS)
-    far, mass = left(search.ledger, search.scene)
+    far, mass = left(search.ledger, search.problem)
     assert mass == pytest.approx(1 - float(search.census.mass))
     deepest = sum(0.5 ** int(d) * -b for n in search.frontier.blocks for d, b in zip(n.depth, n.least, strict=True))
     assert far == pytest.approx(deepest)

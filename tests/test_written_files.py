@@ -17,7 +17,7 @@ import pytest
 import nnsym as nn
 from nnsym.errors import InputError
 from nnsym.report.page import report_page
-from nnsym.results.lines import Lines
+from nnsym.results.lines import LineFile
 from nnsym.results.saved import write_file
 
 X = nn.Variable(2, name="x")
@@ -104,7 +104,7 @@ def test_devices_are_written_to(tmp_path: Path) -> None:
 def test_lines_are_added_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_text("one\ntorn")
-    lines = Lines(path)
+    lines = LineFile(path)
     assert (lines.whole, lines.torn) == (b"one\n", b"torn")
     assert path.read_text() == "one\ntorn"  # as it was, until there is something to add
     with room_for(8), pytest.raises(InputError, match="cannot write"):
@@ -118,9 +118,9 @@ def test_lines_are_added_whole_or_not_at_all(tmp_path: Path) -> None:
 OTHER = """import sys
 from pathlib import Path
 from nnsym.errors import InputError
-from nnsym.results.lines import Lines
+from nnsym.results.lines import LineFile
 try:
-    Lines(Path(sys.argv[1])).append("other\\n")
+    LineFile(Path(sys.argv[1])).append("other\\n")
 except InputError as error:
     print(error)
 """
@@ -128,7 +128,7 @@ except InputError as error:
 
 def test_two_processes_do_not_write_one_record(tmp_path: Path) -> None:
     path = tmp_path / "lines"
-    lines = Lines(path)
+    lines = LineFile(path)
     lines.append("one\n")
     ask = [sys.executable, "-c", OTHER, str(path)]
     assert "another process is writing it" in subprocess.run(ask, capture_output=True, text=True, check=True).stdout

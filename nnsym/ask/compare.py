@@ -21,7 +21,7 @@ from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.judge.programs import program
 from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
 from nnsym.lang.question import HasQuery, query_of
-from nnsym.report.compared import Row
+from nnsym.report.compared import ComparisonRow
 from nnsym.report.comparison import Comparison
 from nnsym.report.records import row_record
 from nnsym.results import ranges as options
@@ -187,8 +187,8 @@ def _run(
     memory: int,
     seed: int,
     semantics: str | Semantics,
-) -> Row:
-    row = Row(
+) -> ComparisonRow:
+    row = ComparisonRow(
         method=item.method,
         solver=item.solver,
         bounds=item.bounds,
@@ -225,7 +225,7 @@ def _unstable_verdict(results: Iterable[Result]) -> str:
     return f"verdicts differ between repeats: {', '.join(sorted(said))}" if len(said) > 1 else ""
 
 
-def append_record(path: str | Path, table: Comparison, row: Row) -> None:
+def append_record(path: str | Path, table: Comparison, row: ComparisonRow) -> None:
     """Append one finished row with what is needed to reproduce it."""
     found = row_record(row, None)
     del found["gap"]  # the best row may be yet to come

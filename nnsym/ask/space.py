@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.bounds.methods import compute
-from nnsym.bounds.points.steep import Place
+from nnsym.bounds.points.steep import Neighbourhood
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
@@ -96,18 +96,18 @@ class Space:
         low, high = self.query.boxes[self.x].outer
         return np.flatnonzero(high > low)
 
-    def place(self) -> Place:
+    def place(self) -> Neighbourhood:
         """Where steep pairs are looked for."""
         n = self.x.size
         if self.query is None:
-            return Place(np.zeros(n), np.ones(n), lambda points: points, _FAR)
+            return Neighbourhood(np.zeros(n), np.ones(n), lambda points: points, _FAR)
         query, x = self.query, self.x
         low, high = query.boxes[x].inner
         low = np.where(np.isfinite(low), low, np.minimum(high, 1.0) - 1.0)
         high = np.where(np.isfinite(high), high, np.maximum(low, -1.0) + 1.0)
         balls = query.balls.get(x, ())
         centre = nearest(balls[0].centre) if balls else low / 2 + high / 2
-        return Place(centre, np.maximum(high - low, 0.0) / 2, lambda points: query.move_inside({x: points})[x])
+        return Neighbourhood(centre, np.maximum(high - low, 0.0) / 2, lambda points: query.move_inside({x: points})[x])
 
     def holds(self, point: Array) -> bool:
         """True if the point lies in the domain, exactly."""

@@ -14,13 +14,13 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Domains, Limit
 from nnsym.certify.choices import Choices
 from nnsym.certify.grounds import Ground, Grounds
 from nnsym.certify.premises import Premises
 from nnsym.certify.steered import Steered
 from nnsym.certify.sums import best_sums
-from nnsym.certify.tree import Place, Token
+from nnsym.certify.tree import Token, TreePlace
 from nnsym.check.problem import Fact
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
@@ -44,10 +44,10 @@ _ROOM = 2.0**-23
 
 @final
 @dataclass(frozen=True, eq=False)
-class Part:
+class OpenBox:
     """An open box: where it stands in the tree, what it is a part of, and ranges ``(1, size)`` of a box around it."""
 
-    place: Place
+    place: TreePlace
     ground: Ground
     lower: Array
     upper: Array
@@ -76,15 +76,15 @@ class Boxes:
     def __init__(self, grounds: Grounds, choices: Choices, engine: Engine, deadline: Deadline) -> None:
         self.grounds, self.mirror, self.engine, self.deadline = grounds, choices.mirror, engine, deadline
         self.choices, self.bounded = choices, 0
-        self.parts: dict[Place, Part] = {}
+        self.parts: dict[TreePlace, OpenBox] = {}
         self.room = np.zeros(len(self.mirror.facts))
         self._measured = False
         self._targets: dict[int, list[Array]] = {}
         self._premises: dict[int, Premises] = {}
-        self.weights: dict[tuple[Place, int], Token] = {}
-        self.sums: dict[Place, list[Sum]] = {}
+        self.weights: dict[tuple[TreePlace, int], Token] = {}
+        self.sums: dict[TreePlace, list[Sum]] = {}
 
-    def start(self, grounds: Iterable[Ground]) -> list[Part]:
+    def start(self, grounds: Iterable[Ground]) -> list[OpenBox]:
         """The boxes of some grounds; an empty one is closed at once."""
         found = []
         for ground in grounds:
@@ -92,12 +92,12 @@ class Boxes:
                 ground.place.tokens = [["l", []]]
                 continue
             lower, upper = (np.array([float(v) for v in side]) for side in (ground.case.lower, ground.case.upper))  # type: ignore[arg-type]
-            found.append(Part(ground.place, ground, lower, upper))
+            found.append(OpenBox(ground.place, ground, lower, upper))
         return found
 
-    def grow(self, opened: Sequence[Part]) -> bool:
+    def grow(self, opened: Sequence[OpenBox]) -> bool:
         """Split until all is closed; False where the deadline came first."""
-        stacks: dict[int, list[Part]] = {}
+        stacks: dict[int, list[OpenBox]] = {}
         for part in opened:
             stacks.setdefault(id(part.ground), []).append(part)
         for stack in stacks.values():
@@ -108,7 +108,7 @@ class Boxes:
                 stack += self._step(batch)
         return True
 
-    def again(self, places: Iterable[Place]) -> bool:
+    def again(self, places: Iterable[TreePlace]) -> bool:
         """Split places that the checker did not accept as leaves."""
         opened = []
         for place in places:
@@ -117,7 +117,7 @@ class Boxes:
             opened += self._halves(part, int(width.argmax()))
         return self.grow(opened)
 
-    def _step(self, batch: list[Part]) -> list[Part]:
+    def _step(self, batch: list[OpenBox]) -> list[OpenBox]:
         """Bound a batch of one ground, close what can be closed and split the others."""
         ground, x = batch[0].ground, self.mirror.input
         limit = Limit(np.stack([p.lower for p in batch]), np.stack([p.upper for p in batch]))
@@ -148,7 +148,7 @@ class Boxes:
             part for k, j in zip(rest, chosen, strict=True) for part in self._split(batch[k], int(j), found, int(k))
         ]
 
-    def _known(self, batch: list[Part]) -> dict[Node, Limit]:
+    def _known(self, batch: list[OpenBox]) -> dict[Node, Limit]:
         """What is known of each part before it is bounded."""
         ranges = {}
         for node in self.engine.plan.arguments:
@@ -157,14 +157,14 @@ class Boxes:
             ranges[node] = Limit(*(np.concatenate([getattr(n, side) for n in limits]) for side in ("lower", "upper")))
         return ranges
 
-    def _split(self, part: Part, j: int, found: Found, k: int) -> list[Part]:
+    def _split(self, part: OpenBox, j: int, found: BatchBounds, k: int) -> list[OpenBox]:
         """The halves of a part that was bounded, which inherit its bounds at some levels."""
         if part.depth % _LEVELS or not part.depth:
             return self._halves(part, j)
         own = {n: found.ranges[n].take(np.array([k])) for n in self.engine.plan.arguments}
         return self._halves(replace(part, known=own), j, ["b"])
 
-    def _weigh(self, part: Part, found: Found, lower: Array, k: int, targets: list[Array]) -> None:
+    def _weigh(self, part: OpenBox, found: BatchBounds, lower: Array, k: int, targets: list[Array]) -> None:
         """Raise the bounds of a part's rows by multiples of what the property says of its inputs."""
         premises = self._premises_of(part.ground)
         if not premises.places:
@@ -184,7 +184,7 @@ class Boxes:
                 lower[k, row] = value
                 self.weights[part.place, row] = premises.pairs(weights)
 
-    def _raise(self, part: Part, premises: Premises, lower: Array, first: int, value: float, weights: Array) -> None:
+    def _raise(self, part: OpenBox, premises: Premises, lower: Array, first: int, value: float, weights: Array) -> None:
         """Let a premise of weight 1, with the others, close a part."""
         row = self.mirror.row(part.ground.case.facts[premises.places[first]])
         lower[row] = value
@@ -202,7 +202,7 @@ class Boxes:
         return self._targets[id(ground)]
 
     def _sum(
-        self, batch: list[Part], found: Found, limit: Limit, lower: Array, targets: list[Array], left: Array
+        self, batch: list[OpenBox], found: BatchBounds, limit: Limit, lower: Array, targets: list[Array], left: Array
     ) -> tuple[Array, Array]:
         """Close what sums of rows close; the sizes of coefficients ``(batch, n)`` of what is left, added up, and the
         weights ``(batch, targets, rows)``.
@@ -226,7 +226,7 @@ class Boxes:
                 self.sums.setdefault(batch[opened[k]].place, []).append(Sum.of(every[opened[k], t]))
         return total, every
 
-    def _steer(self, batch: list[Part], domains: Domains, weights: Array, left: Array) -> None:
+    def _steer(self, batch: list[OpenBox], domains: Domains, weights: Array, left: Array) -> None:
         """Close what sums of rows close by slopes of their own."""
         found = Steered(self.choices, self.engine, domains, weights, left, self.deadline)
         closed = left & (found.lower > weights @ self.room)
@@ -242,7 +242,7 @@ class Boxes:
         seen = Seen(inputs={x: limit}, forms={x: coefficients}, gaps={}, height={}, number=every)
         return np.where(limit.lower < limit.upper, Smear().score(seen)[x], -1.0)
 
-    def _summed(self, part: Part, rows: list[int]) -> Token | None:
+    def _summed(self, part: OpenBox, rows: list[int]) -> Token | None:
         """The leaf of a sum of rows that closes a part, if all of its rows are facts there."""
         for own in self.sums.get(part.place, ()):
             if all(row in rows for row in own.weights):
@@ -250,7 +250,7 @@ class Boxes:
                 return ["l", facts, own.slopes] if own.slopes else ["l", facts]
         return None
 
-    def _halves(self, part: Part, j: int, *before: Token) -> list[Part]:
+    def _halves(self, part: OpenBox, j: int, *before: Token) -> list[OpenBox]:
         low, high = part.lower[j], part.upper[j]
         self.parts.pop(part.place, None)
         if self.mirror.input.integer[j]:
@@ -265,7 +265,7 @@ class Boxes:
         deeper = replace(part, depth=part.depth + 1)
         return [replace(deeper, place=left, upper=upper), replace(deeper, place=right, lower=lower)]
 
-    def _close(self, part: Part, lower: Array) -> None:
+    def _close(self, part: OpenBox, lower: Array) -> None:
         def leaf(facts: Sequence[Fact]) -> Token | None:
             rows = [self.mirror.row(f) for f in facts]
             token = one_fact(facts, [lower[row] - self.room[row] for row in rows])

@@ -20,7 +20,7 @@ from nnsym.bounds.kept.refine import Trees, grown
 from nnsym.bounds.kept.types import Dual, Limit
 from nnsym.certify.choices import LEVELS, Choices, Path
 from nnsym.certify.grounds import Ground
-from nnsym.certify.tree import Place, Token
+from nnsym.certify.tree import Token, TreePlace
 from nnsym.check.tree import Tree
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
@@ -42,7 +42,7 @@ class Base:
     """
 
     ground: Ground
-    place: Place
+    place: TreePlace
     case: Any
     engine: Engine
     claims: int = 0

@@ -23,7 +23,7 @@ from nnsym.certify.mirror import Mirror, mirror
 from nnsym.certify.names import Names
 from nnsym.certify.phases import Phases
 from nnsym.certify.theorem import Theorem, theorem
-from nnsym.certify.tree import Place, flat
+from nnsym.certify.tree import TreePlace, flat
 from nnsym.check.checker import VERSION, Checker, Report
 from nnsym.check.errors import Refused, nearly
 from nnsym.check.files import read_json

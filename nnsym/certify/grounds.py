@@ -14,7 +14,7 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.certify.tree import Place, Token
+from nnsym.certify.tree import Token, TreePlace
 from nnsym.check.graph import Input
 from nnsym.check.problem import Case, Fact, Problem
 from nnsym.check.vnnlib import Junction
@@ -40,7 +40,7 @@ class Ground:
     """A case, its place in the tree, and the numbers of the disjunctions that are left."""
 
     case: Case
-    place: Place
+    place: TreePlace
     pending: tuple[int, ...]
 
 
@@ -49,11 +49,11 @@ class Grounds:
     """The grounds of a problem, in the order of the tree below ``root``."""
 
     def __init__(self, problem: Problem) -> None:
-        self.problem, self.root = problem, Place()
+        self.problem, self.root = problem, TreePlace()
         self._operands: dict[int, tuple[Operand, ...]] = {}
         self.all = list(self._expand(problem.root, self.root, frozenset()))
 
-    def _expand(self, case: Case, place: Place, done: frozenset[int]) -> Iterator[Ground]:
+    def _expand(self, case: Case, place: TreePlace, done: frozenset[int]) -> Iterator[Ground]:
         stack, count = [(case, place, done)], 0
         while stack:
             case, place, done = stack.pop()

@@ -13,13 +13,13 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Domains, Dual, Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Domains, Dual, Limit
 from nnsym.certify.boxes import one_fact
 from nnsym.certify.choices import LEVELS, Choices
 from nnsym.certify.claims import Base
 from nnsym.certify.grounds import Ground, Grounds, Operand
 from nnsym.certify.premises import Premises
-from nnsym.certify.tree import Place, Token
+from nnsym.certify.tree import Token, TreePlace
 from nnsym.check.problem import Fact
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
@@ -31,10 +31,10 @@ _BATCH, _STEPS, _ROOM = 32, 24, 2.0**-16
 
 @final
 @dataclass(frozen=True, eq=False)
-class Part:
+class OpenCase:
     """An open case: its facts, the rows that may close it, and what its path says of neurons ``(curve, i, side)``."""
 
-    place: Place
+    place: TreePlace
     facts: tuple[Fact, ...]
     path: tuple[tuple[int, int, int], ...]
     row: int
@@ -51,8 +51,10 @@ class Phases:
     def __init__(self, grounds: Grounds, choices: Choices, base: Base, deadline: Deadline) -> None:
         self.grounds, self.choices, self.base, self.deadline = grounds, choices, base, deadline
         self.mirror, self.engine, self.curves = choices.mirror, base.engine, choices.curves
-        self.parts: dict[Place, Part] = {}
-        self.plain: dict[Place, Part] = {}  # closed by lines that are the engine's defaults, not always the checker's
+        self.parts: dict[TreePlace, OpenCase] = {}
+        self.plain: dict[
+            TreePlace, OpenCase
+        ] = {}  # closed by lines that are the engine's defaults, not always the checker's
         self.steps, self.bounded, self.missed = _STEPS, 0, 0.0
         self._premises = Premises.of(base.ground.case.facts, self.mirror.input.size)
 
@@ -61,7 +63,7 @@ class Phases:
         """Which elements of every curve the checker finds open at the base: those that it reads slopes of."""
         return self.choices.opened(self.base.case)
 
-    def start(self) -> list[Part]:
+    def start(self) -> list[OpenCase]:
         """Expand what is left of the ground's disjunctions, close what needs no slopes."""
         ranges = self.engine.root().ranges or {}
         wanted = np.ones((1, len(self.mirror.facts)), dtype=bool)
@@ -69,20 +71,20 @@ class Phases:
         lower = np.where(found.empty, np.inf, found.lower[0])
         return list(self._expand(self.base.ground, self.base.place, lower))
 
-    def _expand(self, ground: Ground, place: Place, lower: Array) -> Iterator[Part]:
+    def _expand(self, ground: Ground, place: TreePlace, lower: Array) -> Iterator[OpenCase]:
         """One part for every combination of operands that no single fact closes."""
         rooms = _ROOM * np.abs(lower)
 
-        def visit(facts: list[Fact], left: list[tuple[int, Any]], count: int, place: Place) -> Iterator[Part]:
+        def visit(facts: list[Fact], left: list[tuple[int, Any]], count: int, place: TreePlace) -> Iterator[OpenCase]:
             rows = [self.mirror.row(f) for f in facts]
             leaf = one_fact(facts, [lower[r] - rooms[r] for r in rows])
             if leaf is not None:
                 place.tokens = [["l", *([[self._number(k), m] for k, m in pairs] for pairs in leaf[1:])]]
                 best = max(rows, key=lambda r: lower[r] - rooms[r])
-                self.plain[place] = Part(place, tuple(facts), (), best, None)
+                self.plain[place] = OpenCase(place, tuple(facts), (), best, None)
             elif not left:
                 best = max(rows, key=lower.__getitem__, default=-1)
-                yield Part(place, tuple(facts), (), best, None)
+                yield OpenCase(place, tuple(facts), (), best, None)
             else:
                 (d, disjunction), *rest = left
                 operands: Sequence[Operand] = self.grounds.operands(disjunction)
@@ -93,7 +95,7 @@ class Phases:
         left = [(d, ground.case.disjunctions[d]) for d in ground.pending]
         yield from visit(list(ground.case.facts), left, len(ground.case.disjunctions), place)
 
-    def grow(self, parts: Iterable[Part], most: float = np.inf) -> bool:
+    def grow(self, parts: Iterable[OpenCase], most: float = np.inf) -> bool:
         """Split until all is closed; False where the deadline came first, nothing is left to split, or where more
         parts than that would have to be bounded.
         """
@@ -109,7 +111,7 @@ class Phases:
             stack += following
         return True
 
-    def again(self, places: Iterable[Place]) -> bool:
+    def again(self, places: Iterable[TreePlace]) -> bool:
         """Split places that the checker did not accept as leaves, or give them slopes; False where that cannot be."""
         places = list(places)
         plain = [self.plain.pop(place) for place in places if place in self.plain]
@@ -120,7 +122,7 @@ class Phases:
         halves = [self._halves(part, choice) for part, choice in zip(parts, self._gaps(parts), strict=True) if choice]
         return len(halves) == len(parts) and self.grow([*plain, *(half for pair in halves for half in pair)])
 
-    def _step(self, batch: list[Part]) -> list[Part] | None:
+    def _step(self, batch: list[OpenCase]) -> list[OpenCase] | None:
         domains = self._domains(batch)
         goal = 0.0
         found = self.engine.bound(
@@ -141,7 +143,7 @@ class Phases:
                 if values[k] > 0:
                     batch[k].place.tokens = [self._leaf(k, batch[k], written, levels, more)]
                     self.parts[batch[k].place] = batch[k]
-        following: list[Part] = []
+        following: list[OpenCase] = []
         chosen = self._chosen(batch, found)
         for k in np.flatnonzero(~(values > 0)).tolist():
             choice = chosen[k] or self._widest(batch[k])
@@ -150,7 +152,7 @@ class Phases:
             following += self._halves(replace(batch[k], dual=found.dual.take(np.array([k]))), choice)
         return following
 
-    def _domains(self, batch: Sequence[Part]) -> Domains:
+    def _domains(self, batch: Sequence[OpenCase]) -> Domains:
         """The parts for the engine: limits of split neurons, one row each, and the choices of the parent."""
         count, rows = len(batch), len(self.mirror.facts)
         limits: dict[Node, Limit] = {}
@@ -169,7 +171,7 @@ class Phases:
         dual = Dual.concatenate(duals, [1] * count) if len(duals) == count else None
         return Domains(limits, wanted, ranges, dual)
 
-    def _weighed(self, found: Found, k: int, row: int) -> tuple[float, list[list[Any]]]:
+    def _weighed(self, found: BatchBounds, k: int, row: int) -> tuple[float, list[list[Any]]]:
         """The bound of a part's row, with multiples of what the property says of its inputs."""
         value = float(found.lower[k, row])
         if value > 0 or not self._premises.places or not np.isfinite(found.constant[k, row]):
@@ -179,7 +181,7 @@ class Phases:
         better, weights = self._premises.best(form, float(found.constant[k, row]), *box)
         return (better, self._premises.pairs(weights)) if better > value else (value, [])
 
-    def _leaf(self, k: int, part: Part, dual: Dual, levels: int, more: list[list[Any]]) -> Token:
+    def _leaf(self, k: int, part: OpenCase, dual: Dual, levels: int, more: list[list[Any]]) -> Token:
         own = {n: m[k, part.row] for n, m in dual.multipliers.items()}
         along = self.choices.multipliers(own, part.path, self.base.claims + len(part.facts))
         best = next(k for k, f in enumerate(part.facts) if self.mirror.row(f) == part.row)
@@ -192,7 +194,7 @@ class Phases:
         """The number of a part's fact: those of claims stand between the ground's and its operands'."""
         return k if k < len(self.base.ground.case.facts) else k + self.base.claims
 
-    def _chosen(self, batch: Sequence[Part], found: Found) -> list[tuple[int, int] | None]:
+    def _chosen(self, batch: Sequence[OpenCase], found: BatchBounds) -> list[tuple[int, int] | None]:
         """The open neuron of each part whose relaxation costs most at the row's minimiser."""
         best: list[tuple[float, tuple[int, int] | None]] = [(0.0, None)] * len(batch)
         for c, curve in enumerate(self.curves):
@@ -207,7 +209,7 @@ class Phases:
                     best[k] = float(gap[i]), (c, i)
         return [choice for _, choice in best]
 
-    def _widest(self, part: Part) -> tuple[int, int] | None:
+    def _widest(self, part: OpenCase) -> tuple[int, int] | None:
         """The open neuron of the widest range, where no relaxation costs anything at the minimiser."""
         best: tuple[float, tuple[int, int] | None] = (0.0, None)
         for c, curve in enumerate(self.curves):
@@ -218,7 +220,7 @@ class Phases:
                 best = float(width.max()), (c, int(width.argmax()))
         return best[1]
 
-    def _gaps(self, parts: Sequence[Part]) -> list[tuple[int, int] | None]:
+    def _gaps(self, parts: Sequence[OpenCase]) -> list[tuple[int, int] | None]:
         if not parts:
             return []
         found = self.engine.bound(self._domains(parts), steps=self.steps, refresh=False, deadline=self.deadline)
@@ -228,7 +230,7 @@ class Phases:
     def _splits(curve: Any) -> bool:
         return bool(curve.function.breaks == [0])
 
-    def _halves(self, part: Part, choice: tuple[int, int]) -> list[Part]:
+    def _halves(self, part: OpenCase, choice: tuple[int, int]) -> list[OpenCase]:
         c, i = choice
         name = self.choices.names.number(self.curves[c].parents[0])
         places = part.place.split(["r", name, i])

@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.types import Domains, Found
+from nnsym.bounds.kept.types import BatchBounds, Domains
 from nnsym.certify.choices import LEVELS, Choices
 from nnsym.ir.array import Array
 from nnsym.results.clock import Deadline
@@ -33,7 +33,7 @@ class Steered:
         if weights.size > _MOST:
             return
 
-        def sums(found: Found) -> tuple[Array, Array]:
+        def sums(found: BatchBounds) -> tuple[Array, Array]:
             return weights, asked & ~found.empty[:, None]
 
         first = engine.bound(domains, steps=_STEPS, gaps=False, sums=sums, deadline=deadline)

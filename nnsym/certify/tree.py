@@ -11,27 +11,27 @@ Token = list[Any]
 
 @final
 @dataclass(eq=False)
-class Place:
+class TreePlace:
     """A place in the tree: what is written there, and the places that its last token leads to.
 
     An open place has no tokens; a closed one ends in a leaf, or in a whole small tree of disjuncts.
     """
 
     tokens: list[Token] = field(default_factory=list)
-    children: list[Place] = field(default_factory=list)
+    children: list[TreePlace] = field(default_factory=list)
 
-    def split(self, *tokens: Token, count: int = 2) -> list[Place]:
+    def split(self, *tokens: Token, count: int = 2) -> list[TreePlace]:
         """Write tokens of which the last leads to ``count`` new places; returns these."""
         self.tokens = list(tokens)
-        self.children = [Place() for _ in range(count)]
+        self.children = [TreePlace() for _ in range(count)]
         return self.children
 
 
-def flat(root: Place) -> tuple[list[Token], list[Place]]:
+def flat(root: TreePlace) -> tuple[list[Token], list[TreePlace]]:
     """All tokens, a parent's before its children's, and the place that each was written at."""
     tokens: list[Token] = []
-    owners: list[Place] = []
-    stack: list[Place] = [root]
+    owners: list[TreePlace] = []
+    stack: list[TreePlace] = [root]
     while stack:
         place = stack.pop()
         tokens += place.tokens

@@ -34,7 +34,7 @@ from nnsym.cli.output import (
 from nnsym.cli.reading import read_target
 from nnsym.cli.streams import complain
 from nnsym.ir.words import count_of
-from nnsym.report.compared import Row
+from nnsym.report.compared import ComparisonRow
 from nnsym.report.comparison import Comparison
 from nnsym.report.files import write_csv
 from nnsym.report.table import comparison_table, result_lines
@@ -119,7 +119,7 @@ def _write(table: Comparison, json_file: Path | None, csv_file: Path | None, plo
         table.plot(plot_file)
 
 
-def _show_points(rows: Iterable[Row]) -> None:
+def _show_points(rows: Iterable[ComparisonRow]) -> None:
     """The results of those rows that have a point to show for it."""
     for row in rows:
         if row.result is not None and (row.result.counterexample or row.result.witness):

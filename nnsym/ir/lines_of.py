@@ -23,7 +23,7 @@ from nnsym.ir.univariate import Hinge, Piecewise
 
 @final
 @dataclass(frozen=True, eq=False)
-class Lines:
+class PiecewiseFields:
     """The fields of a :class:`~nnsym.ir.univariate.Piecewise`, one row for all elements or one for each.
 
     There may be no breakpoint at all.
@@ -55,25 +55,25 @@ class Lines:
         found = np.where(there.any(axis=1), np.where(there, self.at, 0.0).sum(axis=1), found)
         return None if found.dtype == object else found
 
-    def after(self, scale: Array, shift: Array) -> Lines | None:
+    def after(self, scale: Array, shift: Array) -> PiecewiseFields | None:
         """``scale f + shift`` for rows ``(rows, 1)``, or None where that rounds."""
         parts = [exact.multiply(v, scale) for v in (self.slopes, self.offsets, self.at)]
         parts[1:] = [exact.add(v, shift) for v in parts[1:]]
         if any(v.dtype == object for v in parts):
             return None
-        return Lines(np.broadcast_to(self.breaks, parts[2].shape), *parts)
+        return PiecewiseFields(np.broadcast_to(self.breaks, parts[2].shape), *parts)
 
 
-_IDENTITY = Lines(np.zeros((1, 0)), np.ones((1, 1)), np.zeros((1, 1)), np.zeros((1, 0)))
+_IDENTITY = PiecewiseFields(np.zeros((1, 0)), np.ones((1, 1)), np.zeros((1, 1)), np.zeros((1, 0)))
 
 
-def constant_lines(values: Array) -> Lines:
+def constant_lines(values: Array) -> PiecewiseFields:
     """A constant, as a function of anything."""
     flat = values[:1] if len(values) and (values == values[0]).all() else values
-    return Lines(np.zeros((len(flat), 0)), np.zeros((len(flat), 1)), flat[:, None], np.zeros((len(flat), 0)))
+    return PiecewiseFields(np.zeros((len(flat), 0)), np.zeros((len(flat), 1)), flat[:, None], np.zeros((len(flat), 0)))
 
 
-def readings(node: Node) -> Iterator[tuple[Node, Lines]]:
+def readings(node: Node) -> Iterator[tuple[Node, PiecewiseFields]]:
     """The node as a function of itself, and of what stands below it."""
     yield node, _IDENTITY
     if isinstance(node, Applied) and (lines := _of_function(node)) is not None:
@@ -91,14 +91,14 @@ def readings(node: Node) -> Iterator[tuple[Node, Lines]]:
                 yield below.parents[0], lines
 
 
-def _of_function(node: Applied) -> Lines | None:
+def _of_function(node: Applied) -> PiecewiseFields | None:
     match node.fn:
         case Piecewise() as fn:
-            return Lines(fn.breaks, fn.slopes, fn.offsets, fn.at)
+            return PiecewiseFields(fn.breaks, fn.slopes, fn.offsets, fn.at)
         case Hinge() as fn:
             slopes = np.stack(np.broadcast_arrays(fn.left, fn.right), axis=-1)
             zero = np.zeros((len(slopes), 1))
-            return Lines(zero, slopes, np.zeros_like(slopes), zero)
+            return PiecewiseFields(zero, slopes, np.zeros_like(slopes), zero)
     return None
 
 
@@ -120,14 +120,14 @@ def _diagonal(node: Node) -> tuple[Array, Array] | None:
     return scale[:, None], shift[:, None]
 
 
-def joined(nodes: Sequence[Node]) -> tuple[Node, tuple[Lines, ...]] | None:
+def joined(nodes: Sequence[Node]) -> tuple[Node, tuple[PiecewiseFields, ...]] | None:
     """A node below the first that all are functions of, and these; the one fewest steps below them.
 
     The first is a condition: where it is a line of another condition, ``1 - c``, that is no node to be a function of.
     """
     found = [list(readings(node)) for node in nodes]
     found[0] = [(base, lines) for base, lines in found[0][1:] if not lines.slopes.any()]
-    best: tuple[int, Node, tuple[Lines, ...]] | None = None
+    best: tuple[int, Node, tuple[PiecewiseFields, ...]] | None = None
     for base, _ in found[0]:
         places = [[k for k, (b, _) in enumerate(mine) if b is base] for mine in found]
         if all(places):
@@ -137,7 +137,7 @@ def joined(nodes: Sequence[Node]) -> tuple[Node, tuple[Lines, ...]] | None:
     return None if best is None else (best[1], best[2])
 
 
-def selected(base: Node, condition: Lines, one: Lines, zero: Lines) -> Node | None:
+def selected(base: Node, condition: PiecewiseFields, one: PiecewiseFields, zero: PiecewiseFields) -> Node | None:
     """``one`` where the condition is 1 and ``zero`` where it is 0, as one function of ``base``.
 
     None where that needs a number that float64 does not hold, or where elements have different numbers of breakpoints.
@@ -174,7 +174,7 @@ def _append(
     offsets.append(np.broadcast_to(np.where(chosen, one[1], zero[1]), (rows,)))
 
 
-def _taken(parts: tuple[Lines, Lines, Lines], t: Array) -> Array | None:
+def _taken(parts: tuple[PiecewiseFields, PiecewiseFields, PiecewiseFields], t: Array) -> Array | None:
     """The values of the choice at a breakpoint, or None; a branch that no element takes may have any there."""
     chosen, one, zero = (p.value(t) for p in parts)
     if chosen is None or (one is None and (chosen == 1).any()) or (zero is None and (chosen != 1).any()):

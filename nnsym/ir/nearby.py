@@ -23,7 +23,7 @@ _ROWS = 60
 
 @final
 @dataclass(frozen=True, eq=False)
-class Row:
+class ExactRow:
     """``sum_k coefficients[k] x_k + constant <= -slack``, or ``== 0`` where ``equation``."""
 
     coefficients: dict[int, Fraction]
@@ -42,7 +42,7 @@ class Row:
 
 
 def nearby(
-    rows: Sequence[Row], start: Sequence[Fraction], lower: Sequence[Number], upper: Sequence[Number]
+    rows: Sequence[ExactRow], start: Sequence[Fraction], lower: Sequence[Number], upper: Sequence[Number]
 ) -> list[Fraction] | None:
     """A point of all rows with ``lower <= x <= upper``, near ``start``; None if none was found.
 
@@ -64,7 +64,7 @@ def nearby(
 
 
 def _on(
-    active: Sequence[Row],
+    active: Sequence[ExactRow],
     start: Sequence[Fraction],
     lower: Sequence[Number],
     upper: Sequence[Number],
@@ -72,13 +72,15 @@ def _on(
 ) -> list[Fraction] | None:
     """The point with the active rows as equations, ``pinned`` columns at their values and few others moved."""
     point = [pinned.get(k, v) for k, v in enumerate(start)]
-    solved: list[tuple[int, Row]] = []  # each row is free of the columns that were solved for before it
+    solved: list[tuple[int, ExactRow]] = []  # each row is free of the columns that were solved for before it
 
     def room(k: int) -> float:
         return min(1.0, float(upper[k] - point[k]), float(point[k] - lower[k])) + 2.0**-30
 
     for row in sorted(active, key=lambda r: not r.equation):
-        left = Row(dict(row.coefficients), row.constant if row.equation else row.constant + row.slack, equation=True)
+        left = ExactRow(
+            dict(row.coefficients), row.constant if row.equation else row.constant + row.slack, equation=True
+        )
         for k, other in solved:
             left = _without(left, k, other)
         free = [k for k in left.coefficients if k not in pinned and lower[k] < upper[k]]
@@ -93,7 +95,7 @@ def _on(
     return point
 
 
-def _without(row: Row, k: int, other: Row) -> Row:
+def _without(row: ExactRow, k: int, other: ExactRow) -> ExactRow:
     """The row minus the multiple of another that removes column ``k``."""
     if k not in row.coefficients:
         return row
@@ -101,11 +103,13 @@ def _without(row: Row, k: int, other: Row) -> Row:
     keys = row.coefficients.keys() | other.coefficients.keys()
     zero = Fraction(0)
     values = {j: row.coefficients.get(j, zero) - factor * other.coefficients.get(j, zero) for j in keys}
-    return Row({j: v for j, v in sorted(values.items()) if v}, row.constant - factor * other.constant, equation=True)
+    return ExactRow(
+        {j: v for j, v in sorted(values.items()) if v}, row.constant - factor * other.constant, equation=True
+    )
 
 
 def _by_program(
-    rows: Sequence[Row], start: Sequence[Fraction], lower: Sequence[Number], upper: Sequence[Number]
+    rows: Sequence[ExactRow], start: Sequence[Fraction], lower: Sequence[Number], upper: Sequence[Number]
 ) -> list[Fraction] | None:
     """The least sum of moves of the columns that missed rows name, as an exact linear program; None if it is large."""
     weight: dict[int, float] = {}

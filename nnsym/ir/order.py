@@ -16,7 +16,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Node
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.rows import Part, Rows
+from nnsym.ir.rows import Coefficients, Rows
 from nnsym.ir.softmax import unordered
 
 
@@ -65,7 +65,7 @@ def _copied(node: Node, column: Array) -> tuple[Node, Array]:
     return node, column
 
 
-def _compared(part: Part, column: Array, chosen: Array, x: Node, groups: Array) -> tuple[Node, Array, Array]:
+def _compared(part: Coefficients, column: Array, chosen: Array, x: Node, groups: Array) -> tuple[Node, Array, Array]:
     """The argument behind every entry, and which entries belong to rows that compare two of one group."""
     group, place = column // groups.shape[1], groups.ravel()[column]
     coefficient = to_fractions(part.coefficient)

@@ -77,13 +77,6 @@ def product_down(a: Array | float, b: Array | float) -> Array:
 
 
 @_outward
-def between(low: Array, high: Array, share: Array) -> Array:
-    """A float at about a share of the way from one end to the other, within the ends and exact at them."""
-    there = np.where(share <= 0.5, low + share * (high - low), high - (1.0 - share) * (high - low))
-    return np.asarray(np.minimum(np.maximum(there, low), high))
-
-
-@_outward
 def written(data: Array) -> Array:
     """Which coefficients a row has to name: those that are not 0, or not known to be."""
     return np.asarray(data != 0)

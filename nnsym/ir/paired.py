@@ -27,7 +27,7 @@ from nnsym.ir.node import Affine, Input, Node, affine
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.ir.pairs import Gaps, Pair, opposite, related
 from nnsym.ir.query import Box, Query
-from nnsym.ir.rows import Part, Rows, stack
+from nnsym.ir.rows import Coefficients, Rows, stack
 from nnsym.ir.walk import substitute
 
 
@@ -117,7 +117,7 @@ def _shift(rows: Rows, left: Node, right: Node, gaps: Gaps) -> Rows:
     return rows + Rows.collect(((node, row, column, c) for node, c in moves), np.zeros(len(rows)))
 
 
-def _places(part: Part, size: int) -> Array:
+def _places(part: Coefficients, size: int) -> Array:
     return part.row.astype(np.int64) * size + part.column
 
 

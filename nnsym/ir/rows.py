@@ -22,7 +22,7 @@ from nnsym.ir.node import Node, affine
 
 @final
 @dataclass(frozen=True, eq=False)
-class Part:
+class Coefficients:
     """Coefficients of one node: ``coefficient[k]`` stands in row ``row[k]`` at element ``column[k]``.
 
     Entries are sorted by row, then column, without duplicates and without zeros.
@@ -38,7 +38,7 @@ class Part:
 class Rows:
     """``m`` affine forms; ``parts`` maps each node to its coefficients, ``constant`` has shape ``(m,)``."""
 
-    parts: Mapping[Node, Part]
+    parts: Mapping[Node, Coefficients]
     constant: Array
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Rows:
     def of(node: Node) -> Rows:
         """The elements of a node, as they are."""
         every = np.arange(node.size)
-        return Rows({node: Part(every, every, np.ones(node.size))}, np.zeros(node.size))
+        return Rows({node: Coefficients(every, every, np.ones(node.size))}, np.zeros(node.size))
 
     @staticmethod
     def constants(values: object) -> Rows:
@@ -58,7 +58,7 @@ class Rows:
     @staticmethod
     def collect(entries: Iterable[tuple[Node, Array, Array, Array]], constant: Array) -> Rows:
         """Rows from blocks ``(node, row, column, coefficient)`` in any order; repeated places add up exactly."""
-        parts: dict[Node, Part] = {}
+        parts: dict[Node, Coefficients] = {}
         for node, row, column, coefficient in entries:
             part = _clean(row, column, coefficient, node.size)
             parts[node] = part if node not in parts else _merge(parts[node], part, node.size)
@@ -70,7 +70,7 @@ class Rows:
         every, parts = np.arange(len(self)), {}
         for node, part in self.parts.items():
             if len(index) and np.array_equal(part.row, every):  # one entry in every row
-                parts[node] = Part(np.arange(len(index)), part.column[index], part.coefficient[index])
+                parts[node] = Coefficients(np.arange(len(index)), part.column[index], part.coefficient[index])
                 continue
             starts = np.searchsorted(part.row, index, "left")
             picked = np.searchsorted(part.row, index, "right") - starts
@@ -79,7 +79,7 @@ class Rows:
             row = np.repeat(np.arange(len(index)), picked)
             entry = np.arange(picked.sum()) - np.repeat(np.cumsum(picked) - picked, picked)
             entry = entry + np.repeat(starts, picked)
-            parts[node] = Part(row, part.column[entry], part.coefficient[entry])
+            parts[node] = Coefficients(row, part.column[entry], part.coefficient[entry])
         return Rows(parts, self.constant[index])
 
     @cached_property
@@ -108,11 +108,11 @@ class Rows:
         return Rows({n: p for n, p in parts.items() if len(p.row)}, multiply(self.constant, factors))
 
     def __neg__(self) -> Rows:
-        parts = {node: Part(p.row, p.column, -p.coefficient) for node, p in self.parts.items()}
+        parts = {node: Coefficients(p.row, p.column, -p.coefficient) for node, p in self.parts.items()}
         return Rows(parts, -self.constant)
 
     def __add__(self, other: Rows) -> Rows:
-        parts: dict[Node, Part] = dict(self.parts)
+        parts: dict[Node, Coefficients] = dict(self.parts)
         for node, part in other.parts.items():
             mine = parts.get(node)
             merged = part if mine is None else _merge(mine, part, node.size)
@@ -185,12 +185,12 @@ def stack(blocks: Iterable[Rows]) -> Rows:
     """All rows of the blocks, one after the other."""
     blocks = tuple(blocks)
     starts = np.cumsum([0, *(len(b) for b in blocks)])
-    gathered: dict[Node, list[tuple[int, Part]]] = {}
+    gathered: dict[Node, list[tuple[int, Coefficients]]] = {}
     for start, block in zip(starts, blocks, strict=False):
         for node, part in block.parts.items():
             gathered.setdefault(node, []).append((int(start), part))
     parts = {
-        node: Part(
+        node: Coefficients(
             np.concatenate([part.row + start for start, part in found]),
             np.concatenate([part.column for _, part in found]),
             joined([part.coefficient for _, part in found]),
@@ -218,7 +218,7 @@ def _distance(exact: Array, rounded: Array) -> Array:
     return round_up(np.abs(to_fractions(exact) - to_fractions(rounded)))
 
 
-def _clean(row: Array, column: Array, coefficient: Array, size: int) -> Part:
+def _clean(row: Array, column: Array, coefficient: Array, size: int) -> Coefficients:
     """Sort, add duplicates without rounding, drop zeros."""
     place = row.astype(np.int64) * size + column
     order = np.argsort(place, kind="stable")
@@ -230,7 +230,7 @@ def _clean(row: Array, column: Array, coefficient: Array, size: int) -> Part:
     if not kept.all():
         unique, summed = unique[kept], summed[kept]
     row, column = np.divmod(unique, size)
-    return Part(row, column, summed)
+    return Coefficients(row, column, summed)
 
 
 def _group_sum(target: Array, values: Array, count: int) -> Array:
@@ -254,7 +254,7 @@ def _occurrence(target: Array) -> Array:
     return rank
 
 
-def _merge(a: Part, b: Part, size: int) -> Part:
+def _merge(a: Coefficients, b: Coefficients, size: int) -> Coefficients:
     return _clean(
         np.concatenate((a.row, b.row)),
         np.concatenate((a.column, b.column)),

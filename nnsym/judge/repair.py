@@ -19,7 +19,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
-from nnsym.ir.nearby import Number, Row, nearby
+from nnsym.ir.nearby import ExactRow, Number, nearby
 from nnsym.ir.node import Input, Point
 from nnsym.ir.query import Box, Query, pull_inside
 from nnsym.ir.tangent import tangent
@@ -141,7 +141,7 @@ def _choose(query: Query, point: Point, conclusion: bool) -> _Chosen:
     return reduce_formula(query.formula, leaf, every, some)
 
 
-def _rows_of(query: Query, point: Point, chosen: _Chosen, share: Fraction) -> tuple[list[Row], bool]:
+def _rows_of(query: Query, point: Point, chosen: _Chosen, share: Fraction) -> tuple[list[ExactRow], bool]:
     """The chosen rows over all inputs, as tangents where they read a network (then the second value is true)."""
     numbers = dict.fromkeys(chosen.rows)
     strict = np.array([s for _, s in numbers], dtype=bool)
@@ -181,19 +181,19 @@ def _with_equations(
     strict: list[bool],
     point: list[Fraction],
     share: Fraction,
-) -> list[Row]:
+) -> list[ExactRow]:
     """Rows; two that are each other's negative are one equation, and the others keep ``share`` of their size inside."""
     known = {(tuple(sorted(line.items())), c): k for k, (line, c) in enumerate(zip(lines, constants, strict=True))}
-    rows: list[Row] = []
+    rows: list[ExactRow] = []
     for k, (line, c) in enumerate(zip(lines, constants, strict=True)):
         mirror = known.get((tuple(sorted((j, -a) for j, a in line.items())), -c))
         if mirror is not None:
             if k <= mirror:
-                rows.append(Row(line, c, equation=True))
+                rows.append(ExactRow(line, c, equation=True))
             continue
         size = abs(c) + sum((abs(a * point[j]) for j, a in line.items()), start=Fraction(0))
         inside = max(share, _INSIDE[1]) if strict[k] else share
-        rows.append(Row(line, c, slack=_short(inside * max(size, Fraction(1, 2**60)))))
+        rows.append(ExactRow(line, c, slack=_short(inside * max(size, Fraction(1, 2**60)))))
     return rows
 
 

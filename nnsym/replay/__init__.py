@@ -21,7 +21,7 @@ from nnsym.ir.node import Input, Labels, Node, Point
 from nnsym.ir.query import Query, Reading
 from nnsym.replay.engine import EngineRun, run_engine
 from nnsym.replay.orders import float_runs
-from nnsym.replay.points import Place, beside, places, stored_dtype
+from nnsym.replay.points import DomainPoint, beside, places, stored_dtype
 from nnsym.replay.real import RealRun, run_real
 from nnsym.replay.values import input_shape, named
 from nnsym.results.clock import NEVER, Deadline
@@ -114,7 +114,7 @@ def replay_once(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -
     return best
 
 
-def _real_at(query: Query, place: Place, deadline: Deadline) -> Replay:
+def _real_at(query: Query, place: DomainPoint, deadline: Deadline) -> Replay:
     real, stated = run_real(query, place.values, deadline=deadline), query.stated or query
     run = run_engine(stated, place.values) if place.stored else None
     violates = run is not None and run.violates(stated) is True
@@ -157,7 +157,7 @@ def attained(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> W
     return None
 
 
-def _attained_at(query: Query, place: Place, deadline: Deadline) -> Witness | None:
+def _attained_at(query: Query, place: DomainPoint, deadline: Deadline) -> Witness | None:
     if query.runs is not None:
         stored = query.runs
         runs = [run for run in float_runs(stored, place.values) if run.violates(stored) is not None]
@@ -179,7 +179,7 @@ def found_at(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> W
     return replay_once(query, candidate, deadline=deadline).counterexample
 
 
-def _witness(query: Query, place: Place, real: RealRun | None, run: EngineRun | None) -> Witness:
+def _witness(query: Query, place: DomainPoint, real: RealRun | None, run: EngineRun | None) -> Witness:
     """The point with its outputs: the models' own where they agree with the real function, else the real ones."""
     inputs = {x.name: v.reshape(input_shape(query, x)) for x, v in place.values.items()}
     labels = {x.name: x.labels for x in place.values if x.labels != Labels()}
@@ -212,7 +212,7 @@ def _shown(real: RealRun, agrees: Agreement) -> dict[Node, Array]:
     return dict(real.values) if agrees is Agreement.NONE else {node: nearest(v) for node, v in real.values.items()}
 
 
-def _agreement(query: Query, place: Place, real: RealRun, run: EngineRun | None) -> Agreement:
+def _agreement(query: Query, place: DomainPoint, real: RealRun, run: EngineRun | None) -> Agreement:
     if all(a.network.model is None for a in query.applications):
         return Agreement.NONE
     if run is None or not place.stored:

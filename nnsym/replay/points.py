@@ -16,7 +16,7 @@ from nnsym.ir.query import Ball, Box, Query, pull_inside
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Place:
+class DomainPoint:
     """A point of the domain's boxes and balls.
 
     ``stored`` is true if every number is one of the models' dtype, so that a model can be run on it as it stands;
@@ -28,7 +28,7 @@ class Place:
     note: str = ""
 
 
-def places(query: Query, candidate: Point) -> Iterator[Place]:
+def places(query: Query, candidate: Point) -> Iterator[DomainPoint]:
     """Points at a candidate, the one to prefer first.
 
     In the models' dtype; where some element's box holds no such number, with an exact number there; then the candidate
@@ -38,20 +38,20 @@ def places(query: Query, candidate: Point) -> Iterator[Place]:
     cast = {x: _cast(query, x, values, dtype) for x, values in candidate.items()}
     if dtype == "exact":
         if (values := _complete(cast)) is not None:
-            yield Place(values=values)
+            yield DomainPoint(values=values)
         return
     if (values := _complete(cast)) is not None:
-        yield Place(values=values, stored=True)
+        yield DomainPoint(values=values, stored=True)
         note = f"no point of {dtype} numbers was found to do: decided at exact numbers, in rationals"
     else:
         gaps = {x: gaps_in(box, dtype) for x, box in query.boxes.items()}
         note = _gap_note(query, gaps, dtype)
         mixed = {x: v if v is not None else _mixed(query, x, candidate[x], gaps[x], dtype) for x, v in cast.items()}
         if (values := _complete(mixed)) is not None:
-            yield Place(values=values, note=note)
+            yield DomainPoint(values=values, note=note)
     exact = {x: _cast(query, x, values, "exact") for x, values in candidate.items()}
     if (values := _complete(exact)) is not None:
-        yield Place(values=values, note=note)
+        yield DomainPoint(values=values, note=note)
 
 
 def _complete(values: Mapping[Input, Array | None]) -> dict[Input, Array] | None:

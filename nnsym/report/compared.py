@@ -14,7 +14,7 @@ from nnsym.results.result import NoTruthValue, Result, Verdict
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Row(NoTruthValue):
+class ComparisonRow(NoTruthValue):
     """One method on the property. ``error`` says why there is no result; ``seconds`` are medians over repeats."""
 
     spoken = ("a row of a comparison", "Ask for row.result.status")
@@ -55,7 +55,7 @@ class Compared(NoTruthValue):
 
     name: str
     text: str
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     network_hashes: tuple[str, ...]
     property_hash: str
     seed: int
@@ -72,7 +72,7 @@ class Compared(NoTruthValue):
         return pick((row.margin for row in self.rows if row.margin is not None), default=None)
 
     @property
-    def disagreement(self) -> tuple[Row, Row] | None:
+    def disagreement(self) -> tuple[ComparisonRow, ComparisonRow] | None:
         """A row that verified and a row that falsified one property, if there are both; a bug in one of them."""
         if self.parts:
             return next((part.disagreement for part in self.parts if part.disagreement is not None), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnsym.ir.query import Reading
-from nnsym.report.compared import Compared, Row
+from nnsym.report.compared import Compared, ComparisonRow
 from nnsym.results.plain import error_number, number, trust_word, witness_json
 
 #: Fields that every line of a run record has.
@@ -18,7 +18,7 @@ def _gap(best: float, margin: float) -> float:
     return 0.0 if gap <= 1e-9 * max(1.0, abs(best)) else gap
 
 
-def row_record(row: Row, best: float | None) -> dict[str, Any]:
+def row_record(row: ComparisonRow, best: float | None) -> dict[str, Any]:
     """One flat row of a comparison."""
     result, seconds = row.result, row.seconds or {}
     gap = None if best is None or row.margin is None else _gap(best, row.margin)

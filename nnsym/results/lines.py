@@ -19,7 +19,7 @@ if sys.platform != "win32":
 _PATIENCE = 10.0  # seconds that a line waits for others' lines
 
 
-class Lines:
+class LineFile:
     """A file that one process appends to, from when it is opened until it is closed.
 
     ``whole`` are the lines that were there. What follows the last newline, ``torn`` by a kill, is dropped when the

@@ -9,13 +9,13 @@ from typing import Protocol, final
 import numpy as np
 
 from nnsym.bounds.kept.cuts import Cuts
-from nnsym.bounds.kept.types import Domains, Found, Limit, Sums
+from nnsym.bounds.kept.types import BatchBounds, Domains, Limit, Sums
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.search.joint import Joint, summed
 from nnsym.search.nodes import Nodes
-from nnsym.search.scene import Scene
+from nnsym.search.problem import SearchProblem
 
 #: From this depth on bounds are computed by the finer engine.
 DEEP = 36
@@ -39,7 +39,7 @@ class Bounding(Protocol):
         gaps: bool = True,
         sums: Sums | None = None,
         deadline: Deadline = ...,
-    ) -> Found: ...
+    ) -> BatchBounds: ...
 
 
 #: An engine in double precision that knows what another one does.
@@ -66,19 +66,21 @@ class Engines:
         self._finest = engine if self._fine is None else None
 
     def bound(
-        self, nodes: Nodes, scene: Scene, *, steps: int, gaps: bool, deadline: Deadline
-    ) -> tuple[Found, Array, Array]:
+        self, nodes: Nodes, problem: SearchProblem, *, steps: int, gaps: bool, deadline: Deadline
+    ) -> tuple[BatchBounds, Array, Array]:
         """What is found of a batch, the targets' lower bounds ``(batch, targets)``, and the rows that these rest on."""
         engine = self._deep() if int(nodes.depth.min()) >= DEEP else self.engine
-        worth, count = scene.worth, len(scene.query.rows)
-        sums = Joint(worth, scene.goal, scene.query.inputs, nodes.opened) if worth.joined else None
-        found = engine.bound(nodes.domains, steps=steps, goal=scene.threshold, gaps=gaps, sums=sums, deadline=deadline)
+        worth, count = problem.worth, len(problem.query.rows)
+        sums = Joint(worth, problem.goal, problem.query.inputs, nodes.opened) if worth.joined else None
+        found = engine.bound(
+            nodes.domains, steps=steps, goal=problem.threshold, gaps=gaps, sums=sums, deadline=deadline
+        )
         found = found if count else _pointed(found)
-        inputs: dict[Node, Limit] = {x: found.ranges[x] for x in scene.query.inputs}
+        inputs: dict[Node, Limit] = {x: found.ranges[x] for x in problem.query.inputs}
         lower, picks = worth.lower(found.lower[:, :count], inputs)
         if sums is not None:
             better = summed(found.lower[:, count:])
-            if scene.strategy.hidden:  # inputs are split by rows, whose lines no ascent has bent towards one point
+            if problem.strategy.hidden:  # inputs are split by rows, whose lines no ascent has bent towards one point
                 picks = np.where(better > lower, count + np.arange(len(worth.parts)), picks)
             lower = np.maximum(lower, better)
         return found, np.where(found.empty[:, None], np.inf, lower), picks
@@ -93,7 +95,7 @@ class Engines:
         return self._finest
 
 
-def _pointed(found: Found) -> Found:
+def _pointed(found: BatchBounds) -> BatchBounds:
     """Where there are no rows at all, one without slope, whose points are the centres."""
     inputs = {x: found.ranges[x] for x in found.point}
     centre = {x: (limit.lower + (limit.upper - limit.lower) / 2)[:, None] for x, limit in inputs.items()}

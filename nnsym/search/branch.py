@@ -9,7 +9,7 @@ from nnsym.search.branching import Branching, Seen
 from nnsym.search.choose import choose
 from nnsym.search.ledger import Ledger
 from nnsym.search.nodes import Nodes
-from nnsym.search.scene import Bounded, Scene
+from nnsym.search.problem import Bounded, SearchProblem
 
 #: From this depth on nothing is split: a part of 2^-90 of the domain that is still open lies at a margin of 0.
 DEEPEST = 90
@@ -17,13 +17,13 @@ DEEPEST = 90
 _LEVELS = 3  # at most so many splits of a subproblem at once
 
 
-def branched(batch: Bounded, rule: Branching, scene: Scene, ledger: Ledger) -> Nodes:
+def branched(batch: Bounded, rule: Branching, problem: SearchProblem, ledger: Ledger) -> Nodes:
     """Push the children of a batch; the subproblems that have nothing left to split."""
     nodes = batch.nodes
     ranges = nodes.domains.ranges or {}
-    room = scene.strategy.batch // max(2 * (len(nodes) + len(ledger.frontier)), 1)
-    levels = min(_LEVELS, max(room, 1).bit_length()) if scene.strategy.flat else 1
-    chosen, able = choose(scene.places, ranges, rule.score(_seen(batch, scene)), levels)
+    room = problem.strategy.batch // max(2 * (len(nodes) + len(ledger.frontier)), 1)
+    levels = min(_LEVELS, max(room, 1).bit_length()) if problem.strategy.flat else 1
+    chosen, able = choose(problem.places, ranges, rule.score(_seen(batch, problem)), levels)
     able &= nodes.depth < DEEPEST
     stuck, owner = nodes.take(np.flatnonzero(~able)), np.flatnonzero(able)
     nodes = nodes if able.all() else nodes.take(owner)
@@ -38,16 +38,16 @@ def branched(batch: Bounded, rule: Branching, scene: Scene, ledger: Ledger) -> N
     return stuck
 
 
-def _seen(batch: Bounded, scene: Scene) -> Seen:
+def _seen(batch: Bounded, problem: SearchProblem) -> Seen:
     """What a rule sees of a batch."""
     found, nodes, every = batch.found, batch.nodes, np.arange(len(batch))
     ranges = nodes.domains.ranges or {}
     picks = np.maximum(batch.picks, 0)
     return Seen(
-        inputs={x: ranges[x] for x in scene.query.inputs},
+        inputs={x: ranges[x] for x in problem.query.inputs},
         forms={x: C[every, batch.row] for x, C in found.forms.items()},
-        gaps={n: _summed(g, nodes.opened, picks) for n, g in found.gaps.items() if n in scene.height},
-        height=scene.height,
+        gaps={n: _summed(g, nodes.opened, picks) for n, g in found.gaps.items() if n in problem.height},
+        height=problem.height,
         number=nodes.number,
     )
 

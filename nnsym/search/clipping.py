@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Domains, Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Domains, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
@@ -26,7 +26,7 @@ _UNIT = 2.0**-52
 
 
 def clipped(
-    query: Query, worth: Worth, domains: Domains, found: Found, opened: Array, *, soft: bool
+    query: Query, worth: Worth, domains: Domains, found: BatchBounds, opened: Array, *, soft: bool
 ) -> tuple[Domains, Array, Array]:
     """The domains with their inputs' limits cut down, the least margin of what was cut off, and what became empty.
 
@@ -36,7 +36,7 @@ def clipped(
     inputs = {x: _limits(query, domains, x, len(opened)) for x in query.inputs}
     hard = worth.hard.any(0) & ~worth.soft
     used = np.flatnonzero((hard | worth.soft if soft else hard) & domains.wanted.any(0))
-    lines = _Lines(found, inputs, used, hard[used], domains.wanted[:, used])
+    lines = _Forms(found, inputs, used, hard[used], domains.wanted[:, used])
     some = np.flatnonzero(opened.any(0))
     fit = [worth.parts[k].every for k in some]
     limits, gone, smaller = dict(domains.limits), np.zeros(opened.shape, dtype=bool), np.zeros(len(opened), dtype=bool)
@@ -56,10 +56,12 @@ def _limits(query: Query, domains: Domains, x: Input, count: int) -> Limit:
     return box if x not in domains.limits else box.meet(domains.limits[x])
 
 
-class _Lines:
+class _Forms:
     """The lines of some rows on boxes: their least values, and what each leaves of an input."""
 
-    def __init__(self, found: Found, inputs: Mapping[Input, Limit], used: Array, hard: Array, wanted: Array) -> None:
+    def __init__(
+        self, found: BatchBounds, inputs: Mapping[Input, Limit], used: Array, hard: Array, wanted: Array
+    ) -> None:
         self.inputs, self.wanted = inputs, wanted
         self.C = {x: found.forms[x][:, used].astype(np.float64) for x in inputs}
         total = found.constant[:, used].astype(np.float64)

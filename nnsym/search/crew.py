@@ -29,13 +29,13 @@ class Crew:
 
     def __init__(self, search: Search, *, dtype: str, memory: int, seed: int) -> None:
         self.search, self.memory, self.seed = search, memory, seed
-        scene, self.count = search.scene, search.scene.strategy.workers
-        self.known = known_nodes(scene.query)
+        problem, self.count = search.problem, search.problem.strategy.workers
+        self.known = known_nodes(problem.query)
         engine, known = search.examiner.engines.engine, set(self.known)
         ranges = {n: r for n, r in engine.ranges.items() if n in known}
         whole = Whole(
-            query=scene.query,
-            strategy=scene.strategy,
+            query=problem.query,
+            strategy=problem.strategy,
             reductions=search.reductions,
             dtype=dtype,
             ranges=ranges,
@@ -48,7 +48,7 @@ class Crew:
         search, frontier = self.search, self.search.frontier
         busy: dict[Future[Returned], Nodes] = {}
         with ThreadPoolExecutor(self.count) as threads:
-            while not search.scene.goal.done and self._losses < _LOSSES:
+            while not search.problem.goal.done and self._losses < _LOSSES:
                 search.ended = search.limit()
                 while len(frontier) and len(busy) < self.count and not search.ended:
                     nodes = frontier.nearest(self._size(len(frontier), self.count - len(busy)))
@@ -66,7 +66,7 @@ class Crew:
 
     def _size(self, opened: int, idle: int) -> int:
         """Shares of what is open; some is kept back for whoever ends early, unless there is little."""
-        least = self.search.scene.strategy.batch
+        least = self.search.problem.strategy.batch
         return max(-(-opened // (2 * idle)), min(least, -(-opened // idle)))
 
     def _turn(self, nodes: Nodes) -> Returned:
@@ -99,8 +99,8 @@ class Crew:
         if done.opened is not None:
             ledger.frontier.push(_named(done.opened.nodes(self.known), names))
         if done.point is not None:
-            point = dict(zip(self.search.scene.query.inputs, done.point, strict=True))
-            self.search.scene.goal.replay(point, self.search.deadline)
+            point = dict(zip(self.search.problem.query.inputs, done.point, strict=True))
+            self.search.problem.goal.replay(point, self.search.deadline)
         for stuck in done.stuck:
             self.search.finisher.finish(_named(stuck.nodes(self.known), names), ledger, self.search.deadline)
 

@@ -12,7 +12,7 @@ from nnsym.search.bounding import Engines
 from nnsym.search.ledger import Ledger
 from nnsym.search.looks import POINTS, Looks
 from nnsym.search.nodes import Nodes
-from nnsym.search.scene import Bounded, Scene
+from nnsym.search.problem import Bounded, SearchProblem
 
 
 @final
@@ -20,7 +20,7 @@ from nnsym.search.scene import Bounded, Scene
 class Examiner:
     """Bounds and points of one search."""
 
-    scene: Scene
+    problem: SearchProblem
     engines: Engines
     looks: Looks
 
@@ -28,10 +28,10 @@ class Examiner:
         """What is left of a batch. The ``first`` has more steps of ascent, and a counter-search where neurons are
         split; ``gaps`` says whether anyone looks at them.
         """
-        strategy, goal = self.scene.strategy, self.scene.goal
+        strategy, goal = self.problem.strategy, self.problem.goal
         steps = strategy.root if first else strategy.then(ledger.census.nodes)
-        nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.scene.worth.wanted(nodes.opened)))
-        found, lower, picks = self.engines.bound(nodes, self.scene, steps=steps, gaps=gaps, deadline=deadline)
+        nodes = replace(nodes, domains=replace(nodes.domains, wanted=self.problem.worth.wanted(nodes.opened)))
+        found, lower, picks = self.engines.bound(nodes, self.problem, steps=steps, gaps=gaps, deadline=deadline)
         nodes = replace(nodes.bare(), lower=np.maximum(nodes.lower, lower))
         ledger.census.bounded(nodes)
         nodes, kept = ledger.close(nodes, nodes.opened & ~goal.closes(nodes.lower))
@@ -40,11 +40,11 @@ class Examiner:
         if not len(nodes) or goal.done:
             return Bounded(nodes, found, picks, kept)
         row = self.looks.minimisers(nodes, found, picks, deadline)
-        if first and not goal.done and self.scene.worth.joined:
+        if first and not goal.done and self.problem.worth.joined:
             self.looks.around(found, deadline)
         if first and strategy.hidden and not goal.done:
             self.looks.attack(POINTS, deadline)
         # where boxes shrink a plain pass has better slopes than the larger box had, but for sums of rows
-        warm = found.dual if strategy.hidden or self.scene.worth.joined else None
+        warm = found.dual if strategy.hidden or self.problem.worth.joined else None
         known = replace(nodes.domains, ranges=found.ranges, dual=warm)
         return Bounded(replace(nodes, domains=known), found, picks, row)

@@ -22,7 +22,7 @@ from nnsym.search.nodes import Nodes
 from nnsym.search.patience import Patience
 from nnsym.search.places import count_open
 from nnsym.search.points import tried
-from nnsym.search.scene import Bounded, Scene
+from nnsym.search.problem import Bounded, SearchProblem
 
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 GIVEN_UP = 64
@@ -38,19 +38,19 @@ _SMALL = 20_000
 class Finisher:
     """Asks solvers about parts, if there is somebody who does; of what is said it books what is good enough."""
 
-    def __init__(self, scene: Scene, ask: Ask | None) -> None:
-        self.scene, self._ask, self._stuck = scene, ask, 0
-        self._patience = Patience(_MISSES if scene.strategy.few is None else np.inf)
+    def __init__(self, problem: SearchProblem, ask: Ask | None) -> None:
+        self.problem, self._ask, self._stuck = problem, ask, 0
+        self._patience = Patience(_MISSES if problem.strategy.few is None else np.inf)
 
     def ask(self, batch: Bounded, ledger: Ledger, deadline: Deadline) -> Bounded:
         """What is left of a batch once the strategy's solver was asked about the parts with few open neurons."""
-        leaf, few = self.scene.strategy.leaf, self.scene.strategy.few
+        leaf, few = self.problem.strategy.leaf, self.problem.strategy.few
         if leaf is None or not len(batch):
             return batch
-        opened = count_open(self.scene.places, batch.nodes.domains.ranges or {})
+        opened = count_open(self.problem.places, batch.nodes.domains.ranges or {})
         nodes, left, lower = batch.nodes, np.ones(len(batch), dtype=bool), batch.nodes.lower.copy()
         for k in np.flatnonzero(opened <= (leaf.few if few is None else few)):
-            if self.scene.goal.done or deadline.passed:
+            if self.problem.goal.done or deadline.passed:
                 break
             if self._patience.waits():
                 continue
@@ -78,43 +78,43 @@ class Finisher:
         """
         ledger.given_up = GIVEN_UP + 1
         for leaf in self._solvers:
-            if _enough(self._answer(leaf, self.scene.query, {}, deadline), leaf):
+            if _enough(self._answer(leaf, self.problem.query, {}, deadline), leaf):
                 ledger.settle()
                 return
 
     @property
     def _solvers(self) -> tuple[LeafSolver, ...]:
         """Those that are asked about what no split ends: rationals, which a large part is not handed to at once."""
-        maps = (linear for node in self.scene.query.nodes if isinstance(node, Affine) for linear in node.maps)
+        maps = (linear for node in self.problem.query.nodes if isinstance(node, Affine) for linear in node.maps)
         small = sum(linear.nnz for linear in maps) <= _SMALL
         return (LEAVES["smt"],) if small else (LEAVES["lp"], LEAVES["smt"])
 
     def _told(self, leaf: LeafSolver, one: Nodes, deadline: Deadline) -> Told:
         """What a solver says of one part; its bound is moved by what the rows were."""
-        shift = self.scene.threshold
-        asked = restricted(self.scene.query, one, self.scene.worth, shift)
+        shift = self.problem.threshold
+        asked = restricted(self.problem.query, one, self.problem.worth, shift)
         told = self._answer(leaf, asked, one.domains.ranges or {}, deadline)
         return replace(told, lower=float(np.nextafter(told.lower + shift, -np.inf))) if shift else told
 
     def _answer(self, leaf: LeafSolver, asked: Query, ranges: Mapping[Node, Limit], deadline: Deadline) -> Told:
         """What a solver says of a query. Its point is looked at like any other; one in rationals is replayed."""
-        if self._ask is None or deadline.passed or self.scene.goal.done:
+        if self._ask is None or deadline.passed or self.problem.goal.done:
             return Told()
-        told, goal = self._ask(leaf, asked, ranges, deadline), self.scene.goal
+        told, goal = self._ask(leaf, asked, ranges, deadline), self.problem.goal
         if told.point is None:
             return told
         if all(np.asarray(v).dtype == object for v in told.point.values()):
             goal.replay(told.point, deadline)
         else:
             points = {x: np.asarray(v, dtype=np.float64)[None] for x, v in told.point.items()}
-            goal.look(tried(self.scene.query, self.scene.worth, points), deadline)
+            goal.look(tried(self.problem.query, self.problem.worth, points), deadline)
         return told
 
     def _booked(self, told: Told, leaf: LeafSolver, one: Nodes, ledger: Ledger) -> bool:
         """True if the part is closed by what was said of it."""
         if told.excluded is None or not _enough(told, leaf):
             return False
-        least = np.maximum(np.maximum(one.least, self.scene.threshold), told.lower)
+        least = np.maximum(np.maximum(one.least, self.problem.threshold), told.lower)
         ledger.rule_out(one, least, told.excluded)
         return True
 

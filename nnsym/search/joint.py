@@ -18,7 +18,7 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.search.goal import Goal
@@ -41,7 +41,7 @@ class Joint:
     inputs: tuple[Input, ...]
     opened: Array
 
-    def __call__(self, found: Found) -> tuple[Array, Array]:
+    def __call__(self, found: BatchBounds) -> tuple[Array, Array]:
         """Weights ``(batch, targets, rows)`` whose sum over the conclusion's rows is a little below 1; who has some."""
         weights, asked = np.zeros((*self.opened.shape, found.lower.shape[1])), np.zeros(self.opened.shape, dtype=bool)
         inputs: dict[Any, Limit] = {x: found.ranges[x] for x in self.inputs}
@@ -61,7 +61,7 @@ def summed(lower: Array) -> Array:
     return np.where(lower < 0, _WHOLE * lower, lower)
 
 
-def joint(found: Found, ranges: Mapping[Input, Limit], rows: Array, hard: Array) -> Array:
+def joint(found: BatchBounds, ranges: Mapping[Input, Limit], rows: Array, hard: Array) -> Array:
     """Lower bounds ``(batch,)`` of the target with these ``rows``, of which ``hard`` are hard; rounded down.
 
     -inf where a row has no line. At least one row has to be of the conclusion.
@@ -69,7 +69,7 @@ def joint(found: Found, ranges: Mapping[Input, Limit], rows: Array, hard: Array)
     return weighed(found, ranges, rows, hard)[0]
 
 
-def weighed(found: Found, ranges: Mapping[Input, Limit], rows: Array, hard: Array) -> tuple[Array, Array]:
+def weighed(found: BatchBounds, ranges: Mapping[Input, Limit], rows: Array, hard: Array) -> tuple[Array, Array]:
     """The same with the weights ``(batch, rows)`` that it rests on."""
     forms = {x: C[:, rows].astype(np.float64) for x, C in found.forms.items()}
     constant = found.constant[:, rows].astype(np.float64)

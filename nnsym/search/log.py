@@ -20,7 +20,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
-from nnsym.results.lines import Lines
+from nnsym.results.lines import LineFile
 from nnsym.results.result import Trust, weakest
 from nnsym.search.nodes import Branches, Nodes
 
@@ -129,7 +129,7 @@ class FileLog(Kept):
         super().__init__()
         self.path, self.story = path, None
         head = {"search": FORMAT, **asked, "roots": roots}
-        self._file = Lines(path)
+        self._file = LineFile(path)
         try:
             if self._file.whole:
                 self.story = read(self._file.whole.decode(errors="replace"), head, str(path))

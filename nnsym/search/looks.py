@@ -6,12 +6,12 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Found
+from nnsym.bounds.kept.types import BatchBounds
 from nnsym.ir.array import Array
 from nnsym.results.clock import Deadline
 from nnsym.search.nodes import Nodes
 from nnsym.search.points import Tried, descended, samples, scouted, tried
-from nnsym.search.scene import Scene
+from nnsym.search.problem import SearchProblem
 
 #: Points that descend in a counter-search, and their steps.
 POINTS, _STEPS = 64, 40
@@ -27,9 +27,9 @@ _EVERY, _POLISHED = 8, 16
 class Looks:
     """Tries points, and tells the goal of them. Where boxes get smaller their centres are tried too."""
 
-    def __init__(self, scene: Scene, seed: int) -> None:
-        self.query, self.worth, self.goal, self.seed = scene.query, scene.worth, scene.goal, seed
-        self.flat, self._hard, self._turn = scene.strategy.flat, scene.hard, 0
+    def __init__(self, problem: SearchProblem, seed: int) -> None:
+        self.query, self.worth, self.goal, self.seed = problem.query, problem.worth, problem.goal, seed
+        self.flat, self._hard, self._turn = problem.strategy.flat, problem.hard, 0
         self._attacked: set[int] = set()
 
     def attack(self, most: int, deadline: Deadline) -> None:
@@ -46,7 +46,7 @@ class Looks:
             at = descended(self.query, self.worth, start, steps=_STEPS, deadline=end, first=0.125, blend=True)
             self.goal.look(at, deadline)
 
-    def around(self, found: Found, deadline: Deadline) -> None:
+    def around(self, found: BatchBounds, deadline: Deadline) -> None:
         """A counter-search from the points at which each row alone is least, where its bound shows the way.
 
         Where a network is flat no gradient leads out, and the row that a conjunction's bound rests on is the one that
@@ -57,7 +57,7 @@ class Looks:
         near = descended(self.query, self.worth, start, steps=_STEPS, deadline=deadline.share(0.1), first=0.125)
         self.goal.look(near, deadline)
 
-    def minimisers(self, nodes: Nodes, found: Found, picks: Array, deadline: Deadline) -> Array:
+    def minimisers(self, nodes: Nodes, found: BatchBounds, picks: Array, deadline: Deadline) -> Array:
         """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
 
         It is the one that the bound of its worst target rests on; where the conclusion is violated at the minimiser but

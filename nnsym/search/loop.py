@@ -22,9 +22,9 @@ from nnsym.search.ledger import Ledger
 from nnsym.search.looks import POINTS
 from nnsym.search.nodes import Nodes
 from nnsym.search.places import count_open
+from nnsym.search.problem import SearchProblem
 from nnsym.search.progress import Snapshot
 from nnsym.search.reduce import Reducing
-from nnsym.search.scene import Scene
 from nnsym.search.trial import PARTS, trial
 from nnsym.search.whole import Improving
 
@@ -44,7 +44,7 @@ class Search:
     ``rival`` begins the search anew by another rule; ``rivals`` are rules that are tried so.
     """
 
-    scene: Scene
+    problem: SearchProblem
     rule: Branching
     ledger: Ledger
     examiner: Examiner
@@ -68,7 +68,7 @@ class Search:
     @property
     def exhausted(self) -> bool:
         """True if every part of the domain was ruled out."""
-        return self.ledger.exhausted and not self.scene.goal.done and not self.ended
+        return self.ledger.exhausted and not self.problem.goal.done and not self.ended
 
     @property
     def frontier(self) -> Frontier:
@@ -83,11 +83,11 @@ class Search:
     @property
     def decided(self) -> bool:
         """True if a point was found, or every part ruled out."""
-        return self.scene.goal.done or self.exhausted
+        return self.problem.goal.done or self.exhausted
 
     @property
     def _going(self) -> bool:
-        return len(self.frontier) > 0 and not self.scene.goal.done
+        return len(self.frontier) > 0 and not self.problem.goal.done
 
     @np.errstate(over="ignore", invalid="ignore")  # lines, scores and points that overflow lead nowhere
     def go(self, parts: float = np.inf) -> None:
@@ -96,7 +96,7 @@ class Search:
             self.ended = self.limit()
             if self.ended or not self._going:
                 return
-            self._step(self.frontier.take(self.scene.strategy.at_once(self.census.nodes)))
+            self._step(self.frontier.take(self.problem.strategy.at_once(self.census.nodes)))
             self.batches += 1
             if self.batches in _ATTACKS and self._going:
                 self.examiner.looks.attack(_ATTACKS[self.batches], self.deadline)
@@ -109,7 +109,7 @@ class Search:
         """What ends the search now, if anything does."""
         if self.deadline.passed:
             return "timeout"
-        if self.scene.goal.tight and self.ledger.given_up <= GIVEN_UP:
+        if self.problem.goal.tight and self.ledger.given_up <= GIVEN_UP:
             self.finisher.settle(self.ledger, self.deadline)
         return "memory" if self.frontier.full else "within_rounding" if self.ledger.given_up > GIVEN_UP else ""
 
@@ -117,21 +117,21 @@ class Search:
         """Where it stands, with open parts that are ``away``."""
         mass, opened = float(self.census.mass), len(self.frontier) + sum(map(len, away))
         lower = min(self.lower, *(nodes.least.min() for nodes in away), np.inf)
-        return Snapshot(lower=lower, best=self.scene.goal.best, mass=mass, opened=opened, nodes=self.census.nodes)
+        return Snapshot(lower=lower, best=self.problem.goal.best, mass=mass, opened=opened, nodes=self.census.nodes)
 
     def _step(self, nodes: Nodes) -> None:
-        goal, first = self.scene.goal, not self.batches
+        goal, first = self.problem.goal, not self.batches
         batch = self.examiner.examine(nodes, self.ledger, first=first, gaps=self.rule.gaps, deadline=self.deadline)
         if first and len(batch):
-            self.unstable = int(count_open(self.scene.places, batch.found.ranges).max())
+            self.unstable = int(count_open(self.problem.places, batch.found.ranges).max())
             self.deadline = self.deadline.share(self.brief) if self.unstable <= FEW else self.deadline
         for reducing in self.reductions:
             if len(batch) and not goal.done:
-                batch = reducing.reduce(batch, self.scene, self.ledger)
+                batch = reducing.reduce(batch, self.problem, self.ledger)
         batch = self.finisher.ask(batch, self.ledger, self.deadline)
         if goal.done or not len(batch):
             return self.frontier.push(batch.nodes)
-        stuck = branched(batch, self.rule, self.scene, self.ledger)
+        stuck = branched(batch, self.rule, self.problem, self.ledger)
         return self.finisher.finish(stuck, self.ledger, self.deadline)
 
     def _change(self) -> None:
@@ -143,10 +143,10 @@ class Search:
         if rival is not None:
             self._adopt(trial(self, map(rival, self.rivals)))
         known, local = self.examiner.engines.engine, isinstance(self.rule, Gap) and self.rule.early == 1
-        self.improving.look(self.scene, self.examiner.engines, self.ledger, self.deadline, local=local)
+        self.improving.look(self.problem, self.examiner.engines, self.ledger, self.deadline, local=local)
         refined = self.improving.better is None and self.examiner.engines.engine is not known
         if rival is not None and self.rivals and refined and self._going:
-            rules = (rule for rule in (self.scene.strategy.branching, *self.rivals) if rule is not None)
+            rules = (rule for rule in (self.problem.strategy.branching, *self.rivals) if rule is not None)
             first, *others = map(rival, rules)
             self._adopt(trial(first, others))
         self.ledger.log.release()

@@ -13,7 +13,7 @@ from nnsym.bounds.kept.types import Limit
 from nnsym.ir.node import Node
 from nnsym.search.clipping import clipped
 from nnsym.search.ledger import Ledger
-from nnsym.search.scene import Bounded, Scene
+from nnsym.search.problem import Bounded, SearchProblem
 
 
 class Reducing(ABC):
@@ -24,7 +24,7 @@ class Reducing(ABC):
     paper: ClassVar[str] = ""
 
     @abstractmethod
-    def reduce(self, batch: Bounded, scene: Scene, ledger: Ledger) -> Bounded:
+    def reduce(self, batch: Bounded, problem: SearchProblem, ledger: Ledger) -> Bounded:
         """What is left of a batch."""
 
 
@@ -38,15 +38,15 @@ class Clip(Reducing):
     summary: ClassVar[str] = "boxes are cut down to where a row's line leaves room for a violation"
     paper: ClassVar[str] = "Clip-and-Verify 2025, relaxed clipping"
 
-    def reduce(self, batch: Bounded, scene: Scene, ledger: Ledger) -> Bounded:
+    def reduce(self, batch: Bounded, problem: SearchProblem, ledger: Ledger) -> Bounded:
         nodes = batch.nodes
         domains, margin, gone = clipped(
-            scene.query, scene.worth, nodes.domains, batch.found, nodes.opened, soft=self.soft
+            problem.query, problem.worth, nodes.domains, batch.found, nodes.opened, soft=self.soft
         )
         ledger.cut(margin)
         lower = np.where(gone, np.maximum(nodes.lower, margin[:, None]), nodes.lower)
         smaller, kept = ledger.close(replace(nodes, domains=domains, lower=lower), nodes.opened & ~gone)
-        cut: dict[Node, Limit] = {x: smaller.domains.limits[x] for x in scene.query.inputs}
+        cut: dict[Node, Limit] = {x: smaller.domains.limits[x] for x in problem.query.inputs}
         ranges = {**(smaller.domains.ranges or {}), **cut}
         return batch.left(replace(smaller, domains=replace(smaller.domains, ranges=ranges)), kept)
 

@@ -30,9 +30,9 @@ from nnsym.search.looks import Looks
 from nnsym.search.loop import Search
 from nnsym.search.nodes import Nodes
 from nnsym.search.places import places
+from nnsym.search.problem import SearchProblem
 from nnsym.search.progress import Snapshot
 from nnsym.search.reduce import Clip, Reducing
-from nnsym.search.scene import Scene
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Target, Worth, targets
 from nnsym.search.trial import trial
@@ -79,7 +79,7 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
     strategy = replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM)
     asked = {"query": query.hash, "goal": type(goal).__name__.lower(), "version": package_version("nnsym")}
     log = None if given.log is None else logs.FileLog(given.log, asked, len(roots))
-    make = _Maker(Scene(query, parts, goal, strategy), engine, given, roots)
+    make = _Maker(SearchProblem(query, parts, goal, strategy), engine, given, roots)
     assert strategy.branching is not None
     story = None if log is None else log.story
     if story is not None and strategy.rivals:
@@ -95,7 +95,7 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
 class _Maker:
     """Makes searches of one query that share its engines."""
 
-    scene: Scene
+    problem: SearchProblem
     engine: Bounding
     given: Conditions
     roots: Nodes
@@ -106,26 +106,26 @@ class _Maker:
 
     @cached_property
     def looks(self) -> Looks:
-        return Looks(self.scene, self.given.seed)
+        return Looks(self.problem, self.given.seed)
 
     def search(self, rule: Branching, log: logs.Log | None = None, story: logs.Story | None = None) -> Search:
         """A search by a rule; that of a record ``log`` is the real one, others are only tried."""
-        scene, given = self.scene, self.given
-        strategy, real = scene.strategy, log is not None
+        problem, given = self.problem, self.given
+        strategy, real = problem.strategy, log is not None
         ledger = Ledger(FRONTIERS[strategy.frontier](_SHARE * given.memory), log if log is not None else logs.Kept())
-        ledger.start(self.roots if story is None else _again(scene.query, self.roots, story), len(self.roots))
+        ledger.start(self.roots if story is None else _again(problem.query, self.roots, story), len(self.roots))
         if story is not None:
             ledger.next, ledger.closed = story.next, story.closed_least
             ledger.granted, ledger.word = story.granted, story.word
-            splits = [(scene.places[place].node, element) for place, element in story.splits]
+            splits = [(problem.places[place].node, element) for place, element in story.splits]
             ledger.census.merge(story.seen, story.closed, splits)
         return Search(
-            scene=scene,
+            problem=problem,
             rule=rule,
             ledger=ledger,
-            examiner=Examiner(scene, self.engines, self.looks),
-            finisher=Finisher(scene, given.ask),
-            reductions=_reductions(scene),
+            examiner=Examiner(problem, self.engines, self.looks),
+            finisher=Finisher(problem, given.ask),
+            reductions=_reductions(problem),
             deadline=given.deadline,
             improving=Improving(
                 better=given.better if strategy.refine and real else None,
@@ -139,9 +139,9 @@ class _Maker:
         )
 
 
-def _reductions(scene: Scene) -> tuple[Reducing, ...]:
+def _reductions(problem: SearchProblem) -> tuple[Reducing, ...]:
     """What the query gives anything to do."""
-    return (Clip(scene.strategy.soft),) if scene.hard or scene.strategy.soft else ()
+    return (Clip(problem.strategy.soft),) if problem.hard or problem.strategy.soft else ()
 
 
 def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:

@@ -31,8 +31,8 @@ from nnsym.search.log import Kept
 from nnsym.search.looks import Looks
 from nnsym.search.loop import Search
 from nnsym.search.parcel import Parcel, known_nodes
+from nnsym.search.problem import SearchProblem
 from nnsym.search.reduce import Reducing
-from nnsym.search.scene import Scene
 from nnsym.search.strategy import Strategy
 from nnsym.search.targets import targets
 
@@ -97,17 +97,17 @@ def run(share: Share, report: Report) -> Done:
     """What a worker process does."""
     whole, engines = _opened(share.whole)
     goal, known = Decide(whole.query), known_nodes(whole.query)
-    scene = Scene(whole.query, targets(whole.query), goal, whole.strategy)
+    problem = SearchProblem(whole.query, targets(whole.query), goal, whole.strategy)
     ledger = Ledger(FRONTIERS[whole.strategy.frontier](share.memory), Kept())
     ledger.start(share.parts.nodes(known), 1)
     ledger.next = FRESH
     ledger.census.seen[0] = share.bounded
     search = Search(
-        scene=scene,
+        problem=problem,
         rule=rule(share.rule),
         ledger=ledger,
-        examiner=Examiner(scene, engines, Looks(scene, share.seed)),
-        finisher=Finisher(scene, None),
+        examiner=Examiner(problem, engines, Looks(problem, share.seed)),
+        finisher=Finisher(problem, None),
         reductions=whole.reductions,
         deadline=Deadline.after(min(share.seconds, report.remaining())),
         batches=share.batches,

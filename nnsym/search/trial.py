@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from nnsym.search.ledger import Ledger
-from nnsym.search.scene import Scene
+from nnsym.search.problem import SearchProblem
 
 #: So many parts are bounded by each rule.
 PARTS = 31
@@ -22,7 +22,7 @@ class Searching(Protocol):
     """A search that can be begun: what is asked of :class:`nnsym.search.loop.Search`."""
 
     ledger: Ledger
-    scene: Scene
+    problem: SearchProblem
 
     @property
     def decided(self) -> bool:
@@ -43,12 +43,12 @@ def trial(first: S, others: Iterable[S]) -> S:
         if best.decided:
             break
         other.go(PARTS)
-        if other.decided or left(other.ledger, other.scene) < left(best.ledger, best.scene):
+        if other.decided or left(other.ledger, other.problem) < left(best.ledger, best.problem):
             best = other
     return best
 
 
-def left(ledger: Ledger, scene: Scene) -> tuple[float, float]:
+def left(ledger: Ledger, problem: SearchProblem) -> tuple[float, float]:
     """How much is left of a tree: how far its open parts are from being closed, and their mass.
 
     Both are means over the domain, a part of depth d counting ``2^-d``. Parts without a bound count as mass first.
@@ -56,7 +56,7 @@ def left(ledger: Ledger, scene: Scene) -> tuple[float, float]:
     far, mass, unbounded = 0.0, 0.0, 0.0
     for block in ledger.frontier.blocks:
         weight = 0.5**block.depth
-        distance = scene.threshold - block.least
+        distance = problem.threshold - block.least
         finite = np.isfinite(distance)
         far += float(weight[finite] @ np.maximum(distance[finite], 0.0))
         unbounded += float(weight[~finite].sum())

@@ -13,7 +13,7 @@ from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
 from nnsym.search.bounding import Better, Bounding, Cutting, Engines
 from nnsym.search.ledger import Ledger
-from nnsym.search.scene import Scene
+from nnsym.search.problem import SearchProblem
 from nnsym.search.trial import PARTS
 
 #: So many parts are bounded with cuts, where these pay, before ranges are searched for.
@@ -48,81 +48,83 @@ class Improving:
         """So many parts are bounded before work is shared: what holds of the whole is looked for by then."""
         return PARTS if self.better is None else LATER
 
-    def look(self, scene: Scene, engines: Engines, ledger: Ledger, deadline: Deadline, *, local: bool) -> None:
+    def look(
+        self, problem: SearchProblem, engines: Engines, ledger: Ledger, deadline: Deadline, *, local: bool
+    ) -> None:
         """What is due now."""
 
         def going() -> bool:
-            return len(ledger.frontier) > 0 and not scene.goal.done
+            return len(ledger.frontier) > 0 and not problem.goal.done
 
         first = local and self.better is not None and self.refined < LATER
         if self.cutting is not None and first and going():
-            self.refined = LATER if cut(scene, engines, ledger, self.cutting, deadline) else 0
+            self.refined = LATER if cut(problem, engines, ledger, self.cutting, deadline) else 0
         if self.better is not None and ledger.census.nodes >= self.refined and going():
-            refine(scene, engines, ledger, self.better, deadline)
+            refine(problem, engines, ledger, self.better, deadline)
             self.better = None
         if self.cutting is not None and self.better is None and (local or self.wanted) and going():
-            cut(scene, engines, ledger, self.cutting, deadline)
+            cut(problem, engines, ledger, self.cutting, deadline)
             self.cutting = None
 
 
-def refine(scene: Scene, engines: Engines, ledger: Ledger, better: Better, deadline: Deadline) -> None:
+def refine(problem: SearchProblem, engines: Engines, ledger: Ledger, better: Better, deadline: Deadline) -> None:
     """Better engines in turn, each with four times the rounds of the one before, while they close some of the gap.
 
     Open subproblems get the better bound of the whole.
     """
-    end, rounds = deadline.share(_SHARE), scene.strategy.refine or 0
-    gap, lower = _gap(scene, engines.engine, deadline)
+    end, rounds = deadline.share(_SHARE), problem.strategy.refine or 0
+    gap, lower = _gap(problem, engines.engine, deadline)
     while gap > 0 and not end.passed:
         try:
             other = better(engines.engine.ranges, rounds, end)
         except OutOfTime:
             break
         before, rounds = gap, 4 * rounds
-        gap, found = _gap(scene, other, deadline)
+        gap, found = _gap(problem, other, deadline)
         lower = np.maximum(lower, found)
         if gap < before:
             engines.become(other)
         if gap > _PAYS * before:
             break
-    _raise(scene, ledger, lower)
+    _raise(problem, ledger, lower)
 
 
-def cut(scene: Scene, engines: Engines, ledger: Ledger, cutting: Cutting, deadline: Deadline) -> bool:
+def cut(problem: SearchProblem, engines: Engines, ledger: Ledger, cutting: Cutting, deadline: Deadline) -> bool:
     """An engine with cuts for the lowest rows, where these close some of the gap; true where they do.
 
     Open subproblems get the better bound of the whole.
     """
-    before, _ = _gap(scene, engines.engine, deadline)
+    before, _ = _gap(problem, engines.engine, deadline)
     try:
-        rows = CUT if scene.strategy.cuts is None else scene.strategy.cuts
-        other = cutting(engines.engine, rows, scene.threshold, deadline.share(_SHARE))
+        rows = CUT if problem.strategy.cuts is None else problem.strategy.cuts
+        other = cutting(engines.engine, rows, problem.threshold, deadline.share(_SHARE))
     except OutOfTime:
         return False
     if other is engines.engine:
         return False
-    gap, lower = _gap(scene, other, deadline)
+    gap, lower = _gap(problem, other, deadline)
     pays = gap <= _CUTS_PAY * before
     if pays:
         engines.become(other)
-    _raise(scene, ledger, lower)
+    _raise(problem, ledger, lower)
     return pays
 
 
-def _raise(scene: Scene, ledger: Ledger, lower: Array) -> None:
+def _raise(problem: SearchProblem, ledger: Ledger, lower: Array) -> None:
     """What is open is bounded by what holds of the whole, and forgets multipliers of cuts: there may be others now."""
     nodes = ledger.frontier.take(len(ledger.frontier))
     dual = None if nodes.domains.dual is None else replace(nodes.domains.dual, cuts={})
     nodes = replace(nodes, domains=replace(nodes.domains, dual=dual), lower=np.maximum(nodes.lower, lower))
-    ledger.frontier.push(ledger.close(nodes, nodes.opened & ~scene.goal.closes(nodes.lower))[0])
+    ledger.frontier.push(ledger.close(nodes, nodes.opened & ~problem.goal.closes(nodes.lower))[0])
 
 
-def _gap(scene: Scene, engine: Bounding, deadline: Deadline) -> tuple[float, Array]:
+def _gap(problem: SearchProblem, engine: Bounding, deadline: Deadline) -> tuple[float, Array]:
     """How far the whole domain is from being closed, and the targets' lower bounds on it."""
-    boxes = {x: box.outer for x, box in scene.query.boxes.items()}
+    boxes = {x: box.outer for x, box in problem.query.boxes.items()}
     limits: dict[Node, Limit] = {x: Limit(lower[None], upper[None]) for x, (lower, upper) in boxes.items()}
-    domains = Domains(limits, np.ones((1, len(scene.query.rows)), dtype=bool))
-    found = engine.bound(domains, steps=scene.strategy.root, goal=scene.threshold, gaps=False, deadline=deadline)
-    lower, _ = scene.worth.lower(found.lower, limits)
+    domains = Domains(limits, np.ones((1, len(problem.query.rows)), dtype=bool))
+    found = engine.bound(domains, steps=problem.strategy.root, goal=problem.threshold, gaps=False, deadline=deadline)
+    lower, _ = problem.worth.lower(found.lower, limits)
     lower = np.where(found.empty[:, None], np.inf, lower)
-    opened = lower[~scene.goal.closes(lower)]
-    return float(np.max(scene.threshold - opened, initial=0.0)), lower
+    opened = lower[~problem.goal.closes(lower)]
+    return float(np.max(problem.threshold - opened, initial=0.0)), lower

@@ -16,7 +16,7 @@ from typing import Any, final
 from nnsym.errors import InputError
 from nnsym.results.fields import count, each, finite, flag, named, text
 from nnsym.results.files import read_file
-from nnsym.results.lines import Lines
+from nnsym.results.lines import LineFile
 from nnsym.sweep.entry import CLEAN, Entry
 
 FORMAT = "nnsym table 1"
@@ -106,7 +106,7 @@ class Record:
 
     def __init__(self, path: Path | None, header: Header) -> None:
         self.path, self.entries = path, list[Entry]()
-        self._file = None if path is None else Lines(path)
+        self._file = None if path is None else LineFile(path)
         if path is None or self._file is None:
             return
         try:

@@ -28,7 +28,7 @@ MOST = 20_000
 
 @final
 @dataclass(frozen=True, eq=False)
-class Row:
+class Halfspace:
     """``coefficients . x <= limit``, or ``<`` where strict; a full vector of Fractions."""
 
     coefficients: tuple[Fraction, ...]
@@ -61,7 +61,7 @@ def least(program: Program) -> Fraction | None:
 def attained(program: Program) -> bool:
     """True if a point meets every row, strict ones strictly, and its objective (if there is one) is at most 0."""
     size = program.n_columns
-    goal = [Row(_unit(size, program.objective), _ZERO)] if program.objective is not None else []
+    goal = [Halfspace(_unit(size, program.objective), _ZERO)] if program.objective is not None else []
     for low, high, part in _parts(program):
         rows = [*part, *goal]
         slack = [(*r.coefficients, _ONE if r.strict else _ZERO) for r in rows]  # strict rows hold by up to 1
@@ -76,7 +76,7 @@ def _unit(size: int, column: int) -> tuple[Fraction, ...]:
     return tuple(_ONE if k == column else _ZERO for k in range(size))
 
 
-def _parts(program: Program) -> Iterator[tuple[list[Number], list[Number], list[Row]]]:
+def _parts(program: Program) -> Iterator[tuple[list[Number], list[Number], list[Halfspace]]]:
     """Linear programs that together are the program: bounds of the columns, and rows."""
     if program.products or program.quadratics:
         raise UnsupportedError("products and quadratic rows have no exact minimum here")
@@ -101,21 +101,21 @@ def _bounds(side: Array) -> list[Number]:
     return [v if v in (_INF, -_INF) else Fraction(v) for v in side.tolist()]
 
 
-def rows_of(block: RowBlock, k: int, size: int) -> list[Row]:
-    """Row k of a block, one :class:`Row` a finite side, with its exact numbers where it has them."""
+def rows_of(block: RowBlock, k: int, size: int) -> list[Halfspace]:
+    """Row k of a block, one :class:`Halfspace` a finite side, with its exact numbers where it has them."""
     data, lower, upper = block.exact if block.exact is not None else (block.data, block.lower, block.upper)
     full = [_ZERO] * size
     for j in range(block.indptr[k], block.indptr[k + 1]):
         full[block.indices[j]] += Fraction(data[j])
     sides = []
     if upper[k] != _INF:
-        sides.append(Row(tuple(full), Fraction(upper[k]), block.strict))
+        sides.append(Halfspace(tuple(full), Fraction(upper[k]), block.strict))
     if lower[k] != -_INF:
-        sides.append(Row(tuple(-v for v in full), -Fraction(lower[k]), block.strict))
+        sides.append(Halfspace(tuple(-v for v in full), -Fraction(lower[k]), block.strict))
     return sides
 
 
-def binding(program: Program, chosen: Mapping[int, Fraction]) -> Iterator[Row]:
+def binding(program: Program, chosen: Mapping[int, Fraction]) -> Iterator[Halfspace]:
     """The linear rows, and the guarded ones whose guards have their values in ``chosen``."""
     for block in program.rows:
         for k in range(len(block)):
@@ -135,7 +135,7 @@ def _satisfied(program: Program, chosen: Mapping[int, Fraction]) -> bool:
     return True
 
 
-Choice = Sequence[list[Row]]  # alternatives, each a list of rows
+Choice = Sequence[list[Halfspace]]  # alternatives, each a list of rows
 
 
 def _cases(program: Program) -> Iterator[Choice]:
@@ -146,15 +146,15 @@ def _cases(program: Program) -> Iterator[Choice]:
             yield [_case(block, k, c, size) for c in range(len(block.slopes))]
 
 
-def _case(block: CaseBlock, k: int, case: int, size: int) -> list[Row]:
+def _case(block: CaseBlock, k: int, case: int, size: int) -> list[Halfspace]:
     slopes, offsets, starts = (to_fractions(table[:, k]) for table in (block.slopes, block.offsets, block.starts))
     out, arg = _unit(size, int(block.out[k])), _unit(size, int(block.arg[k]))
     line = tuple(y - slopes[case] * h for y, h in zip(out, arg, strict=True))
-    rows = [Row(line, offsets[case]), Row(tuple(-v for v in line), -offsets[case])]
+    rows = [Halfspace(line, offsets[case]), Halfspace(tuple(-v for v in line), -offsets[case])]
     if case > 0:
-        rows.append(Row(tuple(-v for v in arg), -starts[case - 1], bool(block.strict[case - 1, k])))
+        rows.append(Halfspace(tuple(-v for v in arg), -starts[case - 1], bool(block.strict[case - 1, k])))
     if case < len(starts):
-        rows.append(Row(arg, starts[case], not block.strict[case, k]))
+        rows.append(Halfspace(arg, starts[case], not block.strict[case, k]))
     return rows
 
 
@@ -166,5 +166,5 @@ def _sets(program: Program) -> Iterator[Choice]:
 
 def _set(block: SosBlock, start: int, stop: int, size: int) -> Choice:
     members = [_unit(size, j) for j in block.indices[start:stop].tolist()]
-    zero = [[Row(m, _ZERO), Row(tuple(-v for v in m), _ZERO)] for m in members]
+    zero = [[Halfspace(m, _ZERO), Halfspace(tuple(-v for v in m), _ZERO)] for m in members]
     return [[row for j, rows in enumerate(zero) if j != free for row in rows] for free in range(len(members))]

@@ -30,7 +30,7 @@ _BEYOND = 1e30  # stands for an infinite offset, which would make 0 times infini
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Lines:
+class NodeBounding:
     """How nodes are bounded: ``lower`` is adaptive, parallel or interval, as in
     :func:`nnsym.bounds.engine.relaxations.relax`.
 
@@ -42,7 +42,7 @@ class Lines:
 
 
 #: Intervals of the nodes, the rows merged with the affine layers before them.
-INTERVALS = Lines(lower="interval")
+INTERVALS = NodeBounding(lower="interval")
 
 
 @final
@@ -58,7 +58,7 @@ class Start:
 class Passes:
     """Bounds of the nodes of one graph over a batch of boxes."""
 
-    def __init__(self, live: Live, nodes: tuple[Node, ...], balls: Balls, lines: Lines) -> None:
+    def __init__(self, live: Live, nodes: tuple[Node, ...], balls: Balls, lines: NodeBounding) -> None:
         self.live, self.nodes, self.balls, self.lines = live, nodes, balls, lines
         self._forward = Forward(live)
         #: What lines and inputs depend on; affine nodes above all of these are only ever substituted.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import final
 
 from nnsym.errors import InputError, did_you_mean
-from nnsym.train.passes import INTERVALS, Lines
+from nnsym.train.passes import INTERVALS, NodeBounding
 
 
 @final
@@ -22,7 +22,7 @@ from nnsym.train.passes import INTERVALS, Lines
 class Plan:
     """``share`` of the loss from bounds over boxes of ``size`` of the given ones, the rest from attacked points."""
 
-    lines: Lines = INTERVALS
+    lines: NodeBounding = INTERVALS
     size: float = 1.0
     share: float = 1.0
 
@@ -46,10 +46,10 @@ class Plan:
 
 _PLANS: Mapping[str, Plan] = {
     "ibp": Plan(),
-    "crown-ibp": Plan(lines=Lines(lower="adaptive")),
-    "crown": Plan(lines=Lines(lower="adaptive", hidden=True)),
-    "fastlin-ibp": Plan(lines=Lines(lower="parallel")),
-    "fastlin": Plan(lines=Lines(lower="parallel", hidden=True)),
+    "crown-ibp": Plan(lines=NodeBounding(lower="adaptive")),
+    "crown": Plan(lines=NodeBounding(lower="adaptive", hidden=True)),
+    "fastlin-ibp": Plan(lines=NodeBounding(lower="parallel")),
+    "fastlin": Plan(lines=NodeBounding(lower="parallel", hidden=True)),
     "attack": Plan(share=0.0),
 }
 

@@ -14,7 +14,7 @@ from nnsym.ir.paired import Paired, pair
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 from nnsym.train.live import Live
-from nnsym.train.passes import Lines, Passes, Start
+from nnsym.train.passes import NodeBounding, Passes, Start
 
 Inputs = Mapping[Node, Range]
 
@@ -23,7 +23,7 @@ Inputs = Mapping[Node, Range]
 class Rows:
     """The rows of several queries over the same inputs and nodes; case k are those of query k, padded with zeros."""
 
-    def __init__(self, queries: tuple[Query, ...], live: Live, lines: Lines) -> None:
+    def __init__(self, queries: tuple[Query, ...], live: Live, lines: NodeBounding) -> None:
         self.queries, self.live = queries, live
         nodes = topological([node for query in queries for node in query.nodes])
         self.passes = Passes(live, nodes, device_balls(queries[0], live), lines)
@@ -58,7 +58,7 @@ class Rows:
 class _Pair:
     """One query over the differences of its two runs (:mod:`nnsym.ir.paired`)."""
 
-    def __init__(self, paired: Paired, live: Live, lines: Lines, count: int) -> None:
+    def __init__(self, paired: Paired, live: Live, lines: NodeBounding, count: int) -> None:
         query = paired.query
         self.paired, self.live, self.count = paired, live, count
         self.passes = Passes(live, query.nodes, device_balls(query, live), lines)

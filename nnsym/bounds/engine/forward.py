@@ -23,7 +23,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.engine.carried import Room, carry
 from nnsym.bounds.engine.inputs import Balls, Range, least, spread
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.relaxations import Relaxation, relax
+from nnsym.bounds.engine.relaxations import Lines, relax
 from nnsym.bounds.engine.rounding import magnitude, product, settle, weigh
 from nnsym.bounds.sources import Dtype, FloatBoxes
 from nnsym.ir.node import Affine, Input, Node
@@ -139,7 +139,7 @@ class _Engine:
             charge = charge + by.gamma(kind.terms + extra) * (reach + kind.stretch_any(form.slack))
         return _Form(middle, spread_out, (slack + charge) * (1.0 + by.gamma(extra)))
 
-    def _nonlinear(self, lines: Relaxation) -> _Form:
+    def _nonlinear(self, lines: Lines) -> _Form:
         by = self.maps.precision
         finite = torch.isfinite(lines.low) & torch.isfinite(lines.high)
         offsets = [torch.where(finite, side, 0.0) for side in (lines.low, lines.high)]

@@ -22,6 +22,7 @@ from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, magnitude, precision, product
 from nnsym.bounds.pairs.gaps import band, better, live, parallel, slope_range
+from nnsym.bounds.planes import planes
 from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
@@ -60,7 +61,7 @@ class Free:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Relaxation:
+class Lines:
     """A line below and a line above every element; offsets may be infinite, slopes are not."""
 
     taps: tuple[Tap, ...]
@@ -77,7 +78,7 @@ def relax(
     lower: LowerSlope = "adaptive",
     *,
     summed: bool = False,
-) -> Relaxation:
+) -> Lines:
     """The lines of a node over its parents' ranges; ``out`` is the node's own range.
 
     ``lower`` is the slope of an open hinge on the side where every slope between those of its two lines is valid (below
@@ -87,7 +88,7 @@ def relax(
     added up, so that a factor which is nowhere negative is one of weights.
     """
     if lower == "interval":
-        return Relaxation((), out.lower, out.upper)
+        return Lines((), out.lower, out.upper)
     match node:
         case Pointwise(fn=Hinge()):
             return _hinge(node, parents[0], out, maps, lower)
@@ -125,7 +126,7 @@ def undecided(node: Node, parent: Node, x: Range, maps: Maps) -> Tensor:
     return x.lower < x.upper
 
 
-def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope) -> Relaxation:
+def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope) -> Lines:
     """ReLU and its kin: the chord on one side, a line through the origin on the other.
 
     The line of least area is ``right`` where ``u >= |l|`` and ``left`` otherwise (Zhang et al., Efficient Neural
@@ -154,7 +155,7 @@ def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope)
     own = torch.where(x.lower >= 0, right, left)
     low = torch.where(crossing, torch.where(convex, through, chord), own)
     high = torch.where(crossing, torch.where(convex, chord, through), own)
-    return Relaxation(
+    return Lines(
         (Tap(node.parents[0], None, low, high),),
         torch.where(under, below, 0.0),
         torch.where(over, above, 0.0),
@@ -162,7 +163,7 @@ def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope)
     )
 
 
-def _made(node: Pointwise, lines: Callable[[Array, Array], Made], x: Range, maps: Maps) -> Relaxation:
+def _made(node: Pointwise, lines: Callable[[Array, Array], Made], x: Range, maps: Maps) -> Lines:
     """Lines made in float64; where a shorter format moves a slope, the offset pays for it at the wider end."""
     low, low_offset, high, high_offset = maps.computed(lines, x.lower, x.upper)
     slopes = [low.to(maps.dtype), high.to(maps.dtype)]
@@ -172,7 +173,7 @@ def _made(node: Pointwise, lines: Callable[[Array, Array], Made], x: Range, maps
         low_offset = low_offset - (paid[0] + 4 * U * low_offset.abs() + TINY)
         high_offset = high_offset + (paid[1] + 4 * U * high_offset.abs() + TINY)
     offsets = (maps.outward(low_offset, -torch.inf), maps.outward(high_offset, torch.inf))
-    return Relaxation((Tap(node.parents[0], None, *slopes),), *offsets)
+    return Lines((Tap(node.parents[0], None, *slopes),), *offsets)
 
 
 def _moved(kept: Tensor, slope: Tensor) -> Tensor:
@@ -180,7 +181,7 @@ def _moved(kept: Tensor, slope: Tensor) -> Tensor:
     return (kept.to(torch.float64) - slope).abs() * (1 + 8 * U)
 
 
-def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
+def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Lines:
     """Below: the member with the largest lower bound. Above: for the best threshold ``th`` at the centre,
 
         y <= th + sum_k max(U_k - th, 0) / (U_k - L_k) (x_k - L_k),   th in {max L} + {U_k > max L},
@@ -209,7 +210,7 @@ def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Relaxation:
     offset = torch.where(decided, 0.0, torch.where(bounded, offset, out.upper[..., None]))[..., 0]
     high = torch.where(decided, first, torch.where(bounded, w, 0.0))
     taps = tuple(Tap(node.parents[0], groups[:, k], first[..., k], high[..., k]) for k in range(groups.shape[1]))
-    return Relaxation(taps, torch.zeros_like(offset), offset)
+    return Lines(taps, torch.zeros_like(offset), offset)
 
 
 def _first_least(scores: Tensor) -> Tensor:
@@ -221,75 +222,15 @@ def _first_least(scores: Tensor) -> Tensor:
     return torch.where(near, torch.arange(scores.shape[-1], device=scores.device), scores.shape[-1]).amin(-1, True)
 
 
-def _product(node: Product, x: Range, y: Range, out: Range, *, summed: bool) -> Relaxation:
-    """Planes of slopes a and b within the ranges of y and x:
-
-        x y >= a x + b y - a b - max((b - l_x)(u_y - a), (u_x - b)(a - l_y)),
-        x y <= a x + b y - a b + max((u_x - b)(u_y - a), (b - l_x)(a - l_y)),
-
-    as ``(x - b)(y - a)`` is least and greatest in corners. Those of McCormick (1976) have a and b at ends; a square
-    gets its tangent below.
-    """
+def _product(node: Product, x: Range, y: Range, out: Range, *, summed: bool) -> Lines:
     left, right = node.parents
-    by = precision(x.lower)
-    bounded = torch.isfinite(x.lower) & torch.isfinite(x.upper) & torch.isfinite(y.lower) & torch.isfinite(y.upper)
-    lx, ux, ly, uy = (torch.where(bounded, v, 0.0) for v in (x.lower, x.upper, y.lower, y.upper))
-    square = left is right
-    if square:
-        a_low = b_low = 0.5 * lx + 0.5 * ux
-        a_high, b_high = uy, lx
-    else:
-        below, above = _shares(lx, ux, ly, uy, summed)
-        a_low, b_low = _between(ly, uy, below), _between(lx, ux, below)
-        a_high, b_high = _between(ly, uy, above), _between(lx, ux, 1.0 - above)
-    under = torch.maximum((b_low - lx) * (uy - a_low), (ux - b_low) * (a_low - ly))
-    over = torch.maximum((ux - b_high) * (uy - a_high), (b_high - lx) * (a_high - ly))
-
-    def constant(a: Tensor, b: Tensor, far: Tensor, sign: float) -> Tensor:
-        return -a * b + sign * (far + (8 * by.u * ((a * b).abs() + far) + by.tiny))
-
-    low = torch.where(bounded, constant(a_low, b_low, torch.zeros_like(under) if square else under, -1.0), out.lower)
-    high = torch.where(bounded, constant(a_high, b_high, over, 1.0), out.upper)
-    return Relaxation((Tap(left, None, a_low, a_high), Tap(right, None, b_low, b_high)), low, high)
+    sides = ((x.lower, x.upper), (y.lower, y.upper), (out.lower, out.upper))
+    made = planes(torch, *sides, precision(x.lower), square=left is right, summed=summed)
+    taps = Tap(left, None, made.a_low, made.a_high), Tap(right, None, made.b_low, made.b_high)
+    return Lines(taps, made.low, made.high)
 
 
-def _shares(lx: Tensor, ux: Tensor, ly: Tensor, uy: Tensor, summed: bool) -> tuple[Tensor, Tensor]:
-    """How far slopes of a product's planes are from one plane of McCormick to the other, below and above.
-
-    Over the box itself all shares are equally good, and the best, between that at which the slope on x vanishes and
-    that at which the slope on y does. Nearest to the middle, the slopes are nearest to the product's gradient. A sum of
-    products is an average of one factor where the other has weights: its slopes are the weights' least values.
-    """
-    zero_x, zero_y = _zero(lx, ux), _zero(ly, uy)
-    below, above = _nearest_half(zero_x, zero_y), _nearest_half(1.0 - zero_x, zero_y)
-    if summed:
-        weights_x, weights_y = lx >= 0, ly >= 0
-        below = torch.where(weights_x | weights_y, 0.0, below)
-        above = torch.where(weights_x, 1.0, torch.where(weights_y, 0.0, above))
-    return below, above
-
-
-def _nearest_half(one: Tensor, other: Tensor) -> Tensor:
-    low, high = torch.minimum(one, other), torch.maximum(one, other)
-    return torch.minimum(torch.maximum(torch.full_like(one, 0.5), low), high)
-
-
-def _zero(low: Tensor, high: Tensor) -> Tensor:
-    """Where 0 lies between two ends, as a share of the way; beyond the ends at the nearer one."""
-    width = high - low
-    some = width > 0  # of a single number any share will do, and a gradient through it would be none
-    return torch.where(some, torch.minimum((-low).clamp(min=0.0), width) / torch.where(some, width, 1.0), 0.0)
-
-
-def _between(low: Tensor, high: Tensor, share: Tensor) -> Tensor:
-    """:func:`nnsym.ir.outward.between` of tensors."""
-    if hasattr(low, "__outward__"):
-        return low.__outward__("between", (low, high, share))  # type: ignore[no-any-return]
-    there = torch.where(share <= 0.5, low + share * (high - low), high - (1.0 - share) * (high - low))
-    return torch.minimum(torch.maximum(there, low), high)
-
-
-def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Relaxation:
+def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Lines:
     """Between lines over the gap, or ``left - right`` as it stands where its range is clearly smaller.
 
     Far arguments in different phases are better apart, near ones are better by their gap.
@@ -306,20 +247,20 @@ def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Rel
         Tap(t.parent, t.index, torch.where(apart_low, 0.0, t.low), torch.where(apart_high, 0.0, t.high))
         for t in near.taps
     )
-    return Relaxation(
+    return Lines(
         (*kept, Tap(node.left, None, low, high), Tap(node.right, None, -low, -high)),
         torch.where(apart_low, 0.0, near.low),
         torch.where(apart_high, 0.0, near.high),
     )
 
 
-def _near(node: Difference, a: Range, b: Range, gap: Range, maps: Maps) -> Relaxation:
+def _near(node: Difference, a: Range, b: Range, gap: Range, maps: Maps) -> Lines:
     """The lines over the gap (:mod:`nnsym.bounds.pairs.gaps`)."""
     if isinstance(node.left, Pointwise):
         lines = band(*slope_range(node, a, b, maps), gap)
         if isinstance(node.left.fn, Hinge):
             lines = better(lines, parallel(node, a, b, maps), gap)
-        return Relaxation((Tap(node.gap, None, lines.low, lines.high),), lines.low_offset, lines.high_offset)
+        return Lines((Tap(node.gap, None, lines.low, lines.high),), lines.low_offset, lines.high_offset)
     groups = maps.members(node.left)
     apart = maximum(node.gap, node.left.groups)
     assert isinstance(apart, Max)
@@ -333,7 +274,7 @@ def _near(node: Difference, a: Range, b: Range, gap: Range, maps: Maps) -> Relax
         low = torch.where(loser >= 0, (loser == k).to(up.high.dtype), down.high)
         taps.append(Tap(node.gap, groups[:, k], low, high))
     low_offset, high_offset = torch.where(loser >= 0, 0.0, -below.high), torch.where(winner >= 0, 0.0, above.high)
-    return Relaxation(tuple(taps), low_offset, high_offset)
+    return Lines(tuple(taps), low_offset, high_offset)
 
 
 def _only(alive: Tensor) -> Tensor:
@@ -341,7 +282,7 @@ def _only(alive: Tensor) -> Tensor:
     return torch.where(alive.sum(-1) == 1, alive.to(torch.int8).argmax(-1), -1)
 
 
-def _ends(lines: Relaxation, x: Range) -> tuple[Tensor, Tensor]:
+def _ends(lines: Lines, x: Range) -> tuple[Tensor, Tensor]:
     """The least value of the lower line and the largest of the upper one, over the range of their one parent."""
     low, high = lines.low, lines.high
     for tap in lines.taps:

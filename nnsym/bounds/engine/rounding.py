@@ -1,9 +1,6 @@
 """What float arithmetic may have moved, bounded before it happens (docs/numerics.md, "Bounds").
 
-A sum of ``k`` products, added in any order, with or without fused operations, differs from the exact one by at
-most ``gamma_k sum |a_i||x_i|``, ``gamma_k = k u / (1 - k u)`` (Higham, Accuracy and Stability of Numerical Algorithms,
-2nd ed., section 3.1), apart from underflow. Values beyond ``huge`` count as unbounded, so that underflow is covered by
-an absolute ``tiny`` whatever the hardware does with subnormal numbers.
+The formats and their constants are those of :mod:`nnsym.bounds.formats`.
 """
 
 from __future__ import annotations
@@ -15,49 +12,25 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nnsym.bounds.formats import DOUBLE, SINGLE, FloatFormat
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Precision:
-    """A float format: its unit roundoff ``u`` and the limits that keep underflow apart from everything else.
+class Precision(FloatFormat):
+    """A float format of tensors. ``speck`` stands for a product that underflowed.
 
-    ``pad`` is added to magnitudes, so that a relative error of them covers underflow in what they bound. ``speck``
-    stands for a product that underflowed. ``grid`` = (f, w, s) says that sums of products of multiples of ``2^-f`` of
-    at most ``2^w`` are exact while the magnitudes add up to at most ``2^s``.
+    ``grid`` = (f, w, s) says that sums of products of multiples of ``2^-f`` of at most ``2^w`` are exact while the
+    magnitudes add up to at most ``2^s``.
     """
 
     dtype: torch.dtype
-    u: float
-    huge: float
-    pad: float
-    tiny: float
     speck: float
     grid: tuple[int, int, int]
 
-    def gamma(self, additions: int) -> float:
-        """At least gamma_k for k ``additions``, with enough to spare to evaluate the error term itself in floats.
 
-        That is ``k u (1 + 2^-5)`` where k u is at most 2^-8 (a second error of that size is well below 2^-5), and
-        ``2 k u`` up to 1/8.
-        """
-        size = additions * self.u
-        if size <= 2.0**-8:
-            return size * (1.0 + 2.0**-5)
-        return 2.0 * size if size <= 0.125 else math.inf
-
-
-FLOAT64 = Precision(
-    dtype=torch.float64,
-    u=2.0**-53,
-    huge=2.0**100,
-    pad=2.0**-700,
-    tiny=2.0**-800,
-    speck=2.0**-960,
-    grid=(20, 11, 10),
-)
-FLOAT32 = Precision(
-    dtype=torch.float32, u=2.0**-24, huge=2.0**40, pad=2.0**-60, tiny=2.0**-44, speck=2.0**-100, grid=(8, 8, 7)
-)
+FLOAT64 = Precision(dtype=torch.float64, speck=2.0**-960, grid=(20, 11, 10), **vars(DOUBLE))
+FLOAT32 = Precision(dtype=torch.float32, speck=2.0**-100, grid=(8, 8, 7), **vars(SINGLE))
 _PRECISIONS = {p.dtype: p for p in (FLOAT64, FLOAT32)}
 U, TINY = FLOAT64.u, FLOAT64.tiny
 

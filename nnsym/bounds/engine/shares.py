@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.relaxations import Relaxation, Tap
+from nnsym.bounds.engine.relaxations import Lines, Tap
 from nnsym.bounds.engine.rounding import FLOAT64, TINY
 from nnsym.ir.functions.exponentials import Exp
 from nnsym.ir.functions.powers import Reciprocal
@@ -41,7 +41,7 @@ def exponents(node: Node) -> tuple[Node, Tensor] | None:
     return e.parents[0], torch.tensor(np.reshape(indices, (z.size, -1)).astype(np.int64))
 
 
-def below_shares(node: Node, lines: Relaxation, ranges: Mapping[Node, Range]) -> Relaxation:
+def below_shares(node: Node, lines: Lines, ranges: Mapping[Node, Range]) -> Lines:
     """The lines of a node, with the plane above where it is a share and the plane is lower in the middle."""
     found = exponents(node)
     if found is None:
@@ -59,7 +59,7 @@ def below_shares(node: Node, lines: Relaxation, ranges: Mapping[Node, Range]) ->
     slopes = torch.where(better[..., None], slopes, 0.0)
     taps = [replace(tap, high=torch.where(better, 0.0, tap.high))]
     taps += [Tap(d, index[:, j], torch.zeros_like(offset), slopes[..., j]) for j in range(index.shape[1])]
-    return Relaxation(tuple(taps), lines.low, torch.where(better, offset, lines.high))
+    return Lines(tuple(taps), lines.low, torch.where(better, offset, lines.high))
 
 
 def plane(middle: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from nnsym.bounds.engine.contraction import Contraction
 from nnsym.bounds.engine.inputs import Balls, DeviceBall, Range
 from nnsym.bounds.engine.interval import Image, Probe
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.relaxations import Relaxation
+from nnsym.bounds.engine.relaxations import Lines
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts, magnitude, middle, product, rounded
 from nnsym.bounds.engine.torch_maps import DenseMap
 from nnsym.bounds.engine.windows import Windows
@@ -39,7 +39,7 @@ _SPARSE = 0.9  # a support of more elements than this part of a node is not wort
 
 @final
 @dataclass(frozen=True, eq=False)
-class Lines:
+class SupportLines:
     """The lines of a nonlinear node on a support, over deviations; offsets are None where they are all zero.
 
     ``place`` are the positions of the free elements within the support, ``kept`` those of them that are there, and
@@ -98,7 +98,7 @@ class State:
     contractions: Mapping[Node, Contraction] = field(default_factory=dict)
     ranges: dict[Node, Range] = field(default_factory=dict)
     known: dict[Node, Priced] = field(default_factory=dict)
-    relaxed: dict[Node, Relaxation] = field(default_factory=dict)
+    relaxed: dict[Node, Lines] = field(default_factory=dict)
     supports: dict[Node, Tensor] = field(default_factory=dict)
     free: dict[Node, Tensor] = field(default_factory=dict)
     _kept: dict[object, tuple[object, object]] = field(default_factory=dict, init=False)
@@ -126,7 +126,7 @@ class State:
             drift = torch.where(lost, 2 * image.size, drift)
         self.known[node] = Priced(centre, tuple(charges), drift if moved is None else drift + moved)
 
-    def add_lines(self, node: Node, lines: Relaxation) -> None:
+    def add_lines(self, node: Node, lines: Lines) -> None:
         """A nonlinear node whose parents are known."""
         by, most = self.maps.precision, torch.zeros_like(lines.low)
         below, above = torch.where(torch.isfinite(lines.low), lines.low, 0.0), lines.high
@@ -154,7 +154,7 @@ class State:
         self.known[node] = Priced(centre, charges, drift, low, high, most if lines.free is not None else None)
         self._place(node, lines, low, high)
 
-    def _place(self, node: Node, lines: Relaxation, low: Tensor, high: Tensor) -> None:
+    def _place(self, node: Node, lines: Lines, low: Tensor, high: Tensor) -> None:
         """Where a node can leave its centre, and where its lines are free.
 
         Two equal lines without slopes are their centre exactly: such an element has no deviation to speak of.
@@ -244,11 +244,11 @@ class State:
         """float64 amounts in the format of rows, rounded up."""
         return values if self.maps.precision is FLOAT64 else rounded(values, self.maps.dtype, torch.inf)
 
-    def lines(self, node: Node, support: Support) -> Lines:
+    def lines(self, node: Node, support: Support) -> SupportLines:
         """The lines of a node on a support."""
         return self.once(("lines", node, id(support)), support, lambda: self._cut(node, support))
 
-    def _cut(self, node: Node, support: Support) -> Lines:
+    def _cut(self, node: Node, support: Support) -> SupportLines:
         relaxation, known, free = self.relaxed[node], self.known[node], self.free.get(node)
 
         def offset(values: Tensor | None, direction: float) -> Amounts | None:
@@ -270,7 +270,7 @@ class State:
         elements = inside[place[there]]
         none = torch.zeros_like(relaxation.low, dtype=torch.bool)
         centre = self.known[relaxation.taps[0].parent].centre if sides is not None else known.centre
-        return Lines(
+        return SupportLines(
             low=tuple(slope(t.low) for t in relaxation.taps),
             high=tuple(slope(t.high) for t in relaxation.taps),
             low_offset=offset(known.low, -torch.inf),

@@ -21,7 +21,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.engine.carried import Room, carry
 from nnsym.bounds.engine.inputs import Balls, Range
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.relaxations import Relaxation
+from nnsym.bounds.engine.relaxations import Lines
 from nnsym.bounds.engine.rounding import middle, product, settle
 from nnsym.bounds.pairs.bands import band
 from nnsym.bounds.sources import Dtype, FloatBoxes
@@ -117,7 +117,7 @@ class _Engine:
                 charge = charge + by.gamma(terms) * (kind.stretch(form.reach) + by.pad * kind.touched)
         return _Form(centre, generators, (slack + charge) * (1.0 + by.gamma(extra)))
 
-    def _nonlinear(self, lines: Relaxation) -> _Form:
+    def _nonlinear(self, lines: Lines) -> _Form:
         by = self.maps.precision
         shift, half = middle(lines.low, lines.high)
         centre, generators = shift, shift[:, None, :][:, :0]

@@ -13,7 +13,7 @@ from nnsym.bounds.kept.inputs import constants, minimiser
 from nnsym.bounds.kept.minimum import gaps
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.state import State
-from nnsym.bounds.kept.types import Dual, Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Dual, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import NEVER, Deadline
@@ -87,11 +87,11 @@ class Collector:
         else:
             into[node][at[0][:, None], at[1][..., None], keep] = values
 
-    def found(self, ranges: Mapping[Node, Limit], empty: Array) -> Found:
+    def found(self, ranges: Mapping[Node, Limit], empty: Array) -> BatchBounds:
         """Everything; rows of empty subproblems are bounded by anything."""
         lower = np.where(empty[:, None], np.inf, self.lower)
         dual = Dual(self.slopes, self.multipliers, self.cuts) if self.options.steps else None
-        return Found(lower, ranges, empty, self.forms, self.constant, self.point, self.gaps, dual)
+        return BatchBounds(lower, ranges, empty, self.forms, self.constant, self.point, self.gaps, dual)
 
 
 def warm(plan: Plan, dual: Dual | None, seed: Seed, row: Array) -> Choice:

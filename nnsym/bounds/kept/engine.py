@@ -26,7 +26,7 @@ from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
 from nnsym.bounds.kept.relaxations import is_relu
 from nnsym.bounds.kept.rounding import FLOAT64, precision, product
 from nnsym.bounds.kept.state import State
-from nnsym.bounds.kept.types import Domains, Dual, Found, Limit, Sums
+from nnsym.bounds.kept.types import BatchBounds, Domains, Dual, Limit, Sums
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
@@ -109,7 +109,7 @@ class Engine:
         gaps: bool = True,
         sums: Sums | None = None,
         deadline: Deadline = NEVER,
-    ) -> Found:
+    ) -> BatchBounds:
         """Bounds of the wanted rows of every subproblem, where the preconditions of the query hold.
 
         ``steps`` of ascent optimise the slopes and multipliers of rows until these exceed the ``goal``; then ``dual``
@@ -145,7 +145,7 @@ class Engine:
             full[:, self.plan.keep[n]] = at[n].reshape(lower.size, -1)
         return lower.ravel(), found
 
-    def _bound(self, domains: Domains, target: Target | None, options: Options, sums: Sums | None) -> Found:
+    def _bound(self, domains: Domains, target: Target | None, options: Options, sums: Sums | None) -> BatchBounds:
         run, state = self._prepared(domains, target, options)
         empty = run.empty | self._outside(domains)
         wanted = domains.wanted if target is not None else domains.wanted[:, : len(self.query.rows)]

@@ -19,7 +19,7 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.kept.engine import Engine, Target
-from nnsym.bounds.kept.types import Domains, Dual, Found, Limit
+from nnsym.bounds.kept.types import BatchBounds, Domains, Dual, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node, Pointwise
 from nnsym.ir.query import Query
@@ -179,7 +179,7 @@ class Trees:
                     into[node] = np.zeros((len(self.row), values.shape[-1]), dtype=np.float32)
                 into[node][leaves] = values[:, 0]
 
-    def _choose(self, leaves: Array, found: Found) -> None:
+    def _choose(self, leaves: Array, found: BatchBounds) -> None:
         """The hinge with the largest gap of every leaf."""
         best = np.zeros(len(leaves))
         self.place[leaves] = -1

@@ -13,11 +13,11 @@ import numpy as np
 
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, product, settle
+from nnsym.bounds.planes import planes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Max, Node, Pointwise, Product
-from nnsym.ir.outward import between
 from nnsym.ir.pieces import cells
 from nnsym.ir.univariate import Hinge, Piecewise
 
@@ -212,56 +212,10 @@ def _maximum(plan: Plan, node: Max, x: Sides, out: Sides) -> Lines:
 
 
 def _product(node: Product, x: Sides, y: Sides, out: Sides, *, summed: bool) -> Lines:
-    """Planes of slopes a and b within the ranges of y and x:
-
-        x y >= a x + b y - a b - max((b - l_x)(u_y - a), (u_x - b)(a - l_y)),
-        x y <= a x + b y - a b + max((u_x - b)(u_y - a), (b - l_x)(a - l_y));
-
-    a square gets its tangent below (:func:`nnsym.bounds.engine.relaxations.relax`).
-    """
     left, right = node.parents
-    bounded = np.isfinite(x[0]) & np.isfinite(x[1]) & np.isfinite(y[0]) & np.isfinite(y[1])
-    lx, ux, ly, uy = (np.where(bounded, v, 0.0) for v in (*x, *y))
-    square = left is right
-    if square:
-        a_low = b_low = 0.5 * lx + 0.5 * ux
-        a_high, b_high = uy, lx
-    else:
-        below, above = _shares(lx, ux, ly, uy, summed)
-        a_low, b_low = between(ly, uy, below), between(lx, ux, below)
-        a_high, b_high = between(ly, uy, above), between(lx, ux, 1.0 - above)
-    under = np.maximum((b_low - lx) * (uy - a_low), (ux - b_low) * (a_low - ly))
-    over = np.maximum((ux - b_high) * (uy - a_high), (b_high - lx) * (a_high - ly))
-
-    def constant(a: Array, b: Array, far: Array, sign: float) -> Array:
-        return np.asarray(-a * b + sign * (far + (8 * _U * (np.abs(a * b) + far) + _TINY)))
-
-    low = np.where(bounded, constant(a_low, b_low, np.zeros_like(under) if square else under, -1.0), out[0])
-    high = np.where(bounded, constant(a_high, b_high, over, 1.0), out[1])
-    return Lines((Tap(left, None, a_low, a_high), Tap(right, None, b_low, b_high)), low, high)
-
-
-def _shares(lx: Array, ux: Array, ly: Array, uy: Array, summed: bool) -> Sides:
-    """How far slopes of a product's planes are from one plane of McCormick to the other, below and above."""
-    zero_x, zero_y = _zero(lx, ux), _zero(ly, uy)
-    below, above = _nearest_half(zero_x, zero_y), _nearest_half(1.0 - zero_x, zero_y)
-    if summed:
-        weights_x, weights_y = lx >= 0, ly >= 0
-        below = np.where(weights_x | weights_y, 0.0, below)
-        above = np.where(weights_x, 1.0, np.where(weights_y, 0.0, above))
-    return below, above
-
-
-def _nearest_half(one: Array, other: Array) -> Array:
-    found: Array = np.minimum(np.maximum(0.5, np.minimum(one, other)), np.maximum(one, other))
-    return found
-
-
-def _zero(low: Array, high: Array) -> Array:
-    """Where 0 lies between two ends, as a share of the way; beyond the ends at the nearer one."""
-    width = high - low
-    share: Array = np.minimum(np.maximum(-low, 0.0), width) / np.maximum(width, _TINY)
-    return share
+    made = planes(np, x, y, out, FLOAT64, square=left is right, summed=summed)
+    taps = Tap(left, None, made.a_low, made.a_high), Tap(right, None, made.b_low, made.b_high)
+    return Lines(taps, made.low, made.high)
 
 
 def _corners(x: Sides, y: Sides, square: bool) -> Sides:

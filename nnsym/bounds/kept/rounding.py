@@ -1,43 +1,26 @@
 """The charges of :mod:`nnsym.bounds.engine.rounding`, for NumPy arrays: what float arithmetic may have moved.
 
-The constants and their proofs are those of docs/numerics.md, "Bounds"; this module needs no torch.
+The formats and their constants are those of :mod:`nnsym.bounds.formats`; this module needs no torch.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 
+from nnsym.bounds.formats import DOUBLE, SINGLE, FloatFormat
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Precision:
-    """A float format: unit roundoff ``u``, what counts as infinite, and what covers underflow.
-
-    ``pad`` is added to magnitudes that an error is relative to, ``tiny`` is subtracted once per pass.
-    """
+class Precision(FloatFormat):
+    """A float format of arrays, and float64 values in it."""
 
     dtype: type
-    u: float
-    huge: float
-    pad: float
-    tiny: float
-
-    def gamma(self, additions: int) -> float:
-        """At least ``gamma_k = k u / (1 - k u)`` for k ``additions``, with enough to spare to evaluate the error term.
-
-        That is ``k u (1 + 2^-5)`` where k u is at most 2^-8, ``2 k u`` up to 1/8, and infinite beyond.
-        """
-        size = additions * self.u
-        if size <= 2.0**-8:
-            return size * (1.0 + 2.0**-5)
-        return 2.0 * size if size <= 0.125 else math.inf
 
     def down(self, values: Array) -> Array:
         """float64 values in this format, not above them; 0 stays 0."""
@@ -57,8 +40,8 @@ class Precision:
         return values.astype(self.dtype)
 
 
-FLOAT64 = Precision(dtype=np.float64, u=2.0**-53, huge=2.0**100, pad=2.0**-700, tiny=2.0**-800)
-FLOAT32 = Precision(dtype=np.float32, u=2.0**-24, huge=2.0**40, pad=2.0**-60, tiny=2.0**-44)
+FLOAT64 = Precision(dtype=np.float64, **vars(DOUBLE))
+FLOAT32 = Precision(dtype=np.float32, **vars(SINGLE))
 _FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
 
 

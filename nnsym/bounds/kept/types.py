@@ -70,9 +70,9 @@ class Domains:
     """A batch of subproblems.
 
     ``limits`` are what each assumes, beside the query's own domain. ``ranges`` are sound bounds of nodes that it was
-    given, those of the subproblem that it is a part of as :class:`Found` has them: they are met, and what a limit does
-    not touch is not computed again. ``wanted`` marks the rows of the specification that are still asked for, ``(batch,
-    rows)``; others have no bound. ``dual`` is what rows choose without an ascent, and where one starts.
+    given, those of the subproblem that it is a part of as :class:`BatchBounds` has them: they are met, and what a
+    limit does not touch is not computed again. ``wanted`` marks the rows of the specification that are still asked
+    for, ``(batch, rows)``; others have no bound. ``dual`` is what rows choose without an ascent, and where one starts.
     """
 
     limits: Mapping[Node, Limit]
@@ -110,7 +110,7 @@ class Domains:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Found:
+class BatchBounds:
     """What the engine found of a batch of subproblems; everything but ``point`` and ``gaps`` is sound.
 
     ``lower`` ``(batch, rows)`` are lower bounds of the rows on the subproblem (-inf where a row was not asked for).
@@ -134,9 +134,9 @@ class Found:
     def __len__(self) -> int:
         return len(self.lower)
 
-    def take(self, index: Array) -> Found:
+    def take(self, index: Array) -> BatchBounds:
         """The subproblems ``index``."""
-        return Found(
+        return BatchBounds(
             self.lower[index],
             {n: r.take(index) for n, r in self.ranges.items()},
             self.empty[index],
@@ -147,9 +147,9 @@ class Found:
             None if self.dual is None else self.dual.take(index),
         )
 
-    def beside(self, other: Found) -> Found:
+    def beside(self, other: BatchBounds) -> BatchBounds:
         """The rows of both, of the same subproblems with the same ranges; what may be chosen is the other's."""
-        return Found(
+        return BatchBounds(
             np.concatenate([self.lower, other.lower], axis=1),
             self.ranges,
             self.empty,
@@ -163,7 +163,7 @@ class Found:
 
 #: Weights ``(batch, sums, rows) >= 0`` of sums of the specification's rows, and which of them are asked for, ``(batch,
 #: sums)``: from what was found of the rows themselves.
-Sums = Callable[[Found], tuple[Array, Array]]
+Sums = Callable[[BatchBounds], tuple[Array, Array]]
 
 
 def _along(some: Mapping[Any, Array], more: Mapping[Any, Array]) -> dict[Any, Array]:

@@ -37,7 +37,7 @@ _EDGE = 1 + 1e-7  # where a sort has its best ones; descent would be stuck there
 
 @final
 @dataclass(frozen=True, eq=False)
-class Found:
+class FoundMultipliers:
     """Multipliers, one array a block, and what they give before any check."""
 
     multipliers: Multipliers
@@ -46,19 +46,19 @@ class Found:
 
 def search(
     system: Sectors, *, start: Multipliers | None = None, steps: int = _STEPS, deadline: Deadline = NEVER
-) -> Found | None:
+) -> FoundMultipliers | None:
     """The best multipliers that were found; None if none were feasible in floats, or none by the deadline."""
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is not feasible
         return latest(_improved(_Form(_narrowed(system), deadline), start, steps))
 
 
-def _improved(form: _Form, start: Multipliers | None, steps: int) -> Iterator[Found]:
+def _improved(form: _Form, start: Multipliers | None, steps: int) -> Iterator[FoundMultipliers]:
     """Better and better multipliers: the best of several first ones, then descent from the first of these."""
     first, best = None, None
     for begun in form.first(start):
         first = begun if first is None else first
         if best is None or begun.rho < best.rho:
-            best = Found(begun.multipliers, begun.rho)
+            best = FoundMultipliers(begun.multipliers, begun.rho)
             yield best
     if first is None or best is None or best.rho <= form.least * (1 + _GAIN) or not first.multipliers:
         return
@@ -79,7 +79,7 @@ def _improved(form: _Form, start: Multipliers | None, steps: int) -> Iterator[Fo
             return
         logs, here = logs - move, tried
         if here.rho < best.rho:
-            best = Found(here.multipliers, here.rho)
+            best = FoundMultipliers(here.multipliers, here.rho)
             yield best
         trend.append(min(trend[-1], here.rho))
         if len(trend) > _PATIENCE and trend[-1] > trend[-1 - _PATIENCE] * (1 - _GAIN):

@@ -4,7 +4,7 @@ A zonotope moves along the slope and grows by the interval, so it wants the band
 
     y  in  sum_t slope_t parent_t[index_t] + [low, high].
 
-The result is a :class:`nnsym.bounds.engine.relaxations.Relaxation` whose lines have equal slopes; valid in exact
+The result is a :class:`nnsym.bounds.engine.relaxations.Lines` whose lines have equal slopes; valid in exact
 arithmetic for the slopes as stored.
 """
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.relaxations import Relaxation, Tap, relax
+from nnsym.bounds.engine.relaxations import Lines, Tap, relax
 from nnsym.bounds.engine.rounding import magnitude, middle, product
 from nnsym.bounds.pairs.gaps import slope_range
 from nnsym.errors import UnsupportedError
@@ -25,7 +25,7 @@ from nnsym.ir.node import Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge
 
 
-def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Relaxation:
+def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Lines:
     """The band of a node over its parents' ranges; ``out`` is the node's own range.
 
     For a hinge the chord and its parallel through the origin, the parallelogram of least area (Singh et al., Fast and
@@ -45,7 +45,7 @@ def band(node: Node, parents: tuple[Range, ...], out: Range, maps: Maps) -> Rela
     raise UnsupportedError(f"no band for {node!r}")
 
 
-def _pointwise(node: Pointwise, x: Range, maps: Maps) -> Relaxation:
+def _pointwise(node: Pointwise, x: Range, maps: Maps) -> Lines:
     """Made in float64; a slope that a shorter format moves has its offsets made for the one it stores."""
     lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
     slope, low, high = node.fn.band(lo, hi)
@@ -56,10 +56,10 @@ def _pointwise(node: Pointwise, x: Range, maps: Maps) -> Relaxation:
         least, most = node.fn.span(lo, hi)
         low, high = np.where(kept, low, least), np.where(kept, high, most)
     tap = Tap(node.parents[0], None, stored, stored)
-    return Relaxation((tap,), maps.outward(low, -torch.inf), maps.outward(high, torch.inf))
+    return Lines((tap,), maps.outward(low, -torch.inf), maps.outward(high, torch.inf))
 
 
-def _maximum(node: Max, x: Range, maps: Maps) -> Relaxation:
+def _maximum(node: Max, x: Range, maps: Maps) -> Lines:
     """``y - x_k = max(0, max_j x_j - x_k)`` is in ``[0, max(0, max_j u_j - l_k)]`` for the k of largest lower bound."""
     members, by = maps.members(node), maps.precision
     real = torch.tensor(node.groups >= 0, device=maps.device)
@@ -73,10 +73,10 @@ def _maximum(node: Max, x: Range, maps: Maps) -> Relaxation:
     slack = 4 * by.u * (rival.abs() + floor.abs()) + by.tiny
     high = torch.where(height > 0, height + torch.nan_to_num(slack, nan=0.0, posinf=0.0), height)
     taps = tuple(Tap(node.parents[0], members[:, k], first[..., k], first[..., k]) for k in range(members.shape[1]))
-    return Relaxation(taps, torch.zeros_like(high), high)
+    return Lines(taps, torch.zeros_like(high), high)
 
 
-def _product(node: Product, x: Range, y: Range, out: Range, maps: Maps) -> Relaxation:
+def _product(node: Product, x: Range, y: Range, out: Range, maps: Maps) -> Lines:
     """``x y = c_y x + c_x y - c_x c_y + (x - c_x)(y - c_y)``, the last at most ``r_x r_y``, in a square >= 0."""
     by = maps.precision
     (cx, rx), (cy, ry) = middle(x.lower, x.upper), middle(y.lower, y.upper)
@@ -87,10 +87,10 @@ def _product(node: Product, x: Range, y: Range, out: Range, maps: Maps) -> Relax
     least = torch.zeros_like(both) if node.parents[0] is node.parents[1] else -both
     low = torch.where(bounded, least - cx * cy - slack, out.lower)
     high = torch.where(bounded, both - cx * cy + slack, out.upper)
-    return Relaxation((Tap(node.parents[0], None, cy, cy), Tap(node.parents[1], None, cx, cx)), low, high)
+    return Lines((Tap(node.parents[0], None, cy, cy), Tap(node.parents[1], None, cx, cx)), low, high)
 
 
-def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Relaxation:
+def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Lines:
     """``left - right`` as it stands, or ``m gap + [-h, h]`` with ``h = (K - k) / 2 max |gap|`` where that is lower.
 
     m is the middle of the slopes k and K of :func:`nnsym.bounds.pairs.gaps.slope_range`.
@@ -99,7 +99,7 @@ def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Rel
     by, ones = maps.precision, torch.ones_like(left.lower)
     if isinstance(node.left, Max):
         apart = (Tap(node.left, None, ones, ones), Tap(node.right, None, -ones, -ones))
-        return Relaxation(apart, torch.zeros_like(ones), torch.zeros_like(ones))
+        return Lines(apart, torch.zeros_like(ones), torch.zeros_like(ones))
     least, most = slope_range(node, a, b, maps)
     slope = (0.5 * least + 0.5 * most).expand_as(ones)
     half = product(torch.maximum(most - slope, slope - least), magnitude(gap.lower, gap.upper)) * (1.0 + 8 * by.u)
@@ -108,4 +108,4 @@ def _difference(node: Difference, parents: tuple[Range, ...], maps: Maps) -> Rel
     near = 2 * half <= (one.high - one.low) + (two.high - two.low)
     slope, half, far = torch.where(near, slope, 0.0), torch.where(near, half, 0.0), torch.where(near, 0.0, ones)
     taps = (Tap(node.gap, None, slope, slope), Tap(node.left, None, far, far), Tap(node.right, None, -far, -far))
-    return Relaxation(taps, -half, half)
+    return Lines(taps, -half, half)

@@ -29,7 +29,7 @@ _REACHES = (1.0, 0.1, 1e-2, 1e-3, 1e-4, 1e-5)  # half distances of a pair, relat
 
 @final
 @dataclass(frozen=True, eq=False)
-class Place:
+class Neighbourhood:
     """Where pairs are looked for: round ``centre``, ``spread`` the scale of every element.
 
     ``inside`` moves points ``(count, n)`` into the domain; ``far`` widens the search by powers of ten, both ways.
@@ -42,7 +42,7 @@ class Place:
 
 
 def steep_pairs(
-    root: Node, x: Input, place: Place, *, p: Any, q: Any, seed: int = 0, deadline: Deadline = NEVER
+    root: Node, x: Input, place: Neighbourhood, *, p: Any, q: Any, seed: int = 0, deadline: Deadline = NEVER
 ) -> list[tuple[Array, Array]]:
     """Pairs of points of the domain, the steepest first as floats say: of what was found by the deadline."""
     best = latest(_climb(root, x, place, p, q, np.random.default_rng(seed), deadline))
@@ -50,7 +50,7 @@ def steep_pairs(
 
 
 def _climb(
-    root: Node, x: Input, place: Place, p: Any, q: Any, rng: np.random.Generator, deadline: Deadline
+    root: Node, x: Input, place: Neighbourhood, p: Any, q: Any, rng: np.random.Generator, deadline: Deadline
 ) -> Iterator[tuple[Array, Array]]:
     """The best points and directions so far, the best first, after every part of a round."""
     inside, spread, n = place.inside, place.spread, x.size
@@ -74,7 +74,7 @@ def _climb(
 
 
 def _ordered(
-    root: Node, x: Input, place: Place, found: tuple[Array, Array], p: Any, q: Any, deadline: Deadline
+    root: Node, x: Input, place: Neighbourhood, found: tuple[Array, Array], p: Any, q: Any, deadline: Deadline
 ) -> list[tuple[Array, Array]]:
     """Pairs along the directions at several distances, moved into the domain, by their slope in floats."""
     slopes, pairs, scale = list[Array](), list[tuple[Array, Array]](), float(place.spread.max(initial=0.0))

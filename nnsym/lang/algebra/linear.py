@@ -10,7 +10,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, row_pointers
 from nnsym.ir.node import Node, affine
-from nnsym.ir.rows import Part, Rows
+from nnsym.ir.rows import Coefficients, Rows
 from nnsym.lang.guard import bad_input
 from nnsym.lang.statements.formulas import broadcast
 
@@ -41,7 +41,7 @@ def rounded(numbers: Array) -> Array:
     return found
 
 
-def _linear_map(part: Part, n_out: int, n_in: int) -> LinearMap:
+def _linear_map(part: Coefficients, n_out: int, n_in: int) -> LinearMap:
     """The leanest map with these coefficients: a selection, a diagonal, a matrix or a sparse matrix."""
     data, counts = rounded(part.coefficient), np.bincount(part.row, minlength=n_out)
     if _all_ones(part.coefficient) and counts.max(initial=0) <= 1:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import z3
 
+from nnsym.bounds.planes import between
 from nnsym.ir import outward
 from nnsym.testing.prove.number import (
     Exponent,
@@ -181,7 +182,7 @@ def _between(low: Any, high: Any, share: Any) -> Any:
     """Any number within the ends; another one for another share."""
     worlds = [v.world for v in (low, high) if isinstance(v, Number)]
     if not worlds:
-        return float(outward.between(low, high, share))
+        return float(between(np, low, high, share))
     return Number(worlds[0], worlds[0].result(within, *map(term, (low, high, share))))
 
 

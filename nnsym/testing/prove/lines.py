@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.relaxations import Relaxation, relax
+from nnsym.bounds.engine.relaxations import Lines, relax
 from nnsym.bounds.kept.relaxations import lines as kept_lines
 from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.node import Max, Node
@@ -31,10 +31,10 @@ from nnsym.testing.prove.world import World
 Makes = Callable[[Setup], Any]
 
 
-def engine_lines(lower: LowerSlope = "adaptive", *, relax: Callable[..., Relaxation] = relax) -> Makes:
+def engine_lines(lower: LowerSlope = "adaptive", *, relax: Callable[..., Lines] = relax) -> Makes:
     """The lines of :mod:`nnsym.bounds.engine.relaxations`, or of a function in its place."""
 
-    def make(setup: Setup) -> Relaxation:
+    def make(setup: Setup) -> Lines:
         ranges = {node: Range(*(tensor(side)[None] for side in ends)) for node, ends in setup.bounds.items()}
         parents = tuple(ranges[parent] for parent in setup.node.parents)
         return relax(setup.node, parents, ranges[setup.node], NodeMaps(), lower)

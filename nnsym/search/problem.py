@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Found
+from nnsym.bounds.kept.types import BatchBounds
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
@@ -22,7 +22,7 @@ from nnsym.search.targets import Target, Worth
 
 @final
 @dataclass(frozen=True, eq=False)
-class Scene:
+class SearchProblem:
     """One query, its targets, what the search is for and how it goes about it. Nothing here changes."""
 
     query: Query
@@ -64,7 +64,7 @@ class Bounded:
     """
 
     nodes: Nodes
-    found: Found
+    found: BatchBounds
     picks: Array
     row: Array
 
