@@ -24,8 +24,9 @@ from nnsym.separation.scene import OpenLayer
 from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.formulas import rows
 from nnsym.testing.prove.number import Number, term
-from nnsym.testing.prove.search import Answer, Counterexample, Denial, Proof, find_model, number_in, prove
+from nnsym.testing.prove.search import Answer, Counterexample, Denial, Proof, number_in, prove
 from nnsym.testing.prove.subjects import UNIT
+from nnsym.testing.prove.tries import find_model
 from nnsym.testing.prove.world import NotModelledError, World
 
 #: Processor seconds for one fact about one input.

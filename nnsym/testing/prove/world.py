@@ -7,7 +7,7 @@ none is left. So code runs unmodified, with ordinary Booleans, and all its runs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, final
 
@@ -16,8 +16,8 @@ import z3
 Result = TypeVar("Result")
 Script = tuple[tuple[bool, bool], ...]  # answers to comparisons, and whether each was free to be another
 
-#: Z3 gets this many milliseconds to see that a comparison has one answer only; it is run both ways if it does not.
-_DECIDE = 200
+#: Z3 gets this many steps to see that a comparison has one answer only; it is run both ways if it does not.
+_DECIDE = 4_000
 
 
 class NotModelledError(Exception):
@@ -30,10 +30,12 @@ class ImpossibleError(Exception):
 
 @final
 class Memory:
-    """Terms that all paths share: building them is what a path would spend most of its time on."""
+    """What all paths share: terms, since building them is what a path would spend most of its time on, and proofs."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]] = {}
+        self._unknowns: dict[int, tuple[frozenset[int], Any]] = {}
+        self._excluded: dict[int, tuple[Any, list[dict[int, Any]]]] = {}
 
     def of(self, make: Callable[..., Any], *terms: Any) -> Any:
         """``make(*terms)``, once for the same terms, none of which dies while it is remembered."""
@@ -41,6 +43,26 @@ class Memory:
         if key not in self._made:
             self._made[key] = make(*terms), terms
         return self._made[key][0]
+
+    def unknowns(self, term: Any) -> frozenset[int]:
+        """The numbers that a term speaks of."""
+        key = term.get_id()
+        if key not in self._unknowns:
+            children = term.children()
+            found = frozenset[int]().union(*map(self.unknowns, children))
+            if not children and z3.is_const(term) and term.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+                found = frozenset((key,))
+            self._unknowns[key] = found, term
+        return self._unknowns[key][0]
+
+    def exclude(self, denial: Any, facts: Iterable[Any]) -> None:
+        """Remember that facts exclude a denial."""
+        self._excluded.setdefault(denial.get_id(), (denial, []))[1].append({fact.get_id(): fact for fact in facts})
+
+    def excludes(self, denial: Any, facts: set[int]) -> bool:
+        """Whether it is known that facts, by their numbers, exclude a denial."""
+        _, found = self._excluded.get(denial.get_id(), (denial, []))
+        return any(facts.issuperset(some) for some in found)
 
 
 class World:
@@ -60,9 +82,11 @@ class World:
         self._script, self._answers = script, list[tuple[bool, bool]]()
         self._known: dict[int, bool] = {}
         self._stated: set[int] = set()
-        self._solver = z3.Solver()
-        self._solver.set("timeout", _DECIDE)
+        self._solver = z3.SimpleSolver()
+        self._solver.set("arith.nl", False)
+        self._solver.set("rlimit", _DECIDE)
         self._model: Any = None  # of all facts, where one is known
+        self._lost = False  # none was found, so that none is looked for again
 
     def result(self, facts: Callable[..., tuple[Any, ...]], *terms: Any) -> Any:
         """A real of which ``facts(real, *terms)`` are known; the same one for the same terms, as floats are."""
@@ -92,6 +116,18 @@ class World:
         """``make(*terms)``."""
         return self._memory.of(make, *terms)
 
+    def unknowns(self, term: Any) -> frozenset[int]:
+        """The numbers that a term speaks of."""
+        return self._memory.unknowns(term)
+
+    def exclude(self, denial: Any, facts: Iterable[Any]) -> None:
+        """Remember, on other paths too, that these facts exclude a denial."""
+        self._memory.exclude(denial, facts)
+
+    def excludes(self, denial: Any) -> bool:
+        """Whether it is known that facts of this path exclude a denial."""
+        return self._memory.excludes(denial, {fact.get_id() for fact in self.facts})
+
     def assume(self, *facts: Any) -> None:
         """Facts that hold from here on."""
         if facts:
@@ -118,7 +154,9 @@ class World:
 
     def _answer(self, condition: Any) -> tuple[bool, bool]:
         """The answer, and whether facts allow the other one too, which is then left for later."""
-        self._model = self._model or self._found()
+        if self._model is None and not self._lost:
+            self._model = self._found()
+            self._lost = self._model is None
         known = self._model and self._model.eval(condition, model_completion=True)
         if known is not None and (z3.is_true(known) or z3.is_false(known)):
             answer = bool(z3.is_true(known))
