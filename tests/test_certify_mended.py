@@ -11,7 +11,7 @@ import nnsym as nn
 from nnsym.certify.boxes import Boxes, Part
 from nnsym.certify.choices import Choices
 from nnsym.certify.emit import _Proof
-from nnsym.certify.tree import Place
+from nnsym.certify.tree import TreePlace
 from nnsym.check.checker import Checker
 from nnsym.results.clock import NEVER
 from tests.stored import random_layers
@@ -29,7 +29,7 @@ def grown() -> tuple[_Proof, Boxes]:
     return proof, proof._by_boxes(proof.grounds.all, NEVER)
 
 
-def inner(place: Place) -> Iterator[Place]:
+def inner(place: TreePlace) -> Iterator[TreePlace]:
     """The places above two leaves, in the order of the tree."""
     if place.children and not any(child.children for child in place.children):
         yield place

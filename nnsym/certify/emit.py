@@ -199,7 +199,7 @@ class _Proof:
 
         Of what was split it is asked alone, until all of that holds; then of the whole once more.
         """
-        missed, held = 0.0, set[Place]()  # places whose leaves hold
+        missed, held = 0.0, set[TreePlace]()  # places whose leaves hold
         for _ in range(_ROUNDS):
             tokens, owners = flat(self.grounds.root)
             tables = {"names": self.names.table} if self.names.table else {}
