@@ -124,6 +124,8 @@ def test_empty_region_is_verified_vacuous_and_loud(
 BAD = [
     (["verify", "missing.onnx", "holds.vnnlib"], ["missing.onnx", "no such file"]),
     (["verify", "net.onnx", "missing.vnnlib"], ["missing.vnnlib", "no such file"]),
+    (["check", "missing.json"], ["missing.json", "no such file"]),
+    (["show", "props.py:p"], ["is a property", "NET.onnx"]),
     (["verify", "empty.onnx", "holds.vnnlib"], ["empty.onnx", "empty"]),
     (["verify", "garbage.onnx", "holds.vnnlib"], ["garbage.onnx"]),
     (["verify", "cut.onnx", "holds.vnnlib"], ["cut.onnx"]),

@@ -15,6 +15,7 @@ from nnsym.check.files import content, opened
 from nnsym.cli.options import EXIT, Json
 from nnsym.cli.output import check_files, print_line, print_rich
 from nnsym.cli.streams import shown
+from nnsym.errors import InputError
 from nnsym.report.audit import audit_grids, summary
 from nnsym.results.saved import write_file
 from nnsym.write.lean import to_lean
@@ -45,6 +46,12 @@ def check(
 ) -> None:
     """Check a certificate with the independent checker: accepted (0) or refused (10)."""
     check_files(vipr, lean)
+    for path in (certificate, *(files or ())):
+        if not path.exists():
+            remedy = (
+                "Give a certificate, then networks (.onnx) and properties (.vnnlib); others stand in the certificate"
+            )
+            raise InputError("no such file", where=str(path), remedy=remedy)
     try:
         print_line(str(checker.check(certificate, files or (), engine, seconds, memory)))
         if vipr is not None:
