@@ -120,8 +120,7 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
 
 def load_network(path: str, *, timeout: float = SECONDS) -> Network:
     """A network file, read within ``timeout`` seconds."""
-    file, python, _ = path.partition(".py:")
-    if python and Path(f"{file}.py").is_file():
+    if ".py:" in path and not Path(path).exists():
         raise InputError("is a property, and a network is asked for", where=path, remedy="Give NET.onnx")
     return load(path, timeout=timeout)
 
