@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import nnsym as nn
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.report.region import area, directions, polygon
+from nnsym.report.style import ink
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 
 pytest.importorskip("matplotlib", reason="pictures need the extra 'report'")
@@ -125,3 +127,14 @@ def test_methods_of_one_name_are_drawn_apart():
     methods = [nn.lp("triangle", bounds=b) for b in ("ibp", "crown")]
     figure = nn.draw_reach(f, (-1, 1), methods=methods, samples=10)
     assert set(areas(figure)) == {"triangle on ibp", "triangle on crown"}
+
+
+def test_pictures_of_the_pages_are_drawn_as_pictures_are_now() -> None:
+    """Every method that a legend of docs/encodings names has its colour there."""
+    shown = 0
+    for path in sorted((Path(__file__).parents[1] / "docs" / "encodings").glob("*.svg")):
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"<!-- (\S+)  \(area ", text):
+            assert ink(name) in text, (path.name, name)
+            shown += 1
+    assert shown > 20

@@ -25,6 +25,8 @@ METHODS = {
     "search on bounds": ("bab:early", None),
     "bounds, then MILP": ("bab:early:leaf=milp", None),
 }
+#: Those of pictures of methods (:mod:`nnsym.report.style`); the searches in shades of their own.
+INKS = dict(zip(METHODS, ("#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#b22222", "#1f2328"), strict=True))
 EPS, SECONDS, IMAGES = 0.05, 20.0, 3
 
 
@@ -124,12 +126,13 @@ def drawn(rows: Sequence[tuple[str, int, str, int, float]], path: Path) -> None:
     for axes, training in zip(figure.subplots(1, 2, sharey=True), ("normal", "certified"), strict=True):
         for method in METHODS:
             own = [(size, seconds) for t, size, m, _, seconds in rows if (t, m) == (training, method)]
-            axes.plot(*zip(*own, strict=True), marker="o", label=method)
+            axes.plot(*zip(*own, strict=True), marker="o", color=INKS[method], label=method)
         axes.axhline(SECONDS, color="#999999", linewidth=0.8, linestyle=":")
         axes.set(xscale="log", yscale="log", xlabel="neurons", title=f"{training} training")
         plain_axes(axes)
     figure.axes[0].set_ylabel("seconds, mean")
-    figure.axes[0].legend(frameon=False, fontsize=8)
+    lines, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     finished(figure, path)
 
 
