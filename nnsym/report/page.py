@@ -206,7 +206,8 @@ def _networks(networks: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _shapes(named: Mapping[str, Iterable[int]]) -> str:
-    return ", ".join(f"{name} {tuple(shape)}" for name, shape in named.items())
+    parts = (f"{name} {tuple(shape)}".replace(" ", "\N{NO-BREAK SPACE}") for name, shape in named.items())
+    return ", ".join(parts)
 
 
 def _point(found: Witness, boxes: Mapping[str, Any]) -> str:
