@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import nnsym as nn
-from nnsym.certify.boxes import Boxes, Part
+from nnsym.certify.boxes import Boxes, OpenBox
 from nnsym.certify.choices import Choices
 from nnsym.certify.emit import _Proof
 from nnsym.certify.tree import TreePlace
@@ -62,7 +62,7 @@ def test_what_is_refused_is_asked_of_alone_and_then_the_whole(asked: list[Any]) 
     for place in spoiled:
         parts = [grower.parts.pop(child) for child in place.children]
         low, high = parts[0], parts[1]
-        grower.parts[place] = Part(place, low.ground, low.lower, high.upper, low.depth - 1, low.known)
+        grower.parts[place] = OpenBox(place, low.ground, low.lower, high.upper, low.depth - 1, low.known)
         place.tokens, place.children = [["l"]], []
     made = proof._settled(grower)
     assert made.leaves > 8
