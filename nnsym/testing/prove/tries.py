@@ -116,10 +116,13 @@ def _ways(world: World, denial: Any) -> list[_Way]:
         return linearised([*world.facts, denial], world.margins)
 
     solver = z3.SimpleSolver if world.integers else _polynomials
+    slips = world.unit is not None and not world.powers  # what rounding costs is a product, of which there are few
+    early = {"rounds": 1, "share": 5.0} if slips else {"rounds": 2}
+    multiplications = [_Way(everything, _linear, instead=multiplied, **early)] if world.margins else []
     return [
         _Way(near, solver),
         _Way(everything, _linear, share=0.3),
-        *([_Way(everything, _linear, rounds=2, instead=multiplied)] if world.margins else []),
+        *multiplications,
         _Way(origins, solver),
         _Way(everything, _linear, rounds=1),
         _Way(everything, solver, whole=True, share=0.5, rounds=1),
