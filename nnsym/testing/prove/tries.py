@@ -116,15 +116,15 @@ def _ways(world: World, denial: Any) -> list[_Way]:
         return linearised([*world.facts, denial], world.margins)
 
     solver = z3.SimpleSolver if world.integers else _polynomials
-    slips = world.unit is not None and not world.powers  # what rounding costs is a product, of which there are few
+    slips = bool(world.unit is not None and world.margins and not world.powers)  # of lines: many products
     early = {"rounds": 1, "share": 5.0} if slips else {"rounds": 2}
     multiplications = [_Way(everything, _linear, instead=multiplied, **early)] if world.margins else []
     return [
         _Way(near, solver),
-        _Way(everything, _linear, share=0.3),
+        _Way(everything, _linear, share=0.1 if slips else 0.3),
+        _Way(origins, solver, share=5.0 if slips else 1.0),
         *multiplications,
-        _Way(origins, solver),
-        _Way(everything, _linear, rounds=1),
+        *([] if slips else [_Way(everything, _linear, rounds=1)]),
         _Way(everything, solver, whole=True, share=0.5, rounds=1),
         _Way(everything, z3.SimpleSolver, whole=True, share=0.2, rounds=1),
         _Way(origins, z3.SimpleSolver, share=0.2, rounds=1),
