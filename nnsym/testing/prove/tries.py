@@ -122,7 +122,7 @@ def _ways(world: World, denial: Any) -> list[_Way]:
     return [
         _Way(near, solver),
         _Way(everything, _linear, share=0.1 if slips else 0.3),
-        _Way(origins, solver, share=5.0 if slips else 1.0),
+        _Way(origins, solver, share=2.5 if slips else 1.0),
         *multiplications,
         *([] if slips else [_Way(everything, _linear, rounds=1)]),
         _Way(everything, solver, whole=True, share=0.5, rounds=1),
