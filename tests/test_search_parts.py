@@ -17,16 +17,17 @@ from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock, Deadline
 from nnsym.search.choose import choose
-from nnsym.search.crew import Crew
+from nnsym.search.crew import Crew, Turn
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.goal import Decide
 from nnsym.search.parcel import Parcel, known_nodes
 from nnsym.search.places import places
 from nnsym.search.reduce import REDUCTIONS
 from nnsym.search.session import Conditions, begin
+from nnsym.search.share import Done
 from nnsym.search.strategy import Strategy
 from nnsym.search.trial import PARTS, left
-from nnsym.solvers.workers.runner import Returned
+from nnsym.solvers.workers.runner import Returned, default_pool
 from tests.kept import relu_query
 
 
@@ -186,10 +187,11 @@ def _long(most: float):  # type: ignore[no-untyped-def]
 TWO = "bab:longest:batch=16:workers=2"
 
 
-def test_two_workers_say_what_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [2, 3])
+def test_several_workers_say_what_one_does(workers: int, tmp_path: Path) -> None:
     """Verdict and closed mass; one record, from which one process goes on."""
     query, path = _long(2.605), tmp_path / "search.jsonl"
-    search = begun(query, TWO, path)
+    search = begun(query, f"bab:longest:batch=16:workers={workers}", path)
     search.go(PARTS)
     assert not search.decided
     Crew(search, dtype="float32", memory=2**31, seed=0).go()
@@ -197,7 +199,7 @@ def test_two_workers_say_what_one_does(tmp_path: Path) -> None:
     assert search.exhausted
     assert search.census.mass == 1
     assert search.census.nodes > 300
-    assert 0 < search.lower <= 2.605 - 2.5848
+    assert 0 < search.lower == search.ledger.believed <= 2.605 - 2.5848
     text = path.read_bytes()
     for share in (0.5, 0.9, 1.0):
         path.write_bytes(text[: int(share * len(text))])
@@ -206,6 +208,43 @@ def test_two_workers_say_what_one_does(tmp_path: Path) -> None:
         again.go()
         assert again.exhausted
         assert again.census.mass == 1
+
+
+def test_what_is_away_is_open() -> None:
+    """It counts for the bound of the whole; what a helper says of parts that were settled meanwhile is not taken."""
+    search = begun(_long(2.605), TWO)
+    search.go(PARTS)
+    crew, ledger = Crew(search, dtype="float32", memory=2**31, seed=0), search.ledger
+    lower, opened = search.lower, search.snapshot().opened
+    ledger.away.append(lent := search.frontier.take(len(search.frontier)))
+    assert (search.lower, search.snapshot().opened) == (lower, opened)
+    assert not search.exhausted
+    ledger.settle()
+    crew._take(lent, Returned(error="killed"))
+    assert search.exhausted
+    assert search.census.mass == 1
+
+
+def test_what_a_helper_closed_counts_for_every_bound() -> None:
+    """For the one that rests on nobody's word, and for the one that would rest on a solver's."""
+    search = begun(_long(2.605), TWO)
+    search.go(PARTS)
+    search.ledger.away.append(lent := search.frontier.take(len(search.frontier)))
+    done = Done(lines=(), opened=None, stuck=(), seen={}, closed={}, splits={}, least=1e-9, point=None)
+    Crew(search, dtype="float32", memory=2**31, seed=0)._take(lent, Returned(value=done))
+    assert search.lower == search.ledger.believed == 1e-9
+
+
+def test_a_hurried_share_comes_back_as_it_was() -> None:
+    search = begun(_long(2.605), TWO)
+    search.go(PARTS)
+    crew, opened, seen = Crew(search, dtype="float32", memory=2**31, seed=0), len(search.frontier), search.census.nodes
+    turn = Turn(search.frontier.share(2))
+    search.ledger.away.append(turn.nodes)
+    turn.hurry.set()
+    crew._take(turn.nodes, default_pool().run("search", crew._job(turn)))
+    assert len(search.frontier) == opened
+    assert search.census.nodes == seen
 
 
 def test_a_worker_finds_a_counterexample() -> None:
@@ -230,8 +269,12 @@ def test_a_lost_worker_has_done_nothing() -> None:
     crew = Crew(search, dtype="float32", memory=2**31, seed=0)
     opened = len(search.frontier)
     for _ in range(3):
-        crew._take(search.frontier.nearest(4), Returned(error="killed"))
-        assert len(search.frontier) == opened
+        lent, lower = search.frontier.share(2), search.lower
+        search.ledger.away.append(lent)
+        assert len(search.frontier) == opened - len(lent) > 0
+        assert search.lower <= lower
+        crew._take(lent, Returned(error="killed"))
+        assert (len(search.frontier), search.ledger.away) == (opened, [])
     crew.go()
     assert search.exhausted
     assert search.census.mass == 1

@@ -7,9 +7,11 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +29,8 @@ def pool() -> Iterator[Workers]:
     made.close()
 
 
-def job(function: str = "run", payload: object = None, **limits: float) -> Job:
-    return Job(module="worker_jobs", function=function, payload=payload, **limits)  # type: ignore[arg-type]
+def job(function: str = "run", payload: object = None, **limits: Any) -> Job:
+    return Job(module="worker_jobs", function=function, payload=payload, **limits)
 
 
 def living(pids: list[int]) -> list[int]:
@@ -92,6 +94,18 @@ def test_timeout_kills_and_keeps_what_was_streamed(pool: Workers) -> None:
     assert out.point.tolist() == [1.0, 2.0]
     assert seen == [(-3.0, 7.0)]
     assert pool.run("lane", job(payload=1)).value[0] == 1, "the next job gets a new worker"
+
+
+def test_a_job_is_hurried_and_the_next_one_is_not(pool: Workers) -> None:
+    """Also where what hurries comes when the job has just ended."""
+    hurry = threading.Event()
+    threading.Timer(0.2, hurry.set).start()
+    waited = pool.run("lane", job("until_hurried", 60.0, hurry=hurry))
+    assert (waited.end, waited.value) == (End.DONE, True)
+    assert waited.seconds < 30
+    for _ in range(5):
+        assert pool.run("lane", job("until_hurried", 0.0, hurry=hurry)).end is End.DONE
+        assert pool.run("lane", job("until_hurried", 0.1)).value is False
 
 
 def test_a_killed_worker_takes_its_children_along(pool: Workers) -> None:

@@ -34,6 +34,10 @@ def hang_with_child(payload: Any, report: Any) -> None:
     time.sleep(60)
 
 
+def until_hurried(payload: Any, report: Any) -> bool:
+    return bool(report.hurry.wait(payload))
+
+
 def eat(size: int, report: Any) -> None:
     held = []
     while True:

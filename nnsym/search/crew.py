@@ -1,15 +1,16 @@
-"""Several processes on one search: the parent keeps the open parts and the record, children work on shares of them.
+"""Several processes on one search: this one goes on with it, and lends shares of what is open to helpers.
 
-Each child takes the parts nearest to the root, works as the loop does for about a second, and hands back what it did.
-Its lines are written as one piece, with the numbers that the record gives its parts. A child that is lost has done
-nothing: its share is still open.
+A helper works on its share as the loop does, for some seconds, or until somebody has nothing left to do, and hands back
+what it did. Its lines are written as one piece, with the numbers that the record gives its parts. A helper that is lost
+has done nothing: its share is still open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from threading import Event
 from typing import Any, final
 
 from nnsym.search.ledger import Ledger
@@ -20,87 +21,109 @@ from nnsym.search.share import FRESH, Done, Share, Whole
 from nnsym.solvers.workers.runner import Job, Returned, default_pool
 
 #: Seconds of a turn, and how many turns may end without an answer before the rest is done here.
-_TURN, _LOSSES = 1.0, 3
+_TURN, _LOSSES = 2.0, 3
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """What a helper is at: the parts that were lent, and how it is told to hurry."""
+
+    nodes: Nodes
+    hurry: Event = field(default_factory=Event)
 
 
 @final
 class Crew:
-    """Children on a search that was begun and not decided, as many as its strategy says."""
+    """A search that was begun and not decided, with one helper fewer than its strategy has workers."""
 
     def __init__(self, search: Search, *, dtype: str, memory: int, seed: int) -> None:
-        self.search, self.memory, self.seed = search, memory, seed
-        problem, self.count = search.problem, search.problem.strategy.workers
+        self.search, self.seed = search, seed
+        problem, workers = search.problem, search.problem.strategy.workers
+        self.helpers, self.memory = workers - 1, int(memory / workers)
         self.known = known_nodes(problem.query)
         engine, known = search.examiner.engines.engine, set(self.known)
-        ranges = {n: r for n, r in engine.ranges.items() if n in known}
         whole = Whole(
             query=problem.query,
             strategy=problem.strategy,
             reductions=search.reductions,
             dtype=dtype,
-            ranges=ranges,
+            ranges={n: r for n, r in engine.ranges.items() if n in known},
             cuts=engine.cuts,
         )
         self._whole, self._losses = whole.sealed(), 0
+        self._turns: dict[Future[Returned], Turn] = {}
 
     def go(self) -> None:
         """Until nothing is open, the goal is reached, or time or memory end."""
-        search, frontier = self.search, self.search.frontier
-        busy: dict[Future[Returned], Nodes] = {}
-        with ThreadPoolExecutor(self.count) as threads:
-            while not search.problem.goal.done and self._losses < _LOSSES:
-                search.ended = search.limit()
-                while len(frontier) and len(busy) < self.count and not search.ended:
-                    nodes = frontier.nearest(self._size(len(frontier), self.count - len(busy)))
-                    busy[threads.submit(self._turn, nodes)] = nodes
-                if not busy:
-                    break
-                for future in wait(busy, return_when=FIRST_COMPLETED).done:
-                    self._take(busy.pop(future), future.result())
-                if search.watch is not None:
-                    search.watch(search.snapshot(*busy.values()))
-            for future, nodes in busy.items():
-                self._take(nodes, future.result())
-        if self._losses >= _LOSSES:
-            search.go()
+        with ThreadPoolExecutor(self.helpers) as threads:
+            try:
+                while self._step(threads):
+                    pass
+            finally:
+                self._hurry()
 
-    def _size(self, opened: int, idle: int) -> int:
-        """Shares of what is open; some is kept back for whoever ends early, unless there is little."""
-        least = self.search.problem.strategy.batch
-        return max(-(-opened // (2 * idle)), min(least, -(-opened // idle)))
+    def _step(self, threads: ThreadPoolExecutor) -> bool:
+        """One batch here, and what has come back; false where nobody has anything to do."""
+        self._lend(threads)
+        worked = self.search.advance()
+        if not worked or len(self._turns) < self.helpers:
+            self._hurry()
+        if not worked:
+            wait(self._turns, return_when=FIRST_COMPLETED)
+        back = [future for future in self._turns if future.done()]
+        for future in back:
+            self._take(self._turns.pop(future).nodes, future.result())
+        return worked or bool(back)
 
-    def _turn(self, nodes: Nodes) -> Returned:
-        search = self.search
+    def _hurry(self) -> None:
+        """Somebody has nothing left to do: what is away is shared anew."""
+        for turn in self._turns.values():
+            turn.hurry.set()
+
+    def _lend(self, threads: ThreadPoolExecutor) -> None:
+        """Whoever is idle gets a share, as large as what stays here."""
+        frontier, goal = self.search.frontier, self.search.problem.goal
+        for idle in range(self.helpers - len(self._turns), 0, -1):
+            if len(frontier) <= idle or goal.done or self.search.deadline.passed or self._losses >= _LOSSES:
+                break
+            turn = Turn(frontier.share(idle + 1))
+            self.search.ledger.away.append(turn.nodes)
+            self._turns[threads.submit(default_pool().run, "search", self._job(turn))] = turn
+
+    def _job(self, turn: Turn) -> Job:
+        search, seconds = self.search, self.search.deadline.left
         share = Share(
             whole=self._whole,
-            parts=Parcel.of(nodes, self.known),
+            parts=Parcel.of(turn.nodes, self.known),
             rule=search.rule.text,
-            seconds=min(_TURN, search.deadline.left),
-            memory=self.memory / self.count,
-            batches=max(search.batches, 1),
+            seconds=min(_TURN, seconds),
+            memory=self.memory,
             bounded=search.census.nodes,
+            keeps=search.ledger.log.keeps,
             seed=self.seed,
         )
-        seconds, memory = search.deadline.left + _TURN, int(self.memory / self.count)
-        job = Job(module="nnsym.search.share", payload=share, seconds=seconds, memory=memory)
-        return default_pool().run("search", job)
+        most = seconds + _TURN
+        return Job(module="nnsym.search.share", payload=share, seconds=most, memory=self.memory, hurry=turn.hurry)
 
     def _take(self, nodes: Nodes, outcome: Returned) -> None:
-        """What a child did, or its share as it was."""
+        """What a helper did, or its share as it was; nothing of parts that were settled meanwhile."""
+        ledger, problem = self.search.ledger, self.search.problem
+        if nodes not in ledger.away:
+            return
+        ledger.away.remove(nodes)
         if not isinstance(outcome.value, Done):
             self._losses += 1
-            self.search.frontier.push(nodes)
+            ledger.frontier.push(nodes)
             return
-        done, ledger = outcome.value, self.search.ledger
+        done = outcome.value
         names = _written(done.lines, ledger)
-        ledger.closed = min(ledger.closed, done.least)
-        ledger.census.merge(done.seen, done.closed, {(self.known[n], e): c for (n, e), c in done.splits.items()})
-        self.search.batches = max(self.search.batches, done.batches)
+        splits = {(self.known[n], element): count for (n, element), count in done.splits.items()}
+        ledger.merge(done.least, done.seen, done.closed, splits)
         if done.opened is not None:
             ledger.frontier.push(_named(done.opened.nodes(self.known), names))
         if done.point is not None:
-            point = dict(zip(self.search.problem.query.inputs, done.point, strict=True))
-            self.search.problem.goal.replay(point, self.search.deadline)
+            problem.goal.replay(dict(zip(problem.query.inputs, done.point, strict=True)), self.search.deadline)
         for stuck in done.stuck:
             self.search.finisher.finish(_named(stuck.nodes(self.known), names), ledger, self.search.deadline)
 

@@ -52,15 +52,19 @@ class Frontier(ABC):
         """The least bound of all that is open; +inf where nothing is."""
         return min((float(block.least.min(initial=np.inf)) for block in self.blocks), default=np.inf)
 
-    def nearest(self, count: int) -> Nodes:
-        """So many subproblems that are nearest to the root."""
-        return self._least([block.depth for block in self.blocks], count)
+    def share(self, parts: int) -> Nodes:
+        """One of so many shares of what is open, which are alike: of all depths each has as many."""
+        order = np.argsort(np.concatenate([block.depth for block in self.blocks]), kind="stable")
+        return self._taken(order[::parts])
 
     def _least(self, keys: Sequence[Array], count: int) -> Nodes:
         """So many subproblems with the least keys, of the arrays of all blocks."""
+        return self._taken(np.argsort(np.concatenate(keys), kind="stable")[:count])
+
+    def _taken(self, chosen: Array) -> Nodes:
+        """The subproblems with these numbers among those of all blocks."""
         owner = np.repeat(np.arange(len(self.blocks)), [len(block) for block in self.blocks])
         place = np.concatenate([np.arange(len(block)) for block in self.blocks])
-        chosen = np.argsort(np.concatenate(keys), kind="stable")[:count]
         taken = [self._pull(int(k), np.sort(place[chosen[owner[chosen] == k]])) for k in np.unique(owner[chosen])]
         self._drop_empty()
         return Nodes.concatenate(taken)

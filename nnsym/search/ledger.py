@@ -12,7 +12,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.results.result import Trust, weakest
-from nnsym.search.census import Census
+from nnsym.search.census import Census, Depths, Splits
 from nnsym.search.frontier import Frontier
 from nnsym.search.log import Log
 from nnsym.search.nodes import Branches, Nodes, split
@@ -24,7 +24,8 @@ class Ledger:
 
     ``closed`` is the least certified bound of all that is done, ``granted`` the least that solvers gave their word for,
     ``word`` the weakest trust in that. ``stuck`` is the least bound of parts for which nothing is left to do,
-    ``given_up`` their number, ``lost`` those; ``next`` is the number of the next part.
+    ``given_up`` their number, ``lost`` those; ``next`` is the number of the next part. Other processes work on what is
+    ``away``, which is as open as the frontier.
     """
 
     def __init__(self, frontier: Frontier, log: Log) -> None:
@@ -32,6 +33,7 @@ class Ledger:
         self.closed, self.stuck, self.next, self.given_up = np.inf, np.inf, 0, 0
         self.granted, self.word = np.inf, Trust.CERTIFIED
         self.lost: list[Nodes] = []
+        self.away: list[Nodes] = []
 
     def start(self, nodes: Nodes, roots: int) -> None:
         """The first subproblems, of ``roots`` that there are."""
@@ -49,17 +51,22 @@ class Ledger:
     @property
     def lower(self) -> float:
         """The certified lower bound of the margin."""
-        return min(self.closed, self.stuck, self.frontier.least())
+        return min(self.closed, self._left)
 
     @property
     def believed(self) -> float:
         """A lower bound of the margin that rests on ``word``."""
-        return min(self.granted, self.stuck, self.frontier.least())
+        return min(self.granted, self._left)
+
+    @property
+    def _left(self) -> float:
+        """The least bound of all that is not closed."""
+        return min(self.stuck, self.frontier.least(), *(float(nodes.least.min()) for nodes in self.away))
 
     @property
     def exhausted(self) -> bool:
         """True if every part was ruled out."""
-        return not len(self.frontier) and self.stuck == np.inf
+        return not len(self.frontier) and not self.away and self.stuck == np.inf
 
     def close(self, nodes: Nodes, opened: Array) -> tuple[Nodes, Array]:
         """Targets that are no longer ``opened`` are done; the subproblems with something left, and which they are."""
@@ -77,6 +84,11 @@ class Ledger:
         least = float(margin.min(initial=np.inf))
         self._done(least)
         self._note(least)
+
+    def merge(self, least: float, seen: Depths, closed: Depths, splits: Splits) -> None:
+        """What was done elsewhere by bounds alone: the least of them, and counts as :meth:`Census.merge` takes them."""
+        self._done(least)
+        self.census.merge(seen, closed, splits)
 
     def _done(self, least: float, granted: float | None = None) -> None:
         """Something is done whose margin is at least this, or on a solver's word at least ``granted``."""
@@ -104,9 +116,11 @@ class Ledger:
 
     def settle(self) -> None:
         """The whole query was decided: no point has a margin below 0."""
-        self.stuck, self.given_up = np.inf, 0
-        nodes = self.frontier.take(len(self.frontier))
-        self.rule_out(nodes, np.zeros(len(nodes)))
+        self.stuck, self.given_up, opened, self.away = np.inf, 0, self.away, []
+        if len(self.frontier):
+            opened.append(self.frontier.take(len(self.frontier)))
+        for nodes in opened:
+            self.rule_out(nodes, np.zeros(len(nodes)))
 
     def give_up(self, nodes: Nodes) -> None:
         """Subproblems for which nothing is left to do."""

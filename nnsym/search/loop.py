@@ -34,6 +34,9 @@ FEW = 30
 #: After which batches there is a counter-search, and from how many points.
 _ATTACKS = {2: POINTS, 12: 4096}
 
+#: So many batches are behind a search that has no counter-search any more.
+ATTACKED = max(_ATTACKS)
+
 
 @final
 @dataclass(eq=False, kw_only=True)
@@ -89,21 +92,26 @@ class Search:
     def _going(self) -> bool:
         return len(self.frontier) > 0 and not self.problem.goal.done
 
-    @np.errstate(over="ignore", invalid="ignore")  # lines, scores and points that overflow lead nowhere
     def go(self, parts: float = np.inf) -> None:
         """Until nothing is open, the goal is reached, time or memory end, or so many parts were bounded."""
-        while self._going and self.census.nodes < parts:
-            self.ended = self.limit()
-            if self.ended or not self._going:
-                return
-            self._step(self.frontier.take(self.problem.strategy.at_once(self.census.nodes)))
-            self.batches += 1
-            if self.batches in _ATTACKS and self._going:
-                self.examiner.looks.attack(_ATTACKS[self.batches], self.deadline)
-            if self.census.nodes >= PARTS and self._going:
-                self._change()
-            if self.watch is not None:
-                self.watch(self.snapshot())
+        while self.census.nodes < parts and self.advance():
+            pass
+
+    @np.errstate(over="ignore", invalid="ignore")  # lines, scores and points that overflow lead nowhere
+    def advance(self) -> bool:
+        """One batch; false where there is none, since nothing is open, the goal is reached, or time or memory end."""
+        self.ended = self.limit() if self._going else self.ended
+        if self.ended or not self._going:
+            return False
+        self._step(self.frontier.take(self.problem.strategy.at_once(self.census.nodes)))
+        self.batches += 1
+        if self.batches in _ATTACKS and self._going:
+            self.examiner.looks.attack(_ATTACKS[self.batches], self.deadline)
+        if self.census.nodes >= PARTS and self._going:
+            self._change()
+        if self.watch is not None:
+            self.watch(self.snapshot())
+        return True
 
     def limit(self) -> str:
         """What ends the search now, if anything does."""
@@ -113,11 +121,11 @@ class Search:
             self.finisher.settle(self.ledger, self.deadline)
         return "memory" if self.frontier.full else "within_rounding" if self.ledger.given_up > GIVEN_UP else ""
 
-    def snapshot(self, *away: Nodes) -> Snapshot:
-        """Where it stands, with open parts that are ``away``."""
-        mass, opened = float(self.census.mass), len(self.frontier) + sum(map(len, away))
-        lower = min(self.lower, *(nodes.least.min() for nodes in away), np.inf)
-        return Snapshot(lower=lower, best=self.problem.goal.best, mass=mass, opened=opened, nodes=self.census.nodes)
+    def snapshot(self) -> Snapshot:
+        """Where it stands."""
+        mass, opened = float(self.census.mass), len(self.frontier) + sum(map(len, self.ledger.away))
+        best, nodes = self.problem.goal.best, self.census.nodes
+        return Snapshot(lower=self.lower, best=best, mass=mass, opened=opened, nodes=nodes)
 
     def _step(self, nodes: Nodes) -> None:
         goal, first = self.problem.goal, not self.batches

@@ -1,4 +1,4 @@
-"""A share of a search in a process of its own: the same loop on some of the open parts, for a short while.
+"""A share of a search in a process of its own: the same loop on some of the open parts, for a while, or until hurried.
 
 What comes back is a record, as a file would have it, what is still open, and points that may violate the property.
 """
@@ -27,9 +27,9 @@ from nnsym.search.finish import Finisher
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.goal import Decide
 from nnsym.search.ledger import Ledger
-from nnsym.search.log import Kept
+from nnsym.search.log import Kept, Log
 from nnsym.search.looks import Looks
-from nnsym.search.loop import Search
+from nnsym.search.loop import ATTACKED, Search
 from nnsym.search.parcel import Parcel, known_nodes
 from nnsym.search.problem import SearchProblem
 from nnsym.search.reduce import Reducing
@@ -63,15 +63,17 @@ class Whole:
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Share:
-    """The parts that a process is to work on, and how far the search is: ``batches`` and ``bounded`` parts so far."""
+    """The parts that a process is to work on, by which rule, and how many were ``bounded`` so far; ``keeps`` says if
+    there is a record.
+    """
 
     whole: bytes
     parts: Parcel
     rule: str
     seconds: float
     memory: float
-    batches: int
     bounded: int
+    keeps: bool
     seed: int
 
 
@@ -89,7 +91,6 @@ class Done:
     closed: Mapping[int, int]
     splits: Mapping[tuple[int, int], int]
     least: float
-    batches: int
     point: Sequence[Array] | None
 
 
@@ -98,7 +99,8 @@ def run(share: Share, report: Report) -> Done:
     whole, engines = _opened(share.whole)
     goal, known = Decide(whole.query), known_nodes(whole.query)
     problem = SearchProblem(whole.query, targets(whole.query), goal, whole.strategy)
-    ledger = Ledger(FRONTIERS[whole.strategy.frontier](share.memory), Kept())
+    log = Kept() if share.keeps else Log()
+    ledger = Ledger(FRONTIERS[whole.strategy.frontier](share.memory), log)
     ledger.start(share.parts.nodes(known), 1)
     ledger.next = FRESH
     ledger.census.seen[0] = share.bounded
@@ -110,22 +112,21 @@ def run(share: Share, report: Report) -> Done:
         finisher=Finisher(problem, None),
         reductions=whole.reductions,
         deadline=Deadline.after(min(share.seconds, report.remaining())),
-        batches=share.batches,
+        batches=ATTACKED,
     )
-    search.go()
+    while not report.hurry.is_set() and search.advance():
+        pass
     ledger.census.seen[0] -= share.bounded
     left = ledger.frontier.take(len(ledger.frontier)) if len(ledger.frontier) else None
     number = {node: k for k, node in enumerate(known)}
-    assert isinstance(ledger.log, Kept)
     return Done(
-        lines=ledger.log.lines,
+        lines=log.lines if isinstance(log, Kept) else (),
         opened=None if left is None else Parcel.of(left, known),
         stuck=[Parcel.of(nodes, known) for nodes in ledger.lost],
         seen=ledger.census.seen,
         closed=ledger.census.closed,
         splits={(number[node], element): n for (node, element), n in ledger.census.splits.items()},
         least=ledger.closed,
-        batches=search.batches,
         point=None if goal.point is None else [np.asarray(goal.point[x]) for x in whole.query.inputs],
     )
 

@@ -2,6 +2,7 @@
 
 A frame is ``total length | number of chunks | length of each chunk | chunks``, all lengths big-endian 64 bit. The first
 chunk is a pickle (protocol 5), the others are the buffers of its arrays, so that no array is copied into a pickle.
+An empty frame is no message: it hurries the one before.
 Classes and functions go by name where the other process can import them, by value where they live in a notebook.
 """
 
@@ -12,12 +13,15 @@ import pickle
 import select
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nnsym.errors import UnsupportedError
 
 _LENGTH = struct.Struct(">Q")
+
+#: The frame without anything in it.
+EMPTY = _LENGTH.pack(0)
 
 
 def encode(message: object) -> list[memoryview]:
@@ -73,7 +77,12 @@ def send(fd: int, message: object) -> None:
 
 def send_until(fd: int, message: object, deadline: float) -> bool:
     """Write a message to a non-blocking pipe; False when ``deadline`` (monotonic clock) passed first."""
-    for piece in encode(message):
+    return write_until(fd, encode(message), deadline)
+
+
+def write_until(fd: int, pieces: Sequence[memoryview], deadline: float) -> bool:
+    """The same of a frame, as pieces."""
+    for piece in pieces:
         rest = piece
         while len(rest):
             left = deadline - time.monotonic()

@@ -23,10 +23,12 @@ from nnsym.solvers.workers import frames, memory
 
 @final
 class Report:
-    """What a running job may tell its parent, and how much time it has left until its ``deadline``."""
+    """What a running job may tell its parent, how much time it has left until its ``deadline``, and whether its parent
+    is waiting: ``hurry`` is set then.
+    """
 
-    def __init__(self, fd: int) -> None:
-        self._fd, self._last = fd, 0.0
+    def __init__(self, fd: int, hurry: threading.Event) -> None:
+        self._fd, self._last, self.hurry = fd, 0.0, hurry
         self.deadline = time.monotonic()
         self._lock = threading.Lock()  # a lane may report from a thread that follows a log
 
@@ -51,18 +53,25 @@ class Report:
             frames.send(self._fd, message)
 
 
-def _requests(fd: int, jobs: queue.SimpleQueue[Any], scratch: str) -> None:
-    """Move jobs from the pipe to the queue; the end of the pipe is the end of the process group."""
+def _requests(fd: int, jobs: queue.SimpleQueue[Any], hurry: threading.Event, scratch: str) -> None:
+    """Move jobs from the pipe to the queue; the end of the pipe is the end of the process group.
+
+    What hurries a job comes behind it, and may come when the job has ended: the next one begins without.
+    """
     try:
         while True:
-            jobs.put(frames.receive(fd))
+            request = frames.receive(fd)
+            if request:
+                hurry.clear()
+                jobs.put(request)
+            else:
+                hurry.set()
     except (EOFError, OSError):
         shutil.rmtree(scratch, ignore_errors=True)  # the parent, who made it, was killed
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _run(request: bytearray, fd: int) -> None:
-    report = Report(fd)
+def _run(request: bytearray, report: Report) -> None:
     memory.reset_peak()
     try:
         message: tuple[Any, ...] = ("done", _value(request, report), memory.peak())
@@ -85,10 +94,11 @@ def _value(request: bytearray, report: Report) -> Any:
 def main(read_fd: int, write_fd: int, scratch: str) -> None:
     """Serve jobs until the parent closes the pipe."""
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_requests, args=(read_fd, jobs, scratch), daemon=True).start()
+    hurry = threading.Event()
+    threading.Thread(target=_requests, args=(read_fd, jobs, hurry, scratch), daemon=True).start()
     frames.send(write_fd, ("ready",))
     while True:
-        _run(jobs.get(), write_fd)
+        _run(jobs.get(), Report(write_fd, hurry))
 
 
 if __name__ == "__main__":
