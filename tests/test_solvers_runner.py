@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -172,6 +173,22 @@ Workers().run("lane", Job(module="worker_jobs", function="hang_with_child", payl
     parent.wait()
     assert wait_until_gone(pids)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_whose_answers_nobody_takes_ends_with_its_children() -> None:
+    """A parent that is killed may be missed by the job, which answers, before the requests are seen to end."""
+    requests, answers = os.pipe(), os.pipe()
+    scratch = tempfile.mkdtemp()
+    code = f"from nnsym.solvers.workers.worker import main; main({requests[0]}, {answers[1]}, {scratch!r})"
+    worker = subprocess.Popen([sys.executable, "-c", code], pass_fds=(requests[0], answers[1]), start_new_session=True)
+    for fd in (requests[0], answers[1]):
+        os.close(fd)
+    frames.receive(answers[0])  # it is ready
+    os.close(answers[0])
+    frames.send(requests[1], ("worker_jobs", "child_then_answer", None, 60.0, 2**30))
+    assert worker.wait(60) == -signal.SIGKILL
+    os.close(requests[1])
+    assert not Path(scratch).exists()
 
 
 @pytest.mark.parametrize("few", range(7))

@@ -34,6 +34,10 @@ def hang_with_child(payload: Any, report: Any) -> None:
     time.sleep(60)
 
 
+def child_then_answer(payload: Any, report: Any) -> None:
+    subprocess.Popen(["sleep", "60"])
+
+
 def until_hurried(payload: Any, report: Any) -> bool:
     return bool(report.hurry.wait(payload))
 

@@ -2,7 +2,8 @@
 
 Started as ``python -m nnsym.solvers.workers.worker READ_FD WRITE_FD SCRATCH`` by :mod:`nnsym.solvers.workers.runner`,
 in its own session. A job names a module and a function ``run(payload, report)``. When the parent is gone the request
-pipe ends: the folder for scratch files is removed and the whole process group killed, solver processes included.
+pipe ends, and the other one breaks; whichever is seen first, the folder for scratch files is removed and the whole
+process group killed, solver processes included.
 """
 
 from __future__ import annotations
@@ -66,9 +67,14 @@ def _requests(fd: int, jobs: queue.SimpleQueue[Any], hurry: threading.Event, scr
                 jobs.put(request)
             else:
                 hurry.set()
-    except (EOFError, OSError):
-        shutil.rmtree(scratch, ignore_errors=True)  # the parent, who made it, was killed
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+    finally:
+        _end(scratch)
+
+
+def _end(scratch: str) -> None:
+    """The parent, who made the folder, was killed: nothing is left of it, nor of the process group."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _run(request: bytearray, report: Report) -> None:
@@ -92,13 +98,16 @@ def _value(request: bytearray, report: Report) -> Any:
 
 
 def main(read_fd: int, write_fd: int, scratch: str) -> None:
-    """Serve jobs until the parent closes the pipe."""
+    """Serve jobs until the parent is gone: it sends none any more, or takes no answer."""
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
     hurry = threading.Event()
     threading.Thread(target=_requests, args=(read_fd, jobs, hurry, scratch), daemon=True).start()
-    frames.send(write_fd, ("ready",))
-    while True:
-        _run(jobs.get(), Report(write_fd, hurry))
+    try:
+        frames.send(write_fd, ("ready",))
+        while True:
+            _run(jobs.get(), Report(write_fd, hurry))
+    except BrokenPipeError:
+        _end(scratch)
 
 
 if __name__ == "__main__":
