@@ -137,8 +137,31 @@ def test_loops_over_constants_are_not_run() -> None:
     )
     nodes = [node("Loop", ["n", "t", "k"], ["l"], body=body), node("Mul", ["x", "l"], ["y"])]
     data = grown(nodes, {"n": np.array(2**60), "t": np.array(True), "k": np.float32(1)})
-    with pytest.raises(UnsupportedError, match="a loop over constants"):
+    with pytest.raises(UnsupportedError, match="operators with a graph inside"):
         nn.load(data)
+
+
+@pytest.mark.parametrize("inside", ["a loop", "random numbers", "an outer value"])
+def test_a_branch_over_constants_is_not_run(inside: str) -> None:
+    """What stands in a branch is no constant: it may never end, differ from run to run, or read the input."""
+    out = [helper.make_tensor_value_info("r", 1, [1, 2])]
+    loop = helper.make_graph(
+        [node("Identity", ["c"], ["d"]), node("Identity", ["v"], ["w"])],
+        "body",
+        [helper.make_tensor_value_info(n, t, s) for n, t, s in (("i", 7, []), ("c", 9, []), ("v", 1, [1, 2]))],
+        [helper.make_tensor_value_info(n, t, s) for n, t, s in (("d", 9, []), ("w", 1, [1, 2]))],
+    )
+    constants = {"n": np.int64(2**60), "t": np.True_, "k": np.ones((1, 2), np.float32)}
+    held = [node("Constant", [], [n], value=numpy_helper.from_array(np.asarray(v))) for n, v in constants.items()]
+    bodies = {
+        "a loop": [*held, node("Loop", ["n", "t", "k"], ["r"], body=loop)],
+        "random numbers": [node("RandomNormal", [], ["r"], shape=[1, 2])],
+        "an outer value": [node("Neg", ["x"], ["r"])],
+    }
+    branch = helper.make_graph(bodies[inside], "branch", [], out)
+    nodes = [node("If", ["t"], ["l"], then_branch=branch, else_branch=branch), node("Mul", ["x", "l"], ["y"])]
+    with pytest.raises(UnsupportedError, match="operators with a graph inside are not read"):
+        nn.load(grown(nodes, {"t": np.array(True)}), check=False, timeout=5)
 
 
 @pytest.mark.slow

@@ -146,6 +146,36 @@ def test_a_normalised_value_is_bounded_by_the_root_of_their_number():
         assert source(p.query).rows.upper.max() <= 3 + 1e-6
 
 
+@pytest.mark.parametrize(
+    "op", ["LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization"]
+)
+def test_an_epsilon_below_0_is_refused(op):
+    """A value is not below the root of their number then, and random points of size 1 do not see it."""
+    shape, count = ((1, 1, 2), 1) if op[0] in "IG" else ((1, 2), 2)
+    constants = [np.ones(count, np.float32)] + [np.zeros(count, np.float32)] * (op[0] != "R")
+    extra = {"num_groups": 1} if op[0] == "G" else {}
+    made = single(op, shape, *constants, opset={"R": 23, "G": 21}.get(op[0], 18), epsilon=-1e-4, **extra)
+    with pytest.raises(UnsupportedError, match=r"an epsilon of -0\.0001"):
+        load(made, check=False)
+
+
+def test_a_pattern_reads_no_initial_value_of_an_input():
+    """``Where(x <= t, v, x)`` is a threshold where t is a number, and not where t is an input."""
+    made = model(
+        [node("LessOrEqual", ["x", "t"], ["c"]), node("Where", ["c", "v", "x"], ["y"])],
+        {"x": (2,), "t": (1,)},
+        constants={"t": np.float32([0.5]), "v": np.float32([0.0])},
+    )
+    network = load(made, check=False, shapes=[(2,), (1,)])
+    assert network.evaluate(np.array([0.2, 0.9]), np.array([0.1])).tolist() == [0.2, 0.9]
+    assert load(made).evaluate(np.array([0.2, 0.9])).tolist() == [0.0, 0.9]
+
+
+def test_an_input_that_is_the_output():
+    network = load(model([], {"x": (2,)}, ["x"]))
+    assert network.evaluate(np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
+
+
 def test_an_operator_that_the_standard_writes_by_others():
     labels = np.array([1, 0], i64)
     network = agrees(single("SoftmaxCrossEntropyLoss", (2, 3), labels, reduction="mean"))

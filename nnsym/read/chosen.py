@@ -14,7 +14,7 @@ or ``Constant`` nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -36,11 +36,11 @@ class Chosen:
     source: str
 
 
-def chosen(graph: Any) -> Mapping[int, Chosen]:
-    """The nodes of a graph that are such a choice, by position."""
+def chosen(graph: Any, inputs: Collection[str] = ()) -> Mapping[int, Chosen]:
+    """The nodes of a graph that are such a choice, by position; an initial value of one of ``inputs`` is no constant."""
     found: dict[int, Chosen] = {}
     if any(node.op_type == "Where" for node in graph.node):
-        look = _Look(graph)
+        look = _Look(graph, inputs)
         for position, node in enumerate(graph.node):
             if node.op_type == "Where" and len(node.input) == 3:
                 one = next((c for pattern in _PATTERNS for c in pattern(look, *node.input)), None)
@@ -55,11 +55,12 @@ class _Look:
     """The node behind every name, and numbers that are stored once."""
 
     graph: Any
+    inputs: Collection[str]
     behind: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.behind = {name: node for node in self.graph.node for name in node.output if name}
-        self._stored = {t.name: t for t in self.graph.initializer}
+        self._stored = {t.name: t for t in self.graph.initializer if t.name not in self.inputs}
 
     def made(self, name: str, *ops: str) -> tuple[str, ...]:
         """What the node behind a name reads, if it is one of the operators; else nothing."""

@@ -146,9 +146,9 @@ class _Reader:
         self.unread: dict[str, str] = {}  # results that operators have and lowerings leave out, with their nodes
 
     def network(self, name: str, kept: bytes | Packed) -> Network:
-        self.chosen = chosen(self.graph)
-        order = sorted_nodes(self.graph, self.where, {k: (one.source,) for k, one in self.chosen.items()})
         declared = self._declared()
+        self.chosen = chosen(self.graph, {v.name for v in declared})
+        order = sorted_nodes(self.graph, self.where, {k: (one.source,) for k, one in self.chosen.items()})
         inputs = {v.name: self._input(v, k) for k, v in enumerate(declared)}
         kinds = {_DTYPES[v.type.tensor_type.elem_type] for v in declared}
         if len(kinds) != 1:
@@ -304,6 +304,10 @@ class _Reader:
         return int(self.opsets.get(domain, self.opset))
 
     def _results(self, call: Call, node: Any) -> Sequence[Value]:
+        if any(a.HasField("g") or a.graphs for a in node.attribute):
+            # a branch or a loop, of any length, that may draw random numbers and reads what it does not name as inputs
+            remedy = "Fold it before the export (torch.onnx.export does, onnxsim too)"
+            raise UnsupportedError("operators with a graph inside are not read", where=call.where, remedy=remedy)
         if "." not in call.op and not any(isinstance(v, Tensor) for v in call.inputs):
             self.rules.require(node)
             return fold(call)

@@ -49,7 +49,8 @@ class Session:
         native, tensors = self._native
         computed = [t for t in dict.fromkeys(tensors.values()) if t not in inputs]
         try:
-            values = dict(zip(computed, native.run(computed, {**inputs, **self.beside}), strict=True))
+            found = native.run(computed, {**inputs, **self.beside}) if computed else []  # of no names it returns all
+            values = dict(zip(computed, found, strict=True))
         except Exception as error:
             raise _failure("cannot run", error) from None
         return {name: np.asarray(values.get(tensor, inputs.get(tensor))) for name, tensor in tensors.items()}

@@ -17,7 +17,6 @@ from nnsym.read.sizes import LARGEST, LARGEST_CONSTANT, require_result, require_
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
-_LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})  # of any length, and no limit is looked at inside
 #: Only move, count or cast numbers: the same everywhere.
 _MOVING = frozenset(
     {"Cast", "Concat", "Constant", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Shape", "Size", "Slice"}
@@ -65,8 +64,6 @@ def fold(call: Call) -> list[Array]:
         return [stored(call.attributes["value"])]
     if call.op in _RANDOM:
         raise call.refuse("random numbers", "A network must be a function of its input")
-    if call.op in _LOOPS:
-        raise call.refuse("a loop over constants", "Fold it before the export (torch.onnx.export does, onnxsim too)")
     arguments = tuple(None if isinstance(v, Tensor) else v for v in call.inputs)
     if call.op not in _MOVING and any(v is not None and v.dtype.kind == "f" for v in arguments):
         require_result(call.op, arguments, call.attributes, LARGEST_CONSTANT)

@@ -1,7 +1,8 @@
 """Normalisations by computed statistics: a deviation times the reciprocal of a root.
 
 With ``c = x - mean`` and ``v = sum_j w c_j^2 + epsilon``, the result is ``c / sqrt(v)``. As ``w c_i^2 <= v`` it lies
-within ``-+ 1 / sqrt(w)``, which bounds of c and v by themselves do not know: a clip there changes no value.
+within ``-+ 1 / sqrt(w)``, which bounds of c and v by themselves do not know: a clip there changes no value. With an
+epsilon below 0 it would, so there is none.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def layer_normalization(call: Call) -> list[Value]:
     """Over the axes from ``axis`` on, then scale and bias; the mean and the reciprocal root beside it."""
     x = call.tensor(0)
     axis = axis_of(call.integer("axis", -1), len(x.shape))
-    groups, epsilon = numbers(x).reshape(math.prod(x.shape[:axis]), -1), call.number("epsilon", 1e-5)
+    groups, epsilon = numbers(x).reshape(math.prod(x.shape[:axis]), -1), _epsilon(call)
     results: list[Value] = [_moved(call, _standard(x, groups, epsilon), 2, 0)]
     if call.outputs > 1:
         kept = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
@@ -52,7 +53,7 @@ def rms_normalization(call: Call) -> list[Value]:
     x = call.tensor(0)
     axis = axis_of(call.integer("axis", -1), len(x.shape))
     groups = numbers(x).reshape(math.prod(x.shape[:axis]), -1)
-    node = _over_root(selected(x.node, groups), groups.shape, call.number("epsilon", 1e-5))
+    node = _over_root(selected(x.node, groups), groups.shape, _epsilon(call))
     return [_moved(call, Tensor(node, x.shape), None, 0)]
 
 
@@ -60,14 +61,14 @@ def instance_normalization(call: Call) -> list[Value]:
     """Every channel of every sample by itself."""
     x = call.tensor(0)
     groups = numbers(x).reshape(x.shape[0] * x.shape[1], -1)
-    return [_moved(call, _standard(x, groups, call.number("epsilon", 1e-5)), 2, len(x.shape) - 2)]
+    return [_moved(call, _standard(x, groups, _epsilon(call)), 2, len(x.shape) - 2)]
 
 
 def group_normalization(call: Call) -> list[Value]:
     """Groups of channels of every sample; scale and bias are per group before operator set 21, else per channel."""
     x, count = call.tensor(0), call.integer("num_groups", 1)
     each = x.shape[1] // max(count, 1)
-    normal = _standard(x, numbers(x).reshape(x.shape[0] * count, -1), call.number("epsilon", 1e-5))
+    normal = _standard(x, numbers(x).reshape(x.shape[0] * count, -1), _epsilon(call))
     return [_moved(call, normal, 2, len(x.shape) - 2, repeats=each if call.opset < 21 else 1)]
 
 
@@ -110,6 +111,13 @@ def lrn(call: Call) -> list[Value]:
     sums = along(Tensor(product(x.node, x.node), x.shape), 1, window * (alpha / size))
     divisor = total((sums, np.asarray(bias)), (1.0, 1.0))
     return [Tensor(product(x.node, pointwise(power_function(-beta), divisor.node)), x.shape)]
+
+
+def _epsilon(call: Call) -> float:
+    found = call.number("epsilon", 1e-5)
+    if not found >= 0:
+        raise call.refuse(f"an epsilon of {found:g}, with which the divisor may be 0", "Export it with one above 0")
+    return found
 
 
 def _standard(x: Tensor, groups: Array, epsilon: float) -> Tensor:
