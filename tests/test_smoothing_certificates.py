@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from scipy.stats import norm
 from smoothed import half_space, smoothed_half_space
 
 import nnsym as nn
+from nnsym.errors import InputError
 from nnsym.evidence.certificate import Known, NeymanPearson
 from nnsym.evidence.distances import MARGIN, nowhere_less, steepest
 from nnsym.evidence.dsrs import DoubleSampling, best_dual
@@ -241,3 +244,45 @@ def test_double_sampling_from_end_to_end_stays_within_the_truth() -> None:
         assert 0.9 < found.radius(certificate="dsrs") <= 1.0
     held = nn.verify(nn.props.robust(g, np.zeros(20), 1, 0.8, p=2), nn.sampling(n=20_000, certificate="dsrs"))
     assert held.verified
+
+
+_SECOND = {"noise": "general_gaussian(0.4, 1)", "hits": 90, "n": 100}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"second": {**_SECOND, "hits": 101}},
+        {"second": {**_SECOND, "noise": "gaussian(0.4)"}},
+        {"second": {**_SECOND, "noise": "general_gaussian(0.4, 0)"}},
+        {"second": {**_SECOND, "noise": "general_gaussian(0.5, 1)"}},
+        {"second": _SECOND, "stop": "sequential"},
+        {"gradient": [0.0, 0.0], "stop": "sequential"},
+        {"gradient": [0.02, -5.0]},
+        {"gradient": [-math.inf, 1.0]},
+        {"gradient": [0.0, 0.0], "counts": [1, 0]},
+        {"counts": [10**400, 1]},
+        {"size": 0},
+    ],
+)
+def test_evidence_that_no_sampling_gives_is_refused(fields: dict[str, object], tmp_path: Path) -> None:
+    """What stands in a file is asked whether it may be: bounds of it would be errors, or too good."""
+    noise = "gaussian(0.5)" if "gradient" in fields else "general_gaussian(0.5, 1)"
+    plain = {"nnsym evidence": 1, "noise": noise, "size": 4, "counts": [900, 100], "selected": [90, 10]}
+    plain |= {"stop": "fixed", "seed": 0, "second": None, "gradient": None, "network": "", "point": "", "versions": {}}
+    file = tmp_path / "evidence.json"
+    file.write_text(json.dumps(plain | fields))
+    with pytest.raises(InputError):
+        nn.load_evidence(file).radius(certificate="order1" if "gradient" in fields else "dsrs")
+    file.write_text(json.dumps(plain)[:-1] + ', "counts": [1000, 0]}')
+    with pytest.raises(InputError, match="a name stands twice"):
+        nn.load_evidence(file)
+
+
+@pytest.mark.parametrize("alpha", [5e-324, 1e-17, 0.0, 1.0, math.nan])
+def test_a_probability_of_error_leaves_a_confidence_below_1(alpha: float) -> None:
+    g = smoothed_half_space()
+    with pytest.raises(InputError, match="alpha is"):
+        nn.evidence(g, np.zeros(g.size), n=100, n0=10).radius(alpha=alpha)
+    with pytest.raises(InputError, match="alpha is"):
+        nn.sampling(alpha=alpha)

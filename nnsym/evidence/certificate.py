@@ -14,6 +14,7 @@ from typing import Protocol, final
 
 import numpy as np
 
+from nnsym.errors import InputError
 from nnsym.evidence.noise import Noise, translation
 from nnsym.ir.array import Array
 
@@ -26,6 +27,10 @@ class Second:
     noise: Noise
     hits: int
     n: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hits <= self.n:
+            raise InputError(f"a second noise with {self.hits} hits in {self.n} samples")
 
 
 class Samples(Protocol):

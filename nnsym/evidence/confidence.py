@@ -12,10 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.errors import InputError
 from nnsym.ir.array import Array
 
 #: What bounds are moved outward by, relatively: SciPy's quantiles miss the level by up to some 1e-12.
 _SLACK = 1e-9
+
+#: The least probability of error that is taken: one minus it is a float below 1, and parts of it do not underflow.
+_LEAST = 1e-15
+
+
+def check_alpha(alpha: object) -> None:
+    """Raise unless it is a probability of error."""
+    if not isinstance(alpha, (int, float)) or not _LEAST <= alpha < 1:
+        remedy = f"Give the probability of error, from {_LEAST:g} to below 1, as 0.001"
+        raise InputError(f"alpha is {alpha!r}", remedy=remedy)
 
 
 def _rounding(n: Any) -> Any:

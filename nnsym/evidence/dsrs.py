@@ -80,6 +80,10 @@ class DoubleSampling(Certificate):
         """Both sides of both probabilities, each with a quarter of alpha."""
         if evidence.second is None:
             raise InputError("the evidence holds no second noise", remedy='Draw it with certificate="dsrs"')
+        own, noise = evidence.noise, evidence.second.noise
+        assert isinstance(own, GeneralGaussian)
+        if not isinstance(noise, GeneralGaussian) or noise.k != own.k or noise.sigma >= own.sigma:
+            raise InputError(f"{noise.text} beside {own.text} is no second noise", remedy="Give it a smaller deviation")
         hits, n, part = evidence.second.hits, evidence.second.n, alpha / 4
         other = (evidence.second.noise, confidence.lower(hits, n, part), confidence.upper(hits, n, part))
         plain = Certificate.known(self, evidence, part, uppers=uppers)

@@ -26,6 +26,7 @@ from nnsym.results.fields import count, each, named, real, text, undamaged
 from nnsym.results.saved import read_saved_as, write_file
 
 FORMAT, NUMBER = "nnsym evidence", 1
+_MOST = 2**53  # samples that floats count
 
 
 @final
@@ -57,6 +58,14 @@ class Evidence:
             raise InputError("evidence holds counts of two classes or more, and of as many that were selected")
         if self.stop not in ("fixed", "sequential"):
             raise InputError(f"stop is {self.stop!r}", remedy="Use fixed or sequential")
+        if self.size < 1 or max(self.n, self.n0) > _MOST:
+            raise InputError(f"evidence of {self.n} and {self.n0} samples of {self.size} elements")
+        if self.stop == "sequential" and (self.second or self.gradient):  # their bounds are for a number fixed before
+            raise InputError("sequential evidence holds no second noise and no gradient")
+        if self.gradient is not None and not (
+            self.n > 1 and np.isfinite(self.gradient).all() and self.gradient[1] >= 0
+        ):
+            raise InputError(f"the gradient of {self.n} samples is {self.gradient}, an inner product and a norm")
         for name in ("counts", "selected"):  # plain numbers, whatever counted them
             object.__setattr__(self, name, tuple(int(k) for k in getattr(self, name)))
 
@@ -81,7 +90,7 @@ class Evidence:
         ``classes`` is ``top`` (a lower bound of the selected class, with all of alpha) or ``all`` (that, and an upper
         bound of every other, each with an equal part of alpha).
         """
-        _check_alpha(alpha)
+        confidence.check_alpha(alpha)
         if classes not in ("top", "all"):
             raise InputError(f"classes is {classes!r}", remedy="Use top or all")
         many = len(self.counts) if classes == "all" else 1
@@ -170,11 +179,6 @@ def evidence_from(data: Mapping[str, Any], *, where: str = "") -> Evidence:
             point=text(data["point"]),
             versions=named(text, data["versions"]),
         )
-
-
-def _check_alpha(alpha: float) -> None:
-    if not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
-        raise InputError(f"alpha is {alpha!r}", remedy="Give the probability of error, between 0 and 1, as 0.001")
 
 
 def _check_norm(p: float) -> None:

@@ -54,8 +54,7 @@ class SamplingMethod(Establisher):
 
     def __post_init__(self) -> None:
         check_counts(self.n, self.n0)
-        if not isinstance(self.alpha, (int, float)) or not 0 < self.alpha < 1:
-            raise InputError(f"alpha is {self.alpha!r}", remedy="Give the probability of error, as in 0.001")
+        confidence.check_alpha(self.alpha)
         if self.stop not in ("fixed", "sequential"):
             raise InputError(f"stop is {self.stop!r}", remedy="Use fixed or sequential")
         if self.classes not in ("top", "all"):

@@ -66,13 +66,23 @@ def read_text(path: str | Path, *, limit: int = LARGEST) -> str:
 
 
 def plain_data(text: str | bytes, *, where: str) -> Any:
-    """The value of a JSON text; raises :class:`InputError` for any other, nested too deeply included."""
+    """The value of a JSON text; raises :class:`InputError` for any other, nested too deeply included.
+
+    Of a name that stands twice in one object other programs may read the other value: it is refused too.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise InputError("not JSON that can be read: it is nested too deeply", where=where) from None
     except ValueError as error:
         raise InputError(f"not JSON: {error}", where=where) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
 
 
 def require_reader(path: Path) -> None:
