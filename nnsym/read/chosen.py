@@ -37,7 +37,7 @@ class Chosen:
 
 
 def chosen(graph: Any, inputs: Collection[str] = ()) -> Mapping[int, Chosen]:
-    """The nodes of a graph that are such a choice, by position; an initial value of one of ``inputs`` is no constant."""
+    """The nodes of a graph that are such a choice, by position. An initial value of one of ``inputs`` is no number."""
     found: dict[int, Chosen] = {}
     if any(node.op_type == "Where" for node in graph.node):
         look = _Look(graph, inputs)
