@@ -1,6 +1,6 @@
 """``python -m nnsym``: the command line, where the console script is not on the path."""
 
-from nnsym.cli.main import command
+from nnsym.cli.start import nnsym
 
 if __name__ == "__main__":
-    command()
+    nnsym()

@@ -18,7 +18,7 @@ KERNEL = {"errors", "functions", "rule", "tree"}
 #: Networks and properties from their files to the graph and the case.
 READERS = {"model", "graph", "moves", "windows", "operators", "vnnlib", "problem"}
 FAST = {"limbs", "lines", "fast"}
-COMMAND = {"__init__", "__main__", "checker", "files", "limits"}
+COMMAND = {"__init__", "__main__", "command", "checker", "files", "limits"}
 
 
 def lines_of(path: Path) -> int:
@@ -41,7 +41,7 @@ def test_every_file_is_counted() -> None:
     assert {p.stem for p in FILES} == KERNEL | READERS | FAST | COMMAND
 
 
-@pytest.mark.parametrize(("part", "most"), [(KERNEL, 713), (READERS, 1181), (FAST, 606), (COMMAND, 284)])
+@pytest.mark.parametrize(("part", "most"), [(KERNEL, 713), (READERS, 1181), (FAST, 606), (COMMAND, 299)])
 def test_lines_are_counted(part: set[str], most: int) -> None:
     assert sum(lines_of(ROOM / f"{name}.py") for name in part) <= most
 

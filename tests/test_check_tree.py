@@ -225,7 +225,7 @@ def test_the_command_finds_files_beside_and_gzipped(tmp_path: Path) -> None:
     path = _written(tmp_path)
     packed = tmp_path / "proof.json.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    program = "import sys; from nnsym.check.__main__ import main; print(main(sys.argv[1:]), *sorted(sys.modules))"
+    program = "import sys; from nnsym.check.command import main; print(main(sys.argv[1:]), *sorted(sys.modules))"
     ran = subprocess.run(
         [sys.executable, "-c", program, str(packed), "--engine", "fast"], capture_output=True, text=True, check=False
     )

@@ -144,3 +144,67 @@ def test_the_runtime_of_models_writes_nothing(tmp_path: Path) -> None:
     folders = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path))
     done = program("import nnsym, nnsym.demo; nnsym.load(nnsym.demo.NETWORK)", **folders)
     assert (done.returncode, done.stderr, list(tmp_path.rglob("*"))) == (0, "", [])
+
+
+#: A finder that interrupts this process while a module is imported, and says that the import went on.
+INTERRUPTS = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.{signal})
+            for _ in range(1000): pass  # signals are heard between instructions
+            sys.stdout.write("went on\\n")
+            sys.stdout.flush()
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(("script", "name"), [("nnsym", "typer"), ("vnnlib", "nnsym.errors")])
+def test_an_interrupt_while_a_command_starts_is_one_line(script: str, name: str) -> None:
+    ends = INTERRUPTS.format(name=name, signal="SIGINT")
+    done = program(f"{ends}\nfrom nnsym.cli.start import {script}\n{script}()")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "nnsym: interrupted\n")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_within_an_import_is_heard_behind_it(name: str) -> None:
+    """Libraries in C crash where they are interrupted: protobuf's did."""
+    ends = INTERRUPTS.format(name="colorsys", signal=name)
+    done = program(f"""{ends}
+from nnsym.cli import main
+def work():
+    import colorsys
+    sys.stdout.write("over\\n")
+    sys.stdout.flush()
+    signal.pause()
+main.app = work
+main.command()
+""")
+    number = getattr(signal, name)
+    said = "interrupted" if name == "SIGINT" else f"ended by {name}"
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "went on\nover\n", f"nnsym: {said}\n")
+
+
+def test_the_checker_is_interrupted_in_one_line() -> None:
+    ends = INTERRUPTS.format(name="nnsym.check.checker", signal="SIGINT")
+    done = program(
+        f"{ends}\nimport runpy\nsys.argv = ['check', 'none']\nrunpy.run_module('nnsym.check', run_name='__main__')"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize(("out", "code"), [("/dev/full", 2), ("closed", 10), ("unread", 10)])
+def test_the_checkers_answer_is_its_exit_code_whoever_reads(out: str, code: int) -> None:
+    command = f"{sys.executable} -m nnsym.check /none"
+    way = {"closed": f"{command} >&-", "unread": f"{{ sleep 0.1; {command}; echo $? >&2; }} | true"}
+    done = subprocess.run(
+        ["bash", "-c", way.get(out, f"{command} > {out}")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[1],
+    )
+    said = {"/dev/full": "cannot write: No space left on device\n", "unread": "10\n"}
+    assert (done.stderr, done.returncode) == (said.get(out, ""), 0 if out == "unread" else code)

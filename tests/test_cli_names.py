@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 from typer.testing import CliRunner
 
-from nnsym.check.__main__ import main as check
+from nnsym.check.command import main as check
 from nnsym.cli.main import app, entry
 from nnsym.cli.streams import shown
 from tests.models import f32, model

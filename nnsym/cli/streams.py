@@ -10,9 +10,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import NoReturn, TextIO, final
+from types import FrameType
+from typing import Final, NoReturn, TextIO, final
 
 from nnsym.errors import InputError
+
+#: Seconds after which a signal that came within an import is heard again, and how often it waits.
+_LATER: Final = 0.02
+_TRIES: Final = 250
 
 
 @contextlib.contextmanager
@@ -74,15 +79,33 @@ class Terminated(KeyboardInterrupt):
 def end_in_order() -> None:
     """SIGTERM and SIGHUP end a command as an interrupt does: its workers and files are seen to.
 
-    What is ignored, as under nohup, stays ignored.
+    What is ignored, as under nohup, stays ignored. A library in C that is interrupted while it is imported may crash:
+    what comes then is heard when the import is over.
     """
+    tries = 0
 
-    def end(number: int, _: object) -> NoReturn:
-        raise Terminated(number)
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal tries
+        if tries < _TRIES and _importing(frame):
+            tries += 1
+            signal.signal(signal.SIGALRM, lambda _, at: end(number, at))
+            signal.setitimer(signal.ITIMER_REAL, _LATER)
+            return
+        tries = 0
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "_find_and_load" and code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def interrupted(error: BaseException) -> int:
