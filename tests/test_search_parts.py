@@ -24,10 +24,11 @@ from nnsym.search.parcel import Parcel, known_nodes
 from nnsym.search.places import places
 from nnsym.search.reduce import REDUCTIONS
 from nnsym.search.session import Conditions, begin
-from nnsym.search.share import Done
+from nnsym.search.share import Done, run
 from nnsym.search.strategy import Strategy
 from nnsym.search.trial import PARTS, left
-from nnsym.solvers.workers.runner import Returned, default_pool
+from nnsym.solvers.workers.runner import Returned
+from nnsym.solvers.workers.worker import Report
 from tests.kept import relu_query
 
 
@@ -236,13 +237,16 @@ def test_what_a_helper_closed_counts_for_every_bound() -> None:
 
 
 def test_a_hurried_share_comes_back_as_it_was() -> None:
+    """Told before its first batch; how a worker is told, another test says."""
     search = begun(_long(2.605), TWO)
     search.go(PARTS)
     crew, opened, seen = Crew(search, dtype="float32", memory=2**31, seed=0), len(search.frontier), search.census.nodes
     turn = Turn(search.frontier.share(2))
     search.ledger.away.append(turn.nodes)
     turn.hurry.set()
-    crew._take(turn.nodes, default_pool().run("search", crew._job(turn)))
+    report = Report(-1, turn.hurry)
+    report.deadline += 60
+    crew._take(turn.nodes, Returned(value=run(crew._job(turn).payload, report)))
     assert len(search.frontier) == opened
     assert search.census.nodes == seen
 
