@@ -16,7 +16,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.refine import Trees, grown
+from nnsym.bounds.kept.refine import Trees, grown, undecided
 from nnsym.bounds.kept.types import Dual, Limit
 from nnsym.certify.choices import LEVELS, Choices, Path
 from nnsym.certify.grounds import Ground
@@ -68,7 +68,8 @@ def claimed(base: Base, choices: Choices, rounds: int, deadline: Deadline) -> Ba
         if layer in engine.plan.straight or layer not in engine.plan.arguments:
             continue
         known[layer] = engine.ranges[layer].meet(base.ranges.get(layer, engine.ranges[layer]))
-        trees = None if end.passed else grown(engine, layer, known[layer], rounds, deadline=end)
+        elements = undecided(engine, layer, known[layer])
+        trees = None if end.passed else grown(engine, layer, elements, rounds, deadline=end)
         if trees is not None:
             base, better = _proved(base, choices, number, trees, known[layer])
             known[layer] = known[layer].meet(better)

@@ -6,7 +6,9 @@ A search is complete: what it cannot split any further goes, as a query of its o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds, Interval
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.refine import refined
+from nnsym.bounds.kept.refine import Aside, alone, refined
 from nnsym.bounds.kept.tighter import tighter
 from nnsym.bounds.kept.types import Limit
 from nnsym.errors import MissingBoundsError, UnsupportedError
@@ -111,9 +113,10 @@ class SearchMethod(Establisher):
             return Engine(query, dtype="float64", ranges=known.ranges, cuts=known.cuts, deadline=end)
 
         def better(ranges: Mapping[Node, Limit], rounds: int, deadline: Deadline) -> Engine:
-            memory = _TREES * settings.memory
-            dtype = strategy.dtype if engine.holds else "float64"
-            return refined(query, dtype=dtype, ranges=ranges, rounds=rounds, memory=memory, deadline=deadline)
+            dtype, memory = strategy.dtype if engine.holds else "float64", settings.memory / strategy.workers
+            with _aside(query, strategy.workers, dtype, memory) as aside:
+                refine = partial(refined, query, dtype=dtype, rounds=rounds, ranges=ranges, deadline=deadline)
+                return refine(memory=_TREES * memory, aside=aside)
 
         def cutting(known: Bounding, rows: int, goal: float, deadline: Deadline) -> Bounding:
             return tighter(known, rows=rows, goal=goal, deadline=deadline) if isinstance(known, Engine) else known
@@ -156,6 +159,15 @@ class SearchMethod(Establisher):
             if leaves.asked:
                 notes.append(f"{count_of(leaves.asked, 'part')} went to solvers, closed by them: {leaves.closed}")
         return search
+
+
+def _aside(query: Query, workers: int, dtype: str, memory: float) -> AbstractContextManager[Aside]:
+    """Who searches for hidden rows beside this process: the others of several, with so much memory each."""
+    if workers == 1:
+        return nullcontext(alone)
+    from nnsym.search.helpers import helping  # start: one process is the rule
+
+    return helping(query, workers - 1, dtype=dtype, memory=memory, trees=_TREES * memory)
 
 
 def _root(query: Query, done: Search) -> Bounds:

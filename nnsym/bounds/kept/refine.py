@@ -13,8 +13,9 @@ rolling horizons in Zhao et al., Bound Tightening Using Rolling-Horizon Decompos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import final
+from collections.abc import Callable, Mapping, Sequence
+from threading import Event
+from typing import Protocol, final
 
 import numpy as np
 
@@ -30,6 +31,22 @@ _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a le
 _BYTES = 32  # of a leaf for each element below: a phase, a slope, a multiplier, and what bounding it takes
 
 
+class Aside(Protocol):
+    """Takes a share of a layer's elements for others to search for, on the ranges of the layers ``below``."""
+
+    def __call__(
+        self, below: Mapping[Node, Limit], layer: Node, elements: Array, rounds: int, deadline: Deadline
+    ) -> tuple[Array, Callable[[], Sequence[Limit]]]:
+        """What stays here, and what waits for the bounds of the rest, or of as many as there are any of."""
+
+
+def alone(
+    below: Mapping[Node, Limit], layer: Node, elements: Array, rounds: int, deadline: Deadline
+) -> tuple[Array, Callable[[], Sequence[Limit]]]:
+    """Nothing is put aside."""
+    return elements, tuple
+
+
 def refined(
     query: Query,
     *,
@@ -37,13 +54,15 @@ def refined(
     rounds: int = 40,
     ranges: Mapping[Node, Limit] | None = None,
     memory: float = 2.0**30,
+    aside: Aside = alone,
     deadline: Deadline = NEVER,
 ) -> Engine:
     """An engine of the query whose hidden bounds were searched for, ``rounds`` splits for every row of a layer.
 
     Its ranges hold on the query's boxes and balls; ``ranges`` are some that are known to, and none of its own is worse.
     Past the ``deadline`` layers keep what they have, and so do those whose trees would take more than ``memory`` bytes:
-    before that there are fewer rounds. Raises OutOfTime where there is no engine by then.
+    before that there are fewer rounds. Others take part where something is put ``aside`` for them. Raises OutOfTime
+    where there is no engine by then.
     """
     given = ranges or {}
     engine = Engine(query, dtype=dtype, deadline=deadline)
@@ -52,8 +71,11 @@ def refined(
         first = engine.ranges[layer]
         known[layer] = first.meet(given[layer]) if layer in given else first
         if layer not in engine.plan.straight and not deadline.passed:
-            better = _layer(engine, layer, known[layer], rounds, memory, deadline)
-            known[layer] = known[layer] if better is None else known[layer].meet(better)
+            below = {n: known[n] for n in known if n is not layer}
+            elements, others = aside(below, layer, undecided(engine, layer, known[layer]), rounds, deadline)
+            own = searched(engine, layer, elements, rounds, memory=memory, deadline=deadline)
+            for better in (*own, *others()):
+                known[layer] = known[layer].meet(better)
         if known[layer] is not first:
             try:
                 engine = Engine(query, dtype=dtype, ranges=known, deadline=deadline)
@@ -62,35 +84,54 @@ def refined(
     return engine
 
 
-def _layer(engine: Engine, layer: Node, known: Limit, rounds: int, memory: float, deadline: Deadline) -> Limit | None:
-    """Better bounds of a layer's elements that are open, as far as is ``known``, ``(1, size)``; None if none is."""
-    trees = grown(engine, layer, known, rounds, memory=memory, deadline=deadline)
+def undecided(engine: Engine, layer: Node, known: Limit) -> Array:
+    """The elements of a layer that matter and are open, as far as is ``known``, ``(1, size)``."""
+    opened = np.flatnonzero((known.lower[0] < 0) & (known.upper[0] > 0))
+    return np.intersect1d(opened, engine.plan.keep[layer])
+
+
+def searched(
+    engine: Engine,
+    layer: Node,
+    elements: Array,
+    rounds: int,
+    *,
+    memory: float,
+    deadline: Deadline = NEVER,
+    hurry: Event | None = None,
+) -> Sequence[Limit]:
+    """Bounds of some elements of a layer, ``(1, size)``, infinite of others; none where none are searched for."""
+    trees = grown(engine, layer, elements, rounds, memory=memory, deadline=deadline, hurry=hurry)
     if trees is None:
-        return None
+        return ()
     lower, upper = (np.full((1, layer.size), side) for side in (-np.inf, np.inf))
     up, bounds = trees.sign > 0, trees.bounds()
     lower[0, trees.index[up]], upper[0, trees.index[~up]] = bounds[up], -bounds[~up]
-    return Limit(lower, upper)
+    return (Limit(lower, upper),)
 
 
 def grown(
-    engine: Engine, layer: Node, known: Limit, rounds: int, *, memory: float = 2.0**30, deadline: Deadline = NEVER
+    engine: Engine,
+    layer: Node,
+    elements: Array,
+    rounds: int,
+    *,
+    memory: float = 2.0**30,
+    deadline: Deadline = NEVER,
+    hurry: Event | None = None,
 ) -> Trees | None:
-    """The trees of a layer's rows, so many ``rounds`` of splits grown; None where no element is open.
+    """The trees of a layer's rows, so many ``rounds`` of splits grown, or fewer where ``hurry`` is set; None where
+    there are no ``elements``, or no room for trees.
 
     What is known of the layer itself the engine must not know: bounds of all leaves would be that, none the worst.
     """
-    opened = np.flatnonzero((known.lower[0] < 0) & (known.upper[0] > 0))
-    opened = np.intersect1d(opened, engine.plan.keep[layer])
-    if not len(opened):
-        return None
     below = sum(n.size for n in engine.plan.order(layer)[1:])
-    rounds = min(rounds, int(memory / (2 * len(opened) * max(below, 1) * _BYTES)) - 1)
-    if rounds < 0:
+    rounds = min(rounds, int(memory / (2 * max(len(elements), 1) * max(below, 1) * _BYTES)) - 1)
+    if not len(elements) or rounds < 0:
         return None
-    trees = Trees(engine, layer, np.tile(opened, 2), np.repeat([1.0, -1.0], len(opened)), rounds, deadline)
+    trees = Trees(engine, layer, np.tile(elements, 2), np.repeat([1.0, -1.0], len(elements)), rounds, deadline)
     for _ in range(rounds):
-        if deadline.passed or not trees.split():
+        if deadline.passed or (hurry is not None and hurry.is_set()) or not trees.split():
             break
     return trees
 
