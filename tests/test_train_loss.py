@@ -253,6 +253,16 @@ def test_options_out_of_range_are_refused_in_words() -> None:
         loss((np.zeros((2, 3)), np.ones((2, 3))))
     with pytest.raises(nn.InputError, match="2 cases for 1 boxes"):
         loss((np.zeros((1, 4)), np.ones((1, 4))), case=[0, 0])
+    for case in ([1], [0.5], [float("nan")], "a"):
+        with pytest.raises(nn.InputError, match="cases"):
+            loss((np.zeros((1, 4)), np.ones((1, 4))), case=case)
+    ends = (np.ones((1, 4)), np.zeros((1, 4))), (np.full((1, 4), np.nan), np.ones((1, 4))), (np.zeros((0, 4)),) * 2
+    for boxes in (*ends, (np.zeros((1, 4)), np.full((1, 4), np.inf)), "ab", (np.zeros((1, 4)),) * 3):
+        with pytest.raises(nn.InputError, match="boxes"):
+            loss(boxes)
+    for options in ({"goal": "a"}, {"goal": np.nan}, {"seed": "a"}, {"seed": -1}, {"cells": 10**12}):
+        with pytest.raises(nn.InputError, match=next(iter(options))):
+            nn.train.Loss(mixed(4), module, (1, 4), **options)
 
 
 def test_a_module_is_left_as_it_was() -> None:

@@ -58,6 +58,26 @@ def test_what_is_no_training_is_refused_in_words() -> None:
     for options in ({"epochs": 0}, {"batch": 1.5}, {"rate": -1.0}, {"seed": -1}):
         with pytest.raises(nn.InputError, match=next(iter(options))):
             nn.train.robust(small(), few(), 0.1, **options)
+    images, labels = few()
+    wrong = {
+        "labels: 3 is no number of 3": (images, labels + 1),
+        r"labels: .\.5 is no number": (images, labels + 0.5),
+        "labels: nan is no number": (images, labels * float("nan")),
+        "labels are no array": (images, ["a"] * len(images)),
+        "images are not finite numbers": (images * np.float32("inf"), labels),
+        "no scores": (images[:, :2], labels),
+    }
+    for said, data in wrong.items():
+        for method in ("ibp", "standard", "lmt"):
+            with pytest.raises(nn.InputError, match=said):
+                nn.train.robust(small(), data, 0.1, method)
+    for within in ((1.0, 0.0), (float("nan"), 1.0), (0.0, 0.5, 1.0), "ab", 0.5):
+        with pytest.raises(nn.InputError, match="within is"):
+            nn.train.robust(small(), few(), 0.1, within=within)
+    with pytest.raises(nn.InputError, match="schedule is 'fast'"):
+        nn.train.robust(small(), few(), 0.1, schedule="fast")
+    with pytest.raises(nn.InputError, match="a schedule of"):
+        nn.train.Schedule(warm=float("nan"))
     with pytest.raises(nn.InputError, match="no pair"):
         nn.train.robust(small(), few()[0], 0.1)
     with pytest.raises(nn.InputError, match="eps is nan"):

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 
 from nnsym.bounds.domains import domain_boxes
 from nnsym.bounds.engine.inputs import Range
@@ -17,6 +16,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.lang.algebra.variables import Variable
+from nnsym.train.given import require_boxes, tensor
 from nnsym.train.live import Live
 
 Sides: TypeAlias = tuple[Any, Any]
@@ -65,14 +65,19 @@ def read_boxes(given: Boxes, inputs: tuple[Input, ...], live: Live) -> dict[Node
         )
     found: dict[Node, Range] = {}
     for x in inputs:
-        ends = [torch.as_tensor(side, device=live.device).to(live.dtype) for side in sides[x]]
-        if any(side.dim() < 1 or side[0].numel() != x.size for side in ends) or ends[0].shape != ends[1].shape:
+        ends = [tensor(side, "boxes").to(live.device, live.dtype) for side in sides[x]]
+        if (
+            len(ends) != 2
+            or any(side.dim() < 1 or side.shape[1:].numel() != x.size for side in ends)
+            or ends[0].shape != ends[1].shape
+        ):
             shapes = " and ".join(str(tuple(side.shape)) for side in ends)
             raise InputError(
                 f"boxes of shapes {shapes} for {x.size} elements",
                 where=x.name,
                 remedy="Give arrays whose first axis numbers the boxes",
             )
+        require_boxes(ends[0], ends[1], x.name)
         found[x] = Range(*(side.reshape(len(side), -1) for side in ends))
     if len({len(box.lower) for box in found.values()}) != 1:
         raise InputError(

@@ -25,7 +25,9 @@ from nnsym.bounds.points.tape import Tape
 from nnsym.errors import InputError
 from nnsym.ir.node import Node
 from nnsym.lang.property import Property
+from nnsym.results.ranges import seed as checked_seed
 from nnsym.train.boxes import Boxes, cells, read_boxes
+from nnsym.train.given import classes, real
 from nnsym.train.margins import alike, margins
 from nnsym.train.passes import INTERVALS
 from nnsym.train.plans import Plan
@@ -33,6 +35,7 @@ from nnsym.train.rows import Inputs, Rows
 from nnsym.train.subject import Family, Shape, Subject
 
 _STEPS = 8  # of a descent to a bad point
+_CELLS = 2**20  # boxes that are bounded at once
 
 
 @final
@@ -62,11 +65,9 @@ class Loss:
         cells: int = 1,
         seed: int = 0,
     ) -> None:
-        self.plan, self.goal, self.smooth = Plan.of(bounds), float(goal), bool(smooth)
-        if not np.isfinite(self.goal):
-            raise InputError(f"goal is {goal!r}", remedy="Give the margin to reach, a finite number")
-        if isinstance(cells, bool) or not isinstance(cells, int) or cells < 1:
-            raise InputError(f"cells is {cells!r}", remedy="Give a whole number of boxes, at least 1")
+        if isinstance(cells, bool) or not isinstance(cells, int) or not 1 <= cells <= _CELLS:
+            raise InputError(f"cells is {cells!r}", remedy=f"Give a whole number of boxes from 1 to {_CELLS}")
+        self.plan, self.goal, self.smooth = Plan.of(bounds), real(goal, "goal"), bool(smooth)
         self.subject = Subject.of(stated, module, input_shape)
         self.live, self.queries = self.subject.live, self.subject.queries
         self._cells, self._domain = cells, list[tuple[Inputs, Tensor | None]]()
@@ -74,7 +75,7 @@ class Loss:
         self._points = self._rows if self.plan.lines == INTERVALS else Rows(self.queries, self.live, INTERVALS)
         self._alike = alike(self.queries)
         self._tapes = [Tape(query, maps=self.live) for query in self.queries]
-        self._rng = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(checked_seed(seed))
 
     def __call__(self, boxes: Boxes | None = None, *, case: Any = None) -> Tensor:
         """The mean over boxes: those given, ``(lower, upper)`` with a leading axis, else the cells of the domain.
@@ -115,10 +116,9 @@ class Loss:
             if len(self.queries) > 1:
                 raise InputError(f"{len(self.queries)} cases", remedy="Say which case every box is of: case=labels")
             return inputs, None
-        chosen = torch.as_tensor(case, device=self.live.device).to(torch.int64).reshape(-1)
-        if len(chosen) != count or not bool(((chosen >= 0) & (chosen < len(self.queries))).all()):
-            said = f"{len(chosen)} cases for {count} boxes"
-            raise InputError(said, remedy=f"Give one number from 0 to {len(self.queries) - 1} for each box")
+        chosen = classes(case, "cases", len(self.queries)).to(self.live.device).reshape(-1)
+        if len(chosen) != count:
+            raise InputError(f"{len(chosen)} cases for {count} boxes", remedy="Give one number for each box")
         return inputs, None if len(self.queries) == 1 else chosen
 
     def _whole(self) -> tuple[Inputs, Tensor | None]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nnsym.errors import InputError
 from nnsym.results.ranges import seed as checked_seed
+from nnsym.train.given import classes, tensor
 from nnsym.train.recipes import Batch, Recipe, Setting, find_recipe
 from nnsym.train.schedule import Epoch, Schedule
 
@@ -45,19 +46,18 @@ def robust(
     Fast Certified Robust Training with Short Warmup, 2021). ``watch`` is called with an :class:`Epoch` after each;
     ``print`` will do. The same ``seed``, data and machine give the same network.
     """
-    images, labels = _read(module, data)
+    images, labels, count = _read(module, data)
     _check(eps, epochs, batch, rate)
+    limits, plan = _within(within), schedule or Schedule()
+    if not isinstance(plan, Schedule):
+        raise InputError(f"schedule is {schedule!r}", remedy="Give an nn.train.Schedule")
     made, number = find_recipe(method)
     chance = torch.Generator().manual_seed(checked_seed(seed))
     trained = copy.deepcopy(module).train()
     if made.certified if initialise is None else initialise:
         _initialise(trained, chance)
-    classes = int(labels.max()) + 1
     shape = (1, *images.shape[1:])
-    with torch.no_grad():
-        classes = max(classes, trained.eval()(images[:1]).shape[-1])
-    recipe = made(Setting(module=trained.train(), shape=shape, classes=classes, chance=chance, number=number))
-    plan = schedule or Schedule()
+    recipe = made(Setting(module=trained.train(), shape=shape, classes=count, chance=chance, number=number))
     optimiser = torch.optim.Adam(trained.parameters(), lr=rate)
     steps = epochs * -(-len(images) // batch)
     step = 0
@@ -69,7 +69,7 @@ def robust(
             reached = float(eps) * plan.grown(done)
             for group in optimiser.param_groups:
                 group["lr"] = rate * min(1.0, 0.1 + 1.8 * (1.0 - done))
-            given = _batch(images[index], labels[index], reached, within, plan, done)
+            given = _batch(images[index], labels[index], reached, limits, plan, done)
             total += _step(recipe, optimiser, given) * len(index)
             right += _right(trained, given) if watch is not None else 0
             step += 1
@@ -125,7 +125,8 @@ def _initialise(module: torch.nn.Module, chance: torch.Generator) -> None:
                     layer.bias.zero_()
 
 
-def _read(module: torch.nn.Module, data: tuple[Any, Any]) -> tuple[Tensor, Tensor]:
+def _read(module: torch.nn.Module, data: tuple[Any, Any]) -> tuple[Tensor, Tensor, int]:
+    """Images, labels, and how many classes the module has."""
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"{type(module).__name__} is not a torch.nn.Module", remedy="Pass the module to train")
     first = next(module.parameters(), None)
@@ -135,14 +136,41 @@ def _read(module: torch.nn.Module, data: tuple[Any, Any]) -> tuple[Tensor, Tenso
         images, labels = data
     except (TypeError, ValueError):
         raise InputError("the data are no pair", remedy="Pass (images, labels)") from None
-    images = torch.as_tensor(images).to(first.dtype)
-    labels = torch.as_tensor(labels).to(torch.int64)
+    images, labels = tensor(images, "images").to(first.dtype), tensor(labels, "labels")
     if images.dim() < 2 or labels.shape != images.shape[:1] or not len(labels):
         shapes = f"images of shape {tuple(images.shape)} and labels of shape {tuple(labels.shape)}"
         raise InputError(shapes, remedy="Give as many labels as images, at least one")
-    if bool((labels < 0).any()):
-        raise InputError(f"label {int(labels.min())}", remedy="Number the classes from 0")
-    return images, labels
+    if not bool(torch.isfinite(images).all()):
+        raise InputError("the images are not finite numbers", remedy="Check the data")
+    scores = _scores(module, images[:1])
+    return images, classes(labels, "labels", scores), scores
+
+
+def _scores(module: torch.nn.Module, image: Tensor) -> int:
+    """How many scores the module gives an image; raises :class:`InputError` where it gives none."""
+    try:
+        with torch.no_grad():
+            return int(copy.deepcopy(module).eval()(image).shape[-1])
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"it gives an image of shape {tuple(image.shape)} no scores: {said}",
+            where=type(module).__name__,
+            remedy="Pass images as the module takes them",
+        ) from None
+
+
+def _within(given: Any) -> tuple[float, float] | None:
+    """Limits of images, one below the other, or none."""
+    if given is None:
+        return None
+    try:
+        low, high = map(float, given)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not low < high:
+        raise InputError(f"within is {given!r}", remedy="Give the least and the greatest number, as (0.0, 1.0)")
+    return low, high
 
 
 def _check(eps: float, epochs: int, batch: int, rate: float) -> None:

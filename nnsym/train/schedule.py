@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import final
+
+from nnsym.errors import InputError
 
 
 @final
@@ -18,6 +21,11 @@ class Schedule:
     warm: float = 0.08
     full: float = 0.5
     kappa: float = 0.5
+
+    def __post_init__(self) -> None:
+        parts = (self.warm, self.full, self.kappa)
+        if not all(isinstance(part, numbers.Real) and 0 <= part <= 1 for part in parts):
+            raise InputError(f"a schedule of {parts}", remedy="Give warm, full and kappa from 0 to 1")
 
     def grown(self, done: float) -> float:
         """The part of the radius that is asked for once ``done``, in [0, 1], of the steps are made."""
