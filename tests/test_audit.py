@@ -90,6 +90,20 @@ def test_a_result_that_names_the_certificate_of_something_else_is_not_certified(
     assert reason in found.uncertified[0].reason
 
 
+def test_the_certificate_of_another_property_is_not_this_ones(folder: Path) -> None:
+    """Of the same networks, with the same claim, and accepted: a result keeps what was proved of its own property."""
+    y = F(X)[0]
+    weaker = nn.forall(X, where=nn.box(X, -0.1, 0.1), then=y[0] < 50, name="weaker")
+    nn.verify(weaker, certificate=folder / "weaker.json").save(folder / "weaker.result.json", weaker)
+    assert nn.audit(folder).code == 0
+    path = folder / "holds.result.json"
+    other = json.loads((folder / "weaker.result.json").read_text())["certificate"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"certificate": other}))
+    found = nn.audit(folder)
+    assert [r.name for r in found.uncertified] == ["holds"]
+    assert "states something else than was proved of its property" in found.uncertified[0].reason
+
+
 @pytest.mark.parametrize("again", [{"sort_keys": True}, {"indent": "\t", "separators": ("\t,", "\t:\t")}])
 def test_files_that_something_else_wrote_anew_are_not_passed_over(again: dict[str, Any], folder: Path) -> None:
     for path in (folder / "holds.result.json", folder / "fails.json"):

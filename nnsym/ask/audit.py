@@ -15,7 +15,7 @@ from nnsym.check.errors import Refused, nearly
 from nnsym.check.files import content, read_json
 from nnsym.check.limits import MEMORY, SECONDS, limited
 from nnsym.errors import InputError
-from nnsym.results.certificate import Lack
+from nnsym.results.certificate import Lack, stated
 from nnsym.results.files import plain_data
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
@@ -29,8 +29,8 @@ _NAMED = (".onnx", ".vnnlib")
 class Checked:
     """A certificate's file and what the checker said: ``refused`` is empty where it accepted.
 
-    ``claim`` is ``unsat`` or ``sat``, ``networks`` their names and hashes, ``stated`` the property's hash, ``digest``
-    that of the certificate's content.
+    ``claim`` is ``unsat`` or ``sat``, ``networks`` their names and hashes, ``text`` the hash of the property's text,
+    ``stated`` that of all that is claimed, ``digest`` that of the certificate's content.
     """
 
     file: str
@@ -39,6 +39,7 @@ class Checked:
     claim: str
     semantics: str
     networks: tuple[tuple[str, str], ...]
+    text: str
     stated: str
     report: Report | None
     refused: str
@@ -118,7 +119,8 @@ def _plain(found: Checked) -> dict[str, Any]:
         "claim": found.claim,
         "semantics": found.semantics,
         "networks": [{"name": name, "sha256": digest} for name, digest in found.networks],
-        "property": found.stated,
+        "property": found.text,
+        "stated": found.stated,
         "accepted": not found.refused,
         "refused": found.refused,
         "checked_by": found.checked_by,
@@ -217,7 +219,7 @@ def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | 
         for e in entries or []
         if isinstance(e, dict)
     ]
-    stated = found.get("property")
+    text = found.get("property")
     return Checked(
         file=str(path),
         digest=hashlib.sha256(data).hexdigest(),
@@ -225,7 +227,8 @@ def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | 
         claim=str(found.get("claim", "")),
         semantics=str(found.get("semantics", "real")),
         networks=tuple(named),
-        stated=str(stated.get("sha256", "")) if isinstance(stated, dict) else "",
+        text=str(text.get("sha256", "")) if isinstance(text, dict) else "",
+        stated="" if refused else stated(plain_data(data, where=str(path))),
         report=report,
         refused=refused,
     )
@@ -234,7 +237,16 @@ def _checked(path: Path, data: bytes, files: Mapping[str, bytes], engine: str | 
 def _unread(path: Path, reason: str) -> Checked:
     """A file of a certificate's name that cannot be read."""
     return Checked(
-        file=str(path), digest="", size=0, claim="", semantics="", networks=(), stated="", report=None, refused=reason
+        file=str(path),
+        digest="",
+        size=0,
+        claim="",
+        semantics="",
+        networks=(),
+        text="",
+        stated="",
+        report=None,
+        refused=reason,
     )
 
 
@@ -272,6 +284,8 @@ def _unlike(data: Mapping[str, Any], made: Checked) -> str:
         return Lack.OTHER_CLAIM.said(f"its certificate claims '{made.claim}', which is not its verdict")
     if (made.semantics == "real") != (data.get("semantics") == "real"):
         return Lack.OTHER_CLAIM.said(f"its certificate speaks of '{made.semantics}' semantics")
+    if _object(data.get("property")).get("stated") != made.stated:
+        return Lack.OTHER_CLAIM.said("its certificate states something else than was proved of its property")
     listed = data.get("networks")
     stored = {n.get("sha256") for n in map(_object, listed if isinstance(listed, list) else []) if n.get("stored")}
     read = {digest for _, digest in made.report.subjects} if made.report else set()  # what it lists may be unread

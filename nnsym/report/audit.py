@@ -58,7 +58,7 @@ def audit_sections(found: Audit) -> Iterator[str]:
     )
     titles = ["certificate", "claim", "leaves", "least", "seconds", "checked"]
     yield "<h2>Certificates</h2>\n" + html_table(titles, [_cells(c) for c in found.certificates])
-    files = [[c.file, c.digest, c.stated] for c in found.certificates]
+    files = [[c.file, c.digest, c.text] for c in found.certificates]
     yield "<h2>Hashes (SHA-256)</h2>\n" + html_table(["certificate", "its content", "property"], files)
     networks = dict.fromkeys(pair for c in found.certificates for pair in c.networks)
     yield "<h2>Networks</h2>\n" + html_table(["name", "SHA-256"], [list(pair) for pair in networks])

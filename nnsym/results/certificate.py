@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -37,6 +39,16 @@ class Lack(StrEnum):
         return reason.partition(":")[0]
 
 
+#: The fields of a certificate that say what it proves; the others prove it.
+_STATEMENT = ("claim", "networks", "property", "semantics")
+
+
+def stated(content: Mapping[str, Any]) -> str:
+    """The digest of a certificate's statement, which a saved result keeps with its property."""
+    said = {name: content[name] for name in _STATEMENT if name in content}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Certificate:
@@ -61,6 +73,11 @@ class Certificate:
     def sha256(self) -> str:
         """The digest of its bytes."""
         return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def stated(self) -> str:
+        """The digest of what it states (:func:`stated`)."""
+        return stated(json.loads(self.data))
 
     def summary(self) -> dict[str, Any]:
         """What a record says of it; the bytes are in a file of their own."""

@@ -107,9 +107,13 @@ def result_json(result: Result) -> dict[str, Any]:
 def saved_json(result: Result, statement: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A result with what it is about: the property in words, its hash, its networks, the boxes of its inputs.
 
-    ``statement`` holds other forms of the property (``source``, ``latex``), where it was written in the language.
+    ``statement`` holds other forms of the property (``source``, ``latex``), where it was written in the language;
+    ``stated`` is the digest of what the certificate states.
     """
-    about = {} if result.query is None else _about(result.query, statement or {})
+    said = dict(statement or {})
+    if result.certificate is not None:  # what was proved of this property, whichever certificate is named later
+        said["stated"] = result.certificate.stated
+    about = {} if result.query is None else _about(result.query, said)
     return {FORMAT: NUMBER, **result_json(result), **about}
 
 

@@ -15,7 +15,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.digits import fraction
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Reading
-from nnsym.results.fields import count, each, finite, named, optional, real, text, undamaged
+from nnsym.results.fields import count, each, finite, flag, named, optional, real, text, undamaged
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import Agreement, Deployed, Result, Semantics, Sizes, Step, Trust, Verdict, Witness
 from nnsym.results.saved import read_saved_as
@@ -38,10 +38,12 @@ def read_saved(path: str | Path) -> dict[str, Any]:
 def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
     """The result of its plain data."""
     with undamaged(where):
-        exists, vacuous = data["reading"] == Reading.EXISTS.value, bool(data["vacuous"])
+        exists, vacuous = data["reading"] == Reading.EXISTS.value, flag(data["vacuous"])
         trust, confidence = optional(Trust, data["trust"]), optional(real, data.get("confidence"))
-        if trust is Trust.STATISTICAL and confidence is None:
-            raise ValueError("a statistical verdict has a confidence")
+        if (confidence is not None and not 0 < confidence < 1) or (trust is Trust.STATISTICAL and confidence is None):
+            raise ValueError("a statistical verdict has a confidence between 0 and 1")
+        if trust is None and data["status"] != Verdict.UNKNOWN.value:
+            raise ValueError("a verdict rests on something")
         nowhere = -math.inf if exists else math.inf  # the margin where no input satisfies the precondition
         return Result(
             status=Verdict(data["status"]),
