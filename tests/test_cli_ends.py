@@ -195,16 +195,15 @@ def test_the_checker_is_interrupted_in_one_line() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
-@pytest.mark.parametrize(("out", "code"), [("/dev/full", 2), ("closed", 10), ("unread", 10)])
-def test_the_checkers_answer_is_its_exit_code_whoever_reads(out: str, code: int) -> None:
-    command = f"{sys.executable} -m nnsym.check /none"
-    way = {"closed": f"{command} >&-", "unread": f"{{ sleep 0.1; {command}; echo $? >&2; }} | true"}
-    done = subprocess.run(
-        ["bash", "-c", way.get(out, f"{command} > {out}")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(__file__).parents[1],
-    )
-    said = {"/dev/full": "cannot write: No space left on device\n", "unread": "10\n"}
-    assert (done.stderr, done.returncode) == (said.get(out, ""), 0 if out == "unread" else code)
+@pytest.mark.parametrize(
+    ("way", "code", "said"),
+    [
+        ("os.dup2(os.open('/dev/full', os.O_WRONLY), 1)", 2, "cannot write: No space left on device\n"),
+        ("read, write = os.pipe(); os.dup2(write, 1); os.close(read)", 10, ""),
+        ("os.close(1)", 10, ""),
+    ],
+    ids=["full", "unread", "closed"],
+)
+def test_the_checkers_answer_is_its_exit_code_whoever_reads(way: str, code: int, said: str) -> None:
+    done = program(f"import os, sys\n{way}\nos.execv(sys.executable, [sys.executable, '-m', 'nnsym.check', '/none'])")
+    assert (done.stderr, done.returncode) == (said, code)

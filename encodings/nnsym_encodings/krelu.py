@@ -15,7 +15,7 @@ neurons sorted by the area of their triangle ``-l u``. A group is tried in that 
 Numbers: facets of a float hull are directions only. For the stored coefficients p, q of a row ``p h + q y <= rhs`` the
 largest value over K is at a lifted vertex, every vertex is within delta of a known point
 (``nnsym.separation.octahedra``), and rhs is the largest value at those points plus what delta and the sums may move,
-rounded up (docs/numerics.md).
+rounded up (docs/rounding.md).
 
 Emits: sparse rows of up to 2 k terms over h and y, so they serve relaxations with and without binaries.
 

@@ -14,7 +14,7 @@ a gap has nothing to cut. Octahedra and vertices of a group are kept for later r
 
 Numbers: the LP decides a direction only. For the stored coefficients p, q of a row ``p h + q y <= rhs`` the right-hand
 side is the largest of weak dual bounds over the parts of P in all orthants, rounded up (``nnsym.separation.orthants``,
-docs/numerics.md), so vertices that were missed cost strength and nothing else.
+docs/rounding.md), so vertices that were missed cost strength and nothing else.
 
 Emits: sparse rows of up to 2 k terms over h and y, at most one a group and round; they serve relaxations with and
 without binaries.

@@ -1,4 +1,4 @@
-"""Float formats that bounds are computed in, by what arithmetic in them may lose (docs/numerics.md, "Bounds").
+"""Float formats that bounds are computed in, by what arithmetic in them may lose (docs/rounding.md, "Bounds").
 
 A sum of ``k`` products, added in any order, with or without fused operations, differs from the exact one by at
 most ``gamma_k sum |a_i||x_i|``, ``gamma_k = k u / (1 - k u)`` (Higham, Accuracy and Stability of Numerical Algorithms,

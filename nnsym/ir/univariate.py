@@ -42,7 +42,7 @@ class Univariate(ABC):
 
     @property
     def jumps(self) -> bool:
-        """True if the function is not continuous (docs/numerics.md, "Jumps")."""
+        """True if the function is not continuous (docs/rounding.md, "Jumps")."""
         return False
 
     @abstractmethod
@@ -193,7 +193,7 @@ class Piecewise(Univariate):
     With m breakpoints ``breaks`` and ``at`` have shape ``(m,)``, ``slopes`` and ``offsets`` ``(m + 1,)``, or all four a
     leading axis of one row per element. The function is that of the rationals which the float64 numbers denote. Where
     the two lines do not meet in ``at_j``, exactly, there is a jump; methods that know closed sets only take both limits
-    for values there (docs/numerics.md, "Jumps").
+    for values there (docs/rounding.md, "Jumps").
     """
 
     breaks: Array

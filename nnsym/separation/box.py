@@ -7,7 +7,7 @@ A row is written for stored float coefficients c, whatever formula they came fro
 with ``sign y - a h = max(0, rise h)``, ``rise = b - a``. On the passive side the left-hand side is ``-c x - p z``, on
 the active one ``(rise W - c) x + rise b - p z``: linear over a box, so its largest value is a sum. Both are rounded
 up, and q (and p) are made of them: the row holds in exact arithmetic, and is tight where the formula is
-(docs/numerics.md).
+(docs/rounding.md).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ sum is bounded tighter than its members together, P is a box for all that matter
 
 :func:`vertices` finds points near all vertices of P cut by the planes ``h_i = 0``, with a bound of how near: a vertex
 solves k of these equations, their coefficients are -1, 0 or 1, so the inverse is a matrix of small integers over a
-small integer, and a float solution is off by a few roundings only (docs/numerics.md).
+small integer, and a float solution is off by a few roundings only (docs/rounding.md).
 """
 
 from __future__ import annotations

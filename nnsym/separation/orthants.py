@@ -11,7 +11,7 @@ of P. It promises nothing, and nothing rests on it: points decide what is looked
     w h  <=  lambda c + sum_i |w - A' lambda + s mu|_i max |h_i|,
 
 because ``A h <= c`` and ``s_i h_i >= 0`` there. Multipliers are those of the planes through the best point, by
-nonnegative least squares; what they leave, and all rounding, is charged on the box (docs/numerics.md). A part without
+nonnegative least squares; what they leave, and all rounding, is charged on the box (docs/rounding.md). A part without
 points is left out if the same sum with ``w = 0`` is negative, which proves it empty (Farkas); else its maximum is that
 over the box.
 

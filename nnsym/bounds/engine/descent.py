@@ -1,7 +1,7 @@
 """One backward pass: a row over a node, rewritten step by step into a row over the inputs.
 
 The pass maintains, for each row, the claim ``row >= row(c) + sum_n C_n (v_n - c_n) + constant - error`` with the
-centres c of :mod:`nnsym.bounds.engine.state` (docs/numerics.md). Coefficients live on a *support*, the elements of a
+centres c of :mod:`nnsym.bounds.engine.state` (docs/rounding.md). Coefficients live on a *support*, the elements of a
 node whose lines are not zero: dead neurons cost nothing, and dense matrices are cut down to the rows and columns that
 matter. They are in the format of the maps; constants and errors are added up in float64.
 

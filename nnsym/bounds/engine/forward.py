@@ -7,7 +7,7 @@ their constant (x is followed by a 1). Through ``v = A u + b`` the functions bec
 
 and a nonlinear node replaces its operands by its lines (symbolic intervals: Wang et al., Formal Security Analysis of
 Neural Networks using Symbolic Intervals, 2018; Efficient Formal Safety Analysis of Neural Networks, 2018). The slack
-``s`` takes what rounding may have moved (docs/numerics.md).
+``s`` takes what rounding may have moved (docs/rounding.md).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ node is substituted exactly, a nonlinear one by its lower line where ``C`` is po
 negative (Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018,
 theorem 3.2; on general graphs Xu et al., Automatic Perturbation Analysis, 2020). The upper bound is the lower bound of
 ``-w``. Each step charges what rounding may have moved to ``error`` at once, against how far the node may be from its
-centre (docs/numerics.md).
+centre (docs/rounding.md).
 Ranges, lines and centres are float64; only the rows are in the format of the maps.
 
 Under a deadline hidden layers take the first part of the time, and what is left is the rows'. A layer whose passes are

@@ -1,4 +1,4 @@
-"""What float arithmetic may have moved, bounded before it happens (docs/numerics.md, "Bounds").
+"""What float arithmetic may have moved, bounded before it happens (docs/rounding.md, "Bounds").
 
 The formats and their constants are those of :mod:`nnsym.bounds.formats`.
 """

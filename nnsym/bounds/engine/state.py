@@ -9,7 +9,7 @@ centres is added once, in float64. A centre is
     of a line's node   the lower line at its parents' centres: only upper lines keep an offset.
 
 All this is computed once per node in float64. Rows, in float64 or float32, get slopes rounded to nearest (one more
-rounding of a product with a deviation), offsets and charges rounded outward (docs/numerics.md).
+rounding of a product with a deviation), offsets and charges rounded outward (docs/rounding.md).
 """
 
 from __future__ import annotations

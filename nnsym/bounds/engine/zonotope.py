@@ -4,7 +4,7 @@ A node is enclosed by ``c + sum_k g_k e_k + [-s, s]`` with noise symbols ``e_k``
 Affine maps act on centre and generators exactly, so correlations survive them; a nonlinear node moves along the slope
 of a band (:mod:`nnsym.bounds.pairs.bands`) and adds one symbol for each element whose band is not a line (Singh et al.,
 Fast and Effective Robustness Certification, 2018). The slack ``s`` is a plain interval and takes what rounding may have
-moved (docs/numerics.md).
+moved (docs/rounding.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     engine = Engine(query, dtype="float32")
     found = engine.bound(engine.root())
 
-It computes what ``crown`` does (:mod:`nnsym.bounds.engine.linear`), with the charges of docs/numerics.md, on arrays of
+It computes what ``crown`` does (:mod:`nnsym.bounds.engine.linear`), with the charges of docs/rounding.md, on arrays of
 NumPy. What it knows of the query's own domain it keeps: elements that are 0 there are left out of all that follows.
 """
 

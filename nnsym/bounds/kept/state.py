@@ -1,7 +1,7 @@
 """What passes know of a batch of subproblems: ranges, centres, and for every step the price of rounding, folded in.
 
 Rows speak of deviations ``v - c`` from the *centre* c of every node, the middle of its range, and ``rho`` is the radius
-around it (docs/numerics.md, "Linear bounds, backwards"). A step over a node adds ``C below`` where its coefficient is
+around it (docs/rounding.md, "Linear bounds, backwards"). A step over a node adds ``C below`` where its coefficient is
 positive and ``C above`` where it is negative: ``below`` is what its lower line has at the centres, less all that
 rounding may move there, ``above`` likewise. So a charged pass costs no more than an uncharged one.
 
