@@ -11,6 +11,7 @@ import numpy as np
 import nnsym as nn
 from nnsym.check.checker import Checker
 from nnsym.check.files import read_json
+from nnsym.results.certificate import stated
 from tests.stored import stored_mlp
 
 X = nn.Variable(1, name="x")
@@ -71,7 +72,9 @@ def test_an_audit_counts_networks_that_were_read(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_bytes(data)
     record = json.loads((tmp_path / "r.json").read_text())
     record["certificate"]["sha256"] = hashlib.sha256(data).hexdigest()
-    (tmp_path / "r.json").write_text(json.dumps(record))
-    found = nn.audit(tmp_path)
-    assert not found.refused
-    assert "about other networks" in found.uncertified[0].reason
+    for digest, reason in ((record["property"]["stated"], "states something else"), (stated(forged), "other networks")):
+        record["property"]["stated"] = digest
+        (tmp_path / "r.json").write_text(json.dumps(record))
+        found = nn.audit(tmp_path)
+        assert not found.refused
+        assert reason in found.uncertified[0].reason
