@@ -54,6 +54,11 @@ def test_a_file_is_taken_said_and_overruled(folder: Path, name: str, head: str, 
     assert "timeout = 7" in verified.stderr
 
 
+def test_options_are_said_as_the_file_names_them(folder: Path):
+    (folder / "nnsym.toml").write_text("json = true\nvnnlib-version = 2\nmethod = 'ibp'\n")
+    assert "nnsym.toml: json = true, method = ibp" in run.invoke(app, ["verify", "p.py:p"]).stderr
+
+
 def test_its_own_file_goes_before_the_shared_one(folder: Path):
     (folder / "pyproject.toml").write_text("[tool.nnsym]\ntimeout = 7\n")
     (folder / "nnsym.toml").write_text("seed = 1\n")

@@ -229,3 +229,14 @@ def test_the_command() -> None:
     said = json.loads(run(app, ["lipschitz", str(demo.NETWORK), "--method", "norms", "--json"]).output)
     assert said["certified"] >= said["falsified"] > 0
     assert isinstance(run(app, ["lipschitz", str(demo.NETWORK), "--lower", "a"]).exception, InputError)
+
+
+@pytest.mark.parametrize("method", ["exact", "bigm", "crown", "norms"])
+@pytest.mark.parametrize("p", [1, 2, np.inf])
+def test_what_is_beyond_floats_is_infinite_by_every_method(method: str, p: float) -> None:
+    if (method, p) == ("bigm", 2):
+        pytest.skip("no maximum of sums")
+    f = nn.sequential([([[1e200, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1e200, 1.0]], [0.0])], activation="relu")
+    found = nn.lipschitz(f, -1, 1, method, p=p, q=p, timeout=20)
+    assert found.certified == np.inf
+    assert found.falsified > 0.9

@@ -164,3 +164,29 @@ def test_a_norm_on_the_right_side_is_never_dropped(method: str, p: float) -> Non
     for constant, expected in ((true, Verdict.VERIFIED), (true - 0.125, Verdict.FALSIFIED)):
         assert nn.verify(nn.props.lipschitz(linear, -1, 1, constant, p=p), method).status is expected
     assert nn.verify(nn.props.lipschitz(linear, -1, 1, true, p=p), "triangle").status is not Verdict.FALSIFIED
+
+
+def test_a_wrong_option_is_told_in_the_name_of_what_was_asked() -> None:
+    """Not in that of the function which it is passed on to."""
+    f = nn.sequential([(np.eye(2), np.zeros(2))])
+    g, x = nn.smooth(f, nn.gaussian(0.5)), nn.Variable(2, name="x")
+    p, where = nn.forall(x, where=nn.box(x, 0, 1), then=x[0] >= 0), nn.box(x, 0, 1)
+    asked = {
+        "radius": lambda **o: nn.radius(f, [1.0, 0.0], 0, high=1, **o),
+        "largest": lambda **o: nn.largest(lambda eps: p, high=1, **o),
+        "smallest": lambda **o: nn.smallest(lambda eps: p, high=1, **o),
+        "lipschitz": lambda **o: nn.lipschitz(f, 0, 1, high=1, **o),
+        "maximize": lambda **o: nn.maximize(x[0], where=where, **o),
+        "reach": lambda **o: nn.reach(x, where=where, **o),
+        "margin_table": lambda **o: nn.margin_table(f, [1.0, 0.0], 0, 0.1, **o),
+        "vacuous": lambda **o: nn.vacuous(p, **o),
+    }
+    for name, ask in asked.items():
+        with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword argument 'tol'"):
+            ask(tol=0.1)
+    with pytest.raises(
+        TypeError, match=r"^radius\(\) got an unexpected keyword argument 'timeot'. Did you mean timeout\?"
+    ):
+        nn.radius(g, [1.0, 0.0], 0, high=1, timeot=1)
+    with pytest.raises(TypeError, match=r"^radius\(\) got an unexpected keyword argument 'bounds'"):
+        nn.radius(g, [1.0, 0.0], 0, high=1, bounds="ibp")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.ask.passed_on import require_options
 from nnsym.ask.proved import with_certificates
 from nnsym.ask.verify import as_meant
 from nnsym.encoding import Encoding
@@ -93,6 +94,7 @@ def maximize(term: object, method: MethodChoice | None = None, **options: Any) -
 
     ``upper`` is the proved side, ``lower`` the value at :attr:`Optimum.point`. The options are those of ``minimize``.
     """
+    require_options("maximize", options, minimize)
     least = minimize(-as_term(term), method, **options)
     point = least.point and replace(least.point, margin=0.0 - least.point.margin)  # never -0.0
     return replace(

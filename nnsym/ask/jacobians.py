@@ -12,7 +12,7 @@ from nnsym.ask.space import Space
 from nnsym.bounds.lipschitz.jacobian import jacobian_norm
 from nnsym.bounds.lipschitz.norms import length, operator_norm
 from nnsym.bounds.methods import compute, open_elements
-from nnsym.errors import InputError, UnsupportedError
+from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms
 from nnsym.ir.gradient import gradients
@@ -72,9 +72,10 @@ def by_bounds(space: Space, source: Any, p: Any, q: Any, deadline: Deadline) -> 
 def by_program(space: Space, method: Any, p: Any, q: Any, deadline: Deadline) -> tuple[float, Trust]:
     """The largest norm of the Jacobian, by an exact encoding with its solver: norms that are sums and maxima only.
 
+    On a box it is infinite where numbers are beyond floats.
     Raises :class:`UnsupportedError` for others, :class:`nnsym.results.clock.OutOfTime` at the deadline.
     """
-    _domain(space)
+    query = _domain(space)
     if not len(space.open_axes):
         return 0.0, Trust.EXACT
     rows = entries(space, deadline)
@@ -83,7 +84,12 @@ def by_program(space: Space, method: Any, p: Any, q: Any, deadline: Deadline) ->
     for k, goal in enumerate(goals):
         deadline.check()
         seconds = max(deadline.left / (len(goals) - k), 0.1)
-        found = maximize(space.term(goal)[0], method, where=space.where, timeout=min(seconds, 1e6))
+        try:
+            found = maximize(space.term(goal)[0], method, where=space.where, timeout=min(seconds, 1e6))
+        except MissingBoundsError:
+            if not np.isfinite(query.boxes[space.x].outer).all():
+                raise
+            return np.inf, Trust.CERTIFIED
         bound = max(bound, found.upper)
         trust = weakest(trust, found.upper_trust or Trust.CERTIFIED)
     return bound, trust
@@ -137,6 +143,8 @@ def by_regions(space: Space, p: Any, q: Any, deadline: Deadline = NEVER) -> tupl
         deadline.check()
         form = found.forms[space.root][:-1].T[:, space.open_axes]
         near = nearest(form)
+        if not np.isfinite(near).all():
+            return np.inf, Trust.CERTIFIED
         off = float(length(np.abs(near).ravel(), 2)) * 2.0**-52
         wide = off * float(np.sqrt(near.size))  # any of the norms of what rounding moved
         largest = max(largest, (operator_norm(Dense(near), p, q) + wide) * (1 + 2.0**-50))

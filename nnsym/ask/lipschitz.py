@@ -17,9 +17,11 @@ import numpy as np
 
 from nnsym.ask.constant import LipschitzConstant, Tried
 from nnsym.ask.jacobians import by_bounds, by_program, by_regions
+from nnsym.ask.passed_on import require_options
 from nnsym.ask.slope import steepest
 from nnsym.ask.space import Space
 from nnsym.ask.threshold import Threshold, smallest
+from nnsym.ask.verify import verify
 from nnsym.bounds.lipschitz.certificate import proved_exactly
 from nnsym.bounds.lipschitz.constants import certificate
 from nnsym.bounds.lipschitz.distance import Distance, propagate
@@ -91,6 +93,7 @@ def lipschitz(
     """
     domain = _domain(lower, upper, where)
     if high is not None:
+        require_options("lipschitz", options, verify)
         search = {"low": low, "high": high, "precision": precision, "timeout": timeout, "seed": seed, **options}
         return _bisected(f, domain, method, p, q, gap, **search)
     if gap != 0 or options:

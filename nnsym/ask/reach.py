@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.ask.extremes import maximize, minimize
+from nnsym.ask.passed_on import require_options
 from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.lang.algebra.ranking import wins
@@ -114,6 +115,7 @@ def reach(terms: object, method: Any = None, *, where: object = None, timeout: f
     The method and the options are those of :func:`nnsym.ask.extremes.minimize`; ``timeout`` is for all
     elements together.
     """
+    require_options("reach", options, minimize)
     some = elements(terms)
     run = _budget(seconds(timeout), 2 * len(some))
     minima = tuple(run(minimize, term, method, where=where, **options) for term in some)
@@ -138,6 +140,7 @@ def margin_table(
     The ball is that of :func:`nnsym.lang.props.robust`; the method and the options are those of
     :func:`nnsym.ask.extremes.minimize`; ``timeout`` is for all classes together.
     """
+    require_options("margin_table", options, minimize)
     x = variable_of(f, "margin_table")
     y = f(x).ravel()
     wins(y, label)  # raises for a class that does not exist

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnsym.ask.passed_on import require_options
 from nnsym.errors import InputError
 from nnsym.judge.asked import Asked
 from nnsym.judge.conclude import conclude
@@ -37,6 +38,7 @@ def sampled_radius(
     if not 0 < high < np.inf:
         raise InputError("the search needs a positive finite number high")
     clock = options.pop("clock", None) or Clock(seconds(options.pop("timeout", 60.0)))
+    require_options("radius", options, Settings)
     settings = Settings(**options)
     at = Asked.of(robust(g, x0, label, 0, p=p).query)
     evidence, known = chosen.sample(at, clock, settings)

@@ -12,7 +12,9 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.ask.bracket import Family, search
+from nnsym.ask.passed_on import require_options
 from nnsym.ask.sampled_radius import sampled_radius
+from nnsym.ask.verify import verify
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Max, Pointwise
@@ -133,6 +135,7 @@ def largest(
         precision: the width of the bracket at which the search ends.
         options: those of ``verify``.
     """
+    require_options("largest", options, verify)
     return _search("largest", family, method, _end(low), _end(high), precision, options)
 
 
@@ -140,6 +143,7 @@ def smallest(
     family: Family, method: Any = None, *, low: float = 0.0, high: float, precision: float = 1e-3, **options: Any
 ) -> Threshold:
     """The smallest number in ``[low, high]`` whose property holds, where it gets easier; see :func:`largest`."""
+    require_options("smallest", options, verify)
     return _search("smallest", family, method, _end(high), _end(low), precision, options)
 
 
@@ -164,6 +168,7 @@ def radius(
     Of a smoothed classifier (:func:`nnsym.smooth`) one draw of samples tells the radius, with the confidence of its
     ``nn.sampling`` method.
     """
+    require_options("radius", options, verify)
     if high is None:
         raise InputError("'high' is missing, the radius that the search ends at", remedy="Give one, such as high=1")
     if isinstance(f, SmoothedClassifier):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from nnsym.ask.passed_on import require_options
 from nnsym.ask.verify import verify
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, leaves
@@ -70,6 +71,7 @@ def vacuous(prop: HasQuery | Query, method: Any = None, **options: Any) -> Vacui
     ``clock`` among them lets it share the budget of the verdict before it.
     True in ``if`` where none does; raises there if it is not known.
     """
+    require_options("vacuous", options, verify)
     query = query_of(prop)
     asked = replace(query.precondition(), text=f"exists an input that satisfies the precondition of\n{query.text}")
     result = verify(asked, method, **options)

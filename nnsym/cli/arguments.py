@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nnsym.cli.commands import COMMANDS
-from nnsym.cli.defaults import Defaults, find_defaults, of_command, shown
+from nnsym.cli.defaults import Defaults, find_defaults, of_command
 from nnsym.cli.streams import complain
 
 #: Where a context keeps when its command was called for, before the command was imported.
@@ -39,9 +39,10 @@ class Command(TyperCommand):
         asks_help = any(arg in ("-h", "--help") for arg in args)
         if not asks_help and isinstance(parent and parent.command, Commands):
             found = find_defaults()
-            extra["default_map"] = taken = parent.command.defaults(found, info_name or "")
+            taken = parent.command.defaults(found, info_name or "")
+            extra["default_map"] = dict(taken.values())
             if taken:
-                given = ", ".join(f"{name} = {shown(value)}" for name, value in taken.items())
+                given = ", ".join(f"{name} = {value}" for name, (_, value) in taken.items())
                 complain(f"defaults of {found.source}: {given}")
         return super().make_context(info_name, args, parent, **extra)
 
@@ -63,8 +64,8 @@ class Commands(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         return _eased(super().get_params(ctx))
 
-    def defaults(self, found: Defaults, command: str) -> dict[str, Any]:
-        """What a file of defaults says to one command, by parameter."""
+    def defaults(self, found: Defaults, command: str) -> dict[str, tuple[str, str]]:
+        """What a file of defaults says to one command, by option: the parameter and its value."""
         if not found.table:
             return {}
         return of_command(found, command, _Options())

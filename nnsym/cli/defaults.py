@@ -53,14 +53,14 @@ def find_defaults() -> Defaults:
     return Defaults()
 
 
-def of_command(found: Defaults, command: str, options: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """The values for one command by parameter, as text: what a command line would say.
+def of_command(found: Defaults, command: str, options: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[str, str]]:
+    """For one command, by option as the file names it, the parameter and its value as a command line would say it.
 
     ``options`` maps, for every command, the names that a file uses (``json-file``) to parameters (``json_file``);
     another command than this one is looked up where a key is not this one's. Raises :class:`InputError` for a key
     that no command has.
     """
-    own, values = options[command], dict[str, Any]()
+    own, values = options[command], dict[str, tuple[str, str]]()
     for key, value in found.table.items():
         if isinstance(value, dict):
             if key not in options:
@@ -71,7 +71,7 @@ def of_command(found: Defaults, command: str, options: Mapping[str, Mapping[str,
         elif key not in own:
             _require(found.source, key, key, frozenset[str]().union(*options.values()))
     for table in (found.table, found.table.get(command, {})):
-        values |= {own[key]: as_given(found.source, key, v) for key, v in table.items() if key in own}
+        values |= {key: (own[key], as_given(found.source, key, v)) for key, v in table.items() if key in own}
     return values
 
 
