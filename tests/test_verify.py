@@ -17,7 +17,10 @@ from nnsym.builder import ProgramBuilder
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import MissingBoundsError, UnsupportedError
+from nnsym.judge.method import Settings
+from nnsym.judge.recheck import settled
 from nnsym.program import RowBlock
+from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Trust, Verdict
 from tests.fuzz.judge import incoherent
 from tests.models import model
@@ -198,6 +201,16 @@ def test_compare_shows_the_same_everywhere(tmp_path: Path) -> None:
     assert (tmp_path / "bars.svg").stat().st_size > 1000
     append_record(tmp_path / "runs.jsonl", table, table.rows[0])
     assert (tmp_path / "runs.jsonl").read_text().count("\n") == 1
+
+
+def test_a_point_that_only_tolerances_allow_is_spurious_only_where_it_was_asked_again() -> None:
+    """A solver's point that replay does not confirm, as a busy machine gave it (seed 950019): no time, and no fault."""
+    x = nn.Variable(1)
+    query = nn.forall(x, where=nn.box(x, 0, 1), then=nn.relu(x)[0] >= 0).query
+    method, settings = nn.milp("bigm", solver="highs"), Settings()
+    said = replace(method.judge(query, Clock(60.0), settings), status=Verdict.UNKNOWN, reason="spurious")
+    assert settled(query, said, method, Clock(0.3), settings).reason == "timeout"
+    assert settled(query, said, method, Clock(60.0), settings).status is Verdict.VERIFIED
 
 
 def test_the_portfolio_asks_smt_where_bounds_are_missing() -> None:

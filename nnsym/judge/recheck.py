@@ -38,18 +38,20 @@ def settled(query: Query, result: Result, method: Paired, clock: Clock, settings
         result.reason not in _RECHECKED
         or method.encoding.form is Form.BOOLEAN
         or result.sizes.binary > _RECHECK_BINARIES
-        or clock.left < 0.5
     ):
         return result
     if method.encoding.relaxed or not find("z3").availability().available:
         return result
     if not method.exact:
         return result
+    if clock.left < 0.5:
+        return _late(result)
     clock.note("exact check", f"{result.reason}: the SMT encoding decides in rational arithmetic")
     rational = replace(method, encoding=find_encoding("smt"), solver="z3", optimise=False)
     exact = judge_program(query, rational, clock, replace(settings, relaxation=False))
     if exact.status is Verdict.UNKNOWN:
-        return replace(result, trail=tuple(clock.trail))
+        told = _late(result) if exact.reason == "timeout" else result
+        return replace(told, trail=tuple(clock.trail))
     return replace(
         result,
         status=exact.status,
@@ -64,6 +66,11 @@ def settled(query: Query, result: Result, method: Paired, clock: Clock, settings
         trail=tuple(clock.trail),
         **_met(result, exact),
     )
+
+
+def _late(result: Result) -> Result:
+    """No time to ask again: a solver's tolerance may be all that a point which replay does not confirm rests on."""
+    return replace(result, reason="timeout") if result.reason == "spurious" else result
 
 
 def _met(solved: Result, exact: Result) -> dict[str, Any]:
