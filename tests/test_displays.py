@@ -55,6 +55,41 @@ def test_what_is_no_property_is_said_to_be_none(ask, given, said):
         ask(given)
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        nn.load_vnnlib,
+        nn.load_result,
+        nn.load_table,
+        nn.audit,
+        lambda given: nn.load_vnnlib(F, given),
+        lambda given: nn.write_report(given, "report.html"),
+        lambda given: nn.export(P, given),
+        lambda given: nn.save(P, given),
+        lambda given: nn.verify(P, "ibp").save(given),
+        lambda given: nn.write_witness(P, nn.verify(P, "ibp"), given),
+        lambda given: nn.verify(P, "ibp", certificate=given),
+        lambda given: nn.compare(P, ["ibp"], record=given),
+    ],
+)
+@pytest.mark.parametrize("given", [5, F])
+def test_what_is_no_path_is_said_to_be_none(use, given):
+    with pytest.raises(nn.InputError, match="is no path of a file. Give a text"):
+        use(given)
+
+
+def test_a_page_is_made_of_a_result_as_of_its_file(tmp_path: Path):
+    r = nn.verify(P, "ibp")
+    pages = [nn.write_report(given, tmp_path / "r.html").read_text() for given in (r, r.save(tmp_path / "r.json"))]
+    assert pages[0] == pages[1]
+    assert "The property was shown to hold" in pages[0]
+
+
+def test_several_methods_in_one_text_are_told_from_an_unknown_one():
+    with pytest.raises(nn.InputError, match=r"several methods. Give one, or a list: \["):
+        nn.compare(P, "ibp,crown")
+
+
 def test_a_network_is_not_exported(tmp_path: Path):
     with pytest.raises(nn.InputError, match="not a property"):
         nn.export(F, tmp_path / "f.lp")

@@ -27,6 +27,7 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.read.tensor_file import tensor_bytes
 from nnsym.replay.engine import execute
+from nnsym.results.files import path_of
 from nnsym.results.plain import plain_numbers, witness_json
 from nnsym.results.result import Result, Trust, Verdict, Witness
 from nnsym.results.saved import check_writable, write_file
@@ -36,7 +37,7 @@ from nnsym.write.vnnlib_terms import decimal
 
 def write_witness(prop: HasQuery | Query, result: Result, path: str | Path, *, version: str | None = None) -> Path:
     """Write :func:`witness_text` to a file; to a ``.json`` file :func:`witness_data`."""
-    target = Path(path)
+    target = path_of(path)
     check_writable(target)
     if target.suffix == ".json":
         text = json.dumps(witness_data(prop, result), indent=1) + "\n"

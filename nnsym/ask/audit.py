@@ -16,7 +16,7 @@ from nnsym.check.files import content, read_json
 from nnsym.check.limits import MEMORY, SECONDS, limited
 from nnsym.errors import InputError
 from nnsym.results.certificate import Lack, stated
-from nnsym.results.files import plain_data
+from nnsym.results.files import path_of, plain_data
 from nnsym.results.plain import FORMAT, NUMBER
 from nnsym.results.result import NoTruthValue
 
@@ -138,7 +138,7 @@ def audit(folder: str | Path, *, networks: Iterable[str | Path] = (), engine: st
 
     Raises :class:`InputError` where the folder cannot be read or has neither certificates nor results.
     """
-    root = Path(folder)
+    root = path_of(folder)
     if not root.is_dir():
         raise InputError("no such folder", where=str(root), remedy="Give the folder of certificates and saved results")
     certificates, results = [], []

@@ -21,6 +21,7 @@ from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
 from nnsym.relaxation.sources import find_source
 from nnsym.results import ranges as options
+from nnsym.results.files import path_of
 from nnsym.results.saved import check_writable, write_file
 from nnsym.results.versions import package_version, versions
 from nnsym.write.lp import to_lp
@@ -68,7 +69,7 @@ def export(
         UnsupportedError: the format cannot hold what the encoding emits.
         InputError: unknown suffix, an empty input region, or a path that cannot be written.
     """
-    target = Path(path)
+    target = path_of(path)
     if target.suffix not in FORMATS:
         raise InputError(
             f"unknown format '{target.suffix}'", where=str(target), remedy=f"Use one of: {', '.join(FORMATS)}"

@@ -26,6 +26,7 @@ from nnsym.judge.verdict import facts_about
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock, OutOfTime
+from nnsym.results.files import path_of
 from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.results.saved import check_writable
 from nnsym.search.progress import Snapshot
@@ -117,7 +118,7 @@ def _asked(prop: HasQuery | Query, slack: object, certificate: bool | str | Path
     if certificate is not False:
         refuse_smoothed(query, "certificate")
     if isinstance(certificate, (str, Path)):
-        check_writable(Path(certificate))
+        check_writable(path_of(certificate))
     return query.relaxed(slack) if unmasked(slack, "slack") else query
 
 

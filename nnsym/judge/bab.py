@@ -29,6 +29,7 @@ from nnsym.judge.leaves import Leaves
 from nnsym.judge.method import Establisher, Settings
 from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline, OutOfMemory, OutOfTime
+from nnsym.results.files import path_of
 from nnsym.results.result import Sizes
 from nnsym.search.bounding import Bounding
 from nnsym.search.goal import Decide, Goal, Minimise
@@ -239,4 +240,4 @@ def bab(
     words += [f"workers={workers}"] if workers != 1 else []
     words += [f"leaf={leaf}"] if leaf is not None else []
     words += [f"few={few}"] if few is not None else []
-    return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else Path(log))
+    return SearchMethod(strategy=Strategy.of(":".join(("bab", *words))), log=None if log is None else path_of(log))

@@ -163,6 +163,8 @@ def check_method(name: str) -> None:
     if judges_alone(name):
         return
     if name.partition("+")[0] not in encodings():
+        if "," in name:
+            raise InputError(f"'{name}' names several methods", remedy='Give one, or a list: ["crown", "bigm"]')
         parties = (*encoding_providers(), *source_providers(), *method_providers())
         names = (*sources(), "attack", "bab", "sampling", *methods(), *encodings())
         meant = _part(name) or did_you_mean(name.partition("+")[0].partition(":")[0], (*names, *cuts()))

@@ -24,6 +24,7 @@ from nnsym.read.vnnlib_bulk import LONG
 from nnsym.read.vnnlib_bulk import read as read_bulk
 from nnsym.read.vnnlib_query import to_query
 from nnsym.read.vnnlib_tree import VnnSpec
+from nnsym.results.files import path_of
 
 _VERSION = re.compile(r"\s*\(\s*vnnlib-version\s*<\s*([0-9]+)\.([0-9]+)\s*>")
 #: Characters of the longest text that a query keeps.
@@ -97,7 +98,8 @@ def _read(source: str | Path | bytes, meter: Meter) -> tuple[str, str]:
     if isinstance(source, bytes):
         name, data = "VNN-LIB text", decompress(source, "VNN-LIB text", meter.text_bytes, meter)
     else:
-        name, data = Path(source).name, read_bytes(Path(source), meter.text_bytes, meter)
+        path = path_of(source)
+        name, data = path.name, read_bytes(path, meter.text_bytes, meter)
     try:
         return data.decode("utf-8").removeprefix("\ufeff"), name
     except UnicodeDecodeError:

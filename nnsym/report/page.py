@@ -17,9 +17,9 @@ from nnsym.report.audit import audit_sections
 from nnsym.report.records import RECORDED
 from nnsym.report.style import picture
 from nnsym.results.fields import undamaged
-from nnsym.results.files import plain_data, read_text
+from nnsym.results.files import path_of, plain_data, read_text
 from nnsym.results.html import VERDICTS, facts_html, html_table, images_html, middle_of
-from nnsym.results.plain import FORMAT, NUMBER
+from nnsym.results.plain import FORMAT, NUMBER, saved_json
 from nnsym.results.restored import result_from
 from nnsym.results.result import Result, Verdict, Witness
 from nnsym.results.saved import write_file
@@ -53,15 +53,17 @@ _MEANS = {
 }
 
 
-def write_report(source: str | Path, path: str | Path) -> Path:
-    """The page of a saved result (``result.save``, ``nnsym verify --save``), of a record, or of a folder.
+def write_report(source: str | Path | Result, path: str | Path) -> Path:
+    """The page of a result, as it is or saved (``result.save``, ``nnsym verify --save``), of a record, or of a folder.
 
     A record (``.jsonl``) is one of runs of ``compare``, or of a table over a data set. In a folder every certificate is
     checked again (:func:`nnsym.ask.audit.audit`).
 
     Raises :class:`InputError` for a file that is neither, and where the page cannot be written.
     """
-    return write_file(path, report_page(Path(source)))
+    if isinstance(source, Result):
+        return write_file(path, _of_result(saved_json(source), "result"))
+    return write_file(path, report_page(path_of(source)))
 
 
 def report_page(source: Path) -> str:
@@ -87,9 +89,13 @@ def _of_text(text: str, source: Path) -> str:
     else:
         data = plain_data(text, where=where)
     if isinstance(data, dict) and data.get(FORMAT) == NUMBER:
-        return _page(str(data.get("property", {}).get("name", "Result")), _result(data, str(source)))
+        return _of_result(data, where)
     remedy = 'Write one by result.save("result.json"), nnsym verify --save, or nnsym compare --record'
     raise InputError("neither a saved result nor a run record", where=str(source), remedy=remedy)
+
+
+def _of_result(data: Mapping[str, Any], where: str) -> str:
+    return _page(str(data.get("property", {}).get("name", "Result")), _result(data, where))
 
 
 def _lines(text: str, where: str) -> tuple[list[Any], int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnsym.errors import InputError
 from nnsym.results.extras import require
+from nnsym.results.files import path_of
 
 if TYPE_CHECKING:
     from nnsym.report.picture import Picture
@@ -113,7 +114,7 @@ def finished(figure: Picture, path: str | Path | None) -> Picture:
     """The picture, written to ``path`` if there is one."""
     if path is not None:
         try:
-            figure.savefig(path, dpi=160)
+            figure.savefig(path_of(path), dpi=160)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot write the picture: {error}", where=str(path)) from error
     return figure

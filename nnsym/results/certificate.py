@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, final
 
 from nnsym.ir.words import count_of
+from nnsym.results.files import path_of
 from nnsym.results.saved import write_file
 
 
@@ -95,7 +96,7 @@ class Certificate:
 
     def save(self, path: str | Path) -> Path:
         """Write it, gzipped where the name ends in ``.gz``; raises :class:`InputError` where that fails."""
-        target = Path(path)
+        target = path_of(path)
         packed = gzip.compress(self.data, mtime=0) if target.suffix == ".gz" else self.data
         return write_file(target, packed)
 

@@ -45,9 +45,16 @@ def regular_file(path: Path) -> Iterator[BinaryIO]:
         os.close(handle)
 
 
+def path_of(given: object) -> Path:
+    """The path that was given; raises :class:`InputError` for what is none, as a network where a file is asked for."""
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    raise InputError(f"{type(given).__name__} is no path of a file", remedy="Give a text or a pathlib.Path")
+
+
 def read_file(path: str | Path, *, limit: int = LARGEST) -> bytes:
     """The content of a regular file of at most ``limit`` bytes."""
-    with regular_file(Path(path)) as file:
+    with regular_file(path_of(path)) as file:
         try:
             data = file.read(limit + 1)
         except OSError as error:

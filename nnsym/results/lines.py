@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nnsym.errors import InputError
-from nnsym.results.files import LARGEST, NOT_A_FILE, opened
+from nnsym.results.files import LARGEST, NOT_A_FILE, opened, path_of
 from nnsym.results.saved import check_writable
 
 if sys.platform != "win32":
@@ -92,7 +92,7 @@ def append_line(path: str | Path, line: str) -> None:
 
     Where the last line was torn the new one begins behind it. Raises :class:`InputError` where it cannot be written.
     """
-    target = Path(path)
+    target = path_of(path)
     check_writable(target)
     handle = opened(target, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnsym.errors import InputError
-from nnsym.results.files import plain_data, read_text, require_reader
+from nnsym.results.files import path_of, plain_data, read_text, require_reader
 
 
 def read_saved_as(path: str | Path, mark: tuple[str, int], *, what: str, remedy: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def write_file(path: str | Path, content: str | bytes) -> Path:
     The content goes to a file beside it, which then takes its place. Pipes and devices, and files in folders that take
     no others, are written to as they are. Raises :class:`InputError` where that fails.
     """
-    target = Path(path)
+    target = path_of(path)
     check_writable(target)
     data = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from nnsym.report.frame import frame
 from nnsym.report.grid import render
 from nnsym.results.extras import require
+from nnsym.results.files import path_of
 from nnsym.sweep.answers import Answers
 from nnsym.sweep.entry import Entry
 from nnsym.sweep.grid import table_grid, table_html, tally_record
@@ -71,7 +72,7 @@ def load_table(path: str | Path) -> Table:
     Raises:
         InputError: the file is no record of a table, or is damaged.
     """
-    header, entries = read(Path(path))
+    header, entries = read(path_of(path))
     return Table(header=header, entries=tuple(entries))
 
 

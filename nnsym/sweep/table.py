@@ -14,6 +14,7 @@ from nnsym.judge.methods import BoundsChoice
 from nnsym.judge.registry import MethodChoice, resolve
 from nnsym.report.progress import stage_progress
 from nnsym.results import ranges as options
+from nnsym.results.files import path_of
 from nnsym.results.versions import package_version
 from nnsym.sweep.answered import Table
 from nnsym.sweep.data import Data
@@ -84,7 +85,7 @@ def table(
         families, items, radii, tuple(chosen), timeouts, staged=staged, clean=clean, seed=options.seed(seed)
     )
     settings = Settings(memory=memory, seed=seed, relaxation=relaxation, shortcut=shortcut, device=device)
-    record = Record(None if file is None else Path(file), header)
+    record = Record(None if file is None else path_of(file), header)
     run = Schedule(header, families, items, radii, chosen, timeouts, settings, record)
     try:
         with heard(progress) as hear:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, final
 
@@ -86,12 +87,12 @@ class Variable(Term):
 
 def _labels(size: int, names: Sequence[str], units: str | Sequence[str]) -> Labels:
     """Names and units of ``size`` elements; each kind is complete or left out."""
-    if (
-        isinstance(names, str)
-        or not isinstance(names, Iterable)
-        or not all(isinstance(name, str) and name.isidentifier() for name in names)
-    ):
+    if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
         raise misread(f"names {names!r} are not a list of names", 'Write names=["position", "speed"]')
+    if wrong := [name for name in names if not name.isidentifier()]:
+        better = re.sub(r"\W", "_", wrong[0]).strip("_")
+        remedy = "Name it as in Python" + (f": {better}" if better.isidentifier() else ", by letters, digits and _")
+        raise misread(f"{wrong[0]!r} is no name of an element", remedy)
     several = (units,) * size if not isinstance(units, Iterable) or isinstance(units, str) else tuple(units)
     if not all(isinstance(unit, str) for unit in several):
         raise misread(f"units {units!r} are not text", 'Write units="m", or one for each element')
