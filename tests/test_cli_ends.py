@@ -207,3 +207,9 @@ def test_the_checker_is_interrupted_in_one_line() -> None:
 def test_the_checkers_answer_is_its_exit_code_whoever_reads(way: str, code: int, said: str) -> None:
     done = program(f"import os, sys\n{way}\nos.execv(sys.executable, [sys.executable, '-m', 'nnsym.check', '/none'])")
     assert (done.stderr, done.returncode) == (said, code)
+
+
+def test_the_checker_speaks_in_the_letters_that_the_terminal_has() -> None:
+    check = "from nnsym.check.command import _said; raise SystemExit(_said('accepted: n\u00e9t', 0))"
+    done = program(check, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "accepted: n\\xe9t\n", "")

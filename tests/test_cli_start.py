@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -108,10 +109,20 @@ def test_lines_for_a_pipe_are_what_rich_writes(
     assert short.count("\n") == 4
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_ends_in_an_example_that_the_command_takes(name: str) -> None:
+    example = COMMANDS[name].example
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, [name, "--help"]).stdout
+    assert shown.endswith(f"\n  Example: {example}\n")
+    program, command, *words = shlex.split(example)
+    assert (program, command) == ("nnsym", name)
+    find_command(name).make_context(name, words).close()
+
+
 def test_help_has_a_whole_line_of_every_command_and_every_command_is_there() -> None:
     shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["--help"]).stdout
     assert "..." not in shown.split("Commands:")[1]
-    for name, (module, line) in COMMANDS.items():
+    for name, (module, line, _) in COMMANDS.items():
         assert f"{name:11}{line}\n" in shown
         command = find_command(name)
         assert command.name == name

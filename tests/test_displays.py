@@ -74,7 +74,7 @@ def test_what_is_no_property_is_said_to_be_none(ask, given, said):
 )
 @pytest.mark.parametrize("given", [5, F])
 def test_what_is_no_path_is_said_to_be_none(use, given):
-    with pytest.raises(nn.InputError, match="is no path of a file. Give a text"):
+    with pytest.raises(nn.InputError, match="is no path of a file"):
         use(given)
 
 

@@ -34,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _said(text: str, code: int) -> int:
-    """The code, whether or not anybody reads the text; 2 where it cannot be written (a full disk)."""
+    """The code, whoever reads the text, in whatever letters; 2 where it cannot be written (a full disk)."""
+    coding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        print(text, flush=True)  # noqa: T201 - which is silent where stdout was closed
+        print(text.encode(coding, "backslashreplace").decode(coding), flush=True)  # noqa: T201 - which is silent where stdout was closed
     except BrokenPipeError:
         pass
     except OSError as error:

@@ -53,7 +53,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+        self.commands = {name: TyperCommand(name, help=known.line) for name, known in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, where ``--help`` is content with its line."""
@@ -73,9 +73,9 @@ class Commands(TyperGroup):
 
 def find_command(name: str) -> Any:
     """A command of :data:`COMMANDS`, with its parameters."""
-    module, _ = COMMANDS[name]
+    known = COMMANDS[name]
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    alone.command(name, cls=Command)(getattr(import_module(module), name))
+    alone.command(name, cls=Command, epilog=f"Example: {known.example}")(getattr(import_module(known.module), name))
     return typer.main.get_command(alone)
 
 

@@ -54,7 +54,7 @@ def show(
     output: Annotated[Optional[Path], typer.Argument(metavar="[FILE]", help="Write here, not to stdout.")] = None,  # noqa: UP045
     svg: Annotated[bool, typer.Option("--svg", help="Draw the graph as SVG.")] = False,
 ) -> None:
-    """The network's IR as text, or drawn: nnsym show net.onnx --svg net.svg."""
+    """The network's IR as text, or drawn."""
     check_files(output)
     found = load_network(network)
     text = to_svg(found) if svg else dump_network(found)
