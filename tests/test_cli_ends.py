@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+import nnsym as nn
 from nnsym.cli import main, vnnlib
 from nnsym.cli.streams import refusal
 from nnsym.errors import InputError
@@ -213,3 +215,23 @@ def test_the_checker_speaks_in_the_letters_that_the_terminal_has() -> None:
     check = "from nnsym.check.command import _said; raise SystemExit(_said('accepted: n\u00e9t', 0))"
     done = program(check, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout, done.stderr) == (0, "accepted: n\\xe9t\n", "")
+
+
+#: Commands that take a while, what they say, and an option for a file that they write at the end.
+ANSWERS = [
+    (["verify", "p.txt", "--method", "ibp"], "VERIFIED", ["--save", "--witness", "--certificate"]),
+    (["compare", "p.txt", "--methods", "ibp", "--record", "runs.jsonl"], "verified", ["--csv", "--json-file"]),
+]
+
+
+@pytest.mark.parametrize(("words", "said", "option"), [(w, s, o) for w, s, options in ANSWERS for o in options])
+def test_an_answer_is_said_before_a_full_disk_refuses_its_file(
+    words: list[str], said: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = nn.Variable(1, name="x")
+    nn.save(nn.forall(x, where=nn.box(x, 0, 1), then=x[0] <= 2, name="p"), "p.txt")
+    done = CliRunner().invoke(main.app, [*words, option, "/dev/full"])
+    assert said in done.stdout
+    assert isinstance(done.exception, InputError)
+    assert "/dev/full: cannot write: No space left" in str(done.exception)

@@ -39,10 +39,10 @@ def bounds(
     for name in methods:
         check_bounds(name)
     found = [property_bounds.bounds(query, method=name, device=device, dtype=cast("Dtype", dtype)) for name in methods]
-    if plot_file is not None:
-        found[0].plot(plot_file, *found[1:])
     for one in found:
         if as_json:
             print_line(json.dumps(bounds_json(query, one.found, one.lower, one.found.seconds)))
         else:
             print_rich(one)
+    if plot_file is not None:
+        found[0].plot(plot_file, *found[1:])

@@ -98,11 +98,11 @@ def compare(
             record=record,
             announce=announce,
         )
-    _write(table, json_file, csv_file, plot_file)
     if as_json:
         print_line(json.dumps(table.to_json()))
     else:
         print_rich(comparison_table(table, wide=wide), chosen=True)
+    _write(table, json_file, csv_file, plot_file)
     complain(f"{count_of(len(table.rows), 'row')} appended to {record}")
     if table.disagreement is not None:
         if not as_json:

@@ -98,16 +98,20 @@ def verify(
             progress=progress,
             watch=None if progress is None else progress.watch,
             clock=clock,
-            certificate=certificate or False,
+            certificate=certificate is not None,
         )
     checked = vacuous(query, memory=int(memory), seed=seed, clock=clock) if vacuity else None
-    _write(result, stated, query, witness, save)
-    _show(result, checked, as_json=as_json)
+    _show(result, checked, as_json=as_json)  # before files, which a full disk may refuse
+    _write(result, stated, query, witness, save, certificate)
     raise typer.Exit(EXIT[result.status.value])
 
 
-def _write(result: Result, stated: object, query: Query, witness: Path | None, save: Path | None) -> None:
+def _write(
+    result: Result, stated: object, query: Query, witness: Path | None, save: Path | None, certificate: Path | None
+) -> None:
     """The files that were asked for; a result keeps its property where one was stated in Python or text."""
+    if certificate is not None and result.certificate is not None:
+        result.certificate.save(certificate)
     if witness is not None:
         from nnsym.ask.answer_file import write_witness  # start: few ask for a file
 
@@ -139,10 +143,10 @@ def _report_late(error: NnsymError, *, clock: Clock, method: str, witness: Path 
         seconds=dict(clock.seconds),
         trail=tuple(clock.trail),
     )
-    if witness is not None:
-        write_file(witness, "timeout\n")
     if as_json:
         print_line(json.dumps(result_json(result)))
     else:
         print_styled(result_lines(result))
         print_error(error)
+    if witness is not None:
+        write_file(witness, "timeout\n")
