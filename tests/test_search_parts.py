@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -221,7 +223,9 @@ def test_what_is_away_is_open() -> None:
     assert (search.lower, search.snapshot().opened) == (lower, opened)
     assert not search.exhausted
     ledger.settle()
+    crew._back(lent)
     crew._take(lent, Returned(error="killed"))
+    crew._take(lent, crew._run(crew._share(lent), Event()))
     assert search.exhausted
     assert search.census.mass == 1
 
@@ -236,6 +240,37 @@ def test_what_a_helper_closed_counts_for_every_bound() -> None:
     assert search.lower == search.ledger.believed == 1e-9
 
 
+def test_turns_cut_no_bounds_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a turn comes between two batches: where neurons are split helpers bound as many parts as one process.
+
+    Bounds that were cut off in the middle cost splits.
+    """
+    monkeypatch.setattr("nnsym.search.crew._TURN", 0.02)
+    query = wide()
+    one, two = (begun(query, f"bab:early:refine=0:batch=16:workers={workers}") for workers in (1, 2))
+    one.go()
+    two.go(PARTS)
+    Crew(two, dtype="float32", memory=2**31, seed=0).go()
+    assert one.exhausted
+    assert two.exhausted
+    assert two.census.nodes == one.census.nodes > 300
+
+
+def test_shares_that_nobody_has_begun_come_back_before_anybody_hurries() -> None:
+    search = begun(_long(2.605), TWO)
+    search.go(PARTS)
+    crew, opened = Crew(search, dtype="float32", memory=2**31, seed=0), len(search.frontier)
+    at_work, waiting = (Turn(search.frontier.share(3)) for _ in range(2))
+    search.ledger.away += [at_work.nodes, waiting.nodes]
+    crew._turns = {(running := Future()): at_work, Future(): waiting}
+    running.set_running_or_notify_cancel()
+    assert crew._recall() == 1
+    assert len(search.frontier) == opened - len(at_work.nodes)
+    assert not at_work.hurry.is_set()
+    assert crew._recall() == 0
+    assert at_work.hurry.is_set()
+
+
 def test_a_hurried_share_comes_back_as_it_was() -> None:
     """Told before its first batch; how a worker is told, another test says."""
     search = begun(_long(2.605), TWO)
@@ -246,7 +281,7 @@ def test_a_hurried_share_comes_back_as_it_was() -> None:
     turn.hurry.set()
     report = Report(-1, turn.hurry)
     report.deadline += 60
-    crew._take(turn.nodes, Returned(value=run(crew._job(turn).payload, report)))
+    crew._take(turn.nodes, Returned(value=run(crew._share(turn.nodes), report)))
     assert len(search.frontier) == opened
     assert search.census.nodes == seen
 

@@ -61,62 +61,86 @@ class Crew:
                 while self._step(threads):
                     pass
             finally:
-                self._hurry()
+                for future, turn in self._turns.items():
+                    future.cancel()
+                    turn.hurry.set()
 
     def _step(self, threads: ThreadPoolExecutor) -> bool:
         """One batch here, and what has come back; false where nobody has anything to do."""
         self._lend(threads)
         worked = self.search.advance()
-        if not worked or len(self._turns) < self.helpers:
-            self._hurry()
-        if not worked:
+        recalled = self._recall() if not worked or len(self._turns) < self.helpers else 0
+        if not worked and not recalled:
             wait(self._turns, return_when=FIRST_COMPLETED)
         back = [future for future in self._turns if future.done()]
         for future in back:
             self._take(self._turns.pop(future).nodes, future.result())
-        return worked or bool(back)
+        return worked or recalled > 0 or len(back) > 0
 
-    def _hurry(self) -> None:
-        """Somebody has nothing left to do: what is away is shared anew."""
-        for turn in self._turns.values():
+    def _recall(self) -> int:
+        """Somebody has nothing left to do: shares that nobody has begun come back, or else all helpers hurry."""
+        waiting = [future for future in self._turns if future.cancel()]
+        for future in waiting:
+            self._back(self._turns.pop(future).nodes)
+        for turn in () if waiting else self._turns.values():
             turn.hurry.set()
+        return len(waiting)
 
     def _lend(self, threads: ThreadPoolExecutor) -> None:
-        """Whoever is idle gets a share, as large as what stays here."""
-        frontier, goal = self.search.frontier, self.search.problem.goal
-        for idle in range(self.helpers - len(self._turns), 0, -1):
-            if len(frontier) <= idle or goal.done or self.search.deadline.passed or self._losses >= _LOSSES:
-                break
-            turn = Turn(frontier.share(idle + 1))
-            self.search.ledger.away.append(turn.nodes)
-            self._turns[threads.submit(default_pool().run, "search", self._job(turn))] = turn
+        """Whoever is idle gets a share, and where a batch is open another one, to go on with while a batch here lasts.
 
-    def _job(self, turn: Turn) -> Job:
-        search, seconds = self.search, self.search.deadline.left
-        share = Share(
+        All are alike, and as much as they have stays here.
+        """
+        search, frontier = self.search, self.search.frontier
+        each = 2 if len(frontier) >= search.problem.strategy.at_once(search.census.nodes) else 1
+        over = search.problem.goal.done or search.deadline.passed or self._losses >= _LOSSES
+        for missing in range(0 if over else each * self.helpers - len(self._turns), 0, -1):
+            if len(frontier) <= missing:
+                break
+            turn = Turn(frontier.share(missing + each))
+            search.ledger.away.append(turn.nodes)
+            self._turns[threads.submit(self._run, self._share(turn.nodes), turn.hurry)] = turn
+
+    def _share(self, nodes: Nodes) -> Share:
+        search = self.search
+        return Share(
             whole=self._whole,
-            parts=Parcel.of(turn.nodes, self.known),
+            parts=Parcel.of(nodes, self.known),
             rule=search.rule.text,
-            seconds=min(_TURN, seconds),
+            turn=_TURN,
+            seconds=search.deadline.left,
             memory=self.memory,
             bounded=search.census.nodes,
             keeps=search.ledger.log.keeps,
             seed=self.seed,
         )
-        most = seconds + _TURN
-        return Job(module="nnsym.search.share", payload=share, seconds=most, memory=self.memory, hurry=turn.hurry)
+
+    def _run(self, share: Share, hurry: Event) -> Returned:
+        """What a helper makes of a share; the time that is left is what is left when it begins."""
+        share = replace(share, seconds=self.search.deadline.left)
+        most = share.seconds + _TURN
+        job = Job(module="nnsym.search.share", payload=share, seconds=most, memory=self.memory, hurry=hurry)
+        return default_pool().run("search", job)
+
+    def _back(self, nodes: Nodes) -> None:
+        """A share is open here again, unless it was settled meanwhile."""
+        if nodes in self.search.ledger.away:
+            self.search.ledger.away.remove(nodes)
+            self.search.frontier.push(nodes)
 
     def _take(self, nodes: Nodes, outcome: Returned) -> None:
         """What a helper did, or its share as it was; nothing of parts that were settled meanwhile."""
+        if isinstance(outcome.value, Done):
+            self._book(nodes, outcome.value)
+        else:
+            self._losses += 1
+            self._back(nodes)
+
+    def _book(self, nodes: Nodes, done: Done) -> None:
         ledger, problem = self.search.ledger, self.search.problem
         if nodes not in ledger.away:
             return
         ledger.away.remove(nodes)
-        if not isinstance(outcome.value, Done):
-            self._losses += 1
-            ledger.frontier.push(nodes)
-            return
-        done = outcome.value
         names = _written(done.lines, ledger)
         splits = {(self.known[n], element): count for (n, element), count in done.splits.items()}
         ledger.merge(done.least, done.seen, done.closed, splits)

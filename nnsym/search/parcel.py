@@ -16,7 +16,7 @@ from nnsym.search.nodes import Nodes
 
 _Sides = dict[int, tuple[Array, Array]]
 
-_RICH = 2**25  # bytes up to which subproblems take inherited ranges and multipliers along, which only save work
+_RICH = 2**28  # bytes up to which subproblems take inherited ranges and multipliers along, which only save work
 
 
 @final

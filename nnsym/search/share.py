@@ -63,13 +63,16 @@ class Whole:
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Share:
-    """The parts that a process is to work on, by which rule, and how many were ``bounded`` so far; ``keeps`` says if
-    there is a record.
+    """The parts that a process is to work on, by which rule, and how many were ``bounded`` so far.
+
+    After ``turn`` seconds no batch is begun; one that was begun has all the ``seconds`` that the search has left, since
+    bounds that are cut off cost splits. ``keeps`` says if there is a record.
     """
 
     whole: bytes
     parts: Parcel
     rule: str
+    turn: float
     seconds: float
     memory: float
     bounded: int
@@ -114,7 +117,8 @@ def run(share: Share, report: Report) -> Done:
         deadline=Deadline.after(min(share.seconds, report.remaining())),
         batches=ATTACKED,
     )
-    while not report.hurry.is_set() and search.advance():
+    turn = Deadline.after(share.turn)
+    while not (report.hurry.is_set() or turn.passed) and search.advance():
         pass
     ledger.census.seen[0] -= share.bounded
     left = ledger.frontier.take(len(ledger.frontier)) if len(ledger.frontier) else None
