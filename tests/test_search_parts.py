@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,12 +161,12 @@ def test_the_record_of_a_tried_search_is_gone_on_from(tmp_path: Path, text: str)
     assert again.decided
 
 
-def test_parcels_hold_what_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parcels_hold_what_they_are_given() -> None:
     query = relu_query(2, widths=(8, 8, 6), inputs=3, radius=1.0)
     search = begun(query, "bab:gap:refine=0:steps=4:batch=4")
     search.go(9)
     nodes = search.frontier.take(len(search.frontier))
-    again = Parcel.of(nodes, known_nodes(query)).nodes(known_nodes(query))
+    again = Parcel.of(nodes, known_nodes(query), 2.0**31).nodes(known_nodes(query))
     for some in (nodes.domains, again.domains):
         assert some.ranges is not None
         assert some.dual is not None
@@ -175,8 +176,7 @@ def test_parcels_hold_what_they_are_given(monkeypatch: pytest.MonkeyPatch) -> No
         assert set(one) == set(two)
         assert all((one[n].lower == two[n].lower).all() and (one[n].upper == two[n].upper).all() for n in one)
     assert set(again.domains.dual.slopes) == set(nodes.domains.dual.slopes)
-    monkeypatch.setattr("nnsym.search.parcel._RICH", nodes.nbytes - 1)
-    assert Parcel.of(nodes, known_nodes(query)).ranges is None
+    assert Parcel.of(nodes, known_nodes(query), 15.0 * nodes.nbytes).ranges is None
 
 
 def _long(most: float):  # type: ignore[no-untyped-def]
@@ -254,6 +254,19 @@ def test_turns_cut_no_bounds_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one.exhausted
     assert two.exhausted
     assert two.census.nodes == one.census.nodes > 300
+
+
+def test_open_parts_of_a_helper_leave_room_in_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of one process do: bounding them takes memory too."""
+    search, given = begun(_long(2.605), TWO), []
+    search.go(PARTS)
+    crew = Crew(search, dtype="float32", memory=2**31, seed=0)
+    kind = FRONTIERS["depth"]
+    monkeypatch.setattr("nnsym.search.share.FRONTIERS", {"depth": lambda most: given.append(most) or kind(most)})
+    hurried = SimpleNamespace(hurry=Event(), remaining=lambda: 60.0)
+    hurried.hurry.set()
+    run(crew._share(search.frontier.share(2)), hurried)
+    assert given == [2**29]
 
 
 def test_shares_that_nobody_has_begun_come_back_before_anybody_hurries() -> None:

@@ -105,7 +105,7 @@ class Crew:
         search = self.search
         return Share(
             whole=self._whole,
-            parts=Parcel.of(nodes, self.known),
+            parts=Parcel.of(nodes, self.known, self.memory),
             rule=search.rule.text,
             turn=_TURN,
             seconds=search.deadline.left,

@@ -15,6 +15,9 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.search.nodes import Nodes
 
+#: The share of a process's memory that open subproblems may take.
+OPEN = 0.5
+
 
 class Frontier(ABC):
     """Open subproblems, held to ``memory`` bytes: beyond them what only saves work is dropped, oldest first."""

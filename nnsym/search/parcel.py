@@ -16,7 +16,7 @@ from nnsym.search.nodes import Nodes
 
 _Sides = dict[int, tuple[Array, Array]]
 
-_RICH = 2**28  # bytes up to which subproblems take inherited ranges and multipliers along, which only save work
+_RICH = 2.0**-4  # of a process's memory, up to which they take along what only saves work: ranges and multipliers
 
 
 @final
@@ -31,10 +31,10 @@ class Parcel:
     rest: tuple[Array, Array, Array, Array]
 
     @staticmethod
-    def of(nodes: Nodes, known: Sequence[Node]) -> Parcel:
+    def of(nodes: Nodes, known: Sequence[Node], memory: float) -> Parcel:
         """Nodes whose limits are on ``known`` nodes; of what only saves work others are left out."""
         number = {node: k for k, node in enumerate(known)}
-        domains = nodes.domains if nodes.nbytes <= _RICH else nodes.bare().domains
+        domains = nodes.domains if nodes.nbytes <= _RICH * memory else nodes.bare().domains
         ranges, dual = domains.ranges, domains.dual
         some = None if ranges is None else {number[n]: (r.lower, r.upper) for n, r in ranges.items() if n in number}
         parts = () if dual is None else (dual.slopes, dual.multipliers, dual.cuts)

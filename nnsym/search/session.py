@@ -22,7 +22,7 @@ from nnsym.search.bounding import Better, Bounding, Cutting, Engines, Fine
 from nnsym.search.branching import Branching
 from nnsym.search.examine import Examiner
 from nnsym.search.finish import Finisher
-from nnsym.search.frontier import FRONTIERS
+from nnsym.search.frontier import FRONTIERS, OPEN
 from nnsym.search.goal import Goal
 from nnsym.search.leaf import Ask
 from nnsym.search.ledger import Ledger
@@ -37,9 +37,6 @@ from nnsym.search.strategy import Strategy
 from nnsym.search.targets import Target, Worth, targets
 from nnsym.search.trial import trial
 from nnsym.search.whole import Improving
-
-#: The share of the memory that open subproblems may take.
-_SHARE = 0.5
 
 
 class Rooted(Bounding, Protocol):
@@ -112,7 +109,7 @@ class _Maker:
         """A search by a rule; that of a record ``log`` is the real one, others are only tried."""
         problem, given = self.problem, self.given
         strategy, real = problem.strategy, log is not None
-        ledger = Ledger(FRONTIERS[strategy.frontier](_SHARE * given.memory), log if log is not None else logs.Kept())
+        ledger = Ledger(FRONTIERS[strategy.frontier](OPEN * given.memory), log if log is not None else logs.Kept())
         ledger.start(self.roots if story is None else _again(problem.query, self.roots, story), len(self.roots))
         if story is not None:
             ledger.next, ledger.closed = story.next, story.closed_least

@@ -24,7 +24,7 @@ from nnsym.search.bounding import Bounding, Engines
 from nnsym.search.branching import rule
 from nnsym.search.examine import Examiner
 from nnsym.search.finish import Finisher
-from nnsym.search.frontier import FRONTIERS
+from nnsym.search.frontier import FRONTIERS, OPEN
 from nnsym.search.goal import Decide
 from nnsym.search.ledger import Ledger
 from nnsym.search.log import Kept, Log
@@ -103,7 +103,7 @@ def run(share: Share, report: Report) -> Done:
     goal, known = Decide(whole.query), known_nodes(whole.query)
     problem = SearchProblem(whole.query, targets(whole.query), goal, whole.strategy)
     log = Kept() if share.keeps else Log()
-    ledger = Ledger(FRONTIERS[whole.strategy.frontier](share.memory), log)
+    ledger = Ledger(FRONTIERS[whole.strategy.frontier](OPEN * share.memory), log)
     ledger.start(share.parts.nodes(known), 1)
     ledger.next = FRESH
     ledger.census.seen[0] = share.bounded
@@ -125,8 +125,8 @@ def run(share: Share, report: Report) -> Done:
     number = {node: k for k, node in enumerate(known)}
     return Done(
         lines=log.lines if isinstance(log, Kept) else (),
-        opened=None if left is None else Parcel.of(left, known),
-        stuck=[Parcel.of(nodes, known) for nodes in ledger.lost],
+        opened=None if left is None else Parcel.of(left, known, share.memory),
+        stuck=[Parcel.of(nodes, known, share.memory) for nodes in ledger.lost],
         seen=ledger.census.seen,
         closed=ledger.census.closed,
         splits={(number[node], element): n for (node, element), n in ledger.census.splits.items()},
