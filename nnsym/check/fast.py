@@ -39,7 +39,7 @@ from .rule import Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_s
 
 State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
 
-_ROWS = 1 << 15  # coefficients that are carried at once
+_ROWS = 1 << 16  # coefficients that are carried at once
 _CASES = 64
 
 
@@ -57,6 +57,7 @@ class Fast:
         self.biases: dict[Node, tuple[Ints, Ints]] = {}
         self.exact: dict[Node, tuple[Ints, int]] = {}  # biases that are whole numbers, with places beyond P
         self.consumers = consumers(nodes, semantics)
+        np.empty(31 << 17)  # freed at once: glibc then keeps memory that it would give back, and clear, at every step
 
     def matrix(self, m: Map) -> Matrix:
         if m not in self.matrices:

@@ -309,4 +309,4 @@ def _dyadic(m: Map) -> tuple[int, Floats] | None:
     if shift + greatest < 63:
         every = int(np.bitwise_or.reduce(np.ldexp(flat, shift).astype(np.int64)))
         shift = max(0, shift + 1 - (every & -every).bit_length())
-    return (shift, np.ldexp(flat, shift)) if max(shift, shift + greatest) <= 900 else None
+    return (shift, flat * 2.0**shift) if max(shift, shift + greatest) <= 900 else None
