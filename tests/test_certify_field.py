@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 import nnsym as nn
+from nnsym.certify import boxes
+from nnsym.certify.emit import certified_unsat
 from nnsym.check.checker import Checker
 from nnsym.check.errors import Refused
 from nnsym.check.files import read_json
+from nnsym.results.clock import NEVER
 from nnsym.results.result import Trust
 
 #: Folder, network, property, method.
@@ -53,3 +58,23 @@ def test_a_network_of_the_field_with_a_bit_changed_is_another_claim(benchmarks: 
     other = model[:-40] + bytes([model[-40] ^ 64]) + model[-39:]
     with pytest.raises(Refused, match="hash"):
         Checker(read_json(result.certificate.data), {hashlib.sha256(other).hexdigest(): other}).run()
+
+
+def test_sums_with_slopes_close_boxes_in_few_bytes(
+    benchmarks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of property 2 of 4_2: 903 leaves where an ascent ends at its goal, 60 bytes each with every slope."""
+    monkeypatch.setattr(boxes, "_EASY", 64)
+    text = gzip.decompress((benchmarks / "acasxu" / "vnnlib" / "prop_2.vnnlib.gz").read_bytes()).decode()
+    for k in (1, 2):
+        text = text.replace(f"<= X_{k} 0.5", f"<= X_{k} 0.25").replace(f">= X_{k} -0.5", f">= X_{k} 0.0")
+    stated = tmp_path / "part.vnnlib"
+    stated.write_text(text, encoding="utf-8")
+    network = benchmarks / "acasxu" / "onnx" / "ACASXU_run2a_4_2_batch_2000.onnx.gz"
+    made = certified_unsat(nn.load_vnnlib(stated, network), NEVER)
+    tree = json.loads(made.data)["tree"]
+    assert made.leaves <= 885
+    assert len(json.dumps(tree, separators=(",", ":"))) <= 50 * made.leaves
+    sums = [[m for _, m in token[1]] for token in tree if token[0] == "l" and len(token) > 2]
+    assert sums
+    assert all(max(m) == 1 and all(round(100 * v) == pytest.approx(100 * v) for v in m) for m in sums)

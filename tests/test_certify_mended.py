@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nnsym as nn
+from nnsym.bounds.kept.types import Dual, Limit
 from nnsym.certify.boxes import Boxes, OpenBox
 from nnsym.certify.choices import Choices
 from nnsym.certify.emit import _Proof
@@ -92,3 +94,19 @@ def test_slopes_that_are_defaults_are_not_written() -> None:
     found = choices.listed({node: slopes}, {argument: type(limit)(low[None], up[None])})
     assert list(found.values()) == [{"2": 255, "3": 128}]
     assert proof.names.table
+
+
+def test_slopes_that_say_little_are_left_to_their_defaults() -> None:
+    """What one says is its distance from the default times how far its element is open; rows are looked at alone."""
+    _, grower = grown()
+    choices: Choices = grower.choices
+    (first, second), arguments = (choices.mirror.nodes[c] for c in choices.curves), choices.arguments
+    low, up = np.full((1, 12), -1.0), np.full((1, 12), 2.0)
+    low[0, 2], up[0, 2], low[0, 3] = -0.1, 0.2, 1.0  # the third is hardly open, the fourth not at all
+    ranges = {a: Limit(low, up) for a in arguments}
+    slopes = {n: np.ones((1, 2, 12)) for n in (first, second)}
+    slopes[second][0, 0, :4] = 0.2, 0.7, 0.2, 0.2
+    slopes[first][0, :, 0] = 0.5, 0.5
+    found = choices.fewer(Dual(slopes), ranges).slopes
+    assert found[second][0, 0].tolist() == [0.2] + 11 * [1.0]
+    assert found[first][0, :, 0].tolist() == [1.0, 0.5]

@@ -19,7 +19,7 @@ from nnsym.certify.choices import Choices
 from nnsym.certify.grounds import Ground, Grounds
 from nnsym.certify.premises import Premises
 from nnsym.certify.steered import Steered
-from nnsym.certify.sums import best_sums
+from nnsym.certify.sums import DECIMALS, best_sums
 from nnsym.certify.tree import Token, TreePlace
 from nnsym.check.problem import Fact
 from nnsym.ir.array import Array
@@ -28,9 +28,6 @@ from nnsym.results.clock import Deadline
 from nnsym.search.branching import Seen, Smear
 
 _BATCH = 256
-
-#: A row of less weight is left out of a sum.
-_LEAST = 1e-4
 
 #: Bounds are computed at every so many levels: more often costs more than it saves.
 _LEVELS = 4
@@ -65,8 +62,9 @@ class Sum:
 
     @staticmethod
     def of(weights: Array, slopes: Mapping[str, Mapping[str, int]] | None = None) -> Sum:
-        """The rows of weights above 0, to four digits."""
-        return Sum({int(row): float(f"{weights[row]:.4g}") for row in np.flatnonzero(weights)}, slopes or {})
+        """The rows of weights above 0, of which the greatest is 1."""
+        shares = np.round(weights / weights.max(), DECIMALS)
+        return Sum({int(row): float(f"{shares[row]:g}") for row in np.flatnonzero(shares)}, slopes or {})
 
 
 @final
@@ -220,7 +218,7 @@ class Boxes:
                 continue
             values, weights = best_sums(forms, constants, limit.lower[opened], limit.upper[opened])
             total[opened] += np.einsum("br,brn->bn", weights, np.abs(forms))
-            every[opened[:, None], t, rows] = np.where(weights > _LEAST, weights, 0.0)
+            every[opened[:, None], t, rows] = weights
             for k in np.flatnonzero(values > weights @ self.room[rows]):
                 left[opened[k], t] = False
                 self.sums.setdefault(batch[opened[k]].place, []).append(Sum.of(every[opened[k], t]))
@@ -228,10 +226,9 @@ class Boxes:
 
     def _steer(self, batch: list[OpenBox], domains: Domains, weights: Array, left: Array) -> None:
         """Close what sums of rows close by slopes of their own."""
-        found = Steered(self.choices, self.engine, domains, weights, left, self.deadline)
-        closed = left & (found.lower > weights @ self.room)
-        left &= ~closed
-        for k, t in zip(*closed.nonzero(), strict=True):
+        found = Steered(self.choices, self.engine, domains, weights, left.copy(), self.room, self.deadline)
+        left &= ~found.closed
+        for k, t in zip(*found.closed.nonzero(), strict=True):
             if not left[k].any():
                 self.sums.setdefault(batch[k].place, []).append(Sum.of(weights[k, t], found.slopes(k, t)))
 
@@ -246,7 +243,7 @@ class Boxes:
         """The leaf of a sum of rows that closes a part, if all of its rows are facts there."""
         for own in self.sums.get(part.place, ()):
             if all(row in rows for row in own.weights):
-                facts = [[rows.index(row), w] for row, w in own.weights.items()]
+                facts = [[rows.index(row), int(w) if w == 1 else w] for row, w in own.weights.items()]
                 return ["l", facts, own.slopes] if own.slopes else ["l", facts]
         return None
 

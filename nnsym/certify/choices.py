@@ -25,6 +25,9 @@ _DIGITS = 4
 #: So near to the middle of its range, as a share of it, a breakpoint leaves in doubt which slope is the default.
 _NEAR = 2.0**-10
 
+#: A slope that says less than such a share of what another says of the row is left to its default.
+_LITTLE = 0.5
+
 #: What a path says of neurons: the number of the curve, the element, and the side that it is on.
 Path = Sequence[tuple[int, int, int]]
 
@@ -69,8 +72,30 @@ class Choices:
                 found[curve] = share.astype(">u2" if levels > 255 else np.uint8).tobytes()
         return found
 
+    def fewer(self, dual: Dual, ranges: Mapping[Node, Limit]) -> Dual:
+        """The choices with default slopes where others say little.
+
+        What a slope says is its distance from the default, times how far the element is open, twice for each curve that
+        comes before its own: a guess, which is bounded before it is used.
+        """
+        says, plain = {}, {}
+        for depth, (curve, argument) in enumerate(zip(self.curves, self.arguments, strict=True)):
+            node = self.mirror.nodes[curve]
+            if node in dual.slopes and argument in ranges and _bent(curve):
+                least, width = _ends(curve)
+                low, up = ranges[argument].lower[:, None], ranges[argument].upper[:, None]
+                plain[node] = least + width * (low + up > 0)
+                opened = (low < 0) & (up > 0)
+                gap = np.where(opened, -low * up / np.where(opened, up - low, 1.0), 0.0)
+                says[node] = np.abs(dual.slopes[node] - plain[node]) * gap * 2.0**depth
+        most = np.max([s.max(-1, initial=0.0) for s in says.values()], axis=0, initial=0.0)[..., None]
+        slopes = {
+            n: np.where(says[n] < _LITTLE * most, plain[n], s) if n in says else s for n, s in dual.slopes.items()
+        }
+        return Dual(slopes, dual.multipliers)
+
     def listed(self, own: Mapping[Node, Array], ranges: Mapping[Node, Limit]) -> dict[str, dict[str, int]]:
-        """The same by places, of elements that are open in ``ranges`` ``(1, size)``, as a token has them.
+        """One row's slopes by places, of elements that are open in ``ranges`` ``(1, size)``, as a token has them.
 
         What is a default slope beyond doubt is left out.
         """
@@ -82,8 +107,7 @@ class Choices:
                 low, up = ranges[argument].lower[0], ranges[argument].upper[0]
                 share = np.clip(np.round((own[node] - least) / width * LEVELS[0]), 0, LEVELS[0])
                 plain = (share == np.where(low + up > 0, LEVELS[0], 0)) & (np.abs(low + up) > _NEAR * (up - low))
-                bent = curve.function.convex and curve.function.breaks == [0]
-                places = np.flatnonzero((low < 0) & (up > 0) & ~(plain & bent))
+                places = np.flatnonzero((low < 0) & (up > 0) & ~(plain & _bent(curve)))
                 share = share[places]
                 numbers = {str(i): int(n) for i, n in zip(places.tolist(), share.tolist(), strict=True)}
                 found |= {str(self.names.number(curve)): numbers} if numbers else {}
@@ -99,6 +123,11 @@ class Choices:
             if m:
                 found.append([first + number, float(f"{m:.{_DIGITS}g}")])
         return found
+
+
+def _bent(curve: Any) -> bool:
+    """Whether a function is convex with one breakpoint, at 0: a default slope is then one of its two."""
+    return bool(curve.function.convex and curve.function.breaks == [0])
 
 
 def _ends(curve: Any) -> tuple[float, float]:

@@ -13,9 +13,12 @@ from nnsym.ir.array import Array
 
 _STEPS, _RATE = 40, 2.0
 
+#: A weight is written in so many decimals, where the greatest is 1.
+DECIMALS = 2
+
 
 def best_sums(forms: Array, constants: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-    """The best values ``(parts,)`` found, and their weights ``(parts, rows)``, which add up to 1.
+    """The best weights ``(parts, rows)`` found, as they are written, which add up to 1, and their values ``(parts,)``.
 
     ``forms`` are ``(parts, rows, n)``, ``constants`` ``(parts, rows)``, the boxes ``(parts, n)``.
     """
@@ -23,9 +26,13 @@ def best_sums(forms: Array, constants: Array, lower: Array, upper: Array) -> tup
     middle, radius = (lower + upper) / 2, (upper - lower) / 2
     weights = np.full((parts, rows), 1.0 / rows)
     best, kept = np.full(parts, -np.inf), weights.copy()
-    for step in range(_STEPS):
+
+    def bounded(weights: Array) -> tuple[Array, Array]:
         form = np.einsum("br,brn->bn", weights, forms)
-        value = np.einsum("br,br->b", weights, constants) + (form * middle - np.abs(form) * radius).sum(1)
+        return form, np.einsum("br,br->b", weights, constants) + (form * middle - np.abs(form) * radius).sum(1)
+
+    for step in range(_STEPS):
+        form, value = bounded(weights)
         better = value > best
         best[better], kept[better] = value[better], weights[better]
         at = middle - radius * np.sign(form)
@@ -33,4 +40,6 @@ def best_sums(forms: Array, constants: Array, lower: Array, upper: Array) -> tup
         size = np.abs(slope).max(1, keepdims=True) + 2.0**-1000
         weights = weights * np.exp(_RATE / np.sqrt(step + 1) * slope / size)
         weights /= weights.sum(1, keepdims=True)
-    return best, kept
+    kept = np.round(kept / kept.max(1, keepdims=True), DECIMALS)
+    kept /= kept.sum(1, keepdims=True)
+    return bounded(kept)[1], kept
