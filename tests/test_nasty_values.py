@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import nnsym as nn
-from nnsym.errors import InputError, NnsymError
+from nnsym.errors import InputError, MissingBoundsError, NnsymError
+from tests.models import single
 
 F = nn.sequential([(np.array([[1.0, -1.0], [0.5, 2.0]]), np.zeros(2)), (np.eye(2), np.array([0.0, 0.1]))], name="f")
 X = nn.Variable(2, name="x")
@@ -144,3 +145,26 @@ def test_masked_numbers_are_refused_in_one_way_and_without_a_warning(what: str) 
     """NumPy hands out what stands behind a mask, or warns and gives NaN."""
     with pytest.raises(InputError, match="masked elements"):
         OF_MASKED[what]()
+
+
+@pytest.mark.parametrize("method", [None, "ibp", "attack", "smt", "bab"])
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize(
+    "box", [("0", "1e400"), ("1e400", "2e400"), ("-1e400", "1e400"), ("1e39", "1e40"), ("0", "1e-390")]
+)
+def test_boxes_beyond_floats_are_decided_or_said_to_need_bounds(
+    method: str | None, stored: bool, box: tuple[str, str]
+) -> None:
+    """Whatever floats can be had of such limits, nothing ends in an error of Python, and no verdict is wrong."""
+    f = nn.load(single("Relu", (2,))) if stored else nn.sequential([(np.eye(2), np.zeros(2))] * 2, activation="relu")
+    x = nn.Variable(2, name="x")
+    for then, truth in ((f(x)[0] >= -1, True), (f(x)[0] <= 1, box[1] == "1e-390")):
+        p = nn.forall(x, where=nn.box(x, Decimal(box[0]), Decimal(box[1])), then=then)
+        try:
+            found = nn.verify(p, method, timeout=20)
+        except MissingBoundsError:
+            continue
+        assert found.status.value in ("unknown", "verified" if truth else "falsified")
+        assert found.reason != "solver_error"
+        if method == "smt":
+            assert found.status.value != "unknown"

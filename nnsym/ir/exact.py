@@ -8,6 +8,7 @@ floats inside an object array.
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -82,6 +83,11 @@ def nearest_float(value: Fraction | float) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
+
+
+def infinite(value: Fraction | float) -> bool:
+    """True for an infinity; a rational is none, however large."""
+    return isinstance(value, float) and math.isinf(value)
 
 
 def round_down(values: Array) -> Array:

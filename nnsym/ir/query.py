@@ -284,7 +284,7 @@ class Query:
         """The float64 point (or points, ``(..., n)``) moved into boxes and balls, integer elements to whole numbers."""
         moved = {}
         for x, values in point.items():
-            near = x.chosen(values.astype(np.float64))
+            near = x.chosen(nearest(values).astype(np.float64))
             near = np.where(x.integer, np.round(near), near)
             moved[x] = pull_inside(near, self.boxes[x].inner, self.balls.get(x, ()), x.integer, INSIDE)
         return moved

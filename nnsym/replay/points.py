@@ -34,7 +34,7 @@ def places(query: Query, candidate: Point) -> Iterator[DomainPoint]:
     In the models' dtype; where some element's box holds no such number, with an exact number there; then the candidate
     itself, moved inside exactly. The last two are points of the real function only.
     """
-    dtype = stored_dtype(query)
+    dtype, candidate = stored_dtype(query), {x: _numbers(values) for x, values in candidate.items()}
     cast = {x: _cast(query, x, values, dtype) for x, values in candidate.items()}
     if dtype == "exact":
         if (values := _complete(cast)) is not None:
@@ -54,6 +54,11 @@ def places(query: Query, candidate: Point) -> Iterator[DomainPoint]:
         yield DomainPoint(values=values, note=note)
 
 
+def _numbers(values: Array) -> Array:
+    """A candidate whose floats overflowed, or are NaN, as some numbers: it proposes a point, and replay decides."""
+    return values if values.dtype == object else np.nan_to_num(values)
+
+
 def _complete(values: Mapping[Input, Array | None]) -> dict[Input, Array] | None:
     found = {x: v for x, v in values.items() if v is not None}
     return found if len(found) == len(values) else None
@@ -65,8 +70,8 @@ def _cast(query: Query, x: Input, values: Array, dtype: str) -> Array | None:
 
 def gaps_in(box: Box, dtype: str) -> Array:
     """Which elements of a box hold no number of the dtype, ``(n,)`` of bool."""
-    kind = np.dtype(dtype)
-    return np.asarray(_inner(box.lower, kind, +1) > _inner(box.upper, kind, -1))
+    low, high = _stored(box, np.dtype(dtype))
+    return np.asarray(low > high)
 
 
 def _gap_note(query: Query, gaps: Mapping[Input, Array], dtype: str) -> str:
@@ -107,9 +112,10 @@ def beside(query: Query, candidate: Point) -> Iterator[Point]:
     scale = 2.0 ** -rng.integers(_FAR, _NEAR, (_BESIDE, 1)).astype(np.float64)
     points: dict[Input, Array] = {}
     for x, values in candidate.items():
-        near = nearest(values)
+        near = np.nan_to_num(nearest(values))
         steps = rng.integers(-1, 2, (_BESIDE, x.size)) * ~x.integer
-        points[x] = near + steps * scale * np.maximum(np.abs(near), scale)
+        with np.errstate(over="ignore"):  # it is moved inside
+            points[x] = near + steps * scale * np.maximum(np.abs(near), scale)
     inside = query.move_inside(points)
     with np.errstate(over="ignore", invalid="ignore"):
         values_of = query.values(inside)
@@ -153,17 +159,25 @@ def _into_box(values: Array, box: Box, dtype: str, integer: Array) -> Array | No
         low = np.where(exact < box.lower, box.lower, exact)
         return np.asarray(to_fractions(np.where(low > box.upper, box.upper, low)))
     kind = np.dtype(dtype)
-    cast = np.where(integer, np.round(values.astype(np.float64)), values.astype(np.float64))
+    near = nearest(values).astype(np.float64)
+    cast = np.where(integer, np.round(near), near)
     with np.errstate(over="ignore"):
         cast = cast.astype(kind)
-    low, high = _inner(box.lower, kind, +1), _inner(box.upper, kind, -1)
+    low, high = _stored(box, kind)
     return None if (low > high).any() else np.clip(cast, low, high)
+
+
+def _stored(box: Box, kind: np.dtype[Any]) -> tuple[Array, Array]:
+    """The least and the greatest number of the dtype in a box, elementwise; out of order where it holds none."""
+    low, high = _inner(box.lower, kind, +1), _inner(box.upper, kind, -1)
+    beyond = np.isposinf(low) | np.isneginf(high)  # an infinity is no number of the dtype
+    return np.where(beyond, kind.type(1), low), np.where(beyond, kind.type(0), high)
 
 
 def _inner(limit: Array, kind: np.dtype[Any], sign: int) -> Array:
     """The number of the dtype nearest to the limit on its inner side (``sign`` +1: not below it)."""
     with np.errstate(over="ignore"):
-        out = limit.astype(np.float64).astype(kind)
+        out = nearest(limit).astype(kind)
     exact = out.astype(np.float64) if limit.dtype != object else out.astype(object)
     if limit.dtype == object:
         exact = np.array([to_fractions(v) if np.isfinite(v) else v for v in out.astype(np.float64)], dtype=object)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.exact import nearest
 
 if TYPE_CHECKING:
     from nnsym.results.result import Result, Witness
@@ -105,7 +106,7 @@ def images_html(found: Witness, middles: Mapping[str, Array | None]) -> str:
 
 def image_of(array: Array) -> Array | None:
     """A square of numbers in [0, 1], or None."""
-    flat = array.astype(np.float64).ravel()
+    flat = nearest(array).astype(np.float64).ravel()
     side = math.isqrt(flat.size)
     square = side * side == flat.size and _LEAST <= side <= _MOST
     return flat.reshape(side, side) if square and flat.min() >= 0 and flat.max() <= 1 else None

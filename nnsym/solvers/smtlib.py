@@ -12,6 +12,7 @@ from typing import Protocol, final
 
 import numpy as np
 
+from nnsym.ir.exact import nearest_float
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Limits, Progress, Status
 from nnsym.solvers.cases import Found
@@ -73,12 +74,5 @@ def _question(session: Session, report: Report) -> Found:
     if status is Status.SAT:
         found.exact_point = session.point()
         if found.exact_point is not None:
-            found.point = np.array([_nearest(v) for v in found.exact_point])
+            found.point = np.array([nearest_float(v) for v in found.exact_point])
     return found
-
-
-def _nearest(value: Fraction) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return np.inf if value > 0 else -np.inf

@@ -5,7 +5,6 @@ Numbers are exact and constraints are read off the program one by one, under the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import final
@@ -13,6 +12,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.exact import infinite
 from nnsym.ir.text import linear_text, number
 from nnsym.program import CaseBlock, ClauseBlock, ImplicationBlock, ProductBlock, Program, RowBlock, SosBlock, Tag
 
@@ -109,13 +109,13 @@ def _row(block: RowBlock, k: int, called: Name, longest: int) -> str:
         left += f" + ... ({len(terms)} terms) {f'- {last[1:]}' if last.startswith('-') else f'+ {last}'}"
     sign = "<" if block.strict else "<="
     lower, upper = (end or 0 for end in (*low[k : k + 1].tolist(), *high[k : k + 1].tolist()))  # 0 for -0
-    if not math.isinf(lower) and lower == upper:
+    if not infinite(lower) and lower == upper:
         return f"{left} = {number(upper)}"
-    if math.isinf(lower):
+    if infinite(lower):
         return f"{left} {sign} {number(upper)}"
     return (
         f"{left} {sign.replace('<', '>')} {number(lower)}"
-        if math.isinf(upper)
+        if infinite(upper)
         else (f"{number(lower)} {sign} {left} {sign} {number(upper)}")
     )
 

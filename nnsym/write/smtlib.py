@@ -19,12 +19,12 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isinf
 from typing import final
 
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.exact import infinite
 from nnsym.program import (
     CaseBlock,
     CaseForm,
@@ -277,9 +277,9 @@ class _Printer:
         if low == float("inf") or high == float("-inf"):
             return "false"
         sign = "<" if strict else "<="
-        if isinf(low):
-            return "true" if isinf(high) else f"({sign} {term} {self.numeral[high]})"
-        if isinf(high):
+        if infinite(low):
+            return "true" if infinite(high) else f"({sign} {term} {self.numeral[high]})"
+        if infinite(high):
             return f"({'>' if strict else '>='} {term} {self.numeral[low]})"
         if low == high and not strict:
             return f"(= {term} {self.numeral[low]})"

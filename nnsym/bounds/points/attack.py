@@ -149,7 +149,8 @@ def lowest(
             slopes = tape.slopes(values, here.row, deadline=deadline)
         except OutOfTime:
             break
-        moved = {x: points[x] - _step(query, x, points[x], slopes[x], share, limits[x]) for x in query.inputs}
+        with np.errstate(over="ignore", invalid="ignore"):  # a width beyond floats counts as an open one
+            moved = {x: points[x] - _step(query, x, points[x], slopes[x], share, limits[x]) for x in query.inputs}
         for x in query.inputs:  # integers move by chance, as far as the step in the mean
             moved[x] = np.where(x.integer, np.floor(moved[x] + rng.random(moved[x].shape)), moved[x])
         moved = project(query, moved, limits)
@@ -165,7 +166,6 @@ def lowest(
     return Candidates(points, here.score)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a width beyond floats counts as an open one
 def _step(query: Query, x: Input, at: Array, slope: Array, share: Array, limits: tuple[Array, ...]) -> Array:
     """What a point moves by: a share of the box's width against the sign of the slope.
 
