@@ -45,8 +45,8 @@ class SiLU(Smooth):
         return np.asarray(x / (1 + np.exp(-x)))
 
     def derivative(self, x: Array) -> Array:
-        share = 1 / (1 + np.exp(-x))
-        return np.asarray(share * (1 + x * (1 - share)))
+        x = np.clip(x, -700.0, 700.0)
+        return np.asarray((1 + x / (1 + np.exp(x))) / (1 + np.exp(-x)))
 
 
 class Bump(Smooth):

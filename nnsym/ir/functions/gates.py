@@ -104,8 +104,8 @@ class TanhGelu(Smooth):
     def derivative(self, x: Array) -> Array:
         z = np.clip(x, -40.0, 40.0)  # beyond, the derivative is 0 and 1 to all digits
         with np.errstate(all="ignore"):
-            share = 1.0 / (1.0 + np.exp(-2.0 * self.rate * (z + self.cubic * z**3)))
-        return np.asarray(share + z * share * (1.0 - share) * 2.0 * self.rate * (1.0 + 3.0 * self.cubic * z * z))
+            share, rest = _shares(2.0 * self.rate * (z + self.cubic * z**3))
+        return np.asarray(share + z * share * rest * 2.0 * self.rate * (1.0 + 3.0 * self.cubic * z * z))
 
     def slips(self, lower: Array, upper: Array, unit: float, largest: float) -> Array:
         """Kernels hold the two constants as float32, in float64 too."""
@@ -151,8 +151,13 @@ class Silu(Smooth):
 
     def derivative(self, x: Array) -> Array:
         z = np.clip(self.beta * x, -700.0, 700.0)
-        share = 1.0 / (1.0 + np.exp(-z))
-        return np.asarray(share * (1.0 + z * (1.0 - share)))
+        share, rest = _shares(z)
+        return np.asarray(share * (1.0 + z * rest))
+
+
+def _shares(z: Array) -> tuple[Array, Array]:
+    """``1 / (1 + e^-z)`` and what is missing to 1, which a difference would leave with no digits."""
+    return np.asarray(1.0 / (1.0 + np.exp(-z))), np.asarray(1.0 / (1.0 + np.exp(z)))
 
 
 @final
@@ -168,21 +173,20 @@ class Mish(Smooth):
 
     def value(self, x: Array) -> Array:
         with np.errstate(all="ignore"):
-            y = x * _tanh_softplus(x)
+            y = x * _tanh_softplus(x)[0]
         return np.where(np.isneginf(x), 0.0, y)
 
     def derivative(self, x: Array) -> Array:
         z = np.clip(x, -700.0, 700.0)
-        gate, decay = _tanh_softplus(z), np.exp(-np.abs(z))
-        share = np.where(z >= 0, 1.0, decay) / (1.0 + decay)
-        return np.asarray(gate + z * (1.0 - gate) * (1.0 + gate) * share)
+        gate, rest = _tanh_softplus(z)
+        return np.asarray(gate + z * rest * (1.0 + gate) * _shares(z)[0])
 
 
-def _tanh_softplus(x: Array) -> Array:
-    """``((1 + e)^2 - 1) / ((1 + e)^2 + 1)`` for ``e = e^x``, without overflow."""
+def _tanh_softplus(x: Array) -> tuple[Array, Array]:
+    """``((1 + e)^2 - 1) / ((1 + e)^2 + 1)`` for ``e = e^x``, and what is missing to 1, without overflow."""
     e = np.exp(-np.abs(x))
-    top = np.where(x >= 0, 1.0 + 2.0 * e, e * (e + 2.0))
-    return np.asarray(top / (top + np.where(x >= 0, 2.0 * e * e, 2.0)))
+    top, rest = np.where(x >= 0, 1.0 + 2.0 * e, e * (e + 2.0)), np.where(x >= 0, 2.0 * e * e, 2.0)
+    return np.asarray(top / (top + rest)), np.asarray(rest / (top + rest))
 
 
 @final

@@ -38,7 +38,7 @@ class Sqrt(Smooth):
 
     def derivative(self, x: Array) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(0.5 / np.sqrt(x))
+            return np.asarray(0.5 / np.sqrt(np.abs(x)))  # at -0.0 too it rises
 
     def defined(self, lower: Array, upper: Array) -> Array:
         return np.asarray((lower >= 0) & (upper >= lower))
