@@ -153,6 +153,19 @@ def test_tiny_coefficients_widen_their_row() -> None:
     assert model.row_upper[0] < 1 + 1.1 * float(reach)
 
 
+@pytest.mark.parametrize("small", [1e-9, 5e-10, 1.1e-10])
+def test_no_lane_drops_small_coefficients_beside_integers(small: float) -> None:
+    """HiGHS did: its bound was ``small`` 2^19 where the optimum is minus that."""
+    b = ProgramBuilder()
+    x = b.columns("x", "value", np.arange(1), np.zeros(1), np.array([2.0**20]))
+    z = b.columns("z", "phase", np.arange(1), np.zeros(1), np.ones(1), kind=Kind.BINARY)
+    t = b.columns("q", "margin", np.arange(1), np.array([-9.0]), np.array([9.0]))
+    b.rows(row_block([(1.0, t), (small, x), (1.0, z)], lower=1 + small * 2**17, origin="margin"))
+    b.rows(row_block([(2.0**-20, x), (1.0, z)], upper=1.25, origin="sum"))
+    answer = find("highs").solve(b.build(objective=int(t[0])), Limits(seconds=20), Goal())
+    assert answer.bound <= -small * 2**17 + answer.tau
+
+
 def test_guards_alone_are_disjuncts_and_phases_are_not() -> None:
     b = ProgramBuilder()
     g = b.columns("q", "guard", np.arange(2), np.zeros(2), np.ones(2), kind=Kind.BINARY)

@@ -80,8 +80,9 @@ class LinearModel:
         return lower, upper
 
 
-#: Coefficients below this are dropped by some solvers on their own (HiGHS 1e-9, at best 1e-12; Gurobi 1e-13).
-SMALLEST = 1e-11
+#: Coefficients below this are dropped by some solvers on their own: HiGHS drops 1e-9, and from the relaxations of programs
+#: with integral columns it does so whatever ``small_matrix_value`` says (1.15.1).
+SMALLEST = 2e-9
 
 
 def without_tiny(model: LinearModel) -> LinearModel:

@@ -51,8 +51,5 @@ def row(
 ) -> None:
     """One linear row."""
     numbers = np.asarray(data, dtype=float)
-    b.rows(
-        RowBlock(
-            numbers, np.asarray(ids), np.array([0, len(ids)]), np.array([low]), np.array([high]), Tag.NETWORK, origin
-        )
-    )
+    numbers, sides = np.asarray(data, dtype=float), np.array([[low], [high]], dtype=float)
+    b.rows(RowBlock(numbers, np.asarray(ids, dtype=int), np.array([0, len(ids)]), *sides, Tag.NETWORK, origin))

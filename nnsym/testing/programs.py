@@ -7,6 +7,8 @@ and the objective is not always the last one. Those with other blocks than rows 
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from nnsym.builder import ProgramBuilder, row_block
@@ -36,6 +38,12 @@ def _plain() -> list[Problem]:
         Problem.of("empty", _empty(Kind.REAL)),
         Problem.of("feasible", _feasibility(1.0)),
         Problem.of("infeasible", _feasibility(3.0)),
+        Problem.of("no rows", _bare(())),
+        Problem.of("a row without columns", _bare((-0.5,))),
+        Problem.of("a row without columns that fails", _bare((0.5,))),
+        Problem.of("a small coefficient of reals", _small(Kind.REAL)),
+        Problem.of("dependent rows", _dependent(2.0)),
+        Problem.of("dependent rows that contradict", _dependent(2.5)),
         Problem(name="unbounded", program=_unbounded(Kind.REAL), optimum=-_INF, satisfiable=True),
     ]
 
@@ -48,6 +56,8 @@ def _discrete() -> list[Problem]:
         Problem.of("positive", _tent(Kind.BINARY, lift=1.0)),
         Problem.of("bounds of integers", _boxes(1.0, Kind.INTEGER)),
         Problem.of("bounds of integers, turned", _boxes(-1.0, Kind.INTEGER)),
+        Problem(name="free integers", program=_free_integers(), optimum=Fraction(-13, 4), satisfiable=True),
+        Problem.of("a small coefficient", _small(Kind.BINARY)),
         *(Problem.of(f"mixed {seed}", _mixed(seed)) for seed in range(3)),
         Problem.of("guards", _guards()),
         Problem.of("clauses", _clauses()),
@@ -116,6 +126,49 @@ def _unbounded(kind: Kind) -> Program:
     b = ProgramBuilder()
     x, t = columns(b, "x", "value", -_INF, 0.0, 1, kind), columns(b, "spec", "margin", -_INF, _INF, 1)
     row(b, np.concatenate([t, x]), [1, -1], low=0.0, origin="margin")
+    return b.build(objective=int(t[0]))
+
+
+def _bare(floors: tuple[float, ...]) -> Program:
+    """``t`` between its bounds, and rows that have no columns and these lower sides."""
+    b = ProgramBuilder()
+    t = columns(b, "spec", "margin", -1.5, 8, 1)
+    for floor in floors:
+        row(b, t[:0], [], low=floor, origin="empty")
+    return b.build(objective=int(t[0]))
+
+
+def _dependent(side: float) -> Program:
+    """``x + y = 1`` four times, each multiplied; one of the right-hand sides is ``side``."""
+    b = ProgramBuilder()
+    x, t = columns(b, "x", "value", -4, 4, 2), columns(b, "spec", "margin", -8, 8, 1)
+    for by, right in ((1.0, 1.0), (1.0, 1.0), (2.0, side), (-0.5, -0.5)):
+        row(b, x, [by, by], low=right, high=right, origin="plane")
+    row(b, np.concatenate([t, x]), [1, -1, -2], low=0.25, origin="margin")
+    return b.build(objective=int(t[0]))
+
+
+def _free_integers() -> Program:
+    """``t >= 2 x + y + 3/4`` for whole numbers without bounds, ``2 x >= -7`` and ``x + y >= -3/2``: -3 and 2."""
+    b = ProgramBuilder()
+    x, t = columns(b, "x", "value", -_INF, _INF, 2, Kind.INTEGER), columns(b, "spec", "margin", -64, 64, 1)
+    row(b, x[:1], [2.0], low=-7.0, origin="floor")
+    row(b, x, [1.0, 1.0], low=-1.5, origin="sum")
+    row(b, np.concatenate([t, x]), [1, -2, -1], low=0.75, origin="margin")
+    return b.build(objective=int(t[0]))
+
+
+def _small(kind: Kind) -> Program:
+    """``t >= 1 + 2^-11 - 2^-31 x - z``, least at x = 2^21: what is too small for a solver to keep is 2^-10 there.
+
+    A lane may widen the row instead: ``t >= 1 - 2^-11 - x / 2^21`` says what x has to be.
+    """
+    b = ProgramBuilder()
+    x, t = columns(b, "x", "value", 0, 2.0**21, 2), columns(b, "spec", "margin", -64, 64, 1)
+    z = columns(b, "z", "phase", 0, 1, 2, kind)
+    row(b, np.concatenate([t, x[:1], z[:1]]), [1, 2.0**-31, 1], low=1 + 2.0**-11, origin="margin")
+    row(b, np.concatenate([x, z]), [2.0**-21, 2.0**-21, 0.5, 0.5], low=1.5, high=2.0, origin="between")
+    row(b, np.concatenate([t, x[:1]]), [1, 2.0**-21], low=1 - 2.0**-11, origin="far end")
     return b.build(objective=int(t[0]))
 
 
