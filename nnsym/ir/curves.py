@@ -210,6 +210,12 @@ def _peak(fn: Curve, sign: float, a: Array, lo: Array, hi: Array, steps: int) ->
     """A bound from above of ``sign f(x) - a x`` over [lo, hi], and about where it is attained."""
     best, place = np.full(lo.shape, -np.inf), lo
     cuts = [np.asarray(c) for c in fn.cuts(lo)]
+    if len(fn.bends) != len(cuts) + 1:
+        raise InputError(
+            f"it has {len(cuts)} inflections and kinks, and bends of {len(fn.bends)} parts",
+            where=f"activation '{fn.name}'",
+            remedy="Say in bends of every part between them whether it is convex there",
+        )
     units = [_width(fn, c) for c in cuts]
     starts = [np.asarray(-np.inf), *(c + w for c, w in zip(cuts, units, strict=True))]
     ends = [*(c - w for c, w in zip(cuts, units, strict=True)), np.asarray(np.inf)]

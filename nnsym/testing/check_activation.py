@@ -1,9 +1,11 @@
 """The conformance kit for activations: what a function of one variable says of an interval holds at its points.
 
 Asked are the range, slopes, lines and parallel lines over intervals of every width, round the listed points, far out
-and open to one side, at many points each. A function that is ``exact`` is judged in rationals, without a tolerance;
-any other in float64, within the ulps it declares. Where it is not defined on all of an interval, its range there has to
-be open. Then it stands in a network, between bounds. Use it from a test: ``check_activation(SILU)``.
+and open to one side, at many points each (:mod:`nnsym.testing.function_intervals`). A function that is ``exact`` is
+judged in rationals, without a tolerance; any other in float64, within the ulps it declares, and these by the same
+formula in more digits (:mod:`nnsym.testing.function_values`). Where it is not defined on all of an interval, its range
+there has to be open. Then it stands in a network, between bounds. What engines round is not asked (``slips``). Use it
+from a test: ``check_activation(SILU)``.
 """
 
 from __future__ import annotations
@@ -29,9 +31,17 @@ from nnsym.ir.smooth_functions import Smooth
 from nnsym.ir.univariate import Univariate
 from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
-
-_U = 2.0**-53
-_POINTS = 65  # of every interval, its ends with them
+from nnsym.testing.function_intervals import defined, intervals, points
+from nnsym.testing.function_values import (
+    TINY,
+    U,
+    answer,
+    check_elements,
+    check_key,
+    check_precision,
+    check_values,
+    elements,
+)
 
 
 @final
@@ -47,72 +57,48 @@ def check_activation(activation: str | Univariate, *, seeds: Iterable[int] = ran
     """Check a function of one variable.
 
     Args:
-        activation: its name or itself; of a function with parameters per element, the first element's.
+        activation: its name or itself; of a function with parameters per element, the first eight elements' are.
         seeds: one batch of intervals per seed.
 
     Raises:
         ConformanceError: an answer is refuted, missing, or no number.
     """
-    whole = find_activation(activation)
-    fn = whole.take(np.zeros(1, dtype=int))
-    done = ActivationConformance()
-    _check_values(fn)
-    _check_selection(whole)
-    for seed in seeds:
-        lower, upper = _intervals(fn, np.random.default_rng(seed))
-        done = _check_answers(fn, lower, upper, done)
-        if fn.exact:
-            some = np.flatnonzero(_defined(fn, lower, upper) & np.isfinite(upper - lower))[:100]
-            _check_rationals(fn, lower[some], upper[some])
-        _check_network(fn, seed)
-    done.say(f"check_activation({fn.name})")
+    whole, done = find_activation(activation), ActivationConformance()
+    check_elements(whole)
+    check_key(whole)
+    seeds = tuple(seeds)
+    for k, fn in enumerate(elements(whole)):
+        check_values(fn)
+        if isinstance(fn, Smooth):
+            unasked = check_precision(fn)
+            done = done.skip("ulps", unasked) if unasked else done
+        for seed in seeds[: None if k == 0 else 1]:
+            done = _check_seed(fn, seed, done)
+    done.say(f"check_activation({whole.name})")
     return done
 
 
-def _check_values(fn: Univariate) -> None:
-    """One value for every element, whatever the shape; the same again; rationals where it says so."""
-    x = np.linspace(-7.5, 7.5, 31)
-    x = np.where(fn.defined(x, x), x, np.abs(x) + 0.25)
-    y = np.asarray(fn.value(x))
-    grid = np.asarray(fn.value(np.stack((x, x[::-1]))))
-    if y.dtype != np.float64 or y.shape != x.shape or not np.isfinite(y).all():
-        raise ConformanceError(f"{fn.name}: value of 31 float64 is {y.dtype} of shape {y.shape}, or not finite")
-    if grid.shape != (2, 31) or (grid != np.stack((y, y[::-1]))).any():
-        raise ConformanceError(f"{fn.name}: value of an array of shape (2, 31) is not that of its elements")
-    if not isinstance(fn.key, str) or not fn.key:
-        raise ConformanceError(f"{fn.name}: key is no text")
+def _check_seed(fn: Univariate, seed: int, done: ActivationConformance) -> ActivationConformance:
+    """A batch of intervals, and a network."""
+    lower, upper = intervals(fn, np.random.default_rng(seed))
+    done = _check_answers(fn, lower, upper, done)
     if fn.exact:
-        try:
-            exact = fn.value(to_fractions(x))
-        except TypeError as error:  # NumPy has no exponential of a Fraction
-            raise ConformanceError(f"{fn.name}: says it is exact, but has no value of Fractions: {error}") from error
-        if not all(isinstance(v, (Fraction, int)) for v in exact.tolist()):
-            raise ConformanceError(f"{fn.name}: says it is exact, but its value of Fractions holds no Fractions")
-        if (np.abs(exact.astype(float) - y) > 1e-9 * np.maximum(1.0, np.abs(y))).any():
-            raise ConformanceError(f"{fn.name}: its values of Fractions and of float64 differ")
-
-
-def _check_selection(fn: Univariate) -> None:
-    """A selection of elements is the function of these elements."""
-    x = np.linspace(-7.5, 7.5, 31)
-    x = np.where(fn.take(np.zeros(1, dtype=int)).defined(x, x), x, np.abs(x) + 0.25)
-    try:
-        y = np.asarray(fn.value(x))
-    except ValueError:  # parameters of another number of elements
-        return
-    index = np.array([3, 0, 30, 3])
-    if (np.asarray(fn.take(index).value(x[index])) != y[index]).any():
-        raise ConformanceError(f"{fn.name}: take does not give the function of the selected elements")
+        some = np.flatnonzero(defined(fn, lower, upper) & np.isfinite(upper - lower))
+        some = np.concatenate((some[:100], some[-60:]))
+        _check_rationals(fn, lower[some], upper[some])
+    _check_network(fn, seed)
+    return done
 
 
 def _check_batches(fn: Univariate, lower: Array, upper: Array) -> None:
     """Intervals of a batch get the answers that each gets alone."""
-    both = np.stack((lower, lower[::-1])), np.stack((upper, upper[::-1]))
-    for name in ("span", "steepness", "lines", "band"):
-        ask = getattr(fn, name)
+    place = np.clip(0.0, lower, upper)
+    for name in ("span", "steepness", "lines", "band", "lines at points"):
+        asked = (lower, upper, place) if "at" in name else (lower, upper)
+        both = [np.stack((side, side[::-1])) for side in asked]
+        ask = name.removesuffix(" at points")
         try:
-            with np.errstate(all="ignore"):
-                alone, together = ask(lower, upper), ask(*both)
+            alone, together = answer(fn, ask, *asked), answer(fn, ask, *both)
         except UnsupportedError:
             continue
         for one, two in zip(alone, together, strict=True):
@@ -121,45 +107,14 @@ def _check_batches(fn: Univariate, lower: Array, upper: Array) -> None:
                 raise ConformanceError(f"{fn.name}: {name} of a batch of intervals is not what each gets alone")
 
 
-def _intervals(fn: Univariate, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Around 0 and around every listed point, of all widths, some far out and some that are points."""
-    marks = [0.0, *(getattr(fn, "extremes", ())), *(getattr(fn, "inflections", ())), *_breaks(fn)]
-    centre = rng.choice(marks, 400) + rng.normal(size=400) * rng.choice([0.0, 0.0, 1e-13, 1e-3, 1.0, 8.0, 1e3], 400)
-    width = 10.0 ** np.where(rng.random(400) < 0.1, rng.uniform(-30, -9, 400), rng.uniform(-9, 1.7, 400)) * rng.choice(
-        [0.0, 1.0, 1.0, 1.0, 1.0, 1.0], 400
-    )
-    share = rng.choice([0.0, 1.0, 0.5, 0.3, 0.9], 400)
-    lower, upper = centre - share * width, centre + (1 - share) * width
-    far = np.array([-1e300, -1e12, -700.0, 40.0, 1e5])
-    open_below, open_above = np.full(3, -np.inf), np.full(3, np.inf)
-    some = rng.normal(size=3) * 5
-    low = np.concatenate((lower, far, open_below, some, open_below[:1]))
-    high = np.concatenate((upper, [40.0, -1e11, -600.0, 1e3, 1e300], some, open_above, open_above[:1]))
-    within = _defined(fn, low, high)
-    start, end = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
-    moved = ~within & (np.arange(len(low)) % 4 > 0) & np.isfinite(start)
-    return np.where(moved, start, low), np.where(moved, end, high)
-
-
-def _defined(fn: Univariate, lower: Array, upper: Array) -> Array:
-    known = np.asarray(fn.defined(lower, upper))
-    if known.shape != lower.shape or known.dtype != bool:
-        raise ConformanceError(f"{fn.name}: defined does not give one bool for every interval")
-    return known
-
-
-def _breaks(fn: Univariate) -> list[float]:
-    return [float(t) for t in np.ravel(getattr(fn, "breaks", ()))]
-
-
 def _check_answers(fn: Univariate, lower: Array, upper: Array, done: ActivationConformance) -> ActivationConformance:
-    known = _defined(fn, lower, upper)
+    known = defined(fn, lower, upper)
     with np.errstate(all="ignore"):
         below, above = _numbers(fn, "span", fn.span(lower[~known], upper[~known]), 2)
     if not (np.isneginf(below) & np.isposinf(above)).all():
         raise ConformanceError(f"{fn.name}: span is not open where the function is not defined everywhere")
     lower, upper = lower[known], upper[known]
-    x = _points(fn, lower, upper)
+    x = points(fn, lower, upper)
     with np.errstate(all="ignore"):
         y = np.asarray(fn.value(x))
     if np.isnan(y).any():
@@ -182,31 +137,14 @@ def _check_answers(fn: Univariate, lower: Array, upper: Array, done: ActivationC
     return done
 
 
-def _points(fn: Univariate, lower: Array, upper: Array) -> Array:
-    """Points of every interval, ``(count, n)``: spread evenly, gathered at its ends and at 0, and the listed ones.
-
-    An open side is seen as far as 1e12.
-    """
-    low, high = np.where(np.isinf(lower), -1e12, lower), np.where(np.isinf(upper), 1e12, upper)
-    share = np.linspace(0, 1, _POINTS)[:, None]
-    ends = 10.0 ** np.arange(-8.0, 0)[:, None]
-    near = 10.0 ** np.arange(-3.0, 4)[:, None]
-    marks = np.array([*getattr(fn, "extremes", ()), *getattr(fn, "inflections", ()), *_breaks(fn), 0.0])[:, None]
-    wide = np.where(high - low < np.inf, high - low, 1e300)
-    found = np.concatenate(
-        (low + share * wide, low + ends * wide, high - ends * wide, marks + 0 * low, near + 0 * low, -near + 0 * low)
-    )
-    return np.asarray(np.clip(found, low, high))
-
-
 Side = tuple[Array, Array]  # by how much points lie beyond an answer, and the rounding of that difference
 Question = Callable[[Univariate, Array, Array, Array, Array], tuple[Side, Side]]
 
 
 def _noise(fn: Univariate, *sizes: Array) -> Array:
     """What evaluating the function may be off by, and a few sums of numbers of the given sizes."""
-    own = fn.ulps * np.maximum(np.abs(sizes[0]), 1.0) if isinstance(fn, Smooth) else 4 * np.abs(sizes[0])
-    return np.asarray(_U * (own + 8 * sum(np.abs(s) for s in sizes)))
+    own = fn.ulps * np.maximum(np.abs(sizes[0]), fn.unit) if isinstance(fn, Smooth) else 4 * np.abs(sizes[0])
+    return np.asarray(U * (own + 8 * sum(np.abs(s) for s in sizes)) + TINY)
 
 
 def _between(fn: Univariate, y: Array, low: Array, high: Array) -> tuple[Side, Side]:
@@ -236,7 +174,7 @@ def _worse(one: Side, two: Side) -> Side:
 def _band(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -> tuple[Side, Side]:
     slope, low, high = _numbers(fn, "band", fn.band(lower, upper), 3)
     noise = _noise(fn, y, y, slope * x)
-    return (y - _line(slope, x, high), noise + _U * np.abs(high)), (_line(slope, x, low) - y, noise + _U * np.abs(low))
+    return (y - _line(slope, x, high), noise + U * np.abs(high)), (_line(slope, x, low) - y, noise + U * np.abs(low))
 
 
 def _line(slope: Array, x: Array, offset: Array) -> Array:
@@ -253,10 +191,18 @@ def _steepness(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -
     size = np.concatenate((np.zeros_like(x[:1]), np.maximum(np.abs(y[1:]), np.abs(y[:-1]))))
     off = 2 * _noise(fn, size, size) / np.concatenate((np.ones_like(x[:1]), np.where(apart > 0, apart, np.inf)))
     known = np.concatenate((np.zeros_like(x[:1]), apart)) > 0
-    noise = off + 16 * _U * np.abs(rise)
+    noise = off + 16 * U * np.abs(rise)
     sides = (np.where(known, rise - high, -np.inf), noise), (np.where(known, low - rise, -np.inf), noise)
-    order_back = np.argsort(order, axis=0)
-    return tuple((np.take_along_axis(a, order_back, 0), np.take_along_axis(b, order_back, 0)) for a, b in sides)  # type: ignore[return-value]
+    back = np.argsort(order, axis=0)
+    rising = [(np.take_along_axis(a, back, 0), np.take_along_axis(b, back, 0)) for a, b in sides]
+    if not isinstance(fn, Smooth):  # whose derivative is a direction, about
+        return rising[0], rising[1]
+    x = np.take_along_axis(x, back, 0)
+    slope = np.asarray(fn.derivative(x))
+    known = (lower < upper) & np.isfinite(slope) & ~np.isin(x, fn.kinks)
+    noise = _noise(fn, slope, slope)
+    above, below = np.where(known, slope - high, -np.inf), np.where(known, low - slope, -np.inf)
+    return _worse(rising[0], (above, noise)), _worse(rising[1], (below, noise))
 
 
 def _derivative(fn: Univariate, lower: Array, upper: Array, x: Array, y: Array) -> tuple[Side, Side]:
@@ -309,17 +255,39 @@ def _refute(fn: Univariate, what: str, lower: Array, upper: Array, x: Array, amo
 
 
 def _check_rationals(fn: Univariate, lower: Array, upper: Array) -> None:
-    """Lines and ranges of an exact function at Fractions, without a tolerance."""
-    a, b, c, d = map(to_fractions, _numbers(fn, "lines", fn.lines(lower, upper), 4))
-    low, high = map(to_fractions, fn.span(lower, upper))
-    start, end = to_fractions(lower), to_fractions(upper)
-    for share in (Fraction(0), Fraction(1, 3), Fraction(1, 2), Fraction(7, 9), Fraction(1)):
-        x = start + share * (end - start)
-        y = fn.value(x)
-        held = (np.maximum(low, a * x + b) <= y) & (y <= np.minimum(high, c * x + d))
-        if not held.all():
-            k = int(np.argmin(held))
-            raise ConformanceError(f"{fn.name}: its line or range is missed at x = {x[k]}, in rationals")
+    """What an exact function says, at Fractions, without a tolerance."""
+    start, end, zero = to_fractions(lower), to_fractions(upper), np.zeros_like(lower)
+    x = [start + share * (end - start) for share in map(Fraction, ("0", "1/3", "1/2", "7/9", "1"))]
+    y = [fn.value(one) for one in x]
+    with np.errstate(all="ignore"):
+        low, high = fn.span(lower, upper)
+        slope, least, most = fn.band(lower, upper)
+        lines = [fn.lines(lower, upper), fn.lines(lower, upper, lower), fn.lines(lower, upper, upper)]
+    claims = [("span", zero, low, zero, high), ("band", slope, least, slope, most)]
+    for name, a, b, c, d in [*claims, *(("lines", *four) for four in lines)]:
+        for one, two in zip(x, y, strict=True):
+            _held(fn, name, one, (_plus(a, one, b) <= two) & (two <= _plus(c, one, d)))
+    try:
+        flat, steep = fn.steepness(lower, upper)
+    except UnsupportedError:
+        return
+    for k, one in enumerate(x[1:]):
+        run, rise = one - x[k], y[k + 1] - y[k]
+        _held(fn, "steepness", one, (_plus(flat, run, zero) <= rise) & (rise <= _plus(steep, run, zero)))
+
+
+def _plus(slope: Array, x: Array, offset: Array) -> Array:
+    """``slope x + offset`` in rationals; infinite where one of the two is, and x is not 0."""
+    finite = np.isfinite(slope) & np.isfinite(offset)
+    exact = to_fractions(np.where(finite, slope, 0.0)) * x + to_fractions(np.where(finite, offset, 0.0))
+    infinite = np.where(np.isfinite(slope), offset, np.where(x == 0, 0.0, slope))
+    return np.where(finite, exact, infinite)
+
+
+def _held(fn: Univariate, name: str, x: Array, held: Array) -> None:
+    if not held.all():
+        k = int(np.argmin(held.astype(bool)))
+        raise ConformanceError(f"{fn.name}: its {name} is missed at x = {x[k]}, in rationals")
 
 
 def _check_network(fn: Univariate, seed: int) -> None:
