@@ -19,7 +19,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
-from nnsym.ir.node import Input, Node, Point, Pointwise, affine, concatenate, new_input, pointwise, product
+from nnsym.ir.node import Input, Node, Point, Pointwise, affine, concatenate, maximum, new_input, pointwise, product
 from nnsym.ir.oracle import OracleAnswer
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
@@ -38,7 +38,8 @@ class Shape:
     """A size: the elements of each input, the neurons of each layer, the rows, the box, the numbers.
 
     A ``third`` of the radius is added in rationals, so that no float is an end; ``unit`` is the size of a weight. The
-    last layer is multiplied by another of its size where ``squared``.
+    last layer is multiplied by another of its size where ``squared``. Without a bias (not ``biased``) ends that are 0
+    stay 0, and opposites opposites; where ``pooled`` maxima of neighbours end every layer.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Shape:
     third: bool = False
     squared: bool = False
     strict: bool = False
+    biased: bool = True
+    pooled: bool = False
 
     def query(self, seed: int = 0) -> Query:
         """Some row is at most 0 (below 0 where ``strict``)."""
@@ -60,8 +63,10 @@ class Shape:
         inputs = tuple(new_input(f"x{k}", n, integer=[self.integer] * n) for k, n in enumerate(self.inputs))
         h, size = concatenate(inputs), self.radius or 1.0
         shift = np.full(h.size, self.centre)
+        h = self._pool(h) if self.pooled and not self.widths else h
         for width in self.widths:
             h = pointwise(self.fn, self._rising(rng, h, np.ones(width), size, shift))
+            h = self._pool(h) if self.pooled else h
             size, shift = size * self.unit, np.zeros(width)
         if self.squared:
             h = product(h, pointwise(self.fn, self._rising(rng, h, np.ones(h.size), size, shift)))
@@ -73,7 +78,12 @@ class Shape:
         """Weights that are not negative, times signs; about half of the neurons are open where x is about its shift."""
         weights = rng.random((len(signs), x.size)) * (2 * self.unit / x.size)
         bias = rng.normal(size=len(signs)) * min(size * self.unit, _LARGEST) - weights @ shift
+        bias = bias if self.biased else np.zeros(len(signs))
         return affine(((Dense(signs[:, None] * weights), x),), signs * bias)
+
+    def _pool(self, h: Node) -> Node:
+        """The maximum of each neighbouring pair, twice, so that the size stays."""
+        return maximum(h, np.arange(h.size)[:, None] // 2 * 2 + np.array([[0, 1]]))
 
     def _box(self, size: int) -> Box:
         if not self.third:
@@ -104,9 +114,13 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
         Shape(name="very narrow", radius=1e-7, centre=0.3),
         Shape(name="a point", radius=0.0, centre=0.3),
         Shape(name="between rationals", third=True),
+        Shape(name="from zero", centre=0.5, radius=0.5, biased=False),
+        Shape(name="up to zero", centre=-0.5, radius=0.5, biased=False),
+        Shape(name="about zero", widths=(), biased=False),
     ),
     "numbers of other sizes": (
         Shape(name="large numbers", radius=1e8, unit=1e8),
+        Shape(name="numbers just within float64", radius=1e150, unit=1e60),
         Shape(name="numbers beyond float32", radius=1e30, unit=1e30),
         Shape(name="numbers beyond float64", radius=1e150, unit=1e150),
         Shape(name="small numbers", radius=1e-12, unit=1e-12),
@@ -120,6 +134,13 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
         Shape(name="one whole", inputs=(1,), integer=True),
     ),
     "products": (Shape(name="a product", squared=True),),
+    "maxima": (
+        Shape(name="pooled", pooled=True),
+        Shape(name="pooled from zero", centre=0.5, radius=0.5, biased=False, pooled=True),
+        Shape(name="pooled up to zero", centre=-0.5, radius=0.5, widths=(), biased=False, pooled=True),
+        Shape(name="pooled large numbers", radius=1e8, unit=1e8, pooled=True),
+        Shape(name="pooled small numbers", radius=1e-12, unit=1e-12, pooled=True),
+    ),
     "smooth functions": (Shape(name="tanh", fn=Tanh()), Shape(name="sigmoid", fn=Sigmoid(), widths=(4, 4))),
 }
 
