@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import nnsym as nn
+from nnsym.cli.main import app
 from nnsym.errors import InputError
 from nnsym.report.page import report_page
 from nnsym.results.lines import LineFile
@@ -156,3 +158,15 @@ def test_lines_of_many_writers_stay_apart(tmp_path: Path) -> None:
     children = [subprocess.Popen([sys.executable, "-c", write]) for _ in range(2)]
     assert [child.wait() for child in children] == [0, 0]
     assert path.read_text() == f"{line}\n" * 100
+
+
+def test_a_folder_that_takes_no_files_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the record that ``nnsym compare`` keeps unasked too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(InputError, match=r"permission denied\. Name a file elsewhere"):
+        write_file("a.json", "{}")
+    done = CliRunner().invoke(app, ["compare", "p.txt"])
+    assert "nnsym-runs.jsonl: cannot write here: permission denied. Name its record elsewhere: --record FILE" in str(
+        done.exception
+    )

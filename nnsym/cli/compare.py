@@ -80,7 +80,8 @@ def compare(
     network: Networks = None,
 ) -> None:
     """Judge one property by many methods, one row each."""
-    check_files(json_file, csv_file, record)
+    check_files(json_file, csv_file)
+    check_files(record, remedy="Name its record elsewhere: --record FILE")
     check_pictures(plot_file)
     query = read_target(targets, sets, network, seconds=timeout, memory=int(memory), late=print_error)
     with row_progress() as announce:

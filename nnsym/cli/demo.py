@@ -42,7 +42,9 @@ def _run(output: Path, announce: Announce, *, wide: bool) -> int:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot create the folder: {error.strerror}", where=str(output)) from error
+        raise InputError(
+            f"cannot create the folder: {error.strerror}", where=str(output), remedy="Name one: --output FOLDER"
+        ) from error
     record = output / "runs.jsonl"
     record.unlink(missing_ok=True)
     methods = _methods(available())

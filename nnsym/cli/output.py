@@ -21,11 +21,11 @@ def print_error(error: NnsymError) -> None:
     complain(shown(said, kept=""))
 
 
-def check_files(*paths: Path | None) -> None:
+def check_files(*paths: Path | None, remedy: str = "Name a file elsewhere") -> None:
     """Refuse files that cannot be written, before any work; None stands for one that was not asked for."""
     for path in paths:
         if path is not None:
-            check_writable(path)
+            check_writable(path, remedy=remedy)
 
 
 def check_pictures(*paths: Path | None) -> None:

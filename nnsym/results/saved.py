@@ -20,7 +20,7 @@ def read_saved_as(path: str | Path, mark: tuple[str, int], *, what: str, remedy:
     return data
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *, remedy: str = "Name a file elsewhere") -> None:
     """Raise before long work if a file cannot be written there; nothing is created or changed."""
     folder = path.parent
     try:
@@ -35,7 +35,7 @@ def check_writable(path: Path) -> None:
     if path.is_dir():
         raise InputError("this is a folder", where=str(path), remedy="Name a file")
     if not os.access(path if known else folder, os.W_OK):
-        raise InputError("cannot write here: permission denied", where=str(path))
+        raise InputError("cannot write here: permission denied", where=str(path), remedy=remedy)
     require_reader(path)
 
 
@@ -45,7 +45,7 @@ def check_folder(folder: Path) -> None:
     if not there.is_dir():
         raise InputError("this is no folder", where=str(there), remedy="Name a folder, or a place where there is none")
     if not os.access(there, os.W_OK):
-        raise InputError("cannot write here: permission denied", where=str(there))
+        raise InputError("cannot write here: permission denied", where=str(there), remedy="Name a folder elsewhere")
 
 
 def write_file(path: str | Path, content: str | bytes) -> Path:
