@@ -182,6 +182,11 @@ def test_whoever_takes_a_property_takes_its_networks():
         assert "targets" not in names or "network" in names, name
 
 
+def test_a_property_before_its_network_is_turned_round():
+    done = run.invoke(app, ["verify", "p.vnnlib.gz", "net.onnx.gz"])
+    assert str(done.exception) == "p.vnnlib.gz: a property before its network. Turn them round: net.onnx.gz p.vnnlib.gz"
+
+
 def test_a_function_and_a_nameless_property_of_a_file(tmp_path: Path):
     file = tmp_path / "spec.py"
     file.write_text(

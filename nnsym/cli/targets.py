@@ -60,6 +60,10 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
         network, spec = targets
         if ".py" in Path(spec).name:
             raise InputError("a Python property names its own networks", where=spec, remedy="Leave the network out")
+        if ".vnnlib" in Path(network).name and ".vnnlib" not in Path(spec).name:
+            raise InputError(
+                "a property before its network", where=network, remedy=f"Turn them round: {spec} {network}"
+            )
         if network.startswith("["):
             return _load(spec, listed_networks(network) | named_networks(networks), meter)
         return _load(spec, named_networks(networks), meter, network)
