@@ -51,7 +51,7 @@ class OpenPieces:
         """Part of the elements."""
         parts = (self.index, self.h, self.y, self.l, self.u)
         tables = (self.slope, self.offset, self.low, self.high, self.open_low, self.open_high, self.place)
-        return OpenPieces(self.fn, *(v[some] for v in parts), *(v[:, some] for v in tables))
+        return OpenPieces(self.fn.take(some), *(v[some] for v in parts), *(v[:, some] for v in tables))
 
     @property
     def bounded(self) -> OpenPieces:
