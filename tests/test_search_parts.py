@@ -7,7 +7,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,9 +262,8 @@ def test_open_parts_of_a_helper_leave_room_in_its_memory(monkeypatch: pytest.Mon
     crew = Crew(search, dtype="float32", memory=2**31, seed=0)
     kind = FRONTIERS["depth"]
     monkeypatch.setattr("nnsym.search.share.FRONTIERS", {"depth": lambda most: given.append(most) or kind(most)})
-    hurried = SimpleNamespace(hurry=Event(), remaining=lambda: 60.0)
-    hurried.hurry.set()
-    run(crew._share(search.frontier.share(2)), hurried)
+    (hurry := Event()).set()
+    run(crew._share(search.frontier.share(2)), Report(-1, hurry))
     assert given == [2**29]
 
 
