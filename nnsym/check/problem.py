@@ -215,8 +215,8 @@ class Problem:
         for monomial, c in atom.left.items():
             found = [self.element(v) for v in monomial]
             if len(found) == 1:
-                row = terms.setdefault(found[0][0], {})
-                row[found[0][1]] = c + row.get(found[0][1], 0)
+                row, i = terms.setdefault(found[0][0], {}), found[0][1]
+                row[i] = c + row[i] if i in row else c
             elif found:
                 first = getattr(found[0][0], "first", None)
                 need(found[0] == found[1] and first is not None, "a product of two variables, or a square of no input")
@@ -237,7 +237,7 @@ class Problem:
             single = [(n, i, a) for n, row in fact.terms.items() for i, a in row.items()]
             if len(single) == 1 and not fact.squares and isinstance(single[0][0], Input):
                 node, i, a = single[0]
-                limit = -fact.constant / a
+                limit = fact.constant if a == -1 else -fact.constant / a
                 limits.append((node.first + i, None if a > 0 else limit, limit if a > 0 else None))  # type: ignore[attr-defined]
             else:
                 facts.append(fact)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -109,6 +110,7 @@ class Reader:
 
     def __init__(self, text: str) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.number = lru_cache(None)(number)  # properties of images repeat a few
         items = parse(text)
         self.flat = not any(isinstance(item, list) and item[:1] == ["declare-network"] for item in items)
         self.terms = 0
@@ -164,7 +166,7 @@ class Reader:
     def term(self, item: Any) -> Polynomial:
         if isinstance(item, str):
             if item[0].isdigit() or item[0] in "+-.":
-                value = number(item, "VNN-LIB")
+                value = self.number(item, "VNN-LIB")
                 return {(): value} if value else {}
             return {(self.variable(item),): Fraction(1)}
         need(len(item) > 1 and item[0] in ("+", "-", "*"), f"the term '{str(item)[:40]}'")
