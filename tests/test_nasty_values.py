@@ -168,3 +168,17 @@ def test_boxes_beyond_floats_are_decided_or_said_to_need_bounds(
         assert found.reason != "solver_error"
         if method == "smt":
             assert found.status.value != "unknown"
+
+
+@pytest.mark.parametrize(
+    "number", ["nan", "-NaN", Decimal("NaN"), np.nan, [0, "nan"], [Decimal("NaN"), 1], [np.nan, "0.1"]]
+)
+def test_nan_is_no_limit_however_it_is_written(number: Any) -> None:
+    for make in (
+        lambda: nn.box(X, 0, number),
+        lambda: nn.box(X, number, 1),
+        lambda: nn.ball(X, number, 1),
+        lambda: number >= X,
+    ):
+        with pytest.raises(InputError, match="NaN"):
+            make()

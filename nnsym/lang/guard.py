@@ -54,12 +54,10 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
         raise
     except (TypeError, ValueError, ArithmeticError):
         raise misread(f"{shown(value)} is not a number or an array of numbers") from None
-    if array.dtype != object:
-        if np.isnan(array).any():
-            raise bad_input(f"{what} holds NaN")
-        if not infinite and np.isinf(array).any():
-            raise bad_input(f"{what} holds an infinite number", remedy="Leave the bound out instead")
-    elif not infinite and any(isinstance(v, float) for v in array.flat):
+    floats = [v for v in array.flat if isinstance(v, float)] if array.dtype == object else array
+    if np.isnan(floats).any():
+        raise bad_input(f"{what} holds NaN")
+    if not infinite and np.isinf(floats).any():
         raise bad_input(f"{what} holds an infinite number", remedy="Leave the bound out instead")
     return array
 
