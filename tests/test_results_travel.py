@@ -110,6 +110,10 @@ def test_values_beyond_floats_are_shown_and_kept(tmp_path: Path):
         (("counterexample", "outputs", "y", "exact"), ["1/0"]),
         (("counterexample", "outputs", "y", "exact"), ["\u0663"]),
         (("trust",), "statistical"),
+        (("trust",), None),
+        (("status",), "verified"),
+        (("confidence",), 1),
+        (("vacuous",), "no"),
     ],
 )
 def test_a_forged_result_is_refused_where_it_is_read(place: tuple[str, ...], value: object, tmp_path: Path):

@@ -44,6 +44,8 @@ def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
             raise ValueError("a statistical verdict has a confidence between 0 and 1")
         if trust is None and data["status"] != Verdict.UNKNOWN.value:
             raise ValueError("a verdict rests on something")
+        if data["status"] == Verdict.VERIFIED.value and data["counterexample"] is not None:
+            raise ValueError("a counterexample of what is verified")
         nowhere = -math.inf if exists else math.inf  # the margin where no input satisfies the precondition
         return Result(
             status=Verdict(data["status"]),
