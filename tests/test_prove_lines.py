@@ -6,23 +6,24 @@ from typing import Any
 
 import pytest
 
-from nnsym.bounds import planes
+from nnsym.bounds import hinge_lines, maximum_lines, planes
 from nnsym.bounds.engine import relaxations
 from nnsym.bounds.kept import relaxations as arrays
 from nnsym.ir.univariate import clip, sign
 from nnsym.testing.prove import Answer
 from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines
-from nnsym.testing.prove.subjects import Subject, hinge, pieces, times
+from nnsym.testing.prove.subjects import Subject, hinge, largest, pieces, times
 from tests.mutants import mutant
 
 pytestmark = pytest.mark.slow
 
-RELU, ABS = hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0)
+RELU, ABS, ANY = hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0), hinge("any hinge")
 
 
 LINES = [
     *((RELU, slope) for slope in ("adaptive", "parallel", "zero")),
     (ABS, "adaptive"),
+    (largest(2), "adaptive"),
     (pieces(sign()), "adaptive"),
     (times(), "adaptive"),
     (times(square=True), "adaptive"),
@@ -36,27 +37,45 @@ def test_lines_of_linear_bounds_are_proved(subject: Subject, slope: Any) -> None
     assert proof.answer is Answer.PROVED, str(proof)
 
 
-@pytest.mark.parametrize("subject", [RELU, ABS, times(), times(square=True)], ids=lambda v: v.name)
+@pytest.mark.parametrize("subject", [RELU, ANY, largest(2), times(), times(square=True)], ids=lambda v: v.name)
 def test_lines_of_the_kept_engine_are_proved(subject: Subject) -> None:
-    proof = prove_lines(subject, array_lines(), of="kept", seconds=400, sharp=subject is RELU)
+    proof = prove_lines(subject, array_lines(), of="kept", seconds=400, sharp=subject in (RELU, ANY))
     assert proof.answer is Answer.PROVED, str(proof)
 
 
 HINGES = {
-    "slip subtracted": ("torch.maximum(at_l + slip_l, at_u + slip_u)", "torch.maximum(at_l - slip_l, at_u - slip_u)"),
-    "no slip": ("8 * by.u * (right.abs()", "0 * by.u * (right.abs()"),
-    "lines swapped": ("torch.where(convex, chord, through)", "torch.where(convex, through, chord)"),
+    "slip subtracted": ("xp.maximum(at_l + slip_l, at_u + slip_u)", "xp.maximum(at_l - slip_l, at_u - slip_u)"),
+    "no slip": ("8 * by.u * (abs(right)", "0 * by.u * (abs(right)"),
+    "lines swapped": ("xp.where(convex, slope, through)", "xp.where(convex, through, slope)"),
     "stable sides swapped": (
-        "own = torch.where(x.lower >= 0, right, left)",
-        "own = torch.where(x.lower >= 0, left, right)",
+        "own = xp.where(x[0] >= 0, right, left)",
+        "own = xp.where(x[0] >= 0, left, right)",
     ),
 }
 
 
-@pytest.mark.parametrize("wrong", HINGES)
-def test_wrong_lines_are_refuted(wrong: str) -> None:
-    relax = mutant(relaxations, *HINGES[wrong])["relax"]
-    proof = prove_lines(RELU, engine_lines(relax=relax), of=wrong, seconds=100)
+@pytest.mark.parametrize(
+    ("wrong", "subject"),
+    [*((wrong, RELU) for wrong in HINGES), ("slip subtracted", ANY), ("stable sides swapped", ANY)],
+    ids=lambda v: getattr(v, "name", v),
+)
+def test_wrong_lines_of_hinges_are_refuted(wrong: str, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relaxations, "hinge_lines", mutant(hinge_lines, *HINGES[wrong])["hinge_lines"])
+    proof = prove_lines(subject, engine_lines(), of=wrong, seconds=100)
+    assert proof.answer is Answer.REFUTED, str(proof)
+
+
+MAXIMA = {
+    "another member below": ("lo >= xp.amax(lo", "lo <= xp.amin(lo"),
+    "the lower end alone": ("xp.maximum(-w * lo, over - w * hi)", "-w * lo"),
+    "the upper end alone": ("xp.maximum(-w * lo, over - w * hi)", "over - w * hi"),
+}
+
+
+@pytest.mark.parametrize("wrong", MAXIMA)
+def test_wrong_lines_of_maxima_are_refuted(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "maximum_lines", mutant(maximum_lines, *MAXIMA[wrong])["maximum_lines"])
+    proof = prove_lines(largest(2), array_lines(), of=wrong, seconds=60)
     assert proof.answer is Answer.REFUTED, str(proof)
 
 

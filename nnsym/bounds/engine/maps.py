@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnsym.bounds import hinge_lines
 from nnsym.bounds.engine.blocks import BlockMap, FullBlocks
 from nnsym.bounds.engine.convolution import ConvMap, TransposedMap
 from nnsym.bounds.engine.rounding import FLOAT32, FLOAT64, rounded
@@ -33,29 +34,12 @@ _DENSE = 2**20  # a sparse matrix of at most this many entries is faster as a fu
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class Slopes:
-    """Slopes of a hinge left and right of 0, rounded to nearest; ``exact`` if a product with them never rounds.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Slopes(hinge_lines.Slopes):
+    """Slopes rounded to nearest; ``exact`` if a product with them never rounds, ``relu`` if they are 0 and 1."""
 
-    ``flattest`` is the slope nearest to 0 between ``least`` and ``most``; ``bent`` says where the two lines differ.
-    """
-
-    left: Tensor
-    right: Tensor
     exact: bool
     relu: bool
-    least: Tensor
-    most: Tensor
-    flattest: Tensor
-    convex: Tensor
-    bent: Tensor
-
-    @staticmethod
-    def of(left: Tensor, right: Tensor, exact: bool) -> Slopes:
-        relu = exact and bool((left == 0).all() and (right == 1).all())
-        least, most = torch.minimum(left, right), torch.maximum(left, right)
-        flattest = torch.zeros_like(left).clamp(least, most)
-        return Slopes(left, right, exact, relu, least, most, flattest, left <= right, left != right)
 
 
 class Maps:
@@ -122,7 +106,8 @@ class Maps:
         def make() -> Slopes:
             exact = bool(np.isin(fn.left, (-1, 0, 1)).all() and np.isin(fn.right, (-1, 0, 1)).all())
             left, right = (self._take(values)[0] for values in fn.slopes(node.size))
-            return Slopes.of(left, right, exact)
+            relu = exact and bool((left == 0).all() and (right == 1).all())
+            return Slopes.of(torch, left, right, exact=exact, relu=relu)
 
         found: Slopes = self._once(("hinge", node), make)
         return found

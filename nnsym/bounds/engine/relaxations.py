@@ -16,11 +16,12 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, magnitude, precision, product
+from nnsym.bounds.hinge_lines import hinge_lines
+from nnsym.bounds.maximum_lines import maximum_lines
 from nnsym.bounds.pairs.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.planes import planes
 from nnsym.bounds.sources import LowerSlope
@@ -111,7 +112,7 @@ def undecided(node: Node, parent: Node, x: Range, maps: Maps) -> Tensor:
         case Difference() if isinstance(node.left, Pointwise):
             return (x.lower < 0) & (x.upper > 0)
         case Pointwise(fn=Hinge()):
-            return (x.lower < 0) & (x.upper > 0) & maps.slopes(node).bent
+            return (x.lower < 0).logical_and(x.upper > 0).logical_and(maps.slopes(node).bent)
         case Pointwise(fn=Piecewise() as fn):
             lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
             return torch.tensor(cells(fn, lo, hi).count > 1, device=maps.device)
@@ -127,40 +128,10 @@ def undecided(node: Node, parent: Node, x: Range, maps: Maps) -> Tensor:
 
 
 def _hinge(node: Pointwise, x: Range, out: Range, maps: Maps, lower: LowerSlope) -> Lines:
-    """ReLU and its kin: the chord on one side, a line through the origin on the other.
-
-    The line of least area is ``right`` where ``u >= |l|`` and ``left`` otherwise (Zhang et al., Efficient Neural
-    Network Robustness Certification with General Activation Functions, 2018).
-    """
-    by, slopes = maps.precision, maps.slopes(node)
-    left, right, convex = slopes.left, slopes.right, slopes.convex
-    lo, hi = x.lower, x.upper
-    bounded = torch.isfinite(hi - lo)
-    everywhere = bool(bounded.all())
-    if not everywhere:
-        lo, hi = torch.where(bounded, lo, -1.0), torch.where(bounded, hi, 1.0)
-    chord = (right * hi - left * lo) / (hi - lo)
-    steep = chord.abs()  # below: what the stored chord misses at either end
-    at_l, slip_l = (left - chord) * lo, 8 * by.u * (left.abs() + steep) * lo.abs() + by.tiny
-    at_u, slip_u = (right - chord) * hi, 8 * by.u * (right.abs() + steep) * hi.abs() + by.tiny
-    above, below = torch.maximum(at_l + slip_l, at_u + slip_u), torch.minimum(at_l - slip_l, at_u - slip_u)
-    through = slopes.flattest
-    if lower != "zero":
-        through = chord.clamp(slopes.least, slopes.most) if lower == "parallel" else torch.where(hi >= -lo, right, left)
-    if not everywhere:
-        above, below = torch.where(bounded, above, out.upper), torch.where(bounded, below, out.lower)
-        chord, through = torch.where(bounded, chord, 0.0), torch.where(bounded, through, slopes.flattest)
-    crossing = (x.lower < 0) & (x.upper > 0) & slopes.bent
-    over, under = crossing & convex, crossing & ~convex  # the chord is above, or below
-    own = torch.where(x.lower >= 0, right, left)
-    low = torch.where(crossing, torch.where(convex, through, chord), own)
-    high = torch.where(crossing, torch.where(convex, chord, through), own)
-    return Lines(
-        (Tap(node.parents[0], None, low, high),),
-        torch.where(under, below, 0.0),
-        torch.where(over, above, 0.0),
-        Free(over, under, slopes.least, slopes.most),
-    )
+    slopes, ends = maps.slopes(node), (x.lower, x.upper)
+    made = hinge_lines(torch, slopes, ends, (out.lower, out.upper), maps.precision, lower)
+    free = Free(made.below, made.above, slopes.least, slopes.most)
+    return Lines((Tap(node.parents[0], None, made.low, made.high),), made.low_offset, made.high_offset, free)
 
 
 def _made(node: Pointwise, lines: Callable[[Array, Array], Made], x: Range, maps: Maps) -> Lines:
@@ -182,44 +153,11 @@ def _moved(kept: Tensor, slope: Tensor) -> Tensor:
 
 
 def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Lines:
-    """Below: the member with the largest lower bound. Above: for the best threshold ``th`` at the centre,
-
-        y <= th + sum_k max(U_k - th, 0) / (U_k - L_k) (x_k - L_k),   th in {max L} + {U_k > max L},
-
-    which holds because ``max_k x_k <= th + sum_k max(x_k - th, 0)`` and each term is convex in ``x_k``. These
-    rows are the concave envelope over the box (a fractional knapsack's dual).
-    """
-    by, groups = maps.precision, maps.members(node)
-    real = torch.tensor(node.groups >= 0, device=maps.device)
-    lo = torch.where(real, x.lower[:, groups], -torch.inf)
-    hi = torch.where(real, x.upper[:, groups], -torch.inf)
-    floor, best = lo.max(-1, keepdim=True)
-    first = functional.one_hot(best[..., 0], groups.shape[1]).to(lo.dtype)
-    live = hi > floor
-    bounded = (torch.isfinite(lo) & torch.isfinite(hi) | ~live).all(-1, keepdim=True) & torch.isfinite(floor)
-    decided = (~live | (first > 0)).all(-1, keepdim=True)
-    lo, hi = torch.where(live & bounded, lo, 0.0), torch.where(live & bounded, hi, 0.0)
-    start = torch.where(bounded, floor, 0.0)
-    thresholds = torch.cat((start, torch.where(live & bounded, hi, start)), -1)
-    excess = torch.where(live[..., None, :], (hi[..., None, :] - thresholds[..., None]).clamp(min=0), 0.0)
-    th = thresholds.gather(-1, _first_least(thresholds + 0.5 * excess.sum(-1)))
-    over = torch.where(live & (hi > th), hi - th, 0.0)
-    w = torch.where(over > 0, over / torch.where(hi > lo, hi - lo, 1.0), 0.0)
-    moved = torch.where(w > 0, hi.abs() + th.abs() + w * (lo.abs() + hi.abs()), 0.0).sum(-1, keepdim=True) + th.abs()
-    offset = th - (w * lo).sum(-1, keepdim=True) + by.gamma(4 * groups.shape[1] + 16) * moved + by.tiny
-    offset = torch.where(decided, 0.0, torch.where(bounded, offset, out.upper[..., None]))[..., 0]
-    high = torch.where(decided, first, torch.where(bounded, w, 0.0))
-    taps = tuple(Tap(node.parents[0], groups[:, k], first[..., k], high[..., k]) for k in range(groups.shape[1]))
-    return Lines(taps, torch.zeros_like(offset), offset)
-
-
-def _first_least(scores: Tensor) -> Tensor:
-    """Where the least of each row is, ``(..., 1)``: of those that only rounding tells apart the first.
-
-    Between two live members all thresholds are as good as each other.
-    """
-    near = scores <= scores.amin(-1, keepdim=True) + 2.0**-20 * scores.abs().amax(-1, keepdim=True)
-    return torch.where(near, torch.arange(scores.shape[-1], device=scores.device), scores.shape[-1]).amin(-1, True)
+    groups, real = maps.members(node), torch.tensor(node.groups >= 0, device=maps.device)
+    lo, hi = (torch.where(real, side[:, groups], -torch.inf) for side in (x.lower, x.upper))
+    made = maximum_lines(torch, (lo, hi), out.upper, maps.precision)
+    taps = (Tap(node.parents[0], groups[:, k], made.low[..., k], made.high[..., k]) for k in range(groups.shape[1]))
+    return Lines(tuple(taps), torch.zeros_like(made.offset), made.offset)
 
 
 def _product(node: Product, x: Range, y: Range, out: Range, *, summed: bool) -> Lines:

@@ -1,7 +1,7 @@
 """Lines that enclose a nonlinear node, valid in exact arithmetic for the given ranges, and the ranges of its values.
 
-The formulas are those of :mod:`nnsym.bounds.engine.relaxations`; a ReLU's are written without branches, because they
-are made again for every batch of subproblems.
+The formulas are shared with :mod:`nnsym.bounds.engine.relaxations`; only a ReLU's are written by themselves, without
+branches, because they are made again for every batch of subproblems.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import final
 
 import numpy as np
 
+from nnsym.bounds.hinge_lines import Slopes, hinge_lines
 from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, product, settle
+from nnsym.bounds.maximum_lines import maximum_lines
 from nnsym.bounds.planes import planes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
@@ -57,10 +59,9 @@ def lines(plan: Plan, node: Node, parents: tuple[Sides, ...], out: Sides) -> Lin
     """The lines of a node over its parents' ranges; ``out`` is the node's own range."""
     match node:
         case Pointwise(fn=Hinge()):
-            left, right = _slopes(plan, node)
             if is_relu(node):
                 return _relu(node, *parents[0])
-            return _hinge(node, left, right, parents[0], out)
+            return _hinge(node, Slopes.of(np, *_slopes(plan, node)), parents[0], out)
         case Pointwise():
             fn = node.fn.take(plan.keep[node])
             low, low_offset, high, high_offset = fn.lines(*parents[0])
@@ -149,66 +150,22 @@ def _relu(node: Pointwise, lo: Array, hi: Array) -> Lines:
     return Lines((Tap(node.parents[0], None, low, chord),), offset, over, opened, *ends)
 
 
-def _hinge(node: Pointwise, left: Array, right: Array, x: Sides, out: Sides) -> Lines:
-    """Leaky ReLU, abs and their kin: the chord on one side, a line through the origin on the other."""
-    bounded = np.isfinite(x[1] - x[0])
-    lo, hi = np.where(bounded, x[0], -1.0), np.where(bounded, x[1], 1.0)
-    crossing = (x[0] < 0) & (x[1] > 0) & (left != right)
-    chord = np.where(crossing, (right * hi - left * lo) / np.where(crossing, hi - lo, 1.0), 0.0)
-    steep = np.abs(chord)
-    at_l, slip_l = (left - chord) * lo, 8 * _U * (np.abs(left) + steep) * np.abs(lo) + _TINY
-    at_u, slip_u = (right - chord) * hi, 8 * _U * (np.abs(right) + steep) * np.abs(hi) + _TINY
-    above = np.where(bounded, np.maximum(at_l + slip_l, at_u + slip_u), out[1])
-    below = np.where(bounded, np.minimum(at_l - slip_l, at_u - slip_u), out[0])
-    least, most = np.minimum(left, right), np.maximum(left, right)
-    flattest = np.clip(0.0, least, most)
-    chord = np.where(bounded, chord, 0.0)
-    through = np.where(bounded, np.where(hi >= -lo, right, left), flattest)
-    convex = left <= right
-    own = np.where(x[0] >= 0, right, left)
-    low = np.where(crossing, np.where(convex, through, chord), own)
-    high = np.where(crossing, np.where(convex, chord, through), own)
-    over, under = np.where(crossing & convex, above, 0.0), np.where(crossing & ~convex, below, 0.0)
-    tap = (Tap(node.parents[0], None, low, high),)
-    if convex.all() or not convex.any():
-        return Lines(tap, under, over, crossing.astype(np.float64), least, most, turned=not convex.all())
-    return Lines(tap, under, over)
+def _hinge(node: Pointwise, slopes: Slopes, x: Sides, out: Sides) -> Lines:
+    made = hinge_lines(np, slopes, x, out, FLOAT64)
+    tap = (Tap(node.parents[0], None, made.low, made.high),)
+    if slopes.convex.all() or not slopes.convex.any():
+        free = (made.below | made.above).astype(np.float64)
+        turned = not slopes.convex.all()
+        return Lines(tap, made.low_offset, made.high_offset, free, slopes.least, slopes.most, turned=turned)
+    return Lines(tap, made.low_offset, made.high_offset)
 
 
 def _maximum(plan: Plan, node: Max, x: Sides, out: Sides) -> Lines:
-    """Below: the member with the largest lower bound. Above: for the best threshold ``th`` at the centre,
-
-        y <= th + sum_k max(U_k - th, 0) / (U_k - L_k) (x_k - L_k),   th in {max L} + {U_k > max L}
-
-    (:func:`nnsym.bounds.engine.relaxations.relax`).
-    """
-    groups = plan.groups(node)
-    real = node.groups[plan.keep[node]] >= 0
+    groups, real = plan.groups(node), node.groups[plan.keep[node]] >= 0
     lo, hi = (np.where(real, side[:, groups], -np.inf) for side in x)
-    best = lo.argmax(axis=-1)
-    floor = lo.max(axis=-1, keepdims=True)
-    first = (best[..., None] == np.arange(groups.shape[1])).astype(np.float64)
-    live = hi > floor
-    bounded = (np.isfinite(lo) & np.isfinite(hi) | ~live).all(axis=-1, keepdims=True) & np.isfinite(floor)
-    decided = (~live | (first > 0)).all(axis=-1, keepdims=True)
-    lo, hi = (np.where(live & bounded, side, 0.0) for side in (lo, hi))
-    start = np.where(bounded, floor, 0.0)
-    thresholds = np.concatenate((start, np.where(live & bounded, hi, start)), axis=-1)
-    excess = np.where(live[..., None, :], np.maximum(hi[..., None, :] - thresholds[..., None], 0.0), 0.0)
-    scores = thresholds + 0.5 * excess.sum(axis=-1)
-    near = scores <= scores.min(axis=-1, keepdims=True) + 2.0**-20 * np.abs(scores).max(axis=-1, keepdims=True)
-    pick = near.argmax(axis=-1)[..., None]  # of those that only rounding tells apart the first
-    th = np.take_along_axis(thresholds, pick, axis=-1)
-    over = np.where(live & (hi > th), hi - th, 0.0)
-    w = np.where(over > 0, over / np.where(hi > lo, hi - lo, 1.0), 0.0)
-    moved = np.where(w > 0, np.abs(hi) + np.abs(th) + w * (np.abs(lo) + np.abs(hi)), 0.0).sum(axis=-1, keepdims=True)
-    charge = FLOAT64.gamma(4 * groups.shape[1] + 16) * (moved + np.abs(th)) + _TINY
-    offset = th - (w * lo).sum(axis=-1, keepdims=True) + charge
-    offset = np.where(decided, 0.0, np.where(bounded, offset, out[1][..., None]))[..., 0]
-    high = np.where(decided, first, np.where(bounded, w, 0.0))
-    members = range(groups.shape[1])
-    taps = tuple(Tap(node.parents[0], groups[:, k], first[..., k], high[..., k]) for k in members)
-    return Lines(taps, np.zeros_like(offset), offset)
+    made = maximum_lines(np, (lo, hi), out[1], FLOAT64)
+    taps = (Tap(node.parents[0], groups[:, k], made.low[..., k], made.high[..., k]) for k in range(groups.shape[1]))
+    return Lines(tuple(taps), np.zeros_like(made.offset), made.offset)
 
 
 def _product(node: Product, x: Sides, y: Sides, out: Sides, *, summed: bool) -> Lines:

@@ -27,6 +27,7 @@ from torch import Tensor
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.rounding import middle, precision
+from nnsym.bounds.hinge_lines import chord
 from nnsym.errors import UnsupportedError
 from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Pointwise
@@ -77,23 +78,23 @@ class Band:
 
 def band(least: Tensor, most: Tensor, gap: Range) -> Band:
     """The lines of the module's formula. Offsets are rounded so that they hold for the slopes as stored."""
-    high, above = _chord(least, most, gap, 1.0)
-    low, below = _chord(most, least, gap, -1.0)
+    high, _, above = _chord(least, most, gap)
+    low, below, _ = _chord(most, least, gap)
     return Band(low, below, high, above)
 
 
-def _chord(left: Tensor, right: Tensor, gap: Range, sign: float) -> tuple[Tensor, Tensor]:
-    """Slope and offset of the line above (sign 1; below: -1) ``left d`` for d <= 0, ``right d`` for d >= 0."""
-    by = precision(gap.lower)
+def _chord(left: Tensor, right: Tensor, gap: Range) -> tuple[Tensor, Tensor, Tensor]:
+    """The slope of a line below and above ``left d`` for d <= 0, ``right d`` for d >= 0, and its offsets there."""
     crossing = (gap.lower < 0) & (gap.upper > 0) & (left != right)
     bounded = torch.isfinite(gap.lower) & torch.isfinite(gap.upper)
-    lo, hi = torch.where(crossing & bounded, gap.lower, -1.0), torch.where(crossing & bounded, gap.upper, 1.0)
-    chord = torch.where(bounded, (right * hi - left * lo) / (hi - lo), 0.0)
-    at_l = sign * (left - chord) * lo + 8 * by.u * (left.abs() + chord.abs()) * lo.abs() + by.tiny
-    at_u = sign * (right - chord) * hi + 8 * by.u * (right.abs() + chord.abs()) * hi.abs() + by.tiny
-    offset = torch.where(bounded, torch.maximum(at_l, at_u), torch.inf)
+    ends = torch.where(bounded, gap.lower, -1.0), torch.where(bounded, gap.upper, 1.0)
+    slope, below, above = chord(torch, (left, right), ends, crossing, precision(gap.lower))
     own = torch.where(gap.lower >= 0, right, left)
-    return torch.where(crossing, chord, own), sign * torch.where(crossing, offset, 0.0)
+    return (
+        torch.where(crossing, torch.where(bounded, slope, 0.0), own),
+        torch.where(crossing, torch.where(bounded, below, -torch.inf), 0.0),
+        torch.where(crossing, torch.where(bounded, above, torch.inf), 0.0),
+    )
 
 
 def parallel(node: Difference, a: Range, b: Range, maps: Maps) -> Band:

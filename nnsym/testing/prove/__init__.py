@@ -101,22 +101,23 @@ def prove_encoding(
 
 
 def prove_bounds(*, functions: Iterable[Piecewise] = FUNCTIONS, seconds: float = 120.0) -> Proofs:
-    """Prove the lines that linear bounds put below and above a neuron, a product and a square.
+    """Prove the lines that linear bounds put below and above a neuron, a maximum of two, a product and a square.
 
     These are the lines of :mod:`nnsym.bounds.engine.relaxations`, for each lower slope of a hinge, and of
     :mod:`nnsym.bounds.kept.relaxations`.
     """
     hinges = [hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0)]
-    others = [*map(pieces, functions), times(), times(square=True)]
+    others = [*map(pieces, functions), largest(2), times(), times(square=True)]
     slopes: tuple[LowerSlope, ...] = ("adaptive", "parallel", "zero")
     engine = [(subject, slope) for subject in hinges for slope in slopes]
     engine += [(subject, "adaptive") for subject in others]
     proofs = [
         prove_lines(subject, engine_lines(slope), of=f"lines, {slope}", seconds=seconds) for subject, slope in engine
     ]
+    relu_too = (hinges[0], hinge("any hinge"))
     proofs += [
-        prove_lines(subject, array_lines(), of="lines, kept", seconds=seconds, sharp=subject is hinges[0])
-        for subject in hinges + others
+        prove_lines(subject, array_lines(), of="lines, kept", seconds=seconds, sharp=subject in relu_too)
+        for subject in (*relu_too, *others)
     ]
     return Proofs(tuple(proofs))
 

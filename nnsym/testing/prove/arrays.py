@@ -186,6 +186,15 @@ def _between(low: Any, high: Any, share: Any) -> Any:
     return Number(worlds[0], worlds[0].result(within, *map(term, (low, high, share))))
 
 
+def _from(floor: Any) -> Any:
+    """Any number from another one on."""
+    if not isinstance(floor, Number):
+        return floor
+    found = Number(floor.world, floor.world.result(above, floor.term))
+    floor.world.thresholds.append(found)
+    return found
+
+
 def _total(exact: list[Any]) -> Any:
     """A number not below a sum of exact terms, Numbers or Fractions."""
     worlds = [v.world for v in exact if isinstance(v, Number)]
@@ -238,6 +247,7 @@ OUTWARD: dict[str, Callable[..., Any]] = {
     "product_up": np.frompyfunc(_product(1), 2, 1),
     "product_down": np.frompyfunc(_product(-1), 2, 1),
     "between": np.frompyfunc(_between, 3, 1),
+    "from": np.frompyfunc(_from, 1, 1),
     "dot_up": _dot_up,
     "group_dot_up": _group_dot_up,
     "group_sum_up": _group_sum_up,

@@ -20,6 +20,7 @@ from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.node import Max, Node
 from nnsym.ir.univariate import Piecewise
 from nnsym.testing.prove.arrays import symbolic
+from nnsym.testing.prove.maxima import by_member
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.search import Denial, Proof, prove
 from nnsym.testing.prove.subjects import UNIT, Setup, Subject
@@ -68,6 +69,7 @@ class _Plan:
 @final
 @dataclass(frozen=True, eq=False)
 class _Made:
+    world: World
     setup: Setup
     lines: Any
 
@@ -86,15 +88,21 @@ def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float, shar
     def run(world: World) -> _Made:
         world.sharp = sharp
         setup = subject.make(world)
-        return _Made(setup, makes(setup))
+        return _Made(world, setup, makes(setup))
 
     def denials(made: _Made) -> Iterator[Denial]:
-        (y,) = made.setup.values[made.setup.node]
+        node = made.setup.node
+        (y,) = at_least = made.setup.values[node]
+        if isinstance(node, Max):
+            at_least = made.setup.values[node.parents[0]]
+            made.world.margins.clear()
+            made.world.assume(*by_member(made.world, made.setup, made.lines.taps))
         for sign, side, name in ((1, "low", "its lower line"), (-1, "high", "its upper line")):
             offset = np.ravel(getattr(made.lines, side))[0]
             if isinstance(offset, Number) or np.isfinite(offset):
-                wrong = sign * (made.at(side, offset) - y) > 0
-                yield wrong, partial(counterexample, made.setup, subject, f"{name} cuts it off")
+                for value in at_least if sign < 0 else (y,):
+                    wrong = sign * (made.at(side, offset) - value) > 0
+                    yield wrong, partial(counterexample, made.setup, subject, f"{name} cuts it off")
 
     unit = UNIT if not isinstance(subject.fn, Piecewise) else None
     return prove((of, subject.name, "below and above"), run, denials, seconds=seconds, unit=unit)

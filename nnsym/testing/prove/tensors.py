@@ -31,35 +31,7 @@ class Tensors(Numbers):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = _NAMES.get(func.__name__) or getattr(np, func.__name__)
-        return tensors(found(*_arrays(args), **_arrays(kwargs or {})))
-
-    def abs(self) -> Any:
-        return np.abs(self)
-
-    def clamp(self, least: Any = None, most: Any = None, *, min: Any = None) -> Any:  # noqa: A002, the name is PyTorch's
-        return np.maximum(self, min) if min is not None else np.clip(self, least, most)
-
-    def max(self, axis: Any, keepdim: bool = False) -> Any:  # type: ignore[override]
-        """The largest elements and where the first of them are, as of a tensor."""
-        place = np.argmax(self, axis=axis, keepdims=True)
-        found = np.take_along_axis(self, place, axis)
-        return (found, tensors(place)) if keepdim else (found.squeeze(axis), tensors(place.squeeze(axis)))
-
-    def amax(self, axis: Any, keepdim: bool = False) -> Any:
-        return _reduced(np.maximum, self, axis, keepdim)
-
-    def amin(self, axis: Any, keepdim: bool = False) -> Any:
-        return _reduced(np.minimum, self, axis, keepdim)
-
-    def sum(self, axis: Any, keepdim: bool = False) -> Any:  # type: ignore[override]
-        return _reduced(np.add, self, axis, keepdim)
-
-    def all(self, axis: Any = None, keepdim: bool = False) -> Any:  # type: ignore[override]
-        return tensors(_reduced(np.logical_and, self.view(np.ndarray), axis, keepdim))
-
-    def gather(self, axis: int, place: Any) -> Any:
-        return np.take_along_axis(self, np.asarray(place).astype(int), axis)
+        return tensors(getattr(np, func.__name__)(*_arrays(args), **_arrays(kwargs or {})))
 
     def to(self, *_: Any) -> Any:
         return tensors(self.view(np.ndarray).astype(float)) if self.dtype == bool else self
@@ -69,18 +41,6 @@ class Tensors(Numbers):
 
     def numpy(self) -> Any:
         return self.view(Numbers)
-
-
-def _reduced(ufunc: Any, values: Any, axis: Any, keepdim: bool) -> Any:
-    return ufunc.reduce(values, axis=axis, keepdims=keepdim)
-
-
-def _one_hot(place: Any, count: int) -> Any:
-    return np.asarray(place)[..., None] == np.arange(count)
-
-
-#: PyTorch's functions that NumPy has by another name.
-_NAMES: dict[str, Callable[..., Any]] = {"one_hot": _one_hot, "cat": np.concatenate}
 
 
 def _arrays(values: Any) -> Any:
@@ -111,7 +71,8 @@ class NodeMaps:
     device = "cpu"
 
     def slopes(self, node: Pointwise) -> Slopes:
-        return Slopes.of(tensor(node.fn.left), tensor(node.fn.right), exact=False)  # type: ignore[attr-defined]
+        sides = tensor(node.fn.left), tensor(node.fn.right)  # type: ignore[attr-defined]
+        return Slopes.of(np, *sides, exact=False, relu=False)
 
     def members(self, node: Max) -> Any:
         return node.groups

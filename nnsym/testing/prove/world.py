@@ -78,6 +78,7 @@ class World:
         self.margins: list[Any] = []  # what is at least 0 and useful to multiply facts with
         self.powers: dict[int, list[tuple[Any, Any]]] = {}  # numbers and their powers, by the exponent
         self.dots: list[tuple[Any, ...]] = []  # the exact products of every dot product that was rounded up
+        self.thresholds: list[Any] = []  # of maxima
         self._memory = memory or Memory()
         self._script, self._answers = script, list[tuple[bool, bool]]()
         self._known: dict[int, bool] = {}
