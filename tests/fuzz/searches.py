@@ -43,6 +43,8 @@ TEXTS = (
     "bab:longest:best",
     "bab:gap:clip:batch=4",
     "bab:random",
+    "bab:gap:refine=2:batch=2:workers=2",
+    "bab:longest:batch=4:workers=3",
     *LEAFY,
 )
 
