@@ -142,6 +142,8 @@ class Trees:
 
     ``phases[node]`` are -1, 0 (not split) or 1, ``slopes`` and ``multipliers`` those of a :class:`Dual`; the first
     ``count`` entries of each are leaves. A split writes one child over its parent and the other behind all leaves.
+    ``least`` ``(rows, rounds + 1)`` are the bounds of a row's leaves, infinite where there is none, ``leaves`` their
+    numbers.
     """
 
     def __init__(self, engine: Engine, layer: Node, index: Array, sign: Array, rounds: int, deadline: Deadline) -> None:
@@ -152,7 +154,12 @@ class Trees:
         most = count * (rounds + 1)
         self.row = np.zeros(most, dtype=np.int64)
         self.row[:count] = np.arange(count)
-        self.bound = np.full(most, -np.inf)
+        self.slot = np.zeros(most, dtype=np.int64)  # the leaf's place among those of its row
+        self.least = np.full((count, rounds + 1), np.inf)
+        self.least[:, 0] = -np.inf
+        self.leaves = np.zeros((count, rounds + 1), dtype=np.int64)
+        self.leaves[:, 0] = np.arange(count)
+        self.filled = np.ones(count, dtype=np.int64)
         self.phases = {n: np.zeros((most, n.size), dtype=np.int8) for n in self.places}
         self.place = np.full(most, -1)  # where a leaf is to be split, -1 where nothing is left to split
         self.element = np.zeros(most, dtype=np.int64)
@@ -163,21 +170,22 @@ class Trees:
 
     def bounds(self) -> Array:
         """The least bound over the leaves of every row."""
-        found = np.full(len(self.index), np.inf)
-        np.minimum.at(found, self.row[: self.count], self.bound[: self.count])
-        return found
+        return np.asarray(self.least.min(axis=1))
 
     def split(self) -> bool:
         """Split the worst leaf of every row that is open and can be split; false where there is none."""
-        row, bound = self.row[: self.count], self.bound[: self.count]
-        order = np.lexsort((bound, row))
-        worst = order[np.searchsorted(row[order], np.arange(len(self.index)))]
-        chosen = worst[(bound[worst] <= 0) & (self.place[worst] >= 0)]
+        every, slot = np.arange(len(self.index)), self.least.argmin(axis=1)
+        worst, bound = self.leaves[every, slot], self.least[every, slot]
+        row = np.flatnonzero((bound <= 0) & (self.place[worst] >= 0))
+        chosen = worst[row]
         if not len(chosen):
             return False
         fresh = self.count + np.arange(len(chosen))
-        for values in (self.row, self.bound, self.place, self.element, *self._arrays()):
+        for values in (self.row, self.place, self.element, *self._arrays()):
             values[fresh] = values[chosen]
+        self.slot[fresh], at = self.filled[row], (row, self.filled[row])
+        self.leaves[at], self.least[at] = fresh, bound[row]
+        self.filled[row] += 1
         for k, node in enumerate(self.places):
             here = self.place[chosen] == k
             for leaves, phase in ((chosen[here], -1), (fresh[here], 1)):
@@ -198,7 +206,8 @@ class Trees:
         found = self.engine.bound(
             domains, target=target, steps=steps, refresh=False, forms=False, deadline=self.deadline
         )
-        self.bound[leaves] = np.maximum(self.bound[leaves], found.lower[:, 0])
+        at = row, self.slot[leaves]
+        self.least[at] = np.maximum(self.least[at], found.lower[:, 0])
         self._choose(leaves, found)
         self._keep(leaves, found.dual)
 
