@@ -28,7 +28,8 @@ and every source of bounds has it. The kinds of node say where it is exact:
 | other smooth functions | outer | refused, with a remedy | outer |
 
 An operator that is not listed is read if the ONNX standard writes it by others that are (`Attention`,
-`RotaryEmbedding`, losses), and operators on constants are computed, whatever they are. Operator sets before 7, which
+`RotaryEmbedding`, losses), and operators on constants are computed, whatever they are but for those with a graph
+inside (`If`, `Loop`, `Scan`), which are refused. Operator sets before 7, which
 ONNX Runtime no longer has, are read as they stand; the runtime runs the model after ONNX's own converter.
 
 torch modules are read through `torch.onnx.export` in evaluation mode, and compared with the module itself: what

@@ -11,6 +11,7 @@ from nnsym.bounds.engine.interval import ibp
 from nnsym.bounds.engine.linear import crown
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.read.onnx import load
+from nnsym.read.runtime import run
 from tests.models import agrees, f32, model, single
 
 i64 = np.int64
@@ -169,6 +170,17 @@ def test_a_pattern_reads_no_initial_value_of_an_input():
     network = load(made, check=False, shapes=[(2,), (1,)])
     assert network.evaluate(np.array([0.2, 0.9]), np.array([0.1])).tolist() == [0.2, 0.9]
     assert load(made).evaluate(np.array([0.2, 0.9])).tolist() == [0.0, 0.9]
+
+
+def test_a_product_with_dequantised_weights_is_the_one_of_floats():
+    """By itself ONNX Runtime rounds the other factor to 8 bits there: the import was refused, and replay was off."""
+    weights, scale, zero = np.array([[-128, 127], [3, 0]], np.int8), np.float32(0.1), np.int8(-128)
+    nodes = [node("DequantizeLinear", ["w", "s", "z"], ["f"]), node("MatMul", ["x", "f"], ["y"])]
+    network = load(model(nodes, {"x": (1, 2)}, constants={"w": weights, "s": scale, "z": zero}))
+    point = np.array([[0.3, -0.7]], np.float32)
+    expected = point.astype(float) @ ((weights.astype(float) + 128) * float(scale))
+    np.testing.assert_allclose(run(network, {"x": point})["y"], expected, rtol=1e-6)
+    np.testing.assert_allclose(network.evaluate(point.astype(float)), expected, rtol=1e-6)
 
 
 def test_an_input_that_is_the_output():

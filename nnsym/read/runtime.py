@@ -39,6 +39,8 @@ class Session:
         options = _library().SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        # else a product with dequantised weights rounds its other factor to 8 bits, which the model does not say
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         whole = bytes(self.model)
         model, tensors = _with_outputs(whole, self.hidden) if self.hidden else (whole, {})
         native = _started(model, options)
