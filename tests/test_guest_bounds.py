@@ -169,6 +169,11 @@ def size(query: Query, what: Callable[[Any, Any], Any]) -> Any:
     return what(low, high)
 
 
+def b_of(boxes: Any) -> Any:
+    """The lower ends of the first input of every box."""
+    return next(iter(boxes.values()))[0]
+
+
 def magnitude(b: Bounds) -> float:
     return max(float(np.abs(i.upper).max(initial=0.0)) for i in b.nodes.values())
 
@@ -188,6 +193,14 @@ WHERE: Mapping[str, Callable[[Query, Any, str, Bounds], bool]] = {
     "batches in float32": lambda q, boxes, dtype, b: boxes is not None and dtype == "float32",
     "large batches": lambda q, boxes, dtype, b: boxes is not None and len(b.rows.lower) > 8,
     "batches of several inputs": lambda q, boxes, *_: boxes is not None and len(q.inputs) > 1,
+    "batches of two": lambda q, boxes, *_: boxes is not None and len(b_of(boxes)) == 2,
+    "batches of some dozens": lambda q, boxes, *_: boxes is not None and 20 < len(b_of(boxes)) < 40,
+    "a dozen inputs": lambda q, *_: 8 < sum(x.size for x in q.inputs) < 30,
+    "hundreds of neurons": lambda q, *_: max(n.size for n in q.nodes) > 150,
+    "three layers": lambda q, *_: sum(isinstance(n, Pointwise) for n in q.nodes) == 3,
+    "boxes with one point": lambda q, boxes, *_: boxes is None and size(q, lambda low, high: len(set(low < high)) == 2),
+    "uneven boxes": lambda q, boxes, *_: boxes is None and size(q, lambda low, high: np.ptp(high - low) > 0.7),
+    "two runs": lambda q, *_: any(len(n.parents) == 2 for n in q.nodes) and len(q.nodes) > 12,
     "batches of whole inputs": lambda q, boxes, *_: boxes is not None and any(x.integer.any() for x in q.inputs),
 }
 
@@ -212,6 +225,56 @@ def test_a_source_that_is_careless_in_float32_alone_is_refused() -> None:
     assert check_bounds(Careless(), kinds=("dense",), dtypes=("float64",)).bounds > 20
     with pytest.raises(ConformanceError, match="in float32"):
         check_bounds(Careless(), kinds=("dense",))
+
+
+ENDS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "from zero": lambda low, high: low == 0,
+    "up to zero": lambda low, high: high == 0,
+    "about zero": lambda low, high: low == -high,
+    "large": lambda low, high: high > 1e200,
+}
+
+
+#: Kinds of node that have such ends in interval bounds; None for the rows.
+SPECIAL = (
+    *(("from zero", Pointwise), ("from zero", Max), ("up to zero", Max)),
+    *(("about zero", None), ("large", Pointwise), ("large", None)),
+)
+
+
+@pytest.mark.parametrize(("where", "kind"), SPECIAL)
+def test_a_source_that_is_wrong_where_an_end_is_special_is_refused(where: str, kind: type | None) -> None:
+    def narrowed(i: Interval) -> Interval:
+        with np.errstate(invalid="ignore", over="ignore"):
+            by = np.where(ENDS[where](i.lower, i.upper) & (i.lower < i.upper), 1e-6 * (i.upper - i.lower), 0.0)
+        by = np.where(np.isfinite(by), by, 0.0)
+        return Interval(i.lower + by, i.upper - by, i.source)
+
+    class Careless(Guest):
+        def compute(self, query: Query, boxes: Any = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
+            found = super().compute(query, boxes, dtype=dtype)
+            return rows(narrowed)(found) if kind is None else nodes(kind, narrowed)(found)
+
+    with pytest.raises(ConformanceError, match="guest"):
+        check_bounds(Careless(), kinds=(), dtypes=("float64",))
+
+
+@pytest.mark.parametrize("fault", ["claims of a deadline that is over", "a clock of its own", "writes into its boxes"])
+def test_a_source_that_is_careless_about_what_it_is_given_is_refused(fault: str) -> None:
+    class Careless(Guest):
+        def compute(self, query: Query, boxes: Any = None, *, device: str = "cpu", dtype: Dtype = "float64") -> Bounds:
+            found = super().compute(query, boxes, dtype=dtype)
+            while (
+                fault == "a clock of its own" and self.deadline.end < np.inf and max(n.size for n in query.nodes) > 60
+            ):
+                pass
+            if fault == "writes into its boxes" and boxes is not None:
+                next(iter(boxes.values()))[1][...] = 0.0
+            over = fault == "claims of a deadline that is over" and self.deadline.passed
+            return FAULTS["centres"](found) if over else found
+
+    with pytest.raises(ConformanceError, match="guest"):
+        check_bounds(Careless(), kinds=(), dtypes=("float64",), sizes=(), grace=1.0)
 
 
 def test_a_source_without_a_registered_text_is_taken_where_the_precondition_is_asked_alone() -> None:

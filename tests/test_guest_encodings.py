@@ -14,9 +14,12 @@ import nnsym_encodings.bigm as bigm
 import nnsym_encodings.triangle as triangle
 from nnsym.builder import row_block
 from nnsym.encode.registry import find_encoding
-from nnsym.encoding import Cut, Encoding, NodeRule
+from nnsym.encode.rules import open_hinges
+from nnsym.encoding import Cut, Encoding, Exactness, NodeRule
+from nnsym.ir.node import Pointwise
 from nnsym.ir.outward import product_down, product_up, sum_down, sum_up
-from nnsym.program import Feature, Tag
+from nnsym.ir.univariate import Hinge
+from nnsym.program import Feature, Kind, Role, Tag
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 
 
@@ -51,6 +54,37 @@ def test_a_big_m_whose_rise_is_rounded_down_is_refused() -> None:
     wrong = upside_down(bigm, "rise = sum_up(o.b, -o.a)", "rise = sum_down(o.b, -o.a)")
     with pytest.raises(ConformanceError, match="a run of the network violates a row by"):
         check_encoding(wrong, kinds=("leaky",), seeds=(), solver="none")
+
+
+#: Where both big-M are too small by one part in a million.
+WHERE: dict[str, Callable[[Any], Any]] = {
+    "upper ends beyond 1e6": lambda o: o.u > 1e6,
+    "upper ends below 1e-6": lambda o: o.u < 1e-6,
+    "lower ends far larger": lambda o: -o.l > 1e6 * o.u,
+    "whole lower ends": lambda o: o.l == np.round(o.l),
+    "slopes beyond 1e3": lambda o: np.maximum(abs(o.a), abs(o.b)) > 1e3,
+    "tiny slopes": lambda o: np.maximum(abs(o.a), abs(o.b)) < 1e-9,
+    "slopes nearly the same": lambda o: o.b - o.a < 1e-9 * np.abs(o.b),
+    "missing bounds": lambda o: np.isinf(o.l) | np.isinf(o.u),
+}
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_big_m_that_is_wrong_for_numbers_of_one_kind_is_refused(where: str) -> None:
+    def rule(ctx: Any, node: Any, args: Any) -> Any:
+        ids, o = open_hinges(ctx, node, args[0])
+        z = ctx.columns(node, Role.PHASE, o.index, 0.0, 1.0, kind=Kind.BINARY)
+        share = np.where(WHERE[where](o), 1 - 1e-6, 1.0)
+        l, u = np.nan_to_num(o.l, neginf=-1e3), np.nan_to_num(o.u, posinf=1e3)  # noqa: E741
+        m, n = (product_up(sum_up(o.b, -o.a), side) * share for side in (u, -l))
+        ctx.rows(node, [(o.sign, o.y), (-o.a, o.h), (-m, z)], upper=0.0, says="M")
+        ctx.rows(node, [(o.sign, o.y), (-o.b, o.h), (n, z)], upper=n, says="N")
+        return ids
+
+    rules = (NodeRule(Pointwise, Exactness.EXACT, rule, Hinge),)
+    wrong = replace(find_encoding("bigm"), name="wrong", rules=rules, needs_bounds=where != "missing bounds")
+    with pytest.raises(ConformanceError, match="a run of the network violates a row by"):
+        check_encoding(wrong, kinds=("dense", "leaky", "abs"), seeds=(), solver="none")
 
 
 @pytest.mark.parametrize("name", ["bigm", "smt", "indicator"])
@@ -103,10 +137,6 @@ def test_a_cut_that_removes_a_run_is_refused(fault: str) -> None:
 
 def loose() -> Encoding:
     """The chord alone: cuts from below have something to do."""
-    from nnsym.encode.rules import open_hinges
-    from nnsym.encoding import Exactness
-    from nnsym.ir.node import Pointwise
-    from nnsym.ir.univariate import Hinge
 
     def rule(ctx: Any, node: Any, args: Any) -> Any:
         ids, o = open_hinges(ctx, node, args[0])

@@ -80,8 +80,8 @@ class LinearModel:
         return lower, upper
 
 
-#: Coefficients below this are dropped by some solvers on their own: HiGHS drops 1e-9, and from the relaxations of programs
-#: with integral columns it does so whatever ``small_matrix_value`` says (1.15.1).
+#: Coefficients below this are dropped by some solvers on their own: HiGHS drops 1e-9, from the relaxations of programs
+#: with integral columns whatever ``small_matrix_value`` says (1.15.1).
 SMALLEST = 2e-9
 
 

@@ -92,6 +92,14 @@ def pair_queries() -> Iterator[Query]:
     yield _of_pair("pair", dense(rng, pointwise(relu(), both), 2), a, b)
 
 
+def run_queries() -> Iterator[Query]:
+    """Two runs of one network, at inputs of their own: what they differ by, node by node, may be claimed."""
+    for seed in range(2):
+        a, b = new_input("a", 1), new_input("b", 1)
+        one, two = (real_network(np.random.default_rng([seed, 43]), x) for x in (a, b))
+        yield _of_pair(f"runs-{seed}", affine(((Dense(np.eye(2)), one), (Dense(-np.eye(2)), two))), a, b)
+
+
 def product_queries() -> Iterator[Query]:
     """Products of two inputs, and of two hidden values."""
     rng = np.random.default_rng(41)

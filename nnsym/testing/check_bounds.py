@@ -4,8 +4,8 @@ Runs are made in rationals and compared without a tolerance, at points where bou
 regions (:mod:`nnsym.testing.ranges`), corners of the box, boxes that are single points. Networks have numbers that no
 float64 adds exactly, sums that cancel, and boxes whose ends are no floats. Monotone ones are of many sizes, their
 boxes and numbers too (:mod:`nnsym.testing.monotone`). Asked besides: batches of boxes, few and many, float32, integer
-and open inputs, and that nothing of an earlier query, assumed intervals least of all, is left. Use it from a test:
-``check_bounds(MY_SOURCE)``.
+and open inputs, differences of two runs, deadlines, and that nothing of an earlier query, assumed intervals least of
+all, is left. Use it from a test: ``check_bounds(MY_SOURCE)``.
 """
 
 from __future__ import annotations
@@ -27,20 +27,29 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Point
 from nnsym.ir.query import Box, Query
-from nnsym.testing.bound_queries import infinite_queries, integer_queries, pair_queries, product_queries, real_queries
+from nnsym.testing.bound_queries import (
+    infinite_queries,
+    integer_queries,
+    pair_queries,
+    product_queries,
+    real_queries,
+    run_queries,
+)
 from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
-from nnsym.testing.monotone import SHAPES, ends, halves
+from nnsym.testing.monotone import LARGE, SHAPES, ends, halves
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
 from nnsym.testing.ranges import corners
+from nnsym.testing.stopwatch import at_most, has_timer
 
 Values = Mapping[Node, Array]
 
 #: Of float64 runs of smooth networks, relative: the ulps of their functions and of the sums above them.
 _SMOOTH = 1e-12
 _FORMATS: tuple[Dtype, ...] = ("float64", "float32")
-#: How often the parts of a box stand in a large batch.
-_OFTEN = 4
+#: Sizes of the batches that are asked by turns, beside those of the parts of a box and of one of them.
+_SIZES = (16, 2, 33, 3, 64, 5)
+_SHORT = 0.2  # seconds that are short for the network that is asked under a deadline
 
 
 @final
@@ -59,6 +68,7 @@ def check_bounds(
     seeds: Iterable[int] = range(2),
     dtypes: Iterable[Dtype] = _FORMATS,
     sizes: Iterable[str] = tuple(SHAPES),
+    grace: float = 5.0,
 ) -> BoundsConformance:
     """Check a source of bounds.
 
@@ -68,6 +78,7 @@ def check_bounds(
         seeds: one query per kind and seed.
         dtypes: the formats that it is asked for.
         sizes: which monotone networks, as in :data:`nnsym.testing.monotone.SHAPES`.
+        grace: CPU seconds of this process after which a deadline of 0.2 s was ignored.
 
     Raises:
         ConformanceError: a claim is refuted, missing, or no interval.
@@ -87,6 +98,7 @@ def check_bounds(
             points = [*ends(query), *_grid(query, 2)]
             done = _check_all(_Asked(found, query, formats, smooth=smooth, refusal=name), points, done)
     done = _check_memory(found, done)
+    done = _check_deadlines(found, done, grace)
     done.say(f"check_bounds({found.text})")
     if not done.bounds:
         raise ConformanceError(f"bounds '{found.text}' take none of the networks that they were to be checked on")
@@ -99,6 +111,7 @@ _SPECIAL: Mapping[str, Callable[[], Iterable[Query]]] = {
     "integer inputs": integer_queries,
     "open inputs": infinite_queries,
     "several inputs": pair_queries,
+    "two runs": run_queries,
     "products": product_queries,
 }
 
@@ -147,7 +160,8 @@ def _check_batches(
 ) -> BoundsConformance:
     """Halves and a corner of the box at once, one half alone, and many: the bounds of each hold on it."""
     every = list(range(len(parts)))
-    for chosen in (every, every[1:2], every * _OFTEN):
+    many = np.resize(every, _SIZES[done.bounds % len(_SIZES)]).tolist()
+    for chosen in (every, every[1:2], many):
         boxes: FloatBoxes = {
             x: (
                 np.stack([parts[k].boxes[x].outer[0] for k in chosen]),
@@ -155,7 +169,10 @@ def _check_batches(
             )
             for x in asked.query.inputs
         }
+        before = {x: (low.copy(), high.copy()) for x, (low, high) in boxes.items()}
         bounds = asked.source.compute(asked.query, boxes=boxes, dtype=dtype)
+        if not all(np.array_equal(before[x], boxes[x]) for x in boxes):
+            raise ConformanceError(f"{asked.where}: it writes into the boxes that it is given")
         for place, k in enumerate(chosen):
             where = f"{asked.source.text} on box {place} of {len(chosen)} of {asked.query.name} in {dtype}"
             one = bounds.box(place)
@@ -175,6 +192,21 @@ def _check_memory(source: Source, done: BoundsConformance) -> BoundsConformance:
     source.compute(replace(query, assumed=narrow))
     again = replace(query, name=f"{query.name}, after it was asked with assumed intervals and in a corner")
     return _check_all(_Asked(source, again, ("float64",)), list(_grid(query, 4)), done)
+
+
+def _check_deadlines(source: Source, done: BoundsConformance, grace: float) -> BoundsConformance:
+    """What is claimed under a deadline that is far, over, or short holds, and a short one is kept."""
+    query = random_query(random_network("dense", 0), 0)
+    for seconds in (60.0, 0.0):
+        named = replace(query, name=f"{query.name}, with {seconds:g} s")
+        done = _check_all(_Asked(source.within(seconds), named, ("float64",)), [*_grid(query, 8)], done)
+    if not has_timer():
+        return done.skip("a short deadline", "there is no timer here that could stop a source")
+    large = LARGE.query()
+    with at_most(_SHORT + grace, f"{source.text} had {_SHORT} s and goes on after {grace} CPU s more"):
+        bounds = source.within(_SHORT).compute(large)
+    check_shape(bounds, large, f"{source.text} under a deadline")
+    return check_runs(bounds, large, list(ends(large)), f"{source.text} under a deadline", done)
 
 
 def check_shape(bounds: Bounds, query: Query, where: str) -> None:

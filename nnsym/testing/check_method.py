@@ -8,10 +8,7 @@ one that is short for a network that is not small. Use it from a test: ``check_m
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -33,15 +30,15 @@ from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Verdict, Witness
 from nnsym.testing.conformance import Conformance, reached
 from nnsym.testing.conformance import ConformanceError as ConformanceError
-from nnsym.testing.monotone import SHAPES, Shape, halves, just
+from nnsym.testing.monotone import LARGE, SHAPES, Shape, halves, just
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, SMOOTH_KINDS, random_network, random_query
+from nnsym.testing.stopwatch import at_most, has_timer
 
 _SECONDS = 20.0  # of each question but the last two
 _SHORT = 0.2  # a clock that is short for the network of the last one
 _NARROW = 2.0**-20  # half the width of the boxes about a point
 _TOLERANCE = 1e-6  # of a solver's own word on a margin
 _SMOOTH = 1e-9  # of a margin that is known in float64 only
-_LARGE = Shape(name="large", inputs=(8,), widths=(120, 120))  # for the clock
 
 
 @final
@@ -90,7 +87,7 @@ def check_method(
             try:
                 done = _check_shape(found, shape, done)
             except NnsymError as error:
-                done = done.skip(name, f"{type(error).__name__}: {error.reason}")
+                done = done.skip(f"{name} ({shape.name})", f"{type(error).__name__}: {error.reason}")
     done = _check_clock(found, done, grace)
     if not done.questions:
         raise ConformanceError(f"method '{found.name}' takes none of the properties that it was to be checked on")
@@ -206,32 +203,16 @@ def _term(query: Query) -> Query:
 
 def _check_clock(method: Method, done: MethodConformance, grace: float) -> MethodConformance:
     """A short clock is kept, for a network that is not small, and what is said by then is so."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if not has_timer():
         return done.skip("the clock", "there is no timer here that could stop a method")
-    query, least = just(_LARGE.query(), -1)
+    query, least = just(LARGE.query(), -1)
     try:
-        with _at_most(_SHORT + grace, f"{method.name} had a clock of {_SHORT} s and goes on after {grace} CPU s more"):
+        with at_most(_SHORT + grace, f"{method.name} had a clock of {_SHORT} s and goes on after {grace} CPU s more"):
             result = method.judge(query, Clock(_SHORT), Settings())
     except NnsymError as error:
         return done.skip("the clock", f"{type(error).__name__}: {error.reason}")
     _check_result(method, query, result, least)
     return replace(done, questions=done.questions + 1)
-
-
-@contextmanager
-def _at_most(seconds: float, said: str) -> Iterator[None]:
-    """Raise in the middle of what runs once the process took so many CPU seconds more."""
-
-    def late(number: int, frame: object) -> None:
-        raise ConformanceError(said)
-
-    before = signal.signal(signal.SIGPROF, late)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-        signal.signal(signal.SIGPROF, before)
 
 
 def _is_point(query: Query, point: Witness) -> bool:

@@ -38,7 +38,8 @@ class Shape:
     """A size: the elements of each input, the neurons of each layer, the rows, the box, the numbers.
 
     A ``third`` of the radius is added in rationals, so that no float is an end; ``unit`` is the size of a weight. The
-    last layer is multiplied by another of its size where ``squared``. Without a bias (not ``biased``) ends that are 0
+    last layer is multiplied by another of its size where ``squared``. Where ``uneven`` each element has a thousandth of
+    the width of that before it, and the last is a point. Without a bias (not ``biased``) ends that are 0
     stay 0, and opposites opposites; where ``pooled`` maxima of neighbours end every layer.
     """
 
@@ -54,6 +55,7 @@ class Shape:
     third: bool = False
     squared: bool = False
     strict: bool = False
+    uneven: bool = False
     biased: bool = True
     pooled: bool = False
 
@@ -87,7 +89,8 @@ class Shape:
 
     def _box(self, size: int) -> Box:
         if not self.third:
-            return Box(np.full(size, self.centre - self.radius), np.full(size, self.centre + self.radius))
+            share = np.append(1e-3 ** np.arange(size - 1), 0.0) if self.uneven else np.ones(size)
+            return Box(self.centre - self.radius * share, self.centre + self.radius * share)
         middle, radius = Fraction(self.centre), Fraction(self.radius) + Fraction(self.radius) / 3
         ends = to_fractions(np.array([middle - radius, middle + radius], dtype=object))
         return Box(np.repeat(ends[:1], size), np.repeat(ends[1:], size))
@@ -100,6 +103,8 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
         Shape(name="many inputs", inputs=(40,)),
         Shape(name="many rows", rows=60),
         Shape(name="many layers", widths=(3,) * 12),
+        Shape(name="some of everything", inputs=(12,), widths=(24, 24, 24), rows=12),
+        Shape(name="hundreds of neurons", inputs=(1,), widths=(300,)),
         Shape(name="one of each", inputs=(1,), widths=(1,), rows=1),
         Shape(name="no layer", widths=()),
     ),
@@ -114,6 +119,7 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
         Shape(name="very narrow", radius=1e-7, centre=0.3),
         Shape(name="a point", radius=0.0, centre=0.3),
         Shape(name="between rationals", third=True),
+        Shape(name="uneven", inputs=(3,), uneven=True),
         Shape(name="from zero", centre=0.5, radius=0.5, biased=False),
         Shape(name="up to zero", centre=-0.5, radius=0.5, biased=False),
         Shape(name="about zero", widths=(), biased=False),
@@ -143,6 +149,9 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
     ),
     "smooth functions": (Shape(name="tanh", fn=Tanh()), Shape(name="sigmoid", fn=Sigmoid(), widths=(4, 4))),
 }
+
+#: What nobody bounds exactly within a fraction of a second: for clocks.
+LARGE = Shape(name="large", inputs=(8,), widths=(120, 120))
 
 
 def ends(query: Query) -> tuple[Point, Point]:

@@ -51,5 +51,5 @@ def row(
 ) -> None:
     """One linear row."""
     numbers = np.asarray(data, dtype=float)
-    numbers, sides = np.asarray(data, dtype=float), np.array([[low], [high]], dtype=float)
-    b.rows(RowBlock(numbers, np.asarray(ids, dtype=int), np.array([0, len(ids)]), *sides, Tag.NETWORK, origin))
+    numbers, (lower, upper) = np.asarray(data, dtype=float), np.array([[low], [high]], dtype=float)
+    b.rows(RowBlock(numbers, np.asarray(ids, dtype=int), np.array([0, len(ids)]), lower, upper, Tag.NETWORK, origin))
