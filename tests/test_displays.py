@@ -78,6 +78,15 @@ def test_what_is_no_path_is_said_to_be_none(use, given):
         use(given)
 
 
+def test_a_counterexample_is_printed_with_its_values():
+    found = nn.verify(nn.forall(X, where=nn.box(X, 1, 1), then=F(X)[0] >= 1), "bigm").counterexample
+    head, point, value = str(found).splitlines()
+    assert head == "margin -1, replayed by exact"
+    assert point.split() == ["x", "=", "[1,", "1]"]
+    assert value.split()[-1] == "[0]"
+    assert "\n" not in repr(found)
+
+
 def test_a_page_is_made_of_a_result_as_of_its_file(tmp_path: Path):
     r = nn.verify(P, "ibp")
     pages = [nn.write_report(given, tmp_path / "r.html").read_text() for given in (r, r.save(tmp_path / "r.json"))]

@@ -153,6 +153,11 @@ class Witness:
         tensors = ", ".join(f"{name} {a.shape}" for name, a in (*self.inputs.items(), *self.outputs.items()))
         return f"<witness: margin {self.margin:.6g}, replayed by {self.replayed_by}; {tensors}>"
 
+    def __str__(self) -> str:
+        """What is printed: the margin, and the values by :meth:`lines`."""
+        head = f"margin {self.margin:.6g}, replayed by {self.replayed_by}"
+        return "\n".join((head, *(f"  {line}" for line in self.lines())))
+
     def _repr_html_(self) -> str:
         return witness_html(self)
 
