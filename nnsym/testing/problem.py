@@ -50,6 +50,5 @@ def row(
     b: ProgramBuilder, ids: Array, data: Any, low: float = -np.inf, high: float = np.inf, origin: str = "row"
 ) -> None:
     """One linear row."""
-    numbers = np.asarray(data, dtype=float)
     numbers, (lower, upper) = np.asarray(data, dtype=float), np.array([[low], [high]], dtype=float)
     b.rows(RowBlock(numbers, np.asarray(ids, dtype=int), np.array([0, len(ids)]), lower, upper, Tag.NETWORK, origin))
