@@ -56,6 +56,10 @@ _ELSEWHERE = {
     **dict.fromkeys(("reluplex", "marabou"), "smt"),
     **dict.fromkeys(("pgd", "fgsm", "madry"), "attack"),
     **dict.fromkeys(("smoothing", "randomizedsmoothing"), "sampling"),
+    **dict.fromkeys(("swish",), "silu"),
+    **dict.fromkeys(("leaky", "lrelu"), "leaky_relu"),
+    **dict.fromkeys(("hardtanh", "htanh"), "hard_tanh"),
+    **dict.fromkeys(("logistic",), "sigmoid"),
 }
 
 

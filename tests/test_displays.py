@@ -99,6 +99,12 @@ def test_several_methods_in_one_text_are_told_from_an_unknown_one():
         nn.compare(P, "ibp,crown")
 
 
+@pytest.mark.parametrize(("given", "meant"), [("swish", "silu"), ("Relu", "relu"), ("LeakyReLU", "leaky_relu")])
+def test_activations_are_found_by_what_others_call_them(given, meant):
+    with pytest.raises(nn.InputError, match=f"Did you mean {meant}"):
+        nn.sequential([([[1.0]], [0.0])] * 2, activation=given)
+
+
 def test_a_network_is_not_exported(tmp_path: Path):
     with pytest.raises(nn.InputError, match="not a property"):
         nn.export(F, tmp_path / "f.lp")

@@ -199,7 +199,7 @@ def test_network_calls_reshape() -> None:
     flat = np.array([1.0, 2.0, 3.0, 4.0])
     assert network(flat).shape == network(flat.reshape(2, 2)).shape == (3, 2)
     assert network(np.stack([flat.reshape(2, 2)] * 5)).shape == (5, 3, 2)
-    with pytest.raises(InputError, match="1 inputs"):
+    with pytest.raises(InputError, match="1 input"):
         network.apply(())
     with pytest.raises(InputError, match="4 elements"):
         network.apply((new_input("z", 3),))

@@ -46,7 +46,7 @@ def test_wrong_number_of_elements_names_the_network_and_shape() -> None:
     )
     with pytest.raises(InputError, match=wrong):
         f(nn.Variable((2, 3), name="z")[0])
-    with pytest.raises(InputError, match="2 arguments for 1 inputs"):
+    with pytest.raises(InputError, match="2 arguments for 1 input"):
         f(nn.Variable(2), nn.Variable(2))
 
 

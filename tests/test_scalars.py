@@ -40,7 +40,7 @@ def test_evaluation_keeps_the_shape_and_batch_axes() -> None:
     assert g.evaluate(3.0) == 6
     assert g.evaluate(np.array([1.0, 3.0])).tolist() == [2.0, 6.0]
     assert run(g, {"x": np.float32(3)})["y"].shape == ()
-    with pytest.raises(InputError, match="2 arguments for 1 inputs"):
+    with pytest.raises(InputError, match="2 arguments for 1 input"):
         g.evaluate(1.0, 2.0)
 
 

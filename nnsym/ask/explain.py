@@ -27,6 +27,7 @@ from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
 from nnsym.ir.titles import node_titles
 from nnsym.ir.univariate import Hinge, Piecewise
+from nnsym.ir.words import count_of
 from nnsym.judge.methods import BoundsChoice, check_bounds
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Kind, Role, Tag
@@ -64,7 +65,9 @@ def explain(
     node = None if name == SPEC else _node(query, name)
     size = len(query.rows) if node is None else node.size
     if index >= size:
-        raise InputError(f"'{name}' has {size} elements", where=neuron, remedy=f"Use {name}[0] to {name}[{size - 1}]")
+        raise InputError(
+            f"'{name}' has {count_of(size, 'element')}", where=neuron, remedy=f"Use {name}[0] to {name}[{size - 1}]"
+        )
     _, computed = domain_margin(query, check_bounds(bounds), device=device)
     return _Neuron(query, encode_columns(query, computed, found), node, index).explained(found)
 

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType, ModuleType
 
-from nnsym.errors import InputError
+from nnsym.errors import InputError, did_you_mean
 from nnsym.ir.functions.exponentials import Elu, Exp, Log, LogSigmoid, Softplus, celu, selu
 from nnsym.ir.functions.gates import Gelu, HardSwish, Mish, Silu, TanhGelu
 from nnsym.ir.functions.powers import Reciprocal, Sqrt
@@ -39,7 +39,10 @@ def find_activation(activation: str | Univariate) -> Univariate:
     known, left_out = activations()
     if activation not in known:
         others = "".join(f". Left out: {name}: {why}" for name, why in left_out.items())
-        raise InputError(f"unknown activation '{activation}'", remedy=f"Choose one of: {', '.join(known)}{others}")
+        meant = did_you_mean(activation, known)
+        raise InputError(
+            f"unknown activation '{activation}'", remedy=f"{meant}Choose one of: {', '.join(known)}{others}"
+        )
     return known[activation]
 
 

@@ -20,6 +20,7 @@ from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.stored import Packed
 from nnsym.ir.text import dump
 from nnsym.ir.walk import flat_pickle, substitute, topological
+from nnsym.ir.words import count_of
 
 
 @final
@@ -117,7 +118,7 @@ class Network:
         for argument, (name, tensor) in zip(arguments, self.inputs.items(), strict=True):
             if argument.size != tensor.node.size:
                 raise InputError(
-                    f"input '{name}' has shape {tensor.shape} ({tensor.node.size} elements), "
+                    f"input '{name}' has shape {tensor.shape} ({count_of(tensor.node.size, 'element')}), "
                     f"the argument has {argument.size}",
                     where=self.name,
                     remedy="Pass the declared shape, or the same number of elements in C order",
@@ -135,7 +136,7 @@ class Network:
     def _require_count(self, arguments: tuple[Any, ...]) -> None:
         if len(arguments) != len(self.inputs):
             raise InputError(
-                f"{len(arguments)} arguments for {len(self.inputs)} inputs",
+                f"{count_of(len(arguments), 'argument')} for {count_of(len(self.inputs), 'input')}",
                 where=self.name,
                 remedy=f"Pass one argument for each of: {', '.join(self.inputs)}",
             )

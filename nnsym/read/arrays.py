@@ -15,6 +15,7 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, affine, new_input, pointwise
 from nnsym.ir.univariate import Univariate
+from nnsym.ir.words import count_of
 
 
 def sequential(
@@ -48,7 +49,7 @@ def sequential(
             tensors[f"act_{number - 1}"] = Tensor(node, (node.size,))
         if weight.shape[1] != node.size:
             raise InputError(
-                f"W has shape {weight.shape} but gets {node.size} elements",
+                f"W has shape {weight.shape} but gets {count_of(node.size, 'element')}",
                 where=where,
                 remedy="W is (outputs, inputs)",
             )

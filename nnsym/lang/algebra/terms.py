@@ -19,6 +19,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.network import Application, Hidden, Network
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute
+from nnsym.ir.words import count_of
 from nnsym.lang.algebra import products
 from nnsym.lang.algebra.guarded import Guarded
 from nnsym.lang.algebra.hidden import HiddenTerms, of_application, of_term
@@ -343,8 +344,9 @@ def _application(network: Network, terms: list[Term]) -> Application:
     for term, (name, tensor) in zip(terms, network.inputs.items(), strict=False):
         if term.size != tensor.node.size:
             raise bad_input(
-                f"input '{name}' of '{network.name}' has shape {tensor.shape} ({network.dtype}, {tensor.node.size} "
-                f"elements), the argument '{term}' has shape {term.shape} ({term.size} elements)",
+                f"input '{name}' of '{network.name}' has shape {tensor.shape} ({network.dtype}, "
+                f"{count_of(tensor.node.size, 'element')}), the argument '{term}' has shape {term.shape} "
+                f"({count_of(term.size, 'element')})",
                 "Pass the declared shape, or the same number of elements in C order",
             )
     return network.apply(tuple(materialise(t.rows) for t in terms))

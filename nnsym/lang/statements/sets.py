@@ -55,7 +55,9 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
         (least, below), (most, above) = (_bound(term, side, "within", default) for side, default in sides)
         limits, options["within"] = Box(least, most), pair(below, above)
     if p not in (1, 2, np.inf):
-        raise UnsupportedError(f"a ball of the norm p = {p}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf")
+        raise UnsupportedError(
+            f"a ball of the norm p = {shown(p)}", where=user_line(), remedy="Norms are p=1, p=2 and p=inf"
+        )
     radius = Fraction(radii.flat[0]) if len(set(radii.ravel().tolist())) == 1 else None
     reach = _reach(centre, _spread(term, radii, "eps"), radius, limits)
     if reach.empty:
