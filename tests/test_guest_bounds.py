@@ -231,7 +231,7 @@ ENDS: Mapping[str, Callable[[Any, Any], Any]] = {
     "from zero": lambda low, high: low == 0,
     "up to zero": lambda low, high: high == 0,
     "about zero": lambda low, high: low == -high,
-    "large": lambda low, high: high > 1e200,
+    "large": lambda low, high: high > 1e17,
 }
 
 

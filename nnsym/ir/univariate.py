@@ -288,6 +288,14 @@ def sign() -> Piecewise:
     return Piecewise(np.zeros(1), np.zeros(2), np.array([-1.0, 1.0]), np.zeros(1), "sign")
 
 
+def direction(fn: Univariate, x: Array) -> Array:
+    """The derivative, for searches; 0 where the function does not say it, so that points alone are tried."""
+    try:
+        return fn.derivative(x)
+    except UnsupportedError:
+        return np.zeros_like(x)
+
+
 def same_function(one: Univariate, two: Univariate) -> bool:
     """True if the two are one function: of one class, with one key."""
     return type(one) is type(two) and one.key == two.key

@@ -15,6 +15,7 @@ from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Points, Pointwise, Product
 from nnsym.ir.query import Query
+from nnsym.ir.univariate import direction
 from nnsym.results.clock import Deadline
 from nnsym.search.targets import Target, Worth
 
@@ -227,7 +228,7 @@ def _pulled(node: Node, values: Mapping[Node, Array], above: Array) -> list[Arra
         case Affine():
             return [_adjoint(linear, above) for linear in node.maps]
         case Pointwise():
-            return [above * node.fn.derivative(values[node.parents[0]])]
+            return [above * direction(node.fn, values[node.parents[0]])]
         case Max():
             x = values[node.parents[0]]
             members = node.filled

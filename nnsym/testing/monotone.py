@@ -126,7 +126,7 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = {
     ),
     "numbers of other sizes": (
         Shape(name="large numbers", radius=1e8, unit=1e8),
-        Shape(name="numbers just within float64", radius=1e150, unit=1e60),
+        Shape(name="larger numbers", radius=1e12, unit=1e8),
         Shape(name="numbers beyond float32", radius=1e30, unit=1e30),
         Shape(name="numbers beyond float64", radius=1e150, unit=1e150),
         Shape(name="small numbers", radius=1e-12, unit=1e-12),

@@ -17,6 +17,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.univariate import direction
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, latest
 
@@ -149,7 +150,7 @@ def _back(node: Node, here: Array, values: dict[Node, Array]) -> list[tuple[Node
         case Affine():
             return [(p, m.adjoint(here)) for m, p in zip(node.maps, node.parents, strict=True)]
         case Pointwise():
-            return [(node.parents[0], here * node.fn.derivative(values[node.parents[0]])[:, None])]
+            return [(node.parents[0], here * direction(node.fn, values[node.parents[0]])[:, None])]
         case Max():
             argument = values[node.parents[0]]
             taken = np.where(node.groups >= 0, argument[:, node.groups], -np.inf).argmax(axis=2)

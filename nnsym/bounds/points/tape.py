@@ -21,7 +21,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Affine, Input, Max, Node, Points, Pointwise, Product
 from nnsym.ir.query import Query
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, direction
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline
 
@@ -189,7 +189,7 @@ class Tape:
                 slopes = self.maps.slopes(node)
                 return (above * torch.where(values[node.parents[0]] > 0, slopes.right, slopes.left),)
             case Pointwise(fn=fn):
-                return (above * self.maps.tensor(fn.derivative(values[node.parents[0]].cpu().numpy())),)
+                return (above * self.maps.tensor(direction(fn, values[node.parents[0]].cpu().numpy())),)
             case Max():
                 x = values[node.parents[0]]
                 members = self.maps.members(node)
