@@ -74,7 +74,9 @@ def test_the_same_lanes_without_a_fault_pass(capsys: pytest.CaptureFixture[str])
     assert done.solved >= 70
     skipped = dict(done.skipped)
     assert skipped["products"] == "it does not take products"
-    assert "products, lifted: it does not take products" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "products, lifted: it does not take products" in " ".join(said.split())
+    assert max(map(len, said.splitlines())) <= 80
     check_solver(ExactGuest(), names=[*TINY, "time limit"])
 
 

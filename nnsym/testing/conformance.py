@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from textwrap import fill
 from typing import Self
 
 import numpy as np
@@ -36,17 +37,22 @@ class Conformance:
 
     skipped: tuple[tuple[str, str], ...] = ()
 
+    def __str__(self) -> str:
+        counts = [f"{value} {name}" for name, value in vars(self).items() if isinstance(value, int)]
+        return ", ".join([*counts, f"{len(self.skipped)} skipped"])
+
     def skip(self, name: str, reason: str) -> Self:
         """The same with one thing more that was skipped; what was skipped already is not listed again."""
         return self if (name, reason) in self.skipped else replace(self, skipped=(*self.skipped, (name, reason)))
 
     def say(self, kit: str) -> None:
-        """Print what was skipped on stderr, a line a reason."""
+        """Print what was skipped on stderr, a paragraph a reason."""
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.skipped:
             by_reason.setdefault(reason, []).append(name)
         for reason, names in by_reason.items():
-            sys.stderr.write(f"{kit} skipped {', '.join(names)}: {reason}\n")
+            said = f"{kit} skipped {', '.join(names)}: {reason}"
+            sys.stderr.write(fill(said, width=80, subsequent_indent="    ", break_on_hyphens=False) + "\n")
 
 
 def reached(query: Query, least: OracleAnswer) -> bool:
