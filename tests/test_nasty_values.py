@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nnsym as nn
-from nnsym.errors import InputError, MissingBoundsError, NnsymError
+from nnsym.errors import InputError, MissingBoundsError, NnsymError, UnsupportedError
 from tests.models import single
 
 F = nn.sequential([(np.array([[1.0, -1.0], [0.5, 2.0]]), np.zeros(2)), (np.eye(2), np.array([0.0, 0.1]))], name="f")
@@ -182,3 +182,14 @@ def test_nan_is_no_limit_however_it_is_written(number: Any) -> None:
     ):
         with pytest.raises(InputError, match="NaN"):
             make()
+
+
+@pytest.mark.parametrize("limits", [("-1e400", "1e400"), (-1e300, 1e300)])
+@pytest.mark.parametrize("scale", [1e-300, 0.5])
+def test_samples_say_nothing_of_domains_beyond_floats(limits: tuple[Any, Any], scale: float) -> None:
+    g = nn.smooth(F, nn.gaussian(scale))
+    p = nn.forall(X, where=nn.box(X, *limits), then=nn.argmax(g(X)) == 1)
+    assert nn.verify(p, nn.sampling(n=100, n0=10)).status.value == "unknown"
+    far = nn.forall(X, where=nn.box(X, 0, "1e400"), then=nn.argmax(g(X)) == 1)
+    with pytest.raises(UnsupportedError, match="the centre of the domain of 'x' is beyond floats"):
+        nn.verify(far, nn.sampling(n=100, n0=10))

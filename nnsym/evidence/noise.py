@@ -164,7 +164,8 @@ class Independent(Noise):
         return _up(radius * translation(p, self.norm, size) / self.unit)
 
     def distance_of_box(self, reach: Array) -> float:
-        return _up(float(np.linalg.norm(reach / np.asarray(self.scale), self.norm)))
+        with np.errstate(over="ignore"):  # infinite, where nothing is certified
+            return _up(float(np.linalg.norm(reach / np.asarray(self.scale), self.norm)))
 
 
 @final

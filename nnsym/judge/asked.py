@@ -97,6 +97,8 @@ def _centre(query: Query, x: Input, noise: Noise) -> tuple[Array, float]:
     else:
         exact = (to_fractions(box.lower) + to_fractions(box.upper)) / 2
     point = nearest(exact)
+    if not np.isfinite(point).all():
+        raise _refused(query, f"the centre of the domain of '{x.name}' is beyond floats", "Give a smaller domain")
     off = np.abs(to_fractions(point) - exact)
     distances = []
     if bounded:
