@@ -105,6 +105,15 @@ def test_shares_of_single_numbers_are_numbers_and_have_gradients(dtype):
     assert all(torch.isfinite(side.grad).all() for side in sides)
 
 
+@pytest.mark.parametrize("node", [pointwise(Hinge(0.0, 1.0), new_input("x", 2)), maximum(new_input("x", 2), [[0, 1]])])
+def test_lines_over_single_numbers_have_gradients(node):
+    sides = [torch.tensor([[0.5, end]], dtype=torch.float64, requires_grad=True) for end in (-1.0, 2.0)]
+    x, free = Range(*sides), torch.full((1, node.size), torch.inf, dtype=torch.float64)
+    found = relax(node, (x,), Range(-free, free), Maps("cpu"))
+    sum(side.sum() for tap in found.taps for side in (tap.low, tap.high)).backward()
+    assert all(torch.isfinite(side.grad).all() for side in sides)
+
+
 def test_slopes_of_a_sum_of_products_are_the_least_weights():
     weights, values = (np.array([0.2]), np.array([0.6])), (np.array([-3.0]), np.array([1.0]))
     for pair, which in (((weights, values), 1), ((values, weights), 0)):

@@ -249,21 +249,35 @@ def _ends(fn: Curve, sign: float, a: Array, p: Array, q: Array) -> list[tuple[Ar
 
 
 def _inside(fn: Curve, sign: float, a: Array, p: Array, q: Array, steps: int) -> list[tuple[Array, Array]]:
-    """Where ``sign f`` is concave: the point where its derivative passes ``a``, by halving."""
-    low, high = p, q
+    """Where ``sign f`` is concave: from the tangent where its derivative passes ``a``, or at an end."""
+    ends = [sign * fn.derivative(x) for x in (p, q)]
+    d = np.where(ends[0] <= a, p, np.where(ends[1] >= a, q, _passed(fn, sign, a, p, q, steps)))
+    slope = sign * fn.derivative(d)
+    return [(_rise(fn, sign, a, d) + over_tangent(slope, _error(fn, slope), a, d, (p, q)), d)]
+
+
+def _passed(fn: Curve, sign: float, a: Array, low: Array, high: Array, steps: int) -> Array:
+    """Where the derivative passes ``a``, about, by halving: any point between will do."""
+    if hasattr(low, "__outward__"):
+        return np.asanyarray(low.__outward__("between", (low, high, a)))
     for _ in range(steps):
         d = 0.5 * low + 0.5 * high
         before = sign * fn.derivative(d) > a
         low, high = np.where(before, d, low), np.where(before, high, d)
-    d = 0.5 * low + 0.5 * high
-    d = np.where(sign * fn.derivative(p) <= a, p, np.where(sign * fn.derivative(q) >= a, q, d))
-    slope = sign * fn.derivative(d)
-    slip = _error(fn, slope)
-    up, down = np.maximum(slope + slip - a, 0.0), np.maximum(a - slope + slip, 0.0)
-    return [(_rise(fn, sign, a, d) + 1.0000001 * (up * (q - d) + down * (d - p)), d)]
+    return np.asanyarray(0.5 * low + 0.5 * high)
+
+
+def over_tangent(slope: Array, slip: Array, a: Array, d: Array, ends: tuple[Array, Array]) -> Array:
+    """By how much ``f(x) - a x`` may exceed what it is at ``d``, between ends where f is concave: along its tangent.
+
+    ``slope`` is that of the tangent, within ``slip``.
+    """
+    up, down = np.maximum(slope + slip - a, 0.0), np.maximum(a - (slope - slip), 0.0)
+    right, left = np.maximum(ends[1] - d, 0.0), np.maximum(d - ends[0], 0.0)
+    return np.asanyarray(1.0000001 * (up * right + down * left))
 
 
 def _rise(fn: Curve, sign: float, a: Array, x: Array) -> Array:
     """``sign f(x) - a x`` from above."""
     y = fn.value(x)
-    return np.asarray(sign * y - a * x + _error(fn, y) + 8 * U * np.abs(a * x))
+    return np.asanyarray(sign * y - a * x + _error(fn, y) + 8 * U * np.abs(a * x))

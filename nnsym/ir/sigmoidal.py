@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.curves import TINY, Curve, U
+from nnsym.ir.curves import TINY, Curve, U, over_tangent
 
 Function = Callable[[Array], Array]
 
@@ -103,11 +103,8 @@ def _above(
 def _offset(fn: Curve, value: Function, slope_at: Function, lo: Array, hi: Array, a: Array, d: Array) -> Array:
     """The ``b`` of the module's formula, rounded up."""
     zero, knee = np.maximum(lo, 0), np.minimum(hi, 0)
-    f_d, g = value(d), slope_at(d)
-    g_low, g_high = g - _error(fn, g), g + _error(fn, g)
-    concave = _rise(fn, f_d, a, d) + 1.0000001 * (
-        np.maximum(g_high - a, 0) * np.maximum(hi - d, 0) + np.maximum(a - g_low, 0) * np.maximum(d - zero, 0)
-    )
+    slope = slope_at(d)
+    concave = _rise(fn, value(d), a, d) + over_tangent(slope, _error(fn, slope), a, d, (zero, hi))
     convex = np.maximum(_rise(fn, value(lo), a, lo), _rise(fn, value(knee), a, knee))
     best = np.where(hi <= 0, convex, np.where(lo >= 0, concave, np.maximum(concave, convex)))
     return best + 8 * U * np.abs(best) + TINY

@@ -1,0 +1,39 @@
+"""Lines over smooth functions are proved from what is known of their shape, and wrong ones are refuted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nnsym.ir import curves
+from nnsym.testing.prove import Answer
+from nnsym.testing.prove.curves import Shape, prove_offset
+from tests.mutants import mutant
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("shape", ["convex", "concave"])
+def test_lines_of_parts_without_inflections_are_proved(shape: Shape, sign: float) -> None:
+    proof = prove_offset(shape, sign)
+    assert proof.answer is Answer.PROVED, str(proof)
+
+
+def test_lines_of_sigmoids_are_proved() -> None:
+    proof = prove_offset("S-shaped")
+    assert proof.answer is Answer.PROVED, str(proof)
+
+
+WRONG: dict[str, tuple[Any, str, str, Shape]] = {
+    "one end": (curves, "(_rise(fn, sign, a, p), p), (_rise", "(_rise(fn, sign, a, p), p), (0 * _rise", "convex"),
+    "no way to the right": (curves, "up * right + down * left", "down * left", "concave"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_lines_of_curves_are_refuted(wrong: str) -> None:
+    module, before, after, shape = WRONG[wrong]
+    proof = prove_offset(shape, offset=mutant(module, before, after)["_offset"])
+    assert proof.answer is Answer.REFUTED, str(proof)
