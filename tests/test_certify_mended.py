@@ -107,6 +107,6 @@ def test_slopes_that_say_little_are_left_to_their_defaults() -> None:
     slopes = {n: np.ones((1, 2, 12)) for n in (first, second)}
     slopes[second][0, 0, :4] = 0.2, 0.7, 0.2, 0.2
     slopes[first][0, :, 0] = 0.5, 0.5
-    found = choices.fewer(Dual(slopes), ranges).slopes
+    found = choices.fewer(Dual(slopes), ranges, 0.5).slopes
     assert found[second][0, 0].tolist() == [0.2] + 11 * [1.0]
     assert found[first][0, :, 0].tolist() == [1.0, 0.5]

@@ -25,9 +25,6 @@ _DIGITS = 4
 #: So near to the middle of its range, as a share of it, a breakpoint leaves in doubt which slope is the default.
 _NEAR = 2.0**-10
 
-#: A slope that says less than such a share of what another says of the row is left to its default.
-_LITTLE = 0.5
-
 #: What a path says of neurons: the number of the curve, the element, and the side that it is on.
 Path = Sequence[tuple[int, int, int]]
 
@@ -72,8 +69,8 @@ class Choices:
                 found[curve] = share.astype(">u2" if levels > 255 else np.uint8).tobytes()
         return found
 
-    def fewer(self, dual: Dual, ranges: Mapping[Node, Limit]) -> Dual:
-        """The choices with default slopes where others say little.
+    def fewer(self, dual: Dual, ranges: Mapping[Node, Limit], share: float) -> Dual:
+        """The choices with default slopes where these say less than a share of what another says of the row.
 
         What a slope says is its distance from the default, times how far the element is open, twice for each curve that
         comes before its own: a guess, which is bounded before it is used.
@@ -89,9 +86,7 @@ class Choices:
                 gap = np.where(opened, -low * up / np.where(opened, up - low, 1.0), 0.0)
                 says[node] = np.abs(dual.slopes[node] - plain[node]) * gap * 2.0**depth
         most = np.max([s.max(-1, initial=0.0) for s in says.values()], axis=0, initial=0.0)[..., None]
-        slopes = {
-            n: np.where(says[n] < _LITTLE * most, plain[n], s) if n in says else s for n, s in dual.slopes.items()
-        }
+        slopes = {n: np.where(says[n] < share * most, plain[n], s) if n in says else s for n, s in dual.slopes.items()}
         return Dual(slopes, dual.multipliers)
 
     def listed(self, own: Mapping[Node, Array], ranges: Mapping[Node, Limit]) -> dict[str, dict[str, int]]:

@@ -20,6 +20,9 @@ from nnsym.results.clock import Deadline
 #: Steps of ascent, and so many numbers of weights at most for a batch.
 _STEPS, _MOST = 3, 1 << 22
 
+#: Slopes that say less than such a share of what another says of the sum are left to their defaults, where that does.
+_LITTLE = (0.2, 0.5)
+
 
 @final
 class Steered:
@@ -52,9 +55,11 @@ class Steered:
         assert first.dual is not None
         self._ranges, dual = first.ranges, choices.rounded(first.dual, LEVELS[0])
         self.closed = closed(dual)
-        fewer = choices.fewer(dual, self._ranges)
-        enough = closed(fewer)[..., None]
-        self._slopes = {n: np.where(enough, fewer.slopes[n], s) for n, s in dual.slopes.items()}
+        self._slopes = dual.slopes
+        for share in _LITTLE:
+            fewer = choices.fewer(dual, self._ranges, share)
+            enough = closed(fewer)[..., None]
+            self._slopes = {n: np.where(enough, fewer.slopes[n], s) for n, s in self._slopes.items()}
 
     def slopes(self, part: int, target: int) -> Mapping[str, Mapping[str, int]]:
         """The slopes of a sum as its leaf has them: of open elements, by their places."""

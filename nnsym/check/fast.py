@@ -288,7 +288,7 @@ class Fast:
                     need(node in state, "a fact is used before the nodes that it speaks of have bounds")
                     added = sums.setdefault(node, {})
                     for i, a in terms.items():
-                        added[r, i] = added.get((r, i), Fraction(0)) + m * a
+                        added[r, i] = m * a + added.get((r, i), 0)
             total[r] = _whole((constant * (1 << self.bits)).__floor__())
         bits = next((known.bits for known in row.values()), FINE)
         for node, added in sums.items():

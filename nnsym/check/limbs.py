@@ -119,9 +119,9 @@ def written(added: Mapping[tuple[int, int], Fraction], count: int, size: int, bi
     fits(most(e) <= _NOWHERE, "a multiplier")
     c, lost = np.zeros((count, size)), np.zeros(count)
     for (r, i), value in added.items():
-        scaled = value * Fraction(2) ** int(e[r])
-        c[r, i] = scaled.__floor__()
-        lost[r] = max(lost[r], scaled.denominator > 1)
+        places = int(e[r])
+        c[r, i], rest = divmod(value.numerator << max(places, 0), value.denominator << max(-places, 0))
+        lost[r] = lost[r] or rest > 0
     return Rows(c, e, bits), lost
 
 
