@@ -84,7 +84,7 @@ from nnsym.lang.writing.parse import parse as parse
 from nnsym.read.arrays import sequential as sequential
 from nnsym.read.onnx import load as load
 from nnsym.read.torch import from_torch as from_torch
-from nnsym.read.vnnlib import load_vnnlib as load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib as load_vnnlib
 from nnsym.report.draw import draw as draw
 from nnsym.report.draw_reach import draw_reach as draw_reach
 from nnsym.report.graph import draw_network as draw_network

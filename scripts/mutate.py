@@ -77,7 +77,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nnsym/deployed/secants.py": ("test_deployed",),
     "nnsym/replay/__init__.py": ("test_replay", "test_deployed"),
     "nnsym/replay/real.py": ("test_replay", "test_deployed"),
-    "nnsym/ir/scaled.py": ("test_ir_scaled",),
+    "nnsym/ir/rational/scaled.py": ("test_ir_scaled",),
 }
 
 _PAIRS = """min max, minimum maximum, argmin argmax, any all, lower upper, low high, left right, l u, a b, above below,

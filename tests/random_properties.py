@@ -18,8 +18,8 @@ from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, conjunction, lea
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, Node, Pointwise, affine, new_input, pointwise
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute, leaky_relu, relu
 from nnsym.testing.random_nets import tighten

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nnsym.bounds.kept.engine import Engine
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.results.clock import Deadline
 from nnsym.search.bounding import Better, Cutting
 from nnsym.search.goal import Decide

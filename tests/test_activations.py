@@ -11,7 +11,7 @@ import pytest
 
 import nnsym as nn
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir import activations as registry
+from nnsym.ir.functions import activations as registry
 from nnsym.ir.smooth_functions import Sigmoid, Smooth, Tanh
 from nnsym.ir.univariate import Univariate, absolute, leaky_relu, relu6, sign
 from nnsym.testing.check_activation import check_activation

@@ -21,8 +21,8 @@ from nnsym.ask.verify import verify
 from nnsym.bounds.methods import compute, layers
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, leaves
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge.method import Method
 from nnsym.judge.methods import crown, ibp
 from nnsym.judge.programs import ProgramMethod, program

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nnsym.ir.activations import activations
+from nnsym.ir.functions.activations import activations
 from nnsym_encodings import CUTS, ENCODINGS
 
 ROOT = Path(__file__).resolve().parents[1]

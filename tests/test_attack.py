@@ -22,8 +22,8 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, Or, conjunction, disjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Input, affine, new_input, pointwise, product
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Ball, Box, Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS, random_network, random_query

@@ -21,7 +21,7 @@ from nnsym.encode.walk import encode
 from nnsym.encoding import Form
 from nnsym.program import Feature
 from nnsym.read.onnx import load as load_network
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym_encodings import ENCODINGS
 from tests.benchmarks import gallery
 from tests.benchmarks.floor_text import numerals, repeated

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import nnsym as nn
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge.verdict import Facts, beside, rule
 from nnsym.program import Program
 from nnsym.replay import Outcome

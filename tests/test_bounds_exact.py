@@ -16,8 +16,8 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, Or, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise, product
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.smooth_functions import Tanh
 from nnsym.ir.univariate import relu

@@ -9,7 +9,7 @@ from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.engine import linear
 from nnsym.bounds.methods import compute, layers, margin
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 
 pytestmark = pytest.mark.field
 

@@ -15,7 +15,7 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.errors import InputError
 from nnsym.ir.node import Pointwise, new_input
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.relaxation.sources import Lp, find_source
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find

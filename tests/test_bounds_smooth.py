@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.ir import sigmoidal as smooth
+from nnsym.ir.functions import sigmoidal as smooth
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 
 FUNCTIONS = {

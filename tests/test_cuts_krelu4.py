@@ -17,7 +17,7 @@ from nnsym.encode.registry import find_cut, find_encoding
 from nnsym.encode.walk import complete, encode, residual
 from nnsym.encoding import Rounds
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.simplex import minimise
+from nnsym.ir.rational.simplex import minimise
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.judge.build import build
 from nnsym.program import Tag

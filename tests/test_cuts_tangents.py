@@ -12,9 +12,9 @@ from scipy.optimize import linprog
 from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Rounds
+from nnsym.ir.functions.sigmoidal import lines
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.sigmoidal import lines
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.judge.build import build
 from nnsym.solvers.base import Goal, Limits

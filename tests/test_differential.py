@@ -14,14 +14,14 @@ from nnsym.bounds.engine.slopes import preconditions
 from nnsym.bounds.methods import compute, find_source
 from nnsym.bounds.pairs.differential import DIFFERENTIAL
 from nnsym.ir.check import check_query
-from nnsym.ir.difference import Difference, difference
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense, Scale, Select, Sparse, identity
 from nnsym.ir.node import Affine, affine, maximum, new_input, pointwise
-from nnsym.ir.paired import pair
-from nnsym.ir.pairs import map_difference
+from nnsym.ir.pairs.difference import Difference, difference
+from nnsym.ir.pairs.paired import pair
+from nnsym.ir.pairs.pairs import map_difference
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.smooth_functions import Sigmoid, Tanh

@@ -19,9 +19,9 @@ from nnsym.encode.walk import encode, exactness_of, residual
 from nnsym.encoding import Encoding, Exactness
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
+from nnsym.ir.functions.pieces import profile
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.pieces import profile
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, clip, relu, sign

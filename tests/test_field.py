@@ -15,7 +15,7 @@ import pytest
 
 from nnsym.ask.verify import verify
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.results.clock import Clock
 from nnsym.results.result import Verdict
 from tests.witness import confirms

@@ -37,7 +37,7 @@ from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.judge.build import build
 from nnsym.program import Program, RowBlock, Tag
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.separation import hull
 from nnsym.separation.octahedra import octahedra
 from nnsym_encodings import CUTS, ENCODINGS, partition

@@ -15,9 +15,10 @@ import nnsym as nn
 from nnsym.bounds.methods import SOURCES, compute
 from nnsym.encode.gates import GATE_CASES, GATE_ROWS
 from nnsym.encode.registry import find_encoding
-from nnsym.ir import logic, steps
+from nnsym.ir import logic
+from nnsym.ir.functions import comparisons as steps
+from nnsym.ir.functions.stairs import Floor, RoundEven
 from nnsym.ir.node import new_input, pointwise, product
-from nnsym.ir.stairs import Floor, RoundEven
 from nnsym.ir.zero_one import gates, integral, zero_one
 from nnsym.read.onnx import load
 from tests.models import model

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.replay import Outcome, replay_once

@@ -10,7 +10,7 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.intervals import interval_run, interval_step, stretch
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise, product
-from nnsym.ir.scaled import evaluate_scaled
+from nnsym.ir.rational.scaled import evaluate_scaled
 from nnsym.ir.univariate import relu
 from nnsym.ir.walk import topological
 from nnsym.testing.bound_queries import cancelling, real_queries

@@ -13,10 +13,10 @@ from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine, maximum, new_input, pointwise, product
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
+from nnsym.ir.rational.oracle import minimum_margin
+from nnsym.ir.rational.simplex import minimise
 from nnsym.ir.rows import Rows, stack
-from nnsym.ir.simplex import minimise
 from nnsym.ir.univariate import absolute, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 

@@ -15,7 +15,7 @@ from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Dense, Scale, Select, Sparse
 from nnsym.ir.node import Node, affine, constant, maximum, new_input, pointwise, product
-from nnsym.ir.scaled import Scaled, evaluate_scaled
+from nnsym.ir.rational.scaled import Scaled, evaluate_scaled
 from nnsym.ir.smooth_functions import Sigmoid
 from nnsym.ir.univariate import absolute, clip, leaky_relu, relu, sign
 

@@ -13,11 +13,11 @@ from nnsym.bounds.kept.plan import Plan
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir.difference import difference
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
+from nnsym.ir.pairs.difference import difference
 from nnsym.ir.query import Ball, Box, Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import relu

@@ -25,8 +25,8 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding
 from nnsym.ir.node import new_input, pointwise
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.univariate import relu
 from nnsym.judge.probe import least_margin
 from nnsym.program import Program

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import nnsym as nn
 from nnsym.errors import InputError, LanguageError, MissingBoundsError
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge.verdict import Facts, floor
 from nnsym.lang.statements.objective import objective
 from nnsym.results.optimum import Optimum

@@ -14,8 +14,8 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.node import new_input
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.judge.method import Settings
 from nnsym.judge.probe import least_margin, margins, nominal_violation, spread

@@ -16,7 +16,7 @@ import pytest
 import nnsym as nn
 from nnsym.ask.export import build_program
 from nnsym.errors import InputError
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.program import Kind
 from nnsym.results.result import Verdict
 from tests.depth import drawn

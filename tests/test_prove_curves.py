@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nnsym.ir import curves, sigmoidal
+from nnsym.ir.functions import curves, sigmoidal
 from nnsym.testing.prove import Answer
 from nnsym.testing.prove.curves import Shape, prove_offset
 from tests.mutants import mutant

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import nnsym as nn
 from nnsym.errors import InputError, LanguageError
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Reading
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge.verdict import Facts, rule
 from nnsym.replay import Outcome
 from nnsym.report.table import result_lines

@@ -10,7 +10,7 @@ import pytest
 
 import nnsym as nn
 from nnsym.errors import InputError
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.results.result import Trust, Verdict
 
 f = nn.zoo.random_mlp(3, widths=(2, 5, 3))

@@ -21,8 +21,8 @@ from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import affine, new_input
 from nnsym.ir.query import Query
-from nnsym.read.vnnlib import load_vnnlib, parse
-from nnsym.read.vnnlib_query import to_query
+from nnsym.read.vnnlib.load import load_vnnlib, parse
+from nnsym.read.vnnlib.query import to_query
 
 
 def linear_network(inputs: int, outputs: int, seed: int = 0) -> Network:

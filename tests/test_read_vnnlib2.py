@@ -21,7 +21,7 @@ from nnsym.ir.check import check_query
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.node import Affine, Input, Node, Product
 from nnsym.ir.query import Query
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from tests.models import f32, model
 from tests.vnnlib2_files import ONE, OTHER, TWO, File, completed, element, files, holds, points
 

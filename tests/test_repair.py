@@ -13,7 +13,7 @@ from stored import random_layers, stored_mlp
 
 import nnsym as nn
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.nearby import ExactRow, nearby
+from nnsym.ir.rational.nearby import ExactRow, nearby
 from nnsym.ir.tangent import tangent
 from nnsym.judge.repair import repaired
 from nnsym.lang.statements.objective import objective

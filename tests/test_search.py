@@ -14,8 +14,8 @@ from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.errors import InputError, MissingBoundsError
 from nnsym.ir.formula import Atoms, InBox, conjunction, disjunction, margin_lower
 from nnsym.ir.node import Input, new_input
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock

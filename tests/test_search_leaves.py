@@ -18,8 +18,8 @@ from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import Atoms
 from nnsym.ir.node import Input, Pointwise
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge import leaves as asking
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Settings

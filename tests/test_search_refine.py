@@ -12,8 +12,8 @@ import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.kept.tighter import tighter
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.results.clock import Deadline
 from nnsym.search.strategy import Strategy
 from nnsym.search.whole import LATER

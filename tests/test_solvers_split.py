@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nnsym.ask.export import build_program
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Goal, Limits, Progress, Status
 from nnsym.solvers.highs import Highs

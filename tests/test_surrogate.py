@@ -15,7 +15,7 @@ from stored import onnx_values, random_layers, stored_mlp
 
 import nnsym as nn
 from nnsym.errors import InputError, LanguageError, MissingBoundsError, OutOfTimeError, UnsupportedError
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.lang.statements.objective import objective
 
 pyo = pytest.importorskip("pyomo.environ")

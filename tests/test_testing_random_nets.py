@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 from nnsym.errors import InputError
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS, random_network, random_query, tighten
 from nnsym.testing.strategies import queries
 

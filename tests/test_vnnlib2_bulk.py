@@ -14,9 +14,10 @@ from same_queries import assert_same
 import nnsym as nn
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
-from nnsym.read import vnnlib2_bulk, vnnlib2_query
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib_bulk import LONG
+from nnsym.read.vnnlib.bulk import LONG
+from nnsym.read.vnnlib.version2 import bulk as vnnlib2_bulk
+from nnsym.read.vnnlib.version2 import query as vnnlib2_query
 from tests.fuzz import texts
 
 NET = nn.sequential([([[1, -1], [0.5, 2]], [0, 0.25]), ([[1, 1], [-1, 0.5]], [0, 1])], activation="relu", name="f")

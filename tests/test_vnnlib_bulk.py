@@ -12,11 +12,11 @@ from same_queries import assert_same
 
 import nnsym as nn
 from nnsym.ir.query import Query
-from nnsym.read import vnnlib_bulk
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib import parse
-from nnsym.read.vnnlib_numbers import Numbers
-from nnsym.read.vnnlib_query import to_query
+from nnsym.read.vnnlib import bulk as vnnlib_bulk
+from nnsym.read.vnnlib.load import parse
+from nnsym.read.vnnlib.numbers import Numbers
+from nnsym.read.vnnlib.query import to_query
 from tests.fuzz import texts
 
 NET = nn.sequential([([[1, -1], [0.5, 2]], [0, 0.25]), ([[1, 1], [-1, 0.5]], [0, 1])], activation="relu", name="f")

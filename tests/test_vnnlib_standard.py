@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 import nnsym as nn
 from nnsym.ask.answer_file import witness_text
 from nnsym.errors import InputError
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from tests.models import model
 
 node = helper.make_node

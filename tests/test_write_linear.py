@@ -19,7 +19,7 @@ from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.errors import UnsupportedError
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.program import CaseBlock, CaseForm, ClauseBlock, ImplicationBlock, Kind, Program, RowBlock, SosBlock, Tag
 from nnsym.testing.random_nets import random_network, random_query
 from nnsym.write.lp import to_lp

@@ -10,7 +10,7 @@ from readers import READERS, z3_minimum
 from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.program import Program
 from nnsym.testing.random_nets import random_network, random_query
 from nnsym.write.lp import to_lp

@@ -10,7 +10,7 @@ or the chord where there is no tangent point. Rounds of these rows converge to t
 lines is.
 
 Numbers: slopes are any floats, offsets are made for them and rounded outward, with the evaluation error of f
-(``nnsym.ir.curves``, ``nnsym.ir.sigmoidal``).
+(``nnsym.ir.functions.curves``, ``nnsym.ir.functions.sigmoidal``).
 
 Emits: rows of two terms, at most two a neuron and round.
 

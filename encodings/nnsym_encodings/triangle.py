@@ -14,7 +14,7 @@ jump through both limits and the value; on either side there is at most one edge
     y >= (f(q) - f(p)) / (q - p) (h - p) + f(p)  for neighbours p < q of the lower hull, and above likewise
 
 Any other function lies between two lines over [l, u] that it names itself, a smooth one between edges of its hull, a
-tangent or chord each (``nnsym.ir.curves``); a hull with a curved side takes the cuts ``tangents``.
+tangent or chord each (``nnsym.ir.functions.curves``); a hull with a curved side takes the cuts ``tangents``.
 A maximum of members ``l_k <= x_k <= u_k`` has as hull over independent members ``y >= x_k`` and, for every
 threshold th in ``{max_j l_j} + {u_k : u_k > max_j l_j}`` (the largest of them is a bound of y):
 

@@ -14,9 +14,9 @@ import numpy as np
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.methods import find_source, open_elements
+from nnsym.ir.functions.smoothed import smoothed_nodes
 from nnsym.ir.node import Affine, Input, Pointwise, Product
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.results.ranges import seconds

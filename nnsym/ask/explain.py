@@ -20,9 +20,9 @@ from nnsym.encode.statement import QUERY, SPEC
 from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
+from nnsym.ir.functions.pieces import Cells, cells
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.pieces import Cells, cells
 from nnsym.ir.query import Query
 from nnsym.ir.text import linear_text, number
 from nnsym.ir.titles import node_titles

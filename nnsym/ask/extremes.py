@@ -16,8 +16,8 @@ from nnsym.ask.passed_on import require_options
 from nnsym.ask.proved import with_certificates
 from nnsym.ask.verify import as_meant
 from nnsym.encoding import Encoding
+from nnsym.ir.functions.smoothed import refuse_smoothed
 from nnsym.ir.query import Query
-from nnsym.ir.smoothed import refuse_smoothed
 from nnsym.judge.least import Least
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice

@@ -19,7 +19,7 @@ from nnsym.ir.gradient import gradients
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import Node, affine, maximum, pointwise
 from nnsym.ir.query import Query
-from nnsym.ir.regions import Domain, Region, count_unstable, regions
+from nnsym.ir.rational.regions import Domain, Region, count_unstable, regions
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute
 from nnsym.relaxation.sources import find_source

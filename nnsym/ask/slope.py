@@ -16,7 +16,7 @@ from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import round_down, round_up, to_fractions
 from nnsym.ir.intervals import interval_run
 from nnsym.ir.node import Affine
-from nnsym.ir.scaled import evaluate_scaled
+from nnsym.ir.rational.scaled import evaluate_scaled
 from nnsym.results.clock import Deadline
 
 _REPLAY = 0.3  # of the time

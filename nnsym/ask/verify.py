@@ -13,9 +13,9 @@ from nnsym.deployed.statement import is_stored
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.array import unmasked
+from nnsym.ir.functions.smoothed import refuse_smoothed, smoothed_nodes
 from nnsym.ir.order import before_softmax
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.smoothed import refuse_smoothed, smoothed_nodes
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.methods import FIRST, BoundsChoice

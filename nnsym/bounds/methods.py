@@ -17,9 +17,9 @@ from nnsym.bounds.sources import Dtype, FloatBoxes, Met, Source, Told
 from nnsym.errors import InputError, did_you_mean
 from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, InBox, margin_lower
+from nnsym.ir.functions.pieces import cells
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Max, Node, Pointwise, Product
-from nnsym.ir.pieces import cells
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.words import kind_of
@@ -126,8 +126,8 @@ def open_elements(bounds: Bounds, node: Node) -> Array:
     """Which elements of a node the bounds leave open, ``(size,)`` of bool.
 
     For an activation of two lines those with ``l < 0 < u`` of its argument, for one of several those with more than one
-    cell (:mod:`nnsym.ir.pieces`); for a maximum the groups that more than one member may win. Smooth functions and
-    products have no cases.
+    cell (:mod:`nnsym.ir.functions.pieces`); for a maximum the groups that more than one member may win. Smooth
+    functions and products have no cases.
     """
     match node:
         case Pointwise(fn=Hinge() as fn):

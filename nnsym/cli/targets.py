@@ -13,7 +13,7 @@ from nnsym.ir.query import Query
 from nnsym.lang.question import query_of
 from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.results.files import read_text, regular_file
 
 if TYPE_CHECKING:

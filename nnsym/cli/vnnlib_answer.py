@@ -10,7 +10,7 @@ from nnsym.cli.streams import complain
 from nnsym.errors import InputError, NnsymError, OutOfTimeError
 from nnsym.ir.query import Query
 from nnsym.judge.registry import resolve
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.results import ranges
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result

@@ -24,10 +24,10 @@ from nnsym.deployed.formats import UP, Format
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
+from nnsym.ir.functions.stairs import Stairs
 from nnsym.ir.intervals import copies, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
-from nnsym.ir.stairs import Stairs
 from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.zero_one import integral

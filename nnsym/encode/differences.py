@@ -19,11 +19,11 @@ import numpy as np
 from nnsym.builder import RowTerms, row_block
 from nnsym.encoding import Context
 from nnsym.ir.array import Array
-from nnsym.ir.difference import alike
 from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.node import Affine, Node, Pointwise
 from nnsym.ir.outward import product_up, sum_down, sum_up
-from nnsym.ir.pairs import Pair
+from nnsym.ir.pairs.difference import alike
+from nnsym.ir.pairs.pairs import Pair
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.program import Tag

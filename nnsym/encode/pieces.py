@@ -12,8 +12,8 @@ import numpy as np
 from nnsym.builder import RowTerms
 from nnsym.encoding import Context
 from nnsym.ir.array import Array
+from nnsym.ir.functions.pieces import Cells, cells, lower_edges, number, profile
 from nnsym.ir.node import Node, Pointwise
-from nnsym.ir.pieces import Cells, cells, lower_edges, number, profile
 from nnsym.ir.univariate import Piecewise
 from nnsym.program import Kind, Role
 
@@ -21,7 +21,7 @@ from nnsym.program import Kind, Role
 @final
 @dataclass(frozen=True, eq=False)
 class OpenPieces:
-    """Elements of a piecewise-linear node of which bounds leave the same two or more cells (:mod:`nnsym.ir.pieces`).
+    """Elements of a piecewise-linear node with the same two or more cells left (:mod:`nnsym.ir.functions.pieces`).
 
     ``index`` numbers the elements; ``h`` and ``y`` are column ids; ``l < u`` bound h, unless a jump is at l = u.
     The cells, left to right, are ``y = slope h + offset`` for ``low <= h <= high``, arrays ``(cells, n)``; ``open_low``

@@ -17,8 +17,8 @@ import numpy as np
 from nnsym.builder import row_block
 from nnsym.encoding import Context, Exactness, NodeRule
 from nnsym.ir.array import Array
+from nnsym.ir.functions.stairs import Floor, RoundEven
 from nnsym.ir.node import Node, Pointwise
-from nnsym.ir.stairs import Floor, RoundEven
 from nnsym.program import Feature, Kind, Role, Tag
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms, InBox, margin_lower
+from nnsym.ir.functions.smoothed import Smoothed
 from nnsym.ir.query import Query
-from nnsym.ir.smoothed import Smoothed
 
 
 def least_rows(coefficients: Array, constant: Array, lower: Array, upper: Array) -> Array:

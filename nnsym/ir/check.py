@@ -12,11 +12,11 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
-from nnsym.ir.difference import Difference, alike
 from nnsym.ir.formula import Atoms, InBox, RowFormula, leaves
 from nnsym.ir.linear import Dense, LinearMap, entry_rows
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product, is_interned
+from nnsym.ir.pairs.difference import Difference, alike
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, Piecewise

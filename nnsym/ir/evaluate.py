@@ -8,9 +8,9 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
-from nnsym.ir.difference import Difference
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.univariate import in_rationals
 from nnsym.ir.walk import fold
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.functions.comparisons import greater
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse
 from nnsym.ir.node import Affine, Input, Node, Pointwise, affine, constant, pointwise, product
-from nnsym.ir.steps import greater
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 

@@ -20,7 +20,7 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.exact_product import exact_product
+from nnsym.ir.rational.exact_product import exact_product
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -4,8 +4,8 @@ A condition is a node whose elements are 0 or 1 (:mod:`nnsym.ir.zero_one`). With
 
     where(c, a, b)  =  b + c (a - b)            c and d  =  c d            c or d  =  1 - (1 - c)(1 - d)
 
-and what are piecewise-linear functions of one node become one of it (:mod:`nnsym.ir.lines_of`). Nothing rounds:
-coefficients are copied.
+and what are piecewise-linear functions of one node become one of it (:mod:`nnsym.ir.functions.lines_of`). Nothing
+rounds: coefficients are copied.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.functions.lines_of import constant_lines, joined, selected
 from nnsym.ir.linear import Scale, identity
-from nnsym.ir.lines_of import constant_lines, joined, selected
 from nnsym.ir.node import Affine, Node, affine, concatenate, constant, maximum, product
 from nnsym.ir.zero_one import zero_one
 

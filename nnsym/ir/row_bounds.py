@@ -20,8 +20,8 @@ from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula
 from nnsym.ir.node import Input
+from nnsym.ir.rational.simplex import minimise
 from nnsym.ir.rows import Rows
-from nnsym.ir.simplex import minimise
 
 Limit: TypeAlias = "Fraction | float"  # a float only where it is infinite
 Place: TypeAlias = tuple[Input, int]

@@ -9,14 +9,14 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from nnsym.ir import curves, sigmoidal
 from nnsym.ir.array import Array
+from nnsym.ir.functions import curves, sigmoidal
 from nnsym.ir.linear import digest
 from nnsym.ir.univariate import Univariate
 
 
 class Smooth(Univariate):
-    """A function with a continuous derivative, or with few kinks: all answers from its facts (:mod:`nnsym.ir.curves`).
+    """A function with a continuous derivative, or few kinks: answers from its facts (:mod:`nnsym.ir.functions.curves`).
 
     ``extremes`` are all points where the derivative is 0, ``inflections`` all where the curvature changes sign: floats
     next to them, in order. ``kinks``, floats themselves, are where the derivative jumps; a function that has some says
@@ -86,7 +86,7 @@ class Smooth(Univariate):
 class Sigmoidal(Smooth):
     """An increasing smooth function, convex left of 0 and concave right of it, its derivative even.
 
-    Here ``ulps`` are of the result itself, however small: answers keep its sign (:mod:`nnsym.ir.sigmoidal`).
+    Here ``ulps`` are of the result itself, however small: answers keep its sign (:mod:`nnsym.ir.functions.sigmoidal`).
     """
 
     inflections = (0.0,)

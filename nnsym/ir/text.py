@@ -18,11 +18,11 @@ from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.formula import Atoms, InBox, RowFormula, reduce_formula
+from nnsym.ir.functions.smoothed import Smoothed
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, digest
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.rows import Rows
-from nnsym.ir.smoothed import Smoothed
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 

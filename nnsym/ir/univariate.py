@@ -17,9 +17,9 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir import piece_lines
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.functions import piece_lines
 from nnsym.ir.linear import digest, freeze
 from nnsym.ir.outward import product_up, sum_down, sum_up
 

@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.functions.stairs import Stairs
 from nnsym.ir.intervals import Sides, interval_step, unbounded
 from nnsym.ir.linear import entry_rows
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.stairs import Stairs
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import postorder
 

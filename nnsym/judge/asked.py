@@ -14,9 +14,9 @@ from nnsym.evidence.noise import Noise
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves
+from nnsym.ir.functions.smoothed import Smoothed, smoothed_nodes
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.smoothed import Smoothed, smoothed_nodes
 
 
 @final

@@ -11,9 +11,9 @@ import numpy as np
 from nnsym.bounds.base import Bounds
 from nnsym.deployed.statement import FloatError, float_error, is_stored
 from nnsym.ir.array import Array
+from nnsym.ir.functions.smoothed import smoothed_nodes
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.verdict import Facts, Ruling, beside, rule
 from nnsym.replay import Replay
 from nnsym.results.clock import Clock

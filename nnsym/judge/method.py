@@ -17,9 +17,9 @@ from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import MissingBoundsError, SolverUnavailableError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import about, soft_rows
+from nnsym.ir.functions.smoothed import refuse_smoothed
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.smoothed import refuse_smoothed
 from nnsym.judge.conclude import Established, conclude
 from nnsym.judge.least import Least, attacked, run_beside
 from nnsym.judge.verdict import facts_about, floor

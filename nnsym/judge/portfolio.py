@@ -13,10 +13,10 @@ from typing import TypeVar, final
 from nnsym.bounds.base import MEMORY
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import NnsymError, UnsupportedError
+from nnsym.ir.functions.smoothed import smoothed_nodes
 from nnsym.ir.node import Affine, Input
-from nnsym.ir.paired import pair
+from nnsym.ir.pairs.paired import pair
 from nnsym.ir.query import Query
-from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.least import Least
 from nnsym.judge.method import PASSED, RESTARTS, STEPS, Method, Settings

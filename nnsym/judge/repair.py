@@ -2,7 +2,7 @@
 
 A solver's point satisfies a row within its tolerance; exactly, it often lies beyond it, and equations hardly ever hold.
 Here whole numbers are fixed, every activation keeps the piece that it has at the point, and the point is moved onto the
-rows that it misses in rationals (:mod:`nnsym.ir.nearby`). What comes out is a candidate; replay decides.
+rows that it misses in rationals (:mod:`nnsym.ir.rational.nearby`). What comes out is a candidate; replay decides.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
-from nnsym.ir.nearby import ExactRow, Number, nearby
 from nnsym.ir.node import Input, Point
 from nnsym.ir.query import Box, Query, pull_inside
+from nnsym.ir.rational.nearby import ExactRow, Number, nearby
 from nnsym.ir.tangent import tangent
 
 #: How far inside of inequalities the point is to lie, in turn, as shares of the size of a row's terms: on them, and

@@ -18,8 +18,8 @@ from nnsym.evidence.certificates import find_certificate
 from nnsym.evidence.draw import Heard, Sampler, check_counts
 from nnsym.evidence.evidence import Evidence
 from nnsym.ir.array import Array
+from nnsym.ir.functions.smoothed import smoothed_nodes
 from nnsym.ir.query import Query
-from nnsym.ir.smoothed import smoothed_nodes
 from nnsym.judge.asked import Asked
 from nnsym.judge.conclude import Established
 from nnsym.judge.least import Least

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from nnsym.errors import InputError
+from nnsym.ir.functions.smoothed import refuse_smoothed
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
-from nnsym.ir.smoothed import refuse_smoothed
 
 
 class HasQuery(Protocol):

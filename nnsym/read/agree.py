@@ -18,11 +18,11 @@ from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
 from nnsym.ir.distinct import distinct
 from nnsym.ir.evaluate import apply_node
+from nnsym.ir.functions.pieces import steepness
+from nnsym.ir.functions.stairs import Stairs
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
-from nnsym.ir.pieces import steepness
-from nnsym.ir.stairs import Stairs
 from nnsym.ir.transposed import ConvTranspose
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.ir.walk import fold

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nnsym.errors import InputError
-from nnsym.ir.activations import find_activation
 from nnsym.ir.array import Array, unmasked
 from nnsym.ir.exact import from_numbers
+from nnsym.ir.functions.activations import find_activation
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Node, affine, new_input, pointwise
@@ -26,7 +26,7 @@ def sequential(
     ``W`` has shape (outputs, inputs), ``b`` has shape (outputs,) or is None for zeros; nested lists of numbers
     are taken. ``activation`` stands between layers, not after the last: ``relu``, ``leaky_relu`` (slope 0.01),
     ``abs``, ``relu6``, ``hard_tanh``, ``sign``, ``sigmoid``, ``tanh``, a name that an installed package offers
-    (:mod:`nnsym.ir.activations`), or a :class:`~nnsym.ir.univariate.Univariate`.
+    (:mod:`nnsym.ir.functions.activations`), or a :class:`~nnsym.ir.univariate.Univariate`.
     The input is named ``x``, the output ``y``; ``affine_i`` and ``act_i`` name the values in between. Raises
     :class:`InputError` naming the layer.
     """

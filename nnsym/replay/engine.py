@@ -21,7 +21,7 @@ from nnsym.ir.formula import Atoms, InBox, margin_lower
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Input, Node, Point
 from nnsym.ir.query import Query, Reading
-from nnsym.ir.scaled import Scaled, apply_scaled
+from nnsym.ir.rational.scaled import Scaled, apply_scaled
 from nnsym.ir.titles import output_title
 from nnsym.ir.walk import topological
 from nnsym.read.runtime import run

@@ -1,7 +1,7 @@
 """The real function at a point: what a verdict speaks of, decided in outward intervals or in rationals.
 
-A small network goes through rationals at once (:mod:`nnsym.ir.scaled`). A large one goes through intervals, one for
-every node, and through rationals only where an interval straddles a threshold of the property.
+A small network goes through rationals at once (:mod:`nnsym.ir.rational.scaled`). A large one goes through intervals,
+one for every node, and through rationals only where an interval straddles a threshold of the property.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
 from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Affine, Node, Point, Pointwise
 from nnsym.ir.query import Query
-from nnsym.ir.scaled import evaluate_scaled
+from nnsym.ir.rational.scaled import evaluate_scaled
 from nnsym.replay.values import results
 from nnsym.results.clock import NEVER, Deadline
 

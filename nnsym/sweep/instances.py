@@ -17,7 +17,7 @@ from typing import Any, final
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.report.grid import Column, Grid
 from nnsym.results import ranges
 from nnsym.results.files import read_text

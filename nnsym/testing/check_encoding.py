@@ -39,8 +39,8 @@ from nnsym.errors import MissingBoundsError, NnsymError
 from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Point, Pointwise
-from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.univariate import Piecewise, Univariate
 from nnsym.judge.build import build
 from nnsym.judge.programs import default_solver

@@ -1,9 +1,9 @@
 """The conformance kit for methods: no verdict, no bound and no point that an exact oracle refutes, within the clock.
 
 Properties are small and random, half of their margins lie within 2^-12 of zero; what is true of them is known in
-rationals (:mod:`nnsym.ir.oracle`). Asked besides: the same as ``exists``, on boxes about a point and on a batch of
-boxes, the optimum of a term, monotone networks of all sizes (:mod:`nnsym.testing.monotone`), a clock that is over, and
-one that is short for a network that is not small. Use it from a test: ``check_method(MY_METHOD)``.
+rationals (:mod:`nnsym.ir.rational.oracle`). Asked besides: the same as ``exists``, on boxes about a point and on a
+batch of boxes, the optimum of a term, monotone networks of all sizes (:mod:`nnsym.testing.monotone`), a clock that is
+over, and one that is short for a network that is not small. Use it from a test: ``check_method(MY_METHOD)``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
-from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Box, Query, Reading
+from nnsym.ir.rational.oracle import OracleAnswer, minimum_margin
 from nnsym.judge.conclude import conclude
 from nnsym.judge.method import Method, Settings
 from nnsym.judge.registry import resolve

@@ -14,8 +14,8 @@ import numpy as np
 
 from nnsym.encode.point import exact_margin
 from nnsym.ir.array import Array
-from nnsym.ir.oracle import OracleAnswer
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import OracleAnswer
 
 _NO_COLUMNS = np.zeros(0, dtype=int)
 

@@ -18,7 +18,7 @@ import numpy as np
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.simplex import Number, minimise
+from nnsym.ir.rational.simplex import Number, minimise
 from nnsym.program import CaseBlock, Kind, Program, RowBlock, SosBlock
 
 _ZERO, _ONE, _INF = Fraction(0), Fraction(1), float("inf")

@@ -19,8 +19,8 @@ from nnsym.ir.formula import Atoms, InBox, RowFormula, conjunction, disjunction,
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Input, Node, affine, concatenate, maximum, new_input, pointwise
-from nnsym.ir.oracle import minimum_margin
 from nnsym.ir.query import Box, Query
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, Univariate, absolute, clip, leaky_relu, relu, sign

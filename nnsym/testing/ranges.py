@@ -1,7 +1,7 @@
 """The exact range of every node of a query with two inputs, and points that reach its ends.
 
 On an activation region every node is affine in the inputs, so its extremes lie at the corners of the regions: where two
-neurons turn, or one turns on the edge of the box (:mod:`nnsym.ir.regions`).
+neurons turn, or one turns on the edge of the box (:mod:`nnsym.ir.rational.regions`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.ir.regions import Domain, Region, Vector, regions
+from nnsym.ir.rational.regions import Domain, Region, Vector, regions
 
 
 def corners(query: Query) -> Iterator[dict[Input, Array]]:

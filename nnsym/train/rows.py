@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range, device_balls
 from nnsym.ir.node import Affine, Node
-from nnsym.ir.paired import Paired, pair
+from nnsym.ir.pairs.paired import Paired, pair
 from nnsym.ir.query import Query
 from nnsym.ir.walk import topological
 from nnsym.train.live import Live
@@ -56,7 +56,7 @@ class Rows:
 
 @final
 class _Pair:
-    """One query over the differences of its two runs (:mod:`nnsym.ir.paired`)."""
+    """One query over the differences of its two runs (:mod:`nnsym.ir.pairs.paired`)."""
 
     def __init__(self, paired: Paired, live: Live, lines: NodeBounding, count: int) -> None:
         query = paired.query

@@ -16,7 +16,7 @@ from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import Dtype
 from nnsym.ir.query import Query
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from tests.benchmarks.measure import benchmark_folder, cpu, table
 
 BOXES, ALONE = 4096, 256

@@ -22,7 +22,7 @@ from nnsym.ir.formula import Atoms
 from nnsym.ir.query import Query
 from nnsym.judge.build import build
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.relaxation.sources import find_source
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find

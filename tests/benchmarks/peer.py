@@ -24,7 +24,7 @@ from nnsym.ir.convolution import Conv
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from tests.benchmarks.measure import benchmark_folder, cpu, ms, table
 
 Run = Callable[[], float]

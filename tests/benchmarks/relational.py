@@ -26,7 +26,7 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import fold
 from nnsym.lang.zoo import random_mlp
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib import load_vnnlib
+from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find
 from tests.benchmarks.measure import benchmark_folder, table

@@ -20,7 +20,7 @@ from nnsym.bounds.points.attack import search
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.program import Program
-from nnsym.read.vnnlib import parse
+from nnsym.read.vnnlib.load import parse
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load
 from tests.benchmarks.measure import BenchSpec, Phase, Timing, measure, ms, table

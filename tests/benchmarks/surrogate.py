@@ -16,7 +16,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 import nnsym as nn
-from nnsym.ir.oracle import minimum_margin
+from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.lang.statements.objective import objective
 from nnsym.solvers.highs import load
 from tests.benchmarks.floor import floor_arrays, floor_highs

@@ -25,10 +25,12 @@ import nnsym as nn
 from nnsym.cli.targets import load_query
 from nnsym.errors import NnsymError
 from nnsym.ir.query import Query
-from nnsym.read import vnnlib, vnnlib1, vnnlib_bulk
 from nnsym.read.meter import Meter
 from nnsym.read.onnx import load
-from nnsym.read.vnnlib_query import to_query
+from nnsym.read.vnnlib import bulk as vnnlib_bulk
+from nnsym.read.vnnlib import load as vnnlib
+from nnsym.read.vnnlib import version1 as vnnlib1
+from nnsym.read.vnnlib.query import to_query
 from tests.fuzz import meaning1, onnx_bytes, texts
 
 Case = Callable[[random.Random], tuple[str, "Callable[[], None]"]]

@@ -19,8 +19,8 @@ from unittest import mock
 import numpy as np
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.query import Query
+from nnsym.ir.rational.oracle import OracleAnswer, minimum_margin
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock

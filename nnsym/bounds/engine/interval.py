@@ -23,8 +23,8 @@ from nnsym.bounds.pairs.gaps import extremes, slope_range
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
-from nnsym.ir.difference import Difference
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
+from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge
 from nnsym.ir.walk import topological

@@ -27,9 +27,9 @@ from nnsym.bounds.planes import planes
 from nnsym.bounds.sources import LowerSlope
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
-from nnsym.ir.difference import Difference
+from nnsym.ir.functions.pieces import cells
 from nnsym.ir.node import Max, Node, Pointwise, Product, maximum
-from nnsym.ir.pieces import cells
+from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.univariate import Hinge, Piecewise
 
 Made = tuple[Array, Array, Array, Array]  # slope and offset below, slope and offset above

@@ -18,9 +18,9 @@ from nnsym.bounds.maximum_lines import maximum_lines
 from nnsym.bounds.planes import planes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.functions.pieces import cells
 from nnsym.ir.intervals import Sides
 from nnsym.ir.node import Max, Node, Pointwise, Product
-from nnsym.ir.pieces import cells
 from nnsym.ir.univariate import Hinge, Piecewise
 
 _U, _TINY = FLOAT64.u, FLOAT64.tiny

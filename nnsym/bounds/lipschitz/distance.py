@@ -23,11 +23,11 @@ from nnsym.bounds.lipschitz.norms import FULL, Norm, dual, length, operator_norm
 from nnsym.bounds.lipschitz.residual import block_constant, joint
 from nnsym.bounds.lipschitz.sorting import sorted_pairs
 from nnsym.ir.array import Array
-from nnsym.ir.difference import Difference
 from nnsym.ir.intervals import Sides, magnitude, stretch
 from nnsym.ir.linear import Dense, LinearMap, Select
 from nnsym.ir.node import Affine, Max, Node, Pointwise, Product
 from nnsym.ir.outward import gamma
+from nnsym.ir.pairs.difference import Difference
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 NORMS: tuple[Norm, ...] = (1, 2, "inf")

@@ -20,8 +20,8 @@ from nnsym.bounds.engine.relaxations import Lines, Tap, relax
 from nnsym.bounds.engine.rounding import magnitude, middle, product
 from nnsym.bounds.pairs.gaps import slope_range
 from nnsym.errors import UnsupportedError
-from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Node, Pointwise, Product
+from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.univariate import Hinge
 
 

@@ -1,8 +1,8 @@
 """Bounds of two runs at once: by any source, on the query as it stands and over its differences, intersected.
 
 What a query says of two applications of one network, or of two related networks, is about a difference that is small
-where both values are large. :func:`nnsym.ir.paired.pair` makes the differences nodes; whatever bounds nodes then bounds
-them, by the lines of :mod:`nnsym.bounds.pairs.gaps`.
+where both values are large. :func:`nnsym.ir.pairs.paired.pair` makes the differences nodes; whatever bounds nodes then
+bounds them, by the lines of :mod:`nnsym.bounds.pairs.gaps`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import Dtype, FloatBoxes, Source
-from nnsym.ir.paired import Paired, pair
+from nnsym.ir.pairs.paired import Paired, pair
 from nnsym.ir.query import Query
 
 #: Source of an interval that is tighter over differences than without them.

@@ -29,8 +29,8 @@ from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.rounding import middle, precision
 from nnsym.bounds.hinge_lines import chord
 from nnsym.errors import UnsupportedError
-from nnsym.ir.difference import Difference
 from nnsym.ir.node import Max, Pointwise
+from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.univariate import Hinge
 
 

@@ -16,16 +16,16 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.rational import exact_gaps
-from nnsym.ir import piece_lines
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
-from nnsym.ir.difference import Difference
 from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
+from nnsym.ir.functions import piece_lines
+from nnsym.ir.functions.pieces import cells
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
-from nnsym.ir.paired import pair
-from nnsym.ir.pieces import cells
+from nnsym.ir.pairs.difference import Difference
+from nnsym.ir.pairs.paired import pair
 from nnsym.ir.query import Box, Query
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological

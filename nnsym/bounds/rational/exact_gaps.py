@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.difference import Difference
 from nnsym.ir.exact import short_slope, to_fractions
-from nnsym.ir.pieces import steepness
+from nnsym.ir.functions.pieces import steepness
+from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.univariate import Hinge, Piecewise
 
 Range = tuple[Array, Array]

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
-from nnsym.ir.curves import U
+from nnsym.ir.functions.curves import U
 from nnsym.ir.linear import digest
 from nnsym.ir.smooth_functions import Smooth
 from nnsym.ir.univariate import Univariate

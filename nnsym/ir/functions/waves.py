@@ -13,8 +13,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from nnsym.ir import curves
 from nnsym.ir.array import Array
+from nnsym.ir.functions import curves
 from nnsym.ir.smooth_functions import Smooth
 
 _FAR = 2.0**20

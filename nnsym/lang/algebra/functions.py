@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from nnsym.errors import UnsupportedError
-from nnsym.ir.activations import find_activation
 from nnsym.ir.array import Array
+from nnsym.ir.functions.activations import find_activation
 from nnsym.ir.functions.exponentials import Exp, Log
 from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.functions.waves import Cos, Sin

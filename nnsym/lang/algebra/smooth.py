@@ -9,9 +9,9 @@ from typing import Any, final
 
 from nnsym.errors import InputError, LanguageError
 from nnsym.evidence.noise import Noise
+from nnsym.ir.functions.smoothed import smoothed
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.rows import Rows
-from nnsym.ir.smoothed import smoothed
 from nnsym.lang.algebra.linear import materialise
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.guard import bad_input

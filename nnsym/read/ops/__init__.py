@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nnsym.ir import logic as logical
-from nnsym.ir import steps
+from nnsym.ir.functions import comparisons as steps
 from nnsym.read.ops import (
     activations,
     arithmetic,

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnsym.ir import logic, steps
+from nnsym.ir import logic
 from nnsym.ir.array import Array
+from nnsym.ir.functions import comparisons as steps
 from nnsym.ir.linear import Scale
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, constant, pointwise

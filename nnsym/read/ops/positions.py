@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnsym.ir import steps
 from nnsym.ir.array import Array
+from nnsym.ir.functions import comparisons as steps
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import maximum, pointwise
 from nnsym.read.ops.base import Call, Lowering

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnsym.ir.functions.stairs import Floor, RoundEven
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, pointwise
-from nnsym.ir.stairs import Floor, RoundEven
 from nnsym.ir.univariate import relu
 from nnsym.ir.zero_one import integral
 from nnsym.read.ops.base import Call

@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnsym.ir import exact, logic, steps
+from nnsym.ir import exact, logic
 from nnsym.ir.array import Array
+from nnsym.ir.functions import comparisons as steps
 from nnsym.ir.linear import Select, Sparse
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, concatenate, maximum, pointwise, product

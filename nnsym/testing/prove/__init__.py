@@ -14,8 +14,8 @@ from nnsym.bounds.sources import LowerSlope
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, NodeRule
 from nnsym.ir.functions.powers import Monomial, power_function
+from nnsym.ir.functions.stairs import Floor, RoundEven
 from nnsym.ir.node import Max, Pointwise, Product
-from nnsym.ir.stairs import Floor, RoundEven
 from nnsym.ir.univariate import Hinge, Piecewise, clip, sign
 from nnsym.ir.zero_one import gates
 from nnsym.testing.prove.cuts import prove_cut

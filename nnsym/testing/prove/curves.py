@@ -2,7 +2,8 @@
 
 The function is an oracle: a value and a slope for each point that is asked of, of which is known on which side of its
 tangents it lies, and how far off the code's values are. The theorem: for every slope ``a``, ``f(x) - a x`` is at most
-what :mod:`nnsym.ir.curves` says of an interval without inflections, or :mod:`nnsym.ir.sigmoidal` of any.
+what :mod:`nnsym.ir.functions.curves` says of an interval without inflections, or :mod:`nnsym.ir.functions.sigmoidal` of
+any.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal, cast, final
 import numpy as np
 import z3
 
-from nnsym.ir import curves, sigmoidal
+from nnsym.ir.functions import curves, sigmoidal
 from nnsym.testing.prove.arrays import symbolic
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.search import Counterexample, Denial, Proof, number_in, prove
@@ -35,7 +36,7 @@ _SOME = 1 + 8 * UNIT
 
 @final
 class Oracle:
-    """A function of a shape, and what a :class:`nnsym.ir.curves.Curve` is asked for the offset of a line."""
+    """A function of a shape, and what a :class:`nnsym.ir.functions.curves.Curve` is asked for the offset of a line."""
 
     ulps, unit = 4, 1.0
 
@@ -168,7 +169,8 @@ def prove_offset(
 ) -> Proof:
     """Prove or refute the offset of a line of any slope above ``sign f``; ``offset`` is a function in place of ours.
 
-    Of S-shaped functions it is that of :mod:`nnsym.ir.sigmoidal`, with any point of the range where its tangent is.
+    Of S-shaped functions it is that of :mod:`nnsym.ir.functions.sigmoidal`, with any point of the range where its
+    tangent is.
     """
 
     def run(world: World) -> _Made:

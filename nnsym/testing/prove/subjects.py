@@ -11,11 +11,11 @@ from typing import Any, final
 import numpy as np
 import z3
 
+from nnsym.ir.functions.comparisons import greater
 from nnsym.ir.functions.powers import Monomial
+from nnsym.ir.functions.stairs import Floor, Stairs
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Max, Node, Product, maximum, new_input, pointwise, product
-from nnsym.ir.stairs import Floor, Stairs
-from nnsym.ir.steps import greater
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate
 from nnsym.testing.prove.arrays import Numbers, symbolic
 from nnsym.testing.prove.number import Number, floor, nearest, term

@@ -16,10 +16,10 @@ import numpy as np
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.functions.pieces import cells, profile
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
-from nnsym.ir.pieces import cells, profile
 from nnsym.ir.query import Query
-from nnsym.ir.simplex import Number, Vertex, minimise
+from nnsym.ir.rational.simplex import Number, Vertex, minimise
 from nnsym.ir.univariate import Hinge, Piecewise
 
 Vector: TypeAlias = tuple[Fraction, ...]

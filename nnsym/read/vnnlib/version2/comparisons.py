@@ -18,9 +18,9 @@ from typing import Any, TypeVar, final
 from nnsym.errors import InputError
 from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib2_text import checked, error_at, pieces
-from nnsym.read.vnnlib2_variables import Variables
-from nnsym.read.vnnlib_tree import Condition, Inequality, Junction, Term, junction
+from nnsym.read.vnnlib.tree import Condition, Inequality, Junction, Term, junction
+from nnsym.read.vnnlib.version2.text import checked, error_at, pieces
+from nnsym.read.vnnlib.version2.variables import Variables
 from nnsym.results.extras import require
 
 T = TypeVar("T")

@@ -19,10 +19,10 @@ from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, conjunction, dis
 from nnsym.ir.node import Input, Node
 from nnsym.ir.rows import Rows
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib_bulk import Bulk, Inequalities
-from nnsym.read.vnnlib_numbers import ULPS, Numbers
-from nnsym.read.vnnlib_places import Limit, Places, Ranges
-from nnsym.read.vnnlib_tree import Inequality, Term, comparison_text, flat_name
+from nnsym.read.vnnlib.bulk import Bulk, Inequalities
+from nnsym.read.vnnlib.numbers import ULPS, Numbers
+from nnsym.read.vnnlib.places import Limit, Places, Ranges
+from nnsym.read.vnnlib.tree import Inequality, Term, comparison_text, flat_name
 
 _INFINITY = float("inf")
 _LABELLED = 2048  # rows beyond this have no text of their own

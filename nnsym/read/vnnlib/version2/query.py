@@ -24,15 +24,15 @@ from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.read.meter import Meter
 from nnsym.read.pause import no_collection
-from nnsym.read.vnnlib2 import Parsed, parse_file, read_assertions
-from nnsym.read.vnnlib2_bulk import read as read_bulk
-from nnsym.read.vnnlib2_models import Source, bind, check, element_type, hidden
-from nnsym.read.vnnlib2_variables import Variables
-from nnsym.read.vnnlib_bulk import LONG, Bulk
-from nnsym.read.vnnlib_bulk_query import BulkQuery
-from nnsym.read.vnnlib_places import Places
-from nnsym.read.vnnlib_query import build_query, bulk_query
-from nnsym.read.vnnlib_tree import Term, VnnSpec
+from nnsym.read.vnnlib.bulk import LONG, Bulk
+from nnsym.read.vnnlib.bulk_query import BulkQuery
+from nnsym.read.vnnlib.places import Places
+from nnsym.read.vnnlib.query import build_query, bulk_query
+from nnsym.read.vnnlib.tree import Term, VnnSpec
+from nnsym.read.vnnlib.version2.bulk import read as read_bulk
+from nnsym.read.vnnlib.version2.comparisons import Parsed, parse_file, read_assertions
+from nnsym.read.vnnlib.version2.models import Source, bind, check, element_type, hidden
+from nnsym.read.vnnlib.version2.variables import Variables
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 

@@ -19,10 +19,10 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.text import number
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib_bulk import Bulk
-from nnsym.read.vnnlib_bulk_query import BulkQuery
-from nnsym.read.vnnlib_places import Limit, Places, Ranges
-from nnsym.read.vnnlib_tree import (
+from nnsym.read.vnnlib.bulk import Bulk
+from nnsym.read.vnnlib.bulk_query import BulkQuery
+from nnsym.read.vnnlib.places import Limit, Places, Ranges
+from nnsym.read.vnnlib.tree import (
     Condition,
     Inequality,
     Junction,

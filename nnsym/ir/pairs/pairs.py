@@ -21,9 +21,9 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
-from nnsym.ir.difference import alike, difference
 from nnsym.ir.linear import Dense, LinearMap, Scale, Select, Sparse, entry_rows, identity
 from nnsym.ir.node import Affine, Input, Node, affine, constant, new_input
+from nnsym.ir.pairs.difference import alike, difference
 
 Pair = tuple[Node, Node]
 _Terms = list[tuple[LinearMap, Node, LinearMap, Node]]

@@ -14,8 +14,8 @@ from typing import final
 from nnsym.ir import digits
 from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
-from nnsym.read.sexpr import Tokens
-from nnsym.read.vnnlib_tree import Condition, Inequality, Junction, Term, VnnSpec, junction, negation
+from nnsym.read.vnnlib.sexpr import Tokens
+from nnsym.read.vnnlib.tree import Condition, Inequality, Junction, Term, VnnSpec, junction, negation
 
 _VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 _COMPARISONS = ("<=", ">=", "<", ">", "=")

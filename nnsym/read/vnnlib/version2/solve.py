@@ -14,7 +14,7 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.read.vnnlib_tree import Term
+from nnsym.read.vnnlib.tree import Term
 
 
 @final

@@ -1,6 +1,6 @@
 """VNN-LIB files of either version: the conjunction of the assertions is the violation of a property.
 
-1.0 is read by :mod:`nnsym.read.vnnlib1`, 2.0 by :mod:`nnsym.read.vnnlib2`. See https://www.vnnlib.org.
+1.0 is read by :mod:`nnsym.read.vnnlib.version1`, 2.0 by :mod:`nnsym.read.vnnlib.version2.comparisons`. See https://www.vnnlib.org.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from nnsym.ir.stated import with_source
 from nnsym.read.meter import MEMORY, SECONDS, Meter
 from nnsym.read.onnx import load
 from nnsym.read.pause import no_collection
-from nnsym.read.sexpr import Tokens
 from nnsym.read.streams import decompress, read_bytes
-from nnsym.read.vnnlib1 import Parser
-from nnsym.read.vnnlib_bulk import LONG
-from nnsym.read.vnnlib_bulk import read as read_bulk
-from nnsym.read.vnnlib_query import to_query
-from nnsym.read.vnnlib_tree import VnnSpec
+from nnsym.read.vnnlib.bulk import LONG
+from nnsym.read.vnnlib.bulk import read as read_bulk
+from nnsym.read.vnnlib.query import to_query
+from nnsym.read.vnnlib.sexpr import Tokens
+from nnsym.read.vnnlib.tree import VnnSpec
+from nnsym.read.vnnlib.version1 import Parser
 from nnsym.results.files import path_of
 
 _VERSION = re.compile(r"\s*\(\s*vnnlib-version\s*<\s*([0-9]+)\.([0-9]+)\s*>")
@@ -61,7 +61,7 @@ def load_vnnlib(
             raise UnsupportedError(
                 f"is VNN-LIB {version[1]}.{version[2]}", where=f"{name}, line {line}", remedy="Read are 1.0 and 2.0"
             )
-        from nnsym.read.vnnlib2_query import read_query  # start: competitions still hold files of 1.0
+        from nnsym.read.vnnlib.version2.query import read_query  # start: competitions still hold files of 1.0
 
         return _sourced(read_query(text, name, network, given, meter), text)
     with no_collection() if len(text) >= LONG else contextlib.nullcontext():

@@ -13,8 +13,8 @@ import numpy as np
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib2_solve import Solver
-from nnsym.read.vnnlib_tree import Term
+from nnsym.read.vnnlib.tree import Term
+from nnsym.read.vnnlib.version2.solve import Solver
 
 _DEGREE = 64
 _MONOMIAL = 400  # bytes

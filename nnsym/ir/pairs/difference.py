@@ -2,7 +2,7 @@
 
 Over boxes of the arguments, ``phi(a) - phi(b)`` forgets that ``a`` and ``b`` move together. A :class:`Difference` has
 the difference of the arguments among its parents, so that whoever bounds it may use both (Paulsen, Wang, Wang,
-ReluDiff: Differential Verification of Deep Neural Networks, ICSE 2020). :mod:`nnsym.ir.pairs` builds them.
+ReluDiff: Differential Verification of Deep Neural Networks, ICSE 2020). :mod:`nnsym.ir.pairs.pairs` builds them.
 """
 
 from __future__ import annotations

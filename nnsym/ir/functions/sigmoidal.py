@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.curves import TINY, Curve, U, over_tangent
+from nnsym.ir.functions.curves import TINY, Curve, U, over_tangent
 
 Function = Callable[[Array], Array]
 

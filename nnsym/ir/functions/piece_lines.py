@@ -1,10 +1,10 @@
 """Sound lines over piecewise-linear functions, in NumPy, valid in exact arithmetic; the counterpart of
 ``curves``.
 
-Below and above are edges of the convex hull of the graph over ``[l, u]`` (:mod:`nnsym.ir.pieces`): of all lines that
-stay on one side of the function, the edge at the middle of the interval leaves the least area, since the area under a
-line is its value there times ``u - l``. For a ReLU this is CROWN's adaptive choice (Zhang et al., 2018). Where one line
-of the function is left it is taken as it is.
+Below and above are edges of the convex hull of the graph over ``[l, u]`` (:mod:`nnsym.ir.functions.pieces`): of all
+lines that stay on one side of the function, the edge at the middle of the interval leaves the least area, since the
+area under a line is its value there times ``u - l``. For a ReLU this is CROWN's adaptive choice (Zhang et al., 2018).
+Where one line of the function is left it is taken as it is.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.functions.pieces import Profile, cells, lower_edges, profile
+from nnsym.ir.functions.pieces import steepness as steepest
 from nnsym.ir.outward import product_up, sum_up
-from nnsym.ir.pieces import Profile, cells, lower_edges, profile
-from nnsym.ir.pieces import steepness as steepest
 
 if TYPE_CHECKING:
     from nnsym.ir.univariate import Piecewise

@@ -20,7 +20,17 @@ from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, RowFormula, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
-from nnsym.ir.regions import Domain, Region, Side, Vector, constant_form, count_unstable, regions, solve, with_variable
+from nnsym.ir.rational.regions import (
+    Domain,
+    Region,
+    Side,
+    Vector,
+    constant_form,
+    count_unstable,
+    regions,
+    solve,
+    with_variable,
+)
 from nnsym.ir.rows import Rows
 
 _ZERO = Fraction(0)

@@ -2,7 +2,7 @@
 
 The ``vnnlib`` package reads the declarations; of one network on real numbers, without hidden elements, every element of
 an input or output is then called ``X_i`` or ``Y_j``. Numbers are taken as 2.0 writes them, ``-0.5``. Everything else is
-left to :mod:`nnsym.read.vnnlib2`, which also finds the words for what is wrong.
+left to :mod:`nnsym.read.vnnlib.version2.comparisons`, which also finds the words for what is wrong.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from math import prod
 from typing import Any
 
 from nnsym.read.meter import Meter
-from nnsym.read.vnnlib2 import Parsed, parse_file
-from nnsym.read.vnnlib2_models import element_type
-from nnsym.read.vnnlib_bulk import Bulk
-from nnsym.read.vnnlib_bulk import read as read_bulk
+from nnsym.read.vnnlib.bulk import Bulk
+from nnsym.read.vnnlib.bulk import read as read_bulk
+from nnsym.read.vnnlib.version2.comparisons import Parsed, parse_file
+from nnsym.read.vnnlib.version2.models import element_type
 
 _COMMENT = re.compile(r";[^\n]*")
 _PLACE = 24  # bytes of a name and of a declaration, for each element

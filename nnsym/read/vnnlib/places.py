@@ -12,7 +12,7 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.exact import simplify
 from nnsym.ir.node import Input, Node
-from nnsym.read.vnnlib_tree import Inequality
+from nnsym.read.vnnlib.tree import Inequality
 
 Limit = Fraction | float
 Ranges = Mapping[int, tuple[Limit, Limit]]  # by index of an input; what is absent is unbounded

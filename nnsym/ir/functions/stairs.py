@@ -4,8 +4,8 @@
 ceiling is ``-floor(-x)``, truncation ``floor(max(x, 0)) - floor(max(-x, 0))``, a remainder ``x - q floor(x / q)``.
 
 Over ``[l, u]`` the graph's closure has the hull of four corners: of its first and of its last jump, and its ends. All
-lines follow from these (:mod:`nnsym.ir.piece_lines`). Breakpoints that are no floats are rounded outward, later where
-that makes a line below lower and earlier where it makes a line above higher.
+lines follow from these (:mod:`nnsym.ir.functions.piece_lines`). Breakpoints that are no floats are rounded outward,
+later where that makes a line below lower and earlier where it makes a line above higher.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from nnsym.errors import InputError
-from nnsym.ir import piece_lines
 from nnsym.ir.array import Array
 from nnsym.ir.exact import to_fractions
+from nnsym.ir.functions import piece_lines
+from nnsym.ir.functions.pieces import Profile
 from nnsym.ir.outward import product_down, product_up, sum_down, sum_up
-from nnsym.ir.pieces import Profile
 from nnsym.ir.univariate import Univariate
 
 _FAR = 2.0**50  # beyond it halves are no longer floats: only the range is given

@@ -2,7 +2,7 @@
 
 Taken are ``(assert A)``, ``(assert (and A ...))`` and ``(assert (or C ...))`` where a case ``C`` is ``A`` or
 ``(and ...)`` of ``A`` and of ``(or A ...)`` about outputs, and ``A`` compares a variable with a number or another one.
-Everything else is left to :mod:`nnsym.read.vnnlib1`, which also finds the words for what is wrong.
+Everything else is left to :mod:`nnsym.read.vnnlib.version1`, which also finds the words for what is wrong.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.read import vnnlib_lex as lexer
 from nnsym.read.meter import Meter
-from nnsym.read.sexpr import without_comments
+from nnsym.read.vnnlib import lex as lexer
+from nnsym.read.vnnlib.sexpr import without_comments
 
 #: Characters from which a text is worth it.
 LONG = 1 << 15
@@ -28,7 +28,7 @@ _ATOM = 15
 class Inequalities:
     """Comparisons ``sign (a - b - value / 10 ** decimals) <= 0``, or ``< 0``.
 
-    Variables are numbered as in :class:`nnsym.read.vnnlib_tree.Term`; ``single`` marks those without ``b``.
+    Variables are numbered as in :class:`nnsym.read.vnnlib.tree.Term`; ``single`` marks those without ``b``.
     """
 
     a: Array

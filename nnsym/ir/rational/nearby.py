@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import final
 
-from nnsym.ir import simplex
+from nnsym.ir.rational import simplex
 
 Number = Fraction | float  # float only for the infinities
 

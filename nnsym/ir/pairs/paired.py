@@ -1,8 +1,8 @@
 """A query in which differences of two runs are nodes: what bounds of two applications or two networks work on.
 
 The pass finds what a query subtracts from each other, in its rows (``f(x') - f(x)``) and in affine layers
-(``abs(f(x) - g(x))``), makes difference nodes of these pairs (:mod:`nnsym.ir.pairs`), and writes the rows and layers
-over them:
+(``abs(f(x) - g(x))``), makes difference nodes of these pairs (:mod:`nnsym.ir.pairs.pairs`), and writes the rows and
+layers over them:
 
     c a_i - c b_i  =  c (a - b)_i              c a_i - e b_i  =  e (a - b)_i + (c - e) a_i,   0 < e < c.
 
@@ -20,12 +20,12 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.ir.difference import Difference
 from nnsym.ir.limits import input_limits
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Node, affine
 from nnsym.ir.outward import sum_down, sum_up
-from nnsym.ir.pairs import Gaps, Pair, opposite, related
+from nnsym.ir.pairs.difference import Difference
+from nnsym.ir.pairs.pairs import Gaps, Pair, opposite, related
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Coefficients, Rows, stack
 from nnsym.ir.walk import substitute

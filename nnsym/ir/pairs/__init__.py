@@ -1,0 +1,1 @@
+"""Two runs in one graph: differences of their nodes, as nodes."""

@@ -1,0 +1,1 @@
+"""Exact arithmetic at length: forward passes, linear programs, regions and the oracle in rationals."""

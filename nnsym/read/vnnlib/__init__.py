@@ -1,0 +1,1 @@
+"""VNN-LIB files of either version, from text to a query."""
