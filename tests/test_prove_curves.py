@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("shape", ["convex", "concave"])
 def test_lines_of_parts_without_inflections_are_proved(shape: Shape, sign: float) -> None:
-    proof = prove_offset(shape, sign)
+    proof = prove_offset(shape, sign, seconds=200)
     assert proof.answer is Answer.PROVED, str(proof)
 
 

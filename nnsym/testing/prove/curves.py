@@ -28,7 +28,7 @@ Shape = Literal["convex", "concave", "S-shaped"]
 _smooth, _sigmoidal = cast(Any, curves._offset), cast(Any, sigmoidal._offset)
 
 #: Processor seconds for one fact on the way.
-_LEMMA = 2.0
+_LEMMA = 5.0
 
 #: More than the few operations between two such facts round.
 _SOME = 1 + 8 * UNIT
@@ -142,8 +142,6 @@ class _Made:
         yield z3.Implies(when, z3.Or(*(self.value <= self._exact(end)[0] for end in ends)))
         for end in ends:
             yield self._rise(end) >= self._exact(end)[0]
-            if self.fn.shape != "S-shaped":
-                yield self.top >= self._rise(end)
 
     def _concave(self, d: Any, ends: tuple[Any, Any], when: Any) -> Iterator[Any]:
         slope = self.sign * self.fn.derivative(d)
