@@ -14,9 +14,8 @@ from tests.mutants import mutant
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-@pytest.mark.parametrize("shape", ["convex", "concave"])
-def test_lines_of_parts_without_inflections_are_proved(shape: Shape, sign: float) -> None:
+@pytest.mark.parametrize(("shape", "sign"), [("concave", 1.0), ("convex", -1.0)])
+def test_lines_on_the_side_of_tangents_are_proved(shape: Shape, sign: float) -> None:
     proof = prove_offset(shape, sign, seconds=200)
     assert proof.answer is Answer.PROVED, str(proof)
 
