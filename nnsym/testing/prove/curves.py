@@ -139,6 +139,10 @@ class _Made:
         return self.sign * value - term(self.a[0]) * term(x[0]), self.sign * slope
 
     def _convex(self, ends: tuple[Any, Any], when: Any) -> Iterator[Any]:
+        steep = self.sign * self.fn.exact(self.x)[1] - term(self.a[0])
+        for end, there in zip(ends, (steep <= 0, steep >= 0), strict=True):  # where the tangent at x rises to it
+            yield z3.Implies(z3.And(when, there), steep * (term(end[0]) - self.x) >= 0)
+            yield z3.Implies(z3.And(when, there), self.value <= self._exact(end)[0])
         yield z3.Implies(when, z3.Or(*(self.value <= self._exact(end)[0] for end in ends)))
         for end in ends:
             yield self._rise(end) >= self._exact(end)[0]
