@@ -70,7 +70,7 @@ def _row_errors(query: Query, errors: Mapping[Input, Array], ranges: Ranges, dea
         r = r + 2.0**-50 * np.abs(c)  # the additions that made c
         if isinstance(node, Input):
             if node in errors:
-                weight = np.nan_to_num(UP * (np.abs(c) + r), nan=np.inf)
+                weight = np.nan_to_num(UP * (np.abs(c) + r), nan=np.inf, posinf=np.inf)
                 total = total + UP * np.where(weight > 0, weight * errors[node], 0.0).sum(axis=1)
             continue
         for parent, low, high in _back(node, c, r, ranges):

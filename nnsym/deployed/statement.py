@@ -59,5 +59,7 @@ def float_error(query: Query, bounds: Bounds | None, *, deadline: Deadline = NEV
     found = {True: 0.0, False: 0.0}
     for leaf in leaves(query.formula):
         if isinstance(leaf, Atoms) and len(leaf.rows):
-            found[leaf.soft] = max(found[leaf.soft], float(np.nan_to_num(errors[leaf.rows], nan=np.inf).max()))
+            found[leaf.soft] = max(
+                found[leaf.soft], float(np.nan_to_num(errors[leaf.rows], nan=np.inf, posinf=np.inf).max())
+            )
     return FloatError(soft=found[True], hard=found[False])

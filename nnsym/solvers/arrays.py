@@ -81,7 +81,7 @@ class LinearModel:
 
 
 #: Coefficients below this are dropped by some solvers on their own: HiGHS drops 1e-9, from the relaxations of programs
-#: with integral columns whatever ``small_matrix_value`` says (1.15.1).
+#: with integral columns whatever ``small_matrix_value`` says (1.15.1, 1.16.0).
 SMALLEST = 2e-9
 
 
@@ -99,8 +99,9 @@ def without_tiny(model: LinearModel) -> LinearModel:
     touched = (least != 0) | (most != 0)
     with np.errstate(invalid="ignore"):  # an infinite side stays infinite
         low, high = model.row_lower - (most + np.abs(most) * 1e-9), model.row_upper - (least - np.abs(least) * 1e-9)
-    low = np.where(touched, np.nan_to_num(np.nextafter(low, -np.inf), nan=-np.inf), model.row_lower)
-    high = np.where(touched, np.nan_to_num(np.nextafter(high, np.inf), nan=np.inf), model.row_upper)
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    low = np.where(touched, np.nextafter(low, -np.inf), model.row_lower)
+    high = np.where(touched, np.nextafter(high, np.inf), model.row_upper)
     return replace(
         model,
         data=model.data[kept],

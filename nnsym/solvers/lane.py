@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,15 +52,19 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
         seconds[f"{name}_cpu"] = seconds.get(f"{name}_cpu", 0.0) + time.process_time() - cpu
 
 
-def package(distribution: str, module: str, *, licence: str = "", remedy: str = "") -> Availability:
-    """Availability of a lane that is a Python package, without importing it."""
+def package(
+    distribution: str, module: str, *, licence: str = "", remedy: str = "", since: tuple[int, ...] = ()
+) -> Availability:
+    """Availability of a lane that is a Python package, without importing it; versions before ``since`` do not count."""
     remedy = remedy or f"pip install {distribution}"
     if find_spec(module) is None:
         return Availability(available=False, licence=licence, remedy=remedy)
     try:
-        return Availability(available=True, version=version(distribution), licence=licence)
+        here = version(distribution)
     except PackageNotFoundError:
         return Availability(available=True, licence=licence)
+    available = tuple(map(int, re.findall(r"\d+", here)))[: len(since)] >= since
+    return Availability(available=available, version=here, licence=licence, remedy="" if available else remedy)
 
 
 def submit(lane: str, module: str, payload: Any, limits: Limits, progress: Progress | None) -> Returned:

@@ -31,6 +31,7 @@ class PyomoLane:
     distribution: str
     extra: str
     licence: str
+    since: tuple[int, ...] = ()
     accepts: frozenset[Feature] = LINEAR
     exact: bool = False
 
@@ -41,7 +42,7 @@ class PyomoLane:
     def availability(self) -> Availability:
         if find_spec("pyomo") is None:
             return Availability(available=False, licence=self.licence, remedy="pip install pyomo")
-        return package(self.distribution, self.distribution, licence=self.licence, remedy=self.extra)
+        return package(self.distribution, self.distribution, licence=self.licence, remedy=self.extra, since=self.since)
 
     def solve(self, program: Program, limits: Limits, goal: Goal, progress: Progress | None = None) -> Answer:
         """As the array lane, through a Pyomo model."""

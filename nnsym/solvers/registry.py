@@ -23,7 +23,7 @@ from nnsym.solvers.command import PREFIX, Command
 from nnsym.solvers.cvc5 import Cvc5
 from nnsym.solvers.glpk import Glpk
 from nnsym.solvers.gurobi import LICENCE, Gurobi
-from nnsym.solvers.highs import Highs
+from nnsym.solvers.highs import REMEDY, SINCE, Highs
 from nnsym.solvers.outer import taking
 from nnsym.solvers.pyomo_lane import PyomoLane
 from nnsym.solvers.pyomo_stock import Cbc, Scip
@@ -66,7 +66,7 @@ def _own() -> tuple[Solver, ...]:
         Z3(),
         Cvc5(),
         Glpk(),
-        PyomoLane(solver="highs", distribution="highspy", extra="pip install highspy", licence="MIT"),
+        PyomoLane(solver="highs", distribution="highspy", extra=REMEDY, licence="MIT", since=SINCE),
         PyomoLane(solver="gurobi", distribution="gurobipy", extra="pip install 'nnsym[gurobi]'", licence=LICENCE),
         Cbc(),
         Scip(),
@@ -171,7 +171,7 @@ def check_fits(encoding: Emitter, lane: str) -> None:
 
     Raises:
         UnsupportedError: the lane does not take what the encoding emits; the lanes that do are named.
-        SolverUnavailableError: the lane is not installed; the message says how to get it.
+        SolverUnavailableError: the lane is not installed, or too old; the message says how to get it.
     """
     solver = find(lane)
     missing = encoding.emits - solver.accepts
@@ -185,7 +185,7 @@ def check_fits(encoding: Emitter, lane: str) -> None:
     here = solver.availability()
     if not here.available:
         raise SolverUnavailableError(
-            "is not installed",
+            f"version {here.version} is too old" if here.version else "is not installed",
             where=f"solver '{lane}'",
             remedy=f"Get it: {here.remedy}. At hand: {', '.join(fitting(encoding.emits))}",
         )
