@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nnsym.ir.functions import curves, sigmoidal
+from nnsym.ir.functions import curves
 from nnsym.testing.prove import Answer
 from nnsym.testing.prove.curves import Shape, prove_offset
 from tests.mutants import mutant
@@ -31,7 +31,6 @@ WRONG: dict[str, tuple[Any, str, str, Shape]] = {
     "one end": (curves, "(_rise(fn, sign, a, p), p), (_rise", "(_rise(fn, sign, a, p), p), (0 * _rise", "convex"),
     "no way to the right": (curves, "up * right + down * left", "down * left", "concave"),
     "a value's error": (curves, "sign * y - a * x + _error(fn, y)", "sign * y - a * x", "concave"),
-    "the middle left out": (sigmoidal, "_rise(fn, value(knee), a, knee)", "_rise(fn, value(lo), a, lo)", "S-shaped"),
 }
 
 
