@@ -37,5 +37,5 @@ WRONG: dict[str, tuple[Any, str, str, Shape]] = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_lines_of_curves_are_refuted(wrong: str) -> None:
     module, before, after, shape = WRONG[wrong]
-    proof = prove_offset(shape, offset=mutant(module, before, after)["_offset"])
+    proof = prove_offset(shape, offset=mutant(module, before, after)["_offset"], seconds=200)
     assert proof.answer is Answer.REFUTED, str(proof)
