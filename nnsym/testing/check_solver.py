@@ -49,10 +49,14 @@ class SolverConformance(Conformance):
         return f"{self.solved} answers to {len(self.problems)} programs, {len(self.skipped)} skipped"
 
 
-def check_solver(lane: Solver, *, names: Iterable[str] | None = None, seconds: float = 20.0) -> SolverConformance:
+def check_solver(
+    lane: Solver, *, names: Iterable[str] | None = None, seconds: float = 20.0, networks: bool = False
+) -> SolverConformance:
     """Ask a lane for every program that it accepts, deciding and optimising, and hold it to its limits.
 
-    ``names`` chooses programs and :data:`LIMITS`. What was skipped is printed, and in the answer.
+    ``names`` chooses programs and :data:`LIMITS`. ``networks`` asks for big-M programs of small networks too, which say
+    more of the solver behind a lane than of the lane: HiGHS before 1.16, and SciPy's copy of it, lose their optima.
+    What was skipped is printed, and in the answer.
 
     Raises:
         ConformanceError: an answer is wrong, or later than the limit and :data:`OVERRUN`.
@@ -64,6 +68,12 @@ def check_solver(lane: Solver, *, names: Iterable[str] | None = None, seconds: f
         done = _solve(lane, problem, seconds, done, wanted)
     for name, check in zip(LIMITS, (_time_limit, _bounds_under_limit, _memory_limit), strict=True):
         done = check(lane, done) if wanted is None or name in wanted else done
+    if networks:
+        from nnsym.testing.programs_of_networks import network_problems  # heavy: torch
+
+        rest += network_problems()
+    elif wanted is None:
+        done = done.skip("networks", "networks=True asks for them")
     for problem in (*rest, replace(first, name=f"{first.name}, again")):  # nothing of what came before is left
         done = _solve(lane, problem, seconds, done, wanted)
     done.say(f"check_solver({lane.name})")

@@ -2,7 +2,7 @@
 
 The optima are those of :mod:`nnsym.testing.least` where they are not written out. Columns lie in all kinds of bounds,
 and the objective is not always the last one. Those with other blocks than rows and clauses are in
-:mod:`nnsym.testing.programs_of_blocks`, those of networks in :mod:`nnsym.testing.programs_of_networks`.
+:mod:`nnsym.testing.programs_of_blocks`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from nnsym.builder import ProgramBuilder, row_block
 from nnsym.program import ClauseBlock, Kind, Program, Tag
 from nnsym.testing.problem import Problem, columns, row
 from nnsym.testing.programs_of_blocks import block_problems
-from nnsym.testing.programs_of_networks import network_problems
 
 _INF = np.inf
 
 
 def problems() -> list[Problem]:
     """The tiny programs of the kit."""
-    return [*_plain(), *_discrete(), *block_problems(), *network_problems()]
+    return [*_plain(), *_discrete(), *block_problems()]
 
 
 def _plain() -> list[Problem]:
