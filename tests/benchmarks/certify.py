@@ -5,6 +5,7 @@ python -m tests.benchmarks certify
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ SETS: Sequence[tuple[str, str, str, str, float]] = (
     ("acasxu", "", "", "", 600),
     ("mnist_fc", "256x2", "", "", 300),
     ("mnist_fc", "256x4", "", "", 300),
+    ("oval21", "", "", "", 300),
     ("rl_benchmarks", "", "", "crown", 20),
     ("mnist_fc", "256x2", "", "triangle", 300),
     ("mnist_fc", "256x4", "", "crown", 300),
@@ -46,6 +48,13 @@ class Row:
     @property
     def made(self) -> bool:
         return self.result.certificate is not None
+
+    def __str__(self) -> str:
+        made = self.result.certificate
+        if made is None:
+            return f"{self.name}: {self.result.status}, {self.result.uncertified or 'no certificate'}"
+        times = f"verdict {self.verdict_seconds:.2f} s, proof {made.prove_seconds:.2f}, check {made.check_seconds:.2f}"
+        return f"{self.name}: {self.result.status}, {made.leaves} leaves, {times}{self.refused and ', refused'}"
 
     @property
     def tree_bytes(self) -> float:
@@ -77,7 +86,9 @@ def found(name: str, model: str, spec: str, method: str, seconds: float) -> Iter
     """The rows of a set that are not known to be violated."""
     for onnx, vnnlib, known in rows(benchmark_folder() / name, model, spec):
         if known != "sat":
-            yield one(onnx, vnnlib, method, seconds)
+            row = one(onnx, vnnlib, method, seconds)
+            print(row, file=sys.stderr, flush=True)  # the whole run takes minutes
+            yield row
 
 
 def report(rounds: int) -> str:
