@@ -85,10 +85,10 @@ from nnsym.read.arrays import sequential as sequential
 from nnsym.read.onnx import load as load
 from nnsym.read.torch import from_torch as from_torch
 from nnsym.read.vnnlib.load import load_vnnlib as load_vnnlib
-from nnsym.report.draw import draw as draw
-from nnsym.report.draw_reach import draw_reach as draw_reach
-from nnsym.report.graph import draw_network as draw_network
 from nnsym.report.page import write_report as write_report
+from nnsym.report.pictures.graph import draw_network as draw_network
+from nnsym.report.pictures.neuron import draw as draw
+from nnsym.report.pictures.reach import draw_reach as draw_reach
 from nnsym.report.property_bounds import bounds as bounds
 from nnsym.report.trajectory import trajectory as trajectory
 from nnsym.results.restored import load_result as load_result

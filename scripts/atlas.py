@@ -165,7 +165,7 @@ def profile(rows: Sequence[Row], names: Iterable[str]) -> dict[str, tuple[list[f
 
 def plot_profiles(rows: Sequence[Row], names: Sequence[str], path: Path) -> None:
     """The profiles of the methods, on a logarithmic axis."""
-    from nnsym.report.style import dashes, finished, ink, picture, plain_axes, titled
+    from nnsym.report.pictures.style import dashes, finished, ink, picture, plain_axes, titled
 
     curves = profile(rows, names)
     last = 2 * max((x[-1] for x, _ in curves.values() if x), default=1.0)
@@ -188,7 +188,7 @@ def plot_profiles(rows: Sequence[Row], names: Sequence[str], path: Path) -> None
 
 def plot_gaps(rows: Sequence[Row], path: Path) -> None:
     """The mean distance of each relaxation's bound from the exact margin, by architecture, on a logarithmic axis."""
-    from nnsym.report.style import finished, ink, picture, plain_axes, titled
+    from nnsym.report.pictures.style import finished, ink, picture, plain_axes, titled
 
     names = list(dict.fromkeys(row.entry.method for row in rows if row.gap is not None))
     kinds = list(dict.fromkeys(row.kin for row in rows))

@@ -20,7 +20,7 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.text import dump, dump_query, linear_text, number
 from nnsym.ir.univariate import Hinge, leaky_relu, relu
-from nnsym.report.graph import to_svg
+from nnsym.report.pictures.graph import to_svg
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import nnsym as nn
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.report.region import area, directions, polygon
-from nnsym.report.style import ink
+from nnsym.report.pictures.region import area, directions, polygon
+from nnsym.report.pictures.style import ink
 from nnsym.testing.check_encoding import ConformanceError, check_encoding
 
 pytest.importorskip("matplotlib", reason="pictures need the extra 'report'")

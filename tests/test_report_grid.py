@@ -12,7 +12,7 @@ import pytest
 
 import nnsym as nn
 from nnsym.report.grid import Column, Grid, plain_grid, render
-from nnsym.report.style import dashes, ink
+from nnsym.report.pictures.style import dashes, ink
 from nnsym.report.table import COLUMNS
 
 

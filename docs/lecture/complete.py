@@ -25,7 +25,7 @@ METHODS = {
     "search on bounds": ("bab:early", None),
     "bounds, then MILP": ("bab:early:leaf=milp", None),
 }
-#: Those of pictures of methods (:mod:`nnsym.report.style`); the searches in shades of their own.
+#: Those of pictures of methods (:mod:`nnsym.report.pictures.style`); the searches in shades of their own.
 INKS = dict(zip(METHODS, ("#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#b22222", "#1f2328"), strict=True))
 EPS, SECONDS, IMAGES = 0.05, 20.0, 3
 
@@ -120,7 +120,7 @@ def table(sizes: Sequence[int]) -> list[tuple[str, int, str, int, float]]:
 
 def drawn(rows: Sequence[tuple[str, int, str, int, float]], path: Path) -> None:
     """Seconds against neurons, one panel for each way of training."""
-    from nnsym.report.style import finished, picture, plain_axes
+    from nnsym.report.pictures.style import finished, picture, plain_axes
 
     figure = picture(8, 3.4)
     for axes, training in zip(figure.subplots(1, 2, sharey=True), ("normal", "certified"), strict=True):

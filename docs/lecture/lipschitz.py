@@ -38,7 +38,7 @@ def radii(count: int = 6) -> dict[str, list[float]]:
 
 def draw(path: Path) -> None:
     """Two cones under the tent, and the radii."""
-    from nnsym.report.style import BLUE, GREY, ORANGE, VIOLET, finished, picture, plain_axes
+    from nnsym.report.pictures.style import BLUE, GREY, ORANGE, VIOLET, finished, picture, plain_axes
 
     figure = picture(9.2, 3.6)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))

@@ -14,8 +14,8 @@ from nnsym.evidence.dual import Dual, Interval, Two
 from nnsym.evidence.evidence import Evidence, Second
 from nnsym.evidence.general_gaussian import GeneralGaussian
 from nnsym.evidence.order1 import slab
+from nnsym.report.pictures.style import BLUE, GREY, ORANGE, RED, finished, picture, plain_axes
 from nnsym.report.smoothing import plot_certified
-from nnsym.report.style import BLUE, GREY, ORANGE, RED, finished, picture, plain_axes
 
 HERE = Path(__file__).parent
 P, SHIFT = 0.85, 0.8

@@ -14,7 +14,7 @@ from nnsym.cli.options import Json, Networks, Sets, Targets, Timeout
 from nnsym.cli.output import check_files, check_pictures, print_line, print_rich
 from nnsym.cli.targets import load_network, load_query
 from nnsym.ir.text import dump_network
-from nnsym.report.graph import to_svg
+from nnsym.report.pictures.graph import to_svg
 from nnsym.report.search import draw_search, story
 from nnsym.results.clock import Clock
 from nnsym.results.saved import write_file

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from nnsym.report.compared import Compared
 from nnsym.report.frame import frame
 from nnsym.report.grid import render
-from nnsym.report.plot import plot_comparison
+from nnsym.report.pictures.comparison import plot_comparison
 from nnsym.report.records import comparison_json, comparison_records
 from nnsym.report.table import comparison_html, comparison_table
 

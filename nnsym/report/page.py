@@ -14,8 +14,8 @@ from nnsym.ask.audit import audit
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.words import count_of
 from nnsym.report.audit import audit_sections
+from nnsym.report.pictures.style import picture
 from nnsym.report.records import RECORDED
-from nnsym.report.style import picture
 from nnsym.results.fields import undamaged
 from nnsym.results.files import path_of, plain_data, read_text
 from nnsym.results.html import VERDICTS, facts_html, html_table, images_html, middle_of

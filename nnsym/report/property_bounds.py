@@ -20,7 +20,7 @@ from nnsym.lang.question import HasQuery, query_of
 from nnsym.relaxation.sources import find_source
 from nnsym.report.bounds import SourceBounds, bounds_table
 from nnsym.report.grid import render
-from nnsym.report.plot_bounds import plot_bounds, plot_trace
+from nnsym.report.pictures.bounds import plot_bounds, plot_trace
 from nnsym.results import ranges as options
 from nnsym.results.html import html_table
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.words import count_of
-from nnsym.report.style import GREEN, GREY, ORANGE, finished, picture, plain_axes, titled
+from nnsym.report.pictures.style import GREEN, GREY, ORANGE, finished, picture, plain_axes, titled
 from nnsym.results.files import read_file
 from nnsym.search.log import bound_in
 

@@ -10,7 +10,7 @@ from typing import Any, final
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.report.optima import Listed
-from nnsym.report.style import BLUE, GREEN, ORANGE, PINK, RED, VIOLET, finished, picture, plain_axes
+from nnsym.report.pictures.style import BLUE, GREEN, ORANGE, PINK, RED, VIOLET, finished, picture, plain_axes
 
 _INKS = (BLUE, ORANGE, GREEN, RED, VIOLET, PINK)
 

@@ -17,7 +17,7 @@ from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import misread
 from nnsym.report.frame import frame
 from nnsym.report.grid import Column, Grid, render
-from nnsym.report.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, VIOLET, finished, picture, plain_axes
+from nnsym.report.pictures.style import BLUE, GREEN, ORANGE, PINK, RED, SKY, VIOLET, finished, picture, plain_axes
 from nnsym.results.html import html_table
 from nnsym.results.result import NoTruthValue
 

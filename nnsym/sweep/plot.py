@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnsym.ir.words import count_of
-from nnsym.report.style import GREY, dashes, finished, ink, picture, plain_axes, titled
+from nnsym.report.pictures.style import GREY, dashes, finished, ink, picture, plain_axes, titled
 from nnsym.results.html import VERDICTS
 from nnsym.sweep.answers import Answers
 from nnsym.sweep.tally import Tally

@@ -45,7 +45,7 @@ from nnsym.ir.univariate import Piecewise, Univariate
 from nnsym.judge.build import build
 from nnsym.judge.programs import default_solver
 from nnsym.program import Feature, Kind, Program, Role, Tag
-from nnsym.report.draw import OPS, draw
+from nnsym.report.pictures.neuron import OPS, draw
 from nnsym.solvers.base import Answer, Goal, Limits, Status
 from nnsym.solvers.registry import find
 from nnsym.testing.conformance import Conformance, reached

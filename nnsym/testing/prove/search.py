@@ -14,7 +14,7 @@ import z3
 
 from nnsym.encoding import Encoding
 from nnsym.ir.univariate import Univariate
-from nnsym.report.draw import draw
+from nnsym.report.pictures.neuron import draw
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.tries import find_model
 from nnsym.testing.prove.world import World, paths

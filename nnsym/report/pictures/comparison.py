@@ -10,8 +10,8 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.query import Reading
 from nnsym.report.compared import Compared
+from nnsym.report.pictures.style import finished, picture, plain_axes, titled
 from nnsym.report.records import row_record
-from nnsym.report.style import finished, picture, plain_axes, titled
 from nnsym.results.html import VERDICTS
 
 _CLOSE = 1e-6  # both ends of the margin this near: it is known exactly

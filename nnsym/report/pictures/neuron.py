@@ -21,9 +21,9 @@ from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Piecewise, Univariate, absolute, clip, leaky_relu, relu, sign
 from nnsym.judge.programs import ProgramMethod
-from nnsym.report.region import directions, support
-from nnsym.report.sets import SIZE, fill, finish, mark_cut_off, window_round
-from nnsym.report.style import picture
+from nnsym.report.pictures.region import directions, support
+from nnsym.report.pictures.sets import SIZE, fill, finish, mark_cut_off, window_round
+from nnsym.report.pictures.style import picture
 
 #: Functions that can be drawn, by name.
 OPS: dict[str, Callable[[], Univariate]] = {
@@ -58,9 +58,9 @@ def draw(
         path: where to save it, ``.svg``, ``.png`` or ``.pdf``.
 
     Returns:
-        A matplotlib figure that notebooks show (:class:`nnsym.report.picture.Picture`). The legend has the area of each
-        region: the smaller, the tighter. An encoding whose region does not contain the graph is wrong, and a cross
-        marks the point of the graph that is farthest outside.
+        A matplotlib figure that notebooks show (:class:`nnsym.report.pictures.picture.Picture`). The legend has the
+        area of each region: the smaller, the tighter. An encoding whose region does not contain the graph is wrong, and
+        a cross marks the point of the graph that is farthest outside.
     """
     if not l < u:
         raise InputError(f"the bounds [{l:g}, {u:g}] leave no interval", remedy="Give l < u")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.report.region import area, polygon
-from nnsym.report.style import dashes, finished, ink, plain_axes
+from nnsym.report.pictures.region import area, polygon
+from nnsym.report.pictures.style import dashes, finished, ink, plain_axes
 
-#: Labels, and limits ``b_k`` of ``d_k . p >= b_k`` (:func:`nnsym.report.region.support`).
+#: Labels, and limits ``b_k`` of ``d_k . p >= b_k`` (:func:`nnsym.report.pictures.region.support`).
 Regions = list[tuple[str, Array]]
 
 #: Width and height of a picture of sets, inches.

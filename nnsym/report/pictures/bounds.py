@@ -10,7 +10,7 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.report.bounds import SourceBounds
-from nnsym.report.style import finished, hatches, ink, picture, plain_axes, titled
+from nnsym.report.pictures.style import finished, hatches, ink, picture, plain_axes, titled
 
 #: Points of methods that share a colour, by what fills their bars.
 _MARKERS = {"": "o", "//": "D", "..": "s", "xx": "^"}

@@ -25,9 +25,9 @@ from nnsym.lang.statements.formulas import Formula
 from nnsym.lang.statements.over import terms_over
 from nnsym.lang.statements.sets import box
 from nnsym.lang.statements.statement import as_statement, mentioned
-from nnsym.report.region import directions, polygon, support
-from nnsym.report.sets import SIZE, fill, finish, window_round
-from nnsym.report.style import picture
+from nnsym.report.pictures.region import directions, polygon, support
+from nnsym.report.pictures.sets import SIZE, fill, finish, window_round
+from nnsym.report.pictures.style import picture
 from nnsym.results import ranges
 
 

@@ -16,7 +16,7 @@ from nnsym.results.extras import require
 from nnsym.results.files import path_of
 
 if TYPE_CHECKING:
-    from nnsym.report.picture import Picture
+    from nnsym.report.pictures.picture import Picture
 
 #: Told apart without colour vision (Okabe and Ito, Color Universal Design, 2008).
 BLUE, ORANGE, GREEN, PINK, SKY, RED, VIOLET, GREY = (
@@ -84,7 +84,7 @@ def hatches(names: Sequence[str]) -> list[str]:
 def picture(width: float, height: float) -> Picture:
     """An empty picture; it shows itself in notebooks and needs no backend."""
     require("matplotlib")
-    from nnsym.report.picture import Picture  # heavy: matplotlib
+    from nnsym.report.pictures.picture import Picture  # heavy: matplotlib
 
     return Picture(figsize=(width, height), layout="constrained")
 
