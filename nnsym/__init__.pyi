@@ -13,7 +13,7 @@ from nnsym.ask.export import to_pyomo as to_pyomo
 from nnsym.ask.export import to_vnnlib as to_vnnlib
 from nnsym.ask.extremes import maximize as maximize
 from nnsym.ask.extremes import minimize as minimize
-from nnsym.ask.lipschitz import lipschitz as lipschitz
+from nnsym.ask.lipschitz.lipschitz import lipschitz as lipschitz
 from nnsym.ask.reach import margin_table as margin_table
 from nnsym.ask.reach import reach as reach
 from nnsym.ask.surrogate import surrogate as surrogate
@@ -40,9 +40,9 @@ from nnsym.judge.methods import alpha as alpha
 from nnsym.judge.methods import attack as attack
 from nnsym.judge.methods import crown as crown
 from nnsym.judge.methods import ibp as ibp
-from nnsym.judge.programs import lp as lp
-from nnsym.judge.programs import milp as milp
-from nnsym.judge.programs import smt as smt
+from nnsym.judge.programs.methods import lp as lp
+from nnsym.judge.programs.methods import milp as milp
+from nnsym.judge.programs.methods import smt as smt
 from nnsym.judge.registry import portfolio as portfolio
 from nnsym.judge.sampling import sampling as sampling
 from nnsym.lang import props as props

@@ -25,7 +25,7 @@ from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.judge.method import Method
 from nnsym.judge.methods import crown, ibp
-from nnsym.judge.programs import ProgramMethod, program
+from nnsym.judge.programs.methods import ProgramMethod, program
 from nnsym.results.result import Result, Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query

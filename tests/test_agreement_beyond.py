@@ -19,7 +19,7 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.judge.methods import crown, ibp
 from nnsym.judge.probe import least_margin
-from nnsym.judge.programs import program
+from nnsym.judge.programs.methods import program
 from nnsym.results.result import Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import SMOOTH_KINDS, random_network, random_query

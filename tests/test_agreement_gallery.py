@@ -16,7 +16,7 @@ from random_properties import nested_query
 from test_agreement import check, judged
 
 from nnsym.ask.verify import verify
-from nnsym.judge.programs import program
+from nnsym.judge.programs.methods import program
 from nnsym.results.result import Verdict
 from nnsym.solvers.registry import find
 from nnsym.testing.random_nets import KINDS, random_network, random_query

@@ -16,7 +16,7 @@ from nnsym.encode.registry import cuts, find_cut, find_encoding
 from nnsym.encode.walk import complete, encode, residual
 from nnsym.encoding import Cut, Rounds
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.judge.build import build
+from nnsym.judge.programs.build import build
 from nnsym.program import Program, Tag
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find

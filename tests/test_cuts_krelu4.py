@@ -19,7 +19,7 @@ from nnsym.encoding import Rounds
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.rational.simplex import minimise
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.judge.build import build
+from nnsym.judge.programs.build import build
 from nnsym.program import Tag
 from nnsym.separation import orthants as module
 from nnsym.separation.gauge import separate

@@ -16,7 +16,7 @@ from nnsym.ir.functions.sigmoidal import lines
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
-from nnsym.judge.build import build
+from nnsym.judge.programs.build import build
 from nnsym.solvers.base import Goal, Limits
 from nnsym.solvers.registry import find
 from nnsym.testing.check_encoding import check_encoding

@@ -24,7 +24,7 @@ from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, Univariate, absolute, clip, leaky_relu, relu
-from nnsym.judge.programs import default_solver
+from nnsym.judge.programs.methods import default_solver
 from nnsym.program import ColumnBlock, Role, role_of
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find

@@ -21,7 +21,7 @@ from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.judge.programs import default_solver
+from nnsym.judge.programs.methods import default_solver
 from nnsym.program import Feature
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find

@@ -197,7 +197,7 @@ def test_the_hull_is_tighter_than_that_of_two_hinges():
 
 @pytest.mark.parametrize("name", [*EXACT, "triangle", "line-parallel", "smt-short12"])
 def test_conformance(name):
-    from nnsym.judge.programs import default_solver
+    from nnsym.judge.programs.methods import default_solver
 
     if not find(default_solver(find_encoding(name))).availability().available:
         pytest.skip(f"no solver for {name} here")

@@ -34,7 +34,7 @@ from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.smooth_functions import Sigmoidal
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
-from nnsym.judge.build import build
+from nnsym.judge.programs.build import build
 from nnsym.program import Program, RowBlock, Tag
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib.load import load_vnnlib

@@ -16,7 +16,7 @@ from nnsym.judge.conclude import Established
 from nnsym.judge.method import Settings, established
 from nnsym.judge.methods import crown
 from nnsym.judge.portfolio import Usual
-from nnsym.judge.programs import milp
+from nnsym.judge.programs.methods import milp
 from nnsym.results.clock import Clock
 from nnsym.testing.check_method import ConformanceError, check_method
 from tests.depth import drawn

@@ -13,9 +13,9 @@ import pytest
 from moments import Moments, cut_short
 
 import nnsym as nn
-from nnsym.ask.jacobians import by_regions, entries
-from nnsym.ask.slope import slope_between
-from nnsym.ask.space import Space
+from nnsym.ask.lipschitz.jacobians import by_regions, entries
+from nnsym.ask.lipschitz.slope import slope_between
+from nnsym.ask.lipschitz.space import Space
 from nnsym.bounds.engine.maps import Maps
 from nnsym.bounds.engine.torch_maps import SparseMap
 from nnsym.bounds.lipschitz.certificate import _exact_matrix, _matrix, certified

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import nnsym as nn
 from nnsym import demo
-from nnsym.ask.constant import LipschitzConstant
-from nnsym.ask.jacobians import by_regions
-from nnsym.ask.space import Space
+from nnsym.ask.lipschitz.constant import LipschitzConstant
+from nnsym.ask.lipschitz.jacobians import by_regions
+from nnsym.ask.lipschitz.space import Space
 from nnsym.cli.main import app
 from nnsym.errors import InputError, LanguageError, UnsupportedError
 from nnsym.ir.exact import to_fractions

@@ -17,8 +17,8 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.node import Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.judge.method import Settings
-from nnsym.judge.programs import program
-from nnsym.judge.solving import judge_program
+from nnsym.judge.programs.methods import program
+from nnsym.judge.programs.solving import judge_program
 from nnsym.read.onnx import load
 from nnsym.results.clock import Clock
 from tests.models import agrees, f32, model, single

@@ -19,8 +19,8 @@ from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.judge.method import Settings
 from nnsym.judge.probe import least_margin, margins, nominal_violation, spread
-from nnsym.judge.programs import milp
-from nnsym.judge.solving import judge_program
+from nnsym.judge.programs.methods import milp
+from nnsym.judge.programs.solving import judge_program
 from nnsym.program import Feature
 from nnsym.results.clock import Clock
 from nnsym.solvers import registry

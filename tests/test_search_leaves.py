@@ -20,9 +20,9 @@ from nnsym.ir.formula import Atoms
 from nnsym.ir.node import Input, Pointwise
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.rational.oracle import minimum_margin
-from nnsym.judge import leaves as asking
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Settings
+from nnsym.judge.programs import leaves as asking
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Trust

@@ -18,7 +18,7 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import MissingBoundsError, UnsupportedError
 from nnsym.judge.method import Settings
-from nnsym.judge.recheck import settled
+from nnsym.judge.programs.recheck import settled
 from nnsym.program import RowBlock
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Trust, Verdict

@@ -18,7 +18,7 @@ from nnsym.errors import InputError, NnsymError
 from nnsym.ir.query import Query
 from nnsym.judge.method import Method
 from nnsym.judge.methods import BoundsChoice, check_bounds
-from nnsym.judge.programs import program
+from nnsym.judge.programs.methods import program
 from nnsym.judge.registry import MethodChoice, check_method, judges_alone, resolve
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.report.compared import ComparisonRow

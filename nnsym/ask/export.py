@@ -15,8 +15,8 @@ from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.titles import node_titles, output_title
-from nnsym.judge.build import build
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.judge.programs.build import build
 from nnsym.lang.question import HasQuery, query_of
 from nnsym.program import Program, Role
 from nnsym.relaxation.sources import find_source

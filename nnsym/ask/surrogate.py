@@ -19,8 +19,8 @@ from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.judge.build import cut
 from nnsym.judge.methods import BoundsChoice, check_bounds
+from nnsym.judge.programs.build import cut
 from nnsym.judge.run import BOUNDS_SHARE
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.algebra.variables import Variable, of_input

@@ -17,7 +17,7 @@ from nnsym.demo import properties
 from nnsym.errors import InputError
 from nnsym.judge.method import Method
 from nnsym.judge.methods import crown, ibp
-from nnsym.judge.programs import lp, milp, smt
+from nnsym.judge.programs.methods import lp, milp, smt
 from nnsym.report.comparison import Comparison
 from nnsym.report.table import comparison_table
 from nnsym.results.saved import write_file

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from nnsym.ask import lipschitz as asking
-from nnsym.ask.constant import LipschitzConstant
+from nnsym.ask.lipschitz import lipschitz as asking
+from nnsym.ask.lipschitz.constant import LipschitzConstant
 from nnsym.cli.options import EXIT, Json, Seed, Timeout
 from nnsym.cli.output import print_line, print_rich, split
 from nnsym.cli.targets import load_network

@@ -25,8 +25,8 @@ from nnsym.ir.query import Query
 from nnsym.ir.words import count_of
 from nnsym.judge.conclude import Established, error_beside
 from nnsym.judge.least import Least
-from nnsym.judge.leaves import Leaves
 from nnsym.judge.method import Establisher, Settings
+from nnsym.judge.programs.leaves import Leaves
 from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline, OutOfMemory, OutOfTime
 from nnsym.results.files import path_of

@@ -1,8 +1,8 @@
 """Methods are values: how a property is to be judged, before anything is run.
 
 ``ibp()`` and ``crown()`` judge by bounds alone, ``attack()`` looks for a counterexample. Encodings with a solver are
-:mod:`nnsym.judge.programs`, of which a verdict by search loads nothing. :mod:`nnsym.judge.registry` turns names into
-methods.
+:mod:`nnsym.judge.programs.methods`, of which a verdict by search loads nothing. :mod:`nnsym.judge.registry` turns names
+into methods.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class Usual(Method):
     @property
     def turns(self) -> Portfolio:
         """What is asked beside the search, whose verdicts need no encodings; the first of them only once."""
-        from nnsym.judge.programs import ProgramMethod  # start: the search decides most
+        from nnsym.judge.programs.methods import ProgramMethod  # start: the search decides most
 
         programs = (ProgramMethod(encoding=find_encoding(e), solver=lane, bounds=self.bounds) for e, lane in _PROGRAMS)
         return Portfolio(members=(FIRST, *programs), otherwise=BoundMethod(source=self.bounds))

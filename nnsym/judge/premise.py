@@ -63,7 +63,7 @@ def _is_met(asked: Query, deadline: Deadline) -> bool:
 
 def _ask(asked: Query, result: Result, method: Method, clock: Clock, settings: Settings) -> Result:
     """The exact encoding on the precondition alone, on a clock of its own."""
-    from nnsym.judge.programs import program  # start: most preconditions are met by a point at hand
+    from nnsym.judge.programs.methods import program  # start: most preconditions are met by a point at hand
 
     seconds = min(clock.left, max(_LEAST, clock.elapsed))
     try:

@@ -107,7 +107,7 @@ def resolve(
             if solver is not None:
                 raise InputError(f"'{chosen}' judges by itself and takes no solver", remedy="Drop the solver")
             return _alone(chosen)
-    from nnsym.judge.programs import program  # start: a verdict by search runs none
+    from nnsym.judge.programs.methods import program  # start: a verdict by search runs none
 
     return program(chosen, solver=solver, bounds=bounds, optimise=optimise)
 

@@ -42,8 +42,8 @@ from nnsym.ir.node import Affine, Input, Point, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import OracleAnswer, minimum_margin
 from nnsym.ir.univariate import Piecewise, Univariate
-from nnsym.judge.build import build
-from nnsym.judge.programs import default_solver
+from nnsym.judge.programs.build import build
+from nnsym.judge.programs.methods import default_solver
 from nnsym.program import Feature, Kind, Program, Role, Tag
 from nnsym.report.pictures.neuron import OPS, draw
 from nnsym.solvers.base import Answer, Goal, Limits, Status
@@ -101,7 +101,7 @@ def check_encoding(
         seeds: one query per kind, seed and method of ``bounds``.
         bounds: what feeds the encoding.
         runs: runs of the network per query.
-        solver: the lane; by default :func:`nnsym.judge.programs.default_solver`. ``"none"`` leaves solving out.
+        solver: the lane; by default :func:`nnsym.judge.programs.methods.default_solver`. ``"none"`` leaves solving out.
         picture: where to draw what a failed encoding makes of the neuron that it gets wrong (.svg or .png), beside
             the triangle; a cross marks a point of the neuron's graph that is cut off.
         prove: prove its rules for all numbers first (:func:`nnsym.testing.prove.prove_encoding`).

@@ -20,7 +20,7 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Rounds
 from nnsym.ir.formula import Atoms
 from nnsym.ir.query import Query
-from nnsym.judge.build import build
+from nnsym.judge.programs.build import build
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib.load import load_vnnlib
 from nnsym.relaxation.sources import find_source

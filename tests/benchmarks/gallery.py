@@ -15,7 +15,7 @@ from typing import Any, final
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding, Form
-from nnsym.judge.programs import default_solver
+from nnsym.judge.programs.methods import default_solver
 from nnsym.program import Feature
 from nnsym.solvers.arrays import LinearModel
 from nnsym.solvers.highs import load

@@ -11,7 +11,7 @@ import numpy as np
 from nnsym.encode.registry import encodings, find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
-from nnsym.judge.programs import program
+from nnsym.judge.programs.methods import program
 from nnsym.relaxation.sources import SOURCES
 from nnsym.solvers.registry import available, find
 

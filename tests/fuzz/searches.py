@@ -192,7 +192,7 @@ def _closes_too_early() -> Iterator[None]:
 @contextmanager
 def _credulous_leaves() -> Iterator[None]:
     """Whoever is asked about a part is taken to have proved it."""
-    from nnsym.judge.leaves import Leaves
+    from nnsym.judge.programs.leaves import Leaves
     from nnsym.results.result import Trust
     from nnsym.search.leaf import Told
 

@@ -20,7 +20,7 @@ from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Piecewise, Univariate, absolute, clip, leaky_relu, relu, sign
-from nnsym.judge.programs import ProgramMethod
+from nnsym.judge.programs.methods import ProgramMethod
 from nnsym.report.pictures.region import directions, support
 from nnsym.report.pictures.sets import SIZE, fill, finish, mark_cut_off, window_round
 from nnsym.report.pictures.style import picture

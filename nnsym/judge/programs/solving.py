@@ -16,11 +16,11 @@ from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.judge.build import build
 from nnsym.judge.conclude import Established, conclude, error_beside
 from nnsym.judge.method import Settings
-from nnsym.judge.paired import Paired
 from nnsym.judge.probe import NOISE, least_margin, margins, nominal_violation
+from nnsym.judge.programs.build import build
+from nnsym.judge.programs.encoded import EncodedMethod
 from nnsym.judge.repair import repaired
 from nnsym.judge.run import BOUNDS_SHARE, NEAR_ZERO, SAID, bound, settle_tight, sizes_of
 from nnsym.judge.verdict import Facts, facts_about, rule
@@ -38,12 +38,12 @@ from nnsym.solvers.split import solve_split, worth_splitting
 _BYTES, _EACH_SECOND = 48, 5_000_000  # of a program for each coefficient; coefficients that are written in a second
 
 
-def judge_program(query: Query, method: Paired, clock: Clock, settings: Settings) -> Result:
+def judge_program(query: Query, method: EncodedMethod, clock: Clock, settings: Settings) -> Result:
     """What :func:`nnsym.judge.verdict.rule` says of one program."""
     return conclude(query, method, establish_program(query, method, clock, settings), clock)
 
 
-def establish_program(query: Query, method: Paired, clock: Clock, settings: Settings) -> Established:
+def establish_program(query: Query, method: EncodedMethod, clock: Clock, settings: Settings) -> Established:
     """Bounds, encoding, solver, replay."""
     check_fits(method.encoding, method.solver)
     check_query(query, method.encoding, method.solver)
@@ -69,7 +69,9 @@ def establish_program(query: Query, method: Paired, clock: Clock, settings: Sett
     )
 
 
-def solve(query: Query, method: Paired, bounds: Bounds, clock: Clock, settings: Settings) -> tuple[Program, Answer]:
+def solve(
+    query: Query, method: EncodedMethod, bounds: Bounds, clock: Clock, settings: Settings
+) -> tuple[Program, Answer]:
     """Encode on the bounds and hand the program to the method's lane.
 
     Where time is over before the program is complete, or bounds that it needs were not reached in time, the answer is
@@ -111,7 +113,7 @@ def _too_large(query: Query, end: Deadline, settings: Settings) -> str:
     return TIMEOUT if query.entries > _EACH_SECOND * end.left else ""
 
 
-def _nothing(method: Paired, why: str, said: str) -> tuple[Program, Answer]:
+def _nothing(method: EncodedMethod, why: str, said: str) -> tuple[Program, Answer]:
     """The answer where nothing was handed over."""
     status = Status.MEMORY_LIMIT if why == MEMORY else Status.TIME_LIMIT
     answer = Answer(status=status, solver=method.solver, raw="not begun", message=said)
@@ -119,7 +121,7 @@ def _nothing(method: Paired, why: str, said: str) -> tuple[Program, Answer]:
     return Program(lower=none, upper=none, kind=np.zeros(0, dtype=np.int8), blocks=(), rows=()), answer
 
 
-def facts_of(query: Query, method: Paired, program: Program, lower: float, answer: Answer) -> Facts:
+def facts_of(query: Query, method: EncodedMethod, program: Program, lower: float, answer: Answer) -> Facts:
     """What a solver's answer says, before anything of it is checked."""
     margin_form = method.encoding.form is Form.MARGIN
     claims = answer.bound > -np.inf or answer.status is Status.INFEASIBLE  # else nothing rests on the program's numbers
@@ -139,7 +141,7 @@ def facts_of(query: Query, method: Paired, program: Program, lower: float, answe
     )
 
 
-def read(query: Query, method: Paired, program: Program, lower: float, answer: Answer, clock: Clock) -> Facts:
+def read(query: Query, method: EncodedMethod, program: Program, lower: float, answer: Answer, clock: Clock) -> Facts:
     """What a solver's answer says; what rests on its word alone is probed."""
     facts = facts_of(query, method, program, lower, answer)
     if not facts.conclusive_empty and rule(replace(facts, nominal=True)).trust is Trust.SOLVER:
@@ -155,7 +157,7 @@ def _limits(clock: Clock, settings: Settings) -> Limits:
 
 def interpret(
     query: Query,
-    method: Paired,
+    method: EncodedMethod,
     bounds: Bounds,
     lower: float,
     program: Program,
@@ -209,7 +211,9 @@ def candidate_of(query: Query, program: Program, answer: Answer) -> dict[Input, 
     return point
 
 
-def relax_bound(program: Program, method: Paired, answer: Answer, clock: Clock, settings: Settings) -> float | None:
+def relax_bound(
+    program: Program, method: EncodedMethod, answer: Answer, clock: Clock, settings: Settings
+) -> float | None:
     """The optimum of the program without the network's integrality ("root LP"), over the same disjuncts."""
     if program.objective is None or Feature.PRODUCTS in program.features or not method.optimise:
         return None

@@ -16,11 +16,11 @@ from nnsym.judge.conclude import Established
 from nnsym.judge.least import Least
 from nnsym.judge.method import Settings, scouted
 from nnsym.judge.methods import BoundsChoice, check_bounds
-from nnsym.judge.optimise import by_program
-from nnsym.judge.paired import Paired
-from nnsym.judge.recheck import settled
-from nnsym.judge.solving import establish_program
-from nnsym.judge.support import support_by_programs
+from nnsym.judge.programs.encoded import EncodedMethod
+from nnsym.judge.programs.optimise import by_program
+from nnsym.judge.programs.recheck import settled
+from nnsym.judge.programs.solving import establish_program
+from nnsym.judge.programs.support import support_by_programs
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Result
 from nnsym.solvers.base import Solver
@@ -29,7 +29,7 @@ from nnsym.solvers.registry import Handed, check_fits, fitting
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class ProgramMethod(Paired):
+class ProgramMethod(EncodedMethod):
     """Encode and solve."""
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:

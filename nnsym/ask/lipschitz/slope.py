@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.ask.constant import Slope
-from nnsym.ask.space import Space
+from nnsym.ask.lipschitz.constant import Slope
+from nnsym.ask.lipschitz.space import Space
 from nnsym.bounds.points.steep import steep_pairs
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array

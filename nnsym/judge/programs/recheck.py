@@ -9,8 +9,8 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Form
 from nnsym.ir.query import Query
 from nnsym.judge.method import Settings
-from nnsym.judge.paired import Paired
-from nnsym.judge.solving import judge_program
+from nnsym.judge.programs.encoded import EncodedMethod
+from nnsym.judge.programs.solving import judge_program
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Trust, Verdict
 from nnsym.solvers.registry import find
@@ -32,7 +32,7 @@ _RECHECKED = (
 )
 
 
-def settled(query: Query, result: Result, method: Paired, clock: Clock, settings: Settings) -> Result:
+def settled(query: Query, result: Result, method: EncodedMethod, clock: Clock, settings: Settings) -> Result:
     """Ask the exact SMT encoding where a tolerance solver's answer lies within rounding, or was refuted."""
     if (
         result.reason not in _RECHECKED

@@ -15,11 +15,11 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.ask.constant import LipschitzConstant, Tried
-from nnsym.ask.jacobians import by_bounds, by_program, by_regions
+from nnsym.ask.lipschitz.constant import LipschitzConstant, Tried
+from nnsym.ask.lipschitz.jacobians import by_bounds, by_program, by_regions
+from nnsym.ask.lipschitz.slope import steepest
+from nnsym.ask.lipschitz.space import Space
 from nnsym.ask.passed_on import require_options
-from nnsym.ask.slope import steepest
-from nnsym.ask.space import Space
 from nnsym.ask.threshold import Threshold, smallest
 from nnsym.ask.verify import verify
 from nnsym.bounds.lipschitz.certificate import proved_exactly
@@ -31,7 +31,7 @@ from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.network import Network
 from nnsym.judge.methods import BoundMethod
-from nnsym.judge.programs import ProgramMethod
+from nnsym.judge.programs.methods import ProgramMethod
 from nnsym.judge.registry import resolve
 from nnsym.lang.property import Property
 from nnsym.lang.props import lipschitz as lipschitz_property

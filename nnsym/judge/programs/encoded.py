@@ -9,7 +9,7 @@ from nnsym.judge.method import Establisher
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Paired(Establisher):
+class EncodedMethod(Establisher):
     """Encode with ``encoding`` on ``bounds`` and solve with the lane ``solver``.
 
     ``optimise`` asks for the margin itself rather than its sign.

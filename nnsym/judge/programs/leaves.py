@@ -18,7 +18,7 @@ from nnsym.bounds.kept.types import Limit
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.judge.method import PASSED, Settings
-from nnsym.judge.paired import Paired
+from nnsym.judge.programs.encoded import EncodedMethod
 from nnsym.judge.run import bound
 from nnsym.judge.verdict import rule
 from nnsym.results.clock import Clock, Deadline
@@ -34,7 +34,7 @@ class Leaves:
     def __init__(self, settings: Settings) -> None:
         self.settings = replace(settings, progress=None, watch=None, relaxation=False)
         self.asked, self.closed = 0, 0
-        self._methods: dict[LeafSolver, Paired] = {}
+        self._methods: dict[LeafSolver, EncodedMethod] = {}
 
     def __call__(self, solver: LeafSolver, part: Query, ranges: Mapping[Node, Limit], deadline: Deadline) -> Told:
         self.asked += 1
@@ -46,8 +46,8 @@ class Leaves:
         self.closed += told.excluded is not None
         return told
 
-    def _told(self, method: Paired, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
-        from nnsym.judge.solving import candidate_of, read, solve  # start: most searches ask nobody
+    def _told(self, method: EncodedMethod, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
+        from nnsym.judge.programs.solving import candidate_of, read, solve  # start: most searches ask nobody
 
         bounds = on_ranges(part, ranges) if ranges else bound(part, method.bounds, clock, self.settings)[0]
         made, answer = solve(part, method, bounds, clock, self.settings)
@@ -58,9 +58,9 @@ class Leaves:
         point = None if answer.point is None else candidate_of(part, made, answer)
         return Told(lower=facts.sure, point=point)
 
-    def _method(self, solver: LeafSolver) -> Paired:
+    def _method(self, solver: LeafSolver) -> EncodedMethod:
         """Encoding and lane, looked up once."""
-        from nnsym.judge.programs import program  # start: most searches ask nobody
+        from nnsym.judge.programs.methods import program  # start: most searches ask nobody
 
         if solver not in self._methods:
             self._methods[solver] = program(solver.encoding, solver=solver.solver)

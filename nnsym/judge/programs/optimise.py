@@ -11,9 +11,9 @@ from nnsym.encoding import Form
 from nnsym.ir.query import Query
 from nnsym.judge.least import Least, run_beside
 from nnsym.judge.method import Settings
-from nnsym.judge.paired import Paired
+from nnsym.judge.programs.encoded import EncodedMethod
+from nnsym.judge.programs.solving import candidate_of, facts_of, judge_program, measure, probe, solve
 from nnsym.judge.run import BOUNDS_SHARE, bound
-from nnsym.judge.solving import candidate_of, facts_of, judge_program, measure, probe, solve
 from nnsym.judge.verdict import Floor, facts_about, floor
 from nnsym.replay import inputs_of
 from nnsym.results.clock import Clock
@@ -22,7 +22,9 @@ from nnsym.solvers.base import Status
 from nnsym.solvers.registry import check_fits, check_query, find
 
 
-def by_program(query: Query, method: Paired, found: Least, clock: Clock, settings: Settings, precision: float) -> Least:
+def by_program(
+    query: Query, method: EncodedMethod, found: Least, clock: Clock, settings: Settings, precision: float
+) -> Least:
     """By its dual bound where the lane has one, by bisection where it decides in rationals."""
     check_fits(method.encoding, method.solver)
     if method.encoding.form is Form.BOOLEAN or find(method.solver).exact:
@@ -30,7 +32,9 @@ def by_program(query: Query, method: Paired, found: Least, clock: Clock, setting
     return _solved(query, replace(method, optimise=True), found, clock, settings, precision)
 
 
-def _solved(query: Query, method: Paired, found: Least, clock: Clock, settings: Settings, precision: float) -> Least:
+def _solved(
+    query: Query, method: EncodedMethod, found: Least, clock: Clock, settings: Settings, precision: float
+) -> Least:
     """One program in margin form: its dual bound, and the network run at its point. Bounds may close the interval."""
     check_query(query, method.encoding, method.solver)
     bounds, lower = bound(query, method.bounds, clock, settings, share=BOUNDS_SHARE)
@@ -51,7 +55,9 @@ def _solved(query: Query, method: Paired, found: Least, clock: Clock, settings: 
     return replace(bounded, by="").better(Least(floor=floor(facts), point=point, sizes=measure(built, 0)))
 
 
-def _bisect(query: Query, method: Paired, found: Least, clock: Clock, settings: Settings, precision: float) -> Least:
+def _bisect(
+    query: Query, method: EncodedMethod, found: Least, clock: Clock, settings: Settings, precision: float
+) -> Least:
     """Halve the interval by exact decisions "is the term at most c somewhere?", each a query of its own.
 
     A point that was just found is first asked to be optimal: its value less the precision.
@@ -80,7 +86,7 @@ def _bisect(query: Query, method: Paired, found: Least, clock: Clock, settings: 
     return found
 
 
-def _feasible(query: Query, method: Paired, clock: Clock, settings: Settings) -> Least:
+def _feasible(query: Query, method: EncodedMethod, clock: Clock, settings: Settings) -> Least:
     """A point of the condition, or that there is none."""
     result = judge_program(query.precondition(), method, clock, settings)
     if result.status is Verdict.FALSIFIED:

@@ -12,8 +12,8 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import about, soft_rows
 from nnsym.ir.query import Query
-from nnsym.judge.build import build
 from nnsym.judge.method import DIRECTION
+from nnsym.judge.programs.build import build
 from nnsym.program import Feature
 from nnsym.relaxation.sources import find_source
 from nnsym.results.clock import Deadline

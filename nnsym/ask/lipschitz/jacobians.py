@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnsym.ask.extremes import maximize
-from nnsym.ask.space import Space
+from nnsym.ask.lipschitz.space import Space
 from nnsym.bounds.lipschitz.jacobian import jacobian_norm
 from nnsym.bounds.lipschitz.norms import length, operator_norm
 from nnsym.bounds.methods import compute, open_elements
