@@ -12,10 +12,10 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.results.clock import Deadline
-from nnsym.search.bounding import Better, Cutting
 from nnsym.search.goal import Decide
 from nnsym.search.loop import Search
 from nnsym.search.session import Conditions, begin
+from nnsym.search.steps.bounding import Better, Cutting
 from nnsym.search.strategy import Strategy
 
 

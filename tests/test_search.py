@@ -20,15 +20,15 @@ from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock
 from nnsym.search.branching import RULES
-from nnsym.search.clipping import clipped
 from nnsym.search.frontier import BestFirst, DepthFirst
 from nnsym.search.goal import Decide
-from nnsym.search.joint import Joint
-from nnsym.search.leaf import restricted
-from nnsym.search.nodes import Branches, Nodes, split
-from nnsym.search.places import Place, places
+from nnsym.search.parts.nodes import Branches, Nodes, split
+from nnsym.search.parts.places import Place, places
+from nnsym.search.parts.targets import Worth, targets
+from nnsym.search.steps.clipping import clipped
+from nnsym.search.steps.joint import Joint
+from nnsym.search.steps.leaf import restricted
 from nnsym.search.strategy import Strategy
-from nnsym.search.targets import Worth, targets
 from nnsym.testing.check_method import check_method
 from nnsym.testing.random_nets import KINDS, PIECE_KINDS, random_network, random_query
 from tests.interval_engine import IntervalEngine

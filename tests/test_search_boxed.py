@@ -12,8 +12,8 @@ import nnsym as nn
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.formula import And, Atoms, InBox, Or, conjunction, disjunction
 from nnsym.ir.query import Query
-from nnsym.search.boxed import Boxed, in_a_box
-from nnsym.search.targets import CAP, WIDE, Worth, _reduced, targets
+from nnsym.search.parts.boxed import Boxed, in_a_box
+from nnsym.search.parts.targets import CAP, WIDE, Worth, _reduced, targets
 from tests.searching import ran
 
 BOXES = 150

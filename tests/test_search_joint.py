@@ -14,11 +14,11 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import BatchBounds, Domains, Limit
 from nnsym.ir.node import Input, new_input
 from nnsym.results.clock import NEVER
-from nnsym.search import joint as joining
 from nnsym.search.goal import Decide
-from nnsym.search.joint import Joint, joint, summed
-from nnsym.search.points import descended, samples
-from nnsym.search.targets import Worth, targets
+from nnsym.search.parts.points import descended, samples
+from nnsym.search.parts.targets import Worth, targets
+from nnsym.search.steps import joint as joining
+from nnsym.search.steps.joint import Joint, joint, summed
 from tests.depth import drawn
 from tests.mutants import mutant
 from tests.test_search_parts import begun

@@ -26,16 +26,16 @@ from nnsym.judge.programs import leaves as asking
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Trust
-from nnsym.search import finish, leaf
 from nnsym.search.goal import Decide, Minimise
-from nnsym.search.leaf import Told
 from nnsym.search.leaves import LEAVES
 from nnsym.search.loop import Search
-from nnsym.search.nodes import Nodes
-from nnsym.search.places import places
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.places import places
+from nnsym.search.parts.targets import Worth, targets
 from nnsym.search.session import Conditions, begin
+from nnsym.search.steps import finish, leaf
+from nnsym.search.steps.leaf import Told
 from nnsym.search.strategy import Strategy
-from nnsym.search.targets import Worth, targets
 from nnsym.testing.random_nets import random_network, random_query
 from tests.fuzz.searches import LEAFY, faults
 from tests.interval_engine import IntervalEngine

@@ -18,17 +18,17 @@ from nnsym.errors import InputError
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock, Deadline
-from nnsym.search.choose import choose
 from nnsym.search.crew import Crew, Turn
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.goal import Decide
 from nnsym.search.parcel import Parcel, known_nodes
-from nnsym.search.places import places
-from nnsym.search.reduce import REDUCTIONS
+from nnsym.search.parts.places import places
 from nnsym.search.session import Conditions, begin
 from nnsym.search.share import Done, run
+from nnsym.search.steps.choose import choose
+from nnsym.search.steps.reduce import REDUCTIONS
+from nnsym.search.steps.trial import PARTS, left
 from nnsym.search.strategy import Strategy
-from nnsym.search.trial import PARTS, left
 from nnsym.solvers.workers.runner import Returned
 from nnsym.solvers.workers.worker import Report
 from tests.kept import relu_query

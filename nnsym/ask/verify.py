@@ -29,7 +29,7 @@ from nnsym.results.clock import Clock, OutOfTime
 from nnsym.results.files import path_of
 from nnsym.results.result import Result, Semantics, Verdict
 from nnsym.results.saved import check_writable
-from nnsym.search.progress import Snapshot
+from nnsym.search.record.progress import Snapshot
 from nnsym.solvers.base import Progress, Solver
 
 #: Verdicts at INFO, the steps of the trail at DEBUG (docs/reports.md, "Logs").

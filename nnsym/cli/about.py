@@ -12,7 +12,7 @@ from nnsym.report.grid import plain_grid
 from nnsym.search.branching import RULES
 from nnsym.search.frontier import FRONTIERS
 from nnsym.search.leaves import LEAVES
-from nnsym.search.reduce import REDUCTIONS
+from nnsym.search.steps.reduce import REDUCTIONS
 from nnsym.solvers.registry import solver_providers, solver_table
 
 

@@ -21,7 +21,7 @@ from nnsym.report.grid import render
 
 if TYPE_CHECKING:
     from nnsym.ask.compare import Plan
-    from nnsym.search.progress import Snapshot
+    from nnsym.search.record.progress import Snapshot
 
 
 class _Terminal(Console):

@@ -31,10 +31,10 @@ from nnsym.judge.verdict import Facts, facts_about, floor, rule
 from nnsym.results.clock import Clock, Deadline, OutOfMemory, OutOfTime
 from nnsym.results.files import path_of
 from nnsym.results.result import Sizes
-from nnsym.search.bounding import Bounding
 from nnsym.search.goal import Decide, Goal, Minimise
 from nnsym.search.loop import Search
 from nnsym.search.session import Conditions, begin
+from nnsym.search.steps.bounding import Bounding
 from nnsym.search.strategy import Strategy
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.

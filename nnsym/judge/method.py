@@ -30,7 +30,7 @@ from nnsym.results.result import Result, Sizes
 from nnsym.solvers.base import Progress
 
 if TYPE_CHECKING:
-    from nnsym.search.progress import Snapshot
+    from nnsym.search.record.progress import Snapshot
 
 #: What says of a method, or of an encoding on its solver, that it cannot take the question.
 PASSED = (UnsupportedError, MissingBoundsError, SolverUnavailableError)

@@ -1,6 +1,6 @@
 """The record of a search as text and as a picture: parts by depth, the first splits, what was split and what it gained.
 
-The record (:mod:`nnsym.search.log`) numbers places, the nodes at which something can be split, inputs first.
+The record (:mod:`nnsym.search.record.log`) numbers places, the nodes at which something can be split, inputs first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nnsym.errors import InputError
 from nnsym.ir.words import count_of
 from nnsym.report.pictures.style import GREEN, GREY, ORANGE, finished, picture, plain_axes, titled
 from nnsym.results.files import read_file
-from nnsym.search.log import bound_in
+from nnsym.search.record.log import bound_in
 
 _WIDTH, _MOST, _LEVELS = 40, 5, 3  # of a bar, of what was split most, of the tree's first levels
 _ROOTS = 2**20  # disjuncts of a query

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any, final
 
-from nnsym.search.ledger import Ledger
 from nnsym.search.loop import Search
-from nnsym.search.nodes import Nodes
 from nnsym.search.parcel import Parcel, known_nodes, renumbered
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.record.ledger import Ledger
 from nnsym.search.share import FRESH, Done, Share, Whole
 from nnsym.solvers.workers.runner import Job, Returned, default_pool
 

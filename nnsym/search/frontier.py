@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnsym.ir.array import Array
-from nnsym.search.nodes import Nodes
+from nnsym.search.parts.nodes import Nodes
 
 #: The share of a process's memory that open subproblems may take.
 OPEN = 0.5

@@ -14,8 +14,8 @@ from nnsym.ir.query import Query
 from nnsym.replay import Outcome, Replay, attained, replay_once, stronger
 from nnsym.results.clock import Deadline
 from nnsym.results.result import Witness
+from nnsym.search.parts.points import Tried
 from nnsym.search.patience import Patience
-from nnsym.search.points import Tried
 
 #: A float64 margin up to this much above zero is worth an exact look.
 _NEAR = 1e-9

@@ -12,20 +12,20 @@ from typing import final
 import numpy as np
 
 from nnsym.results.clock import Deadline
-from nnsym.search.branch import branched
 from nnsym.search.branching import Branching, Gap
-from nnsym.search.census import Census
-from nnsym.search.examine import Examiner
-from nnsym.search.finish import GIVEN_UP, Finisher
 from nnsym.search.frontier import Frontier
-from nnsym.search.ledger import Ledger
-from nnsym.search.looks import POINTS
-from nnsym.search.nodes import Nodes
-from nnsym.search.places import count_open
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.places import count_open
 from nnsym.search.problem import SearchProblem
-from nnsym.search.progress import Snapshot
-from nnsym.search.reduce import Reducing
-from nnsym.search.trial import PARTS, trial
+from nnsym.search.record.census import Census
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.record.progress import Snapshot
+from nnsym.search.steps.branch import branched
+from nnsym.search.steps.examine import Examiner
+from nnsym.search.steps.finish import GIVEN_UP, Finisher
+from nnsym.search.steps.looks import POINTS
+from nnsym.search.steps.reduce import Reducing
+from nnsym.search.steps.trial import PARTS, trial
 from nnsym.search.whole import Improving
 
 #: So many open neurons are few: a program may end the search at once.

@@ -12,7 +12,7 @@ from nnsym.bounds.kept.types import Domains, Dual, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
-from nnsym.search.nodes import Nodes
+from nnsym.search.parts.nodes import Nodes
 
 _Sides = dict[int, tuple[Array, Array]]
 

@@ -14,10 +14,10 @@ from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.search.goal import Goal
-from nnsym.search.nodes import Nodes
-from nnsym.search.places import Place, places
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.places import Place, places
+from nnsym.search.parts.targets import Target, Worth
 from nnsym.search.strategy import Strategy
-from nnsym.search.targets import Target, Worth
 
 
 @final

@@ -17,25 +17,25 @@ from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query, Reading
 from nnsym.results.clock import Deadline
 from nnsym.results.versions import package_version
-from nnsym.search import log as logs
-from nnsym.search.bounding import Better, Bounding, Cutting, Engines, Fine
 from nnsym.search.branching import Branching
-from nnsym.search.examine import Examiner
-from nnsym.search.finish import Finisher
 from nnsym.search.frontier import FRONTIERS, OPEN
 from nnsym.search.goal import Goal
-from nnsym.search.leaf import Ask
-from nnsym.search.ledger import Ledger
-from nnsym.search.looks import Looks
 from nnsym.search.loop import Search
-from nnsym.search.nodes import Nodes
-from nnsym.search.places import places
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.places import places
+from nnsym.search.parts.targets import Target, Worth, targets
 from nnsym.search.problem import SearchProblem
-from nnsym.search.progress import Snapshot
-from nnsym.search.reduce import Clip, Reducing
+from nnsym.search.record import log as logs
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.record.progress import Snapshot
+from nnsym.search.steps.bounding import Better, Bounding, Cutting, Engines, Fine
+from nnsym.search.steps.examine import Examiner
+from nnsym.search.steps.finish import Finisher
+from nnsym.search.steps.leaf import Ask
+from nnsym.search.steps.looks import Looks
+from nnsym.search.steps.reduce import Clip, Reducing
+from nnsym.search.steps.trial import trial
 from nnsym.search.strategy import Strategy
-from nnsym.search.targets import Target, Worth, targets
-from nnsym.search.trial import trial
 from nnsym.search.whole import Improving
 
 

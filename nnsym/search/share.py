@@ -20,21 +20,21 @@ from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
-from nnsym.search.bounding import Bounding, Engines
 from nnsym.search.branching import rule
-from nnsym.search.examine import Examiner
-from nnsym.search.finish import Finisher
 from nnsym.search.frontier import FRONTIERS, OPEN
 from nnsym.search.goal import Decide
-from nnsym.search.ledger import Ledger
-from nnsym.search.log import Kept, Log
-from nnsym.search.looks import Looks
 from nnsym.search.loop import ATTACKED, Search
 from nnsym.search.parcel import Parcel, known_nodes
+from nnsym.search.parts.targets import targets
 from nnsym.search.problem import SearchProblem
-from nnsym.search.reduce import Reducing
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.record.log import Kept, Log
+from nnsym.search.steps.bounding import Bounding, Engines
+from nnsym.search.steps.examine import Examiner
+from nnsym.search.steps.finish import Finisher
+from nnsym.search.steps.looks import Looks
+from nnsym.search.steps.reduce import Reducing
 from nnsym.search.strategy import Strategy
-from nnsym.search.targets import targets
 
 if TYPE_CHECKING:
     from nnsym.solvers.workers.worker import Report

@@ -11,10 +11,10 @@ from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
-from nnsym.search.bounding import Better, Bounding, Cutting, Engines
-from nnsym.search.ledger import Ledger
 from nnsym.search.problem import SearchProblem
-from nnsym.search.trial import PARTS
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.steps.bounding import Better, Bounding, Cutting, Engines
+from nnsym.search.steps.trial import PARTS
 
 #: So many parts are bounded with cuts, where these pay, before ranges are searched for.
 LATER = 32 * PARTS

@@ -137,7 +137,7 @@ def _shown(plant: Any, cases: int = 120) -> bool:
 @contextmanager
 def _one_child() -> Iterator[None]:
     """The first child of a split comes twice, the second never."""
-    from nnsym.search import ledger
+    from nnsym.search.record import ledger
 
     real = ledger.split
 
@@ -167,7 +167,7 @@ def _generous_bounds() -> Iterator[None]:
 @contextmanager
 def _eager_clips() -> Iterator[None]:
     """Boxes are cut at the wrong end."""
-    from nnsym.search import clipping
+    from nnsym.search.steps import clipping
 
     def turned(self: Any, x: Any) -> Any:
         self.C[x] = -self.C[x]
@@ -194,7 +194,7 @@ def _credulous_leaves() -> Iterator[None]:
     """Whoever is asked about a part is taken to have proved it."""
     from nnsym.judge.programs.leaves import Leaves
     from nnsym.results.result import Trust
-    from nnsym.search.leaf import Told
+    from nnsym.search.steps.leaf import Told
 
     with mock.patch.object(Leaves, "_told", return_value=Told(excluded=Trust.CERTIFIED)):
         yield

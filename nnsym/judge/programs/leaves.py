@@ -23,8 +23,8 @@ from nnsym.judge.run import bound
 from nnsym.judge.verdict import rule
 from nnsym.results.clock import Clock, Deadline
 from nnsym.results.result import Trust
-from nnsym.search.leaf import Told
 from nnsym.search.leaves import LeafSolver
+from nnsym.search.steps.leaf import Told
 
 
 @final

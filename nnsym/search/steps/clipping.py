@@ -17,7 +17,7 @@ from nnsym.bounds.kept.types import BatchBounds, Domains, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query
-from nnsym.search.targets import Worth
+from nnsym.search.parts.targets import Worth
 
 #: The margin, at least, of the parts that a row of the conclusion cuts off, as a share of how far it is below 0.
 SHARE = 2.0**-6

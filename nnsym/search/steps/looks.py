@@ -9,8 +9,8 @@ import numpy as np
 from nnsym.bounds.kept.types import BatchBounds
 from nnsym.ir.array import Array
 from nnsym.results.clock import Deadline
-from nnsym.search.nodes import Nodes
-from nnsym.search.points import Tried, descended, samples, scouted, tried
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.points import Tried, descended, samples, scouted, tried
 from nnsym.search.problem import SearchProblem
 
 #: Points that descend in a counter-search, and their steps.

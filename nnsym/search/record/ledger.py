@@ -12,10 +12,10 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.results.result import Trust, weakest
-from nnsym.search.census import Census, Depths, Splits
 from nnsym.search.frontier import Frontier
-from nnsym.search.log import Log
-from nnsym.search.nodes import Branches, Nodes, split
+from nnsym.search.parts.nodes import Branches, Nodes, split
+from nnsym.search.record.census import Census, Depths, Splits
+from nnsym.search.record.log import Log
 
 
 @final

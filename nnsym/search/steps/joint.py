@@ -22,7 +22,7 @@ from nnsym.bounds.kept.types import BatchBounds, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 from nnsym.search.goal import Goal
-from nnsym.search.targets import Worth
+from nnsym.search.parts.targets import Worth
 
 _STEPS, _RATE = 8, 1.0
 _UNIT = 2.0**-52

@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from nnsym.search.ledger import Ledger
 from nnsym.search.problem import SearchProblem
+from nnsym.search.record.ledger import Ledger
 
 #: So many parts are bounded by each rule.
 PARTS = 31

@@ -17,7 +17,7 @@ from nnsym.ir.node import Affine, Input, Max, Node, Points, Pointwise, Product
 from nnsym.ir.query import Query
 from nnsym.ir.univariate import direction
 from nnsym.results.clock import Deadline
-from nnsym.search.targets import Target, Worth
+from nnsym.search.parts.targets import Target, Worth
 
 _MISSED = 1e300  # the merit of a point that a box does not hold
 _PRODUCTS = 5e7  # coefficients times points of a first look

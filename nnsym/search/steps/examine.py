@@ -8,11 +8,11 @@ from typing import final
 import numpy as np
 
 from nnsym.results.clock import Deadline
-from nnsym.search.bounding import Engines
-from nnsym.search.ledger import Ledger
-from nnsym.search.looks import POINTS, Looks
-from nnsym.search.nodes import Nodes
+from nnsym.search.parts.nodes import Nodes
 from nnsym.search.problem import Bounded, SearchProblem
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.steps.bounding import Engines
+from nnsym.search.steps.looks import POINTS, Looks
 
 
 @final

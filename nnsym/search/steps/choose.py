@@ -9,8 +9,8 @@ import numpy as np
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
-from nnsym.search.nodes import Branches
-from nnsym.search.places import Place
+from nnsym.search.parts.nodes import Branches
+from nnsym.search.parts.places import Place
 
 
 def choose(

@@ -15,14 +15,14 @@ from nnsym.ir.node import Affine, Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 from nnsym.results.result import weakest
-from nnsym.search.leaf import Ask, Told, restricted
 from nnsym.search.leaves import LEAVES, LeafSolver
-from nnsym.search.ledger import Ledger
-from nnsym.search.nodes import Nodes
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.places import count_open
+from nnsym.search.parts.points import tried
 from nnsym.search.patience import Patience
-from nnsym.search.places import count_open
-from nnsym.search.points import tried
 from nnsym.search.problem import Bounded, SearchProblem
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.steps.leaf import Ask, Told, restricted
 
 #: So many parts are given up; more say that the margin is 0 along a face, which splitting does not end.
 GIVEN_UP = 64

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
-from nnsym.search.nodes import Branches, Nodes
+from nnsym.search.parts.nodes import Branches, Nodes
 
 Depths = Mapping[int, int] | list[int]
 Splits = Mapping[tuple[Node, int], int] | list[tuple[Node, int]]

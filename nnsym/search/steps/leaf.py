@@ -18,8 +18,8 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.results.clock import Deadline
 from nnsym.results.result import Trust
 from nnsym.search.leaves import LeafSolver
-from nnsym.search.nodes import Nodes
-from nnsym.search.targets import Worth
+from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.targets import Worth
 
 
 @final

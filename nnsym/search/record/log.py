@@ -22,7 +22,7 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.results.lines import LineFile
 from nnsym.results.result import Trust, weakest
-from nnsym.search.nodes import Branches, Nodes
+from nnsym.search.parts.nodes import Branches, Nodes
 
 FORMAT = "nnsym search 2"
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.search.branching import Branching, Seen
-from nnsym.search.choose import choose
-from nnsym.search.ledger import Ledger
-from nnsym.search.nodes import Nodes
+from nnsym.search.parts.nodes import Nodes
 from nnsym.search.problem import Bounded, SearchProblem
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.steps.choose import choose
 
 #: From this depth on nothing is split: a part of 2^-90 of the domain that is still open lies at a margin of 0.
 DEEPEST = 90

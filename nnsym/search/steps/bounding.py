@@ -13,9 +13,9 @@ from nnsym.bounds.kept.types import BatchBounds, Domains, Limit, Sums
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
-from nnsym.search.joint import Joint, summed
-from nnsym.search.nodes import Nodes
+from nnsym.search.parts.nodes import Nodes
 from nnsym.search.problem import SearchProblem
+from nnsym.search.steps.joint import Joint, summed
 
 #: From this depth on bounds are computed by the finer engine.
 DEEP = 36

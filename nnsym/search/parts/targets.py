@@ -21,7 +21,7 @@ from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import And, Atoms, InBox, RowFormula, conjunction, disjunction, leaves, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Box, Query
-from nnsym.search.boxed import Boxed, in_a_box
+from nnsym.search.parts.boxed import Boxed, in_a_box
 
 #: So many parts at most, and so many that are a row in a box.
 CAP, WIDE = 64, 2**13

@@ -11,9 +11,9 @@ import numpy as np
 
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.node import Node
-from nnsym.search.clipping import clipped
-from nnsym.search.ledger import Ledger
 from nnsym.search.problem import Bounded, SearchProblem
+from nnsym.search.record.ledger import Ledger
+from nnsym.search.steps.clipping import clipped
 
 
 class Reducing(ABC):
