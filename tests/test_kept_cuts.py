@@ -12,10 +12,10 @@ from scipy.optimize import linprog
 
 from nnsym.bounds.kept.cuts import Cuts, Neurons, separated, tightest
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.refresh import Refresh
-from nnsym.bounds.kept.relaxations import is_relu
+from nnsym.bounds.kept.passes.refresh import Refresh
+from nnsym.bounds.kept.passes.relaxations import is_relu
+from nnsym.bounds.kept.passes.state import State
 from nnsym.bounds.kept.rounding import Precision
-from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.tighter import tighter
 from nnsym.bounds.kept.types import Domains, Dual, Limit
 from nnsym.ir.exact import to_fractions

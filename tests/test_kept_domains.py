@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.plan import Plan
+from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
 from nnsym.errors import InputError, UnsupportedError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.maps import Matrix
-from nnsym.bounds.kept.plan import Plan
+from nnsym.bounds.kept.plan.maps import Matrix
+from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, blend
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
@@ -238,7 +238,7 @@ def test_ascents_gain_and_their_duals_are_a_start():
 
 def test_the_gradient_of_a_bound_is_the_minimiser(monkeypatch):
     """Against differences of bounds: slopes of all hinges, and multipliers of phases."""
-    from nnsym.bounds.kept import ascent
+    from nnsym.bounds.kept.passes import ascent
 
     query = relu_query(seed=3)
     engine, seen = Engine(query), []
@@ -292,7 +292,7 @@ def test_multipliers_of_phases_gain():
 
 def test_a_start_near_the_goal_is_not_thrown_off_it(monkeypatch):
     """Subproblems that begin with their parent's choices reach a goal in a few steps; steps of full length do not."""
-    from nnsym.bounds.kept import ascent
+    from nnsym.bounds.kept.passes import ascent
 
     def reached(beyond: float) -> int:
         monkeypatch.setattr(ascent, "_BEYOND", beyond)
@@ -333,7 +333,7 @@ def test_a_row_without_coefficients_pays_for_a_part_without_points():
 
 
 def test_rows_beyond_the_goal_leave_an_ascent(monkeypatch):
-    from nnsym.bounds.kept import ascent
+    from nnsym.bounds.kept.passes import ascent
 
     query = relu_query()
     engine, sizes = Engine(query), []

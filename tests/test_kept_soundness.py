@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nnsym.bounds.kept.descent import Choice, Seed, descend
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.inputs import least
-from nnsym.bounds.kept.refresh import Refresh
+from nnsym.bounds.kept.passes.descent import Choice, Seed, descend
+from nnsym.bounds.kept.passes.inputs import least
+from nnsym.bounds.kept.passes.refresh import Refresh
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.ir.exact import to_fractions

@@ -8,7 +8,7 @@ import pytest
 
 from nnsym.bounds import hinge_lines, maximum_lines, planes
 from nnsym.bounds.engine import relaxations
-from nnsym.bounds.kept import relaxations as arrays
+from nnsym.bounds.kept.passes import relaxations as arrays
 from nnsym.ir.univariate import clip, sign
 from nnsym.testing.prove import Answer
 from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines

@@ -15,17 +15,17 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.kept.ascent import beginning, climb
-from nnsym.bounds.kept.collect import Collector, Options, warm
 from nnsym.bounds.kept.cuts import Cuts
-from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
-from nnsym.bounds.kept.inputs import least
-from nnsym.bounds.kept.minimum import values
-from nnsym.bounds.kept.plan import Plan
-from nnsym.bounds.kept.refresh import Climb, Refresh, pieces, plain
-from nnsym.bounds.kept.relaxations import is_relu
+from nnsym.bounds.kept.passes.ascent import beginning, climb
+from nnsym.bounds.kept.passes.collect import Collector, Options, warm
+from nnsym.bounds.kept.passes.descent import Choice, Descent, Seed, descend
+from nnsym.bounds.kept.passes.inputs import least
+from nnsym.bounds.kept.passes.minimum import values
+from nnsym.bounds.kept.passes.refresh import Climb, Refresh, pieces, plain
+from nnsym.bounds.kept.passes.relaxations import is_relu
+from nnsym.bounds.kept.passes.state import State
+from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, precision, product
-from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import BatchBounds, Domains, Dual, Limit, Sums
 from nnsym.errors import InputError
 from nnsym.ir.array import Array

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnsym.bounds.kept.cuts import Cuts, separated
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.relaxations import is_relu
+from nnsym.bounds.kept.passes.relaxations import is_relu
 from nnsym.ir.node import Affine, Node
 from nnsym.results.clock import NEVER, Deadline
 

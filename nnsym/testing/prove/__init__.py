@@ -104,7 +104,7 @@ def prove_bounds(*, functions: Iterable[Piecewise] = FUNCTIONS, seconds: float =
     """Prove the lines that linear bounds put below and above a neuron, a maximum of two, a product and a square.
 
     These are the lines of :mod:`nnsym.bounds.engine.relaxations`, for each lower slope of a hinge, and of
-    :mod:`nnsym.bounds.kept.relaxations`.
+    :mod:`nnsym.bounds.kept.passes.relaxations`.
     """
     hinges = [hinge("relu", 0.0, 1.0), hinge("abs", -1.0, 1.0)]
     others = [*map(pieces, functions), largest(2), times(), times(square=True)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.relaxations import Lines, relax
-from nnsym.bounds.kept.relaxations import lines as kept_lines
+from nnsym.bounds.kept.passes.relaxations import lines as kept_lines
 from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.node import Max, Node
 from nnsym.ir.univariate import Piecewise
@@ -44,7 +44,7 @@ def engine_lines(lower: LowerSlope = "adaptive", *, relax: Callable[..., Lines] 
 
 
 def array_lines(*, lines: Callable[..., Any] = kept_lines) -> Makes:
-    """The lines of :mod:`nnsym.bounds.kept.relaxations`, or of a function in its place."""
+    """The lines of :mod:`nnsym.bounds.kept.passes.relaxations`, or of a function in its place."""
 
     def make(setup: Setup) -> Any:
         ranges = {node: tuple(symbolic(side[None]) for side in ends) for node, ends in setup.bounds.items()}

@@ -13,12 +13,12 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.bounds.kept.descent import Choice, Seed, descend
-from nnsym.bounds.kept.inputs import least
-from nnsym.bounds.kept.plan import Plan
-from nnsym.bounds.kept.relaxations import image, undecided
+from nnsym.bounds.kept.passes.descent import Choice, Seed, descend
+from nnsym.bounds.kept.passes.inputs import least
+from nnsym.bounds.kept.passes.relaxations import image, undecided
+from nnsym.bounds.kept.passes.state import State
+from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.rounding import settle
-from nnsym.bounds.kept.state import State
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides

@@ -3,8 +3,8 @@
 The rows of a set each know the number of their subproblem, all sets the same numbers: what a step needs of subproblems
 is gathered once. An element and its negative are two sets, and all rows of all subproblems are as many sets as one has
 rows. The pass maintains the claim
-``row >= constant + sum_n C_n (v_n - c_n)`` with the prices of :mod:`nnsym.bounds.kept.state` paid by the constant at
-every step. Coefficients are in the format of rows, constants float64.
+``row >= constant + sum_n C_n (v_n - c_n)`` with the prices of :mod:`nnsym.bounds.kept.passes.state` paid by the
+constant at every step. Coefficients are in the format of rows, constants float64.
 
 What a pass may choose (:class:`Choice`): slopes of hinges on their free side (Xu et al., Fast and Complete, 2021),
 multipliers of limits (Wang et al., Beta-CROWN, 2021): for ``m >= 0``, ``row >= row - m (v - lower)`` and ``row >= row +
@@ -19,8 +19,8 @@ from typing import final
 
 import numpy as np
 
+from nnsym.bounds.kept.passes.state import State, Steered, Step
 from nnsym.bounds.kept.rounding import FLOAT64
-from nnsym.bounds.kept.state import State, Steered, Step
 from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Node
 
@@ -30,9 +30,9 @@ from nnsym.ir.node import Affine, Input, Node
 class Choice:
     """Choices for the rows of a pass, ``(sets, rows, n)``; any within their limits are sound.
 
-    ``slopes[y]`` of a hinge, within those of :class:`nnsym.bounds.kept.state.Steered`. ``multipliers[v]`` of a node
-    with limits: positive of the lower limit, negative of the upper one, 0 where there is none. ``cuts[y]``, of a node
-    with cuts, are multipliers >= 0 of those that are usable, ``(sets, rows, cuts)``.
+    ``slopes[y]`` of a hinge, within those of :class:`nnsym.bounds.kept.passes.state.Steered`. ``multipliers[v]`` of a
+    node with limits: positive of the lower limit, negative of the upper one, 0 where there is none. ``cuts[y]``, of a
+    node with cuts, are multipliers >= 0 of those that are usable, ``(sets, rows, cuts)``.
     """
 
     slopes: Mapping[Node, Array] = field(default_factory=dict)

@@ -8,10 +8,10 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.kept.balls import Round
-from nnsym.bounds.kept.cut_rows import CutRows
 from nnsym.bounds.kept.cuts import Cuts
-from nnsym.bounds.kept.maps import Matrix, columns
+from nnsym.bounds.kept.plan.balls import Round
+from nnsym.bounds.kept.plan.cut_rows import CutRows
+from nnsym.bounds.kept.plan.maps import Matrix, columns
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.types import Limit
 from nnsym.errors import UnsupportedError

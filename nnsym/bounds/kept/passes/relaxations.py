@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.hinge_lines import Slopes, hinge_lines
-from nnsym.bounds.kept.plan import Plan
+from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, product, settle
 from nnsym.bounds.maximum_lines import maximum_lines
 from nnsym.bounds.planes import planes

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.bounds.kept.cuts import Cuts
-from nnsym.bounds.kept.maps import Matrix
+from nnsym.bounds.kept.plan.maps import Matrix
 from nnsym.bounds.kept.rounding import FLOAT64, Precision
 from nnsym.ir.array import Array
 from nnsym.ir.linear import Sparse

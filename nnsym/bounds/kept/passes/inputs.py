@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnsym.bounds.kept.descent import Descent, Seed
+from nnsym.bounds.kept.passes.descent import Descent, Seed
+from nnsym.bounds.kept.passes.state import State
 from nnsym.bounds.kept.rounding import FLOAT64
-from nnsym.bounds.kept.state import State
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input
 

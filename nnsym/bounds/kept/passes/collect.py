@@ -8,11 +8,11 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.kept.descent import Choice, Descent, Seed
-from nnsym.bounds.kept.inputs import constants, minimiser
-from nnsym.bounds.kept.minimum import gaps
-from nnsym.bounds.kept.plan import Plan
-from nnsym.bounds.kept.state import State
+from nnsym.bounds.kept.passes.descent import Choice, Descent, Seed
+from nnsym.bounds.kept.passes.inputs import constants, minimiser
+from nnsym.bounds.kept.passes.minimum import gaps
+from nnsym.bounds.kept.passes.state import State
+from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.types import BatchBounds, Dual, Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node

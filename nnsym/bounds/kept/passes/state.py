@@ -24,8 +24,8 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.kept.plan import Plan
-from nnsym.bounds.kept.relaxations import Lines, lines
+from nnsym.bounds.kept.passes.relaxations import Lines, lines
+from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, blend, product, settle
 from nnsym.ir.array import Array
 from nnsym.ir.intervals import Sides

@@ -24,10 +24,10 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.kept.collect import Options
-from nnsym.bounds.kept.descent import Choice, Descent, Seed, descend
-from nnsym.bounds.kept.minimum import values
-from nnsym.bounds.kept.state import State
+from nnsym.bounds.kept.passes.collect import Options
+from nnsym.bounds.kept.passes.descent import Choice, Descent, Seed, descend
+from nnsym.bounds.kept.passes.minimum import values
+from nnsym.bounds.kept.passes.state import State
 from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Node
 

@@ -2,7 +2,8 @@
 
 A pass picks one line for every element: its bound is the value of the row where every nonlinear node is replaced by
 that line, at the input that minimises the form. Going forward with these lines gives every node's value there. It is
-also the gradient of the bound (:mod:`nnsym.bounds.kept.ascent`). Nothing here is charged, and nothing is claimed.
+also the gradient of the bound (:mod:`nnsym.bounds.kept.passes.ascent`). Nothing here is charged, and nothing is
+claimed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nnsym.bounds.kept.descent import Choice, Descent, Seed
-from nnsym.bounds.kept.inputs import minimiser
-from nnsym.bounds.kept.state import State, Steered
+from nnsym.bounds.kept.passes.descent import Choice, Descent, Seed
+from nnsym.bounds.kept.passes.inputs import minimiser
+from nnsym.bounds.kept.passes.state import State, Steered
 from nnsym.ir.array import Array
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise, Product
 from nnsym.ir.univariate import Hinge
