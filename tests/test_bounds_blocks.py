@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from nnsym.bounds.engine import descent
-from nnsym.bounds.engine.blocks import BlockMap, FullBlocks
-from nnsym.bounds.engine.contraction import contractions
-from nnsym.bounds.engine.linear import Backward, crown
-from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.torch_maps import SelectMap
-from nnsym.bounds.engine.windows import Windows
+from nnsym.bounds.engine.backward import descent
+from nnsym.bounds.engine.backward.linear import Backward, crown
+from nnsym.bounds.engine.maps.blocks import BlockMap, FullBlocks
+from nnsym.bounds.engine.maps.contraction import contractions
+from nnsym.bounds.engine.maps.maps import Maps
+from nnsym.bounds.engine.maps.torch_maps import SelectMap
+from nnsym.bounds.engine.maps.windows import Windows
 from nnsym.bounds.methods import compute
 from nnsym.ir.convolution import Conv
 from nnsym.ir.evaluate import evaluate

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnsym.bounds.base import Bounds, Interval
+from nnsym.bounds.engine.backward.linear import Backward, crown
 from nnsym.bounds.engine.inputs import domain
-from nnsym.bounds.engine.linear import Backward, crown
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, layers, margin, open_elements
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.errors import InputError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnsym.bounds.domains import domain_margin
-from nnsym.bounds.engine import linear
+from nnsym.bounds.engine.backward import linear
 from nnsym.bounds.methods import compute, layers, margin
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib.load import load_vnnlib

@@ -13,11 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnsym.bounds.engine import linear
-from nnsym.bounds.engine.linear import crown
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.backward import linear
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.backward.slopes import Ascent
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT32, Precision
-from nnsym.bounds.engine.slopes import Ascent
 from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.formula import Atoms

@@ -11,8 +11,8 @@ from moments import Moments
 from test_bounds_soundness import violations
 
 import nnsym as nn
-from nnsym.bounds.engine.forward import forward_linear
-from nnsym.bounds.engine.zonotope import zonotope
+from nnsym.bounds.engine.forward.forward import forward_linear
+from nnsym.bounds.engine.forward.zonotope import zonotope
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import refined
 from nnsym.bounds.methods import METHODS, compute, margin

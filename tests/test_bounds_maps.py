@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nnsym.bounds.engine import maps as maps_module
-from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.torch_maps import SparseMap
+from nnsym.bounds.engine.maps import maps as maps_module
+from nnsym.bounds.engine.maps.maps import Maps
+from nnsym.bounds.engine.maps.torch_maps import SparseMap
 from nnsym.ir.convolution import Conv
 from nnsym.ir.linear import Dense, Scale, Select, Sparse
 from nnsym.ir.transposed import ConvTranspose

@@ -13,12 +13,12 @@ from scipy.optimize import linprog
 
 from nnsym.bounds.builtin import Alpha
 from nnsym.bounds.domains import domain_margin
-from nnsym.bounds.engine import linear
-from nnsym.bounds.engine.descent import Dual
+from nnsym.bounds.engine.backward import linear
+from nnsym.bounds.engine.backward.descent import Dual
+from nnsym.bounds.engine.backward.linear import Backward, crown, fixed
+from nnsym.bounds.engine.backward.slopes import Ascent, preconditions
 from nnsym.bounds.engine.inputs import domain
-from nnsym.bounds.engine.linear import Backward, crown, fixed
-from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.slopes import Ascent, preconditions
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.methods import compute, find_source, margin
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnsym.bounds.engine.forward.interval import Forward
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.interval import Forward
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.planes import shares
 from nnsym.bounds.rational.exact import _shorten

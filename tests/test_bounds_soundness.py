@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnsym.bounds.engine.backward.linear import Backward
+from nnsym.bounds.engine.backward.slopes import preconditions
 from nnsym.bounds.engine.inputs import domain
-from nnsym.bounds.engine.linear import Backward
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import Precision
-from nnsym.bounds.engine.slopes import preconditions
 from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms

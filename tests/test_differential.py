@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
-from nnsym.bounds.engine.slopes import preconditions
+from nnsym.bounds.engine.backward.slopes import preconditions
 from nnsym.bounds.methods import compute, find_source
 from nnsym.bounds.pairs.differential import DIFFERENTIAL
 from nnsym.ir.check import check_query

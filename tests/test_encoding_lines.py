@@ -9,9 +9,9 @@ import pytest
 import torch
 from neurons import program_of, query_of
 
-from nnsym.bounds.engine.interval import domain
-from nnsym.bounds.engine.linear import Backward
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.backward.linear import Backward
+from nnsym.bounds.engine.forward.interval import domain
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode

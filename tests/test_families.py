@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import nnsym as nn
-from nnsym.bounds.engine.interval import ibp
-from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.forward.interval import ibp
 
 torch = pytest.importorskip("torch")
 runtime = pytest.importorskip("onnxruntime")

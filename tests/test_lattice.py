@@ -15,10 +15,10 @@ from random_properties import is_violated, nested_query
 
 from nnsym.ask.verify import verify
 from nnsym.bounds.base import Bounds
+from nnsym.bounds.engine.backward.linear import Backward, crown
+from nnsym.bounds.engine.backward.slopes import Ascent
 from nnsym.bounds.engine.inputs import domain
-from nnsym.bounds.engine.linear import Backward, crown
-from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.slopes import Ascent
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.methods import compute, margin
 from nnsym.bounds.points.attack import search
 from nnsym.encode.registry import find_encoding

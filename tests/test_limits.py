@@ -16,8 +16,8 @@ import nnsym as nn
 from nnsym.ask.lipschitz.jacobians import by_regions, entries
 from nnsym.ask.lipschitz.slope import slope_between
 from nnsym.ask.lipschitz.space import Space
-from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.torch_maps import SparseMap
+from nnsym.bounds.engine.maps.maps import Maps
+from nnsym.bounds.engine.maps.torch_maps import SparseMap
 from nnsym.bounds.lipschitz.certificate import _exact_matrix, _matrix, certified
 from nnsym.bounds.lipschitz.distance import NORMS, Distance, propagate
 from nnsym.bounds.lipschitz.jacobian import interval_jacobian

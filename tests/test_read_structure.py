@@ -7,8 +7,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import nnsym as nn
-from nnsym.bounds.engine.interval import ibp
-from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.forward.interval import ibp
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.read.onnx import load
 from nnsym.read.runtime import run

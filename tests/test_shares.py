@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from nnsym.bounds.engine.linear import crown
-from nnsym.bounds.engine.shares import exponents, plane
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.backward.shares import exponents, plane
 from nnsym.ir.functions.exponentials import Exp
 from nnsym.ir.functions.powers import Reciprocal
 from nnsym.ir.linear import Dense
@@ -65,7 +65,9 @@ def test_bounds_of_a_softmax_are_tighter_than_by_exponential_and_reciprocal_alon
     y = softmax(affine(((Dense(random.normal(size=(k, 4))), x),)), np.arange(k)[None])
     query = about("share", y, x, np.full(4, -0.5), np.full(4, 0.5))
     with_plane = crown(query).rows
-    monkeypatch.setattr(import_module("nnsym.bounds.engine.linear"), "below_shares", lambda node, lines, ranges: lines)
+    monkeypatch.setattr(
+        import_module("nnsym.bounds.engine.backward.linear"), "below_shares", lambda node, lines, ranges: lines
+    )
     without = crown(query).rows
     assert (with_plane.upper <= without.upper + 1e-12).all()
     assert (with_plane.upper - with_plane.lower).mean() < 0.99 * (without.upper - without.lower).mean()

@@ -9,8 +9,8 @@ import pytest
 from onnx import helper
 
 import nnsym as nn
-from nnsym.bounds.engine.interval import ibp
-from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.forward.interval import ibp
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.linear import Scale, Sparse
 from nnsym.ir.node import affine, new_input

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnsym as nn
-from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.backward.linear import crown
 
 torch = pytest.importorskip("torch")
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn as layers
 
 import nnsym as nn
-from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.backward.linear import crown
 from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.network import Network

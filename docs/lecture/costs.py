@@ -10,9 +10,9 @@ import numpy as np
 
 import nnsym as nn
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.engine.interval import ibp
-from nnsym.bounds.engine.linear import crown
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.forward.interval import ibp
+from nnsym.bounds.engine.maps.maps import Maps
 
 
 def cost(width: int, bound: Callable[..., Bounds], repeat: int = 3) -> float:

@@ -103,7 +103,7 @@ def search(
     family: Family, method: Any, good: float, bad: float, precision: float, options: dict[str, Any]
 ) -> tuple[Bracket, list[tuple[float, Result]]]:
     """The bracket between ``good`` and ``bad``, and what was asked; ``options`` are those of ``verify``."""
-    import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
+    import nnsym.bounds.engine.backward.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
 
     named = ("encoding", "solver", "bounds", "optimise")
     chosen = resolve(method, **{name: options[name] for name in named if name in options})

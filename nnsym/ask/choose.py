@@ -138,7 +138,7 @@ def look(query: Query, budget: float) -> Facts:
     intervals = lines = -np.inf
     bounds: Bounds | None = None
     if not smoothed:
-        import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
+        import nnsym.bounds.engine.backward.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
 
         intervals, bounds = domain_margin(query, find_source("ibp-merged").within(0.2 * budget))
         lines, bounds = domain_margin(query, find_source("crown").within(0.8 * budget))

@@ -130,7 +130,7 @@ def compare(
     sources = tuple(check_bounds(choice) for choice in several)
     listed = methods if isinstance(methods, Iterable) and not isinstance(methods, str) else (methods,)
     plans = plan(tuple(listed), solvers, sources, optimise=not decide)
-    import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before any row is timed
+    import nnsym.bounds.engine.backward.linear  # noqa: F401  # heavy: torch, loaded before any row is timed
 
     tables: list[Comparison] = []
     for query, name in zip(queries, _told_apart([query.name for query in queries]), strict=True):

@@ -26,13 +26,13 @@ def meet(
 ) -> Bounds:
     """The bounds with the query's assumed intervals, and what follows from them.
 
-    Later nodes are bounded anew by intervals, the rows backwards (:func:`nnsym.bounds.engine.linear.crown`).
+    Later nodes are bounded anew by intervals, the rows backwards (:func:`nnsym.bounds.engine.backward.linear.crown`).
 
     Raises :class:`InputError` where an assumed interval and a computed one have no point in common: then no input
     satisfies the assumption.
     """
-    from nnsym.bounds.engine.linear import crown  # heavy: torch
-    from nnsym.bounds.engine.maps import Maps  # heavy: torch
+    from nnsym.bounds.engine.backward.linear import crown  # heavy: torch
+    from nnsym.bounds.engine.maps.maps import Maps  # heavy: torch
 
     nodes = dict(bounds.nodes)
     for node, box in query.assumed.items():

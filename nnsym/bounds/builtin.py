@@ -24,8 +24,8 @@ class Ibp(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.engine.interval import ibp  # heavy: torch
-        from nnsym.bounds.engine.maps import Maps  # heavy: torch
+        from nnsym.bounds.engine.forward.interval import ibp  # heavy: torch
+        from nnsym.bounds.engine.maps.maps import Maps  # heavy: torch
 
         return ibp(query, boxes, maps=Maps(device, dtype), deadline=self.deadline)
 
@@ -45,8 +45,8 @@ class Linear(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.engine.linear import crown  # heavy: torch
-        from nnsym.bounds.engine.maps import Maps  # heavy: torch
+        from nnsym.bounds.engine.backward.linear import crown  # heavy: torch
+        from nnsym.bounds.engine.maps.maps import Maps  # heavy: torch
 
         maps, end = Maps(device, dtype), self.deadline
         return crown(query, boxes, lower=self.lower, hidden=self.hidden, name=self.name, maps=maps, deadline=end)
@@ -56,7 +56,7 @@ class Linear(Source):
 @dataclass(frozen=True)
 class Alpha(Source):
     """Backward linear bounds whose free slopes are optimised for ``iterations`` steps
-    (:mod:`nnsym.bounds.engine.slopes`).
+    (:mod:`nnsym.bounds.engine.backward.slopes`).
 
     Without ``hidden`` only those of the rows are; ``shared`` slopes are one per neuron for all rows of a layer. Text:
     ``alpha``, ``alpha:50``, ``alpha:50:rows``, ``alpha:50:shared``, ``alpha:50:rows:shared``.
@@ -91,9 +91,9 @@ class Alpha(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.engine.linear import crown  # heavy: torch
-        from nnsym.bounds.engine.maps import Maps  # heavy: torch
-        from nnsym.bounds.engine.slopes import Ascent  # heavy: torch
+        from nnsym.bounds.engine.backward.linear import crown  # heavy: torch
+        from nnsym.bounds.engine.backward.slopes import Ascent  # heavy: torch
+        from nnsym.bounds.engine.maps.maps import Maps  # heavy: torch
 
         ascent = Ascent(iterations=self.iterations, hidden=self.hidden, shared=self.shared)
         maps = Maps(device, dtype)
@@ -112,7 +112,7 @@ class Zonotope(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.engine.zonotope import zonotope  # heavy: torch
+        from nnsym.bounds.engine.forward.zonotope import zonotope  # heavy: torch
 
         return zonotope(query, boxes, device=device, dtype=dtype, deadline=self.deadline, memory=self.memory)
 
@@ -129,6 +129,6 @@ class ForwardLinear(Source):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        from nnsym.bounds.engine.forward import forward_linear  # heavy: torch
+        from nnsym.bounds.engine.forward.forward import forward_linear  # heavy: torch
 
         return forward_linear(query, boxes, device=device, dtype=dtype, deadline=self.deadline, memory=self.memory)

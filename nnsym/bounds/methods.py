@@ -109,8 +109,9 @@ def compute(
     device: str = "cpu",
     dtype: Dtype = "float64",
 ) -> Bounds:
-    """Bounds of every node and row by a source or its text; ``boxes`` as in :func:`nnsym.bounds.engine.interval.ibp`.
+    """Bounds of every node and row of a query by a source or its text.
 
+    ``boxes`` are those of :func:`nnsym.bounds.engine.forward.interval.ibp`; without them the query's own are taken.
     ``device`` is a name of torch's or ``auto``; float32 (``dtype``) is faster on large networks and GPUs, as sound, and
     a little looser. Two runs that a query compares are bounded together
     (:mod:`nnsym.bounds.pairs.differential`). Intervals that the query assumes are met with what was computed; they are

@@ -62,7 +62,7 @@ class Source(ABC):
     def compute(
         self, query: Query, boxes: FloatBoxes | None = None, *, device: str = "cpu", dtype: Dtype = "float64"
     ) -> Bounds:
-        """The bounds; ``boxes`` as in :func:`nnsym.bounds.engine.interval.ibp`."""
+        """The bounds; ``boxes`` as in :func:`nnsym.bounds.engine.forward.interval.ibp`."""
 
 
 @final

@@ -50,8 +50,8 @@ def tighten(
     The linear bounds may take the first half of the time, the layers most of the rest. ``ended`` where a layer or the
     rows were not reached.
     """
-    from nnsym.bounds.engine.linear import crown  # heavy: torch
-    from nnsym.bounds.engine.maps import Maps  # heavy: torch
+    from nnsym.bounds.engine.backward.linear import crown  # heavy: torch
+    from nnsym.bounds.engine.maps.maps import Maps  # heavy: torch
 
     start, maps = time.monotonic(), Maps(device, dtype)
     found: dict[Node, Interval] = {}

@@ -25,7 +25,7 @@ from nnsym.results import ranges as options
 from nnsym.results.html import html_table
 
 if TYPE_CHECKING:
-    from nnsym.bounds.engine.forms import LinearBounds
+    from nnsym.bounds.engine.backward.forms import LinearBounds
 
 
 @final
@@ -47,7 +47,7 @@ class PropertyBounds(SourceBounds):
 
         Backward linear bounds (CROWN's lines) over these bounds of the nodes, valid in exact arithmetic.
         """
-        from nnsym.bounds.engine.forms import linear_bounds  # heavy: torch
+        from nnsym.bounds.engine.backward.forms import linear_bounds  # heavy: torch
 
         return linear_bounds(self.query, self.found, *self._node(key))
 

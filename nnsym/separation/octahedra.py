@@ -87,7 +87,7 @@ def octahedra(scene: Scene, layer: OpenLayer, groups: Array, provider: Provider)
 
 def _crown(scene: Scene, layer: OpenLayer, columns: Array, sides: Array) -> Array:
     """Upper bounds of forms by linear bounds of one more affine layer."""
-    from nnsym.bounds.engine.linear import crown  # heavy: torch
+    from nnsym.bounds.engine.backward.linear import crown  # heavy: torch
 
     pre = layer.node.parents[0]
     element = np.full(scene.program.n_columns + 1, -1)

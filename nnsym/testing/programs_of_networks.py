@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.backward.linear import crown
 from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode

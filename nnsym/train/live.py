@@ -1,7 +1,7 @@
 """The maps of the bounds engine with a module's parameters for coefficients, so that gradients reach them.
 
-The engine asks :class:`nnsym.bounds.engine.maps.Maps` for tensors and knows nothing of training. :class:`Live` answers
-with the parameters themselves wherever the graph copies them (:mod:`nnsym.train.tags`).
+The engine asks :class:`nnsym.bounds.engine.maps.maps.Maps` for tensors and knows nothing of training. :class:`Live`
+answers with the parameters themselves wherever the graph copies them (:mod:`nnsym.train.tags`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.convolution import ConvMap
-from nnsym.bounds.engine.maps import Interval, Maps
-from nnsym.bounds.engine.torch_maps import DenseMap, TorchMap
+from nnsym.bounds.engine.maps.convolution import ConvMap
+from nnsym.bounds.engine.maps.maps import Interval, Maps
+from nnsym.bounds.engine.maps.torch_maps import DenseMap, TorchMap
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array

@@ -1,6 +1,6 @@
 """Lower bounds of rows over a batch of boxes, as functions of the parameters: intervals forward, lines backward.
 
-The steps and lines are those of the bounds engine (:mod:`nnsym.bounds.engine.interval`,
+The steps and lines are those of the bounds engine (:mod:`nnsym.bounds.engine.forward.interval`,
 :mod:`nnsym.bounds.engine.relaxations`); what is left out is the price of rounding, since a loss proves nothing:
 
     affine node      A c + b -+ |A| r                                   of boxes with centre c and radius r,
@@ -16,8 +16,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nnsym.bounds.engine.forward.interval import Forward
 from nnsym.bounds.engine.inputs import Balls, Range
-from nnsym.bounds.engine.interval import Forward
 from nnsym.bounds.engine.relaxations import Tap, relax, undecided
 from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.node import Affine, Input, Node, Pointwise

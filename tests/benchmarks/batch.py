@@ -9,9 +9,9 @@ from statistics import median
 import numpy as np
 import torch
 
-from nnsym.bounds.engine.interval import ibp
-from nnsym.bounds.engine.linear import crown
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.forward.interval import ibp
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.methods import compute
 from nnsym.bounds.sources import Dtype
 from nnsym.ir.query import Query

@@ -7,9 +7,9 @@ from statistics import median
 import numpy as np
 import torch
 
-from nnsym.bounds.engine.interval import ibp
-from nnsym.bounds.engine.linear import crown
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.forward.interval import ibp
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise

@@ -181,7 +181,7 @@ def commands(readings: tuple[Reading, ...], *, limit: float = LIMIT, wanted: Wan
         with tempfile.TemporaryDirectory() as folder:
             files = [str(path) for path in write(Path(folder))] if asked else []
             for command, lane, (verb, *options) in asked:
-                engines = "nnsym.bounds.engine.linear, nnsym.bounds.points.attack, nnsym.cli.main"
+                engines = "nnsym.bounds.engine.backward.linear, nnsym.bounds.points.attack, nnsym.cli.main"
                 imports = f"import torch, onnx, onnxruntime, {engines}"
                 start, _ = _command(["-c", imports], 60.0, folder)
                 words = ["-m", "tests.benchmarks.fair_clock", verb, *files, *options, "--timeout", f"{limit:g}"]

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from nnsym.bounds.engine.linear import crown
-from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.slopes import Ascent
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.backward.slopes import Ascent
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.ir.convolution import Conv
 from nnsym.ir.node import Affine
 from nnsym.ir.query import Query

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch import nn as layers
 
 import nnsym as nn
-from nnsym.bounds.engine.linear import crown
-from nnsym.bounds.engine.slopes import Ascent
+from nnsym.bounds.engine.backward.linear import crown
+from nnsym.bounds.engine.backward.slopes import Ascent
 from tests.benchmarks.measure import table
 
 SEEDS = range(5)

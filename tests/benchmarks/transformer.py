@@ -18,7 +18,7 @@ from torch import Tensor
 from torch import nn as layers
 
 import nnsym as nn
-from nnsym.bounds.engine.linear import crown
+from nnsym.bounds.engine.backward.linear import crown
 from tests.benchmarks.measure import table
 
 RADII = (0.001, 0.003, 0.01)

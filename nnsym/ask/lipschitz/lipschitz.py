@@ -101,7 +101,7 @@ def lipschitz(
         raise InputError(f"'{name}' is an option of the search along L", remedy="Give high=, or leave it out")
     space, chosen, seed = Space.of(f, domain), _methods(method), options_of.seed(seed)
     if domain is not None:
-        import nnsym.bounds.engine.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
+        import nnsym.bounds.engine.backward.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
     running = clock if clock is not None else Clock(options_of.seconds(timeout))
     asker = _Asker(space, norm_of(2 if p is None else p), norm_of(2 if q is None else q), running)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is infinite, and no bound

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.base import Interval
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts, contract, magnitude, middle, precision, rounded, settle
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import InputError

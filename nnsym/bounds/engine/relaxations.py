@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, magnitude, precision, product
 from nnsym.bounds.hinge_lines import hinge_lines
 from nnsym.bounds.maximum_lines import maximum_lines

@@ -3,8 +3,9 @@
     engine = Engine(query, dtype="float32")
     found = engine.bound(engine.root())
 
-It computes what ``crown`` does (:mod:`nnsym.bounds.engine.linear`), with the charges of docs/rounding.md, on arrays of
-NumPy. What it knows of the query's own domain it keeps: elements that are 0 there are left out of all that follows.
+It computes what ``crown`` does (:mod:`nnsym.bounds.engine.backward.linear`), with the charges of docs/rounding.md, on
+arrays of NumPy. What it knows of the query's own domain it keeps: elements that are 0 there are left out of all that
+follows.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.relaxations import Lines, Tap, relax
 from nnsym.bounds.engine.rounding import magnitude, middle, product
 from nnsym.bounds.pairs.gaps import slope_range

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import middle, precision
 from nnsym.bounds.hinge_lines import chord
 from nnsym.errors import UnsupportedError

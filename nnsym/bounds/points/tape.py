@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.formula import Atoms, InBox, reduce_formula

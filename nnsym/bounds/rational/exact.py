@@ -1,8 +1,8 @@
 """CROWN in rational arithmetic: decides the cases that lie within rounding of the threshold.
 
-The same pass as :mod:`nnsym.bounds.engine.linear` on arrays of Fractions, with the exact numbers of the boxes and rows,
-for networks of affine maps, hinges, pieces and maxima. Every layer is bounded anew, so that a neuron whose lower
-bound is exactly 0 is stable here. Long numbers are rounded outward where that keeps the result a lower bound.
+The same pass as :mod:`nnsym.bounds.engine.backward.linear` on arrays of Fractions, with the exact numbers of the boxes
+and rows, for networks of affine maps, hinges, pieces and maxima. Every layer is bounded anew, so that a neuron whose
+lower bound is exactly 0 is stable here. Long numbers are rounded outward where that keeps the result a lower bound.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from nnsym.bounds.engine.maps import Slopes
+from nnsym.bounds.engine.maps.maps import Slopes
 from nnsym.bounds.engine.rounding import FLOAT64
 from nnsym.ir.node import Max, Pointwise
 from nnsym.testing.prove.arrays import Numbers

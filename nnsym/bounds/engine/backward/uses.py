@@ -8,7 +8,7 @@ from typing import final
 from torch import Tensor
 
 from nnsym.bounds.engine.inputs import Range
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.relaxations import undecided
 from nnsym.ir.linear import Select
 from nnsym.ir.node import Affine, Node

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.engine.carried import Room, carry
+from nnsym.bounds.engine.forward.carried import Room, carry
 from nnsym.bounds.engine.inputs import Balls, Range, least, spread
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.relaxations import Lines, relax
 from nnsym.bounds.engine.rounding import magnitude, product, settle, weigh
 from nnsym.bounds.sources import Dtype, FloatBoxes

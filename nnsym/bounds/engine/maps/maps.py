@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds import hinge_lines
-from nnsym.bounds.engine.blocks import BlockMap, FullBlocks
-from nnsym.bounds.engine.convolution import ConvMap, TransposedMap
+from nnsym.bounds.engine.maps.blocks import BlockMap, FullBlocks
+from nnsym.bounds.engine.maps.convolution import ConvMap, TransposedMap
+from nnsym.bounds.engine.maps.torch_maps import DenseMap, ScaleMap, SelectMap, SparseMap, TorchMap
 from nnsym.bounds.engine.rounding import FLOAT32, FLOAT64, rounded
-from nnsym.bounds.engine.torch_maps import DenseMap, ScaleMap, SelectMap, SparseMap, TorchMap
 from nnsym.bounds.sources import Dtype
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array

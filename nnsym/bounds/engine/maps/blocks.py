@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.torch_maps import TorchMap, kept
+from nnsym.bounds.engine.maps.torch_maps import TorchMap, kept
 from nnsym.ir.array import Array
 
 

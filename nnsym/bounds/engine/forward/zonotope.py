@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.engine.carried import Room, carry
+from nnsym.bounds.engine.forward.carried import Room, carry
 from nnsym.bounds.engine.inputs import Balls, Range
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.relaxations import Lines
 from nnsym.bounds.engine.rounding import middle, product, settle
 from nnsym.bounds.pairs.bands import band

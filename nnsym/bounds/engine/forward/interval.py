@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
 from nnsym.bounds.engine.inputs import Balls, Range, device_balls, domain, least, spread
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, middle, on_grid, precision, product, settle
 from nnsym.bounds.pairs.gaps import extremes, slope_range
 from nnsym.bounds.sources import FloatBoxes

@@ -1,9 +1,9 @@
 """One backward pass: a row over a node, rewritten step by step into a row over the inputs.
 
 The pass maintains, for each row, the claim ``row >= row(c) + sum_n C_n (v_n - c_n) + constant - error`` with the
-centres c of :mod:`nnsym.bounds.engine.state` (docs/rounding.md). Coefficients live on a *support*, the elements of a
-node whose lines are not zero: dead neurons cost nothing, and dense matrices are cut down to the rows and columns that
-matter. They are in the format of the maps; constants and errors are added up in float64.
+centres c of :mod:`nnsym.bounds.engine.backward.state` (docs/rounding.md). Coefficients live on a *support*, the
+elements of a node whose lines are not zero: dead neurons cost nothing, and dense matrices are cut down to the rows and
+columns that matter. They are in the format of the maps; constants and errors are added up in float64.
 
 What a pass may choose is a :class:`Dual`: slopes on the free side of hinges (Xu et al., Fast and Complete, 2021),
 and multipliers of constraints that hold on the domain, among them fixed phases (Wang et al., Beta-CROWN, 2021).
@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnsym.bounds.engine.convolution import ConvMap
+from nnsym.bounds.engine.backward.state import State, Support
+from nnsym.bounds.engine.backward.sums import SumLines, sum_lines
+from nnsym.bounds.engine.maps.convolution import ConvMap
+from nnsym.bounds.engine.maps.torch_maps import DenseMap, SelectMap
+from nnsym.bounds.engine.maps.windows import Windows
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts, contract, weigh
-from nnsym.bounds.engine.state import State, Support
-from nnsym.bounds.engine.sums import SumLines, sum_lines
-from nnsym.bounds.engine.torch_maps import DenseMap, SelectMap
-from nnsym.bounds.engine.windows import Windows
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.results.clock import NEVER, Deadline
 

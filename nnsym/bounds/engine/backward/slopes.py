@@ -1,4 +1,4 @@
-"""Optimised backward bounds: projected Adam over what a pass may choose (:class:`nnsym.bounds.engine.descent.Dual`).
+"""Optimised backward bounds: projected Adam over what a pass may choose, a :class:`Dual`.
 
 The lower bound of a row is a function of the free slopes ``alpha`` of open hinges (Xu et al., Fast and Complete, 2021)
 and of multipliers ``beta >= 0`` of fixed phases and ``lambda >= 0`` of linear preconditions (Wang et al., Beta-CROWN,
@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.descent import Dual, Seed, descend
-from nnsym.bounds.engine.state import State
+from nnsym.bounds.engine.backward.descent import Dual, Seed, descend
+from nnsym.bounds.engine.backward.state import State
 from nnsym.ir.formula import Atoms, InBox, always, reduce_formula
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline, OutOfTime
 
 if TYPE_CHECKING:
-    from nnsym.bounds.engine.linear import Backward
+    from nnsym.bounds.engine.backward.linear import Backward
 
 _RATE = 0.45  # first step of a slope, of the distance between the slopes of its two lines
 _PRICE = 0.05  # first step of a multiplier, of what would move the row by its own width

@@ -15,8 +15,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.convolution import ConvMap
-from nnsym.bounds.engine.torch_maps import SelectMap, TorchMap
+from nnsym.bounds.engine.maps.convolution import ConvMap
+from nnsym.bounds.engine.maps.torch_maps import SelectMap, TorchMap
 
 
 @final

@@ -1,9 +1,9 @@
 """CROWN: linear bounds by substitution from a layer back to the inputs, for every layer that needs them.
 
 A row ``w`` over a node is bounded below by walking the graph backwards with the coefficients of the claim
-``w v >= w c + sum_n C_n (v_n - c_n) + constant - error`` with centres c (:mod:`nnsym.bounds.engine.state`): an affine
-node is substituted exactly, a nonlinear one by its lower line where ``C`` is positive and its upper line where it is
-negative (Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018,
+``w v >= w c + sum_n C_n (v_n - c_n) + constant - error`` with centres c (:mod:`nnsym.bounds.engine.backward.state`): an
+affine node is substituted exactly, a nonlinear one by its lower line where ``C`` is positive and its upper line where
+it is negative (Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018,
 theorem 3.2; on general graphs Xu et al., Automatic Perturbation Analysis, 2020). The upper bound is the lower bound of
 ``-w``. Each step charges what rounding may have moved to ``error`` at once, against how far the node may be from its
 centre (docs/rounding.md).
@@ -26,19 +26,19 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.base import TIMEOUT, Bounds
-from nnsym.bounds.engine.contraction import contractions
-from nnsym.bounds.engine.descent import Dual, Seed, descend
+from nnsym.bounds.engine.backward.descent import Dual, Seed, descend
+from nnsym.bounds.engine.backward.shares import below_shares
+from nnsym.bounds.engine.backward.slopes import Ascent, preconditions, trace
+from nnsym.bounds.engine.backward.state import State
+from nnsym.bounds.engine.backward.uses import Use
+from nnsym.bounds.engine.forward.interval import Forward, additions, finish, meetings, row_slack, widen_rows
 from nnsym.bounds.engine.heap import release
 from nnsym.bounds.engine.inputs import Range, device_balls, domain
-from nnsym.bounds.engine.interval import Forward, additions, finish, meetings, row_slack, widen_rows
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.contraction import contractions
+from nnsym.bounds.engine.maps.maps import Maps
+from nnsym.bounds.engine.maps.torch_maps import ScaleMap, SelectMap
 from nnsym.bounds.engine.relaxations import relax
 from nnsym.bounds.engine.rounding import FLOAT64, settle
-from nnsym.bounds.engine.shares import below_shares
-from nnsym.bounds.engine.slopes import Ascent, preconditions, trace
-from nnsym.bounds.engine.state import State
-from nnsym.bounds.engine.torch_maps import ScaleMap, SelectMap
-from nnsym.bounds.engine.uses import Use
 from nnsym.bounds.sources import FloatBoxes, LowerSlope
 from nnsym.ir.array import Array
 from nnsym.ir.linear import Select
@@ -71,13 +71,14 @@ def crown(
     """Linear bounds of every layer that feeds a nonlinear node and of the rows, intersected with intervals.
 
     Rows of a layer that intervals already decide (stable neurons) get no backward pass. ``boxes`` is as in
-    :func:`nnsym.bounds.engine.interval.ibp`. ``lower`` is the free slope of open hinges, see
+    :func:`nnsym.bounds.engine.forward.interval.ibp`. ``lower`` is the free slope of open hinges, see
     :func:`nnsym.bounds.engine.relaxations.relax`. Without ``hidden`` only the rows are bounded backwards, on intervals.
     ``intermediate`` gives sound bounds of the nodes to start from: then too only the rows are bounded anew. ``phases``
     fixes signs of pre-activations: for a pointwise node an array of -1, 0, +1, ``(size,)`` or ``(batch, size)``; the
     bounds then hold where those signs do. ``ascent`` optimises what a pass may choose
-    (:mod:`nnsym.bounds.engine.slopes`). ``maps`` say device, format and memory limit; given again on the same networks,
-    no weight is copied twice. Past the ``deadline`` no further pass is made: what it did not get to keeps intervals.
+    (:mod:`nnsym.bounds.engine.backward.slopes`). ``maps`` say device, format and memory limit; given again on the same
+    networks, no weight is copied twice. Past the ``deadline`` no further pass is made: what it did not get to keeps
+    intervals.
     """
     start = time.perf_counter()
     with torch.inference_mode() if ascent is None else torch.no_grad():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nnsym.bounds.engine.torch_maps import TorchMap, kept
+from nnsym.bounds.engine.maps.torch_maps import TorchMap, kept
 from nnsym.ir.convolution import Conv
 
 _PHASES = 2**18  # products of a transposed convolution that stay in a processor's caches

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from nnsym.bounds.base import MEMORY, TIMEOUT, Bounds
+from nnsym.bounds.engine.forward.interval import Forward, finish, widen_rows
 from nnsym.bounds.engine.inputs import Balls, Range, device_balls, domain
-from nnsym.bounds.engine.interval import Forward, finish, widen_rows
-from nnsym.bounds.engine.maps import Maps
-from nnsym.bounds.engine.torch_maps import TorchMap
+from nnsym.bounds.engine.maps.maps import Maps
+from nnsym.bounds.engine.maps.torch_maps import TorchMap
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query

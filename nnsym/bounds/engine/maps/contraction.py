@@ -13,7 +13,7 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.engine.blocks import FullBlocks
+from nnsym.bounds.engine.maps.blocks import FullBlocks
 from nnsym.ir.array import Array
 from nnsym.ir.linear import Select, entry_rows
 from nnsym.ir.node import Affine, Node, Product

@@ -21,14 +21,14 @@ from typing import TypeVar, cast, final
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.contraction import Contraction
+from nnsym.bounds.engine.forward.interval import Image, Probe
 from nnsym.bounds.engine.inputs import Balls, DeviceBall, Range
-from nnsym.bounds.engine.interval import Image, Probe
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.contraction import Contraction
+from nnsym.bounds.engine.maps.maps import Maps
+from nnsym.bounds.engine.maps.torch_maps import DenseMap
+from nnsym.bounds.engine.maps.windows import Windows
 from nnsym.bounds.engine.relaxations import Lines
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts, magnitude, middle, product, rounded
-from nnsym.bounds.engine.torch_maps import DenseMap
-from nnsym.bounds.engine.windows import Windows
 from nnsym.ir.node import Affine, Input, Node
 from nnsym.ir.walk import topological
 

@@ -1,4 +1,4 @@
-"""Lines of sums of products, in blocks (:mod:`nnsym.bounds.engine.contraction`).
+"""Lines of sums of products, in blocks (:mod:`nnsym.bounds.engine.maps.contraction`).
 
 Every product belongs to one sum, so its coefficient has the sign of that of the sum, and its line is chosen by it: the
 lines of a sum are the sums of the lines of its products. The bounds are those of the same pass node by node.
@@ -12,10 +12,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nnsym.bounds.engine.blocks import Blockwise
-from nnsym.bounds.engine.contraction import Contraction, Side
+from nnsym.bounds.engine.backward.state import State
+from nnsym.bounds.engine.maps.blocks import Blockwise
+from nnsym.bounds.engine.maps.contraction import Contraction, Side
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts
-from nnsym.bounds.engine.state import State
 from nnsym.ir.node import Affine, Node
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.engine.descent import Seed, forms
+from nnsym.bounds.engine.backward.descent import Seed, forms
+from nnsym.bounds.engine.backward.linear import Backward
+from nnsym.bounds.engine.forward.interval import widen_rows
 from nnsym.bounds.engine.inputs import Range, domain
-from nnsym.bounds.engine.interval import widen_rows
-from nnsym.bounds.engine.linear import Backward
-from nnsym.bounds.engine.maps import Maps
+from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query

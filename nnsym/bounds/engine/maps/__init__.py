@@ -1,0 +1,1 @@
+"""Linear maps on tensors: the maps and constants of a network on a device, convolutions, windows, blocks."""
