@@ -12,11 +12,12 @@ import pytest
 pyo = pytest.importorskip("pyomo.environ")
 
 import nnsym as nn  # noqa: E402
+import nnsym.solvers.pyomo_solvers  # noqa: E402  (the door that registers solvers)
 from nnsym.builder import ProgramBuilder, row_block  # noqa: E402
 from nnsym.errors import InputError, UnsupportedError  # noqa: E402
 from nnsym.program import Kind, Program  # noqa: E402
-from nnsym.solvers.pyomo_model import to_pyomo  # noqa: E402
-from nnsym.solvers.pyomo_solvers import compile_model  # noqa: E402
+from nnsym.solvers.pyomo.compiled import compile_model  # noqa: E402
+from nnsym.solvers.pyomo.model import to_pyomo  # noqa: E402
 from nnsym.testing.check_solver import problems  # noqa: E402
 
 OPTIMUM = -0.5

@@ -156,7 +156,7 @@ def _named(query: Query) -> Iterator[str]:
 
 
 def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bounds: BoundsChoice = "crown") -> Any:
-    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo_model`).
+    """The program of a property as a Pyomo model (see :mod:`nnsym.solvers.pyomo.model`).
 
     ``model.inputs`` and ``model.outputs`` are the variables of inputs and of networks' outputs by name, in C order:
     what a model of one's own is tied to. A network alone, without a property, is :func:`nnsym.ask.surrogate.surrogate`.
@@ -164,7 +164,7 @@ def to_pyomo(prop: HasQuery | Query, encoding: str | Encoding = "bigm", *, bound
     Raises:
         UnsupportedError: the program has more than linear rows and binaries; balls of norm 1 and 2 are more.
     """
-    from nnsym.solvers.pyomo_model import to_pyomo as convert  # heavy: pyomo
+    from nnsym.solvers.pyomo.model import to_pyomo as convert  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
     query, program, _ = build_program(prop, encoding, bounds=bounds)

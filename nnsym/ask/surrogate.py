@@ -69,7 +69,7 @@ def surrogate(
     Returns:
         ``block.inputs`` and ``block.outputs`` are indexed by place in C order (inputs as the network declares them, or
         as the terms use them), and found by name
-        (:class:`nnsym.solvers.pyomo_block.Elements`); ``block.x`` are all columns by their names, ``block.rows`` the
+        (:class:`nnsym.solvers.pyomo.block.Elements`); ``block.x`` are all columns by their names, ``block.rows`` the
         rows. Bounds of variables may be tightened; a wider one is refused when the model is solved or written, because
         the rows hold for none but the domain.
 
@@ -80,7 +80,7 @@ def surrogate(
         OutOfTimeError: the program was not complete in time.
     """
     end = Deadline.after(options.seconds(timeout))
-    from nnsym.solvers.pyomo_block import End, to_block  # heavy: pyomo
+    from nnsym.solvers.pyomo.block import End, to_block  # heavy: pyomo
 
     importlib.import_module("nnsym.solvers.pyomo_solvers")  # registers nnsym_highs and nnsym_gurobi
 

@@ -25,8 +25,8 @@ from nnsym.solvers.glpk import Glpk
 from nnsym.solvers.gurobi import LICENCE, Gurobi
 from nnsym.solvers.highs import REMEDY, SINCE, Highs
 from nnsym.solvers.outer import taking
-from nnsym.solvers.pyomo_lane import PyomoLane
-from nnsym.solvers.pyomo_stock import Cbc, Scip
+from nnsym.solvers.pyomo.lane import PyomoLane
+from nnsym.solvers.pyomo.stock import Cbc, Scip
 from nnsym.solvers.z3 import Z3
 
 

@@ -58,8 +58,8 @@ def door(encoding: Encoding) -> Door:
             floor=lambda arrays: floor_gurobi(arrays, env),
             lane=lambda p: Loaded(env, LinearModel.of(p), as_lp=False).model,
         )
-    from nnsym.solvers.pyomo_model import to_pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.pyomo.compiled import compile_model
+    from nnsym.solvers.pyomo.model import to_pyomo
 
     return Door(
         name="HiGHS",

@@ -34,8 +34,8 @@ FLOOR, ARRAYS, PYOMO, PYOMO_ALL, OMLT = "floor", "highs", "pyomo:highs", "to_pyo
 
 def routes(instance: Instance) -> Iterator[BenchSpec]:
     """Every route that is installed; all end in a Highs object that holds the model."""
-    from nnsym.solvers.pyomo_model import to_pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.pyomo.compiled import compile_model
+    from nnsym.solvers.pyomo.model import to_pyomo
 
     query, bounds, bigm = instance.query, instance.bounds, find_encoding("bigm")
     yield BenchSpec(
@@ -120,8 +120,8 @@ def arrays_job(model: LinearModel, _: Report) -> tuple[float, float, float]:
 
 def pyomo_job(program: Program, _: Report) -> tuple[float, float, float]:
     """The same of the lane ``pyomo:highs``, which is sent the program."""
-    from nnsym.solvers.pyomo_model import to_pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.pyomo.compiled import compile_model
+    from nnsym.solvers.pyomo.model import to_pyomo
 
     start = time.process_time()
     load(compile_model(to_pyomo(program)).arrays)

@@ -40,7 +40,7 @@ def block(instance: Instance, bounds: str, encoding: str = "bigm") -> Any:
 
 def arrays(model: Any) -> Any:
     """What ``SolverFactory("nnsym_highs")`` does up to the call of the solver."""
-    from nnsym.solvers.pyomo_solvers import compile_model
+    from nnsym.solvers.pyomo.compiled import compile_model
 
     return load(compile_model(model).arrays)
 

@@ -104,7 +104,7 @@ def run(job: StockJob, report: Report) -> Found:
     """In the worker: build the Pyomo model, let Pyomo solve it, read status, dual bound and point."""
     import pyomo.environ as pyo
 
-    from nnsym.solvers.pyomo_model import to_pyomo  # heavy: pyomo
+    from nnsym.solvers.pyomo.model import to_pyomo  # heavy: pyomo
 
     seconds: dict[str, float] = {}
     with timed(seconds, "handover"):

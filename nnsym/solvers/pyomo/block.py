@@ -13,7 +13,7 @@ from pyomo.core.base.var import IndexedVar
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.program import Program
-from nnsym.solvers.pyomo_model import fill
+from nnsym.solvers.pyomo.model import fill
 
 
 @final
@@ -53,7 +53,7 @@ class Elements(IndexedVar):  # type: ignore[misc]
 
 
 def to_block(program: Program, *, inputs: Sequence[End], outputs: Sequence[End]) -> Any:
-    """A ``Block`` with ``x`` and ``rows`` (:func:`nnsym.solvers.pyomo_model.to_pyomo`), ``inputs`` and ``outputs``."""
+    """A ``Block`` with ``x`` and ``rows`` (:func:`nnsym.solvers.pyomo.model.to_pyomo`), ``inputs`` and ``outputs``."""
     block = pyo.Block(concrete=True)
     fill(block, program, columns="all")
     block.inputs, block.outputs = _elements(block, inputs), _elements(block, outputs)

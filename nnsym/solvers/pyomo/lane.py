@@ -1,6 +1,6 @@
 """The lanes ``pyomo:highs`` and ``pyomo:gurobi``: a Pyomo model of the program, solved by the registered solvers' code.
 
-The model is built with :func:`nnsym.solvers.pyomo_model.to_pyomo` and compiled as for
+The model is built with :func:`nnsym.solvers.pyomo.model.to_pyomo` and compiled as for
 ``SolverFactory("nnsym_highs")``, so hand-over costs what Pyomo costs; limits, bounds and certificates are those of the
 array lanes.
 """
@@ -71,8 +71,8 @@ _SMALL = Program(lower=np.zeros(1), upper=np.ones(1), kind=np.zeros(1, np.int8),
 def run(job: PyomoJob, report: Report) -> Found:
     """In the worker: program, Pyomo model, arrays, solver."""
     lane = importlib.import_module(f"nnsym.solvers.{job.solver}")
-    from nnsym.solvers.pyomo_model import to_pyomo  # heavy: pyomo
-    from nnsym.solvers.pyomo_solvers import compile_model  # heavy: pyomo
+    from nnsym.solvers.pyomo.compiled import compile_model  # heavy: pyomo
+    from nnsym.solvers.pyomo.model import to_pyomo  # heavy: pyomo
 
     compile_model(to_pyomo(_SMALL))  # Pyomo imports much of itself at first use
     seconds: dict[str, float] = {}

@@ -1,0 +1,1 @@
+"""Programs as Pyomo models, and lanes through Pyomo; :mod:`nnsym.solvers.pyomo_solvers` registers solvers with it."""
