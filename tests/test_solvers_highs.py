@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -77,3 +79,18 @@ def test_an_infinite_side_stays_infinite_where_tiny_coefficients_go() -> None:
     found = without_tiny(LinearModel.of(b.build(objective=int(t[0]))))
     assert (found.row_upper[0], found.row_lower[1]) == (np.inf, -np.inf)
     assert (found.row_lower[0], found.row_upper[1]) == pytest.approx((1 - 2.0**-10, 1.0))
+
+
+def test_no_banner_in_the_users_own_process() -> None:
+    """HiGHS 1.16 says what runs in the first constructor of a process, unless output is off before."""
+    code = (
+        "import numpy as np\n"
+        "from nnsym.solvers import highs\n"
+        "from nnsym.solvers.arrays import LinearModel\n"
+        "none, ends = np.zeros(0), np.zeros(1, np.int32)\n"
+        "sides = dict(lower=np.zeros(1), upper=np.ones(1), integer=np.ones(1, bool))\n"
+        "rows = dict(data=none, indices=none.astype(np.int32), indptr=ends, row_lower=none, row_upper=none)\n"
+        "assert highs.minimise(LinearModel(**sides, **rows), np.ones(1), 9.0, 1).objective == 0.0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout + done.stderr == ""

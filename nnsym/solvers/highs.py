@@ -6,6 +6,7 @@ the MILP through ``objective_target`` (incumbent) or the interrupt callback (dua
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -50,9 +51,8 @@ class Highs:
 
 def run(job: LinearJob, report: Report, seconds: dict[str, float] | None = None) -> Found:
     """In the worker: load the arrays and solve. ``seconds`` already spent on the hand-over may be given."""
-    import highspy
-
     seconds = {} if seconds is None else seconds
+    _silent()  # importing is no part of the hand-over
     with timed(seconds, "handover"):
         highs = load(job.model, as_lp=bool(job.model.disjuncts))
     set_options(highs, threads=job.threads, seed=job.seed)
@@ -61,7 +61,7 @@ def run(job: LinearJob, report: Report, seconds: dict[str, float] | None = None)
         found = (
             solve_disjuncts(job.model, engine, job.goal, report) if job.model.disjuncts else _milp(highs, job, report)
         )
-    found.seconds, found.version = seconds, highspy.Highs().version()
+    found.seconds, found.version = seconds, highs.version()
     return found
 
 
@@ -79,8 +79,7 @@ def load(model: LinearModel, *, as_lp: bool = False) -> Any:
     """A Highs object that holds the model; coefficients that HiGHS would drop are an error."""
     import highspy
 
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
+    highs = _silent()()
     highs.setOptionValue("small_matrix_value", 1e-12)
     integer = np.zeros(len(model.lower), np.int32) if as_lp else model.integer.astype(np.int32)
     sizes = (len(model.lower), len(model.row_lower), len(model.data))
@@ -91,6 +90,19 @@ def load(model: LinearModel, *, as_lp: bool = False) -> Any:
     if status != highspy.HighsStatus.kOk:
         raise ValueError(f"HiGHS refused or changed the model ({status.name}): coefficients outside [1e-12, 1e15]?")
     return highs
+
+
+@functools.cache
+def _silent() -> Any:
+    """The class ``Highs`` without a word: its constructor sets callbacks, which says what runs unless output is off."""
+    import highspy
+
+    class Silent(highspy.Highs):  # type: ignore[misc]
+        def enableCallbacks(self) -> None:  # noqa: N802  (HiGHS's name)
+            self.setOptionValue("output_flag", False)
+            super().enableCallbacks()
+
+    return Silent
 
 
 def set_options(highs: Any, *, threads: int, seed: int) -> None:
