@@ -1,8 +1,10 @@
 """Encodings are data plus rules: which blocks they emit, how exact they are, one rule per kind of node.
 
-:func:`encode` walks a query once and lets the encoding's rule make columns and rows for every node; the
-affine layers, the domain and the specification are the same for every encoding and live here. A node's
-value is an array of column ids, one per element; -1 is the constant 0 and stable neurons share columns.
+:func:`nnsym.encode.walk.encode` walks the graph of a query once, parents first, and calls the encoding's rule for
+every nonlinear node. A rule gets a :class:`Context`, the node, and the column ids of the node's parents; it adds
+columns and rows, and returns the ids of the node's own columns, one for each element, where -1 stands for the constant
+0. Affine layers, the domain and the specification need no rule: they are the same for every encoding. An encoding knows
+no solver; it says what it emits, and a solver says what it accepts.
 """
 
 from __future__ import annotations

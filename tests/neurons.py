@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import encode, residual
+from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from nnsym.ask.export import build_program, program_text
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import cuts, find_cut, find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.encoding import Cut, Rounds
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.judge.programs.build import build

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from scenes import columns_at, excess, layer_scene
 
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_cut, find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.encoding import Rounds
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.rational.simplex import minimise

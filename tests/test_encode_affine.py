@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from nnsym.bounds.methods import compute
 from nnsym.builder import ProgramBuilder
 from nnsym.encode.affine import AffineLayer, encode_affine, gather
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.ir.convolution import Conv
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms

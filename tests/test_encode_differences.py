@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import nnsym as nn
 from nnsym.bounds.methods import compute
-from nnsym.encode.point import NOMINAL
+from nnsym.encode.point import NOMINAL, complete, residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.program import Tag
 from nnsym.solvers.base import Goal, Limits, Status
 from nnsym.solvers.registry import find

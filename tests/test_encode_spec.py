@@ -7,8 +7,9 @@ import pytest
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, encode, exactness_of, residual
+from nnsym.encode.walk import encode, exactness_of
 from nnsym.encoding import Exactness
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.formula import FALSE, TRUE, And, Atoms, InBox, Or

@@ -14,8 +14,9 @@ import pytest
 from neurons import program_of
 
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms

@@ -12,8 +12,9 @@ from neurons import accepts, program_of, query_of
 
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise

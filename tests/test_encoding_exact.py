@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from neurons import accepts, grid, program_of
 
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import residual
 from nnsym.encode.registry import encodings, find_encoding
-from nnsym.encode.walk import encode, residual
+from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense

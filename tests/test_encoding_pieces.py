@@ -14,8 +14,9 @@ from neurons import grid, program_of
 
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import encode, exactness_of, residual
+from nnsym.encode.walk import encode, exactness_of
 from nnsym.encoding import Encoding, Exactness
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms

@@ -10,8 +10,9 @@ from scenes import inequalities
 from scipy.optimize import linprog
 
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.linear import Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise

@@ -13,8 +13,8 @@ from rich.console import Console
 from stored import random_layers, stored_mlp
 
 import nnsym as nn
+from nnsym.encode.point import complete
 from nnsym.encode.registry import encodings
-from nnsym.encode.walk import complete
 from nnsym.encoding import Encoding, Exactness, Form, NodeRule
 from nnsym.errors import InputError
 from nnsym.ir.exact import to_fractions

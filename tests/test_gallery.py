@@ -24,8 +24,9 @@ from test_cuts_krelu import exact_vertices, lifted
 from nnsym import demo
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_cut, find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.encoding import Rounds
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.exact import to_fractions

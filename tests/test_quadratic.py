@@ -18,8 +18,9 @@ import nnsym as nn
 from nnsym import demo
 from nnsym.bounds.methods import compute
 from nnsym.encode.balls import tangents
+from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, encode, residual
+from nnsym.encode.walk import encode
 from nnsym.errors import UnsupportedError
 from nnsym.ir.exact import to_fractions
 from nnsym.program import Feature, Program, Tag

@@ -51,6 +51,16 @@ def maximum_lines(xp: Any, x: Ends, most: Any, by: FloatFormat) -> MaximumLines:
     return MaximumLines(low, xp.where(decided, low, xp.where(bounded, w, 0.0)), offset)
 
 
+def contenders(xp: Any, low: Any, high: Any) -> Any:
+    """Which members of every group may be its maximum, where more than one may: bool ``(batch, groups, members)``.
+
+    Member ``k`` may be where ``high_k >= max low``. One group is decided where a single member's upper bound exceeds
+    that floor.
+    """
+    floor = xp.amax(low, -1, keepdims=True)
+    return (high >= floor) & ((high > floor).sum(-1, keepdims=True) > 1)
+
+
 def missed(xp: Any, w: Any, over: Any, x: Ends, by: FloatFormat) -> Any:
     """What ``w x_k`` misses of ``max(x_k - th, 0)`` for any ``w >= 0``: at an end, as that is convex in ``x_k``.
 

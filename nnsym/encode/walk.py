@@ -1,9 +1,10 @@
 """From a query to a program: one walk over the graph, with the encoding's rule for every node.
 
-Affine layers, the domain and the specification are the same for every encoding (:mod:`nnsym.encode.affine`,
-:mod:`nnsym.encode.statement`); activations, maxima and products are the encoding's. :func:`complete` goes the
-other way: it turns a run of the network into a value for every column, and :func:`residual` says which
-row such a run violates, so that "infeasible" is never believed of a wrong program.
+Nodes are taken parents first. Each becomes an array of column ids, one for each of its elements, from those of its
+parents; -1 stands for the constant 0, and elements that have the same value may share a column. Affine layers, the
+domain and the specification are the same for every encoding (:mod:`nnsym.encode.affine`, :mod:`nnsym.encode.balls`,
+:mod:`nnsym.encode.statement`); activations, maxima and products are the encoding's. The way back, from a run of the
+network to a value of every column, is :mod:`nnsym.encode.point`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from nnsym.encode.affine import AffineLayer, encode_affine, gather
 from nnsym.encode.balls import encode_balls
 from nnsym.encode.differences import encode_differences
 from nnsym.encode.needs import needs
-from nnsym.encode.point import complete as complete
-from nnsym.encode.point import residual as residual
 from nnsym.encode.registry import encodings
 from nnsym.encode.shorten import short_bounds, short_rows
 from nnsym.encode.statement import encode_inputs, encode_spec

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Mapping
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, TypeVar, cast, final
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.linear import LinearMap, Select, digest, freeze, identity
 from nnsym.ir.univariate import Univariate
+
+N = TypeVar("N", bound="Node")
 
 _interned: weakref.WeakValueDictionary[tuple[object, ...], Node] = weakref.WeakValueDictionary()
 _fresh = itertools.count()
@@ -67,9 +69,12 @@ def _rebuild(kind: type[Node], *content: Any) -> Node:
     return builders[kind](*content)  # type: ignore[no-any-return]
 
 
-def intern(node: Node) -> Any:
-    """The one object of a node's content: what every function that makes a node ends with."""
-    return _interned.setdefault(node.key, node)
+def intern(node: N) -> N:
+    """The one object of a node's content: what every function that makes a node ends with.
+
+    Keys begin with the kind of node, so the object that is there already is of the same class.
+    """
+    return cast(N, _interned.setdefault(node.key, node))
 
 
 def is_interned(node: Node) -> bool:
@@ -203,8 +208,7 @@ class Product(Node):
 
 
 def _input(name: str, size: int, uid: str, integer: Array, choice: Array, labels: Labels) -> Input:
-    made = Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64), labels)
-    return intern(made)  # type: ignore[no-any-return]
+    return intern(Input(name, size, uid, freeze(integer, np.bool_), freeze(choice, np.int64), labels))
 
 
 def new_input(
@@ -245,7 +249,7 @@ def affine(terms: tuple[tuple[LinearMap, Node], ...], bias: object = 0.0, model:
                 return affine(((Select(index, inner.n_in), node.parents[0]),), offset, model)
             if linear.is_identity:
                 return affine(tuple(zip(node.maps, node.parents, strict=True)), offset, model)
-    return intern(Affine(tuple(m for m, _ in terms), tuple(n for _, n in terms), offset, model))  # type: ignore[no-any-return]
+    return intern(Affine(tuple(m for m, _ in terms), tuple(n for _, n in terms), offset, model))
 
 
 def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...], model: str) -> tuple[tuple[LinearMap, Node], ...]:
@@ -264,7 +268,7 @@ def _merge_repeated(terms: tuple[tuple[LinearMap, Node], ...], model: str) -> tu
 
 def pointwise(fn: Univariate, parent: Node, model: str = "") -> Node:
     """``fn(parent)``."""
-    return intern(Pointwise(fn, parent, model))  # type: ignore[no-any-return]
+    return intern(Pointwise(fn, parent, model))
 
 
 def maximum(parent: Node, groups: object, model: str = "") -> Node:
@@ -272,14 +276,14 @@ def maximum(parent: Node, groups: object, model: str = "") -> Node:
     index = freeze(groups, np.int64)
     if index.ndim != 2 or not index.size or index.max(initial=-1) >= parent.size or (index.max(axis=1) < 0).any():
         raise InputError("a maximum needs groups of elements of its parent")
-    return intern(Max(parent, index, model))  # type: ignore[no-any-return]
+    return intern(Max(parent, index, model))
 
 
 def product(left: Node, right: Node, model: str = "") -> Node:
     """Elementwise product."""
     if left.size != right.size:
         raise InputError(f"a product of {left.size} and {right.size} elements")
-    return intern(Product(left, right, model))  # type: ignore[no-any-return]
+    return intern(Product(left, right, model))
 
 
 def constant(values: object) -> Node:

@@ -31,9 +31,9 @@ import numpy as np
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute
 from nnsym.encode.needs import needs
-from nnsym.encode.point import exact_margin, worst_row
+from nnsym.encode.point import complete, exact_margin, residual, worst_row
 from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import complete, exactness_of, residual
+from nnsym.encode.walk import exactness_of
 from nnsym.encoding import Encoding, Exactness, Form
 from nnsym.errors import MissingBoundsError, NnsymError
 from nnsym.ir.array import Array

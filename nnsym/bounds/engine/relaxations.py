@@ -21,7 +21,7 @@ from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, magnitude, precision, product
 from nnsym.bounds.hinge_lines import hinge_lines
-from nnsym.bounds.maximum_lines import maximum_lines
+from nnsym.bounds.maximum_lines import contenders, maximum_lines
 from nnsym.bounds.pairs.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.planes import planes
 from nnsym.bounds.sources import LowerSlope
@@ -118,10 +118,7 @@ def undecided(node: Node, parent: Node, x: Range, maps: Maps) -> Tensor:
             return torch.tensor(cells(fn, lo, hi).count > 1, device=maps.device)
         case Max():
             groups = maps.members(node)
-            low, high = x.lower[:, groups], x.upper[:, groups]
-            floor = low.amax(-1, keepdim=True)
-            member = high >= floor
-            chosen = member & ((high > floor).sum(-1, keepdim=True) > 1)
+            chosen = contenders(torch, x.lower[:, groups], x.upper[:, groups])
             counts = torch.zeros_like(x.lower).index_add_(1, groups.ravel(), chosen.to(x.lower.dtype).flatten(1))
             return counts > 0
     return x.lower < x.upper

@@ -54,7 +54,7 @@ class Smoothed(Node):
 
 def smoothed(network: Network, noise: Noise, parent: Node) -> Smoothed:
     """The one node of its content."""
-    return intern(Smoothed(network, noise, parent))  # type: ignore[no-any-return]
+    return intern(Smoothed(network, noise, parent))
 
 
 def smoothed_nodes(query: Query) -> tuple[Smoothed, ...]:

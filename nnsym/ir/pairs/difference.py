@@ -64,4 +64,4 @@ def difference(left: Node, right: Node, gap: Node) -> Node:
     """``left - right`` where ``gap`` is the difference of their arguments."""
     if not alike(left, right) or gap.size != left.parents[0].size:
         raise InputError(f"{left!r} and {right!r} are not one operation on arguments that differ by {gap!r}")
-    return intern(Difference(left, right, gap))  # type: ignore[no-any-return]
+    return intern(Difference(left, right, gap))

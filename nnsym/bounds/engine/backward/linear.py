@@ -88,7 +88,16 @@ def crown(
         engine = Backward(query, ranges, maps, fixed=signs, lower=lower, ascent=ascent, deadline=deadline)
         engine.run(intermediate, hidden=hidden)
         rows = widen_rows(engine.rows(query.spec[0]), query, engine.ranges, maps.wide)
-        found = finish(name, query, engine.ranges, rows, engine.sources, batched, start, maps.device)
+        found = finish(
+            name,
+            query,
+            engine.ranges,
+            rows,
+            sources=engine.sources,
+            batched=batched,
+            start=start,
+            device=maps.device,
+        )
         climbed = trace(query, engine.climbed) if engine.climbed else ()
         return replace(found, trace=climbed, ended=TIMEOUT if engine.late else "")
 

@@ -113,7 +113,8 @@ def carry(
                 engine.forms.pop(parent, None)
                 room.held.pop(parent, None)
     rows = widen_rows(engine.ranges[spec], query, engine.ranges, maps)
-    bounds = finish(name, query, engine.ranges, rows, sources, batched, start, maps.device)
+    ranges, device = engine.ranges, maps.device
+    bounds = finish(name, query, ranges, rows, sources=sources, batched=batched, start=start, device=device)
     return replace(bounds, ended=TIMEOUT if forward.late else ended)
 
 

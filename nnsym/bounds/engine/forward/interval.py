@@ -361,7 +361,8 @@ def ibp(
         forward = Forward(maps, device_balls(query, maps), count=additions(nodes), deadline=deadline)
         ranges = forward.run(nodes, inputs)
         rows = widen_rows(ranges[spec], query, ranges, maps)
-        found = finish("ibp", query, ranges, rows, dict.fromkeys(query.nodes, "ibp"), batched, start, maps.device)
+        sources = dict.fromkeys(query.nodes, "ibp")
+        found = finish("ibp", query, ranges, rows, sources=sources, batched=batched, start=start, device=maps.device)
         return replace(found, ended=TIMEOUT) if forward.late else found
 
 
@@ -370,12 +371,17 @@ def finish(
     query: Query,
     ranges: Mapping[Node, Range],
     rows: Range,
+    *,
     sources: Mapping[Node, str],
     batched: bool,
     start: float,
     device: str,
 ) -> Bounds:
-    """Bounds as arrays."""
+    """The ranges of a query's nodes and rows as :class:`Bounds` of ``method``, with the seconds since ``start``.
+
+    ``sources`` name who found the range of each node. Ranges of one domain are repeated where others have a batch;
+    arrays lose the axis of the batch where there is no ``batched`` question.
+    """
     count = max((len(ranges[x].lower) for x in query.inputs), default=1)
 
     def wide(r: Range) -> Range:

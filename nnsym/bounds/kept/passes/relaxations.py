@@ -14,7 +14,7 @@ import numpy as np
 from nnsym.bounds.hinge_lines import Slopes, hinge_lines
 from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, product, settle
-from nnsym.bounds.maximum_lines import maximum_lines
+from nnsym.bounds.maximum_lines import contenders, maximum_lines
 from nnsym.bounds.planes import planes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
@@ -101,9 +101,7 @@ def undecided(plan: Plan, node: Node, lower: Array, upper: Array) -> Array:
             return np.asarray(cells(fn, lower, upper).count > 1)
         case Max():
             groups = plan.groups(node)
-            low, high = lower[:, groups], upper[:, groups]
-            floor = low.max(axis=-1, keepdims=True)
-            chosen = (high >= floor) & ((high > floor).sum(axis=-1, keepdims=True) > 1)
+            chosen = contenders(np, lower[:, groups], upper[:, groups])
             found = np.zeros(lower.shape, dtype=bool)
             row, group, member = np.nonzero(chosen)
             found[row, groups[group, member]] = True
