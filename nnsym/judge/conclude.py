@@ -14,7 +14,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.functions.smoothed import smoothed_nodes
 from nnsym.ir.node import Input
 from nnsym.ir.query import Query, Reading
-from nnsym.judge.verdict import Facts, Ruling, beside, rule
+from nnsym.judge.verdict import Facts, Floor, Ruling, beside, rule
 from nnsym.replay import Replay
 from nnsym.results.clock import Clock
 from nnsym.results.result import Deployed, Result, Semantics, Sizes, Trust, Verdict
@@ -46,11 +46,18 @@ class Recorded(Protocol):
 class Established:
     """The facts that a method established, and what a record keeps besides.
 
-    ``bounds`` names the source that was computed. ``ended`` is the limit that ended the run early, if one did.
-    ``replayed`` is what :func:`nnsym.replay.confirm` made of points of the method's; ``points`` are those whose values
-    are worth knowing where a term is minimised. ``relaxation`` and ``answer`` are of a program that was solved,
-    ``error`` is how far float runs may be from the real function. ``before`` says that the bounds decided, so that the
-    method's program was never built. ``evidence`` is what was counted of a smoothed classifier.
+    Attributes:
+        facts: what the verdict is ruled by.
+        bounds: the text of the source of bounds that was computed.
+        sizes: of the program, of what bounds left open, and of a search's tree.
+        ended: the limit that ended the run early, if one did.
+        replayed: what :func:`nnsym.replay.confirm` made of points of the method's.
+        points: those whose values are worth knowing where a term is minimised.
+        relaxation: the bound of the program without integrality, where it was asked for.
+        answer: what the solver said of the program.
+        error: how far float runs may be from the real function.
+        before: the bounds decided, so that the method's program was never built.
+        evidence: what was counted of a smoothed classifier.
     """
 
     facts: Facts
@@ -89,36 +96,67 @@ def error_beside(query: Query, ruling: Ruling, bounds: Bounds | None, clock: Clo
     return found
 
 
-def conclude(
-    query: Query,
-    method: Recorded,
-    told: Established,
-    clock: Clock,
-) -> Result:
-    """The Result of what one method established."""
-    ruling, replayed, relaxation, answer = told.ruling, told.replayed, told.relaxation, told.answer
-    proved, ruling = beside(told.facts, ruling, asked=method.goal == "optimise")
-    if told.facts.undefined:
-        clock.note("undefined", told.facts.undefined)
-    upper = np.inf if replayed is None else replayed.margin
-    trusts = (proved.trust, proved.trust if ruling.vacuous else Trust.EXACT if upper < np.inf else None)
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Margin:
+    """``lower <= margin <= upper`` and what each side rests on; ``relaxation`` is the root LP's side of it."""
+
+    lower: float
+    upper: float
+    lower_trust: Trust | None
+    upper_trust: Trust | None
+    relaxation: float | None
+
+    @property
+    def negated(self) -> _Margin:
+        """The interval of minus the margin, never with an end of -0.0."""
+        return _Margin(
+            lower=0.0 - self.upper,
+            upper=0.0 - self.lower,
+            lower_trust=self.upper_trust,
+            upper_trust=self.lower_trust,
+            relaxation=None if self.relaxation is None else 0.0 - self.relaxation,
+        )
+
+
+def _margin(told: Established, ruling: Ruling, proved: Floor) -> _Margin:
+    """The interval of the least margin: what was proved of it, and the margin at a point or of samples."""
+    upper = np.inf if told.replayed is None else told.replayed.margin
+    trust = proved.trust if ruling.vacuous else Trust.EXACT if upper < np.inf else None
     sampled = told.facts.sampled
     if sampled is not None and sampled.upper < np.inf:
-        upper, trusts = sampled.upper, (trusts[0], Trust.STATISTICAL)
-    deployed = _deployed(query, ruling, replayed, covered=told.error is not None and told.error.covers(told.facts.sure))
-    lower = min(proved.bound, upper)  # a solver's own bound may be off by its tolerance
-    exists = query.reading is Reading.EXISTS
-    found = replayed.counterexample if replayed is not None else None
-    if exists:
-        lower, upper = 0.0 - upper, 0.0 - lower  # never -0.0
-        trusts = trusts[::-1]
-        found = None if found is None else replace(found, margin=0.0 - found.margin)
-        relaxation = None if relaxation is None else 0.0 - relaxation
+        upper, trust = sampled.upper, Trust.STATISTICAL
+    return _Margin(
+        lower=min(proved.bound, upper),  # a solver's own bound may be off by its tolerance
+        upper=upper,
+        lower_trust=proved.trust,
+        upper_trust=trust,
+        relaxation=told.relaxation,
+    )
+
+
+def _seconds(clock: Clock, answer: Answer | None) -> dict[str, float]:
+    """Where the time went: the clock's steps, of which a worker knows its own better."""
     seconds = dict(clock.seconds)
     if answer is not None:
-        seconds.update({"solve": answer.seconds.get("solve", seconds.get("solve", 0.0))})
+        seconds["solve"] = answer.seconds.get("solve", seconds.get("solve", 0.0))
         seconds["hand-over"] = answer.seconds.get("handover", 0.0)
     seconds["total"] = clock.elapsed
+    return seconds
+
+
+def conclude(query: Query, method: Recorded, told: Established, clock: Clock) -> Result:
+    """The Result of what one method established."""
+    replayed, answer, sampled = told.replayed, told.answer, told.facts.sampled
+    proved, ruling = beside(told.facts, told.ruling, asked=method.goal == "optimise")
+    if told.facts.undefined:
+        clock.note("undefined", told.facts.undefined)
+    margin = _margin(told, ruling, proved)
+    found = None if replayed is None else replayed.counterexample
+    exists = query.reading is Reading.EXISTS
+    if exists:  # the search was for a witness: its least margin is minus the property's largest
+        margin = margin.negated
+        found = None if found is None else replace(found, margin=0.0 - found.margin)
     return Result(
         status=ruling.verdict,
         reason=ruling.reason,
@@ -133,28 +171,29 @@ def conclude(
         slack=float(query.slack),
         semantics=Semantics.REAL if query.runs is None else Semantics.DEPLOYED,
         float_error=None if told.error is None else max(told.error.soft, told.error.hard),
-        deployed=deployed,
-        lower=lower,
-        upper=upper,
-        lower_trust=trusts[0],
-        upper_trust=trusts[1],
-        relaxation=relaxation,
+        deployed=_deployed(query, ruling, told),
+        lower=margin.lower,
+        upper=margin.upper,
+        lower_trust=margin.lower_trust,
+        upper_trust=margin.upper_trust,
+        relaxation=margin.relaxation,
         confidence=None if sampled is None else sampled.confidence,
         evidence=told.evidence,
         counterexample=None if exists else found,
         witness=found if exists else None,
         sizes=told.sizes,
-        seconds=seconds,
-        peak_memory=answer.peak_memory if answer is not None else 0,
+        seconds=_seconds(clock, answer),
+        peak_memory=0 if answer is None else answer.peak_memory,
         trail=tuple(clock.trail),
         versions=versions(None if told.before else method.lane or None),
         query=query if query.runs is None else query.runs,
     )
 
 
-def _deployed(query: Query, ruling: Ruling, replayed: Replay | None, *, covered: bool) -> Deployed:
+def _deployed(query: Query, ruling: Ruling, told: Established) -> Deployed:
     """What is known of the property of every float run: from a run, or from a margin above what rounding may do."""
-    exists = query.reading is Reading.EXISTS
+    exists, replayed = query.reading is Reading.EXISTS, told.replayed
+    covered = told.error is not None and told.error.covers(told.facts.sure)
     if replayed is not None and replayed.deployed:
         return Deployed.HOLDS if exists else Deployed.VIOLATED
     same = {Verdict.VERIFIED: Deployed.HOLDS, Verdict.FALSIFIED: Deployed.VIOLATED}.get(ruling.verdict, Deployed.OPEN)
