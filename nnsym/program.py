@@ -265,9 +265,25 @@ class SosBlock:
 class Program:
     """Minimise ``objective`` (a column, the margin t) or, without one, find a feasible point.
 
-    ``decides`` says in words what the answer means for the property. ``disjuncts`` lists the disjuncts of the
-    violation as assignments of guard columns ``(columns, values)``: fixing one makes its sub-program free
-    of guards; together they cover the program. Empty when there are no guards or too many of them.
+    Attributes:
+        lower: the least value of every column, ``(n_columns,)``.
+        upper: the greatest.
+        kind: what values a column takes, a :class:`Kind`.
+        blocks: what the columns stand for, in order.
+        rows: linear rows ``lower <= A x <= upper``.
+        implications: rows that hold where a Boolean column has a value.
+        clauses: of Boolean columns at least one is true (or false).
+        products: columns that are products of two others.
+        quadratics: convex quadratic rows, unit balls.
+        functions: columns that are functions of one other, by cases.
+        sets: of which one column, or two neighbours, are not zero.
+        objective: the column that is minimised, None where any feasible point will do.
+        exact_bounds: ``(lower, upper)`` as exact numbers, where float64 cannot hold them; the float ones are outward.
+        disjuncts: the disjuncts of the violation, as assignments of guard columns ``(columns, values)``: fixing one
+            makes its sub-program free of guards, and together they cover the program. Empty where there are no guards,
+            or too many of them.
+        decides: what the answer means for the property, in words.
+        meta: what files say of it at their top: encoding, exactness, bounds.
     """
 
     lower: Array

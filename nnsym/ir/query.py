@@ -188,19 +188,32 @@ class Reading(StrEnum):
 @final
 @dataclass(frozen=True, eq=False)
 class Query:
-    """``rows`` are all linear atoms, stacked; ``formula`` is the violation in negation normal form over them.
+    """Is there a point of the domain at which ``formula`` is true?
 
-    ``boxes`` bounds every input on all of the domain; boxes inside disjunctions are ``InBox`` leaves of the
-    formula. Open ends that hard rows close are closed (:mod:`nnsym.ir.row_bounds`). ``applications`` tells replay
-    which nodes are outputs of a real network. ``text`` is the property as its author wrote it. Boxes of integer
-    elements are cut down to whole numbers. ``balls`` of the norms 1 and 2 cut the domain further; every input lies
-    in its box and in all of its balls. ``slack`` is what the conclusion's comparisons were relaxed by. ``assumed``
-    are intervals of nodes that somebody asserted; what is proved with them rests on that word. ``declared`` are the
-    variables of the file that the query was read from, in its order; a witness speaks of them. ``runs`` is the query
-    whose stored models are run, where this one encloses what they compute in floats (:mod:`nnsym.deployed`); its
-    further inputs are errors of rounding. ``stated`` is the query that stored models are judged by, where this one says
-    the same of the real function in other rows (:mod:`nnsym.ir.order`). ``source`` is the VNN-LIB text that it was read
-    from (:func:`nnsym.ir.stated.source_of`).
+    A point gives every input a vector. The domain is that of the points inside all boxes and balls. With ``s`` the
+    values of ``rows`` at a point, the formula says of some of them ``s_i <= 0`` or ``s_i < 0``.
+
+    Attributes:
+        name: what the property is called.
+        boxes: bounds of every input on all of the domain; boxes inside disjunctions are ``InBox`` leaves of the
+            formula. Open ends that hard rows close are closed (:mod:`nnsym.ir.row_bounds`), and boxes of integer
+            elements are cut down to whole numbers.
+        rows: all linear atoms, stacked: ``s = C v + d`` over values ``v`` of nodes, exactly.
+        formula: what is searched for, in negation normal form over the rows. Rows of the conclusion are soft, those of
+            the precondition hard.
+        applications: the runs of networks, which tell replay what nodes are outputs of a stored model.
+        text: the property as its author wrote it.
+        labels: the comparison that each row comes from, in words; empty if nobody knows.
+        balls: balls of the norms 1 and 2, which cut the boxes of inputs further.
+        reading: what it means that a point is found.
+        slack: what the conclusion's comparisons were relaxed by.
+        assumed: intervals of nodes that somebody asserted; what is proved with them rests on that word.
+        declared: the variables of the file that the query was read from, in its order; a witness speaks of them.
+        runs: the query whose stored models are run, where this one encloses what they compute in floats
+            (:mod:`nnsym.deployed`); the further inputs of this one are errors of rounding.
+        stated: the query that stored models are judged by, where this one says the same of the real function in other
+            rows (:mod:`nnsym.ir.order`).
+        source: the VNN-LIB text that it was read from (:func:`nnsym.ir.stated.source_of`).
     """
 
     name: str

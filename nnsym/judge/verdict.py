@@ -44,19 +44,39 @@ class Sampled:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a run established about the least margin of a query.
+    """What a run established about the least margin of a query, ``min margin(x)`` over its domain.
 
-    ``certified`` is a lower bound re-derived outward in floats, ``exact_bound`` one in rationals, ``bound`` the
-    solver's own. ``attained`` is the least margin at the points that were evaluated, the solver's own and probes.
-    ``nominal`` is true if an encoded run of the network satisfies every network and cut row and no probe meets the
-    precondition. ``resolved`` is false where the program's numbers are too large for a float solver to tell whether its
-    rows are met: then its word counts for nothing. ``empty`` is true where the domain was found empty before any solver
-    ran. ``settled`` is true where the conclusion alone leaves no point. ``deployed`` is true where the query speaks of
-    float runs, ``replay`` says what was found at points. ``closed`` is true where the program took both limits at a
-    jump for values: a point of it need not be one of the query. ``sampled`` is of a smoothed classifier: nothing else
-    is known of one. ``undefined`` names a function that need not be defined on the whole domain: then nothing is ruled
-    out. Of a search ``exhausted`` is true where every part of the domain was ruled out; ``word`` is what that rests on,
-    and its lower bound ``granted``.
+    Whatever is not known has the default, from which no rule follows.
+
+    Attributes:
+        strict: a margin of exactly 0 is no violation (:attr:`nnsym.ir.query.Query.strict`).
+        reading: what it means that the search finds a point.
+        slack: what the conclusion was relaxed by.
+        exactness: of the program that was solved: whether all its points are runs of the network.
+        status: what the solver said, by its lane's table.
+        certified: a lower bound of the margin, computed in floats with outward rounding.
+        exact_bound: a lower bound in rationals.
+        bound: the solver's own lower bound, which counts for some statuses alone.
+        attained: the least margin at points that were evaluated, the solver's own and probes.
+        tau: the tolerance of the lane on its objective.
+        exact_solver: the solver's arithmetic is rational.
+        resolved: false where the program's numbers are too large for a float solver to tell whether its rows are met:
+            then its word counts for nothing.
+        conclusive_empty: infeasibility is certified, and needs no nominal run.
+        nominal: an encoded run of the network satisfies every network and cut row, and no probe meets the
+            precondition: then "infeasible" may be believed.
+        exhausted: a search ruled out every part of the domain.
+        granted: the lower bound of a search, as far as ``word`` goes.
+        word: what a search rests on.
+        empty: the domain was found empty before any solver ran.
+        settled: the conclusion alone leaves no point.
+        closed: the program took both limits at a jump for values: a point of it need not be one of the query.
+        assumed: bounds rest on somebody's word.
+        deployed: the query speaks of float runs.
+        replay: what became of the points that were replayed.
+        sampled: what is known of a smoothed classifier; nothing else is known of one.
+        undefined: names a function that need not be defined on the whole domain: then nothing is ruled out.
+        message: what else the lane had to say.
     """
 
     strict: bool

@@ -191,22 +191,48 @@ class Sizes:
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Result(NoTruthValue):
-    """``status`` with its ``reason`` and ``trust``; ``lower <= margin <= upper`` over the precondition.
+    """A verdict, what it rests on, and ``lower <= margin <= upper``.
 
-    For ``forall`` the margin is the least one, ``lower`` is proved and ``upper`` is the margin at a point that was
-    evaluated; a ``counterexample`` falsifies. For ``exists`` it is the largest one, ``upper`` is proved, ``lower`` was
-    evaluated, and a ``witness`` verifies. ``lower_trust`` and ``upper_trust`` say what each side rests on, None where
-    it is infinite because nothing is known; a side of trust ``solver`` may be off by that solver's tolerance, those of
-    trust ``statistical`` hold together with probability ``confidence`` over the samples. Beside a verdict of trust
-    ``exact`` or ``certified`` the proved side rests on nobody's word, unless the margin was asked for (``optimise``)
-    and a counterexample, or witness, carries the verdict. ``vacuous`` is true where no input satisfies the
-    precondition. ``semantics`` is the function that status and margin speak of, and ``deployed`` what is known of the
-    property when stored networks run in their own dtype. ``float_error`` is a certified bound of how far any row of the
-    property can then be from its real value, on the whole domain; None where it was not needed. ``slack`` is what the
-    conclusion was relaxed by. ``relaxation`` is the bound of the program without integrality ("root LP"), where it was
-    asked for. ``evidence`` are the counts of a smoothed classifier. ``query`` is what was searched.
-    ``certificate`` is one of the verdict, where it was asked for, and ``uncertified`` the reason why there is none. A
-    result has no truth value: ``verified`` and ``falsified`` have.
+    The margin of a ``forall`` is the least one over the precondition: ``lower`` is proved, ``upper`` is the margin at a
+    point that was evaluated, and a ``counterexample`` falsifies. The margin of an ``exists`` is the largest one:
+    ``upper`` is proved, ``lower`` was evaluated, and a ``witness`` verifies. Beside a verdict of trust ``exact`` or
+    ``certified`` the proved side rests on nobody's word, unless the margin was asked for (``optimise``) and a
+    counterexample, or witness, carries the verdict. A result has no truth value: ``verified`` and ``falsified`` have.
+
+    Attributes:
+        status: verified, falsified or unknown.
+        reason: why, as a word or phrase that programs may read (docs/reports.md).
+        trust: what the verdict rests on; None for unknown.
+        method: its name; what decided before it ran, if something did.
+        encoding: of the program that was solved, if there was one.
+        solver: the lane that solved it.
+        bounds: the source of bounds that was computed.
+        goal: ``decide`` the sign of the margin, or ``optimise`` it.
+        reading: what it means that a point was found.
+        slack: what the conclusion was relaxed by.
+        semantics: the function that status and margin speak of.
+        float_error: a certified bound of how far any row of the property can be from its real value, on the whole
+            domain, when stored networks run in their own dtype; None where it was not needed.
+        deployed: what is known of the property then.
+        vacuous: no input satisfies the precondition.
+        lower: the lower end of the margin's interval.
+        upper: the upper end.
+        lower_trust: what ``lower`` rests on, None where nothing is known; a side of trust ``solver`` may be off by that
+            solver's tolerance.
+        upper_trust: the same of ``upper``.
+        relaxation: the bound of the program without integrality ("root LP"), where it was asked for.
+        confidence: the probability, over the samples, that sides of trust ``statistical`` hold together.
+        evidence: the counts of a smoothed classifier.
+        counterexample: a point that violates the property, replayed.
+        witness: a point that fulfils an ``exists``, replayed.
+        sizes: of the program, of what the bounds left open, and of the tree that was searched.
+        seconds: wall seconds of every step, and their ``total``.
+        peak_memory: bytes of the solver's process.
+        trail: what was done, step by step.
+        versions: of everything that took part.
+        query: what was searched.
+        certificate: one of the verdict, where it was asked for and found.
+        uncertified: why there is none, where it was asked for.
     """
 
     spoken = (

@@ -1,6 +1,18 @@
 """Branch and bound: what is open is bounded in batches, closed, cut down, split, until nothing is left.
 
-What closes a target is a bound with every rounding paid; points only ever falsify, after they were replayed.
+    while parts are open:
+        take     a batch of them from the frontier
+        examine  bound their targets, close those above the goal's threshold, try points at which bounds are attained
+        reduce   cut off what holds no violation, without a split
+        ask      a solver about parts with few open neurons, where the strategy names one
+        branch   split each part in two, by the rule
+        finish   give those that nothing can split to an exact encoding
+
+A *part* is the query under further limits on its nodes, a *target* one disjunct of the violation; a part is closed when
+all its targets are ruled out. What closes a target is a bound with every rounding paid; points only ever falsify, after
+they were replayed. So the least bound of all parts, open and closed, is at every moment a lower bound of the margin
+(:mod:`nnsym.search.record.ledger`). Sources: Bunel et al., Branch and Bound for Piecewise Linear Neural Network
+Verification, 2020; Wang et al., Beta-CROWN, 2021.
 """
 
 from __future__ import annotations
@@ -43,8 +55,22 @@ ATTACKED = max(_ATTACKS)
 class Search:
     """One search: ``go`` runs it until it is decided, or until the deadline or the memory's end.
 
-    Where a few parts do not decide it the engine is ``improving``.
-    ``rival`` begins the search anew by another rule; ``rivals`` are rules that are tried so.
+    Attributes:
+        problem: what is searched and what for, which does not change.
+        rule: says what of a part is split, and where.
+        ledger: what was done and what is open.
+        examiner: bounds a batch and looks for violations.
+        finisher: knows what becomes of parts that go to a solver.
+        reductions: what makes parts smaller without a split.
+        deadline: when the search ends.
+        improving: betters the bounds of the whole domain where a few parts do not decide the query.
+        brief: the share of the time that it has where few neurons are open.
+        watch: hears where the search stands, after every batch.
+        rivals: rules that are tried instead of ``rule``, once.
+        rival: begins the search anew by such a rule.
+        ended: why it ended undecided: ``timeout``, ``memory`` or ``within_rounding``.
+        unstable: open neurons on the whole domain.
+        batches: so many were taken.
     """
 
     problem: SearchProblem

@@ -34,14 +34,25 @@ FEW, SOME = 20, 60
 @final
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """``branching`` None chooses by the number of inputs. ``steps`` of ascent improve the bounds of each subproblem
-    once ``easy`` of them were bounded without, ``root`` those of the first; ``batch`` of them are bounded at once,
-    ``crowd`` later, where that is more. ``refine`` rounds of search on hidden rows begin to improve the ranges of the
-    whole domain where few parts do not decide it; ``cuts`` of its lowest rows have cuts then, None lets the rule
-    decide. ``soft`` also cuts boxes by the conclusion's rows, ``frontier`` says what is bounded next. ``workers``
-    processes share the work. ``rivals`` are rules that are tried beside ``branching`` where few parts do not decide it.
-    ``leaf`` is asked about parts with at most ``few`` open neurons; where that is None, with as many as suit it, and
-    ever more rarely if it closes none.
+    """How a search goes about it. What is None or 0 is chosen by :meth:`settled`, mostly by the number of inputs.
+
+    Attributes:
+        branching: the rule that says what of a part is split, and where.
+        dtype: the format of the rows of bounds, ``float32`` or ``float64``.
+        batch: so many parts are bounded at once.
+        crowd: so many later on, once the tree is large, where that is more.
+        steps: of ascent that improve the bounds of each part.
+        root: the same for the first part, the whole domain.
+        easy: so many parts are bounded without ascent first.
+        refine: rounds of search on hidden rows, with which the ranges of the whole domain begin to be improved where
+            few parts do not decide the query.
+        cuts: so many rows, those with the lowest bounds, have cuts then; None lets the rule decide.
+        soft: boxes are also cut by the conclusion's rows (:mod:`nnsym.search.steps.clipping`).
+        frontier: which open parts come next, by name.
+        workers: processes that share the work.
+        leaf: who is asked about parts with few open neurons.
+        few: so many are few; None asks with as many as suit ``leaf``, and ever more rarely if it closes none.
+        rivals: rules that are tried beside ``branching`` where few parts do not decide the query.
     """
 
     branching: Branching | None = None

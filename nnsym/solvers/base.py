@@ -65,15 +65,27 @@ class Goal:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Answer:
-    """``bound`` is the solver's own lower bound on the optimum, ``certified`` one that was re-derived outward.
+    """What a lane says of one program ``min t`` (or of its feasibility, where nothing is minimised).
 
-    ``point`` holds column values of the best feasible point (None without one) and ``objective`` its value.
-    ``raw`` is the solver's status word. ``tau`` is the lane's published tolerance on its objective.
-    ``certified_exact`` is that bound in rationals, looked for where ``certified`` is tiny and the program small.
-    ``exact_point`` is ``point`` where the solver's arithmetic is rational; ``exact`` is true there.
-    ``outside`` is by how much the point misses a quadratic row, where the lane approximated it from outside.
-    ``conclusive_empty`` is true where infeasibility is certified. ``seconds`` has ``handover`` and ``solve``;
-    ``peak_memory`` is bytes of the worker.
+    Attributes:
+        status: what was established, by the lane's table of statuses.
+        solver: the lane's name.
+        raw: the solver's own status word.
+        bound: the solver's own lower bound on the optimum.
+        certified: a lower bound that was re-derived from duals with outward rounding (:mod:`nnsym.solvers.certify`).
+        certified_exact: that bound in rationals; looked for where ``certified`` is tiny and the program small.
+        objective: the value of the best feasible point, +inf without one.
+        point: column values ``(n_columns,)`` of that point, None without one.
+        exact_point: the same in rationals, where the solver's arithmetic is rational.
+        tau: the tolerance on the objective that the lane publishes.
+        exact: the solver's arithmetic is rational.
+        outside: by how much the point misses a quadratic row, where the lane approximated it from outside.
+        conclusive_empty: infeasibility is certified.
+        message: what else there is to say, for people.
+        seconds: wall seconds of ``handover`` and ``solve``.
+        peak_memory: bytes of the worker.
+        nodes: of the solver's own tree.
+        version: of the solver.
     """
 
     status: Status

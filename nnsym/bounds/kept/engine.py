@@ -1,11 +1,19 @@
 """The kept engine: made once per query, asked many times for bounds of batches of subproblems.
 
-    engine = Engine(query, dtype="float32")
-    found = engine.bound(engine.root())
+    engine = Engine(query, dtype="float32")   # once: the graph is prepared, and bounded on the query's own domain
+    found = engine.bound(engine.root())       # as often as one likes: a batch of subproblems at once
 
-It computes what ``crown`` does (:mod:`nnsym.bounds.engine.backward.linear`), with the charges of docs/rounding.md, on
-arrays of NumPy. What it knows of the query's own domain it keeps: elements that are 0 there are left out of all that
-follows.
+A subproblem D is the query's domain under further limits ``l <= v <= u`` on its nodes. For every row ``s_i`` of the
+specification that is asked for, a backward pass finds a linear form of the inputs below it, whose least value is the
+bound:
+
+    s_i(x)  >=  C_i x + d_i    for all x in D,        lower_i = min over D's boxes and balls of C_i x + d_i.
+
+The pass substitutes layer by layer, as ``crown`` does (:mod:`nnsym.bounds.engine.backward.linear`), on arrays of NumPy
+instead of tensors, with the charges of docs/rounding.md. Slopes of open hinges and multipliers of limits, preconditions
+and cuts are chosen by gradient ascent (:mod:`nnsym.bounds.kept.passes.ascent`; alpha- and beta-CROWN: Xu et al., 2021,
+Wang et al., 2021); whatever is chosen, the bound is sound. What is known of the query's own domain is kept: a
+subproblem starts from those ranges, and elements that are 0 there are left out of all that follows.
 """
 
 from __future__ import annotations
@@ -49,12 +57,20 @@ class Target:
 class Engine:
     """Bounds of one query on any subproblems of it.
 
-    ``dtype`` is the format of rows, float64 or float32. ``ranges`` are sound bounds of nodes on the query's domain that
-    are known already, ``(1, size)``. ``hidden`` steps of ascent optimise the bounds of hidden nodes there. Up to the
-    ``deadline`` all this is done; what it cuts off has intervals. Without ``inherit`` a subproblem is bounded from its
-    own limits alone, as someone would who knows nothing of the whole domain. Without ``intervals`` the rows of the
-    specification are bounded by passes alone. ``cuts`` of ReLU nodes take part in every ascent. Raises OutOfTime where
-    there was no time to lay out the query's matrices.
+    Args:
+        query: its graph, domain and rows.
+        dtype: the format of rows, ``float64`` or ``float32``. Ranges and constants are float64 either way.
+        ranges: sound bounds of nodes on the query's domain that are known already, ``(1, size)``.
+        hidden: steps of ascent that optimise the bounds of hidden nodes on the query's domain.
+        inherit: false where a subproblem is to be bounded from its own limits alone, as by someone who knows nothing
+            of the whole domain.
+        intervals: false where rows of the specification are to be bounded by passes alone.
+        cuts: of ReLU nodes; they take part in every ascent.
+        deadline: what it cuts off has intervals.
+
+    Raises:
+        OutOfTime: there was no time to lay out the query's matrices.
+        UnsupportedError: a node has no lines here.
     """
 
     def __init__(
@@ -113,13 +129,19 @@ class Engine:
     ) -> BatchBounds:
         """Bounds of the wanted rows of every subproblem, where the preconditions of the query hold.
 
-        ``steps`` of ascent optimise the slopes and multipliers of rows until these exceed the ``goal``; then ``dual``
-        has the best ones. ``hidden`` is the same for the rows of hidden nodes. Without ``refresh`` the ranges of hidden
-        nodes stay what they were given as. What the ``deadline`` cuts off has intervals, and rows -inf. ``forms``,
-        with their points, and ``gaps`` can be left out where nobody looks at them.
-
-        ``sums`` of rows have bounds of their own, as further rows of what is found: the coefficients of a sum are those
-        of no row, and may cancel. They have the ascent then, and ``dual`` is theirs; rows alone have a plain pass.
+        Args:
+            domains: the subproblems, and which rows are wanted of each.
+            target: rows of a hidden node in place of the specification's.
+            steps: of ascent on the slopes and multipliers of rows; ``dual`` has the best ones.
+            goal: rows whose bounds exceed it are not optimised any further.
+            hidden: steps of ascent on the bounds of hidden nodes, where these are computed again.
+            refresh: false where the ranges of hidden nodes are to stay what ``domains`` gives.
+            forms: false where nobody looks at the linear forms and the points that minimise them.
+            gaps: false where nobody looks at these.
+            sums: of rows, which have bounds of their own, as further rows of what is found: the coefficients of a sum
+                are those of no row, and may cancel. They have the ascent then, and ``dual`` is theirs; rows alone have
+                a plain pass.
+            deadline: what it cuts off has intervals, and rows have -inf.
         """
         options = Options(steps, goal, hidden, refresh, forms, gaps, deadline)
         with np.errstate(all="ignore"):
