@@ -240,6 +240,23 @@ def test_compiled_arrays_are_the_program() -> None:
         assert (arrays.integer == (program.kind != Kind.REAL)).all()
 
 
+@pytest.mark.parametrize("columns", ["io", "all"])
+def test_neither_rows_nor_their_names_are_made_for_arrays(columns: Any) -> None:
+    """They take several times as long as all else."""
+    model = to_pyomo(relu(), columns=columns)
+    solver("nnsym_highs").solve(model)
+    copy = model.clone()
+    solver("nnsym_highs").solve(copy)
+    for rows in (model.rows, copy.rows):
+        assert (rows._made, rows._named) == (None, None)
+        assert rows.index_set().data() == tuple(f"network_{k}_0" for k in range(5))
+        assert rows.index_set().parent_block() is rows.parent_block()
+        assert "network_0_0" in rows.index_set()
+        assert rows._made is None
+        with pytest.raises(KeyError if columns == "all" else UnsupportedError):
+            rows["network_5_0"]
+
+
 def test_implications_are_refused() -> None:
     guarded = next(p for p in problems() if p.name == "implications")
     with pytest.raises(UnsupportedError, match="implications"):

@@ -121,18 +121,17 @@ def _strayed(variable: Any, low: float, high: float, whole: bool) -> str | None:
 class MatrixRows(IndexedConstraint):  # type: ignore[misc]
     """Linear rows as CSR arrays that become Pyomo constraints only when Pyomo asks for them.
 
-    Every access of Pyomo's to constraints goes through ``_data``, so that is where the rows are made.
+    Every access of Pyomo's to constraints goes through ``_data``, so that is where the rows are made, and every access
+    to their names through ``_index_set``: a set of names alone takes longer than handing over the arrays.
     """
 
     def __init__(self, program: Program, variables: dict[int, Any]) -> None:
-        self._made: dict[str, Any] | None = None
         self.arrays, self.variables, self._program = LinearModel.of(program), variables, program
         self.arrays = replace(self.arrays, sets=())  # components of their own
         self.values_of_columns: Array | None = None
-        blocks = linear_blocks(program, ".lp", besides=_ELSE)
-        self._names = [f"{name}_{k}" for name, rows in blocks for k in range(len(rows))]
-        super().__init__(pyo.Set(initialize=self._names))
-        self._made = None
+        super().__init__(pyo.Any)
+        self._made: dict[str, Any] | None = None
+        self._named: Any = None
 
     _constructed: bool
 
@@ -143,11 +142,10 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
 
     def check(self) -> None:
         """Raise :class:`InputError` where a variable may take values that the rows were not made for."""
-        made = self.arrays
-        limits = zip(made.lower.tolist(), made.upper.tolist(), made.integer.tolist(), strict=True)
-        for k, (low, high, whole) in enumerate(limits):
-            variable = self.variables.get(k)
-            if variable is not None and (reason := _strayed(variable, low, high, whole)) is not None:
+        made, shown = self.arrays, list(self.variables)
+        limits = (sides[shown].tolist() for sides in (made.lower, made.upper, made.integer))
+        for variable, low, high, whole in zip(self.variables.values(), *limits, strict=True):
+            if (reason := _strayed(variable, low, high, whole)) is not None:
                 raise InputError(
                     f"{reason}; the rows hold for {'whole numbers' if whole else 'values'} in [{low:g}, {high:g}] only",
                     where=f"Pyomo variable '{variable.name}'",
@@ -174,12 +172,8 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
         return super().items(*options, **named)
 
     def construct(self, data: object = None) -> None:
-        """Nothing is built here; the index set is."""
-        if self._constructed:
-            return
+        """Nothing is built here."""
         self._constructed = True
-        for anonymous in self._anonymous_sets or ():
-            anonymous.construct()
 
     @property
     def _data(self) -> dict[str, Any]:
@@ -197,12 +191,25 @@ class MatrixRows(IndexedConstraint):  # type: ignore[misc]
     def _data(self, value: dict[str, Any]) -> None:
         self._made = value
 
+    @property
+    def _index_set(self) -> Any:
+        if self._named is None:
+            blocks = linear_blocks(self._program, ".lp", besides=_ELSE)
+            self._named = pyo.Set(initialize=[f"{name}_{k}" for name, rows in blocks for k in range(len(rows))])
+            self._named._parent = self._parent
+            self._named.construct()
+        return self._named
+
+    @_index_set.setter
+    def _index_set(self, value: Any) -> None:
+        self._named = value
+
     def _rows(self) -> dict[str, Any]:
         """All rows as ordinary constraints with real expressions."""
         a, x = self.arrays, self.variables
         data, columns, ends = a.data.tolist(), a.indices.tolist(), a.indptr.tolist()
         made: dict[str, Any] = {}
-        sides = zip(self._names, a.row_lower.tolist(), a.row_upper.tolist(), strict=True)
+        sides = zip(self._index_set, a.row_lower.tolist(), a.row_upper.tolist(), strict=True)
         for k, (name, low, high) in enumerate(sides):
             start, stop = ends[k], ends[k + 1]
             body = LinearExpression(linear_coefs=data[start:stop], linear_vars=[x[j] for j in columns[start:stop]])
