@@ -18,7 +18,8 @@ from nnsym.check.checker import Checker
 from nnsym.check.errors import Refused, number
 from nnsym.check.model import read_onnx
 from nnsym.check.problem import Case
-from nnsym.check.vnnlib import Atom, Junction, read_property
+from nnsym.check.vnnlib import Atom, Junction, parse, read_property
+from tests.depth import drawn
 
 RNG = np.random.default_rng(7)
 
@@ -294,3 +295,36 @@ def test_shapes_are_cut_as_they_are_asked_for() -> None:
     network = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:])).SerializeToString()
     ((values, _),) = forward(network, np.arange(8, dtype=np.float32))
     assert values == [0, 2, 4, 6, 8, 10, 12, 14]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("value", ["max", "min", np.inf, -np.inf, np.nan])
+def test_constants_are_finite(kind: Any, value: Any) -> None:
+    ends = [kind(1), getattr(np.finfo(kind), value) if isinstance(value, str) else kind(value), kind(-1)]
+    made = model("Add", (2, 3), np.array(ends, dtype=kind))
+    if isinstance(value, str):
+        assert list(read_onnx(made).constants["c0"].values) == list(map(float, ends))
+        return
+    with pytest.raises(Refused, match="infinite or not a number"):
+        read_onnx(made)
+
+
+def test_lines_end_where_they_do_for_every_reader() -> None:
+    parts = ["; a", "(assert", "\n", "\r\n", "\r", "\v", "\x1c", "\x85", "\u2029", "(<= X_0 1))"]
+    for _ in range(drawn(200, 50)):
+        text = "; begin" + "".join(RNG.choice(parts, 6)) + "\n"
+        plain_ends = all(len(line.splitlines()) < 2 for line in text.replace("\r\n", "\n").split("\n"))
+        try:
+            parse(text)
+            said = ""
+        except Refused as error:
+            said = str(error)
+        assert plain_ends != ("ends a line" in said)
+
+
+def test_terms_of_a_file_do_not_change_each_other() -> None:
+    """Words are read once; sums that begin with one leave it as it was."""
+    text = "(declare-const X_0 Real)(assert (<= (+ X_0 X_0 1) X_0))(assert (<= X_0 1))(assert (>= (- X_0 1) X_0))"
+    x, one = (("X", 0),), ()
+    lefts = [atom.left for atom in read_property(text).formula.parts]
+    assert lefts == [{x: 1, one: 1}, {x: 1, one: -1}, {one: 1}]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?(/\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+/(\d+)|(?:\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d{1,4}))?)", re.ASCII)
 _LONGEST = 4000
 _EXPONENT = 1200
 _DAMAGED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, StopIteration, RecursionError)
@@ -28,10 +28,10 @@ def fits(condition: object, what: str = "a number") -> None:
         raise OutOfRange(f"{what} leaves the range of the fast engine; the reference engine has none")
 
 
-def need(condition: object, reason: str) -> None:
-    """Refuse unless a condition holds."""
+def need(condition: object, reason: str, *shown: Any) -> None:
+    """Refuse unless a condition holds; what is ``shown`` stands in the reason's braces, cut to 40 characters."""
     if not condition:
-        raise Refused(reason)
+        raise Refused(reason.format(*(str(s)[:40] for s in shown)) if shown else reason)
 
 
 @contextmanager
@@ -64,19 +64,16 @@ def number(value: Any, what: str = "number") -> Fraction:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return Fraction(value)
-    need(isinstance(value, str) and len(value) <= _LONGEST, f"{what}: no number: {str(value)[:40]!r}")
-    matched = _NUMBER.fullmatch(value)
-    need(matched, f"{what}: no number: {value[:40]!r}")
-    assert matched is not None
-    decimal, _, quotient = value.partition("/")
-    need(not quotient or ("." not in decimal and "e" not in decimal.lower()), f"{what}: no number: {value[:40]!r}")
-    need(not quotient or int(quotient), f"{what}: a division by 0: {value[:40]!r}")
-    need(abs(int((matched[3] or "e0")[1:])) <= _EXPONENT, f"{what}: the exponent of {value[:40]} is out of range")
+    matched = _NUMBER.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST else None
+    if matched is None:
+        raise Refused(f"{what}: no number: {str(value)[:40]!r}")
+    need(int(matched[1] or 1), "{}: a division by 0: '{}'", what, value)
+    need(abs(int(matched[2] or 0)) <= _EXPONENT, "{}: the exponent of {} is out of range", what, value)
     return Fraction(value)
 
 
 def whole(value: Any, low: int, high: int, what: str) -> int:
     """An integer from ``low`` up to ``high - 1``."""
-    exact = number(value, what)
-    need(exact.denominator == 1 and low <= exact < high, f"{what}: {str(value)[:40]} is not in {low}..{high - 1}")
+    exact = value if type(value) is int else number(value, what)
+    need(exact.denominator == 1 and low <= exact < high, "{}: {} is not in {}..{}", what, value, low, high - 1)
     return int(exact)

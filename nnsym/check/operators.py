@@ -32,7 +32,7 @@ def _plus(call: Call, first: Tensor, second: Tensor, factor: int) -> Tensor:
     if isinstance(b, Const):
         if isinstance(a, Const):
             return _folded(a, b, lambda v, w: v + factor * w)
-        return call.graph.shift(a, [factor * exact(v) for v in b.values])
+        return call.graph.shift(a, b.values if factor == 1 else [-exact(v) for v in b.values])
     if isinstance(a, Const):
         return call.graph.shift(call.graph.scale(b, [factor] * b.node.size) if factor != 1 else b, a.values)
     rows = [[((i,), (f,)) for i in range(a.node.size)] for f in (1, factor)]

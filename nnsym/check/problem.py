@@ -17,7 +17,7 @@ from .moves import Attributes, Call
 from .operators import OPERATORS
 from .vnnlib import Atom, Declared, Junction, Property, Variable, read_property
 
-_DEEPEST = 20
+_DEEPEST, _ZERO = 20, Fraction(0)
 #: Attributes that change nothing when a network is run: of training, and of indices that nobody may read.
 _NO_MATTER = {"momentum", "ratio", "seed", "storage_order"}
 
@@ -221,8 +221,8 @@ class Problem:
                 first = getattr(found[0][0], "first", None)
                 need(found[0] == found[1] and first is not None, "a product of two variables, or a square of no input")
                 squares[first + found[0][1]] = c  # type: ignore[operator]
-        need(min(squares.values(), default=1) >= 0, "a square that makes the points no convex set")
-        return Fact(terms, atom.left.get(()) or Fraction(0), atom.strict, True, squares)
+        need(all(q >= 0 for q in squares.values()), "a square that makes the points no convex set")
+        return Fact(terms, atom.left.get((), _ZERO), atom.strict, True, squares)
 
     def assume(self, case: Case, part: Any) -> Case:
         """The case in which a part of the formula holds as well."""
@@ -237,8 +237,9 @@ class Problem:
             single = [(n, i, a) for n, row in fact.terms.items() for i, a in row.items()]
             if len(single) == 1 and not fact.squares and isinstance(single[0][0], Input):
                 node, i, a = single[0]
-                limit = fact.constant if a == -1 else -fact.constant / a
-                limits.append((node.first + i, None if a > 0 else limit, limit if a > 0 else None))  # type: ignore[attr-defined]
+                end = -fact.constant if a == 1 else fact.constant if a == -1 else -fact.constant / a
+                place = node.first + i  # type: ignore[attr-defined]
+                limits.append((place, None, end) if a.numerator > 0 else (place, end, None))
             else:
                 facts.append(fact)
         return replace(case.narrowed(*limits) if limits else case, facts=tuple(facts), disjunctions=tuple(disjunctions))

@@ -19,6 +19,8 @@ from .errors import Refused, need, number, reading
 _WORDS = re.compile(r'[()]|"[^"\n]*"|[^\s()"]+|"')
 _ELEMENT = re.compile(r"([^\[\]]+)\[([0-9]+(?:,[0-9]+)*)\]")
 _SHAPE = re.compile(r"\[([0-9]+(?:,[0-9]+)*)?\]")
+_COMMENT = re.compile(r";[^\n]*")
+_BREAK = re.compile(r"[\r\v\f\x1c-\x1e\x85\u2028\u2029](?!\n|\Z)")
 _DEEPEST = 100
 _TERMS = 1 << 22  # of all polynomials of a file together
 _FLAT = re.compile(r"([XY])_(0|[1-9][0-9]*)")
@@ -75,12 +77,13 @@ class Property:
 
 def parse(text: str) -> list[Any]:
     """The nested lists of a file; a comment ends with its line, and only a line feed ends a line."""
-    lines = text.replace("\r\n", "\n").removeprefix("\ufeff").split("\n")
-    need(all(len(line.splitlines()) < 2 for line in lines), "a character that ends a line for some readers")
-    bare = "\n".join(line.partition(";")[0] for line in lines)
+    text = text.replace("\r\n", "\n").removeprefix("\ufeff")
+    need(not _BREAK.search(text), "a character that ends a line for some readers")
+    bare = _COMMENT.sub("", text)
     need(bare.isascii(), "letters beyond ASCII outside of comments")
-    stack: list[list[Any]] = [[]]
-    for word in _WORDS.findall(bare):
+    words, stack = _WORDS.findall(bare), list[Any]([[]])
+    need('"' not in words, "a quotation mark is not closed")
+    for word in words:
         if word == "(":
             need(len(stack) < _DEEPEST, "parentheses nest too deeply")
             stack.append([])
@@ -89,10 +92,9 @@ def parse(text: str) -> list[Any]:
             done = stack.pop()
             stack[-1].append(done)
         else:
-            need(word != '"', "a quotation mark is not closed")
             stack[-1].append(word)
     need(len(stack) == 1, "a parenthesis is not closed")
-    return stack[0]
+    return list(stack[0])
 
 
 def add(total: Polynomial, more: Polynomial, sign: int = 1) -> Polynomial:
@@ -110,21 +112,21 @@ class Reader:
 
     def __init__(self, text: str) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self.number = lru_cache(None)(number)  # properties of images repeat a few
+        self.word = lru_cache(None)(self._word)  # variables stand in several assertions, and images repeat numbers
         items = parse(text)
         self.flat = not any(isinstance(item, list) and item[:1] == ["declare-network"] for item in items)
         self.terms = 0
         networks: list[Network] = []
         parts = []
         for item in items:
-            need(isinstance(item, list) and item and isinstance(item[0], str), f"'{str(item)[:40]}'")
+            need(isinstance(item, list) and item and isinstance(item[0], str), "'{}'", item)
             if item[0] == "assert":
                 need(len(item) == 2, "an assertion of one formula")
                 parts.append(self.formula(item[1]))
             elif item[0] == "declare-network":
                 networks.append(self._network(item))
             elif item[0] == "declare-const":
-                need(len(item) == 3 and _FLAT.fullmatch(str(item[1])) and item[2] == "Real", f"{item}"[:60])
+                need(len(item) == 3 and _FLAT.fullmatch(str(item[1])) and item[2] == "Real", "'{}'", item)
                 self.shapes[item[1]] = ()
             else:
                 need(item[0] == "vnnlib-version", f"'{item[0]}' is not read")
@@ -163,16 +165,21 @@ class Reader:
         need(all(i < d for i, d in zip(places, shape, strict=True)), f"'{word}' is outside of {shape}")
         return name, sum(i * prod(shape[k + 1 :]) for k, i in enumerate(places))
 
+    def _word(self, word: str) -> Polynomial:
+        if word[0].isdigit() or word[0] in "+-.":
+            value = number(word, "VNN-LIB")
+            return {(): value} if value else {}
+        return {(self.variable(word),): Fraction(1)}
+
     def term(self, item: Any) -> Polynomial:
+        """A term's polynomial, which may be that of others too."""
         if isinstance(item, str):
-            if item[0].isdigit() or item[0] in "+-.":
-                value = self.number(item, "VNN-LIB")
-                return {(): value} if value else {}
-            return {(self.variable(item),): Fraction(1)}
-        need(len(item) > 1 and item[0] in ("+", "-", "*"), f"the term '{str(item)[:40]}'")
+            return self.word(item)
+        need(len(item) > 1 and item[0] in ("+", "-", "*"), "the term '{}'", item)
         first, *rest = map(self.term, item[1:])
         if item[0] == "-" and not rest:
             return add({}, first, -1)
+        first = dict(first)
         for other in rest:
             if item[0] == "*":
                 first = self._times(first, other)
@@ -193,12 +200,12 @@ class Reader:
         return total
 
     def formula(self, item: Any) -> Any:
-        need(isinstance(item, list) and item, f"the formula '{str(item)[:40]}'")
+        need(isinstance(item, list) and item, "the formula '{}'", item)
         word, *rest = item
         if word in ("and", "or"):
             need(rest, f"'{word}' of nothing")
             return Junction(word == "and" or len(rest) == 1, tuple(map(self.formula, rest)))
-        need(len(rest) == 2 and word in ("<=", "<", ">=", ">", "==", "!=", "="), f"the comparison '{word}'")
+        need(len(rest) == 2 and word in ("<=", "<", ">=", ">", "==", "!=", "="), "the comparison '{}'", word)
         a, b = map(self.term, rest)
         sides = [(a, b)] if word[0] == "<" else [(b, a)] if word[0] == ">" else [(a, b), (b, a)]
         atoms = tuple(Atom(add(dict(one), other, -1), word in ("<", ">", "!=")) for one, other in sides)
