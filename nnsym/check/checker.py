@@ -19,7 +19,7 @@ from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
 from .tree import Tree
 
-VERSION = "5"  # of the checker: counted up when it accepts, or refuses, other certificates than before
+VERSION = "6"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
 _SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
@@ -74,7 +74,7 @@ class Checker:
             self.problem = Problem(certificate, files, stop)
         coarsest = min((m.precision for m in self.problem.models.values()), default=0)
         fits = SEMANTICS[self.semantics].precision <= coarsest
-        need(fits, f"a network whose runs meet coarser floats than {self.semantics}")
+        need(fits, f"a network whose runs meet, or are cast to, coarser floats than {self.semantics}")
         self.asked, self.stop = engine, stop
         self.engine = self._engine(engine)
 

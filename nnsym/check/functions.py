@@ -41,7 +41,7 @@ class Pieces:
         self.convex = self.continuous and slopes == sorted(slopes)
         self.concave = self.continuous and slopes == sorted(slopes, reverse=True)
         self.least, self.greatest = Fraction(min(slopes), d), Fraction(max(slopes), d)
-        self.exact_in_floats = set(slopes) <= {-d, 0, d} and len(breaks) <= 2
+        self.exact_in_floats = all(a == 0 or (abs(a) == 1 and c == 0) for a, c in lines)  # z + c would be rounded
 
     def span(self, left: int, right: int, bits: int) -> tuple[int, int]:
         """The first and the last piece that [left, right] needs: all that touch it, where there are jumps."""

@@ -55,14 +55,15 @@ class Op:
 class Model:
     """Inputs with shapes (0: unknown size), constants, operators in order, names of outputs.
 
-    ``precision``: binary places of the coarsest floats that its runs meet, as declared; 0 where that is not known.
+    ``precision``: binary places of the coarsest floats that its runs meet, as declared; 0 where that is not known, or
+    where a cast to coarser ones rounds them.
     """
 
     inputs: tuple[tuple[str, tuple[int, ...]], ...]
     constants: dict[str, Const]
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
-    precision: int = 53
+    precision: int
 
     def __post_init__(self) -> None:
         names = [*self.constants, *(name for name, _ in self.inputs)]
@@ -190,12 +191,12 @@ def _value(data: bytes) -> tuple[str, tuple[int, ...]]:
     return name, tuple(_integers([_one(_message(d), 1, 0)])[0] for d in dims)
 
 
-def _precision(inputs: Sequence[bytes], ops: Sequence[Op]) -> int:
-    """The least precision of the inputs' types and of casts."""
-    kinds = [_integers([_one(_declared(v)[1], 1, 0)])[0] for v in inputs]
+def _precision(kinds: Sequence[int], ops: Sequence[Op]) -> int:
+    """The precision of runs on inputs of some types."""
     need(all(k in _PRECISIONS for k in kinds), "an input that is no floats")
-    kinds += [op.attributes.get("to", 1) for op in ops if op.kind == "Cast"]
-    return min((_PRECISIONS.get(k, 53) for k in kinds), default=0)
+    casts = [k for op in ops if op.kind == "Cast" and (k := op.attributes.get("to")) in _PRECISIONS]
+    met = [_PRECISIONS[k] for k in (*kinds, *casts)]
+    return 0 if any(_PRECISIONS[k] < max(met) for k in casts) else min(met, default=0)
 
 
 def read_onnx(data: bytes) -> Model:
@@ -211,8 +212,8 @@ def read_onnx(data: bytes) -> Model:
         constants = dict(map(_tensor, m[5]))
         need(len(constants) == len(m[5]), "two constants have one name")
         given, ops = [v for v in m[11] if _value(v)[0] not in constants], tuple(map(_op, m[1]))
-        outputs = tuple(_value(v)[0] for v in m[12])
-        return Model(tuple(map(_value, given)), constants, ops, outputs, _precision(given, ops))
+        precision = _precision([_integers([_one(_declared(v)[1], 1, 0)])[0] for v in given], ops)
+        return Model(tuple(map(_value, given)), constants, ops, tuple(_value(v)[0] for v in m[12]), precision)
 
 
 def _sizes(shape: Sequence[Any]) -> tuple[int, ...]:
@@ -242,4 +243,4 @@ def read_plain(graph: dict[str, Any]) -> Model:
                {k: _plain_attribute(v) for k, v in (more[0] if more else {}).items()})
             for kind, reads, makes, *more in graph["nodes"]
         )  # fmt: skip
-        return Model(inputs, constants, ops, tuple(map(str, graph["outputs"])))
+        return Model(inputs, constants, ops, tuple(map(str, graph["outputs"])), _precision([11] * len(inputs), ops))
