@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificates import below, box, certificate, plain, stated
+from certificates import below, box, certificate, plain, stated, verdict
+from check_graphs import CURVES
 
 from nnsym.check.checker import Checker
 from nnsym.check.graph import Map
@@ -25,6 +26,8 @@ from nnsym.check.limbs import (
     times_slope,
     written,
 )
+from nnsym.check.lines import relu_lines
+from nnsym.check.problem import Case
 from nnsym.check.tree import Tree
 
 
@@ -75,6 +78,53 @@ def test_limbs_multiply_and_floor_as_integers_do(seed: int) -> None:
     for r in range(3):
         for i in range(7):
             assert made[r, i] == sum(int(values[r, j]) * full[i][j] for j in range(6)) >> shift
+
+
+@pytest.mark.parametrize("many", [23, 24, 40])
+@pytest.mark.parametrize("wide", [127, 128, 200])
+def test_columns_of_zeros_change_nothing(many: int, wide: int) -> None:
+    """Many rows, of which some columns are 0 in all, and some in all but one."""
+    rng = np.random.default_rng(many * wide)
+    weights = rng.integers(-(1 << 30), 1 << 30, (wide, 3)).astype(float)
+    matrix = Matrix(Map(3, [(None, row) for row in weights.tolist()]))
+    c = _whole(rng, COARSE, (many, wide))
+    c[:, rng.random(wide) < 0.5] = 0
+    c[:, 5], c[:, 7] = 0, 0
+    c[many // 2, 7] = 1
+    for used in (c, c | 1, c * 0):
+        sums = matrix.times([used.astype(float)], "back")
+        made = sum((part.astype(object) << matrix.width * k for k, part in enumerate(np.array(sums, np.int64))), 0)
+        assert (made == used.astype(object) @ (weights.astype(np.int64).astype(object) << matrix.shift)).all()
+
+
+def test_lines_of_the_relu_lie_on_their_sides() -> None:
+    """In integers, at 0 and at both ends, with slopes of its own and of a certificate; near and far."""
+    rng, one, shape = np.random.default_rng(6), 1 << 30, (3, 400)
+    sizes = rng.integers(0, 54, (2, *shape))
+    left, right = (rng.integers(0, 1 << 53, shape) >> s for s in sizes)
+    left, right = (np.where(rng.random(shape) < p, side, -side) for p, side in ((0.2, left), (0.8, right)))
+    left, right = np.minimum(left, right), np.maximum(left, right)
+    opened = (left < 0) & (right > 0)
+    assert opened.sum() > 300
+    given: list[Any] = [None, rng.bytes(int(opened[1].sum())), dict.fromkeys(opened[2].nonzero()[0][:9].tolist(), 7)]
+    made = relu_lines(left, right, opened, given)
+    dead = np.setdiff1d(np.arange(shape[1]), made.live)
+    assert not np.maximum(right[:, dead], 0).any()
+    for b, k in np.ndindex(shape[0], len(made.live)):
+        ends = int(left[b, made.live[k]]), int(right[b, made.live[k]])
+        below, above = int(made.below[0][b, k]), int(made.above[0][b, k])
+        under, over = int(made.offset_below[b, k]), int(made.offset_above[b, k])
+        for z in {*ends, 0} if ends[0] < 0 < ends[1] else {*ends}:
+            assert (below * z >> 30) + under <= max(z, 0)
+            assert max(z, 0) * one <= above * z + over * one
+        assert below % 8 == above % 8 == 0
+        if opened[b, made.live[k]]:  # the chord, but for its last digits
+            assert over * one - max(-above * ends[0], (one - above) * ends[1]) < 2 * one
+            assert abs(above * (ends[1] - ends[0]) - ends[1] * one) < 16 * (ends[1] - ends[0])
+    known = [list(bytes(given[1])), [7] * 9]
+    for b in (1, 2):
+        places = np.searchsorted(made.live, opened[b].nonzero()[0])[: len(known[b - 1])]
+        assert (made.below[0][b, places] == [n * one // 255 & -8 for n in known[b - 1]]).all()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -199,3 +249,30 @@ def test_splits_narrow_known_bounds_outward(engine: str) -> None:
             bounds = case.known[checker.problem.names[0].node]
             found = Fraction(int(getattr(bounds, side)[0]), 1 << checker.engine.bits)
             assert 0 < (found - Fraction(1, 3)) * (1 if side == "upper" else -1) < Fraction(1, 2**15)
+
+
+@pytest.mark.parametrize("kind", [*CURVES, ("Product", {})], ids=lambda c: f"{c[0]}{c[1].get('alpha', '')}")
+def test_rows_of_the_least_coefficients_know_their_sides(kind: tuple[str, dict[str, Any]]) -> None:
+    """``f(x) + f(-x)`` with a weight of one unit, two or three, and what a point attains: lines lie on their sides."""
+    constants: dict[str, Any] = {"W": [[1.0, -1.0]], "low": -0.5, "high": 1.25}
+    name, attributes = kind
+    extra = {"Clip": ["low", "high"], "Square": ["z"], "Product": ["v"]}.get(name, [])
+    node = [{"Square": "Mul", "Product": "Mul"}.get(name, name), ["z", *extra], ["r"], attributes]
+    nodes = [["MatMul", ["x", "W"], ["z"]], ["Neg", ["z"], ["v"]], node, ["ReduceSum", ["r"], ["y"], {"keepdims": 0}]]
+    graph = plain({"x": [1]}, nodes, ["y"], **constants)
+    for low, high in ((-2, 2), (-1, 3), (-3, 1)):
+        points = [Fraction(low * 8 + k, 8) for k in range(8 * (high - low) + 1)]
+        limits = box("x", [low], [high])
+        head = certificate(stated(graph, limits, {"y": []}), [], {"name": "f", "graph": graph}, names=[[0, "y"]])
+        checker = Checker(head, {}, "reference")
+        runs = [checker.forward(Case((p,), (p,))) for p in points]
+        y = checker.problem.places["y"].node
+        least = min(Fraction(values[y].upper[0], 1 << bits) for bits, values in runs)
+        most = max(Fraction(values[y].lower[0], 1 << bits) for bits, values in runs)
+        for word, limit in (("<=", least), (">=", most)):
+            text = stated(graph, limits + f"(assert ({word} y {limit}))", {"y": []})
+            for units in (1, 2, 3):
+                tree = [["l", [[0, f"{units}/65536"]]]]
+                made = certificate(text, tree, {"name": "f", "graph": graph}, precision=16)
+                for engine in ("reference", "fast"):
+                    assert isinstance(verdict(made, engine), str), (word, units)
