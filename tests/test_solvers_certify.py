@@ -153,6 +153,22 @@ def test_tiny_coefficients_widen_their_row() -> None:
     assert model.row_upper[0] < 1 + 1.1 * float(reach)
 
 
+@given(st.lists(st.tuples(st.floats(-SMALLEST, SMALLEST, exclude_min=True, exclude_max=True), WILD, WILD), max_size=8))
+def test_tiny_terms_that_cancel_lose_no_point_either(terms: list[tuple[float, float, float]]) -> None:
+    """``0 <= x_0 + sum a x <= 0``: in exact arithmetic nothing of what the terms can be is missing, and hardly more."""
+    b = ProgramBuilder()
+    data, *ends = (np.array([v, *(t[k] for t in terms)]) for k, v in enumerate((1.0, 0.0, 0.0)))
+    x = b.columns("x", "value", np.arange(len(data)), np.minimum(*ends), np.maximum(*ends))
+    b.rows(RowBlock(data, x, np.array([0, len(x)]), np.zeros(1), np.zeros(1), Tag.NETWORK, "a"))
+    model = LinearModel.of(b.build(objective=0))
+    products = [sorted(Fraction(a) * Fraction(v) for v in pair) for a, *pair in terms]
+    least, most = (sum((pair[k] for pair in products), Fraction(0)) for k in (0, 1))
+    near = sum((max(map(abs, pair)) for pair in products), Fraction(0)) / 2**48 + Fraction(1, 2**1000)
+    assert model.data.tolist() == [1.0]
+    assert -most - near <= Fraction(float(model.row_lower[0])) <= -most
+    assert -least <= Fraction(float(model.row_upper[0])) <= -least + near
+
+
 @pytest.mark.parametrize("small", [1e-9, 5e-10, 1.1e-10])
 def test_no_lane_drops_small_coefficients_beside_integers(small: float) -> None:
     """HiGHS did: its bound was ``small`` 2^19 where the optimum is minus that."""

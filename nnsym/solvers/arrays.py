@@ -9,6 +9,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.linear import entry_rows
+from nnsym.ir.outward import group_sum_up, product_up, sum_down, sum_up
 from nnsym.program import ImplicationBlock, Kind, ProductBlock, Program, QuadraticBlock, Role, SosBlock
 from nnsym.write.linear import clause_rows
 
@@ -92,23 +93,16 @@ def without_tiny(model: LinearModel) -> LinearModel:
         return model
     row = entry_rows(model.indptr)
     tiny = ~kept & (model.data != 0)
-    a, j = model.data[tiny], model.indices[tiny]
-    ends = np.stack([np.nextafter(a * x, s) for x in (model.lower[j], model.upper[j]) for s in (-np.inf, np.inf)])
-    count = len(model.row_lower)
-    least, most = (np.bincount(row[tiny], weights=w, minlength=count) for w in (ends.min(0), ends.max(0)))
-    touched = (least != 0) | (most != 0)
-    with np.errstate(invalid="ignore"):  # an infinite side stays infinite
-        low, high = model.row_lower - (most + np.abs(most) * 1e-9), model.row_upper - (least - np.abs(least) * 1e-9)
-    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    low = np.where(touched, np.nextafter(low, -np.inf), model.row_lower)
-    high = np.where(touched, np.nextafter(high, np.inf), model.row_upper)
+    a, j, none = model.data[tiny], model.indices[tiny], np.zeros(len(model.row_lower))
+    raised = (np.maximum(product_up(w, model.lower[j]), product_up(w, model.upper[j])) for w in (a, -a))
+    over, under = (group_sum_up(row[tiny], terms, none) for terms in raised)  # -under <= tiny terms <= over
     return replace(
         model,
         data=model.data[kept],
         indices=model.indices[kept],
-        indptr=np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(low)))]).astype(np.int32),
-        row_lower=low,
-        row_upper=high,
+        indptr=np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(none)))]).astype(np.int32),
+        row_lower=sum_down(model.row_lower, -over),
+        row_upper=sum_up(model.row_upper, under),
     )
 
 
