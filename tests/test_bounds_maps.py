@@ -1,5 +1,7 @@
 """Tensor maps against the exact ones: apply, adjoint, absolute values, rows."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,24 @@ def test_tensor_map_equals_matrix(name):
     nonzeros = matrix != 0
     assert kind.terms >= nonzeros.sum(axis=1).max()
     assert kind.back >= nonzeros.sum(axis=0).max()
+
+
+def small_convolutions():
+    """All windows over short images, among them those that read nothing but padding."""
+    for length, kernel, stride in product((1, 2), (1, 3), (1, 4)):
+        for pads in product((0, 2, 3), repeat=2):
+            if length + sum(pads) >= 2 * kernel - 1:
+                yield conv((1, 1, kernel), (1, length), (stride,), pads, (1,))
+                yield conv((1, 1, kernel, 1), (1, length, 1), (stride, 2), (pads[0], 0, pads[1], 3), (2, 1))
+
+
+def test_windows_that_read_padding_alone_are_windows():
+    for linear in small_convolutions():
+        matrix, kind = linear.matrix().toarray(), Maps("cpu")[linear]
+        there, back = kind.apply(tensor(np.eye(linear.n_in))), kind.adjoint(tensor(np.eye(linear.n_out)))
+        np.testing.assert_array_equal(there, matrix.T, err_msg=repr(linear))
+        np.testing.assert_array_equal(back, matrix, err_msg=repr(linear))
+        np.testing.assert_array_equal(kind.rows(torch.arange(linear.n_out)), matrix, err_msg=repr(linear))
 
 
 @pytest.mark.slow  # the counter takes a second to load

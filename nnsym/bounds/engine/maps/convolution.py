@@ -24,6 +24,15 @@ def _sums_of_products(x: Tensor) -> AbstractContextManager[object]:
     return torch.backends.cudnn.flags(enabled=False) if x.is_cuda and x.dtype is torch.float32 else nullcontext()
 
 
+def _fitted(image: Tensor, pad: list[int]) -> Tensor:
+    """The image padded by zeros, and cut where ``pad`` is negative. torch cuts first, and an image that no window
+    reads has fewer elements than are cut off it with its padding.
+    """
+    if min(pad) < 0 < max(pad):
+        image, pad = functional.pad(image, [max(p, 0) for p in pad]), [min(p, 0) for p in pad]
+    return functional.pad(image, pad)
+
+
 @final
 class ConvMap(TorchMap):
     """Cross-correlation over one, two or three spatial axes; the adjoint is the transposed convolution.
@@ -72,7 +81,7 @@ class ConvMap(TorchMap):
         return self._fine(self.weight)
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        image = functional.pad(x.reshape(-1, *self.in_shape), self.pad)
+        image = _fitted(x.reshape(-1, *self.in_shape), self.pad)
         with _sums_of_products(x):
             convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[self.rank - 1]
             out = convolve(image, weight, stride=self.strides, dilation=self.dilations, groups=self.groups)
@@ -144,7 +153,7 @@ class ConvMap(TorchMap):
         if self.even:
             out = self.transposed(image, self.begin)
         else:
-            out = functional.pad(self.transposed(image), self.unpad)
+            out = _fitted(self.transposed(image), self.unpad)
         return out.reshape(*y.shape[:-1], self.n_in)
 
 
