@@ -26,7 +26,7 @@ from nnsym.ir.network import Application
 from nnsym.ir.node import Affine, Input, Node, affine, new_input
 from nnsym.ir.query import Box, Query
 from nnsym.ir.rows import Rows
-from nnsym.ir.walk import topological
+from nnsym.ir.walk import fold, topological
 from nnsym.replay.engine import stored_nodes
 from nnsym.replay.points import gaps_in, stored_dtype
 from nnsym.results.clock import NEVER, Deadline
@@ -126,13 +126,19 @@ class _Encloser:
             real[tensor.node] = argument
             local[tensor.node] = self._fed(argument, form)
         wanted = [t.node for t in (*network.outputs.values(), *network.tensors.values())]
-        for number, node in enumerate(topological(wanted)):
+        other = network.either
+        order = topological(wanted, lambda n: (*n.parents, other[n]) if n in other else n.parents)
+        for number, node in enumerate(order):
             if node in local:
                 continue
             if isinstance(node, Input):  # an initial value that nothing overrides
                 continue
             real[node] = node.with_parents(tuple(real[p] for p in node.parents), network.run if node.parents else None)
-            local[node] = self._layer(node, tuple(local[p] for p in node.parents), real[node], form, number)
+            parents, beside = tuple(local[p] for p in node.parents), other.get(node)
+            if beside in node.parents:  # a limit that changes nothing on reals, and no engine evaluates
+                local[node] = local[beside]
+                continue
+            local[node] = self._layer(node, parents, real[node], form, number, local[beside] if beside else None)
         for node in wanted:
             self.image.setdefault(application.image[node], local[node])
 
@@ -165,21 +171,42 @@ class _Encloser:
             return found
         return np.ones(node.size, dtype=bool)
 
-    def _layer(self, node: Node, parents: tuple[Node, ...], real: Node, form: Format, number: int) -> Node:
+    def _layer(
+        self, node: Node, parents: tuple[Node, ...], real: Node, form: Format, number: int, other: Node | None
+    ) -> Node:
+        """The node on perturbed arguments, perturbed itself; a run may give the value of ``other`` in its place."""
         self.deadline.check()
         made = node.with_parents(parents)
         for parent in parents:
             self._bound(parent)
         ranges = tuple(self.ranges[p] for p in parents)
         error, wild = local_error(node, ranges, form)
+        far = tuple(self.away.get(p, np.full(p.size, np.inf)) for p in parents)
+        away = carried(node, tuple(magnitude(r) for r in ranges), far)
+        if other is not None:
+            error = np.maximum(error, self._apart(made, other))
         if wild:
             self.overflow = self.overflow or f"layer {number} ({type(node).__name__.lower()})"
             error = np.full(node.size, np.inf)
-        far = tuple(self.away.get(p, np.full(p.size, np.inf)) for p in parents)
-        away = carried(node, tuple(magnitude(r) for r in ranges), far)
         made = self._perturbed(made, error, self._near(real, away + error))
         self.away[made] = away + error
         return made
+
+    def _apart(self, one: Node, other: Node) -> Array:
+        """How far two values may be from each other that would be equal without the errors on their way."""
+        shared = set(topological((one,))) & set(topological((other,)))
+
+        def rule(node: Node, far: tuple[Array, ...]) -> Array:
+            if node in shared:
+                return np.zeros(node.size)
+            if isinstance(node, Input):
+                return self.errors[node]
+            for parent in node.parents:
+                self._bound(parent)
+            return carried(node, tuple(magnitude(self.ranges[p]) for p in node.parents), far)
+
+        found = fold((one, other), rule)
+        return UP * (found[one] + found[other])
 
     def _near(self, real: Node, away: Array) -> Sides | None:
         """The real node's bounds, widened by how far a run can be from them."""

@@ -4,7 +4,7 @@
 | --- | --- |
 | affine, copies only | 0 |
 | affine | ``gamma_n (|W| |x| + |b|)``, n the terms of a row and :data:`DERIVED` more; underflow beside it |
-| hinge, clip and the like | 0 where slopes are 0 and 1 up to sign, else the line's own products and sum |
+| hinge, clip and the like | 0 of constants, ``x`` and ``-x``, else the line's own products and sum |
 | maximum | 0 |
 | product | ``u |x| |y|`` |
 | floor, rounding | 0 |
@@ -82,9 +82,7 @@ def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format) 
             slopes = np.maximum(*(_rounding(s) for s in fn.slopes(node.size)))
             return _products(_weighed(slopes, sizes[0]), form)
         case Pointwise(fn=Piecewise() as fn):
-            steep = np.broadcast_to(_rounding(fn.slopes).max(axis=1), (node.size,))
-            offset = np.where(steep > 0, np.abs(fn.offsets).max(axis=1), 0.0)
-            return _products(2 * (_weighed(steep, sizes[0]) + offset), form)
+            return _products(2 * _lines(fn, sizes[0]), form)
         case Max():
             return np.zeros(node.size), False
         case Product():
@@ -109,6 +107,13 @@ def _weighed(a: Array, b: Array) -> Array:
     """``a b`` for numbers not below 0, rounded up; 0 times an infinity is 0."""
     with np.errstate(invalid="ignore", over="ignore"):
         return np.where((a == 0) | (b == 0), 0.0, UP * a * b)
+
+
+def _lines(fn: Piecewise, size: Array) -> Array:
+    """The largest terms of a line that rounds, ``|a| |x| + |b|``; constants, ``x`` and ``-x`` do not."""
+    slopes, offsets = np.abs(fn.slopes), np.abs(fn.offsets)
+    rounds = (slopes != 0) & ((slopes != 1) | (offsets != 0))
+    return np.asarray(np.where(rounds, _weighed(slopes, size[:, None]) + offsets, 0.0).max(axis=1))
 
 
 def _rounding(slopes: Array) -> Array:

@@ -41,7 +41,9 @@ class Network:
     tensors that have another one; the IR holds its constants as float64, which is exact. ``coarse`` is a float format
     of fewer bits than ``dtype`` in which an engine evaluates some layer, if there is one: a cast, or a kernel that has
     no other. ``model`` is the serialised ONNX model that a counterexample is replayed on (``bytes(network.model)``:
-    long ones are kept packed), or None for a network built from arrays (replayed in exact rationals).
+    long ones are kept packed), or None for a network built from arrays (replayed in exact rationals). ``either`` has
+    for some nodes another one that is equal to it on reals and rounds otherwise: an engine may compute either, and of
+    a node and its own argument the argument.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Network:
     model: bytes | Packed | None = field(default=None, repr=False)
     types: Mapping[str, str] = field(default_factory=dict, repr=False)
     coarse: str = field(default="", repr=False)
+    either: Mapping[Node, Node] = field(default_factory=dict, repr=False)
 
     def type_of(self, name: str) -> str:
         """The element type of a tensor of the model: ``float32``, ``int64``, ``bool`` ..."""
@@ -80,7 +83,7 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         tensors = (*self.inputs.values(), *self.outputs.values(), *self.tensors.values())
-        return flat_pickle(self, (t.node for t in tensors))
+        return flat_pickle(self, (*(t.node for t in tensors), *self.either, *self.either.values()))
 
     @cached_property
     def hash(self) -> str:

@@ -178,10 +178,14 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
     floor = float(info.tiny)  # underflow
     largest = float(info.max)
 
+    others: dict[Node, tuple[Array, Array]] = {}
+
     def rule(node: Node, args: tuple[tuple[Array, Array], ...]) -> tuple[Array, Array]:
         if isinstance(node, Input):
             return point[node], (unit if network.coarse else 0.0) * np.abs(point[node])
         value, error = local(node, args)
+        if node in others:
+            error = np.maximum(error, others[node][1])
         fits = np.abs(value) + _SAFETY * error < largest
         return value, np.where(fits, error, np.inf)  # overflow there, or NaN: whatever is computed from it is unknown
 
@@ -202,6 +206,8 @@ def _with_errors(network: Network, point: dict[Node, Array]) -> dict[Node, tuple
         raise InputError(f"unknown node {node!r}")
 
     with np.errstate(over="ignore", invalid="ignore"):
+        beside = fold(network.either.values(), rule)
+        others.update({node: beside[other] for node, other in network.either.items()})
         return fold([t.node for t in network.outputs.values()], rule)
 
 

@@ -142,6 +142,7 @@ class _Reader:
         self.named: dict[str, Tensor] = {}
         self.types: dict[str, str] = {}
         self.kernels: set[str] = set()
+        self.either: dict[Node, Node] = {}
         self.chosen: Mapping[int, Chosen] = {}
         self.unread: dict[str, str] = {}  # results that operators have and lowerings leave out, with their nodes
 
@@ -168,7 +169,9 @@ class _Reader:
         types = {n: self.types.get(n, self.dtype) for n in (*outputs, *tensors)}
         others = {n: kind for n, kind in types.items() if kind != self.dtype}
         coarse = coarsest(self.dtype, (*others.values(), *self.kernels))
-        return Network(name, inputs, outputs, tensors, dtype=self.dtype, model=kept, types=others, coarse=coarse)
+        return Network(
+            name, inputs, outputs, tensors, self.dtype, kept, types=others, coarse=coarse, either=self.either
+        )
 
     def _declared(self) -> list[Any]:
         """The inputs: those without an initial value, or all if as many shapes are given."""
@@ -241,6 +244,7 @@ class _Reader:
                 results = [_as_one(value) for value in self._results(call, node)]
                 kinds = result_types(node, call.types, self._version(node))
                 self.kernels.update(kernels(call))
+                self.either.update(call.either)
             for value in results:
                 self._require_size(value)
                 self.meter.take(value_size(value), where, "its result")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.network import Tensor
+from nnsym.ir.node import Node
 from nnsym.read.tensors import Value
 
 
@@ -21,7 +22,8 @@ class Call:
 
     ``types`` are the inputs' element types. ``where`` names the node in messages, ``opset`` is the operator set of the
     model and ``dtype`` what it computes in, ``outputs`` is how many results are named, and ``proto`` is the node
-    itself, for the reference implementation.
+    itself, for the reference implementation. A lowering enters in ``either`` what engines may compute by another
+    formula (:attr:`nnsym.ir.network.Network.either`).
     """
 
     op: str
@@ -33,6 +35,7 @@ class Call:
     dtype: str
     proto: Any
     types: tuple[str, ...] = ()
+    either: dict[Node, Node] = field(default_factory=dict)
 
     def value(self, position: int) -> Value:
         """A required input."""

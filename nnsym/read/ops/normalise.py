@@ -3,6 +3,10 @@
 With ``c = x - mean`` and ``v = sum_j w c_j^2 + epsilon``, the result is ``c / sqrt(v)``. As ``w c_i^2 <= v`` it lies
 within ``-+ 1 / sqrt(w)``, which bounds of c and v by themselves do not know: a clip there changes no value. With an
 epsilon below 0 it would, so there is none.
+
+The standard itself writes a variance as ``mean x^2 - (mean x)^2``, and ONNX Runtime evaluates some of these operators
+so. That is the same number on reals and another one in floats, by far where the mean is large beside the spread: such
+values say so (``Network.either``).
 """
 
 from __future__ import annotations
@@ -39,12 +43,11 @@ def layer_normalization(call: Call) -> list[Value]:
     x = call.tensor(0)
     axis = axis_of(call.integer("axis", -1), len(x.shape))
     groups, epsilon = numbers(x).reshape(math.prod(x.shape[:axis]), -1), _epsilon(call)
-    results: list[Value] = [_moved(call, _standard(x, groups, epsilon), 2, 0)]
+    results: list[Value] = [_moved(call, _standard(call, x, groups, epsilon), 2, 0)]
     if call.outputs > 1:
         kept = (*x.shape[:axis], *(1,) * (len(x.shape) - axis))
-        mean = contraction(np.full(1, 1.0 / groups.shape[1]), groups, x.node.size)
-        squares = _mean_square(_centred(x.node, groups), groups.shape, epsilon)
-        results += [mapped(mean, x, kept), Tensor(pointwise(power_function(-0.5), squares), kept)]
+        squares = _variance(call, x.node, _centred(x.node, groups), groups, epsilon)
+        results += [Tensor(_means(x.node, groups), kept), Tensor(pointwise(power_function(-0.5), squares), kept)]
     return results[: call.outputs]
 
 
@@ -53,7 +56,8 @@ def rms_normalization(call: Call) -> list[Value]:
     x = call.tensor(0)
     axis = axis_of(call.integer("axis", -1), len(x.shape))
     groups = numbers(x).reshape(math.prod(x.shape[:axis]), -1)
-    node = _over_root(selected(x.node, groups), groups.shape, _epsilon(call))
+    one = selected(x.node, groups)
+    node = _over_root(call, one, _mean_square(one, groups.shape, _epsilon(call)), groups.shape[1])
     return [_moved(call, Tensor(node, x.shape), None, 0)]
 
 
@@ -61,14 +65,14 @@ def instance_normalization(call: Call) -> list[Value]:
     """Every channel of every sample by itself."""
     x = call.tensor(0)
     groups = numbers(x).reshape(x.shape[0] * x.shape[1], -1)
-    return [_moved(call, _standard(x, groups, _epsilon(call)), 2, len(x.shape) - 2)]
+    return [_moved(call, _standard(call, x, groups, _epsilon(call)), 2, len(x.shape) - 2)]
 
 
 def group_normalization(call: Call) -> list[Value]:
     """Groups of channels of every sample; scale and bias are per group before operator set 21, else per channel."""
     x, count = call.tensor(0), call.integer("num_groups", 1)
     each = x.shape[1] // max(count, 1)
-    normal = _standard(x, numbers(x).reshape(x.shape[0] * count, -1), _epsilon(call))
+    normal = _standard(call, x, numbers(x).reshape(x.shape[0] * count, -1), _epsilon(call))
     return [_moved(call, normal, 2, len(x.shape) - 2, repeats=each if call.opset < 21 else 1)]
 
 
@@ -79,9 +83,9 @@ def mean_variance_normalization(call: Call) -> list[Value]:
     kept = [a for a in range(len(x.shape)) if a not in axes]
     groups = numbers(x).transpose(kept + axes).reshape(math.prod(x.shape[a] for a in kept), -1)
     deviation = _centred(x.node, groups)
-    spread = pointwise(Sqrt(), _mean_square(deviation, groups.shape, 0.0))
+    spread = pointwise(Sqrt(), _variance(call, x.node, deviation, groups, 0.0))
     divisor = affine(((identity(spread.size), spread),), 1e-9)
-    node = _within(deviation, pointwise(Reciprocal(), divisor), math.sqrt(groups.shape[1]))
+    node = _within(call, deviation, pointwise(Reciprocal(), divisor), math.sqrt(groups.shape[1]))
     return [_in_order(node, groups, x.shape)]
 
 
@@ -95,7 +99,7 @@ def lp_normalization(call: Call) -> list[Value]:
     one = selected(x.node, groups)
     powers = pointwise(absolute(), one) if p == 1 else product(one, one)
     size = mapped(contraction(np.ones(1), _rows(groups.shape), one.size), Tensor(powers, groups.shape), (len(groups),))
-    node = _within(one, pointwise(power_function(-1.0 / p), size.node), 1.0)
+    node = _within(call, one, pointwise(power_function(-1.0 / p), size.node), 1.0)
     return [_in_order(node, groups, x.shape)]
 
 
@@ -120,9 +124,27 @@ def _epsilon(call: Call) -> float:
     return found
 
 
-def _standard(x: Tensor, groups: Array, epsilon: float) -> Tensor:
+def _standard(call: Call, x: Tensor, groups: Array, epsilon: float) -> Tensor:
     """Every group less its mean, over the root of its variance, in the shape of x; groups follow its order."""
-    return Tensor(_over_root(_centred(x.node, groups), groups.shape, epsilon), x.shape)
+    deviation = _centred(x.node, groups)
+    squares = _variance(call, x.node, deviation, groups, epsilon)
+    return Tensor(_over_root(call, deviation, squares, groups.shape[1]), x.shape)
+
+
+def _variance(call: Call, x: Node, deviation: Node, groups: Array, epsilon: float) -> Node:
+    """``mean c^2 + epsilon`` of every group with deviations c, which an engine may take by its moments."""
+    found = _mean_square(deviation, groups.shape, epsilon)
+    mean, square = _means(x, groups), _mean_square(selected(x, groups), groups.shape, epsilon)
+    call.either[found] = total(
+        (Tensor(square, (square.size,)), Tensor(product(mean, mean), (mean.size,))), (1.0, -1.0)
+    ).node
+    return found
+
+
+def _means(x: Node, groups: Array) -> Node:
+    """The mean of every group; ``1 / n`` is derived once."""
+    linear = contraction(np.full(1, 1.0 / groups.shape[1]), groups, x.size)
+    return affine(((linear, x),))
 
 
 def _centred(x: Node, groups: Array) -> Node:
@@ -131,20 +153,22 @@ def _centred(x: Node, groups: Array) -> Node:
     if n <= _DENSE:
         data = np.eye(n) - 1.0 / n
         return mapped(contraction(data, groups[:, None, :], x.size), Tensor(x, (x.size,)), (count, n)).node
-    mean = mapped(contraction(np.full(1, 1.0 / n), groups, x.size), Tensor(x, (x.size,)), (count, 1))
+    mean = Tensor(_means(x, groups), (count, 1))
     return total((Tensor(selected(x, groups), groups.shape), mean), (1.0, -1.0)).node
 
 
-def _over_root(c: Node, shape: tuple[int, ...], epsilon: float) -> Node:
-    """``c / sqrt(mean c^2 + epsilon)`` for the rows of c."""
-    inverse = pointwise(power_function(-0.5), _mean_square(c, shape, epsilon))
-    return _within(c, inverse, math.sqrt(shape[1]))
+def _over_root(call: Call, c: Node, squares: Node, count: int) -> Node:
+    """``c / sqrt(v)`` for the rows of c, of ``count`` elements, where v is the mean of their squares or more."""
+    return _within(call, c, pointwise(power_function(-0.5), squares), math.sqrt(count))
 
 
-def _within(c: Node, inverse: Node, limit: float) -> Node:
-    """Every row of c times its element of ``inverse``, where that is at most ``limit`` in size."""
+def _within(call: Call, c: Node, inverse: Node, limit: float) -> Node:
+    """Every row of c times its element of ``inverse``, where that is at most ``limit`` in size; no engine clips it."""
     factors = selected(inverse, np.repeat(np.arange(inverse.size), c.size // inverse.size))
-    return pointwise(clip(-limit * _OUT, limit * _OUT), product(c, factors))
+    plain = product(c, factors)
+    found = pointwise(clip(-limit * _OUT, limit * _OUT), plain)
+    call.either[found] = plain
+    return found
 
 
 def _mean_square(c: Node, shape: tuple[int, ...], epsilon: float) -> Node:
