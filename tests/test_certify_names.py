@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import nnsym as nn
-from nnsym.check.checker import Checker
+from nnsym.check.checker import Checker, check
+from nnsym.check.errors import Refused
 from nnsym.check.files import read_json
 from nnsym.results.certificate import stated
 from tests.stored import stored_mlp
@@ -78,3 +80,15 @@ def test_an_audit_counts_networks_that_were_read(tmp_path: Path) -> None:
         found = nn.audit(tmp_path)
         assert not found.refused
         assert reason in found.uncertified[0].reason
+
+
+def test_a_network_beside_a_certificate_may_have_any_name(tmp_path: Path) -> None:
+    f = factor(2, "f")
+    (tmp_path / "stored.onnx").write_bytes(bytes(f.model or b""))
+    (tmp_path / "a.onnx.gz").write_bytes(b"\x1f\x8bno network")
+    p = nn.forall(X, where=nn.box(X, [1], [2]), then=f(X)[0] > 1)
+    assert nn.verify(p, certificate=tmp_path / "proof.json").certificate is not None
+    assert check(tmp_path / "proof.json").claim == "unsat"
+    (tmp_path / "stored.onnx").unlink()
+    with pytest.raises(Refused, match="'f' is not that of its hash, or not given: give its file after"):
+        check(tmp_path / "proof.json")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +56,27 @@ def content(path: Path) -> bytes:
 def opened(path: Path, given: Iterable[bytes] = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
     """A certificate and the contents of the files that it speaks of, by their hashes.
 
-    Files that the certificate names are looked for beside it where they are not given.
+    Files that are not given are looked for beside the certificate: by the names that it has for them, then among all
+    networks and properties there.
     """
     certificate = read_json(content(path))
     need(isinstance(certificate, dict), f"not of the format {FORMAT}")
     files = {hashlib.sha256(data).hexdigest(): data for data in given}
     networks = certificate.get("networks")
-    for entry in [*(networks if isinstance(networks, list) else []), certificate.get("property")]:
-        if isinstance(entry, dict) and isinstance(entry.get("file"), str) and entry.get("sha256") not in [*files]:
-            name = entry["file"]
-            for beside in (path.parent / name, path.parent / f"{name}.gz"):
-                if Path(name).name == name and beside.is_file():
-                    data = content(beside)
-                    files[hashlib.sha256(data).hexdigest()] = data
+    entries = [*(networks if isinstance(networks, list) else []), certificate.get("property")]
+    named = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("file"), str)]
+    for entry in named:
+        name = entry["file"]
+        for beside in (path.parent / name, path.parent / f"{name}.gz"):
+            if entry.get("sha256") not in [*files] and Path(name).name == name and beside.is_file():
+                files |= _hashed(content(beside))
+    for beside in sorted(path.parent.iterdir()):
+        missing = [entry.get("sha256") for entry in named if entry.get("sha256") not in [*files]]
+        if missing and beside.name.removesuffix(".gz").endswith((".onnx", ".vnnlib")):
+            with suppress(Refused):  # what cannot be read is not what is looked for
+                files |= {digest: data for digest, data in _hashed(content(beside)).items() if digest in missing}
     return certificate, files
+
+
+def _hashed(data: bytes) -> dict[str, bytes]:
+    return {hashlib.sha256(data).hexdigest(): data}

@@ -30,7 +30,7 @@ def check(
         Optional[list[Path]],  # noqa: UP045
         typer.Argument(
             metavar="[FILES]...",
-            help="What the claim must be about: networks and properties; else found beside it by hashes.",
+            help="What the claim must be about: networks and properties; others are found beside it, by their hashes.",
         ),
     ] = None,
     engine: Annotated[
