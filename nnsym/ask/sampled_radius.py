@@ -8,11 +8,11 @@ import numpy as np
 
 from nnsym.ask.passed_on import require_options
 from nnsym.errors import InputError
-from nnsym.judge.asked import Asked
 from nnsym.judge.conclude import conclude
 from nnsym.judge.method import Settings
 from nnsym.judge.registry import resolve
 from nnsym.judge.sampling import SamplingMethod, sampling
+from nnsym.judge.smoothed import SmoothedQuery
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.props import robust
 from nnsym.results.clock import Clock
@@ -40,14 +40,14 @@ def sampled_radius(
     clock = options.pop("clock", None) or Clock(seconds(options.pop("timeout", 60.0)))
     require_options("radius", options, Settings)
     settings = Settings(**options)
-    at = Asked.of(robust(g, x0, label, 0, p=p).query)
+    at = SmoothedQuery.of(robust(g, x0, label, 0, p=p).query)
     evidence, known = chosen.sample(at, clock, settings)
     certificate = chosen.certificate if evidence.stop == "fixed" else sampling().certificate
     reached = certificate.radius(known, float(p))
     for spare in _SPARE:
         radius = min(reached * (1 - spare), float(high))
         query = robust(g, x0, label, radius, p=p).query
-        told = chosen.told(Asked.of(query), evidence, known)
+        told = chosen.told(SmoothedQuery.of(query), evidence, known)
         if told.ruling.verdict is Verdict.VERIFIED:
             break
     return radius, conclude(query, chosen, told, clock)

@@ -20,10 +20,10 @@ from nnsym.evidence.evidence import Evidence
 from nnsym.ir.array import Array
 from nnsym.ir.functions.smoothed import smoothed_nodes
 from nnsym.ir.query import Query
-from nnsym.judge.asked import Asked
 from nnsym.judge.conclude import Established
 from nnsym.judge.least import Least
 from nnsym.judge.method import Establisher, Settings
+from nnsym.judge.smoothed import SmoothedQuery
 from nnsym.judge.verdict import Sampled, facts_about
 from nnsym.results import ranges as options
 from nnsym.results.clock import Clock
@@ -77,12 +77,12 @@ class SamplingMethod(Establisher):
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
         self.accept(query)
-        asked = Asked.of(query)
+        asked = SmoothedQuery.of(query)
         evidence, known = self.sample(asked, clock, settings)
         told = self.told(asked, evidence, known)
         return replace(told, ended="timeout" if evidence.n < self.n and self.stop == "fixed" else "")
 
-    def sample(self, asked: Asked, clock: Clock, settings: Settings) -> tuple[Evidence, Known]:
+    def sample(self, asked: SmoothedQuery, clock: Clock, settings: Settings) -> tuple[Evidence, Known]:
         """Count, and say what is known of the probabilities at the point with all of alpha."""
         self.certificate.check(asked.noise, asked.size)
         seed = settings.seed if self.seed is None else self.seed
@@ -94,13 +94,13 @@ class SamplingMethod(Establisher):
             notes.append(f"{evidence!r}, {asked.noise.text} at distance {asked.distance:.6g}")
         return evidence, known
 
-    def told(self, asked: Asked, evidence: Evidence, known: Known) -> Established:
+    def told(self, asked: SmoothedQuery, evidence: Evidence, known: Known) -> Established:
         """What that says of a property."""
         lower, upper = asked.lower(self.certificate, known), asked.upper(self.certificate, known)
         sampled = Sampled(confidence=1.0 - self.alpha, lower=lower, upper=upper)
         return Established(facts=replace(facts_about(asked.query), sampled=sampled), evidence=evidence)
 
-    def _fixed(self, asked: Asked, sampler: Sampler, seed: int, heard: Listener) -> tuple[Evidence, Known]:
+    def _fixed(self, asked: SmoothedQuery, sampler: Sampler, seed: int, heard: Listener) -> tuple[Evidence, Known]:
         evidence = sampler.evidence(
             asked.point,
             n=self.n,
@@ -113,7 +113,7 @@ class SamplingMethod(Establisher):
             return evidence, evidence.known(self.alpha, find_certificate("np"), self.classes)
         return evidence, evidence.known(self.alpha, self.certificate, self.classes)
 
-    def _sequential(self, asked: Asked, sampler: Sampler, seed: int, heard: Listener) -> tuple[Evidence, Known]:
+    def _sequential(self, asked: SmoothedQuery, sampler: Sampler, seed: int, heard: Listener) -> tuple[Evidence, Known]:
         selected = sampler.select(asked.point, self.n0, seed, heard)
         plain = Known(
             noise=asked.noise,
@@ -141,7 +141,7 @@ class SamplingMethod(Establisher):
 class Listener(Heard):
     """Hears of the counts so far: tells whoever waits the margin that they would give, and whether time is over."""
 
-    asked: Asked
+    asked: SmoothedQuery
     alpha: float
     clock: Clock
     progress: Progress | None

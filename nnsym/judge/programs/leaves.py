@@ -47,16 +47,16 @@ class Leaves:
         return told
 
     def _told(self, method: EncodedMethod, part: Query, ranges: Mapping[Node, Limit], clock: Clock) -> Told:
-        from nnsym.judge.programs.solving import candidate_of, read, solve  # start: most searches ask nobody
+        from nnsym.judge.programs.interpret import read  # start: most searches ask nobody
+        from nnsym.judge.programs.solving import solve  # start: most searches ask nobody
 
         bounds = on_ranges(part, ranges) if ranges else bound(part, method.bounds, clock, self.settings)[0]
-        made, answer = solve(part, method, bounds, clock, self.settings)
-        facts = read(part, method, made, -np.inf, answer, clock)
+        solved = solve(part, method, bounds, clock, self.settings)
+        facts = read(solved, clock)
         ruling = rule(facts)
         if ruling.excluded:
             return Told(excluded=ruling.trust, lower=facts.sure if ruling.trust is not Trust.SOLVER else -np.inf)
-        point = None if answer.point is None else candidate_of(part, made, answer)
-        return Told(lower=facts.sure, point=point)
+        return Told(lower=facts.sure, point=solved.candidate)
 
     def _method(self, solver: LeafSolver) -> EncodedMethod:
         """Encoding and lane, looked up once."""

@@ -12,7 +12,8 @@ from nnsym.ir.query import Query
 from nnsym.judge.least import Least, run_beside
 from nnsym.judge.method import Settings
 from nnsym.judge.programs.encoded import EncodedMethod
-from nnsym.judge.programs.solving import candidate_of, facts_of, judge_program, measure, probe, solve
+from nnsym.judge.programs.interpret import probe
+from nnsym.judge.programs.solving import judge_program, solve
 from nnsym.judge.run import BOUNDS_SHARE, bound
 from nnsym.judge.verdict import Floor, facts_about, floor
 from nnsym.replay import inputs_of
@@ -41,18 +42,17 @@ def _solved(
     bounded = found.better(Least(floor=floor(replace(facts_about(query), certified=lower)), by=method.bounds))
     if settings.shortcut and bounded.closed(precision):
         return bounded
-    built, answer = solve(query, method, bounds, clock, settings)
-    point = None
-    if answer.point is not None:
+    solved = solve(query, method, bounds, clock, settings, lower=lower)
+    point, candidate, facts = None, solved.candidate, solved.facts
+    if candidate is not None:
         with clock.step("replay") as notes:
-            point = run_beside(query, candidate_of(query, built, answer), found.point, clock)
+            point = run_beside(query, candidate, found.point, clock)
             notes.append("the condition fails there" if point is None else f"value {point.margin:.9g}")
-    facts = facts_of(query, method, built, lower, answer)
     if facts.status is Status.INFEASIBLE or floor(facts).trust is Trust.SOLVER:
-        facts = probe(query, built, facts, clock)
+        facts = probe(query, solved.program, facts, clock)
     if point is not None:
         facts = replace(facts, attained=min(facts.attained, point.margin))
-    return replace(bounded, by="").better(Least(floor=floor(facts), point=point, sizes=measure(built, 0)))
+    return replace(bounded, by="").better(Least(floor=floor(facts), point=point, sizes=solved.sizes()))
 
 
 def _bisect(

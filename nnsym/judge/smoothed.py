@@ -21,7 +21,7 @@ from nnsym.ir.query import Query, Reading
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Asked:
+class SmoothedQuery:
     """A property of one smoothed classifier; every input of its domain is within ``distance`` of ``point``.
 
     ``inside`` says whether the point itself lies in the domain.
@@ -35,7 +35,7 @@ class Asked:
     inside: bool
 
     @staticmethod
-    def of(query: Query) -> Asked:
+    def of(query: Query) -> SmoothedQuery:
         """Read a query; raises :class:`UnsupportedError` for one that samples at a point say nothing about."""
         nodes = smoothed_nodes(query)
         node, x = nodes[0], nodes[0].parents[0]
@@ -49,7 +49,7 @@ class Asked:
         node.noise.check(x.size)
         point, distance = _centre(query, x, node.noise)
         exact = query.inside({x: to_fractions(point)}) and not _boxes(query)
-        return Asked(query=query, node=node, noise=node.noise, point=point, distance=distance, inside=exact)
+        return SmoothedQuery(query=query, node=node, noise=node.noise, point=point, distance=distance, inside=exact)
 
     @property
     def size(self) -> int:
