@@ -9,7 +9,7 @@ the threshold more often than not, the next question is whether the property hol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -100,7 +100,7 @@ class Bracket:
 
 
 def search(
-    family: Family, method: Any, good: float, bad: float, precision: float, options: dict[str, Any]
+    family: Family, good: float, bad: float, *, method: Any, precision: float, options: Mapping[str, Any]
 ) -> tuple[Bracket, list[tuple[float, Result]]]:
     """The bracket between ``good`` and ``bad``, and what was asked; ``options`` are those of ``verify``."""
     import nnsym.bounds.engine.backward.linear  # noqa: F401  # heavy: torch, loaded before the clock runs
@@ -157,7 +157,7 @@ class _Asker:
     quick: BoundMethod
     clock: Clock
     precision: float
-    options: dict[str, Any]
+    options: Mapping[str, Any]
     results: list[tuple[float, Result]] = field(default_factory=list)
 
     def ask(self, bracket: Bracket, at: float, *, questions: int = _SHARES) -> Bracket:

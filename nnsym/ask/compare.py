@@ -121,7 +121,7 @@ def compare(
         record: a JSON-lines file; each row is appended as it finishes.
         announce: called with (row number, rows, plan) before each row runs.
     """
-    queries = [query_of(one) for one in prop] if isinstance(prop, (list, tuple)) else [query_of(prop)]  # type: ignore[arg-type]
+    queries = _queries(prop)
     if not queries:
         raise InputError("no properties to compare methods on", remedy="Give one, or a list of some")
     timeout, repeat = options.seconds(timeout), options.repeats(repeat)
@@ -134,16 +134,7 @@ def compare(
 
     tables: list[Comparison] = []
     for query, name in zip(queries, _told_apart([query.name for query in queries]), strict=True):
-        table = Comparison(
-            name=name,
-            text=query.text,
-            rows=(),
-            network_hashes=tuple(dict.fromkeys(a.network.hash for a in query.applications)),
-            property_hash=query.hash,
-            seed=seed,
-            timeout=timeout,
-            reading=query.reading,
-        )
+        table = _without_rows(query, name, seed=seed, timeout=timeout)
         for number, item in enumerate(plans, len(tables) * len(plans)):
             if announce is not None:
                 announce(number, len(plans) * len(queries), item)
@@ -153,6 +144,27 @@ def compare(
                 append_record(record, table, row)
         tables.append(table)
     return tables[0] if len(tables) == 1 else _together(tables)
+
+
+def _queries(prop: HasQuery | Query | Sequence[HasQuery | Query]) -> list[Query]:
+    """The queries of one property, or of several."""
+    if isinstance(prop, str) or not isinstance(prop, Sequence):
+        return [query_of(prop)]
+    return [query_of(one) for one in prop]
+
+
+def _without_rows(query: Query, name: str, *, seed: int, timeout: float) -> Comparison:
+    """The table of a query before any method was run."""
+    return Comparison(
+        name=name,
+        text=query.text,
+        rows=(),
+        network_hashes=tuple(dict.fromkeys(a.network.hash for a in query.applications)),
+        property_hash=query.hash,
+        seed=seed,
+        timeout=timeout,
+        reading=query.reading,
+    )
 
 
 def _together(tables: Sequence[Comparison]) -> Comparison:

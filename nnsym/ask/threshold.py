@@ -6,6 +6,7 @@ radius eps), ``smallest`` for those that get easier (a Lipschitz bound L). :mod:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -136,7 +137,8 @@ def largest(
         options: those of ``verify``.
     """
     require_options("largest", options, verify)
-    return _search("largest", family, method, _end(low), _end(high), precision, options)
+    good, bad = _end(low), _end(high)
+    return _search("largest", family, good=good, bad=bad, method=method, precision=precision, options=options)
 
 
 def smallest(
@@ -144,7 +146,8 @@ def smallest(
 ) -> Threshold:
     """The smallest number in ``[low, high]`` whose property holds, where it gets easier; see :func:`largest`."""
     require_options("smallest", options, verify)
-    return _search("smallest", family, method, _end(high), _end(low), precision, options)
+    good, bad = _end(high), _end(low)
+    return _search("smallest", family, good=good, bad=bad, method=method, precision=precision, options=options)
 
 
 def radius(
@@ -212,15 +215,23 @@ def _end(value: Any) -> float:
 
 
 def _search(
-    goal: str, family: Family, method: Any, good: float, bad: float, precision: float, options: dict[str, Any]
+    goal: str,
+    family: Family,
+    *,
+    good: float,
+    bad: float,
+    method: Any,
+    precision: float,
+    options: Mapping[str, Any],
 ) -> Threshold:
+    """The bracket between the end where the property is hoped to hold and the one where it is hoped to fail."""
     if not callable(family):
         raise InputError(f"{type(family).__name__} is no family", remedy="Pass a function from a number to a property")
     ordered = np.isfinite([good, bad]).all() and good != bad and (good < bad) is (goal == "largest")
     precision = _end(precision)
     if not (ordered and 0 < precision < np.inf):
         raise InputError("the search needs finite numbers low < high, and a positive precision")
-    found, results = search(family, method, good, bad, precision, options)
+    found, results = search(family, good, bad, method=method, precision=precision, options=options)
     beyond = np.inf if goal == "largest" else -np.inf
     return Threshold(
         goal=goal,
