@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nnsym.bounds.methods import compute, find_source, margin
-from nnsym.ir.query import Box, Query
+from nnsym.ir.domain import Box
+from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established
 from nnsym.judge.method import Establisher, Settings, established
 from nnsym.replay import Outcome

@@ -10,11 +10,12 @@ import numpy as np
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.types import BatchBounds, Domains, Limit
 from nnsym.ir.convolution import Conv
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Scale, Select, identity
 from nnsym.ir.node import Input, Node, affine, concatenate, constant, maximum, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, absolute, clip, leaky_relu, relu, sign

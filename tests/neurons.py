@@ -11,10 +11,11 @@ from nnsym.encode.point import residual
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.node import Node, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.program import Program, Tag

@@ -13,12 +13,13 @@ from fractions import Fraction
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import add, from_numbers
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, conjunction, leaves, reduce_formula
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, Node, Pointwise, affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute, leaky_relu, relu

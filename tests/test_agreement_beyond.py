@@ -10,12 +10,13 @@ from random_properties import shifted
 
 from nnsym.ask.verify import verify
 from nnsym.bounds.points.attack import search
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import affine, new_input
 from nnsym.ir.node import product as times
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.judge.methods import crown, ibp
 from nnsym.judge.probe import least_margin

@@ -18,11 +18,12 @@ from nnsym.bounds.points.attack import descend, search
 from nnsym.bounds.points.starts import project, spread, starts
 from nnsym.bounds.points.tape import Tape, standing
 from nnsym.errors import InputError
+from nnsym.ir.domain import Ball, Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, Or, conjunction, disjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Input, affine, new_input, pointwise, product
-from nnsym.ir.query import Ball, Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute

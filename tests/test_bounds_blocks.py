@@ -15,11 +15,12 @@ from nnsym.bounds.engine.maps.torch_maps import SelectMap
 from nnsym.bounds.engine.maps.windows import Windows
 from nnsym.bounds.methods import compute
 from nnsym.ir.convolution import Conv
+from nnsym.ir.domain import Box
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select, Sparse
 from nnsym.ir.node import Affine, affine, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Tanh
 from nnsym.ir.univariate import relu, sign

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from nnsym.bounds.domains import domain_boxes, domain_margin, exact_boxes
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import And, Atoms, InBox, Or, conjunction
 from nnsym.ir.node import new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute
 

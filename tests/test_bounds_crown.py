@@ -15,10 +15,11 @@ from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, layers, margin, open_elements
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.errors import InputError
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Pointwise, affine, identity, maximum, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute, leaky_relu, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.bounds.points.attack import search
 from nnsym.bounds.rational.exact import exact_margin
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import absolute, clip, leaky_relu, relu, sign
 

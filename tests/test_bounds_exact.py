@@ -12,11 +12,12 @@ from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.bounds.rational.exact import _Exact, exact_margin
 from nnsym.errors import UnsupportedError
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, Or, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.smooth_functions import Tanh

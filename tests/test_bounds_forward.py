@@ -15,10 +15,10 @@ from neurons import query_of
 from test_bounds_crown import relu_net
 
 from nnsym.bounds.methods import compute, margin
+from nnsym.ir.domain import Ball
 from nnsym.ir.functions import sigmoidal as smooth
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise, product
-from nnsym.ir.query import Ball
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh

@@ -20,10 +20,11 @@ from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT32, Precision
 from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.domain import Ball, Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise, product
-from nnsym.ir.query import Ball, Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import leaky_relu, relu

@@ -21,12 +21,13 @@ from nnsym.bounds.points.tape import Tape
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.encode.registry import encodings, find_encoding
 from nnsym.encode.walk import encode_columns
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.intervals import interval_run
 from nnsym.ir.linear import Dense, Sparse, matrix_map
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
 from nnsym.relaxation.sources import find_source

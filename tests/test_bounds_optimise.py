@@ -21,11 +21,12 @@ from nnsym.bounds.engine.inputs import domain
 from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.methods import compute, find_source, margin
 from nnsym.errors import InputError
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, Or
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import Hinge, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query

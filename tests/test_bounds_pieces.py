@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 import nnsym as nn
 from nnsym.bounds.methods import METHODS, compute, margin, open_elements
 from nnsym.bounds.rational.exact import exact_margin
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.functions import piece_lines as pieces
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, clip, relu, sign

@@ -15,11 +15,12 @@ from nnsym.bounds.engine.inputs import domain
 from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import Precision
 from nnsym.bounds.methods import METHODS, compute, margin
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, identity
 from nnsym.ir.node import affine, constant, maximum, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu

@@ -17,11 +17,12 @@ from nnsym.deployed.formats import Format
 from nnsym.deployed.secants import row_errors
 from nnsym.deployed.statement import float_error
 from nnsym.errors import InputError
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import identity
 from nnsym.ir.network import Network
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid
 from nnsym.ir.univariate import absolute, clip, leaky_relu, relu, sign

@@ -14,6 +14,7 @@ from nnsym.bounds.engine.backward.slopes import preconditions
 from nnsym.bounds.methods import compute, find_source
 from nnsym.bounds.pairs.differential import DIFFERENTIAL
 from nnsym.ir.check import check_query
+from nnsym.ir.domain import Box
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, conjunction
@@ -22,7 +23,7 @@ from nnsym.ir.node import Affine, affine, maximum, new_input, pointwise
 from nnsym.ir.pairs.difference import Difference, difference
 from nnsym.ir.pairs.paired import pair
 from nnsym.ir.pairs.pairs import map_difference
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu

@@ -13,11 +13,12 @@ from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.ir.convolution import Conv
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select, identity
 from nnsym.ir.node import affine, concatenate, constant, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from nnsym.encode.formula import Flat, disjuncts, flat_formula, simplify
 from nnsym.encoding import Form
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, margin_lower
 from nnsym.ir.node import new_input
-from nnsym.ir.query import Box
 
 N_ROWS = 5
 X = new_input("x", 1)

@@ -12,10 +12,11 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode, exactness_of
 from nnsym.encoding import Exactness
 from nnsym.errors import MissingBoundsError
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import FALSE, TRUE, And, Atoms, InBox, Or
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import relu
 from nnsym.program import Feature, Kind, Tag

@@ -14,9 +14,10 @@ from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.errors import MissingBoundsError, UnsupportedError
+from nnsym.ir.domain import Box
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, maximum, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.smooth_functions import Tanh
 from nnsym.ir.univariate import leaky_relu, relu
 from nnsym.program import Kind

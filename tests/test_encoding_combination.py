@@ -18,11 +18,12 @@ from nnsym.encode.point import complete, residual
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.errors import InputError
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, Univariate, absolute, clip, leaky_relu, relu
 from nnsym.judge.programs.methods import default_solver

@@ -16,10 +16,11 @@ from nnsym.encode.point import residual
 from nnsym.encode.registry import encodings, find_encoding
 from nnsym.encode.walk import encode
 from nnsym.encoding import Encoding
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, leaky_relu, relu
 from nnsym.judge.programs.methods import default_solver

@@ -18,12 +18,13 @@ from nnsym.encode.point import residual
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode, exactness_of
 from nnsym.encoding import Encoding, Exactness
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.functions.pieces import profile
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, clip, relu, sign
 from nnsym.program import Program, Tag

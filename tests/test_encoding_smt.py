@@ -10,11 +10,12 @@ from neurons import HINGES, accepts, grid, program_of
 from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.node import product as times
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
 from nnsym.solvers.base import Goal, Limits, Status

@@ -10,8 +10,9 @@ import pytest
 import nnsym as nn
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import InputError
+from nnsym.ir.domain import Box
 from nnsym.ir.node import Pointwise, Product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.judge.conclude import Established
 from nnsym.judge.method import Settings, established
 from nnsym.judge.methods import crown

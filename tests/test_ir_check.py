@@ -10,10 +10,11 @@ import pytest
 
 from nnsym.errors import InputError
 from nnsym.ir.check import check, check_query
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import And, Atoms, InBox
 from nnsym.ir.linear import Dense, Sparse
 from nnsym.ir.node import Affine, Input, Labels, Max, Node, Pointwise, Product, affine, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Coefficients, Rows
 from nnsym.ir.univariate import Hinge, relu
 from nnsym.testing.random_nets import KINDS, SMOOTH_KINDS, random_network, random_query

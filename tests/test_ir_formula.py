@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import (
     FALSE,
     TRUE,
@@ -21,7 +22,6 @@ from nnsym.ir.formula import (
     reduce_formula,
 )
 from nnsym.ir.node import new_input
-from nnsym.ir.query import Box
 
 M = 5
 atoms = st.builds(

@@ -10,10 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine, maximum, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rational.simplex import minimise
 from nnsym.ir.rows import Rows, stack

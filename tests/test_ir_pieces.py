@@ -13,11 +13,12 @@ from scipy.optimize import linprog
 
 from nnsym.errors import InputError
 from nnsym.ir.check import check
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.functions.pieces import cells, lower_edges, number, profile, steepness
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Pointwise, affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import Piecewise, clip, hard_tanh, relu6, sign

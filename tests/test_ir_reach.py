@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import round_down, round_up
-from nnsym.ir.query import Box
 from nnsym.ir.reach import Reach, neighbours
 
 FLOATS = (

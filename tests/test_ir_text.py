@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import simplify
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Sparse
 from nnsym.ir.names import node_names
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import affine, maximum, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.text import dump, dump_query, linear_text, number
 from nnsym.ir.univariate import Hinge, leaky_relu, relu

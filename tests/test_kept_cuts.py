@@ -18,11 +18,12 @@ from nnsym.bounds.kept.passes.state import State
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.tighter import tighter
 from nnsym.bounds.kept.types import Domains, Dual, Limit
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense, Sparse
 from nnsym.ir.node import Affine, Node, affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
 from nnsym.results.clock import NEVER, Deadline, OutOfTime

@@ -13,12 +13,13 @@ from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.domain import Ball, Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.pairs.difference import difference
-from nnsym.ir.query import Ball, Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.univariate import relu
 from nnsym.results.clock import Deadline, OutOfTime

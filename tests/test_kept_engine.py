@@ -11,10 +11,11 @@ from nnsym.bounds.kept.plan.plan import Plan
 from nnsym.bounds.kept.rounding import FLOAT64, blend
 from nnsym.bounds.kept.types import Domains, Limit
 from nnsym.bounds.methods import compute
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, relu
 from nnsym.testing.random_nets import KINDS, random_network, random_query

@@ -11,11 +11,12 @@ from nnsym.bounds.kept.passes.inputs import least
 from nnsym.bounds.kept.passes.refresh import Refresh
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.types import Domains, Limit
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, always
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, relu
 from nnsym.results.clock import NEVER

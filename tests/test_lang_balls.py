@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves
 from nnsym.ir.node import Pointwise, Product
-from nnsym.ir.query import Box
 from nnsym.replay.points import cast_inward
 
 

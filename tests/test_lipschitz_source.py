@@ -9,12 +9,13 @@ import nnsym as nn
 from nnsym import demo
 from nnsym.bounds.methods import compute, find_source, summands
 from nnsym.errors import InputError
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
 from nnsym.ir.node import affine, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.lang.property import Property
 from nnsym.relaxation.sources import find_source as find_any

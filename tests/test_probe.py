@@ -12,9 +12,10 @@ from nnsym.bounds.methods import compute
 from nnsym.encode.point import complete
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.node import new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.judge.method import Settings

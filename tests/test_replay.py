@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from nnsym import Variable, box, forall, verify
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms, InBox, conjunction
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.read.arrays import sequential
 from nnsym.read.onnx import load

@@ -227,7 +227,7 @@ def test_rows_of_a_conjunction_descend_together() -> None:
         near = [y[0] <= a + 0.001, y[0] >= a - 0.001, y[1] <= b + 0.001, y[1] >= b - 0.001, y[2] >= c - 0.001]
         query = nn.exists(x, where=nn.box(x, -1, 1), then=nn.all(near)).query
         worth = Worth(targets(query), len(query.rows))
-        start = samples(worth.parts, query.inputs, 16, 0)
+        start = samples(worth.targets, query.inputs, 16, 0)
         for blend in found:
             at = descended(query, worth, start, steps=40, deadline=NEVER, first=0.125, blend=blend)
             found[blend] += bool((at.best < 0).any())

@@ -261,7 +261,7 @@ def _parts() -> Iterator[tuple[Query, Worth, Nodes, Any]]:
         limits = {x: Limit(*(side[None] for side in query.boxes[x].outer)), first: Limit(lower, upper)}
         domains = Domains(limits, np.ones((1, len(query.rows)), dtype=bool))
         domains = replace(domains, ranges=engine.bound(domains).ranges)
-        opened, zero = np.ones((1, len(worth.parts)), dtype=bool), np.zeros(1, dtype=np.int64)
+        opened, zero = np.ones((1, len(worth.targets)), dtype=bool), np.zeros(1, dtype=np.int64)
         yield query, worth, Nodes(domains, np.full(opened.shape, -np.inf), opened, zero, zero), values
 
 

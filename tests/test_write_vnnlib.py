@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import nnsym as nn
 from nnsym.errors import UnsupportedError
+from nnsym.ir.domain import Ball
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.query import Ball, Query
+from nnsym.ir.query import Query
 from nnsym.testing.random_nets import KINDS, random_network, random_query
 from nnsym.write.vnnlib import VnnlibFile
 from nnsym.write.vnnlib_declare import element_name, layout

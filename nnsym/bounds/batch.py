@@ -10,8 +10,9 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.sources import FloatBoxes
+from nnsym.ir.domain import Box
 from nnsym.ir.node import Node
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 
 
 def alone(query: Query, boxes: FloatBoxes) -> Iterator[Query]:

@@ -14,9 +14,10 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.methods import compute, find_source, margin
 from nnsym.bounds.sources import Dtype, Source
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 
 Boxes = dict[Input, Box]
 

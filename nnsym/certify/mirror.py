@@ -20,9 +20,10 @@ from nnsym.check.problem import Case, Fact, Problem
 from nnsym.errors import UnsupportedError
 from nnsym.ir import node as ir
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import TRUE
 from nnsym.ir.linear import Dense, LinearMap, Select, Sparse
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Hinge, Piecewise, Univariate

@@ -13,11 +13,12 @@ import numpy as np
 
 from nnsym.certify.plain_graph import PlainGraph, outputs_of
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.network import Network
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Ball, Query
+from nnsym.ir.query import Query
 from nnsym.write.vnnlib_terms import finite_scale
 
 _FALSE = "(<= 1 0)"

@@ -20,11 +20,12 @@ from nnsym.deployed.secants import carried
 from nnsym.deployed.terms import local_error, terms
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.intervals import Sides, copies, interval_run, magnitude
 from nnsym.ir.linear import identity
 from nnsym.ir.network import Application
 from nnsym.ir.node import Affine, Input, Node, affine, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.walk import fold, topological
 from nnsym.replay.engine import stored_nodes

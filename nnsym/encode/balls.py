@@ -26,10 +26,11 @@ import numpy as np
 from nnsym.builder import ProgramBuilder, row_block
 from nnsym.encoding import Context, Form
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.node import Input, Node
 from nnsym.ir.outward import product_down
-from nnsym.ir.query import Ball, Query
+from nnsym.ir.query import Query
 from nnsym.program import QuadraticBlock, Role, RowBlock, Tag
 
 

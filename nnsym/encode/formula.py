@@ -22,9 +22,9 @@ import numpy as np
 
 from nnsym.encoding import Form
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, always, reduce_formula
 from nnsym.ir.node import Input
-from nnsym.ir.query import Box
 
 Valued = tuple[RowFormula, float, float]  # a formula and the interval of its margin form
 Part = TypeVar("Part")

@@ -27,12 +27,13 @@ from nnsym.encode.pieces import begun_cells, chosen_cells
 from nnsym.encode.statement import QUERY, SPEC
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.linear import entry_rows
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Max, Node, Pointwise
-from nnsym.ir.query import Ball, Query
+from nnsym.ir.query import Query
 from nnsym.ir.univariate import Piecewise
 from nnsym.program import CaseBlock, ClauseBlock, ColumnBlock, Program, Role, RowBlock, Tag
 

@@ -15,8 +15,8 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import round_down, round_up, simplify
-from nnsym.ir.query import Box
 
 _HUGE = 2.0**1000
 

@@ -17,10 +17,11 @@ import numpy as np
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box, pull_inside
 from nnsym.ir.exact import nearest, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.node import Input, Point
-from nnsym.ir.query import Box, Query, pull_inside
+from nnsym.ir.query import Query
 from nnsym.ir.rational.nearby import ExactRow, Number, nearby
 from nnsym.ir.tangent import tangent
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from nnsym.errors import LanguageError, UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Box, Query, Reading
+from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
 from nnsym.lang.algebra.variables import Variable
 from nnsym.lang.guard import bad_input, exact, fractions, misread, user_line

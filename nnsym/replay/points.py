@@ -9,9 +9,10 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball, Box, pull_inside
 from nnsym.ir.exact import nearest, nearest_float, to_fractions
 from nnsym.ir.node import Input, Point
-from nnsym.ir.query import Ball, Box, Query, pull_inside
+from nnsym.ir.query import Query
 
 
 @final

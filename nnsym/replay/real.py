@@ -19,7 +19,7 @@ from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
 from nnsym.ir.formula import Atoms, InBox, margin_lower, reduce_formula
 from nnsym.ir.intervals import Sides
-from nnsym.ir.node import Affine, Node, Point, Pointwise
+from nnsym.ir.node import Node, Point, Pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.rational.scaled import evaluate_scaled
 from nnsym.replay.values import results
@@ -38,8 +38,7 @@ class RealRun:
     """``found``: the query's formula is true there for sure. ``margin`` is not below the true one.
 
     ``values`` are the networks' outputs, Fractions or rounded to float64; ``by`` says what decided, ``exact`` or
-    ``intervals``.
-    ``undecided`` is true where intervals straddle a threshold and nothing finer could be had.
+    ``intervals``. ``undecided`` is true where intervals straddle a threshold and nothing finer could be had.
     """
 
     found: bool
@@ -51,8 +50,7 @@ class RealRun:
 
 def run_real(query: Query, point: Point, *, deadline: Deadline = NEVER) -> RealRun:
     """The real function of the stored constants at a point of exact numbers."""
-    work = sum(linear.nnz for node in query.nodes if isinstance(node, Affine) for linear in node.maps)
-    rational = all(n.fn.exact for n in query.nodes if isinstance(n, Pointwise))
+    work, rational = query.entries, all(n.fn.exact for n in query.nodes if isinstance(n, Pointwise))
     first = _in_rationals(query, point) if rational and work <= _EXACT_FIRST else None
     if first is not None:
         return first

@@ -26,14 +26,14 @@ class SearchProblem:
     """One query, its targets, what the search is for and how it goes about it. Nothing here changes."""
 
     query: Query
-    parts: Sequence[Target]
+    targets: Sequence[Target]
     goal: Goal
     strategy: Strategy
 
     @cached_property
     def worth(self) -> Worth:
         """Targets' bounds from those of rows."""
-        return Worth(self.parts, len(self.query.rows))
+        return Worth(self.targets, len(self.query.rows))
 
     @cached_property
     def places(self) -> tuple[Place, ...]:

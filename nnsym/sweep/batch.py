@@ -12,10 +12,11 @@ import numpy as np
 from nnsym.bounds.methods import compute
 from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball, Box
 from nnsym.ir.formula import Atoms, leaves, margin_lower
 from nnsym.ir.node import Input
 from nnsym.ir.order import before_softmax
-from nnsym.ir.query import Ball, Box, Query, Reading
+from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import dump_kind
 from nnsym.judge.conclude import Established
 from nnsym.judge.method import Method, Settings

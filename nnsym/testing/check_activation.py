@@ -20,12 +20,13 @@ import numpy as np
 from nnsym.bounds.methods import compute
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import TRUE
 from nnsym.ir.functions.activations import find_activation
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Smooth
 from nnsym.ir.univariate import Univariate

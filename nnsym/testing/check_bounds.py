@@ -23,10 +23,11 @@ from nnsym.bounds.sources import Dtype, FloatBoxes, Source
 from nnsym.encode.point import exact_margin
 from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Point
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.testing.bound_queries import (
     infinite_queries,
     integer_queries,

@@ -18,9 +18,10 @@ from nnsym.bounds.sources import Source
 from nnsym.encoding import Encoding
 from nnsym.errors import NnsymError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
-from nnsym.ir.query import Box, Query, Reading
+from nnsym.ir.query import Query, Reading
 from nnsym.ir.rational.oracle import OracleAnswer, minimum_margin
 from nnsym.judge.conclude import conclude
 from nnsym.judge.method import Method, Settings

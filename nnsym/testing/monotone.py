@@ -16,11 +16,12 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Input, Node, Point, Pointwise, affine, concatenate, maximum, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import OracleAnswer
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Input, Node, Point, affine, maximum, new_input, pointwise, product
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, absolute, clip, leaky_relu, relu
 

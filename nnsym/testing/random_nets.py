@@ -14,12 +14,13 @@ import numpy as np
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv, window_sources
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import add, from_numbers
 from nnsym.ir.formula import Atoms, InBox, RowFormula, conjunction, disjunction, leaves
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network, Tensor
 from nnsym.ir.node import Input, Node, affine, concatenate, maximum, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.smooth_functions import Sigmoid, Tanh

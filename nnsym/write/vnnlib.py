@@ -17,10 +17,11 @@ from typing import final
 
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, InBox, leaves, reduce_formula
 from nnsym.ir.node import Input
-from nnsym.ir.query import Ball, Query, Reading
+from nnsym.ir.query import Query, Reading
 from nnsym.ir.text import number
 from nnsym.write.names import comments
 from nnsym.write.vnnlib_declare import Layout, element_name, layout

@@ -10,10 +10,11 @@ import torch
 from nnsym.bounds.engine.backward.linear import crown
 from nnsym.bounds.engine.forward.interval import ibp
 from nnsym.bounds.engine.maps.maps import Maps
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import relu
 from tests.benchmarks.measure import cpu, ms, table

@@ -12,10 +12,11 @@ import numpy as np
 from nnsym.bounds.methods import compute, margin
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
 from nnsym.ir.node import Node, affine, new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Piecewise, Univariate, hard_tanh
 from nnsym.solvers.base import Goal, Limits

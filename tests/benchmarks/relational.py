@@ -17,11 +17,12 @@ from nnsym.bounds.methods import compute, find_source
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms, conjunction
 from nnsym.ir.linear import Dense
 from nnsym.ir.network import Network
 from nnsym.ir.node import Affine, Input, Node, affine, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import fold
 from nnsym.lang.zoo import random_mlp

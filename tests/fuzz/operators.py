@@ -14,11 +14,12 @@ import nnsym as nn
 from nnsym.bounds.methods import SOURCES, compute
 from nnsym.errors import NnsymError, UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.network import Network
 from nnsym.ir.node import Pointwise, concatenate, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from tests.fuzz.draws import Draw
 from tests.fuzz.graphs import Graph, draw_graph, run

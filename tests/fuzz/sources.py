@@ -20,8 +20,9 @@ import numpy as np
 from nnsym.bounds.lipschitz.distance import Distance
 from nnsym.bounds.methods import compute
 from nnsym.errors import NnsymError
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import to_fractions
-from nnsym.ir.query import Ball, Query
+from nnsym.ir.query import Query
 from nnsym.relaxation.sources import SOURCES
 from nnsym.results.clock import Deadline
 from nnsym.testing.check_bounds import BoundsConformance, ConformanceError, check_runs, check_shape

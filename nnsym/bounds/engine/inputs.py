@@ -20,9 +20,10 @@ from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, Amounts, contract, magnitude, middle, precision, rounded, settle
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import InputError
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.node import Node
-from nnsym.ir.query import Ball, Query
+from nnsym.ir.query import Query
 
 
 @final

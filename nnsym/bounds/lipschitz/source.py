@@ -21,11 +21,12 @@ from nnsym.bounds.lipschitz.distance import Distance, propagate, step
 from nnsym.bounds.lipschitz.norms import length
 from nnsym.bounds.lipschitz.rows import row_distances
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import nearest, round_up, to_fractions
 from nnsym.ir.intervals import Sides, interval_run, magnitude
 from nnsym.ir.node import Input, Node
 from nnsym.ir.outward import gamma, sum_down, sum_up
-from nnsym.ir.query import Ball, Query
+from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 
 _NAME = "lipschitz"  # of intervals, whatever the parameters

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import INSIDE, Box, pull_inside
 from nnsym.ir.node import Input, Points
-from nnsym.ir.query import INSIDE, Box, Query, pull_inside
+from nnsym.ir.query import Query
 
 
 def spread(low: Array, high: Array, *, count: int, seed: int = 0) -> Array:

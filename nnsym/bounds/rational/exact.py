@@ -18,6 +18,7 @@ from nnsym.bounds.base import Bounds
 from nnsym.bounds.rational import exact_gaps
 from nnsym.ir.array import Array
 from nnsym.ir.convolution import Conv
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import round_down, round_up, short_slope, to_fractions
 from nnsym.ir.formula import Atoms, InBox, reduce_formula
 from nnsym.ir.functions import piece_lines
@@ -26,7 +27,7 @@ from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Max, Node, Pointwise
 from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.pairs.paired import pair
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.ir.walk import topological
 from nnsym.results.clock import NEVER, Deadline, OutOfTime

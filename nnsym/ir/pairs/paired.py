@@ -20,13 +20,14 @@ from typing import final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.limits import input_limits
 from nnsym.ir.linear import LinearMap
 from nnsym.ir.node import Affine, Input, Node, affine
 from nnsym.ir.outward import sum_down, sum_up
 from nnsym.ir.pairs.difference import Difference
 from nnsym.ir.pairs.pairs import Gaps, Pair, opposite, related
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Coefficients, Rows, stack
 from nnsym.ir.walk import substitute
 

@@ -14,10 +14,10 @@ from fractions import Fraction
 import numpy as np
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import multiply
 from nnsym.ir.functions.powers import Sqrt
 from nnsym.ir.node import Input, pointwise, product
-from nnsym.ir.query import Ball
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import absolute, relu
 from nnsym.lang.algebra.linear import difference, materialise

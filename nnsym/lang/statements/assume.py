@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from nnsym.ir.domain import Box
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Node
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.lang.guard import bad_input, exact
 from nnsym.lang.property import Property
 from nnsym.lang.question import query_of

@@ -14,8 +14,8 @@ from typing import TypeVar, final
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball, Box
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Ball, Box
 from nnsym.ir.rows import Rows, stack
 from nnsym.ir.walk import postorder
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from nnsym.ir import formula as ir
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball, Box
 from nnsym.ir.exact import simplify, to_fractions
 from nnsym.ir.node import Input
-from nnsym.ir.query import Ball, Box
 from nnsym.ir.reach import Reach
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.guard import fractions

@@ -9,9 +9,9 @@ import numpy as np
 
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import add, nearest, nearest_float, simplify
 from nnsym.ir.node import Input
-from nnsym.ir.query import Box
 from nnsym.ir.reach import Reach
 from nnsym.ir.rows import Rows
 from nnsym.lang.algebra.linear import difference, is_plain

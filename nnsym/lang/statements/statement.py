@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnsym.ir.domain import Box
 from nnsym.ir.node import Input
-from nnsym.ir.query import Box, Query, Reading
+from nnsym.ir.query import Query, Reading
 from nnsym.ir.rows import Rows
 from nnsym.lang.guard import misread
 from nnsym.lang.statements import logic

@@ -11,11 +11,12 @@ import numpy as np
 
 from nnsym.errors import InputError
 from nnsym.ir.declaration import Declaration
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import from_numbers
 from nnsym.ir.formula import FALSE, Atoms, InBox, RowFormula, conjunction, disjunction
 from nnsym.ir.network import Application, Network
 from nnsym.ir.node import Input, Node, new_input
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.text import number
 from nnsym.read.meter import Meter

@@ -12,11 +12,12 @@ from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import TRUE
 from nnsym.ir.functions.activations import activations
 from nnsym.ir.functions.pieces import cells, lower_edges, profile
 from nnsym.ir.node import new_input, pointwise
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.smooth_functions import Sigmoid, Tanh
 from nnsym.ir.univariate import Piecewise, Univariate, absolute, clip, leaky_relu, relu, sign

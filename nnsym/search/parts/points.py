@@ -136,7 +136,7 @@ def scouted(query: Query, worth: Worth, *, most: int, kept: int, steps: int, see
     Where the least margin is lies seldom behind the points that are best before they have moved.
     """
     count = int(np.clip(_PRODUCTS // max(query.entries, 1), kept, most))
-    start = samples(worth.parts, query.inputs, count, seed)
+    start = samples(worth.targets, query.inputs, count, seed)
     first = descended(query, worth, start, steps=2 if count > kept else 0, deadline=deadline, first=0.125)
     best = np.argsort(_soft(query, worth, first)[0], kind="stable")[:kept]
     start = {x: v[best] for x, v in first.points.items()}
@@ -154,7 +154,7 @@ def _soft(query: Query, worth: Worth, at: Tried) -> tuple[Array, Array]:
 
     Both ``(count,)``.
     """
-    if 0 < len(worth.boxed.which) == len(worth.parts):
+    if 0 < len(worth.boxed.which) == len(worth.targets):
         return worth.boxed.least(at.rows, {x: Limit(v, v) for x, v in at.points.items()}, missed=_MISSED)
     rows, points = at.rows, at.points
     count = len(rows)

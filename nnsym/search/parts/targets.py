@@ -1,9 +1,10 @@
 """What a search has to rule out: the disjuncts of a query's formula, bounded for a batch of subproblems at once.
 
-The formula says that a point violates the property. Written as an "or" of at most :data:`CAP` parts, each part is a
-*target*; a subproblem is done once every target is ruled out on it, so that one tree serves them all. What would have
-more parts stays one part, and is bounded as it stands: minima over its disjunctions, maxima over its conjunctions.
-Parts that are one row in a box of their own may be :data:`WIDE`: each box is a subproblem that knows its rows alone.
+The formula says that a point violates the property. It is written as an "or" of at most :data:`CAP` disjuncts, each of
+which is a *target*; a subproblem is done once every target is ruled out on it, so that one tree serves them all. What
+would have more disjuncts stays one target, and is bounded as it stands: with lower bounds of the rows, by minima over
+its disjunctions and maxima over its conjunctions (:func:`nnsym.ir.formula.margin_lower`). Disjuncts that are one row in
+a box of their own may be :data:`WIDE` many: each box is a subproblem that knows its rows alone.
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ import numpy as np
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
 from nnsym.ir.distinct import distinct
+from nnsym.ir.domain import Box
 from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import And, Atoms, InBox, RowFormula, conjunction, disjunction, leaves, reduce_formula
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.search.parts.boxed import Boxed, in_a_box
 
-#: So many parts at most, and so many that are a row in a box.
+#: So many targets at most, and so many that are a row in a box.
 CAP, WIDE = 64, 2**13
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One part of the "or", its rows, and the box that its points lie in.
+    """One disjunct of the formula, its rows, and the box that its points lie in.
 
     ``every`` is true where it is a conjunction of rows and boxes: each of its rows has to be met then.
     """
@@ -57,7 +59,7 @@ class Target:
 
 
 def targets(query: Query, *, cap: int = CAP) -> tuple[Target, ...]:
-    """The parts of the query's formula. Those whose box is empty are left out: no point lies in them."""
+    """The targets of a query's formula. Those whose box is empty are left out: no point lies in them."""
 
     def leaf(node: Atoms | InBox) -> list[RowFormula]:
         if isinstance(node, InBox) or node.every or not 1 < len(node.rows) <= cap:
@@ -93,19 +95,19 @@ class Worth:
     there are any, the rows ``count + k`` are the sum of target k.
     """
 
-    def __init__(self, parts: Sequence[Target], count: int) -> None:
-        self.parts, self.count = tuple(parts), count
-        self.boxed = Boxed.of([part.formula for part in self.parts])
-        self._others = sorted(set(range(len(self.parts))).difference(self.boxed.which.tolist()))
-        every = enumerate(self.parts)
-        self.joined = tuple(k for k, part in every if part.every and len(part.rows) > 1 and len(part.soft))
-        width = count + (len(self.parts) if self.joined else 0)
-        self.uses = np.zeros((len(self.parts), width), dtype=bool)
-        self.hard = np.zeros((len(self.parts), width), dtype=bool)
+    def __init__(self, targets: Sequence[Target], count: int) -> None:
+        self.targets, self.count = tuple(targets), count
+        self.boxed = Boxed.of([target.formula for target in self.targets])
+        self._others = sorted(set(range(len(self.targets))).difference(self.boxed.which.tolist()))
+        every = enumerate(self.targets)
+        self.joined = tuple(k for k, one in every if one.every and len(one.rows) > 1 and len(one.soft))
+        width = count + (len(self.targets) if self.joined else 0)
+        self.uses = np.zeros((len(self.targets), width), dtype=bool)
+        self.hard = np.zeros((len(self.targets), width), dtype=bool)
         self.soft = np.zeros(width, dtype=bool)
         for k in self.joined:
             self.uses[k, count + k] = self.soft[count + k] = True
-        for k, target in enumerate(self.parts):
+        for k, target in enumerate(self.targets):
             self.uses[k, target.rows] = True
             self.hard[k, target.hard] = True
             self.soft[target.soft] = True
@@ -121,12 +123,12 @@ class Worth:
         ``rows`` are lower bounds ``(batch, rows)``. +inf says that no point of the inputs' limits meets the target's
         hard rows and boxes.
         """
-        shape = (len(rows), len(self.parts))
+        shape = (len(rows), len(self.targets))
         values, picks = np.empty(shape), np.empty(shape, dtype=np.int64)
         values[:, self.boxed.which] = self.boxed.lower(rows, inputs)
         picks[:, self.boxed.which] = self.boxed.rows
         for k in self._others:
-            values[:, k], picks[:, k] = _reduced(self.parts[k].formula, rows, inputs)
+            values[:, k], picks[:, k] = _reduced(self.targets[k].formula, rows, inputs)
         return values, picks
 
 

@@ -81,7 +81,7 @@ class Engines:
         if sums is not None:
             better = summed(found.lower[:, count:])
             if problem.strategy.hidden:  # inputs are split by rows, whose lines no ascent has bent towards one point
-                picks = np.where(better > lower, count + np.arange(len(worth.parts)), picks)
+                picks = np.where(better > lower, count + np.arange(len(worth.targets)), picks)
             lower = np.maximum(lower, better)
         return found, np.where(found.empty[:, None], np.inf, lower), picks
 

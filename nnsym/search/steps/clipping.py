@@ -38,7 +38,7 @@ def clipped(
     used = np.flatnonzero((hard | worth.soft if soft else hard) & domains.wanted.any(0))
     lines = _Forms(found, inputs, used, hard[used], domains.wanted[:, used])
     some = np.flatnonzero(opened.any(0))
-    fit = [worth.parts[k].every for k in some]
+    fit = [worth.targets[k].every for k in some]
     limits, gone, smaller = dict(domains.limits), np.zeros(opened.shape, dtype=bool), np.zeros(len(opened), dtype=bool)
     for x in query.inputs:
         low, high = lines.kept(x)

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.kept.types import Limit
-from nnsym.ir.node import Affine, Node
+from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 from nnsym.results.result import weakest
@@ -85,8 +85,7 @@ class Finisher:
     @property
     def _solvers(self) -> tuple[LeafSolver, ...]:
         """Those that are asked about what no split ends: rationals, which a large part is not handed to at once."""
-        maps = (linear for node in self.problem.query.nodes if isinstance(node, Affine) for linear in node.maps)
-        small = sum(linear.nnz for linear in maps) <= _SMALL
+        small = self.problem.query.entries <= _SMALL
         return (LEAVES["smt"],) if small else (LEAVES["lp"], LEAVES["smt"])
 
     def _told(self, leaf: LeafSolver, one: Nodes, deadline: Deadline) -> Told:

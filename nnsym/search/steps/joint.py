@@ -47,7 +47,7 @@ class Joint:
         inputs: dict[Any, Limit] = {x: found.ranges[x] for x in self.inputs}
         opened = self.opened & ~self.goal.closes(self.worth.lower(found.lower, inputs)[0])
         for k in self.worth.joined:
-            here, rows = np.flatnonzero(opened[:, k]), self.worth.parts[k].rows
+            here, rows = np.flatnonzero(opened[:, k]), self.worth.targets[k].rows
             if len(here):
                 own = {x: found.ranges[x].take(here) for x in self.inputs}
                 bound, w = weighed(found.take(here), own, rows, self.worth.hard[k, rows])

@@ -11,9 +11,10 @@ import numpy as np
 
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Box
 from nnsym.ir.formula import Atoms, RowFormula, conjunction, disjunction
 from nnsym.ir.node import Input, Node
-from nnsym.ir.query import Box, Query
+from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows, stack
 from nnsym.results.clock import Deadline
 from nnsym.results.result import Trust
@@ -55,7 +56,7 @@ def restricted(query: Query, leaf: Nodes, worth: Worth, threshold: float = 0.0) 
             rows.append(made)
             formulas.append(Atoms(count + np.arange(len(made)), strict=False, soft=False))
             count += len(made)
-    opened = [worth.parts[k].formula for k in np.flatnonzero(leaf.opened[0])]
+    opened = [worth.targets[k].formula for k in np.flatnonzero(leaf.opened[0])]
     formula = conjunction(disjunction(*opened), *formulas)
     labels = (*query.labels, *("limit" for _ in range(count - len(query.rows)))) if query.labels else ()
     asked = replace(query, boxes=boxes, rows=stack(rows), formula=formula, labels=labels)

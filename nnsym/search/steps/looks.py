@@ -41,7 +41,7 @@ class Looks:
         at = scouted(self.query, self.worth, **size, seed=self.seed, deadline=deadline.share(0.1))
         self.goal.look(at, deadline)
         if self.worth.joined and not self.goal.done:
-            start = samples(self.worth.parts, self.query.inputs, min(most, _TOGETHER), self.seed + 1)
+            start = samples(self.worth.targets, self.query.inputs, min(most, _TOGETHER), self.seed + 1)
             end = deadline.share(0.1)
             at = descended(self.query, self.worth, start, steps=_STEPS, deadline=end, first=0.125, blend=True)
             self.goal.look(at, deadline)

@@ -9,8 +9,8 @@ import numpy as np
 
 from nnsym.bounds.kept.rounding import FLOAT64
 from nnsym.ir.array import Array
+from nnsym.ir.domain import Ball
 from nnsym.ir.exact import nearest, round_up, to_fractions
-from nnsym.ir.query import Ball
 
 
 @final
