@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nnsym.cli.options import DISAGREE, Json, Memory, Seed, Wide
 from nnsym.cli.output import check_files, check_pictures, print_line, print_rich, split
 from nnsym.errors import InputError
 from nnsym.report.files import write_csv
@@ -57,17 +58,10 @@ def table(
     ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write an answer a line.")] = None,
     parquet_file: Annotated[Path | None, typer.Option("--parquet", help="The same as Parquet (needs pyarrow).")] = None,
-    memory: Annotated[
-        float,
-        typer.Option(
-            help="GiB that a solver's process may use.", callback=lambda value: ranges.gibibytes(value, "--memory")
-        ),
-    ] = 8.0,
-    seed: Annotated[
-        int, typer.Option(help="Seed of sampling and solvers.", callback=lambda value: ranges.seed(value, "--seed"))
-    ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")] = False,
-    wide: Annotated[bool, typer.Option("--wide", help="Show every column, however long the lines become.")] = False,
+    memory: Memory = 8.0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Judge a property of every item of a data set, by methods in stages; a run that was interrupted goes on."""
     check_files(csv_file, parquet_file)
@@ -90,7 +84,7 @@ def table(
     _show(found, rows, as_json=as_json, wide=wide)
     _write(found, plot_file, csv_file, parquet_file)
     if found.disagreements:
-        raise typer.Exit(40)
+        raise typer.Exit(DISAGREE)
 
 
 def _refuse(given: bool, target: str) -> None:

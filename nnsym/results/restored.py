@@ -35,17 +35,23 @@ def read_saved(path: str | Path) -> dict[str, Any]:
     return read_saved_as(path, (FORMAT, NUMBER), what="a saved result", remedy=remedy)
 
 
+def _grounds(data: Mapping[str, Any]) -> tuple[Trust | None, float | None]:
+    """Trust and confidence of a verdict; raises ValueError where these, the verdict and its points contradict."""
+    trust, confidence = optional(Trust, data["trust"]), optional(real, data.get("confidence"))
+    if (confidence is not None and not 0 < confidence < 1) or (trust is Trust.STATISTICAL and confidence is None):
+        raise ValueError("a statistical verdict has a confidence between 0 and 1")
+    if trust is None and data["status"] != Verdict.UNKNOWN.value:
+        raise ValueError("a verdict rests on something")
+    if data["status"] == Verdict.VERIFIED.value and data["counterexample"] is not None:
+        raise ValueError("a counterexample of what is verified")
+    return trust, confidence
+
+
 def result_from(data: Mapping[str, Any], *, where: str = "") -> Result:
     """The result of its plain data."""
     with undamaged(where):
         exists, vacuous = data["reading"] == Reading.EXISTS.value, flag(data["vacuous"])
-        trust, confidence = optional(Trust, data["trust"]), optional(real, data.get("confidence"))
-        if (confidence is not None and not 0 < confidence < 1) or (trust is Trust.STATISTICAL and confidence is None):
-            raise ValueError("a statistical verdict has a confidence between 0 and 1")
-        if trust is None and data["status"] != Verdict.UNKNOWN.value:
-            raise ValueError("a verdict rests on something")
-        if data["status"] == Verdict.VERIFIED.value and data["counterexample"] is not None:
-            raise ValueError("a counterexample of what is verified")
+        trust, confidence = _grounds(data)
         nowhere = -math.inf if exists else math.inf  # the margin where no input satisfies the precondition
         return Result(
             status=Verdict(data["status"]),

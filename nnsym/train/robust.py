@@ -59,29 +59,33 @@ def robust(
     shape = (1, *images.shape[1:])
     recipe = made(Setting(module=trained.train(), shape=shape, classes=count, chance=chance, number=number))
     optimiser = torch.optim.Adam(trained.parameters(), lr=rate)
-    steps = epochs * -(-len(images) // batch)
-    step = 0
+    cuts, step = -(-len(images) // batch), 0
     for epoch in range(1, epochs + 1):
-        order = torch.randperm(len(images), generator=chance)
         right, total, reached = 0, 0.0, 0.0
-        for index in torch.split(order, batch):
-            done = step / max(1, steps - 1)
-            reached = float(eps) * plan.grown(done)
+        for index in torch.split(torch.randperm(len(images), generator=chance), batch):
+            done = step / max(1, epochs * cuts - 1)
             for group in optimiser.param_groups:
-                group["lr"] = rate * min(1.0, 0.1 + 1.8 * (1.0 - done))
-            given = _batch(images[index], labels[index], reached, limits, plan, done)
+                group["lr"] = rate * _fallen(done)
+            given = _batch(images[index], labels[index], float(eps), within=limits, plan=plan, done=done)
             total += _step(recipe, optimiser, given) * len(index)
             right += _right(trained, given) if watch is not None else 0
-            step += 1
+            step, reached = step + 1, given.eps
         if watch is not None:
             share = right / len(images)
             watch(Epoch(number=epoch, of=epochs, eps=reached, loss=total / len(images), accuracy=share))
     return trained.eval()
 
 
+def _fallen(done: float) -> float:
+    """What is left of the rate: all of it up to half of the steps, then linearly down to a tenth."""
+    return min(1.0, 0.1 + 1.8 * (1.0 - done))
+
+
 def _batch(
-    images: Tensor, labels: Tensor, eps: float, within: tuple[float, float] | None, plan: Schedule, done: float
+    images: Tensor, labels: Tensor, radius: float, *, within: tuple[float, float] | None, plan: Schedule, done: float
 ) -> Batch:
+    """Images with their boxes, of the part of the radius that the plan has reached."""
+    eps = radius * plan.grown(done)
     lower, upper = images - eps, images + eps
     if within is not None:
         lower, upper = lower.clamp(*within), upper.clamp(*within)

@@ -40,25 +40,13 @@ def bind(
             remedy = f'networks={{"{d.name}": ...}} in Python, --network {d.name}=FILE.onnx on the command line'
             raise InputError(f"no model is given for the network '{d.name}'", where=where, remedy=f"Give it: {remedy}")
         source = sources.get(d.name)
-        found = source if isinstance(source, Network) or source is None else None
-        if source is not None and not isinstance(source, Network):
-            shapes = [tuple(tensor.shape) for tensor in d.inputs]
-            found = load(source, name=d.name, meter=meter, shapes=shapes)
         if d.equal_to:
-            if found is not None and found.hash != bound[d.equal_to].hash:
-                raise InputError(
-                    f"'{d.name}' is declared equal to '{d.equal_to}', the models given for them differ",
-                    where=where,
-                    remedy=f"Give no model for '{d.name}'",
-                )
-            if found is not None:
-                raise InputError(
-                    f"a model is given for '{d.name}', which is declared equal to '{d.equal_to}'",
-                    where=where,
-                    remedy=f"Give no model for '{d.name}'",
-                )
+            if source is not None:
+                raise _given_twice(d, _model(d, source, meter), bound[d.equal_to], where)
             found = bound[d.equal_to]
-        assert found is not None
+        else:
+            assert source is not None
+            found = _model(d, source, meter)
         if d.isometric_to and not _alike(found, bound[d.isometric_to]):
             raise InputError(
                 f"'{d.name}' is declared isomorphic to '{d.isometric_to}', their models differ in more than weights",
@@ -67,6 +55,22 @@ def bind(
             )
         bound[d.name] = found
     return bound
+
+
+def _model(declared: Any, source: Source, meter: Meter) -> Network:
+    """The network of a source, read with the declared shapes where it is a file."""
+    if isinstance(source, Network):
+        return source
+    shapes = [tuple(tensor.shape) for tensor in declared.inputs]
+    return load(source, name=declared.name, meter=meter, shapes=shapes)
+
+
+def _given_twice(declared: Any, given: Network, equal: Network, where: str) -> InputError:
+    """The error where a network that is declared equal to another is given a model of its own."""
+    same = "a model is given for '{}', which is declared equal to '{}'"
+    reason = same if given.hash == equal.hash else "'{}' is declared equal to '{}', the models given for them differ"
+    remedy = f"Give no model for '{declared.name}'"
+    return InputError(reason.format(declared.name, declared.equal_to), where=where, remedy=remedy)
 
 
 def _alike(a: Network, b: Network) -> bool:
