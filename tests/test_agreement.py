@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from random_properties import hostile_query, is_violated, nested_query
 
 from nnsym.ask.verify import verify
-from nnsym.bounds.methods import compute, layers
+from nnsym.bounds.layers import layers
+from nnsym.bounds.methods import compute
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import And, Atoms, InBox, Or, RowFormula, leaves
 from nnsym.ir.query import Query

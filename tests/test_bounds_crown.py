@@ -12,7 +12,8 @@ from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.engine.backward.linear import Backward, crown
 from nnsym.bounds.engine.inputs import domain
 from nnsym.bounds.engine.maps.maps import Maps
-from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, layers, margin, open_elements
+from nnsym.bounds.layers import layers, open_elements
+from nnsym.bounds.methods import METHODS, SOURCES, compute, find_source, margin
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.errors import InputError
 from nnsym.ir.domain import Box

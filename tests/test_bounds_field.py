@@ -7,7 +7,8 @@ import pytest
 
 from nnsym.bounds.domains import domain_margin
 from nnsym.bounds.engine.backward import linear
-from nnsym.bounds.methods import compute, layers, margin
+from nnsym.bounds.layers import layers
+from nnsym.bounds.methods import compute, margin
 from nnsym.read.onnx import load
 from nnsym.read.vnnlib.load import load_vnnlib
 

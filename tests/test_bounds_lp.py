@@ -10,7 +10,8 @@ from neurons import query_of
 
 import nnsym as nn
 from nnsym.bounds.domains import domain_margin
-from nnsym.bounds.methods import compute, margin, open_elements
+from nnsym.bounds.layers import open_elements
+from nnsym.bounds.methods import compute, margin
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.errors import InputError

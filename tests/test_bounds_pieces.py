@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnsym as nn
-from nnsym.bounds.methods import METHODS, compute, margin, open_elements
+from nnsym.bounds.layers import open_elements
+from nnsym.bounds.methods import METHODS, compute, margin
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions

@@ -13,7 +13,8 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.domains import domain_margin
-from nnsym.bounds.methods import find_source, open_elements
+from nnsym.bounds.layers import open_elements
+from nnsym.bounds.methods import find_source
 from nnsym.ir.functions.smoothed import smoothed_nodes
 from nnsym.ir.node import Affine, Input, Pointwise, Product
 from nnsym.ir.query import Query, Reading

@@ -8,7 +8,8 @@ import numpy as np
 
 from nnsym.bounds.base import Bounds
 from nnsym.bounds.domains import domain_margin
-from nnsym.bounds.methods import compute, layers, margin
+from nnsym.bounds.layers import layers
+from nnsym.bounds.methods import compute, margin
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import MissingBoundsError

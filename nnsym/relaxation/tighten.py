@@ -20,7 +20,7 @@ from typing import final
 import numpy as np
 
 from nnsym.bounds.base import TIMEOUT, Bounds, Interval
-from nnsym.bounds.methods import open_elements
+from nnsym.bounds.layers import open_elements
 from nnsym.bounds.sources import Dtype
 from nnsym.encode.walk import Encoded, encode_columns
 from nnsym.encoding import Cut, Encoding

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.methods import open_elements
+from nnsym.bounds.layers import open_elements
 from nnsym.ir.array import Array
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Input, Node, Pointwise

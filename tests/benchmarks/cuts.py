@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnsym.bounds.base import Bounds
-from nnsym.bounds.methods import layers
+from nnsym.bounds.layers import layers
 from nnsym.encode.registry import find_encoding
 from nnsym.encoding import Encoding, Rounds
 from nnsym.ir.formula import Atoms

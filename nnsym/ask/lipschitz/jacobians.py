@@ -9,9 +9,10 @@ import numpy as np
 
 from nnsym.ask.extremes import maximize
 from nnsym.ask.lipschitz.space import Space
+from nnsym.bounds.layers import open_elements
 from nnsym.bounds.lipschitz.jacobian import jacobian_norm
 from nnsym.bounds.lipschitz.norms import length, operator_norm
-from nnsym.bounds.methods import compute, open_elements
+from nnsym.bounds.methods import compute
 from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
 from nnsym.ir.exact import nearest
 from nnsym.ir.formula import Atoms
