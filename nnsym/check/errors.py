@@ -22,12 +22,6 @@ class OutOfRange(Refused):
     """A number leaves the range of the fast engine; the reference engine has none."""
 
 
-def fits(condition: object, what: str = "a number") -> None:
-    """Say that the fast engine's range is left, unless a condition holds."""
-    if not condition:
-        raise OutOfRange(f"{what} leaves the range of the fast engine; the reference engine has none")
-
-
 def need(condition: object, reason: str, *shown: Any) -> None:
     """Refuse unless a condition holds; what is ``shown`` stands in the reason's braces, cut to 40 characters."""
     if not condition:

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import fits, need
+from .errors import need
 from .graph import LOOSE, Affine, Curve, Input, Map, Node
 from .limbs import (
     COARSE,
@@ -23,7 +23,9 @@ from .limbs import (
     Matrix,
     Rows,
     charged,
+    distinct,
     dot,
+    fits,
     floored,
     joined,
     limbs,
@@ -34,10 +36,11 @@ from .limbs import (
     written,
 )  # fmt: skip
 from .lines import Lines, is_relu, live_lines, relu_lines
-from .problem import Case
+from .problem import Case, Fact
 from .rule import Bounds, Lemma, Semantics, Shares, Weighted, consumers, least_square, scaled_box, spread
 
 State = dict[Node, tuple[Ints, Ints, Ints | None]]  # bounds and errors, a row for each case
+Sum = Sequence[tuple[Fact, Fraction]]
 
 _ROWS = 1 << 16  # coefficients that are carried at once
 _CASES = 64
@@ -202,7 +205,8 @@ class Fast:
             c = np.zeros((len(o), node.size))
             c[np.arange(len(o)), e] = s << COARSE
             row = {node: Rows(c, np.full(len(o), COARSE), COARSE)}
-            value = self.least(cases, state, row, o, [lemma.facts] * len(cases), [lemma.shares] * len(cases), lines)
+            facts = [[(cases[b].facts[k], m) for k, m in lemma.facts] for b in o.tolist()] if lemma.facts else []
+            value = self.least(cases, state, row, o, facts, [lemma.shares] * len(cases), lines)
             up = s > 0
             np.maximum.at(lower, (o[up], e[up]), value[up])
             np.minimum.at(upper, (o[~up], e[~up]), -value[~up])
@@ -230,24 +234,26 @@ class Fast:
     # Rows
 
     def values(self, jobs: Sequence[tuple[Case, Weighted, Shares]]) -> list[Fraction]:
-        """The least value of each case's row."""
-        cases = [c for c, _, _ in jobs]
+        """The least value of each case's row; cases of one box that know the same are held once."""
+        kinds = [(id(c.known), id(c.lower), id(c.upper), id(shares) if shares else 0) for c, _, shares in jobs]
+        held, owner = distinct(kinds)
+        cases, facts = [jobs[k][0] for k in held], [[(c.facts[k], m) for k, m in weighted] for c, weighted, _ in jobs]
         state = {n: self._known(n, cases) for n in self.nodes if all(n in c.known for c in cases)}
-        found = self.least(cases, state, {}, np.arange(len(jobs)), [f for _, f, _ in jobs], [s for _, _, s in jobs], {})
+        found = self.least(cases, state, {}, owner, facts, [jobs[k][2] for k in held], {})
         return [Fraction(int(v), 1 << self.bits) for v in found]
 
     def least(
         self, cases: Sequence[Case], state: State, row: dict[Node, Rows], owner: Ints,
-        facts: Sequence[Weighted], shares: Sequence[Shares], lines: dict[Curve, Lines],
+        facts: Sequence[Sum], shares: Sequence[Shares], lines: dict[Curve, Lines],
     ) -> Ints:  # fmt: skip
         """What rows and multiples of facts are at least, scaled by 2^-P; of facts alone by bounds as well.
 
-        ``owner`` is the case of each row.
+        ``owner`` is the case of each row, ``facts`` are added to each, if any.
         """
         need(not self.stop(), "stopped")
         self.rows += len(owner)
         alone = not row
-        total, squares = self._facts(cases, state, row, owner, facts)
+        total, squares = self._facts(state, row, owner, facts)
         near = total if alone and not squares else None
         for node, own in row.items() if near is not None else ():
             near = plus(near, dot(own, *state[node][:2], owner))
@@ -271,30 +277,34 @@ class Fast:
         return total if near is None else np.maximum(total, near)
 
     def _facts(
-        self, cases: Sequence[Case], state: State, row: dict[Node, Rows], owner: Ints, facts: Sequence[Weighted]
+        self, state: State, row: dict[Node, Rows], owner: Ints, facts: Sequence[Sum]
     ) -> tuple[Ints, dict[int, dict[int, Fraction]]]:
         """Add multiples of facts to the rows; their constants, and their squares."""
-        total, squares = np.zeros(len(owner), dtype=np.int64), dict[int, dict[int, Fraction]]()
+        if not any(facts):
+            return np.zeros(len(owner), dtype=np.int64), {}
+        held, kind = distinct([tuple((id(fact), m) for fact, m in own) for own in facts])
+        constants, squares = [], list[dict[int, Fraction]]()
         sums: dict[Node, dict[tuple[int, int], Fraction]] = {}
-        for r, b in enumerate(owner.tolist() if any(facts) else ()):
-            constant = Fraction(0)
-            for number, m in facts[b]:
-                fact = cases[b].facts[number]
+        for s, own in enumerate(facts[r] for r in held):
+            constant, squared = Fraction(0), dict[int, Fraction]()
+            for fact, m in own:
                 constant += m * fact.constant
                 for k, q in fact.squares.items():
-                    mine = squares.setdefault(r, {})
-                    mine[k] = mine.get(k, Fraction(0)) + m * q
+                    squared[k] = squared.get(k, 0) + m * q
                 for node, terms in fact.terms.items():
                     need(node in state, "a fact is used before the nodes that it speaks of have bounds")
                     added = sums.setdefault(node, {})
                     for i, a in terms.items():
-                        added[r, i] = m * a + added.get((r, i), 0)
-            total[r] = _whole((constant * (1 << self.bits)).__floor__())
+                        added[s, i] = m * a + added.get((s, i), 0)
+            constants.append(_whole((constant * (1 << self.bits)).__floor__()))
+            squares.append(squared)
+        total = np.array(constants, dtype=np.int64)[kind]
         bits = next((known.bits for known in row.values()), FINE)
         for node, added in sums.items():
-            more, units = written(added, len(owner), node.size, bits)
+            made, lost = written(added, len(held), node.size, bits)
+            more, units = Rows(made.c[kind], made.e[kind], bits), lost[kind]
             total = plus(total, charged(more, units, state[node][0], owner) + self._add(row, node, more, state, owner))
-        return total, squares
+        return total, {r: dict(squares[s]) for r, s in enumerate(kind.tolist()) if squares[s]}
 
     def _add(self, row: dict[Node, Rows], node: Node, more: Rows, state: State, owner: Ints) -> Ints | int:
         """Add to the coefficients of a node; what the sum loses at most."""
@@ -344,15 +354,19 @@ class Fast:
     def _through_curve(
         self, node: Curve, row: Rows, rows: dict[Node, Rows], state: State, owner: Ints, lines: Lines
     ) -> Ints:
-        row = Rows(row.c[:, lines.live], row.e, row.bits)
+        live = lines.live
+        row = Rows(row.c[:, live], row.e, row.bits) if lines.few else row
         up = row.c > 0
         total = dot(row, lines.offset_below, lines.offset_above, owner)
         for parent, below, above in zip(node.parents, lines.below, lines.above, strict=True):
-            made, units = times_slope(row, np.where(up, below[owner], above[owner]), lines.rounded)
-            total = total + charged(made, units, state[parent][0][:, lines.live], owner)
-            whole = np.zeros((len(owner), node.size))
-            whole[:, lines.live] = made.c
-            total = total + self._add(rows, parent, Rows(whole, made.e, made.bits), state, owner)
+            slope = above.take(owner, axis=0) + up * (below - above).take(owner, axis=0)  # one of two whole numbers
+            made, units = times_slope(row, slope, lines.rounded)
+            total = total + charged(made, units, state[parent][0][:, live], owner)
+            if lines.few:
+                whole = np.zeros((len(owner), node.size))
+                whole[:, live] = made.c
+                made = Rows(whole, made.e, made.bits)
+            total = total + self._add(rows, parent, made, state, owner)
         return total
 
     def lines(self, node: Curve, state: State, shares: Sequence[Shares]) -> Lines:

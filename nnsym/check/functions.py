@@ -76,9 +76,8 @@ class Pieces:
     def defaults(self, left: int, right: int, bits: int) -> tuple[Fraction, Fraction]:
         first, last = self.span(left, right, bits)
         corners = self.corners(left, right, bits)
-        chord = (
-            Fraction(corners[-1][1] - corners[0][1], (right - left) * self.d * self.d) if right > left else Fraction(0)
-        )
+        rise = corners[-1][1] - corners[0][1]
+        chord = Fraction(rise, (right - left) * self.d**2) if right > left else Fraction(0)
         places = [2 * b << bits for b in self.breaks]
         middle = Fraction(self.parts[bisect_left(places, (left + right) * self.d)][0], self.d)
         ends = min(Fraction(self.parts[first][0], self.d), Fraction(self.parts[last][0], self.d))
@@ -203,10 +202,8 @@ class Square:
         left, right = ends
         chord, width = Fraction(left + right, 1 << bits), Fraction(2 * (right - left), 1 << bits)
         least = Fraction(2 * left, 1 << bits)
-        below, above = (
-            ((d if t is None else least + width * t) * (1 << SLOPE)).__floor__()
-            for d, t in zip((chord, chord), (low, high), strict=True)
-        )
+        shares = [chord if t is None else least + width * t for t in (low, high)]
+        below, above = ((s * (1 << SLOPE)).__floor__() for s in shares)
         z = min(max(Fraction(below << bits, 2 << SLOPE), Fraction(left)), Fraction(right))
         offset = z * z / (1 << bits) - Fraction(below, 1 << SLOPE) * z
         top = max(Fraction(v * v, 1 << bits) - Fraction(above * v, 1 << SLOPE) for v in (left, right))

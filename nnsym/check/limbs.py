@@ -8,7 +8,7 @@ exponent of their own each; how many units that loses is told. What leaves the r
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import fits
+from .errors import OutOfRange
 from .functions import SLOPE
 from .graph import Map
 
@@ -41,6 +41,12 @@ class Rows:
     c: Floats
     e: Ints
     bits: int
+
+
+def fits(condition: object, what: str = "a number") -> None:
+    """Say that the range is left, unless a condition holds."""
+    if not condition:
+        raise OutOfRange(f"{what} leaves the range of the fast engine; the reference engine has none")
 
 
 def most(values: Any) -> int:
@@ -94,15 +100,16 @@ def settled(sums: Sequence[Floats], width: int, e: Ints, bits: int, told: bool) 
     near = sums[-1]  # rounded, but no limb below cancels what is beyond 2^53: enough for an exponent
     for s in reversed(sums[:-1]):
         near = near * 2.0**width + s
-    size = np.maximum(near.max(axis=1, initial=0.0), -near.min(axis=1, initial=0.0))
+    size = np.abs(near).max(axis=1, initial=0.0)
     shift = np.frexp(size)[1].astype(np.int64) - bits
-    c, lost = np.zeros_like(near), np.zeros(len(e)) if told else np.full(len(e), float(len(sums)))
+    c: Any = 0.0
+    lost = np.zeros(len(e)) if told else np.full(len(e), float(len(sums)))
     for k, s in reversed(list(enumerate(sums))):  # so that what cancels does so before it has more than 53 digits
         scaled = s * np.ldexp(1.0, width * k - shift)[:, None]
         whole = np.floor(scaled, out=None if told else scaled)
         if told:
             lost += (scaled != whole).any(axis=1)
-        c += whole
+        c = whole + c
     exponents = np.where(size > 0, e - shift, _NOWHERE)
     fits(most(exponents) <= _NOWHERE, "a coefficient")
     return Rows(c, exponents, bits), lost
@@ -160,7 +167,7 @@ def dot(row: Rows, low: Ints, high: Ints, owner: Ints, places: int = 0) -> Ints:
         if v.any():
             c = side(row.c, 0.0) if side else row.c
             for k, part in enumerate(limbs(v, width)):
-                sums = c @ part[0] if len(part) == 1 else np.einsum("ri,ri->r", c, part[owner])
+                sums = c @ part[0] if len(part) == 1 else np.einsum("ri,ri->r", c, part.take(owner, axis=0))
                 made.append(np.floor(sums * scale * 2.0 ** (width * k)))
     fits(most(np.array(made)) < REACH)
     return np.asarray(np.array(made).astype(np.int64).sum(axis=0))
@@ -176,6 +183,15 @@ def charged(row: Rows, units: Floats, below: Ints, owner: Ints) -> Ints:
     lost = np.floor(sums * np.ldexp(1.0, 16 - row.e))
     fits(most(lost) < REACH)
     return np.asarray(lost, dtype=np.int64)
+
+
+def distinct(keys: Sequence[Hashable]) -> tuple[list[int], Ints]:
+    """Where each key stands first, and which of these each is."""
+    first: dict[Hashable, int] = {}
+    for k, key in enumerate(keys):
+        first.setdefault(key, k)
+    number = {key: n for n, key in enumerate(first)}
+    return list(first.values()), np.array([number[key] for key in keys], dtype=np.int64)
 
 
 class Matrix:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import fits
 from .functions import SLOPE, Pieces
-from .limbs import REACH, Floats, Ints, most
+from .limbs import REACH, Floats, Ints, fits, most
 from .rule import Given, chosen
 
 
@@ -19,10 +18,11 @@ from .rule import Given, chosen
 class Lines:
     """Of a curve, a row for each case: slopes for each parent (whole numbers) and the offset, below and above.
 
-    Elements that are 0 in all cases are left out: ``live`` numbers those that are not.
+    ``live`` numbers the elements that are not 0 in every case; where these are ``few`` the others are left out.
     """
 
     live: Ints
+    few: bool
     below: tuple[Floats, ...]
     offset_below: Ints
     above: tuple[Floats, ...]
@@ -31,10 +31,13 @@ class Lines:
 
 
 def live_lines(below: Sequence[Ints], low: Ints, above: Sequence[Ints], high: Ints, rounded: bool = False) -> Lines:
-    """The lines of elements that are not 0 in every case."""
+    """Lines by slopes and offsets of all elements."""
     live = np.any([(a != 0).any(axis=0) for a in (*below, low, *above, high)], axis=0).nonzero()[0]
-    sides = [tuple(a[:, live].astype(np.float64) for a in part) for part in (below, above)]
-    return Lines(live, sides[0], low[:, live], sides[1], high[:, live], rounded)
+    few = 2 * len(live) < low.shape[1]
+    if few:
+        below, low, above, high = [a[:, live] for a in below], low[:, live], [a[:, live] for a in above], high[:, live]
+    sides = [tuple(a.astype(np.float64) for a in part) for part in (below, above)]
+    return Lines(live, few, sides[0], low, sides[1], high, rounded)
 
 
 def is_relu(function: Any) -> bool:

@@ -47,10 +47,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class Case:
-    """What is known at a place of the tree: ``known`` are bounds of nodes, which a ``pending`` refresh will narrow.
-
-    ``path`` is that of its parent, the token's place and the number of the child, and so on.
-    """
+    """What is known at a place of the tree: ``known`` are bounds of nodes, which a ``pending`` refresh will narrow."""
 
     lower: tuple[Fraction | None, ...]
     upper: tuple[Fraction | None, ...]
@@ -59,7 +56,6 @@ class Case:
     known: Mapping[Node, Any] = field(default_factory=dict)
     pending: Pending | None = field(default_factory=Pending)
     empty: bool = False
-    path: tuple[Any, ...] = ()
 
     def narrowed(self, *limits: tuple[int, Fraction | None, Fraction | None]) -> Case:
         """With input elements k between two limits, ``(k, low, high)`` each."""
@@ -101,6 +97,7 @@ class Problem:
         self.property = read_property(_content(certificate["property"], files, "property").decode())
         self._declare(self.property)
         self.names = [self.tensor(whole(n, 0, 1 << 30, "network"), str(t)) for n, t in certificate.get("names", [])]
+        self.assumed: dict[int, tuple[list[Any], list[Fact], list[Junction]]] = {}  # of parts of the formula
         blank = (None,) * self.graph.width
         self.root = self.assume(Case(blank, blank), self.property.formula)  # every assertion holds
         self.nodes = self._reachable()
@@ -225,8 +222,16 @@ class Problem:
         return Fact(terms, atom.left.get((), _ZERO), atom.strict, True, squares)
 
     def assume(self, case: Case, part: Any) -> Case:
-        """The case in which a part of the formula holds as well."""
-        limits, facts, disjunctions, waiting = [], [*case.facts], [*case.disjunctions], [part]
+        """The case in which a part of the property's formula holds as well."""
+        if id(part) not in self.assumed:
+            self.assumed[id(part)] = self._assumed(part)
+        limits, facts, disjunctions = self.assumed[id(part)]
+        case = case.narrowed(*limits) if limits else case
+        return replace(case, facts=(*case.facts, *facts), disjunctions=(*case.disjunctions, *disjunctions))
+
+    def _assumed(self, part: Any) -> tuple[list[Any], list[Fact], list[Junction]]:
+        """Limits of input elements, facts and disjunctions that a part of the formula says."""
+        limits, facts, disjunctions, waiting = list[Any](), list[Fact](), list[Junction](), [part]
         while waiting:
             part = waiting.pop()
             if isinstance(part, Junction):
@@ -242,7 +247,7 @@ class Problem:
                 limits.append((place, None, end) if a.numerator > 0 else (place, end, None))
             else:
                 facts.append(fact)
-        return replace(case.narrowed(*limits) if limits else case, facts=tuple(facts), disjunctions=tuple(disjunctions))
+        return limits, facts, disjunctions
 
     def _reachable(self) -> list[Node]:
         """Nodes that the property or a name speaks of, and what they are computed from."""

@@ -157,10 +157,8 @@ class Reference:
         if rounds:
             for i, b in enumerate(bias):
                 whole, gamma = size[i] + abs(b), self.semantics.gamma(terms[i])
-                need(
-                    whole * (1 + gamma) < 1 << self.semantics.greatest + self.bits,
-                    "sums that may leave the floats' range",
-                )
+                in_range = whole * (1 + gamma) < 1 << self.semantics.greatest + self.bits
+                need(in_range, "sums that may leave the floats' range")
                 tiny = Fraction((terms[i] + 2) << self.bits, 1 << self.semantics.least)
                 error[i] += (gamma * whole + tiny).__ceil__()
         if not any(error):

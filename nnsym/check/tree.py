@@ -15,6 +15,7 @@ from .graph import Curve, Input, Node
 from .problem import Case, Fact, Pending, Problem
 from .rule import Bounds, Given, Lemma, Shares, Weighted
 
+Path = tuple[Any, ...]  # the path of the token above, its place, the number of the child: so a case was come to
 _ARITY = {"x": (2, 3), "i": (3, 3), "r": (3, 3), "g": (3, 3), "o": (2, 2), "b": (1, 2), "l": (1, 3)}
 
 
@@ -23,6 +24,7 @@ class Job:
     """A leaf to be checked."""
 
     token: int
+    path: Path
     case: Case
     facts: Weighted
     shares: Shares
@@ -45,24 +47,24 @@ class Tree:
         self.count, self.failures, self.jobs = 0, list[tuple[int, Fraction]](), list[Job]()
         self.least: Fraction | None = None
         self.finer = Tree(problem, finer, tokens) if finer else None
-        self.way = list[tuple[int, int, Case]]()  # to the last leaf that was asked of it
+        self.way = list[tuple[int, int, Case]]()  # to the last leaf that the finer one was asked of
 
     def run(self) -> Tree:
         """Check every leaf; refuses at the first that does not hold, unless they are collected."""
-        stack = [self.root]
+        stack: list[tuple[Case, Path]] = [(self.root, ())]
         for place, token in enumerate(self.tokens):
-            need(stack, f"token {place}: the tree has ended, tokens are left")
-            case = stack.pop()
+            need(stack, "token {}: the tree has ended, tokens are left", place)
+            case, path = stack.pop()
             with reading(f"token {place}"):
-                children = self.children(place, token, case)
-                stack += [replace(children[k], path=(case.path, place, k)) for k in reversed(range(len(children)))]
+                children = self.children(place, token, case, path)
+                stack += [(children[k], (path, place, k)) for k in reversed(range(len(children)))]
             if len(self.jobs) >= self.engine.batch:
                 self._flush()
         need(not stack, "the tree ends early: a case is left open")
         self._flush()
         return self
 
-    def children(self, place: int, token: Any, case: Case) -> list[Case]:
+    def children(self, place: int, token: Any, case: Case, path: Path = ()) -> list[Case]:
         """The cases that a token splits a case into; a leaf has none and is queued."""
         need(isinstance(token, list) and token and token[0] in _ARITY, f"no token: {str(token)[:60]}")
         kind, (least, most) = token[0], _ARITY[token[0]]
@@ -70,7 +72,7 @@ class Tree:
         if kind == "l":
             facts, slopes = (*token, None, None)[1:3]
             if self.asked is None or place in self.asked:
-                self.jobs.append(Job(place, case, self.facts(facts, case), self.shares(slopes)))
+                self.jobs.append(Job(place, path, case, self.facts(facts, case), self.shares(slopes)))
             return []
         if kind == "b":
             lemmas = [self.lemma(entry, case) for entry in (*token, [])[1] or ()]
@@ -131,19 +133,18 @@ class Tree:
         if len(form) == 1 and form[0][2]:
             ((node, row),) = terms.items()
             ((i, a),) = row.items()
-            sides = [(None, at / a), (at / a, None)]
-            found = [self._known(c, node, i, *s) for c, s in zip(found, sides if a > 0 else sides[::-1], strict=True)]
+            found = [self._known(c, node, i, at / a, up) for c, up in zip(found, (a > 0, a < 0), strict=True)]
         return found
 
-    def _known(self, case: Case, node: Node, i: int, low: Fraction | None, high: Fraction | None) -> Case:
-        """With known bounds of one element narrowed, outward."""
+    def _known(self, case: Case, node: Node, i: int, end: Fraction, above: bool) -> Case:
+        """With known bounds of one element narrowed to an end from above, or from below, outward."""
         far, unit = self.engine.far, 1 << self.engine.bits
         old = case.known.get(node) or Bounds([-far] * node.size, [far] * node.size)
         lower, upper = list(old.lower), list(old.upper)
-        if low is not None:
-            lower[i] = max(lower[i], (low * unit).__floor__())
-        if high is not None:
-            upper[i] = min(upper[i], (high * unit).__ceil__())
+        if above:
+            upper[i] = min(upper[i], (end * unit).__ceil__())
+        else:
+            lower[i] = max(lower[i], (end * unit).__floor__())
         known = {**case.known, node: Bounds(lower, upper, old.error)}
         return replace(case, known=known, empty=case.empty or lower[i] > upper[i])
 
@@ -157,18 +158,12 @@ class Tree:
             made = self.engine.refresh(self._started(list(waiting.values()))) if waiting else []
             for pending, case in zip(waiting, made, strict=True):
                 pending.made = case
-        found = []
-        for c in cases:
-            made = c.pending.made if c.pending else None
-            found.append(replace(c, pending=None, known=made.known, empty=c.empty or made.empty) if made else c)
-        return found
+        return [_inside(c, c.pending) for c in cases]
 
     @staticmethod
     def _started(cases: Sequence[Case]) -> list[Case]:
         """The cases with what is known of those that were asked for before them."""
-        before = [c.pending.before.made if c.pending and c.pending.before else None for c in cases]
-        pairs = zip(cases, before, strict=True)
-        return [replace(c, known=b.known, empty=c.empty or b.empty) if b else c for c, b in pairs]
+        return [_inside(c, c.pending and c.pending.before) for c in cases]
 
     # Leaves
 
@@ -203,10 +198,10 @@ class Tree:
         jobs, self.jobs = self.jobs, []
         self.count += len(jobs)
         jobs = [j for j in jobs if not j.case.empty]
-        fresh = self.refreshed([j.case for j in jobs])
-        jobs = [replace(j, case=c) for j, c in zip(jobs, fresh, strict=True) if not c.empty]
-        values = self.engine.values([(j.case, j.facts, j.shares) for j in jobs]) if jobs else []
-        for job, value in zip(jobs, values, strict=True):
+        fresh = zip(jobs, self.refreshed([j.case for j in jobs]), strict=True)
+        asked = [(j, (c, j.facts, j.shares)) for j, c in fresh if not c.empty]
+        values = self.engine.values([leaf for _, leaf in asked]) if asked else []
+        for (job, _), value in zip(asked, values, strict=True):
             strict = any(job.case.facts[k].strict for k, m in job.facts if m > 0)
             if value <= 0 and self.finer:
                 again = self._again(job, self.finer)
@@ -224,7 +219,7 @@ class Tree:
 
         What it shares with the way to the leaf before is kept.
         """
-        steps, path = list[tuple[int, int]](), job.case.path
+        steps, path = list[tuple[int, int]](), job.path
         while path:
             path, place, k = path
             steps.append((place, k))
@@ -236,6 +231,12 @@ class Tree:
             self.way.append((place, k, finer.children(place, self.tokens[place], case)[k]))
         (case,) = finer.refreshed([self.way[-1][2] if self.way else finer.root])
         return None if case.empty else finer.engine.values([(case, job.facts, job.shares)])[0]
+
+
+def _inside(case: Case, pending: Pending | None) -> Case:
+    """A case with what a refresh, if it is made, said of a box around it."""
+    made = pending and pending.made
+    return replace(case, pending=None, known=made.known, empty=case.empty or made.empty) if made else case
 
 
 def _numbers(given: Any, node: Node) -> Given | None:
