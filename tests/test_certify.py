@@ -227,3 +227,15 @@ def test_without_a_verdict_nothing_is_written_and_the_reason_is_said(tmp_path: P
     assert not path.exists()
     with pytest.raises(nn.InputError, match="does not exist"):
         nn.verify(PROPERTIES["stored"](), certificate=tmp_path / "none" / "c.json")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_full_disk_loses_no_result(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    result = nn.verify(nn.forall(X, where=SMALL, then=Y[0] < tight(Y[0], SMALL)), certificate="/dev/full")
+    assert (result.status.value, str(result.trust), result.uncertified) == ("verified", "checked", "")
+    said = "not written, result.certificate.save(path) writes it elsewhere: /dev/full: cannot write: No space left"
+    assert said in result.trail[-1].note
+    assert [said in record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [True]
+    accepted(result)
+    assert result.certificate is not None
+    assert result.certificate.save(tmp_path / "c.json").read_bytes() == result.certificate.data

@@ -81,7 +81,8 @@ def verify(
         watch: called with where a search stands, after every batch.
         clock: a budget that has been running already (time spent on loading counts).
         certificate: also give a certificate of the verdict, in what is left of the time, and write it to the file that
-            is named here; nothing is written that the checker (:mod:`nnsym.check`) has not accepted.
+            is named here; nothing is written that the checker (:mod:`nnsym.check`) has not accepted. A disk that is
+            full by then loses no result: the log and the trail say so, ``Result.certificate.save`` writes it elsewhere.
 
     Returns:
         A :class:`nnsym.results.result.Result`; ``verified`` and ``falsified`` are never guesses (docs/numerics.md).
@@ -123,12 +124,18 @@ def _asked(prop: HasQuery | Query, slack: object, certificate: bool | str | Path
 
 
 def _certified(query: Query, result: Result, running: Clock, certificate: bool | str | Path) -> Result:
-    """The result with its certificate, which is written where a file was named."""
+    """The result with its certificate, which is written where a file was named; where that fails the result says so."""
     from nnsym.certify.attach import with_certificate  # start: few ask for certificates
 
     result = with_certificate(query, result, running)
     if result.certificate is not None and not isinstance(certificate, bool):
-        result.certificate.save(certificate)
+        try:
+            result.certificate.save(certificate)
+        except InputError as error:
+            said = f"not written, result.certificate.save(path) writes it elsewhere: {error}"
+            running.note("certificate", said)
+            _LOG.warning("%s: its certificate was %s", query.name, said)
+            return replace(result, trail=tuple(running.trail))
     return result
 
 
