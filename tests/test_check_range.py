@@ -11,7 +11,7 @@ from certificates import box, certificate, plain, stated, verdict
 
 from nnsym.check.errors import OutOfRange
 from nnsym.check.graph import Map
-from nnsym.check.limbs import COARSE, FINE, Matrix, Rows, dot, plus
+from nnsym.check.limbs import COARSE, FINE, Matrix, Rows, charged, dot, most, plus
 
 
 def _line(assertions: str) -> tuple[dict[str, Any], str]:
@@ -46,10 +46,37 @@ def test_sums_of_products_stay_below_2_to_the_53rd(terms: int) -> None:
     matrix = Matrix(Map(terms, [(None, array("d", [float((1 << 43) - 1)] * terms))]))
     limbs = matrix.written("forth")
     assert sum(int(part.max()) << matrix.width * k for k, part in enumerate(limbs)) == (1 << 43) - 1
-    most = terms * max(int(part.max()) for part in limbs)
-    assert most << COARSE <= 1 << 52
-    assert (most << matrix.width) * (62 // matrix.width + 1) <= 1 << 52  # of as many limbs as may meet
-    assert (most << FINE - matrix.width) + (most << matrix.width) <= 1 << 52  # of a fine row's two
+    greatest = terms * max(int(part.max()) for part in limbs)
+    assert greatest << COARSE <= 1 << 52
+    assert (greatest << matrix.width) * (62 // matrix.width + 1) <= 1 << 52  # of as many limbs as may meet
+    assert (greatest << FINE - matrix.width) + (greatest << matrix.width) <= 1 << 52  # of a fine row's two
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_sums_of_sparse_products_stay_below_2_to_the_53rd(turned: bool) -> None:
+    """One column that many rows read, or one row that reads many columns."""
+    terms, greatest = 1 << 12, [float((1 << 43) - 1)]
+    rows: list[Any] = [((0,), array("d", greatest))] * terms
+    if turned:
+        rows = [(range(terms), array("d", greatest * terms)), ((0,), array("d", greatest))]
+    matrix = Matrix(Map(terms + 1 if turned else 1, rows))
+    largest = terms * max(int(part.max()) for part in matrix.kept[""])
+    assert largest << COARSE <= 1 << 52
+
+
+@pytest.mark.parametrize(("values", "greatest"), [([3, -5], 5), ([5, -3], 5), ([-1, -2], 2), ([1, 2], 2), ([], 0)])
+def test_the_greatest_magnitude_is_of_both_signs(values: list[int], greatest: int) -> None:
+    assert most(np.array(values, dtype=np.int64)) == greatest
+
+
+def test_charges_beyond_the_range_are_refused() -> None:
+    """What a row loses where its values are far below 0, or its units large."""
+    for exponent, low in ((-40, -(1 << 50)), (0, -(1 << 61))):
+        row = Rows(np.ones((1, 2)), np.array([exponent]), FINE)
+        with pytest.raises(OutOfRange):
+            charged(row, np.array([2.0]), np.array([[low, 1]]), np.array([0]))
+    row = Rows(np.ones((1, 2)), np.array([-2]), FINE)
+    assert charged(row, np.array([2.0]), np.array([[-(1 << 40), 1]]), np.array([0])) == -(1 << 43)
 
 
 def test_a_matrix_of_too_many_terms_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from fractions import Fraction
 from typing import Any
 
@@ -11,10 +12,12 @@ from certificates import below, box, certificate, plain, stated, verdict
 from check_graphs import CURVES
 
 from nnsym.check.checker import Checker
+from nnsym.check.errors import OutOfRange
 from nnsym.check.graph import Map
 from nnsym.check.limbs import (
     COARSE,
     FINE,
+    REACH,
     Matrix,
     Rows,
     charged,
@@ -85,10 +88,10 @@ def test_limbs_multiply_and_floor_as_integers_do(seed: int) -> None:
 def test_columns_of_zeros_change_nothing(many: int, wide: int) -> None:
     """Many rows, of which some columns are 0 in all, and some in all but one."""
     rng = np.random.default_rng(many * wide)
-    weights = rng.integers(-(1 << 30), 1 << 30, (wide, 3)).astype(float)
-    matrix = Matrix(Map(3, [(None, row) for row in weights.tolist()]))
-    c = _whole(rng, COARSE, (many, wide))
-    c[:, rng.random(wide) < 0.5] = 0
+    weights = rng.integers(-(1 << 30), 1 << 30, (20, wide)).astype(float)
+    matrix = Matrix(Map(wide, [(None, row) for row in weights.tolist()]))
+    c = _whole(rng, COARSE, (many, 20))
+    c[:, rng.random(20) < 0.5] = 0
     c[:, 5], c[:, 7] = 0, 0
     c[many // 2, 7] = 1
     for used in (c, c | 1, c * 0):
@@ -104,6 +107,13 @@ def test_lines_of_the_relu_lie_on_their_sides() -> None:
     left, right = (rng.integers(0, 1 << 53, shape) >> s for s in sizes)
     left, right = (np.where(rng.random(shape) < p, side, -side) for p, side in ((0.2, left), (0.8, right)))
     left, right = np.minimum(left, right), np.maximum(left, right)
+    for at in np.ndindex(
+        3, 40
+    ):  # chords a little below a slope that can be written: no digit of a float tells them apart
+        k = int(rng.integers(1 << 20, 1 << 25)) | 1
+        gap = pow(k, -1, 1 << 54)
+        right[at] = gap * k >> 54 << 27
+        left[at] = right[at] - gap
     opened = (left < 0) & (right > 0)
     assert opened.sum() > 300
     given: list[Any] = [None, rng.bytes(int(opened[1].sum())), dict.fromkeys(opened[2].nonzero()[0][:9].tolist(), 7)]
@@ -164,18 +174,39 @@ def test_rows_floor_as_integers_do(seed: int) -> None:
         assert wanted - (1 << 18) / Fraction(2) ** int(rows[0].e[r]) - 2 < found <= wanted
 
 
-@pytest.mark.parametrize(("bits", "step"), [(COARSE, 8), (COARSE, 1), (FINE, 1)])
-def test_slopes_that_miss_a_whole_number_by_the_least_are_floored(bits: int, step: int) -> None:
-    """``c s`` is ``step`` below a multiple of 2^30: one digit too few, and it would be rounded up to that."""
+@pytest.mark.parametrize(("bits", "step"), [(COARSE, 8), (COARSE, 1), (FINE, 8), (FINE, 1)])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_slopes_that_miss_a_whole_number_by_the_least_are_floored(bits: int, step: int, side: int) -> None:
+    """``c s`` is ``step`` beside a multiple of 2^30: one digit too few, and nothing seems lost, or gained."""
     c = [(1 << bits) - 1 - 2 * k for k in range(400)]
-    slopes = [step * (-pow(v, -1, (1 << 30) // step) % ((1 << 30) // step)) for v in c]
+    slopes = [step * (side * pow(v, -1, (1 << 30) // step) % ((1 << 30) // step)) for v in c]
     made, units = times_slope(
         Rows(np.array([c], float), np.zeros(1, np.int64), bits), np.array([slopes], float), step == 8
     )
     for v, slope, found in zip(c, slopes, made.c[0].tolist(), strict=True):
-        assert v * slope % (1 << 30) == (1 << 30) - step
+        assert v * slope % (1 << 30) == side * step % (1 << 30)
         assert found == v * slope >> 30
     assert units == 1
+
+
+@pytest.mark.parametrize("stored", ["d", "f", "list", "fractions"])
+def test_weights_are_the_numbers_that_are_stored(stored: str) -> None:
+    """Of near and of far exponents, with 53 digits or few; as arrays, lists, and quotients."""
+    rng = np.random.default_rng(12)
+    for spread in (*range(16), 40, 200):
+        values = np.ldexp(rng.standard_normal((2, 3)), rng.integers(-spread // 2, spread // 2 + 1, (2, 3)))
+        values[0, 0], values[1, 1] = 1 + 2.0**-52, 2.0**spread
+        values = values.astype(np.float32) if stored == "f" and spread < 100 else values
+        rows: list[Any] = [array("f" if values.dtype == np.float32 else "d", row) for row in values.tolist()]
+        if stored in ("list", "fractions"):
+            rows = [[float(v) if stored == "list" else Fraction(v) / 3 for v in row] for row in values.tolist()]
+        matrix = Matrix(Map(3, [(None, row) for row in rows]))
+        parts = [p.astype(np.int64).astype(object) << matrix.width * k for k, p in enumerate(matrix.written("back"))]
+        whole = np.sum(parts, axis=0)
+        assert matrix.loose == (stored == "fractions")
+        for made, weight in zip(whole.ravel().tolist(), (w for row in rows for w in row), strict=True):
+            off = abs(Fraction(made, 1 << matrix.shift) - Fraction(weight))
+            assert off == 0 or (matrix.loose and off < Fraction(1, 1 << 72))
 
 
 def test_numbers_of_facts_floor() -> None:
@@ -190,9 +221,14 @@ def test_carries_go_through_limbs_of_ones() -> None:
     ones, top = (1 << width) - 1, 1 << 45
     for low in (-1, 0, 1, ones, ones + 1, -ones - 1, -top):
         for high in (-1, 0, ones, -ones - 1):
-            for shift in (0, 1, width - 1, width, width + 1, 2 * width - 1, 2 * width, 64):
-                made = floored([np.array([low]), np.array([high]), np.array([3])], shift, width)
-                assert made[0] == low + (high << width) + (3 << 2 * width) >> shift
+            for third in (3, top, -top):
+                for shift in (0, 1, width - 1, width, width + 1, 2 * width - 1, 2 * width, 47, 48, 49, 60, 64, 65, 140):
+                    whole = low + (high << width) + (third << 2 * width) >> shift
+                    if abs(whole) < REACH:
+                        assert floored([np.array([low]), np.array([high]), np.array([third])], shift, width)[0] == whole
+                    else:
+                        with pytest.raises(OutOfRange):
+                            floored([np.array([low]), np.array([high]), np.array([third])], shift, width)
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])
