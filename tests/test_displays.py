@@ -24,7 +24,7 @@ from nnsym.cli.main import app
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import did_you_mean
 from nnsym.judge.registry import check_method
-from nnsym.results.html import image_of, image_svg
+from nnsym.results.html import html_table, image_of, image_svg
 
 run = CliRunner()
 F = nn.sequential([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, -1.0]], [0.0])], name="f")
@@ -85,6 +85,26 @@ def test_a_counterexample_is_printed_with_its_values():
     assert point.split() == ["x", "=", "[1,", "1]"]
     assert value.split()[-1] == "[0]"
     assert "\n" not in repr(found)
+
+
+def test_an_optimum_shows_its_interval_and_its_point_in_a_notebook():
+    found = nn.minimize(F(X)[0], where=nn.box(X, 1, 1))
+    html = found._repr_html_()
+    assert html.startswith("<b>minimum in [0, 0]</b>")
+    assert found.rests_on in html
+    assert "point: value 0, replayed by exact" in html
+    nothing = nn.maximize(F(X)[0], where=nn.box(X, 1, 1) & (X[0] >= 2))
+    assert nothing._repr_html_().startswith("<b>maximum of nothing</b>")
+
+
+@pytest.mark.parametrize(
+    ("cells", "side"),
+    [(("-0.5", "12"), "right"), (("68.3-98.8%", ""), "right"), (("[-1e-5, ∞]",), "right"), (("inf", "2 m"), "left")],
+)
+def test_columns_of_numbers_stand_on_the_right_in_a_notebook(cells, side):
+    html = html_table(["what", "value"], [("a", cell) for cell in cells], look=lambda row, column: ";color:red")
+    assert html.count(f"<td style='text-align:{side};color:red'>") == len(cells) + (side == "left") * len(cells)
+    assert f"<th style='text-align:{side}'>value</th>" in html
 
 
 def test_a_page_is_made_of_a_result_as_of_its_file(tmp_path: Path):

@@ -125,7 +125,7 @@ def test_layers_have_the_names_of_model_and_step(tmp_path: Path):
     assert {f"ctl_1.{output}", f"ctl_2.{output}"} <= set(node_titles(p.query).values())
     assert f"ctl_2.{output}" in column_titles(p.query).values()
     assert f"ctl_2.{output}" in str(nn.bounds(p))
-    assert f"<td>ctl_2.{output}</td>" in nn.bounds(p)._repr_html_()
+    assert f">ctl_2.{output}</td>" in nn.bounds(p)._repr_html_()
     head = nn.export(p, tmp_path / "loop.lp").read_text().partition("Minimize")[0]
     assert "layers    in the models: " in head
     assert "is ctl_1.act1," in head

@@ -83,7 +83,8 @@ def test_tables_name_layers_in_text_and_html() -> None:
     assert [(x.name, x.size, x.unstable) for x in found.layers] == [("affine_1", 2, 1), ("affine_2", 1, 0)]
     assert "affine_1     2     1" in repr(found)
     assert f"margin >= {found.lower:.6g}  (crown)" in repr(found)
-    assert "<td>affine_1</td><td>2</td><td>1</td>" in found._repr_html_()
+    left, right = "<td style='text-align:left'>", "<td style='text-align:right'>"
+    assert f"{left}affine_1</td>{right}2</td>{right}1</td>" in found._repr_html_()
     node = next(n for n, name in node_names(found.query.nodes).items() if name == "relu_1")
     assert found[node] is found["relu_1"]
 

@@ -35,7 +35,7 @@ table { border-collapse: collapse; margin: .4rem 0 }
 td, th { padding: .15rem .8rem .15rem 0; vertical-align: top; text-align: left }
 .hash { overflow-wrap: anywhere } svg { max-width: 100%; height: auto }
 @media screen { table { display: block; overflow-x: auto } }
-th { border-bottom: 1px solid #d0d7de } td.number { text-align: right; font-variant-numeric: tabular-nums }
+th { border-bottom: 1px solid #d0d7de } td { font-variant-numeric: tabular-nums }
 pre { font: 13px/1.4 ui-monospace, monospace; background: #f6f8fa; padding: .6rem; white-space: pre-wrap }
 .verdict { font-size: 1.3rem; font-weight: 600 } .quiet { color: #57606a }
 figure { display: inline-block; margin: .3rem .8rem .3rem 0 }
@@ -44,7 +44,6 @@ figcaption { font-size: .8rem; color: #57606a }
 """
 
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")  # alone may be broken anywhere: words and numbers stay whole
-_NUMBER = " class=number"  # of a cell
 
 _MEANS = {
     Verdict.VERIFIED: "The property was shown to hold.",
@@ -255,7 +254,7 @@ def _trail(result: Result) -> str:
     rows = [(s.name, f"{s.seconds:.3f}", s.note) for s in result.trail]
     if not rows:
         return ""
-    return html_table(("step", "seconds", "what it found"), rows, look=lambda row, column: _NUMBER * (column == 1))
+    return html_table(("step", "seconds", "what it found"), rows)
 
 
 def _again(result: Result, about: Mapping[str, Any], networks: list[Mapping[str, Any]]) -> str:
@@ -304,7 +303,7 @@ def _record(lines: list[Mapping[str, Any]], torn: int) -> Iterator[str]:
 
 def _runs(runs: Sequence[Mapping[str, Any]]) -> str:
     def look(row: int, column: int) -> str:
-        return f" style='color:{VERDICTS[runs[row]['verdict']]}'" if column == 3 else _NUMBER * (column == 6)
+        return f";color:{VERDICTS[runs[row]['verdict']]}" if column == 3 else ""
 
     headings = ("method", "solver", "bounds", "verdict", "trust", "margin", "seconds")
     return html_table(headings, map(_cells, runs), look=look)

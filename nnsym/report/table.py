@@ -127,7 +127,7 @@ def comparison_html(table: Compared) -> str:
     rows = ([record["property"]] * named + [row[i] for i in used] for record, row in zip(records, filled, strict=True))
 
     def look(row: int, column: int) -> str:
-        return f' style="color:{VERDICTS[records[row]["verdict"]]}"' if column == verdict else ""
+        return f";color:{VERDICTS[records[row]['verdict']]}" if column == verdict else ""
 
     grid = html_table(
         ["property"] * named + [COLUMNS[i].heading for i in used],

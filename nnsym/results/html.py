@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnsym.ir.array import Array
+from nnsym.ir.digits import shown
 from nnsym.ir.exact import nearest
 
 if TYPE_CHECKING:
+    from nnsym.ir.query import Query
+    from nnsym.results.optimum import Optimum
     from nnsym.results.result import Result, Witness
 
 #: The colours of verdicts, dark enough for text.
@@ -23,6 +27,8 @@ VERDICTS = {
     "unsupported": "#6e7781",
     "error": "#8250df",
 }
+#: A number, an interval of two, or a share; with a unit of one word it is text.
+_NUMBER = re.compile(r"[\[(]?[-+]?(\d[\d.]*|inf|nan|∞)(e[-+]?\d+)?((-|, )[-+]?(\d[\d.]*|inf|∞)(e[-+]?\d+)?)?[\])]?%?")
 _LEAST, _MOST = 6, 64  # sides of what is drawn as an image
 _SIZE = 140  # about so many pixels wide
 
@@ -34,19 +40,34 @@ def html_table(
     meanings: Sequence[str] = (),
     look: Callable[[int, int], str] | None = None,
 ) -> str:
-    """A table; ``meanings`` say what headings stand for, ``look`` gives the attributes of a row's cell by numbers."""
+    """A table; ``meanings`` say what headings stand for, ``look`` gives the style of a row's cell by numbers.
+
+    Columns of numbers stand on the right, others on the left; notebooks would put all of them on the right.
+    """
+    cells = [tuple(row) for row in rows]
+    sides = [_side(column) for column in zip(*cells, strict=True)] or ["left"] * len(headings)
     notes = [f' title="{escape(text)}"' if text else "" for text in meanings or [""] * len(headings)]
-    head = "".join(f"<th{note}>{escape(name)}</th>" for name, note in zip(headings, notes, strict=True))
+    heads = zip(headings, notes, sides, strict=True) if headings else ()
+    head = "".join(f"<th style='text-align:{side}'{note}>{escape(name)}</th>" for name, note, side in heads)
     body = []
-    for i, row in enumerate(rows):
-        looks = (f"<td{'' if look is None else look(i, j)}>{escape(cell)}</td>" for j, cell in enumerate(row))
-        body.append(f"<tr>{''.join(looks)}</tr>")
+    for i, row in enumerate(cells):
+        styles = (f"text-align:{side}{'' if look is None else look(i, j)}" for j, side in enumerate(sides))
+        body.append(f"<tr>{''.join(map(_cell, row, styles))}</tr>")
     return f"<table>{f'<tr>{head}</tr>' if head else ''}{''.join(body)}</table>"
+
+
+def _side(column: Iterable[str]) -> str:
+    filled = [cell for cell in column if cell]
+    return "right" if filled and all(map(_NUMBER.fullmatch, filled)) else "left"
+
+
+def _cell(text: str, style: str) -> str:
+    return f"<td style='{style}'>{escape(text)}</td>"
 
 
 def facts_html(rows: Iterable[tuple[str, str]]) -> str:
     """Two columns: what, and its value."""
-    return html_table((), rows, look=lambda row, column: " style='text-align:left'" if column else "")
+    return html_table((), rows, look=lambda row, column: ";text-align:left")
 
 
 def result_html(result: Result) -> str:
@@ -64,17 +85,28 @@ def result_html(result: Result) -> str:
     vacuous = " (vacuous: no input satisfies the precondition)" if result.vacuous else ""
     head = f"<b style='color:{VERDICTS[result.status.value]}'>{result.status.value}{vacuous}</b>"
     found = result.counterexample or result.witness
-    boxes = {} if result.query is None else {x.name: box.outer for x, box in result.query.boxes.items()}
-    middles = {name: middle_of(*box) for name, box in boxes.items()}
-    return head + facts_html(rows) + ("" if found is None else witness_html(found, middles))
+    return head + facts_html(rows) + ("" if found is None else witness_html(found, result.query))
 
 
-def witness_html(found: Witness, middles: Mapping[str, Array | None] | None = None) -> str:
+def optimum_html(found: Optimum) -> str:
+    """The interval, what its sides rest on, the method, the point that attains a side."""
+    where = "of nothing" if found.empty else f"in [{shown(found.lower)}, {shown(found.upper)}]"
+    rows = [
+        ("rests on", found.rests_on),
+        ("method", found.method),
+        ("seconds", f"{found.seconds.get('total', 0.0):.3g}"),
+    ]
+    point = "" if found.point is None else witness_html(found.point, found.query, "point: value")
+    return f"<b>{escape(f'{found.goal} {where}')}</b>{facts_html(rows)}{point}"
+
+
+def witness_html(found: Witness, query: Query | None = None, what: str = "") -> str:
     """Inputs and outputs; a square input of many elements as the image that it probably is."""
-    word = "counterexample" if found.margin < 0 else "witness"
-    said = f"{word}: margin {found.margin:.6g}, replayed by {found.replayed_by}"
+    what = what or ("counterexample: margin" if found.margin < 0 else "witness: margin")
+    said = f"{what} {found.margin:.6g}, replayed by {found.replayed_by}"
+    middles = {} if query is None else {x.name: middle_of(*box.outer) for x, box in query.boxes.items()}
     lines = escape("\n".join(found.lines()))
-    return f"<div>{escape(said)}</div>{images_html(found, middles or {})}<pre>{lines}</pre>"
+    return f"<div>{escape(said)}</div>{images_html(found, middles)}<pre style='font-family:monospace'>{lines}</pre>"
 
 
 def middle_of(lower: Iterable[float | None], upper: Iterable[float | None]) -> Array | None:
@@ -86,21 +118,21 @@ def middle_of(lower: Iterable[float | None], upper: Iterable[float | None]) -> A
 
 def images_html(found: Witness, middles: Mapping[str, Array | None]) -> str:
     """Inputs that are images; where their boxes have middles, between the middle and the difference from it."""
-    shown = []
+    figures = []
     for name, array in found.inputs.items():
         image = None if name in found.labels else image_of(array)
         if image is None:
             continue
-        shown.append((image_svg(image, name), f"{name}, the point"))
+        figures.append((image_svg(image, name), f"{name}, the point"))
         if (middle := middles.get(name)) is not None:
             centre = middle.reshape(image.shape)
-            shown.insert(-1, (image_svg(centre, name), "the middle of its box"))
+            figures.insert(-1, (image_svg(centre, name), "the middle of its box"))
             difference = image - centre
             said = f"difference, at most {np.abs(difference).max():.3g}"
-            shown.append((image_svg(difference, name, signed=True), said))
+            figures.append((image_svg(difference, name, signed=True), said))
     return "".join(
         f"<figure style='display:inline-block;margin:4px'>{svg}<figcaption>{escape(text)}</figcaption></figure>"
-        for svg, text in shown
+        for svg, text in figures
     )
 
 

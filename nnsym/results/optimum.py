@@ -9,6 +9,7 @@ from typing import final
 from nnsym.ir.digits import shown
 from nnsym.ir.query import Query
 from nnsym.results.certificate import Certificate
+from nnsym.results.html import optimum_html
 from nnsym.results.result import NoTruthValue, Semantics, Sizes, Step, Trust, Witness
 
 
@@ -76,3 +77,6 @@ class Optimum(NoTruthValue):
             return f"<{self.goal} of nothing: {self.rests_on}; {self.method}>"
         low, high = shown(self.lower), shown(self.upper)
         return f"<{self.goal} in [{low}, {high}]: {self.rests_on}; {self.method}>"
+
+    def _repr_html_(self) -> str:
+        return optimum_html(self)

@@ -66,7 +66,7 @@ class VnnlibFile:
         return f"<VNN-LIB file of {len(self.text.splitlines())} lines, logic {self.logic}, lost: {lost}>"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(self.text)}</pre>"
+        return f"<pre style='font-family:monospace'>{escape(self.text)}</pre>"
 
 
 def to_vnnlib(query: Query, *, version: str = "2.0", header: Iterable[str] = ()) -> VnnlibFile:
