@@ -25,6 +25,7 @@ from nnsym.encode.shorten import round_out
 from nnsym.encoding import Context, Encoding, Form
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.array import Array
+from nnsym.ir.domain import require_limits
 from nnsym.ir.exact import round_down, round_up
 from nnsym.ir.formula import InBox
 from nnsym.ir.linear import row_pointers
@@ -53,14 +54,8 @@ def encode_inputs(ctx: Context, query: Query, encoding: Encoding) -> dict[Node, 
     ids: dict[Node, Array] = {}
     for x, box in query.boxes.items():
         lower, upper = box.outer
-        free = np.flatnonzero(~(np.isfinite(lower) & np.isfinite(upper)))
-        if encoding.needs_bounds and len(free):
-            raise MissingBoundsError(
-                f"element {free[0]} has bounds [{lower[free[0]]}, {upper[free[0]]}] and the encoding "
-                f"'{encoding.name}' needs finite ones",
-                where=f"input '{ctx.names[x]}'",
-                remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
-            )
+        if encoding.needs_bounds:
+            require_limits(box, ctx.names[x], f" and the encoding '{encoding.name}' needs finite ones")
         exact = (box.lower, box.upper) if object in (box.lower.dtype, box.upper.dtype) else None
         if encoding.bits is not None:
             exact, lower, upper = None, round_out(lower, encoding.bits, -1), round_out(upper, encoding.bits, +1)
@@ -200,15 +195,19 @@ class _Writer:
             self.builder.rows(rows)
 
     def _clause_row(self, clause: Clause) -> None:
-        count, head = len(clause.guards), clause.head >= 0
-        indices = np.concatenate((self.guard[clause.guards], self.guard[[clause.head]][: int(head)]))
-        data = np.concatenate((np.ones(count), -np.ones(int(head))))
-        low = np.array([0.0 if head else 1.0])
+        indices, positive = self._literals(clause)
+        data = np.where(positive, 1.0, -1.0)
+        low = np.array([1.0 if positive.all() else 0.0])
         self.builder.rows(
             RowBlock(
                 data, indices, np.array([0, len(data)]), low, np.array([np.inf]), Tag.CONCLUSION, self._clause_origin()
             )
         )
+
+    def _literals(self, clause: Clause) -> tuple[Array, Array]:
+        """The columns of a clause's guards, and which of them are positive: a head, where there is one, is not."""
+        guards = clause.guards if clause.head < 0 else np.append(clause.guards, clause.head)
+        return self.guard[guards], np.arange(len(guards)) < len(clause.guards)
 
     def boolean(self) -> None:
         """The Boolean form: is there a point at which the formula is true?"""
@@ -222,13 +221,9 @@ class _Writer:
         for box, guard in self.flat.boxes:
             self._box_facts(box, guard)
         for clause in self.flat.clauses:
-            head = clause.head >= 0
-            indices = np.concatenate((self.guard[clause.guards], self.guard[[clause.head]][: int(head)]))
-            positive = np.arange(len(indices)) < len(clause.guards)
-            pointers = np.array([0, len(indices)])
-            self.builder.clauses(
-                ClauseBlock(indices, pointers, Tag.CONCLUSION, self._clause_origin(), positive if head else None)
-            )
+            indices, positive = self._literals(clause)
+            pointers, signs = np.array([0, len(indices)]), None if positive.all() else positive
+            self.builder.clauses(ClauseBlock(indices, pointers, Tag.CONCLUSION, self._clause_origin(), signs))
 
     def _emit(self, block: RowBlock, guard: Array) -> None:
         if len(block) and guard[0] >= 0:

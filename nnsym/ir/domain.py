@@ -16,6 +16,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nnsym.errors import MissingBoundsError
 from nnsym.ir.array import Array
 from nnsym.ir.exact import add, nearest, nearest_float, round_down, round_up, to_fractions
 
@@ -63,6 +64,20 @@ class Box:
     def whole(self, integer: Array) -> Box:
         """The box with the elements marked in ``integer`` cut down to the whole numbers inside it."""
         return Box(_whole(self.lower, integer, math.ceil), _whole(self.upper, integer, math.floor))
+
+
+def require_limits(box: Box, name: str, why: str) -> None:
+    """Raise :class:`MissingBoundsError` for the first element of the input ``name`` that its box leaves open.
+
+    ``why`` goes on from "element 3 has bounds [0, inf]" and says who needs both limits.
+    """
+    lower, upper = box.outer
+    for k in np.flatnonzero(np.isinf(lower) | np.isinf(upper)):
+        raise MissingBoundsError(
+            f"element {k} has bounds [{lower[k]:g}, {upper[k]:g}]{why}",
+            where=f"input '{name}'",
+            remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
+        )
 
 
 @final

@@ -19,7 +19,8 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import Aside, alone, refined
 from nnsym.bounds.kept.tighter import tighter
 from nnsym.bounds.kept.types import Limit
-from nnsym.errors import MissingBoundsError, UnsupportedError
+from nnsym.errors import UnsupportedError
+from nnsym.ir.domain import require_limits
 from nnsym.ir.node import Node
 from nnsym.ir.query import Query
 from nnsym.ir.words import count_of
@@ -184,12 +185,7 @@ def _check(query: Query) -> None:
     if query.assumed:
         raise UnsupportedError("a search takes no bounds that are asserted", where=query.name)
     for x, box in query.boxes.items():
-        for k in np.flatnonzero(np.isinf(box.outer).any(0)):
-            raise MissingBoundsError(
-                f"element {k} has bounds [{box.outer[0][k]:g}, {box.outer[1][k]:g}]: no end of splitting it",
-                where=f"input '{x.name}'",
-                remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
-            )
+        require_limits(box, x.name, ": no end of splitting it")
 
 
 def _facts(query: Query, done: Search) -> Facts:

@@ -12,7 +12,7 @@ from nnsym.bounds.layers import layers
 from nnsym.bounds.methods import compute, margin
 from nnsym.bounds.rational.exact import exact_margin
 from nnsym.bounds.sources import FloatBoxes
-from nnsym.errors import MissingBoundsError
+from nnsym.ir.domain import require_limits
 from nnsym.ir.exact import nearest_float
 from nnsym.ir.names import node_names
 from nnsym.ir.query import Query
@@ -101,13 +101,7 @@ def require_bounded(query: Query, lower: float) -> None:
     if lower > -np.inf:
         return
     for x, box in query.boxes.items():
-        low, high = box.outer
-        for k in np.flatnonzero(np.isinf(low) | np.isinf(high)):
-            raise MissingBoundsError(
-                f"element {k} has bounds [{low[k]:g}, {high[k]:g}] and the margin depends on it",
-                where=f"input '{x.name}'",
-                remedy="Bound it in the property (nn.box), or use an encoding that needs no bounds (smt)",
-            )
+        require_limits(box, x.name, " and the margin depends on it")
 
 
 #: The part of the time left that bounds may take where a program is to be solved after them.
