@@ -55,11 +55,11 @@ class Linear(Source):
 @final
 @dataclass(frozen=True)
 class Alpha(Source):
-    """Backward linear bounds whose free slopes are optimised for ``iterations`` steps
-    (:mod:`nnsym.bounds.engine.backward.slopes`).
+    """Backward linear bounds whose free slopes are optimised for ``iterations`` steps (alpha-CROWN).
 
-    Without ``hidden`` only those of the rows are; ``shared`` slopes are one per neuron for all rows of a layer. Text:
-    ``alpha``, ``alpha:50``, ``alpha:50:rows``, ``alpha:50:shared``, ``alpha:50:rows:shared``.
+    :mod:`nnsym.bounds.engine.backward.slopes` is the ascent. Without ``hidden`` only those of the rows are; ``shared``
+    slopes are one per neuron for all rows of a layer. Text: ``alpha``, ``alpha:50``, ``alpha:50:rows``,
+    ``alpha:50:shared``, ``alpha:50:rows:shared``.
     """
 
     iterations: int = 20

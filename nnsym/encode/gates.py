@@ -24,7 +24,7 @@ from nnsym.program import Kind, Role
 
 
 def rows(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
-    """The product by four rows."""
+    """The product ``z = c v`` of a factor c in {0, 1} by four rows (McCormick 1976), exact where c is whole."""
     ids, k, (c, v), (low, high) = _open(ctx, node, args)
     require_finite(ctx, node, low, high, k)
     z = ids[k]
@@ -36,7 +36,7 @@ def rows(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
 
 
 def guarded(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
-    """The product by cases of a Boolean."""
+    """The product ``z = c v`` of a factor c in {0, 1} by a Boolean q: ``q => z = v`` and ``not q => z = 0``."""
     ids, k, (c, v), _ = _open(ctx, node, args)
     first = zero_one(node.parents[0])[k]
     parents = node.parents

@@ -31,7 +31,7 @@ METHODS = ("attack", "bab", "sampling", "portfolio", "lp", *SOURCES)
 
 
 class Named(Protocol):
-    """What a table is made of."""
+    """What packages offer: encodings, cuts and others, found by their names."""
 
     @property
     def name(self) -> str: ...

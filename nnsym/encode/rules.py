@@ -110,7 +110,10 @@ BILINEAR = NodeRule(Product, Exactness.EXACT, product, emits=frozenset({Feature.
 
 
 def require_finite(ctx: Context, node: Node, lower: Array, upper: Array, index: Array) -> None:
-    """Refuse to invent a bound."""
+    """Raise :class:`MissingBoundsError` where one of the bounds ``lower``, ``upper`` of elements ``index`` is infinite.
+
+    What a rule needs and has not got is asked of the user; nobody invents a large number in its place.
+    """
     for k in np.flatnonzero(~(np.isfinite(lower) & np.isfinite(upper)))[:1]:
         raise MissingBoundsError(
             f"element {index[k]} has bounds [{lower[k]}, {upper[k]}], a finite one is needed",

@@ -67,7 +67,7 @@ def in_pieces(data: bytes) -> Iterator[bytes]:
 
 @final
 class Packer:
-    """Packs what passes by."""
+    """Keeps a packed copy of a file's pieces while somebody else reads them."""
 
     def __init__(self) -> None:
         self._found: list[tuple[bytes, bool]] = []

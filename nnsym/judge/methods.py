@@ -114,22 +114,43 @@ FIRST = AttackMethod(restarts=RESTARTS, steps=STEPS)
 
 
 def ibp() -> BoundMethod:
-    """Interval bound propagation."""
+    """Interval bound propagation (Gowal et al. 2018), the cheapest bounds; they verify, or say nothing."""
     return BoundMethod(source="ibp")
 
 
 def crown() -> BoundMethod:
-    """Backward linear bounds (Zhang et al. 2018), intersected with intervals."""
+    """Backward linear bounds (Zhang et al. 2018), intersected with intervals; they verify, or say nothing.
+
+    A row is bounded by a linear form of the inputs, in which every open neuron is replaced by a line below or above it.
+    """
     return BoundMethod(source="crown")
 
 
 def attack(*, restarts: int = 100, steps: int = 50, seed: int | None = None) -> AttackMethod:
-    """Projected gradient descent on the margin from many points at once; it never verifies."""
+    """Projected gradient descent on the margin from many points at once (Madry et al. 2018); it never verifies.
+
+    Args:
+        restarts: points that descend, drawn from corners, centres and at random.
+        steps: of each.
+        seed: of the points, instead of the run's.
+
+    Raises:
+        InputError: no restart, or a negative number of steps.
+    """
     return AttackMethod(restarts=restarts, steps=steps, seed=seed)
 
 
 def alpha(iterations: int = 20, *, hidden: bool = True, shared: bool = False) -> BoundMethod:
-    """Backward linear bounds with optimised slopes (:class:`nnsym.bounds.builtin.Alpha`)."""
+    """Backward linear bounds whose slopes are optimised (alpha-CROWN, Xu et al. 2021).
+
+    Args:
+        iterations: steps of the ascent, at least 1.
+        hidden: optimise the bounds of hidden layers too, not only those of the rows.
+        shared: one slope for each neuron, for all rows of a layer.
+
+    Raises:
+        InputError: no iteration.
+    """
     return BoundMethod(source=Alpha(iterations, hidden=hidden, shared=shared).text)
 
 

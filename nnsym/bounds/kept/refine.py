@@ -43,7 +43,7 @@ class Aside(Protocol):
 def alone(
     below: Mapping[Node, Limit], layer: Node, elements: Array, rounds: int, deadline: Deadline
 ) -> tuple[Array, Callable[[], Sequence[Limit]]]:
-    """Nothing is put aside."""
+    """All elements stay here: there is nobody else to search for them."""
     return elements, tuple
 
 

@@ -95,7 +95,7 @@ def _times(a: Array, b: Array) -> Array:
 
 
 def by_balls(query: Query, *, name: str, deadline: Deadline) -> Bounds:
-    """The bounds of one domain."""
+    """Bounds of every node and row of a query on its own domain, boxes and balls together."""
     spec, around = query.spec[0], Around.of(query)
     nodes = query.nodes if spec in query.nodes else (*query.nodes, spec)
     values = interval_run(nodes, around.centre, late=lambda: deadline.passed)

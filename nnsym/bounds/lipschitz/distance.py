@@ -109,7 +109,7 @@ def propagate(
 
 
 def unknown(node: Node) -> Distance:
-    """Any distance."""
+    """The distance of a node of which nothing is known: infinite in every norm."""
     return Distance.of(np.full(node.size, np.inf))
 
 

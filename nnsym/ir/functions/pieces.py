@@ -127,7 +127,7 @@ class Profile:
 
 
 def profile(fn: Piecewise, lower: Array, upper: Array) -> Profile:
-    """The ends of all cells by position."""
+    """The graph over ``[lower, upper]`` at the ends of its cells, by position."""
     c = cells(fn, lower, upper)
     x = np.concatenate((c.low[..., 0::2], c.high[..., -1:]), axis=-1)
     values = [(c.low, 0), (c.high, 1)]

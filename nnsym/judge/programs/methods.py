@@ -30,7 +30,7 @@ from nnsym.solvers.registry import Handed, check_fits, fitting
 @final
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ProgramMethod(EncodedMethod):
-    """Encode and solve."""
+    """Encode on the bounds and solve; a tolerance solver's answer within rounding is asked once more in rationals."""
 
     def establish(self, query: Query, clock: Clock, settings: Settings) -> Established:
         return establish_program(query, self, clock, settings)
@@ -57,7 +57,18 @@ def lp(
     bounds: BoundsChoice = "crown",
     optimise: bool = False,
 ) -> ProgramMethod:
-    """An outer encoding without network binaries, solved as linear programs."""
+    """An outer encoding without network binaries, solved as linear programs: it verifies, or says nothing.
+
+    Args:
+        encoding: by name, ``triangle`` with cuts such as ``triangle+krelu3`` too, or an :class:`Encoding`.
+        solver: the lane that solves it (``nnsym solvers``).
+        bounds: what feeds it, by name or as a source: intervals of every node.
+        optimise: ask for the margin itself instead of its sign.
+
+    Raises:
+        InputError: nobody has the name.
+        UnsupportedError: the lane does not take what the encoding emits.
+    """
     return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
 
 
@@ -68,14 +79,21 @@ def milp(
     bounds: BoundsChoice = "crown",
     optimise: bool = False,
 ) -> ProgramMethod:
-    """An exact mixed-integer encoding."""
+    """An exact encoding of mixed-integer programs: given time it decides every property whose nodes it has rules for.
+
+    A verdict rests on the solver's own dual bound, beyond its published tolerance (trust ``solver``), unless bounds or
+    duals certify it. Arguments and errors are those of :func:`lp`; ``bounds`` are the big-M constants.
+    """
     return program(encoding, solver=solver, bounds=bounds, optimise=optimise)
 
 
 def smt(
     encoding: str | Encoding = "smt", *, solver: str | Solver = "z3", bounds: BoundsChoice = "crown"
 ) -> ProgramMethod:
-    """An exact SMT encoding in rational arithmetic."""
+    """An exact SMT encoding in rational arithmetic: slow, and its verdicts rest on no tolerance (trust ``exact``).
+
+    Arguments and errors are those of :func:`lp`; ``bounds`` simplify it: a stable neuron has one case.
+    """
     return program(encoding, solver=solver, bounds=bounds)
 
 

@@ -62,7 +62,7 @@ class Room:
 
 
 class Engine(Protocol):
-    """Makes the forms of one method."""
+    """A method that carries a form of every node: two affine functions of the inputs, or a zonotope."""
 
     @property
     def forms(self) -> dict[Node, Any]: ...

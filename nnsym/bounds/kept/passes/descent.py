@@ -109,7 +109,10 @@ class Descent:
 
 
 def descend(state: State, seed: Seed, choice: Choice, *, keep: bool = False) -> Descent:
-    """The rows of a seed over the inputs."""
+    """One backward pass: the rows of a seed, rewritten node by node into linear forms of the inputs below them.
+
+    With ``keep`` the coefficients that nonlinear nodes had are kept: minimisers and gradients are made from them.
+    """
     run = _Pass(state, seed, choice, keep)
     for node in state.plan.order(seed.start, *choice.multipliers):
         run.visit(node)

@@ -144,7 +144,7 @@ def pieces(rows: int, sets: int, plan: Plan) -> list[slice]:
 
 
 def plain(state: State, seed: Seed) -> Array:
-    """Lower bounds by one pass without choices."""
+    """Lower bounds ``(sets, rows)`` of the rows of a seed, by one pass with the default slopes and no multipliers."""
     return least(state, seed, descend(state, seed, Choice()))
 
 
