@@ -35,7 +35,7 @@ def accepted(result: Result, engine: str | None = None) -> Any:
 
 def tight(term: Any, where: Any) -> float:
     """A threshold a little above the greatest value of a term."""
-    top = nn.maximize(term, where=where, timeout=20).upper
+    top = nn.maximize(term, where=where, timeout=120).upper
     return float(top) + 0.02 * abs(float(top)) + 0.01
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from array import array
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +34,7 @@ from nnsym.check.limbs import (
 from nnsym.check.lines import relu_lines
 from nnsym.check.problem import Case
 from nnsym.check.tree import Tree
+from tests.depth import drawn
 
 
 def _whole(rng: np.random.Generator, bits: int, shape: tuple[int, ...]) -> Any:
@@ -312,3 +315,24 @@ def test_rows_of_the_least_coefficients_know_their_sides(kind: tuple[str, dict[s
                 made = certificate(text, tree, {"name": "f", "graph": graph}, precision=16)
                 for engine in ("reference", "fast"):
                     assert isinstance(verdict(made, engine), str), (word, units)
+
+
+def test_limbs_of_weights_add_up_to_the_weights() -> None:
+    """Stored floats of one range and of all, whole numbers, fractions, zeros: as the reference has them."""
+    draw = random.Random(3)
+    kinds: dict[str, Callable[[], Any]] = {
+        "f": lambda: float(np.float32(draw.gauss(0, 1) * 2.0 ** draw.choice([0, draw.randint(-120, 120)]))),
+        "d": lambda: draw.gauss(0, 1) * 2.0 ** draw.choice([0, 3, draw.randint(-1000, 1000)]),
+        "": lambda: draw.choice([0, 1, -1, Fraction(1, 3), draw.randint(-(2**60), 2**60)]),
+    }
+    for _ in range(drawn(400, 100)):
+        kind, width = draw.choice([*kinds]), draw.randint(0, 5)
+        rows = [[draw.choice([0.0 if kind else 0, kinds[kind]()]) for _ in range(width)] for _ in range(3)]
+        m = Map(width, [(None, array(kind, row) if kind else row) for row in rows])
+        matrix, (shift, integers, loose) = Matrix(m), m.integers
+        total = np.zeros((3, width), dtype=object)
+        for k, limb in enumerate(matrix.written("back")):
+            total += np.array([[int(v) << matrix.width * k for v in row] for row in limb.tolist()], dtype=object)
+        found = [[Fraction(int(v), 1 << matrix.shift) for v in row] for row in total.tolist()]
+        assert found == [[Fraction(v, 1 << shift) for v in row] for row in integers]
+        assert matrix.loose == loose

@@ -316,13 +316,18 @@ def _dyadic(m: Map) -> tuple[int, Floats] | None:
             return None
         parts.append(np.asarray(weights, dtype=np.float64))
     flat = np.concatenate([*parts, np.zeros(1)])[:-1]
-    sizes = np.abs(flat[flat != 0])
-    if not len(sizes):
+    sizes = np.abs(flat)
+    ends = sizes.min(initial=np.inf, where=sizes > 0), sizes.max(initial=0.0)
+    if not ends[1]:
         return 0, flat
     digits = 24 if (np.clip(flat, -1e38, 1e38).astype(np.float32) == flat).all() else 53
-    least, greatest = (int(np.frexp(v)[1]) for v in (sizes.min(), sizes.max()))
+    least, greatest = (int(np.frexp(v)[1]) for v in ends)
     shift = max(0, digits - least)  # every weight is a multiple of 2^-shift
-    if shift + greatest < 63:
-        every = int(np.bitwise_or.reduce(np.ldexp(flat, shift).astype(np.int64)))
-        shift = max(0, shift + 1 - (every & -every).bit_length())
-    return (shift, flat * 2.0**shift) if max(shift, shift + greatest) <= 900 else None
+    if max(shift, shift + greatest) > 900:
+        return None
+    scaled = flat * 2.0**shift
+    if shift + greatest >= 63:
+        return shift, scaled
+    every = int(np.bitwise_or.reduce(scaled.astype(np.int64)))
+    finer = min(shift, (every & -every).bit_length() - 1)  # places that no weight needs
+    return shift - finer, scaled * 2.0**-finer
