@@ -238,7 +238,7 @@ def _excluded(facts: Facts) -> tuple[str, Trust, bool] | None:
         some = "" if facts.word is Trust.CERTIFIED else ", some on a solver's word"
         return f"every part of the domain rules a {what} out{some}", facts.word, False
     if facts.sampled is not None and positive(facts.sampled.lower, strict=facts.strict):
-        return "the margin's lower bound rules a violation out, with confidence", Trust.STATISTICAL, False
+        return f"the margin's {side} bound rules a {what} out, with confidence", Trust.STATISTICAL, False
     if facts.status is Status.INFEASIBLE and ((facts.nominal and facts.resolved) or facts.conclusive_empty):
         trust = Trust.CERTIFIED if facts.conclusive_empty else Trust.SOLVER
         return "the precondition is empty: the program is infeasible", trust, True
