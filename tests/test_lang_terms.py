@@ -72,6 +72,21 @@ def test_clip_is_numpys(v: list[Fraction], low: Fraction, width: int) -> None:
     assert list(value(nn.clip(x, upper=x[0]), (x, v))) == [min(e, v[0]) for e in v]
 
 
+doubles = st.floats(-1e20, 1e20, allow_nan=False)
+
+
+@given(doubles, doubles.filter(bool), doubles, doubles, doubles, st.sampled_from(["lower", "upper", "both", "term"]))
+@settings(max_examples=60, deadline=None)
+def test_a_clip_rounds_nothing_of_what_it_clips(v: float, a: float, b: float, t: float, c: float, kind: str) -> None:
+    """``c clip(a v + b, t)`` inside a function is that of these floats, however far t and b are apart."""
+    x = nn.Variable(2, name="x")
+    limits = {"lower": (t, None), "upper": (None, t), "both": (t, t), "term": (x[1], None)}[kind]
+    inner, end = Fraction(a) * Fraction(v) + Fraction(b), Fraction(t)
+    clipped = {"lower": max(inner, end), "upper": min(inner, end), "both": end, "term": max(inner, end)}[kind]
+    found = value(nn.abs(c * nn.clip(a * x[0] + b, *limits)), (x, [Fraction(v), end]))
+    assert found == abs(Fraction(c) * clipped)
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 2), -1])
 def test_extremes_along_axes_are_numpys(axis: Any) -> None:
     x = nn.Variable((2, 3, 4))

@@ -85,7 +85,7 @@ def clip(term: object, lower: object = None, upper: object = None) -> Term:
     """``min(max(term, lower), upper)`` elementwise; a limit of None is left out.
 
     The limits are numbers, arrays or terms, and broadcast. Between constants ``lower < upper`` this is one function,
-    else two ReLUs. Raises :class:`InputError` where a constant lower limit exceeds a constant upper one.
+    above 0 a ReLU, else a maximum and a minimum. Raises :class:`InputError` where a constant lower limit exceeds a constant upper one.
     """
     taken = as_term(term)
     limits = [None if v is None else as_term(v) for v in (lower, upper)]
@@ -99,9 +99,15 @@ def clip(term: object, lower: object = None, upper: object = None) -> Term:
         term, least, most = _together(taken, low, high)
         if len(least) and (least < most).all():
             return applied_function(clip_function(least, most), term, text)
-    result = taken if low is None else low + relu_(taken - low)
-    result = result if high is None else high - relu_(high - result)
+    result = taken if low is None else _above(taken, low)
+    result = result if high is None else -_above(-result, -high)
     return Term(result.rows, result.shape, text, result.applications)
+
+
+def _above(term: Term, low: Term) -> Term:
+    """``max(term, low)``. As ``low + relu(term - low)`` it would be one only up to the rounding of the difference."""
+    zero = not low.rows.parts and not low.rows.constant.any()
+    return relu_(term - low) if zero else max_(term, low)
 
 
 def _together(term: Term, low: Term, high: Term) -> tuple[Term, Array, Array]:
