@@ -108,7 +108,10 @@ class Grounds:
         sets = [self._alternatives(ground.case.disjunctions[d], row) for d in ground.pending]
         if prod(map(len, sets)) > COMBINED:
             raise UnsupportedError(f"more than {COMBINED} combinations of disjuncts", where="certificate")
-        return [np.array(sum(chosen, start=own), dtype=np.int64) for chosen in product(*sets)]
+        found = [np.array(sum(chosen, start=own), dtype=np.int64) for chosen in product(*sets)]
+        if not all(len(rows) for rows in found):  # a case of x < 0 is one of x <= 0, and has no fact to exclude it by
+            raise UnsupportedError("strict limits of inputs, which a case keeps as closed ones", where="certificate")
+        return found
 
     def _alternatives(self, disjunction: Junction, row: Callable[[Fact], int]) -> list[list[int]]:
         found = []
