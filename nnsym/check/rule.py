@@ -1,8 +1,16 @@
 """The one rule in Python's integers, the reference: a row is carried back through the graph to the box of the inputs.
 
-The row is ``sum_n C[n] . v_n + t``, its coefficients integers scaled by 2^-P, t by 2^-2P. Each step replaces the last
-node's values by what they are at least (where the coefficient is positive) or at most (negative). A coefficient that is
-floored loses less than one unit, so the row loses at most one unit of each ``max(0, -v)``: that is charged.
+A row is a number that is affine in the values of nodes, ``sum_n C[n] . v_n + t``. What it is at least in a case (a box
+of the inputs, with what is known of hidden nodes there) is found by going through the nodes from the last to the first:
+
+    affine  v = W p + b                     C[p] += C[v] W,      t += C[v] b - |C[v]| error
+    curve   below(p) <= v <= above(p)       C[p] += C[v] slope,  t += C[v] offset  (of below if C[v] > 0, else above)
+    input   l <= v <= u                     t += C[v] l if C[v] > 0, else C[v] u
+
+In the end t is the bound. Before that multiples ``m >= 0`` of facts are added, affine functions ``f <= 0`` in the case:
+as ``row >= row + m f``, what bounds the sum bounds the row; and where a sum of facts alone is above 0 no point is in
+the case. Coefficients are integers scaled by 2^-P, t is one scaled by 2^-2P. A coefficient that is floored loses less
+than one unit, so the row loses at most one unit of each ``max(0, -v)``: that is charged.
 """
 
 from __future__ import annotations
