@@ -93,7 +93,8 @@ def _column(values: Any) -> Sequence[Any]:
     if hasattr(values, "__array__"):
         array: Any = np.asarray(unmasked(values, "a column", "data"))
         if array.ndim:
-            return array  # type: ignore[no-any-return]
+            column: Sequence[Any] = array  # of its first axis
+            return column
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
         raise InputError(f"a column that is {kind_of(values)}", where="data", remedy=_FORMS)
     return values if isinstance(values, (list, tuple, range)) else tuple(values)

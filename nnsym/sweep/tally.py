@@ -11,7 +11,7 @@ where ``B(q; ., .)`` is the quantile of the beta distribution: exact, for every 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import final
@@ -122,9 +122,9 @@ def tallies(header: Header, entries: Iterable[Entry]) -> list[Tally]:
     for place, label in enumerate(header.methods):
         together = header.methods[: place + 1] if header.staged else (label,)
         some = [e for e in known if e.method in together or e.method == CLEAN]
-        seconds: Counter[tuple[str, float | None]] = Counter()
+        seconds: defaultdict[tuple[str, float | None], float] = defaultdict(float)
         for entry in some:
-            seconds[entry.family, entry.eps] += entry.seconds  # type: ignore[assignment]
+            seconds[entry.family, entry.eps] += entry.seconds
         finals = list(final_entries(header, some, together))
         for start in range(0, len(finals), header.count):
             part = finals[start : start + header.count]

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nnsym.bounds.lipschitz.norms import Norm
 from nnsym.ir.array import Array
 from nnsym.report.optima import records_html
 from nnsym.results.result import NoTruthValue, Step, Trust
@@ -53,8 +54,8 @@ class LipschitzConstant(NoTruthValue):
 
     spoken = ("the interval of a Lipschitz constant", "Ask for its certified or falsified end")
 
-    p: Any
-    q: Any
+    p: Norm
+    q: Norm
     where: str
     certified: float
     falsified: float

@@ -11,7 +11,7 @@ from nnsym.ask.extremes import maximize
 from nnsym.ask.lipschitz.space import Space
 from nnsym.bounds.layers import open_elements
 from nnsym.bounds.lipschitz.jacobian import jacobian_norm
-from nnsym.bounds.lipschitz.norms import length, operator_norm
+from nnsym.bounds.lipschitz.norms import Norm, length, operator_norm
 from nnsym.bounds.methods import compute
 from nnsym.errors import InputError, MissingBoundsError, UnsupportedError
 from nnsym.ir.exact import nearest
@@ -48,7 +48,7 @@ def _domain(space: Space) -> Query:
     return space.query
 
 
-def by_bounds(space: Space, source: Any, p: Any, q: Any, deadline: Deadline) -> tuple[float, Trust]:
+def by_bounds(space: Space, source: Any, p: Norm, q: Norm, deadline: Deadline) -> tuple[float, Trust]:
     """From intervals of the entries, and from bounds of the norms of rows where these are sums: the least.
 
     With ``r_i`` bounds of the rows' dual norms the norm p -> q is at most ``|r|_q``.
@@ -70,7 +70,7 @@ def by_bounds(space: Space, source: Any, p: Any, q: Any, deadline: Deadline) -> 
     return best, Trust.CERTIFIED
 
 
-def by_program(space: Space, method: Any, p: Any, q: Any, deadline: Deadline) -> tuple[float, Trust]:
+def by_program(space: Space, method: Any, p: Norm, q: Norm, deadline: Deadline) -> tuple[float, Trust]:
     """The largest norm of the Jacobian, by an exact encoding with its solver: norms that are sums and maxima only.
 
     On a box it is infinite where numbers are beyond floats.
@@ -96,7 +96,7 @@ def by_program(space: Space, method: Any, p: Any, q: Any, deadline: Deadline) ->
     return bound, trust
 
 
-def _goals(rows: list[Node], p: Any, q: Any) -> list[Node]:
+def _goals(rows: list[Node], p: Norm, q: Norm) -> list[Node]:
     """Terms whose largest values are the norm, the largest of them counts."""
     if q == "inf" or len(rows) == 1:
         if p != 2:
@@ -111,7 +111,7 @@ def _goals(rows: list[Node], p: Any, q: Any) -> list[Node]:
     )
 
 
-def _row_norm(row: Node, p: Any) -> Node:
+def _row_norm(row: Node, p: Norm) -> Node:
     """The dual norm of a row, one element: the sum of magnitudes for p = inf, the largest for p = 1."""
     size = pointwise(absolute(), row)
     if p == 1:
@@ -119,7 +119,7 @@ def _row_norm(row: Node, p: Any) -> Node:
     return affine(((Dense(np.ones((1, row.size))), size),))
 
 
-def by_regions(space: Space, p: Any, q: Any, deadline: Deadline = NEVER) -> tuple[float, Trust]:
+def by_regions(space: Space, p: Norm, q: Norm, deadline: Deadline = NEVER) -> tuple[float, Trust]:
     """The largest norm among the Jacobians of all regions of a small network of pieces, in rationals up to the norm.
 
     Raises :class:`UnsupportedError` where neurons are too many, or there are balls, and

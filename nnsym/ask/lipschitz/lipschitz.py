@@ -9,8 +9,8 @@ Upper bounds come from methods of very different price, each by itself; the leas
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -26,10 +26,12 @@ from nnsym.bounds.lipschitz.certificate import proved_exactly
 from nnsym.bounds.lipschitz.constants import certificate
 from nnsym.bounds.lipschitz.distance import Distance, propagate
 from nnsym.bounds.lipschitz.jacobian import interval_jacobian, jacobian_norm
-from nnsym.bounds.lipschitz.norms import norm_of
+from nnsym.bounds.lipschitz.norms import Norm, norm_of
 from nnsym.bounds.lipschitz.sectors import sectors
 from nnsym.errors import InputError, UnsupportedError
+from nnsym.ir.intervals import Sides
 from nnsym.ir.network import Network
+from nnsym.ir.node import Node
 from nnsym.judge.methods import BoundMethod
 from nnsym.judge.programs.methods import ProgramMethod
 from nnsym.judge.registry import resolve
@@ -169,15 +171,15 @@ def _proves(name: Any) -> bool:
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Asker:
-    """Asks methods about one network, domain and pair of norms."""
+    """Asks methods about one network, domain and pair of norms; the nodes' ranges are bounded once."""
 
     space: Space
-    p: Any
-    q: Any
+    p: Norm
+    q: Norm
     clock: Clock
-    _ranges: dict[str, Any] = field(default_factory=dict)
+    _ranges: Mapping[Node, Sides] | None = None
 
     def ask(self, method: Any, *, left: int, named: bool) -> Tried:
         """One method's bound, in its share of the time; what it cannot take raises only where it was named."""
@@ -202,11 +204,11 @@ class _Asker:
     def _own(self) -> dict[Any, Callable[[Any, Deadline], tuple[float, Trust]]]:
         return {"norms": self._norms, "sdp": self._sdp, "jacobian": self._jacobian, "exact": self._exact}
 
-    def ranges(self, deadline: Deadline) -> Any:
-        """The nodes' ranges on the domain, once."""
-        if "crown" not in self._ranges:
-            self._ranges["crown"] = self.space.ranges("crown", deadline)
-        return self._ranges["crown"]
+    def ranges(self, deadline: Deadline) -> Mapping[Node, Sides]:
+        """The nodes' ranges on the domain; a later call takes what the first one found by its deadline."""
+        if self._ranges is None:
+            self._ranges = self.space.ranges("crown", deadline)
+        return self._ranges
 
     def _norms(self, _: Any, deadline: Deadline) -> tuple[float, Trust]:
         n = self.space.x.size

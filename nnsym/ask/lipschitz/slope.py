@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from nnsym.ask.lipschitz.constant import Slope
 from nnsym.ask.lipschitz.space import Space
+from nnsym.bounds.lipschitz.norms import Norm
 from nnsym.bounds.points.steep import steep_pairs
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
@@ -24,7 +24,7 @@ _REPLAYED = 8  # of the steepest pairs that floats propose
 _RATIONAL = 2_000_000  # coefficients up to which values are computed in rationals
 
 
-def steepest(space: Space, p: Any, q: Any, *, seed: int, deadline: Deadline) -> Slope | None:
+def steepest(space: Space, p: Norm, q: Norm, *, seed: int, deadline: Deadline) -> Slope | None:
     """The steepest pair of points that was found and evaluated by the deadline; None if there is none."""
     soon = deadline.share(1 - _REPLAY)
     try:
@@ -41,7 +41,7 @@ def steepest(space: Space, p: Any, q: Any, *, seed: int, deadline: Deadline) -> 
     return found
 
 
-def slope_between(space: Space, a: Array, b: Array, p: Any, q: Any) -> Slope:
+def slope_between(space: Space, a: Array, b: Array, p: Norm, q: Norm) -> Slope:
     """``|f(a) - f(b)|_q / |a - b|_p`` rounded down: in rationals, or from intervals of the values."""
     work = sum(m.nnz for n in space.nodes if isinstance(n, Affine) for m in n.maps)
     rational = work <= _RATIONAL
@@ -67,7 +67,7 @@ def _finite(side: Array) -> Array:
     return np.asarray(to_fractions(np.clip(side, -1e300, 1e300)))
 
 
-def _ratio(rises: Array, run: Array, p: Any, q: Any) -> float:
+def _ratio(rises: Array, run: Array, p: Norm, q: Norm) -> float:
     """A quotient of norms of vectors of Fractions >= 0, rounded down."""
     top, bottom = _length(rises, q, up=False), _length(run, p, up=True)
     if bottom == 0 or top == 0:
@@ -76,7 +76,7 @@ def _ratio(rises: Array, run: Array, p: Any, q: Any) -> float:
     return max(0.0, float(round_down(np.array([exact], dtype=object))[0]))
 
 
-def _length(values: Array, p: Any, *, up: bool) -> Fraction:
+def _length(values: Array, p: Norm, *, up: bool) -> Fraction:
     """The norm, exact for 1 and infinity, else a float on the side that was asked for."""
     if p == "inf":
         return max(values.tolist(), default=Fraction(0))

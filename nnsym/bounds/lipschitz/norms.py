@@ -26,6 +26,8 @@ from nnsym.ir.outward import gamma
 
 Norm = Literal[1, 2, "inf"]
 
+_DUAL: dict[Norm, Norm] = {1: "inf", 2: 2, "inf": 1}
+
 #: Entries of a matrix up to which it is taken as a full one.
 FULL = 2**20
 _TINY = 2.0**-500  # its square is more than what underflows in sums of squares, and far from every norm that counts
@@ -78,7 +80,7 @@ def _known(kept: _Kept, start: Norm, end: Norm) -> float:
 
 def dual(p: Norm) -> Norm:
     """The dual norm, ``1/p + 1/q = 1``."""
-    return {1: "inf", 2: 2, "inf": 1}[p]  # type: ignore[return-value]
+    return _DUAL[p]
 
 
 def row_norms(linear: LinearMap, q: Norm) -> Array:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
+from nnsym.bounds.lipschitz.norms import Norm, dual
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
@@ -43,77 +44,82 @@ class Neighbourhood:
 
 
 def steep_pairs(
-    root: Node, x: Input, place: Neighbourhood, *, p: Any, q: Any, seed: int = 0, deadline: Deadline = NEVER
+    root: Node, x: Input, place: Neighbourhood, *, p: Norm, q: Norm, seed: int = 0, deadline: Deadline = NEVER
 ) -> list[tuple[Array, Array]]:
     """Pairs of points of the domain, the steepest first as floats say: of what was found by the deadline."""
-    best = latest(_climb(root, x, place, p, q, np.random.default_rng(seed), deadline))
-    return [] if best is None else _ordered(root, x, place, best, p, q, deadline)
+    search = _Search(root=root, x=x, place=place, p=p, q=q, deadline=deadline)
+    best = latest(search.climb(np.random.default_rng(seed)))
+    return [] if best is None else search.ordered(best)
 
 
-def _climb(
-    root: Node, x: Input, place: Neighbourhood, p: Any, q: Any, rng: np.random.Generator, deadline: Deadline
-) -> Iterator[tuple[Array, Array]]:
-    """The best points and directions so far, the best first, after every part of a round."""
-    inside, spread, n = place.inside, place.spread, x.size
-    widest = root.size * max(node.size for node in topological((root,)))
-    count = int(np.clip(_ENTRIES // widest, _KEPT, _POINTS))
-    scale = 10.0 ** (place.far * rng.uniform(-1, 1, (count, 1)))
-    fresh = inside(place.centre + scale * spread * rng.uniform(-1, 1, (count, n)))
-    points, norms, ways = np.zeros((0, n)), np.zeros(0), np.zeros((0, n))
-    for k in range(_ROUNDS + 1):
-        for part in np.array_split(fresh, -(-len(fresh) * widest // _AT_ONCE)):
-            found = _steepness(root, x, part, p, q, deadline)
-            points, norms, ways = (
-                np.concatenate(pair) for pair in ((points, part), (norms, found[0]), (ways, found[1]))
-            )
-            best = np.argsort(-norms)[:_KEPT]
-            points, norms, ways = points[best], norms[best], ways[best]
-            yield points, ways
-        each = np.repeat(np.arange(len(points)), count // len(points))
-        away = 0.5 * 0.75**k * (scale[each % len(scale)] * spread) * rng.standard_normal((len(each), n))
-        fresh = inside(points[each] + away)
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Search:
+    """A search for points where the map from ``x`` to ``root`` is steep, in the norms p and q."""
+
+    root: Node
+    x: Input
+    place: Neighbourhood
+    p: Norm
+    q: Norm
+    deadline: Deadline
+
+    def climb(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+        """The best points and directions so far, the best first, after every part of a round."""
+        inside, spread, n = self.place.inside, self.place.spread, self.x.size
+        widest = self.root.size * max(node.size for node in topological((self.root,)))
+        count = int(np.clip(_ENTRIES // widest, _KEPT, _POINTS))
+        scale = 10.0 ** (self.place.far * rng.uniform(-1, 1, (count, 1)))
+        fresh = inside(self.place.centre + scale * spread * rng.uniform(-1, 1, (count, n)))
+        points, norms, ways = np.zeros((0, n)), np.zeros(0), np.zeros((0, n))
+        for k in range(_ROUNDS + 1):
+            for part in np.array_split(fresh, -(-len(fresh) * widest // _AT_ONCE)):
+                found = self._steepness(part)
+                points, norms, ways = (
+                    np.concatenate(pair) for pair in ((points, part), (norms, found[0]), (ways, found[1]))
+                )
+                best = np.argsort(-norms)[:_KEPT]
+                points, norms, ways = points[best], norms[best], ways[best]
+                yield points, ways
+            each = np.repeat(np.arange(len(points)), count // len(points))
+            away = 0.5 * 0.75**k * (scale[each % len(scale)] * spread) * rng.standard_normal((len(each), n))
+            fresh = inside(points[each] + away)
+
+    def ordered(self, found: tuple[Array, Array]) -> list[tuple[Array, Array]]:
+        """Pairs along the directions at several distances, moved into the domain, by their slope in floats."""
+        place, slopes, pairs = self.place, list[Array](), list[tuple[Array, Array]]()
+        scale = float(place.spread.max(initial=0.0))
+        for point, way in zip(*found, strict=True):
+            if pairs and self.deadline.passed:
+                break
+            ahead, behind = (place.inside(point + sign * scale * np.outer(_REACHES, way)) for sign in (1.0, -1.0))
+            ends = np.concatenate((point[None], ahead, behind))
+            values, few = evaluate((self.root,), {self.x: ends})[self.root], len(_REACHES)
+            start, left, right = np.zeros(few, np.int64), np.arange(1, few + 1), np.arange(few + 1, 2 * few + 1)
+            a, b = np.concatenate((left, left, start)), np.concatenate((right, start, right))
+            rise, run = vector_norm(values[a] - values[b], self.q), vector_norm(ends[a] - ends[b], self.p)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slopes.append(np.nan_to_num((rise / run)[run > 0], nan=-np.inf))
+            pairs += [(ends[i], ends[j]) for i, j in zip(a[run > 0], b[run > 0], strict=True)]
+        return [pairs[k] for k in np.argsort(-np.concatenate(slopes))]
+
+    def _steepness(self, points: Array) -> tuple[Array, Array]:
+        """About ``|J|_{p -> q}`` at every point, and directions of p-norm 1 that attain it."""
+        jacobian = jacobians(self.root, self.x, points, deadline=self.deadline)
+        way = np.take_along_axis(jacobian, np.abs(jacobian).sum(axis=2).argmax(axis=1)[:, None, None], axis=1)[:, 0]
+        way = _dual(way, self.p)
+        for _ in range(_POWER):
+            image = np.einsum("boi,bi->bo", jacobian, way)
+            way = _dual(np.einsum("boi,bo->bi", jacobian, _dual(image, dual(self.q))), self.p)
+        return vector_norm(np.einsum("boi,bi->bo", jacobian, way), self.q), way
 
 
-def _ordered(
-    root: Node, x: Input, place: Neighbourhood, found: tuple[Array, Array], p: Any, q: Any, deadline: Deadline
-) -> list[tuple[Array, Array]]:
-    """Pairs along the directions at several distances, moved into the domain, by their slope in floats."""
-    slopes, pairs, scale = list[Array](), list[tuple[Array, Array]](), float(place.spread.max(initial=0.0))
-    for point, way in zip(*found, strict=True):
-        if pairs and deadline.passed:
-            break
-        ahead, behind = (place.inside(point + sign * scale * np.outer(_REACHES, way)) for sign in (1.0, -1.0))
-        ends = np.concatenate((point[None], ahead, behind))
-        values, few = evaluate((root,), {x: ends})[root], len(_REACHES)
-        start, left, right = np.zeros(few, np.int64), np.arange(1, few + 1), np.arange(few + 1, 2 * few + 1)
-        a, b = np.concatenate((left, left, start)), np.concatenate((right, start, right))
-        rise, run = vector_norm(values[a] - values[b], q), vector_norm(ends[a] - ends[b], p)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slopes.append(np.nan_to_num((rise / run)[run > 0], nan=-np.inf))
-        pairs += [(ends[i], ends[j]) for i, j in zip(a[run > 0], b[run > 0], strict=True)]
-    return [pairs[k] for k in np.argsort(-np.concatenate(slopes))]
-
-
-def vector_norm(values: Array, q: Any) -> Array:
+def vector_norm(values: Array, q: Norm) -> Array:
     """The q-norm over the last axis."""
     return np.asarray(np.linalg.norm(values, ord=np.inf if q == "inf" else q, axis=-1))
 
 
-def _steepness(root: Node, x: Input, points: Array, p: Any, q: Any, deadline: Deadline) -> tuple[Array, Array]:
-    """About ``|J|_{p -> q}`` at every point, and directions of p-norm 1 that attain it."""
-    jacobian = jacobians(root, x, points, deadline=deadline)
-    way = np.take_along_axis(jacobian, np.abs(jacobian).sum(axis=2).argmax(axis=1)[:, None, None], axis=1)[:, 0]
-    way = _dual(way, p)
-    for _ in range(_POWER):
-        image = np.einsum("boi,bi->bo", jacobian, way)
-        way = _dual(np.einsum("boi,bo->bi", jacobian, _dual(image, _DUAL[q])), p)
-    return vector_norm(np.einsum("boi,bi->bo", jacobian, way), q), way
-
-
-_DUAL: dict[Any, Any] = {1: "inf", 2: 2, "inf": 1}
-
-
-def _dual(values: Array, p: Any) -> Array:
+def _dual(values: Array, p: Norm) -> Array:
     """The vector of p-norm 1 whose product with ``values`` is largest."""
     if p == 2:
         return np.asarray(values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-300))
