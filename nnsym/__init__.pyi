@@ -68,9 +68,9 @@ from nnsym.lang.algebra.ranking import wins as wins
 from nnsym.lang.algebra.smooth import smooth as smooth
 from nnsym.lang.algebra.variables import Variable as Variable
 from nnsym.lang.algebra.variables import one_hot as one_hot
+from nnsym.lang.decorator import prop as prop
 from nnsym.lang.files import load_property as load_property
 from nnsym.lang.files import save as save
-from nnsym.lang.prop import prop as prop
 from nnsym.lang.property import Property as Property
 from nnsym.lang.property import exists as exists
 from nnsym.lang.property import forall as forall

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.ask.passed_on import require_options
+from nnsym.ask.options import require_options
 from nnsym.ask.proved import with_certificates
 from nnsym.ask.verify import as_meant
 from nnsym.encoding import Encoding

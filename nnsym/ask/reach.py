@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.ask.extremes import maximize, minimize
-from nnsym.ask.passed_on import require_options
+from nnsym.ask.options import require_options
 from nnsym.ir.array import Array
 from nnsym.ir.network import Network
 from nnsym.lang.algebra.ranking import wins

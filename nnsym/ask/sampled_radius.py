@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nnsym.ask.passed_on import require_options
+from nnsym.ask.options import require_options
 from nnsym.errors import InputError
 from nnsym.judge.conclude import conclude
 from nnsym.judge.method import Settings

@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from nnsym.ask.bracket import Family, search
-from nnsym.ask.passed_on import require_options
+from nnsym.ask.options import require_options
 from nnsym.ask.sampled_radius import sampled_radius
 from nnsym.ask.verify import verify
 from nnsym.errors import InputError

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-from nnsym.ask.passed_on import require_options
+from nnsym.ask.options import require_options
 from nnsym.ask.verify import verify
 from nnsym.errors import InputError
 from nnsym.ir.formula import Atoms, leaves

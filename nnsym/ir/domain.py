@@ -25,7 +25,7 @@ from nnsym.ir.exact import add, nearest, nearest_float, round_down, round_up, to
 class Box:
     """``lower <= x <= upper`` elementwise; exact numbers, infinite where open.
 
-    :class:`nnsym.ir.reach.Reach` makes its exact numbers late.
+    :class:`nnsym.ir.max_ball.MaxBall` makes its exact numbers late.
     """
 
     lower: Array

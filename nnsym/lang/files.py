@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from nnsym.errors import InputError, NnsymError
-from nnsym.lang.prop import PropertyFunction
+from nnsym.lang.decorator import PropertyFunction
 from nnsym.lang.property import Property
 from nnsym.lang.writing.dump import dumps
 from nnsym.results.saved import write_file
@@ -22,7 +22,7 @@ def load_property(spec: str, settings: Mapping[str, str] | None = None) -> Prope
     """The property ``name`` that the file of ``file.py:name`` defines; the file is run as a module.
 
     ``settings`` are values of the parameters of a property function (``@nn.prop``), as text; see
-    :meth:`nnsym.lang.prop.PropertyFunction.with_text`. The file's folder is on the import path while it runs; data
+    :meth:`nnsym.lang.decorator.PropertyFunction.with_text`. The file's folder is on the import path while it runs; data
     files are found by paths relative to ``__file__``. Raises :class:`InputError` naming the line that failed, or
     listing the properties the file has.
     """

@@ -18,7 +18,7 @@ import numpy as np
 import nnsym
 from nnsym.errors import InputError
 from nnsym.ir.query import Query
-from nnsym.lang.prop import PropertyFunction
+from nnsym.lang.decorator import PropertyFunction
 
 
 class Content:

@@ -19,7 +19,7 @@ from nnsym.ask.lipschitz.constant import LipschitzConstant, Tried
 from nnsym.ask.lipschitz.jacobians import by_bounds, by_program, by_regions
 from nnsym.ask.lipschitz.slope import steepest
 from nnsym.ask.lipschitz.space import Space
-from nnsym.ask.passed_on import require_options
+from nnsym.ask.options import require_options
 from nnsym.ask.threshold import Threshold, smallest
 from nnsym.ask.verify import verify
 from nnsym.bounds.lipschitz.certificate import proved_exactly

@@ -13,8 +13,8 @@ from nnsym.ir import formula as ir
 from nnsym.ir.array import Array
 from nnsym.ir.domain import Ball, Box
 from nnsym.ir.exact import simplify, to_fractions
+from nnsym.ir.max_ball import MaxBall
 from nnsym.ir.node import Input
-from nnsym.ir.reach import Reach
 from nnsym.ir.rows import Rows, stack
 from nnsym.lang.guard import fractions
 from nnsym.lang.statements import logic
@@ -50,7 +50,7 @@ def _everything(x: Input) -> Box:
 
 
 def _tidy(box: Box) -> Box:
-    if isinstance(box, Reach):
+    if isinstance(box, MaxBall):
         return box
     lower, upper = (b if b.dtype != object else simplify(fractions(b)) for b in (box.lower, box.upper))
     return Box(lower, upper)

@@ -11,8 +11,8 @@ from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.domain import Box
 from nnsym.ir.exact import add, nearest, nearest_float, simplify
+from nnsym.ir.max_ball import MaxBall
 from nnsym.ir.node import Input
-from nnsym.ir.reach import Reach
 from nnsym.ir.rows import Rows
 from nnsym.lang.algebra.linear import difference, is_plain
 from nnsym.lang.algebra.norms import ball_tree
@@ -90,8 +90,8 @@ def _reach(centre: Array, radii: Array, radius: Fraction | None, limits: Box) ->
     ``radius`` is the one that all ``radii`` are, if there is one.
     """
     plain = all(side.dtype != object for side in (limits.lower, limits.upper))
-    if plain and radius is not None and Reach.fits(centre, radius):
-        return Reach(centre, radius, (limits.lower, limits.upper))
+    if plain and radius is not None and MaxBall.fits(centre, radius):
+        return MaxBall(centre, radius, (limits.lower, limits.upper))
     found = Box(add(centre, -radii), add(centre, radii)).intersect(limits)
     return Box(_tidy(found.lower), _tidy(found.upper))
 

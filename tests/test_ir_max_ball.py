@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import nnsym as nn
 from nnsym.ir.domain import Box
 from nnsym.ir.exact import round_down, round_up
-from nnsym.ir.reach import Reach, neighbours
+from nnsym.ir.max_ball import MaxBall, neighbours
 
 FLOATS = (
     st.floats(-1e6, 1e6)
@@ -47,7 +47,7 @@ def test_a_reach_is_the_box_of_rationals(values: list[float], radius: Fraction, 
     below, above = [Fraction(v) - radius for v in values], [Fraction(v) + radius for v in values]
     low = np.array([max(v, Fraction(1, 4)) if cut else v for v in below], dtype=object)
     high = np.array([min(v, Fraction(3, 4)) if cut else v for v in above], dtype=object)
-    found, box = Reach(centre, radius, (limits[0], limits[1])), Box(low, high)
+    found, box = MaxBall(centre, radius, (limits[0], limits[1])), Box(low, high)
     assert found.empty == box.empty
     assert (found.lower == low).all()
     assert (found.upper == high).all()

@@ -1,4 +1,4 @@
-"""Boxes ``[c - r, c + r]`` cut to ``[l, u]``, whose exact limits are made when somebody asks for them.
+"""Balls of the maximum norm, ``[c - r, c + r]`` cut to ``[l, u]``, whose exact limits are made when they are asked for.
 
 An image's box has thousands of limits that are no floats. What most questions need of it, the next floats on both
 sides of each limit, follows from error-free sums (Knuth's TwoSum): with ``h = fl(c + r)`` and the exact error ``t`` of
@@ -43,8 +43,8 @@ def neighbours(values: Array, shift: Fraction) -> tuple[Array, Array]:
 
 
 @final
-class Reach(Box):
-    """All points within ``radius`` of ``centre`` in every element, and between float64 ``limits``."""
+class MaxBall(Box):
+    """The box of all points within ``radius`` of ``centre`` in every element, and between float64 ``limits``."""
 
     def __init__(self, centre: Array, radius: Fraction, limits: tuple[Array, Array]) -> None:
         for name, value in (("centre", centre), ("radius", radius), ("limits", limits)):
