@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,14 @@ import pytest
 
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
-from nnsym.bounds.kept.refine import refined
+from nnsym.bounds.kept.refine import Trees, grown, refined, undecided
 from nnsym.bounds.kept.tighter import tighter
 from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.results.clock import Deadline
 from nnsym.search.strategy import Strategy
 from nnsym.search.whole import LATER
-from tests.kept import relu_query
+from tests.kept import inside, relu_query
 from tests.searching import ran
 
 
@@ -155,6 +156,36 @@ def test_how_many_rows_have_cuts_is_a_word() -> None:
     ran(query, "bab:gap:refine=0", cutting=cutting, nodes=20)
     assert cutting.asked == []
     assert LATER > 100
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_of_few_rows_several_leaves_are_split_at_once(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Fewer calls, as many leaves, which cover the domain; the bounds are sound, and about as good."""
+    query = relu_query(2, widths=(48, 48), inputs=6, radius=2.0)
+    engine = Engine(query, dtype="float32")
+    layer = next(n for n in engine.plan.arguments if n not in engine.plan.straight)
+    elements, looks = undecided(engine, layer, engine.ranges[layer])[:count], list[int]()
+    look = Trees._look
+    monkeypatch.setattr(
+        Trees, "_look", lambda trees, leaves, steps: (looks.append(len(leaves)), look(trees, leaves, steps))
+    )
+    many = grown(engine, layer, elements, 15)
+    several = len(looks)
+    monkeypatch.setattr(import_module("nnsym.bounds.kept.refine"), "_MOST", 1)
+    single = grown(engine, layer, elements, 15)
+    assert many is not None
+    assert single is not None
+    assert len(looks) - several == 16
+    assert several <= 7 if count == 2 else several == 16
+    shares = 0.5 ** sum((phases[: many.count] != 0).sum(axis=1) for phases in many.phases.values())
+    assert np.bincount(many.row[: many.count], shares) == pytest.approx(np.ones(len(many.index)), abs=0)
+    assert (many.filled == single.filled).all()
+    values = query.values(inside(query, np.random.default_rng(0), 200), exact=True)[layer]
+    assert (many.sign * values[:, many.index] >= many.bounds()).all()
+    plain = np.where(
+        many.sign > 0, engine.ranges[layer].lower[0, many.index], -engine.ranges[layer].upper[0, many.index]
+    )
+    assert (many.bounds() - plain).sum() > 0.9 * (single.bounds() - plain).sum() > 0
 
 
 def test_ranges_that_a_deadline_cut_off_are_no_worse_than_those_that_were_known() -> None:

@@ -2,7 +2,8 @@
 
 For a layer, both sides of every open element are a row to be bounded from below, and each row has a tree of its own. A
 round splits the worst leaf of every row that is not decided, all rows in one batch, at the open hinge whose gap is
-largest at the leaf's minimiser; children start from their parent's choices and are optimised for a few steps. All
+largest at the leaf's minimiser, and some of the worst where rows are few: a batch costs the same up to a size. Children
+start from their parent's choices and are optimised for a few steps. All
 layers weigh alike: hidden ranges stay as they are in a tree, so that a split of an early layer gives no more than its
 gap. A row's bound is the least over its leaves, which cover the domain. Rows that exceed 0 are done: their element has
 one phase. Layers are taken parents first, so that every layer rests on what the ones below it gained.
@@ -28,6 +29,7 @@ from nnsym.ir.univariate import Hinge
 from nnsym.results.clock import NEVER, Deadline, OutOfTime
 
 _FIRST, _STEPS = 20, 8  # steps of ascent for a row without splits, and for a leaf
+_FULL, _MOST = 128, 4  # splits in a round while there are rows for them, and the most of one row
 _BYTES = 32  # of a leaf for each element below: a phase, a slope, a multiplier, and what bounding it takes
 
 
@@ -120,8 +122,8 @@ def grown(
     deadline: Deadline = NEVER,
     hurry: Event | None = None,
 ) -> Trees | None:
-    """The trees of a layer's rows, so many ``rounds`` of splits grown, or fewer where ``hurry`` is set; None where
-    there are no ``elements``, or no room for trees.
+    """The trees of a layer's rows, so many ``rounds`` of splits grown of each, or fewer where ``hurry`` is set; None
+    where there are no ``elements``, or no room for trees.
 
     What is known of the layer itself the engine must not know: bounds of all leaves would be that, none the worst.
     """
@@ -130,9 +132,8 @@ def grown(
     if not len(elements) or rounds < 0:
         return None
     trees = Trees(engine, layer, np.tile(elements, 2), np.repeat([1.0, -1.0], len(elements)), rounds, deadline)
-    for _ in range(rounds):
-        if deadline.passed or (hurry is not None and hurry.is_set()) or not trees.split():
-            break
+    while not (deadline.passed or (hurry is not None and hurry.is_set())) and trees.split():
+        pass
     return trees
 
 
@@ -173,19 +174,18 @@ class Trees:
         return np.asarray(self.least.min(axis=1))
 
     def split(self) -> bool:
-        """Split the worst leaf of every row that is open and can be split; false where there is none."""
-        every, slot = np.arange(len(self.index)), self.least.argmin(axis=1)
-        worst, bound = self.leaves[every, slot], self.least[every, slot]
-        row = np.flatnonzero((bound <= 0) & (self.place[worst] >= 0))
-        chosen = worst[row]
+        """Split the worst leaf of every row that is open and can be split, of few rows some; false where none is."""
+        row, chosen = self._worst()
         if not len(chosen):
             return False
         fresh = self.count + np.arange(len(chosen))
         for values in (self.row, self.place, self.element, *self._arrays()):
             values[fresh] = values[chosen]
-        self.slot[fresh], at = self.filled[row], (row, self.filled[row])
-        self.leaves[at], self.least[at] = fresh, bound[row]
-        self.filled[row] += 1
+        own = np.arange(len(row)) - np.searchsorted(row, row)  # rows come in order: a leaf's number among its row's
+        self.slot[fresh] = self.filled[row] + own
+        at = row, self.slot[fresh]
+        self.leaves[at], self.least[at] = fresh, self.least[row, self.slot[chosen]]
+        self.filled += np.bincount(row, minlength=len(self.index))
         for k, node in enumerate(self.places):
             here = self.place[chosen] == k
             for leaves, phase in ((chosen[here], -1), (fresh[here], 1)):
@@ -193,6 +193,19 @@ class Trees:
         self.count += len(chosen)
         self._look(np.concatenate((chosen, fresh)), _STEPS)
         return True
+
+    def _worst(self) -> tuple[Array, Array]:
+        """Rows, in order, and of each some of its worst leaves that are open; none of rows that no split moves."""
+        every, slot = np.arange(len(self.index)), self.least.argmin(axis=1)
+        bound, first = self.least[every, slot], self.leaves[every, slot]
+        row = np.flatnonzero((bound <= 0) & (self.place[first] >= 0) & (self.filled < self.least.shape[1]))
+        most = min(_MOST, max(1, _FULL // max(len(row), 1)))
+        least = self.least[row, : int(self.filled[row].max(initial=1))]
+        slots = np.argsort(least, axis=1, kind="stable")[:, :most]
+        leaves = np.take_along_axis(self.leaves[row], slots, axis=1)
+        room = self.filled[row, None] + np.arange(slots.shape[1]) < self.least.shape[1]
+        able = (np.take_along_axis(least, slots, axis=1) <= 0) & (self.place[leaves] >= 0) & room
+        return np.repeat(row, able.sum(axis=1)), leaves[able]
 
     def _arrays(self) -> list[Array]:
         return [*self.phases.values(), *self.slopes.values(), *self.multipliers.values()]
