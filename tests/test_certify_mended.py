@@ -112,7 +112,9 @@ def test_slopes_that_say_little_are_left_to_their_defaults() -> None:
     assert found[first][0, :, 0].tolist() == [1.0, 0.5]
 
 
-@pytest.mark.parametrize("rest", [nn.box(X, [-1, -1], [1, 1]), (X[0] >= -1) & (nn.relu(X[1]) <= 2)], ids=["box", "more"])
+@pytest.mark.parametrize(
+    "rest", [nn.box(X, [-1, -1], [1, 1]), (X[0] >= -1) & (nn.relu(X[1]) <= 2)], ids=["box", "more"]
+)
 def test_a_case_that_only_its_closure_has_is_said_to_be_one(rest: Any) -> None:
     """``x < -1`` of a box from -1 on: the checker's case is its edge, which no fact excludes."""
     result = nn.verify(nn.forall(X, where=BOX, then=rest), certificate=True)

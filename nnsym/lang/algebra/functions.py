@@ -85,7 +85,8 @@ def clip(term: object, lower: object = None, upper: object = None) -> Term:
     """``min(max(term, lower), upper)`` elementwise; a limit of None is left out.
 
     The limits are numbers, arrays or terms, and broadcast. Between constants ``lower < upper`` this is one function,
-    above 0 a ReLU, else a maximum and a minimum. Raises :class:`InputError` where a constant lower limit exceeds a constant upper one.
+    above 0 a ReLU, else a maximum and a minimum. Raises :class:`InputError` where a constant lower limit exceeds a
+    constant upper one.
     """
     taken = as_term(term)
     limits = [None if v is None else as_term(v) for v in (lower, upper)]
