@@ -354,3 +354,32 @@ def test_a_record_is_shown(tmp_path: Path) -> None:
     (tmp_path / "other").write_text('{"something": 1}\n')
     with pytest.raises(InputError, match="no record of a search"):
         story(tmp_path / "other")
+
+
+@pytest.mark.parametrize("rule", ["smear", "longest", "mixed", "finish"])
+def test_units_of_inputs_change_no_split(rule: str) -> None:
+    f = nn.zoo.random_mlp(1, widths=(3, 16, 16, 2))
+    x = nn.Variable(3, name="x")
+
+    def stated(units: np.ndarray) -> nn.Property:
+        y = f(x / units)
+        return nn.forall(x, where=nn.box(x, -units, units), then=y[0] - y[1] <= 7)
+
+    text = f"bab:{rule}:float64:batch=8:refine=0"
+    plain, feet = (nn.verify(stated(np.array(units)), text) for units in ([1.0, 1, 1], [2.0**20, 1, 2.0**-12]))
+    assert plain.verified
+    assert feet.verified
+    assert plain.sizes.nodes == feet.sizes.nodes > 9
+
+
+def test_units_of_inputs_change_no_certificate() -> None:
+    f = nn.zoo.random_mlp(1, widths=(3, 16, 16, 2))
+    x = nn.Variable(3, name="x")
+    leaves = []
+    for units in (np.ones(3), np.array([2.0**20, 1, 2.0**-12])):
+        y = f(x / units)
+        p = nn.forall(x, where=nn.box(x, -units, units), then=y[0] - y[1] <= 8)
+        made = nn.verify(p, certificate=True).certificate
+        assert made is not None
+        leaves.append(made.leaves)
+    assert leaves[0] == leaves[1] > 1

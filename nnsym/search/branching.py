@@ -19,19 +19,23 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 
+_LARGEST = float(np.finfo(np.float64).max / 4)
+
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Seen:
     """A batch of subproblems that are still open.
 
-    ``inputs[x]`` are their limits, ``forms[x]`` ``(batch, n)`` the coefficients of the row that decides each,
+    ``inputs[x]`` are their limits, ``whole[x]`` ``(n,)`` the widths of the inputs on the whole domain, ``forms[x]``
+    ``(batch, n)`` the coefficients of the row that decides each,
     ``gaps[node]`` ``(batch, size)`` what each element contributes to the distance between bound and network, summed
     over the targets that are open, ``height[node]`` how many places come after a node, ``number`` the subproblems'
     numbers.
     """
 
     inputs: Mapping[Input, Limit]
+    whole: Mapping[Input, Array]
     forms: Mapping[Input, Array]
     gaps: Mapping[Node, Array]
     height: Mapping[Node, int]
@@ -54,9 +58,10 @@ class Branching(ABC):
 @final
 @dataclass(frozen=True)
 class Smear(Branching):
-    """The input with the largest ``(|C_j| + floor max_i |C_i|) width_j``.
+    """The input with the largest ``|C_j| width_j + floor max_i (|C_i| whole_i) width_j / whole_j``.
 
-    Without the floor an input that the line does not see is never split, although the relaxation depends on it.
+    Without the floor an input that the line does not see is never split, although the relaxation depends on it. The
+    floor is one for all inputs, whatever their units: of halves of an input it takes half.
     """
 
     floor: float = 0.05
@@ -65,23 +70,27 @@ class Smear(Branching):
     summary = "the input whose width counts most in the row's line"
     paper = "Wang et al. 2018"
 
+    @np.errstate(over="ignore")
     def score(self, seen: Seen) -> Mapping[Node, Array]:
-        largest = np.max([np.abs(c).max(1, initial=0.0) for c in seen.forms.values()], axis=0)[:, None]
-        base = self.floor * largest + np.where(largest > 0, 0.0, 1.0)
-        return {x: (np.abs(c) + base) * _width(seen.inputs[x]) for x, c in seen.forms.items()}
+        most = _LARGEST * np.ones((len(seen.number), 1))
+        largest = [(np.abs(c) * seen.whole[x]).max(1, initial=0.0)[:, None] for x, c in seen.forms.items()]
+        base = self.floor * np.min([np.max(largest, axis=0), most], axis=0)
+        base = np.where(base > 0, base, 1.0)
+        shares = {x: share(limit, seen.whole[x]) for x, limit in seen.inputs.items()}
+        return {x: np.abs(c) * width(seen.inputs[x]) + base * shares[x] for x, c in seen.forms.items()}
 
 
 @final
 @dataclass(frozen=True)
 class Longest(Branching):
-    """The widest input."""
+    """The input that is widest as a share of its width on the whole domain."""
 
     gaps = False
     text = "longest"
-    summary = "the widest input"
+    summary = "the widest input, as a share of its width on the whole domain"
 
     def score(self, seen: Seen) -> Mapping[Node, Array]:
-        return {x: _width(limit) for x, limit in seen.inputs.items()}
+        return {x: share(limit, seen.whole[x]) for x, limit in seen.inputs.items()}
 
 
 @final
@@ -158,7 +167,7 @@ class Random(Branching):
         def draw(size: int) -> Array:
             return np.stack([rng.random(size) + 1e-9 for rng in rngs])
 
-        inputs: dict[Node, Array] = {x: draw(x.size) * (_width(limit) > 0) for x, limit in seen.inputs.items()}
+        inputs: dict[Node, Array] = {x: draw(x.size) * (width(limit) > 0) for x, limit in seen.inputs.items()}
         return {**inputs, **{n: draw(n.size) * (gap > 0) for n, gap in seen.gaps.items() if n not in inputs}}
 
 
@@ -184,7 +193,12 @@ def rule(name: str) -> Branching:
     return RULES[name]
 
 
-def _width(limit: Limit) -> Array:
+def width(limit: Limit) -> Array:
     """Widths, of open ends the largest number there is."""
     with np.errstate(over="ignore"):
-        return np.asarray(np.minimum(limit.upper - limit.lower, np.finfo(np.float64).max / 4))
+        return np.asarray(np.minimum(limit.upper - limit.lower, _LARGEST))
+
+
+def share(limit: Limit, whole: Array) -> Array:
+    """Widths as shares of those on the whole domain, in [0, 1]; 0 where that is a point."""
+    return width(limit) / np.where(whole > 0, whole, np.inf)
