@@ -258,7 +258,9 @@ def test_bounds_and_show(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert call(monkeypatch, "show", "net.onnx", "--svg") == 0
     assert capsys.readouterr().out.lstrip().startswith("<svg")
     assert call(monkeypatch, "show", "net.onnx", "--svg", "net.svg") == 0
-    assert (folder / "net.svg").read_text().lstrip().startswith("<")
+    assert (folder / "net.svg").read_text().lstrip().startswith("<svg")
+    assert call(monkeypatch, "show", "net.onnx", "again.svg") == 0
+    assert (folder / "again.svg").read_text() == (folder / "net.svg").read_text()
 
 
 def test_versions_without_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

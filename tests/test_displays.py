@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import nnsym as nn
 from nnsym import demo
 from nnsym.bounds.base import Interval
-from nnsym.cli.console import styled
+from nnsym.cli.console import Spinner, styled
 from nnsym.cli.main import app
 from nnsym.encode.registry import find_encoding
 from nnsym.errors import did_you_mean
@@ -105,6 +105,18 @@ def test_columns_of_numbers_stand_on_the_right_in_a_notebook(cells, side):
     html = html_table(["what", "value"], [("a", cell) for cell in cells], look=lambda row, column: ";color:red")
     assert html.count(f"<td style='text-align:{side};color:red'>") == len(cells) + (side == "left") * len(cells)
     assert f"<th style='text-align:{side}'>value</th>" in html
+
+
+def test_where_a_search_stands_fits_a_terminal():
+    said = {}
+    progress = SimpleNamespace(add_task=lambda label: 0, update=lambda task, description: said.update(now=description))
+    Spinner(progress, "prop_3: portfolio").watch(
+        SimpleNamespace(lower=-0.066800512, best=4.00886, mass=0.93657, opened=732)
+    )
+    assert said["now"] == "prop_3: portfolio  margin ≥ -0.0668, ≤ 4.009  93.7% closed, 732 open"
+    assert len(f"* {said['now']} 0:00:00") <= 80
+    Spinner(progress, "p").watch(SimpleNamespace(lower=-2.0, best=np.inf, mass=0.0, opened=1))
+    assert said["now"] == "p  margin ≥ -2  0.0% closed, 1 open"
 
 
 def test_a_page_is_made_of_a_result_as_of_its_file(tmp_path: Path):

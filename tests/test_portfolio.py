@@ -94,8 +94,12 @@ def test_an_optimum_is_narrowed_by_each() -> None:
 def test_members_are_methods_and_there_is_one() -> None:
     with pytest.raises(InputError, match="without members"):
         nn.portfolio([])
-    with pytest.raises(InputError, match="unknown method 'nothing'"):
+    with pytest.raises(InputError, match=r"unknown method 'nothing'. Known methods: ibp, .*portfolio"):
         nn.portfolio(["ibp", "nothing"])
+    with pytest.raises(InputError, match=r"unknown method 'crwn'. Did you mean crown[?] nnsym methods lists all$"):
+        nn.portfolio(["ibp", "crwn"])
+    with pytest.raises(InputError, match=r"one method is asked at a time, not a list. Ask them in turn, nn.portfolio"):
+        nn.verify(nn.forall(nn.Variable(1, name="x"), then=True), ["ibp", "crown"])
     for part, said in (("krelu2", "triangle+krelu2"), ("z3", "ask smt with it"), ("prima", "Did you mean krelu3")):
         with pytest.raises(InputError, match=re.escape(said)):
             nn.portfolio([part])

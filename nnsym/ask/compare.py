@@ -47,7 +47,9 @@ class Plan:
 
     @property
     def label(self) -> str:
-        return " ".join(filter(None, (self.method, self.solver, self.bounds)))
+        """``bigm highs, crown bounds``."""
+        own = " ".join(filter(None, (self.method, self.solver)))
+        return own if self.bounds in ("", self.method) else f"{own}, {self.bounds} bounds"
 
 
 def plan(

@@ -61,7 +61,7 @@ COMMANDS: Final = {
     "show": Known(
         "nnsym.cli.look",
         "The network's IR as text, or drawn.",
-        "nnsym show net.onnx --svg net.svg",
+        "nnsym show net.onnx net.svg",
     ),
     "search": Known(
         "nnsym.cli.look",

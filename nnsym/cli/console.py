@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,19 +94,20 @@ class Spinner:
 
     def __init__(self, progress: Progress, label: str) -> None:
         self.progress, self.label, self.task = progress, label, progress.add_task(label)
-        self.began = time.perf_counter()
 
     def __call__(self, lower: float, best: float) -> None:
-        self._say(f"margin in [{lower:.4g}, {best:.4g}]")
+        self._say(_margin(lower, best))
 
     def watch(self, at: Snapshot) -> None:
         """Where a search stands."""
-        rate = at.nodes / max(time.perf_counter() - self.began, 1e-3)
-        said = f"margin in [{at.lower:.4g}, {at.best:.4g}]  {at.mass:.2%} closed, {at.opened} open, {rate:.0f} nodes/s"
-        self._say(said)
+        self._say(f"{_margin(at.lower, at.best)}  {at.mass:.1%} closed, {at.opened} open")
 
     def _say(self, text: str) -> None:
         self.progress.update(self.task, description=f"{self.label}  {text}")
+
+
+def _margin(lower: float, best: float) -> str:
+    return f"margin ≥ {lower:.4g}" + (f", ≤ {best:.4g}" if best < float("inf") else "")
 
 
 @contextmanager

@@ -51,13 +51,16 @@ def choose(
 
 def show(
     network: Annotated[str, typer.Argument(metavar="NET.onnx", help="A network file.")],
-    output: Annotated[Optional[Path], typer.Argument(metavar="[FILE]", help="Write here, not to stdout.")] = None,  # noqa: UP045
+    output: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Write here, not to stdout; .svg is drawn.")
+    ] = None,
     svg: Annotated[bool, typer.Option("--svg", help="Draw the graph as SVG.")] = False,
 ) -> None:
     """The network's IR as text, or drawn."""
     check_files(output)
     found = load_network(network)
-    text = to_svg(found) if svg else dump_network(found)
+    drawn = svg or (output is not None and output.suffix == ".svg")
+    text = to_svg(found) if drawn else dump_network(found)
     if output is None:
         print_line(text.rstrip())
     else:

@@ -27,6 +27,7 @@ from nnsym.encode.registry import (
 )
 from nnsym.encoding import Encoding
 from nnsym.errors import InputError, did_you_mean
+from nnsym.ir.words import kind_of
 from nnsym.judge.bab import SearchMethod
 from nnsym.judge.method import Method
 from nnsym.judge.methods import AttackMethod, BoundMethod, BoundsChoice, check_bounds
@@ -93,6 +94,9 @@ def resolve(
     if method is not None and encoding is not None:
         raise InputError("both a method and an encoding were given", remedy="Give one of them")
     chosen = method if method is not None else encoding
+    if isinstance(chosen, (list, tuple)):
+        remedy = "Ask them in turn, nn.portfolio([...]), or side by side, nn.compare(p, [...])"
+        raise InputError(f"one method is asked at a time, not {kind_of(chosen)}", remedy=remedy)
     bounds = check_bounds(bounds)
     if isinstance(chosen, Source):
         chosen = check_bounds(chosen)
@@ -166,9 +170,11 @@ def check_method(name: str) -> None:
         if "," in name:
             raise InputError(f"'{name}' names several methods", remedy='Give one, or a list: ["crown", "bigm"]')
         parties = (*encoding_providers(), *source_providers(), *method_providers())
-        names = (*sources(), "attack", "bab", "sampling", *methods(), *encodings())
+        names = (*sources(), "attack", "bab", "sampling", "portfolio", *methods(), *encodings())
         meant = _part(name) or did_you_mean(name.partition("+")[0].partition(":")[0], (*names, *cuts()))
-        raise InputError(f"unknown method '{name}'", remedy=f"{meant}Known methods: {listed(names, parties)}")
+        known = listed(("nnsym methods lists all",) if meant else names, parties)
+        remedy = f"{meant}{known}" if meant else f"Known methods: {known}"
+        raise InputError(f"unknown method '{name}'", remedy=remedy)
     find_encoding(name)
 
 

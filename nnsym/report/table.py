@@ -152,7 +152,8 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     lines = [(head, f"bold {COLOURS[result.status.value]}"), (f"  reason   {result.reason}", "")]
     if result.trust:
         lines.append((f"  trust    {result.trust.value}: {result.rests_on}", ""))
-    on = f" on {result.bounds} bounds" if result.bounds and result.bounds != result.method else ""
+    own = result.method.removeprefix("portfolio: ")
+    on = f" on {result.bounds} bounds" if result.bounds and result.bounds != own else ""
     lines.append((f"  method   {result.method}{on}", ""))
     if abs(result.lower) < float("inf") or abs(result.upper) < float("inf"):
         lines.append((f"  margin   in [{result.lower:.6g}, {result.upper:.6g}]{result.bound_rests_on}", ""))
