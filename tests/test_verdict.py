@@ -1,10 +1,14 @@
 """The verdict is a pure function: every rule and every refusal, line by line."""
 
+import inspect
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from nnsym.encoding import Exactness
+from nnsym.judge import verdict as rules
 from nnsym.judge.verdict import Facts, rule, tight
 from nnsym.replay import Outcome
 from nnsym.results.result import Trust, Verdict
@@ -122,3 +126,11 @@ def test_tight_looks_only_at_believable_bounds() -> None:
     assert not tight(Facts(strict=True, certified=-1e-3))
     assert not tight(Facts(strict=True, certified=-1.0, status=Status.UNKNOWN, bound=0.0))
     assert tight(Facts(strict=True, certified=-1.0, status=Status.OPTIMAL, bound=0.0))
+
+
+def test_every_reason_stands_on_the_page_that_lists_them() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "numerics.md").read_text()
+    reasons = {*rules._GAVE_UP.values(), *re.findall(r'"([a-z_]+)"', inspect.getsource(rules._why_not))}
+    assert len(reasons) > 15
+    assert not [reason for reason in sorted(reasons) if f"`unknown ({reason})`" not in page]
+    assert not [trust for trust in Trust if f", `{trust.value}` |" not in page]
