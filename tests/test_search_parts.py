@@ -29,6 +29,7 @@ from nnsym.search.steps.choose import choose
 from nnsym.search.steps.reduce import REDUCTIONS
 from nnsym.search.steps.trial import PARTS, left
 from nnsym.search.strategy import Strategy
+from nnsym.search.whole import Improving
 from nnsym.solvers.workers.runner import Returned
 from nnsym.solvers.workers.worker import Report
 from tests.kept import relu_query
@@ -265,6 +266,27 @@ def test_open_parts_of_a_helper_leave_room_in_its_memory(monkeypatch: pytest.Mon
     (hurry := Event()).set()
     run(crew._share(search.frontier.share(2)), Report(-1, hurry))
     assert given == [2**29]
+
+
+def test_better_ranges_find_all_that_is_open_at_home() -> None:
+    """Helpers work before they are looked for, hand back what they have, and know them afterwards."""
+    query, seen = wide(), []
+
+    def better(ranges, rounds, deadline):  # type: ignore[no-untyped-def]
+        seen.append((len(crew.search.ledger.away), len(crew._turns)))
+        return refined(query, rounds=1, ranges=ranges, deadline=deadline)
+
+    search = begun(query, "bab:early:refine=1:cuts=0:batch=16:workers=2")
+    search.go(PARTS)
+    crew, shares = Crew(search, dtype="float32", memory=2**31, seed=0), []
+    lend = crew._share
+    crew._share = lambda nodes: shares.append(lend(nodes)) or shares[-1]  # type: ignore[method-assign]
+    search.improving = Improving(better=better, refined=100)
+    crew.go()
+    assert search.exhausted
+    assert search.census.mass == 1
+    assert seen[0] == (0, 0)
+    assert shares[0].whole != shares[-1].whole == crew._common()
 
 
 def test_shares_that_nobody_has_begun_come_back_before_anybody_hurries() -> None:

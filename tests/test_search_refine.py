@@ -17,7 +17,7 @@ from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
 from nnsym.results.clock import Deadline
 from nnsym.search.strategy import Strategy
-from nnsym.search.whole import LATER
+from nnsym.search.whole import LATER, Improving
 from tests.kept import inside, relu_query
 from tests.searching import ran
 
@@ -156,6 +156,18 @@ def test_how_many_rows_have_cuts_is_a_word() -> None:
     ran(query, "bab:gap:refine=0", cutting=cutting, nodes=20)
     assert cutting.asked == []
     assert LATER > 100
+
+
+def test_nothing_is_due_that_the_rule_does_not_ask_for() -> None:
+    """Others would wait for it: see :meth:`nnsym.search.crew.Crew.go`."""
+    query = thin(0.05)
+    watched = Watched(query)
+    found = ran(query, TEXT.replace("gap", "early"), better=watched, cutting=Cut(), nodes=40, seconds=120.0)
+    assert watched.rounds
+    assert not found.search.improving.due(10**6)
+    waits = Improving(better=watched, cutting=Cut(), refined=100)
+    assert (waits.due(99), waits.due(100)) == (False, True)
+    assert Improving(cutting=Cut()).due(0)
 
 
 @pytest.mark.parametrize("count", [2, 40])

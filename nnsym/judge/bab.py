@@ -37,6 +37,7 @@ from nnsym.search.loop import Search
 from nnsym.search.session import Conditions, begin
 from nnsym.search.steps.bounding import Bounding
 from nnsym.search.strategy import Strategy
+from nnsym.search.trial import PARTS
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000
@@ -145,7 +146,7 @@ class SearchMethod(Establisher):
             search = begin(query, engine if engine.holds else fine(engine), goal, strategy, given)
             together = strategy.workers > 1 and isinstance(goal, Decide)  # a best value would have to be shared
             try:
-                search.go(search.improving.alone if together else np.inf)
+                search.go(PARTS if together else np.inf)
                 if together and not search.decided and not search.ended:
                     from nnsym.search.crew import Crew  # start: one process is the rule
 

@@ -41,18 +41,9 @@ class Crew:
         self.search, self.seed = search, seed
         problem, workers = search.problem, search.problem.strategy.workers
         self.helpers, self.memory = workers - 1, int(memory / workers)
-        self.known = known_nodes(problem.query)
-        engine, known = search.examiner.engines.engine, set(self.known)
-        whole = Whole(
-            query=problem.query,
-            strategy=problem.strategy,
-            reductions=search.reductions,
-            dtype=dtype,
-            ranges={n: r for n, r in engine.ranges.items() if n in known},
-            cuts=engine.cuts,
-        )
-        self._whole, self._losses = whole.sealed(), 0
-        self._turns: dict[Future[Returned], Turn] = {}
+        self.known, self.dtype = known_nodes(problem.query), dtype
+        self._engine, self._whole = search.examiner.engines.engine, b""
+        self._losses, self._turns = 0, dict[Future[Returned], Turn]()
 
     def go(self) -> None:
         """Until nothing is open, the goal is reached, or time or memory end."""
@@ -66,16 +57,40 @@ class Crew:
                     turn.hurry.set()
 
     def _step(self, threads: ThreadPoolExecutor) -> bool:
-        """One batch here, and what has come back; false where nobody has anything to do."""
-        self._lend(threads)
+        """One batch here, and what has come back; false where nobody has anything to do.
+
+        Where better bounds of the whole are looked for in this batch, all that is open is here: it gets them.
+        """
+        if self._improves:
+            self._gather()
+        else:
+            self._lend(threads)
         worked = self.search.advance()
         recalled = self._recall() if not worked or len(self._turns) < self.helpers else 0
         if not worked and not recalled:
             wait(self._turns, return_when=FIRST_COMPLETED)
+        return self._collect() > 0 or worked or recalled > 0
+
+    @property
+    def _improves(self) -> bool:
+        search = self.search
+        nodes = search.census.nodes
+        return search.improving.due(nodes + search.problem.strategy.at_once(nodes))
+
+    def _gather(self) -> None:
+        """All that was lent comes back."""
+        self._recall()
+        for turn in self._turns.values():
+            turn.hurry.set()
+        wait(self._turns)
+        self._collect()
+
+    def _collect(self) -> int:
+        """Take what has come back; so many turns have ended."""
         back = [future for future in self._turns if future.done()]
         for future in back:
             self._take(self._turns.pop(future).nodes, future.result())
-        return worked or recalled > 0 or len(back) > 0
+        return len(back)
 
     def _recall(self) -> int:
         """Somebody has nothing left to do: shares that nobody has begun come back, or else all helpers hurry."""
@@ -101,10 +116,25 @@ class Crew:
             search.ledger.away.append(turn.nodes)
             self._turns[threads.submit(self._run, self._share(turn.nodes), turn.hurry)] = turn
 
+    def _common(self) -> bytes:
+        """What helpers have to know of the search and of its engine, written once for each."""
+        search, engine, known = self.search, self.search.examiner.engines.engine, set(self.known)
+        if not self._whole or engine is not self._engine:
+            whole = Whole(
+                query=search.problem.query,
+                strategy=search.problem.strategy,
+                reductions=search.reductions,
+                dtype=self.dtype,
+                ranges={n: r for n, r in engine.ranges.items() if n in known},
+                cuts=engine.cuts,
+            )
+            self._engine, self._whole = engine, whole.sealed()
+        return self._whole
+
     def _share(self, nodes: Nodes) -> Share:
         search = self.search
         return Share(
-            whole=self._whole,
+            whole=self._common(),
             parts=Parcel.of(nodes, self.known, self.memory),
             rule=search.rule.text,
             turn=_TURN,

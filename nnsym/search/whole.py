@@ -43,10 +43,9 @@ class Improving:
     wanted: bool = False
     refined: int = PARTS
 
-    @property
-    def alone(self) -> int:
-        """So many parts are bounded before work is shared: what holds of the whole is looked for by then."""
-        return PARTS if self.better is None else LATER
+    def due(self, nodes: int) -> bool:
+        """True if something is looked for once so many parts were bounded."""
+        return nodes >= self.refined if self.better is not None else self.cutting is not None
 
     def look(
         self, problem: SearchProblem, engines: Engines, ledger: Ledger, deadline: Deadline, *, local: bool
@@ -56,7 +55,8 @@ class Improving:
         def going() -> bool:
             return len(ledger.frontier) > 0 and not problem.goal.done
 
-        first = local and self.better is not None and self.refined < LATER
+        known = self.better is None
+        first = local and not known and self.refined < LATER
         if self.cutting is not None and first and going():
             self.refined = LATER if cut(problem, engines, ledger, self.cutting, deadline) else 0
         if self.better is not None and ledger.census.nodes >= self.refined and going():
@@ -64,6 +64,8 @@ class Improving:
             self.better = None
         if self.cutting is not None and self.better is None and (local or self.wanted) and going():
             cut(problem, engines, ledger, self.cutting, deadline)
+            known = True
+        if known:  # the rule that better ranges called for has had its turn
             self.cutting = None
 
 
