@@ -36,8 +36,8 @@ from nnsym.search.goal import Decide, Goal, Minimise
 from nnsym.search.loop import Search
 from nnsym.search.session import Conditions, begin
 from nnsym.search.steps.bounding import Bounding
+from nnsym.search.steps.trial import PARTS
 from nnsym.search.strategy import Strategy
-from nnsym.search.trial import PARTS
 
 #: Up to so many of them a point is run in rationals only to know what the margin is somewhere.
 _QUICK = 50_000
