@@ -140,6 +140,7 @@ def _bounds(world: World, ruling: Any, seen: dict[Any, int]) -> None:
     side = floor(facts)
     _holds(side, world)
     assert not side.empty or (side.bound == INF and not world.settled)
+    assert not ruling.vacuous or (side.empty and side.trust is ruling.trust)
     if not side.empty:
         assert side.bound == -INF or not facts.undefined
         assert facts.undefined or side.bound >= max(facts.certified, facts.sure, min(facts.granted, facts.attained))
