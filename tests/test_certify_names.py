@@ -87,7 +87,10 @@ def test_a_network_beside_a_certificate_may_have_any_name(tmp_path: Path) -> Non
     (tmp_path / "stored.onnx").write_bytes(bytes(f.model or b""))
     (tmp_path / "a.onnx.gz").write_bytes(b"\x1f\x8bno network")
     p = nn.forall(X, where=nn.box(X, [1], [2]), then=f(X)[0] > 1)
-    assert nn.verify(p, certificate=tmp_path / "proof.json").certificate is not None
+    found = nn.verify(p, certificate=tmp_path / "proof.json")
+    assert found.certificate is not None
+    page = nn.write_report(found.save(tmp_path / "r.json", p), tmp_path / "r.html").read_text()
+    assert "nnsym check proof.json f.onnx</pre>" in page
     assert check(tmp_path / "proof.json").claim == "unsat"
     (tmp_path / "stored.onnx").unlink()
     with pytest.raises(Refused, match="'f' is not that of its hash, or not given: give its file after"):

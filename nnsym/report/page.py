@@ -156,7 +156,8 @@ def _certificate(data: Mapping[str, Any]) -> str:
     if not made:
         return f"<p>None: {escape(str(data['uncertified']))}</p>" if data.get("uncertified") else ""
     least = made.get("least")
-    return facts_html(
+    stored = " ".join(f"{network['name']}.onnx" for network in data.get("networks", []) if network.get("stored", True))
+    facts = facts_html(
         [
             ("claim", f"{made['claim']}, {made['semantics']}"),
             ("SHA-256", str(made["sha256"])),
@@ -166,6 +167,7 @@ def _certificate(data: Mapping[str, Any]) -> str:
             ("seconds", f"{made['prove_seconds']:.3g} to find, {made['check_seconds']:.3g} to check"),
         ]
     )
+    return facts + _pre(f"# proof.json is the file of this SHA-256\nnnsym check proof.json {stored}".rstrip())
 
 
 def _verdict(result: Result) -> str:
