@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from guest_lanes import MODELS, OPTIONS, PROGRAMS, READINGS, SAYINGS, WORDS, ExactGuest, Guest
 
+from nnsym.errors import InputError
 from nnsym.program import Feature
 from nnsym.testing.check_solver import LIMITS, ConformanceError, check_solver, hard_problems, problems
 
@@ -92,3 +93,9 @@ def test_a_lane_of_linear_programs_is_asked_for_those_only() -> None:
 def test_a_lane_that_takes_nothing_of_the_kit_is_refused() -> None:
     with pytest.raises(ConformanceError, match="none of the programs fits what it accepts: products"):
         check_solver(Guest(accepts=frozenset({Feature.PRODUCTS})))
+
+
+def test_a_lane_is_checked_by_its_name() -> None:
+    assert check_solver("highs", names=["lp"]).solved > 0
+    with pytest.raises(InputError, match=r"unknown solver 'highss'. Did you mean highs"):
+        check_solver("highss")

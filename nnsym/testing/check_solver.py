@@ -21,6 +21,7 @@ import numpy as np
 from nnsym.ir.words import kind_of
 from nnsym.program import Program
 from nnsym.solvers.base import Answer, Goal, Limits, Solver, Status
+from nnsym.solvers.registry import find
 from nnsym.testing.conformance import Conformance
 from nnsym.testing.conformance import ConformanceError as ConformanceError
 from nnsym.testing.hard_programs import knapsack, market_problem, planted_lp
@@ -50,9 +51,9 @@ class SolverConformance(Conformance):
 
 
 def check_solver(
-    lane: Solver, *, names: Iterable[str] | None = None, seconds: float = 20.0, networks: bool = False
+    lane: str | Solver, *, names: Iterable[str] | None = None, seconds: float = 20.0, networks: bool = False
 ) -> SolverConformance:
-    """Ask a lane for every program that it accepts, deciding and optimising, and hold it to its limits.
+    """Ask a lane, by its name or itself, for every program that it accepts, and hold it to its limits.
 
     ``names`` chooses programs and :data:`LIMITS`. ``networks`` asks for big-M programs of small networks too, which say
     more of the solver behind a lane than of the lane: HiGHS before 1.16, and SciPy's copy of it, lose their optima.
@@ -61,7 +62,7 @@ def check_solver(
     Raises:
         ConformanceError: an answer is wrong, or later than the limit and :data:`OVERRUN`.
     """
-    wanted = None if names is None else set(names)
+    lane, wanted = find(lane), None if names is None else set(names)
     done = SolverConformance()
     first, *rest = problems()
     for problem in (first, *hard_problems()):
