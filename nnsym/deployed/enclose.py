@@ -54,7 +54,7 @@ def enclose(query: Query, bounds: Bounds | None = None, *, deadline: Deadline = 
     """The query of all float runs; ``bounds`` of the real query make its error boxes smaller.
 
     Raises :class:`UnsupportedError` where a network is stored in a format without known rounding errors, and
-    :class:`OutOfTime` where the deadline passes.
+    :class:`nnsym.results.clock.OutOfTime` where the deadline passes.
     """
     return _Encloser(query, bounds, deadline).result()
 

@@ -40,7 +40,7 @@ def row_errors(
 ) -> Array | None:
     """``sup |s_i(x, e) - s_i(x, 0)|`` of every row, rounded up; None for a query that is too large.
 
-    ``ranges`` hold for both runs: they were computed with errors whose boxes contain 0. Raises :class:`OutOfTime`.
+    ``ranges`` hold for both runs: they were computed with errors whose boxes contain 0. Raises OutOfTime.
     """
     with np.errstate(invalid="ignore", over="ignore"):  # infinite slopes, at a jump: NaN counts as infinite
         return _row_errors(query, errors, ranges, deadline)

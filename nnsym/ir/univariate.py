@@ -2,8 +2,9 @@
 
 A :class:`Hinge` is two lines that meet in the origin and covers ReLU, leaky ReLU, PReLU and abs; a :class:`Piecewise`
 has any number of lines between breakpoints and covers clip and sign; every exact encoding works on both. A
-:class:`Smooth` function gives value, derivative, extremes and inflections; encodings and bounds relax it by lines. A
-new activation is one object of one of these kinds, or any :class:`Univariate` that answers what it is asked.
+:class:`~nnsym.ir.smooth_functions.Smooth` function gives value, derivative, extremes and inflections; encodings and
+bounds relax it by lines. A new activation is one object of one of these kinds, or any :class:`Univariate` that answers
+what it is asked.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class OpenLayer:
 @final
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A program of ``query`` on ``bounds``; ``ids`` are the columns of every node (:class:`nnsym.encode.Encoded`).
+    """A program of ``query`` on ``bounds``; ``ids`` are the columns of every node (:class:`nnsym.encode.walk.Encoded`).
 
     ``forms`` bounds linear forms over the program's relaxation (:data:`FormBounds`). A row counts as violated beyond
     ``tolerance`` times its norm. ``remaining`` gives the seconds that are left to prepare a family.

@@ -18,7 +18,7 @@ from nnsym.ir.query import Query
 class Lipschitz(Source):
     """Lipschitz constants of every row, times the distance from a centre; met with intervals.
 
-    ``sdp`` bounds the rows' constants by semidefinite certificates as well (:mod:`nnsym.bounds.lipschitz.sdp`);
+    ``sdp`` bounds the rows' constants by semidefinite certificates as well (:mod:`nnsym.bounds.lipschitz.certificate`);
     ``outputs`` bounds a network's outputs together and a row by the norm of its coefficients. Text: ``lipschitz``,
     ``lipschitz:sdp``, ``lipschitz:outputs``, ``lipschitz:sdp:outputs``.
     """
