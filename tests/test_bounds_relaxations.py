@@ -2,6 +2,7 @@
 
 import itertools
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,13 +13,15 @@ from hypothesis import strategies as st
 from nnsym.bounds.engine.forward.interval import Forward
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps.maps import Maps
-from nnsym.bounds.engine.relaxations import relax
-from nnsym.bounds.planes import shares
+from nnsym.bounds.engine.relaxations import relax, undecided
+from nnsym.bounds.formats import DOUBLE
+from nnsym.bounds.kept.passes import relaxations as kept
+from nnsym.bounds.planes import product_range, shares
 from nnsym.bounds.rational.exact import _shorten
 from nnsym.ir.evaluate import apply_node
 from nnsym.ir.exact import round_down, round_up, to_fractions
 from nnsym.ir.node import maximum, new_input, pointwise, product
-from nnsym.ir.univariate import Hinge
+from nnsym.ir.univariate import Hinge, clip
 
 NUMBER = st.one_of(st.floats(-10, 10), st.floats(-1e-9, 1e-9), st.sampled_from([0.0, 1.0, -1.0, 1e8, 1 / 3]))
 
@@ -68,6 +71,74 @@ def test_maximum_lines(box):
     node = maximum(new_input("x", 4), [[0, 1, 2], [3, 1, -1], [2, -1, -1]])
     corners = itertools.product(*zip(*map(to_fractions, box), strict=True))
     encloses(node, [box], [(np.array(c, dtype=object),) for c in corners])
+
+
+X6 = new_input("x", 6)
+UNDECIDED = {
+    "hinge": pointwise(Hinge(np.array([0, 0, -1, 0.5, 1, 2.0]), np.array([1, 0, 1, 0.25, 1, 2.0])), X6),
+    "clip": pointwise(clip(-1, 1), X6),
+    "maximum": maximum(X6, [[0, 1, 2], [3, 4, -1], [5, -1, -1]]),
+}
+
+
+@pytest.mark.parametrize("kind", UNDECIDED)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_lines_depend_on_undecided_elements_alone(kind, data):
+    node = UNDECIDED[kind]
+    ends = data.draw(st.lists(st.integers(-60, 60), min_size=12, max_size=12, unique=True))
+    lower, upper = (np.array(side) / 16 for side in (np.minimum(ends[:6], ends[6:]), np.maximum(ends[:6], ends[6:])))
+    x = Range(torch.tensor(lower[None]), torch.tensor(upper[None]))
+    plan = SimpleNamespace(keep={node: np.arange(node.size)}, groups=lambda node: node.filled)
+    found = undecided(node, X6, x, Maps("cpu")).numpy()
+    assert (found == kept.undecided(plan, node, lower[None], upper[None])).all()
+    shift = (upper - lower) * data.draw(st.sampled_from([0.25, 0.5]))
+    for less, more in ((shift, 0.0), (0.0, shift)):
+        narrow = np.where(found[0], lower, lower + less), np.where(found[0], upper, upper - more)
+        wide, other = (lines(node, [ends]) for ends in ((lower, upper), narrow))
+        for one, two in zip(wide.taps, other.taps, strict=True):
+            assert torch.equal(one.low, two.low)
+            assert torch.equal(one.high, two.high)
+        assert torch.equal(wide.low, other.low)
+        assert torch.equal(wide.high, other.high)
+    if kind == "hinge":
+        assert (found[0] == (lower < 0) & (upper > 0) & (node.fn.left != node.fn.right)).all()
+
+
+def test_a_group_of_one_member_is_decided_however_it_is_padded():
+    node = UNDECIDED["maximum"]
+    x = Range(-torch.ones(1, 6), torch.ones(1, 6))
+    assert undecided(node, X6, x, Maps("cpu"))[0].tolist() == [True] * 5 + [False]
+    plan = SimpleNamespace(keep={node: np.arange(node.size)}, groups=lambda node: node.filled)
+    assert kept.undecided(plan, node, -np.ones((1, 6)), np.ones((1, 6)))[0].tolist() == [True] * 5 + [False]
+
+
+@settings(max_examples=100, deadline=None)
+@given(x=boxes(3), y=boxes(3))
+def test_ranges_of_products_hold_in_rationals_and_cost_a_rounding(x, y):
+    for other, square in ((y, False), (x, True)):
+        low, high = product_range(np, x, other, DOUBLE, square=square)
+        corners = np.array([to_fractions(a) * to_fractions(b) for a in x for b in other])[:: 3 if square else 1]
+        least, most = corners.min(axis=0), corners.max(axis=0)
+        if square:
+            least = np.where((x[0] <= 0) & (x[1] >= 0), 0 * least, least)
+        for bound, exact, sign in ((low, least, 1), (high, most, -1)):
+            gap = sign * (exact - to_fractions(bound))
+            assert (gap >= 0).all()
+            assert (gap <= abs(exact) * Fraction(2) ** -50 + Fraction(DOUBLE.tiny) * 2).all()
+            assert (bound[exact == 0] == 0).all()
+
+
+def test_ranges_of_products_with_an_infinite_end():
+    ends = [np.array([v]) for v in (1.0, np.inf, 2.0, 3.0, -np.inf, 0.0)]
+    for xp, make in ((np, np.asarray), (torch, torch.tensor)):
+        one, inf, two, three, none, zero = map(make, ends)
+        low, high = product_range(xp, (one, inf), (two, three), DOUBLE, square=False)
+        assert (2 * (1 - 2.0**-49) <= low <= 2, high) == (True, np.inf)
+        low, high = product_range(xp, (none, inf), (none, inf), DOUBLE, square=True)
+        assert (low, high) == (0, np.inf)
+        low, high = product_range(xp, (zero, zero), (none, inf), DOUBLE, square=False)
+        assert (low, high) == (0, 0)
 
 
 @settings(max_examples=100, deadline=None)

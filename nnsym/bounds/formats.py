@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,18 @@ class FloatFormat:
         if size <= 2.0**-8:
             return size * (1.0 + 2.0**-5)
         return 2.0 * size if size <= 0.125 else math.inf
+
+
+def settle(xp: Any, lower: Any, upper: Any, huge: float) -> tuple[Any, Any]:
+    """Bounds whose NaN and magnitudes beyond ``huge`` are unbounded; both only widen the interval.
+
+    ``xp`` is the library of the arrays, as in :mod:`nnsym.bounds.planes`.
+    """
+    if bool((xp.maximum(abs(lower), abs(upper)) <= huge).all()):  # no NaN either
+        return lower, upper
+    lower = xp.clip(xp.nan_to_num(lower, nan=-math.inf, posinf=huge, neginf=-math.inf), None, huge)
+    upper = xp.clip(xp.nan_to_num(upper, nan=math.inf, posinf=math.inf, neginf=-huge), -huge, None)
+    return xp.where(lower < -huge, -math.inf, lower), xp.where(upper > huge, math.inf, upper)
 
 
 DOUBLE = FloatFormat(u=2.0**-53, huge=2.0**100, pad=2.0**-700, tiny=2.0**-800)

@@ -68,7 +68,7 @@ def hinge_lines(
     bounded = xp.isfinite(x[1] - x[0])
     everywhere = bool(bounded.all())
     lo, hi = x if everywhere else (xp.where(bounded, x[0], -1.0), xp.where(bounded, x[1], 1.0))
-    opened = (x[0] < 0) & (x[1] > 0) & slopes.bent
+    opened = bends(x, slopes.bent)
     slope, under, over = chord(xp, (left, right), (lo, hi), opened, by)
     through = slopes.flattest
     if lower != "zero":
@@ -87,6 +87,11 @@ def hinge_lines(
         below,
         above,
     )
+
+
+def bends(x: Ends, bent: Any) -> Any:
+    """Where both ends of a range shape the lines: the function bends inside."""
+    return (x[0] < 0) & (x[1] > 0) & bent
 
 
 def chord(xp: Any, slopes: Ends, x: Ends, opened: Any, by: FloatFormat) -> tuple[Any, Any, Any]:

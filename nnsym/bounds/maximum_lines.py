@@ -51,14 +51,11 @@ def maximum_lines(xp: Any, x: Ends, most: Any, by: FloatFormat) -> MaximumLines:
     return MaximumLines(low, xp.where(decided, low, xp.where(bounded, w, 0.0)), offset)
 
 
-def contenders(xp: Any, low: Any, high: Any) -> Any:
-    """Which members of every group may be its maximum, where more than one may: bool ``(batch, groups, members)``.
-
-    Member ``k`` may be where ``high_k >= max low``. One group is decided where a single member's upper bound exceeds
-    that floor.
-    """
-    floor = xp.amax(low, -1, keepdims=True)
-    return (high >= floor) & ((high > floor).sum(-1, keepdims=True) > 1)
+def rivals(xp: Any, x: Ends) -> Any:
+    """The members whose ranges shape the lines: those that may be the largest, in groups where several may."""
+    lo, hi = x
+    floor = xp.amax(lo, -1, keepdims=True)
+    return (hi >= floor) & ((hi > floor).sum(-1, keepdims=True) > 1)
 
 
 def missed(xp: Any, w: Any, over: Any, x: Ends, by: FloatFormat) -> Any:

@@ -1,4 +1,6 @@
-"""Planes that enclose a product over a box of its factors, for PyTorch's tensors and NumPy's arrays alike.
+"""A product over a box of its factors: planes that enclose it, and its range.
+
+For PyTorch's tensors and NumPy's arrays alike.
 
 For any slope a within the range of y and b within that of x,
 
@@ -57,6 +59,30 @@ def planes(xp: Any, x: Ends, y: Ends, out: Ends, by: FloatFormat, *, square: boo
     low = xp.where(bounded, constant(a_low, b_low, xp.zeros_like(under) if square else under, -1.0), out[0])
     high = xp.where(bounded, constant(a_high, b_high, over, 1.0), out[1])
     return Planes(a_low, b_low, low, a_high, b_high, high)
+
+
+def product_range(xp: Any, x: Ends, y: Ends, by: FloatFormat, *, square: bool) -> Ends:
+    """The range of ``x y``: its least and largest corner, outward by one rounding and what underflow may hide.
+
+    0 times anything is 0, exactly. A ``square`` has no corners that mix the ends of its factor.
+    """
+    corners = [_corner(xp, a, b, by) for a in x for b in y]
+    if square:
+        corners = [corners[0], corners[3]]
+    low = xp.amin(xp.stack([under for under, _ in corners]), 0)
+    high = xp.amax(xp.stack([over for _, over in corners]), 0)
+    if square:
+        low = xp.where((x[0] <= 0) & (x[1] >= 0), 0.0, low)
+    return low, high
+
+
+def _corner(xp: Any, a: Any, b: Any, by: FloatFormat) -> Ends:
+    """``a b`` from below and from above, on its side of 0."""
+    zero, same = (a == 0) | (b == 0), (a > 0) == (b > 0)
+    value = xp.where(zero, 0.0, a) * xp.where(zero, 0.0, b)
+    slip = xp.where(zero | ~xp.isfinite(value), 0.0, 4 * by.u * abs(value) + by.tiny)
+    low, high = value - slip, value + slip
+    return xp.where(same, xp.clip(low, 0.0, None), low), xp.where(same, high, xp.clip(high, None, 0.0))
 
 
 def shares(xp: Any, x: Ends, y: Ends, *, summed: bool) -> Ends:

@@ -20,8 +20,8 @@ from torch import Tensor
 from nnsym.bounds.engine.inputs import Range
 from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, TINY, U, magnitude, precision, product
-from nnsym.bounds.hinge_lines import hinge_lines
-from nnsym.bounds.maximum_lines import contenders, maximum_lines
+from nnsym.bounds.hinge_lines import bends, hinge_lines
+from nnsym.bounds.maximum_lines import maximum_lines, rivals
 from nnsym.bounds.pairs.gaps import band, better, live, parallel, slope_range
 from nnsym.bounds.planes import planes
 from nnsym.bounds.sources import LowerSlope
@@ -112,13 +112,14 @@ def undecided(node: Node, parent: Node, x: Range, maps: Maps) -> Tensor:
         case Difference() if isinstance(node.left, Pointwise):
             return (x.lower < 0) & (x.upper > 0)
         case Pointwise(fn=Hinge()):
-            return (x.lower < 0).logical_and(x.upper > 0).logical_and(maps.slopes(node).bent)
+            found: Tensor = bends((x.lower, x.upper), maps.slopes(node).bent)
+            return found
         case Pointwise(fn=Piecewise() as fn):
             lo, hi = (side.to(torch.float64).cpu().numpy() for side in (x.lower, x.upper))
             return torch.tensor(cells(fn, lo, hi).count > 1, device=maps.device)
         case Max():
-            groups = maps.members(node)
-            chosen = contenders(torch, x.lower[:, groups], x.upper[:, groups])
+            groups, members = _members(node, x, maps)
+            chosen = rivals(torch, members)
             counts = torch.zeros_like(x.lower).index_add_(1, groups.ravel(), chosen.to(x.lower.dtype).flatten(1))
             return counts > 0
     return x.lower < x.upper
@@ -150,11 +151,17 @@ def _moved(kept: Tensor, slope: Tensor) -> Tensor:
 
 
 def _maximum(node: Max, x: Range, out: Range, maps: Maps) -> Lines:
-    groups, real = maps.members(node), torch.tensor(node.groups >= 0, device=maps.device)
-    lo, hi = (torch.where(real, side[:, groups], -torch.inf) for side in (x.lower, x.upper))
-    made = maximum_lines(torch, (lo, hi), out.upper, maps.precision)
+    groups, members = _members(node, x, maps)
+    made = maximum_lines(torch, members, out.upper, maps.precision)
     taps = (Tap(node.parents[0], groups[:, k], made.low[..., k], made.high[..., k]) for k in range(groups.shape[1]))
     return Lines(tuple(taps), torch.zeros_like(made.offset), made.offset)
+
+
+def _members(node: Max, x: Range, maps: Maps) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Where the members of all groups are, and their ranges; -inf where a group is padded."""
+    groups, real = maps.members(node), torch.tensor(node.groups >= 0, device=maps.device)
+    lower, upper = (torch.where(real, side[:, groups], -torch.inf) for side in (x.lower, x.upper))
+    return groups, (lower, upper)
 
 
 def _product(node: Product, x: Range, y: Range, out: Range, *, summed: bool) -> Lines:

@@ -12,6 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nnsym.bounds import formats
 from nnsym.bounds.formats import DOUBLE, SINGLE, FloatFormat
 
 
@@ -56,12 +57,7 @@ def settle(lower: Tensor, upper: Tensor, by: Precision | None = None) -> tuple[T
 
     ``by`` is the precision that the numbers were computed in, where they are kept in a wider one.
     """
-    huge = (by or precision(lower)).huge
-    if bool((torch.maximum(lower.abs(), upper.abs()) <= huge).all()):  # no NaN either
-        return lower, upper
-    lower = torch.nan_to_num(lower, nan=-torch.inf, posinf=huge, neginf=-torch.inf).clamp(max=huge)
-    upper = torch.nan_to_num(upper, nan=torch.inf, posinf=torch.inf, neginf=-huge).clamp(min=-huge)
-    return torch.where(lower < -huge, -torch.inf, lower), torch.where(upper > huge, torch.inf, upper)
+    return formats.settle(torch, lower, upper, (by or precision(lower)).huge)
 
 
 def middle(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nnsym.bounds import formats
 from nnsym.bounds.formats import DOUBLE, SINGLE, FloatFormat
 from nnsym.errors import InputError
 from nnsym.ir.array import Array
@@ -60,11 +61,7 @@ def _room(values: Array) -> Array:
 
 def settle(lower: Array, upper: Array, by: Precision) -> tuple[Array, Array]:
     """NaN and magnitudes beyond ``huge`` become unbounded; both only widen the interval."""
-    if bool((np.maximum(np.abs(lower), np.abs(upper)) <= by.huge).all()):  # no NaN either
-        return lower, upper
-    lower = np.minimum(np.nan_to_num(lower, nan=-np.inf, posinf=by.huge, neginf=-np.inf), by.huge)
-    upper = np.maximum(np.nan_to_num(upper, nan=np.inf, posinf=np.inf, neginf=-by.huge), -by.huge)
-    return np.where(lower < -by.huge, -np.inf, lower), np.where(upper > by.huge, np.inf, upper)
+    return formats.settle(np, lower, upper, by.huge)
 
 
 def blend(mask: Array, a: Array, b: Array) -> Array:

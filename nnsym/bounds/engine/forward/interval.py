@@ -20,6 +20,7 @@ from nnsym.bounds.engine.inputs import Balls, Range, device_balls, domain, least
 from nnsym.bounds.engine.maps.maps import Maps
 from nnsym.bounds.engine.rounding import FLOAT64, middle, on_grid, precision, product, settle
 from nnsym.bounds.pairs.gaps import extremes, slope_range
+from nnsym.bounds.planes import product_range
 from nnsym.bounds.sources import FloatBoxes
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
@@ -99,7 +100,7 @@ class Forward:
                 members = self.maps.members(node)
                 return Range(*(v[:, members].amax(-1) for v in (parents[0].lower, parents[0].upper)))
             case Product():
-                return _product(parents[0], parents[1], node.parents[0] is node.parents[1])
+                return _product(parents[0], parents[1], square=node.parents[0] is node.parents[1])
             case Difference():
                 return self._difference(node, parents)
         raise UnsupportedError(f"no bounds for {node!r}")
@@ -281,14 +282,9 @@ def _infinite(values: Array) -> Array:
     return np.where(np.isinf(values), np.sign(values), 0.0)
 
 
-def _product(x: Range, y: Range, square: bool) -> Range:
-    corners = torch.stack([_times(a, b) for a in (x.lower, x.upper) for b in (y.lower, y.upper)])
-    low, high = _widen(corners.amin(0), corners.amax(0))
-    if square:
-        ends = corners[[0, 3]]
-        crossing = (x.lower <= 0) & (x.upper >= 0)
-        low = torch.where(crossing, 0.0, _widen(ends.amin(0), ends.amin(0))[0])
-    return Range(*settle(low, high))
+def _product(x: Range, y: Range, *, square: bool) -> Range:
+    ends = (x.lower, x.upper), (y.lower, y.upper)
+    return Range(*settle(*product_range(torch, *ends, precision(x.lower), square=square)))
 
 
 def additions(nodes: tuple[Node, ...]) -> int:

@@ -11,11 +11,11 @@ from typing import final
 
 import numpy as np
 
-from nnsym.bounds.hinge_lines import Slopes, hinge_lines
+from nnsym.bounds.hinge_lines import Slopes, bends, hinge_lines
 from nnsym.bounds.kept.plan.plan import Plan
-from nnsym.bounds.kept.rounding import FLOAT64, product, settle
-from nnsym.bounds.maximum_lines import contenders, maximum_lines
-from nnsym.bounds.planes import planes
+from nnsym.bounds.kept.rounding import FLOAT64, settle
+from nnsym.bounds.maximum_lines import maximum_lines, rivals
+from nnsym.bounds.planes import planes, product_range
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.functions.pieces import cells
@@ -85,7 +85,8 @@ def image(plan: Plan, node: Node, parents: tuple[Sides, ...]) -> Sides:
             groups = plan.groups(node)
             return lower[:, groups].max(axis=-1), upper[:, groups].max(axis=-1)
         case Product():
-            return _corners(parents[0], parents[1], node.parents[0] is node.parents[1])
+            square = node.parents[0] is node.parents[1]
+            return settle(*product_range(np, parents[0], parents[1], FLOAT64, square=square), FLOAT64)
     raise UnsupportedError(f"no bounds for {node!r}")
 
 
@@ -94,16 +95,15 @@ def undecided(plan: Plan, node: Node, lower: Array, upper: Array) -> Array:
     match node:
         case Pointwise(fn=Hinge()):
             left, right = _slopes(plan, node)
-            return np.asarray((lower < 0) & (upper > 0) & (left != right))
+            return np.asarray(bends((lower, upper), left != right))
         case Pointwise(fn=Piecewise()):
             fn = node.fn.take(plan.keep[node])
             assert isinstance(fn, Piecewise)
             return np.asarray(cells(fn, lower, upper).count > 1)
         case Max():
-            groups = plan.groups(node)
-            chosen = contenders(np, lower[:, groups], upper[:, groups])
+            groups, members = _members(plan, node, (lower, upper))
             found = np.zeros(lower.shape, dtype=bool)
-            row, group, member = np.nonzero(chosen)
+            row, group, member = np.nonzero(rivals(np, members))
             found[row, groups[group, member]] = True
             return found
     return np.asarray(lower < upper)
@@ -159,11 +159,17 @@ def _hinge(node: Pointwise, slopes: Slopes, x: Sides, out: Sides) -> Lines:
 
 
 def _maximum(plan: Plan, node: Max, x: Sides, out: Sides) -> Lines:
-    groups, real = plan.groups(node), node.groups[plan.keep[node]] >= 0
-    lo, hi = (np.where(real, side[:, groups], -np.inf) for side in x)
-    made = maximum_lines(np, (lo, hi), out[1], FLOAT64)
+    groups, members = _members(plan, node, x)
+    made = maximum_lines(np, members, out[1], FLOAT64)
     taps = (Tap(node.parents[0], groups[:, k], made.low[..., k], made.high[..., k]) for k in range(groups.shape[1]))
     return Lines(tuple(taps), np.zeros_like(made.offset), made.offset)
+
+
+def _members(plan: Plan, node: Max, x: Sides) -> tuple[Array, Sides]:
+    """Where the members of all groups are, and their ranges; -inf where a group is padded."""
+    groups, real = plan.groups(node), node.groups[plan.keep[node]] >= 0
+    lower, upper = (np.where(real, side[:, groups], -np.inf) for side in x)
+    return groups, (lower, upper)
 
 
 def _product(node: Product, x: Sides, y: Sides, out: Sides, *, summed: bool) -> Lines:
@@ -171,15 +177,3 @@ def _product(node: Product, x: Sides, y: Sides, out: Sides, *, summed: bool) -> 
     made = planes(np, x, y, out, FLOAT64, square=left is right, summed=summed)
     taps = Tap(left, None, made.a_low, made.a_high), Tap(right, None, made.b_low, made.b_high)
     return Lines(taps, made.low, made.high)
-
-
-def _corners(x: Sides, y: Sides, square: bool) -> Sides:
-    """The range of a product: its least and largest corner, widened by one rounding and what underflow may hide."""
-    corners = np.stack([product(a, b) for a in x for b in y])
-    zero = np.stack([(a == 0) | (b == 0) for a in x for b in y])
-    slip = np.where(zero, 0.0, 4 * _U * np.abs(corners) + _TINY)
-    low, high = (corners - slip).min(axis=0), (corners + slip).max(axis=0)
-    if square:  # of two equal factors; the corners that mix their ends are no values
-        low = np.where((x[0] <= 0) & (x[1] >= 0), 0.0, np.minimum((corners - slip)[0], (corners - slip)[3]))
-        low = np.maximum(low, 0.0)
-    return settle(low, high, FLOAT64)
