@@ -19,6 +19,7 @@ from nnsym.testing.prove.number import (
     above,
     add,
     below,
+    exact_root,
     floor,
     larger,
     nearest,
@@ -117,7 +118,9 @@ def _next(value: Any, towards: Any) -> Any:
 
 
 def _sqrt(value: Any) -> Any:
-    return Number(value.world, value.world.result(root, value.term)) if isinstance(value, Number) else math.sqrt(value)
+    if not isinstance(value, Number):
+        return math.sqrt(value)
+    return Number(value.world, value.world.result(exact_root if value.exact else root, value.term), exact=value.exact)
 
 
 def _rounded(facts: Callable[..., tuple[Any, ...]], by_float: Callable[[float], Any]) -> Callable[[Any], Any]:

@@ -257,6 +257,11 @@ def root(r: Any, square: Any) -> tuple[Any, ...]:
     return (r >= 0,)
 
 
+def exact_root(r: Any, square: Any) -> tuple[Any, ...]:
+    """The square root itself."""
+    return r >= 0, r * r == square
+
+
 def above(r: Any, exact: Any) -> tuple[Any, ...]:
     """Rounded up."""
     return (r >= exact,)

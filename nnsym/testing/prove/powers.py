@@ -19,8 +19,10 @@ def power(value: Any, exponent: Any) -> Any:
     if not isinstance(value, Number):
         return float(value) ** exponent
     n, world = int(exponent), value.world
-    if n != exponent or n < 1:
+    if n != exponent or n == 0 or (n < 0 and not value.exact):
         raise NotModelledError(f"the exponent {exponent}")
+    if n < 0:
+        return 1 / power(value, -exponent)
     exact = world.term(_PRODUCTS.setdefault(n, _Product(n)), value.term)
     known = world.powers.setdefault(n, [(z3.RealVal(0), z3.RealVal(0))])
     if not any(base.eq(value.term) for base, _ in known):
