@@ -52,9 +52,8 @@ class Phases:
         self.grounds, self.choices, self.base, self.deadline = grounds, choices, base, deadline
         self.mirror, self.engine, self.curves = choices.mirror, base.engine, choices.curves
         self.parts: dict[TreePlace, OpenCase] = {}
-        self.plain: dict[
-            TreePlace, OpenCase
-        ] = {}  # closed by lines that are the engine's defaults, not always the checker's
+        #: What lines closed that are the engine's defaults, not always the checker's.
+        self.plain: dict[TreePlace, OpenCase] = {}
         self.steps, self.bounded, self.missed = _STEPS, 0, 0.0
         self._premises = Premises.of(base.ground.case.facts, self.mirror.input.size)
 
@@ -124,10 +123,7 @@ class Phases:
 
     def _step(self, batch: list[OpenCase]) -> list[OpenCase] | None:
         domains = self._domains(batch)
-        goal = 0.0
-        found = self.engine.bound(
-            domains, steps=self.steps, goal=goal, refresh=False, gaps=True, deadline=self.deadline
-        )
+        found = self.engine.bound(domains, steps=self.steps, refresh=False, gaps=True, deadline=self.deadline)
         assert found.dual is not None
         whole = [float(found.lower[k, part.row]) for k, part in enumerate(batch) if not part.path]
         self.missed = max(self.missed, -min(whole, default=0.0))
