@@ -185,6 +185,24 @@ def test_networks_are_those_that_the_property_names() -> None:
                 assert isinstance(verdict(certificate(stated_, [["l"]], *given), engine, files), str)
 
 
+def test_names_of_the_old_form_are_names_like_others_in_the_new_one() -> None:
+    """X and Y are the second network's own: nobody counts them through the elements of all."""
+    graph = plain({"x": [1]}, [["Identity", ["x"], ["y"]]], ["y"])
+    tensors = "(declare-input {} real [1])(declare-output {} real [1])"
+    text = f"(vnnlib-version <2.0>)(declare-network f {tensors.format('a', 'b')})"
+    text += f"(declare-network g (equal-to f) {tensors.format('X', 'Y')})"
+    text += box("a", [0], [1]) + box("X", [2], [3])
+    for claim, true in (
+        ("(<= Y[0] 1.5)", True),
+        ("(<= Y[0] 2.5)", False),
+        ("(>= b[0] 1.5)", True),
+        ("(>= b[0] 0.5)", False),
+    ):
+        made = certificate(f"{text}(assert {claim})", [["l"]], {"name": "f", "graph": graph})
+        for engine in ("reference", "fast"):
+            assert isinstance(verdict(made, engine), str) is not true
+
+
 def test_an_output_does_not_make_whole_numbers_of_an_input() -> None:
     """y is x itself, so that a type of y would be one of x: only x = 1 would be left."""
     graph = plain({"x": [1]}, [["Identity", ["x"], ["y"]]], ["y"])
