@@ -38,7 +38,7 @@ _SOME = 1 + 8 * UNIT
 class Oracle:
     """A function of a shape, and what a :class:`nnsym.ir.functions.curves.Curve` is asked for the offset of a line."""
 
-    ulps, unit = 4, 1.0
+    ulps, unit, limits = 4, 1.0, (-np.inf, np.inf)
 
     def __init__(self, world: World, shape: Shape) -> None:
         self.world, self.shape, self.bends = world, shape, (shape == "convex",)
