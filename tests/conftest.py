@@ -35,11 +35,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests by hypothesis draw their share of examples, at least 3 (``tests/depth.py``)."""
+    """Tests by hypothesis draw their share of examples, at least 3 (``tests/depth.py``), and no test is timed."""
     for function in {getattr(item.obj, "__func__", item.obj) for item in items if isinstance(item, pytest.Function)}:
         found = getattr(function, "_hypothesis_internal_use_settings", None)
         if found is not None:
-            function._hypothesis_internal_use_settings = settings(found, max_examples=drawn(found.max_examples, 3))
+            function._hypothesis_internal_use_settings = settings(
+                found, max_examples=drawn(found.max_examples, 3), deadline=None
+            )
 
 
 @pytest.fixture(scope="session")
