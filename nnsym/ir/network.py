@@ -78,7 +78,8 @@ class Network:
             "numbers": self.dtype,
             "sha256": self.hash,
         }
-        rows = "".join(f"<tr><td>{name}</td><td>{escape(str(value))}</td></tr>" for name, value in facts.items())
+        cell = "<td style='text-align:left'>"  # notebooks put cells on the right
+        rows = "".join(f"<tr>{cell}{name}</td>{cell}{escape(str(value))}</td></tr>" for name, value in facts.items())
         return f"<b>{escape(self.name)}</b><table>{rows}</table>"
 
     def __reduce__(self) -> tuple[Any, ...]:
