@@ -118,7 +118,7 @@ def _asked(prop: HasQuery | Query, slack: object, certificate: bool | str | Path
         )
     if certificate is not False:
         refuse_smoothed(query, "certificate")
-    if isinstance(certificate, (str, Path)):
+    if not isinstance(certificate, bool):  # what is no path is told before the work
         check_writable(path_of(certificate))
     return query.relaxed(slack) if unmasked(slack, "slack") else query
 
