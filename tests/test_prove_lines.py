@@ -12,6 +12,7 @@ from nnsym.bounds.kept.passes import relaxations as arrays
 from nnsym.ir.univariate import clip, sign
 from nnsym.testing.prove import Answer
 from nnsym.testing.prove.lines import array_lines, engine_lines, prove_lines
+from nnsym.testing.prove.maxima import prove_member
 from nnsym.testing.prove.subjects import Subject, hinge, largest, pieces, times
 from tests.mutants import mutant
 
@@ -37,7 +38,10 @@ def test_lines_of_linear_bounds_are_proved(subject: Subject, slope: Any) -> None
     assert proof.answer is Answer.PROVED, str(proof)
 
 
-@pytest.mark.parametrize("subject", [RELU, ANY, largest(2), times(), times(square=True)], ids=lambda v: v.name)
+KEPT_LINES = [RELU, ANY, largest(2), largest(3), times(), times(square=True)]
+
+
+@pytest.mark.parametrize("subject", KEPT_LINES, ids=lambda v: v.name)
 def test_lines_of_the_kept_engine_are_proved(subject: Subject) -> None:
     proof = prove_lines(subject, array_lines(), of="kept", seconds=400, sharp=subject in (RELU, ANY))
     assert proof.answer is Answer.PROVED, str(proof)
@@ -69,13 +73,25 @@ MAXIMA = {
     "another member below": ("lo >= xp.amax(lo", "lo <= xp.amin(lo"),
     "the lower end alone": ("xp.maximum(-w * lo, over - w * hi)", "-w * lo"),
     "the upper end alone": ("xp.maximum(-w * lo, over - w * hi)", "over - w * hi"),
+    "the sum's rounding": ("by.gamma(lo.shape[-1] + 8) * size + by.tiny", "0 * size"),
 }
 
 
 @pytest.mark.parametrize("wrong", MAXIMA)
 def test_wrong_lines_of_maxima_are_refuted(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "maximum_lines", mutant(maximum_lines, *MAXIMA[wrong])["maximum_lines"])
-    proof = prove_lines(largest(2), array_lines(), of=wrong, seconds=60)
+    proof = prove_lines(largest(2), array_lines(), of=wrong, seconds=100)
+    assert proof.answer is Answer.REFUTED, str(proof)
+
+
+def test_the_line_of_one_member_is_proved() -> None:
+    proof = prove_member()
+    assert proof.answer is Answer.PROVED, str(proof)
+
+
+@pytest.mark.parametrize("wrong", ["the lower end alone", "the upper end alone"])
+def test_wrong_lines_of_one_member_are_refuted(wrong: str) -> None:
+    proof = prove_member(missed=mutant(maximum_lines, *MAXIMA[wrong])["missed"])
     assert proof.answer is Answer.REFUTED, str(proof)
 
 

@@ -20,7 +20,7 @@ from nnsym.bounds.sources import LowerSlope
 from nnsym.ir.node import Max, Node
 from nnsym.ir.univariate import Piecewise
 from nnsym.testing.prove.arrays import symbolic
-from nnsym.testing.prove.maxima import by_member
+from nnsym.testing.prove.maxima import steps
 from nnsym.testing.prove.number import Number, term
 from nnsym.testing.prove.search import Denial, Proof, prove
 from nnsym.testing.prove.subjects import UNIT, Setup, Subject
@@ -96,7 +96,8 @@ def prove_lines(subject: Subject, makes: Makes, *, of: str, seconds: float, shar
         if isinstance(node, Max):
             at_least = made.setup.values[node.parents[0]]
             made.world.margins.clear()
-            made.world.assume(*by_member(made.world, made.setup, made.lines.taps))
+            for fact in steps(made.world, made.setup, made.lines):
+                made.world.assume(fact)
         for sign, side, name in ((1, "low", "its lower line"), (-1, "high", "its upper line")):
             offset = np.ravel(getattr(made.lines, side))[0]
             if isinstance(offset, Number) or np.isfinite(offset):

@@ -51,7 +51,7 @@ class _Way:
         solver, facts = self.solver(), self.facts()
         solver.set("rlimit", int(self.share * steps))
         solver.set("timeout", max(1, int(1000 * seconds)))
-        if self.solver is _linear and self.instead is None:
+        if self.solver is linear and self.instead is None:
             return _by_core(solver, facts, denial)
         solver.add(*(self.instead() if self.instead else [*facts, denial]))
         answer = solver.check()
@@ -118,13 +118,13 @@ def _ways(world: World, denial: Any) -> list[_Way]:
     solver = z3.SimpleSolver if world.integers else _polynomials
     slips = bool(world.unit is not None and world.margins and not world.powers)  # of lines: many products
     early = {"rounds": 1, "share": 5.0} if slips else {"rounds": 2}
-    multiplications = [_Way(everything, _linear, instead=multiplied, **early)] if world.margins else []
+    multiplications = [_Way(everything, linear, instead=multiplied, **early)] if world.margins else []
     return [
         _Way(near, solver),
-        _Way(everything, _linear, share=0.1 if slips else 0.3),
+        _Way(everything, linear, share=0.1 if slips else 0.3),
         _Way(origins, solver, share=2.5 if slips else 1.0),
         *multiplications,
-        *([] if slips else [_Way(everything, _linear, rounds=1)]),
+        *([] if slips else [_Way(everything, linear, rounds=1)]),
         _Way(everything, solver, whole=True, share=0.5, rounds=1),
         _Way(everything, z3.SimpleSolver, whole=True, share=0.2, rounds=1),
         _Way(origins, z3.SimpleSolver, share=0.2, rounds=1),
@@ -153,7 +153,7 @@ def _polynomials() -> Any:
     return z3.Tactic("qfnra-nlsat").solver()
 
 
-def _linear() -> Any:
+def linear() -> Any:
     """Linear arithmetic alone, each product of unknowns an unknown of its own: a model of it shows nothing."""
     solver = z3.SimpleSolver()
     solver.set("arith.nl", False)
