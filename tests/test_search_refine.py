@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,14 +23,29 @@ from tests.kept import inside, relu_query
 from tests.searching import ran
 
 
-class Watched:
-    """Makes better engines, and keeps what was asked for and what came of it."""
+class Ticks:
+    """A clock that a look at it moves on by one, and a level of better ranges by ``each`` for every round."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, each: int) -> None:
+        self.each, self.now = each, 0
+
+    def perf_counter(self) -> float:
+        self.now += 1
+        return float(self.now)
+
+
+class Watched:
+    """Makes better engines, and keeps what was asked for, when, and what came of it."""
+
+    def __init__(self, query: Query, clock: Ticks | None = None) -> None:
         self.query, self.rounds, self.engines = query, list[int](), list[Engine]()
+        self.clock, self.began, self.ended = clock or Ticks(0), list[int](), list[int]()
 
     def __call__(self, ranges, rounds: int, deadline: Deadline) -> Engine:  # type: ignore[no-untyped-def]
         self.rounds.append(rounds)
+        self.began.append(self.clock.now)
+        self.clock.now += self.clock.each * rounds
+        self.ended.append(self.clock.now)
         self.engines.append(refined(self.query, ranges=ranges, rounds=rounds, deadline=deadline))
         return self.engines[-1]
 
@@ -47,25 +63,47 @@ def whole(engine: Engine) -> float:
 TEXT = "bab:gap:steps=0:batch=1:refine=2"
 
 
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels take no time: each is due at the batch after the one before."""
+    monkeypatch.setattr("nnsym.search.whole.time", SimpleNamespace(perf_counter=lambda: 0.0))
+
+
+@pytest.mark.usefixtures("instant")
 def test_a_domain_that_better_ranges_decide_is_split_no_further() -> None:
     """After 31 parts, with four times the rounds each time; what holds of the whole closes what is open."""
     query = thin(0.1, seed=0)
     watched = Watched(query)
-    found = ran(query, TEXT, better=watched, seconds=120.0)  # a quarter of them for the ranges
+    found = ran(query, TEXT, better=watched, seconds=120.0)
     found.check("decided by ranges")
     first, second = watched.engines
     assert watched.rounds == [2, 8]
     assert whole(Engine(query, dtype="float32")) < -0.1 < whole(first) < 0 < whole(second)
     assert found.search.examiner.engines.engine is second
     assert found.search.exhausted
-    assert (found.search.census.nodes, found.search.census.mass) == (31, 1)
+    assert (found.search.census.nodes, found.search.census.mass) == (32, 1)
 
 
+@pytest.mark.parametrize("each", [0, 3, 10])
+def test_the_search_has_as_long_as_a_level_took_before_the_next(monkeypatch: pytest.MonkeyPatch, each: int) -> None:
+    """By a clock that every batch, which looks once, moves on by one."""
+    query, clock = thin(0.05), Ticks(each)
+    monkeypatch.setattr("nnsym.search.whole.time", clock)
+    watched = Watched(query, clock)
+    found = ran(query, TEXT, better=watched, nodes=200, seconds=120.0)
+    found.check("turns")
+    assert watched.rounds == [2 * 4**k for k in range(len(watched.rounds))]
+    assert len(watched.rounds) >= 2
+    for ended, rounds, began in zip(watched.ended, watched.rounds, watched.began[1:], strict=False):
+        assert each * rounds <= began - ended <= each * rounds + 4
+
+
+@pytest.mark.usefixtures("instant")
 def test_a_search_goes_on_with_better_ranges() -> None:
     """More rounds end where they do not pay. The bound is at once that of the whole."""
     query = thin(0.05)
     watched, plain = Watched(query), ran(query, TEXT.replace("=2", "=0"), nodes=31)
-    found = ran(query, TEXT, better=watched, nodes=31, seconds=120.0)
+    found = ran(query, TEXT, better=watched, nodes=32, seconds=120.0)
     found.check("stopped")
     assert watched.rounds == [2, 8]
     assert whole(watched.engines[1]) < 0.8 * whole(watched.engines[0]) < 0
@@ -158,6 +196,7 @@ def test_how_many_rows_have_cuts_is_a_word() -> None:
     assert LATER > 100
 
 
+@pytest.mark.usefixtures("instant")
 def test_nothing_is_due_that_the_rule_does_not_ask_for() -> None:
     """Others would wait for it: see :meth:`nnsym.search.crew.Crew.go`."""
     query = thin(0.05)

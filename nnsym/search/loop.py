@@ -176,9 +176,8 @@ class Search:
         rival, self.rival = self.rival, None
         if rival is not None:
             self._adopt(trial(self, map(rival, self.rivals)))
-        known, local = self.examiner.engines.engine, isinstance(self.rule, Gap) and self.rule.early == 1
-        self.improving.look(self.problem, self.examiner.engines, self.ledger, self.deadline, local=local)
-        refined = self.improving.better is None and self.examiner.engines.engine is not known
+        local = isinstance(self.rule, Gap) and self.rule.early == 1
+        refined = self.improving.look(self.problem, self.examiner.engines, self.ledger, self.deadline, local=local)
         if rival is not None and self.rivals and refined and self._going:
             rules = (rule for rule in (self.problem.strategy.branching, *self.rivals) if rule is not None)
             first, *others = map(rival, rules)
