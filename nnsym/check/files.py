@@ -61,22 +61,19 @@ def opened(path: Path, given: Iterable[bytes] = ()) -> tuple[dict[str, Any], dic
     """
     certificate = read_json(content(path))
     need(isinstance(certificate, dict), f"not of the format {FORMAT}")
-    files = {hashlib.sha256(data).hexdigest(): data for data in given}
+    files = dict(map(_hashed, given))
     networks = certificate.get("networks")
     entries = [*(networks if isinstance(networks, list) else []), certificate.get("property")]
     named = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("file"), str)]
-    for entry in named:
-        name = entry["file"]
-        for beside in (path.parent / name, path.parent / f"{name}.gz"):
-            if entry.get("sha256") not in [*files] and Path(name).name == name and beside.is_file():
-                files |= _hashed(content(beside))
-    for beside in sorted(path.parent.iterdir()):
-        missing = [entry.get("sha256") for entry in named if entry.get("sha256") not in [*files]]
-        if missing and beside.name.removesuffix(".gz").endswith((".onnx", ".vnnlib")):
+    names = [name for entry in named for name in (entry["file"], f"{entry['file']}.gz") if Path(name).name == name]
+    beside = [p for p in map(path.parent.joinpath, names) if p.is_file()]
+    beside += sorted(p for p in path.parent.iterdir() if p.name.removesuffix(".gz").endswith((".onnx", ".vnnlib")))
+    for place in beside:
+        if any(entry.get("sha256") not in [*files] for entry in named):
             with suppress(Refused):  # what cannot be read is not what is looked for
-                files |= {digest: data for digest, data in _hashed(content(beside)).items() if digest in missing}
+                files |= [_hashed(content(place))]
     return certificate, files
 
 
-def _hashed(data: bytes) -> dict[str, bytes]:
-    return {hashlib.sha256(data).hexdigest(): data}
+def _hashed(data: bytes) -> tuple[str, bytes]:
+    return hashlib.sha256(data).hexdigest(), data
