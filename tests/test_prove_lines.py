@@ -70,7 +70,7 @@ def test_wrong_lines_of_hinges_are_refuted(wrong: str, subject: Subject, monkeyp
 
 
 MAXIMA = {
-    "another member below": ("lo >= xp.amax(lo", "lo <= xp.amin(lo"),
+    "a member twice below": ("xp.where(first, xp.ones_like(w), 0.0)", "xp.where(first, 2 * xp.ones_like(w), 0.0)"),
     "the lower end alone": ("xp.maximum(-w * lo, over - w * hi)", "-w * lo"),
     "the upper end alone": ("xp.maximum(-w * lo, over - w * hi)", "over - w * hi"),
     "the sum's rounding": ("by.gamma(lo.shape[-1] + 8) * size + by.tiny", "0 * size"),

@@ -74,7 +74,7 @@ def steps(world: World, setup: Setup, lines: Any) -> Iterator[Any]:
     (x,) = setup.node.parents
     (offset,) = np.ravel(lines.high)
     for th in world.thresholds if _proved() else ():
-        rests = []
+        rests, every = [], True
         for tap, low, high, value in zip(lines.taps, *setup.bounds[x], setup.values[x], strict=True):
             w = np.ravel(tap.high)[0]
             if isinstance(w, Number):
@@ -83,9 +83,10 @@ def steps(world: World, setup: Setup, lines: Any) -> Iterator[Any]:
                 if _follows(world, world.facts, z3.And(w.term >= 0, term(low) <= th.term, th.term < term(high))):
                     yield from claims
                 else:
+                    every = False
                     yield from (claim for claim in claims if find_model(world, z3.Not(claim), _LEMMA) is False)
         paid = term(offset) >= z3.Sum([th.term, *rests])
-        if isinstance(offset, Number) and _follows(world, _made(world, offset.term, paid.arg(1)), paid):
+        if every and isinstance(offset, Number) and _follows(world, _made(world, offset.term, paid.arg(1)), paid):
             yield paid
 
 
