@@ -25,7 +25,8 @@ from nnsym.check.problem import Fact
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline
-from nnsym.search.branching import Seen, Smear, share, width
+from nnsym.search.branching import Seen, Smear
+from nnsym.search.sensitivity import sensitivities
 
 _BATCH = 256
 
@@ -52,12 +53,6 @@ class OpenBox:
     known: Mapping[Node, Limit] = field(default_factory=dict)
 
 
-def _limits(ground: Ground) -> Limit:
-    """The whole box of a ground."""
-    lower, upper = (np.array([float(v) for v in side]) for side in (ground.case.lower, ground.case.upper))  # type: ignore[arg-type]
-    return Limit(lower, upper)
-
-
 @final
 @dataclass(frozen=True)
 class Sum:
@@ -82,6 +77,7 @@ class Boxes:
         self.choices, self.bounded = choices, 0
         self.parts: dict[TreePlace, OpenBox] = {}
         self.room = np.zeros(len(self.mirror.facts))
+        self._counts = sensitivities(self.mirror.query)[self.mirror.input]
         self._measured = False
         self._targets: dict[int, list[Array]] = {}
         self._premises: dict[int, Premises] = {}
@@ -95,8 +91,8 @@ class Boxes:
             if ground.case.empty:
                 ground.place.tokens = [["l", []]]
                 continue
-            whole = _limits(ground)
-            found.append(OpenBox(ground.place, ground, whole.lower, whole.upper))
+            lower, upper = (np.array([float(v) for v in side]) for side in (ground.case.lower, ground.case.upper))  # type: ignore[arg-type]
+            found.append(OpenBox(ground.place, ground, lower, upper))
         return found
 
     def grow(self, opened: Sequence[OpenBox]) -> bool:
@@ -117,8 +113,8 @@ class Boxes:
         opened = []
         for place in places:
             part = self.parts[place]
-            shares = share(Limit(part.lower, part.upper), width(_limits(part.ground)))
-            opened += self._halves(part, int(shares.argmax()))
+            counted = self._counts * (part.upper - part.lower)
+            opened += self._halves(part, int(counted.argmax()))
         return self.grow(opened)
 
     def _step(self, batch: list[OpenBox]) -> list[OpenBox]:
@@ -147,7 +143,7 @@ class Boxes:
         rest = np.flatnonzero(left.any(1))
         if not len(rest):
             return []
-        chosen = self._scores(limit.take(rest), width(_limits(ground)), coefficients[rest]).argmax(1)
+        chosen = self._scores(limit.take(rest), coefficients[rest]).argmax(1)
         return [
             part for k, j in zip(rest, chosen, strict=True) for part in self._split(batch[k], int(j), found, int(k))
         ]
@@ -238,11 +234,13 @@ class Boxes:
             if not left[k].any():
                 self.sums.setdefault(batch[k].place, []).append(Sum.of(weights[k, t], found.slopes(k, t)))
 
-    def _scores(self, limit: Limit, whole: Array, coefficients: Array) -> Array:
+    def _scores(self, limit: Limit, coefficients: Array) -> Array:
         """How much each input counts: its coefficients in the rows nearest to closing what is left."""
         x = self.mirror.input
         every = np.arange(len(coefficients))
-        seen = Seen(inputs={x: limit}, whole={x: whole}, forms={x: coefficients}, gaps={}, height={}, number=every)
+        seen = Seen(
+            inputs={x: limit}, counts={x: self._counts}, forms={x: coefficients}, gaps={}, height={}, number=every
+        )
         return np.where(limit.lower < limit.upper, Smear().score(seen)[x], -1.0)
 
     def _summed(self, part: OpenBox, rows: list[int]) -> Token | None:

@@ -27,15 +27,15 @@ _LARGEST = float(np.finfo(np.float64).max / 4)
 class Seen:
     """A batch of subproblems that are still open.
 
-    ``inputs[x]`` are their limits, ``whole[x]`` ``(n,)`` the widths of the inputs on the whole domain, ``forms[x]``
-    ``(batch, n)`` the coefficients of the row that decides each,
+    ``inputs[x]`` are their limits, ``counts[x]`` ``(n,)`` how much a unit of each input counts in the network
+    (:mod:`nnsym.search.sensitivity`), ``forms[x]`` ``(batch, n)`` the coefficients of the row that decides each,
     ``gaps[node]`` ``(batch, size)`` what each element contributes to the distance between bound and network, summed
     over the targets that are open, ``height[node]`` how many places come after a node, ``number`` the subproblems'
     numbers.
     """
 
     inputs: Mapping[Input, Limit]
-    whole: Mapping[Input, Array]
+    counts: Mapping[Input, Array]
     forms: Mapping[Input, Array]
     gaps: Mapping[Node, Array]
     height: Mapping[Node, int]
@@ -58,10 +58,10 @@ class Branching(ABC):
 @final
 @dataclass(frozen=True)
 class Smear(Branching):
-    """The input with the largest ``|C_j| width_j + floor max_i (|C_i| whole_i) width_j / whole_j``.
+    """The input with the largest ``(|C_j| + floor s_j max_i (|C_i| / s_i)) width_j``, s what a unit of each counts.
 
     Without the floor an input that the line does not see is never split, although the relaxation depends on it. The
-    floor is one for all inputs, whatever their units: of halves of an input it takes half.
+    score depends on no input's unit: where all count the same the floor is a share of the largest coefficient.
     """
 
     floor: float = 0.05
@@ -70,27 +70,27 @@ class Smear(Branching):
     summary = "the input whose width counts most in the row's line"
     paper = "Wang et al. 2018"
 
-    @np.errstate(over="ignore")
+    @np.errstate(over="ignore", invalid="ignore")
     def score(self, seen: Seen) -> Mapping[Node, Array]:
-        most = _LARGEST * np.ones((len(seen.number), 1))
-        largest = [(np.abs(c) * seen.whole[x]).max(1, initial=0.0)[:, None] for x, c in seen.forms.items()]
-        base = self.floor * np.min([np.max(largest, axis=0), most], axis=0)
-        base = np.where(base > 0, base, 1.0)
-        shares = {x: share(limit, seen.whole[x]) for x, limit in seen.inputs.items()}
-        return {x: np.abs(c) * width(seen.inputs[x]) + base * shares[x] for x, c in seen.forms.items()}
+        largest = np.zeros((len(seen.number), 1))
+        for x, c in seen.forms.items():
+            counted = np.abs(c) / np.where(seen.counts[x] > 0, seen.counts[x], np.inf)
+            largest = np.maximum(largest, counted.max(1, initial=0.0)[:, None])
+        base = np.where(largest > 0, self.floor * np.minimum(largest, _LARGEST), 1.0)
+        return {x: (np.abs(c) + base * seen.counts[x]) * width(seen.inputs[x]) for x, c in seen.forms.items()}
 
 
 @final
 @dataclass(frozen=True)
 class Longest(Branching):
-    """The input that is widest as a share of its width on the whole domain."""
+    """The widest input, by what a unit of each counts."""
 
     gaps = False
     text = "longest"
-    summary = "the widest input, as a share of its width on the whole domain"
+    summary = "the widest input, by what a unit of each counts in the network"
 
     def score(self, seen: Seen) -> Mapping[Node, Array]:
-        return {x: share(limit, seen.whole[x]) for x, limit in seen.inputs.items()}
+        return {x: seen.counts[x] * width(limit) for x, limit in seen.inputs.items()}
 
 
 @final
@@ -197,8 +197,3 @@ def width(limit: Limit) -> Array:
     """Widths, of open ends the largest number there is."""
     with np.errstate(over="ignore"):
         return np.asarray(np.minimum(limit.upper - limit.lower, _LARGEST))
-
-
-def share(limit: Limit, whole: Array) -> Array:
-    """Widths as shares of those on the whole domain, in [0, 1]; 0 where that is a point."""
-    return width(limit) / np.where(whole > 0, whole, np.inf)

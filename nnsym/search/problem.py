@@ -11,12 +11,13 @@ import numpy as np
 
 from nnsym.bounds.kept.types import BatchBounds
 from nnsym.ir.array import Array
-from nnsym.ir.node import Node
+from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.search.goal import Goal
 from nnsym.search.parts.nodes import Nodes
 from nnsym.search.parts.places import Place, places
 from nnsym.search.parts.targets import Target, Worth
+from nnsym.search.sensitivity import sensitivities
 from nnsym.search.strategy import Strategy
 
 
@@ -39,6 +40,11 @@ class SearchProblem:
     def places(self) -> tuple[Place, ...]:
         """Where something can be split."""
         return places(self.query)
+
+    @cached_property
+    def counts(self) -> Mapping[Input, Array]:
+        """How much a unit of each input counts."""
+        return sensitivities(self.query)
 
     @cached_property
     def height(self) -> Mapping[Node, int]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
-from nnsym.search.branching import Branching, Seen, width
+from nnsym.search.branching import Branching, Seen
 from nnsym.search.parts.nodes import Nodes
 from nnsym.search.problem import Bounded, SearchProblem
 from nnsym.search.record.ledger import Ledger
@@ -46,7 +45,7 @@ def _seen(batch: Bounded, problem: SearchProblem) -> Seen:
     picks = np.maximum(batch.picks, 0)
     return Seen(
         inputs={x: ranges[x] for x in problem.query.inputs},
-        whole={x: width(Limit(*box.outer)) for x, box in problem.query.boxes.items()},
+        counts=problem.counts,
         forms={x: C[every, batch.row] for x, C in found.forms.items()},
         gaps={n: _summed(g, nodes.opened, picks) for n, g in found.gaps.items() if n in problem.height},
         height=problem.height,
