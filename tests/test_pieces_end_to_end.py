@@ -14,7 +14,7 @@ from nnsym.bounds.methods import compute
 from nnsym.encode.registry import find_encoding
 from nnsym.encode.walk import encode
 from nnsym.errors import UnsupportedError
-from nnsym.ir.node import Pointwise
+from nnsym.ir.node import Max, Pointwise
 from nnsym.ir.univariate import Hinge, Piecewise
 from nnsym.judge.method import Settings
 from nnsym.judge.programs.methods import program
@@ -199,13 +199,16 @@ def test_a_clip_of_the_language_is_one_function_where_it_can_be():
 
     def kinds(term):
         p = nn.forall(x, where=nn.box(x, -2, 2), then=term.sum() <= 9, name="p")
-        return [n.fn.name for n in p.query.nodes if isinstance(n, Pointwise)]
+        return [
+            n.fn.name if isinstance(n, Pointwise) else "max" for n in p.query.nodes if isinstance(n, Pointwise | Max)
+        ]
 
     assert kinds(nn.clip(x, 0, 1)) == ["clip"]
     assert kinds(nn.clip(x, Fraction(1, 3), [0.5, 1])) == ["clip"]
-    assert kinds(nn.clip(x, None, 1)) == ["relu"]
-    assert kinds(nn.clip(x, x[0], 1)) == ["relu", "relu"]
-    assert kinds(nn.clip(x, [0, 1], 1)) == ["relu", "relu"]  # the second is constant
+    assert kinds(nn.clip(x, 0, None)) == ["relu"]
+    assert kinds(nn.clip(x, None, 1)) == ["max"]
+    assert kinds(nn.clip(x, x[0], 1)) == ["max", "max"]
+    assert kinds(nn.clip(x, [0, 1], 1)) == ["max", "max"]  # the second is constant
 
 
 def test_hidden_neurons_keep_their_names():
