@@ -178,9 +178,11 @@ def test_ranges_wait_where_cuts_pay_and_splits_do_not_aim_at_them() -> None:
         return len(cutting.asked), len(watched.engines)
 
     assert order("gap", 40, pays=True) == (1, 0)
-    assert order("gap", 40, pays=False)[0] == 2  # and anew for the ranges that came at once
+    cuts, levels = order("gap", 40, pays=False)
+    assert cuts == 1 + levels > 1  # and anew for ranges, which came at once
     assert order("early", 40, pays=True)[0] == 0
-    assert order("early:cuts=2", 40, pays=True)[0] == 1
+    cuts, levels = order("early:cuts=2", 40, pays=True)
+    assert cuts == levels > 0
 
 
 def test_how_many_rows_have_cuts_is_a_word() -> None:
