@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
 from nnsym.ir.query import Query
 from nnsym.ir.rational.oracle import minimum_margin
@@ -60,6 +61,21 @@ def ran(
     search.go()
     search.ledger.log.end()
     return Ran(search, goal, minimum_margin(query).margin)
+
+
+def begun(query: Query, text: str, log: Path | None = None) -> Search:
+    """A search that has done nothing yet."""
+    strategy = Strategy.of(text).settled(query)
+    given = Conditions(deadline=Deadline.after(60.0), log=log)
+    return begin(query, Engine(query, dtype=strategy.dtype), Decide(query), strategy, given)
+
+
+def wide() -> Query:
+    """A query with more inputs than are split: some 900 parts by ``early``, 113 by ``gap``."""
+    f = nn.zoo.random_mlp(0, widths=(64, 16, 16, 2))
+    x = nn.Variable(64, name="x")
+    y = f(x)
+    return nn.forall(x, where=nn.box(x, -0.6, 0.6), then=y[0] - y[1] <= 42).query
 
 
 def _stop(search: Search, now: bool) -> None:

@@ -21,7 +21,7 @@ from nnsym.search.steps import joint as joining
 from nnsym.search.steps.joint import Joint, joint, summed
 from tests.depth import drawn
 from tests.mutants import mutant
-from tests.test_search_parts import begun
+from tests.searching import begun
 
 
 def test_conjunctions_are_bounded_together() -> None:

@@ -23,6 +23,11 @@ def test_weights_multiply_without_their_signs() -> None:
     assert counted(nn.forall(X, where=BOX, then=f(X)[0] <= 1)) == [1.0, 4 / 7, 0.0]
 
 
+def test_members_of_a_maximum_and_factors_of_a_product_count_like_weights() -> None:
+    assert counted(nn.forall(X, where=BOX, then=nn.max(4 * X[0], -X[1]) + nn.max(X[2], X[1]) <= 1)) == [1.0, 0.5, 0.25]
+    assert counted(nn.forall(X, where=BOX, then=nn.relu(2 * X[0]) + X[1] * (4 * X[2]) <= 1)) == [0.5, 0.25, 1.0]
+
+
 def asked(u: np.ndarray, *, within: bool) -> nn.Property:
     """A property of inputs in some units; ``within`` a precondition on one of them."""
     z = nn.zoo.random_mlp(3, widths=(3, 8, 4))(X / u)
