@@ -22,7 +22,7 @@ from nnsym.results.clock import Clock
 from nnsym.search.branching import RULES
 from nnsym.search.frontier import BestFirst, DepthFirst
 from nnsym.search.goal import Decide
-from nnsym.search.parts.nodes import Branches, Nodes, split
+from nnsym.search.parts.batch import Branches, Parts, split
 from nnsym.search.parts.places import Place, places
 from nnsym.search.parts.targets import Worth, targets
 from nnsym.search.steps.clipping import clipped
@@ -121,12 +121,12 @@ def _all(parts: list) -> object:
     return whole
 
 
-def _root(query: Query) -> Nodes:
+def _root(query: Query) -> Parts:
     limits = {x: Limit(*(side[None] for side in box.outer)) for x, box in query.boxes.items()}
     domains = Domains(limits, np.ones((1, len(query.rows)), dtype=bool))
     count = len(targets(query))
     every = np.ones((1, count), dtype=bool)
-    return Nodes(domains, np.full((1, count), -np.inf), every, np.zeros(1, dtype=int), np.zeros(1, dtype=int))
+    return Parts(domains, np.full((1, count), -np.inf), every, np.zeros(1, dtype=int), np.zeros(1, dtype=int))
 
 
 def test_children_cover_their_parent() -> None:
@@ -134,29 +134,29 @@ def test_children_cover_their_parent() -> None:
     rng = np.random.default_rng(3)
     for kind in ("dense", "maxpool", "clip"):
         query = random_query(random_network(kind, 5), 5)
-        nodes, found = _root(query), places(query)
+        parts, found = _root(query), places(query)
         engine = IntervalEngine(query)
         for _ in range(6):
-            ranges = engine.bound(nodes.domains).ranges
+            ranges = engine.bound(parts.domains).ranges
             points = [place.points(ranges[place.node]) for place in found]
-            place = rng.integers(len(found), size=len(nodes))
+            place = rng.integers(len(found), size=len(parts))
             element = np.array([rng.integers(found[p].node.size) for p in place])
             point = np.array([points[p][k, e] for k, (p, e) in enumerate(zip(place, element, strict=True))])
             real = np.flatnonzero(~np.isnan(point))
             branches = Branches([p.node for p in found], place[real], element[real], point[real])
-            children = split(nodes.take(real), branches, 100)
+            children = split(parts.take(real), branches, 100)
             assert (children.number == 100 + np.arange(2 * len(real))).all()
-            rest = np.setdiff1d(np.arange(len(nodes)), real)
-            nodes = Nodes.concatenate([children, nodes.take(rest)]) if len(rest) else children
+            rest = np.setdiff1d(np.arange(len(parts)), real)
+            parts = Parts.concatenate([children, parts.take(rest)]) if len(rest) else children
         x = query.inputs[0]
         for value in rng.uniform(*query.boxes[x].outer, (200, x.size)):
-            assert inside(nodes.domains.limits, query.values({x: value})).any()
+            assert inside(parts.domains.limits, query.values({x: value})).any()
 
 
 def test_whole_numbers_are_split_between_them() -> None:
     x = new_input("n", 1, integer=True)
     domains = Domains({x: Limit(np.array([[-2.0]]), np.array([[3.0]]))}, np.ones((1, 1), dtype=bool))
-    node = Nodes(domains, np.zeros((1, 1)), np.ones((1, 1), dtype=bool), np.zeros(1, int), np.zeros(1, int))
+    node = Parts(domains, np.zeros((1, 1)), np.ones((1, 1), dtype=bool), np.zeros(1, int), np.zeros(1, int))
     place = Place(x, np.full((1, 1), np.nan), np.ones(1, dtype=bool), 0)
     at = place.points(domains.limits[x])
     assert at[0, 0] == 0.0
@@ -196,13 +196,13 @@ def test_clipping_keeps_every_violation() -> None:
 
 def test_frontiers_keep_all_and_the_least() -> None:
     query = random_query(random_network("dense", 0), 0)
-    nodes = _root(query).take(np.zeros(9, dtype=int))
+    parts = _root(query).take(np.zeros(9, dtype=int))
     bounds = np.array([3.0, -1, 2, -5, 4, 0, 1, -2, -3])
-    nodes = replace(nodes, lower=np.repeat(bounds[:, None], nodes.lower.shape[1], 1), number=np.arange(9))
+    parts = replace(parts, lower=np.repeat(bounds[:, None], parts.lower.shape[1], 1), number=np.arange(9))
     depth, best = DepthFirst(), BestFirst()
     for frontier in (depth, best):
-        frontier.push(nodes.take(np.arange(5)))
-        frontier.push(nodes.take(np.arange(5, 9)))
+        frontier.push(parts.take(np.arange(5)))
+        frontier.push(parts.take(np.arange(5, 9)))
         assert (len(frontier), frontier.least()) == (9, -5.0)
     assert sorted(depth.take(2).number) == [5, 6]  # of the last batch the nearest to done
     assert sorted(best.take(3).number) == [3, 7, 8]
@@ -211,7 +211,7 @@ def test_frontiers_keep_all_and_the_least() -> None:
     assert sorted(rest) == [0, 1, 2, 3, 4, 7, 8]
     assert depth.least() == np.inf
     limited = DepthFirst(memory=10)
-    ranged = replace(nodes, domains=replace(nodes.domains, ranges=dict(nodes.domains.limits)))
+    ranged = replace(parts, domains=replace(parts.domains, ranges=dict(parts.domains.limits)))
     limited.push(ranged)
     assert limited.full
     assert limited.take(1).domains.ranges is None

@@ -29,18 +29,18 @@ def test_parcels_hold_what_they_are_given() -> None:
     query = relu_query(2, widths=(8, 8, 6), inputs=3, radius=1.0)
     search = begun(query, "bab:gap:refine=0:steps=4:batch=4")
     search.go(9)
-    nodes = search.frontier.take(len(search.frontier))
-    again = Parcel.of(nodes, known_nodes(query), 2.0**31).nodes(known_nodes(query))
-    for some in (nodes.domains, again.domains):
+    parts = search.frontier.take(len(search.frontier))
+    again = Parcel.of(parts, known_nodes(query), 2.0**31).unpack(known_nodes(query))
+    for some in (parts.domains, again.domains):
         assert some.ranges is not None
         assert some.dual is not None
     for name in ("lower", "opened", "depth", "number"):
-        assert (getattr(again, name) == getattr(nodes, name)).all()
-    for one, two in ((again.domains.limits, nodes.domains.limits), (again.domains.ranges, nodes.domains.ranges)):
+        assert (getattr(again, name) == getattr(parts, name)).all()
+    for one, two in ((again.domains.limits, parts.domains.limits), (again.domains.ranges, parts.domains.ranges)):
         assert set(one) == set(two)
         assert all((one[n].lower == two[n].lower).all() and (one[n].upper == two[n].upper).all() for n in one)
-    assert set(again.domains.dual.slopes) == set(nodes.domains.dual.slopes)
-    assert Parcel.of(nodes, known_nodes(query), 15.0 * nodes.nbytes).ranges is None
+    assert set(again.domains.dual.slopes) == set(parts.domains.dual.slopes)
+    assert Parcel.of(parts, known_nodes(query), 15.0 * parts.nbytes).ranges is None
 
 
 def _long(most: float):  # type: ignore[no-untyped-def]
@@ -144,7 +144,7 @@ def test_better_ranges_find_all_that_is_open_at_home() -> None:
     search.go(PARTS)
     crew, shares = Crew(search, dtype="float32", memory=2**31, seed=0), []
     lend = crew._share
-    crew._share = lambda nodes: shares.append(lend(nodes)) or shares[-1]  # type: ignore[method-assign]
+    crew._share = lambda parts: shares.append(lend(parts)) or shares[-1]  # type: ignore[method-assign]
     search.improving = Improving(better=better, refined=100)
     crew.go()
     assert search.exhausted
@@ -158,11 +158,11 @@ def test_shares_that_nobody_has_begun_come_back_before_anybody_hurries() -> None
     search.go(PARTS)
     crew, opened = Crew(search, dtype="float32", memory=2**31, seed=0), len(search.frontier)
     at_work, waiting = (Turn(search.frontier.share(3)) for _ in range(2))
-    search.ledger.away += [at_work.nodes, waiting.nodes]
+    search.ledger.away += [at_work.parts, waiting.parts]
     crew._turns = {(running := Future()): at_work, Future(): waiting}
     running.set_running_or_notify_cancel()
     assert crew._recall() == 1
-    assert len(search.frontier) == opened - len(at_work.nodes)
+    assert len(search.frontier) == opened - len(at_work.parts)
     assert not at_work.hurry.is_set()
     assert crew._recall() == 0
     assert at_work.hurry.is_set()
@@ -174,11 +174,11 @@ def test_a_hurried_share_comes_back_as_it_was() -> None:
     search.go(PARTS)
     crew, opened, seen = Crew(search, dtype="float32", memory=2**31, seed=0), len(search.frontier), search.census.nodes
     turn = Turn(search.frontier.share(2))
-    search.ledger.away.append(turn.nodes)
+    search.ledger.away.append(turn.parts)
     turn.hurry.set()
     report = Report(-1, turn.hurry)
     report.deadline += 60
-    crew._take(turn.nodes, Returned(value=run(crew._share(turn.nodes), report)))
+    crew._take(turn.parts, Returned(value=run(crew._share(turn.parts), report)))
     assert len(search.frontier) == opened
     assert search.census.nodes == seen
 

@@ -29,7 +29,7 @@ from nnsym.results.result import Trust
 from nnsym.search.goal import Decide, Minimise
 from nnsym.search.leaves import LEAVES
 from nnsym.search.loop import Search
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.parts.places import places
 from nnsym.search.parts.targets import Worth, targets
 from nnsym.search.session import Conditions, begin
@@ -247,7 +247,7 @@ def test_what_is_asked_of_an_optimum_is_whether_it_gets_lower() -> None:
         assert there == pytest.approx(term.margin(term.values(point)) - shift)
 
 
-def _parts() -> Iterator[tuple[Query, Worth, Nodes, Any]]:
+def _parts() -> Iterator[tuple[Query, Worth, Parts, Any]]:
     """Parts with limits of two hidden neurons, some hundred runs of the network, and which of them each holds."""
     query = _difference(2.605)
     engine, worth = Engine(query), Worth(targets(query), len(query.rows))
@@ -262,7 +262,7 @@ def _parts() -> Iterator[tuple[Query, Worth, Nodes, Any]]:
         domains = Domains(limits, np.ones((1, len(query.rows)), dtype=bool))
         domains = replace(domains, ranges=engine.bound(domains).ranges)
         opened, zero = np.ones((1, len(worth.targets)), dtype=bool), np.zeros(1, dtype=np.int64)
-        yield query, worth, Nodes(domains, np.full(opened.shape, -np.inf), opened, zero, zero), values
+        yield query, worth, Parts(domains, np.full(opened.shape, -np.inf), opened, zero, zero), values
 
 
 def _outside(on_ranges: Any) -> int:

@@ -1,6 +1,6 @@
 """What is split next. A rule scores elements of nodes; the search splits the one with the largest score.
 
-A rule sees arrays and no queue: what the bounds of a batch look like at the row that decides each subproblem. Scores of
+A rule sees arrays and no queue: what the bounds of a batch look like at the row that decides each part. Scores of
 one rule are compared with each other only, those of inputs (coefficient times width) and of hidden nodes (gaps) are
 both in units of that row. A score of 0 or less is not split, nor is an element at which nothing is left.
 """
@@ -25,12 +25,12 @@ _LARGEST = float(np.finfo(np.float64).max / 4)
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Seen:
-    """A batch of subproblems that are still open.
+    """A batch of parts that are still open.
 
     ``inputs[x]`` are their limits, ``counts[x]`` ``(n,)`` how much a unit of each input counts in the network
     (:mod:`nnsym.search.sensitivity`), ``forms[x]`` ``(batch, n)`` the coefficients of the row that decides each,
     ``gaps[node]`` ``(batch, size)`` what each element contributes to the distance between bound and network, summed
-    over the targets that are open, ``height[node]`` how many places come after a node, ``number`` the subproblems'
+    over the targets that are open, ``height[node]`` how many places come after a node, ``number`` the parts'
     numbers.
     """
 
@@ -155,7 +155,7 @@ class Finish(Branching):
 @final
 @dataclass(frozen=True)
 class Random(Branching):
-    """Any input or neuron that is open, by the subproblem's number and a seed: what others are measured against."""
+    """Any input or neuron that is open, by the part's number and a seed: what others are measured against."""
 
     seed: int = 0
     text = "random"

@@ -15,7 +15,7 @@ from typing import Any, final
 
 from nnsym.search.loop import Search
 from nnsym.search.parcel import Parcel, known_nodes, renumbered
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.record.ledger import Ledger
 from nnsym.search.share import FRESH, Done, Share, Whole
 from nnsym.solvers.workers.runner import Job, Returned, default_pool
@@ -29,7 +29,7 @@ _TURN, _LOSSES = 2.0, 3
 class Turn:
     """What a helper is at: the parts that were lent, and how it is told to hurry."""
 
-    nodes: Nodes
+    parts: Parts
     hurry: Event = field(default_factory=Event)
 
 
@@ -89,14 +89,14 @@ class Crew:
         """Take what has come back; so many turns have ended."""
         back = [future for future in self._turns if future.done()]
         for future in back:
-            self._take(self._turns.pop(future).nodes, future.result())
+            self._take(self._turns.pop(future).parts, future.result())
         return len(back)
 
     def _recall(self) -> int:
         """Somebody has nothing left to do: shares that nobody has begun come back, or else all helpers hurry."""
         waiting = [future for future in self._turns if future.cancel()]
         for future in waiting:
-            self._back(self._turns.pop(future).nodes)
+            self._back(self._turns.pop(future).parts)
         for turn in () if waiting else self._turns.values():
             turn.hurry.set()
         return len(waiting)
@@ -113,8 +113,8 @@ class Crew:
             if len(frontier) <= missing:
                 break
             turn = Turn(frontier.share(missing + each))
-            search.ledger.away.append(turn.nodes)
-            self._turns[threads.submit(self._run, self._share(turn.nodes), turn.hurry)] = turn
+            search.ledger.away.append(turn.parts)
+            self._turns[threads.submit(self._run, self._share(turn.parts), turn.hurry)] = turn
 
     def _common(self) -> bytes:
         """What helpers have to know of the search and of its engine, written once for each."""
@@ -131,11 +131,11 @@ class Crew:
             self._engine, self._whole = engine, whole.sealed()
         return self._whole
 
-    def _share(self, nodes: Nodes) -> Share:
+    def _share(self, parts: Parts) -> Share:
         search = self.search
         return Share(
             whole=self._common(),
-            parts=Parcel.of(nodes, self.known, self.memory),
+            parts=Parcel.of(parts, self.known, self.memory),
             rule=search.rule.text,
             turn=_TURN,
             seconds=search.deadline.left,
@@ -152,38 +152,38 @@ class Crew:
         job = Job(module="nnsym.search.share", payload=share, seconds=most, memory=self.memory, hurry=hurry)
         return default_pool().run("search", job)
 
-    def _back(self, nodes: Nodes) -> None:
+    def _back(self, parts: Parts) -> None:
         """A share is open here again, unless it was settled meanwhile."""
-        if nodes in self.search.ledger.away:
-            self.search.ledger.away.remove(nodes)
-            self.search.frontier.push(nodes)
+        if parts in self.search.ledger.away:
+            self.search.ledger.away.remove(parts)
+            self.search.frontier.push(parts)
 
-    def _take(self, nodes: Nodes, outcome: Returned) -> None:
+    def _take(self, parts: Parts, outcome: Returned) -> None:
         """What a helper did, or its share as it was; nothing of parts that were settled meanwhile."""
         if isinstance(outcome.value, Done):
-            self._book(nodes, outcome.value)
+            self._book(parts, outcome.value)
         else:
             self._losses += 1
-            self._back(nodes)
+            self._back(parts)
 
-    def _book(self, nodes: Nodes, done: Done) -> None:
+    def _book(self, parts: Parts, done: Done) -> None:
         ledger, problem = self.search.ledger, self.search.problem
-        if nodes not in ledger.away:
+        if parts not in ledger.away:
             return
-        ledger.away.remove(nodes)
+        ledger.away.remove(parts)
         names = _written(done.lines, ledger)
         splits = {(self.known[n], element): count for (n, element), count in done.splits.items()}
         ledger.merge(done.least, done.seen, done.closed, splits)
         if done.opened is not None:
-            ledger.frontier.push(_named(done.opened.nodes(self.known), names))
+            ledger.frontier.push(_named(done.opened.unpack(self.known), names))
         if done.point is not None:
             problem.goal.replay(dict(zip(problem.query.inputs, done.point, strict=True)), self.search.deadline)
         for stuck in done.stuck:
-            self.search.finisher.finish(_named(stuck.nodes(self.known), names), ledger, self.search.deadline)
+            self.search.finisher.finish(_named(stuck.unpack(self.known), names), ledger, self.search.deadline)
 
 
-def _named(nodes: Nodes, names: Mapping[int, int]) -> Nodes:
-    return replace(nodes, number=renumbered(nodes.number, names))
+def _named(parts: Parts, names: Mapping[int, int]) -> Parts:
+    return replace(parts, number=renumbered(parts.number, names))
 
 
 def _written(lines: Any, ledger: Ledger) -> dict[int, int]:

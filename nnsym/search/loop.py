@@ -26,7 +26,7 @@ import numpy as np
 from nnsym.results.clock import Deadline
 from nnsym.search.branching import Branching, Gap
 from nnsym.search.frontier import Frontier
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.parts.places import count_open
 from nnsym.search.problem import SearchProblem
 from nnsym.search.record.census import Census
@@ -153,9 +153,9 @@ class Search:
         best, nodes = self.problem.goal.best, self.census.nodes
         return Snapshot(lower=self.lower, best=best, mass=mass, opened=opened, nodes=nodes)
 
-    def _step(self, nodes: Nodes) -> None:
+    def _step(self, parts: Parts) -> None:
         goal, first = self.problem.goal, not self.batches
-        batch = self.examiner.examine(nodes, self.ledger, first=first, gaps=self.rule.gaps, deadline=self.deadline)
+        batch = self.examiner.examine(parts, self.ledger, first=first, gaps=self.rule.gaps, deadline=self.deadline)
         if first and len(batch):
             self.unstable = int(count_open(self.problem.places, batch.found.ranges).max())
             self.deadline = self.deadline.share(self.brief) if self.unstable <= FEW else self.deadline
@@ -164,7 +164,7 @@ class Search:
                 batch = reducing.reduce(batch, self.problem, self.ledger)
         batch = self.finisher.ask(batch, self.ledger, self.deadline)
         if goal.done or not len(batch):
-            return self.frontier.push(batch.nodes)
+            return self.frontier.push(batch.parts)
         stuck = branched(batch, self.rule, self.problem, self.ledger)
         return self.finisher.finish(stuck, self.ledger, self.deadline)
 

@@ -1,4 +1,4 @@
-"""What all steps of one search share, and a batch of subproblems with what was found of them."""
+"""What all steps of one search share, and a batch of parts with what was found of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
 from nnsym.ir.query import Query
 from nnsym.search.goal import Goal
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.parts.places import Place, places
 from nnsym.search.parts.targets import Target, Worth
 from nnsym.search.sensitivity import sensitivities
@@ -66,19 +66,19 @@ class SearchProblem:
 @dataclass(frozen=True, eq=False)
 class Bounded:
     """A batch that is still open: what was found of it, the rows ``picks`` ``(batch, targets)`` that the bounds rest
-    on, and the ``row`` ``(batch,)`` that each subproblem is split by.
+    on, and the ``row`` ``(batch,)`` that each part is split by.
     """
 
-    nodes: Nodes
+    parts: Parts
     found: BatchBounds
     picks: Array
     row: Array
 
     def __len__(self) -> int:
-        return len(self.nodes)
+        return len(self.parts)
 
-    def left(self, nodes: Nodes, kept: Array) -> Bounded:
-        """What is left of the batch: ``nodes``, which were those at ``kept``."""
+    def left(self, parts: Parts, kept: Array) -> Bounded:
+        """What is left of the batch: ``parts``, which were those at ``kept``."""
         if len(kept) == len(self):
-            return Bounded(nodes, self.found, self.picks, self.row)
-        return Bounded(nodes, self.found.take(kept), self.picks[kept], self.row[kept])
+            return Bounded(parts, self.found, self.picks, self.row)
+        return Bounded(parts, self.found.take(kept), self.picks[kept], self.row[kept])

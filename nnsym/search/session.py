@@ -1,4 +1,4 @@
-"""A search made ready: targets, the first subproblems, or the open leaves of a record that it goes on from."""
+"""A search made ready: targets, the first parts, or the open leaves of a record that it goes on from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nnsym.search.branching import Branching
 from nnsym.search.frontier import FRONTIERS, OPEN
 from nnsym.search.goal import Goal
 from nnsym.search.loop import Search
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.parts.places import places
 from nnsym.search.parts.targets import Target, Worth, targets
 from nnsym.search.problem import SearchProblem
@@ -40,7 +40,7 @@ from nnsym.search.whole import Improving
 
 
 class Rooted(Bounding, Protocol):
-    """An engine: it knows the whole query as one subproblem."""
+    """An engine: it knows the whole query as one part."""
 
     def root(self) -> Domains: ...
 
@@ -71,12 +71,12 @@ def begin(query: Query, engine: Rooted, goal: Goal, strategy: Strategy, given: C
     Raises:
         InputError: the record is of another query, goal or version, or damaged.
     """
-    parts = targets(query)
-    roots = _roots(query, engine.root(), parts)
+    wanted = targets(query)
+    roots = _roots(query, engine.root(), wanted)
     strategy = replace(strategy, soft=strategy.soft and query.reading is not Reading.MINIMUM)
     asked = {"query": query.hash, "goal": type(goal).__name__.lower(), "version": package_version("nnsym")}
     log = None if given.log is None else logs.FileLog(given.log, asked, len(roots))
-    make = _Maker(SearchProblem(query, parts, goal, strategy), engine, given, roots)
+    make = _Maker(SearchProblem(query, wanted, goal, strategy), engine, given, roots)
     assert strategy.branching is not None
     story = None if log is None else log.story
     if story is not None and strategy.rivals:
@@ -95,7 +95,7 @@ class _Maker:
     problem: SearchProblem
     engine: Bounding
     given: Conditions
-    roots: Nodes
+    roots: Parts
 
     @cached_property
     def engines(self) -> Engines:
@@ -141,35 +141,35 @@ def _reductions(problem: SearchProblem) -> tuple[Reducing, ...]:
     return (Clip(problem.strategy.soft),) if problem.hard or problem.strategy.soft else ()
 
 
-def _roots(query: Query, root: Domains, parts: Sequence[Target]) -> Nodes:
-    """One subproblem for every box of targets, with the targets of that box."""
+def _roots(query: Query, root: Domains, wanted: Sequence[Target]) -> Parts:
+    """One part for every box of targets, with the targets of that box."""
     groups: dict[tuple[object, ...], list[int]] = {}
-    for k, target in enumerate(parts):
+    for k, target in enumerate(wanted):
         boxes = (target.boxes[x].outer for x in query.inputs)
         groups.setdefault(tuple(side.tobytes() for box in boxes for side in box), []).append(k)
-    found, worth = root.take(np.zeros(len(groups), dtype=np.int64)), Worth(parts, len(query.rows))
-    opened = np.zeros((len(groups), len(parts)), dtype=bool)
+    found, worth = root.take(np.zeros(len(groups), dtype=np.int64)), Worth(wanted, len(query.rows))
+    opened = np.zeros((len(groups), len(wanted)), dtype=bool)
     limits = dict(found.limits)
     for row, own in enumerate(groups.values()):
         opened[row, own] = True
     for x in query.inputs:
-        own_boxes = [parts[own[0]].boxes[x].outer for own in groups.values()]
+        own_boxes = [wanted[own[0]].boxes[x].outer for own in groups.values()]
         limits[x] = Limit(_stacked([b[0] for b in own_boxes], x), _stacked([b[1] for b in own_boxes], x))
     count = len(groups)
-    none = np.full((count, len(parts)), -np.inf)
+    none = np.full((count, len(wanted)), -np.inf)
     found = replace(found, limits=limits, wanted=worth.wanted(opened))
-    return Nodes(found, none, opened, np.zeros(count, dtype=np.int64), np.arange(count))
+    return Parts(found, none, opened, np.zeros(count, dtype=np.int64), np.arange(count))
 
 
 def _stacked(sides: list[Array], x: Input) -> Array:
     return np.stack(sides) if sides else np.zeros((0, x.size))
 
 
-def _again(query: Query, roots: Nodes, story: logs.Story) -> Nodes:
+def _again(query: Query, roots: Parts, story: logs.Story) -> Parts:
     """The open leaves of a record: each root with the limits of its splits."""
     found = list(story.leaves.values())
-    nodes = roots.take(np.array([leaf.root for leaf in found], dtype=np.int64))
-    limits: dict[Node, Limit] = dict(nodes.domains.limits)
+    parts = roots.take(np.array([leaf.root for leaf in found], dtype=np.int64))
+    limits: dict[Node, Limit] = dict(parts.domains.limits)
     known = [place.node for place in places(query)]
     steps = {(place, element) for leaf in found for place, element, *_ in leaf.path}
     if not all(0 <= place < len(known) and 0 <= element < known[place].size for place, element in steps):
@@ -189,12 +189,12 @@ def _again(query: Query, roots: Nodes, story: logs.Story) -> Nodes:
             else:
                 lower[row, element] = max(lower[row, element], at)
     limits.update((known[place], Limit(*ends[place])) for place in sorted(ends))
-    bits = np.array([[leaf.opened >> k & 1 for k in range(nodes.opened.shape[1])] for leaf in found], dtype=bool)
-    least = np.array([leaf.least for leaf in found])[:, None] + np.zeros(nodes.lower.shape)
-    return Nodes(
-        replace(nodes.domains, limits=limits),
+    bits = np.array([[leaf.opened >> k & 1 for k in range(parts.opened.shape[1])] for leaf in found], dtype=bool)
+    least = np.array([leaf.least for leaf in found])[:, None] + np.zeros(parts.lower.shape)
+    return Parts(
+        replace(parts.domains, limits=limits),
         least,
-        nodes.opened & bits.reshape(nodes.opened.shape),
+        parts.opened & bits.reshape(parts.opened.shape),
         np.array([leaf.depth for leaf in found], dtype=np.int64),
         np.array([leaf.number for leaf in found], dtype=np.int64),
     )

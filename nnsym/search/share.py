@@ -104,7 +104,7 @@ def run(share: Share, report: Report) -> Done:
     problem = SearchProblem(whole.query, targets(whole.query), goal, whole.strategy)
     log = Kept() if share.keeps else Log()
     ledger = Ledger(FRONTIERS[whole.strategy.frontier](OPEN * share.memory), log)
-    ledger.start(share.parts.nodes(known), 1)
+    ledger.start(share.parts.unpack(known), 1)
     ledger.next = FRESH
     ledger.census.seen[0] = share.bounded
     search = Search(
@@ -126,7 +126,7 @@ def run(share: Share, report: Report) -> Done:
     return Done(
         lines=log.lines if isinstance(log, Kept) else (),
         opened=None if left is None else Parcel.of(left, known, share.memory),
-        stuck=[Parcel.of(nodes, known, share.memory) for nodes in ledger.lost],
+        stuck=[Parcel.of(parts, known, share.memory) for parts in ledger.lost],
         seen=ledger.census.seen,
         closed=ledger.census.closed,
         splits={(number[node], element): n for (node, element), n in ledger.census.splits.items()},

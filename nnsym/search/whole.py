@@ -104,7 +104,7 @@ def refine(
 ) -> tuple[float, float]:
     """An engine of better ranges, found by ``end``, where these close some of the gap; the gap before and after.
 
-    Open subproblems get the better bound of the whole.
+    Open parts get the better bound of the whole.
     """
     before, lower = _gap(problem, engines.engine, deadline)
     try:
@@ -121,7 +121,7 @@ def refine(
 def cut(problem: SearchProblem, engines: Engines, ledger: Ledger, cutting: Cutting, deadline: Deadline) -> bool:
     """An engine with cuts for the lowest rows, where these close some of the gap; true where they do.
 
-    Open subproblems get the better bound of the whole.
+    Open parts get the better bound of the whole.
     """
     before, _ = _gap(problem, engines.engine, deadline)
     try:
@@ -141,10 +141,10 @@ def cut(problem: SearchProblem, engines: Engines, ledger: Ledger, cutting: Cutti
 
 def _raise(problem: SearchProblem, ledger: Ledger, lower: Array) -> None:
     """What is open is bounded by what holds of the whole, and forgets multipliers of cuts: there may be others now."""
-    nodes = ledger.frontier.take(len(ledger.frontier))
-    dual = None if nodes.domains.dual is None else replace(nodes.domains.dual, cuts={})
-    nodes = replace(nodes, domains=replace(nodes.domains, dual=dual), lower=np.maximum(nodes.lower, lower))
-    ledger.frontier.push(ledger.close(nodes, nodes.opened & ~problem.goal.closes(nodes.lower))[0])
+    parts = ledger.frontier.take(len(ledger.frontier))
+    dual = None if parts.domains.dual is None else replace(parts.domains.dual, cuts={})
+    parts = replace(parts, domains=replace(parts.domains, dual=dual), lower=np.maximum(parts.lower, lower))
+    ledger.frontier.push(ledger.close(parts, parts.opened & ~problem.goal.closes(parts.lower))[0])
 
 
 def _gap(problem: SearchProblem, engine: Bounding, deadline: Deadline) -> tuple[float, Array]:

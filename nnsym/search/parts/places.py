@@ -84,7 +84,7 @@ def _place(node: Node, users: list[Node], height: int) -> Place:
 
 
 def count_open(found: Sequence[Place], ranges: Mapping[Node, Limit]) -> Array:
-    """How many hidden elements are open in each subproblem, ``(batch,)``."""
+    """How many hidden elements are open in each part, ``(batch,)``."""
     hidden = [place for place in found if place.node in ranges and not isinstance(place.node, Input)]
     counts = [np.count_nonzero(~np.isnan(place.points(ranges[place.node])), axis=1) for place in hidden]
     return np.asarray(np.sum(counts or np.zeros((1, 1), dtype=np.int64), axis=0))

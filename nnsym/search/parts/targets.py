@@ -1,10 +1,10 @@
-"""What a search has to rule out: the disjuncts of a query's formula, bounded for a batch of subproblems at once.
+"""What a search has to rule out: the disjuncts of a query's formula, bounded for a batch of parts at once.
 
 The formula says that a point violates the property. It is written as an "or" of at most :data:`CAP` disjuncts, each of
-which is a *target*; a subproblem is done once every target is ruled out on it, so that one tree serves them all. What
+which is a *target*; a part is done once every target is ruled out on it, so that one tree serves them all. What
 would have more disjuncts stays one target, and is bounded as it stands: with lower bounds of the rows, by minima over
 its disjunctions and maxima over its conjunctions (:func:`nnsym.ir.formula.margin_lower`). Disjuncts that are one row in
-a box of their own may be :data:`WIDE` many: each box is a subproblem that knows its rows alone.
+a box of their own may be :data:`WIDE` many: each box is a part that knows its rows alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a search did so far: nodes and closed ones by depth, the mass that is closed, what was split."""
+"""What a search did so far: parts and closed ones by depth, the mass that is closed, what was split."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
-from nnsym.search.parts.nodes import Branches, Nodes
+from nnsym.search.parts.batch import Branches, Parts
 
 Depths = Mapping[int, int] | list[int]
 Splits = Mapping[tuple[Node, int], int] | list[tuple[Node, int]]
@@ -21,7 +21,7 @@ Splits = Mapping[tuple[Node, int], int] | list[tuple[Node, int]]
 @final
 @dataclass
 class Census:
-    """Counts. ``roots`` subproblems were there at the beginning and have depth 0.
+    """Counts. ``roots`` parts were there at the beginning and have depth 0.
 
     The closed *mass* is the sum of ``2^-depth / roots`` over what is closed, exactly: the only figure of progress that
     means the same at every moment.
@@ -32,8 +32,8 @@ class Census:
     closed: Counter[int] = field(default_factory=Counter)
     splits: Counter[tuple[Node, int]] = field(default_factory=Counter)
 
-    def bounded(self, nodes: Nodes) -> None:
-        _add(self.seen, nodes.depth)
+    def bounded(self, parts: Parts) -> None:
+        _add(self.seen, parts.depth)
 
     def close(self, depth: Array) -> None:
         _add(self.closed, depth)
@@ -50,7 +50,7 @@ class Census:
 
     @property
     def nodes(self) -> int:
-        """How many subproblems were bounded."""
+        """How many parts were bounded: the nodes of the search's tree."""
         return sum(self.seen.values())
 
     @property

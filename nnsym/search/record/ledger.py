@@ -13,14 +13,14 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.results.result import Trust, weakest
 from nnsym.search.frontier import Frontier
-from nnsym.search.parts.nodes import Branches, Nodes, split
+from nnsym.search.parts.batch import Branches, Parts, split
 from nnsym.search.record.census import Census, Depths, Splits
 from nnsym.search.record.log import Log
 
 
 @final
 class Ledger:
-    """Books what becomes of subproblems.
+    """Books what becomes of parts.
 
     ``closed`` is the least certified bound of all that is done, ``granted`` the least that solvers gave their word for,
     ``word`` the weakest trust in that. ``stuck`` is the least bound of parts for which nothing is left to do,
@@ -32,12 +32,12 @@ class Ledger:
         self.frontier, self.log, self.census = frontier, log, Census()
         self.closed, self.stuck, self.next, self.given_up = np.inf, np.inf, 0, 0
         self.granted, self.word = np.inf, Trust.CERTIFIED
-        self.lost: list[Nodes] = []
-        self.away: list[Nodes] = []
+        self.lost: list[Parts] = []
+        self.away: list[Parts] = []
 
-    def start(self, nodes: Nodes, roots: int) -> None:
-        """The first subproblems, of ``roots`` that there are."""
-        self.frontier.push(nodes)
+    def start(self, parts: Parts, roots: int) -> None:
+        """The first parts, of ``roots`` that there are."""
+        self.frontier.push(parts)
         self.census.roots = max(roots, 1)
         self.next = max(self.next, roots)
 
@@ -61,26 +61,26 @@ class Ledger:
     @property
     def _left(self) -> float:
         """The least bound of all that is not closed."""
-        return min(self.stuck, self.frontier.least(), *(float(nodes.least.min()) for nodes in self.away))
+        return min(self.stuck, self.frontier.least(), *(float(parts.least.min()) for parts in self.away))
 
     @property
     def exhausted(self) -> bool:
         """True if every part was ruled out."""
         return not len(self.frontier) and not self.away and self.stuck == np.inf
 
-    def close(self, nodes: Nodes, opened: Array) -> tuple[Nodes, Array]:
-        """Targets that are no longer ``opened`` are done; the subproblems with something left, and which they are."""
-        done = nodes.opened & ~opened
-        least = np.where(done, nodes.lower, np.inf).min(1, initial=np.inf)
+    def close(self, parts: Parts, opened: Array) -> tuple[Parts, Array]:
+        """Targets that are no longer ``opened`` are done; the parts with something left, and which they are."""
+        done = parts.opened & ~opened
+        least = np.where(done, parts.lower, np.inf).min(1, initial=np.inf)
         self._done(float(least.min(initial=np.inf)))
         over = ~opened.any(1)
-        self.log.close(nodes.number[over], least[over])
-        self.census.close(nodes.depth[over])
+        self.log.close(parts.number[over], least[over])
+        self.census.close(parts.depth[over])
         self._note(float(least[~over].min(initial=np.inf)))
-        return nodes.opening(opened, kept := np.flatnonzero(~over)), kept
+        return parts.opening(opened, kept := np.flatnonzero(~over)), kept
 
     def cut(self, margin: Array) -> None:
-        """What was cut off subproblems without a split has at least these margins."""
+        """What was cut off parts without a split has at least these margins."""
         least = float(margin.min(initial=np.inf))
         self._done(least)
         self._note(least)
@@ -99,38 +99,38 @@ class Ledger:
         if least < np.inf:
             self.log.cut(least)
 
-    def rule_out(self, nodes: Nodes, least: Array, trust: Trust = Trust.CERTIFIED) -> None:
-        """Subproblems of which something else than their bounds said that their margins are at least these.
+    def rule_out(self, parts: Parts, least: Array, trust: Trust = Trust.CERTIFIED) -> None:
+        """Parts of which something else than their bounds said that their margins are at least these.
 
         Where that rests on less than certified bounds their own bounds are what is certified of them.
         """
         granted = float(least.min(initial=np.inf))
         if weakest(trust, Trust.CERTIFIED) is Trust.CERTIFIED:
             self._done(granted)
-            self.log.close(nodes.number, least)
+            self.log.close(parts.number, least)
         else:
-            self._done(float(nodes.least.min(initial=np.inf)), granted)
+            self._done(float(parts.least.min(initial=np.inf)), granted)
             self.word = weakest(self.word, trust)
-            self.log.grant(nodes.number, nodes.least, granted, trust)
-        self.census.close(nodes.depth)
+            self.log.grant(parts.number, parts.least, granted, trust)
+        self.census.close(parts.depth)
 
     def settle(self) -> None:
         """The whole query was decided: no point has a margin below 0."""
         self.stuck, self.given_up, opened, self.away = np.inf, 0, self.away, []
         if len(self.frontier):
             opened.append(self.frontier.take(len(self.frontier)))
-        for nodes in opened:
-            self.rule_out(nodes, np.zeros(len(nodes)))
+        for parts in opened:
+            self.rule_out(parts, np.zeros(len(parts)))
 
-    def give_up(self, nodes: Nodes) -> None:
-        """Subproblems for which nothing is left to do."""
-        self.stuck, self.given_up = min(self.stuck, float(nodes.least.min())), self.given_up + len(nodes)
-        self.lost.append(nodes.bare())
+    def give_up(self, parts: Parts) -> None:
+        """Parts for which nothing is left to do."""
+        self.stuck, self.given_up = min(self.stuck, float(parts.least.min())), self.given_up + len(parts)
+        self.lost.append(parts.bare())
 
-    def split(self, nodes: Nodes, branches: Branches) -> Nodes:
-        """The children of subproblems."""
-        self.log.split(nodes, branches)
+    def split(self, parts: Parts, branches: Branches) -> Parts:
+        """The children of parts."""
+        self.log.split(parts, branches)
         self.census.split(branches)
-        children = split(nodes, branches, self.next)
+        children = split(parts, branches, self.next)
         self.next += len(children)
         return children

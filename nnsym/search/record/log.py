@@ -22,7 +22,7 @@ from nnsym.errors import InputError
 from nnsym.ir.array import Array
 from nnsym.results.lines import LineFile
 from nnsym.results.result import Trust, weakest
-from nnsym.search.parts.nodes import Branches, Nodes
+from nnsym.search.parts.batch import Branches, Parts
 
 FORMAT = "nnsym search 2"
 
@@ -62,34 +62,34 @@ class Log:
 
     keeps = False
 
-    def split(self, nodes: Nodes, branches: Branches) -> None:
-        """Subproblems that were split."""
+    def split(self, parts: Parts, branches: Branches) -> None:
+        """Parts that were split."""
         if not self.keeps:
             return
         columns = (
-            nodes.number.tolist(),
+            parts.number.tolist(),
             branches.place.tolist(),
             branches.element.tolist(),
             branches.point.tolist(),
-            [_bits(row) for row in nodes.opened],
-            [_finite(v) for v in nodes.least.tolist()],
+            [_bits(row) for row in parts.opened],
+            [_finite(v) for v in parts.least.tolist()],
         )
         self.write({"split": list(zip(*columns, strict=True))})
 
     def close(self, number: Array, least: Array) -> None:
-        """Subproblems that are done, and the least certified bound of each."""
+        """Parts that are done, and the least certified bound of each."""
         if self.keeps and len(number):
             pairs = zip(number.tolist(), map(_finite, least.tolist()), strict=True)
             self.write({"close": list(pairs)})
 
     def grant(self, number: Array, least: Array, granted: float, word: Trust) -> None:
-        """Subproblems that are done on a solver's word, whose margin is at least ``granted``; what is certified."""
+        """Parts that are done on a solver's word, whose margin is at least ``granted``; what is certified."""
         if self.keeps:
             pairs = zip(number.tolist(), map(_finite, least.tolist()), strict=True)
             self.write({"close": list(pairs), "granted": _finite(granted), "word": word.value})
 
     def cut(self, least: float) -> None:
-        """The margin, at least, of all that was cut off subproblems without a split."""
+        """The margin, at least, of all that was cut off parts without a split."""
         if self.keeps:
             self.write({"cut": _finite(least)})
 

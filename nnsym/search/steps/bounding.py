@@ -1,4 +1,4 @@
-"""What a search asks of the engines that bound its subproblems, and how a better one comes in the place of another."""
+"""What a search asks of the engines that bound its parts, and how a better one comes in the place of another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nnsym.bounds.kept.types import BatchBounds, Domains, Limit, Sums
 from nnsym.ir.array import Array
 from nnsym.ir.node import Node
 from nnsym.results.clock import Deadline, OutOfTime
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.problem import SearchProblem
 from nnsym.search.steps.joint import Joint, summed
 
@@ -22,7 +22,7 @@ DEEP = 36
 
 
 class Bounding(Protocol):
-    """What bounds subproblems: :class:`nnsym.bounds.kept.engine.Engine`. ``ranges`` and ``cuts`` hold on the whole."""
+    """What bounds parts: :class:`nnsym.bounds.kept.engine.Engine`. ``ranges`` and ``cuts`` hold on the whole."""
 
     @property
     def ranges(self) -> Mapping[Node, Limit]: ...
@@ -66,14 +66,14 @@ class Engines:
         self._finest = engine if self._fine is None else None
 
     def bound(
-        self, nodes: Nodes, problem: SearchProblem, *, steps: int, gaps: bool, deadline: Deadline
+        self, parts: Parts, problem: SearchProblem, *, steps: int, gaps: bool, deadline: Deadline
     ) -> tuple[BatchBounds, Array, Array]:
         """What is found of a batch, the targets' lower bounds ``(batch, targets)``, and the rows that these rest on."""
-        engine = self._deep() if int(nodes.depth.min()) >= DEEP else self.engine
+        engine = self._deep() if int(parts.depth.min()) >= DEEP else self.engine
         worth, count = problem.worth, len(problem.query.rows)
-        sums = Joint(worth, problem.goal, problem.query.inputs, nodes.opened) if worth.joined else None
+        sums = Joint(worth, problem.goal, problem.query.inputs, parts.opened) if worth.joined else None
         found = engine.bound(
-            nodes.domains, steps=steps, goal=problem.threshold, gaps=gaps, sums=sums, deadline=deadline
+            parts.domains, steps=steps, goal=problem.threshold, gaps=gaps, sums=sums, deadline=deadline
         )
         found = found if count else _pointed(found)
         inputs: dict[Node, Limit] = {x: found.ranges[x] for x in problem.query.inputs}

@@ -1,4 +1,4 @@
-"""From scores to branchings: of every subproblem the open elements with the largest scores."""
+"""From scores to branchings: of every part the open elements with the largest scores."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from nnsym.bounds.kept.types import Limit
 from nnsym.ir.array import Array
 from nnsym.ir.node import Input, Node
-from nnsym.search.parts.nodes import Branches
+from nnsym.search.parts.batch import Branches
 from nnsym.search.parts.places import Place
 
 
 def choose(
     places: Sequence[Place], ranges: Mapping[Node, Limit], scores: Mapping[Node, Array], count: int
 ) -> tuple[list[Branches], Array]:
-    """Up to ``count`` branchings of every subproblem, the best first, and which subproblems have any at all.
+    """Up to ``count`` branchings of every part, the best first, and which parts have any at all.
 
     Where the scores name nothing that is open, the element is taken whose range is widest: what is not closed has to be
     split somewhere. Inputs come before others, unless only others are scored: where neurons are split, halves of one of
@@ -41,7 +41,7 @@ def choose(
 def _ranked(
     places: Sequence[Place], ranges: Mapping[Node, Limit], scores: Mapping[Node, Array], count: int
 ) -> tuple[list[Branches], Array]:
-    """Of every subproblem the best elements that are open and have a score; which subproblems have one."""
+    """Of every part the best elements that are open and have a score; which parts have one."""
     used = [place for place in places if place.node in ranges and place.node in scores]
     points = np.concatenate([place.points(ranges[place.node]) for place in used], axis=1)
     scored = np.concatenate([scores[place.node] for place in used], axis=1)

@@ -16,7 +16,7 @@ from nnsym.ir.query import Query
 from nnsym.results.clock import Deadline
 from nnsym.results.result import weakest
 from nnsym.search.leaves import LEAVES, LeafSolver
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.parts.places import count_open
 from nnsym.search.parts.points import tried
 from nnsym.search.patience import Patience
@@ -47,25 +47,25 @@ class Finisher:
         leaf, few = self.problem.strategy.leaf, self.problem.strategy.few
         if leaf is None or not len(batch):
             return batch
-        opened = count_open(self.problem.places, batch.nodes.domains.ranges or {})
-        nodes, left, lower = batch.nodes, np.ones(len(batch), dtype=bool), batch.nodes.lower.copy()
+        opened = count_open(self.problem.places, batch.parts.domains.ranges or {})
+        parts, left, lower = batch.parts, np.ones(len(batch), dtype=bool), batch.parts.lower.copy()
         for k in np.flatnonzero(opened <= (leaf.few if few is None else few)):
             if self.problem.goal.done or deadline.passed:
                 break
             if self._patience.waits():
                 continue
-            one = nodes.take(np.array([k]))
+            one = parts.take(np.array([k]))
             told = self._told(leaf, one, deadline)
             left[k] = not self._booked(told, leaf, one, ledger)
-            lower[k] = np.where(nodes.opened[k], np.maximum(lower[k], told.lower), lower[k])
+            lower[k] = np.where(parts.opened[k], np.maximum(lower[k], told.lower), lower[k])
             (self._patience.missed if left[k] else self._patience.hit)()
         kept = np.flatnonzero(left)
-        return batch.left(replace(nodes, lower=lower).take(kept), kept)
+        return batch.left(replace(parts, lower=lower).take(kept), kept)
 
-    def finish(self, nodes: Nodes, ledger: Ledger, deadline: Deadline) -> None:
-        """Subproblems with nothing left to split, one by one; those that nothing decides are given up."""
-        for k in range(len(nodes)):
-            one = nodes.take(np.array([k]))
+    def finish(self, parts: Parts, ledger: Ledger, deadline: Deadline) -> None:
+        """Parts with nothing left to split, one by one; those that nothing decides are given up."""
+        for k in range(len(parts)):
+            one = parts.take(np.array([k]))
             self._stuck += 1
             solvers = self._solvers if self._stuck <= _STUCK else ()
             if not any(self._booked(self._told(leaf, one, deadline), leaf, one, ledger) for leaf in solvers):
@@ -88,7 +88,7 @@ class Finisher:
         small = self.problem.query.entries <= _SMALL
         return (LEAVES["smt"],) if small else (LEAVES["lp"], LEAVES["smt"])
 
-    def _told(self, leaf: LeafSolver, one: Nodes, deadline: Deadline) -> Told:
+    def _told(self, leaf: LeafSolver, one: Parts, deadline: Deadline) -> Told:
         """What a solver says of one part; its bound is moved by what the rows were."""
         shift = self.problem.threshold
         asked = restricted(self.problem.query, one, self.problem.worth, shift)
@@ -109,7 +109,7 @@ class Finisher:
             goal.look(tried(self.problem.query, self.problem.worth, points), deadline)
         return told
 
-    def _booked(self, told: Told, leaf: LeafSolver, one: Nodes, ledger: Ledger) -> bool:
+    def _booked(self, told: Told, leaf: LeafSolver, one: Parts, ledger: Ledger) -> bool:
         """True if the part is closed by what was said of it."""
         if told.excluded is None or not _enough(told, leaf):
             return False

@@ -1,4 +1,4 @@
-"""One subproblem for somebody else to decide: the query cut down to it, and what is known of its nodes."""
+"""One part for somebody else to decide: the query cut down to it, and what is known of its nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nnsym.ir.rows import Rows, stack
 from nnsym.results.clock import Deadline
 from nnsym.results.result import Trust
 from nnsym.search.leaves import LeafSolver
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.parts.targets import Worth
 
 
@@ -40,8 +40,8 @@ class Told:
 Ask = Callable[[LeafSolver, Query, Mapping[Node, Limit], Deadline], Told]
 
 
-def restricted(query: Query, leaf: Nodes, worth: Worth, threshold: float = 0.0) -> Query:
-    """The query on the limits of one subproblem, with the targets that are open there: its points, and no others.
+def restricted(query: Query, leaf: Parts, worth: Worth, threshold: float = 0.0) -> Query:
+    """The query on the limits of one part, with the targets that are open there: its points, and no others.
 
     Limits of inputs go into their boxes, those of other nodes become hard rows ``v <= u`` and ``l <= v``. A finite
     ``threshold`` is subtracted from the rows of the conclusion: what is asked is whether a margin gets down to it.

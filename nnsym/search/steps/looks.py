@@ -9,7 +9,7 @@ import numpy as np
 from nnsym.bounds.kept.types import BatchBounds
 from nnsym.ir.array import Array
 from nnsym.results.clock import Deadline
-from nnsym.search.parts.nodes import Nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.parts.points import Tried, descended, samples, scouted, tried
 from nnsym.search.problem import SearchProblem
 
@@ -57,13 +57,13 @@ class Looks:
         near = descended(self.query, self.worth, start, steps=_STEPS, deadline=deadline.share(0.1), first=0.125)
         self.goal.look(near, deadline)
 
-    def minimisers(self, nodes: Nodes, found: BatchBounds, picks: Array, deadline: Deadline) -> Array:
-        """Try the minimisers; the row ``(batch,)`` that each subproblem is split by.
+    def minimisers(self, parts: Parts, found: BatchBounds, picks: Array, deadline: Deadline) -> Array:
+        """Try the minimisers; the row ``(batch,)`` that each part is split by.
 
         It is the one that the bound of its worst target rests on; where the conclusion is violated at the minimiser but
         a hard row is missed, that hard row: there is nothing to gain for the first.
         """
-        every, worst, row = np.arange(len(nodes)), _worst(nodes), _rows(nodes, picks)
+        every, worst, row = np.arange(len(parts)), _worst(parts), _rows(parts, picks)
         points = {x: p[every, row].astype(np.float64) for x, p in found.point.items()}
         if self.flat:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -75,7 +75,7 @@ class Looks:
         self._polish(at, deadline)
         if not self._hard:
             return row
-        missed = np.where(self.worth.hard[worst][:, : self.worth.count], at.rows[: len(nodes)], -np.inf)
+        missed = np.where(self.worth.hard[worst][:, : self.worth.count], at.rows[: len(parts)], -np.inf)
         hard = missed.argmax(1)
         turned = (at.margins[every, worst] == np.inf) & (missed[every, hard] > 0)
         return np.asarray(np.where(turned, hard, row))
@@ -92,11 +92,11 @@ class Looks:
         self.goal.look(near, deadline)
 
 
-def _worst(nodes: Nodes) -> Array:
+def _worst(parts: Parts) -> Array:
     """The open target with the least bound of each."""
-    return np.asarray(np.where(nodes.opened, nodes.lower, np.inf).argmin(1))
+    return np.asarray(np.where(parts.opened, parts.lower, np.inf).argmin(1))
 
 
-def _rows(nodes: Nodes, picks: Array) -> Array:
+def _rows(parts: Parts, picks: Array) -> Array:
     """The row that this bound rests on."""
-    return np.asarray(np.maximum(picks[np.arange(len(nodes)), _worst(nodes)], 0))
+    return np.asarray(np.maximum(picks[np.arange(len(parts)), _worst(parts)], 0))

@@ -1,4 +1,4 @@
-"""What makes subproblems smaller, or closes them, without a split: values that a strategy names."""
+"""What makes parts smaller, or closes them, without a split: values that a strategy names."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Clip(Reducing):
     paper: ClassVar[str] = "Clip-and-Verify 2025, relaxed clipping"
 
     def reduce(self, batch: Bounded, problem: SearchProblem, ledger: Ledger) -> Bounded:
-        nodes = batch.nodes
+        parts = batch.parts
         domains, margin, gone = clipped(
-            problem.query, problem.worth, nodes.domains, batch.found, nodes.opened, soft=self.soft
+            problem.query, problem.worth, parts.domains, batch.found, parts.opened, soft=self.soft
         )
         ledger.cut(margin)
-        lower = np.where(gone, np.maximum(nodes.lower, margin[:, None]), nodes.lower)
-        smaller, kept = ledger.close(replace(nodes, domains=domains, lower=lower), nodes.opened & ~gone)
+        lower = np.where(gone, np.maximum(parts.lower, margin[:, None]), parts.lower)
+        smaller, kept = ledger.close(replace(parts, domains=domains, lower=lower), parts.opened & ~gone)
         cut: dict[Node, Limit] = {x: smaller.domains.limits[x] for x in problem.query.inputs}
         ranges = {**(smaller.domains.ranges or {}), **cut}
         return batch.left(replace(smaller, domains=replace(smaller.domains, ranges=ranges)), kept)

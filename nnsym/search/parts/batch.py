@@ -1,4 +1,4 @@
-"""The open subproblems of a search as arrays, and how one becomes two."""
+"""Open parts of the domain as arrays, and how one becomes two."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nnsym.ir.node import Input, Node
 
 @final
 @dataclass(frozen=True, eq=False)
-class Nodes:
-    """A batch of subproblems: what each assumes, and what is known of it.
+class Parts:
+    """A batch of parts: what each assumes, and what is known of it.
 
     ``lower`` ``(batch, targets)`` are certified lower bounds of the targets, ``opened`` which of them are left,
     ``depth`` and ``number`` the place in the tree.
@@ -31,33 +31,33 @@ class Nodes:
     def __len__(self) -> int:
         return len(self.number)
 
-    def take(self, index: Array) -> Nodes:
-        """The subproblems ``index``."""
-        return Nodes(
+    def take(self, index: Array) -> Parts:
+        """The parts ``index``."""
+        return Parts(
             self.domains.take(index), self.lower[index], self.opened[index], self.depth[index], self.number[index]
         )
 
     @staticmethod
-    def concatenate(parts: Sequence[Nodes]) -> Nodes:
+    def concatenate(batches: Sequence[Parts]) -> Parts:
         """All of them, in order."""
-        if len(parts) == 1:
-            return parts[0]
-        return Nodes(
-            Domains.concatenate([p.domains for p in parts]),
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("lower", "opened", "depth", "number")),
+        if len(batches) == 1:
+            return batches[0]
+        return Parts(
+            Domains.concatenate([b.domains for b in batches]),
+            *(np.concatenate([getattr(b, name) for b in batches]) for name in ("lower", "opened", "depth", "number")),
         )
 
-    def opening(self, opened: Array, kept: Array) -> Nodes:
-        """The subproblems ``kept`` with the targets ``opened`` left."""
-        nodes = replace(self, opened=opened)
-        return nodes if len(kept) == len(nodes) else nodes.take(kept)
+    def opening(self, opened: Array, kept: Array) -> Parts:
+        """The parts ``kept`` with the targets ``opened`` left."""
+        parts = replace(self, opened=opened)
+        return parts if len(kept) == len(parts) else parts.take(kept)
 
     @property
     def least(self) -> Array:
         """The least bound ``(batch,)`` of what is left of each; +inf where nothing is."""
         return np.asarray(np.where(self.opened, self.lower, np.inf).min(1, initial=np.inf))
 
-    def bare(self) -> Nodes:
+    def bare(self) -> Parts:
         """Without what only saves work: inherited ranges and multipliers."""
         return replace(self, domains=replace(self.domains, ranges=None, dual=None))
 
@@ -90,14 +90,14 @@ class Branches:
         return len(self.point)
 
     def take(self, index: Array) -> Branches:
-        """Those of the subproblems ``index``."""
+        """Those of the parts ``index``."""
         return Branches(self.places, self.place[index], self.element[index], self.point[index])
 
 
-def split(nodes: Nodes, branches: Branches, first: int) -> Nodes:
+def split(parts: Parts, branches: Branches, first: int) -> Parts:
     """The children, two after two, numbered from ``first``."""
-    count = len(nodes)
-    twice = nodes.take(np.repeat(np.arange(count), 2))
+    count = len(parts)
+    twice = parts.take(np.repeat(np.arange(count), 2))
     limits = dict(twice.domains.limits)
     for k, node in enumerate(branches.places):
         chosen = np.flatnonzero(branches.place == k)
@@ -105,7 +105,7 @@ def split(nodes: Nodes, branches: Branches, first: int) -> Nodes:
             continue
         limits[node] = _cut(limits.get(node), node, 2 * count, chosen, branches)
     domains = replace(twice.domains, limits=limits)
-    return Nodes(domains, twice.lower, twice.opened, twice.depth + 1, first + np.arange(2 * count))
+    return Parts(domains, twice.lower, twice.opened, twice.depth + 1, first + np.arange(2 * count))
 
 
 def _cut(limit: Limit | None, node: Node, count: int, chosen: Array, branches: Branches) -> Limit:
