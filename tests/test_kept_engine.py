@@ -360,7 +360,7 @@ def test_a_large_matrix_of_zeros_keeps_none_of_them():
     weight = np.zeros((size, size))
     weight[np.repeat(np.arange(size), 2), rng.integers(0, size, 2 * size)] = rng.normal(0, 1, 2 * size)
     every, x, c = np.arange(size), rng.normal(0, 1, (3, size)), rng.normal(0, 1, (2, 3, size))
-    lean = Matrix(Dense(weight), every, every, FLOAT64)
+    lean = Matrix.of(Dense(weight), every, every, FLOAT64)
     assert (lean.full, lean.terms <= 2, lean.back) == (False, True, int((weight != 0).sum(0).max()))
     assert np.allclose(lean.apply(x), x @ weight.T)
     assert np.allclose(lean.stretch(np.abs(x)), np.abs(x) @ np.abs(weight).T)

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnsym.bounds.kept.passes.descent import Choice, Seed, descend
 from nnsym.bounds.kept.passes.inputs import least
+from nnsym.bounds.kept.passes.local import local
 from nnsym.bounds.kept.passes.relaxations import image, undecided
 from nnsym.bounds.kept.passes.state import State
 from nnsym.bounds.kept.plan.plan import Plan
@@ -97,7 +98,10 @@ class Refresh:
         return settle(*image(self.plan, node, seen), self.plan.by)
 
     def _tighten(self, node: Node, sides: Sides, changed: Array, climb: Climb) -> Sides:
-        """Passes for the open elements of an argument, in the subproblems where something changed."""
+        """Passes for the open elements of an argument, in the subproblems where something changed.
+
+        An ascent may use what is assumed of neurons outside of an element's cone.
+        """
         if node not in self.plan.arguments or node in self.plan.straight or self.late:
             return sides
         if not isinstance(node, Affine):  # rows start at the node itself, as it is known so far
@@ -107,17 +111,20 @@ class Refresh:
         asked = changed & ~self.empty if batch == self.batch else changed
         wanted = self._open(node, lower, upper) & asked[:, None]
         domain, index = np.nonzero(wanted)
-        for rows in pieces(len(domain), 2, self.plan):
-            try:
-                self.deadline.check()
-            except OutOfTime:
-                self.late = True
-                break
-            d, i = domain[rows], index[rows]
-            signs = np.broadcast_to(np.array([[1.0], [-1.0]]), (2, len(d)))
-            below, above = climb(self.state, Seed(node, d, np.broadcast_to(i, (2, len(d))), signs))
-            lower[d, i] = np.maximum(lower[d, i], below)
-            upper[d, i] = np.minimum(upper[d, i], -above)
+        alone = climb is plain or all(isinstance(n, Input) for n in self.state.limits)
+        for part in local(self.state, node, domain, index, alone=alone):
+            for rows in pieces(len(part.rows), 2, part.state.plan):
+                try:
+                    self.deadline.check()
+                except OutOfTime:
+                    self.late = True
+                    return lower, upper
+                i = np.broadcast_to(part.index[rows], (2, len(part.index[rows])))
+                signs = np.broadcast_to(np.array([[1.0], [-1.0]]), i.shape)
+                below, above = climb(part.state, Seed(node, part.domain[rows], i, signs))
+                at = domain[part.rows[rows]], index[part.rows[rows]]
+                lower[at] = np.maximum(lower[at], below)
+                upper[at] = np.minimum(upper[at], -above)
         return lower, upper
 
     def _open(self, node: Node, lower: Array, upper: Array) -> Array:

@@ -83,7 +83,10 @@ class CutOffsets:
 
 @final
 class State:
-    """All nodes of a plan for a batch; filled parents first. ``limits`` are what the subproblems assume of nodes."""
+    """All nodes of a plan for a batch; filled parents first. ``limits`` are what the subproblems assume of nodes.
+
+    Of an affine node ``drift`` is how far its ``image`` may be off, and ``amounts`` are ``|A| rho`` of each parent.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -92,11 +95,11 @@ class State:
         self.centre: dict[Node, Array] = {}
         self.radius: dict[Node, Array] = {}
         self.image: dict[Node, Array] = {}
+        self.drift: dict[Node, Array] = {}
+        self.amounts: dict[Node, list[Array]] = {}
         self.limits: dict[Node, Sides] = {}
         self._held: dict[Node, Array] = {}
         self._cuts: dict[Node, CutOffsets] = {}
-        self._drift: dict[Node, Array] = {}
-        self._amounts: dict[Node, list[Array]] = {}
         self._lines: dict[Node, Lines] = {}
         self._steps: dict[Node, Step] = {}
         self._copied: dict[Node, Array] = {}
@@ -138,7 +141,7 @@ class State:
         exact = bool(node.maps) and self.plan.copies(node)
         slip = 0.0 if exact or not node.maps else FLOAT64.gamma(most + len(node.maps) + 6)
         drift = slip * size + (FLOAT64.tiny * self._meets(node, size + reach) if slip else 0.0)
-        self.image[node], self._drift[node], self._amounts[node] = image, drift, amounts
+        self.image[node], self.drift[node], self.amounts[node] = image, drift, amounts
         if exact and np.isfinite(reach).all():
             pairs = list(zip(self.plan.matrices[node], node.parents, strict=True))
             low, high = (sum(m.apply(s[p]) for m, p in pairs) for s in (self.lower, self.upper))
@@ -181,10 +184,10 @@ class State:
         return self._prices[node]
 
     def _price(self, node: Affine) -> Array:
-        by, total, most = self.plan.by, self._drift[node], self.plan.size(node)
+        by, total, most = self.plan.by, self.drift[node], self.plan.size(node)
         if node in self.plan.fused:
             most = _live(self.lines(self.plan.fused[node])) + self._limited(node)
-        for matrix, amount in zip(self.plan.matrices[node], self._amounts[node], strict=True):
+        for matrix, amount in zip(self.plan.matrices[node], self.amounts[node], strict=True):
             terms = min(matrix.back, most) + matrix.rounded + self.plan.count
             total = total + by.gamma(terms) * (amount + by.pad * matrix.touched)
         return total
@@ -196,8 +199,8 @@ class State:
         return self._copied[node]
 
     def _copy(self, node: Affine) -> Array:
-        total = self._drift[node] + FLOAT64.gamma(8) * np.abs(self.image[node])
-        for matrix, amount in zip(self.plan.matrices[node], self._amounts[node], strict=True):
+        total = self.drift[node] + FLOAT64.gamma(8) * np.abs(self.image[node])
+        for matrix, amount in zip(self.plan.matrices[node], self.amounts[node], strict=True):
             terms = len(node.maps) - 1 + matrix.rounded + self.plan.count
             total = total + self.plan.by.gamma(terms) * (amount + self.plan.by.pad * matrix.touched)
         return total

@@ -30,6 +30,10 @@ class Round:
         away = round_up(np.abs(to_fractions(ball.centre) - to_fractions(centre)))
         return Round(centre, away, ball.outer_radius, ball.p)
 
+    def part(self, index: Array) -> Round:
+        """The shadow of the ball on some elements: a ball of the same radius."""
+        return Round(self.centre[index], self.away[index], self.radius, self.p)
+
     def least(self, c: Array, origin: Array, count: int) -> Array:
         """A lower bound of ``c (x - origin)`` over the ball, in float64 and charged, with ``count`` more additions."""
         seen = self.centre - origin

@@ -69,4 +69,4 @@ def _matrix(rows: Any, into: Array, by: Precision) -> Matrix:
     made = rows.tocsr()
     made.sort_indices()
     entries = Sparse(made.data, made.indices, made.indptr, made.shape[1])
-    return Matrix(entries, np.arange(made.shape[0]), into, by)
+    return Matrix.of(entries, np.arange(made.shape[0]), into, by)

@@ -17,15 +17,15 @@ _SMALL, _RARE = 2**17, 32  # unless it has more than so many, of which at most o
 
 @final
 class Matrix:
-    """Some rows and columns of a linear map ``A``.
+    """Some rows and columns of a linear map ``A``: a full matrix, or a sparse one of SciPy.
 
     Products with centres and amounts are made in float64, those with rows in the format ``by``. ``terms`` is the
     largest number of products in one sum of :meth:`apply`, ``back`` in one of :meth:`adjoint`; ``rounded`` is 1 if the
     format does not hold the coefficients, else 0, ``copies`` true if :meth:`apply` only copies elements.
     """
 
-    def __init__(self, linear: LinearMap, out: Array, into: Array, by: Precision) -> None:
-        self.wide = _lean(_cut(linear, out, into))
+    def __init__(self, wide: Any, by: Precision, *, copies: bool) -> None:
+        self.wide, self.by, self.copies = _lean(wide), by, copies
         self.full = isinstance(self.wide, np.ndarray)
         self.size = np.abs(self.wide)
         self.narrow = self.wide.astype(by.dtype, copy=False)
@@ -36,8 +36,19 @@ class Matrix:
         values = self.wide if self.full else self.wide.data
         same = by is FLOAT64 or bool((values.astype(by.dtype) == values).all())
         self.rounded = 0 if same else 1
-        self.copies = isinstance(linear, Select)
         self._transposed = None if self.full else self.narrow.T.tocsr()
+
+    @staticmethod
+    def of(linear: LinearMap, out: Array, into: Array, by: Precision) -> Matrix:
+        """Rows ``out`` and columns ``into`` of a map."""
+        return Matrix(_cut(linear, out, into), by, copies=isinstance(linear, Select))
+
+    def part(self, out: Array, into: Array) -> Matrix:
+        """Some of its rows and columns."""
+        if self.full:
+            return Matrix(self.wide[np.ix_(out, into)], self.by, copies=self.copies)
+        wide = self.wide[out][:, into]
+        return Matrix(wide.toarray() if len(out) * len(into) <= _DENSE else wide, self.by, copies=self.copies)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,6 +91,16 @@ def columns(linear: LinearMap, rows: Array) -> Array:
     there = np.zeros(linear.n_in, dtype=bool)
     there[indices[np.repeat(rows, np.diff(indptr)) & (data != 0)]] = True
     return there
+
+
+def leading(linear: LinearMap) -> Array:
+    """The first column in which each row has a coefficient; any where it has none."""
+    if isinstance(linear, Dense):
+        return np.asarray((linear.weight != 0).argmax(axis=1)) if linear.n_in else np.zeros(linear.n_out, dtype=int)
+    data, indices, indptr = linear.csr()
+    first = np.full(linear.n_out, linear.n_in)
+    np.minimum.at(first, entry_rows(indptr), np.where(data != 0, indices, linear.n_in))
+    return first
 
 
 def _flat(values: Array) -> Array:

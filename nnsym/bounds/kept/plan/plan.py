@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from typing import final
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.plan.balls import Round
+from nnsym.bounds.kept.plan.cones import cones, read
 from nnsym.bounds.kept.plan.cut_rows import CutRows
-from nnsym.bounds.kept.plan.maps import Matrix, columns
+from nnsym.bounds.kept.plan.maps import Matrix
 from nnsym.bounds.kept.rounding import Precision
 from nnsym.bounds.kept.types import Limit
 from nnsym.errors import UnsupportedError
@@ -69,11 +71,12 @@ class Plan:
                     self.fused[node] = reader
         self.arguments = tuple(n for n in self.nodes if any(not isinstance(r, Affine) for r in self.readers[n]))
         self.matrices = {n: self._matrices(n) for n in self.nodes if isinstance(n, Affine)}
-        made = {n: CutRows.of(n, c, self.keep, by) for n, c in (cuts or {}).items()}
-        self.cuts = {n: rows for n, rows in made.items() if len(rows)}
+        self._given = cuts or {}
+        self.cuts = self._cut_rows()
         # constants of float32 rows are added up in float64, which the spare of their own charges covers
         self.count = self.additions if by.dtype is np.float64 else self._meetings()
         self._orders: dict[tuple[Node, ...], tuple[Node, ...]] = {}
+        self._cones: dict[Node, Sequence[Plan]] = {}
 
     def size(self, node: Node) -> int:
         """How many elements of a node matter."""
@@ -85,10 +88,29 @@ class Plan:
             self._orders[ends] = topological(ends)[::-1]
         return self._orders[ends]
 
-    @cached_property
+    @property
     def widest(self) -> int:
         """The most coefficients of a row."""
         return max((self.size(n) for n in self.nodes), default=1)
+
+    def cones(self, node: Node) -> Sequence[Plan]:
+        """The plans of a node's cones (:mod:`nnsym.bounds.kept.plan.cones`), each element in one; none if none pay."""
+        if node not in self._cones:
+            self._cones[node] = [self.part(keep) for keep in cones(self.keep, node)]
+        return self._cones[node]
+
+    def part(self, keep: Mapping[Node, Array]) -> Plan:
+        """The plan of some nodes alone, with some of their elements: all that these depend on among them."""
+        part, where = copy(self), {n: np.searchsorted(self.keep[n], some) for n, some in keep.items()}
+        part.nodes, part.keep, part.hard = tuple(n for n in self.nodes if n in keep), dict(keep), None
+        part.matrices = {
+            n: tuple(m.part(where[n], where[p]) for m, p in zip(self.matrices[n], n.parents, strict=True))
+            for n in part.nodes
+            if isinstance(n, Affine)
+        }
+        part.balls = {x: tuple(ball.part(keep[x]) for ball in some) for x, some in self.balls.items() if x in keep}
+        part.cuts, part._cones = part._cut_rows(), {}
+        return part
 
     @cached_property
     def straight(self) -> frozenset[Node]:
@@ -137,10 +159,14 @@ class Plan:
         """Elements that are 0, of nodes that only matrices read: a maximum with 0 is another matter."""
         return {n: z for n, z in zero.items() if all(isinstance(r, Affine) for r in self.readers[n])}
 
+    def _cut_rows(self) -> dict[Node, CutRows]:
+        made = {n: CutRows.of(n, cuts, self.keep, self.by) for n, cuts in self._given.items() if n in self.keep}
+        return {n: rows for n, rows in made.items() if len(rows)}
+
     def _matrices(self, node: Affine) -> tuple[Matrix, ...]:
         self.deadline.check()
         pairs = zip(node.maps, node.parents, strict=True)
-        return tuple(Matrix(m, self.keep[node], self.keep[p], self.by) for m, p in pairs)
+        return tuple(Matrix.of(m, self.keep[node], self.keep[p], self.by) for m, p in pairs)
 
     def _preconditions(self) -> Node | None:
         """The rows that are at most 0 wherever the formula holds and that are linear in the inputs, as a layer."""
@@ -187,17 +213,5 @@ def _needed(
         deadline.check()
         if node in zero and node not in ends:
             used[node] &= ~zero[node]
-        mine = used[node]
-        match node:
-            case Affine():
-                for linear, parent in zip(node.maps, node.parents, strict=True):
-                    used[parent] |= columns(linear, mine)
-            case Max():
-                members = node.groups[mine]
-                used[node.parents[0]][members[members >= 0]] = True
-            case Input():
-                pass
-            case _:
-                for parent in node.parents:
-                    used[parent] |= mine
+        read(node, used)
     return {n: np.flatnonzero(mine) for n, mine in used.items()}
