@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 from neurons import accepts, program_of, query_of
 
+import nnsym as nn
 from nnsym.bounds.base import Interval
 from nnsym.bounds.methods import compute
 from nnsym.encode.point import complete, residual
-from nnsym.encode.registry import find_encoding
-from nnsym.encode.walk import encode
+from nnsym.encode.registry import encodings, find_encoding
+from nnsym.encode.walk import encode, exactness_of
+from nnsym.encoding import Exactness
 from nnsym.errors import MissingBoundsError
 from nnsym.ir.linear import Dense, Select
 from nnsym.ir.node import affine, maximum, new_input, pointwise
 from nnsym.ir.node import product as times
 from nnsym.ir.univariate import relu
+from nnsym.judge.programs.build import build
 from nnsym.program import Tag
 from tests.depth import drawn
 
@@ -160,3 +163,51 @@ def test_a_member_that_is_a_point_is_one_more_number():
     for v, y in product((0.0, 1.0, 2.0), (1.0, 1.25, 1.5, 2.0)):
         assert accepts(program, x=[v, 1.0], value=y) == (max(v, 1.0) <= y <= 1.0 + v / 2)
     assert accepts(program, exact=True, x=[Fraction(1, 3), Fraction(1)], value=Fraction(7, 6))
+
+
+def repeating(x):
+    """Terms whose nodes meet one element of x under several numbers."""
+    layers = [([[2, 3, 1], [1, -1.5, -2], [1, 1, 1]], [0, 0.5, 1]), ([[1, 1, -1], [0, 1, 1]], [0, 0.25])]
+    twice, f = nn.concat(x[0], x[0], x[1]), nn.sequential(layers)
+    stable = nn.relu(twice + 3)
+    return {
+        "layer": f(twice)[0],
+        "stable layer": f(stable)[0],
+        "network of one output": f([f(twice)[0], f(twice)[0], x[0]])[1],
+        "maximum": nn.max(twice),
+        "maximum of stable elements": nn.max(nn.concat(stable, nn.relu(x + 2))),
+        "maximum of zeros": nn.max(nn.concat(0 * x[0], 0 * x[1], x[0])),
+        "groups of several sizes": nn.max(nn.max(x[0], x[0], x[0]), x[1], x[1]) + nn.max(x[1], x[1], x[0]),
+        "sum of the largest": nn.topk(twice, 2).sum(),
+        "product": twice[0] * twice[1] + twice[0] * twice[2],
+        "difference of two runs": f(twice)[0] - f([x[1], x[1], x[1]])[0],
+    }
+
+
+@pytest.mark.parametrize("encoding", [*encodings(), "triangle+tj", "triangle+krelu3", "bigm+anderson"])
+def test_rows_have_each_column_once_whatever_is_repeated(encoding):
+    """HiGHS refuses a model with a column twice in a row, and other solvers make of it what they like."""
+    x = nn.Variable(2, name="x")
+    for name, term in repeating(x).items():
+        query = nn.forall(x, where=nn.box(x, -1, 1), then=(term >= -1) | (term + x[0] <= -2)).query
+        if exactness_of(find_encoding(encoding), query) is Exactness.UNSUPPORTED:
+            continue
+        program = build(query, compute(query, "ibp"), find_encoding(encoding))
+        for block in (*program.rows, *(guarded.rows for guarded in program.implications)):
+            for start, end in pairwise(block.indptr.tolist()):
+                columns = block.indices[start:end].tolist()
+                assert len(set(columns)) == len(columns), (name, block.origin)
+        point = {node: np.array([0.25, -0.5]) for node in query.inputs}
+        assert residual(program, complete(program, query, point))[0] <= 1e-9, name
+
+
+@pytest.mark.parametrize("method", ["triangle", "line-zero", "line-adaptive", "bigm", "balas"])
+def test_a_maximum_of_repeated_elements_is_that_of_each_once(method):
+    x = nn.Variable(2, name="x")
+    region = nn.box(x, -1, 1)
+    once, twice = (
+        nn.minimize(m - x[1] / 2, method, where=region, bounds="ibp")
+        for m in (nn.max(x[0], x[1]), nn.max(x[0], x[0], x[1], x[1]))
+    )
+    assert abs(once.lower - twice.lower) < 1e-6
+    assert abs(once.upper - twice.upper) < 1e-6

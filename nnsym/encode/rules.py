@@ -70,8 +70,9 @@ class OpenGroups:
 def open_groups(ctx: Context, node: Max, x: Array) -> tuple[Array, OpenGroups]:
     """Column ids of the whole node, and its open groups.
 
-    A member with ``u_k <= max_j l_j`` is never needed (the member that attains the right side is kept). A
-    group with one member left shares its column.
+    A member with ``u_k <= max_j l_j`` is never needed (the member that attains the right side is kept), and one that
+    is the column of another member neither: rows over all members have each column once. A group with one member left
+    shares its column.
     """
     l, u = ctx.interval(node.parents[0])  # noqa: E741
     members, present = np.where(node.groups < 0, 0, node.groups), node.groups >= 0
@@ -81,6 +82,7 @@ def open_groups(ctx: Context, node: Max, x: Array) -> tuple[Array, OpenGroups]:
     kept = present & (high > top[:, None])
     best = np.where(present[np.arange(node.size), best], best, np.argmax(present, axis=1))
     kept[np.arange(node.size), best] = True
+    kept &= _first_of_its_column(np.where(kept, x[members], -2))
     alone = kept.sum(axis=1) == 1
     ids = np.full(node.size, -1)
     ids[alone] = x[members[alone, np.argmax(kept[alone], axis=1)]]
@@ -92,6 +94,15 @@ def open_groups(ctx: Context, node: Max, x: Array) -> tuple[Array, OpenGroups]:
     chosen = members[group, position]
     place = group * node.groups.shape[1] + position
     return ids, OpenGroups(group, place, x[chosen], ids[group], l[chosen], u[chosen])
+
+
+def _first_of_its_column(columns: Array) -> Array:
+    """Which entries of ``(groups, places)`` are the first of their number in their row."""
+    order = np.argsort(columns, axis=1, kind="stable")
+    along = np.take_along_axis(columns, order, axis=1)
+    first = np.ones_like(columns, dtype=bool)
+    np.put_along_axis(first, order[:, 1:], along[:, 1:] != along[:, :-1], axis=1)
+    return first
 
 
 def product(ctx: Context, node: Product, args: tuple[Array, ...]) -> Array:
