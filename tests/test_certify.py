@@ -126,6 +126,9 @@ PROPERTIES: Mapping[str, Callable[[], Any]] = {
     "product": lambda: nn.forall(X, where=SMALL, then=Y[0] * Y[1] < 900),
     "hidden": lambda: nn.forall(X, where=SMALL, then=F(X).hidden("relu1").pre[0, 0] < 30),
     "integers": lambda: nn.forall(WHOLE, where=nn.box(WHOLE, [-2, -2], [2, 2]), then=row(F, WHOLE)[0] < 90),
+    "empty alternatives": lambda: nn.forall(
+        X, where=BOX & ((X[0] >= 2) | (X[0] <= 0)) & ((X[0] <= -0.5) | (X[1] >= 0.5)), then=Y[0] < 30
+    ),
     "vacuous": lambda: nn.forall(X, where=BOX & (X[0] > 2), then=Y[0] < -90),
 }
 

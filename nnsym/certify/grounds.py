@@ -62,7 +62,8 @@ class Grounds:
                 count += 1
                 if count > MOST:
                     raise UnsupportedError(f"more than {MOST} boxes in the disjunctions", where="certificate")
-                yield Ground(case, place, tuple(d for d in range(len(case.disjunctions)) if d not in done))
+                left = (d for d in range(len(case.disjunctions)) if d not in done)
+                yield Ground(case, place, () if case.empty else tuple(left))  # what is empty needs nothing more
                 continue
             parts = case.disjunctions[boxed[0]].parts
             children = place.split(["o", boxed[0]], count=len(parts))
@@ -85,7 +86,8 @@ class Grounds:
     def operands(self, disjunction: Junction) -> tuple[Operand, ...]:
         """What each operand adds; the facts are the same objects at every call."""
         if id(disjunction) not in self._operands:
-            blank = Case((), ())
+            root = self.problem.root
+            blank = Case((None,) * len(root.lower), (None,) * len(root.upper))
             cases = [self.problem.assume(blank, part) for part in disjunction.parts]
             self._operands[id(disjunction)] = tuple(Operand(c.facts, c.disjunctions) for c in cases)
         return self._operands[id(disjunction)]
