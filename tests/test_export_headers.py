@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,30 @@ def test_closed_jumps_are_a_relaxation_too(tmp_path: Path) -> None:
     jumps = nn.forall(x, where=REGION, then=nn.sign(x)[0] <= 2, name="jump")
     assert "a lower bound of the property's margin" in said(jumps, "bigm", tmp_path, ".lp")
     assert "sat: the point violates it" in said(jumps, "smt", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".lp", ".mps"])
+@pytest.mark.parametrize("quantify", [nn.forall, nn.exists])
+def test_a_strict_condition_that_is_closed_decides_one_way_only(
+    quantify: Callable[..., nn.Property], suffix: str, tmp_path: Path
+) -> None:
+    """No input satisfies x[0] > x[0], but its closure has all of them, and a minimum below 0."""
+    never = quantify(x, where=REGION & nn.wins(nn.concat(x[0], x[0]), 0), then=x[0] * 0 + f(x)[0] >= 0)
+    told = said(never, "bigm", tmp_path, suffix)
+    assert "a lower bound of" in told
+    assert "otherwise nothing is decided: strict comparisons of the condition are closed here" in told
+    assert "closed here" not in said(never, "smt", tmp_path)
+    least = nn.minimize(x[0], where=REGION & (x[0] > x[1]))
+    assert "the minimum of t is a lower bound of the minimum of the term" in said(least, "bigm", tmp_path, suffix)
+
+
+def test_a_minimum_of_0_decides_nothing_where_some_limits_are_strict(tmp_path: Path) -> None:
+    """It may be that of y >= 0, which holds then, or that of y > 0, which does not."""
+    mixed = nn.forall(x, where=REGION, then=(x[0] >= -1) & (x[1] > -2))
+    told = said(mixed, "bigm", tmp_path, ".lp")
+    assert "holds if the minimum is > 0 or the program is infeasible, is violated if it is < 0" in told
+    assert nn.verify(mixed).verified  # its minimum is 0
+    assert "is violated otherwise" in said(HOLDS, "bigm", tmp_path, ".lp")
 
 
 @pytest.mark.parametrize(("encoding", "suffix"), [("smt", ".smt2"), ("bigm", ".lp"), ("bigm", ".mps")])

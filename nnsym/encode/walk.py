@@ -27,6 +27,7 @@ from nnsym.encode.statement import encode_inputs, encode_spec
 from nnsym.encoding import Context, Encoding, Exactness, Form
 from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.array import Array
+from nnsym.ir.formula import Atoms, leaves
 from nnsym.ir.names import node_names
 from nnsym.ir.node import Affine, Input, Node, Pointwise
 from nnsym.ir.query import Query, Reading
@@ -225,9 +226,17 @@ def _decides(encoding: Encoding, query: Query) -> str:
 
 
 def _minimum(query: Query, exact: bool) -> str:
+    """Rows of a margin program are closed: of a strict condition it has more points, and at a margin of 0 too."""
+    atoms = [leaf for leaf in leaves(query.formula) if isinstance(leaf, Atoms)]
+    closed = any(leaf.strict for leaf in atoms if not leaf.soft)
+    mixed = not query.strict and any(leaf.strict for leaf in atoms if leaf.soft)
     when = ">= 0" if query.strict else "> 0"
-    t = "the minimum of t is" if exact else "the minimum of t is a lower bound of"
-    rest = ", and {} otherwise" if exact else "; otherwise nothing is decided"
+    t = "the minimum of t is" if exact and not closed else "the minimum of t is a lower bound of"
+    rest = ", and {} otherwise" if not mixed else ", {} if it is < 0, and nothing is decided otherwise"
+    if closed or not exact:
+        rest = "; otherwise nothing is decided"
+    if closed:
+        rest += ": strict comparisons of the condition are closed here"
     match query.reading:
         case Reading.FORALL:
             margin, end = "the property's margin", rest.format("is violated")
