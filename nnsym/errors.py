@@ -19,6 +19,9 @@ _LIBRARIES = ("nnsym", "torch", "numpy", "IPython", "ipykernel")
 #: So many of the user's lines stand above a message in a notebook.
 _SHOWN = 4
 
+#: So many characters of a line stand in a message.
+_WIDTH = 120
+
 
 def foreign(frame: FrameType) -> bool:
     """True for code of the user's: neither nnsym's nor a library's that calls back."""
@@ -26,9 +29,10 @@ def foreign(frame: FrameType) -> bool:
 
 
 def line_of(frame: FrameType, number: int) -> str:
-    """``file.py:12: `the source line```; in a notebook ``cell [3], line 2: `...```."""
+    """``file.py:12: `the source line```, cut to 120 characters; in a notebook ``cell [3], line 2: `...```."""
     name = frame.f_code.co_filename
     source = linecache.getline(name, number, frame.f_globals).strip()
+    source = source if len(source) <= _WIDTH else f"{source[: _WIDTH - 3]}..."
     cell = _cell(name)
     place = f"cell [{cell}], line {number}" if cell is not None else f"{os.path.basename(name)}:{number}"
     return f"{place}: `{source}`" if source else place

@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nnsym.cli.main import entry
+from nnsym.lang.writing.dump import HEAD
 
 PROPERTY = """
 (declare-const X_0 Real)
@@ -158,6 +159,12 @@ BAD = [
     (["bounds", "net.onnx", "holds.vnnlib", "--method", "nope"], ["nope", "ibp"]),
     (["bounds", "net.onnx", "open.vnnlib"], ["'x'", "element 1"]),
     (["show", "garbage.onnx"], ["garbage.onnx"]),
+    (["compare", "net.onnx", "holds.vnnlib", "--plot", "bars.xyz"], ["bars.xyz", ".xyz", ".svg"]),
+    (["bounds", "net.onnx", "holds.vnnlib", "--plot", "bars.xyz"], ["bars.xyz", ".xyz", ".svg"]),
+    (["lipschitz", "net.onnx", "--lower", "0,1,2", "--upper", "1"], ["nnsym: lower has shape (3,)", "one for each"]),
+    (["verify", "saved.txt"], ["saved.txt, line 2", "--network f=FILE.onnx"]),
+    (["verify", "net.onnx", "holds.vnnlib", "fails.vnnlib"], ["3 files", "NET.onnx PROP.vnnlib"]),
+    (["verify", "net.onnx", "gap.vnnlib"], ["gap.vnnlib", "but not Y_1. They"]),
 ]
 
 
@@ -198,6 +205,8 @@ def spoil(folder: Path) -> None:
     (folder / "wide.vnnlib").write_text("(declare-const Y_2 Real)" + text)
     open_ = text.replace("(assert (<= X_1 1))", "").replace("(<= Y_0 -0.5)", "(>= Y_0 5)")
     (folder / "open.vnnlib").write_text(open_)
+    (folder / "gap.vnnlib").write_text(text.replace("Y_1", "Y_7"))
+    (folder / "saved.txt").write_text(f"{HEAD}\nf = network('f', '{'0' * 64}')\nx = variable('x', (2,))\n")
 
 
 def test_compare_writes_table_json_csv_and_record(

@@ -81,7 +81,7 @@ def test_what_is_no_path_is_said_to_be_none(use, given):
 def test_a_counterexample_is_printed_with_its_values():
     found = nn.verify(nn.forall(X, where=nn.box(X, 1, 1), then=F(X)[0] >= 1), "bigm").counterexample
     head, point, value = str(found).splitlines()
-    assert head == "margin -1, replayed by exact"
+    assert head == "margin -1, replayed in exact rationals"
     assert point.split() == ["x", "=", "[1,", "1]"]
     assert value.split()[-1] == "[0]"
     assert "\n" not in repr(found)
@@ -92,7 +92,7 @@ def test_an_optimum_shows_its_interval_and_its_point_in_a_notebook():
     html = found._repr_html_()
     assert html.startswith("<b>minimum in [0, 0]</b>")
     assert found.rests_on in html
-    assert "point: value 0, replayed by exact" in html
+    assert "point: value 0, replayed in exact rationals" in html
     nothing = nn.maximize(F(X)[0], where=nn.box(X, 1, 1) & (X[0] >= 2))
     assert nothing._repr_html_().startswith("<b>maximum of nothing</b>")
 
@@ -171,7 +171,7 @@ def test_results_answer_yes_or_no():
     assert (falsified.verified, falsified.falsified) == (False, True)
     assert (unknown.verified, unknown.falsified) == (False, False)
     assert "outward" in verified.rests_on
-    assert falsified.rests_on == "the counterexample, evaluated in exact rationals"
+    assert falsified.rests_on == "the counterexample, replayed in exact rationals"
     assert "no verdict" in unknown.rests_on
 
 

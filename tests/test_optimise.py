@@ -71,7 +71,7 @@ def test_a_maximum_is_the_mirrored_minimum() -> None:
     assert (most.lower_trust, most.upper_trust) == (Trust.EXACT, Trust.CERTIFIED)
     assert most.point is not None
     assert most.point.margin == most.lower == f.evaluate(np.array(most.point.inputs["x"], dtype=float))[1]
-    assert "lower replayed by exact, upper certified" in repr(most)
+    assert "lower replayed in exact rationals, upper certified" in repr(most)
 
 
 def test_a_side_that_rests_on_a_solver_allows_for_its_tolerance() -> None:

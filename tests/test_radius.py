@@ -98,7 +98,7 @@ def test_the_text_says_what_is_known() -> None:
     assert "no counterexample known up to 0.015625" in repr(held)
     failed = nn.radius(f, CENTRE, (LABEL + 1) % 3, high=1)
     assert "largest below 0: not verified" in repr(failed)
-    assert "fails at 0, replayed by" in repr(failed)
+    assert "fails at 0, replayed in exact rationals" in repr(failed)
     steep = nn.smallest(lambda v: robust(4.0 - v), "crown", high=4.0)
     assert "smallest at most" in repr(steep)
     assert "no counterexample known down to 0" in repr(steep)

@@ -19,6 +19,7 @@ from nnsym.ask.verify import verify
 from nnsym.errors import InputError
 from nnsym.ir.network import Network
 from nnsym.ir.node import Max, Pointwise
+from nnsym.ir.words import how_replayed
 from nnsym.lang.algebra.smooth import SmoothedClassifier
 from nnsym.lang.property import Property
 from nnsym.lang.props import robust
@@ -111,7 +112,7 @@ class Threshold(NoTruthValue):
     @property
     def _failed(self) -> str:
         if np.isfinite(self.falsified):
-            at = f", replayed by {self.witness.replayed_by}" if self.witness is not None else ""
+            at = f", {how_replayed(self.witness.replayed_by)}" if self.witness is not None else ""
             return f"fails at {self.falsified:.9g}{at}"
         asked = [at for at, _ in self.results]
         if not asked:

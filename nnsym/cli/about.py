@@ -23,6 +23,7 @@ def methods() -> None:
     rows.append(["attack", "search", "projected gradient on the margin, replayed; never verifies", "Madry et al. 2018"])
     rows.append(["sampling", "samples", "of a smoothed classifier; verdicts with a confidence", "Cohen et al. 2019"])
     rows.append(["bab", "exact", SearchMethod.summary, SearchMethod.paper])
+    rows.append(["portfolio", "exact", "several in turn until one decides; what is asked where none is named", ""])
     words = [("splits", rule.text, rule.summary, rule.paper) for rule in RULES.values()]
     words += [("reduces", some.text, some.summary, some.paper) for some in REDUCTIONS.values()]
     words += [("order", some.text, some.summary, "") for some in FRONTIERS.values()]

@@ -33,7 +33,8 @@ Timeout = Annotated[
 Memory = Annotated[
     float,
     typer.Option(
-        help="GiB that a solver's process may use.", callback=lambda value: ranges.gibibytes(value, "--memory")
+        help="GiB that reading may take, and a solver's process.",
+        callback=lambda value: ranges.gibibytes(value, "--memory"),
     ),
 ]
 Meaning = Annotated[str, typer.Option("--semantics", help="real, or deployed: every run in the model's own dtype.")]

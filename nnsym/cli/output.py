@@ -9,7 +9,6 @@ from typing import Any
 
 from nnsym.cli.streams import bare, complain, fits, shown, writing
 from nnsym.errors import NnsymError
-from nnsym.results.extras import require
 from nnsym.results.saved import check_writable
 
 _LONGEST = 2000  # characters of an error
@@ -29,10 +28,13 @@ def check_files(*paths: Path | None, remedy: str = "Name a file elsewhere") -> N
 
 
 def check_pictures(*paths: Path | None) -> None:
-    """The same, of pictures: matplotlib has to be here too."""
+    """The same, of pictures: matplotlib has to be here too, and to know the format."""
+    from nnsym.report.pictures.style import check_format  # start: commands that draw nothing
+
     check_files(*paths)
-    if any(path is not None for path in paths):
-        require("matplotlib")
+    for path in paths:
+        if path is not None:
+            check_format(path)
 
 
 def split(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnsym.cli.networks import HOW, listed_networks, named_networks
-from nnsym.errors import InputError
+from nnsym.errors import InputError, NnsymError
 from nnsym.ir.network import Network
 from nnsym.ir.query import Query
 from nnsym.lang.question import query_of
@@ -87,7 +87,11 @@ def _target(targets: Sequence[str], settings: Sequence[str], networks: Sequence[
             where=name,
             remedy="Use NET.onnx PROP.vnnlib, FILE.py:NAME for a Python property, or a file that nn.save wrote",
         )
-    raise InputError("expected NET.onnx PROP.vnnlib or FILE.py:NAME")
+    raise InputError(
+        f"{len(targets)} files, where one property is asked about",
+        where=" ".join(targets),
+        remedy="Use NET.onnx PROP.vnnlib, or FILE.py:NAME",
+    )
 
 
 def _is_saved(name: str) -> bool:
@@ -106,7 +110,11 @@ def _parsed(name: str, networks: dict[str, str], meter: Meter) -> Property:
     from nnsym.lang.writing.parse import parse  # start: VNN-LIB files need no language
 
     text = read_text(name, limit=meter.text_bytes)
-    return parse(text, {label: load(file, name=label, meter=meter) for label, file in networks.items()})
+    given = {label: load(file, name=label, meter=meter) for label, file in networks.items()}
+    try:
+        return parse(text, given)
+    except NnsymError as error:  # which says the line
+        raise type(error)(error.reason, where=f"{name}, {error.where}", remedy=error.remedy) from error
 
 
 def _settings(given: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Numbers and kinds with their nouns."""
+"""Numbers and kinds with their nouns, and the words for who evaluated a point."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ def kind_of(value: object) -> str:
     """What a value is, for messages: ``an int``, ``a Network``."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+_REPLAYED = {"exact": "replayed in exact rationals", "intervals": "replayed in outward intervals"}
+
+
+def how_replayed(by: str) -> str:
+    """The words for a ``replayed_by``: ``replayed in exact rationals``, ``replayed by onnxruntime``."""
+    return _REPLAYED.get(by, f"replayed by {by}")

@@ -17,9 +17,14 @@ from nnsym.ir.words import kind_of
 
 
 def user_line() -> str:
-    """The line of the innermost frame outside nnsym, torch and numpy, as :func:`nnsym.errors.line_of` writes it."""
+    """The line of the innermost frame outside nnsym, torch and numpy, as :func:`nnsym.errors.line_of` writes it.
+
+    Empty on the command line, where it is not in a file of the user's: what called is a library there.
+    """
     frame = sys._getframe(1)
     while frame.f_back is not None and not foreign(frame):
+        if frame.f_globals.get("__name__", "").startswith("nnsym.cli."):
+            return ""
         frame = frame.f_back
     return line_of(frame, frame.f_lineno)
 
@@ -53,10 +58,12 @@ def exact(value: object, what: str = "a constant", *, infinite: bool = False) ->
     except LanguageError:
         raise
     except (TypeError, ValueError, ArithmeticError):
-        raise misread(f"{shown(value)} is not a number or an array of numbers") from None
+        raise misread(
+            f"{shown(value)} is not a number or an array of numbers", "Give numbers, or decimal text"
+        ) from None
     floats = [v for v in array.flat if isinstance(v, float)] if array.dtype == object else array
     if np.isnan(floats).any():
-        raise bad_input(f"{what} holds NaN")
+        raise bad_input(f"{what} holds NaN", remedy="Give a number")
     if not infinite and np.isinf(floats).any():
         raise bad_input(f"{what} holds an infinite number", remedy="Leave the bound out instead")
     return array

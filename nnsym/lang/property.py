@@ -164,7 +164,7 @@ class Property:
                 )
             given[variable.input] = numbers.ravel()
             if any(v != round(v) for v in given[variable.input][variable.input.integer].tolist()):
-                raise bad_input(f"{variable.name} takes integer values only")
+                raise bad_input(f"{variable.name} takes integer values only", "Give whole numbers")
         try:
             return self.query.values({x: fractions(v) for x, v in given.items()}, exact=True)
         except UnsupportedError:  # a smooth activation has no exact value
@@ -235,7 +235,7 @@ def _quantify(reading: Reading, variables: object, where: object, then: object, 
         raise misread(f"{reading.value} needs a conclusion", "Pass then=...")
     label = _UNNAMED if name is None else name
     if not isinstance(label, str) or not label:
-        raise misread("the name of a property is text")
+        raise misread("the name of a property is text", 'Pass name="phi"')
     ranged, premise, conclusion = _merged(reading, _variables(variables, reading.value), where, then)
     found = Property(reading, ranged, premise, conclusion, label, user_line())
     if not found.free:  # otherwise it may be meant to stand inside another quantifier

@@ -138,7 +138,10 @@ def equivalent(
     x = variable_of(f, "equivalent")
     mine, other = f(x).ravel(), variable_of(g, "equivalent").size
     if other != x.size or g(x).size != mine.size:
-        raise bad_input(f"'{f.name}' and '{g.name}' have different numbers of inputs or outputs")
+        raise bad_input(
+            f"'{f.name}' and '{g.name}' have different numbers of inputs or outputs",
+            remedy="State what should be equal with nn.forall: elements of f(x) and g(x)",
+        )
     return forall(x, where=box(x, lower, upper), then=norm(mine - g(x).ravel(), math.inf) <= eps, name=name)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnsym.ask.audit import audit
 from nnsym.errors import InputError, UnsupportedError
-from nnsym.ir.words import count_of
+from nnsym.ir.words import count_of, how_replayed
 from nnsym.report.audit import audit_sections
 from nnsym.report.pictures.style import picture
 from nnsym.report.records import RECORDED
@@ -21,7 +21,7 @@ from nnsym.results.files import path_of, plain_data, read_text
 from nnsym.results.html import VERDICTS, facts_html, html_table, images_html, middle_of
 from nnsym.results.plain import FORMAT, NUMBER, saved_json
 from nnsym.results.restored import result_from
-from nnsym.results.result import Result, Verdict, Witness
+from nnsym.results.result import Agreement, Result, Verdict, Witness
 from nnsym.results.saved import write_file
 from nnsym.results.versions import package_version
 from nnsym.sweep.answered import load_table
@@ -217,11 +217,18 @@ def _shapes(named: Mapping[str, Iterable[int]]) -> str:
     return ", ".join(parts)
 
 
+_MODELS = {
+    Agreement.AGREES: "; the stored models agree",
+    Agreement.DIFFERS: "; the stored models' run differs",
+    Agreement.NOT_RUN: "; the stored models were not run",
+    Agreement.NONE: "",
+}
+
+
 def _point(found: Witness, boxes: Mapping[str, Any]) -> str:
     """The point in the property's own units; an image beside the middle of its box and their difference."""
-    said = [
-        f"<p>Margin {found.margin:.6g}, by {escape(found.replayed_by)}; the stored models: {found.engine.value}.</p>"
-    ]
+    models = _MODELS[found.engine]
+    said = [f"<p>Margin {found.margin:.6g}, {escape(how_replayed(found.replayed_by))}{models}.</p>"]
     if found.note:
         said.append(f"<p>{escape(found.note)}</p>")
     middles = {name: middle_of(box["lower"], box["upper"]) for name, box in boxes.items()}

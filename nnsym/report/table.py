@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, final
 
+from nnsym.ir.words import how_replayed
 from nnsym.report.compared import Compared
 from nnsym.report.grid import Column, Grid
 from nnsym.report.records import comparison_records
@@ -168,7 +169,7 @@ def result_lines(result: Result) -> list[tuple[str, str]]:
     for word, found in (("counterexample", result.counterexample), ("witness", result.witness)):
         if found is not None:
             differs = "; the stored model's run differs" if found.engine is Agreement.DIFFERS else ""
-            lines.append((f"  {word}: margin {found.margin:.6g}, replayed by {found.replayed_by}{differs}", ""))
+            lines.append((f"  {word}: margin {found.margin:.6g}, {how_replayed(found.replayed_by)}{differs}", ""))
             if found.note:
                 lines.append((f"    {found.note}", ""))
             lines.extend((f"    {line}", "") for line in found.lines())

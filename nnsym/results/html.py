@@ -13,6 +13,7 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.digits import shown
 from nnsym.ir.exact import nearest
+from nnsym.ir.words import how_replayed
 
 if TYPE_CHECKING:
     from nnsym.ir.query import Query
@@ -103,7 +104,7 @@ def optimum_html(found: Optimum) -> str:
 def witness_html(found: Witness, query: Query | None = None, what: str = "") -> str:
     """Inputs and outputs; a square input of many elements as the image that it probably is."""
     what = what or ("counterexample: margin" if found.margin < 0 else "witness: margin")
-    said = f"{what} {found.margin:.6g}, replayed by {found.replayed_by}"
+    said = f"{what} {found.margin:.6g}, {how_replayed(found.replayed_by)}"
     middles = {} if query is None else {x.name: middle_of(*box.outer) for x, box in query.boxes.items()}
     lines = escape("\n".join(found.lines()))
     return f"<div>{escape(said)}</div>{images_html(found, middles)}<pre style='font-family:monospace'>{lines}</pre>"

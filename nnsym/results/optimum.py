@@ -8,6 +8,7 @@ from typing import final
 
 from nnsym.ir.digits import shown
 from nnsym.ir.query import Query
+from nnsym.ir.words import how_replayed
 from nnsym.results.certificate import Certificate
 from nnsym.results.html import optimum_html
 from nnsym.results.result import NoTruthValue, Semantics, Sizes, Step, Trust, Witness
@@ -68,7 +69,7 @@ class Optimum(NoTruthValue):
         if trust is None:
             return f"{side} unknown"
         if (side == "upper") is (self.goal == "minimum") and self.point is not None and trust is not Trust.CHECKED:
-            return f"{side} replayed by {self.point.replayed_by}"
+            return f"{side} {how_replayed(self.point.replayed_by)}"
         return f"{side} {trust.value}" + (f" (tolerance {self.tau:g} allowed for)" if self.tau else "")
 
     def __repr__(self) -> str:

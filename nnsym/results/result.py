@@ -15,6 +15,7 @@ from nnsym.ir import digits
 from nnsym.ir.array import Array
 from nnsym.ir.node import Labels
 from nnsym.ir.query import Query, Reading
+from nnsym.ir.words import how_replayed
 from nnsym.results.certificate import Certificate
 from nnsym.results.html import result_html, witness_html
 from nnsym.results.plain import save_result, saved_json
@@ -53,9 +54,6 @@ _RESTS = {
     Trust.STATISTICAL: "samples of the smoothed classifier",
     Trust.ASSUMED: "bounds that the user asserted",
 }
-
-
-_REPLAYED = {"exact": "evaluated in exact rationals", "intervals": "evaluated in outward intervals"}
 
 
 class Semantics(StrEnum):
@@ -151,11 +149,11 @@ class Witness:
     def __repr__(self) -> str:
         """One line: the margin, who evaluated it, the shapes."""
         tensors = ", ".join(f"{name} {a.shape}" for name, a in (*self.inputs.items(), *self.outputs.items()))
-        return f"<witness: margin {self.margin:.6g}, replayed by {self.replayed_by}; {tensors}>"
+        return f"<witness: margin {self.margin:.6g}, {how_replayed(self.replayed_by)}; {tensors}>"
 
     def __str__(self) -> str:
         """What is printed: the margin, and the values by :meth:`lines`."""
-        head = f"margin {self.margin:.6g}, replayed by {self.replayed_by}"
+        head = f"margin {self.margin:.6g}, {how_replayed(self.replayed_by)}"
         return "\n".join((head, *(f"  {line}" for line in self.lines())))
 
     def _repr_html_(self) -> str:
@@ -289,8 +287,7 @@ class Result(NoTruthValue):
         if self.trust is Trust.CHECKED:
             return _RESTS[Trust.CHECKED]
         if found is not None:
-            done = _REPLAYED.get(found.replayed_by, f"replayed by {found.replayed_by}")
-            return f"the {'counterexample' if self.falsified else 'witness'}, {done}"
+            return f"the {'counterexample' if self.falsified else 'witness'}, {how_replayed(found.replayed_by)}"
         if self.trust is Trust.STATISTICAL:
             return f"{_RESTS[self.trust]}, with confidence {self.confidence:.10g}"
         return _RESTS[self.trust] if self.trust is not None else "nothing: no verdict was reached"

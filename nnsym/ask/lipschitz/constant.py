@@ -10,6 +10,7 @@ import numpy as np
 
 from nnsym.bounds.lipschitz.norms import Norm
 from nnsym.ir.array import Array
+from nnsym.ir.words import how_replayed
 from nnsym.report.optima import records_html
 from nnsym.results.result import NoTruthValue, Step, Trust
 
@@ -112,7 +113,7 @@ class LipschitzConstant(NoTruthValue):
         """The interval, what its upper end rests on, and its lower one."""
         held = f"certified {self.certified:.9g} by {self.method}" if np.isfinite(self.certified) else "no upper bound"
         trust = f", trust {self.trust.value}" if self.trust else ""
-        by = f", replayed by {self.witness.replayed_by}" if self.witness else ""
+        by = f", {how_replayed(self.witness.replayed_by)}" if self.witness else ""
         return (
             f"Lipschitz constant {self.p} -> {self.q} in [{self.falsified:.9g}, {self.certified:.9g}]",
             f"{held}{trust}",

@@ -134,7 +134,7 @@ def min_(*arguments: object) -> Term:
 def _largest(name: str, arguments: tuple[object, ...]) -> Term:
     given = [as_term(list(a) if isinstance(a, Iterator) else a) for a in arguments]
     if not given or any(not t.size for t in given):
-        raise misread(f"nn.{name} of nothing")
+        raise misread(f"nn.{name} of nothing", "Pass at least one element")
     text = call(name, *(t.text for t in given))
     if len(given) == 1:
         return extreme(name, given[0], np.arange(given[0].size)[None, :], (), text)
@@ -165,7 +165,7 @@ def concat(*terms: object) -> Term:
     """All elements of the terms, one after the other, on one axis."""
     given = [as_term(t) for t in terms]
     if not given:
-        raise misread("nn.concat of nothing")
+        raise misread("nn.concat of nothing", "Pass at least one element")
     rows = stack([t.rows for t in given])
     text = call("concat", *(t.text for t in given))
     return Term(rows, (len(rows),), text, together(*(t.applications for t in given)))

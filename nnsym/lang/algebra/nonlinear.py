@@ -24,7 +24,7 @@ def applied_function(fn: Univariate, term: Term, text: Text) -> Term:
 def extreme(name: str, term: Term, groups: Array, shape: tuple[int, ...], text: Text) -> Term:
     """The ``max`` or ``min`` of every group of elements, as one node; groups of one element stay what they are."""
     if not term.size or not groups.shape[1]:
-        raise misread(f"{name} of nothing")
+        raise misread(f"{name} of nothing", "Pass at least one element")
     if groups.shape[1] == 1:
         return term.made(term.rows.take(groups.ravel()), shape, text)
     if name == "max":

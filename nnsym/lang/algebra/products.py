@@ -82,7 +82,10 @@ def matrix(left: Term, right: Term) -> Term:
 
 def _matrix(left: Term, right: Term, text: Text) -> Term:
     if not (1 <= left.ndim <= 2 and 1 <= right.ndim <= 2) or left.shape[-1] != right.shape[0]:
-        raise misread(f"shapes {left.shape} and {right.shape} do not fit a matrix product")
+        raise misread(
+            f"shapes {left.shape} and {right.shape} do not fit a matrix product",
+            "The last axis of the left one is as long as the first of the right one; each has one or two axes",
+        )
     if left.rows.parts and right.rows.parts:
         return _of_terms(left, right, text)
     if left.rows.parts:

@@ -146,7 +146,7 @@ def topk(term: object, k: object) -> TopK:
     try:
         count = operator.index(k)  # type: ignore[arg-type]
     except TypeError:
-        raise misread(f"nn.topk takes a whole number of elements, not {k!r}") from None
+        raise misread(f"nn.topk takes a whole number of elements, not {k!r}", f"k is 1 to {taken.size}") from None
     if not 1 <= count <= taken.size:
         raise bad_input(f"nn.topk of {count} among {taken.size} elements", f"k is 1 to {taken.size}")
     return TopK(taken, call("topk", taken.text, number_text(count, count)), count)
@@ -155,7 +155,7 @@ def topk(term: object, k: object) -> TopK:
 def _some(term: object, what: str) -> Term:
     taken = as_term(term)
     if not taken.size:
-        raise misread(f"{what} of nothing")
+        raise misread(f"{what} of nothing", "Pass at least one element")
     return taken
 
 

@@ -63,7 +63,10 @@ class SmoothedClassifier:
             )
         term = as_term(argument)
         if term.size != self.size:
-            raise bad_input(f"{self.name} takes {self.size} elements, the argument '{term}' has {term.size}")
+            raise bad_input(
+                f"{self.name} takes {self.size} elements, the argument '{term}' has {term.size}",
+                remedy=f"Pass a variable of {self.size} elements",
+            )
         node = smoothed(self.network, self.noise, materialise(term.rows))
         noise = Text(self.noise.text, form=ast.parse(self.noise.text, mode="eval").body)
         whole = call("smooth", leaf(self.network.name, self.network), noise)

@@ -96,7 +96,10 @@ class Term(Guarded):
         try:
             found: tuple[int, ...] = np.empty(self.shape, dtype=bool).reshape(wanted).shape
         except (TypeError, ValueError):
-            raise misread(f"'{self}' of shape {self.shape} cannot be reshaped to {tuple(wanted)}") from None
+            raise misread(
+                f"'{self}' of shape {self.shape} cannot be reshaped to {tuple(wanted)}",
+                f"The new shape has {self.size} elements too; one axis may be -1",
+            ) from None
         text = method(self.text, "reshape", *(number_text(n, n) for n in found))
         return self if found == self.shape else Term(self.rows, found, text, self.applications)
 
@@ -108,12 +111,12 @@ class Term(Guarded):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise misread(f"'{self}' is a single number, it has no length")
+            raise misread(f"'{self}' is a single number, it has no length", "Use it as it is")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Term]:
         if not self.shape:
-            raise misread(f"'{self}' is a single number and cannot be iterated or unpacked")
+            raise misread(f"'{self}' is a single number and cannot be iterated or unpacked", "Use it as it is")
         return (self[i] for i in range(self.shape[0]))
 
     def __getitem__(self, key: Any) -> Term:
@@ -136,7 +139,7 @@ class Term(Guarded):
         if not total.size or total.size == self.size:
             return Term(total.rows, total.shape, text, self.applications)
         if not self.size:
-            raise misread("mean of nothing")
+            raise misread("mean of nothing", "Pass at least one element")
         rows = total.rows.scale(np.asarray(Fraction(total.size, self.size), dtype=object))
         return Term(rows, total.shape, text, self.applications)
 
@@ -146,7 +149,8 @@ class Term(Guarded):
         try:
             shape, kept = elements.all(axis=axis).shape, elements.all(axis=axis, keepdims=True).shape
         except (ValueError, TypeError):
-            raise misread(f"'{self}' of shape {self.shape} has no axis {axis}") from None
+            remedy = f"Axes are smaller than {self.ndim}" if self.ndim else "Leave axis= out"
+            raise misread(f"'{self}' of shape {self.shape} has no axis {axis}", remedy) from None
         target = np.arange(math.prod(kept)).reshape(kept)
         keywords = {} if axis is None else {"axis": number_text(str(axis), axis)}
         return np.broadcast_to(target, self.shape).ravel(), shape, method(self.text, name, **keywords)
@@ -203,7 +207,7 @@ class Term(Guarded):
             shown = infix(self.text, "/", right.text, PRODUCT)
             return products.elementwise(self, products.inverse(right), shown)
         if not right.rows.constant.all():
-            raise bad_input("division by zero")
+            raise bad_input("division by zero", remedy="Divide by numbers other than 0")
         inverse = np.asarray(1 / to_fractions(right.rows.constant), dtype=object)
         inverted = Term(Rows.constants(inverse), right.shape, right.text)
         return products.elementwise(self, inverted, infix(self.text, "/", right.text, PRODUCT))

@@ -50,13 +50,15 @@ class Variable(Term):
         if math.prod(axes) > _ELEMENTS:
             raise bad_input(f"a variable of shape {axes} has more than {_ELEMENTS} elements")
         if any(n < 1 for n in axes):
-            raise bad_input(f"a variable of shape {axes} has no elements")
+            raise bad_input(f"a variable of shape {axes} has no elements", "Every axis has 1 or more")
         if not isinstance(name, str) or not name.strip():
             raise misread("a variable needs a name", 'Pass name="x"')
         try:
             flags = np.broadcast_to(np.asarray(integer, dtype=bool), axes).ravel()
         except (TypeError, ValueError):
-            raise misread(f"'integer' is {shown(integer)}, which does not fit {axes}") from None
+            raise misread(
+                f"'integer' is {shown(integer)}, which does not fit {axes}", "Pass True, or one truth value per element"
+            ) from None
         if one_hot and not axes:
             raise misread("a one-hot variable needs an axis", "Pass the number of choices as its shape")
         choice = np.arange(math.prod(axes)) // axes[-1] if one_hot else -1

@@ -48,10 +48,12 @@ def assume(prop: P, intervals: Assumptions) -> P:
         for side in (low, high):
             numbers = exact(side, f"the assumed bounds of {name}", infinite=True).ravel()
             if numbers.size not in (1, node.size):
-                raise bad_input(f"{numbers.size} assumed bounds for the {node.size} elements of {name}")
+                raise bad_input(
+                    f"{numbers.size} assumed bounds for the {node.size} elements of {name}", "Give one, or one for each"
+                )
             sides.append(np.broadcast_to(numbers, (node.size,)))
         box = Box(sides[0], sides[1])
         if box.empty:
-            raise bad_input(f"an assumed lower bound of {name} is above the upper one")
+            raise bad_input(f"an assumed lower bound of {name} is above the upper one", "Exchange them")
         assumed[node] = box.intersect(assumed[node]) if node in assumed else box
     return replace(prop, assumed=assumed)

@@ -160,7 +160,7 @@ class Formula(Foreign):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise misread(f"'{self.text.string}' is one formula, it has no length")
+            raise misread(f"'{self.text.string}' is one formula, it has no length", "Use it as it is")
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Formula:
@@ -217,7 +217,10 @@ def broadcast(shapes: list[tuple[int, ...]]) -> tuple[list[Array], tuple[int, ..
     try:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
-        raise misread(f"shapes {' and '.join(map(str, shapes))} do not fit together") from None
+        raise misread(
+            f"shapes {' and '.join(map(str, shapes))} do not fit together",
+            "By numpy's rules axes are equally long, counted from the last one, or of length 1",
+        ) from None
     return [np.broadcast_to(np.arange(int(np.prod(s))).reshape(s), shape).ravel() for s in shapes], shape
 
 

@@ -45,7 +45,7 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
     term = _term(x, "nn.ball")
     (centre, about), (radii, size) = _bound(term, x0, "centre"), _numbers(eps, "eps")
     if (radii < 0).any():
-        raise bad_input("eps is negative")
+        raise bad_input("eps is negative", remedy="A radius is 0 or more")
     if not isinstance(p, (int, float, str)):
         raise misread(f"{shown(p)} is no norm", "Use p=1, p=2 or p=inf")
     options = {} if p == np.inf else {"p": number_text(p, exact(p, infinite=True))}
@@ -66,7 +66,7 @@ def ball(x: Term, x0: object, eps: object, p: object = np.inf, within: tuple[obj
     if p == np.inf:
         return Formula(_box_tree(term, reach, text.string), text, (), term.applications)
     if radius is None:
-        raise bad_input(f"a ball of the norm p = {p} has one eps")
+        raise bad_input(f"a ball of the norm p = {p} has one eps", remedy="Give one number, or scale the variable")
     if not (np.isfinite(nearest(centre)).all() and np.isfinite(nearest_float(radius))):
         raise bad_input("a number of the ball is beyond 1.8e308", remedy="Leave the ball out, or rescale the variable")
     ball_ = ball_tree(difference(term.rows, Rows.constants(centre)), radius, int(p), text.string)
@@ -127,7 +127,10 @@ def _spread(term: Term, numbers: Array, what: str) -> Array:
     try:
         return (numbers if numbers.shape == term.shape else np.broadcast_to(numbers, term.shape)).ravel()
     except ValueError:
-        raise bad_input(f"{what} has shape {numbers.shape}, '{term}' has shape {term.shape}") from None
+        raise bad_input(
+            f"{what} has shape {numbers.shape}, '{term}' has shape {term.shape}",
+            remedy="Give one number for all elements, or one for each",
+        ) from None
 
 
 def _tidy(bound: Array) -> Array:

@@ -218,7 +218,8 @@ class _Reader:
         """The given network of that name, else one of that hash."""
         found = self.networks.get(name) or next((n for n in self.networks.values() if n.hash == digest), None)
         if found is None:
-            raise self._refused(node, f"the network '{name}' is not given", f'Pass networks={{"{name}": f}}')
+            remedy = f'Pass networks={{"{name}": f}}, or --network {name}=FILE.onnx'
+            raise self._refused(node, f"the network '{name}' is not given", remedy)
         if found.hash != digest:
             reason = f"the network '{name}' has the hash {found.hash[:12]}..., the text is about {digest[:12]}..."
             raise self._refused(node, reason, "Pass the network that the text was written with")

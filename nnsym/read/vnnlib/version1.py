@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import final
 
+from nnsym.errors import InputError
 from nnsym.ir import digits
 from nnsym.ir.digits import decimal
 from nnsym.read.meter import Meter
@@ -66,9 +67,8 @@ class Parser:
         count = sum(name[0] == letter for name in self.variables)
         for k in range(count):
             if f"{letter}_{k}" not in self.variables:
-                raise self.tokens.error(
-                    len(self.words), f"{count} variables {letter} are declared, but not {letter}_{k}"
-                )
+                reason = f"{count} variables {letter} are declared, but not {letter}_{k}"
+                raise InputError(reason, where=self.tokens.file, remedy="They are numbered from 0")
         return count
 
     def _declaration(self, position: int) -> int:

@@ -110,9 +110,20 @@ def titled(figure: Picture, title: str, text: str = "") -> None:
         figure.text(0.5, below, shown, ha="center", va="top", fontsize=7.5, color="#57606a", parse_math=False)
 
 
+def check_format(path: str | Path) -> None:
+    """Refuse a picture's file by its suffix; none is taken for ``.png``."""
+    require("matplotlib")
+    from matplotlib.backend_bases import FigureCanvasBase  # heavy: matplotlib
+
+    suffix = path_of(path).suffix
+    if suffix and suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise InputError(f"unknown format '{suffix}'", where=str(path), remedy="Use one of: .svg, .png, .pdf")
+
+
 def finished(figure: Picture, path: str | Path | None) -> Picture:
     """The picture, written to ``path`` if there is one."""
     if path is not None:
+        check_format(path)
         try:
             figure.savefig(path_of(path), dpi=160)
         except (OSError, ValueError) as error:
