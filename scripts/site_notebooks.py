@@ -43,7 +43,8 @@ def page_of(path: str, *, prefix: str) -> tuple[str, dict[str, bytes]]:
 
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=_SECONDS, resources={"metadata": {"path": folder}}).execute()
+        resources = {"metadata": {"path": folder}}
+        NotebookClient(notebook, timeout=_SECONDS, resources=resources, coalesce_streams=True).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if "data" in output:

@@ -107,7 +107,8 @@ def witness_html(found: Witness, query: Query | None = None, what: str = "") -> 
     said = f"{what} {found.margin:.6g}, {how_replayed(found.replayed_by)}"
     middles = {} if query is None else {x.name: middle_of(*box.outer) for x, box in query.boxes.items()}
     lines = escape("\n".join(found.lines()))
-    return f"<div>{escape(said)}</div>{images_html(found, middles)}<pre style='font-family:monospace'>{lines}</pre>"
+    shown = f"<pre style='font-family:monospace;white-space:pre-wrap'>{lines}</pre>"
+    return f"<div>{escape(said)}</div>{images_html(found, middles)}{shown}"
 
 
 def middle_of(lower: Iterable[float | None], upper: Iterable[float | None]) -> Array | None:
