@@ -42,10 +42,13 @@ same order ([numerics](numerics.md)).
 | --- | --- |
 """
 
+#: Functions of a class that many share, whose docstring is about all of them.
+_OWN = {"Relu": "`max(0, x)`.", "Abs": "`\\|x\\|`.", "Sign": "-1, 0 or 1, as x is negative, 0 or positive."}
+
 
 def page() -> str:
     """The text of the page."""
-    rows = [f"| `{name}` | {_said(lowering)} |\n" for name, lowering in sorted(LOWERINGS.items())]
+    rows = [f"| `{name}` | {_OWN.get(name) or _said(lowering)} |\n" for name, lowering in sorted(LOWERINGS.items())]
     return _HEAD + "".join(rows)
 
 
