@@ -93,5 +93,5 @@ def test_a_network_beside_a_certificate_may_have_any_name(tmp_path: Path) -> Non
     assert "nnsym check proof.json f.onnx</pre>" in page
     assert check(tmp_path / "proof.json").claim == "unsat"
     (tmp_path / "stored.onnx").unlink()
-    with pytest.raises(Refused, match="'f' is not that of its hash, or not given: give its file after"):
+    with pytest.raises(Refused, match="'f' is not that of its hash, or not given: name its file too"):
         check(tmp_path / "proof.json")

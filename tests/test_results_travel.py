@@ -224,6 +224,12 @@ def test_the_report_says_it_all_and_asks_nobody(tmp_path: Path):
     assert "class='formula'><svg" in page
 
 
+def test_a_report_without_the_propertys_text_says_its_hash(tmp_path: Path):
+    page = nn.write_report(nn.verify(stated()).save(tmp_path / "r.json"), tmp_path / "r.html").read_text()
+    assert stated().hash in page
+    assert "property.hash" in page
+
+
 def test_images_stand_beside_the_middle_and_the_difference(tmp_path: Path):
     result = nn.verify(digits(8 / 64), "attack")
     assert result._repr_html_().count("<figure") == 3

@@ -297,6 +297,6 @@ def _digest(graph: Any) -> str:
 def _content(stated: Mapping[str, Any], files: Mapping[str, bytes], what: str) -> bytes:
     """The bytes that have the hash that is stated: of a property's text, or of a file."""
     data = str(stated["vnnlib"]).encode() if "vnnlib" in stated else files.get(stated["sha256"], b"")
-    told = f"the {what} is not that of its hash, or not given: give its file after the certificate"
+    told = f"the {what} is not that of its hash, or not given: name its file too"
     need(hashlib.sha256(data).hexdigest() == stated["sha256"], told)
     return data

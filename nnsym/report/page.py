@@ -269,7 +269,11 @@ def _trail(result: Result) -> str:
 def _again(result: Result, about: Mapping[str, Any], networks: list[Mapping[str, Any]]) -> str:
     """Commands that repeat the verdict from the files themselves."""
     if not about.get("source"):
-        return "<p>Verify the property's own file again; its hash and those of its networks stand above.</p>"
+        again = "<p>Verify the property's own file again, with the networks of the hashes above.</p>"
+        if about.get("hash"):
+            digest = escape(str(about["hash"]))
+            again += f"<p>What is asked has the hash {digest}, as <code>property.hash</code> of what --save writes.</p>"
+        return again
     built = [n["name"] for n in networks if not n.get("stored", True)]
     if built:  # from arrays: there is no file of them
         names = ", ".join(built)
