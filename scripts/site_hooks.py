@@ -59,6 +59,9 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     return _LINK.sub(_inside(ROOT / "docs" / page.file.src_uri), markdown)
 
 
-def on_page_content(html: str, **_: Any) -> str:
-    """Called by MkDocs for the rendered page."""
+def on_page_content(html: str, *, page: Any, **_: Any) -> str:
+    """Called by MkDocs for the rendered page. Signatures have the public names: ``max``, not ``max_``."""
+    if page.file.src_uri == "api.md":
+        for name, path in public_names().items():
+            html = html.replace(f">{path.rpartition('.')[2]}</span>", f">{name}</span>")
     return _ROLE.sub(r"\1", html)
