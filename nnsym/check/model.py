@@ -81,21 +81,25 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise Refused("a number of more than ten bytes")
 
 
-def _message(data: bytes) -> defaultdict[int, list[Any]]:
-    """The fields of a message by their numbers: integers of varints, bytes of everything else, in order."""
+def _message(data: bytes, wires: Mapping[int, Sequence[int]] | None = None) -> defaultdict[int, list[Any]]:
+    """The fields of a message by their numbers: integers of varints, bytes of everything else, in order.
+
+    ``wires`` are the wire types of fields with floats; of all others varints and bytes. Protobuf's own readers drop
+    a field that is stored in another way, so that it would be read here alone.
+    """
     found, at = defaultdict[int, list[Any]](list), 0
     while at < len(data):
         key, at = _varint(data, at)
-        wire = key & 7
+        field, wire = key >> 3, key & 7
         value: Any
+        need(wire in (wires or {}).get(field, (0, 2)), f"field {field} has the wire type {wire}")
         if wire == 0:
             value, at = _varint(data, at)
         else:
-            need(wire in (1, 2, 5), f"wire type {wire}")
             size, at = _varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
             need(at + size <= len(data), "the file ends within a field")
             value, at = data[at : at + size], at + size
-        found[key >> 3].append(value)
+        found[field].append(value)
     return found
 
 
@@ -113,10 +117,10 @@ def _integers(values: Sequence[Any]) -> list[int]:
 
 
 def _one(message: Mapping[int, list[Any]], field: int, default: Any) -> Any:
-    """A field that a message has once, or not at all: readers differ in what they make of two."""
-    found = message.get(field, ())
-    need(len(found) < 2, f"field {field} stands twice in one message")
-    return found[0] if found else default
+    """A field that a message has once, or not at all: readers differ in what they make of two, or of another type."""
+    found, *more = message.get(field) or (default,)
+    need(not more and type(found) is type(default), f"field {field} stands twice in one message, or is of another type")
+    return found
 
 
 def _text(message: Mapping[int, list[Any]], field: int) -> str:
@@ -137,7 +141,7 @@ def _array(letter: str, data: bytes) -> array[Any]:
 
 
 def _tensor(data: bytes) -> tuple[str, Const]:
-    m = _message(data)
+    m = _message(data, {4: (2, 5), 10: (1, 2)})
     name, kind = _text(m, 8), _one(m, 2, 0)
     need(not m[3] and not m[13] and not any(m[14]), f"'{name}' is stored outside of the file, or in parts")
     need(kind in _TYPES, f"'{name}' has the data type {kind}, which is not read")
@@ -150,7 +154,7 @@ def _tensor(data: bytes) -> tuple[str, Const]:
 
 def _attribute(data: bytes) -> tuple[str, Any]:
     """Its name and value; a value that is 0 or empty may be left out of the file."""
-    m = _message(data)
+    m = _message(data, {2: (5,), 7: (2, 5)})
     stated = [k for k in _VALUES if m[k]]
     kind = _VALUES[stated[0]] if stated else _one(m, 20, 0)
     name = _text(m, 1)
