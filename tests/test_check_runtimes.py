@@ -110,6 +110,32 @@ def test_what_no_runtime_runs_is_refused(nodes: Nodes, shape: tuple[int, ...], c
     assert not alike(nodes, shape, opset, **constants)
 
 
+@pytest.mark.parametrize("opset", [7, 9, 13, 14, 17])
+def test_batches_are_normalised_as_in_the_runtime(opset: int) -> None:
+    """Beside a variance near -epsilon it matters that epsilon is a float32; further outputs may mean training."""
+    ones = {n: np.float32([v]) for n, v in (("s", 1), ("b", 0), ("m", 0))}
+    for variance in (4.0, -9.99e-6):
+        given = ones | {"v": np.float32([variance])}
+        assert alike(one("BatchNormalization", "x s b m v"), (3, 1), opset, **given)
+    for more in ("p q r t" if opset < 14 else "p q", "p"):
+        nodes: Nodes = [("BatchNormalization", "x s b m v", f"y {more}", {})]
+        assert not alike(nodes, (3, 1), opset, **ones, v=np.float32([4]))
+
+
+@pytest.mark.parametrize(("name", "kind", "opset", "more"), [
+    ("keepdims", "ReduceSum", 12, {"axes": [1]}), ("keepdims", "ReduceMean", 12, {"axes": [1]}),
+    ("keepdims", "ReduceMax", 12, {"axes": [1]}), ("noop_with_empty_axes", "ReduceSum", 13, {}),
+    ("ceil_mode", "MaxPool", 12, {"kernel_shape": [2], "strides": [2]}), ("transA", "Gemm", 12, {}),
+    ("count_include_pad", "AveragePool", 12, {"kernel_shape": [2], "pads": [1, 0]}), ("transB", "Gemm", 12, {}),
+])  # fmt: skip
+def test_what_says_whether_is_0_or_1(name: str, kind: str, opset: int, more: dict[str, Any]) -> None:
+    """Runtimes compare it with 0, or with 1: of other numbers nothing is said."""
+    shape = (3, 3) if kind == "Gemm" else (1, 3, 3)
+    for value in (-1, 0, 1, 2):
+        nodes = one(kind, "x w" if kind == "Gemm" else "x", **more, **{name: value})
+        assert alike(nodes, shape, opset, w=np.float32([[1, 2, 3], [4, 5, 6], [7, 8, 10]])) == (value in (0, 1))
+
+
 def test_inputs_are_floats() -> None:
     """Whole numbers are divided, and wrap, in a way that the graph does not have."""
     ends = [helper.make_tensor_value_info(n, TensorProto.INT64, (1,)) for n in "xy"]

@@ -283,22 +283,17 @@ def cast(call: Call) -> Tensor:
 
 def constant(call: Call) -> Tensor:
     """A stored value."""
-    for name in call.attributes:
-        value = call.attributes[name]
-        if name == "value":
-            return value
-        if name in ("value_float", "value_int"):
-            return Const((), [value])
-        if name in ("value_floats", "value_ints"):
-            return Const((len(value),), value)
-    need(False, "a constant of another kind")
-    return None
+    name = next(iter(call.attributes), "")
+    value = call.attributes.get(name)
+    need(name in ("value", "value_float", "value_floats", "value_int", "value_ints"), "a constant of another kind")
+    if isinstance(value, list):
+        return Const((len(value),), value)
+    return value if name == "value" else Const((), [value])
 
 
 def filled(call: Call) -> Tensor:
     """A constant of one value."""
-    value = call.attributes.get("value", Const((1,), [0.0]))
-    shape = tuple(call.get(0))
+    shape, value = tuple(call.get(0)), call.attributes.get("value", Const((1,), [0.0]))
     return Const(shape, list(value.values) * sized(shape))
 
 

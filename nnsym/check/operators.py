@@ -149,8 +149,9 @@ def batch_normalization(call: Call) -> Tensor:
     x, scale, shift, mean, variance = call.arguments[:5]
     need(isinstance(x, Value) and len(x.shape) >= 2, "BatchNormalization of a constant, or of a vector")
     get = call.attributes.get
-    need(not get("training_mode") and get("spatial", 1) == 1, "BatchNormalization in training, or of each position")
-    epsilon = exact(call.attributes.get("epsilon", 1e-5))
+    # Operator sets before 14 train where there are further outputs, those before 9 know scales of each position.
+    need(not get("training_mode") and call.outputs == get("spatial", 1) == 1, "training, or factors by place")
+    epsilon = exact(get("epsilon", 9.999999747378752e-06))
     each = broadcast(Const((x.shape[1],) + (1,) * (len(x.shape) - 2), range(x.shape[1])), x.shape).values
     factors = []
     for s, v in zip(scale.values, variance.values, strict=True):
@@ -158,8 +159,7 @@ def batch_normalization(call: Call) -> Tensor:
         root = isqrt((2**200 / (exact(v) + epsilon)).__floor__())
         factors.append(exact(s) * Fraction(root, 2**100))
         need(abs(exact(s)) < 2**27, "BatchNormalization of a scale beyond 2^27")
-    sizes = {len(c.values) for c in (scale, shift, mean, variance)}
-    need(sizes == {x.shape[1]}, "BatchNormalization of other channels")
+    need({len(c.values) for c in (scale, shift, mean, variance)} == {x.shape[1]}, "channels of another number")
     centred = call.graph.shift(x, [-exact(mean.values[c]) for c in each])
     return call.graph.scale(centred, [factors[c] for c in each], [shift.values[c] for c in each], inexact=True)
 

@@ -20,6 +20,8 @@ from .vnnlib import Atom, Declared, Junction, Property, Variable, read_property
 _DEEPEST, _ZERO = 20, Fraction(0)
 #: Attributes that change nothing when a network is run: of training, and of indices that nobody may read.
 _NO_MATTER = {"momentum", "ratio", "seed", "storage_order"}
+#: Attributes that are 0 or 1; of other values some runtimes make the one, and some the other.
+_FLAGS = {"allowzero", "ceil_mode", "count_include_pad", "keepdims", "noop_with_empty_axes", "spatial", "training_mode"}
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,11 @@ class Problem:
         names = [str(e.get("name")) for e in self.entries]
         need(len(set(names)) == len(names), "two networks of the certificate have one name")
         self.models: dict[int, Model] = {}
-        self.subjects: list[tuple[str, str]] = []  # what was read: names and digests
+        self.subjects: list[tuple[str, str]] = [("property", certificate["property"]["sha256"])]  # names and digests
         self.declared: set[str] = set()  # names of the networks that the property speaks of
         self.places: dict[str, Value] = {}
         self.integers: set[int] = set()
         self.inputs: list[tuple[str, Value]] = []
-        self.subjects.append(("property", certificate["property"]["sha256"]))
         self.property = read_property(_content(certificate["property"], files, "property").decode())
         self._declare(self.property)
         self.names = [self.tensor(whole(n, 0, 1 << 30, "network"), str(t)) for n, t in certificate.get("names", [])]
@@ -165,6 +166,8 @@ class Problem:
         for op in _ordered(model, set(tensors)):
             self.graph.look()
             with reading(f"{op.kind} '{prefix}{op.outputs[0]}'"):
+                flags = (op.attributes[k] for k in {*_FLAGS, "transA", "transB"} & op.attributes.keys())
+                need(all(v in (0, 1) for v in flags), "an attribute other than 0 and 1 that says whether")
                 given, asked = [tensors[name] if name else None for name in op.inputs], Attributes(op.attributes)
                 if op.kind == "Network":
                     made: Any = self._apply(asked.get("name"), given, index, f"{prefix}{op.outputs[0]}/")

@@ -82,6 +82,13 @@ class Call:
         """An attribute that is an integer."""
         return int(self.attributes.get(name, default))
 
+    def flag(self, name: str, default: int) -> bool:
+        """An attribute that says whether: of numbers other than 0 and 1 some engines make the one, some the other."""
+        value = self.integer(name, default)
+        if value not in (0, 1):
+            raise self.refuse(f"{name} = {value}, which engines read in different ways", "Export it as 0 or 1")
+        return bool(value)
+
     def number(self, name: str, default: float) -> float:
         """An attribute that is a number: the float32 that the file holds, or the float32 of the default."""
         return float(np.float32(self.attributes.get(name, default)))

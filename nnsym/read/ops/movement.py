@@ -50,7 +50,7 @@ def reshape(call: Call) -> list[Value]:
     """Another shape for the same elements: 0 keeps an axis, -1 is what remains."""
     x = call.tensor(0)
     given = call.ints("shape", ()) if call.optional(1) is None else tuple(int(n) for n in call.constant(1).ravel())
-    if not call.integer("allowzero", 0):
+    if not call.flag("allowzero", 0):
         given = tuple(x.shape[a] if n == 0 else n for a, n in enumerate(given))
     return [Tensor(x.node, np.empty(x.node.size, dtype=bool).reshape(given).shape)]
 

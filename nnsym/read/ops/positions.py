@@ -24,10 +24,10 @@ def position(sign: float) -> Lowering:
         """The place of the first largest (least) element along an axis, by steps: which place it is at or after."""
         x = call.tensor(0)
         axis = axis_of(call.integer("axis", 0), len(x.shape))
-        kept = call.integer("keepdims", 1)
+        kept = call.flag("keepdims", 1)
         shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape) if a != axis or kept)
         order = np.moveaxis(numbers(x), axis, -1).reshape(-1, x.shape[axis])
-        last = bool(call.integer("select_last_index", 0))
+        last = call.flag("select_last_index", 0)
         return [place_of_largest(x if sign > 0 else scaled(x, np.asarray(sign)), order, shape, last=last)]
 
     return lower

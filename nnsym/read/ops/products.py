@@ -64,8 +64,8 @@ def matmul(call: Call) -> list[Value]:
 def gemm(call: Call) -> list[Value]:
     """``alpha A' B' + beta C``; ``alpha`` and ``beta`` other than 1 are multiplied in once."""
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
-    a = _oriented(call.value(0), call.integer("transA", 0))
-    b = _oriented(call.value(1), call.integer("transB", 0))
+    a = _oriented(call.value(0), call.flag("transA", 0))
+    b = _oriented(call.value(1), call.flag("transB", 0))
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         result = _times(a, b) if alpha == 1 else scaled(_times(a, b), np.asarray(alpha))
     elif isinstance(a, Tensor):
@@ -89,7 +89,7 @@ def _oriented(value: Value, transposed: int) -> Value:
 def batch_normalization(call: Call) -> list[Value]:
     """``a (x - mean) + B``; ``a = scale / sqrt(var + epsilon)`` per channel is derived once, the others are copied."""
     x = call.tensor(0)
-    if call.outputs > 1 or call.integer("training_mode", 0) or (call.opset < 7 and not call.integer("is_test", 0)):
+    if call.outputs > 1 or call.flag("training_mode", 0) or (call.opset < 7 and not call.flag("is_test", 0)):
         raise call.refuse("batch normalisation in training mode", "Export the model in evaluation mode")
     scale, bias, mean, variance = (float64(call.constant(i)) for i in range(1, 5))
     factor = scale / np.sqrt(variance + call.number("epsilon", 1e-5))

@@ -23,13 +23,13 @@ def _reduced(call: Call) -> tuple[Array, tuple[int, ...]]:
     given = call.optional_constant(1)
     rank = len(x.shape)
     named = call.ints("axes", ()) if given is None else tuple(int(a) for a in given.ravel())
-    if not named and call.integer("noop_with_empty_axes", 0):
+    if not named and call.flag("noop_with_empty_axes", 0):
         return numbers(x).reshape(-1, 1), x.shape
     axes = sorted({axis_of(a, rank) for a in named}) if named else list(range(rank))
     kept = [a for a in range(rank) if a not in axes]
     count = math.prod(x.shape[a] for a in axes)
     index = numbers(x).transpose(kept + axes).reshape(-1, count)
-    if call.integer("keepdims", 1):
+    if call.flag("keepdims", 1):
         return index, tuple(1 if a in axes else x.shape[a] for a in range(rank))
     return index, tuple(x.shape[a] for a in kept)
 
@@ -122,5 +122,5 @@ def cum_sum(call: Call) -> list[Value]:
     """Running sums along an axis, without the element itself if ``exclusive``, from the end if ``reverse``."""
     x = call.tensor(0)
     axis = axis_of(int(call.constant(1).item()), len(x.shape))
-    before = np.tri(x.shape[axis], k=-call.integer("exclusive", 0))
-    return [along(x, axis, before.T if call.integer("reverse", 0) else before)]
+    before = np.tri(x.shape[axis], k=-call.flag("exclusive", 0))
+    return [along(x, axis, before.T if call.flag("reverse", 0) else before)]

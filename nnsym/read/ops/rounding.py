@@ -61,7 +61,7 @@ def modulo(call: Call) -> list[Value]:
         raise call.refuse("a remainder by other than one number", "Only one constant divisor is expressible")
     q = abs(float(divisor.item()))
     steps = Floor(q)
-    if call.integer("fmod", 0):
+    if call.flag("fmod", 0):
         sides = (pointwise(steps, pointwise(relu(), side.node)) for side in (x, scaled(x, _MINUS)))
         up, down = (Tensor(side, x.shape) for side in sides)
         return [total([x, scaled(up, np.asarray(-q)), scaled(down, np.asarray(q))], (1.0, 1.0, 1.0))]

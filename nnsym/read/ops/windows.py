@@ -135,7 +135,7 @@ def _pooled(call: Call) -> tuple[Array, Array, Window, tuple[int, ...]]:
             "auto_pad with dilations: the ONNX standard and ONNX Runtime pad it by different amounts",
             "Export the model with explicit pads",
         )
-    ceil = bool(call.integer("ceil_mode", 0))
+    ceil = call.flag("ceil_mode", 0)
     reach = [n + window.pads[a] + window.pads[a + len(spatial)] for a, n in enumerate(spatial)]
     positions = [max(n // s + 1, 1) for n, s in zip(reach, window.strides, strict=True)]
     require_size((planes, *positions), "the result, about")
@@ -164,7 +164,7 @@ def average_pool(call: Call) -> list[Value]:
     x = call.tensor(0)
     index, inside, window, shape = _pooled(call)
     counts = inside.sum(axis=1)
-    if call.integer("count_include_pad", 0):
+    if call.flag("count_include_pad", 0):
         counts = np.tile(_padded_counts(window, x.shape[2:], shape[2:]), shape[0] * shape[1])
     data = np.broadcast_to((1.0 / counts)[:, None], inside.shape)[inside]
     indptr = row_pointers(inside.sum(axis=1))
