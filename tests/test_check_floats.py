@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 from nnsym.check.checker import Checker
 from tests.depth import drawn
 
-FLOATS = {"float32": (TensorProto.FLOAT, np.float32, 24, 126), "float64": (TensorProto.DOUBLE, np.float64, 53, 1022)}
+FLOATS = {"float32": (TensorProto.FLOAT, np.float32, 24, 62), "float64": (TensorProto.DOUBLE, np.float64, 53, 510)}
 ENGINES = ("reference", "fast")
 SIZE = 6
 
@@ -78,7 +78,7 @@ def test_what_a_run_attains_is_never_told_to_be_impossible(operator: Any, name: 
 
 
 def _charge(name: str, terms: int, size: Fraction) -> Fraction:
-    """``gamma size + (n + 2) 2^-126``, or of float64."""
+    """``gamma size + (n + 2) 2^-62``, or of float64."""
     *_, precision, least = FLOATS[name]
     k = Fraction(terms + 8, 1 << precision)
     return k / (1 - k) * size + Fraction(terms + 2, 1 << least)

@@ -19,7 +19,7 @@ from .problem import Case, Problem
 from .rule import SEMANTICS, Reference
 from .tree import Tree
 
-VERSION = "6"  # of the checker: counted up when it accepts, or refuses, other certificates than before
+VERSION = "7"  # of the checker: counted up when it accepts, or refuses, other certificates than before
 PRECISION = 56
 _SMOOTH = 256  # binary places of functions that are no lines
 _WIDEST = 1 << 16  # bits of an exact forward pass
@@ -72,15 +72,15 @@ class Checker:
         need(self.semantics in SEMANTICS, f"semantics {self.semantics!r}")
         with reading():
             self.problem = Problem(certificate, files, stop)
-        coarsest = min((m.precision for m in self.problem.models.values()), default=0)
+        coarsest = 0 if self.problem.graph.rounded else min(m.precision for m in self.problem.models.values())
         fits = SEMANTICS[self.semantics].precision <= coarsest
-        need(fits, f"a network whose runs meet, or are cast to, coarser floats than {self.semantics}")
+        need(fits, f"runs that meet, or are cast to, coarser floats than {self.semantics}, or that round constants")
         self.asked, self.stop = engine, stop
         self.engine = self._engine(engine)
 
     def _engine(self, name: str | None) -> Any:
         need(name in (None, *ENGINES), f"no engine '{name}'; one of {', '.join(ENGINES)}")
-        bits = whole(self.certificate.get("precision", PRECISION), 16, 401, "precision")
+        bits = whole(self.certificate.get("precision", PRECISION), 16, 401 if self.semantics == "real" else 101, "bits")
         if name != "reference" and self.claim == "unsat":
             try:
                 from .fast import Fast  # heavy: numpy

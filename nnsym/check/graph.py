@@ -90,6 +90,7 @@ class Graph:
     nodes: list[Any] = field(default_factory=list)
     tensors: dict[tuple[int, str], Value] = field(default_factory=dict)
     width: int = 0
+    rounded: bool = False  # whether constants are computed that a float run may round
     stop: Callable[[], bool] = lambda: False  # asked while it is made: where it says so, it is given up
 
     def look(self) -> None:

@@ -5,6 +5,7 @@ Every operator takes the call (arguments, attributes, the graph) and returns its
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import isqrt, prod
@@ -31,7 +32,7 @@ def _plus(call: Call, first: Tensor, second: Tensor, factor: int) -> Tensor:
     a, b = spread(call, first, second)
     if isinstance(b, Const):
         if isinstance(a, Const):
-            return _folded(a, b, lambda v, w: v + factor * w)
+            return _folded(call, a, b, lambda v, w: v + factor * w)
         return call.graph.shift(a, b.values if factor == 1 else [-exact(v) for v in b.values])
     if isinstance(a, Const):
         return call.graph.shift(call.graph.scale(b, [factor] * b.node.size) if factor != 1 else b, a.values)
@@ -40,11 +41,12 @@ def _plus(call: Call, first: Tensor, second: Tensor, factor: int) -> Tensor:
     return call.graph.affine(a.shape, [(a.node, maps[0]), (b.node, maps[1])])
 
 
-def _folded(a: Const, b: Const, of: Callable[[Any, Any], Any]) -> Const:
+def _folded(call: Call, a: Const, b: Const, of: Callable[[Any, Any], Any]) -> Const:
     """Of two constants of one shape; whole numbers stay whole, and so small that no type of theirs wraps."""
     pairs = zip(a.values, b.values, strict=True)
     values = [of(v, w) if type(v) is type(w) is int else of(exact(v), exact(w)) for v, w in pairs]
     need(all(type(v) is not int or abs(v) < 1 << 31 for v in values), "whole numbers that may leave their type")
+    call.graph.rounded |= any(type(v) is not int and v != array("f", [v])[0] for v in values)
     return Const(a.shape, values)
 
 
@@ -68,7 +70,7 @@ def _times(call: Call, first: Tensor, second: Tensor) -> Tensor:
     if isinstance(a, Const):
         a, b = b, a
     if isinstance(a, Const):
-        return _folded(a, b, mul)
+        return _folded(call, a, b, mul)
     if isinstance(b, Const):
         return call.graph.scale(a, b.values)
     return call.graph.curve(Square(), a) if a.node is b.node else call.graph.curve(Product(), a, b)
@@ -79,7 +81,7 @@ def divide(call: Call) -> Tensor:
     a, b = spread(call, *call.arguments)
     need(isinstance(b, Const) and all(b.values), "a divisor that depends on inputs, or is 0")
     if isinstance(a, Const):
-        return _folded(a, b, lambda v, w: v / w if isinstance(v, Fraction) else abs(v) // abs(w) * (-1) ** (v * w < 0))
+        return _folded(call, a, b, lambda v, w: v / w if isinstance(v, Fraction) else int(Fraction(v, w)))
     return call.graph.scale(a, [1 / exact(v) for v in b.values])
 
 

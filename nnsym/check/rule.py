@@ -53,7 +53,13 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Semantics:
-    """Rounding in floats: u = 2^-``precision``, normal numbers from 2^-``least`` to 2^``greatest``; else none."""
+    """Rounding in floats: u = 2^-``precision``; else none.
+
+    Sums, of values with and without their weights, stay below 2^``greatest``, and weights below 2^40. So no order of
+    a sum and its weights leaves the floats' range: a mean's sum, or weights into which a factor beside them was folded.
+    Each weight, value or product below the least normal number may be taken for 0, and changes a
+    sum by less than 2^-``least`` then, the least normal number times 2^``greatest``.
+    """
 
     precision: int = 0
     least: int = 0
@@ -66,17 +72,19 @@ class Semantics:
         return k / (1 - k)
 
 
-SEMANTICS = {"real": Semantics(), "float32": Semantics(24, 126, 127), "float64": Semantics(53, 1022, 1023)}
+SEMANTICS = {"real": Semantics(), "float32": Semantics(24, 62, 64), "float64": Semantics(53, 510, 512)}
 
 
 def consumers(nodes: Sequence[Node], semantics: Semantics) -> dict[Node, list[Curve]]:
-    """The curves that read each node; refused where a float run rounds one in a way that is not modelled."""
+    """The curves that read each node; refused where a float run rounds a node in a way that is not modelled."""
     found: dict[Node, list[Curve]] = {n: [] for n in nodes}
     for curve in (n for n in nodes if isinstance(n, Curve)):
         for parent in curve.parents:
             found[parent].append(curve)
         modelled = not semantics.precision or curve.function.exact_in_floats
         need(modelled, "a function, or a product, whose rounding in floats is not modelled")
+    rounded = (m for n in nodes if semantics.precision and isinstance(n, Affine) and n.rounds for _, m in n.parts)
+    need(all(abs(w) < 1 << 40 for m in rounded for _, row in m.rows for w in row), "a factor that floats may not hold")
     return found
 
 
@@ -144,8 +152,8 @@ class Reference:
         """The interval of an affine node, with its error."""
         bias = self.bias(node)
         lower, upper = [b.__floor__() for b in bias], [b.__ceil__() for b in bias]
-        size, terms = [Fraction(0)] * node.size, [1] * node.size  # of |W| |y|
-        error = [0] * node.size
+        size = [Fraction(0)] * node.size  # of |W| |y|
+        terms, reach, error = ([v] * node.size for v in (1, 0, 0))  # reach: of |y|
         rounds = node.rounds and self.semantics.precision
         for parent, m in node.parts:
             shift, _, _, loose = self.integers(m)
@@ -160,12 +168,13 @@ class Reference:
                     size[i] += Fraction(weight, 1 << shift)
                     terms[i] += count
                     columns = m.rows[i][0]
-                    reach = sum(most) if columns is None else sum(most[j] for j in columns)
-                    error[i] += (reach >> LOOSE - 2) + 1 if loose else 0
+                    far = sum(most) if columns is None else sum(most[j] for j in columns)
+                    reach[i] += far
+                    error[i] += (far >> LOOSE - 2) + 1 if loose else 0
         if rounds:
             for i, b in enumerate(bias):
                 whole, gamma = size[i] + abs(b), self.semantics.gamma(terms[i])
-                in_range = whole * (1 + gamma) < 1 << self.semantics.greatest + self.bits
+                in_range = whole * (1 + gamma) + reach[i] < 1 << self.semantics.greatest + self.bits
                 need(in_range, "sums that may leave the floats' range")
                 tiny = Fraction((terms[i] + 2) << self.bits, 1 << self.semantics.least)
                 error[i] += (gamma * whole + tiny).__ceil__()

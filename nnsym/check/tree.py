@@ -87,11 +87,10 @@ class Tree:
             chosen = case.disjunctions[whole(token[1], 0, len(case.disjunctions), "disjunction")]
             return [self.problem.assume(case, part) for part in chosen.parts]
         (case,) = self.refreshed([case])
-        if kind == "r":
-            return self.halves([(*self.element(token[1], token[2]), Fraction(1))], Fraction(0), case)
-        form = [(*self.element(n, i), number(a)) for n, i, a in token[1]]
+        given, at = ([[*token[1:], 1]], 0) if kind == "r" else token[1:]
+        form = [(*self.element(n, i), number(a)) for n, i, a in given]
         need(form, "'g' wants a sum of something")
-        return self.halves(form, number(token[2]), case)
+        return self.halves(form, number(at), case)
 
     def node(self, name: Any) -> Node:
         """The node of an index into the table of names."""
@@ -170,8 +169,7 @@ class Tree:
     def facts(self, given: Any, case: Case) -> Weighted:
         """Multipliers of facts; by default 1 on the property's last."""
         if given is None:
-            own = [k for k, fact in enumerate(case.facts) if fact.own]
-            return [(own[-1], Fraction(1))] if own else []
+            return [(k, Fraction(1)) for k, fact in enumerate(case.facts) if fact.own][-1:]
         found = [(whole(k, 0, len(case.facts), "fact"), number(m, "multiplier")) for k, m in given]
         need(all(m >= 0 for _, m in found), "a negative multiplier")
         return found
@@ -222,8 +220,7 @@ class Tree:
         steps, path = list[tuple[int, int]](), job.path
         while path:
             path, place, k = path
-            steps.append((place, k))
-        steps.reverse()
+            steps[:0] = [(place, k)]
         shared = next((n for n, (s, w) in enumerate(zip(steps, self.way, strict=False)) if s != w[:2]), len(self.way))
         del self.way[shared:]
         for place, k in steps[shared:]:

@@ -17,7 +17,7 @@ import numpy as np
 from nnsym.bounds.base import Bounds
 from nnsym.deployed.formats import UP, Format
 from nnsym.deployed.secants import carried
-from nnsym.deployed.terms import local_error, terms
+from nnsym.deployed.terms import local_error, reach, steepest, terms
 from nnsym.errors import UnsupportedError
 from nnsym.ir.array import Array
 from nnsym.ir.domain import Box
@@ -70,6 +70,8 @@ class _Encloser:
     image: dict[Node, Node] = field(default_factory=dict)
     errors: dict[Input, Array] = field(default_factory=dict)
     away: dict[Node, Array] = field(default_factory=dict)
+    sizes: dict[Node, float] = field(default_factory=dict)  # of layers: the greatest of weights, biases and arguments
+    before: float = 0.0
     overflow: str = ""
 
     def __post_init__(self) -> None:
@@ -181,7 +183,9 @@ class _Encloser:
         for parent in parents:
             self._bound(parent)
         ranges = tuple(self.ranges[p] for p in parents)
-        error, wild = local_error(node, ranges, form)
+        error, wild = local_error(node, ranges, form, self.before)
+        if isinstance(node, Affine) and not copies(node):
+            wild = wild or self._folds(node, reach(ranges), form)
         far = tuple(self.away.get(p, np.full(p.size, np.inf)) for p in parents)
         away = carried(node, tuple(magnitude(r) for r in ranges), far)
         if other is not None:
@@ -192,6 +196,13 @@ class _Encloser:
         made = self._perturbed(made, error, self._near(real, away + error))
         self.away[made] = away + error
         return made
+
+    def _folds(self, node: Affine, reached: float, form: Format) -> bool:
+        """Whether factors of two layers, or of one and the arguments of the other, may leave the range if they meet."""
+        steep = steepest(node)
+        self.sizes[node] = max(steep, reached, float(np.abs(node.bias).max(initial=0.0)))
+        self.before = max(self.before, reached)
+        return max((self.sizes.get(p, 0.0) for p in node.parents), default=0.0) * steep > form.largest
 
     def _apart(self, one: Node, other: Node) -> Array:
         """How far two values may be from each other that would be equal without the errors on their way."""

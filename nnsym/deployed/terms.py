@@ -10,6 +10,12 @@
 | floor, rounding | 0 |
 | any other function | what the function says of itself: ``slips`` of :mod:`nnsym.ir.univariate` |
 
+Underflow: what is below the least normal number, ``t``, may be taken for 0, be it a result, an argument or a weight.
+So a product ``w x`` may lose ``t (|w| + |x| + 1)``, a function ``f(0) - f(x)``. Weights into which an engine folded a
+factor are smaller than those that are stored: they count with the arguments of layers before. Overflow: an engine may
+add up before it divides a mean, or fold factors, or multiply by them first. What is only copied is taken as it is, and
+so is what is compared.
+
 Integers are those of a machine: from :data:`WRAPS` on nothing is said of a value that the graph knows to be one.
 
 Comparisons do not round, so a jump stays where it is. Algorithms that change the products themselves (Winograd's and
@@ -41,14 +47,27 @@ DERIVED = 8
 WRAPS = 2.0**31
 
 
-def local_error(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format) -> tuple[Array, bool]:
+def local_error(
+    node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, before: float = 0.0
+) -> tuple[Array, bool]:
     """The error bound of every element, and whether something may overflow.
 
-    ``ranges`` bound the arguments, two ``(n,)`` arrays per parent.
+    ``ranges`` bound the arguments, two ``(n,)`` arrays per parent. ``before``: the greatest :func:`reach` of layers
+    before, whose weights may be multiplied by this one's.
     """
-    error, wild = _of_kind(node, ranges, form)
+    error, wild = _of_kind(node, ranges, form, before)
     whole = integral(node)
     return error, wild or (bool(whole.any()) and _reach(node, ranges, whole) >= WRAPS)
+
+
+def reach(ranges: tuple[tuple[Array, Array], ...]) -> float:
+    """What the absolute values of all arguments add up to, at most."""
+    return UP * float(sum(size.sum() for size in _sizes(ranges)))
+
+
+def steepest(node: Affine) -> float:
+    """The greatest absolute coefficient."""
+    return max((float(np.abs(m.coefficients).max(initial=0.0)) for m in node.maps), default=0.0)
 
 
 def _sizes(ranges: tuple[tuple[Array, Array], ...]) -> tuple[Array, ...]:
@@ -73,20 +92,20 @@ def _reach(node: Node, ranges: tuple[tuple[Array, Array], ...], whole: Array) ->
     return float(np.asarray(total)[whole].max())
 
 
-def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format) -> tuple[Array, bool]:
+def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format, before: float) -> tuple[Array, bool]:
     sizes = _sizes(ranges)
     match node:
         case Affine():
-            return _affine(node, sizes, form)
+            return _affine(node, sizes, form, reach(ranges), before)
         case Pointwise(fn=Hinge() as fn):
             slopes = np.maximum(*(_rounding(s) for s in fn.slopes(node.size)))
-            return _products(_weighed(slopes, sizes[0]), form)
+            return _products(_weighed(slopes, sizes[0]), slopes + sizes[0], form)
         case Pointwise(fn=Piecewise() as fn):
-            return _products(2 * _lines(fn, sizes[0]), form)
+            return _products(2 * _lines(fn, sizes[0]), np.abs(fn.slopes).max(axis=1) + sizes[0], form)
         case Max():
             return np.zeros(node.size), False
         case Product():
-            return _products(_weighed(sizes[0], sizes[1]), form)
+            return _products(_weighed(sizes[0], sizes[1]), sizes[0] + sizes[1], form)
         case Pointwise(fn=Stairs()):
             return np.zeros(node.size), False
         case Pointwise():
@@ -97,10 +116,22 @@ def _of_kind(node: Node, ranges: tuple[tuple[Array, Array], ...], form: Format) 
 
 
 def _function(fn: Univariate, low: Array, high: Array, form: Format) -> tuple[Array, bool]:
-    error = UP * (fn.slips(low, high, form.u, form.largest) + 4 * form.tiny)
+    error = UP * (fn.slips(low, high, form.u, form.largest) + _flushed(fn, low, high, form) + 4 * form.tiny)
     with np.errstate(invalid="ignore"):
         largest = np.max(np.abs(fn.span(low, high)), axis=0) + error
     return error, bool(~(largest <= form.largest).all())
+
+
+def _flushed(fn: Univariate, low: Array, high: Array, form: Format) -> Array:
+    """How far values at arguments below the least normal number are from that at 0."""
+    left, right = np.maximum(low, -form.tiny), np.minimum(high, form.tiny)
+    meets = (left <= right) & ((left != 0) | (right != 0))
+    if not meets.any():
+        return np.zeros(len(low))
+    with np.errstate(all="ignore"):
+        ends = np.where(meets, np.minimum(left, 0.0), low), np.where(meets, np.maximum(right, 0.0), high)
+        below, above = fn.span(*ends)
+        return np.where(meets, np.nan_to_num(above - below, nan=np.inf, posinf=np.inf), 0.0)
 
 
 def _weighed(a: Array, b: Array) -> Array:
@@ -122,12 +153,13 @@ def _rounding(slopes: Array) -> Array:
     return np.where((size == 0) | (size == 1), 0.0, size)
 
 
-def _products(sizes: Array, form: Format) -> tuple[Array, bool]:
-    error = np.where(sizes > 0, UP * (form.gamma(4) * sizes + 4 * form.tiny), 0.0)
+def _products(sizes: Array, factors: Array, form: Format) -> tuple[Array, bool]:
+    """Of products of two factors, which add up to ``factors``, and a sum."""
+    error = np.where(sizes > 0, UP * (form.gamma(4) * sizes + form.tiny * (4 + factors)), 0.0)
     return error, bool((sizes * (1 + form.gamma(4)) > form.largest).any())
 
 
-def _affine(node: Affine, sizes: tuple[Array, ...], form: Format) -> tuple[Array, bool]:
+def _affine(node: Affine, sizes: tuple[Array, ...], form: Format, reached: float, before: float) -> tuple[Array, bool]:
     if copies(node):
         return np.zeros(node.size), False
     total, weight = np.abs(node.bias), np.zeros(node.size)
@@ -138,10 +170,12 @@ def _affine(node: Affine, sizes: tuple[Array, ...], form: Format) -> tuple[Array
         count = count + terms(linear)
     single = (count <= DERIVED + 1) & _exact_factors(node)  # one term, copied or negated
     relative = np.where(single, 0.0, form.gamma(count) * total)
-    flushed = np.where(single, 0.0, form.tiny * (count + weight))
+    flushed = np.where(single, 0.0, form.tiny * (count + weight + max(reached, before)))
     with np.errstate(invalid="ignore"):
-        largest = total * (1 + form.gamma(count))
-    return UP * (relative + flushed), bool((largest > form.largest).any() or not np.isfinite(largest).all())
+        largest = np.maximum(total * (1 + form.gamma(count)), np.where(single, 0.0, reached))
+    # A factor beyond 1 / tiny stands for a division by a number that may be taken for 0.
+    wild = (largest > form.largest).any() or not np.isfinite(largest).all() or steepest(node) * form.tiny >= 1
+    return UP * (relative + flushed), bool(wild)
 
 
 def _exact_factors(node: Affine) -> bool:
