@@ -92,7 +92,7 @@ def _message(data: bytes, wires: Mapping[int, Sequence[int]] | None = None) -> d
         key, at = _varint(data, at)
         field, wire = key >> 3, key & 7
         value: Any
-        need(wire in (wires or {}).get(field, (0, 2)), f"field {field} has the wire type {wire}")
+        need(field > 0 and wire in (wires or {}).get(field, (0, 2)), f"field {field} has the wire type {wire}")
         if wire == 0:
             value, at = _varint(data, at)
         else:
