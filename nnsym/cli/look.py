@@ -10,12 +10,13 @@ import typer
 
 from nnsym.ask import choose as choosing
 from nnsym.ask import explain as explaining
-from nnsym.cli.options import Json, Networks, Sets, Targets, Timeout
+from nnsym.cli.options import Json, Networks, Sets, Targets
 from nnsym.cli.output import check_files, check_pictures, print_line, print_rich
 from nnsym.cli.targets import load_network, load_query
 from nnsym.ir.text import dump_network
 from nnsym.report.pictures.graph import to_svg
 from nnsym.report.search import draw_search, story
+from nnsym.results import ranges
 from nnsym.results.clock import Clock
 from nnsym.results.saved import write_file
 
@@ -38,7 +39,13 @@ def explain(
 def choose(
     targets: Targets,
     sets: Sets = None,
-    timeout: Timeout = 60.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            help="Wall seconds that the question will have; the look takes a part of them.",
+            callback=lambda value: ranges.seconds(value, "--timeout"),
+        ),
+    ] = 60.0,
     as_json: Json = False,
     network: Networks = None,
 ) -> None:
