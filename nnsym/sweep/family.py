@@ -97,7 +97,7 @@ def check_call(family: Family, arguments: Arguments, *, radius: bool) -> None:
             f"it takes ({', '.join(signature.parameters)}) and is given ({', '.join(given)}): {error}",
             where=f"family '{_name(family)}'",
             remedy="Name its parameters as the columns are named, or give columns as a tuple"
-            + ("; the radius comes as eps=" if radius else "; give eps=[...] for a radius"),
+            + ("; the radius comes as eps=" if radius else "; give a radius by eps=[...], or --eps"),
         ) from None
 
 

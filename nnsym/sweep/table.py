@@ -145,7 +145,7 @@ def _radii(given: Any) -> tuple[Any, ...]:
     except (TypeError, ValueError, ArithmeticError):
         fit = False
     if not fit:
-        remedy = 'Give one or more numbers from 0 on, or exact text: eps=[0.02, "8/255"]'
+        remedy = 'Give one or more numbers from 0 on, or exact text: eps=[0.02, "8/255"], or --eps 0.02,8/255'
         raise InputError(f"eps is {given!r}", remedy=remedy)
     return tuple(radii)
 
