@@ -132,6 +132,12 @@ def test_the_default_goes_on_where_the_search_found_no_point() -> None:
     assert "portfolio: bigm+highs" in {record["method"] for record in table.to_records()}
 
 
+def test_ranges_are_called_as_elements_are_written() -> None:
+    x = nn.Variable((1, 2), name="x")
+    assert nn.reach(2 * x, "ibp", where=nn.box(x, 0, 1)).terms == ("(2 * x)[0, 0]", "(2 * x)[0, 1]")
+    assert nn.reach([x[0, 0], x[0]], "ibp", where=nn.box(x, 0, 1)).terms == ("x[0, 0]", "x[0][0]", "x[0][1]")
+
+
 @pytest.mark.parametrize("infinite", ["floor", "point", "both"])
 def test_an_infinite_side_is_never_a_closed_interval(infinite: str) -> None:
     from nnsym.judge.least import Least

@@ -52,6 +52,13 @@ def test_every_property_prints_its_formula() -> None:
     ]
 
 
+@pytest.mark.parametrize("ask", [nn.props.robust, nn.props.targeted])
+def test_of_one_output_no_class_is_asked(ask: Callable[..., nn.Property]) -> None:
+    """It is always the largest: robustness would be verified, and attacks would find nothing, whatever it does."""
+    with pytest.raises(InputError, match="has one output"):
+        ask(nn.zoo.random_mlp(1, widths=(3, 5, 1)), CENTRE, 0, "0.1")
+
+
 @pytest.mark.parametrize("make", [nn.props.robust, nn.props.targeted])
 def test_what_items_share_is_made_once_and_every_query_is_its_own(make: Callable[..., nn.Property]) -> None:
     twin = nn.zoo.random_mlp(3, widths=(3, 6, 4))

@@ -196,7 +196,13 @@ def _decided(
     known, key = f.kept if isinstance(f, Network) and plain else {}, (_decided, same, label if plain else None)
     if key not in known:
         x = variable_of(f, what)
-        known[key] = x, same(argmax(f(x)), label)
+        y = f(x)
+        if y.size == 1:
+            raise bad_input(
+                f"'{f.name}' has one output: it is always the largest, so {what} says nothing of it",
+                "State what its value must be with nn.forall",
+            )
+        known[key] = x, same(argmax(y), label)
     found: tuple[Variable, Formula] = known[key]
     return found
 

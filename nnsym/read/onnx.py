@@ -322,7 +322,7 @@ class _Reader:
             raise UnsupportedError(
                 f"operator {call.op} is not supported",
                 where=call.where,
-                remedy=_REMEDIES.get(call.op, "") or f"Supported: {', '.join(sorted(LOWERINGS))}",
+                remedy=_REMEDIES.get(call.op, "") or "nnsym-vnnlib supports --onnx-operators lists those that are",
             )
         self.rules.require(node)
         require_computable(call)

@@ -69,7 +69,7 @@ class Explanation(NoTruthValue):
 
 def _sections(found: Explanation) -> list[tuple[str, list[tuple[str, ...]]]]:
     """Headings and their lines, the same for every output."""
-    query = "; ".join(line.strip() for line in found.query.text.splitlines())
+    query = "; ".join(line.strip() for line in found.query.text.splitlines()).replace("where; ", "where ")
     about = [("property", f"{found.query.name}: {query}" if query else found.query.name)]
     about += [("encoding", f"{found.encoding.name}: {found.encoding.summary}"), ("source", found.encoding.source)]
     used: list[tuple[str, ...]] = [(w, count_of(n, "row")) for w, n in found.used_by]

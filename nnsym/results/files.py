@@ -80,9 +80,10 @@ def plain_data(text: str | bytes, *, where: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
-        raise InputError("not JSON that can be read: it is nested too deeply", where=where) from None
+        reason = "not JSON that can be read: it is nested too deeply"
+        raise InputError(reason, where=where, remedy="Give a file that nnsym wrote") from None
     except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=where) from None
+        raise InputError(f"not JSON: {error}", where=where, remedy="Give a file that nnsym wrote") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

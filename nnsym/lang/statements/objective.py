@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nnsym.ir.query import Query, Reading
 from nnsym.lang.algebra.terms import Term, as_term
 from nnsym.lang.guard import misread
@@ -38,4 +40,4 @@ def elements(terms: object) -> list[Term]:
     if isinstance(terms, (list, tuple)):
         return [element for term in terms for element in elements(term)]
     taken = as_term(terms)
-    return [taken] if not taken.shape else list(taken.ravel())
+    return [taken[index] for index in np.ndindex(taken.shape)] if taken.shape else [taken]
