@@ -267,6 +267,35 @@ def test_inputs_that_hold_no_stored_number_are_rounded_before_they_are_read() ->
     assert found.lower < 0
 
 
+@pytest.mark.parametrize("method", ["attack", "bigm", "crown", None])
+def test_runs_read_numbers_of_the_domain(method: str | None) -> None:
+    """``relu(x) <= t`` on [0, t]: most t are no float32, and the one beside t may be beyond it, where no run begins."""
+    f = nn.load(model([("Relu", ["x"], ["y"], {})], {}, [1, 1], [1, 1]))
+    x = nn.Variable((1, 1), name="x")
+    for k in range(drawn(12, 4)):
+        t = Fraction(k + 1, 10)
+        where, y = nn.box(x, 0, t), f(x)[0, 0]
+        holds = nn.verify(nn.forall(x, where=where, then=y <= t), method, semantics="deployed", timeout=20)
+        fails = nn.verify(nn.exists(x, where=where, then=y > t), method, semantics="deployed", timeout=20)
+        assert holds.status.value in ("verified", "unknown"), t
+        assert fails.status.value in ("falsified", "unknown"), t
+        greatest = nn.maximize(y, where=where, semantics="deployed", timeout=20)
+        assert greatest.point is None or Fraction(float(greatest.point.inputs["x"].item())) <= t
+
+
+def test_runs_that_round_what_they_read_have_no_certificate() -> None:
+    """The checker's runs read numbers of their type."""
+    f = nn.load(model([("Relu", ["x"], ["y"], {})], {}, [1, 1], [1, 1]))
+    x = nn.Variable((1, 1), name="x")
+    t = Fraction(1, 10)
+    for at, then in ((t, f(x)), (t, f(nn.clip(x, 0, 0.05))), (Fraction(1, 8), f(x))):
+        p = nn.forall(x, where=nn.box(x, at, at), then=then[0, 0] <= at + Fraction(1, 10**8))
+        found = nn.verify(p, semantics="deployed", certificate=True)
+        assert found.verified
+        assert (found.certificate is None) == (at == t)
+        assert found.certificate is not None or "round" in str(found.uncertified)
+
+
 def test_unknown_semantics_and_formats_are_named() -> None:
     x = nn.Variable(1, name="x")
     p = nn.forall(x, where=nn.box(x, 0, 1), then=x[0] <= 2)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nnsym.certify.emit import UncertifiedError, certified_sat, certified_unsat
+from nnsym.ir.node import Affine, Input
 from nnsym.ir.query import Query, Reading
 from nnsym.ir.words import count_of
+from nnsym.replay.engine import stored_nodes
+from nnsym.replay.points import gaps_in
 from nnsym.results.certificate import Certificate, Lack
 from nnsym.results.clock import Clock
 from nnsym.results.result import Result, Semantics, Trust, Verdict
@@ -45,8 +48,15 @@ def _certificate(query: Query, result: Result, clock: Clock) -> Certificate:
 
 
 def _dtype(query: Query) -> str:
-    """The type of floats that all networks of a query compute in."""
+    """The type of floats that all networks of a query compute in; runs read numbers of it, and round no others."""
     found = {a.network.dtype for a in query.applications if a.network.model is not None}
     if len(found) != 1 or not found <= {"float32", "float64"}:
         raise UncertifiedError(Lack.NOT_COVERED, f"runs in {', '.join(sorted(found)) or 'no type of floats'}")
-    return found.pop()
+    (dtype,) = found
+    if any(gaps_in(box, dtype).any() for box in query.boxes.values()):
+        raise UncertifiedError(Lack.NOT_COVERED, f"runs that round what they read: a box holds no {dtype}")
+    known = stored_nodes(query)
+    arguments = [node for a in query.applications if a.network.model is not None for node in a.arguments]
+    if not all(isinstance(node, Input | Affine) or node in known for node in arguments):  # sums are charged
+        raise UncertifiedError(Lack.NOT_COVERED, "runs that round what they read: values of the property's functions")
+    return dtype

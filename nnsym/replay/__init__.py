@@ -130,7 +130,7 @@ def _deployed_once(query: Query, candidate: Point, deadline: Deadline) -> Replay
     """Float runs of the stored models at the nearest numbers of their dtype, in several orders of summation."""
     own = {x: candidate[x] for x in query.inputs}
     best = Replay(outcome=Outcome.SPURIOUS)
-    for place in places(query, own):
+    for place in places(query, own, real=False):
         runs = [run for run in float_runs(query, place.values) if run.violates(query) is not None]
         least = min(runs, key=lambda run: (not run.violates(query), run.margin(query)), default=None)
         if least is not None and least.violates(query):
@@ -150,7 +150,7 @@ def attained(query: Query, candidate: Point, *, deadline: Deadline = NEVER) -> W
     Rationals that would not be there by the deadline are not begun.
     """
     asked = query.runs or query
-    for place in places(asked, {x: candidate[x] for x in asked.inputs}):
+    for place in places(asked, {x: candidate[x] for x in asked.inputs}, real=query.runs is None):
         found = _attained_at(query, place, deadline)
         if found is not None and found.margin < np.inf:
             return found

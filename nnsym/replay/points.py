@@ -29,11 +29,12 @@ class DomainPoint:
     note: str = ""
 
 
-def places(query: Query, candidate: Point) -> Iterator[DomainPoint]:
+def places(query: Query, candidate: Point, *, real: bool = True) -> Iterator[DomainPoint]:
     """Points at a candidate, the one to prefer first.
 
-    In the models' dtype; where some element's box holds no such number, with an exact number there; then the candidate
-    itself, moved inside exactly. The last two are points of the real function only.
+    In the models' dtype; where some element's box holds no such number, with an exact number there, which a run rounds;
+    then, for the ``real`` function alone, the candidate itself, moved inside exactly: a run that rounds it would read
+    another point, outside of the domain perhaps.
     """
     dtype, candidate = stored_dtype(query), {x: _numbers(values) for x, values in candidate.items()}
     cast = {x: _cast(query, x, values, dtype) for x, values in candidate.items()}
@@ -50,8 +51,8 @@ def places(query: Query, candidate: Point) -> Iterator[DomainPoint]:
         mixed = {x: v if v is not None else _mixed(query, x, candidate[x], gaps[x], dtype) for x, v in cast.items()}
         if (values := _complete(mixed)) is not None:
             yield DomainPoint(values=values, note=note)
-    exact = {x: _cast(query, x, values, "exact") for x, values in candidate.items()}
-    if (values := _complete(exact)) is not None:
+    exact = {x: _cast(query, x, values, "exact") for x, values in candidate.items()} if real else {}
+    if real and (values := _complete(exact)) is not None:
         yield DomainPoint(values=values, note=note)
 
 
