@@ -54,11 +54,16 @@ def tangent(rows: Rows, values: Mapping[Node, Array]) -> tuple[dict[Input, Array
 def _step(node: Node, c: Array, values: Mapping[Node, Array]) -> tuple[Any, tuple[Array, ...]]:
     """What ``c . node`` is in terms of the node's parents: an offset, and coefficients of each parent."""
     at = [nearest(values[parent]) for parent in node.parents]
+    if not all(np.isfinite(v).all() for v in at):
+        raise UnsupportedError(f"{node!r} has no tangent: its arguments are no numbers")
     match node:
         case Affine():
             return c @ to_fractions(node.bias), tuple(linear.adjoint(c) for linear in node.maps)
         case Pointwise():
-            slope, offset = map(to_fractions, _line(node.fn, at[0]))
+            line = _line(node.fn, at[0])
+            if not all(np.isfinite(v).all() for v in line):
+                raise UnsupportedError(f"{node!r} has no tangent there")
+            slope, offset = map(to_fractions, line)
             return c @ offset, (c * slope,)
         case Max():
             filled = node.filled
@@ -72,6 +77,7 @@ def _step(node: Node, c: Array, values: Mapping[Node, Array]) -> tuple[Any, tupl
     raise UnsupportedError(f"{node!r} has no tangent")
 
 
+@np.errstate(all="ignore")  # who asked looks whether they are numbers
 def _line(fn: Univariate, x: Array) -> tuple[Array, Array]:
     """Slope and offset of the line that each element is on."""
     if isinstance(fn, Hinge):

@@ -106,6 +106,13 @@ class Univariate(ABC):
         )
 
 
+def _on_line(slope: Array, x: Array) -> Array:
+    """``slope * x``; 0 on a flat line however far out, also where floats have no number for it."""
+    if x.dtype == object or not (far := np.isinf(x)).any():
+        return np.asarray(slope * x)
+    return np.asarray(slope * np.where(far & (slope == 0), 0.0, x))
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Hinge(Univariate):
@@ -135,7 +142,7 @@ class Hinge(Univariate):
         left, right = self.left, self.right
         if x.dtype == object:
             left, right = to_fractions(left), to_fractions(right)
-        return np.where(x > 0, right * x, left * x)
+        return np.where(x > 0, _on_line(right, x), _on_line(left, x))
 
     def derivative(self, x: Array) -> Array:
         """The slope at ``x``, the left one at 0."""
@@ -223,9 +230,9 @@ class Piecewise(Univariate):
     def value(self, x: Array) -> Array:
         parts = (self.breaks, self.slopes, self.offsets, self.at)
         breaks, slopes, offsets, at = map(to_fractions, parts) if x.dtype == object else parts
-        out = slopes[:, 0] * x + offsets[:, 0]
+        out = _on_line(slopes[:, 0], x) + offsets[:, 0]
         for j in range(breaks.shape[1]):
-            t, line = breaks[:, j], slopes[:, j + 1] * x + offsets[:, j + 1]
+            t, line = breaks[:, j], _on_line(slopes[:, j + 1], x) + offsets[:, j + 1]
             out = np.where(np.asarray(x > t, dtype=bool), line, np.where(np.asarray(x == t, dtype=bool), at[:, j], out))
         return out
 

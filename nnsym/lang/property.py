@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from nnsym.errors import LanguageError, UnsupportedError
+from nnsym.ir.absent import marked
 from nnsym.ir.array import Array
 from nnsym.ir.domain import Box
 from nnsym.ir.names import node_names
@@ -168,7 +169,8 @@ class Property:
         try:
             return self.query.values({x: fractions(v) for x, v in given.items()}, exact=True)
         except UnsupportedError:  # a smooth activation has no exact value
-            return self.query.values({x: v.astype(np.float64) for x, v in given.items()})
+            floats = self.query.values({x: v.astype(np.float64) for x, v in given.items()})
+            return dict(marked(self.query.rows.parts, floats))
 
     def _by_name(self, points: tuple[object, ...]) -> tuple[object, ...]:
         """One array for each variable, where a counterexample or a dictionary has them by name."""

@@ -12,8 +12,10 @@ from typing import final
 
 import numpy as np
 
+from nnsym.bounds.base import Bounds, Interval
 from nnsym.bounds.intervals import interval_bounds
 from nnsym.errors import UnsupportedError
+from nnsym.ir.absent import absent_rows, partial
 from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest, round_down, round_up, to_fractions
@@ -95,7 +97,8 @@ def _in_intervals(query: Query, point: Point, deadline: Deadline) -> RealRun:
     """
     point = {x: v if v.dtype == object else v.astype(np.float64) for x, v in point.items()}  # floats stay exact
     boxes: dict[Node, Sides] = {x: (round_down(v), round_up(v)) for x, v in point.items()}
-    rows = interval_bounds(query, boxes, name="replay", late=lambda: deadline.passed).rows
+    bounds = interval_bounds(query, boxes, name="replay", late=lambda: deadline.passed)
+    rows = _with_values(query, bounds)
 
     def holds(node: Atoms | InBox, ends: Array) -> Array:
         if isinstance(node, InBox):
@@ -125,6 +128,15 @@ def _in_intervals(query: Query, point: Point, deadline: Deadline) -> RealRun:
         by="intervals",
         undecided=inside and not found and truth(rows.lower),
     )
+
+
+def _with_values(query: Query, bounds: Bounds) -> Interval:
+    """The rows' ranges; what has no value at the point is neither violated nor met."""
+    rows = bounds.rows
+    if not partial(query.nodes):
+        return rows
+    lost = absent_rows(query.rows, {node: (found.lower, found.upper) for node, found in bounds.nodes.items()})
+    return Interval(np.where(lost, -np.inf, rows.lower), np.where(lost, np.inf, rows.upper), rows.source)
 
 
 def _within(values: Array, box: InBox) -> Array:

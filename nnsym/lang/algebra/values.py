@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnsym.errors import UnsupportedError
+from nnsym.ir.absent import marked
 from nnsym.ir.array import Array
 from nnsym.ir.evaluate import evaluate
 from nnsym.ir.exact import nearest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def values_at(term: Term, point: object) -> Array:
     """Float64 values of the term's elements, in its shape.
 
-    Computed in rationals and rounded once; with smooth activations in float64.
+    Computed in rationals and rounded once; with smooth activations in float64. NaN where a function has no value.
     """
     inputs = [node for node in topological(term.rows.parts) if isinstance(node, Input)]
     given = {x: _values(x, point, alone=len(inputs) == 1) for x in inputs}
@@ -30,7 +31,7 @@ def values_at(term: Term, point: object) -> Array:
     try:
         values: Mapping[Node, Array] = evaluate(parts, {x: fractions(v) for x, v in given.items()})
     except UnsupportedError:  # a smooth activation has no exact value
-        values = evaluate(parts, {x: v.astype(np.float64) for x, v in given.items()})
+        values = marked(parts, evaluate(parts, {x: v.astype(np.float64) for x, v in given.items()}))
     return nearest(np.asarray(term.rows.value(values))).reshape(term.shape)
 
 
