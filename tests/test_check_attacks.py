@@ -203,6 +203,45 @@ def test_names_of_the_old_form_are_names_like_others_in_the_new_one() -> None:
             assert isinstance(verdict(made, engine), str) is not true
 
 
+@pytest.mark.parametrize("sizes", [(1, 3), (3, 1), (2, 2)])
+def test_names_of_the_old_form_count_through_all_inputs_and_outputs(sizes: tuple[int, int]) -> None:
+    """Every X_k and Y_k has a value of its own; k = 4 is beyond."""
+    a, b = sizes
+    graph = plain({"u": [a], "v": [b]}, [["Neg", ["u"], ["p"]], ["Neg", ["v"], ["q"]]], ["p", "q"])
+    names = "".join(f"(declare-const {c}_{k} Real)" for c in "XY" for k in range(5))
+    limits = "".join(f"(assert (<= X_{k} {k + 1}))(assert (>= X_{k} {k + 1}))" for k in range(4))
+    for k in range(5):
+        for c, sign in (("X", 1), ("Y", -1)):
+            for off in (-0.5, 0.5):
+                claim = f"(assert ({'<=' if off < 0 else '>='} {c}_{k} {sign * (k + 1) + off}))"
+                made = certificate(names + limits + claim, [["l"]], {"name": "f", "graph": graph})
+                said = str(verdict(made, "reference"))
+                assert ("beyond the network's elements" if k == 4 else "accepted") in said, said
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    """Of a declared tensor, of an argument of a network, of how many arguments it takes."""
+    inner = plain({"a": [2]}, [["Relu", ["a"], ["r"]]], ["r"])
+    pair = plain({"a": [2], "b": [3]}, [["Relu", ["a"], ["r"]], ["Relu", ["b"], ["s"]]], ["r", "s"])
+    for given, used, reason in (
+        (["x"], inner, "accepted"), (["x"], plain({"a": [3]}, [["Relu", ["a"], ["r"]]], ["r"]), "do not fit"),
+        (["x", "x"], inner, "damaged"), (["x"], pair, "damaged"), (["x", "x"], pair, "do not fit"),
+    ):  # fmt: skip
+        outer = plain({"x": [2]}, [["Network", given, ["y"], {"name": "inner"}]], ["y"])
+        text = stated(outer, box("x", [1, 1], [2, 2]) + "(assert (<= y[0] 0.5))", {"y": [2]})
+        said = str(
+            verdict(certificate(text, [["l"]], {"name": "f", "graph": outer}, {"name": "inner", "graph": used}), None)
+        )
+        assert reason in said, said
+    text = stated(inner, box("a", [1, 1], [2, 2]) + "(assert (<= r[0] 0.5))", {"r": [2]})
+    for wrong in (
+        text.replace("output r real [2]", "output r real [3]"),
+        text.replace("output r real [2]", "output r real []"),
+    ):
+        said = str(verdict(certificate(wrong, [["l"]], {"name": "f", "graph": inner}), None))
+        assert "elements, not" in said or "does not fit" in said, said
+
+
 def test_an_output_does_not_make_whole_numbers_of_an_input() -> None:
     """y is x itself, so that a type of y would be one of x: only x = 1 would be left."""
     graph = plain({"x": [1]}, [["Identity", ["x"], ["y"]]], ["y"])

@@ -121,6 +121,11 @@ def constant(kind: int, *fields: bytes) -> bytes:
     return field(7, field(5, field(2, bytes([kind]), 0) + field(8, b"c") + b"".join(fields)))
 
 
+def attribute(*fields: bytes) -> bytes:
+    """A model's graph with one operator that has one attribute."""
+    return field(7, field(1, field(4, b"Relu") + field(5, field(1, b"a") + b"".join(fields))))
+
+
 NONE, LESS_THAN_0 = field(7, b""), field(1, b"\xff" * 9 + b"\1", 0)
 
 
@@ -139,6 +144,11 @@ NONE, LESS_THAN_0 = field(7, b""), field(1, b"\xff" * 9 + b"\1", 0)
     (constant(1, field(1, b"\1", 0), field(13, b"\1")), "outside of the file"),
     (constant(1, field(3, b"\1")), "outside of the file"), (constant(1, field(14, b"\1", 0)), "outside of the file"),
     (field(7, field(1, field(4, b"Relu") + field(7, b"own"))), "domain 'own'"),
+    (attribute(field(3, b"\1", 0), field(2, bytes(4), 5)), "two values"), (attribute(field(21, b"b")), "two values"),
+    (attribute(field(3, b"\1", 0), field(20, b"\1", 0)), "two values"), (attribute(field(6, b"")), "not read"),
+    (attribute(field(3, b"\1")), "another type"), (attribute(field(2, bytes(8), 1)), "of another type"),
+    (attribute(field(7, b"\1", 0)), "of another type"), (attribute(field(4, bytes(4), 5)), "another type"),
+    (field(7, field(1, 2 * field(5, field(1, b"a") + field(3, b"\1", 0)))), "two attributes"),
     (NONE + field(25, b""), "functions of the file"), (field(7, field(15, b"")), "sparse"), (b"", "no graph"),
 ])  # fmt: skip
 def test_bytes_that_are_refused_say_why(data: bytes, reason: str) -> None:

@@ -217,7 +217,16 @@ def test_a_property_is_its_comparisons() -> None:
     ("(" * 200, "too deeply"),
     ("(declare-network f (declare-input x real [2]))(assert (<= x[2] 0.0))", "outside"),
     ("(declare-network f (declare-input x string [2]))", "type"),
-    ("(set-logic QF_LRA)", "not read"),
+    ("(set-logic QF_LRA)", "not read"), ('(declare-network f (declare-hidden h real [2] "a))', "not closed"),
+    ("true", "'true'"), ("()", "'"), ("(assert)", "one formula"), ("(declare-network)", "without a name"),
+    ("(declare-network f input)", "in a declaration"),
+    ("(declare-network f (declare-tensor x real [2]))", "is not read"),
+    ("(declare-network f (declare-input x real [1]) (declare-output x real [2]))", "declared twice"),
+    ("(declare-const X_0 Real)(assert (<= X_0[0] 0))", "has an index"), ("(assert (and))", "of nothing"),
+    ("(declare-network f (declare-input x real [2,3]))(assert (<= x[2] 0))", "does not fit"),
+    ("(declare-network f (declare-input x real [2] \"a\"))", "declaration of 'x'"),
+    ("(declare-network f (declare-hidden x real [2]))", "declaration of 'x'"), ("(declare-const X_0 Int)", "'"),
+    ("(declare-const X_0 Real)(assert (<= (/ X_0 2) 0))", "the term"),
 ])  # fmt: skip
 def test_properties_that_are_not_read_say_why(text: str, reason: str) -> None:
     with pytest.raises(Refused, match=reason):

@@ -31,7 +31,7 @@ from nnsym.check.limbs import (
     times_slope,
     written,
 )
-from nnsym.check.lines import relu_lines
+from nnsym.check.lines import live_lines, relu_lines
 from nnsym.check.problem import Case
 from nnsym.check.tree import Tree
 from tests.depth import drawn
@@ -138,6 +138,28 @@ def test_lines_of_the_relu_lie_on_their_sides() -> None:
     for b in (1, 2):
         places = np.searchsorted(made.live, opened[b].nonzero()[0])[: len(known[b - 1])]
         assert (made.below[0][b, places] == [n * one // 255 & -8 for n in known[b - 1]]).all()
+
+
+@pytest.mark.parametrize("dead", [0.2, 0.9])
+def test_elements_that_are_left_out_are_0_in_every_case(dead: float) -> None:
+    """Lines of a product: two slopes and an offset on each side, of which any one alone may be there."""
+    rng, shape = np.random.default_rng(6), (3, 40)
+    numbers = [rng.integers(-9, 10, shape) * (rng.random(shape[1]) > dead**0.1) for _ in range(6)]
+    a, b, low, c, d, high = numbers
+    made = live_lines([a, b], low, [c, d], high)
+    assert made.few == (dead > 0.5)
+    found = (*made.below, made.offset_below, *made.above, made.offset_above)
+    for some, whole in zip(found, numbers, strict=True):
+        full = np.zeros(shape)
+        full[:, made.live if made.few else slice(None)] = some
+        assert (full == whole).all()
+    for side in numbers:  # where it alone is not 0
+        others = [np.zeros(shape, dtype=np.int64)] * 6
+        others[next(k for k, n in enumerate(numbers) if n is side)] = side
+        assert (
+            live_lines(others[:2], others[2], others[3:5], others[5]).live.tolist()
+            == np.any(side, 0).nonzero()[0].tolist()
+        )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -280,8 +302,9 @@ def test_splits_narrow_known_bounds_outward(engine: str) -> None:
     text = stated(graph, box("x", [-1], [1]) + "(assert (<= y[0] -1.0))", {"y": [1]})
     made = certificate(text, [["l"]], {"name": "f", "graph": graph}, precision=16, names=[[0, "y"]])
     checker = Checker(made, {}, engine)
-    for factor, sides in ((1, ("upper", "lower")), (-1, ("lower", "upper"))):
-        token = ["g", [[0, 0, factor]], f"{factor}/3"]
+    for factor in (*(Fraction(n, 4) for n in range(1, 9)), *(Fraction(-n, 4) for n in range(1, 9))):
+        sides = ("upper", "lower") if factor > 0 else ("lower", "upper")
+        token = ["g", [[0, 0, factor]], factor / 3]
         for case, side in zip(
             Tree(checker.problem, checker.engine, []).children(0, token, below(checker)), sides, strict=True
         ):

@@ -16,6 +16,7 @@ from nnsym.check.checker import Checker
 from nnsym.check.errors import Refused
 from nnsym.check.functions import Pieces, Product, Sigmoid, Square, clip, leaky, negative_exponential, relu, sign
 from nnsym.check.problem import Case
+from nnsym.check.rule import SEMANTICS
 
 BITS = 40
 HALF = Fraction(1, 2)
@@ -269,6 +270,28 @@ def test_float_claims_about_other_functions_are_refused() -> None:
     Checker(certificate(text, [["l"]], {"name": "f", "graph": graph}), {}, "reference").run()
     with pytest.raises(Refused, match="not modelled"):
         Checker(certificate(text, [["l"]], {"name": "f", "graph": graph}, semantics="float32"), {}, "reference").run()
+
+
+@pytest.mark.parametrize(("exponent", "bias", "fits"), [(100, 0, True), (101, 0, False), (100, 2.0**127, False)])
+def test_sums_that_may_leave_the_floats_range_are_refused(exponent: int, bias: float, fits: bool) -> None:
+    """2^26 2^100 is, with what rounding adds, below 2^127, from which on no number is promised; 2^127 itself is not."""
+    graph = plain({"x": [1]}, [["Mul", ["x", "much"], ["z"]], ["Add", ["z", "b"], ["y"]]], ["y"], much=[2.0**exponent],
+                  b=[bias])  # fmt: skip
+    text = stated(graph, box("x", [2**25], [2**26]) + "(assert (<= y[0] -1.0))", {"y": [1]})
+    for semantics in ("real", "float32"):
+        made = certificate(text, [["l"]], {"name": "f", "graph": graph}, semantics=semantics)
+        if semantics == "real" or fits:
+            Checker(made, {}, None).run()
+        else:
+            with pytest.raises(Refused, match="leave the floats' range"):
+                Checker(made, {}, None).run()
+
+
+def test_sums_of_more_terms_than_the_precision_bounds_are_refused() -> None:
+    single = SEMANTICS["float32"]
+    assert single.gamma((1 << 23) - 8) == 1
+    with pytest.raises(Refused, match="too many terms"):
+        single.gamma((1 << 23) - 7)
 
 
 def test_the_fast_engine_refuses_what_leaves_its_range() -> None:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from nnsym.check.checker import Checker
 from nnsym.check.errors import Refused
 from nnsym.check.files import read_json
+from nnsym.check.tree import Tree
 from nnsym.cli.main import app
 
 ENGINES = ("reference", "fast")
@@ -187,6 +188,37 @@ def test_witnesses_are_replayed_exactly() -> None:
     ):  # fmt: skip
         found = verdict(made(claim, [], claim="sat", point={"x": point}), "reference")
         assert (reason or "accepted") in str(found)
+
+
+def test_a_witness_that_is_only_enclosed_meets_no_side_of_what_it_lies_on() -> None:
+    """At x0 = 1/3 the value 2/3 of y is known up to some digits: it is not told to be at least, or at most, 2/3."""
+    point = {"x": ["1/3", "0"]}
+    for claim in ("(<= y[0] 2/3)", "(>= y[0] 2/3)", "(<= (- y[0]) -2/3)", "(>= (* -3 y[0]) -2)"):
+        found = verdict(made(f"(assert {claim})", [], claim="sat", point=point), "reference")
+        assert "does not satisfy" in str(found), claim
+
+
+@pytest.mark.parametrize(("kind", "accepted"), [("real", True), ("int8", False)])
+def test_witnesses_of_whole_numbers_are_whole(kind: str, accepted: bool) -> None:
+    claim = text("(assert (<= y[0] 2.5))").replace("input x real", f"input x {kind}")
+    for point, whole in ((["0.5", "0"], False), (["0", "0.5"], False), (["1", "0"], True)):
+        found = str(verdict(certificate(claim, [], NETWORK, claim="sat", point={"x": point}), "reference"))
+        assert ("accepted" in found) == (accepted or whole), found
+        assert accepted or whole or "is no whole number" in found
+
+
+def test_elements_of_all_inputs_are_counted_through() -> None:
+    """The index -1 stands for the inputs together: of sizes 2, 1 and 3."""
+    parts = {"a": [2], "b": [1], "c": [3]}
+    graph = plain(parts, [["Concat", ["a", "b", "c"], ["y"], {"axis": 0}]], ["y"])
+    claim = "".join(box(n, [0] * s, [1] * s) for n, (s,) in parts.items()) + "(assert (<= y[0] -1.0))"
+    made_ = certificate(stated(graph, claim, {"y": [6]}), [["l"]], {"name": "f", "graph": graph})
+    tree = Tree(Checker(made_, {}).problem, None, [])
+    places = [tree.problem.places[n].node for n in "abc"]
+    assert [tree.element(-1, k) for k in range(6)] == [(n, i) for n in places for i in range(n.size)]
+    for k in (-1, 6):
+        with pytest.raises(Refused, match="input element"):
+            tree.element(-1, k)
 
 
 @pytest.mark.parametrize("data", [
