@@ -84,6 +84,19 @@ class TestTokens:
         without = [["b"], ["r", 0, 0], ["l"], ["l"]]
         assert "not positive" in str(verdict(made("(assert (<= (- y[0] x[0] x[1]) -0.125))", without), engine))
 
+    def test_a_split_where_a_value_is_known_leaves_the_value(self, engine: str) -> None:
+        """At x = (1, 0) all is known: z0 = 1, r0 = 1, y = 2, on both sides of a split just there."""
+        point = {"lower": (1, 0), "upper": (1, 0)}
+        for split in (
+            ["g", [[0, 0, 1]], 1],
+            ["g", [[1, 0, -2]], -2],
+            ["g", [[2, 0, "1/2"]], 1],
+            ["g", [[-1, 1, 1]], 0],
+        ):
+            for tree in ([["b"], split, ["l"], ["l"]], [split, ["l"], ["l"]]):
+                assert "not positive" in str(verdict(made("(assert (>= y[0] 2))", tree, **point), engine))
+                assert value(made("(assert (>= y[0] 2.5))", tree, **point), engine) == pytest.approx(0.5, abs=1e-6)
+
     def test_a_cut_is_proved_in_one_child_and_used_in_the_other(self, engine: str) -> None:
         """r0 + r1 <= 2.25 can fail nowhere; so 3 - r0 - r1 > 0."""
         cut = ["g", [[1, 0, 1], [1, 1, 1]], 3.25]
