@@ -160,6 +160,9 @@ def test_a_graph_of_its_own_may_not_stand_for_a_network(tmp_path: Path) -> None:
     proof = written(tmp_path, "proof.json", json.dumps(made).encode())
     f, p = written(tmp_path, "f.onnx", network), written(tmp_path, "p.vnnlib", TEXT)
     assert "stated in the certificate" in str(check(proof))
+    twice = made | {"networks": [made["networks"][0] | {"sha256": "0" * 64}, made["networks"][1]]}
+    with pytest.raises(Refused, match="a graph of its own and the hash of a file"):
+        check(written(tmp_path, "twice.json", json.dumps(twice).encode()))
     with pytest.raises(Refused, match="stated in the certificate is none of the files"):
         check(proof, [f, p])
 

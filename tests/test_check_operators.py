@@ -56,7 +56,10 @@ def convolution(rng: Rng, _: tuple[int, ...]) -> tuple[tuple[int, ...], Argument
 def pool(rng: Rng, _: tuple[int, ...]) -> tuple[tuple[int, ...], Arguments]:
     rank = int(rng.integers(1, 3))
     shape = (int(rng.integers(1, 3)), 2, *rng.integers(3, 7, rank).tolist())
-    more = {"kernel_shape": rng.integers(1, 4, rank).tolist(), "ceil_mode": int(rng.integers(2)), **windows(rng, rank)}
+    kernel = rng.integers(1, 4, rank).tolist()
+    more = {"kernel_shape": kernel, "ceil_mode": int(rng.integers(2)), **windows(rng, rank)}
+    if "pads" in more:  # runtimes want them to be smaller than the kernel
+        more["pads"] = [p % k for p, k in zip(more["pads"], 2 * kernel, strict=True)]
     return shape, (["x"], more)
 
 
@@ -160,8 +163,14 @@ def gemm(rng: Rng, _: tuple[int, ...]) -> tuple[tuple[int, ...], Arguments]:
 def matmul(rng: Rng, _: tuple[int, ...]) -> tuple[tuple[int, ...], Arguments]:
     stack, (m, k, n) = shape_of(rng, int(rng.integers(0, 3))), rng.integers(1, 5, 3).tolist()
     if rng.integers(2):
-        return (*stack, m, k), (["x", grid(rng, k, n) if rng.integers(3) else grid(rng, k)], {})
-    return (*stack, k, n), ([grid(rng, m, k) if rng.integers(3) else grid(rng, k), "x"], {})
+        return ((*stack, m, k) if rng.integers(4) else (k,)), (
+            ["x", grid(rng, k, n) if rng.integers(3) else grid(rng, k)],
+            {},
+        )
+    return ((*stack, k, n) if rng.integers(4) else (k,)), (
+        [grid(rng, m, k) if rng.integers(3) else grid(rng, k), "x"],
+        {},
+    )
 
 
 def slopes(rng: Rng, shape: tuple[int, ...]) -> Arguments:
@@ -190,6 +199,10 @@ KINDS: dict[str, Callable[[Rng, tuple[int, ...]], Any]] = {
     "BatchNormalization": normalization,
     "Flatten": lambda rng, shape: (["x"], {"axis": int(rng.integers(-len(shape), len(shape) + 1))}),
 }  # fmt: skip
+
+
+#: What the checker does not read, because runtimes differ in it.
+REFUSED = ("an average over padding with ceil_mode", "backwards beyond its axis", "SAME with dilations")
 
 
 def network(kind: str, shape: tuple[int, ...], reads: list[Any], more: dict[str, Any]) -> bytes:
@@ -223,10 +236,11 @@ def test_operators_of_any_arguments_are_those_of_onnx_runtime(kind: str) -> None
         try:
             found = forward(data, x)
         except Refused as refused:
-            said[str(refused)] += 1
+            said[next((reason for reason in REFUSED if reason in str(refused)), str(refused))] += 1
             continue
         for (values, width), run in zip(found, runs, strict=True):
             assert width < 2**-60
             np.testing.assert_allclose(values, run.ravel(), rtol=3e-6, atol=3e-6, err_msg=f"{shape} {reads} {more}")
         said["the same"] += 1
+    assert said.keys() <= {"the same", "no run", *REFUSED}
     assert said["the same"] >= 3, said

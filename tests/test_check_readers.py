@@ -142,6 +142,15 @@ def test_operators_are_those_of_onnx_runtime(network: bytes, shape: tuple[int, .
 def test_an_operator_that_is_not_read_is_refused_by_name() -> None:
     with pytest.raises(Refused, match="Softmax 'y': the operator is not read"):
         forward(model("Softmax", (1, 3)), grid(3))
+    for wrong in (
+        {"auto_pad": "SAME"},
+        {"auto_pad": "SAME_UPPER", "pads": [1, 1]},
+        {"auto_pad": "VALID", "pads": [0, 1]},
+    ):
+        with pytest.raises(Refused, match="auto_pad"):
+            forward(model("Conv", (1, 1, 5), grid(1, 1, 2), **wrong), grid(5))
+    with pytest.raises(Refused, match="argument 2 depends on inputs"):
+        forward(model("Reshape", (2,), np.float32([[1, 2]]), first=False), grid(2))
     with pytest.raises(Refused, match="SAME with dilations"):
         forward(model("Conv", (1, 1, 5), grid(1, 1, 2), auto_pad="SAME_UPPER", dilations=[2]), grid(5))
 
