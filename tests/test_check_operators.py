@@ -69,6 +69,10 @@ def average(rng: Rng, _: tuple[int, ...]) -> tuple[tuple[int, ...], Arguments]:
     return shape, (reads, {**more, "count_include_pad": int(rng.integers(2))})
 
 
+def whole(rng: Rng, _: tuple[int, ...]) -> tuple[tuple[int, ...], Arguments]:
+    return (*shape_of(rng, int(rng.integers(3, 6))),), (["x"], {})
+
+
 def slices(rng: Rng, shape: tuple[int, ...]) -> Arguments:
     along = some_axes(rng, len(shape))
     starts, ends = (rng.integers(-6, 7, len(along)) for _ in range(2))
@@ -134,6 +138,11 @@ def unsqueeze(rng: Rng, shape: tuple[int, ...]) -> Arguments:
     return ["x", np.int64([p - (len(shape) + added) * rng.integers(2) for p in places])], {}
 
 
+def extreme(rng: Rng, shape: tuple[int, ...]) -> Arguments:
+    """Axes are an attribute in this operator set."""
+    return ["x"], {"axes": some_axes(rng, len(shape)), "keepdims": int(rng.integers(2))}
+
+
 def reduction(rng: Rng, shape: tuple[int, ...]) -> Arguments:
     along = [np.int64(some_axes(rng, len(shape)))] if rng.integers(4) else []
     more = {"noop_with_empty_axes": int(rng.integers(2))} if not along else {}
@@ -194,9 +203,11 @@ def normalization(rng: Rng, _: tuple[int, ...]) -> tuple[tuple[int, ...], Argume
 KINDS: dict[str, Callable[[Rng, tuple[int, ...]], Any]] = {
     "Conv": convolution, "MaxPool": pool, "AveragePool": average, "Slice": slices, "Gather": gather, "Split": split,
     "Concat": concat, "Pad": pad, "Transpose": transpose, "Expand": expand, "Reshape": reshape, "Squeeze": squeeze,
-    "Unsqueeze": unsqueeze, "ReduceSum": reduction, "Add": pair, "Sub": pair, "Mul": pair, "Max": several,
+    "Unsqueeze": unsqueeze, "ReduceSum": reduction, "ReduceMean": extreme,
+    "ReduceMax": extreme, "ReduceMin": extreme, "Add": pair, "Sub": pair, "Mul": pair, "Max": several,
     "Min": several, "Sum": several, "Gemm": gemm, "MatMul": matmul, "PRelu": slopes, "Clip": limits,
     "BatchNormalization": normalization,
+    "GlobalAveragePool": whole, "GlobalMaxPool": whole,
     "Flatten": lambda rng, shape: (["x"], {"axis": int(rng.integers(-len(shape), len(shape) + 1))}),
 }  # fmt: skip
 

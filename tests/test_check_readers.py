@@ -276,6 +276,7 @@ def test_a_composition_applies_networks_by_name() -> None:
     ("Expand", [np.int64([1 << 40, 1, 3])], {}), ("Pad", [np.int64([1 << 40, 0])], {}), ("Gather", [np.int64([9])], {}),
     ("Reshape", [np.int64([1 << 40, -1])], {}), ("Slice", [np.int64([0]), np.int64([1]), np.int64([7])], {}),
     ("Unsqueeze", [np.int64([0, 0])], {}), ("Transpose", [], {"perm": [1]}), ("Split", [np.int64([2, 2])], {}),
+    ("Split", [np.int64([4, -1])], {}),
 ])  # fmt: skip
 def test_what_no_tensor_can_be_is_refused_before_it_is_made(kind: str, constants: Any, attributes: Any) -> None:
     with pytest.raises(Refused, match=f"{kind} 'y'"):

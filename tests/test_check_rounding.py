@@ -15,7 +15,7 @@ from check_graphs import CURVES
 
 from nnsym.check.checker import Checker
 from nnsym.check.errors import OutOfRange
-from nnsym.check.graph import Map
+from nnsym.check.graph import Graph, Map
 from nnsym.check.limbs import (
     COARSE,
     FINE,
@@ -233,6 +233,30 @@ def test_weights_are_the_numbers_that_are_stored(stored: str) -> None:
         for made, weight in zip(whole.ravel().tolist(), (w for row in rows for w in row), strict=True):
             off = abs(Fraction(made, 1 << matrix.shift) - Fraction(weight))
             assert off == 0 or (matrix.loose and off < Fraction(1, 1 << 72))
+
+
+def test_values_without_bounds_are_not_charged_but_refused() -> None:
+    """Sums of what nothing is known of leave 64 bits."""
+    row = Rows(np.ones((1, 4)), np.zeros(1, dtype=np.int64), FINE)
+    for far, fits in ((40, True), (56, False), (62, False)):
+        below = np.full((1, 4), -(1 << far))
+        if fits:
+            assert charged(row, np.ones(1), below, np.zeros(1, dtype=np.int64)) == -(4 << far)
+        else:
+            with pytest.raises(OutOfRange):
+                charged(row, np.ones(1), below, np.zeros(1, dtype=np.int64))
+
+
+@pytest.mark.parametrize(("factors", "rounds"), [
+    ([1, 1, 1], False), ([1, -1, 1], False), ([-1, -1, -1], False), ([1, -1, 2], True), ([0.1, 1, 1], True),
+    ([3, 3, 3], True), ([1, -1, 0], True),
+])  # fmt: skip
+def test_only_signs_round_nothing_in_floats(factors: list[float], rounds: bool) -> None:
+    graph = Graph()
+    x = graph.input((3,))
+    assert graph.scale(x, factors).node.rounds == rounds
+    assert graph.scale(x, factors, [1, 1, 1]).node.rounds
+    assert graph.shift(x, [1, 1, 1]).node.rounds
 
 
 def test_numbers_of_facts_floor() -> None:

@@ -127,6 +127,16 @@ class TestTokens:
         assert not isinstance(verdict(made("(assert (< y[0] 0.0))", [["l"]], **point), engine), str)
         assert "not positive" in str(verdict(made("(assert (<= y[0] 0.0))", [["l"]], **point), engine))
 
+    def test_a_strict_fact_of_no_weight_is_none(self, engine: str) -> None:
+        """At x = 0, y is 0: that meets y <= 0 and y < 5, of which the second one is not weighed."""
+        point = {"lower": (0, 0), "upper": (0, 0)}
+        claim = "(assert (< y[0] 5))(assert (<= y[0] 0))"
+        for weights in ([[0, 0], [1, 1]], [[1, 1], [0, 0]], [[1, 1]]):
+            assert "not positive" in str(verdict(made(claim, [["l", weights]], **point), engine))
+        false = claim.replace("(<= y[0] 0)", "(< y[0] 0)")
+        for weights in ([[0, 0], [1, 1]], [[1, "1/7"]]):
+            assert not isinstance(verdict(made(false, [["l", weights]], **point), engine), str)
+
     def test_whole_numbers_are_split_with_a_gap(self, engine: str) -> None:
         whole = text("(assert (>= (- y[0] x[0]) 1.125))", (0, 0), (1, 0)).replace("input x real", "input x int8")
         gap = whole.replace("(assert (>= (- y[0] x[0]) 1.125))", "(assert (>= x[0] 0.25))(assert (<= x[0] 0.75))")
