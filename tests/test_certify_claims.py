@@ -15,8 +15,11 @@ from test_certify import arrays
 
 import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.refine import Trees, grown, undecided
+from nnsym.bounds.kept.types import Limit
 from nnsym.certify.choices import Choices
-from nnsym.certify.claims import Base, claimed
+from nnsym.certify.claim_trees import Written
+from nnsym.certify.claims import Base, claimed, worth
 from nnsym.certify.emit import written
 from nnsym.certify.grounds import Grounds
 from nnsym.certify.mirror import mirror
@@ -105,3 +108,74 @@ def test_a_claim_that_says_too_much_is_not_accepted() -> None:
 def test_a_tree_of_claims_starts_from_what_the_checker_knows() -> None:
     _, checker, _, first, _, _ = Made(3).parts
     assert first.case.known.keys() == below(checker).known.keys()
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Trees of the rows of a layer, with the ranges that are known without them."""
+
+    seed: int
+    layer: int
+    own: bool = True
+    radius: float = 0.7
+
+    @cached_property
+    def parts(self) -> tuple[Choices, Base, Trees, Limit]:
+        x = nn.Variable(INPUTS, name="x")
+        y = arrays(self.seed, INPUTS, 16, 16, 12, 2)(x)
+        p = nn.forall(x, where=nn.box(x, [-self.radius] * INPUTS, [self.radius] * INPUTS), then=y[0] < -1000)
+        head = theorem(p.query)
+        checker = Checker(head.certificate(claim="unsat"), head.files)
+        grounds = Grounds(checker.problem)
+        (ground,) = grounds.all
+        mirrored = mirror(checker.problem, [ground.case], grounds.facts())
+        choices = Choices(mirrored, checker, Names(checker.problem))
+        engine = Engine(mirrored.query, dtype="float32", intervals=False)
+        layer = choices.arguments[self.layer]
+        known = engine.ranges[layer]
+        trees = grown(engine, layer, undecided(engine, layer, known), 24, own=self.own)
+        assert trees is not None
+        return choices, Base.of(ground, Engine(mirrored.query, inherit=False), choices), trees, known
+
+
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=SLOW), pytest.param(5, marks=SLOW)])
+def test_a_claim_is_as_good_as_the_bound_that_was_found(seed: int) -> None:
+    """What leaves say by themselves; a search also counts what held of the parts that they were split from."""
+    for layer in (1, 2):
+        lost = []
+        for own in (True, False):
+            choices, base, trees, known = Grown(seed, layer, own).parts
+            every = np.arange(len(trees.index))
+            written = Written(trees, every, choices, base.case, choices.curves[layer].parents[0], known)
+            i, up, found = trees.index, trees.sign > 0, trees.bounds()
+            gained = found - np.where(up, known.lower[0, i], -known.upper[0, i])
+            claims = np.array([written.claim(row) for row in every.tolist()])
+            lost.append(((np.minimum(found, 0.0) - claims) / np.maximum(gained, 1e-3)).max())
+        assert lost[0] <= 0.02 < lost[1]
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_what_is_not_claimed_costs_little(seed: int) -> None:
+    """Beside the claims that are made each other one moves the lines of its element by a little at most.
+
+    In the first network a neuron matters to nobody, so that its range is not bounded.
+    """
+    _, _, trees, known = Grown(seed, 2, radius=0.1).parts
+    rows, bounds = worth(trees, known, hinge=True), trees.bounds()
+    assert 0 < len(rows) < len(bounds)
+
+    def cost(claims: list[int]) -> float:
+        low, high = known.lower[0].copy(), known.upper[0].copy()
+        for row in claims:
+            i = trees.index[row]
+            low[i] = max(low[i], min(bounds[row], 0.0)) if trees.sign[row] > 0 else low[i]
+            high[i] = min(high[i], max(-bounds[row], 0.0)) if trees.sign[row] < 0 else high[i]
+        opened = (low < 0) & (high > 0) & np.isfinite(low) & np.isfinite(high)
+        return float((-low[opened] * high[opened] / (high - low)[opened]).sum())
+
+    most = max(cost([]) - cost([row]) for row in range(len(bounds)))
+    for row in set(range(len(bounds))) - set(rows.tolist()):
+        assert cost(rows.tolist()) - cost([*rows.tolist(), row]) <= 0.01 * most
+    decided = {int(trees.index[row]) for row in rows if bounds[row] > 0}
+    assert decided
+    assert all(sum(int(trees.index[row]) == i for row in rows) == 1 for i in decided)

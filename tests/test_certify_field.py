@@ -49,6 +49,22 @@ def test_a_row_that_is_verified_is_certified(
     assert Checker(read_json(result.certificate.data), files).run().leaves == result.certificate.leaves
 
 
+@pytest.mark.parametrize(
+    ("stated", "most"),
+    [
+        ("prop_3_0.05", 800),  # 976 where every side of a range was claimed
+        pytest.param("prop_0_0.05", 5_000, marks=pytest.mark.slow),  # 18,884
+        pytest.param("prop_4_0.05", 25_000, marks=pytest.mark.slow),  # none within 300 s
+    ],
+)
+def test_hidden_ranges_are_claimed_in_few_leaves(benchmarks: Path, stated: str, most: int) -> None:
+    there = benchmarks / "mnist_fc"
+    query = nn.load_vnnlib(there / "vnnlib" / f"{stated}.vnnlib.gz", there / "onnx" / "mnist-net_256x4.onnx.gz")
+    made = certified_unsat(query, NEVER)
+    assert made.leaves <= most
+    assert any(token[0] == "g" for token in json.loads(made.data)["tree"])
+
+
 def test_a_network_of_the_field_with_a_bit_changed_is_another_claim(benchmarks: Path) -> None:
     there = benchmarks / "rl_benchmarks"
     query = nn.load_vnnlib(there / "vnnlib" / "cartpole_case_unsafe_0.vnnlib.gz", there / "onnx" / "cartpole.onnx.gz")

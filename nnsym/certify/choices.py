@@ -78,7 +78,7 @@ class Choices:
         says, plain = {}, {}
         for depth, (curve, argument) in enumerate(zip(self.curves, self.arguments, strict=True)):
             node = self.mirror.nodes[curve]
-            if node in dual.slopes and argument in ranges and _bent(curve):
+            if node in dual.slopes and argument in ranges and bent(curve):
                 least, width = _ends(curve)
                 low, up = ranges[argument].lower[:, None], ranges[argument].upper[:, None]
                 plain[node] = least + width * (low + up > 0)
@@ -102,7 +102,7 @@ class Choices:
                 low, up = ranges[argument].lower[0], ranges[argument].upper[0]
                 share = np.clip(np.round((own[node] - least) / width * LEVELS[0]), 0, LEVELS[0])
                 plain = (share == np.where(low + up > 0, LEVELS[0], 0)) & (np.abs(low + up) > _NEAR * (up - low))
-                places = np.flatnonzero((low < 0) & (up > 0) & ~(plain & _bent(curve)))
+                places = np.flatnonzero((low < 0) & (up > 0) & ~(plain & bent(curve)))
                 share = share[places]
                 numbers = {str(i): int(n) for i, n in zip(places.tolist(), share.tolist(), strict=True)}
                 found |= {str(self.names.number(curve)): numbers} if numbers else {}
@@ -120,7 +120,7 @@ class Choices:
         return found
 
 
-def _bent(curve: Any) -> bool:
+def bent(curve: Any) -> bool:
     """Whether a function is convex with one breakpoint, at 0: a default slope is then one of its two."""
     return bool(curve.function.convex and curve.function.breaks == [0])
 

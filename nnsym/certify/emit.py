@@ -39,9 +39,12 @@ _FEW, _SOME = 20, 60
 #: So often the checker is asked, and leaves that it does not accept are split further.
 _ROUNDS = 16
 
-#: Where so many parts do not decide it ranges are claimed, with so many splits for each row of a layer at first, then
-#: with four times as many, while what is left to prove of the whole box falls to such a share.
-_PARTS, _SPLITS, _PAYS = 31, 5, 0.8
+#: Where so many parts do not decide it, or one for so many leaves of claims, ranges are claimed anew.
+_PARTS, _FEWER = 31, 2
+
+#: So many splits has each row of a layer at first, then so many times as many, while what is left to prove of the whole
+#: box falls to such a share, and a level that takes as much longer fits into a share of the time left.
+_SPLITS, _MORE, _PAYS, _MOST = 5, 4, 0.8, 0.5
 
 
 class UncertifiedError(Exception):
@@ -177,19 +180,24 @@ class _Proof:
             raise UncertifiedError(Lack.NOT_COVERED, "several boxes of many inputs")
         mirrored, engine = self._engine(live, intervals=False)
         choices = Choices(mirrored, self.checker, self.names)
-        base, rounds, missed = Base.of(live[0], engine, choices), _SPLITS, np.inf
+        base = start = Base.of(live[0], engine, choices)
+        best, rounds, missed, took = None, _SPLITS, np.inf, 0.0
         while True:
             grower = Phases(self.grounds, choices, base, deadline)
-            opened = grower.start()
-            if grower.grow(opened, _PARTS):
+            if grower.grow(grower.start(), max(_PARTS, base.leaves // _FEWER)):
                 return grower
             deadline.check()
-            before, missed = missed, grower.missed
-            if missed > _PAYS * before:
+            if best is not None and grower.missed >= missed:  # time was over for some layers
+                grower = best
                 break
-            base = claimed(base, choices, rounds, deadline)
-            rounds = 4 * rounds
-        if not grower.grow(grower.start()):
+            best, before, missed = grower, missed, grower.missed
+            if missed > _PAYS * before or _MORE * took > _MOST * deadline.left:
+                break
+            began = time.perf_counter()
+            base = claimed(start, choices, rounds, deadline)
+            rounds, took = _MORE * rounds, time.perf_counter() - began
+        grower.base.stand()
+        if not grower.grow(()):
             deadline.check()
             raise UncertifiedError(Lack.NOT_PROVED, "no neuron is left to split")
         return grower

@@ -54,6 +54,7 @@ class Phases:
         self.parts: dict[TreePlace, OpenCase] = {}
         #: What lines closed that are the engine's defaults, not always the checker's.
         self.plain: dict[TreePlace, OpenCase] = {}
+        self.left: list[OpenCase] = []
         self.steps, self.bounded, self.missed = _STEPS, 0, 0.0
         self._premises = Premises.of(base.ground.case.facts, self.mirror.input.size)
 
@@ -95,10 +96,11 @@ class Phases:
         yield from visit(list(ground.case.facts), left, len(ground.case.disjunctions), place)
 
     def grow(self, parts: Iterable[OpenCase], most: float = np.inf) -> bool:
-        """Split until all is closed; False where the deadline came first, nothing is left to split, or where more
-        parts than that would have to be bounded.
+        """Split until all is closed, also what is left of before; False where the deadline came first, nothing is left
+        to split, or where more parts than that would have to be bounded: the others are left.
         """
-        stack = list(parts)
+        stack = self.left
+        stack += parts
         while stack:
             if self.deadline.passed or self.bounded >= most:
                 return False

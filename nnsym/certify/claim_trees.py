@@ -1,0 +1,140 @@
+"""Trees of claims as a certificate writes them, with decimals that the checker has been asked of.
+
+A search's tree bounds one row of a layer under phases of the layers below. Its leaves are written with slopes of two
+digits each, and the checker's own engine says what they come to; where that costs a row a phase, or more than a little
+of what it gained, its slopes are written with four.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from typing import Any, final
+
+import numpy as np
+
+from nnsym.bounds.kept.refine import Trees
+from nnsym.bounds.kept.types import Limit
+from nnsym.certify.choices import LEVELS, Choices, Path
+from nnsym.certify.tree import Token
+from nnsym.check.tree import Tree
+from nnsym.ir.array import Array
+
+#: What a claim leaves of its bound for decimals, as a share of the range that was known, and for what the fast engine
+#: charges for digits, which hangs on the rows that it bounds together, as a share of what values are below 0.
+_ROOM, _CHARGED = 2.0**-16, 2.0**-25
+
+#: Where slopes of two digits lose such a share of what a row gained, they are written with four.
+_LOSS = 0.01
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Leaf:
+    """What a leaf writes: multipliers of its path's facts, counted from the claim's, and slopes of curves."""
+
+    multipliers: list[list[Any]]
+    slopes: dict[Any, bytes]
+
+
+@final
+class Written:
+    """The trees of some rows of a layer, with the ``bounds`` that the checker finds of these.
+
+    ``known`` are the layer's ranges without them; the ``case`` is that in which they are claimed, of the checker's
+    ``node``.
+    """
+
+    def __init__(self, trees: Trees, rows: Array, choices: Choices, case: Any, node: Any, known: Limit) -> None:
+        self.trees, self.choices, self.case, self.node, self.known = trees, choices, case, node, known
+        self.walk = Tree(choices.checker.problem, choices.checker.engine, [])
+        self.opened = choices.opened(case)
+        unit = 1 << choices.checker.engine.bits
+        below = sum(float(np.maximum(0, -np.array(b.lower) / unit).sum()) for b in case.known.values())
+        self.charged = _CHARGED * below
+        self.row = trees.row[: trees.count]
+        self.place = {argument: c for c, argument in enumerate(choices.arguments)}
+        self.tokens: dict[int, list[Token | _Leaf]] = {}
+        self.bounds: dict[int, float] = {}
+        found = trees.bounds()
+        for levels in LEVELS:
+            self._write(rows, levels)
+            short = [self._loses(row, float(found[row])) for row in rows.tolist()]
+            rows = rows[np.array(short, dtype=bool)]
+
+    def claim(self, row: int) -> float:
+        """What a row is claimed to be at least, in decimals; 0 where it is more than that."""
+        bound = self.bounds[row] - self.charged
+        return 0.0 if bound > 0 else float(f"{bound - _ROOM * (self._width(row) - bound):.6g}")
+
+    def tree(self, row: int, fact: int) -> Iterator[Token]:
+        """The tokens that close the case in which the claim of a row, the fact of that number, does not hold."""
+        for token in self.tokens[row]:
+            if not isinstance(token, _Leaf):
+                yield token
+                continue
+            facts = [[fact, 1], *([fact + k, m] for k, m in token.multipliers)]
+            yield ["l", facts, self.choices.named(token.slopes)] if token.slopes else ["l", facts]
+
+    def _width(self, row: int) -> float:
+        i = int(self.trees.index[row])
+        return float(self.known.upper[0, i] - self.known.lower[0, i])
+
+    def _loses(self, row: int, bound: float) -> bool:
+        """Whether digits cost a row too much of the bound that was found: a phase, or a share of what it gained."""
+        i, up = int(self.trees.index[row]), bool(self.trees.sign[row] > 0)
+        gained = bound - float(self.known.lower[0, i] if up else -self.known.upper[0, i])
+        written = self.bounds[row] - self.charged
+        return bound - written > _LOSS * gained or bound > 0 >= written
+
+    def _write(self, rows: Array, levels: int) -> None:
+        """Write rows with slopes of so many steps, and have their leaves bounded."""
+        engine = self.choices.checker.engine
+        jobs = (job for row in rows.tolist() for job in self._jobs(row, levels))
+        while batch := list(islice(jobs, engine.batch)):
+            for (row, _), value in zip(batch, engine.values([job for _, job in batch]), strict=True):
+                self.bounds[row] = min(self.bounds[row], float(value))
+
+    def _jobs(self, row: int, levels: int) -> Iterator[tuple[int, Any]]:
+        """The leaves of a row as the checker bounds them, where the claim is that it is 0 at least."""
+        self.tokens[row], self.bounds[row] = [], np.inf
+        up, fact = bool(self.trees.sign[row] > 0), len(self.case.facts)
+        sides = self.walk.halves([(self.node, int(self.trees.index[row]), Fraction(1))], Fraction(0), self.case)
+        claimed = replace(self.case, facts=sides[not up].facts)
+        for leaf, path, case in self._leaves(row, np.flatnonzero(self.row == row), (), claimed):
+            if case.empty:
+                self.tokens[row].append(_Leaf([], {}))
+                continue
+            own = [{n: v[leaf] for n, v in part.items()} for part in (self.trees.slopes, self.trees.multipliers)]
+            slopes = self.choices.slopes(own[0], self.opened, path, levels)
+            made = _Leaf(self.choices.multipliers(own[1], path, 1), slopes)
+            self.tokens[row].append(made)
+            facts = [(fact, Fraction(1)), *((fact + k, Fraction(str(m))) for k, m in made.multipliers)]
+            yield row, (case, facts, {curve: (data, None) for curve, data in slopes.items()})
+
+    def _leaves(self, row: int, leaves: Array, path: Path, case: Any) -> Iterator[tuple[int, Path, Any]]:
+        """Leaves in prefix order, with their paths and cases; the splits above each are written before it."""
+        if len(leaves) == 1:
+            yield int(leaves[0]), path, case
+            return
+        c, i, sides = self._split(leaves)
+        node = self.choices.curves[c].parents[0]
+        self.tokens[row].append(["r", self.choices.names.number(node), i])
+        halves = self.walk.halves([(node, i, Fraction(1))], Fraction(0), case)
+        for side, (part, half) in enumerate(zip(sides, halves, strict=True)):
+            yield from self._leaves(row, part, (*path, (c, i, side)), half)
+
+    def _split(self, leaves: Array) -> tuple[int, int, tuple[Array, Array]]:
+        """A curve and an element that all leaves have a phase of, not the same one; the leaves on both sides.
+
+        Splitting on it keeps every leaf.
+        """
+        for node, phases in self.trees.phases.items():
+            own = phases[leaves]
+            found = np.flatnonzero((own != 0).all(axis=0) & (own > 0).any(axis=0) & (own < 0).any(axis=0))
+            if len(found):
+                i = int(found[0])
+                return self.place[node], i, (leaves[own[:, i] < 0], leaves[own[:, i] > 0])
+        raise AssertionError("leaves that no split made")
