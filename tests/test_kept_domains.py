@@ -16,7 +16,7 @@ from nnsym.errors import InputError, UnsupportedError
 from nnsym.ir.domain import Ball, Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, conjunction
-from nnsym.ir.linear import Dense
+from nnsym.ir.linear import Dense, identity
 from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.pairs.difference import difference
 from nnsym.ir.query import Query
@@ -158,3 +158,21 @@ def test_torch_is_not_imported():
         "import sys; from nnsym.bounds.kept.engine import Engine; sys.exit(bool({'torch', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_intervals_a_phase_says_nothing_of_the_range_of_a_later_layer():
+    """y = relu(w), w = relu(x) + x / 2 - 1/4 in [-3/4, 5/4]: where x <= 0 the first term is 0, so that w <= 1/4."""
+    x = new_input("x", 1)
+    z = affine(((Dense(np.array([[1.0]])), x),), np.zeros(1))
+    w = affine(((identity(1), pointwise(relu(), z)), (Dense(np.array([[0.5]])), x)), np.array([-0.25]))
+    rows = Rows.of(pointwise(relu(), w)).combine(np.array([[-1.0]]))
+    query = Query("y", {x: Box(np.array([-1.0]), np.array([1.0]))}, rows, Atoms(np.arange(1), True, True))
+    off = {z: Limit(np.array([[-np.inf]]), np.array([[0.0]]))}
+    found = []
+    for intervals in (True, False):
+        engine = Engine(query, inherit=False, intervals=intervals)
+        ranges = {n: engine.ranges[n] for n in engine.plan.arguments}
+        for refresh in (True, False):
+            domains = Domains(off, np.ones((1, 1), dtype=bool), ranges)
+            found.append(engine.bound(domains, refresh=refresh).lower[0, 0])
+    assert found == pytest.approx([-0.25, -0.25, -0.25, -0.625], abs=1e-9)  # the last: 5/8 (w + 3/4)

@@ -64,7 +64,8 @@ class Engine:
         hidden: steps of ascent that optimise the bounds of hidden nodes on the query's domain.
         inherit: false where a subproblem is to be bounded from its own limits alone, as by someone who knows nothing
             of the whole domain.
-        intervals: false where rows of the specification are to be bounded by passes alone.
+        intervals: false where rows are to be bounded by passes alone, and where limits narrow what they are about but
+            no hidden range behind that, unless passes do.
         cuts: of ReLU nodes; they take part in every ascent.
         deadline: what it cuts off has intervals.
 
@@ -206,7 +207,8 @@ class Engine:
         given = {n: self._cut(n, s) for n, s in (domains.ranges or {}).items()}
         if self.plan.hard is not None:
             limits[self.plan.hard] = self._preconditions(given)
-        run = Refresh(self.plan, len(domains), self._base, given, limits, options.deadline)
+        deadline, intervals = options.deadline, self._intervals
+        run = Refresh(self.plan, len(domains), self._base, given, limits, deadline, intervals=intervals)
         ends = [self.plan.spec if target is None else target.node, *self.query.inputs]
         if self.plan.hard is not None and ends[0] is self.plan.spec:  # hidden bounds hold on all of the boxes
             ends.append(self.plan.hard)
@@ -224,8 +226,7 @@ class Engine:
         """Bounds of rows by intervals."""
 
         def bound(seed: Seed) -> Array:
-            counted = self._intervals or seed.start is not self.plan.spec
-            if not counted or seed.start not in state.lower or seed.weights is not None:
+            if not self._intervals or seed.start not in state.lower or seed.weights is not None:
                 return np.full(seed.index.shape, -np.inf)
             low, high = (seed.pick(side) for side in state.sides(seed.start))
             return np.where(seed.sign > 0, low, -high) - self._slack(state, seed)

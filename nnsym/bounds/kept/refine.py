@@ -121,6 +121,7 @@ def grown(
     memory: float = 2.0**30,
     deadline: Deadline = NEVER,
     hurry: Event | None = None,
+    own: bool = False,
 ) -> Trees | None:
     """The trees of a layer's rows, so many ``rounds`` of splits grown of each, or fewer where ``hurry`` is set; None
     where there are no ``elements``, or no room for trees.
@@ -131,7 +132,7 @@ def grown(
     rounds = min(rounds, int(memory / (2 * max(len(elements), 1) * max(below, 1) * _BYTES)) - 1)
     if not len(elements) or rounds < 0:
         return None
-    trees = Trees(engine, layer, np.tile(elements, 2), np.repeat([1.0, -1.0], len(elements)), rounds, deadline)
+    trees = Trees(engine, layer, np.tile(elements, 2), np.repeat([1.0, -1.0], len(elements)), rounds, deadline, own=own)
     while not (deadline.passed or (hurry is not None and hurry.is_set())) and trees.split():
         pass
     return trees
@@ -147,8 +148,22 @@ class Trees:
     numbers.
     """
 
-    def __init__(self, engine: Engine, layer: Node, index: Array, sign: Array, rounds: int, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        layer: Node,
+        index: Array,
+        sign: Array,
+        rounds: int,
+        deadline: Deadline,
+        *,
+        own: bool = False,
+    ) -> None:
+        """For a proof of each leaf by itself bounds of leaves are their ``own``, not those of the parts that they were
+        split from, and what has one phase is neither split nor bounded on its other side.
+        """
         self.engine, self.layer, self.index, self.sign, self.deadline = engine, layer, index, sign, deadline
+        self.own = own
         below = engine.plan.order(layer)[1:]
         self.places = [n for n in reversed(below) if n in engine.plan.arguments and _bends(engine, n)]
         count = len(index)
@@ -198,7 +213,10 @@ class Trees:
         """Rows, in order, and of each some of its worst leaves that are open; none of rows that no split moves."""
         every, slot = np.arange(len(self.index)), self.least.argmin(axis=1)
         bound, first = self.least[every, slot], self.leaves[every, slot]
-        row = np.flatnonzero((bound <= 0) & (self.place[first] >= 0) & (self.filled < self.least.shape[1]))
+        done = bound > 0
+        if self.own and _bends(self.engine, self.layer):  # a phase is all that an element's other row is for
+            done = np.isin(self.index, self.index[done])
+        row = np.flatnonzero(~done & (self.place[first] >= 0) & (self.filled < self.least.shape[1]))
         most = min(_MOST, max(1, _FULL // max(len(row), 1)))
         least = self.least[row, : int(self.filled[row].max(initial=1))]
         slots = np.argsort(least, axis=1, kind="stable")[:, :most]
@@ -220,7 +238,7 @@ class Trees:
             domains, target=target, steps=steps, refresh=False, forms=False, deadline=self.deadline
         )
         at = row, self.slot[leaves]
-        self.least[at] = np.maximum(self.least[at], found.lower[:, 0])
+        self.least[at] = found.lower[:, 0] if self.own else np.maximum(self.least[at], found.lower[:, 0])
         self._choose(leaves, found)
         self._keep(leaves, found.dual)
 
@@ -251,6 +269,8 @@ class Trees:
             if gap is None:
                 continue
             left = gap[:, 0] * (self.phases[node][leaves] == 0)
+            if self.own:  # the line of another is as good on both sides of 0
+                left *= (self.engine.ranges[node].lower < 0) & (self.engine.ranges[node].upper > 0)
             top = left.argmax(axis=1)
             most = left[np.arange(len(leaves)), top]
             better = most > best

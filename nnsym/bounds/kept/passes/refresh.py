@@ -46,9 +46,11 @@ class Refresh:
         deadline: Deadline,
         *,
         whole: bool = False,
+        intervals: bool = True,
     ) -> None:
+        """Without ``intervals`` a node whose range is known has no other where no pass is made."""
         self.plan, self.batch, self.base, self.given, self.limits = plan, batch, base, given, limits
-        self.deadline, self.whole = deadline, whole
+        self.deadline, self.whole, self.intervals = deadline, whole, intervals
         self.state = State(plan)
         self.changed: dict[Node, Array] = {}
         self.empty = np.zeros(batch, dtype=bool)
@@ -62,7 +64,9 @@ class Refresh:
             for parent in node.parents:
                 changed = changed | self.changed[parent]
             if not isinstance(node, Input):
-                lower, upper = _meet((lower, upper), self._step(node))
+                passed = self._step(node)  # which the state is told of as well
+                if climb is not None or self.intervals or not (node in self.base or node in self.given):
+                    lower, upper = _meet((lower, upper), passed)
                 if climb is not None and changed.any():
                     lower, upper = self._tighten(node, (lower, upper), changed, climb)
             if node in self.limits:
