@@ -81,6 +81,21 @@ def test_kernels_that_know_float32_only(proto: onnx.ModelProto, elem: int) -> No
     assert not double or 1e-12 < apart < 1e-6  # the reason for all this
 
 
+@pytest.mark.parametrize(
+    ("op", "opset", "shape"),
+    [("GroupNormalization", 21, (1, 3, 4)), ("LayerNormalization", 17, (1, 3)), ("RMSNormalization", 23, (1, 3))],
+)
+def test_statistics_are_computed_in_the_type_that_the_model_names(op: str, opset: int, shape: tuple[int, ...]) -> None:
+    """In float32 unless it says otherwise, also of float64: ONNX Runtime's own kernels may be finer."""
+    constants = {n: np.float64([1, 2, 3]) for n in ("s", "b")}
+    for stash, coarse in ((None, "float32"), (TensorProto.FLOAT, "float32"), (TensorProto.DOUBLE, "")):
+        more = {} if stash is None else {"stash_type": stash}
+        more |= {"num_groups": 1} if op == "GroupNormalization" else {}
+        node = helper.make_node(op, ["x", "s", *["b"] * (op != "RMSNormalization")], ["y"], **more)
+        f = nn.load(model([node], {"x": shape}, ("y",), constants, elem=TensorProto.DOUBLE, opset=opset), check=False)
+        assert f.coarse == coarse
+
+
 def absorbing(kinds: str) -> bytes:
     """``relu(x + 2^25) - 2^25``, the identity on reals, in the types of input, sum and output."""
     first, inner = KINDS[kinds.split()[0]], KINDS[kinds.split()[1]]

@@ -66,6 +66,8 @@ _WIDE = frozenset({"Add", "Sub", "Mul", "Neg", "Abs", "Sign", "Sum", "ReduceSum"
 _FLOATS = frozenset({"float16", "float32", "float64"})
 #: Operators that ONNX Runtime evaluates in float32, or with constants of float32, where it reads float64.
 _SINGLE = frozenset({"Shrink", "HardSwish"})
+#: Those that say in which type their statistics are computed, by default in float32, whatever they read.
+_STASHED = frozenset({"GroupNormalization", "LayerNormalization", "RMSNormalization"})
 
 
 def require_computable(call: Call) -> None:
@@ -81,8 +83,10 @@ def require_computable(call: Call) -> None:
 
 def kernels(call: Call) -> set[str]:
     """The float formats in which an engine evaluates an operator, beside those of what it reads and gives."""
-    computed = any(isinstance(v, Tensor) and kind == "float64" for v, kind in zip(call.inputs, call.types, strict=True))
-    return {"float32"} if computed and call.op in _SINGLE else set()
+    computed = {kind for v, kind in zip(call.inputs, call.types, strict=True) if isinstance(v, Tensor)} & _FLOATS
+    if computed and call.op in _STASHED:
+        return {NAMES.get(call.integer("stash_type", 1), "float32")}
+    return {"float32"} if "float64" in computed and call.op in _SINGLE else set()
 
 
 def coarsest(dtype: str, kinds: Iterable[str]) -> str:

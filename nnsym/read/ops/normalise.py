@@ -104,7 +104,10 @@ def lp_normalization(call: Call) -> list[Value]:
 
 
 def lrn(call: Call) -> list[Value]:
-    """``x / (bias + alpha / size sum x^2)^beta`` with the sum over ``size`` neighbouring channels."""
+    """``x / (bias + alpha / size sum x^2)^beta`` with the sum over ``size`` neighbouring channels.
+
+    ONNX Runtime moves one sum from channel to channel: what enters is added, what leaves is subtracted.
+    """
     x, size = call.tensor(0), call.integer("size", 1)
     alpha, beta, bias = call.number("alpha", 1e-4), call.number("beta", 0.75), call.number("bias", 1.0)
     if bias <= 0 or alpha < 0:
@@ -112,8 +115,12 @@ def lrn(call: Call) -> list[Value]:
     channels = np.arange(x.shape[1])
     apart = channels[None, :] - channels[:, None]
     window = (apart >= -((size - 1) // 2)) & (apart <= size // 2)
-    sums = along(Tensor(product(x.node, x.node), x.shape), 1, window * (alpha / size))
-    divisor = total((sums, np.asarray(bias)), (1.0, 1.0))
+    squares, least = Tensor(product(x.node, x.node), x.shape), np.asarray(bias)
+    divisor, last, first = (
+        total((along(squares, 1, members * (alpha / size)), least), (1.0, 1.0))
+        for members in (window, apart <= size // 2, apart < -((size - 1) // 2))
+    )
+    call.either[divisor.node] = total((last, first, least), (1.0, -1.0, 1.0)).node
     return [Tensor(product(x.node, pointwise(power_function(-beta), divisor.node)), x.shape)]
 
 
