@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import itertools
 import math
 import subprocess
@@ -315,6 +316,21 @@ def test_bounds_that_show_a_function_defined() -> None:
     x = nn.Variable(2, name="x")
     half = nn.relu(x[0] + 3) - x[0] - 2.5  # intervals take the two for unrelated
     assert nn.verify(nn.forall(x, where=nn.box(x, -1, 1), then=1 / half <= 2.5), "crown").status.value == "verified"
+
+
+@pytest.mark.parametrize("r", [0.3, 0.1, 1 / 3, 0.49, -0.3, -1.1, -2.6, 0.7, 1.5, 3.3])
+def test_the_range_of_a_power_s_slope_holds_far_out(r: float) -> None:
+    """Where ``r - 1`` is no float, its rounding is worth some 30 last places of ``x^(r - 1)`` at 1e60."""
+    rng = np.random.default_rng(0)
+    lower = 10.0 ** rng.uniform(-60, 60, 60)
+    upper = lower * 10.0 ** rng.choice([0.0, 1e-9, 1.0, 5.0], 60)
+    with decimal.localcontext(prec=60):
+        power = decimal.Decimal(r)
+        for low, high, *ends in zip(*RealPower(r).steepness(lower, upper), lower, upper, strict=True):
+            slopes = [power * decimal.Decimal(float(x)) ** (power - 1) for x in ends]
+            assert decimal.Decimal(float(low)) <= min(slopes)
+            assert max(slopes) <= decimal.Decimal(float(high))
+            assert high - low <= float(max(slopes) - min(slopes)) + 1e-14 * float(max(map(abs, slopes)))
 
 
 def test_quotients_and_powers_are_exact_in_smt() -> None:
