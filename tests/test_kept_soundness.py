@@ -15,13 +15,14 @@ from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms, always
 from nnsym.ir.linear import Dense
-from nnsym.ir.node import affine, new_input, pointwise
+from nnsym.ir.node import affine, maximum, new_input, pointwise, product
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
 from nnsym.ir.univariate import Hinge, relu
 from nnsym.results.clock import NEVER
 from nnsym.testing.bound_queries import real_queries
 from nnsym.testing.random_nets import KINDS, random_network, random_query
+from tests.depth import drawn
 from tests.kept import ACTIVATIONS, EXACT, around, faults, inside, met, network_query, root
 
 POINTS = 4
@@ -237,6 +238,25 @@ def test_a_chain_of_slopes_pays_for_each(side):
     y = affine(((Dense(side * np.array([[1.0, -1.0]])), node),))
     query = Query("chain", {x: Box(-np.full(2, 1.5), -np.ones(2))}, Rows.of(y), Atoms(np.arange(1), True, True))
     assert corner_faults(query, "float32") == 0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", EXACT)
+def test_exact_points_where_some_elements_matter(activation, dtype):
+    """Other elements of one argument matter to a function, a maximum, a product, and to rows."""
+    for seed in range(drawn(8, 1)):
+        rng, fn = np.random.default_rng(seed), ACTIVATIONS[activation]
+        x = new_input("x", 3)
+        h = affine(((Dense(rng.normal(size=(4, 3))), x),), rng.normal(size=4) / 4)
+        g = affine(((Dense(rng.normal(size=(4, 4))), pointwise(fn, h)),), rng.normal(size=4))
+        nodes = pointwise(fn, g), maximum(g, [[0, 1], [2, 3], [1, 2]]), product(g, h), g
+        keep = [np.flatnonzero(rng.random(n.size) < 0.6) for n in nodes]
+        parts = [(Dense(rng.normal(size=(3, len(k))) @ np.eye(n.size)[k]), n) for n, k in zip(nodes, keep, strict=True)]
+        y = affine(tuple(parts), rng.normal(size=3))
+        low = rng.normal(size=3) / 4
+        query = Query("some", {x: Box(low, low + rng.random(3))}, Rows.of(y), Atoms(np.arange(3), True, True))
+        values = query.values(inside(query, rng, POINTS), exact=True)
+        assert split_and_bound(query, dtype, seed, values, steps=2 * (seed % 2)) == []
 
 
 def test_every_activation_is_tried():
