@@ -43,9 +43,14 @@ REPLAY = ("test_replay", "test_witness", "test_repair", "test_deployed")
 
 #: Which tests judge which file, the quickest first.
 TESTS: dict[str, tuple[str, ...]] = {
-    "encodings/nnsym_encodings/bigm.py": ("test_encoding_bigm", "test_encoding_edges", *JUDGES),
-    "encodings/nnsym_encodings/triangle.py": ("test_encoding_triangle", "test_encoding_edges", *JUDGES),
-    "encodings/nnsym_encodings/smt.py": ("test_encoding_smt", "test_encoding_edges", *JUDGES),
+    "encodings/nnsym_encodings/bigm.py": ("test_encoding_bigm", "test_encoding_edges", "test_encoding_pieces", *JUDGES),
+    "encodings/nnsym_encodings/triangle.py": (
+        "test_encoding_triangle",
+        "test_encoding_edges",
+        "test_encoding_pieces",
+        *JUDGES,
+    ),
+    "encodings/nnsym_encodings/smt.py": ("test_encoding_smt", "test_encoding_edges", "test_encoding_pieces", *JUDGES),
     "encodings/nnsym_encodings/tjandraatmadja.py": ("test_cuts_tj",),
     "encodings/nnsym_encodings/krelu.py": ("test_cuts_krelu",),
     "encodings/nnsym_encodings/krelu_separated.py": ("test_cuts_krelu4",),
