@@ -43,7 +43,11 @@ def test_matrices_are_the_parts_of_maps_that_matter(by: Precision, seed: int) ->
     for linear in maps(rng):
         out, into = (np.flatnonzero(rng.random(n) < (1.0, 0.6)[seed]) for n in (linear.n_out, linear.n_in))
         part = linear.matrix().toarray()[np.ix_(out, into)]
-        made = Matrix(linear, out, into, by)
+        made = Matrix.of(linear, out, into, by)
+        some, others = (np.flatnonzero(rng.random(len(kept)) < 0.5) for kept in (out, into))
+        cut = made.part(some, others)
+        assert (part[np.ix_(some, others)] == cut.apply(np.eye(len(others))).T).all()
+        assert (cut.copies, cut.back) == (made.copies, max((part[np.ix_(some, others)] != 0).sum(axis=0), default=0))
         held = part.astype(by.dtype)
         assert made.shape == part.shape
         assert made.terms == max(np.count_nonzero(part, axis=1), default=0)
