@@ -46,6 +46,9 @@ FAR_APART = {
         [("Mul", "x s", "h", {}), ("MatMul", "h w", "y", {})],
         {"w": np.full((1, 1), 1e30), "s": np.full((), 1e-30)}, np.full((1, 1), 1e20),
     ),
+    "a product before it is scaled": (
+        [("Gemm", "x w", "y", {"alpha": 1e-10})], {"w": np.full((1, 1), 1e10)}, np.full((1, 1), 1e30),
+    ),
     "a mean that is subtracted later": (
         [("BatchNormalization", "x s b m v", "y", {"epsilon": 1e-5})],
         {"s": [1e8], "b": [0.0], "m": [1e31], "v": [1e-20]}, np.full((1, 1), 1e31),

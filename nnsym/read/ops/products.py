@@ -62,16 +62,11 @@ def matmul(call: Call) -> list[Value]:
 
 
 def gemm(call: Call) -> list[Value]:
-    """``alpha A' B' + beta C``; ``alpha`` and ``beta`` other than 1 are multiplied in once."""
+    """``alpha A' B' + beta C``; ``beta`` is multiplied in once, ``alpha`` not: ``A' B'`` may overflow before."""
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     a = _oriented(call.value(0), call.flag("transA", 0))
     b = _oriented(call.value(1), call.flag("transB", 0))
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        result = _times(a, b) if alpha == 1 else scaled(_times(a, b), np.asarray(alpha))
-    elif isinstance(a, Tensor):
-        result = _times(a, b if alpha == 1 else alpha * float64(b))
-    else:
-        result = _times(a if alpha == 1 else alpha * float64(a), b)
+    result = _times(a, b) if alpha == 1 else scaled(_times(a, b), np.asarray(alpha))
     offset = call.optional(2)
     if offset is None or beta == 0:
         return [result]
