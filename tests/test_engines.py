@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -156,3 +157,36 @@ def test_random_layers_of_far_numbers() -> None:
         told += found is not None
     assert told > 20
     assert apart > 2
+
+
+def test_products_over_axes_are_of_any_order() -> None:
+    """By hand in float32, what is below the least normal number kept or taken for 0."""
+    rng, told, tiny = np.random.default_rng(4), 0, np.finfo(np.float32).tiny
+    for _ in range(drawn(60, 24)):
+        power, count = rng.choice([1, 8, 15, 30]), int(rng.integers(2, 6))
+        x = np.float32(rng.choice([-1, 1], (1, count)) * 10.0 ** rng.uniform(-power, power, (1, count)))
+        found = _told_of_runs(model([("ReduceProd", "x", "y", {"axes": [1]})], x.shape, 13, {}), x)
+        if found is None:
+            continue
+        told += 1
+        for order in permutations(x.ravel()):
+            for least in (np.float32(0), tiny):
+                value = np.float32(1)
+                for factor in order:
+                    value = value * factor
+                    value = np.float32(0) if abs(value) < least else value
+                assert found[0] <= value <= found[1], order
+                assert abs(float(value) - found[2]) <= found[3], order
+    assert told > 10
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-4, 1e-9])
+def test_a_deviation_may_be_divided_by_the_root_alone(size: float) -> None:
+    """The standard adds 1e-9 to it, ONNX Runtime does not."""
+    x = np.float32([[[[1, -1], [2, -2]]]]) * np.float32(size)
+    data = model([("MeanVarianceNormalization", "x", "y", {"axes": [0, 2, 3]})], x.shape, 13, {})
+    found = _told_of_runs(data, x)
+    assert found is not None or size < 1e-8
+    for run in every_run(data, {"x": x}) if found is not None else ():
+        assert found[0] <= run[0] <= found[1]
+        assert abs(float(run[0]) - found[2]) <= found[3]

@@ -141,7 +141,8 @@ class _Encloser:
             if beside in node.parents:  # a limit that changes nothing on reals, and no engine evaluates
                 local[node] = local[beside]
                 continue
-            local[node] = self._layer(node, parents, real[node], form, number, local[beside] if beside else None)
+            near, apart = local[beside] if beside else None, _constants_apart(node, beside)
+            local[node] = self._layer(node, parents, real[node], form, number, near, apart)
         for node in wanted:
             self.image.setdefault(application.image[node], local[node])
 
@@ -175,9 +176,19 @@ class _Encloser:
         return np.ones(node.size, dtype=bool)
 
     def _layer(
-        self, node: Node, parents: tuple[Node, ...], real: Node, form: Format, number: int, other: Node | None
+        self,
+        node: Node,
+        parents: tuple[Node, ...],
+        real: Node,
+        form: Format,
+        number: int,
+        other: Node | None,
+        apart: Array | float,
     ) -> Node:
-        """The node on perturbed arguments, perturbed itself; a run may give the value of ``other`` in its place."""
+        """The node on perturbed arguments, perturbed itself; a run may give the value of ``other`` in its place.
+
+        On reals they are ``apart``.
+        """
         self.deadline.check()
         made = node.with_parents(parents)
         for parent in parents:
@@ -189,7 +200,7 @@ class _Encloser:
         far = tuple(self.away.get(p, np.full(p.size, np.inf)) for p in parents)
         away = carried(node, tuple(magnitude(r) for r in ranges), far)
         if other is not None:
-            error = np.maximum(error, self._apart(made, other))
+            error = np.maximum(error, self._apart(made, other) + apart)
         if wild:
             self.overflow = self.overflow or f"layer {number} ({type(node).__name__.lower()})"
             error = np.full(node.size, np.inf)
@@ -264,3 +275,10 @@ class _Encloser:
             declared=(),
             runs=self.query,
         )
+
+
+def _constants_apart(node: Node, beside: Node | None) -> Array | float:
+    """What the constants of two affine nodes of the same parents differ by."""
+    if isinstance(node, Affine) and isinstance(beside, Affine) and node.parents == beside.parents:
+        return np.asarray(UP * np.abs(node.bias - beside.bias))
+    return 0.0

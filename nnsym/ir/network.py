@@ -42,7 +42,8 @@ class Network:
     of fewer bits than ``dtype`` in which an engine evaluates some layer, if there is one: a cast, or a kernel that has
     no other. ``model`` is the serialised ONNX model that a counterexample is replayed on (``bytes(network.model)``:
     long ones are kept packed), or None for a network built from arrays (replayed in exact rationals). ``either`` has
-    for some nodes another one that is equal to it on reals and rounds otherwise: an engine may compute either, and of
+    for some nodes another one that is equal to it on reals (but for its constant, where they have the same parents) and
+    rounds otherwise: an engine may compute either, and of
     a node and its own argument the argument.
     """
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from nnsym.ir.array import Array
 from nnsym.ir.functions.powers import Reciprocal, Sqrt, power_function
-from nnsym.ir.linear import identity
+from nnsym.ir.linear import Scale, identity
 from nnsym.ir.network import Tensor
 from nnsym.ir.node import Node, affine, pointwise, product
 from nnsym.ir.univariate import absolute, clip
@@ -77,7 +77,7 @@ def group_normalization(call: Call) -> list[Value]:
 
 
 def mean_variance_normalization(call: Call) -> list[Value]:
-    """Over the named axes, with ONNX's own constant beside the root: ``c / (sqrt(v) + 1e-9)``."""
+    """Over the named axes, with ONNX's own constant: ``c / (sqrt(v) + 1e-9)``. ONNX Runtime has none."""
     x = call.tensor(0)
     axes = [axis_of(a, len(x.shape)) for a in call.ints("axes", (0, 2, 3))]
     kept = [a for a in range(len(x.shape)) if a not in axes]
@@ -85,6 +85,7 @@ def mean_variance_normalization(call: Call) -> list[Value]:
     deviation = _centred(x.node, groups)
     spread = pointwise(Sqrt(), _variance(call, x.node, deviation, groups, 0.0))
     divisor = affine(((identity(spread.size), spread),), 1e-9)
+    call.either[divisor] = affine(((Scale(np.ones(spread.size)), spread),))
     node = _within(call, deviation, pointwise(Reciprocal(), divisor), math.sqrt(groups.shape[1]))
     return [_in_order(node, groups, x.shape)]
 

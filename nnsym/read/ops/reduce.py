@@ -9,8 +9,9 @@ import numpy as np
 from nnsym.ir.array import Array
 from nnsym.ir.functions.exponentials import Log
 from nnsym.ir.functions.powers import Sqrt
+from nnsym.ir.linear import Scale, identity
 from nnsym.ir.network import Tensor
-from nnsym.ir.node import Node, concatenate, maximum, pointwise, product
+from nnsym.ir.node import Node, affine, concatenate, maximum, pointwise, product
 from nnsym.ir.softmax import log_sum_exp
 from nnsym.ir.univariate import Univariate, absolute
 from nnsym.read.ops.base import Call
@@ -101,10 +102,23 @@ def reduce_min(call: Call) -> list[Value]:
 
 
 def reduce_prod(call: Call) -> list[Value]:
-    """The product over axes, of neighbours, then of neighbouring products."""
+    """The product over axes, of neighbours, then of neighbouring products.
+
+    Engines multiply in any order: first what is above 1, whose product may overflow, or what is below, and may be
+    nothing before it is multiplied by the rest. Beside it stands another order, and the product of ``|x| + 1`` times 0.
+    """
     x = call.tensor(0)
     index, shape = _reduced(call)
-    node = x.node
+    found = _in_pairs(x.node, index)
+    if index.shape[1] > 2:
+        above = _in_pairs(affine(((identity(x.node.size), pointwise(absolute(), x.node)),), 1.0), index)
+        one, none = (Scale(np.full(found.size, factor)) for factor in (1.0, 0.0))
+        call.either[found] = affine(((one, _in_pairs(x.node, index[:, ::-1])), (none, above)))
+    return [Tensor(found, shape)]
+
+
+def _in_pairs(node: Node, index: Array) -> Node:
+    """The product of the elements that every row names."""
     while index.shape[1] > 1:
         half, odd = divmod(index.shape[1], 2)
         even, next_to = (selected(node, index[:, k : 2 * half : 2]) for k in (0, 1))
@@ -115,7 +129,7 @@ def reduce_prod(call: Call) -> list[Value]:
         rest = selected(node, index[:, -1])
         node = concatenate((pairs, rest))
         index = np.column_stack((np.arange(pairs.size).reshape(-1, half), pairs.size + np.arange(rest.size)))
-    return [Tensor(selected(node, index), shape)]
+    return selected(node, index)
 
 
 def cum_sum(call: Call) -> list[Value]:
