@@ -17,6 +17,7 @@ import nnsym as nn
 from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import Trees, grown, undecided
 from nnsym.bounds.kept.types import Limit
+from nnsym.certify import choices as writing
 from nnsym.certify.choices import Choices
 from nnsym.certify.claim_trees import Written
 from nnsym.certify.claims import Base, claimed, worth
@@ -179,3 +180,20 @@ def test_what_is_not_claimed_costs_little(seed: int) -> None:
     decided = {int(trees.index[row]) for row in rows if bounds[row] > 0}
     assert decided
     assert all(sum(int(trees.index[row]) == i for row in rows) == 1 for i in decided)
+
+
+def test_slopes_by_their_places_say_what_they_say_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defaults are left out, which the checker fills in."""
+    choices, base, trees, known = Grown(3, 2).parts
+    every, found = np.arange(len(trees.index)), []
+    for entry, kind in ((0, dict), (1 << 20, str)):
+        monkeypatch.setattr(writing, "_ENTRY", entry)
+        written = Written(trees, every, choices, base.case, choices.curves[2].parents[0], known)
+        slopes = [s for row in every.tolist() for token in written.tree(row, 0) for s in _slopes(token)]
+        assert any(isinstance(s, kind) for s in slopes)
+        found.append([(written.bounds[row], written.claim(row)) for row in every.tolist()])
+    assert found[0] == found[1]
+
+
+def _slopes(token: Any) -> list[Any]:
+    return list(token[2].values()) if token[0] == "l" and len(token) > 2 else []

@@ -25,6 +25,12 @@ _DIGITS = 4
 #: So near to the middle of its range, as a share of it, a breakpoint leaves in doubt which slope is the default.
 _NEAR = 2.0**-10
 
+#: About so many characters has a slope by its place; by its number in order it has two.
+_ENTRY = 9
+
+#: Numbers of slopes: of all open elements in order, or of some by their places.
+Digits = bytes | dict[int, int]
+
 #: What a path says of neurons: the number of the curve, the element, and the side that it is on.
 Path = Sequence[tuple[int, int, int]]
 
@@ -52,21 +58,42 @@ class Choices:
                 slopes[node] = least + width * np.round((dual.slopes[node] - least) / width * levels) / levels
         return Dual(slopes, {n: _few_digits(m) for n, m in dual.multipliers.items()})
 
-    def named(self, slopes: Mapping[Any, bytes]) -> dict[str, str]:
+    def named(self, slopes: Mapping[Any, Digits]) -> dict[str, str | dict[str, int]]:
         """Slopes of curves as a token has them."""
-        return {str(self.names.number(curve)): data.hex() for curve, data in slopes.items()}
+        return {str(self.names.number(curve)): _written(data) for curve, data in slopes.items()}
 
-    def slopes(self, own: Mapping[Node, Array], opened: Sequence[Array], path: Path, levels: int) -> dict[Any, bytes]:
-        """For each curve one row's slopes ``own[node]`` ``(size,)``, where the path leaves an element open."""
-        found = {}
+    def usual(self, case: Any) -> list[Array]:
+        """For every element of every curve the number of its default slope in a case with bounds, -1 where in doubt."""
+        found = []
+        for curve in self.curves:
+            known = case.known[curve.parents[0]]
+            low, up = (np.asarray(side, dtype=np.float64) for side in (known.lower, known.upper))
+            found.append(_usual(curve, low, up))
+        return found
+
+    def slopes(
+        self, own: Mapping[Node, Array], opened: Sequence[Array], usual: Sequence[Array], path: Path, levels: int
+    ) -> dict[Any, Digits]:
+        """For each curve one row's slopes ``own[node]`` ``(size,)``, where the path leaves an element open.
+
+        Numbers in order or, where that is shorter, those that are not the default's by their places.
+        """
+        found: dict[Any, Digits] = {}
         for c, curve in enumerate(self.curves):
             mask = opened[c].copy()
             mask[[i for other, i, _ in path if other == c]] = False
             node = self.mirror.nodes[curve]
             if mask.any() and node in own:
                 least, width = _ends(curve)
-                share = np.clip(np.round((own[node][mask] - least) / width * levels), 0, levels)
-                found[curve] = share.astype(">u2" if levels > 255 else np.uint8).tobytes()
+                share = np.clip(np.round((own[node][mask] - least) / width * levels), 0, levels).astype(np.int64)
+                data = share.astype(">u2" if levels > LEVELS[0] else np.uint8).tobytes()
+                other = share != usual[c][mask]
+                places = np.flatnonzero(mask)[other]
+                if levels == LEVELS[0] and _ENTRY * len(places) < 2 * len(data):
+                    listed = dict(zip(places.tolist(), share[other].tolist(), strict=True))
+                    found |= {curve: listed} if listed else {}
+                else:
+                    found[curve] = data
         return found
 
     def fewer(self, dual: Dual, ranges: Mapping[Node, Limit], share: float) -> Dual:
@@ -101,8 +128,7 @@ class Choices:
                 least, width = _ends(curve)
                 low, up = ranges[argument].lower[0], ranges[argument].upper[0]
                 share = np.clip(np.round((own[node] - least) / width * LEVELS[0]), 0, LEVELS[0])
-                plain = (share == np.where(low + up > 0, LEVELS[0], 0)) & (np.abs(low + up) > _NEAR * (up - low))
-                places = np.flatnonzero((low < 0) & (up > 0) & ~(plain & bent(curve)))
+                places = np.flatnonzero((low < 0) & (up > 0) & (share != _usual(curve, low, up)))
                 share = share[places]
                 numbers = {str(i): int(n) for i, n in zip(places.tolist(), share.tolist(), strict=True)}
                 found |= {str(self.names.number(curve)): numbers} if numbers else {}
@@ -118,6 +144,16 @@ class Choices:
             if m:
                 found.append([first + number, float(f"{m:.{_DIGITS}g}")])
         return found
+
+
+def _usual(curve: Any, low: Array, up: Array) -> Array:
+    """Numbers of default slopes: of the one or the other where a function has two, else in doubt."""
+    known = (np.abs(low + up) > _NEAR * (up - low)) & bent(curve)
+    return np.where(known, np.where(low + up > 0, LEVELS[0], 0), -1)
+
+
+def _written(data: Digits) -> str | dict[str, int]:
+    return data.hex() if isinstance(data, bytes) else {str(i): n for i, n in data.items()}
 
 
 def bent(curve: Any) -> bool:

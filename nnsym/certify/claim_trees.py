@@ -17,7 +17,7 @@ import numpy as np
 
 from nnsym.bounds.kept.refine import Trees
 from nnsym.bounds.kept.types import Limit
-from nnsym.certify.choices import LEVELS, Choices, Path
+from nnsym.certify.choices import LEVELS, Choices, Digits, Path
 from nnsym.certify.tree import Token
 from nnsym.check.tree import Tree
 from nnsym.ir.array import Array
@@ -36,7 +36,7 @@ class _Leaf:
     """What a leaf writes: multipliers of its path's facts, counted from the claim's, and slopes of curves."""
 
     multipliers: list[list[Any]]
-    slopes: dict[Any, bytes]
+    slopes: dict[Any, Digits]
 
 
 @final
@@ -50,7 +50,7 @@ class Written:
     def __init__(self, trees: Trees, rows: Array, choices: Choices, case: Any, node: Any, known: Limit) -> None:
         self.trees, self.choices, self.case, self.node, self.known = trees, choices, case, node, known
         self.walk = Tree(choices.checker.problem, choices.checker.engine, [])
-        self.opened = choices.opened(case)
+        self.opened, self.usual = choices.opened(case), choices.usual(case)
         unit = 1 << choices.checker.engine.bits
         below = sum(float(np.maximum(0, -np.array(b.lower) / unit).sum()) for b in case.known.values())
         self.charged = _CHARGED * below
@@ -108,7 +108,7 @@ class Written:
                 self.tokens[row].append(_Leaf([], {}))
                 continue
             own = [{n: v[leaf] for n, v in part.items()} for part in (self.trees.slopes, self.trees.multipliers)]
-            slopes = self.choices.slopes(own[0], self.opened, path, levels)
+            slopes = self.choices.slopes(own[0], self.opened, self.usual, path, levels)
             made = _Leaf(self.choices.multipliers(own[1], path, 1), slopes)
             self.tokens[row].append(made)
             facts = [(fact, Fraction(1)), *((fact + k, Fraction(str(m))) for k, m in made.multipliers)]

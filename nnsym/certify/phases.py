@@ -63,6 +63,11 @@ class Phases:
         """Which elements of every curve the checker finds open at the base: those that it reads slopes of."""
         return self.choices.opened(self.base.case)
 
+    @cached_property
+    def usual(self) -> list[Array]:
+        """The numbers of their default slopes."""
+        return self.choices.usual(self.base.case)
+
     def start(self) -> list[OpenCase]:
         """Expand what is left of the ground's disjunctions, close what needs no slopes."""
         ranges = self.engine.root().ranges or {}
@@ -185,7 +190,7 @@ class Phases:
         best = next(k for k, f in enumerate(part.facts) if self.mirror.row(f) == part.row)
         facts = [[self._number(best), 1], *more, *along]
         steered = {n: v[k, part.row] for n, v in dual.slopes.items()}
-        slopes = self.choices.named(self.choices.slopes(steered, self.opened, part.path, levels))
+        slopes = self.choices.named(self.choices.slopes(steered, self.opened, self.usual, part.path, levels))
         return ["l", facts, slopes] if slopes else ["l", facts]
 
     def _number(self, k: int) -> int:
