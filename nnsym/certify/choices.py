@@ -25,6 +25,9 @@ _DIGITS = 4
 #: So near to the middle of its range, as a share of it, a breakpoint leaves in doubt which slope is the default.
 _NEAR = 2.0**-10
 
+#: What digits may cost a row, as a share of what values are below 0.
+_CHARGED = 2.0**-25
+
 #: About so many characters has a slope by its place; by its number in order it has two.
 _ENTRY = 9
 
@@ -47,6 +50,14 @@ class Choices:
     def opened(self, case: Any) -> list[Array]:
         """Which elements of every curve the checker finds open in a case with bounds: those that it reads slopes of."""
         return [np.array(self.checker.engine.open_elements(c, case.known), dtype=bool) for c in self.curves]
+
+    def charged(self, case: Any) -> float:
+        """About what the fast engine may charge a row for its digits, in a case with bounds.
+
+        What it does charge hangs on the rows that it bounds together.
+        """
+        unit = 1 << self.checker.engine.bits
+        return _CHARGED * sum(float(np.maximum(0, -np.array(b.lower) / unit).sum()) for b in case.known.values())
 
     def rounded(self, dual: Dual, levels: int) -> Dual:
         """The choices as they are read again: slopes of so many steps, multipliers of a few digits."""

@@ -2,7 +2,7 @@
 
 A search's tree bounds one row of a layer under phases of the layers below. Its leaves are written with slopes of two
 digits each, and the checker's own engine says what they come to; where that costs a row a phase, or more than a little
-of what it gained, its slopes are written with four.
+of what it gained, the leaves that are not good enough are written with four.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from nnsym.certify.tree import Token
 from nnsym.check.tree import Tree
 from nnsym.ir.array import Array
 
-#: What a claim leaves of its bound for decimals, as a share of the range that was known, and for what the fast engine
-#: charges for digits, which hangs on the rows that it bounds together, as a share of what values are below 0.
-_ROOM, _CHARGED = 2.0**-16, 2.0**-25
+#: What a claim leaves of its bound for decimals, as a share of the range that was known.
+_ROOM = 2.0**-16
 
-#: Where slopes of two digits lose such a share of what a row gained, they are written with four.
+#: Where slopes of two digits lose such a share of what a row gained, leaves that are to blame are written with four.
 _LOSS = 0.01
 
 
@@ -51,18 +50,15 @@ class Written:
         self.trees, self.choices, self.case, self.node, self.known = trees, choices, case, node, known
         self.walk = Tree(choices.checker.problem, choices.checker.engine, [])
         self.opened, self.usual = choices.opened(case), choices.usual(case)
-        unit = 1 << choices.checker.engine.bits
-        below = sum(float(np.maximum(0, -np.array(b.lower) / unit).sum()) for b in case.known.values())
-        self.charged = _CHARGED * below
+        self.charged = choices.charged(case)
         self.row = trees.row[: trees.count]
         self.place = {argument: c for c, argument in enumerate(choices.arguments)}
         self.tokens: dict[int, list[Token | _Leaf]] = {}
+        self.values: dict[int, dict[int, float]] = {row: {} for row in rows.tolist()}  # of leaves, by their tokens
         self.bounds: dict[int, float] = {}
-        found = trees.bounds()
         for levels in LEVELS:
             self._write(rows, levels)
-            short = [self._loses(row, float(found[row])) for row in rows.tolist()]
-            rows = rows[np.array(short, dtype=bool)]
+            rows = np.array([row for row in rows.tolist() if self.bounds[row] < self._enough(row)], dtype=np.int64)
 
     def claim(self, row: int) -> float:
         """What a row is claimed to be at least, in decimals; 0 where it is more than that."""
@@ -82,37 +78,41 @@ class Written:
         i = int(self.trees.index[row])
         return float(self.known.upper[0, i] - self.known.lower[0, i])
 
-    def _loses(self, row: int, bound: float) -> bool:
-        """Whether digits cost a row too much of the bound that was found: a phase, or a share of what it gained."""
-        i, up = int(self.trees.index[row]), bool(self.trees.sign[row] > 0)
-        gained = bound - float(self.known.lower[0, i] if up else -self.known.upper[0, i])
-        written = self.bounds[row] - self.charged
-        return bound - written > _LOSS * gained or bound > 0 >= written
+    def _enough(self, row: int) -> float:
+        """What is enough of the bound that was found of a row: its phase, or all but a share of what it gained."""
+        i, up, found = int(self.trees.index[row]), bool(self.trees.sign[row] > 0), float(self.trees.bounds()[row])
+        gained = found - float(self.known.lower[0, i] if up else -self.known.upper[0, i])
+        return min(found, 2 * self.charged) if found > self.charged else found - max(_LOSS * gained, self.charged)
 
     def _write(self, rows: Array, levels: int) -> None:
-        """Write rows with slopes of so many steps, and have their leaves bounded."""
+        """Write rows with slopes of so many steps where they are not good enough, and have these leaves bounded."""
         engine = self.choices.checker.engine
         jobs = (job for row in rows.tolist() for job in self._jobs(row, levels))
         while batch := list(islice(jobs, engine.batch)):
-            for (row, _), value in zip(batch, engine.values([job for _, job in batch]), strict=True):
-                self.bounds[row] = min(self.bounds[row], float(value))
+            for (row, place, _), value in zip(batch, engine.values([job for *_, job in batch]), strict=True):
+                self.values[row][place] = float(value)
+        self.bounds |= {row: min(self.values[row].values(), default=np.inf) for row in rows.tolist()}
 
-    def _jobs(self, row: int, levels: int) -> Iterator[tuple[int, Any]]:
+    def _jobs(self, row: int, levels: int) -> Iterator[tuple[int, int, Any]]:
         """The leaves of a row as the checker bounds them, where the claim is that it is 0 at least."""
-        self.tokens[row], self.bounds[row] = [], np.inf
+        before, tokens, values = self.tokens.get(row, []), list[Token | _Leaf](), self.values[row]
+        enough, self.tokens[row] = self._enough(row), tokens
         up, fact = bool(self.trees.sign[row] > 0), len(self.case.facts)
         sides = self.walk.halves([(self.node, int(self.trees.index[row]), Fraction(1))], Fraction(0), self.case)
         claimed = replace(self.case, facts=sides[not up].facts)
         for leaf, path, case in self._leaves(row, np.flatnonzero(self.row == row), (), claimed):
             if case.empty:
-                self.tokens[row].append(_Leaf([], {}))
+                tokens.append(_Leaf([], {}))
+                continue
+            if before and values[len(tokens)] >= enough:
+                tokens.append(before[len(tokens)])
                 continue
             own = [{n: v[leaf] for n, v in part.items()} for part in (self.trees.slopes, self.trees.multipliers)]
             slopes = self.choices.slopes(own[0], self.opened, self.usual, path, levels)
             made = _Leaf(self.choices.multipliers(own[1], path, 1), slopes)
-            self.tokens[row].append(made)
             facts = [(fact, Fraction(1)), *((fact + k, Fraction(str(m))) for k, m in made.multipliers)]
-            yield row, (case, facts, {curve: (data, None) for curve, data in slopes.items()})
+            tokens.append(made)
+            yield row, len(tokens) - 1, (case, facts, {curve: (data, None) for curve, data in slopes.items()})
 
     def _leaves(self, row: int, leaves: Array, path: Path, case: Any) -> Iterator[tuple[int, Path, Any]]:
         """Leaves in prefix order, with their paths and cases; the splits above each are written before it."""

@@ -68,6 +68,11 @@ class Phases:
         """The numbers of their default slopes."""
         return self.choices.usual(self.base.case)
 
+    @cached_property
+    def room(self) -> float:
+        """What a leaf's bound is to exceed, if it can, so that the checker accepts it at once."""
+        return self.choices.charged(self.base.case)
+
     def start(self) -> list[OpenCase]:
         """Expand what is left of the ground's disjunctions, close what needs no slopes."""
         ranges = self.engine.root().ranges or {}
@@ -130,20 +135,26 @@ class Phases:
 
     def _step(self, batch: list[OpenCase]) -> list[OpenCase] | None:
         domains = self._domains(batch)
-        found = self.engine.bound(domains, steps=self.steps, refresh=False, gaps=True, deadline=self.deadline)
+        found = self.engine.bound(
+            domains, steps=self.steps, goal=self.room, refresh=False, gaps=True, deadline=self.deadline
+        )
         assert found.dual is not None
         whole = [float(found.lower[k, part.row]) for k, part in enumerate(batch) if not part.path]
         self.missed = max(self.missed, -min(whole, default=0.0))
         values = np.full(len(batch), -np.inf)
         for levels in LEVELS:
-            left = np.flatnonzero(~(values > 0))
-            if not len(left) or (levels != LEVELS[0] and not (found.lower[left] > 0).any()):
+            left = np.flatnonzero(~(values > self.room))
+            if (
+                levels != LEVELS[0]
+                and not (found.lower[left] > np.where(values[left] > 0, self.room, 0.0)[:, None]).any()
+            ):
                 break
             written = self.choices.rounded(found.dual, levels)
             again = self.engine.bound(replace(domains, dual=written), refresh=False, gaps=False, deadline=self.deadline)
             for k in left.tolist():
-                values[k], more = self._weighed(again, k, batch[k].row)
-                if values[k] > 0:
+                value, more = self._weighed(again, k, batch[k].row)
+                if value > max(values[k], 0.0):
+                    values[k] = value
                     batch[k].place.tokens = [self._leaf(k, batch[k], written, levels, more)]
                     self.parts[batch[k].place] = batch[k]
         following: list[OpenCase] = []
