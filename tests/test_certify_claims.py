@@ -18,6 +18,7 @@ from nnsym.bounds.kept.engine import Engine
 from nnsym.bounds.kept.refine import Trees, grown, undecided
 from nnsym.bounds.kept.types import Limit
 from nnsym.certify import choices as writing
+from nnsym.certify import claim_trees
 from nnsym.certify.choices import Choices
 from nnsym.certify.claim_trees import Written
 from nnsym.certify.claims import Base, claimed, worth
@@ -193,6 +194,24 @@ def test_slopes_by_their_places_say_what_they_say_in_order(monkeypatch: pytest.M
         assert any(isinstance(s, kind) for s in slopes)
         found.append([(written.bounds[row], written.claim(row)) for row in every.tolist()])
     assert found[0] == found[1]
+
+
+def test_only_leaves_that_digits_cost_too_much_have_more_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices, base, trees, known = Grown(3, 2).parts
+    every, made = np.arange(len(trees.index)), []
+    monkeypatch.setattr(claim_trees, "_LOSS", 0.0)
+    monkeypatch.setattr(writing, "_CHARGED", 0.0)
+    for levels in (writing.LEVELS[:1], writing.LEVELS):
+        monkeypatch.setattr(claim_trees, "LEVELS", levels)
+        made.append(Written(trees, every, choices, base.case, choices.curves[2].parents[0], known))
+    few, more = made
+    assert max(more.bounds[row] - few.bounds[row] for row in every.tolist()) > 1e-6
+    same = total = 0
+    for row in every.tolist():
+        assert more.bounds[row] >= few.bounds[row] - 1e-6
+        both = list(zip(few.tree(row, 0), more.tree(row, 0), strict=True))
+        same, total = same + sum(a == b for a, b in both if a[0] == "l"), total + sum(a[0] == "l" for a, _ in both)
+    assert 0.2 * total < same < total
 
 
 def _slopes(token: Any) -> list[Any]:

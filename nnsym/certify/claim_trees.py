@@ -89,12 +89,13 @@ class Written:
         engine = self.choices.checker.engine
         jobs = (job for row in rows.tolist() for job in self._jobs(row, levels))
         while batch := list(islice(jobs, engine.batch)):
-            for (row, place, _), value in zip(batch, engine.values([job for *_, job in batch]), strict=True):
-                self.values[row][place] = float(value)
+            for (row, place, made, _), value in zip(batch, engine.values([job for *_, job in batch]), strict=True):
+                if place not in self.values[row] or value > self.values[row][place]:
+                    self.tokens[row][place], self.values[row][place] = made, float(value)
         self.bounds |= {row: min(self.values[row].values(), default=np.inf) for row in rows.tolist()}
 
-    def _jobs(self, row: int, levels: int) -> Iterator[tuple[int, int, Any]]:
-        """The leaves of a row as the checker bounds them, where the claim is that it is 0 at least."""
+    def _jobs(self, row: int, levels: int) -> Iterator[tuple[int, int, _Leaf, Any]]:
+        """The leaves of a row, their places, and how the checker bounds them where the claim is 0 at least."""
         before, tokens, values = self.tokens.get(row, []), list[Token | _Leaf](), self.values[row]
         enough, self.tokens[row] = self._enough(row), tokens
         up, fact = bool(self.trees.sign[row] > 0), len(self.case.facts)
@@ -104,15 +105,16 @@ class Written:
             if case.empty:
                 tokens.append(_Leaf([], {}))
                 continue
-            if before and values[len(tokens)] >= enough:
-                tokens.append(before[len(tokens)])
+            place = len(tokens)
+            if before and values[place] >= enough:
+                tokens.append(before[place])
                 continue
             own = [{n: v[leaf] for n, v in part.items()} for part in (self.trees.slopes, self.trees.multipliers)]
             slopes = self.choices.slopes(own[0], self.opened, self.usual, path, levels)
             made = _Leaf(self.choices.multipliers(own[1], path, 1), slopes)
             facts = [(fact, Fraction(1)), *((fact + k, Fraction(str(m))) for k, m in made.multipliers)]
-            tokens.append(made)
-            yield row, len(tokens) - 1, (case, facts, {curve: (data, None) for curve, data in slopes.items()})
+            tokens.append(before[place] if before else made)
+            yield row, place, made, (case, facts, {curve: (data, None) for curve, data in slopes.items()})
 
     def _leaves(self, row: int, leaves: Array, path: Path, case: Any) -> Iterator[tuple[int, Path, Any]]:
         """Leaves in prefix order, with their paths and cases; the splits above each are written before it."""
