@@ -34,8 +34,17 @@ CHECKER = (
     *("test_check_attacks", "test_check_enemy", "test_check_floats", "test_check_kinds", "test_check_lines"),
     *("test_check_mutations", "test_check_range", "test_check_runtimes", "test_check_operators", "test_check_bytes"),
 )
-KEPT = ("test_kept_engine", "test_kept_refine", "test_kept_cuts", "test_kept_domains", "test_kept_soundness")
+KEPT = (
+    "test_kept_plan",
+    "test_bounds_affine",
+    "test_kept_engine",
+    "test_kept_refine",
+    "test_kept_cuts",
+    "test_kept_domains",
+    "test_kept_soundness",
+)
 BOUNDS = (
+    "test_bounds_affine",
     *("test_bounds_relaxations", "test_bounds_inputs", "test_bounds_maps", "test_bounds_crown", "test_bounds_forward"),
     *("test_bounds_optimise", "test_bounds_blocks", "test_bounds_edges", "test_bounds_soundness"),
 )

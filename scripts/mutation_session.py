@@ -100,7 +100,10 @@ class Arena:
     ) -> bool:
         path = self.folder / mutant.file
         original = path.read_text()
-        codes = [compile(text, str(path), "exec") for text in (original, mutant.source)]
+        try:
+            codes = [compile(text, str(path), "exec") for text in (original, mutant.source)]
+        except SyntaxError:  # as of an argument that is there twice: no mutant
+            return False
         pairs = exchanged(*codes)
         for stale in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             stale.unlink()
