@@ -1,6 +1,6 @@
-"""Bounds of affine rows, whose least and greatest values are known exactly: no engine is better than these.
+"""Bounds of affine rows and hinges, whose least and greatest values are known exactly: no engine is better than these.
 
-No function is between, and the box is far from 0, or weights nearly cancel: whatever rounding loses is all there is.
+Of affine rows the box is far from 0, or weights nearly cancel: whatever rounding loses is all there is.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from nnsym.ir.domain import Box
 from nnsym.ir.exact import to_fractions
 from nnsym.ir.formula import Atoms
 from nnsym.ir.linear import Dense
-from nnsym.ir.node import affine, new_input
+from nnsym.ir.node import affine, new_input, pointwise
 from nnsym.ir.query import Query
 from nnsym.ir.rows import Rows
+from nnsym.ir.univariate import Hinge
 from tests.depth import drawn
 from tests.kept import root
 
@@ -72,3 +73,19 @@ def test_affine_rows_of_the_kept_engine_contain_their_exact_values(dtype: str) -
                 form = [Fraction(float(c)) for c in found.forms[x][0, r]]
                 point = [min(c * a, c * b) for c, a, b in zip(form, low, high, strict=True)]
                 assert Fraction(constant) + sum(point) <= true
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("left", "right"), [
+    ([0, 0, 0, 0], [1, 0, 1, -1]), ([0, -1, 0, 1], [1, 1, 1, 1]), ([-1, -1, -1, 0], [1, 0, 1, -1]),
+])  # fmt: skip
+def test_slopes_of_one_element_are_not_those_of_another(method: str, left: list[float], right: list[float]) -> None:
+    """Elements of a hinge are ReLUs, absolute values and lines in part, for x in [-1, 2]."""
+    x = new_input("x", 4)
+    y = pointwise(Hinge(np.array(left, float), np.array(right, float)), x)
+    rows = Rows.of(y)
+    query = Query("hinges", {x: Box(np.full(4, -1.0), np.full(4, 2.0))}, rows, Atoms(np.arange(4), True, True))
+    found = compute(query, method).rows
+    ends = np.stack([-np.array(left), np.zeros(4), 2 * np.array(right)])
+    assert (found.lower <= ends.min(axis=0)).all()
+    assert (found.upper >= ends.max(axis=0)).all()

@@ -33,6 +33,7 @@ ACTIVATIONS = {
     "abs": absolute(),
     "prelu": Hinge(np.array([0.3, -0.7, 1.5, 0.0]), np.array([1.0, 1.0, 0.2, -1.0])),
     "concave": Hinge(np.array([1.0]), np.array([0.3])),
+    "gains": Hinge(np.zeros(4), np.array([1.0, 0.0, 1.0, -1.0])),
 }
 
 
