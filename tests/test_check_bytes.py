@@ -147,8 +147,9 @@ NONE, LESS_THAN_0 = field(7, b""), field(1, b"\xff" * 9 + b"\1", 0)
     (attribute(field(3, b"\1", 0), field(2, bytes(4), 5)), "two values"), (attribute(field(21, b"b")), "two values"),
     (attribute(field(3, b"\1", 0), field(20, b"\1", 0)), "two values"), (attribute(field(6, b"")), "not read"),
     (attribute(), "not read"),
-    (attribute(field(3, b"\1")), "another type"), (attribute(field(2, bytes(8), 1)), "of another type"),
-    (attribute(field(7, b"\1", 0)), "of another type"), (attribute(field(4, bytes(4), 5)), "another type"),
+    (attribute(field(3, b"\1")), "another type"), (attribute(field(2, bytes(8), 1)), "field 2 has the wire type 1"),
+    (attribute(field(7, b"\1", 0)), "field 7 has the wire type 0"),
+    (attribute(field(4, bytes(4), 5)), "field 4 has the wire type 5"),
     (field(7, field(1, 2 * field(5, field(1, b"a") + field(3, b"\1", 0)))), "two attributes"),
     (NONE + field(25, b""), "functions of the file"), (field(7, field(15, b"")), "sparse"), (b"", "no graph"),
 ])  # fmt: skip
