@@ -14,7 +14,9 @@ from onnx import TensorProto, helper
 import nnsym as nn
 from nnsym.bounds.methods import SOURCES, compute
 from nnsym.encode.gates import GATE_CASES, GATE_ROWS
+from nnsym.encode.point import NOMINAL, complete, residual
 from nnsym.encode.registry import find_encoding
+from nnsym.encode.walk import encode
 from nnsym.ir import logic
 from nnsym.ir.functions import comparisons as steps
 from nnsym.ir.functions.stairs import Floor, RoundEven
@@ -98,27 +100,47 @@ def placed() -> onnx.ModelProto:
     return model(nodes, {"x": (1,), "z": (1,)}, ["y"], {"quarter": np.float32([0.25])})
 
 
-def asked(network: nn.Network, bound: Fraction, low: Any, high: Any) -> nn.Property:
+def asked(network: nn.Network, bound: Fraction, low: Any, high: Any, sign: int = 1) -> nn.Property:
     a, b = nn.Variable((1,), name="x"), nn.Variable((1,), name="z")
     box = nn.all([nn.box(v, lo, hi) for v, lo, hi in zip((a, b), low, high, strict=True)])
-    return nn.forall([a, b], where=box, then=network(a, b)[0] <= bound)
+    return nn.forall([a, b], where=box, then=sign * network(a, b)[0] <= bound)
 
 
-def largest(network: nn.Network, low: Any, high: Any) -> Fraction:
-    """Over a grid of eighths, on which all of these functions attain their maximum."""
+def eighths(low: Any, high: Any) -> np.ndarray:
     sides = [[Fraction(k, 8) for k in range(int(8 * lo), int(8 * hi) + 1)] for lo, hi in zip(low, high, strict=True)]
-    points = np.array([[a, b] for a in sides[0] for b in sides[1]], dtype=object)
-    return max(np.asarray(network.evaluate(points[:, :1], points[:, 1:])).ravel().tolist())
+    return np.array([[a, b] for a in sides[0] for b in sides[1]], dtype=object)
 
 
-@pytest.mark.parametrize(("make", "method"), [(chosen, "bigm"), (rounded, "smt"), (placed, "bigm")])
-def test_decided_on_both_sides_of_the_maximum(make: Callable[[], onnx.ModelProto], method: str) -> None:
+def largest(network: nn.Network, low: Any, high: Any, sign: int = 1) -> Fraction:
+    """Over a grid of eighths, on which all of these functions attain their maximum (``sign`` -1: minus the minimum)."""
+    points = eighths(low, high)
+    return max(sign * v for v in np.asarray(network.evaluate(points[:, :1], points[:, 1:])).ravel().tolist())
+
+
+@pytest.mark.parametrize(("make", "method", "sign"), [
+    (chosen, "bigm", 1), (chosen, "bigm", -1), (rounded, "smt", 1), (placed, "bigm", 1),
+])  # fmt: skip
+def test_decided_on_both_sides_of_the_maximum(make: Callable[[], onnx.ModelProto], method: str, sign: int) -> None:
     network = load(make())
     low, high = (-1.0, 0.25), (1.5, 1.0)
-    top = largest(network, low, high)
-    assert nn.verify(asked(network, top + Fraction(1, 64), low, high), method, timeout=20).status.value == "verified"
-    below = nn.verify(asked(network, top - Fraction(1, 64), low, high), method, timeout=20)
+    top = largest(network, low, high, sign)
+    over = nn.verify(asked(network, top + Fraction(1, 64), low, high, sign), method, timeout=20)
+    assert over.status.value == "verified"
+    below = nn.verify(asked(network, top - Fraction(1, 64), low, high, sign), method, timeout=20)
     assert below.status.value == "falsified", below.reason
+
+
+@pytest.mark.parametrize("make", [chosen, rounded, placed])
+@pytest.mark.parametrize("name", ["bigm", "balas", "log", "indicator", "smt"])
+def test_runs_satisfy_every_row_exactly(make: Callable[[], onnx.ModelProto], name: str) -> None:
+    """Wherever a factor is 0 or 1, on steps and between: of the numbers that bounds give, none cuts off a run."""
+    network, low, high = load(make()), (-1.0, -0.5), (1.5, 1.0)
+    query = asked(network, Fraction(0), low, high).query
+    program = encode(query, compute(query, "ibp"), find_encoding(name))
+    first, second = query.inputs
+    for point in eighths(low, high)[::11]:
+        done = complete(program, query, {first: point[:1], second: point[1:]}, exact=True)
+        assert residual(program, done, NOMINAL) == (0.0, ""), point
 
 
 @pytest.mark.slow
