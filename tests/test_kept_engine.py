@@ -98,6 +98,7 @@ def test_only_wanted_rows_have_bounds():
     wanted = np.random.default_rng(4).random((5, 3)) < 0.5
     some = engine.bound(Domains({x: limit}, wanted))
     assert (some.lower[~wanted] == -np.inf).all()
+    assert (some.constant[~wanted] == -np.inf).all()
     assert np.allclose(some.lower[wanted], every.lower[wanted])
     assert np.allclose(some.forms[x][wanted], every.forms[x][wanted])
     assert np.allclose(some.point[x][wanted], every.point[x][wanted])

@@ -10,6 +10,8 @@ import pytest
 
 from nnsym.bounds.kept.cuts import Cuts
 from nnsym.bounds.kept.engine import Engine
+from nnsym.bounds.kept.passes.descent import Choice, Seed, descend
+from nnsym.bounds.kept.passes.inputs import least
 from nnsym.bounds.kept.passes.refresh import Refresh
 from nnsym.bounds.kept.plan.balls import Round
 from nnsym.bounds.kept.plan.maps import Matrix, columns
@@ -120,6 +122,24 @@ def test_the_least_of_a_form_over_a_ball_is_below_the_exact_one(p: int) -> None:
         assert found <= seen - radius * least
         allowed = Fraction(1, 10**13) * (size + radius * most) + Fraction(1, 10**15) * sum(map(abs, exact))
         assert found >= seen - radius * most - allowed
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rows_of_open_inputs_have_bounds_only_where_they_do_not_read_them(dtype: str) -> None:
+    """However small the coefficient is: a multiple of x0 in [-1, 2] and of x1, of which no end is known."""
+    x = new_input("x", 2)
+    weights = np.array([[1.0, 0.0], [0.5, 0.0], [1.0, 1.0], [1.0, 0.5], [0.0, -1e-6], [0.25, 3.0]])
+    y = affine(((Dense(weights), x),), np.zeros(6))
+    box = Box(np.array([-1.0, -np.inf]), np.array([2.0, np.inf]))
+    query = Query("open", {x: box}, Rows.of(y), Atoms(np.arange(6), True, True))
+    engine = Engine(query, dtype=dtype)
+    run = Refresh(engine.plan, 1, engine._base, {}, {}, NEVER)
+    seed = Seed(engine.plan.spec, None, np.arange(6)[:, None], np.ones((6, 1)))
+    with np.errstate(all="ignore"):
+        state = run.run(None, engine.plan.spec, x)
+        found = least(state, seed, descend(state, seed, Choice())).ravel()
+    assert (np.isfinite(found) == (weights[:, 1] == 0)).all()
+    assert np.allclose(found[:2], [-1, -0.5], rtol=1e-5)
 
 
 @pytest.mark.parametrize("far", [0.0, 1e4, 1e8])
