@@ -33,6 +33,7 @@ CHECKER = (
     *("test_check_rule", "test_check_rounding", "test_check_tree", "test_check_readers", "test_check_second"),
     *("test_check_attacks", "test_check_enemy", "test_check_floats", "test_check_kinds", "test_check_lines"),
     *("test_check_mutations", "test_check_range", "test_check_runtimes", "test_check_operators", "test_check_bytes"),
+    *("test_check_protobuf", "test_engines"),
 )
 KEPT = (
     "test_kept_plan",
@@ -90,8 +91,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "nnsym/encode/statement.py": ("test_encode_spec", "test_encode_formula", *RULES, *JUDGES),
     "nnsym/encoding.py": (*RULES, "test_encode_spec", *JUDGES),
     "nnsym/judge/verdict.py": ("test_verdict", "test_verdict_truth", *JUDGES),
-    "nnsym/deployed/terms.py": ("test_deployed", "test_deployed_operators"),
-    "nnsym/deployed/enclose.py": ("test_deployed", "test_deployed_operators"),
+    "nnsym/deployed/terms.py": ("test_deployed", "test_deployed_operators", "test_engines"),
+    "nnsym/deployed/enclose.py": ("test_deployed", "test_deployed_operators", "test_engines"),
     "nnsym/deployed/secants.py": ("test_deployed", "test_deployed_operators"),
     "nnsym/replay/__init__.py": REPLAY,
     "nnsym/replay/real.py": REPLAY,
