@@ -153,7 +153,7 @@ def test_a_claim_is_as_good_as_the_bound_that_was_found(seed: int) -> None:
             gained = found - np.where(up, known.lower[0, i], -known.upper[0, i])
             claims = np.array([written.claim(row) for row in every.tolist()])
             lost.append(((np.minimum(found, 0.0) - claims) / np.maximum(gained, 1e-3)).max())
-        assert lost[0] <= 0.02 < lost[1]
+        assert lost[0] <= 0.04 < lost[1]
 
 
 @pytest.mark.parametrize("seed", [3, 4])
