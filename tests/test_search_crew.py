@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
 
+import numpy as np
 import pytest
 
 import nnsym as nn
@@ -15,7 +16,9 @@ from nnsym.judge.registry import resolve
 from nnsym.results.clock import Clock
 from nnsym.search.crew import Crew, Turn
 from nnsym.search.frontier import FRONTIERS
+from nnsym.search.loop import Search
 from nnsym.search.parcel import Parcel, known_nodes
+from nnsym.search.parts.batch import Parts
 from nnsym.search.share import Done, run
 from nnsym.search.steps.trial import PARTS
 from nnsym.search.whole import Improving
@@ -23,6 +26,7 @@ from nnsym.solvers.workers.runner import Returned
 from nnsym.solvers.workers.worker import Report
 from tests.kept import relu_query
 from tests.searching import begun, wide
+from tests.test_kept_cuts import random_cuts
 
 
 def test_parcels_hold_what_they_are_given() -> None:
@@ -77,19 +81,25 @@ def test_several_workers_say_what_one_does(workers: int, tmp_path: Path) -> None
         assert again.census.mass == 1
 
 
+def away(search: Search, parts: Parts) -> Turn:
+    """Parts that are lent."""
+    search.ledger.away.append(parts)
+    return Turn(parts, search.examiner.engines.engine)
+
+
 def test_what_is_away_is_open() -> None:
     """It counts for the bound of the whole; what a helper says of parts that were settled meanwhile is not taken."""
     search = begun(_long(2.605), TWO)
     search.go(PARTS)
     crew, ledger = Crew(search, dtype="float32", memory=2**31, seed=0), search.ledger
     lower, opened = search.lower, search.snapshot().opened
-    ledger.away.append(lent := search.frontier.take(len(search.frontier)))
+    lent = away(search, search.frontier.take(len(search.frontier)))
     assert (search.lower, search.snapshot().opened) == (lower, opened)
     assert not search.exhausted
     ledger.settle()
     crew._back(lent)
     crew._take(lent, Returned(error="killed"))
-    crew._take(lent, crew._run(crew._share(lent), Event()))
+    crew._take(lent, crew._run(crew._share(lent.parts), Event()))
     assert search.exhausted
     assert search.census.mass == 1
 
@@ -98,7 +108,7 @@ def test_what_a_helper_closed_counts_for_every_bound() -> None:
     """For the one that rests on nobody's word, and for the one that would rest on a solver's."""
     search = begun(_long(2.605), TWO)
     search.go(PARTS)
-    search.ledger.away.append(lent := search.frontier.take(len(search.frontier)))
+    lent = away(search, search.frontier.take(len(search.frontier)))
     done = Done(lines=(), opened=None, stuck=(), seen={}, closed={}, splits={}, least=1e-9, point=None)
     Crew(search, dtype="float32", memory=2**31, seed=0)._take(lent, Returned(value=done))
     assert search.lower == search.ledger.believed == 1e-9
@@ -158,8 +168,7 @@ def test_shares_that_nobody_has_begun_come_back_before_anybody_hurries() -> None
     search = begun(_long(2.605), TWO)
     search.go(PARTS)
     crew, opened = Crew(search, dtype="float32", memory=2**31, seed=0), len(search.frontier)
-    at_work, waiting = (Turn(search.frontier.share(3)) for _ in range(2))
-    search.ledger.away += [at_work.parts, waiting.parts]
+    at_work, waiting = (away(search, search.frontier.share(3)) for _ in range(2))
     crew._turns = {(running := Future()): at_work, Future(): waiting}
     running.set_running_or_notify_cancel()
     assert crew._recall() == 1
@@ -174,14 +183,31 @@ def test_a_hurried_share_comes_back_as_it_was() -> None:
     search = begun(_long(2.605), TWO)
     search.go(PARTS)
     crew, opened, seen = Crew(search, dtype="float32", memory=2**31, seed=0), len(search.frontier), search.census.nodes
-    turn = Turn(search.frontier.share(2))
-    search.ledger.away.append(turn.parts)
+    turn = away(search, search.frontier.share(2))
     turn.hurry.set()
     report = Report(-1, turn.hurry)
     report.deadline += 60
-    crew._take(turn.parts, Returned(value=run(crew._share(turn.parts), report)))
+    crew._take(turn, Returned(value=run(crew._share(turn.parts), report)))
     assert len(search.frontier) == opened
     assert search.census.nodes == seen
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_comes_home_after_cuts_were_found_knows_none_of_the_old_ones(lost: bool) -> None:
+    """Multipliers of one engine's cuts are none of another's, which has as many cuts as it has."""
+    query, rng = wide(), np.random.default_rng(0)
+    search, cuts = begun(query, "bab:gap:refine=0:batch=16:workers=2"), random_cuts(query, rng)
+    crew, engines = Crew(search, dtype="float32", memory=2**31, seed=0), search.examiner.engines
+    engines.become(engines.engine.with_cuts(cuts))
+    search.go(PARTS)
+    lent = away(search, search.frontier.share(2))
+    share = crew._share(lent.parts)
+    more = random_cuts(query, rng)
+    engines.become(engines.engine.with_cuts({node: own.with_more(more[node]) for node, own in cuts.items()}))
+    crew._take(lent, Returned(error="killed") if lost else Returned(value=run(share, Report(-1, Event()))))
+    assert search.frontier.blocks[-1].domains.dual is None
+    search.go()
+    assert search.exhausted
 
 
 def test_a_worker_finds_a_counterexample() -> None:
@@ -206,9 +232,8 @@ def test_a_lost_worker_has_done_nothing() -> None:
     crew = Crew(search, dtype="float32", memory=2**31, seed=0)
     opened = len(search.frontier)
     for _ in range(3):
-        lent, lower = search.frontier.share(2), search.lower
-        search.ledger.away.append(lent)
-        assert len(search.frontier) == opened - len(lent) > 0
+        lower, lent = search.lower, away(search, search.frontier.share(2))
+        assert len(search.frontier) == opened - len(lent.parts) > 0
         assert search.lower <= lower
         crew._take(lent, Returned(error="killed"))
         assert (len(search.frontier), search.ledger.away) == (opened, [])

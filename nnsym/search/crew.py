@@ -18,6 +18,7 @@ from nnsym.search.parcel import Parcel, known_nodes, renumbered
 from nnsym.search.parts.batch import Parts
 from nnsym.search.record.ledger import Ledger
 from nnsym.search.share import FRESH, Done, Share, Whole
+from nnsym.search.steps.bounding import Bounding
 from nnsym.solvers.workers.runner import Job, Returned, default_pool
 
 #: Seconds of a turn, and how many turns may end without an answer before the rest is done here.
@@ -27,9 +28,10 @@ _TURN, _LOSSES = 2.0, 3
 @final
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """What a helper is at: the parts that were lent, and how it is told to hurry."""
+    """What a helper is at: the parts that were lent, the engine that bounds them, and how it is told to hurry."""
 
     parts: Parts
+    engine: Bounding
     hurry: Event = field(default_factory=Event)
 
 
@@ -89,14 +91,14 @@ class Crew:
         """Take what has come back; so many turns have ended."""
         back = [future for future in self._turns if future.done()]
         for future in back:
-            self._take(self._turns.pop(future).parts, future.result())
+            self._take(self._turns.pop(future), future.result())
         return len(back)
 
     def _recall(self) -> int:
         """Somebody has nothing left to do: shares that nobody has begun come back, or else all helpers hurry."""
         waiting = [future for future in self._turns if future.cancel()]
         for future in waiting:
-            self._back(self._turns.pop(future).parts)
+            self._back(self._turns.pop(future))
         for turn in () if waiting else self._turns.values():
             turn.hurry.set()
         return len(waiting)
@@ -112,7 +114,7 @@ class Crew:
         for missing in range(0 if over else each * self.helpers - len(self._turns), 0, -1):
             if len(frontier) <= missing:
                 break
-            turn = Turn(frontier.share(missing + each))
+            turn = Turn(frontier.share(missing + each), search.examiner.engines.engine)
             search.ledger.away.append(turn.parts)
             self._turns[threads.submit(self._run, self._share(turn.parts), turn.hurry)] = turn
 
@@ -152,34 +154,38 @@ class Crew:
         job = Job(module="nnsym.search.share", payload=share, seconds=most, memory=self.memory, hurry=hurry)
         return default_pool().run("search", job)
 
-    def _back(self, parts: Parts) -> None:
+    def _back(self, turn: Turn) -> None:
         """A share is open here again, unless it was settled meanwhile."""
-        if parts in self.search.ledger.away:
-            self.search.ledger.away.remove(parts)
-            self.search.frontier.push(parts)
+        if turn.parts in self.search.ledger.away:
+            self.search.ledger.away.remove(turn.parts)
+            self.search.frontier.push(self._known(turn.parts, turn))
 
-    def _take(self, parts: Parts, outcome: Returned) -> None:
+    def _take(self, turn: Turn, outcome: Returned) -> None:
         """What a helper did, or its share as it was; nothing of parts that were settled meanwhile."""
         if isinstance(outcome.value, Done):
-            self._book(parts, outcome.value)
+            self._book(turn, outcome.value)
         else:
             self._losses += 1
-            self._back(parts)
+            self._back(turn)
 
-    def _book(self, parts: Parts, done: Done) -> None:
+    def _book(self, turn: Turn, done: Done) -> None:
         ledger, problem = self.search.ledger, self.search.problem
-        if parts not in ledger.away:
+        if turn.parts not in ledger.away:
             return
-        ledger.away.remove(parts)
+        ledger.away.remove(turn.parts)
         names = _written(done.lines, ledger)
         splits = {(self.known[n], element): count for (n, element), count in done.splits.items()}
         ledger.merge(done.least, done.seen, done.closed, splits)
         if done.opened is not None:
-            ledger.frontier.push(_named(done.opened.unpack(self.known), names))
+            ledger.frontier.push(self._known(_named(done.opened.unpack(self.known), names), turn))
         if done.point is not None:
             problem.goal.replay(dict(zip(problem.query.inputs, done.point, strict=True)), self.search.deadline)
         for stuck in done.stuck:
             self.search.finisher.finish(_named(stuck.unpack(self.known), names), ledger, self.search.deadline)
+
+    def _known(self, parts: Parts, turn: Turn) -> Parts:
+        """Parts with what helps to bound them, unless there is another engine by now: multipliers are of one's cuts."""
+        return parts if turn.engine is self.search.examiner.engines.engine else parts.bare()
 
 
 def _named(parts: Parts, names: Mapping[int, int]) -> Parts:
