@@ -73,7 +73,7 @@ def closure(fn: Piecewise, h: float, low: float, high: float) -> set[float]:
 
 @pytest.mark.parametrize("name", ["bigm", "balas", "indicator", "smt-textbook", "smt-ite", "smt-implies"])
 @pytest.mark.parametrize("kind", FUNCTIONS)
-@pytest.mark.parametrize(("low", "high"), [(-2.0, 0.5), (-0.5, 2.0)])
+@pytest.mark.parametrize(("low", "high"), [pytest.param(-2.0, 0.5, marks=pytest.mark.slow), (-0.5, 2.0)])
 def test_the_rows_describe_the_closed_graph_and_nothing_else(name, kind, low, high):
     fn = FUNCTIONS[kind]
     program = program_of(lambda x: pointwise(fn, x), [low], [high], name)

@@ -169,7 +169,7 @@ def test_constants_of_numbers_at_the_ends_of_floats(first: float, second: float,
 
 
 @pytest.mark.parametrize("method", ["norms", pytest.param("sdp", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("make", [residual, sorting])
+@pytest.mark.parametrize("make", [pytest.param(residual, marks=pytest.mark.slow), sorting])
 def test_networks_of_constant_1_are_recognised(make: Any, method: str) -> None:
     """Where the product of norms gives 2 and more; each method by itself."""
     found = ask(make(0), method=[method])

@@ -75,7 +75,7 @@ def test_a_row_that_reads_no_such_element_is_decided() -> None:
     assert found_at(both.query, at(both.query, "-1/2")) is not None  # X[1] > 1 is false there
 
 
-@pytest.mark.parametrize("partial", PARTIAL)
+@pytest.mark.parametrize("partial", [k if k == "log" else pytest.param(k, marks=pytest.mark.slow) for k in PARTIAL])
 def test_a_point_without_a_tangent_is_not_repaired(partial: str) -> None:
     term = nn.clip(PARTIAL[partial](X[0]), -3, 3)
     query = nn.forall(X, where=nn.box(X, [-2, 0], [4, 1]), then=term >= 4).query
