@@ -156,3 +156,16 @@ def test_weights_that_are_no_floats_are_charged(engine: str) -> None:
                 assert off or isinstance(found, str), (weight, x)
                 accepted += not isinstance(found, str)
     assert accepted
+
+
+def test_constants_that_are_folded_beyond_floats_are_numbers_all_the_same() -> None:
+    """The claim about reals is proved; runs round, or overflow, and nothing is said of them."""
+    nodes = [["Mul", ["a", "a"], ["b"]], ["Mul", ["x", "b"], ["y"]]]
+    for a, fits in ((Fraction(10) ** 200, False), (Fraction(1, 3), False), (Fraction(3, 4), True)):
+        graph = plain({"x": [1]}, nodes, ["y"], a=[a])
+        text = stated(graph, f"(assert (>= x[0] 1))(assert (<= x[0] 2))(assert (<= y[0] {a * a / 2}))", {"y": [1]})
+        made = certificate(text, [["l"]], {"name": "f", "graph": graph})
+        assert not isinstance(verdict(made, "reference"), str), a
+        found = verdict(made | {"semantics": "float32"}, "reference")
+        assert isinstance(found, str) != fits, (a, found)
+        assert fits or "round constants" in found

@@ -46,7 +46,7 @@ def _folded(call: Call, a: Const, b: Const, of: Callable[[Any, Any], Any]) -> Co
     pairs = zip(a.values, b.values, strict=True)
     values = [of(v, w) if type(v) is type(w) is int else of(exact(v), exact(w)) for v, w in pairs]
     need(all(type(v) is not int or abs(v) < 1 << 31 for v in values), "whole numbers that may leave their type")
-    call.graph.rounded |= any(type(v) is not int and v != array("f", [v])[0] for v in values)
+    call.graph.rounded |= any(type(v) is not int and (abs(v) >= 1 << 128 or v != array("f", [v])[0]) for v in values)
     return Const(a.shape, values)
 
 

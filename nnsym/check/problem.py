@@ -167,7 +167,7 @@ class Problem:
             self.graph.look()
             with reading(f"{op.kind} '{prefix}{op.outputs[0]}'"):
                 flags = (op.attributes[k] for k in {*_FLAGS, "transA", "transB"} & op.attributes.keys())
-                need(all(v in (0, 1) for v in flags), "an attribute other than 0 and 1 that says whether")
+                need(all(v in (0, 1) for v in flags), "a flag that is neither 0 nor 1")
                 given, asked = [tensors[name] if name else None for name in op.inputs], Attributes(op.attributes)
                 if op.kind == "Network":
                     made: Any = self._apply(asked.get("name"), given, index, f"{prefix}{op.outputs[0]}/")

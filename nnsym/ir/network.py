@@ -43,8 +43,7 @@ class Network:
     no other. ``model`` is the serialised ONNX model that a counterexample is replayed on (``bytes(network.model)``:
     long ones are kept packed), or None for a network built from arrays (replayed in exact rationals). ``either`` has
     for some nodes another one that is equal to it on reals (but for its constant, where they have the same parents) and
-    rounds otherwise: an engine may compute either, and of
-    a node and its own argument the argument.
+    rounds otherwise: an engine may compute either, and of a node and its own argument the argument.
     """
 
     name: str

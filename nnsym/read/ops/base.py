@@ -83,7 +83,7 @@ class Call:
         return int(self.attributes.get(name, default))
 
     def flag(self, name: str, default: int) -> bool:
-        """An attribute that says whether: of numbers other than 0 and 1 some engines make the one, some the other."""
+        """An attribute that is 0 or 1: of other numbers some engines make the one, and some the other."""
         value = self.integer(name, default)
         if value not in (0, 1):
             raise self.refuse(f"{name} = {value}, which engines read in different ways", "Export it as 0 or 1")

@@ -23,10 +23,7 @@ _GAIN = 3  # elements of the whole below a node for one of a cone, from which on
 
 
 def cones(keep: Mapping[Node, Array], node: Node) -> Sequence[Mapping[Node, Array]]:
-    """Groups of a node's elements among those that are kept, and what they depend on; together they are all of them.
-
-    None where that would be nearly as much as the whole.
-    """
+    """The kept elements of a node in groups, each with what it depends on; no group where that is much of the whole."""
     count = min(_GROUPS, len(keep[node]) // _FEWEST)
     if count < 2:
         return ()
